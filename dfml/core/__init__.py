@@ -1,0 +1,1 @@
+"""What every room shares: configs, registries, events, errors, seeds, paths. Imports no torch."""

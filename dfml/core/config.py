@@ -1,0 +1,77 @@
+"""One frozen, self-describing config per method and inverter.
+
+The command line (``--set key=value``), the forms of the app, the option tables in the docs and
+``spec.json`` are all made from these classes, so each field carries a range and a sentence.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dfml.core.errors import BadInput, nearest
+
+
+class Config(BaseModel):
+    """Base of all configs: immutable, unknown keys refused, values validated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], *, what: str = "option") -> Self:
+        """Validate ``values`` (strings are converted) into a config.
+
+        Raises:
+            BadInput: An unknown key or a value out of its range, in one line.
+        """
+        for key in values:
+            if key not in cls.model_fields:
+                known = ", ".join(cls.model_fields)
+                raise BadInput(f"unknown {what} {key!r}.{nearest(key, cls.model_fields)} Known: {known}.")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise BadInput(_one_line(error, what)) from None
+
+    def override(self, pairs: list[str] | dict[str, Any]) -> Self:
+        """Return a copy with ``key=value`` pairs applied.
+
+        Raises:
+            BadInput: A pair without ``=``, an unknown key, or a value out of range.
+        """
+        if isinstance(pairs, list):
+            changes: dict[str, Any] = {}
+            for pair in pairs:
+                key, equals, value = pair.partition("=")
+                if not equals:
+                    raise BadInput(f"expected key=value, received {pair!r}.")
+                changes[key.strip()] = value.strip()
+        else:
+            changes = pairs
+        return type(self).parse({**self.model_dump(), **changes})
+
+    @classmethod
+    def describe(cls) -> list[dict[str, Any]]:
+        """One row per field for forms and tables: name, type, default, minimum, maximum, choices, help."""
+        rows = []
+        for name, schema in cls.model_json_schema().get("properties", {}).items():
+            field = cls.model_fields[name]
+            rows.append(
+                {
+                    "name": name,
+                    "type": schema.get("type", "choice" if "enum" in schema else "any"),
+                    "default": field.get_default(call_default_factory=True),
+                    "minimum": schema.get("minimum", schema.get("exclusiveMinimum")),
+                    "maximum": schema.get("maximum", schema.get("exclusiveMaximum")),
+                    "choices": schema.get("enum"),
+                    "help": field.description or "",
+                }
+            )
+        return rows
+
+
+def _one_line(error: ValidationError, what: str) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or what
+    return f"{what} {where!r}: {first['msg'].lower()}; received {first['input']!r}."

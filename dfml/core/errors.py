@@ -1,0 +1,32 @@
+"""The errors that reach a person as one clear line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DfmlError(Exception):
+    """Base of all errors with a message fit to be shown as it is."""
+
+    exit_code = 1
+
+
+class BadInput(DfmlError):
+    """The user gave something that cannot be used: the message says what, and what to do."""
+
+    exit_code = 2
+
+
+class RunFailed(DfmlError):
+    """A run could not go on (disk full, worker lost); what it had saved is intact."""
+
+
+class StopRequested(DfmlError):
+    """Somebody asked the running work to stop."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""

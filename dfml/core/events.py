@@ -1,0 +1,74 @@
+"""What long work says while it runs.
+
+Methods and inverters yield these; whoever drives them (a test, the command line, a worker)
+decides where they go. Pictures and vectors are arrays of the work's own library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Scalars:
+    """Numbers at a step, under the names listed in the glossary (``train/loss``, ...)."""
+
+    step: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work is: ``step`` of ``total``, and what it is doing."""
+
+    step: int
+    total: int
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pictures to look at: float [N, C, H, W] in [0, 1], with a label each."""
+
+    step: int
+    tag: str
+    images: Any
+    labels: Sequence[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Vectors of the newest tasks: float [N, D], with a name each."""
+
+    step: int
+    ids: Sequence[str]
+    vectors: Any
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that happened: an adversarial step, a rejected teacher. ``kind`` groups notes."""
+
+    step: int
+    text: str
+    kind: str = "note"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything needed to go on from ``step``: a flat dict of copied tensors and JSON values."""
+
+    step: int
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The last event: the finished product."""
+
+    result: Any
+
+
+Event = Scalars | Progress | Images | Embedding | Note | Checkpoint | Done

@@ -1,0 +1,102 @@
+"""Where things lie, and writing that never leaves half a file behind."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dfml.core.errors import BadInput, RunFailed
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ASSETS = REPOSITORY / "assets"
+
+
+def runs_root() -> Path:
+    """The folder of all runs: ``$DFML_RUNS``, or ``runs/`` in the repository."""
+    return Path(os.environ.get("DFML_RUNS") or REPOSITORY / "runs")
+
+
+def cache_root() -> Path:
+    """A folder for what can be computed again: ``$DFML_CACHE``, or ``~/.cache/dfml``."""
+    return Path(os.environ.get("DFML_CACHE") or Path.home() / ".cache" / "dfml")
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Resolve ``name`` below ``folder``.
+
+    Raises:
+        BadInput: ``name`` is absolute or leads out of the folder.
+    """
+    base = folder.resolve()
+    path = (base / name).resolve()
+    if path != base and base not in path.parents:
+        raise BadInput(f"{name!r} leads out of {folder.name!r}: give a name inside that folder.")
+    return path
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a file beside ``path``, then rename it into place.
+
+    A reader sees the old file or the new one, never a part; after a failure the old one stays.
+
+    Raises:
+        RunFailed: The disk is full or not writable.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        write(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    except Exception as error:
+        raise_if_disk_full(error, path)
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def raise_if_disk_full(error: BaseException, path: Path) -> None:
+    """Turn a full or read-only disk into one clear line; let every other error pass.
+
+    Raises:
+        RunFailed: ``error`` says that nothing more can be written.
+    """
+    number = getattr(error, "errno", None)
+    full = number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+    if full:
+        raise RunFailed(
+            f"no space left while writing {path.name}: free some disk space and resume; the last whole copy is intact."
+        ) from error
+    if number in (errno.EROFS, errno.EACCES):
+        raise RunFailed(f"cannot write {path.name} in {path.parent}: the folder is not writable.") from error
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Write ``value`` as JSON, atomically, with sorted keys left as given."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    write_atomically(path, lambda part: part.write_text(text + "\n", encoding="utf-8"))
+
+
+def read_json(path: Path, what: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Read JSON.
+
+    Raises:
+        BadInput: The file is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{what} not found: there is no {path.name} in {path.parent}.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is no valid JSON ({error}); it may be damaged or of another program.") from None
+    except (NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}.") from None

@@ -1,0 +1,59 @@
+"""A registry is a decorator: the name in the decorator is the name everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from dfml.core.errors import BadInput, nearest
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Maps the field's names to classes, for the command line, the app and the contract tests.
+
+    Args:
+        kind: What is registered, in the singular ("method"); used in messages.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, type[T]] = {}
+
+    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+        """Return a class decorator that files the class under ``name`` and sets ``cls.name``.
+
+        Raises:
+            ValueError: The name is taken.
+        """
+
+        def file(cls: type[T]) -> type[T]:
+            if name in self._entries:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._entries[name] = cls
+            cls.name = name  # type: ignore[attr-defined]
+            return cls
+
+        return file
+
+    def get(self, name: str) -> type[T]:
+        """Return the class filed under ``name``.
+
+        Raises:
+            BadInput: Nothing is filed there; the message names the nearest name and all of them.
+        """
+        if name not in self._entries:
+            known = ", ".join(self._entries)
+            raise BadInput(f"unknown {self.kind} {name!r}.{nearest(name, self._entries)} Known: {known}.")
+        return self._entries[name]
+
+    def names(self) -> list[str]:
+        """All names, in the order of registration."""
+        return list(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries

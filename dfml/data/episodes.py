@@ -1,0 +1,117 @@
+"""Episodes of real pictures, drawn once from a seed, and pseudo tasks of recovered ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.data.folders import ClassSplit
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One few-shot task.
+
+    Attributes:
+        support_x: float32 [way * shot, C, H, W] in [0, 1].
+        support_y: int64 [way * shot], 0 .. way - 1.
+        query_x: float32 [way * query, C, H, W].
+        query_y: int64 [way * query].
+        class_names: One name a label.
+    """
+
+    support_x: torch.Tensor
+    support_y: torch.Tensor
+    query_x: torch.Tensor
+    query_y: torch.Tensor
+    class_names: tuple[str, ...] = ()
+
+    def to(self, device: torch.device | str) -> Episode:
+        """The same episode on another device."""
+        return Episode(
+            self.support_x.to(device),
+            self.support_y.to(device),
+            self.query_x.to(device),
+            self.query_y.to(device),
+            self.class_names,
+        )
+
+
+@dataclass(frozen=True)
+class PseudoTask:
+    """What an inverter recovers from one teacher.
+
+    Attributes:
+        images: float32 [N, C, H, W] in [0, 1].
+        labels: int64 [N], positions in the teacher's own head.
+        soft_targets: The teacher's logits on the images, float32 [N, way].
+        teacher_id: Whose task it is.
+        cost: Teacher passes, queries and seconds that it took.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    soft_targets: torch.Tensor
+    teacher_id: str
+    cost: dict[str, float]
+
+
+class EpisodeSampler:
+    """A fixed list of episodes.
+
+    Args:
+        data: The pictures.
+        way: Classes an episode.
+        shot: Support pictures a class.
+        query: Query pictures a class.
+        episodes: Length of the list.
+        seed: Draws the list; the same seed gives the same list on every machine.
+
+    Raises:
+        BadInput: The data set has too few classes or pictures.
+    """
+
+    def __init__(self, data: ClassSplit, *, way: int, shot: int, query: int, episodes: int, seed: int) -> None:
+        need = shot + query
+        if way < 2 or shot < 1 or query < 1 or episodes < 1:
+            raise BadInput(f"way must be >= 2 and shot, query, episodes >= 1; received {way}, {shot}, {query}, {episodes}.")
+        if len(data.class_names) < way:
+            raise BadInput(
+                f"{data.name}/{data.split} has {len(data.class_names)} classes, but {way}-way episodes need {way}."
+            )
+        short = [(n, len(m)) for n, m in zip(data.class_names, data.members, strict=True) if len(m) < need]
+        if short:
+            raise BadInput(
+                f"class {short[0][0]!r} of {data.name}/{data.split} has {short[0][1]} pictures, but {shot} shots and "
+                f"{query} queries need {need} ({len(short)} class{'es' if len(short) > 1 else ''} too small)."
+            )
+        self.data, self.way, self.shot, self.query = data, way, shot, query
+        rng = np.random.default_rng(seed)
+        self.plan: list[tuple[np.ndarray, np.ndarray]] = []
+        for _ in range(episodes):
+            classes = rng.choice(len(data.class_names), way, replace=False)
+            picks = np.stack([data.members[c][rng.choice(len(data.members[c]), need, replace=False)] for c in classes])
+            self.plan.append((classes, picks))
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[Episode]:
+        for position in range(len(self.plan)):
+            yield self.episode(position)
+
+    def episode(self, position: int) -> Episode:
+        """Build the episode at ``position`` of the list."""
+        classes, picks = self.plan[position]
+        labels = torch.arange(self.way)
+        return Episode(
+            self.data.pictures(picks[:, : self.shot].ravel()),
+            labels.repeat_interleave(self.shot),
+            self.data.pictures(picks[:, self.shot :].ravel()),
+            labels.repeat_interleave(self.query),
+            tuple(self.data.class_names[c] for c in classes),
+        )

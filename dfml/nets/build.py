@@ -1,0 +1,72 @@
+"""Building a network by timm's name, with its initial weights drawn from a seed."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from dfml.core.errors import BadInput, nearest
+
+# Arguments by which a network's config could make timm read or download files: never taken from outside.
+_FORBIDDEN = ("pretrained", "checkpoint", "cache_dir", "scriptable", "no_jit", "exportable", "pruned", "features_only")
+
+
+def network_names() -> list[str]:
+    """The few-shot networks of this package."""
+    return sorted(timm.list_models("fewshot_*"))
+
+
+def check_model_args(args: dict[str, Any]) -> dict[str, Any]:
+    """Return ``args`` if they only describe a network's shape.
+
+    Raises:
+        BadInput: An argument is not a plain value, or could make timm load files.
+    """
+    for key, value in args.items():
+        plain = isinstance(value, bool | int | float | str) or (
+            isinstance(value, list) and all(isinstance(v, bool | int | float) for v in value)
+        )
+        if not plain or any(key.startswith(word) for word in _FORBIDDEN):
+            raise BadInput(f"model argument {key!r} = {value!r} is not allowed in a network's config.")
+    return args
+
+
+def build_network(architecture: str, *, seed: int = 0, **args: Any) -> nn.Module:  # noqa: ANN401 - model arguments
+    """Build a registered network with fresh weights; the caller's random state is left as it was.
+
+    Args:
+        architecture: A name known to timm, for instance ``fewshot_conv4``.
+        seed: Draws the initial weights.
+        args: Model arguments: num_classes, in_chans, img_size, width, bn.
+
+    Raises:
+        BadInput: Unknown name, or arguments that the network does not take.
+    """
+    if not timm.is_model(architecture):
+        known = [*network_names(), *timm.list_models()]
+        raise BadInput(f"unknown architecture {architecture!r}.{nearest(architecture, known)}")
+    check_model_args(args)
+    if architecture.startswith("fewshot_"):
+        from dfml.nets.conv4 import Conv4
+        from dfml.nets.resnet import FewShotResNet
+
+        cls = Conv4 if "conv4" in architecture else FewShotResNet
+        known = set(inspect.signature(cls).parameters) - {"depth"}
+        for key in args:
+            if key not in known:
+                raise BadInput(f"{architecture} takes no argument {key!r}.{nearest(key, known)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            return timm.create_model(architecture, pretrained=False, **args)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise BadInput(f"cannot build {architecture} with {args}: {error}") from None
+
+
+def accepts_image_size(architecture: str) -> bool:
+    """Whether the network's constructor must know its input size."""
+    return architecture.startswith("fewshot_") or "vit" in architecture or "swin" in architecture

@@ -1,0 +1,95 @@
+"""Batch normalisation in two forms.
+
+``running`` is the usual layer with buffers, for teachers. ``batch`` has no buffers and always
+normalises with statistics of the batch at hand, as published meta-learners do [PURER:network.py];
+buffers would break ``torch.func.grad`` and ``vmap``. Inductive evaluation passes the support set's
+statistics to it explicitly: record them in one forward pass, supply them in the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+Statistics = list[tuple[torch.Tensor, torch.Tensor]]
+"""Per layer, in the order of the forward pass: mean [C] and biased variance [C]."""
+
+
+class BatchStatisticsNorm2d(nn.Module):
+    """Batch normalisation without buffers.
+
+    Args:
+        channels: Number of channels C of its input [N, C, H, W].
+        eps: Added to the variance.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+        self.recorder: Statistics | None = None
+        self.supplied: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise x [N, C, H, W] with its own statistics, or with the supplied ones."""
+        if self.supplied is not None:
+            mean, var = self.supplied
+            return F.batch_norm(x, mean, var, self.weight, self.bias, training=False, eps=self.eps)
+        if self.recorder is not None:
+            var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
+            self.recorder.append((mean, var))
+        return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+
+
+def make_norm(channels: int, bn: str) -> nn.Module:
+    """Return the normalisation layer named ``running`` or ``batch``.
+
+    Raises:
+        ValueError: Another name.
+    """
+    if bn == "running":
+        return nn.BatchNorm2d(channels)
+    if bn == "batch":
+        return BatchStatisticsNorm2d(channels)
+    raise ValueError(f"bn must be 'running' or 'batch', received {bn!r}")
+
+
+def _batch_norms(net: nn.Module) -> list[BatchStatisticsNorm2d]:
+    return [layer for layer in net.modules() if isinstance(layer, BatchStatisticsNorm2d)]
+
+
+@contextmanager
+def recorded_statistics(net: nn.Module) -> Iterator[Statistics]:
+    """Collect each ``batch`` layer's statistics of the forward pass inside the block."""
+    statistics: Statistics = []
+    for layer in _batch_norms(net):
+        layer.recorder = statistics
+    try:
+        yield statistics
+    finally:
+        for layer in _batch_norms(net):
+            layer.recorder = None
+
+
+@contextmanager
+def supplied_statistics(net: nn.Module, statistics: Statistics) -> Iterator[None]:
+    """Make each ``batch`` layer use the given statistics inside the block.
+
+    Raises:
+        ValueError: The number of layers differs from the number of statistics.
+    """
+    layers = _batch_norms(net)
+    if len(layers) != len(statistics):
+        raise ValueError(f"{len(statistics)} statistics for {len(layers)} normalisation layers")
+    for layer, supplied in zip(layers, statistics, strict=True):
+        layer.supplied = supplied
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.supplied = None

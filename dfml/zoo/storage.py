@@ -1,0 +1,129 @@
+"""A network on disk in timm's own layout: ``config.json``, ``model.safetensors``, ``dfml.json``.
+
+After ``import dfml.nets``, ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads such a
+folder too. Weights are safetensors only; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from dfml.core.errors import BadInput
+from dfml.core.paths import read_json, write_atomically, write_json
+from dfml.nets.build import build_network
+
+WEIGHTS, CONFIG, DETAILS = "model.safetensors", "config.json", "dfml.json"
+
+
+def save_network(
+    folder: Path,
+    net: nn.Module,
+    *,
+    architecture: str,
+    model_args: dict[str, Any],
+    details: dict[str, Any],
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+) -> None:
+    """Write a network's folder; ``dfml.json`` comes last, so a folder with it is whole.
+
+    Args:
+        folder: Created where it is missing.
+        net: The network; its state is copied to the CPU, contiguous.
+        architecture: timm's name.
+        model_args: All that the constructor needs (num_classes, in_chans, img_size, width, ...).
+        details: What timm has no field for; ``sha256`` of the weights is added.
+        mean: The channels' means that the network expects its input to be normalised with.
+        std: The channels' standard deviations, likewise.
+
+    Raises:
+        RunFailed: The disk is full.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    channels = int(model_args.get("in_chans", 3))
+    size = int(model_args.get("img_size", 32))
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in net.state_dict().items()}
+    write_atomically(folder / WEIGHTS, lambda part: save_file(tensors, part))
+    cfg = getattr(net, "pretrained_cfg", {}) or {}
+    config = {
+        "architecture": architecture,
+        "num_classes": int(model_args["num_classes"]),
+        "model_args": model_args,
+        "pretrained_cfg": {
+            "num_classes": int(model_args["num_classes"]),
+            "input_size": [channels, size, size],
+            "mean": mean or [0.0] * channels,
+            "std": std or [1.0] * channels,
+            "interpolation": "bilinear",
+            "crop_pct": 1.0,
+            "first_conv": cfg.get("first_conv"),
+            "classifier": cfg.get("classifier"),
+        },
+    }
+    write_json(folder / CONFIG, config)
+    write_json(folder / DETAILS, {**details, "sha256": weights_digest(folder)})
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of the weight file, in hexadecimal."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read ``config.json``.
+
+    Raises:
+        BadInput: Missing, damaged, or without an architecture.
+    """
+    config = read_json(folder / CONFIG, f"model {folder.name}")
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        raise BadInput(f"{folder / CONFIG} names no architecture: it is not a model folder in timm's layout.")
+    config.setdefault("model_args", {})
+    return config
+
+
+def load_network(folder: Path, *, check_digest: str | None = None) -> nn.Module:
+    """Build the network of a folder and load its weights, in eval mode on the CPU.
+
+    Raises:
+        BadInput: Missing or damaged files, a wrong shape, a value that is not finite, or a digest
+            other than ``check_digest``. The message names the folder and the first difference.
+    """
+    config = read_config(folder)
+    args = dict(config["model_args"])
+    args.setdefault("num_classes", int(config.get("num_classes", 5)))
+    net = build_network(config["architecture"], **args)
+    load_weights(net, folder, check_digest=check_digest)
+    return net.eval()
+
+
+def load_weights(net: nn.Module, folder: Path, *, check_digest: str | None = None) -> None:
+    """Load ``model.safetensors`` into ``net`` after checking every tensor (see ``load_network``)."""
+    path, label = folder / WEIGHTS, f"model {folder.name!r}"
+    if not path.is_file():
+        raise BadInput(f"{label}: {WEIGHTS} is missing in {folder}.")
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadInput(f"{label}: {WEIGHTS} is damaged ({error}).") from None
+    expected = net.state_dict()
+    for name in expected.keys() | weights.keys():
+        if name not in weights:
+            raise BadInput(f"{label}: {WEIGHTS} lacks the tensor {name!r}.")
+        if name not in expected:
+            raise BadInput(f"{label}: {WEIGHTS} holds {name!r}, which the architecture does not have.")
+        if weights[name].shape != expected[name].shape:
+            got, want = list(weights[name].shape), list(expected[name].shape)
+            raise BadInput(f"{label}: tensor {name!r} has shape {got}, the architecture expects {want}.")
+        if weights[name].is_floating_point() and not torch.isfinite(weights[name]).all():
+            raise BadInput(f"{label}: tensor {name!r} holds values that are not finite.")
+    if check_digest and weights_digest(folder) != check_digest:
+        raise BadInput(f"{label}: {WEIGHTS} is not the file that {DETAILS} describes (sha256 differs).")
+    net.load_state_dict(weights)

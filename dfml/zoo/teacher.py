@@ -1,0 +1,138 @@
+"""A teacher: a trained classifier with a card, frozen, that takes pictures as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import nn
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.paths import read_json
+from dfml.zoo.storage import CONFIG, DETAILS, load_network, read_config
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the brightness (ITU-R BT.601)."""
+
+
+class TeacherCard(Config):
+    """What is known of a teacher without loading its weights."""
+
+    id: str = Field(description="Name of the teacher inside its zoo; also its folder's name.")
+    architecture: str = Field(description="timm's name of the network.")
+    way: int = Field(ge=2, description="Number of classes.")
+    classes: list[str] | None = Field(None, description="Class names in the order of the outputs, or none.")
+    input_size: tuple[int, int, int] = Field(description="Channels, height, width of the network's input.")
+    mean: list[float] = Field(description="Channel means of its normalisation.")
+    std: list[float] = Field(description="Channel standard deviations of its normalisation.")
+    access: Literal["weights", "gradients", "queries"] = Field("weights", description="What the owner lets us see.")
+    accuracy: float | None = Field(None, ge=0, le=1, description="Reported held-out accuracy.")
+    domain: str | None = Field(None, description="The data set that it was trained on.")
+    source: str = Field("", description="Where it comes from.")
+    licence: str = Field("", description="Terms of its weights.")
+    seed: int | None = Field(None, description="Seed of its training.")
+    sha256: str | None = Field(None, description="Digest of its weight file.")
+
+
+def read_card(folder: Path) -> TeacherCard:
+    """Read a model folder's card; a plain timm folder without ``dfml.json`` has one too.
+
+    Raises:
+        BadInput: The folder holds no model, or its card has values out of range.
+    """
+    config = read_config(folder)
+    known = read_json(folder / DETAILS, "card") if (folder / DETAILS).is_file() else {}
+    cfg = config.get("pretrained_cfg", {})
+    args = config["model_args"]
+    size = cfg.get("input_size") or [args.get("in_chans", 3), args.get("img_size", 32), args.get("img_size", 32)]
+    fields = {key: known[key] for key in TeacherCard.model_fields if key in known}
+    fields.update(
+        id=folder.name,
+        architecture=config["architecture"],
+        way=config.get("num_classes") or args.get("num_classes"),
+        input_size=size,
+        mean=cfg.get("mean") or [0.0] * size[0],
+        std=cfg.get("std") or [1.0] * size[0],
+    )
+    card = TeacherCard.parse(fields, what=f"{folder.name}/{CONFIG} field")
+    if card.classes is not None and len(card.classes) != card.way:
+        raise BadInput(f"model {folder.name!r}: {len(card.classes)} class names for {card.way} outputs.")
+    return card
+
+
+def match_channels(x: torch.Tensor, channels: int) -> torch.Tensor:
+    """Turn pictures [N, 1 or 3, H, W] to the wanted number of channels, grey by brightness."""
+    if x.shape[1] == channels:
+        return x
+    if channels == 3:
+        return x.expand(-1, 3, -1, -1)
+    weights = torch.tensor(LUMA, device=x.device, dtype=x.dtype).view(1, 3, 1, 1)
+    return (x * weights).sum(1, keepdim=True)
+
+
+def match_size(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Resize pictures [N, C, H, W] bilinearly, smoothed when they shrink."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    shrinks = size[0] < x.shape[-2]
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=shrinks)
+
+
+class Teacher(nn.Module):
+    """A frozen classifier.
+
+    Pictures come as float32 [N, C, H, W] in [0, 1], un-normalised, of any size, grey or colour:
+    the teacher converts, resizes and normalises inside itself, so teachers of any architecture
+    look at the same pixels.
+
+    Args:
+        card: Its description.
+        net: The network; frozen and put into eval mode here.
+    """
+
+    def __init__(self, card: TeacherCard, net: nn.Module) -> None:
+        super().__init__()
+        self.card = card
+        self.net = net.eval().requires_grad_(False)
+        channels = card.input_size[0]
+        self.register_buffer("mean", torch.tensor(card.mean).view(1, channels, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(card.std).view(1, channels, 1, 1), persistent=False)
+
+    @property
+    def way(self) -> int:
+        """Number of classes."""
+        return self.card.way
+
+    def prepare(self, x: torch.Tensor) -> torch.Tensor:
+        """Pictures as the network wants them: channels, size, normalisation."""
+        x = match_size(match_channels(x, self.card.input_size[0]), self.card.input_size[1:])
+        return (x - self.mean) / self.std
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Map pictures [N, C, H, W] in [0, 1] to logits [N, way]; differentiable in ``x``."""
+        return self.net(self.prepare(x))
+
+    forward = logits
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Map pictures to the features before the last layer, [N, D]."""
+        maps = self.net.forward_features(self.prepare(x))
+        return self.net.forward_head(maps, pre_logits=True)
+
+    def train(self, mode: bool = True) -> Teacher:
+        """Teachers stay in eval mode: their batch statistics are part of what they know."""
+        return super().train(False)
+
+
+def load_teacher(folder: Path) -> Teacher:
+    """Load a model folder as a teacher.
+
+    Raises:
+        BadInput: See ``read_card`` and ``load_network``.
+    """
+    card = read_card(folder)
+    return Teacher(card, load_network(folder, check_digest=card.sha256))

@@ -1,0 +1,183 @@
+"""A zoo: a folder of teachers with one ``zoo.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dfml.core.errors import BadInput, nearest
+from dfml.core.paths import ASSETS, inside, read_json, write_json
+from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, read_card
+
+FORMAT = 1
+
+
+class Zoo:
+    """Teachers of one folder, read on demand.
+
+    A model that cannot be read is left out and named in ``problems``; the others still load.
+
+    Args:
+        folder: Holds ``zoo.json`` and a folder a model.
+
+    Attributes:
+        name: Its name.
+        cards: Cards of the usable teachers, in the order of ``zoo.json``.
+        problems: Id of each unusable model and the reason, in one line.
+        shared_class_names: Whether equal class names of two teachers mean the same class.
+        domain: The data set that all teachers come from, or None.
+
+    Raises:
+        BadInput: No zoo there, a newer format, or no usable teacher.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if not folder.is_dir():
+            raise BadInput(f"no zoo at {folder}: give the path of a zoo's folder or one of: {', '.join(zoo_names())}.")
+        if not (folder / "zoo.json").is_file():
+            raise BadInput(f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo pretrain` or `import` makes one.")
+        self.meta: dict[str, Any] = read_json(folder / "zoo.json", "zoo")
+        if not isinstance(self.meta, dict) or not isinstance(self.meta.get("models"), list):
+            raise BadInput(f"{folder / 'zoo.json'} lists no models: it is not a zoo of this program.")
+        if self.meta.get("format", 0) > FORMAT:
+            raise BadInput(f"{folder} has zoo format {self.meta['format']}, this version reads up to {FORMAT}: update DFML Studio.")
+        self.name = str(self.meta.get("name", folder.name))
+        self.domain = self.meta.get("domain")
+        self.shared_class_names = bool(self.meta.get("shared_class_names", False))
+        self.problems: dict[str, str] = {}
+        self.cards: list[TeacherCard] = []
+        for model in self.meta["models"]:
+            try:
+                self.cards.append(read_card(inside(folder, str(model))))
+            except BadInput as error:
+                self.problems[str(model)] = str(error)
+        if not self.cards:
+            reason = next(iter(self.problems.values()), "its list of models is empty")
+            raise BadInput(f"zoo {self.name!r} has no usable teacher: {reason}")
+
+    def __len__(self) -> int:
+        return len(self.cards)
+
+    def __iter__(self) -> Iterator[Teacher]:
+        for card in list(self.cards):
+            yield self.teacher(card.id)
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the usable teachers."""
+        return [card.id for card in self.cards]
+
+    @property
+    def way(self) -> int:
+        """The most classes that a teacher has."""
+        return max(card.way for card in self.cards)
+
+    @property
+    def picture_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width in which pictures for this zoo are recovered: the largest input."""
+        return max((card.input_size for card in self.cards), key=lambda s: (s[1], s[0]))
+
+    def card(self, which: str | int) -> TeacherCard:
+        """The card of a teacher by id or position.
+
+        Raises:
+            BadInput: There is none; the message says what there is.
+        """
+        text = str(which)
+        if text in self.problems:
+            raise BadInput(f"teacher {text!r} of zoo {self.name!r} cannot be used: {self.problems[text]}")
+        for card in self.cards:
+            if card.id == text:
+                return card
+        if text.lstrip("-").isdigit() and 0 <= int(text) < len(self.cards):
+            return self.cards[int(text)]
+        raise BadInput(
+            f"zoo {self.name!r} has no teacher {text!r}.{nearest(text, self.ids)} "
+            f"Give an id or a position from 0 to {len(self.cards) - 1}."
+        )
+
+    def teacher(self, which: str | int) -> Teacher:
+        """Load a teacher by id or position.
+
+        Raises:
+            BadInput: There is none, or its weights cannot be used; then it is added to ``problems``.
+        """
+        card = self.card(which)
+        try:
+            return load_teacher(self.folder / card.id)
+        except BadInput as error:
+            self.problems[card.id] = str(error)
+            raise
+
+    def usable(self) -> list[Teacher]:
+        """Load all teachers; those that fail are moved to ``problems``.
+
+        Raises:
+            BadInput: Not one loads.
+        """
+        teachers = []
+        for card in list(self.cards):
+            try:
+                teachers.append(self.teacher(card.id))
+            except BadInput:
+                self.cards.remove(card)
+        if not teachers:
+            raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {next(iter(self.problems.values()))}")
+        return teachers
+
+    def judge(self, which: str | int) -> Teacher | None:
+        """A network of another architecture on the same classes, which no method may touch."""
+        folder = self.folder / "judges" / self.card(which).id
+        return load_teacher(folder) if folder.is_dir() else None
+
+    def has_judge(self, which: str | int) -> bool:
+        """Whether there is a judge for the teacher."""
+        return (self.folder / "judges" / self.card(which).id / "config.json").is_file()
+
+    def class_key(self, card: TeacherCard, slot: int) -> str:
+        """The identity of a teacher's class: its name where the zoo vouches for names, else the slot."""
+        if self.shared_class_names and card.classes:
+            return card.classes[slot]
+        return f"{card.id}:{slot}"
+
+
+def write_zoo(folder: Path, *, models: list[str], **meta: Any) -> None:  # noqa: ANN401 - JSON values
+    """Write ``zoo.json``, replacing an older one whole."""
+    write_json(folder / "zoo.json", {"format": FORMAT, **meta, "models": models})
+
+
+def zoo_names() -> list[str]:
+    """The embedded zoos."""
+    root = ASSETS / "zoos"
+    return sorted(p.name for p in root.iterdir() if (p / "zoo.json").is_file()) if root.is_dir() else []
+
+
+def zoo_folder(name_or_path: str | Path) -> Path:
+    """The folder of an embedded zoo's name or of a path."""
+    text = str(name_or_path)
+    return ASSETS / "zoos" / text if text in zoo_names() else Path(text)
+
+
+def open_zoo(name_or_path: str | Path) -> Zoo:
+    """Open an embedded zoo by name, or any zoo by path.
+
+    Raises:
+        BadInput: There is none; the message names the nearest embedded zoo.
+    """
+    text = str(name_or_path)
+    if not zoo_folder(text).exists():
+        names = zoo_names()
+        raise BadInput(f"no zoo {text!r}: it is neither a folder nor an embedded zoo.{nearest(text, names)} Embedded: {', '.join(names)}.")
+    return Zoo(zoo_folder(text))
+
+
+@lru_cache(maxsize=1)
+def probe() -> Teacher:
+    """The probe: a small network shipped in the assets, for task embeddings only.
+
+    It is side information (it was trained on real classes); every result that used it says so.
+    """
+    return load_teacher(ASSETS / "probe")
