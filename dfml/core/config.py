@@ -6,7 +6,8 @@ The command line (``--set key=value``), the forms of the app, the option tables 
 
 from __future__ import annotations
 
-from typing import Any, Self
+import json
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,7 +17,7 @@ from dfml.core.errors import BadInput, nearest
 class Config(BaseModel):
     """Base of all configs: immutable, unknown keys refused, values validated."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def parse(cls, values: dict[str, Any], *, what: str = "option") -> Self:
@@ -35,7 +36,7 @@ class Config(BaseModel):
             raise BadInput(_one_line(error, what)) from None
 
     def override(self, pairs: list[str] | dict[str, Any]) -> Self:
-        """Return a copy with ``key=value`` pairs applied.
+        """Return a copy with ``key=value`` pairs applied; ``none`` clears an optional field, ``[1, 5]`` is a list.
 
         Raises:
             BadInput: A pair without ``=``, an unknown key, or a value out of range.
@@ -46,17 +47,31 @@ class Config(BaseModel):
                 key, equals, value = pair.partition("=")
                 if not equals:
                     raise BadInput(f"expected key=value, received {pair!r}.")
-                changes[key.strip()] = value.strip()
+                changes[key.strip()] = self._from_text(key.strip(), value.strip())
         else:
             changes = pairs
         return type(self).parse({**self.model_dump(), **changes})
 
     @classmethod
+    def _from_text(cls, key: str, text: str) -> Any:  # noqa: ANN401 - any option's value
+        field = cls.model_fields.get(key)
+        if field is not None and text.lower() in ("none", "null") and type(None) in get_args(field.annotation):
+            return None
+        if text.startswith("["):
+            try:
+                return json.loads(text)
+            except json.JSONDecodeError:
+                return text
+        return text
+
+    @classmethod
     def describe(cls) -> list[dict[str, Any]]:
-        """One row per field for forms and tables: name, type, default, minimum, maximum, choices, help."""
+        """One row per field for forms and tables: name, type, default, minimum, maximum, choices, optional, help."""
         rows = []
-        for name, schema in cls.model_json_schema().get("properties", {}).items():
+        for name, whole in cls.model_json_schema().get("properties", {}).items():
             field = cls.model_fields[name]
+            kinds = [kind for kind in whole.get("anyOf", [whole]) if kind.get("type") != "null"]
+            schema = kinds[0] if len(kinds) == 1 else whole
             rows.append(
                 {
                     "name": name,
@@ -65,6 +80,7 @@ class Config(BaseModel):
                     "minimum": schema.get("minimum", schema.get("exclusiveMinimum")),
                     "maximum": schema.get("maximum", schema.get("exclusiveMaximum")),
                     "choices": schema.get("enum"),
+                    "optional": schema is not whole,
                     "help": field.description or "",
                 }
             )
@@ -74,4 +90,6 @@ class Config(BaseModel):
 def _one_line(error: ValidationError, what: str) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or what
-    return f"{what} {where!r}: {first['msg'].lower()}; received {first['input']!r}."
+    received = repr(first["input"])
+    shown = received if len(received) <= 80 else received[:77] + "..."
+    return f"{what} {where!r}: {first['msg'].lower()}; received {shown}."

@@ -33,7 +33,10 @@ def inside(folder: Path, name: str) -> Path:
         BadInput: ``name`` is absolute or leads out of the folder.
     """
     base = folder.resolve()
-    path = (base / name).resolve()
+    try:
+        path = (base / name).resolve()
+    except (ValueError, OSError):  # a NUL byte, a loop of links, a name that is too long
+        raise BadInput(f"{name!r} is not a usable name of a file.") from None
     if path != base and base not in path.parents:
         raise BadInput(f"{name!r} leads out of {folder.name!r}: give a name inside that folder.")
     return path
@@ -47,11 +50,12 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         RunFailed: The disk is full or not writable.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
+    part = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        part = Path(name)
         write(part)
         with part.open("rb") as file:
             os.fsync(file.fileno())
@@ -61,7 +65,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         raise_if_disk_full(error, path)
         raise
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
 
 
 def raise_if_disk_full(error: BaseException, path: Path) -> None:

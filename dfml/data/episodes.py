@@ -78,7 +78,9 @@ class EpisodeSampler:
     def __init__(self, data: ClassSplit, *, way: int, shot: int, query: int, episodes: int, seed: int) -> None:
         need = shot + query
         if way < 2 or shot < 1 or query < 1 or episodes < 1:
-            raise BadInput(f"way must be >= 2 and shot, query, episodes >= 1; received {way}, {shot}, {query}, {episodes}.")
+            raise BadInput(
+                f"way must be >= 2 and shot, query, episodes >= 1; received {way}, {shot}, {query}, {episodes}."
+            )
         if len(data.class_names) < way:
             raise BadInput(
                 f"{data.name}/{data.split} has {len(data.class_names)} classes, but {way}-way episodes need {way}."

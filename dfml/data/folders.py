@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +19,13 @@ import torch
 from filelock import FileLock
 
 from dfml.core.errors import BadInput
-from dfml.core.paths import ASSETS, cache_root, raise_if_disk_full, read_json, write_json
-from dfml.data.pictures import ENDINGS, open_picture
+from dfml.core.paths import ASSETS, cache_root, raise_if_disk_full, read_json, write_atomically, write_json
+from dfml.data.pictures import ENDINGS, fit_picture, open_picture
+from dfml.data.sheets import read_sheets
 
 SPLITS = ("train", "val", "test")
+LARGEST_DEFAULT = 224
+"""Pictures are packed at most this large unless a size is asked for: a folder of photographs must not fill the disk."""
 
 
 @dataclass(frozen=True)
@@ -62,58 +66,68 @@ class ClassSplit:
 
     def pictures(self, positions: np.ndarray | list[int]) -> torch.Tensor:
         """Return the pictures at ``positions`` as float32 [n, C, H, W] in [0, 1]."""
-        raw = np.ascontiguousarray(self.images[np.asarray(positions)])
+        raw = np.ascontiguousarray(self.images[np.asarray(positions, dtype=np.int64)])
         return torch.from_numpy(raw).permute(0, 3, 1, 2).float().div_(255)
 
 
 def list_splits(folder: Path) -> list[str]:
-    """The splits below ``folder``: those of train, val, test that exist, else ``["all"]``.
+    """The splits below ``folder``: those of train, val, test that hold folders, else ``["all"]``.
 
     Raises:
-        BadInput: The folder is missing, or holds no class folders with pictures.
+        BadInput: The folder is missing or may not be read, or holds no class folders.
     """
     if not folder.is_dir():
         raise BadInput(f"no data set at {folder}: expected a folder DIR/{{train,val,test}}/<class>/<picture>.")
-    found = [split for split in SPLITS if (folder / split).is_dir()]
-    if found:
-        return found
-    if any(child.is_dir() for child in folder.iterdir() if not child.name.startswith(".")):
-        return ["all"]
+    try:
+        # A class may be called "train" (CIFAR-100 has one): a split is a folder of folders.
+        found = [split for split in SPLITS if (folder / split).is_dir() and _subfolders(folder / split)]
+        if found or _subfolders(folder):
+            return found or ["all"]
+    except PermissionError as error:
+        raise BadInput(f"{folder} may not be read: {error.strerror}.") from None
     raise BadInput(f"{folder} holds no class folders: expected DIR/{{train,val,test}}/<class>/<picture>.")
 
 
-def _list_files(root: Path) -> dict[str, list[Path]]:
-    classes: dict[str, list[Path]] = {}
-    for child in sorted(root.iterdir(), key=lambda path: path.name):
-        if child.is_dir() and not child.name.startswith("."):
-            files = [p for p in child.iterdir() if p.suffix.lower() in ENDINGS and not p.name.startswith(".")]
-            if files:
-                classes[child.name] = sorted(files, key=lambda path: path.name)
-    return classes
+def _subfolders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _cache_key(classes: dict[str, list[Path]], size: int | None, channels: int | None) -> str:
-    digest = hashlib.sha256(f"v1 {size} {channels}".encode())
+def list_pictures(folder: Path) -> list[Path]:
+    """Files directly in ``folder`` that are called like pictures, sorted by name; hidden ones left out."""
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
+    return [folder / name for name in sorted(names) if os.path.splitext(name)[1].lower() in ENDINGS]
+
+
+def list_classes(root: Path) -> dict[str, list[Path]]:
+    """The pictures of each class folder below ``root``, both sorted by name; empty folders left out."""
+    classes = {name: list_pictures(root / name) for name in _subfolders(root)}
+    return {name: files for name, files in classes.items() if files}
+
+
+def _cache_key(classes: dict[str, list[Path]]) -> str:
+    digest = hashlib.sha256(b"v2")
     for name, files in classes.items():
         for path in files:
             stat = path.stat()
-            digest.update(f"{name}/{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            digest.update(f"{name}/{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:24]
 
 
-def load_split(
-    source: str | Path, split: str, *, size: int | None = None, channels: int | None = None
-) -> ClassSplit:
+def load_split(source: str | Path, split: str, *, size: int | None = None, channels: int | None = None) -> ClassSplit:
     """Open one split of a data set, packing it on first use.
 
     Args:
         source: A folder, or ``sample:NAME`` for an embedded sample.
         split: ``train``, ``val``, ``test``, or ``all`` where the folder has no splits.
-        size: Pictures are resized to ``size`` x ``size``; None keeps the first picture's height.
+        size: Pictures are cropped to their central square and resized to ``size`` x ``size``; None
+            keeps the shorter side of the first picture, up to ``LARGEST_DEFAULT``.
         channels: 1 or 3; None takes 1 where the first picture is grey, else 3.
 
     Raises:
         BadInput: The folder, the split or its pictures are missing; a picture cannot be read.
+        RunFailed: The disk is full.
     """
     text = str(source)
     if text.startswith("sample:"):
@@ -123,57 +137,78 @@ def load_split(
     if split not in splits:
         raise BadInput(f"{folder} has no split {split!r}; it has: {', '.join(splits)}.")
     root = folder if split == "all" else folder / split
-    classes = _list_files(root)
+    try:
+        classes = list_classes(root)
+    except PermissionError as error:
+        raise BadInput(f"{error.filename} may not be read: {error.strerror}.") from None
     if not classes:
         raise BadInput(f"{root} holds no class folders with pictures ({', '.join(sorted(ENDINGS))}).")
-    first = open_picture(next(iter(classes.values()))[0])
-    size = size or first.height
-    channels = channels or (1 if first.mode in ("L", "1") else 3)
-    key = _cache_key(classes, size, channels)
-    beside = folder / ".dfml-cache"
-    cache = beside if os.access(folder, os.W_OK) else cache_root() / "packed" / _folder_id(folder)
-    packed, index = cache / f"{split}-{key}.npy", cache / f"{split}-{key}.json"
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{split}.lock"):
-        if not (packed.is_file() and index.is_file()):
+    if size is None or channels is None:
+        name, files = next(iter(classes.items()))
+        first = open_picture(files[0], name=f"{name}/{files[0].name}")
+        size = size or min(first.height, first.width, LARGEST_DEFAULT)
+        channels = channels or (1 if first.mode == "L" else 3)
+    cache, form = _cache_folder(folder), f"{split}-{size}x{channels}"
+    packed = cache / f"{form}-{_cache_key(classes)}.npy"
+    index = packed.with_suffix(".json")
+    with FileLock(cache / f"{form}.lock"):
+        try:
+            return _opened(folder.resolve().name, split, packed, index)
+        except (BadInput, OSError, ValueError, KeyError, TypeError):
+            # Not packed yet, or the cache is damaged; it can always be made again.
             _pack(classes, packed, index, size, channels)
+            _forget_others(cache, form, packed)
+            return _opened(folder.resolve().name, split, packed, index)
+
+
+def _cache_folder(folder: Path) -> Path:
+    """A folder that may be written: beside the pictures, else in the user's own cache."""
+    away = cache_root() / "packed" / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    for cache in (folder / ".dfml-cache", away):
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if cache == away:
+                raise_if_disk_full(error, cache)
+                raise
+            continue
+        if os.access(cache, os.W_OK):
+            break
+    return cache
+
+
+def _opened(name: str, split: str, packed: Path, index: Path) -> ClassSplit:
     meta = read_json(index, "packed data set")
-    return _opened(folder.name, split, packed, meta, sample=False)
-
-
-def _folder_id(folder: Path) -> str:
-    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-
-
-def _opened(name: str, split: str, packed: Path, meta: dict, *, sample: bool) -> ClassSplit:
     images = np.load(packed, mmap_mode="r", allow_pickle=False)
     labels = np.repeat(np.arange(len(meta["classes"])), meta["counts"])
-    return ClassSplit(name, split, images, labels, list(meta["classes"]), sample)
+    if images.ndim != 4 or len(images) != len(labels):
+        raise ValueError("the packed data set does not fit its index")
+    return ClassSplit(name, split, images, labels, list(meta["classes"]))
 
 
 def _pack(classes: dict[str, list[Path]], packed: Path, index: Path, size: int, channels: int) -> None:
     total = sum(len(files) for files in classes.values())
-    part = packed.with_suffix(".part")
-    mode = "L" if channels == 1 else "RGB"
-    try:
-        array = np.lib.format.open_memmap(part, "w+", np.uint8, (total, size, size, channels))
-        row = 0
-        for files in classes.values():
-            for path in files:
-                picture = open_picture(path).convert(mode)
-                if picture.size != (size, size):
-                    picture = picture.resize((size, size), resample=2)
-                array[row] = np.asarray(picture).reshape(size, size, channels)
-                row += 1
-        array.flush()
-        del array
-        part.replace(packed)
-    except OSError as error:
-        raise_if_disk_full(error, packed)
-        raise
-    finally:
-        part.unlink(missing_ok=True)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (total, size, size, channels)}
+
+    def write(part: Path) -> None:
+        # Written as a stream: on a full disk a memory map would kill the process instead of raising.
+        with part.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for name, files in classes.items():
+                for path in files:
+                    picture = open_picture(path, name=f"{name}/{path.name}")
+                    file.write(fit_picture(picture, size=size, channels=channels).tobytes())
+
+    write_atomically(packed, write)
     write_json(index, {"classes": list(classes), "counts": [len(files) for files in classes.values()]})
+
+
+def _forget_others(cache: Path, form: str, packed: Path) -> None:
+    """Remove what was packed before a file changed; whoever has it open keeps reading it."""
+    for old in cache.glob(f"{form}-*"):
+        if old.stem != packed.stem:
+            with suppress(OSError):
+                old.unlink()
 
 
 def sample_names() -> list[str]:
@@ -189,8 +224,6 @@ def _load_sample(name: str, split: str, size: int | None, channels: int | None) 
     meta = read_json(root / "sample.json", f"sample {name}")
     if split not in meta["splits"]:
         raise BadInput(f"sample:{name} has no split {split!r}; it has: {', '.join(meta['splits'])}.")
-    from dfml.data.sheets import read_sheets
-
     images, classes, counts = read_sheets(root, meta["splits"][split], size, channels)
     labels = np.repeat(np.arange(len(classes)), counts)
     return ClassSplit(f"sample:{name}", split, images, labels, classes, sample=True)

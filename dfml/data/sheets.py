@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dfml.core.errors import BadInput
 from dfml.core.paths import inside
-from dfml.data.pictures import open_picture
+from dfml.data.pictures import fit_picture, open_picture
 
 COLUMNS = 10
 
@@ -21,7 +22,22 @@ def write_sheet(pictures: np.ndarray, path: Path) -> None:
     cells[:count] = pictures
     sheet = cells.reshape(rows, COLUMNS, size, size, channels).transpose(0, 2, 1, 3, 4)
     sheet = sheet.reshape(rows * size, COLUMNS * size, channels)
-    Image.fromarray(sheet.squeeze(-1) if channels == 1 else sheet).save(path, lossless=True, quality=100)
+    picture = Image.fromarray(sheet.squeeze(-1) if channels == 1 else sheet)
+    picture.save(path, format="WEBP", lossless=True, quality=100, method=6)
+
+
+def read_sheet(path: Path, *, size: int, channels: int, count: int) -> np.ndarray:
+    """Read the first ``count`` pictures of a sheet, uint8 [count, size, size, channels].
+
+    Raises:
+        BadInput: The sheet is damaged, or smaller than its description says.
+    """
+    sheet = open_picture(path).convert("L" if channels == 1 else "RGB")
+    rows = -(-count // COLUMNS)
+    if sheet.size != (COLUMNS * size, rows * size):
+        raise BadInput(f"{path.name}: {sheet.width} x {sheet.height} pixels cannot hold {count} pictures of {size}.")
+    array = np.asarray(sheet).reshape(rows, size, COLUMNS, size, channels)
+    return array.transpose(0, 2, 1, 3, 4).reshape(-1, size, size, channels)[:count]
 
 
 def read_sheets(
@@ -42,17 +58,10 @@ def read_sheets(
     size, channels = size or stored, channels or kind
     parts = []
     for entry in split["classes"]:
-        sheet = open_picture(inside(root, entry["file"])).convert("L" if channels == 1 else "RGB")
-        array = np.asarray(sheet).reshape(-1, stored, COLUMNS, stored, channels)
-        cells = array.transpose(0, 2, 1, 3, 4).reshape(-1, stored, stored, channels)[: entry["count"]]
-        if size != stored:
-            mode = "L" if channels == 1 else "RGB"
-            cells = np.stack(
-                [
-                    np.asarray(Image.fromarray(c.squeeze(-1) if channels == 1 else c, mode).resize((size, size), 2))
-                    for c in cells
-                ]
-            ).reshape(-1, size, size, channels)
+        cells = read_sheet(inside(root, entry["file"]), size=stored, channels=kind, count=entry["count"])
+        if (size, channels) != (stored, kind):
+            pictures = [Image.fromarray(cell.squeeze(-1) if kind == 1 else cell) for cell in cells]
+            cells = np.stack([fit_picture(picture, size=size, channels=channels) for picture in pictures])
         parts.append(cells)
     names = [entry["name"] for entry in split["classes"]]
     return np.concatenate(parts), names, [entry["count"] for entry in split["classes"]]
