@@ -25,6 +25,7 @@ from dfml.core.paths import read_json
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
+from dfml.zoo.teacher import TeacherCard
 from dfml.zoo.storage import DETAILS, save_network
 from dfml.zoo.zoo import write_zoo
 
@@ -36,10 +37,10 @@ class PretrainConfig(Config):
     way: int = Field(5, ge=2, le=1000, description="Classes a teacher, drawn at random.")
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the training pictures.")
     batch: int = Field(128, ge=2, le=4096, description="Pictures a step.")
-    lr: float = Field(0.01, gt=0, le=1, description="Adam's first learning rate (Conv4); SGD's for others.")
+    lr: float = Field(0.004, gt=0, le=1, description="Adam's first learning rate (Conv4); five times it is SGD's for others.")
     width: int | None = Field(None, ge=2, le=1024, description="Filters of the first stage; none keeps the default.")
-    flip: bool = Field(False, description="Mirror training pictures at random (never for characters).")
-    shift: int = Field(0, ge=0, le=16, description="Move training pictures at random by up to this many pixels.")
+    flip: bool = Field(True, description="Mirror training pictures at random (never for characters).")
+    shift: int = Field(2, ge=0, le=16, description="Move training pictures at random by up to this many pixels.")
     size: int | None = Field(None, ge=16, le=224, description="Picture size; none keeps the data set's.")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of each class's pictures that is held out.")
     seed: int = Field(0, ge=0, description="Draws class subsets, initial weights and batches.")
@@ -208,6 +209,26 @@ def train_teacher(
         folder, net, architecture=plan.architecture, model_args=args, details=details, mean=mean, std=std
     )
     return accuracy
+
+
+def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture: str, config: PretrainConfig) -> float:
+    """Train a judge: a network of another architecture on a teacher's classes, into ``judges/<id>``.
+
+    Judges only measure recovered pictures; no method may touch them.
+
+    Returns:
+        Its held-out accuracy in [0, 1].
+
+    Raises:
+        BadInput: The teacher names no classes, or the data set lacks one of them.
+    """
+    data = load_split(source, "train", size=config.size)
+    missing = [name for name in card.classes or [] if name not in data.class_names]
+    if not card.classes or missing:
+        raise BadInput(f"teacher {card.id!r} cannot get a judge: {missing or 'its classes'} not found in {data.name}.")
+    classes = [data.class_names.index(name) for name in card.classes]
+    plan = TeacherPlan(card.id, architecture, classes, derive_seed(config.seed, "judge", card.id))
+    return train_teacher(data, plan, config, zoo_folder / "judges" / card.id, statistics=channel_statistics(data))
 
 
 def pretrain_zoo(

@@ -1,0 +1,120 @@
+"""The contract of an inverter."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput, nearest
+from dfml.core.registry import Registry
+from dfml.data.episodes import PseudoTask
+from dfml.zoo.oracle import Oracle
+
+ExtraLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""An adversarial or disagreement term from above: (images [N, C, H, W], labels [N]) -> scalar."""
+
+
+@dataclass(frozen=True)
+class InversionStep:
+    """One step of a recovery.
+
+    Attributes:
+        step: 1 .. total.
+        total: Steps in all.
+        images: float32 [N, C, H, W] in [0, 1], detached; all teachers' pictures one after another.
+        labels: int64 [N], positions in each teacher's head.
+        losses: ``ce``, ``bn``, ``tv``, ... of this step.
+        tasks: One pseudo task a teacher, in the last step only.
+    """
+
+    step: int
+    total: int
+    images: torch.Tensor
+    labels: torch.Tensor
+    losses: dict[str, float]
+    tasks: list[PseudoTask] = field(default_factory=list)
+
+
+class Inverter(ABC):
+    """Recovers pictures that a teacher takes for its training classes."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]]
+    summary: ClassVar[str]
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or self.preset("demo")
+
+    @classmethod
+    def preset(cls, name: str = "demo") -> Config:
+        """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``.
+
+        Raises:
+            BadInput: Another name.
+        """
+        presets = {"demo": cls.demo, "paper": cls.paper}
+        if name not in presets:
+            raise BadInput(f"unknown preset {name!r}.{nearest(name, presets)} Known: demo, paper.")
+        return presets[name]()
+
+    @classmethod
+    def demo(cls) -> Config:
+        """The config for a laptop."""
+        return cls.Config()
+
+    @classmethod
+    def paper(cls) -> Config:
+        """The published config."""
+        return cls.Config()
+
+    @abstractmethod
+    def recover(
+        self,
+        oracles: list[Oracle],
+        labels: list[torch.Tensor],
+        *,
+        generator: torch.Generator,
+        device: torch.device,
+        extra_loss: ExtraLoss | None = None,
+    ) -> Iterator[InversionStep]:
+        """Recover pictures from one or several teachers.
+
+        Args:
+            oracles: One a teacher.
+            labels: For each teacher the wanted labels, int64 [N_i].
+            generator: On the CPU; the same seed gives the same pictures.
+            device: Where the pictures live.
+            extra_loss: Added to the loss.
+
+        Yields:
+            Every step; the last one carries the tasks.
+        """
+
+    def fit(self, oracles: list[Oracle], *, generator: torch.Generator, device: torch.device) -> Iterator[InversionStep]:
+        """Learn across teachers, for inverters that do; the others have nothing to do."""
+        return iter(())
+
+    def state(self) -> dict[str, Any]:
+        """Everything learned so far, as a flat dict of copied tensors."""
+        return {}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Restore ``state()``."""
+
+
+INVERTERS: Registry[Inverter] = Registry("inverter")
+
+
+def make_tasks(
+    oracles: list[Oracle], images: list[torch.Tensor], labels: list[torch.Tensor], cost: list[dict[str, float]]
+) -> list[PseudoTask]:
+    """Turn final pictures into pseudo tasks, asking each teacher for its soft targets."""
+    return [
+        PseudoTask(x.detach().clone(), y.clone(), oracle.logits(x), oracle.teacher_id, spent)
+        for oracle, x, y, spent in zip(oracles, images, labels, cost, strict=True)
+    ]

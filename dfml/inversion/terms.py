@@ -1,0 +1,70 @@
+"""The terms of inversion losses, as pure functions.
+
+Formulas: DeepInversion's priors as PURER, BiDf-MKD, FREE and TGR use them (docs/methods).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from dfml.zoo.oracle import LayerStatistics
+
+
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Per-picture cross-entropy [N] of logits [N, way] against labels [N]."""
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def bn_distance(statistics: list[LayerStatistics], first_weight: float = 1.0) -> torch.Tensor:
+    """Distance of a batch's statistics from those that the teacher remembers.
+
+    The sum over layers of ||mean - running mean||_2 + ||var - running var||_2 (norms not squared,
+    variance biased).
+
+    Args:
+        statistics: One entry a batch-normalisation layer, in forward order.
+        first_weight: Weight of the first layer.
+
+    Returns:
+        A scalar, at least 0.
+    """
+    total = statistics[0].mean.new_zeros(())
+    for position, layer in enumerate(statistics):
+        distance = (layer.mean - layer.running_mean).norm(2) + (layer.var - layer.running_var).norm(2)
+        total = total + (first_weight if position == 0 else 1.0) * distance
+    return total
+
+
+def total_variation(x: torch.Tensor) -> torch.Tensor:
+    """Roughness of pictures [N, C, H, W]: a scalar, at least 0.
+
+    The sum of the l2 norms of the horizontal, vertical and both diagonal first differences.
+    """
+    right = x[..., :, :-1] - x[..., :, 1:]
+    down = x[..., :-1, :] - x[..., 1:, :]
+    falling = x[..., :-1, :-1] - x[..., 1:, 1:]
+    rising = x[..., 1:, :-1] - x[..., :-1, 1:]
+    return right.norm(2) + down.norm(2) + falling.norm(2) + rising.norm(2)
+
+
+def l2_from_grey(x: torch.Tensor) -> torch.Tensor:
+    """||x - 1/2||_2 of pictures in [0, 1]: a scalar.
+
+    The papers take ||x||_2 of normalised pixels, whose zero is the mean colour. Here pictures are
+    un-normalised, so the origin is mid-grey.
+    """
+    return (x - 0.5).norm(2)
+
+
+def jitter(x: torch.Tensor, *, shift: int, flip: bool, generator: torch.Generator) -> torch.Tensor:
+    """Move the whole batch [N, C, H, W] circularly by up to ``shift`` px in each axis and mirror it half of the time.
+
+    The generator lives on the CPU, whatever the pictures' device, so that a seed means the same everywhere.
+    """
+    if shift:
+        down, right = torch.randint(-shift, shift + 1, (2,), generator=generator).tolist()
+        x = torch.roll(x, (down, right), dims=(2, 3))
+    if flip and torch.rand((), generator=generator).item() < 0.5:
+        x = x.flip(-1)
+    return x

@@ -1,0 +1,276 @@
+"""MAML, ANIL and ProtoNet, functional: parameters go in, adapted parameters come out.
+
+A learner never touches the network's own weights. Pictures given to it are prepared already
+(normalised, sized), since preparing them once an episode is enough.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import nn
+from torch.func import functional_call
+
+from dfml.core.config import Config
+from dfml.core.registry import Registry
+from dfml.nets.norm import Statistics, recorded_statistics, supplied_statistics
+
+Params = dict[str, torch.Tensor]
+HEAD = "fc."
+"""Prefix of the last layer's parameters in all few-shot networks."""
+
+
+class LearnerConfig(Config):
+    """How a learner adapts."""
+
+    inner_lr: float = Field(0.01, gt=0, le=10, description="Rate of the inner loop.")
+    inner_steps: int = Field(5, ge=1, le=100, description="Inner steps while training.")
+    first_order: bool = Field(False, description="Drop second derivatives in the outer gradient (FOMAML).")
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """Outer loss of one task (a scalar with its graph) and the query accuracy in [0, 1]."""
+
+    loss: torch.Tensor
+    accuracy: float
+
+
+def target_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean loss against hard labels (int64 [N]: cross-entropy) or soft ones (probabilities [N, way]: KL)."""
+    if targets.dtype == torch.int64:
+        return F.cross_entropy(logits, targets)
+    return F.kl_div(F.log_softmax(logits, 1), targets, reduction="batchmean")
+
+
+class MetaLearner(ABC):
+    """What all learners do.
+
+    Args:
+        config: Rates and steps of the inner loop.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, config: LearnerConfig | None = None) -> None:
+        self.config = config or LearnerConfig()
+
+    @abstractmethod
+    def adapt(
+        self,
+        net: nn.Module,
+        params: Params,
+        support_x: torch.Tensor,
+        support_y: torch.Tensor,
+        *,
+        steps: int | None = None,
+        create_graph: bool = False,
+    ) -> Iterator[Params]:
+        """Yield the parameters after each inner step.
+
+        Args:
+            net: The network; its own weights are not read.
+            params: Its meta-parameters.
+            support_x: Prepared pictures [N, C, H, W].
+            support_y: Hard labels int64 [N], or soft ones [N, way].
+            steps: Inner steps; None takes the config's.
+            create_graph: Keep the graph for second derivatives (training only).
+        """
+
+    def predict(
+        self, net: nn.Module, adapted: Params, x: torch.Tensor, statistics: Statistics | None = None
+    ) -> torch.Tensor:
+        """Logits [N, way] of prepared pictures.
+
+        Args:
+            net: The network.
+            adapted: What ``adapt`` yielded.
+            x: Pictures; without ``statistics`` their own batch normalises them (transductive).
+            statistics: Those of the support set (inductive), see ``support_statistics``.
+        """
+        if statistics is None:
+            return functional_call(net, adapted, (x,))
+        with supplied_statistics(net, statistics):
+            return functional_call(net, adapted, (x,))
+
+    @torch.no_grad()
+    def support_statistics(self, net: nn.Module, adapted: Params, support_x: torch.Tensor) -> Statistics:
+        """Batch statistics of the support set, taken with the adapted weights."""
+        with recorded_statistics(net) as statistics:
+            functional_call(net, network_params(adapted), (support_x,))
+        return statistics
+
+    def outer(
+        self,
+        net: nn.Module,
+        params: Params,
+        support: tuple[torch.Tensor, torch.Tensor],
+        query: tuple[torch.Tensor, torch.Tensor],
+    ) -> TaskOutcome:
+        """Outer loss of a task, differentiable in ``params`` (and in the pictures, if they ask for it)."""
+        adapted = params
+        for adapted in self.adapt(net, params, *support, create_graph=not self.config.first_order):  # noqa: B007 - last one wanted
+            pass
+        logits = self.predict(net, adapted, query[0])
+        wanted = query[1] if query[1].dtype == torch.int64 else query[1].argmax(1)
+        accuracy = float((logits.detach().argmax(1) == wanted).float().mean())
+        return TaskOutcome(target_loss(logits, query[1]), accuracy)
+
+
+LEARNERS: Registry[MetaLearner] = Registry("learner")
+
+
+def make_learner(name: str, config: LearnerConfig | None = None) -> MetaLearner:
+    """Build a learner by name.
+
+    Raises:
+        BadInput: Unknown name.
+    """
+    return LEARNERS.get(name)(config)
+
+
+def network_params(adapted: Params) -> Params:
+    """The network's own parameters among the adapted ones (prototypes are not)."""
+    return {name: value for name, value in adapted.items() if name != ProtoNet.KEY}
+
+
+def _descend(loss: torch.Tensor, params: Params, names: list[str], lr: float, create_graph: bool) -> Params:
+    grads = torch.autograd.grad(loss, [params[n] for n in names], create_graph=create_graph)
+    moved = {n: params[n] - lr * g for n, g in zip(names, grads, strict=True)}
+    return {**params, **moved}
+
+
+def _as_leaves(params: Params) -> Params:
+    """Let the inner loop differentiate parameters that arrive without a graph."""
+    return {n: p if p.requires_grad else p.detach().requires_grad_(True) for n, p in params.items()}
+
+
+@LEARNERS.register("maml")
+class MAML(MetaLearner):
+    """Model-agnostic meta-learning: a few gradient steps on all parameters.
+
+    Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks",
+    ICML 2017, algorithm 1; with ``first_order`` the approximation of its section 5.2.
+    """
+
+    def adapt(
+        self,
+        net: nn.Module,
+        params: Params,
+        support_x: torch.Tensor,
+        support_y: torch.Tensor,
+        *,
+        steps: int | None = None,
+        create_graph: bool = False,
+    ) -> Iterator[Params]:
+        """Yield the parameters after each gradient step; see ``MetaLearner.adapt``."""
+        with torch.enable_grad():
+            adapted, names = _as_leaves(params), list(params)
+            for _ in range(self.config.inner_steps if steps is None else steps):
+                loss = target_loss(functional_call(net, adapted, (support_x,)), support_y)
+                adapted = _descend(loss, adapted, names, self.config.inner_lr, create_graph)
+                yield adapted
+
+
+@LEARNERS.register("anil")
+class ANIL(MetaLearner):
+    """Almost no inner loop: only the last layer adapts, on features computed once.
+
+    Raghu et al., "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of
+    MAML", ICLR 2020, section 5.
+    """
+
+    def adapt(
+        self,
+        net: nn.Module,
+        params: Params,
+        support_x: torch.Tensor,
+        support_y: torch.Tensor,
+        *,
+        steps: int | None = None,
+        create_graph: bool = False,
+    ) -> Iterator[Params]:
+        """Yield the parameters after each gradient step; see ``MetaLearner.adapt``."""
+        with torch.enable_grad():
+            adapted = _as_leaves(params)
+            names = [n for n in params if n.startswith(HEAD)]
+            features = extract_features(net, adapted, support_x)
+            for _ in range(self.config.inner_steps if steps is None else steps):
+                logits = F.linear(features, adapted[HEAD + "weight"], adapted[HEAD + "bias"])
+                # The features' graph is shared by all steps, so it is kept even without second order.
+                grads = torch.autograd.grad(
+                    target_loss(logits, support_y), [adapted[n] for n in names], create_graph=create_graph, retain_graph=True
+                )
+                moved = {n: adapted[n] - self.config.inner_lr * g for n, g in zip(names, grads, strict=True)}
+                adapted = {**adapted, **moved}
+                yield adapted
+
+
+@LEARNERS.register("protonet")
+class ProtoNet(MetaLearner):
+    """Prototypical network: a class is the mean of its support features.
+
+    Snell, Swersky and Zemel, "Prototypical Networks for Few-shot Learning", NeurIPS 2017,
+    equations 1 and 2 with the squared Euclidean distance.
+    """
+
+    KEY = "prototypes"
+
+    def adapt(
+        self,
+        net: nn.Module,
+        params: Params,
+        support_x: torch.Tensor,
+        support_y: torch.Tensor,
+        *,
+        steps: int | None = None,
+        create_graph: bool = False,
+    ) -> Iterator[Params]:
+        """Yield the parameters with the prototypes [way, D] beside them, once."""
+        features = extract_features(net, params, support_x)
+        yield {**params, self.KEY: class_means(features, support_y)}
+
+    def predict(
+        self, net: nn.Module, adapted: Params, x: torch.Tensor, statistics: Statistics | None = None
+    ) -> torch.Tensor:
+        """Logits [N, way]: minus the squared distance from each prototype."""
+        features = extract_features(net, network_params(adapted), x, statistics)
+        return -squared_distances(features, adapted[self.KEY])
+
+
+def extract_features(
+    net: nn.Module, params: Params, x: torch.Tensor, statistics: Statistics | None = None
+) -> torch.Tensor:
+    """Features [N, D] before the last layer, with the given parameters."""
+    if statistics is not None:
+        with supplied_statistics(net, statistics):
+            return extract_features(net, params, x)
+    return functional_call(_Features(net), {f"net.{n}": p for n, p in params.items()}, (x,))
+
+
+class _Features(nn.Module):
+    """The network without its last layer, as a module that ``functional_call`` accepts."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net.forward_head(self.net.forward_features(x), pre_logits=True)
+
+
+def class_means(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean feature of each class, [way, D], from features [N, D] and labels 0 .. way - 1 (hard or soft)."""
+    weights = F.one_hot(labels).to(features.dtype) if labels.dtype == torch.int64 else labels
+    return (weights.T @ features) / weights.sum(0).unsqueeze(1)
+
+
+def squared_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Squared Euclidean distances [N, M] between rows of a [N, D] and b [M, D]."""
+    return a.pow(2).sum(1, keepdim=True) - 2 * a @ b.T + b.pow(2).sum(1)

@@ -1,0 +1,171 @@
+"""A meta-model: the product of every method, saved as a folder in timm's layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dfml.core.errors import BadInput
+from dfml.core.paths import read_json, write_atomically
+from dfml.meta.learners import LearnerConfig, MetaLearner, Params, make_learner
+from dfml.nets.build import build_network
+from dfml.zoo.storage import DETAILS, load_weights, read_config, save_network
+from dfml.zoo.teacher import match_channels, match_size
+
+KIND = "meta-model"
+
+
+@dataclass
+class MetaModel:
+    """A backbone, its meta-parameters, and how to adapt it.
+
+    Attributes:
+        net: The network with batch normalisation without buffers; its weights are the meta-parameters.
+        architecture: timm's name.
+        model_args: The network's constructor arguments.
+        mean: Channel means for normalising pictures.
+        std: Channel standard deviations.
+        learner: How it adapts.
+        adapt_steps: Inner steps at test.
+        details: Method, side information and whatever else the card tells.
+    """
+
+    net: nn.Module
+    architecture: str
+    model_args: dict[str, Any]
+    mean: list[float]
+    std: list[float]
+    learner: MetaLearner
+    adapt_steps: int = 10
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def way(self) -> int:
+        """Outputs of the last layer."""
+        return int(self.model_args["num_classes"])
+
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        size = int(self.model_args.get("img_size", 32))
+        return int(self.model_args.get("in_chans", 3)), size, size
+
+    @property
+    def params(self) -> Params:
+        """The meta-parameters by name."""
+        return dict(self.net.named_parameters())
+
+    def to(self, device: torch.device | str) -> MetaModel:
+        """Move the network; returns itself."""
+        self.net.to(device)
+        if torch.device(device).type == "cpu":
+            self.net.to(memory_format=torch.channels_last)
+        return self
+
+    def prepare(self, x: torch.Tensor) -> torch.Tensor:
+        """Bring pictures [N, C, H, W] in [0, 1] to the network's channels, size and normalisation."""
+        channels, height, width = self.input_size
+        x = match_size(match_channels(x, channels), (height, width))
+        mean = torch.tensor(self.mean, device=x.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=x.device).view(1, -1, 1, 1)
+        return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    def with_adaptation(self, learner: str, *, lr: float | None = None, steps: int | None = None) -> MetaModel:
+        """The same network adapted by another learner, rate or number of steps."""
+        config = self.learner.config if lr is None else self.learner.config.override({"inner_lr": lr})
+        return MetaModel(
+            self.net, self.architecture, self.model_args, self.mean, self.std,
+            make_learner(learner, config), steps or self.adapt_steps, self.details,
+        )  # fmt: skip
+
+    def save(self, folder: Path, details: dict[str, Any] | None = None) -> None:
+        """Write the folder: weights, config, ``dfml.json`` and a README (the model card)."""
+        card = {
+            "kind": KIND,
+            "learner": self.learner.name,
+            "learner_config": self.learner.config.model_dump(),
+            "adapt_steps": self.adapt_steps,
+            **self.details,
+            **(details or {}),
+        }
+        save_network(
+            folder, self.net, architecture=self.architecture, model_args=self.model_args, details=card,
+            mean=self.mean, std=self.std,
+        )  # fmt: skip
+        write_atomically(folder / "README.md", lambda part: part.write_text(model_card(card), encoding="utf-8"))
+
+    @classmethod
+    def load(cls, folder: Path) -> MetaModel:
+        """Read a folder written by ``save``; no run is needed around it.
+
+        Raises:
+            BadInput: The folder is missing, holds no meta-model, or its weights are damaged.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise BadInput(f"no model at {folder}: give the folder of a meta-model, such as RUN/model.")
+        config = read_config(folder)
+        card = read_json(folder / DETAILS, f"model {folder.name}")
+        if card.get("kind") != KIND:
+            raise BadInput(f"{folder} holds no meta-model (its kind is {card.get('kind', 'teacher')!r}); train one first.")
+        args = {**config["model_args"], "bn": "batch"}
+        net = build_network(config["architecture"], **args)
+        load_weights(net, folder, check_digest=card.get("sha256"))
+        cfg = config["pretrained_cfg"]
+        learner = make_learner(card["learner"], LearnerConfig.parse(card["learner_config"]))
+        return cls(
+            net.train(), config["architecture"], args, cfg["mean"], cfg["std"], learner,
+            int(card.get("adapt_steps", 10)), {k: v for k, v in card.items() if k != "sha256"},
+        )  # fmt: skip
+
+
+def model_card(card: dict[str, Any]) -> str:
+    """A README for the model's folder, in Markdown."""
+    side = ", ".join(card.get("side_information") or []) or "none"
+    lines = [
+        "---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", "",
+        f"# Meta-model trained with `{card.get('method', 'unknown')}`", "",
+        f"- zoo: {card.get('zoo', 'unknown')}",
+        f"- learner: {card['learner']}, {card['adapt_steps']} inner steps at rate {card['learner_config']['inner_lr']}",
+        f"- side information used: {side}", "",
+        "Load it with `dfml.meta.MetaModel.load(FOLDER)` and adapt it with `python -m dfml adapt --model FOLDER --support DIR`.", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def new_meta_model(
+    architecture: str,
+    *,
+    shape: tuple[int, int, int],
+    way: int,
+    mean: list[float],
+    std: list[float],
+    learner: MetaLearner,
+    width: int | None = None,
+    seed: int = 0,
+    adapt_steps: int = 10,
+    details: dict[str, Any] | None = None,
+) -> MetaModel:
+    """Build a meta-model with fresh weights.
+
+    Args:
+        architecture: timm's name of a few-shot network.
+        shape: Channels, height, width of its input.
+        way: Outputs.
+        mean: Channel means.
+        std: Channel standard deviations.
+        learner: How it adapts.
+        width: Filters of the first stage; None keeps the network's default.
+        seed: Draws the weights.
+        adapt_steps: Inner steps at test.
+        details: For its card.
+    """
+    args: dict[str, Any] = {"num_classes": way, "in_chans": shape[0], "img_size": shape[1], "bn": "batch"}
+    if width:
+        args["width"] = width
+    net = build_network(architecture, seed=seed, **args)
+    return MetaModel(net.train(), architecture, args, mean, std, learner, adapt_steps, details or {})

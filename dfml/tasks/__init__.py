@@ -1,0 +1,1 @@
+"""What happens to recovered tasks before they are learned from: embedding, diversity, curriculum."""

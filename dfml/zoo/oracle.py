@@ -1,0 +1,146 @@
+"""Oracles: how an inverter may question a teacher.
+
+An oracle answers one thing, the loss of some pictures and its gradient with respect to them. The
+inverter decides what the loss is and where the pictures come from (free pixels, a generator), so
+the same inverter works with gradients, with queries only, and with a remote teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from dfml.zoo.teacher import Teacher
+
+LossFn = Callable[[torch.Tensor], torch.Tensor]
+"""Maps logits [N, way] to one loss a picture, [N]."""
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """Statistics at the input of one batch-normalisation layer.
+
+    Attributes:
+        mean: Of the batch, [C], differentiable in the pictures.
+        var: Of the batch, biased, [C].
+        running_mean: What the teacher remembers of its training data, [C].
+        running_var: Likewise, [C].
+    """
+
+    mean: torch.Tensor
+    var: torch.Tensor
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
+
+StatisticsLoss = Callable[[list[LayerStatistics]], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an oracle answers.
+
+    Attributes:
+        loss: One a picture, [N], detached.
+        grad: Gradient of ``loss.mean()`` (plus the statistics' loss) in the pictures, [N, C, H, W].
+        logits: The teacher's, [N, way], detached.
+        statistics_loss: The statistics' loss, detached, or None where it was not asked for.
+    """
+
+    loss: torch.Tensor
+    grad: torch.Tensor
+    logits: torch.Tensor
+    statistics_loss: torch.Tensor | None = None
+
+
+class Oracle(Protocol):
+    """Anything that answers for one teacher."""
+
+    teacher_id: str
+    way: int
+    picture_shape: tuple[int, int, int]
+    queries: int
+    passes: int
+
+    def loss_and_grad(
+        self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None
+    ) -> Answer:
+        """Answer for pictures x [N, C, H, W] in [0, 1]."""
+        ...
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """The teacher's logits [N, way], without gradients."""
+        ...
+
+
+@contextmanager
+def batch_statistics(net: nn.Module) -> Iterator[list[LayerStatistics]]:
+    """Collect the statistics at every batch-normalisation layer; no hook outlives the block."""
+    found: list[LayerStatistics] = []
+
+    def look(layer: nn.BatchNorm2d, inputs: tuple[torch.Tensor, ...]) -> None:
+        var, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+        found.append(LayerStatistics(mean, var, layer.running_mean, layer.running_var))
+
+    layers = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None]
+    handles = [layer.register_forward_pre_hook(look) for layer in layers]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class AutogradOracle:
+    """White box: exact gradients by back-propagation through the teacher.
+
+    Args:
+        teacher: A frozen teacher; moved to ``device``.
+        device: Where it computes.
+
+    Attributes:
+        queries: Pictures that the teacher has looked at so far.
+        passes: Forward-and-backward passes of batches so far.
+    """
+
+    def __init__(self, teacher: Teacher, device: torch.device | str = "cpu") -> None:
+        self.teacher = teacher.to(device)
+        if torch.device(device).type == "cpu":
+            # oneDNN's convolutions are about 1.5 times faster on this layout; values are unchanged.
+            self.teacher.net.to(memory_format=torch.channels_last)
+        self.device = torch.device(device)
+        self.teacher_id = teacher.card.id
+        self.way = teacher.way
+        self.picture_shape = teacher.card.input_size
+        self.queries = 0
+        self.passes = 0
+
+    def loss_and_grad(
+        self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None
+    ) -> Answer:
+        """Answer for pictures x [N, C, H, W] in [0, 1]; ``x``'s own graph is not touched."""
+        pixels = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_(True)
+        with torch.enable_grad():
+            if statistics_fn is None:
+                logits, extra = self.teacher.logits(pixels), None
+            else:
+                with batch_statistics(self.teacher.net) as statistics:
+                    logits = self.teacher.logits(pixels)
+                extra = statistics_fn(statistics) if statistics else None
+            loss = loss_fn(logits)
+            total = loss.mean() if extra is None else loss.mean() + extra
+            (grad,) = torch.autograd.grad(total, pixels)
+        self.queries += len(x)
+        self.passes += 1
+        return Answer(loss.detach(), grad, logits.detach(), None if extra is None else extra.detach())
+
+    @torch.no_grad()
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """The teacher's logits [N, way] for pictures [N, C, H, W] in [0, 1]."""
+        self.queries += len(x)
+        return self.teacher.logits(x)
