@@ -1,0 +1,282 @@
+"""Figure builders: numbers in, a plotly figure out; no streamlit, no files, so that each can be tested.
+
+Every axis is named. Series differ in colour and in dash or marker. Accuracies come as fractions in
+[0, 1] and are shown in per cent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from dfml.ui.theme import LIGHT, Palette, translucent
+
+MAX_POINTS = 500
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+Curve = tuple[Sequence[float], Sequence[float]]
+"""Steps and values of one curve, of equal length."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened at a step of a run."""
+
+    step: int
+    text: str
+
+
+def downsample(steps: Sequence[float], values: Sequence[float], limit: int = MAX_POINTS) -> Curve:
+    """Thin a curve to at most ``limit`` points, keeping its ends and the extremes in between.
+
+    Args:
+        steps: Positions, rising.
+        values: One a step.
+        limit: At least 4.
+
+    Returns:
+        Steps and values of the points that are kept.
+    """
+    count = len(steps)
+    if count <= limit:
+        return list(steps), list(values)
+    buckets = (limit - 2) // 2
+    keep = {0, count - 1}
+    for bucket in range(buckets):
+        low, high = 1 + bucket * (count - 2) // buckets, 1 + (bucket + 1) * (count - 2) // buckets
+        span = range(low, max(high, low + 1))
+        keep.add(min(span, key=values.__getitem__))
+        keep.add(max(span, key=values.__getitem__))
+    chosen = sorted(keep)
+    return [steps[i] for i in chosen], [values[i] for i in chosen]
+
+
+def _figure(palette: Palette, *, x: str, y: str, height: int = 280, percent: bool = False) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        font_color=palette.text,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "title": None},
+        hovermode="x unified",
+        # A constant revision keeps the reader's zoom while new points arrive.
+        uirevision="keep",
+        showlegend=True,
+    )
+    figure.update_xaxes(title_text=x, gridcolor=palette.quiet, zeroline=False, automargin=True)
+    figure.update_yaxes(title_text=y, gridcolor=palette.quiet, zeroline=False, automargin=True)
+    if percent:
+        figure.update_yaxes(tickformat=".0%")
+    return figure
+
+
+def curves(
+    series: Mapping[str, Curve],
+    *,
+    y: str,
+    x: str = "iteration",
+    percent: bool = False,
+    log: bool = False,
+    band: Mapping[str, Sequence[float]] | None = None,
+    marks: Sequence[Mark] = (),
+    marks_name: str = "adversarial step",
+    palette: Palette = LIGHT,
+    height: int = 280,
+) -> go.Figure:
+    """Curves over the iterations of a run, or of several runs.
+
+    Args:
+        series: Name and curve.
+        y: What the vertical axis shows.
+        x: What the horizontal axis shows.
+        percent: Values are fractions, shown in per cent.
+        log: Logarithmic vertical axis, where every value is above zero.
+        band: Half-width of the interval around each point of the series of that name.
+        marks: Events, set as diamonds upon the first curve.
+        marks_name: What the marks are called in the legend.
+        palette: Colours of the theme.
+        height: Pixels.
+    """
+    figure = _figure(palette, x=x, y=y, percent=percent, height=height)
+    hover = "%{y:.1%}" if percent else "%{y:.4g}"
+    for position, (name, (steps, values)) in enumerate(series.items()):
+        colour = palette.series[position % len(palette.series)]
+        halves = (band or {}).get(name)
+        if halves:
+            _add_band(figure, steps, values, halves, colour, percent)
+        steps, values = downsample(steps, values)
+        sparse = len(steps) <= 40
+        figure.add_trace(
+            go.Scatter(
+                x=steps,
+                y=values,
+                name=name,
+                mode="lines+markers" if sparse else "lines",
+                line={"color": colour, "width": 2, "dash": DASHES[position % len(DASHES)]},
+                marker={"size": 5, "color": colour},
+                hovertemplate=hover,
+            )
+        )
+    if marks and series:
+        _add_marks(figure, next(iter(series.values())), marks, marks_name, palette)
+    every = [value for _, values in series.values() for value in values]
+    if log and every and min(every) > 0:
+        figure.update_yaxes(type="log", dtick=1)
+    figure.update_layout(showlegend=len(figure.data) > 1)
+    return figure
+
+
+def _add_band(
+    figure: go.Figure, steps: Sequence[float], values: Sequence[float], halves: Sequence[float], colour: str, percent: bool
+) -> None:
+    count = min(len(steps), len(halves))
+    stride = max(1, -(-count // (MAX_POINTS // 2)))
+    rows = [(steps[i], values[i], halves[i]) for i in range(0, count, stride)]
+    top = 1.0 if percent else float("inf")
+    upper = [min(top, value + half) for _, value, half in rows]
+    lower = [max(0.0, value - half) if percent else value - half for _, value, half in rows]
+    outline = [step for step, _, _ in rows]
+    figure.add_trace(
+        go.Scatter(
+            x=outline + outline[::-1],
+            y=upper + lower[::-1],
+            fill="toself",
+            mode="lines",
+            line={"width": 0},
+            fillcolor=translucent(colour, 0.22),
+            name="95 % interval",
+            hoverinfo="skip",
+        )
+    )
+
+
+def _add_marks(figure: go.Figure, curve: Curve, marks: Sequence[Mark], name: str, palette: Palette) -> None:
+    steps, values = curve
+    if not steps:
+        return
+    positions, texts = [], []
+    heights = []
+    cursor = 0
+    for mark in sorted(marks, key=lambda item: item.step)[-MAX_POINTS:]:
+        while cursor + 1 < len(steps) and steps[cursor + 1] <= mark.step:
+            cursor += 1
+        positions.append(mark.step)
+        heights.append(values[cursor])
+        texts.append(mark.text)
+    figure.add_trace(
+        go.Scatter(
+            x=positions,
+            y=heights,
+            text=texts,
+            name=name,
+            mode="markers",
+            marker={
+                "symbol": "diamond",
+                "size": 10,
+                "color": palette.series[1],
+                "line": {"color": palette.text, "width": 1},
+            },
+            hovertemplate="%{text}",
+        )
+    )
+
+
+def accuracy_histogram(accuracies: Sequence[float], *, palette: Palette = LIGHT, height: int = 260) -> go.Figure:
+    """How many teachers reach which held-out accuracy; a dashed line marks the mean."""
+    figure = _figure(palette, x="held-out accuracy", y="teachers", height=height)
+    figure.update_xaxes(tickformat=".0%")
+    figure.update_yaxes(rangemode="tozero", tickformat="d")
+    if accuracies:
+        low, high = min(accuracies), max(accuracies)
+        # Whole per cents: fine where teachers lie close together, coarse where they spread.
+        width = 0.01 if high - low < 0.15 else 0.02 if high - low < 0.4 else 0.05
+        bins = {"start": int(low / width) * width, "end": high + width, "size": width}
+        figure.add_trace(
+            go.Histogram(
+                x=list(accuracies),
+                xbins=bins,
+                marker={"color": palette.series[0], "line": {"width": 1, "color": palette.quiet}},
+                hovertemplate="%{x}: %{y} teachers<extra></extra>",
+            )
+        )
+        mean = sum(accuracies) / len(accuracies)
+        figure.add_vline(
+            x=mean,
+            line={"color": palette.series[1], "dash": "dash", "width": 2},
+            annotation={"text": f"mean {mean:.1%}", "font": {"color": palette.text}, "yanchor": "bottom"},
+            annotation_position="top",
+        )
+    figure.update_layout(showlegend=False, bargap=0.04, hovermode="closest", margin_t=28)
+    return figure
+
+
+def class_coverage(counts: Mapping[str, int], *, palette: Palette = LIGHT) -> go.Figure:
+    """In how many teachers each class occurs: one bar a class, the most frequent on top."""
+    names, values = list(counts), list(counts.values())
+    figure = _figure(palette, x="teachers that know the class", y="", height=44 + 18 * max(3, len(names)))
+    figure.add_trace(
+        go.Bar(
+            x=values,
+            y=names,
+            orientation="h",
+            marker_color=palette.series[0],
+            hovertemplate="%{y}: %{x} teachers<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=names, tickfont_size=11, showgrid=False)
+    figure.update_xaxes(rangemode="tozero", tickformat="d", side="top")
+    figure.update_layout(showlegend=False, hovermode="closest", bargap=0.25)
+    return figure
+
+
+def steps_accuracy(support: Sequence[float], query: Sequence[float] | None, *, palette: Palette = LIGHT) -> go.Figure:
+    """Accuracy before adapting (step 0) and after each inner step.
+
+    Args:
+        support: On the support pictures, fractions.
+        query: On the query pictures whose class is known, or None.
+        palette: Colours of the theme.
+    """
+    series: dict[str, Curve] = {"support pictures": (range(len(support)), support)}
+    if query:
+        series["query pictures"] = (range(len(query)), query)
+    figure = curves(series, x="inner step", y="accuracy", percent=True, palette=palette, height=260)
+    figure.update_yaxes(range=[-0.03, 1.05])
+    figure.update_xaxes(dtick=1 if len(support) <= 12 else None, tickformat="d")
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def confidence_bars(
+    classes: Sequence[str], probabilities: Sequence[float], *, truth: str | None = None, palette: Palette = LIGHT
+) -> go.Figure:
+    """A model's probability for each class, highest first, each bar with its number.
+
+    Args:
+        classes: Class names.
+        probabilities: One a class, in [0, 1].
+        truth: The picture's own class, marked in the labels, where it is known.
+        palette: Colours of the theme.
+    """
+    order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
+    names = [f"{classes[i]} (true)" if classes[i] == truth else classes[i] for i in order]
+    values = [probabilities[i] for i in order]
+    colours = [palette.series[0]] + [translucent(palette.series[0], 0.4)] * (len(order) - 1)
+    figure = _figure(palette, x="", y="", height=20 + 26 * len(order))
+    figure.add_trace(
+        go.Bar(
+            x=values,
+            y=names,
+            orientation="h",
+            marker_color=colours,
+            text=[f"{value:.0%}" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(range=[0, 1.18], visible=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_layout(showlegend=False, hovermode="closest", margin={"l": 4, "r": 4, "t": 2, "b": 2}, bargap=0.3)
+    return figure

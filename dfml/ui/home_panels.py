@@ -1,0 +1,84 @@
+"""The parts of the home page: the four steps, the zoos, the newest runs."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dfml.core.errors import DfmlError
+from dfml.ui.messages import empty_state, plain
+from dfml.ui.metrics import megabytes, percent
+from dfml.ui.run_store import RunRow, page_of, run_rows
+from dfml.ui.theme import chip
+from dfml.ui.zoo_listing import ZooListing, embedded_names, read_zoo
+
+STEPS = (
+    ("1. Model zoo", "pages/model_zoo.py", ":material/pets:", "Meet the **teachers**: trained classifiers whose data is gone."),
+    ("2. Inversion", "pages/inversion_lab.py", ":material/image_search:", "Watch pictures being **recovered** from a teacher, starting from noise."),
+    ("3. Meta-training", "pages/training_lab.py", ":material/model_training:", "Train a **meta-model** on tasks of recovered pictures."),
+    ("4. Adaptation", "pages/adaptation_lab.py", ":material/bolt:", "Show it a few pictures **of your own** and let it classify new ones."),
+)  # fmt: skip
+
+
+def steps() -> None:
+    """The way through the app, one card a step."""
+    grid = st.grid(4, min_column_width=220, border=True)
+    for title, page, icon, text in STEPS:
+        with grid.cell():
+            st.page_link(page, label=f"**{title}**", icon=icon, help="")
+            st.markdown(text)
+
+
+
+
+def zoo_cards() -> None:
+    """One card an embedded zoo."""
+    names = embedded_names()
+    if not names:
+        empty_state(
+            "No zoo is embedded",
+            "Make one with `python -m dfml zoo pretrain --data DIR --out ZOO`, then open its folder on the Model zoo page.",
+            icon=":material/pets:",
+        )
+        return
+    grid = st.grid(3, min_column_width=260, border=True)
+    for name in names:
+        with grid.cell():
+            try:
+                zoo = read_zoo(name)
+            except DfmlError as error:
+                st.error(plain(str(error)))
+                continue
+            st.page_link("pages/model_zoo.py", label=f"**{name}**", icon=":material/pets:", query_params={"zoo": name}, help="")
+            st.markdown(f"{len(zoo.teachers)} teachers · {len(zoo.class_counts)} classes · {megabytes(zoo.size)}")
+            st.caption(f"mean held-out accuracy {percent(zoo.mean_accuracy)}")
+
+
+def recent_runs(limit: int = 6) -> None:
+    """The newest runs with their state and a link."""
+    rows = run_rows()
+    if not rows:
+        empty_state(
+            "No runs yet",
+            "Start with a recovery on the Inversion page: it takes well under a minute.",
+            icon=":material/rocket_launch:",
+        )
+        return
+    grid = st.grid(3, min_column_width=260, border=True)
+    for row in rows[:limit]:
+        with grid.cell():
+            run_card(row)
+
+
+def run_card(row: RunRow) -> None:
+    """A run in a few lines: its link, state and what it is."""
+    look = chip(row.state)
+    page, parameters = page_of(row)
+    if page:
+        st.page_link(page, label=f"**{row.title}**", query_params=parameters, help="")
+    else:
+        st.markdown(f"**{plain(row.title)}**")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.badge(look.word, icon=look.icon, color=look.colour)
+        st.caption(row.age, width="content")
+    if row.message:
+        st.caption(plain(row.message))

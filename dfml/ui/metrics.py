@@ -1,0 +1,67 @@
+"""The numbers of a run in a student's words: title, axis and one sentence for each name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a number is shown.
+
+    Attributes:
+        title: Short, in the field's words.
+        help: One sentence for a student.
+        percent: A fraction, shown in per cent.
+    """
+
+    title: str
+    help: str = ""
+    percent: bool = False
+
+
+METRICS = {
+    "train/loss": Metric("loss", "What the outer loop makes smaller: the loss on the query set of pseudo tasks."),
+    "train/accuracy": Metric("accuracy on pseudo tasks", "Share of query pictures of the training tasks that are right.", True),
+    "val/accuracy": Metric("accuracy on validation classes", "On real pictures of classes kept aside for choosing.", True),
+    "val/ci95": Metric("95 % interval", "Half-width of the 95 % interval of the validation accuracy.", True),
+    "test/accuracy": Metric("accuracy on new classes", "On episodes of classes that no teacher has seen.", True),
+    "test/ci95": Metric("95 % interval", "Half-width of the 95 % interval over the test episodes.", True),
+    "tasks/diversity": Metric("task diversity", "Mean pairwise cosine distance between the newest tasks' embeddings."),
+    "grad/alignment": Metric("gradient alignment", "Mean pairwise cosine between the gradients of the tasks in a batch."),
+    "inversion/ce": Metric("cross-entropy", "How far the teacher is from giving each picture its wanted class."),
+    "inversion/bn": Metric("BN statistics", "How far feature statistics are from those that the teacher stored in training."),
+    "inversion/tv": Metric("total variation", "How rough the pictures are: smaller is smoother."),
+    "inversion/l2": Metric("L2", "How far pixels are from mid-grey."),
+    "inversion/teacher_accuracy": Metric("teacher accuracy", "Share of recovered pictures that their teacher classifies as asked.", True),
+    "inversion/judge_agreement": Metric("judge agreement", "Share on which a judge, which the inverter never saw, agrees.", True),
+    "inversion/seconds": Metric("seconds", "Wall clock of the recovery."),
+    "queries": Metric("teacher queries", "How many pictures the teachers were asked about."),
+}
+
+
+def metric(name: str) -> Metric:
+    """The wording of a metric; unknown names are shown as they are."""
+    return METRICS.get(name, Metric(name.split("/")[-1].replace("_", " ")))
+
+
+def percent(value: float | None) -> str:
+    """A fraction as ``83.4 %``, or a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as ``42 s``, ``3 min 20 s`` or ``1 h 05 min``; a dash where unknown."""
+    if seconds is None:
+        return "–"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def megabytes(size: int) -> str:
+    """Bytes as ``11.8 MB`` or ``118 kB``."""
+    return f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{size / 1e3:.0f} kB"

@@ -1,0 +1,83 @@
+"""What every run shows: its state, progress, time left, and stop, resume and delete."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dfml.runs import launcher
+from dfml.runs.folder import RunFolder
+from dfml.runs.status import RunStatus
+from dfml.ui.messages import one_line_errors, plain
+from dfml.ui.metrics import duration
+from dfml.ui.theme import chip
+
+
+def run_header(run: RunFolder, status: RunStatus) -> None:
+    """Title, chip, progress, and the facts of the run."""
+    look = chip(status.state)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"#### {plain(run.spec.title)}", width="content", anchors=False)
+        st.badge(look.word, icon=look.icon, color=look.colour)
+    if status.error:
+        show = st.error if status.state in ("failed", "crashed") else st.warning
+        show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
+    if status.state != "finished":
+        st.progress(status.fraction, text=progress_text(status))
+    st.caption(" · ".join(facts(run, status)))
+
+
+def progress_text(status: RunStatus) -> str:
+    """One line: what it is doing, how far it is, and the time left."""
+    if status.state == "queued":
+        return plain(status.text) or "waiting for the device: one run works on a device at a time"
+    parts = [plain(status.text)] if status.text else []
+    if status.total:
+        parts.append(f"step {status.step} of {status.total}")
+    if status.state == "running":
+        parts.append(f"about {duration(status.eta_seconds)} left" if status.eta_seconds is not None else "estimating time left")
+    return " · ".join(parts) or "starting"
+
+
+def facts(run: RunFolder, status: RunStatus) -> list[str]:
+    """Short facts: time spent, device, seed, threads, preset."""
+    spec = run.spec
+    found = [f"{duration(status.seconds)} of work"] if status.seconds else []
+    if status.device:
+        found.append(f"on {status.device}" + (f" ({plain(status.device_reason)})" if status.device_reason else ""))
+    found += [f"{spec.preset} preset", f"seed {spec.seed}"]
+    if spec.threads:
+        found.append(f"{spec.threads} CPU thread{'s' * (spec.threads > 1)}")
+    return found
+
+
+def run_controls(run: RunFolder, status: RunStatus, key: str) -> None:
+    """Stop, resume, delete, and the details that make the run reproducible."""
+    with st.container(horizontal=True, gap="small"):
+        if status.active:
+            stopping = status.state == "stopping"
+            if st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", disabled=stopping):
+                with one_line_errors():
+                    launcher.stop(run.path)
+                    st.rerun()
+        elif status.resumable and st.button(
+            "Resume", icon=":material/play_arrow:", key=f"{key}:resume", type="primary", help="Go on from the last checkpoint."
+        ):
+            with one_line_errors():
+                launcher.resume(run.path)
+                st.rerun()
+        with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
+            st.markdown(f"**Folder** `{run.path}`")
+            st.markdown("**Order** (spec.json)")
+            st.json(run.spec.model_dump(), expanded=1)
+            tail = run.log_tail(40)
+            st.markdown("**End of the log**")
+            st.code(tail or "empty", language=None, height=200)
+        if not status.active:
+            with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
+                st.markdown("Delete this run with its model, pictures and curves?")
+                if st.button("Delete for good", icon=":material/delete_forever:", key=f"{key}:delete_yes", type="primary"):
+                    with one_line_errors():
+                        launcher.delete(run.path)
+                        st.session_state.pop("_open_runs", None)
+                        st.query_params.pop("run", None)
+                        st.rerun()

@@ -1,0 +1,43 @@
+"""The sidebar below the navigation: the jobs that run now, and the device."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dfml.ui.device_line import describe_device, device_question
+from dfml.ui.run_store import active_rows, page_of
+from dfml.ui.theme import chip
+
+
+def draw_sidebar() -> None:
+    """Draw both; the timer runs only while there is something to wait for."""
+    question = device_question()
+    waiting = question.answer() is None or bool(active_rows())
+    with st.sidebar:
+        st.fragment(_live_part, run_every=2 if waiting else None)()
+
+
+def _live_part() -> None:
+    rows = active_rows()
+    known = device_question().answer()
+    st.markdown("**Running now**")
+    if not rows:
+        st.caption("Nothing is running.")
+    for row in rows[:6]:
+        page, parameters = page_of(row)
+        look = chip(row.state)
+        st.page_link(page, label=f"{look.sign} {row.title}", query_params=parameters, help=f"{look.word}; open it")
+        if row.total:
+            st.progress(min(1.0, row.step / row.total), text=f"{look.word}, {row.step} of {row.total}")
+        else:
+            st.caption(look.word)
+    if len(rows) > 6:
+        st.caption(f"and {len(rows) - 6} more")
+    st.markdown("**Device**")
+    st.caption(f":material/memory: {describe_device(known) if known else 'looking for devices …'}")
+    shown = st.session_state.get("_sidebar_waiting", False)
+    waiting = known is None or bool(rows)
+    st.session_state["_sidebar_waiting"] = waiting
+    if shown and not waiting:
+        # The last job ended: one full run redraws the page and leaves the timer out.
+        st.rerun()

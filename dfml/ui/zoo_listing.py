@@ -1,0 +1,210 @@
+"""What a zoo holds, read from its JSON files alone, so that listing it needs no torch.
+
+``dfml.zoo`` decides what a teacher is; this reader shows the same cards without loading weights.
+It finds what can be found without building a network: missing or damaged files, a wrong digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfml.core.errors import BadInput, nearest
+from dfml.core.paths import ASSETS, inside, read_json
+
+FORMAT = 1
+HASHED_BYTES = 2_000_000
+"""Larger weight files are checked by their header only: hashing gigabytes would hold up the page."""
+
+
+@dataclass(frozen=True)
+class TeacherRow:
+    """One teacher as the tables show it.
+
+    Attributes:
+        id: Name of its folder.
+        architecture: timm's name.
+        classes: Class names; ``class 0`` and so on where the owner gave none.
+        named: Whether the owner gave names.
+        input_size: Channels, height, width.
+        accuracy: Held-out accuracy in [0, 1], or None.
+        size: Bytes of its weights.
+        licence: Terms of its weights.
+        access: weights, gradients or queries.
+        source: Where it comes from.
+        domain: The data set that it was trained on.
+        seed: Of its training.
+        judge: Whether an independent network on the same classes lies beside it.
+    """
+
+    id: str
+    architecture: str
+    classes: tuple[str, ...]
+    named: bool
+    input_size: tuple[int, int, int]
+    accuracy: float | None
+    size: int
+    licence: str = ""
+    access: str = "weights"
+    source: str = ""
+    domain: str | None = None
+    seed: int | None = None
+    judge: bool = False
+
+
+@dataclass(frozen=True)
+class ZooListing:
+    """A zoo as the pages show it."""
+
+    name: str
+    folder: Path
+    embedded: bool
+    domain: str | None
+    shared_class_names: bool
+    teachers: tuple[TeacherRow, ...]
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        """What a run's ``zoo`` is set to: the embedded name, or the path."""
+        return self.name if self.embedded else str(self.folder)
+
+    @property
+    def architectures(self) -> dict[str, int]:
+        """Teachers an architecture, the most frequent first."""
+        counts: dict[str, int] = {}
+        for row in self.teachers:
+            counts[row.architecture] = counts.get(row.architecture, 0) + 1
+        return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """In how many teachers each named class occurs, the most frequent first."""
+        counts: dict[str, int] = {}
+        for row in self.teachers:
+            for name in row.classes if row.named else ():
+                counts[name] = counts.get(name, 0) + 1
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def mean_accuracy(self) -> float | None:
+        """Mean held-out accuracy over the teachers that report one."""
+        known = [row.accuracy for row in self.teachers if row.accuracy is not None]
+        return sum(known) / len(known) if known else None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all weights."""
+        return sum(row.size for row in self.teachers)
+
+    def teacher(self, which: str) -> TeacherRow | None:
+        """The teacher of an id, or None."""
+        return next((row for row in self.teachers if row.id == which), None)
+
+
+def embedded_names() -> list[str]:
+    """Names of the zoos in the assets."""
+    root = ASSETS / "zoos"
+    return sorted(p.name for p in root.iterdir() if (p / "zoo.json").is_file()) if root.is_dir() else []
+
+
+def zoo_path(reference: str) -> Path:
+    """The folder of an embedded zoo's name or of a path."""
+    return ASSETS / "zoos" / reference if reference in embedded_names() else Path(reference).expanduser()
+
+
+def read_zoo(reference: str) -> ZooListing:
+    """Read the listing of an embedded zoo or of a folder.
+
+    Raises:
+        BadInput: No zoo there, a newer format, or no usable teacher; one line that says what to do.
+    """
+    folder, names = zoo_path(reference), embedded_names()
+    if not folder.is_dir():
+        raise BadInput(f"no folder at {reference!r}.{nearest(reference, names)} Give the path of a folder with a zoo.json.")
+    if not (folder / "zoo.json").is_file():
+        raise BadInput(f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo import` makes one from model folders.")
+    meta = read_json(folder / "zoo.json", "zoo")
+    if not isinstance(meta, dict) or not isinstance(meta.get("models"), list):
+        raise BadInput(f"{folder / 'zoo.json'} lists no models: it is not a zoo of this program.")
+    if meta.get("format", 0) > FORMAT:
+        raise BadInput(f"{folder} has zoo format {meta['format']}, this version reads up to {FORMAT}: update DFML Studio.")
+    teachers, problems = [], {}
+    for model in map(str, meta["models"]):
+        try:
+            teachers.append(_read_teacher(folder, model))
+        except BadInput as error:
+            problems[model] = str(error)
+    if not teachers:
+        reason = next(iter(problems.values()), "its list of models is empty")
+        raise BadInput(f"zoo {meta.get('name', folder.name)!r} has no usable teacher: {reason}")
+    return ZooListing(
+        name=reference if reference in names else str(meta.get("name", folder.name)),
+        folder=folder,
+        embedded=reference in names,
+        domain=meta.get("domain"),
+        shared_class_names=bool(meta.get("shared_class_names", False)),
+        teachers=tuple(teachers),
+        problems=problems,
+    )
+
+
+def _read_teacher(zoo: Path, model: str) -> TeacherRow:
+    folder = inside(zoo, model)
+    config = read_json(folder / "config.json", f"model {model}")
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        raise BadInput(f"{model}/config.json names no architecture: it is not a model folder in timm's layout.")
+    details = read_json(folder / "dfml.json", f"card of {model}") if (folder / "dfml.json").is_file() else {}
+    args, cfg = config.get("model_args") or {}, config.get("pretrained_cfg") or {}
+    way = config.get("num_classes") or args.get("num_classes") or len(details.get("classes") or ())
+    classes = details.get("classes")
+    if classes is not None and len(classes) != way:
+        raise BadInput(f"model {model!r}: {len(classes)} class names for {way} outputs.")
+    size = args.get("img_size", 32)
+    weights = folder / "model.safetensors"
+    _check_weights(weights, model, details.get("sha256"))
+    return TeacherRow(
+        id=model,
+        architecture=config["architecture"],
+        classes=tuple(map(str, classes)) if classes else tuple(f"class {i}" for i in range(int(way or 0))),
+        named=bool(classes),
+        input_size=tuple(cfg.get("input_size") or (args.get("in_chans", 3), size, size)),
+        accuracy=details.get("accuracy"),
+        size=weights.stat().st_size,
+        licence=details.get("licence") or "",
+        access=details.get("access") or "weights",
+        source=details.get("source") or "",
+        domain=details.get("domain"),
+        seed=details.get("seed"),
+        judge=(zoo / "judges" / model / "config.json").is_file(),
+    )
+
+
+def _check_weights(path: Path, model: str, digest: str | None) -> None:
+    if not path.is_file():
+        raise BadInput(f"model {model!r}: {path.name} is missing.")
+    header = safetensors_header(path)
+    if header is None:
+        raise BadInput(f"model {model!r}: {path.name} is damaged or cut off (its header and its length do not agree).")
+    if digest and path.stat().st_size <= HASHED_BYTES:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != digest:
+            raise BadInput(f"model {model!r}: {path.name} is not the file that dfml.json describes (sha256 differs).")
+
+
+def safetensors_header(path: Path) -> dict[str, Any] | None:
+    """The header of a safetensors file, or None where the file is damaged or cut off."""
+    length = path.stat().st_size
+    with path.open("rb") as file:
+        count = int.from_bytes(file.read(8), "little")
+        if not 2 <= count <= length - 8:
+            return None
+        try:
+            header = json.loads(file.read(count))
+        except ValueError:
+            return None
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    return header if ends and 8 + count + max(ends) == length else None

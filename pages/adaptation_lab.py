@@ -1,0 +1,3 @@
+"""Lab page."""
+import streamlit as st
+st.title("soon")

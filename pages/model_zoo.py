@@ -1,0 +1,23 @@
+"""Model zoo: which teachers there are, what they know and how good they are. Imports no torch."""
+
+import streamlit as st
+
+from dfml.ui.messages import one_line_errors
+from dfml.ui.zoo_panels import choose_zoo, coverage_panel, open_listing, problems_panel, summary, teacher_card, teacher_table
+
+st.title("Model zoo")
+st.caption("A **teacher** is a trained classifier that we may question, but whose training pictures we do not have.")
+
+reference = choose_zoo()
+with one_line_errors(stop=True):
+    zoo = open_listing(reference)
+
+summary(zoo)
+problems_panel(zoo)
+
+left, right = st.columns([3, 2], gap="medium")
+with left:
+    chosen = teacher_table(zoo)
+with right:
+    teacher_card(zoo, chosen)
+coverage_panel(zoo)
