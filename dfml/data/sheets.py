@@ -23,7 +23,7 @@ def write_sheet(pictures: np.ndarray, path: Path) -> None:
     sheet = cells.reshape(rows, COLUMNS, size, size, channels).transpose(0, 2, 1, 3, 4)
     sheet = sheet.reshape(rows * size, COLUMNS * size, channels)
     picture = Image.fromarray(sheet.squeeze(-1) if channels == 1 else sheet)
-    picture.save(path, format="WEBP", lossless=True, quality=100, method=6)
+    picture.save(path, format="WEBP", lossless=True, quality=80)
 
 
 def read_sheet(path: Path, *, size: int, channels: int, count: int) -> np.ndarray:

@@ -1,0 +1,117 @@
+"""Building the small evaluation samples that ship with the program.
+
+A sample holds some pictures of novel classes (validation and test) as one lossless contact sheet a
+class, so that a model can be tested with no network; results on it are always labelled as a sample's.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dfml.core.errors import BadInput
+from dfml.core.paths import write_json
+from dfml.data.folders import ClassSplit, load_split
+from dfml.data.sheets import write_sheet
+
+PERSON_CLASSES = ("baby", "boy", "girl", "man", "woman")
+"""Classes of people in CIFAR-100; they are never shipped."""
+
+
+@dataclass(frozen=True)
+class SampleRecipe:
+    """What goes into a sample.
+
+    Attributes:
+        title: One line for people.
+        per_class: Pictures a class, evenly spaced over the class.
+        classes: Split -> number of classes, evenly spaced over the sorted names; None takes all.
+        leave_out: Class names that never go in.
+        source: Where the pictures come from.
+        terms: Under which terms they may be passed on.
+    """
+
+    title: str
+    per_class: int
+    classes: dict[str, int | None]
+    source: str
+    terms: str
+    leave_out: tuple[str, ...] = field(default=())
+
+
+RECIPES = {
+    "cifar-fs": SampleRecipe(
+        title="CIFAR-FS, novel classes (sample)",
+        per_class=40,
+        classes={"val": None, "test": None},
+        leave_out=PERSON_CLASSES,
+        source="CIFAR-100 (A. Krizhevsky, Learning multiple layers of features from tiny images, 2009) in the "
+        "CIFAR-FS split (L. Bertinetto et al., ICLR 2019); classes that show people are left out",
+        terms="No licence stated by the authors of CIFAR-100; a small evaluation sample for research and teaching",
+    ),
+    "omniglot": SampleRecipe(
+        title="Omniglot, novel characters (sample)",
+        per_class=20,
+        classes={"val": 60, "test": 100},
+        source="Omniglot (B. M. Lake, R. Salakhutdinov, J. B. Tenenbaum, Human-level concept learning through "
+        "probabilistic program induction, Science 350, 2015) in the split of O. Vinyals et al., NeurIPS 2016; 28 px",
+        terms="MIT licence, see assets/LICENSES/omniglot-MIT.txt",
+    ),
+}
+
+
+def build_sample(source: str | Path, out: Path, recipe: SampleRecipe) -> int:
+    """Write a sample; the same pictures give the same sample, whatever order a disk lists them in.
+
+    Args:
+        source: A class-folder data set with the recipe's splits.
+        out: The sample's folder; an older sample in it is replaced.
+        recipe: See ``SampleRecipe``.
+
+    Returns:
+        Bytes written.
+
+    Raises:
+        BadInput: The data set lacks a split, or classes or pictures; ``out`` holds something else.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / "sample.json").is_file():
+        raise BadInput(f"{out} holds something that is no sample: give another folder.")
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        splits = {
+            split: _write_split(load_split(source, split), split, part, recipe, wanted)
+            for split, wanted in recipe.classes.items()
+        }
+        meta = {"title": recipe.title, "splits": splits, "source": recipe.source, "terms": recipe.terms}
+        write_json(part / "sample.json", meta)
+        shutil.rmtree(out, ignore_errors=True)
+        part.replace(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def _write_split(data: ClassSplit, split: str, out: Path, recipe: SampleRecipe, wanted: int | None) -> dict:
+    chosen = [c for c, name in enumerate(data.class_names) if name not in recipe.leave_out]
+    if wanted is not None:
+        chosen = [chosen[i] for i in _evenly(len(chosen), wanted, f"classes in {data.name}/{split}")]
+    (out / split).mkdir(parents=True)
+    entries = []
+    for number, position in enumerate(chosen):
+        name, members = data.class_names[position], data.members[position]
+        rows = members[_evenly(len(members), recipe.per_class, f"pictures of {name!r}")]
+        # Numbers, not names: a class may be called in a way that no file can be.
+        file = f"{split}/{number:03d}.webp"
+        write_sheet(data.images[rows], out / file)
+        entries.append({"name": name, "file": file, "count": len(rows)})
+    return {"size": data.size, "channels": data.channels, "classes": entries}
+
+
+def _evenly(available: int, wanted: int, what: str) -> np.ndarray:
+    if available < wanted:
+        raise BadInput(f"{available} {what}, the sample needs {wanted}.")
+    return np.arange(wanted) * available // wanted
