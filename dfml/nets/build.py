@@ -14,6 +14,19 @@ from dfml.core.errors import BadInput, nearest
 # Arguments by which a network's config could make timm read or download files: never taken from outside.
 _FORBIDDEN = ("pretrained", "checkpoint", "cache_dir", "scriptable", "no_jit", "exportable", "pruned", "features_only")
 
+# What constructors raise on sizes and words that make no network.
+_UNBUILDABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+_LARGEST = 100_000
+
 
 def network_names() -> list[str]:
     """The few-shot networks of this package."""
@@ -30,7 +43,8 @@ def check_model_args(args: dict[str, Any]) -> dict[str, Any]:
         plain = isinstance(value, bool | int | float | str) or (
             isinstance(value, list) and all(isinstance(v, bool | int | float) for v in value)
         )
-        if not plain or any(key.startswith(word) for word in _FORBIDDEN):
+        too_large = isinstance(value, int | float) and not abs(value) <= _LARGEST
+        if not plain or too_large or any(key.startswith(word) for word in _FORBIDDEN):
             raise BadInput(f"model argument {key!r} = {value!r} is not allowed in a network's config.")
     return args
 
@@ -63,7 +77,7 @@ def build_network(architecture: str, *, seed: int = 0, **args: Any) -> nn.Module
         torch.manual_seed(seed)
         try:
             return timm.create_model(architecture, pretrained=False, **args)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except _UNBUILDABLE as error:
             raise BadInput(f"cannot build {architecture} with {args}: {error}") from None
 
 

@@ -25,8 +25,8 @@ from dfml.core.paths import read_json
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
-from dfml.zoo.teacher import TeacherCard
 from dfml.zoo.storage import DETAILS, save_network
+from dfml.zoo.teacher import TeacherCard
 from dfml.zoo.zoo import write_zoo
 
 
@@ -37,7 +37,9 @@ class PretrainConfig(Config):
     way: int = Field(5, ge=2, le=1000, description="Classes a teacher, drawn at random.")
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the training pictures.")
     batch: int = Field(128, ge=2, le=4096, description="Pictures a step.")
-    lr: float = Field(0.004, gt=0, le=1, description="Adam's first learning rate (Conv4); five times it is SGD's for others.")
+    lr: float = Field(
+        0.004, gt=0, le=1, description="Adam's first learning rate (Conv4); five times it is SGD's for others."
+    )
     width: int | None = Field(None, ge=2, le=1024, description="Filters of the first stage; none keeps the default.")
     flip: bool = Field(True, description="Mirror training pictures at random (never for characters).")
     shift: int = Field(2, ge=0, le=16, description="Move training pictures at random by up to this many pixels.")
@@ -69,7 +71,9 @@ def plan_teachers(data: ClassSplit, architectures: list[str], config: PretrainCo
         rng = np.random.default_rng(derive_seed(config.seed, "classes", position))
         classes = rng.choice(len(data.class_names), config.way, replace=False).tolist()
         architecture = architectures[position % len(architectures)]
-        plans.append(TeacherPlan(f"{position:03d}", architecture, classes, derive_seed(config.seed, "teacher", position)))
+        plans.append(
+            TeacherPlan(f"{position:03d}", architecture, classes, derive_seed(config.seed, "teacher", position))
+        )
     return plans
 
 
@@ -78,7 +82,7 @@ def channel_statistics(data: ClassSplit, limit: int = 5000) -> tuple[list[float]
     step = max(1, len(data.labels) // limit)
     x = data.pictures(np.arange(0, len(data.labels), step))
     mean = x.mean(dim=(0, 2, 3))
-    std = x.std(dim=(0, 2, 3))
+    std = x.std(dim=(0, 2, 3)).clamp_min(1e-3)  # a channel that never changes must not divide by zero
     return [round(v, 4) for v in mean.tolist()], [round(v, 4) for v in std.tolist()]
 
 
@@ -205,9 +209,7 @@ def train_teacher(
         "seed": plan.seed,
         "pretraining": config.model_dump(),
     }
-    save_network(
-        folder, net, architecture=plan.architecture, model_args=args, details=details, mean=mean, std=std
-    )
+    save_network(folder, net, architecture=plan.architecture, model_args=args, details=details, mean=mean, std=std)
     return accuracy
 
 
@@ -261,9 +263,11 @@ def pretrain_zoo(
     data = load_split(source, "train", size=config.size)
     recipe = {"architectures": architectures, "config": config.model_dump(), "data": data.name}
     if (out / "zoo.json").is_file():
-        before = read_json(out / "zoo.json", "zoo").get("recipe")
-        if before != recipe:
+        before = read_json(out / "zoo.json", "zoo")
+        if not isinstance(before, dict) or before.get("recipe") != recipe:
             raise BadInput(f"{out} holds a zoo made with another recipe: choose another --out, or remove it.")
+    elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise BadInput(f"{out} holds something that is no zoo: choose another --out.")
     plans = plan_teachers(data, architectures, config)
     statistics = channel_statistics(data)
     done: dict[str, float] = {}

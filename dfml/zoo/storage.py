@@ -85,7 +85,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     config = read_json(folder / CONFIG, f"model {folder.name}")
     if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
         raise BadInput(f"{folder / CONFIG} names no architecture: it is not a model folder in timm's layout.")
-    config.setdefault("model_args", {})
+    for key in ("model_args", "pretrained_cfg"):
+        if not isinstance(config.setdefault(key, {}), dict):
+            raise BadInput(f"{folder / CONFIG}: {key!r} is no table of values.")
+    args = config["model_args"]
+    classes = args.get("num_classes", config.get("num_classes", config["pretrained_cfg"].get("num_classes", 5)))
+    if isinstance(classes, bool) or not isinstance(classes, int):
+        raise BadInput(f"{folder / CONFIG}: 'num_classes' is {classes!r}, expected a whole number.")
+    if config.setdefault("num_classes", classes) != classes:
+        raise BadInput(f"{folder / CONFIG}: {config['num_classes']!r} classes, but {classes} in 'model_args'.")
     return config
 
 
@@ -98,7 +106,7 @@ def load_network(folder: Path, *, check_digest: str | None = None) -> nn.Module:
     """
     config = read_config(folder)
     args = dict(config["model_args"])
-    args.setdefault("num_classes", int(config.get("num_classes", 5)))
+    args.setdefault("num_classes", config["num_classes"])
     net = build_network(config["architecture"], **args)
     load_weights(net, folder, check_digest=check_digest)
     return net.eval()

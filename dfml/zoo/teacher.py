@@ -15,6 +15,9 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import read_json
 from dfml.zoo.storage import CONFIG, DETAILS, load_network, read_config
 
+LARGEST_INPUT = 1024
+"""Pixels; a larger input size in a card is taken for an error."""
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness (ITU-R BT.601)."""
 
@@ -46,22 +49,39 @@ def read_card(folder: Path) -> TeacherCard:
     """
     config = read_config(folder)
     known = read_json(folder / DETAILS, "card") if (folder / DETAILS).is_file() else {}
-    cfg = config.get("pretrained_cfg", {})
+    if not isinstance(known, dict):
+        raise BadInput(f"model {folder.name!r}: {DETAILS} is no card of a teacher.")
+    cfg = config["pretrained_cfg"]
     args = config["model_args"]
     size = cfg.get("input_size") or [args.get("in_chans", 3), args.get("img_size", 32), args.get("img_size", 32)]
     fields = {key: known[key] for key in TeacherCard.model_fields if key in known}
     fields.update(
         id=folder.name,
         architecture=config["architecture"],
-        way=config.get("num_classes") or args.get("num_classes"),
+        way=config["num_classes"],
         input_size=size,
-        mean=cfg.get("mean") or [0.0] * size[0],
-        std=cfg.get("std") or [1.0] * size[0],
+        mean=cfg.get("mean") or [0.0],
+        std=cfg.get("std") or [1.0],
     )
     card = TeacherCard.parse(fields, what=f"{folder.name}/{CONFIG} field")
+    _check_card(card)
     if card.classes is not None and len(card.classes) != card.way:
         raise BadInput(f"model {folder.name!r}: {len(card.classes)} class names for {card.way} outputs.")
     return card
+
+
+def _check_card(card: TeacherCard) -> None:
+    channels, height, width = card.input_size
+    if channels not in (1, 3) or not (1 <= height <= LARGEST_INPUT and 1 <= width <= LARGEST_INPUT):
+        raise BadInput(
+            f"model {card.id!r}: input {list(card.input_size)}, expected 1 or 3 channels and at most "
+            f"{LARGEST_INPUT} pixels."
+        )
+    for name, values in (("mean", card.mean), ("std", card.std)):
+        if len(values) not in (1, channels):
+            raise BadInput(f"model {card.id!r}: {len(values)} values of {name!r} for {channels} channels.")
+    if min(card.std) <= 0:
+        raise BadInput(f"model {card.id!r}: std {card.std}, expected positive numbers.")
 
 
 def match_channels(x: torch.Tensor, channels: int) -> torch.Tensor:
@@ -78,7 +98,7 @@ def match_size(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Resize pictures [N, C, H, W] bilinearly, smoothed when they shrink."""
     if tuple(x.shape[-2:]) == tuple(size):
         return x
-    shrinks = size[0] < x.shape[-2]
+    shrinks = size[0] < x.shape[-2] or size[1] < x.shape[-1]
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=shrinks)
 
 
@@ -98,9 +118,8 @@ class Teacher(nn.Module):
         super().__init__()
         self.card = card
         self.net = net.eval().requires_grad_(False)
-        channels = card.input_size[0]
-        self.register_buffer("mean", torch.tensor(card.mean).view(1, channels, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(card.std).view(1, channels, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(card.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(card.std).view(1, -1, 1, 1), persistent=False)
 
     @property
     def way(self) -> int:

@@ -38,20 +38,32 @@ class Zoo:
         if not folder.is_dir():
             raise BadInput(f"no zoo at {folder}: give the path of a zoo's folder or one of: {', '.join(zoo_names())}.")
         if not (folder / "zoo.json").is_file():
-            raise BadInput(f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo pretrain` or `import` makes one.")
+            raise BadInput(
+                f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo pretrain` or `import` makes one."
+            )
         self.meta: dict[str, Any] = read_json(folder / "zoo.json", "zoo")
         if not isinstance(self.meta, dict) or not isinstance(self.meta.get("models"), list):
             raise BadInput(f"{folder / 'zoo.json'} lists no models: it is not a zoo of this program.")
-        if self.meta.get("format", 0) > FORMAT:
-            raise BadInput(f"{folder} has zoo format {self.meta['format']}, this version reads up to {FORMAT}: update DFML Studio.")
+        version = self.meta.get("format", 0)
+        if not isinstance(version, int) or version > FORMAT:
+            raise BadInput(
+                f"{folder} has zoo format {version!r}, this version reads up to {FORMAT}: update DFML Studio."
+            )
         self.name = str(self.meta.get("name", folder.name))
         self.domain = self.meta.get("domain")
         self.shared_class_names = bool(self.meta.get("shared_class_names", False))
         self.problems: dict[str, str] = {}
         self.cards: list[TeacherCard] = []
+        seen: set[str] = set()
         for model in self.meta["models"]:
             try:
-                self.cards.append(read_card(inside(folder, str(model))))
+                path = inside(folder, str(model))
+                if path.parent != folder.resolve() or str(model) in seen:
+                    raise BadInput(
+                        f"zoo.json lists {str(model)!r}, which is no model folder of this zoo or listed twice."
+                    )
+                seen.add(str(model))
+                self.cards.append(read_card(path))
             except BadInput as error:
                 self.problems[str(model)] = str(error)
         if not self.cards:
@@ -62,8 +74,13 @@ class Zoo:
         return len(self.cards)
 
     def __iter__(self) -> Iterator[Teacher]:
+        """Load the teachers one by one; those that fail are passed over and named in ``problems``."""
         for card in list(self.cards):
-            yield self.teacher(card.id)
+            try:
+                teacher = self.teacher(card.id)
+            except BadInput:
+                continue
+            yield teacher
 
     @property
     def ids(self) -> list[str]:
@@ -92,7 +109,7 @@ class Zoo:
         for card in self.cards:
             if card.id == text:
                 return card
-        if text.lstrip("-").isdigit() and 0 <= int(text) < len(self.cards):
+        if text.isdecimal() and int(text) < len(self.cards):
             return self.cards[int(text)]
         raise BadInput(
             f"zoo {self.name!r} has no teacher {text!r}.{nearest(text, self.ids)} "
@@ -170,7 +187,10 @@ def open_zoo(name_or_path: str | Path) -> Zoo:
     text = str(name_or_path)
     if not zoo_folder(text).exists():
         names = zoo_names()
-        raise BadInput(f"no zoo {text!r}: it is neither a folder nor an embedded zoo.{nearest(text, names)} Embedded: {', '.join(names)}.")
+        raise BadInput(
+            f"no zoo {text!r}: it is neither a folder nor an embedded zoo.{nearest(text, names)} "
+            f"Embedded: {', '.join(names)}."
+        )
     return Zoo(zoo_folder(text))
 
 
