@@ -61,6 +61,10 @@ class MetaLearner(ABC):
     def __init__(self, config: LearnerConfig | None = None) -> None:
         self.config = config or LearnerConfig()
 
+    def exact(self) -> MetaLearner:
+        """The same learner with second derivatives, as gradients into the support pictures need them."""
+        return type(self)(self.config.override({"first_order": False}))
+
     @abstractmethod
     def adapt(
         self,

@@ -37,9 +37,7 @@ class BasicBlock(nn.Module):
             make_norm(after, bn),
         )
         same = before == after and stride == 1
-        self.shortcut = (
-            nn.Identity() if same else nn.Sequential(_conv(before, after, 1, stride), make_norm(after, bn))
-        )
+        self.shortcut = nn.Identity() if same else nn.Sequential(_conv(before, after, 1, stride), make_norm(after, bn))
         self.act = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -23,6 +23,8 @@ class PlateauTrigger:
         self.since_best = 0
         self.best = float("-inf")
         self.fired_at: list[int] = []
+        self.armed = False
+        """For the caller: an action that is due at its next step."""
 
     def update(self, value: float) -> bool:
         """Take the next value and tell whether the trigger fires now."""
@@ -43,10 +45,17 @@ class PlateauTrigger:
     def state(self) -> dict[str, object]:
         """For checkpoints; JSON values only."""
         best = None if self.best == float("-inf") else self.best
-        return {"updates": self.updates, "since_best": self.since_best, "best": best, "fired_at": list(self.fired_at)}
+        return {
+            "updates": self.updates,
+            "since_best": self.since_best,
+            "best": best,
+            "fired_at": list(self.fired_at),
+            "armed": self.armed,
+        }
 
     def load(self, state: dict[str, object]) -> None:
         """Restore ``state()``."""
         self.updates, self.since_best = int(state["updates"]), int(state["since_best"])
         self.best = float("-inf") if state["best"] is None else float(state["best"])
         self.fired_at = list(state["fired_at"])
+        self.armed = bool(state["armed"])

@@ -1,0 +1,131 @@
+"""PURER: episode curriculum inversion.
+
+Hu, Shen, Wang, Wu, Tao, "Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning",
+CVPR 2023. One learnable set of pictures for all classes of the zoo is inverted from the teachers
+while a meta-learner trains on episodes of it; when the learner stops improving, one step makes the
+pictures harder for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Event, Note
+from dfml.inversion.dynamic_set import DynamicSet
+from dfml.meta.model import MetaModel
+from dfml.meta.outer import OuterLoop, Task
+from dfml.methods.base import METHODS, MetaTrainingConfig, Method, start_model
+from dfml.methods.training import TrainingRecord
+from dfml.tasks.triggers import PlateauTrigger
+from dfml.zoo.oracle import AutogradOracle
+from dfml.zoo.zoo import Zoo
+
+
+class PurerConfig(MetaTrainingConfig):
+    """Options of PURER. Pixel rates are for pictures in [0, 1]."""
+
+    candidates: int = Field(13, ge=1, le=10000, description="Teachers inverted in an iteration; all, if there are fewer.")
+    warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")
+    pixel_lr: float = Field(0.0675, gt=0, le=1, description="Adam's rate on the pictures.")
+    bn: float = Field(1e-2, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
+    tv: float = Field(1e-4, ge=0, le=10, description="Weight of the total variation.")
+    l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
+    shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels while inverting.")
+    flip: bool = Field(False, description="Mirror at random while inverting (not for characters).")
+    adversarial: float = Field(10.0, ge=0, le=1000, description="Weight of the outer loss that an adversarial step raises.")
+    patience: int = Field(6, ge=1, le=100_000, description="Outer steps without a new best accuracy before such a step.")
+    warm_up: int = Field(4000, ge=0, le=1_000_000, description="Outer steps before the first adversarial step, which is forced.")
+
+
+@METHODS.register("purer")
+class Purer(Method):
+    """Episode curriculum inversion (ECI): invert, train, and make it harder at each plateau."""
+
+    title = "PURER (ECI)"
+    summary = "Learns pictures of all classes and a meta-model side by side; at a plateau the pictures turn adversarial."
+    reference = "Hu et al., Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning, CVPR 2023"
+    long = True
+    Config = PurerConfig
+
+    @classmethod
+    def demo(cls) -> PurerConfig:
+        """Minutes on two CPU cores; warm-up and patience are scaled so that the curriculum really acts."""
+        return PurerConfig()
+
+    @classmethod
+    def paper(cls) -> PurerConfig:
+        """60,000 iterations of 4 tasks on all teachers."""
+        return PurerConfig(
+            iterations=60_000, tasks=4, inner_steps=1, candidates=10_000, validate_every=500, validation_episodes=600
+        )
+
+    def train(
+        self,
+        zoo: Zoo,
+        *,
+        data: str | None = None,
+        device: torch.device,
+        generator: torch.Generator,
+        state: dict[str, Any] | None = None,
+    ) -> Iterator[Event]:
+        """Run the algorithm; see ``Method.train``."""
+        cfg: PurerConfig = self.config
+        if zoo.shared_class_names and len({k for c in zoo.cards for k in c.classes or []}) < cfg.way:
+            raise BadInput(f"purer needs at least {cfg.way} classes in the zoo to draw {cfg.way}-way episodes.")
+        oracles = [AutogradOracle(teacher, device) for teacher in zoo.usable()]
+        for teacher_id, reason in zoo.problems.items():
+            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        pictures = DynamicSet(
+            zoo, per_class=cfg.shot + cfg.query, shape=zoo.picture_shape, lr=cfg.pixel_lr, generator=generator, device=device
+        )
+        outer = OuterLoop(model, cfg.outer_lr)
+        switch = PlateauTrigger(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
+        parts = {"outer": outer, "pictures": pictures, "switch": switch}
+        record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
+        done = record.restore(state)
+
+        for step in range(done + 1, cfg.iterations + 1):
+            # 1. Descend the inversion loss of the chosen teachers; 2. and climb the outer loss when switched on.
+            chosen = torch.randperm(len(oracles), generator=generator)[: cfg.candidates].tolist()
+            harder = None
+            if switch.armed:
+                harder = -cfg.adversarial * self.outer_loss(model, self.episode(pictures, generator)[1])
+                yield Note(step, f"adversarial step {len(switch.fired_at)}: pictures move against the learner", kind="adversarial")
+                switch.armed = False
+            losses = pictures.step(
+                [oracles[i] for i in chosen], bn=cfg.bn, tv=cfg.tv, l2=cfg.l2, shift=cfg.shift, flip=cfg.flip,
+                generator=generator, adversarial=harder,
+            )  # fmt: skip
+            # 3. Episodes mix classes of different teachers; 4. the meta-learner takes one outer step on them.
+            outcome, task = None, None
+            if step > cfg.warm_start:
+                with torch.no_grad():
+                    tasks = [self.episode(pictures, generator)[1] for _ in range(cfg.tasks)]
+                outcome, task = outer.step(tasks), tasks[0]
+                # 5. Feedback: no new best accuracy for a while arms the switch.
+                switch.armed = switch.update(outcome.accuracy)
+            text = "inverting" if outcome is None else "inverting and meta-training"
+            shown = pictures.shown()
+            yield from record.events(step, outcome, losses=losses, task=task, pictures=shown, text=text)
+        model.details["adversarial_steps"] = list(switch.fired_at)
+        yield Done(record.finish([]))
+
+    def episode(self, pictures: DynamicSet, generator: torch.Generator) -> tuple[list[int], Task]:
+        """Draw one episode of the dynamic set."""
+        cfg: PurerConfig = self.config
+        return pictures.draw_episode(way=cfg.way, shot=cfg.shot, query=cfg.query, generator=generator)
+
+    @staticmethod
+    def outer_loss(model: MetaModel, task: Task) -> torch.Tensor:
+        """The learner's outer loss on a task, with its graph through the inner loop into the pictures."""
+        support_x, support_y, query_x, query_y = task
+        exact = model.learner.exact()
+        params = {n: p.detach().requires_grad_(True) for n, p in model.params.items()}
+        support, query = (model.prepare(support_x), support_y), (model.prepare(query_x), query_y)
+        return exact.outer(model.net, params, support, query).loss

@@ -1,0 +1,84 @@
+"""Watching a meta-model on validation classes while it trains."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dfml.core.events import Scalars
+from dfml.data.episodes import EpisodeSampler
+from dfml.data.folders import list_splits, load_split, sample_names
+from dfml.meta.evaluation import evaluate
+from dfml.meta.model import MetaModel
+from dfml.methods.base import MetaTrainingConfig
+from dfml.zoo.zoo import Zoo
+
+VALIDATION_SEED = 1
+
+
+def data_source(zoo: Zoo, data: str | None) -> str | None:
+    """The given data, else the embedded sample of the zoo's domain, else None."""
+    if data is not None:
+        return data
+    return f"sample:{zoo.domain}" if zoo.domain in sample_names() else None
+
+
+class Validation:
+    """Accuracy on a fixed list of validation episodes (transductive), and the best weights so far.
+
+    Args:
+        zoo: Its domain names the embedded sample.
+        data: See ``data_source``; without validation pictures nothing is measured.
+        config: Shots, episodes, and which weights to keep.
+        channels: Of the model's input.
+        size: Of the model's input.
+    """
+
+    def __init__(self, zoo: Zoo, data: str | None, config: MetaTrainingConfig) -> None:
+        self.config = config
+        self.best = -1.0
+        self.kept: dict[str, torch.Tensor] | None = None
+        self.sampler: EpisodeSampler | None = None
+        source = data_source(zoo, data)
+        if source is None or (not source.startswith("sample:") and "val" not in list_splits(Path(source))):
+            return
+        channels, size, _ = zoo.picture_shape
+        split = load_split(source, "val", size=size, channels=channels)
+        self.sampler = EpisodeSampler(
+            split, way=config.way, shot=config.shot, query=15, episodes=config.validation_episodes, seed=VALIDATION_SEED
+        )
+
+    @property
+    def side_information(self) -> list[str]:
+        """What the choice of the weights used."""
+        chosen = self.config.keep == "best" and self.sampler is not None
+        return [f"validation pictures ({self.sampler.data.name})"] if chosen and self.sampler else []
+
+    def measure(self, model: MetaModel, step: int, device: torch.device) -> Scalars | None:
+        """Measure ``val/accuracy`` and ``val/ci95``; keep a copy of the weights where they are the best."""
+        if self.sampler is None:
+            return None
+        adapt = "centroid" if model.learner.name == "protonet" else "steps"
+        (row,) = evaluate(model, self.sampler, bn=["transductive"], adapt=[adapt], device=device)
+        if row.accuracy > self.best:
+            self.best = row.accuracy
+            self.kept = copy.deepcopy({k: v.detach() for k, v in model.net.state_dict().items()})
+        return Scalars(step, {"val/accuracy": row.accuracy, "val/ci95": row.ci95})
+
+    def choose(self, model: MetaModel) -> None:
+        """Put the best weights into the model, where the config says so."""
+        if self.config.keep == "best" and self.kept is not None:
+            model.net.load_state_dict(self.kept)
+
+    def state(self) -> dict[str, Any]:
+        """For checkpoints."""
+        kept = self.kept if self.config.keep == "best" and self.kept else {}
+        return {"best": self.best, "kept": {k: v.clone() for k, v in kept.items()}}
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()`` from its flat form."""
+        self.best = float(flat["best"])
+        self.kept = {k[5:]: v.clone() for k, v in flat.items() if k.startswith("kept/")} or None
