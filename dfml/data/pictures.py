@@ -116,4 +116,4 @@ def fit_picture(picture: Image.Image, *, size: int, channels: int) -> np.ndarray
 def to_tensor(picture: Image.Image, *, size: int, channels: int) -> torch.Tensor:
     """Centre-crop to a square, resize, and return float32 [C, size, size] in [0, 1]."""
     array = fit_picture(picture, size=size, channels=channels).transpose(2, 0, 1)
-    return torch.from_numpy(np.ascontiguousarray(array)).float().div_(255)
+    return torch.from_numpy(array.copy()).float().div_(255)

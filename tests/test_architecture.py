@@ -1,0 +1,126 @@
+"""The house rules: who may import whom, where streamlit may stand, and what may never be used."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FLOORS = {
+    "core": 0,
+    "nets": 1,
+    "data": 1,
+    "zoo": 2,
+    "inversion": 3,
+    "tasks": 4,
+    "meta": 5,
+    "methods": 6,
+    "runs": 7,
+    "bench": 8,
+    "cli": 9,
+    "__main__": 10,
+    "ui": 9,
+    "pages": 10,
+    "app": 11,
+}
+SOURCES = sorted([*ROOT.glob("dfml/**/*.py"), *ROOT.glob("pages/**/*.py"), *ROOT.glob("*.py")])
+EVERYTHING = SOURCES + sorted(ROOT.glob("tests/**/*.py"))
+
+
+def ids(path):
+    return str(path.relative_to(ROOT))
+
+
+def room_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[1] if parts[0] == "dfml" and len(parts) > 1 else parts[0]
+
+
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imports(path):
+    """Every module that a file imports, wherever in the file; ``from a import b`` gives ``a`` and ``a.b``."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_the_rooms_are_known():
+    assert len(SOURCES) > 20
+    unknown = {room_of(path) for path in SOURCES} - set(FLOORS) - {"__init__"}
+    assert not unknown, f"give these rooms a floor: {unknown}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_imports_go_down(path):
+    room = room_of(path)
+    for module in imports(path):
+        parts = module.split(".")
+        other = (
+            parts[0] if parts[0] in ("pages", "app") else parts[1] if parts[0] == "dfml" and len(parts) > 1 else None
+        )
+        if other in FLOORS and other != room:
+            assert FLOORS[other] < FLOORS.get(room, 0), f"{ids(path)} ({room}) imports {module} from above or beside it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_streamlit_stays_upstairs(path):
+    if room_of(path) not in ("ui", "pages", "app"):
+        assert not [m for m in imports(path) if m.split(".")[0] == "streamlit"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_nothing_is_unpickled_or_evaluated(path):
+    modules = {m.split(".")[0] for m in imports(path)}
+    assert not modules & {"pickle", "cPickle", "dill", "marshal", "shelve", "cloudpickle"}
+    for node in ast.walk(tree_of(path)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        assert name not in ("eval", "exec", "compile", "__import__", "os.system"), f"{name} at line {node.lineno}"
+        assert name not in ("torch.load", "joblib.load", "pd.read_pickle"), f"{name} at line {node.lineno}"
+        for keyword in node.keywords:
+            truth = isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+            assert not (keyword.arg in ("allow_pickle", "shell", "unsafe_allow_html") and truth), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=ids)
+def test_files_are_short_and_named_for_what_they_hold(path):
+    assert path.name not in ("utils.py", "helpers.py", "common.py", "misc.py", "tool.py", "tools.py")
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= 500, f"{lines} lines: split it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_no_global_seed_is_written(path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            assert name not in ("np.random.seed", "numpy.random.seed", "random.seed", "torch.cuda.manual_seed_all")
+
+
+def test_no_path_of_one_machine_is_written_down():
+    marks = ("/wor" + "k/", "/roo" + "t/", "/hom" + "e/", "C:" + "\\\\Users")
+    kinds = {".py", ".md", ".toml", ".txt", ".json", ".cff", ".yml", ".yaml"}
+    skipped = {".git", "runs", "data", "scratch", ".venv", ".ruff_cache", ".pytest_cache", "node_modules"}
+    files = [p for p in ROOT.rglob("*") if p.suffix in kinds and p.relative_to(ROOT).parts[0] not in skipped]
+    files.append(ROOT / ".ci" / "run")
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert not [mark for mark in marks if mark in text], ids(path)
+
+
+@pytest.mark.parametrize("module", ["dfml", "dfml.core.paths", "dfml.core.config", "dfml.core.registry"])
+def test_the_ground_floor_loads_without_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
