@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from dfml.core.errors import BadInput
@@ -40,3 +42,10 @@ def pick_device(wanted: str = "auto") -> tuple[torch.device, str]:
         except (AssertionError, RuntimeError, ValueError):
             raise BadInput(f"device {name!r} does not exist: there are {torch.cuda.device_count()} GPUs.") from None
     return torch.device(name), reason
+
+
+def use_threads(wanted: int | None = None) -> int:
+    """Set torch's CPU threads, by default one a core that this process may use; return the number."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(wanted or cores)
+    return torch.get_num_threads()

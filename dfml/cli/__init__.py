@@ -1,0 +1,67 @@
+"""The command line: ``python -m dfml``.
+
+With ``--json`` the last line of stdout is one JSON object; bars and messages go to stderr. Exit
+codes: 0 done, 1 a failed run, 2 bad input (one line, no traceback).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from dfml.cli import adapt, data, evaluate, export, invert, runs, train, zoo
+from dfml.cli.options import join_numbers, wants_options_of
+from dfml.cli.output import console, fail
+from dfml.core.errors import DfmlError
+
+app = typer.Typer(
+    name="python -m dfml",
+    help="Data-free meta-learning: from a zoo of trained classifiers to a model that learns new classes from a few pictures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(data.app, name="data")
+app.add_typer(zoo.app, name="zoo")
+app.add_typer(runs.app, name="runs")
+app.command("invert")(invert.invert)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("adapt")(adapt.adapt)
+app.command("export")(export.export)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    args = join_numbers(args, "--shots")
+    as_json = "--json" in args
+    try:
+        if wants_options_of(args):
+            raise SystemExit(0)
+        code = app(args or ["--help"], standalone_mode=False)
+    except DfmlError as error:
+        fail(str(error), error.exit_code, as_json)
+    except typer.Exit as stop:
+        raise SystemExit(stop.exit_code) from None
+    except (KeyboardInterrupt, typer.Abort):
+        fail("stopped; what was saved stays and `--resume` goes on from there.", 130, as_json)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is wrong on this side.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except Exception as error:
+        # Typer carries its own copy of click, so usage errors are known by what they can do.
+        if not hasattr(error, "format_message"):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            raise SystemExit(0) from None
+        context = getattr(error, "ctx", None)
+        where = f" See `{context.command_path} --help`." if context else ""
+        fail(error.format_message() + where, 2, as_json)
+    console.flush()
+    raise SystemExit(code if isinstance(code, int) else 0)

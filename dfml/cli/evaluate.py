@@ -1,0 +1,96 @@
+"""``evaluate``: the evaluation protocol on a meta-model."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dfml.cli.output import Bar, answer, percent, say, table
+
+
+def evaluate(
+    model: Annotated[Path, typer.Option(help="Folder of a meta-model.")],
+    data: Annotated[str, typer.Option(help="A class-folder data set, or sample:NAME.")],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    shots: Annotated[str, typer.Option(help="Support pictures a class, for instance 1,5.")] = "1,5",
+    way: Annotated[int, typer.Option(min=2, help="Classes an episode.")] = 5,
+    query: Annotated[int, typer.Option(min=1, help="Query pictures a class.")] = 15,
+    episodes: Annotated[int, typer.Option(min=1, help="Length of the list of episodes.")] = 600,
+    bn: Annotated[Literal["transductive", "inductive"] | None, typer.Option(help="Both, if left out.")] = None,
+    adapt: Annotated[Literal["steps", "centroid"] | None, typer.Option(help="Both, if left out.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=200, help="Inner steps; the model's, if left out.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Inner rate; the model's, if left out.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the episodes.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Measure a meta-model on episodes drawn once from a seed; mean and 95 % interval."""
+    from dfml.core.errors import BadInput
+    from dfml.data.episodes import EpisodeSampler
+    from dfml.data.folders import load_split
+    from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
+    from dfml.meta.evaluation import evaluate as measure
+    from dfml.meta.model import MetaModel
+    from dfml.nets.device import pick_device, use_threads
+
+    counts = _shots(shots)
+    used_threads = use_threads(threads)
+    chosen, why = pick_device(device)
+    loaded = MetaModel.load(model)
+    if steps or lr:
+        if lr is not None and not 0 < lr <= 10:
+            raise BadInput(f"--lr must be above 0 and at most 10, received {lr}.")
+        loaded = loaded.with_adaptation(loaded.learner.name, lr=lr, steps=steps)
+    channels, size, _ = loaded.input_size
+    pictures = load_split(data, split, size=size, channels=channels)
+    say(f"{model.name} on {pictures.name}/{split}, {len(pictures.class_names)} classes, {chosen} ({why})")
+    samplers = [EpisodeSampler(pictures, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
+    started = time.perf_counter()
+    rows, reference = [], 0.0
+    for sampler in samplers:
+        found = measure(
+            loaded,
+            sampler,
+            bn=(bn,) if bn else BN_MODES,
+            adapt=(adapt,) if adapt else ADAPT_MODES,
+            device=chosen,
+            progress=Bar(f"{sampler.shot}-shot episodes"),
+        )
+        rows += [evaluation.row() for evaluation in found]
+        reference += found[0].reference_seconds
+    seconds = sum({row["shots"]: row["seconds"] for row in rows}.values())
+    result = {
+        "rows": rows,
+        "seconds": seconds,
+        "reference_seconds": reference,
+        "wall_seconds": time.perf_counter() - started,
+        "model": str(model),
+        "method": loaded.details.get("method"),
+        "data": pictures.name,
+        "split": split,
+        "sample": pictures.sample,
+        "way": way,
+        "query": query,
+        "inner_steps": loaded.adapt_steps,
+        "inner_lr": loaded.learner.config.inner_lr,
+        "seed": seed,
+        "device": str(chosen),
+        "threads": used_threads,
+        "side_information": loaded.details.get("side_information"),
+    }
+    shown = [[str(r["shots"]), r["bn"], r["adapt"], percent(r["accuracy"]), percent(r["ci95"])] for r in rows]
+    note = " (an embedded sample, not the whole split)" if pictures.sample else ""
+    answer(result, json, f"{pictures.name}/{split}{note}\n" + table(shown, ["shots", "bn", "adapt", "accuracy", "± 95 %"]))
+
+
+def _shots(text: str) -> list[int]:
+    from dfml.core.errors import BadInput
+
+    words = text.replace(",", " ").split()
+    if not words or not all(word.isdigit() and int(word) > 0 for word in words):
+        raise BadInput(f"--shots takes positive numbers such as 1,5; received {text!r}.")
+    return [int(word) for word in words]

@@ -1,0 +1,28 @@
+"""``export``: take a meta-model elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dfml.cli.output import answer
+
+
+def export(
+    model: Annotated[Path, typer.Option(help="Folder of a meta-model.")],
+    out: Annotated[Path, typer.Option(help="File or folder to write.")],
+    format: Annotated[Literal["safetensors", "onnx"], typer.Option(help="safetensors: a timm-style folder; onnx: one file.")] = "safetensors",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Write a meta-model as a timm-style folder, or as an ONNX graph of its features and logits."""
+    from dfml.meta.export import export_onnx
+    from dfml.meta.model import MetaModel
+
+    loaded = MetaModel.load(model)
+    if format == "onnx":
+        export_onnx(loaded, out)
+    else:
+        loaded.save(out)
+    answer({"format": format, "path": str(out)}, json, f"written to {out}")

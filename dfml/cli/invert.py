@@ -1,0 +1,47 @@
+"""``invert``: recover pictures from teachers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfml.cli.output import answer, percent
+
+
+def invert(
+    zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")],
+    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    teacher: Annotated[str, typer.Option(help="Id, position, several with commas, or all.")] = "0",
+    method: Annotated[str, typer.Option(help="The inverter; `--method M --help` lists its options.")] = "pixels",
+    preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
+    per_class: Annotated[int, typer.Option(min=1, max=500, help="Pictures a class.")] = 20,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="An option, key=value; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws everything.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Recover the task of one teacher, several, or all."""
+    from dfml.cli.driving import drive
+    from dfml.inversion import INVERTERS
+    from dfml.runs.spec import RunSpec
+    from dfml.zoo import open_zoo
+
+    config = INVERTERS.get(method).preset(preset).override(set_ or [])
+    opened = open_zoo(zoo)
+    wanted = [] if teacher == "all" else [opened.card(which.strip()).id for which in teacher.split(",")]
+    spec = RunSpec(
+        kind="invert", method=method, zoo=zoo, teachers=wanted, preset=preset, config=config.model_dump(mode="json"),
+        per_class=per_class, seed=seed, device=device, threads=threads,
+    )  # fmt: skip
+    result = drive(spec, out, resume=resume, what=f"inverting {zoo}")
+    judge = result.get("judge_agreement")
+    text = (
+        f"{result['images']} pictures in {result['seconds']:.1f} s, own teacher agrees with {percent(result['teacher_accuracy'])}"
+        + (f", judge with {percent(judge)}" if judge is not None else "")
+        + f"; written to {out}"
+    )
+    answer(result, json, text)

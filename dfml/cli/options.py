@@ -1,0 +1,68 @@
+"""``train --method M --help`` and ``invert --method M --help``: the options of a method, from its config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dfml.cli.output import table
+
+
+def _value_of(args: list[str], flag: str) -> str | None:
+    for position, word in enumerate(args):
+        if word == flag and position + 1 < len(args):
+            return args[position + 1]
+        if word.startswith(flag + "="):
+            return word.split("=", 1)[1]
+    return None
+
+
+def join_numbers(args: list[str], flag: str) -> list[str]:
+    """Turn ``--shots 1 5`` into ``--shots 1,5``: the parser takes one word an option."""
+    if flag not in args:
+        return args
+    start = args.index(flag) + 1
+    end = start
+    while end < len(args) and args[end].replace(",", "").isdigit():
+        end += 1
+    return [*args[:start], *([",".join(args[start:end])] if end > start else []), *args[end:]]
+
+
+def wants_options_of(args: list[str]) -> bool:
+    """Print a method's options where they were asked for; tell whether they were."""
+    method = _value_of(args, "--method")
+    if not args or args[0] not in ("train", "invert") or method is None or "--help" not in args:
+        return False
+    print(options_text(args[0], method, _value_of(args, "--preset") or "demo"))
+    return True
+
+
+def options_text(command: str, method: str, preset: str) -> str:
+    """The table of a method's or inverter's options.
+
+    Raises:
+        BadInput: Unknown method or preset.
+    """
+    if command == "train":
+        from dfml.methods import METHODS as KNOWN
+    else:
+        from dfml.inversion import INVERTERS as KNOWN
+
+    cls: Any = KNOWN.get(method)
+    values = cls.preset(preset).model_dump()
+    rows = [[row["name"], _short(values[row["name"]]), _range(row), row["help"]] for row in cls.Config.describe()]
+    head = f"{method}: {cls.summary}"
+    if getattr(cls, "reference", ""):
+        head += f"\n{cls.reference}"
+    return f"{head}\n\nOptions for --set key=value (preset {preset}):\n\n" + table(rows, ["option", "value", "range", "what"])
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 - any option value
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _range(row: dict[str, Any]) -> str:
+    if row["choices"]:
+        return " | ".join(map(str, row["choices"]))
+    if row["minimum"] is not None or row["maximum"] is not None:
+        return f"{_short(row['minimum'])} .. {_short(row['maximum'])}"
+    return str(row["type"])

@@ -1,0 +1,137 @@
+"""``zoo``: list, show, check, pre-train, import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfml.cli.output import Bar, answer, percent, say, table
+
+app = typer.Typer(help="Zoos of teachers.", no_args_is_help=True, rich_markup_mode=None)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+
+
+@app.command("list")
+def list_zoos(json: Json = False) -> None:
+    """List the embedded zoos."""
+    from dfml.zoo import open_zoo, zoo_names
+
+    zoos = []
+    for name in zoo_names():
+        zoo = open_zoo(name)
+        zoos.append({"name": name, "teachers": len(zoo), "way": zoo.way, "domain": zoo.domain, "accuracy": _mean(zoo)})
+    rows = [[z["name"], str(z["teachers"]), str(z["way"]), str(z["domain"]), percent(z["accuracy"])] for z in zoos]
+    answer({"zoos": zoos}, json, table(rows, ["zoo", "teachers", "way", "domain", "mean accuracy"]))
+
+
+def _mean(zoo) -> float | None:  # noqa: ANN001 - imported lazily
+    known = [card.accuracy for card in zoo.cards if card.accuracy is not None]
+    return sum(known) / len(known) if known else None
+
+
+@app.command()
+def show(zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.")], json: Json = False) -> None:
+    """Show a zoo's teachers."""
+    from dfml.zoo import open_zoo
+
+    opened = open_zoo(zoo)
+    cards = [{**card.model_dump(), "judge": opened.has_judge(card.id)} for card in opened.cards]
+    value = {
+        "name": opened.name, "domain": opened.domain, "shared_class_names": opened.shared_class_names,
+        "accuracy": _mean(opened), "teachers": cards, "problems": opened.problems,
+    }  # fmt: skip
+    rows = [[c.id, c.architecture, "x".join(map(str, c.input_size)), percent(c.accuracy), ", ".join(c.classes or [])] for c in opened.cards]
+    text = table(rows, ["id", "architecture", "input", "accuracy", "classes"])
+    for model, reason in opened.problems.items():
+        text += f"\nunusable: {model}: {reason}"
+    answer(value, json, text)
+
+
+@app.command()
+def check(zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.")], json: Json = False) -> None:
+    """Load every teacher of a zoo and name those that cannot be used; exit 1 if there is one."""
+    from dfml.zoo import open_zoo
+
+    opened = open_zoo(zoo)
+    total = len(opened.meta["models"])
+    usable = opened.usable()
+    lines = [f"{len(usable)} of {total} teachers are usable"]
+    lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]
+    answer({"name": opened.name, "usable": len(usable), "teachers": total, "problems": opened.problems}, json, "\n".join(lines))
+    if opened.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def pretrain(
+    data: Annotated[Path, typer.Option(help="A class-folder data set with a split train.")],
+    out: Annotated[Path, typer.Option(help="The zoo's folder; a stopped call goes on where it was.")],
+    models: Annotated[int, typer.Option(help="Number of teachers.")] = 100,
+    way: Annotated[int, typer.Option(help="Classes a teacher.")] = 5,
+    arch: Annotated[str, typer.Option(help="Architectures, taking turns: fewshot_conv4[,fewshot_resnet10,...].")] = "fewshot_conv4",
+    epochs: Annotated[int, typer.Option(help="Passes over the training pictures.")] = 30,
+    seed: Annotated[int, typer.Option(help="Draws classes, weights and batches.")] = 0,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Another option, key=value; may be repeated.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Teachers trained side by side, one thread each.")] = 1,
+    licence: Annotated[str, typer.Option(help="Terms of the weights, for the cards.")] = "",
+    json: Json = False,
+) -> None:
+    """Train a zoo: each teacher on a random subset of the training classes."""
+    from dfml.nets.device import use_threads
+    from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo
+
+    use_threads()
+    config = PretrainConfig().override({"models": models, "way": way, "epochs": epochs, "seed": seed}).override(set_ or [])
+    bar = Bar("teachers")
+    accuracies = pretrain_zoo(
+        data, out, [name.strip() for name in arch.split(",")], config, jobs=jobs, licence=licence,
+        report=lambda done, total, _, accuracy: bar(done, total, f"last {accuracy:.1%}"),
+    )  # fmt: skip
+    mean = sum(accuracies) / len(accuracies)
+    value = {"zoo": str(out), "teachers": len(accuracies), "accuracy": mean, "lowest": min(accuracies), "config": config.model_dump()}
+    answer(value, json, f"{len(accuracies)} teachers in {out}, mean held-out accuracy {mean:.1%}")
+
+
+@app.command()
+def judge(
+    zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.")],
+    data: Annotated[Path, typer.Option(help="The data set that the zoo was trained on.")],
+    teacher: Annotated[str, typer.Option(help="Ids or positions, for instance 0,1,2.")],
+    arch: Annotated[str, typer.Option(help="An architecture that the zoo does not have.")] = "fewshot_resnet10",
+    width: Annotated[int, typer.Option(help="Filters of its first stage.")] = 16,
+    json: Json = False,
+) -> None:
+    """Train judges: networks of another architecture on the same classes, which only measure."""
+    from dfml.nets.device import use_threads
+    from dfml.zoo import open_zoo
+    from dfml.zoo.pretrain import PretrainConfig, train_judge
+
+    use_threads()
+    opened = open_zoo(zoo)
+    accuracies = {}
+    for which in teacher.split(","):
+        card = opened.card(which.strip())
+        accuracies[card.id] = train_judge(data, opened.folder, card, arch, PretrainConfig(width=width))
+        say(f"judge of teacher {card.id}: held-out accuracy {accuracies[card.id]:.1%}")
+    answer({"zoo": opened.name, "judges": accuracies}, json)
+
+
+@app.command("import")
+def import_models(
+    folders: Annotated[list[Path], typer.Argument(help="Model folders in timm's layout.")],
+    out: Annotated[Path, typer.Option(help="The zoo's folder; it may exist.")],
+    domain: Annotated[str | None, typer.Option(help="Data set that all teachers come from.")] = None,
+    shared_class_names: Annotated[bool, typer.Option(help="Equal class names mean the same class.")] = False,
+    json: Json = False,
+) -> None:
+    """Copy model folders (config.json, model.safetensors, optionally dfml.json) into a zoo."""
+    from dfml.zoo.importing import import_folders
+
+    added, problems = import_folders(folders, out, domain=domain, shared_class_names=shared_class_names)
+    for problem in problems:
+        say(f"left out: {problem}")
+    answer({"zoo": str(out), "added": added, "problems": problems}, json, f"{len(added)} teachers added to {out}")
+    if problems and not added:
+        raise typer.Exit(1)

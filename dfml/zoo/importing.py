@@ -1,0 +1,71 @@
+"""Making a zoo out of model folders that somebody else trained."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from dfml.core.errors import BadInput
+from dfml.core.paths import raise_if_disk_full, read_json
+from dfml.zoo.storage import CONFIG, DETAILS, WEIGHTS
+from dfml.zoo.teacher import load_teacher
+from dfml.zoo.zoo import write_zoo
+
+
+def import_folders(
+    folders: list[Path], out: Path, *, domain: str | None = None, shared_class_names: bool = False
+) -> tuple[list[str], list[str]]:
+    """Copy model folders into a zoo, after loading each one.
+
+    Args:
+        folders: Model folders in timm's layout.
+        out: The zoo's folder; an existing zoo grows.
+        domain: The data set that all teachers come from.
+        shared_class_names: Whether equal class names of two teachers mean the same class.
+
+    Returns:
+        Ids of the teachers that were added, and one line for each folder that was not.
+
+    Raises:
+        BadInput: ``out`` is a folder of something else.
+    """
+    models, meta = [], {"name": out.name, "domain": domain, "shared_class_names": shared_class_names}
+    if (out / "zoo.json").is_file():
+        before = read_json(out / "zoo.json", "zoo")
+        models = list(before.pop("models", []))
+        before.pop("format", None)
+        meta = before
+    elif out.is_dir() and any(out.iterdir()):
+        raise BadInput(f"{out} is no zoo and not empty: choose another folder.")
+    added, problems = [], []
+    for folder in folders:
+        if folder.name in models:
+            problems.append(f"{folder}: the zoo has a teacher {folder.name!r} already; rename the folder.")
+            continue
+        try:
+            load_teacher(folder)
+            _copy(folder, out / folder.name)
+        except BadInput as error:
+            problems.append(str(error))
+            continue
+        models.append(folder.name)
+        added.append(folder.name)
+    if added:
+        write_zoo(out, models=models, **meta)
+    return added, problems
+
+
+def _copy(source: Path, target: Path) -> None:
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        for name in (CONFIG, WEIGHTS, DETAILS):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, part / name)
+        part.replace(target)
+    except OSError as error:
+        raise_if_disk_full(error, target)
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
