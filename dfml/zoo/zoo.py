@@ -54,15 +54,13 @@ class Zoo:
         self.shared_class_names = bool(self.meta.get("shared_class_names", False))
         self.problems: dict[str, str] = {}
         self.cards: list[TeacherCard] = []
-        seen: set[str] = set()
         for model in self.meta["models"]:
             try:
                 path = inside(folder, str(model))
-                if path.parent != folder.resolve() or str(model) in seen:
-                    raise BadInput(
-                        f"zoo.json lists {str(model)!r}, which is no model folder of this zoo or listed twice."
-                    )
-                seen.add(str(model))
+                if path.parent != folder.resolve():
+                    raise BadInput(f"zoo.json lists {str(model)!r}, which is no folder of this zoo.")
+                if path.name in self.ids:
+                    continue  # listed twice
                 self.cards.append(read_card(path))
             except BadInput as error:
                 self.problems[str(model)] = str(error)

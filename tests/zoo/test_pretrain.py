@@ -1,0 +1,164 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.data.folders import load_split
+from dfml.nets import build_network
+from dfml.zoo import open_zoo, pretrain
+from dfml.zoo.pretrain import PretrainConfig, augment, channel_statistics, plan_teachers, pretrain_zoo, split_class
+
+FAST = PretrainConfig(models=2, way=3, epochs=1, batch=32, width=4, flip=False, shift=0)
+
+
+@pytest.mark.parametrize(("count", "train"), [(600, 480), (20, 16), (24, 19), (3, 2), (2, 1)])
+def test_the_last_fifth_is_held_out(count, train):
+    members = np.arange(100, 100 + count)
+    kept, held = split_class(members, 0.2)
+    assert kept.tolist() == list(range(100, 100 + train))
+    assert held.tolist() == list(range(100 + train, 100 + count))
+
+
+def test_one_picture_is_not_enough():
+    with pytest.raises(BadInput, match="at least 2"):
+        split_class(np.arange(1), 0.2)
+
+
+def test_held_out_pictures_never_train(patterns, tmp_path, monkeypatch):
+    seen = {}
+
+    def spy(net, architecture, train, held, config, generator):
+        seen["train"], seen["held"] = train, held
+        return 0.5
+
+    monkeypatch.setattr(pretrain, "train_classifier", spy)
+    pretrain_zoo(patterns, tmp_path / "zoo", ["fewshot_conv4"], FAST.override({"models": 1}))
+    (x, y), (hx, hy) = seen["train"], seen["held"]
+    assert len(x) == 3 * 19
+    assert len(hx) == 3 * 5
+    assert sorted(set(hy.tolist())) == sorted(set(y.tolist())) == [0, 1, 2]
+    data = load_split(patterns, "train")
+    card = open_zoo(tmp_path / "zoo").card(0)
+    last = data.members[data.class_names.index(card.classes[2])][-5:]
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
+    torch.testing.assert_close(hx[-5:], (data.pictures(last) - mean) / std)
+
+
+def test_the_best_epoch_is_kept_as_a_copy(monkeypatch):
+    net = build_network("fewshot_conv4", width=4)
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(40, 3, 32, 32, generator=generator), torch.arange(40) % 5
+    snapshots, scores = [], iter([0.4, 0.9, 0.2, 0.1])
+
+    def score(network, held):
+        snapshots.append({k: v.clone() for k, v in network.state_dict().items()})
+        return next(scores)
+
+    monkeypatch.setattr(pretrain, "held_out_accuracy", score)
+    best = pretrain.train_classifier(net, "fewshot_conv4", (x, y), (x, y), FAST.override({"epochs": 4}), generator)
+    assert best == 0.9
+    final = net.state_dict()
+    assert all(torch.equal(final[k], v) for k, v in snapshots[1].items())
+    assert not torch.equal(final["fc.weight"], snapshots[3]["fc.weight"])
+    assert not net.training
+
+
+def test_the_card_tells_the_accuracy_of_the_stored_weights(tiny_zoo, patterns):
+    data = load_split(patterns, "train")
+    for teacher in tiny_zoo:
+        hits = total = 0
+        for slot, name in enumerate(teacher.card.classes):
+            _, held = split_class(data.members[data.class_names.index(name)], 0.2)
+            hits += int((teacher.logits(data.pictures(held)).argmax(1) == slot).sum())
+            total += len(held)
+        assert hits / total == pytest.approx(teacher.card.accuracy, abs=1e-3)
+
+
+def test_the_same_seed_gives_the_same_bytes(patterns, tmp_path):
+    for name in ("a", "b"):
+        pretrain_zoo(patterns, tmp_path / name, ["fewshot_conv4", "fewshot_resnet10"], FAST)
+    for model in ("000", "001"):
+        weights = [(tmp_path / name / model / "model.safetensors").read_bytes() for name in ("a", "b")]
+        assert weights[0] == weights[1]
+    zoo = open_zoo(tmp_path / "a")
+    assert [card.architecture for card in zoo.cards] == ["fewshot_conv4", "fewshot_resnet10"]
+    assert [teacher.logits(torch.rand(1, 3, 32, 32)).shape for teacher in zoo] == [(1, 3)] * 2
+
+
+def test_a_stopped_run_goes_on_where_it_was(patterns, tmp_path):
+    out, reports = tmp_path / "zoo", []
+    pretrain_zoo(patterns, out, ["fewshot_conv4"], FAST)
+    whole = (out / "001" / "model.safetensors").read_bytes()
+    kept = (out / "000" / "model.safetensors").stat().st_mtime_ns
+    shutil.rmtree(out / "001")
+    pretrain_zoo(patterns, out, ["fewshot_conv4"], FAST, report=lambda *a: reports.append(a[:3]))
+    assert reports == [(2, 2, "001")]
+    assert (out / "001" / "model.safetensors").read_bytes() == whole
+    assert (out / "000" / "model.safetensors").stat().st_mtime_ns == kept
+    with pytest.raises(BadInput, match="another recipe"):
+        pretrain_zoo(patterns, out, ["fewshot_conv4"], FAST.override({"seed": 9}))
+
+
+def test_a_grey_zoo(grey_patterns, tmp_path):
+    pretrain_zoo(grey_patterns, tmp_path / "zoo", ["fewshot_conv4"], FAST)
+    zoo = open_zoo(tmp_path / "zoo")
+    assert zoo.picture_shape == (1, 28, 28)
+    assert zoo.teacher(0).logits(torch.rand(2, 3, 32, 32)).shape == (2, 3)
+
+
+def test_what_cannot_be_trained_gives_one_line(patterns, tmp_path):
+    with pytest.raises(BadInput, match="has 8 classes, teachers need 9"):
+        pretrain_zoo(patterns, tmp_path / "zoo", ["fewshot_conv4"], FAST.override({"way": 9}))
+    with pytest.raises(BadInput, match="unknown architecture"):
+        pretrain_zoo(patterns, tmp_path / "zoo2", ["fewshot_conv9"], FAST)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("x")
+    with pytest.raises(BadInput, match="no zoo"):
+        pretrain_zoo(patterns, tmp_path / "mine", ["fewshot_conv4"], FAST)
+    (tmp_path / "mine" / "zoo.json").write_text(json.dumps([]))
+    with pytest.raises(BadInput, match="another recipe"):
+        pretrain_zoo(patterns, tmp_path / "mine", ["fewshot_conv4"], FAST)
+
+
+def test_plans_depend_on_seed_and_position_only(patterns):
+    data = load_split(patterns, "train")
+    few, many = (plan_teachers(data, ["fewshot_conv4"], FAST.override({"models": n})) for n in (2, 6))
+    assert many[:2] == few
+    assert all(len(set(plan.classes)) == 3 for plan in many)
+    assert len({tuple(plan.classes) for plan in many}) > 1
+
+
+def test_channel_statistics(patterns):
+    data = load_split(patterns, "train")
+    mean, std = channel_statistics(data)
+    x = data.pictures(np.arange(len(data.labels)))
+    np.testing.assert_allclose(mean, x.mean((0, 2, 3)), atol=1e-3)
+    np.testing.assert_allclose(std, x.std((0, 2, 3)), atol=1e-3)
+
+
+def test_augmentation_moves_and_mirrors_whole_pictures():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.arange(8 * 3 * 6 * 6, dtype=torch.float32).view(8, 3, 6, 6) + 1
+    assert torch.equal(augment(x, flip=False, shift=0, generator=generator), x)
+    flipped = augment(x, flip=True, shift=0, generator=generator)
+    mirrored = [bool(torch.equal(a, b.flip(-1))) for a, b in zip(flipped, x, strict=True)]
+    assert all(m or torch.equal(a, b) for m, a, b in zip(mirrored, flipped, x, strict=True))
+    assert 0 < sum(mirrored) < 8
+    moved = augment(x, flip=False, shift=2, generator=generator)
+    assert moved.shape == x.shape
+    for picture, original in zip(moved, x, strict=True):
+        kept = picture[picture > 0]
+        assert set(kept.tolist()) <= set(original.flatten().tolist())
+        assert len(kept) >= 3 * 4 * 4
+
+
+@pytest.mark.cuda
+def test_a_teacher_answers_alike_on_the_gpu(tiny_zoo):
+    teacher = tiny_zoo.teacher(0)
+    x = torch.rand(8, 3, 32, 32)
+    here = teacher.logits(x)
+    there = teacher.to("cuda").logits(x.to("cuda")).cpu()
+    torch.testing.assert_close(here, there, atol=2e-2, rtol=1e-2)
