@@ -1,0 +1,248 @@
+"""Does a run, in this process: the same for the worker, the command line and a notebook."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested
+from dfml.core.events import Done, Event, Note, Progress
+from dfml.core.paths import raise_if_disk_full, write_json
+from dfml.runs import liveness
+from dfml.runs.device_queue import DeviceQueue, device_key
+from dfml.runs.folder import CHECKPOINTS, LOCK, RESULT, RunFolder
+from dfml.runs.metrics import finite
+from dfml.runs.recorder import Listener, Recorder
+from dfml.runs.spec import RunSpec
+from dfml.runs.status import LOG, STOP, live_status, read_raw, write_raw
+from dfml.runs.stopping import StopSwitch
+
+QUEUE_LOOK_SECONDS = 0.2
+
+
+def run_in_process(
+    target: RunSpec | RunFolder | Path | str,
+    *,
+    resume: bool = False,
+    path: Path | str | None = None,
+    on_event: Listener | None = None,
+) -> dict[str, Any]:
+    """Do a run to its end, or until it is stopped (STOP file, SIGTERM, Ctrl-C).
+
+    Args:
+        target: A spec, for which a folder is made, or the folder of a run.
+        resume: Go on with a run that stopped, failed or crashed. One that is finished is left alone
+            and its result returned.
+        path: With a spec, the run's folder instead of a new one below ``runs_root()``.
+        on_event: Told every event, and what the run waits for.
+
+    Returns:
+        ``result.json``; for a stopped run the same keys with ``state`` "stopped".
+
+    Raises:
+        BadInput: The order is no good, or the run is going on already.
+        RunFailed: It failed; ``status.json`` says why, and what was saved is intact.
+    """
+    if isinstance(target, RunSpec):
+        folder = RunFolder.create(target, path=path)
+    else:
+        folder = target if isinstance(target, RunFolder) else RunFolder(target)
+    if resume and folder.status().state == "finished":
+        if on_event:
+            on_event(Note(0, f"run {folder.name} is finished already: nothing to do.", "resume"))
+        return folder.result() or _outcome(folder, "finished", None)
+    with holding(folder):
+        order(folder, resume=resume)
+        return drive(folder, on_event)
+
+
+@contextmanager
+def holding(folder: RunFolder) -> Iterator[None]:
+    """Hold a run's folder, so that no other process works on it.
+
+    Raises:
+        BadInput: Another process does.
+    """
+    if not folder.path.is_dir():
+        raise BadInput(f"no run at {folder.path}: give the folder of a run.")
+    lock = FileLock(folder.path / LOCK)
+    try:
+        # The launcher holds it only for the moment in which it writes the order.
+        lock.acquire(timeout=2.0, poll_interval=0.02)
+    except Timeout:
+        raise BadInput(f"run {folder.name} is going on already: stop it first, or wait.") from None
+    except OSError as error:
+        raise BadInput(f"cannot use the run's folder {folder.path}: {error.strerror}.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def order(folder: RunFolder, *, resume: bool) -> float:
+    """Write "queued" into a held folder, and take an old STOP away; returns the time of the order.
+
+    Raises:
+        BadInput: The run is going on, finished, or was started before and ``resume`` is False.
+    """
+    _ = folder.spec
+    raw = read_raw(folder.path) or {}
+    fresh = raw.get("state") == "queued" and not raw.get("queued")
+    state = live_status(folder.path).state
+    if not fresh:
+        if state in ("queued", "running", "stopping"):
+            raise BadInput(f"run {folder.name} is going on already ({state}): stop it first, or wait.")
+        if state == "finished":
+            raise BadInput(f"run {folder.name} is finished already: there is nothing to resume.")
+        if not resume:
+            raise BadInput(f"run {folder.name} was started before ({state}): resume it, or start a new one.")
+    (folder.path / STOP).unlink(missing_ok=True)
+    now = time.time()
+    kept = {key: raw.get(key) for key in ("started", "seconds", "step", "total", "device", "device_reason")}
+    written = write_raw(folder.path, {**kept, "state": "queued", "text": "starting", "queued": now, "updated": now})
+    if not written:
+        raise RunFailed(f"cannot write in {folder.path}: free some disk space, then resume the run.")
+    return now
+
+
+def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bool = True) -> dict[str, Any]:
+    """Do an ordered run whose folder this process holds; see ``run_in_process``."""
+    spec = folder.spec
+    pid = os.getpid()
+    raw = read_raw(folder.path) or {}
+    raw.update(
+        state="queued",
+        error=None,
+        pid=pid,
+        process=liveness.start_token(pid),
+        host=liveness.HOST,
+        foreground=foreground,
+    )
+    tell = on_event or (lambda event: None)
+    with StopSwitch(folder.path, worker=not foreground) as stop, Recorder(folder.path, raw) as recorder:
+        recorder.log(f"{spec.kind} {spec.method}, process {pid}")
+        try:
+            with _device_for(folder, spec, recorder, stop, tell) as (device, reason):
+                recorder.begin(device=str(device), device_reason=reason)
+                values = _work(folder, spec, device, reason, recorder, stop, tell)
+            stop.settle()
+            result = _outcome(folder, "finished", recorder, values)
+            write_json(folder.path / RESULT, result)
+            recorder.set_status(state="finished", text="", error=None, eta_seconds=None)
+            recorder.log(f"finished after {recorder.seconds:.1f} s")
+            return result
+        except (StopRequested, KeyboardInterrupt):
+            stop.settle()
+            recorder.set_status(state="stopped", text="stopped on request", eta_seconds=None)
+            recorder.log("stopped on request")
+            return _outcome(folder, "stopped", recorder)
+        except Exception as error:
+            stop.settle()
+            clear = _one_line(error, folder)
+            if not isinstance(error, DfmlError):
+                recorder.log(traceback.format_exc())
+            recorder.log(f"failed: {clear}")
+            recorder.set_status(state="failed", error=str(clear), eta_seconds=None)
+            raise clear from error
+
+
+@contextmanager
+def _device_for(
+    folder: RunFolder, spec: RunSpec, recorder: Recorder, stop: StopSwitch, tell: Listener
+) -> Iterator[tuple[Any, str]]:
+    """Wait for the device, then yield it and the reason for it."""
+    wanted = "cpu" if spec.kind == "pretrain" else spec.device
+    order_time = float((read_raw(folder.path) or {}).get("queued") or time.time())
+    queue = DeviceQueue(folder.name, order_time, device_key(wanted))
+    try:
+        if queue.device is None:
+            device, _ = prepare(spec, wanted)
+            queue.decide(device_key(str(device)) or "cpu")
+        said = ""
+        while (waiting := queue.try_take()) is not None:
+            stop.check()
+            if waiting != said:
+                said = waiting
+                recorder.set_status(state="queued", text=waiting)
+                tell(Progress(0, 0, waiting))
+            time.sleep(QUEUE_LOOK_SECONDS)
+        stop.check()
+        yield prepare(spec, wanted)
+    finally:
+        queue.leave()
+
+
+def prepare(spec: RunSpec, wanted: str) -> tuple[Any, str]:
+    """Import torch, set its threads, and pick the device; returns (device, reason)."""
+    import torch
+
+    from dfml.nets.device import pick_device
+
+    if spec.threads:
+        torch.set_num_threads(spec.threads)
+    return pick_device(wanted)
+
+
+def _work(
+    folder: RunFolder,
+    spec: RunSpec,
+    device: Any,  # noqa: ANN401 - torch is not imported here
+    reason: str,
+    recorder: Recorder,
+    stop: StopSwitch,
+    tell: Listener,
+) -> dict[str, Any]:
+    from dfml.runs.jobs import JobContext, find_job
+
+    def emit(event: Event) -> None:
+        recorder.record(event, context.tag)
+        tell(event)
+        stop.check()
+
+    context = JobContext(spec, folder.path, device, reason, recorder.rewind(), emit)
+    with closing(find_job(spec.kind)(context)) as events:
+        for event in events:
+            if isinstance(event, Done):
+                return dict(event.result)
+            emit(event)
+    raise RunFailed(f"{spec.kind} {spec.method!r} ended without a result.")
+
+
+def _outcome(
+    folder: RunFolder, state: str, recorder: Recorder | None, values: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    spec, status = folder.spec, read_raw(folder.path) or {}
+    frame = {
+        "run": str(folder.path),
+        "kind": spec.kind,
+        "method": spec.method,
+        "zoo": spec.zoo,
+        "state": state,
+        "model": None,
+        "seconds": round(recorder.seconds if recorder else float(status.get("seconds") or 0), 3),
+        "device": status.get("device"),
+        "threads": spec.threads,
+        "seed": spec.seed,
+    }
+    return finite({**frame, **(values or {})})
+
+
+def _one_line(error: Exception, folder: RunFolder) -> DfmlError:
+    """The error as one clear line for a person."""
+    if isinstance(error, DfmlError):
+        return error
+    try:
+        raise_if_disk_full(error, Path(getattr(error, "filename", None) or folder.path / CHECKPOINTS))
+    except RunFailed as full:
+        return full
+    name, text = type(error).__name__, " ".join(str(error).split())[:300]
+    if isinstance(error, MemoryError) or "OutOfMemory" in name or "out of memory" in text:
+        return RunFailed(f"out of memory ({text}): choose fewer pictures or tasks, or another device, then resume.")
+    return RunFailed(f"{name}: {text or 'no message'} (the whole report is in {LOG}).")

@@ -1,0 +1,267 @@
+"""A run's folder: everything that anybody may know about a run is read from here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dfml.core.errors import BadInput, nearest
+from dfml.core.paths import read_json, runs_root, write_json
+from dfml.runs import status as live
+from dfml.runs.grid import IMAGES
+from dfml.runs.metrics import Curve, shared_reader
+from dfml.runs.spec import SPEC, RunSpec, read_spec
+from dfml.runs.status import RunStatus, live_status, log_tail, write_raw
+
+RESULT, CHECKPOINTS, MODEL, RECOVERED, LOCK = "result.json", "checkpoints", "model", "recovered", "run.lock"
+_LINK = ".link"
+
+
+class StoredNote(NamedTuple):
+    """Something that happened in a run."""
+
+    step: int
+    kind: str
+    text: str
+
+
+class StoredImages(NamedTuple):
+    """A grid of pictures: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
+
+    step: int
+    tag: str
+    path: Path
+    labels: list[int]
+
+
+class StoredEmbedding(NamedTuple):
+    """Vectors [N, D] of the newest tasks, with a name each."""
+
+    step: int
+    ids: list[str]
+    vectors: list[list[float]]
+
+
+class RunFolder:
+    """One run on disk.
+
+    Args:
+        path: The folder; it need not exist, or be whole: ``problem`` tells.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).absolute()
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunFolder) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    @classmethod
+    def create(cls, spec: RunSpec, root: Path | None = None, path: Path | str | None = None) -> RunFolder:
+        """Make the folder of a new run, ``<utc>-<name>-<hash>`` below ``root``.
+
+        Args:
+            spec: What to do; versions, commit, thread count and absolute paths are filled in.
+            root: Where runs lie; ``runs_root()`` by default.
+            path: The folder itself instead; it must be empty or missing.
+
+        Raises:
+            BadInput: ``path`` holds something, or cannot be made.
+        """
+        spec = spec.recorded()
+        try:
+            if path is None:
+                folder = cls(_new_folder(spec, root or runs_root()))
+            else:
+                folder = cls(path)
+                folder._claim_empty()
+                folder._link(spec, root or runs_root())
+            write_json(folder.path / SPEC, spec.model_dump(mode="json"))
+            write_raw(folder.path, {"state": "queued", "text": "not started yet", "updated": time.time()})
+        except OSError as error:
+            raise BadInput(f"cannot make the run's folder {path or root or runs_root()}: {error.strerror}.") from None
+        return folder
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @cached_property
+    def spec(self) -> RunSpec:
+        """The order.
+
+        Raises:
+            BadInput: Missing, damaged, or of another format.
+        """
+        return read_spec(self.path)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the folder cannot be used, in one line; None where it can."""
+        try:
+            _ = self.spec
+        except BadInput as error:
+            return str(error)
+        return None
+
+    @property
+    def title(self) -> str:
+        """What people call the run."""
+        return self.name if self.problem else self.spec.title
+
+    @property
+    def created(self) -> float:
+        """When the run was made, seconds since 1970."""
+        with suppress(BadInput, ValueError):
+            return datetime.fromisoformat(self.spec.created).timestamp()
+        with suppress(ValueError):
+            return datetime.strptime(self.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        with suppress(OSError):
+            return self.path.stat().st_mtime
+        return 0.0
+
+    def status(self) -> RunStatus:
+        """What the run is doing now; cheap enough to be asked every second."""
+        problem = self.problem
+        return RunStatus("unreadable", error=problem) if problem else live_status(self.path)
+
+    def scalars(self, tag: str | None = None) -> dict[str, Curve]:
+        """Curves by name, each (steps, values); ``tag`` picks one teacher's of an inversion run."""
+        return shared_reader(self.path).scalars(tag)
+
+    def notes(self) -> list[StoredNote]:
+        """What happened, oldest first."""
+        return [
+            StoredNote(r["step"], r.get("kind", "note"), r.get("text", ""))
+            for r in shared_reader(self.path).records("note")
+        ]
+
+    def images(self) -> list[StoredImages]:
+        """The grids that are kept, oldest first."""
+        kept = set(os.listdir(self.path / IMAGES)) if (self.path / IMAGES).is_dir() else set()
+        return [
+            StoredImages(r["step"], r["tag"], self.path / IMAGES / r["file"], r["labels"])
+            for r in shared_reader(self.path).records("images")
+            if r.get("file") in kept
+        ]
+
+    def embedding(self) -> StoredEmbedding | None:
+        """The newest embedding of tasks."""
+        record = shared_reader(self.path).embedding()
+        return StoredEmbedding(record["step"], record["ids"], record["vectors"]) if record else None
+
+    def result(self) -> dict[str, Any] | None:
+        """The finished run's result; None before that."""
+        with suppress(BadInput):
+            return read_json(self.path / RESULT, "result")
+        return None
+
+    @property
+    def model(self) -> Path | None:
+        """The folder of the finished meta-model, where there is one."""
+        folder = self.path / MODEL
+        return folder if (folder / "dfml.json").is_file() else None
+
+    def log_tail(self, lines: int = 200) -> str:
+        """The last lines of the worker's log."""
+        return log_tail(self.path, lines)
+
+    def _claim_empty(self) -> None:
+        if (self.path / SPEC).exists() or (self.path / live.STATUS).exists():
+            state = self.status().state
+            raise BadInput(f"{self.path} already holds a run ({state}): add --resume to go on, or choose another.")
+        if self.path.exists() and not self.path.is_dir():
+            raise BadInput(f"{self.path} is a file: give a folder for the run.")
+        self.path.mkdir(parents=True, exist_ok=True)
+        if any(self.path.iterdir()):
+            raise BadInput(f"{self.path} is not empty and holds no run: give an empty or a new folder.")
+
+    def _link(self, spec: RunSpec, root: Path) -> None:
+        """Leave a pointer below the root, so that the app lists runs that lie elsewhere too."""
+        if self.path.parent == root.absolute():
+            return
+        with suppress(OSError):
+            root.mkdir(parents=True, exist_ok=True)
+            (root / (_run_name(spec) + _LINK)).write_text(json.dumps(str(self.path)), encoding="utf-8")
+
+
+def list_runs(root: Path | None = None) -> list[RunFolder]:
+    """All runs below ``root``, and those elsewhere that it points to, newest first.
+
+    Damaged folders and those of another format are listed too; their ``problem`` says what is wrong.
+    """
+    root = root or runs_root()
+    found: dict[Path, RunFolder] = {}
+    try:
+        entries = list(os.scandir(root))
+    except OSError:
+        return []
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.name.endswith(_LINK):
+            path = _follow(path)
+        if path and path.is_dir() and ((path / SPEC).exists() or (path / live.STATUS).exists()):
+            folder = RunFolder(path)
+            found[folder.path.resolve()] = folder
+    return sorted(found.values(), key=lambda run: (run.created, run.name), reverse=True)
+
+
+def find_run(name: str | Path, root: Path | None = None) -> RunFolder:
+    """Find a run by its path, its name, or an unmistakable part of its name.
+
+    Raises:
+        BadInput: None or several fit.
+    """
+    path, text = Path(name), str(name)
+    if (path / SPEC).exists() or (path / live.STATUS).exists():
+        return RunFolder(path)
+    runs = list_runs(root)
+    fitting = [run for run in runs if run.name == text] or [run for run in runs if text in run.name]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        names = ", ".join(run.name for run in fitting[:5])
+        raise BadInput(f"{text!r} fits {len(fitting)} runs: {names}. Give more of it.")
+    hint = nearest(text, [run.name for run in runs])
+    raise BadInput(f"no run {text!r}: it is neither a run's folder nor the name of one in {root or runs_root()}.{hint}")
+
+
+def _follow(link: Path) -> Path | None:
+    try:
+        target = Path(json.loads(link.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    if not target.is_dir():
+        with suppress(OSError):
+            link.unlink()
+        return None
+    return target
+
+
+def _run_name(spec: RunSpec) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", spec.title.lower()).strip("-")[:48].strip("-") or spec.kind
+    seed = spec.model_dump_json().encode() + os.urandom(8)
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{slug}-{hashlib.sha256(seed).hexdigest()[:6]}"
+
+
+def _new_folder(spec: RunSpec, root: Path) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    while True:
+        with suppress(FileExistsError):
+            path = root / _run_name(spec)
+            path.mkdir()
+            return path

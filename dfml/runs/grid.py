@@ -1,0 +1,71 @@
+"""Pictures of a run as one PNG: a grid, each picture enlarged by whole factors so that pixels stay sharp."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dfml.core.paths import write_atomically
+
+IMAGES = "images"
+MAX_TILES = 100
+MAX_FILES = 400
+MAX_FILES_A_TAG = 24
+_TILE = 84
+_GAP = 2
+
+
+def grid_columns(count: int) -> int:
+    """Columns of a grid of ``count`` pictures: at most 10, about twice as wide as high."""
+    return max(1, min(10, count, int(np.ceil(np.sqrt(2 * count)))))
+
+
+def make_grid(images: Any) -> Image.Image:  # noqa: ANN401 - an array of any library
+    """Lay pictures out row by row.
+
+    Args:
+        images: A tensor or array, float [N, C, H, W] in [0, 1], C 1 or 3; the first 100 are shown.
+    """
+    array = images.detach().cpu().float().numpy() if hasattr(images, "detach") else np.asarray(images, np.float32)
+    if array.ndim != 4 or array.shape[1] not in (1, 3) or not len(array):
+        raise ValueError(f"pictures must have the shape [N, 1 or 3, H, W]; received {list(array.shape)}")
+    array = (np.nan_to_num(array[:MAX_TILES]).clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
+    factor = max(1, round(_TILE / array.shape[2]))
+    array = array.repeat(factor, axis=1).repeat(factor, axis=2)
+    count, height, width, channels = array.shape
+    columns = grid_columns(count)
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, channels), 255, np.uint8)
+    for position, picture in enumerate(array):
+        top, left = position // columns * (height + _GAP), position % columns * (width + _GAP)
+        sheet[top : top + height, left : left + width] = picture
+    return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+
+
+def save_grid(images: Any, path: Path) -> None:  # noqa: ANN401 - an array of any library
+    """Write the grid as a PNG, whole or not at all.
+
+    Raises:
+        RunFailed: The disk is full.
+    """
+    grid = make_grid(images)
+    write_atomically(path, lambda part: grid.save(part, "PNG", compress_level=3))
+
+
+def file_name(step: int, tag: str, number: int) -> str:
+    """A name that sorts by step and tells the tag."""
+    return f"{step:07d}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', tag)[:40]}-{number}.png"
+
+
+def to_thin_out(names: list[str], tags: int) -> list[str]:
+    """Which of one tag's files to remove, oldest first in ``names``; the first and the newest stay.
+
+    Every second of the older ones goes as soon as there are too many, so that what stays shows the
+    whole course of the run.
+    """
+    limit = max(2, min(MAX_FILES_A_TAG, MAX_FILES // max(1, tags)))
+    return names[1:-1:2] if len(names) > limit else []

@@ -1,0 +1,200 @@
+"""Starting, stopping, resuming and deleting runs from a server that must never wait for them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.paths import REPOSITORY, runs_root, write_json
+from dfml.runs import liveness
+from dfml.runs.device_queue import device_key, leave_ticket
+from dfml.runs.driver import holding, order
+from dfml.runs.folder import RunFolder
+from dfml.runs.metrics import METRICS
+from dfml.runs.spec import SPEC, RunSpec
+from dfml.runs.status import LAUNCH, LOG, STATUS, STOP, is_active, live_status, read_raw, write_raw
+
+WORKER = [sys.executable, "-m", "dfml.runs.worker"]
+TERMINATE_SECONDS = 8.0
+KILL_SECONDS = 25.0
+_OWN = (
+    SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, "run.lock", "result.json",
+    "images", "checkpoints", "model", "recovered", "zoo", "bench",
+)  # fmt: skip
+
+Target = RunFolder | Path | str
+
+
+def start(spec: RunSpec, root: Path | None = None, path: Path | str | None = None) -> RunFolder:
+    """Make a run's folder and start its worker; returns at once.
+
+    Raises:
+        BadInput: The folder cannot be made.
+        RunFailed: The worker cannot be started.
+    """
+    folder = RunFolder.create(spec, root, path)
+    _launch(folder, resume=False)
+    return folder
+
+
+def resume(target: Target) -> RunFolder:
+    """Start a worker that goes on from the run's last checkpoint, or from the start without any.
+
+    Raises:
+        BadInput: The run is going on, is finished, or cannot be read.
+    """
+    folder = _folder(target)
+    _launch(folder, resume=True)
+    return folder
+
+
+def stop(target: Target) -> None:
+    """Ask an active run to stop, and return at once; asked again, ``escalate``.
+
+    Raises:
+        BadInput: The run is not going on.
+    """
+    folder = _folder(target)
+    if live_status(folder.path).state == "stopping":
+        escalate(folder)
+    else:
+        request_stop(folder)
+
+
+def request_stop(target: Target) -> None:
+    """Write the STOP file: the run ends at its next event, and can be resumed.
+
+    Raises:
+        BadInput: The run is not going on.
+    """
+    folder = _folder(target)
+    status = live_status(folder.path)
+    if not status.active:
+        raise BadInput(f"run {folder.name} is not going on (it is {status.state}): there is nothing to stop.")
+    try:
+        (folder.path / STOP).touch()
+    except OSError as error:
+        # A full disk must not keep anybody from stopping what fills it.
+        if not _signal(folder, signal.SIGTERM):
+            raise RunFailed(f"cannot stop run {folder.name}: {error.strerror}.") from None
+
+
+def escalate(target: Target) -> str:
+    """Be firmer with a run that was asked to stop, by how long ago that was; returns at once.
+
+    Returns:
+        What was done: "" (nothing, or it has ended), "SIGTERM" or "SIGKILL".
+    """
+    folder = _folder(target)
+    try:
+        waited = time.time() - (folder.path / STOP).stat().st_mtime
+    except OSError:
+        return ""
+    if not is_active(folder.path):
+        return ""
+    if waited > KILL_SECONDS:
+        return "SIGKILL" if _signal(folder, signal.SIGKILL) else ""
+    if waited > TERMINATE_SECONDS:
+        return "SIGTERM" if _signal(folder, signal.SIGTERM) else ""
+    return ""
+
+
+def stop_and_wait(target: Target, timeout: float = 40.0) -> bool:
+    """Stop a run and wait for its end, escalating; for the command line and tests.
+
+    Returns:
+        Whether it has ended.
+    """
+    folder = _folder(target)
+    request_stop(folder)
+    end, firmer = time.monotonic() + timeout, time.monotonic() + TERMINATE_SECONDS
+    while is_active(folder.path):
+        if time.monotonic() > end:
+            return False
+        if time.monotonic() > firmer:
+            escalate(folder)
+            firmer += 4.0
+        time.sleep(0.1)
+    return True
+
+
+def delete(target: Target) -> None:
+    """Remove a run that is not going on. In a folder given by ``--out`` only the run's own files go.
+
+    Raises:
+        BadInput: The run is going on, or the folder is no run's.
+    """
+    folder = _folder(target)
+    path = folder.path
+    if not (path / SPEC).exists() and not (path / STATUS).exists():
+        raise BadInput(f"{path} is no run's folder: nothing was deleted.")
+    with holding(folder):
+        if folder.problem is None and is_active(path):
+            raise BadInput(f"run {folder.name} is going on: stop it before you delete it.")
+        try:
+            if path.resolve().parent == runs_root().resolve():
+                shutil.rmtree(path)
+                return
+            for name in _OWN:
+                if (path / name).is_dir() and not (path / name).is_symlink():
+                    shutil.rmtree(path / name)
+                else:
+                    (path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise RunFailed(f"cannot delete all of {path}: {error.strerror}.") from None
+    with suppress(OSError):
+        path.rmdir()
+
+
+def _folder(target: Target) -> RunFolder:
+    return target if isinstance(target, RunFolder) else RunFolder(target)
+
+
+def _launch(folder: RunFolder, *, resume: bool) -> None:
+    liveness.reap()
+    with holding(folder):
+        queued = order(folder, resume=resume)
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    try:
+        with (folder.path / LOG).open("ab") as log:
+            child = subprocess.Popen(
+                [*WORKER, str(folder.path)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                cwd=REPOSITORY, env=environment, start_new_session=True,
+            )  # fmt: skip
+    except OSError as error:
+        reason = f"the worker of run {folder.name} cannot be started: {error.strerror}."
+        write_raw(folder.path, {**(read_raw(folder.path) or {}), "state": "failed", "error": reason})
+        raise RunFailed(reason) from None
+    token = liveness.adopt(child)
+    # Both are for the moment before the worker speaks for itself.
+    with suppress(RunFailed, OSError):
+        write_json(folder.path / LAUNCH, {"pid": child.pid, "process": token, "host": liveness.HOST, "queued": queued})
+    if (read_raw(folder.path) or {}).get("pid") is not None:
+        return
+    with suppress(BadInput, OSError):
+        key = device_key("cpu" if folder.spec.kind == "pretrain" else folder.spec.device)
+        leave_ticket(folder.name, pid=child.pid, token=token, queued=queued, device=key)
+
+
+def _signal(folder: RunFolder, number: signal.Signals) -> bool:
+    """Signal the run's worker, with its children where it has a group of its own."""
+    raw = read_raw(folder.path) or {}
+    pid, token = raw.get("pid"), raw.get("process")
+    if raw.get("host") != liveness.HOST or not liveness.is_alive(pid, token):
+        return False
+    with suppress(ProcessLookupError, PermissionError):
+        if not raw.get("foreground") and liveness.owns_its_group(pid):
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+        return True
+    return False

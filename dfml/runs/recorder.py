@@ -1,0 +1,209 @@
+"""Writes down what a run does: the only writer of its status, metrics, pictures and checkpoints."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, Scalars
+from dfml.runs.folder import CHECKPOINTS
+from dfml.runs.grid import IMAGES, MAX_TILES, file_name, save_grid, to_thin_out
+from dfml.runs.metrics import METRICS, MetricsReader, MetricsWriter, cut_back
+from dfml.runs.status import LOG, write_raw
+
+HEARTBEAT_SECONDS = 2.0
+STATUS_SECONDS = 0.25
+KEPT_CHECKPOINTS = 2
+
+
+class Recorder:
+    """Files events of one run; a context manager whose thread keeps the status fresh.
+
+    Args:
+        folder: The run's folder, held by this process.
+        raw: The status to start from, as in ``status.json``.
+    """
+
+    def __init__(self, folder: Path, raw: dict[str, Any]) -> None:
+        self.folder = folder
+        self._raw = raw
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._metrics: MetricsWriter | None = None
+        self._pictures: dict[str, list[str]] = {}
+        self._picture_count = 0
+        self._spent_before = float(raw.get("seconds") or 0.0)
+        self._began: float | None = None
+        self._first_step: tuple[int, float] | None = None
+        self._written = 0.0
+
+    def __enter__(self) -> Recorder:
+        self.set_status()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self._metrics:
+            self._metrics.close()
+
+    @property
+    def seconds(self) -> float:
+        """Time with the device, over all resumes."""
+        return self._spent_before + (time.monotonic() - self._began if self._began is not None else 0.0)
+
+    def log(self, line: str) -> None:
+        """Append a line to ``log.txt``; a full disk is no reason to fail."""
+        with suppress(OSError), (self.folder / LOG).open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+    def set_status(self, **changes: Any) -> bool:  # noqa: ANN401 - JSON values
+        """Change and write the status; False where the disk is full."""
+        with self._lock:
+            self._raw.update(changes)
+            return self._write_status()
+
+    def begin(self, *, device: str, device_reason: str) -> None:
+        """The run has its device: the clock starts."""
+        self._began = time.monotonic()
+        started = self._raw.get("started") or time.time()
+        self.set_status(state="running", text="", device=device, device_reason=device_reason, started=started)
+
+    def rewind(self) -> dict[str, Any] | None:
+        """Bring the folder back to its newest whole checkpoint; return that one's state, None without any."""
+        folder = self.folder / CHECKPOINTS
+        for part in [*folder.glob("*.part"), *(self.folder / IMAGES).glob(".*.part")]:
+            part.unlink(missing_ok=True)
+        for path in sorted(folder.glob("*.safetensors"), reverse=True):
+            # torch is needed from here on only
+            from dfml.runs.checkpoint import load_checkpoint
+
+            try:
+                state, about = load_checkpoint(path)
+                offset, step = int(about["metrics_bytes"]), int(about["step"])
+            except (BadInput, KeyError, ValueError) as error:
+                self.log(f"{error} Going on from the one before it.")
+                path.unlink(missing_ok=True)
+                continue
+            self._open_metrics(offset)
+            self.set_status(step=step)
+            self.log(f"going on from step {step}.")
+            return state
+        self._open_metrics(0)
+        self.set_status(step=0, total=0)
+        return None
+
+    def record(self, event: Event, tag: str = "") -> None:
+        """File one event.
+
+        Args:
+            event: The event; ``Done`` is the driver's business.
+            tag: Kept beside it, such as a teacher's id.
+
+        Raises:
+            RunFailed: The disk is full.
+        """
+        if isinstance(event, Progress):
+            self._progress(event)
+        elif isinstance(event, Scalars):
+            self._append("scalars", event.step, tag, values={k: float(v) for k, v in event.values.items()})
+        elif isinstance(event, Note):
+            self._append("note", event.step, tag, kind=event.kind, text=event.text)
+        elif isinstance(event, Embedding):
+            rows = event.vectors.tolist() if hasattr(event.vectors, "tolist") else event.vectors
+            vectors = [[round(float(v), 4) for v in row] for row in rows]
+            self._append("embedding", event.step, tag, ids=[str(i) for i in event.ids], vectors=vectors)
+        elif isinstance(event, Images):
+            self._images(event, tag)
+        elif isinstance(event, Checkpoint):
+            self._checkpoint(event)
+
+    def _append(self, kind: str, step: int, tag: str, **values: Any) -> None:  # noqa: ANN401 - JSON values
+        if self._metrics is None:
+            self._metrics = MetricsWriter(self.folder)
+        record = {"type": kind, "step": int(step), "time": round(time.time(), 3), "seconds": round(self.seconds, 3)}
+        if tag and "tag" not in values:
+            record["tag"] = tag
+        self._metrics.write({**record, **values})
+
+    def _progress(self, event: Progress) -> None:
+        now = time.monotonic()
+        if self._first_step is None or event.step < self._first_step[0]:
+            self._first_step = (event.step, now)
+        first, since = self._first_step
+        eta = None
+        if event.step > first and event.total:
+            eta = (now - since) / (event.step - first) * max(0, event.total - event.step)
+        with self._lock:
+            self._raw.update(
+                step=int(event.step), total=int(event.total), text=event.text,
+                eta_seconds=None if eta is None else round(eta, 1),
+            )  # fmt: skip
+            if now - self._written >= STATUS_SECONDS:
+                self._write_status()
+
+    def _images(self, event: Images, tag: str) -> None:
+        if not len(event.images):
+            return
+        self._picture_count += 1
+        name = file_name(event.step, event.tag, self._picture_count)
+        save_grid(event.images, self.folder / IMAGES / name)
+        labels = [int(label) for label in list(event.labels)[:MAX_TILES]]
+        extra = {"teacher": tag} if tag else {}
+        self._append(
+            "images", event.step, "", tag=event.tag, file=name, labels=labels, count=len(event.images), **extra
+        )
+        names = self._pictures.setdefault(event.tag, [])
+        names.append(name)
+        for old in to_thin_out(names, len(self._pictures)):
+            (self.folder / IMAGES / old).unlink(missing_ok=True)
+            names.remove(old)
+
+    def _checkpoint(self, event: Checkpoint) -> None:
+        from dfml.runs.checkpoint import save_checkpoint
+
+        if self._metrics is None:
+            self._metrics = MetricsWriter(self.folder)
+        self._metrics.sync()
+        about = {"step": int(event.step), "metrics_bytes": self._metrics.offset}
+        folder = self.folder / CHECKPOINTS
+        # Several checkpoints may be taken at one step, so the order is the metrics', not the step's.
+        save_checkpoint(folder / f"{self._metrics.offset:012d}-{event.step:08d}.safetensors", event.state, about)
+        for old in sorted(folder.glob("*.safetensors"))[:-KEPT_CHECKPOINTS]:
+            old.unlink(missing_ok=True)
+
+    def _open_metrics(self, offset: int) -> None:
+        if self._metrics:
+            self._metrics.close()
+        cut_back(self.folder, offset)
+        reader = MetricsReader(self.folder / METRICS)
+        self._pictures = {}
+        folder = self.folder / IMAGES
+        there = {path.name for path in folder.glob("*.png")}
+        for record in reader.records("images"):
+            self._picture_count += 1
+            if record["file"] in there:
+                self._pictures.setdefault(record["tag"], []).append(record["file"])
+        for late in there.difference(*self._pictures.values()):
+            (folder / late).unlink(missing_ok=True)
+        self._metrics = MetricsWriter(self.folder)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            with self._lock:
+                self._write_status()
+
+    def _write_status(self) -> bool:
+        self._written = time.monotonic()
+        self._raw.update(updated=time.time(), seconds=round(self.seconds, 3))
+        return write_raw(self.folder, self._raw)
+
+
+Listener = Callable[[Event], None]

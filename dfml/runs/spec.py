@@ -1,0 +1,122 @@
+"""What a run is asked to do, and everything needed to do it again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import psutil
+from pydantic import Field
+
+from dfml import __version__
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.paths import ASSETS, REPOSITORY, read_json
+
+FORMAT = 1
+SPEC = "spec.json"
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "safetensors")
+
+
+class RunSpec(Config):
+    """A run's whole order: what, on which zoo, with which config, seed and device."""
+
+    kind: Literal["train", "invert", "pretrain", "bench"] = Field(description="The work to do.")
+    method: str = Field(description="A method, an inverter, the architectures to pre-train, or a benchmark.")
+    zoo: str | None = Field(None, description="An embedded zoo's name or a zoo's folder.")
+    teachers: list[str] = Field([], description="Ids or positions of the teachers to invert; none means all.")
+    data: str | None = Field(None, description="A class-folder data set, or sample:NAME.")
+    preset: str = Field("demo", description="The preset that the config started from.")
+    config: dict[str, Any] = Field({}, description="The whole validated config of the method.")
+    per_class: int = Field(20, ge=1, le=100_000, description="Pictures to recover for each class.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; none takes the physical cores.")
+    label: str = Field("", max_length=80, description="The user's own name for the run.")
+    # Recorded when the run's folder is made.
+    format: int = Field(FORMAT, description="Format of the run's folder.")
+    created: str = Field("", description="When the folder was made, UTC.")
+    versions: dict[str, str] = Field({}, description="Versions of Python and the libraries.")
+    git: str | None = Field(None, description="Commit of the program, with + where files were changed.")
+
+    def recorded(self) -> Self:
+        """Return a copy that stands on its own: absolute paths, thread count, versions, commit, time."""
+        return self.model_copy(
+            update={
+                "zoo": _absolute(self.zoo, ASSETS / "zoos"),
+                "data": _absolute(self.data, None),
+                "threads": self.threads or default_threads(),
+                "format": FORMAT,
+                "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "versions": _versions(),
+                "git": _commit(),
+            }
+        )
+
+    @property
+    def title(self) -> str:
+        """What people call the run: its label, or its method and zoo."""
+        zoo = Path(self.zoo).name if self.zoo else ""
+        return self.label or " on ".join(part for part in (self.method, zoo) if part)
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """Read a run's ``spec.json``.
+
+    Raises:
+        BadInput: Missing, damaged, no run's, or of another format; one line that says which.
+    """
+    data = read_json(folder / SPEC, f"run {folder.name}")
+    if not isinstance(data, dict) or "kind" not in data:
+        raise BadInput(f"{folder / SPEC} is not a run's: it names no kind of work.")
+    found = data.get("format", 0)
+    if found != FORMAT:
+        newer = isinstance(found, int) and found > FORMAT
+        cure = "update DFML Studio to open it" if newer else "start it again with this version, or delete it"
+        raise BadInput(
+            f"run {folder.name} has format {found} of {'a newer' if newer else 'an older'} version, "
+            f"this one reads format {FORMAT}: {cure}."
+        )
+    try:
+        return RunSpec.parse(data, what=f"entry of {SPEC}")
+    except BadInput as error:
+        raise BadInput(f"run {folder.name} cannot be read: {error}") from None
+
+
+def default_threads() -> int:
+    """Physical cores that this process may use; hyper-threads slow numeric work down."""
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return max(1, min(cores, allowed))
+
+
+def _absolute(name: str | None, embedded: Path | None) -> str | None:
+    # A run is resumed by another process in another working directory, so a relative path would be lost.
+    if not name or name.startswith("sample:") or (embedded and (embedded / name).is_dir()):
+        return name
+    return str(Path(name).resolve()) if Path(name).exists() else name
+
+
+def _versions() -> dict[str, str]:
+    found = {"dfml": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    if not (REPOSITORY / ".git").exists():
+        return None
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None

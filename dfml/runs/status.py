@@ -1,0 +1,208 @@
+"""``status.json``: written whole by the worker, judged live by every reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dfml.runs import liveness
+
+STATUS, STOP, LAUNCH, LOG = "status.json", "STOP", "launch.json", "log.txt"
+ACTIVE = ("queued", "running", "stopping")
+RESUMABLE = ("stopped", "failed", "crashed")
+STARTUP_SECONDS = 10.0
+LOST_HEARTBEAT_SECONDS = 60.0
+_ROOM = 2048
+_TROUBLE = ("error", "killed", "fatal", "exception", "abort", "segmentation")
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """A run's state as it is at this moment.
+
+    Attributes:
+        state: queued, running, stopping, stopped, finished, failed, crashed, or unreadable (a
+            damaged folder or one of another format; ``error`` says which).
+        pid: The worker's process id.
+        step: Steps done.
+        total: Steps in all, 0 where unknown.
+        text: What it is doing.
+        error: Why it failed, crashed or cannot be read: one line.
+        device: What it computes on, ``cpu`` or ``cuda:0``.
+        device_reason: Why that device.
+        queued: When it was last started or resumed, seconds since 1970.
+        started: When it first had its device.
+        updated: The last heartbeat.
+        seconds: Time spent with the device, over all resumes.
+        eta_seconds: Time left, where it can be told.
+    """
+
+    state: str
+    pid: int | None = None
+    step: int = 0
+    total: int = 0
+    text: str = ""
+    error: str | None = None
+    device: str = ""
+    device_reason: str = ""
+    queued: float | None = None
+    started: float | None = None
+    updated: float | None = None
+    seconds: float = 0.0
+    eta_seconds: float | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether a worker is on it, or will be."""
+        return self.state in ACTIVE
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it can go on from its last checkpoint."""
+        return self.state in RESUMABLE
+
+    @property
+    def fraction(self) -> float:
+        """Share done, in [0, 1]."""
+        if self.state == "finished":
+            return 1.0
+        return min(1.0, self.step / self.total) if self.total else 0.0
+
+
+def read_raw(folder: Path) -> dict[str, Any] | None:
+    """``status.json`` as it was written; None where it is missing or damaged."""
+    for _ in range(2):
+        try:
+            value = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+            return value if isinstance(value, dict) else None
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            time.sleep(0.01)  # only a file that was written in place, on a full disk, can be torn
+    return None
+
+
+def write_raw(folder: Path, raw: dict[str, Any]) -> bool:
+    """Replace ``status.json``; False where the disk takes nothing more.
+
+    On a full disk the old file's own blocks are written over: a run that failed for lack of space
+    can still say so. For that the file is padded to a size that any status fits in.
+    """
+    clipped = {**raw, "text": str(raw.get("text") or "")[:300], "error": (raw.get("error") or None)}
+    if clipped["error"]:
+        clipped["error"] = str(clipped["error"])[:800]
+    data = json.dumps(clipped, indent=1).encode()
+    data += b" " * (_ROOM - len(data) - 1) + b"\n"
+    part = folder / f".{STATUS}.part"
+    try:
+        part.write_bytes(data)
+        part.replace(folder / STATUS)
+        return True
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+    try:
+        with (folder / STATUS).open("r+b") as file:
+            file.write(data)
+            file.truncate()
+        return True
+    except OSError:
+        return False
+
+
+def live_status(folder: Path) -> RunStatus:
+    """What the run is doing now; a run whose worker is gone shows as crashed, with the reason."""
+    raw = read_raw(folder)
+    if raw is None:
+        return RunStatus("unreadable", error=f"{STATUS} of run {folder.name} is missing or damaged.")
+    names = RunStatus.__dataclass_fields__
+    status = RunStatus(**{key: value for key, value in raw.items() if key in names and value is not None})
+    if status.state not in ("queued", "running"):
+        return status
+    asked = (folder / STOP).exists()
+    reason = _death(folder, raw)
+    if reason is None:
+        return _with(status, state="stopping") if asked else status
+    # Dead by now, but it may have written its last word between our two looks.
+    last = read_raw(folder)
+    if last and last.get("state") not in ("queued", "running"):
+        return live_status(folder)
+    if asked:
+        return _with(status, state="stopped", text="stopped (it had to be killed)", eta_seconds=None)
+    return _with(status, state="crashed", error=reason, eta_seconds=None)
+
+
+def is_active(folder: Path) -> bool:
+    """Whether a worker is on the run, or will be."""
+    return live_status(folder).active
+
+
+def log_tail(folder: Path, lines: int = 200) -> str:
+    """The last lines of ``log.txt``."""
+    try:
+        with (folder / LOG).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 200 * lines - 1000))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _with(status: RunStatus, **changes: Any) -> RunStatus:  # noqa: ANN401 - field values
+    return RunStatus(**{**status.__dict__, **changes})
+
+
+def _death(folder: Path, raw: dict[str, Any]) -> str | None:
+    """Why the run's worker is gone, or None while it lives."""
+    pid, token, host = raw.get("pid"), raw.get("process"), raw.get("host")
+    age = time.time() - float(raw.get("updated") or 0)
+    if pid is None:
+        launch = _read_launch(folder)
+        if launch.get("queued") != raw.get("queued"):
+            # Between the order and the worker's birth, or the launcher died in that moment.
+            return None if age < STARTUP_SECONDS else "its worker was never started."
+        pid, token, host = launch.get("pid"), launch.get("process"), launch.get("host")
+    if host != liveness.HOST:
+        # A run on a cluster's shared disk: its process cannot be seen from here.
+        return None if age < LOST_HEARTBEAT_SECONDS else f"no sign of life from its worker on {host} for {age:.0f} s."
+    if liveness.is_alive(pid, token):
+        return None
+    return _how_it_ended(folder, int(pid or 0), token)
+
+
+def _how_it_ended(folder: Path, pid: int, token: str | None) -> str:
+    code = liveness.exit_code(pid, token)
+    word = _last_word(folder)
+    if code is not None and code < 0:
+        name = liveness.signal_name(-code)
+        hint = "; the system does that when memory runs out" if name == "SIGKILL" else ""
+        return f"its worker (process {pid}) was killed by {name}{hint}."
+    if token and "-" in token and liveness.boot_id() and not token.startswith(liveness.boot_id()):
+        return "the machine was restarted while it ran."
+    if word:
+        return f"its worker (process {pid}) ended: {word}"
+    if code:
+        return f"its worker (process {pid}) ended with exit code {code}."
+    return f"its worker (process {pid}) was killed without a last word, by hand or because memory ran out."
+
+
+def _last_word(folder: Path) -> str:
+    """The last line of the log, where it tells of trouble."""
+    lines = [line.strip() for line in log_tail(folder, 30).splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith("Fatal Python error")]
+    line = fatal[-1] if fatal else (lines[-1] if lines else "")
+    return line[:300] if any(sign in line.lower() for sign in _TROUBLE) else ""
+
+
+def _read_launch(folder: Path) -> dict[str, Any]:
+    try:
+        value = json.loads((folder / LAUNCH).read_text(encoding="utf-8"))
+        return value if isinstance(value, dict) else {}
+    except (OSError, ValueError):
+        return {}

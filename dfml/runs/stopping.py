@@ -1,0 +1,103 @@
+"""Asking long work to stop, politely first.
+
+A STOP file, SIGTERM or Ctrl-C asks; the work ends at its next event. A second signal, or five
+seconds without an event, breaks into whatever Python is running. A worker that even so has not ended
+after twenty seconds kills itself and its children; every checkpoint is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from dfml.core.errors import StopRequested
+from dfml.runs import liveness
+from dfml.runs.status import STOP
+
+PATIENCE_SECONDS = 5.0
+LAST_RESORT_SECONDS = 20.0
+_LOOK_SECONDS = 0.2
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopSwitch:
+    """Watches for the wish to stop; a context manager around the work.
+
+    Args:
+        folder: The run's folder, where a STOP file may appear.
+        worker: Whether this process exists for the run alone, so that it may be killed in the end.
+
+    Attributes:
+        requested: Whether somebody asked.
+    """
+
+    def __init__(self, folder: Path, *, worker: bool = False) -> None:
+        self.requested = False
+        self._file = folder / STOP
+        self._worker = worker
+        self._signals = 0
+        self._settled = False
+        self._last_event = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="stop-switch", daemon=True)
+        self._in_main = threading.current_thread() is threading.main_thread()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSwitch:
+        if self._in_main:
+            self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Call at every event.
+
+        Raises:
+            StopRequested: Somebody asked for it.
+        """
+        self._last_event = time.monotonic()
+        if self.requested or self._file.exists():
+            self.requested = True
+            raise StopRequested("stopped on request.")
+
+    def settle(self) -> None:
+        """From here on nothing breaks in any more: the last words are being written."""
+        self._settled = True
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        self.requested = True
+        if self._signals > 1 and not self._settled:
+            self._settled = True  # once is enough: what follows is clearing up
+            raise StopRequested("stopped on request.")
+
+    def _watch(self) -> None:
+        asked_at = first_asked = 0.0
+        while not self._ended.wait(_LOOK_SECONDS):
+            if not self.requested:
+                self.requested = self._file.exists()
+            if not self.requested:
+                continue
+            now = time.monotonic()
+            if not first_asked:
+                asked_at = first_asked = now
+                with suppress(OSError):
+                    self._file.touch()  # whatever comes of it, readers know that the end was wanted
+            if self._worker and now - first_asked > LAST_RESORT_SECONDS and liveness.owns_its_group(os.getpid()):
+                os.killpg(os.getpid(), signal.SIGKILL)
+            if now - max(asked_at, self._last_event) > PATIENCE_SECONDS and self._in_main and not self._settled:
+                self._signals += 1
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+                asked_at = now
