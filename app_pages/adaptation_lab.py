@@ -1,3 +1,19 @@
-"""Lab page."""
+"""Adaptation: a meta-model learns the reader's classes from a few pictures and classifies others."""
+
 import streamlit as st
-st.title("soon")
+
+from dfml.ui.adaptation_view import choose_model, classify
+from dfml.ui.picture_sets import choose_pictures
+
+st.title("Adaptation")
+st.caption(
+    "Show a meta-model a few labelled pictures (the **support set**). It takes a few gradient steps on them and then "
+    "classifies the **query** pictures."
+)
+
+model = choose_model()
+st.subheader("Support and query pictures", anchor=False)
+chosen = choose_pictures()
+if model is not None:
+    st.subheader("Classify", anchor=False)
+    classify(model, chosen)

@@ -3,7 +3,15 @@
 import streamlit as st
 
 from dfml.ui.messages import one_line_errors
-from dfml.ui.zoo_panels import choose_zoo, coverage_panel, open_listing, problems_panel, summary, teacher_card, teacher_table
+from dfml.ui.zoo_panels import (
+    choose_zoo,
+    coverage_panel,
+    open_listing,
+    problems_panel,
+    summary,
+    teacher_card,
+    teacher_table,
+)
 
 st.title("Model zoo")
 st.caption("A **teacher** is a trained classifier that we may question, but whose training pictures we do not have.")

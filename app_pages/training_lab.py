@@ -1,3 +1,34 @@
-"""Lab page."""
+"""Meta-training: start runs, watch them, compare them."""
+
 import streamlit as st
-st.title("soon")
+
+from dfml.ui.new_run import training_form
+from dfml.ui.run_chooser import choose_run
+from dfml.ui.run_store import run_rows
+from dfml.ui.run_table import compare_runs, run_table
+from dfml.ui.training_view import no_training_yet, watch_training
+
+st.title("Meta-training")
+st.caption(
+    "A **meta-model** is trained on tasks of recovered pictures, so that a few gradient steps on a *support set* teach it "
+    "new classes. No real picture is used by the data-free methods."
+)
+
+form, view = st.columns([1, 2], gap="medium")
+with view:
+    rows = run_rows("train", "")
+    watch, compare, every = st.tabs(["Watch", "Compare", "All runs"], key="view", bind="query-params")
+    with watch:
+        row = choose_run(rows, key="training_run")
+        if row:
+            watch_training(row)
+        else:
+            no_training_yet()
+    with compare:
+        compare_runs(rows)
+    with every:
+        run_table(rows)
+# After the view, so that runs can be watched while the form waits for PyTorch.
+with form, st.container(border=True):
+    st.subheader("New run", anchor=False)
+    training_form()

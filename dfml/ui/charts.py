@@ -128,7 +128,12 @@ def curves(
 
 
 def _add_band(
-    figure: go.Figure, steps: Sequence[float], values: Sequence[float], halves: Sequence[float], colour: str, percent: bool
+    figure: go.Figure,
+    steps: Sequence[float],
+    values: Sequence[float],
+    halves: Sequence[float],
+    colour: str,
+    percent: bool,
 ) -> None:
     count = min(len(steps), len(halves))
     stride = max(1, -(-count // (MAX_POINTS // 2)))
@@ -263,7 +268,7 @@ def confidence_bars(
     names = [f"{classes[i]} (true)" if classes[i] == truth else classes[i] for i in order]
     values = [probabilities[i] for i in order]
     colours = [palette.series[0]] + [translucent(palette.series[0], 0.4)] * (len(order) - 1)
-    figure = _figure(palette, x="", y="", height=20 + 26 * len(order))
+    figure = _figure(palette, x="", y="", height=16 + 22 * len(order))
     figure.add_trace(
         go.Bar(
             x=values,

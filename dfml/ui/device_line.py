@@ -57,14 +57,6 @@ def device_options() -> list[str]:
     return ["auto", *(known["devices"] if known else ["cpu"])]
 
 
-def device_label(option: str) -> str:
-    """A device's name in words."""
-    known = device_question().answer()
-    if option == "auto":
-        return f"automatic ({known['auto']})" if known else "automatic"
-    return {"cpu": "CPU", "cuda": "NVIDIA GPU (CUDA)", "mps": "Apple GPU (MPS)"}.get(option, option)
-
-
 def describe_device(known: dict) -> str:
     """The line of the sidebar."""
     if known["auto"] == "cpu":

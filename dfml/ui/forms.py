@@ -1,23 +1,27 @@
 """Forms made from configs: one widget a field, with the field's own range and sentence.
 
-A config's first fields are its main ones (they stand open); the rest folds away.
+The few fields that a reader is likely to change stand open; the rest folds away.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
 from dfml.core.config import Config
 
-MAIN_FIELDS = 4
+MAIN_FIELDS = ("iterations", "steps", "models", "tasks", "shot", "inner_steps", "outer_lr", "lr", "learner", "head")
+MOST_MAIN = 6
+SHORT_FORMS = {"lr": "learning rate", "bn": "BN", "tv": "TV", "ce": "CE", "l2": "L2", "kl": "KL"}
 
 
 def words(name: str) -> str:
-    """A field's name as a label: ``inner_lr`` becomes ``inner lr``."""
-    return name.replace("_", " ")
+    """A field's name as a label: ``inner_lr`` becomes ``Inner learning rate``."""
+    text = " ".join(SHORT_FORMS.get(part, part) for part in name.split("_"))
+    return text[:1].upper() + text[1:]
 
 
 def number_step(value: float) -> float:
@@ -30,17 +34,19 @@ def number_format(value: float) -> str:
     return "%.1e" if 0 < abs(value) < 1e-4 else "%g"
 
 
-def split_rows(rows: list[dict[str, Any]], main: int = MAIN_FIELDS) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Cut ``Config.describe()`` into the main rows and the others."""
-    return rows[:main], rows[main:]
+def split_rows(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Cut ``Config.describe()`` into the main rows and the others; without a known name the first four are main."""
+    main = [row for row in rows if row["name"] in MAIN_FIELDS][:MOST_MAIN] or rows[:4]
+    return main, [row for row in rows if row not in main]
 
 
-def config_form(config: Config, *, key: str) -> dict[str, Any]:
+def config_form(config: Config, *, key: str, more: Callable[[], None] | None = None) -> dict[str, Any]:
     """Draw a form for a config and return the values as they stand.
 
     Args:
         config: The preset whose values the form starts from.
         key: Prefix of the widgets' keys; another key for another preset, so that its values show.
+        more: Draws further widgets on top of the folded part.
 
     Returns:
         One value a field, not yet validated: give them to ``type(config).parse``.
@@ -48,10 +54,14 @@ def config_form(config: Config, *, key: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     start = config.model_dump()
     main, rest = split_rows(type(config).describe())
+    grid = st.grid(2, min_column_width=100)
     for row in main:
-        values[row["name"]] = field_widget(row, start[row["name"]], key)
-    if rest:
-        with st.expander(f"Advanced: {len(rest)} more options", icon=":material/tune:"):
+        with grid.cell():
+            values[row["name"]] = field_widget(row, start[row["name"]], key)
+    if rest or more:
+        with st.expander("More options", icon=":material/tune:"):
+            if more:
+                more()
             for row in rest:
                 values[row["name"]] = field_widget(row, start[row["name"]], key)
     return values

@@ -12,22 +12,20 @@ from dfml.ui.theme import chip
 from dfml.ui.zoo_listing import ZooListing, embedded_names, read_zoo
 
 STEPS = (
-    ("1. Model zoo", "pages/model_zoo.py", ":material/pets:", "Meet the **teachers**: trained classifiers whose data is gone."),
-    ("2. Inversion", "pages/inversion_lab.py", ":material/image_search:", "Watch pictures being **recovered** from a teacher, starting from noise."),
-    ("3. Meta-training", "pages/training_lab.py", ":material/model_training:", "Train a **meta-model** on tasks of recovered pictures."),
-    ("4. Adaptation", "pages/adaptation_lab.py", ":material/bolt:", "Show it a few pictures **of your own** and let it classify new ones."),
+    ("1. Model zoo", "app_pages/model_zoo.py", ":material/pets:", "Meet the **teachers**: trained classifiers whose data is gone."),
+    ("2. Inversion", "app_pages/inversion_lab.py", ":material/image_search:", "Watch pictures being **recovered** from a teacher, starting from noise."),
+    ("3. Meta-training", "app_pages/training_lab.py", ":material/model_training:", "Train a **meta-model** on tasks of recovered pictures."),
+    ("4. Adaptation", "app_pages/adaptation_lab.py", ":material/bolt:", "Show it a few pictures **of your own** and let it classify new ones."),
 )  # fmt: skip
 
 
 def steps() -> None:
     """The way through the app, one card a step."""
-    grid = st.grid(4, min_column_width=220, border=True)
+    grid = st.grid(4, min_column_width=160, border=True, gap="xsmall")
     for title, page, icon, text in STEPS:
         with grid.cell():
             st.page_link(page, label=f"**{title}**", icon=icon, help="")
             st.markdown(text)
-
-
 
 
 def zoo_cards() -> None:
@@ -48,7 +46,13 @@ def zoo_cards() -> None:
             except DfmlError as error:
                 st.error(plain(str(error)))
                 continue
-            st.page_link("pages/model_zoo.py", label=f"**{name}**", icon=":material/pets:", query_params={"zoo": name}, help="")
+            st.page_link(
+                "app_pages/model_zoo.py",
+                label=f"**{name}**",
+                icon=":material/pets:",
+                query_params={"zoo": name},
+                help="",
+            )
             st.markdown(f"{len(zoo.teachers)} teachers · {len(zoo.class_counts)} classes · {megabytes(zoo.size)}")
             st.caption(f"mean held-out accuracy {percent(zoo.mean_accuracy)}")
 

@@ -22,19 +22,31 @@ class Metric:
 
 METRICS = {
     "train/loss": Metric("loss", "What the outer loop makes smaller: the loss on the query set of pseudo tasks."),
-    "train/accuracy": Metric("accuracy on pseudo tasks", "Share of query pictures of the training tasks that are right.", True),
-    "val/accuracy": Metric("accuracy on validation classes", "On real pictures of classes kept aside for choosing.", True),
+    "train/accuracy": Metric(
+        "accuracy on pseudo tasks", "Share of query pictures of the training tasks that are right.", True
+    ),
+    "val/accuracy": Metric(
+        "accuracy on validation classes", "On real pictures of classes kept aside for choosing.", True
+    ),
     "val/ci95": Metric("95 % interval", "Half-width of the 95 % interval of the validation accuracy.", True),
     "test/accuracy": Metric("accuracy on new classes", "On episodes of classes that no teacher has seen.", True),
     "test/ci95": Metric("95 % interval", "Half-width of the 95 % interval over the test episodes.", True),
     "tasks/diversity": Metric("task diversity", "Mean pairwise cosine distance between the newest tasks' embeddings."),
-    "grad/alignment": Metric("gradient alignment", "Mean pairwise cosine between the gradients of the tasks in a batch."),
+    "grad/alignment": Metric(
+        "gradient alignment", "Mean pairwise cosine between the gradients of the tasks in a batch."
+    ),
     "inversion/ce": Metric("cross-entropy", "How far the teacher is from giving each picture its wanted class."),
-    "inversion/bn": Metric("BN statistics", "How far feature statistics are from those that the teacher stored in training."),
+    "inversion/bn": Metric(
+        "BN statistics", "How far feature statistics are from those that the teacher stored in training."
+    ),
     "inversion/tv": Metric("total variation", "How rough the pictures are: smaller is smoother."),
     "inversion/l2": Metric("L2", "How far pixels are from mid-grey."),
-    "inversion/teacher_accuracy": Metric("teacher accuracy", "Share of recovered pictures that their teacher classifies as asked.", True),
-    "inversion/judge_agreement": Metric("judge agreement", "Share on which a judge, which the inverter never saw, agrees.", True),
+    "inversion/teacher_accuracy": Metric(
+        "teacher accuracy", "Share of recovered pictures that their teacher classifies as asked.", True
+    ),
+    "inversion/judge_agreement": Metric(
+        "judge agreement", "Share on which a judge, which the inverter never saw, agrees.", True
+    ),
     "inversion/seconds": Metric("seconds", "Wall clock of the recovery."),
     "queries": Metric("teacher queries", "How many pictures the teachers were asked about."),
 }

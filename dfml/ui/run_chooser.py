@@ -37,7 +37,8 @@ def choose_run(rows: list[RunRow], *, key: str) -> RunRow | None:
     if asked in by_name:
         st.session_state[key] = asked
     elif st.session_state.get(key) not in by_name:
-        st.session_state[key] = rows[0].name
+        # A damaged folder may be the newest: it is listed, but not what the page opens with.
+        st.session_state[key] = next((row.name for row in rows if row.spec), rows[0].name)
         if asked:
             st.info("The run in the link is no longer here; the newest one is shown.", icon=":material/info:")
     name = st.selectbox(

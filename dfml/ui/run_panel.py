@@ -34,7 +34,9 @@ def progress_text(status: RunStatus) -> str:
     if status.total:
         parts.append(f"step {status.step} of {status.total}")
     if status.state == "running":
-        parts.append(f"about {duration(status.eta_seconds)} left" if status.eta_seconds is not None else "estimating time left")
+        parts.append(
+            f"about {duration(status.eta_seconds)} left" if status.eta_seconds is not None else "estimating time left"
+        )
     return " · ".join(parts) or "starting"
 
 
@@ -60,7 +62,11 @@ def run_controls(run: RunFolder, status: RunStatus, key: str) -> None:
                     launcher.stop(run.path)
                     st.rerun()
         elif status.resumable and st.button(
-            "Resume", icon=":material/play_arrow:", key=f"{key}:resume", type="primary", help="Go on from the last checkpoint."
+            "Resume",
+            icon=":material/play_arrow:",
+            key=f"{key}:resume",
+            type="primary",
+            help="Go on from the last checkpoint.",
         ):
             with one_line_errors():
                 launcher.resume(run.path)
@@ -75,9 +81,10 @@ def run_controls(run: RunFolder, status: RunStatus, key: str) -> None:
         if not status.active:
             with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
                 st.markdown("Delete this run with its model, pictures and curves?")
-                if st.button("Delete for good", icon=":material/delete_forever:", key=f"{key}:delete_yes", type="primary"):
+                if st.button(
+                    "Delete for good", icon=":material/delete_forever:", key=f"{key}:delete_yes", type="primary"
+                ):
                     with one_line_errors():
                         launcher.delete(run.path)
-                        st.session_state.pop("_open_runs", None)
                         st.query_params.pop("run", None)
                         st.rerun()

@@ -1,26 +1,16 @@
-"""Runs as the pages see them: a row each for lists, and one open folder a session and run."""
+"""Runs as the pages see them: a row each, whatever state their folders are in."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import streamlit as st
-
-from dfml.core.errors import BadInput
-from dfml.core.paths import runs_root
-from dfml.runs.spec import RunSpec, read_spec
-from dfml.runs.status import live_status
+from dfml.runs.folder import RunFolder, list_runs
+from dfml.runs.spec import RunSpec
 from dfml.ui.theme import ACTIVE
 
-if TYPE_CHECKING:
-    from dfml.runs.folder import RunFolder
-
-PAGES = {"train": "pages/training_lab.py", "invert": "pages/inversion_lab.py"}
+PAGES = {"train": "app_pages/training_lab.py", "invert": "app_pages/inversion_lab.py"}
 
 
 @dataclass(frozen=True)
@@ -74,28 +64,21 @@ def age(seconds: float) -> str:
     return f"{days} day{'s' * (days > 1)} ago"
 
 
-@lru_cache(maxsize=4096)
-def _spec(path: Path, changed: int) -> RunSpec | str:
-    try:
-        return read_spec(path)
-    except BadInput as error:
-        return str(error)
-
-
-def read_row(path: Path) -> RunRow:
-    """Read one run's folder; a damaged or foreign one gives a row that says so."""
-    file = path / "spec.json"
-    try:
-        changed = file.stat().st_mtime_ns
-    except OSError:
-        changed = 0
-    spec = _spec(path, changed)
-    if isinstance(spec, str):
-        return RunRow(path.name, path, "", path.name, "unreadable", 0, 0, spec, changed / 1e9, None)
-    status = live_status(path)
-    created = datetime.fromisoformat(spec.created).timestamp() if spec.created else changed / 1e9
+def read_row(run: RunFolder) -> RunRow:
+    """One run's row; a damaged or foreign folder gives a row that says so."""
+    status = run.status()
+    spec = None if run.problem else run.spec
     return RunRow(
-        path.name, path, spec.kind, spec.title, status.state, status.step, status.total, status.error or "", created, spec
+        name=run.name,
+        path=run.path,
+        kind=spec.kind if spec else "",
+        title=run.title,
+        state=status.state,
+        step=status.step,
+        total=status.total,
+        message=status.error or "",
+        created=run.created,
+        spec=spec,
     )
 
 
@@ -103,15 +86,10 @@ def run_rows(*kinds: str) -> list[RunRow]:
     """All runs, the newest first.
 
     Args:
-        *kinds: Only these kinds (and what cannot be read); none means all.
+        *kinds: Only these kinds; an empty text stands for folders that cannot be read. None means all.
     """
-    root = runs_root()
-    if not root.is_dir():
-        return []
-    folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    rows = [read_row(path) for path in folders]
-    wanted = [row for row in rows if not kinds or row.kind in kinds or not row.kind]
-    return sorted(wanted, key=lambda row: (row.created, row.name), reverse=True)
+    rows = [read_row(run) for run in list_runs()]
+    return [row for row in rows if not kinds or row.kind in kinds]
 
 
 def active_rows() -> list[RunRow]:
@@ -124,18 +102,16 @@ def page_of(row: RunRow) -> tuple[str | None, dict[str, str]]:
     return PAGES.get(row.kind), {"run": row.name}
 
 
-def open_run(name: str) -> RunFolder:
-    """The session's open folder of a run: it remembers how far its metrics were read.
+def open_run(row: RunRow) -> RunFolder:
+    """The folder of a row. Readers of its metrics are shared, so opening it again costs nothing."""
+    return RunFolder(row.path)
 
-    Raises:
-        BadInput: There is no such run.
-    """
-    from dfml.runs.folder import RunFolder
 
-    opened: dict[str, RunFolder] = st.session_state.setdefault("_open_runs", {})
-    path = runs_root() / name
-    if name not in opened or opened[name].path != path:
-        if len(opened) >= 16:
-            opened.pop(next(iter(opened)))
-        opened[name] = RunFolder(path)
-    return opened[name]
+def plottable(run: RunFolder) -> dict[str, tuple[list[int], list[float]]]:
+    """A run's curves without the points that were not finite, and without curves that have no point."""
+    found = {}
+    for name, (steps, values) in run.scalars().items():
+        pairs = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
+        if pairs:
+            found[name] = ([step for step, _ in pairs], [value for _, value in pairs])
+    return found

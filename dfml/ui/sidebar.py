@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from dfml.ui.device_line import describe_device, device_question
 from dfml.ui.run_store import active_rows, page_of
 from dfml.ui.theme import chip
+
+LOGO = str(Path(__file__).with_name("logo.svg"))
+SMALL_LOGO = str(Path(__file__).with_name("logo_small.svg"))
 
 
 def draw_sidebar() -> None:

@@ -124,14 +124,20 @@ def read_zoo(reference: str) -> ZooListing:
     """
     folder, names = zoo_path(reference), embedded_names()
     if not folder.is_dir():
-        raise BadInput(f"no folder at {reference!r}.{nearest(reference, names)} Give the path of a folder with a zoo.json.")
+        raise BadInput(
+            f"no folder at {reference!r}.{nearest(reference, names)} Give the path of a folder with a zoo.json."
+        )
     if not (folder / "zoo.json").is_file():
-        raise BadInput(f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo import` makes one from model folders.")
+        raise BadInput(
+            f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo import` makes one from model folders."
+        )
     meta = read_json(folder / "zoo.json", "zoo")
     if not isinstance(meta, dict) or not isinstance(meta.get("models"), list):
         raise BadInput(f"{folder / 'zoo.json'} lists no models: it is not a zoo of this program.")
     if meta.get("format", 0) > FORMAT:
-        raise BadInput(f"{folder} has zoo format {meta['format']}, this version reads up to {FORMAT}: update DFML Studio.")
+        raise BadInput(
+            f"{folder} has zoo format {meta['format']}, this version reads up to {FORMAT}: update DFML Studio."
+        )
     teachers, problems = [], {}
     for model in map(str, meta["models"]):
         try:

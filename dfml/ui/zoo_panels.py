@@ -9,7 +9,7 @@ from dfml.ui.charts import accuracy_histogram, class_coverage
 from dfml.ui.messages import empty_state, plain
 from dfml.ui.metrics import megabytes, percent
 from dfml.ui.theme import palette
-from dfml.ui.zoo_listing import TeacherRow, ZooListing, embedded_names, read_zoo
+from dfml.ui.zoo_listing import TeacherRow, ZooListing, embedded_names, read_zoo, zoo_path
 
 ACCESS = {
     "weights": "weights: everything may be looked at",
@@ -29,8 +29,6 @@ def open_listing(reference: str) -> ZooListing:
     Raises:
         BadInput: See ``read_zoo``; also when nothing was chosen.
     """
-    from dfml.ui.zoo_listing import zoo_path
-
     if not reference:
         raise BadInput("give the path of a zoo's folder.")
     index = zoo_path(reference) / "zoo.json"
@@ -76,13 +74,20 @@ def summary(zoo: ZooListing) -> None:
     grid = st.grid(5, min_column_width=130)
     grid.metric("Teachers", len(zoo.teachers), border=True)
     grid.metric(
-        "Held-out accuracy",
+        "Accuracy",
         percent(zoo.mean_accuracy),
         border=True,
         help="Mean over the teachers, each on pictures of its own classes that it was not trained on.",
     )
-    grid.metric("Classes", len(zoo.class_counts) or "unnamed", border=True, help="Different class names over all teachers.")
-    grid.metric("Architectures", len(zoo.architectures), border=True, help=", ".join(f"{n}: {k}" for n, k in zoo.architectures.items()))
+    grid.metric(
+        "Classes", len(zoo.class_counts) or "unnamed", border=True, help="Different class names over all teachers."
+    )
+    grid.metric(
+        "Architectures",
+        len(zoo.architectures),
+        border=True,
+        help=", ".join(f"{n}: {k}" for n, k in zoo.architectures.items()),
+    )
     grid.metric("Size", megabytes(zoo.size), border=True, help="Bytes of all weight files.")
 
 
@@ -112,12 +117,14 @@ def teacher_table(zoo: ZooListing) -> TeacherRow:
     )
     found = [row for row in zoo.teachers if matches(row, words)]
     if not found:
-        empty_state("No teacher matches", f"Nothing in this zoo is called {plain(words)!r}.", icon=":material/search_off:")
+        empty_state(
+            "No teacher matches", f"Nothing in this zoo is called {plain(words)!r}.", icon=":material/search_off:"
+        )
         return zoo.teachers[0]
     columns = {
         "id": [row.id for row in found],
         "accuracy": [None if row.accuracy is None else 100 * row.accuracy for row in found],
-        "classes": [", ".join(row.classes) for row in found],
+        "classes": [", ".join(map(spaced, row.classes)) for row in found],
         "architecture": [row.architecture for row in found],
     }
     event = st.dataframe(
@@ -131,7 +138,7 @@ def teacher_table(zoo: ZooListing) -> TeacherRow:
         column_config={
             "id": st.column_config.TextColumn("Teacher", width="small"),
             "accuracy": st.column_config.ProgressColumn(
-                "Held-out accuracy", format="%.1f %%", min_value=0, max_value=100, width="small"
+                "Accuracy", format="%.1f %%", min_value=0, max_value=100, width="small", help="On held-out pictures."
             ),
             "classes": st.column_config.TextColumn("Classes", width="large"),
             "architecture": st.column_config.TextColumn("Architecture", width="small"),
@@ -143,9 +150,14 @@ def teacher_table(zoo: ZooListing) -> TeacherRow:
     return found[rows[0]] if rows and rows[0] < len(found) else found[0]
 
 
+def spaced(name: str) -> str:
+    """A class name for people: data sets write blanks as underscores."""
+    return name.replace("_", " ")
+
+
 def matches(row: TeacherRow, words: str) -> bool:
     """Whether all words occur in the teacher's id, architecture or classes."""
-    text = " ".join((row.id, row.architecture, *row.classes)).casefold()
+    text = " ".join((row.id, row.architecture, *map(spaced, row.classes))).casefold()
     return all(word in text for word in (words or "").casefold().split())
 
 
@@ -155,7 +167,7 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, gap="xsmall"):
             for name in row.classes[:20]:
-                st.badge(plain(name), color="blue" if row.named else "gray")
+                st.badge(plain(spaced(name)), color="blue" if row.named else "gray")
             if len(row.classes) > 20:
                 st.badge(f"and {len(row.classes) - 20} more", color="gray")
         channels, height, width = row.input_size
@@ -178,7 +190,7 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
             hide_index=True,
         )
         st.page_link(
-            "pages/inversion_lab.py",
+            "app_pages/inversion_lab.py",
             label="Recover pictures from this teacher",
             icon=":material/image_search:",
             query_params={"zoo": zoo.reference, "teacher": row.id},
@@ -202,7 +214,7 @@ def coverage_panel(zoo: ZooListing) -> None:
             empty_state("No accuracies", "The owners of these models reported none.", icon=":material/query_stats:")
     with right:
         st.subheader("Which classes they know", anchor=False)
-        counts = zoo.class_counts
+        counts = {spaced(name): count for name, count in zoo.class_counts.items()}
         if counts:
             with st.container(height=300, border=False):
                 st.plotly_chart(

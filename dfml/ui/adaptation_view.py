@@ -1,0 +1,225 @@
+"""The parts of the adaptation page: which model, how it adapts, and what it answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from dfml.ui.adapting import Answer, adapt_to, finished_models, model_card, model_folder
+from dfml.ui.charts import confidence_bars, steps_accuracy
+from dfml.ui.galleries import enlarged
+from dfml.ui.messages import empty_state, one_line_errors, plain
+from dfml.ui.metrics import percent
+from dfml.ui.picture_sets import Chosen
+from dfml.ui.theme import palette
+
+PAGE_SIZE = 6
+BN_MODES = {
+    "inductive": "Each query picture is classified on its own; normalisation uses the support pictures only.",
+    "transductive": "All query pictures are normalised together, as the papers do: usually a little better, but one picture's "
+    "answer then depends on the others.",
+}
+WAYS = {
+    "steps": ("Gradient steps", "A few gradient steps on the support pictures, as in MAML."),
+    "centroid": ("Nearest centroid", "The class whose support pictures lie nearest in feature space; no steps."),
+}
+LEARNERS = {
+    "maml": "MAML: a few gradient steps on all weights",
+    "anil": "ANIL: a few gradient steps on the last layer only",
+    "protonet": "ProtoNet: nearest class centroid of the features, no gradient steps",
+}
+
+
+def choose_model() -> Path | None:
+    """Draw the model chooser; returns the model's folder, or None where there is none yet."""
+    rows = finished_models()
+    by_name = {row.name: row for row in rows}
+    asked = st.query_params.get("model")
+    key = "adapt_model"
+    options = list(by_name)
+    kept = st.session_state.get(key)
+    for extra in (asked, kept):
+        if extra and extra not in options:
+            options.append(extra)
+    if not options and not st.session_state.get("_typing_model"):
+        empty_state(
+            "No meta-model yet",
+            "Train one on the Meta-training page (the demo preset takes minutes; `random` takes seconds), or type a model's folder below.",
+            icon=":material/model_training:",
+        )
+        st.page_link(
+            "app_pages/training_lab.py", label="Go to Meta-training", icon=":material/model_training:", help=""
+        )
+    if asked and asked != kept:
+        st.session_state[key] = asked
+    elif kept is None and options:
+        st.session_state[key] = options[0]
+    choice = st.selectbox(
+        "Meta-model",
+        options,
+        index=None,
+        format_func=lambda name: (
+            f"{by_name[name].title} · seed {by_name[name].spec.seed} · {by_name[name].age}" if name in by_name else name
+        ),
+        key=key,
+        accept_new_options=True,
+        persist_state="session",
+        placeholder="Choose a finished run, or type the folder of a model",
+        on_change=lambda: st.query_params.update(model=st.session_state[key] or ""),
+        help="Finished runs of the Meta-training page; or type the path of a model's folder and press Enter.",
+    )
+    if not choice:
+        return None
+    if st.query_params.get("model") != choice:
+        st.query_params["model"] = choice
+    with one_line_errors():
+        folder = model_folder(choice)
+        describe_model(model_card(folder))
+        return folder
+    return None
+
+
+def describe_model(card: dict) -> None:
+    """The model in one line."""
+    side = ", ".join(card.get("side_information") or []) or "none"
+    parts = [
+        f"trained by **{plain(str(card.get('method', 'unknown')))}**",
+        f"on {plain(Path(str(card.get('zoo', 'an unknown zoo'))).name)}",
+        LEARNERS.get(card["learner"], plain(card["learner"])),
+        f"side information used: {plain(side)}",
+    ]
+    st.caption(" · ".join(parts))
+
+
+def choose_adaptation(card: dict) -> tuple[str, str, int]:
+    """Draw the choice of how to adapt, of the batch statistics and of the inner steps."""
+    left, middle, right = st.columns(3, gap="medium")
+    with left:
+        own = "centroid" if card["learner"] == "protonet" else "steps"
+        how = st.segmented_control(
+            "Adapt by",
+            list(WAYS),
+            default=own,
+            required=True,
+            format_func=lambda name: WAYS[name][0],
+            key="how",
+            bind="query-params",
+            width="stretch",
+        )
+        st.caption(WAYS[how][1])
+    with middle:
+        bn = st.segmented_control(
+            "Batch statistics",
+            list(BN_MODES),
+            default="inductive",
+            required=True,
+            key="bn",
+            bind="query-params",
+            width="stretch",
+        )
+        st.caption(BN_MODES[bn])
+    made_for = int(card.get("adapt_steps", 10))
+    steps = made_for
+    if how == "steps":
+        with right:
+            steps = st.slider("Inner steps", 1, max(50, made_for), made_for, key="steps", bind="query-params")
+            st.caption(f"Gradient steps on the support pictures. The model's own number is {made_for}.")
+    return how, bn, int(steps)
+
+
+def classify(folder: Path, chosen: Chosen) -> None:
+    """Adapt, classify, and draw everything that came out."""
+    if chosen.missing:
+        empty_state("Not yet complete", chosen.missing, icon=":material/add_photo_alternate:")
+        return
+    with one_line_errors():
+        card = model_card(folder)
+        how, bn, steps = choose_adaptation(card)
+        with st.skeleton(240):
+            answer = adapt_to(
+                str(folder),
+                (folder / "dfml.json").stat().st_mtime_ns,
+                tuple((name, tuple(map(str, files))) for name, files in chosen.support.items()),
+                tuple((name, str(file)) for name, file in chosen.query),
+                bn,
+                how,
+                steps,
+            )
+        draw_answer(answer, chosen)
+
+
+def draw_answer(answer: Answer, chosen: Chosen) -> None:
+    """Predictions with confidences, and the accuracy after each inner step."""
+    if answer.note:
+        st.info(plain(answer.note), icon=":material/info:")
+    left, right = st.columns([3, 2], gap="medium")
+    with right:
+        st.subheader("While it adapts", anchor=False)
+        known = sum(bool(name) for name, _ in chosen.query)
+        with st.container(horizontal=True):
+            if answer.query_accuracy:
+                st.metric(
+                    "Query pictures right",
+                    percent(answer.query_accuracy[-1]),
+                    border=True,
+                    help=f"Of {known} whose class is known. Guessing gives {percent(1 / len(answer.classes))}.",
+                )
+            st.metric(
+                "Time", f"{answer.seconds:.2f} s", border=True, help="Adapting and classifying on this computer's CPU."
+            )
+        if len(answer.support_accuracy) < 2:
+            st.caption("Nearest centroids need no inner steps, so there is no curve.")
+        else:
+            _steps_chart(answer)
+    with left:
+        st.subheader("Predictions", anchor=False)
+        pages = -(-len(chosen.query) // PAGE_SIZE)
+        page = st.session_state.get("page_of_predictions", 1) if pages > 1 else 1
+        first = (min(page, pages) - 1) * PAGE_SIZE
+        grid = st.grid(2, min_column_width=250, border=True)
+        for row in range(first, min(first + PAGE_SIZE, len(chosen.query))):
+            with grid.cell():
+                _prediction(answer, row, *chosen.query[row])
+        if pages > 1:
+            st.pagination(pages, key="page_of_predictions")
+
+
+def _steps_chart(answer: Answer) -> None:
+    st.plotly_chart(
+        steps_accuracy(answer.support_accuracy, answer.query_accuracy or None, palette=palette()),
+        key="steps_accuracy",
+        alt=f"Accuracy after each inner step; on the support pictures it ends at {percent(answer.support_accuracy[-1])}",
+    )
+    st.caption("Step 0 is before adapting. A good meta-model rises within few steps.")
+
+
+def verdict(guess: str, truth: str) -> str:
+    """Whether the answer is right, in words."""
+    if not truth:
+        return ""
+    return "right" if guess == truth else f"wrong, it is {truth}"
+
+
+def _prediction(answer: Answer, row: int, truth: str, file: Path) -> None:
+    chances = answer.probabilities[row]
+    best = max(range(len(chances)), key=chances.__getitem__)
+    guess, word = answer.classes[best], verdict(answer.classes[best], truth)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{plain(guess)}** · {chances[best]:.0%} sure", width="content")
+        if word:
+            right = word == "right"
+            icon = ":material/check:" if right else ":material/close:"
+            st.badge(plain(word), icon=icon, color="green" if right else "orange")
+    picture, bars = st.columns([2, 5], vertical_alignment="center", wrap=False, gap="small")
+    with Image.open(file) as opened:
+        alt = f"query picture {row + 1}" + (f": {truth}" if truth else "")
+        picture.image(enlarged(opened.convert("RGB"), 160), width="stretch", alt=alt)
+    bars.plotly_chart(
+        confidence_bars(answer.classes, chances, truth=truth or None, palette=palette()),
+        key=f"confidence:{row}",
+        config={"displayModeBar": False, "staticPlot": True},
+        alt="Confidences: "
+        + ", ".join(f"{name} {chance:.0%}" for name, chance in zip(answer.classes, chances, strict=True)),
+    )

@@ -1,0 +1,143 @@
+"""Adapting a meta-model to a few pictures, on the CPU; torch is loaded on first need."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dfml.core.errors import BadInput
+from dfml.core.paths import read_json
+from dfml.ui.run_store import RunRow, run_rows
+
+if TYPE_CHECKING:
+    from dfml.meta.model import MetaModel
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came out of adapting.
+
+    Attributes:
+        classes: Class names.
+        probabilities: One row a query picture, in [0, 1].
+        support_accuracy: Before adapting and after each inner step, on the support pictures.
+        query_accuracy: The same on the query pictures; empty where their classes are not known.
+        note: What the model had to do, such as a new last layer.
+        seconds: Wall clock of adapting and classifying.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+    support_accuracy: tuple[float, ...]
+    query_accuracy: tuple[float, ...]
+    note: str
+    seconds: float
+
+
+def finished_models() -> list[RunRow]:
+    """Training runs that ended with a model, the newest first."""
+    return [row for row in run_rows("train") if (row.path / "model" / "dfml.json").is_file()]
+
+
+def model_folder(choice: str) -> Path:
+    """The folder of a run's name, or of a path to a model or a run.
+
+    Raises:
+        BadInput: There is no model.
+    """
+    for row in finished_models():
+        if row.name == choice:
+            return row.path / "model"
+    path = Path(choice).expanduser()
+    folder = path / "model" if (path / "model" / "config.json").is_file() else path
+    if not (folder / "config.json").is_file():
+        raise BadInput(f"no model at {choice!r}: give the folder of a meta-model, such as RUN/model.")
+    return folder
+
+
+def model_card(folder: Path) -> dict:
+    """A model's card, read without torch.
+
+    Raises:
+        BadInput: The folder holds no meta-model.
+    """
+    card = read_json(folder / "dfml.json", "the model's card")
+    if not isinstance(card, dict) or "learner" not in card:
+        raise BadInput(
+            f"{folder} holds no meta-model but {card.get('kind', 'a teacher') if isinstance(card, dict) else 'something else'}."
+        )
+    return card
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _load(folder: str, changed: int) -> MetaModel:
+    from dfml.meta.model import MetaModel
+
+    return MetaModel.load(Path(folder))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def adapt_to(
+    folder: str,
+    changed: int,
+    support: tuple[tuple[str, tuple[str, ...]], ...],
+    query: tuple[tuple[str, str], ...],
+    bn: str,
+    how: str,
+    steps: int,
+) -> Answer:
+    """Adapt the model of ``folder`` and classify.
+
+    Args:
+        folder: The model's folder.
+        changed: Its card's time of change, so that another model there is loaded anew.
+        support: Class name and picture files of each class.
+        query: Class name (empty where unknown) and file of each picture to classify.
+        bn: ``inductive`` or ``transductive``.
+        how: ``steps`` (gradient steps) or ``centroid`` (nearest class centroid of the features).
+        steps: Inner steps.
+
+    Raises:
+        BadInput: The model or a picture cannot be used.
+    """
+    import torch
+
+    from dfml.meta.adaptation import adapt
+
+    model = _load(folder, changed)
+    channels, size, _ = model.input_size
+    started = time.perf_counter()
+    names = [name for name, _ in support]
+    pictures = [_tensors(files, size, channels) for _, files in support]
+    known = all(name in names for name, _ in query)
+    outcome = adapt(
+        model,
+        torch.cat(pictures),
+        torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(pictures)]),
+        _tensors([file for _, file in query], size, channels),
+        class_names=names,
+        query_y=torch.tensor([names.index(name) for name, _ in query]) if known else None,
+        bn=bn,
+        how=how,
+        steps=steps,
+    )
+    return Answer(
+        classes=tuple(outcome.classes),
+        probabilities=tuple(tuple(row) for row in outcome.probabilities.tolist()),
+        support_accuracy=tuple(outcome.support_accuracy),
+        query_accuracy=tuple(outcome.query_accuracy),
+        note=" ".join(outcome.notes),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _tensors(files: tuple[str, ...] | list[str], size: int, channels: int):  # noqa: ANN202 - a tensor; torch is not loaded here
+    import torch
+
+    from dfml.data.pictures import open_picture, to_tensor
+
+    return torch.stack([to_tensor(open_picture(Path(file)), size=size, channels=channels) for file in files])

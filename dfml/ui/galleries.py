@@ -1,0 +1,63 @@
+"""Pictures on a page: small ones enlarged without blur, many of them laid out as one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+GAP = 3
+
+
+def enlarged(picture: Image.Image, side: int) -> Image.Image:
+    """Bring a picture to about ``side`` pixels: whole multiples without blur upwards, smoothly downwards."""
+    small = max(picture.size)
+    if small >= side:
+        copy = picture.copy()
+        copy.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return copy
+    factor = max(1, -(-side // small))
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def square(picture: Image.Image, side: int) -> Image.Image:
+    """The middle square of a picture, ``side`` pixels wide."""
+    edge = min(picture.size)
+    left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
+    cut = picture.crop((left, top, left + edge, top + edge))
+    how = Image.Resampling.NEAREST if edge < side else Image.Resampling.LANCZOS
+    return cut.resize((side, side), how)
+
+
+def strip(pictures: Sequence[Image.Image], *, side: int = 64, columns: int | None = None) -> Image.Image:
+    """Lay pictures out in rows, with a transparent gap, as one RGBA image.
+
+    Args:
+        pictures: At least one.
+        side: Pixels of each square cell.
+        columns: Cells a row; None takes all of them in one row.
+    """
+    columns = columns or len(pictures)
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGBA", (columns * (side + GAP) - GAP, rows * (side + GAP) - GAP), (0, 0, 0, 0))
+    for position, picture in enumerate(pictures):
+        row, column = divmod(position, columns)
+        sheet.paste(square(picture.convert("RGB"), side), (column * (side + GAP), row * (side + GAP)))
+    return sheet
+
+
+def open_thumbnails(paths: Sequence[Path], side: int = 96) -> list[Image.Image]:
+    """Open small copies of picture files that are our own."""
+    found = []
+    for path in paths:
+        with Image.open(path) as picture:
+            found.append(square(picture.convert("RGB"), side))
+    return found
+
+
+def from_arrays(images: np.ndarray) -> list[Image.Image]:
+    """Pictures [N, C, H, W] in [0, 1] as Pillow images."""
+    values = (np.clip(images, 0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
+    return [Image.fromarray(v.squeeze(-1) if v.shape[-1] == 1 else v) for v in values]

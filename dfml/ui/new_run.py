@@ -1,0 +1,162 @@
+"""The forms that start a run: a recovery, or a meta-training."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dfml.ui.device_line import device_options
+from dfml.ui.forms import config_form
+from dfml.ui.messages import one_line_errors
+from dfml.ui.registries import inverters, methods
+from dfml.ui.run_chooser import go_to_run
+from dfml.ui.zoo_listing import ZooListing
+from dfml.ui.zoo_panels import choose_zoo, open_listing
+
+PRESETS = {"demo": "minutes on two CPU cores", "paper": "the published setting; hours without a GPU"}
+
+
+def _zoo() -> ZooListing | None:
+    reference = choose_zoo()
+    with one_line_errors():
+        return open_listing(reference)
+    return None
+
+
+def _seed_and_device(key: str) -> tuple[int, str]:
+    grid = st.grid(2, min_column_width=100)
+    seed = grid.number_input(
+        "Seed",
+        0,
+        2**31,
+        0,
+        step=1,
+        key=f"{key}:seed",
+        persist_state="session",
+        help="The same seed gives the same run.",
+    )
+    device = grid.selectbox(
+        "Device",
+        device_options(),
+        key=f"{key}:device",
+        persist_state="session",
+        help="Where the run computes. auto takes a GPU where there is one; the sidebar shows what was found.",
+    )
+    return int(seed), device
+
+
+def _preset(key: str, names: dict[str, str]) -> str:
+    preset = st.segmented_control(
+        "Preset", list(names), default="demo", required=True, key=key, bind="query-params", width="stretch"
+    )
+    st.caption(names[preset])
+    return preset
+
+
+def inversion_form() -> None:
+    """Choose a teacher and an inverter, and start a recovery."""
+    zoo = _zoo()
+    if zoo is None:
+        return
+    ids = [row.id for row in zoo.teachers]
+    teacher = st.selectbox(
+        "Teacher", ids, key="teacher", bind="query-params", help="The trained classifier to recover pictures from."
+    )
+    row = zoo.teacher(teacher) or zoo.teachers[0]
+    st.caption(
+        "knows "
+        + ", ".join(name.replace("_", " ") for name in row.classes[:10])
+        + (", …" if len(row.classes) > 10 else "")
+    )
+    registry = inverters()
+    name = st.selectbox("Inverter", registry.names(), key="inverter", bind="query-params")
+    inverter = registry.get(name)
+    st.caption(inverter.summary)
+    preset = _preset("preset", PRESETS)
+    with st.form(f"invert:{name}:{preset}", border=False):
+        per_class = st.number_input(
+            "Pictures a class",
+            1,
+            100,
+            10,
+            key="per_class",
+            persist_state="session",
+            help="How many pictures to recover for each class.",
+        )
+        values = config_form(inverter.preset(preset), key=f"{name}:{preset}")
+        seed, device = _seed_and_device("invert")
+        start = st.form_submit_button("Recover pictures", type="primary", icon=":material/play_arrow:", width="stretch")
+    if start:
+        _launch(
+            kind="invert",
+            method=name,
+            zoo=zoo.reference,
+            teachers=[row.id],
+            preset=preset,
+            config=(inverter, values),
+            per_class=int(per_class),
+            seed=seed,
+            device=device,
+            label=f"teacher {row.id} of {zoo.name} by {name}"[:80],
+        )
+
+
+def training_form() -> None:
+    """Choose a zoo and a method, and queue a meta-training."""
+    zoo = _zoo()
+    if zoo is None:
+        return
+    registry = methods()
+    name = st.selectbox("Method", _ordered(registry.names()), key="method", bind="query-params")
+    method = registry.get(name)
+    st.caption(method.summary, help=f"{method.reference}")
+    preset = _preset("preset", PRESETS)
+    with st.form(f"train:{name}:{preset}", border=False):
+        chosen: dict[str, str] = {}
+
+        def name_and_data() -> None:
+            chosen["label"] = st.text_input(
+                "Name of the run", key="train:label", max_chars=80, placeholder=f"{name} on {zoo.name}"
+            ).strip()
+            chosen["data"] = st.text_input(
+                "Real pictures",
+                key="train:data",
+                persist_state="session",
+                placeholder="the embedded sample",
+                help="A class-folder data set DIR/{train,val,test}/<class>/<picture>, or sample:NAME. Data-free methods "
+                "use it only to measure. Left empty, the embedded sample of the zoo's domain measures.",
+            ).strip()
+
+        values = config_form(method.preset(preset), key=f"{name}:{preset}", more=name_and_data)
+        seed, device = _seed_and_device("train")
+        start = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:", width="stretch")
+    st.caption("You may start several: they wait in line, and one works on a device at a time.")
+    if start:
+        _launch(
+            kind="train",
+            method=name,
+            zoo=zoo.reference,
+            data=chosen["data"] or None,
+            preset=preset,
+            config=(method, values),
+            seed=seed,
+            device=device,
+            label=chosen["label"],
+        )
+
+
+def _ordered(names: list[str]) -> list[str]:
+    """The method of this app first, then the others as registered."""
+    return sorted(names, key=lambda name: name != "purer")
+
+
+def _launch(*, config: tuple, **order: object) -> None:
+    from dfml.runs import launcher
+    from dfml.runs.spec import RunSpec
+
+    owner, values = config
+    started = None
+    with one_line_errors():
+        whole = owner.Config.parse(values).model_dump(mode="json")
+        started = launcher.start(RunSpec.parse({**order, "config": whole}))
+    if started is not None:
+        go_to_run(started.path.name)

@@ -1,0 +1,81 @@
+"""The grids of pictures that a run keeps while it works, cut back into single pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from dfml.runs.folder import RunFolder
+from dfml.runs.grid import grid_columns
+from dfml.ui.galleries import strip
+
+GRID_GAP = 2
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One grid of pictures.
+
+    Attributes:
+        step: When it was made.
+        tag: What it shows.
+        pictures: In the order of the labels.
+        labels: One a picture.
+    """
+
+    step: int
+    tag: str
+    pictures: list[Image.Image]
+    labels: list[int]
+
+
+def cut_grid(sheet: Image.Image, count: int) -> list[Image.Image]:
+    """Cut a run's grid into its pictures, row by row."""
+    columns = grid_columns(count)
+    rows = -(-count // columns)
+    width = (sheet.width + GRID_GAP) // columns - GRID_GAP
+    height = (sheet.height + GRID_GAP) // rows - GRID_GAP
+    cells = []
+    for position in range(count):
+        row, column = divmod(position, columns)
+        left, top = column * (width + GRID_GAP), row * (height + GRID_GAP)
+        cells.append(sheet.crop((left, top, left + width, top + height)))
+    return cells
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _cells(path: str, count: int) -> list[Image.Image]:
+    with Image.open(path) as sheet:
+        return cut_grid(sheet.convert("RGB"), count)
+
+
+def newest_sheet(run: RunFolder, prefix: str = "") -> Sheet | None:
+    """The newest grid whose tag starts with ``prefix``, or None."""
+    for entry in reversed(run.images()):
+        if entry.tag.startswith(prefix) and entry.labels:
+            count = min(len(entry.labels), 100)
+            try:
+                return Sheet(entry.step, entry.tag, _cells(str(Path(entry.path)), count), list(entry.labels[:count]))
+            except OSError:  # thinned out between the two looks
+                continue
+    return None
+
+
+def newest_pictures(run: RunFolder) -> None:
+    """The pictures that a training works on now."""
+    sheet = newest_sheet(run)
+    if sheet is None:
+        return
+    st.markdown(
+        f"**Newest recovered pictures** · iteration {sheet.step}",
+        help="What the meta-model is trained on at this moment.",
+    )
+    count = len(sheet.pictures)
+    st.image(
+        strip(sheet.pictures, side=84, columns=min(10, count)),
+        width="stretch",
+        alt=f"{count} recovered pictures of {len(set(sheet.labels))} classes at iteration {sheet.step}",
+    )

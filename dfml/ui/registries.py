@@ -1,0 +1,43 @@
+"""Methods and inverters for the forms. They need torch, so they are loaded on first need, behind a skeleton."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import streamlit as st
+
+from dfml.core.registry import Registry
+
+
+@st.cache_resource(show_spinner=False)
+def _load(kind: str) -> Registry[Any]:
+    if kind == "method":
+        from dfml.methods import METHODS
+
+        return METHODS
+    from dfml.inversion import INVERTERS
+
+    return INVERTERS
+
+
+def methods() -> Registry[Any]:
+    """All methods, by name."""
+    return _behind_skeleton("method")
+
+
+def inverters() -> Registry[Any]:
+    """All inverters, by name."""
+    return _behind_skeleton("inverter")
+
+
+def _behind_skeleton(kind: str) -> Registry[Any]:
+    if "torch" in sys.modules:
+        return _load(kind)
+    with st.container():
+        note = st.empty()
+        note.caption("Loading PyTorch, once after the start of the server …")
+        with st.skeleton(160):
+            registry = _load(kind)
+        note.empty()
+    return registry

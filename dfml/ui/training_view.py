@@ -1,0 +1,163 @@
+"""A meta-training run on the page: curves that grow, marks of adversarial steps, newest pictures, the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from dfml.runs.folder import RunFolder
+from dfml.ui.charts import Curve, Mark, curves
+from dfml.ui.messages import empty_state, one_line_errors, plain
+from dfml.ui.metrics import metric, percent
+from dfml.ui.pictures_of_runs import newest_pictures
+from dfml.ui.run_panel import run_controls, run_header
+from dfml.ui.run_store import RunRow, open_run, plottable
+from dfml.ui.theme import palette
+
+Scalars = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+ON_CHARTS = ("train/loss", "train/accuracy", "val/accuracy", "val/ci95", "tasks/diversity", "grad/alignment")
+
+
+def no_training_yet() -> None:
+    """What will be here, and how to get it."""
+    empty_state(
+        "No training run yet",
+        "Choose a method on this page and press Start training. The demo preset takes minutes on two CPU cores; "
+        "“random” and “average” take seconds and are the floor to compare with.",
+        icon=":material/model_training:",
+    )
+
+
+def watch_training(row: RunRow) -> None:
+    """Show the run; its numbers move each second until it ends."""
+    if row.spec is None:
+        st.warning(plain(row.message), icon=":material/broken_image:")
+        return
+
+    @st.fragment(run_every=1 if row.active else None)
+    def live() -> None:
+        with one_line_errors():
+            run = open_run(row)
+            status = run.status()
+            run_header(run, status)
+            run_controls(run, status, key="training")
+            if status.state == "finished":
+                result_panel(run)
+            training_charts(run)
+            newest_pictures(run)
+            if row.active and not status.active:
+                # The run ended: one full run of the page redraws it without the timer.
+                st.rerun()
+
+    live()
+
+
+def result_panel(run: RunFolder) -> None:
+    """The finished model in numbers, and the way to try it."""
+    result = run.result() or {}
+    half = result.get("ci95")
+    grid = st.grid(3, min_column_width=150)
+    test = result.get("test_accuracy")
+    grid.metric(
+        "Accuracy on new classes",
+        percent(test),
+        delta=f"± {100 * half:.1f} (95 % interval)" if test is not None and half is not None else None,
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        help="Episodes of classes that no teacher has seen; the pictures are a small embedded sample unless data was given.",
+    )
+    grid.metric("Validation accuracy", percent(result.get("val_accuracy")), border=True)
+    with grid.cell():
+        st.page_link(
+            "app_pages/adaptation_lab.py",
+            label="Try it on pictures",
+            icon=":material/bolt:",
+            query_params={"model": run.path.name},
+            help="Adapt this meta-model to a few pictures",
+        )
+
+
+def marks_of(run: RunFolder) -> list[Mark]:
+    """The adversarial steps of a run."""
+    return [Mark(step, text) for step, kind, text in run.notes() if kind == "adversarial"]
+
+
+def training_charts(run: RunFolder) -> None:
+    """Loss, accuracy with its interval, diversity, and whatever else the method reports."""
+    scalars = plottable(run)
+    if not scalars:
+        if run.status().active:
+            st.skeleton(220)
+            st.caption("The curves start with the first numbers.")
+        return
+    colours, marks = palette(), marks_of(run)
+    grid = st.grid(2, min_column_width=360, gap="medium")
+    if "train/loss" in scalars:
+        with grid.cell():
+            _chart("Outer loss", metric("train/loss").help, {"loss": scalars["train/loss"]}, "loss", marks)
+    series, band = accuracy_series(scalars)
+    if series:
+        with grid.cell():
+            st.markdown(
+                "**Accuracy**", help="Guessing gives 1 / way: 20 % for five classes. The shade is the 95 % interval."
+            )
+            st.plotly_chart(
+                curves(series, y="accuracy", percent=True, band=band, palette=colours),
+                key="chart:accuracy",
+                alt="Accuracy over iterations; newest: "
+                + ", ".join(f"{name} {percent(curve[1][-1])}" for name, curve in series.items()),
+            )
+    for name in ("tasks/diversity", "grad/alignment"):
+        if name in scalars:
+            with grid.cell():
+                _chart(
+                    metric(name).title.capitalize(),
+                    metric(name).help,
+                    {metric(name).title: scalars[name]},
+                    metric(name).title,
+                )
+    rest = [name for name in scalars if name not in ON_CHARTS and len(scalars[name][0]) > 1]
+    losses = {
+        metric(name).title: scalars[name] for name in rest if name.startswith("inversion/") and not metric(name).percent
+    }
+    losses.pop("seconds", None)
+    if losses:
+        with grid.cell():
+            _chart(
+                "Inversion losses",
+                "What recovering the pictures minimises, on a logarithmic axis.",
+                losses,
+                "loss",
+                log=True,
+            )
+    if marks:
+        st.caption(
+            f":material/diamond: {len(marks)} adversarial steps: the pictures were moved to be harder for the learner."
+        )
+
+
+def accuracy_series(scalars: Scalars) -> tuple[dict[str, Curve], dict[str, list[float]]]:
+    """The accuracy curves by their titles, and the half-widths of their intervals."""
+    series: dict[str, Curve] = {}
+    band: dict[str, list[float]] = {}
+    for name in ("val/accuracy", "train/accuracy"):
+        if name in scalars:
+            series[metric(name).title] = scalars[name]
+    if "val/ci95" in scalars and "val/accuracy" in scalars:
+        halves = dict(zip(*scalars["val/ci95"], strict=False))
+        band[metric("val/accuracy").title] = [halves.get(step, 0.0) for step in scalars["val/accuracy"][0]]
+    return series, band
+
+
+def _chart(
+    title: str, help_text: str, series: dict[str, Curve], y: str, marks: Sequence[Mark] = (), *, log: bool = False
+) -> None:
+    st.markdown(f"**{title}**", help=help_text or None)
+    newest = ", ".join(f"{name} {curve[1][-1]:.3g}" for name, curve in series.items() if len(curve[1]))
+    st.plotly_chart(
+        curves(series, y=y, marks=marks, log=log, palette=palette()),
+        key=f"chart:{title}",
+        alt=f"{title} over iterations; newest: {newest}" + (f"; {len(marks)} adversarial steps" if marks else ""),
+    )

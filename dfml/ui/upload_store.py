@@ -1,0 +1,124 @@
+"""The reader's own pictures, kept on this computer so that a reload or a second tab loses nothing.
+
+A set lies in ``RUNS/.uploads/TOKEN/{support,query}/<slot>/<picture>.png`` with ``names.json`` beside
+it; the token stands in the page's link. Every picture is decoded, turned upright and made smaller
+before it is stored, so nothing is kept that was not really a picture.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfml.core.errors import BadInput
+from dfml.core.paths import read_json, runs_root, write_atomically, write_json
+
+MAX_SIDE = 512
+MAX_PICTURES = 50
+"""Pictures of one class, or of the query set."""
+MIN_CLASSES, MAX_CLASSES = 2, 10
+QUERY = "query"
+_TOKEN = re.compile(r"[0-9a-f]{12}")
+
+
+def new_token() -> str:
+    """A fresh name of a set."""
+    return secrets.token_hex(6)
+
+
+def is_token(text: str | None) -> bool:
+    """Whether the text can be a token (it comes from a link, so anything may stand there)."""
+    return bool(text and _TOKEN.fullmatch(text))
+
+
+@dataclass(frozen=True)
+class UploadSet:
+    """One reader's classes and query pictures.
+
+    Args:
+        token: Its name, see ``is_token``.
+    """
+
+    token: str
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies; made at the first picture."""
+        if not is_token(self.token):
+            raise BadInput(f"{self.token!r} is no set of pictures.")
+        return runs_root() / ".uploads" / self.token
+
+    def names(self) -> list[str]:
+        """Names of the classes, in the order of their slots."""
+        default = ["class 1", "class 2"]
+        try:
+            found = read_json(self.folder / "names.json", "names of the classes")
+        except BadInput:
+            return default
+        usable = isinstance(found, list) and len(found) >= MIN_CLASSES
+        return [str(name)[:40] for name in found[:MAX_CLASSES]] if usable else default
+
+    def write_names(self, names: list[str]) -> None:
+        """Store the names of the classes."""
+        write_json(self.folder / "names.json", names)
+
+    def pictures(self, slot: int | str) -> list[Path]:
+        """The stored pictures of a class's slot, or of ``query``."""
+        folder = self._slot(slot)
+        return sorted(folder.glob("*.png")) if folder.is_dir() else []
+
+    def add(self, slot: int | str, files: list[tuple[str, bytes]]) -> list[str]:
+        """Store uploads.
+
+        Args:
+            slot: A class's position, or ``query``.
+            files: Name and content of each.
+
+        Returns:
+            One line a file that could not be used.
+        """
+        from dfml.data.pictures import open_picture
+        from dfml.data.uploads import base_name
+
+        folder, problems = self._slot(slot), []
+        count = len(self.pictures(slot))
+        first = count
+        for name, content in files:
+            label = base_name(name)
+            if count >= MAX_PICTURES:
+                problems.append(f"{label}: left out, a class holds at most {MAX_PICTURES} pictures.")
+                continue
+            try:
+                picture = open_picture(content, name=label)
+            except BadInput as error:
+                problems.append(str(error))
+                continue
+            picture.thumbnail((MAX_SIDE, MAX_SIDE))
+            stem = re.sub(r"[^\w.-]+", "_", Path(label).stem)[:40] or "picture"
+            path = folder / f"{first:02d}{count - first:02d}-{stem}.png"
+            write_atomically(path, lambda part, picture=picture: picture.save(part, format="PNG"))
+            count += 1
+        return problems
+
+    def clear(self, slot: int | str) -> None:
+        """Forget the pictures of a slot."""
+        shutil.rmtree(self._slot(slot), ignore_errors=True)
+
+    def drop_class(self, position: int) -> None:
+        """Forget a class; the ones after it move up."""
+        names = self.names()
+        self.clear(position)
+        for later in range(position + 1, len(names)):
+            if self._slot(later).is_dir():
+                self._slot(later).rename(self._slot(later - 1))
+        self.write_names(names[:position] + names[position + 1 :])
+
+    def forget(self) -> None:
+        """Remove the whole set from the disk."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _slot(self, slot: int | str) -> Path:
+        return self.folder / (QUERY if slot == QUERY else f"support/{int(slot)}")
