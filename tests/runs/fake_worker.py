@@ -1,0 +1,77 @@
+"""A worker whose "training" is a small chain of numbers: fast, deterministic, resumable.
+
+Run as a script it is a drop-in for ``python -m dfml.runs.worker``; the config says how to behave.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Checkpoint, Done, Embedding, Images, Note, Progress, Scalars
+from dfml.runs import driver, jobs
+
+
+def chain(value: float) -> float:
+    digest = hashlib.sha256(repr(value).encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32
+
+
+def train(context):
+    """steps, sleep, every (checkpoint), images (every), kill_at, fail_at, bad, hang, trace."""
+    config = context.spec.config
+    state = context.state or {"step": 0, "value": 0.5 + context.spec.seed}
+    value = state["value"]
+    _trace(config, "start", context.folder.name)
+    if config.get("bad"):
+        raise BadInput("no zoo 'x': give one that exists.")
+    for step in range(state["step"] + 1, config["steps"] + 1):
+        value = chain(value)
+        yield Progress(step, config["steps"], "counting")
+        yield Scalars(step, {"train/loss": value, "train/odd": float("nan") if step == 2 else 1.0})
+        if config.get("images") and step % config["images"] == 0:
+            yield Images(step, "pictures", np.full((6, 3, 8, 8), value, np.float32), [0, 0, 1, 1, 2, 2])
+        if step == config.get("kill_at") and not context.state:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if step == config.get("fail_at") and not context.state:
+            raise ValueError("the numbers\nran away")
+        if step == config.get("hang") and not context.state:
+            time.sleep(60)
+        if step % config.get("every", 10**9) == 0:
+            yield Checkpoint(step, {"step": step, "value": value})
+            # what follows a checkpoint at its own step must not be written twice after a resume
+            yield Note(step, f"passed {step}", "mark")
+            yield Embedding(step, ["a", "b"], np.array([[value, 1.23456789], [0.0, 1.0]]))
+        time.sleep(config.get("sleep", 0.0))
+    _trace(config, "end", context.folder.name)
+    yield Done({"final": value})
+
+
+def _trace(config, word, name):
+    if config.get("trace"):
+        with open(config["trace"], "a") as file:
+            file.write(json.dumps([word, name, time.time()]) + "\n")
+
+
+def install():
+    """Put the fake in place of training; returns what undoes it."""
+    before = (jobs.JOBS["train"], driver.prepare)
+    jobs.JOBS["train"] = train
+    driver.prepare = lambda spec, wanted: ("cpu", "chosen by the test")
+
+    def undo():
+        jobs.JOBS["train"], driver.prepare = before
+
+    return undo
+
+
+if __name__ == "__main__":
+    install()
+    from dfml.runs.worker import main
+
+    sys.exit(main())
