@@ -9,11 +9,12 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from dfml.core.errors import BadInput
-from dfml.core.paths import write_json
+from dfml.core.errors import BadInput, nearest
+from dfml.core.paths import raise_if_disk_full, write_json
 from dfml.data.folders import ClassSplit, load_split
 from dfml.data.sheets import write_sheet
 
@@ -63,21 +64,27 @@ RECIPES = {
 }
 
 
-def build_sample(source: str | Path, out: Path, recipe: SampleRecipe) -> int:
+def build_sample(recipe: str | SampleRecipe, source: str | Path, out: Path) -> dict[str, Any]:
     """Write a sample; the same pictures give the same sample, whatever order a disk lists them in.
 
     Args:
+        recipe: A name in ``RECIPES``, or a recipe of one's own.
         source: A class-folder data set with the recipe's splits.
         out: The sample's folder; an older sample in it is replaced.
-        recipe: See ``SampleRecipe``.
 
     Returns:
-        Bytes written.
+        ``path``, ``classes`` (split -> number), ``images`` and ``bytes``.
 
     Raises:
-        BadInput: The data set lacks a split, or classes or pictures; ``out`` holds something else.
+        BadInput: Unknown name; the data set lacks a split, or classes or pictures; ``out`` holds
+            something else.
+        RunFailed: The disk is full.
     """
-    if out.exists() and any(out.iterdir()) and not (out / "sample.json").is_file():
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise BadInput(f"unknown sample {recipe!r}.{nearest(recipe, RECIPES)} Known: {', '.join(RECIPES)}.")
+        recipe = RECIPES[recipe]
+    if out.exists() and not out.is_dir() or out.is_dir() and any(out.iterdir()) and not (out / "sample.json").is_file():
         raise BadInput(f"{out} holds something that is no sample: give another folder.")
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -90,9 +97,17 @@ def build_sample(source: str | Path, out: Path, recipe: SampleRecipe) -> int:
         write_json(part / "sample.json", meta)
         shutil.rmtree(out, ignore_errors=True)
         part.replace(out)
+    except OSError as error:
+        raise_if_disk_full(error, out)
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return {
+        "path": str(out),
+        "classes": {split: len(entry["classes"]) for split, entry in splits.items()},
+        "images": sum(item["count"] for entry in splits.values() for item in entry["classes"]),
+        "bytes": sum(path.stat().st_size for path in out.rglob("*") if path.is_file()),
+    }
 
 
 def _write_split(data: ClassSplit, split: str, out: Path, recipe: SampleRecipe, wanted: int | None) -> dict:

@@ -1,5 +1,6 @@
 import json
-import shutil
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_a_sheet_that_is_too_small_is_refused(tmp_path):
 
 
 def test_a_sample_is_built_the_same_twice(patterns, tmp_path):
-    sizes = [build_sample(patterns, tmp_path / name, RECIPE) for name in ("a", "b", "a")]
+    sizes = [build_sample(RECIPE, patterns, tmp_path / name)["bytes"] for name in ("a", "b", "a")]
     assert len(set(sizes)) == 1
     for path in (tmp_path / "a").rglob("*"):
         if path.is_file():
@@ -39,7 +40,9 @@ def test_a_sample_is_built_the_same_twice(patterns, tmp_path):
 @pytest.fixture
 def sample(patterns, tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "ASSETS", tmp_path)
-    build_sample(patterns, tmp_path / "samples" / "mine", RECIPE)
+    result = build_sample(RECIPE, patterns, tmp_path / "samples" / "mine")
+    assert result["classes"] == {"val": 4, "test": 3}
+    assert result["images"] == 7 * 8
     return "sample:mine"
 
 
@@ -59,19 +62,26 @@ def test_a_sample_reads_like_the_data_set(sample, patterns):
 
 def test_what_cannot_make_a_sample_gives_one_line(patterns, tmp_path):
     with pytest.raises(BadInput, match="24 pictures of 'kind08', the sample needs 25"):
-        build_sample(patterns, tmp_path / "x", SampleRecipe("", 25, {"val": None}, "", ""))
+        build_sample(SampleRecipe("", 25, {"val": None}, "", ""), patterns, tmp_path / "x")
     with pytest.raises(BadInput, match="5 classes in patterns/val, the sample needs 6"):
-        build_sample(patterns, tmp_path / "x", SampleRecipe("", 2, {"val": 6}, "", ""))
+        build_sample(SampleRecipe("", 2, {"val": 6}, "", ""), patterns, tmp_path / "x")
     assert not list(tmp_path.iterdir())
     (tmp_path / "precious.txt").write_text("x")
     with pytest.raises(BadInput, match="no sample"):
-        build_sample(patterns, tmp_path, RECIPE)
-    assert (tmp_path / "precious.txt").exists()
+        build_sample(RECIPE, patterns, tmp_path)
+    with pytest.raises(BadInput, match="no sample"):
+        build_sample(RECIPE, patterns, tmp_path / "precious.txt")
+    assert (tmp_path / "precious.txt").read_text() == "x"
+    with pytest.raises(BadInput, match="Did you mean 'omniglot'"):
+        build_sample("omniglut", patterns, tmp_path / "x")
 
 
 @pytest.mark.parametrize(
     ("name", "size", "channels", "counts"),
-    [("cifar-fs", 32, 3, {"val": (16, 40), "test": (17, 40)}), ("omniglot", 28, 1, {"val": (60, 20), "test": (100, 20)})],
+    [
+        ("cifar-fs", 32, 3, {"val": (16, 40), "test": (17, 40)}),
+        ("omniglot", 28, 1, {"val": (60, 20), "test": (100, 20)}),
+    ],
 )
 def test_the_embedded_samples(name, size, channels, counts):
     meta = json.loads((folders.ASSETS / "samples" / name / "sample.json").read_text())
@@ -111,12 +121,9 @@ def test_all_assets_are_small():
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["cifar-fs", "omniglot"])
 def test_the_embedded_samples_are_what_the_recipe_makes(name, tmp_path):
-    import os
-    from pathlib import Path
-
-    from dfml.data.samples import RECIPES
-
-    source = Path(os.environ["DFML_DATA"]) / name
-    build_sample(source, tmp_path / name, RECIPES[name])
-    embedded = shutil.copytree(folders.ASSETS / "samples" / name, tmp_path / "embedded")
+    build_sample(name, Path(os.environ["DFML_DATA"]) / name, tmp_path / name)
+    embedded = folders.ASSETS / "samples" / name
     assert (embedded / "sample.json").read_text() == (tmp_path / name / "sample.json").read_text()
+    for path in embedded.rglob("*.webp"):
+        ours = Image.open(tmp_path / name / path.relative_to(embedded))
+        assert np.array_equal(np.asarray(ours), np.asarray(Image.open(path)))
