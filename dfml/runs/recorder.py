@@ -125,12 +125,12 @@ class Recorder:
         elif isinstance(event, Checkpoint):
             self._checkpoint(event)
 
-    def _append(self, kind: str, step: int, tag: str, **values: Any) -> None:  # noqa: ANN401 - JSON values
+    def _append(self, kind: str, step: int, tag: str, /, **values: Any) -> None:  # noqa: ANN401 - JSON values
         if self._metrics is None:
             self._metrics = MetricsWriter(self.folder)
-        record = {"type": kind, "step": int(step), "time": round(time.time(), 3), "seconds": round(self.seconds, 3)}
-        if tag and "tag" not in values:
-            record["tag"] = tag
+        record = {"type": type_, "step": int(step), "time": round(time.time(), 3), "seconds": round(self.seconds, 3)}
+        if mark:
+            record["tag"] = mark
         self._metrics.write({**record, **values})
 
     def _progress(self, event: Progress) -> None:
