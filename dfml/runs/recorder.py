@@ -125,7 +125,7 @@ class Recorder:
         elif isinstance(event, Checkpoint):
             self._checkpoint(event)
 
-    def _append(self, kind: str, step: int, tag: str, /, **values: Any) -> None:  # noqa: ANN401 - JSON values
+    def _append(self, type_: str, step: int, mark: str, /, **values: Any) -> None:  # noqa: ANN401 - JSON values
         if self._metrics is None:
             self._metrics = MetricsWriter(self.folder)
         record = {"type": type_, "step": int(step), "time": round(time.time(), 3), "seconds": round(self.seconds, 3)}
