@@ -13,7 +13,7 @@ st.caption(
     "teacher sees the wanted class in them."
 )
 
-form, view = st.columns([1, 2], gap="medium")
+form, view = st.container(border=True), st.container()
 with view:
     rows = run_rows("invert")
     watch, gallery = st.tabs(["Watch", "Gallery"], key="view", bind="query-params")
@@ -26,6 +26,6 @@ with view:
     with gallery:
         recovery_gallery(rows)
 # After the view, so that runs can be watched while the form waits for PyTorch.
-with form, st.container(border=True):
+with form:
     st.subheader("New recovery", anchor=False)
     inversion_form()

@@ -14,7 +14,7 @@ st.caption(
     "new classes. No real picture is used by the data-free methods."
 )
 
-form, view = st.columns([1, 2], gap="medium")
+form, view = st.container(border=True), st.container()
 with view:
     rows = run_rows("train", "")
     watch, compare, every = st.tabs(["Watch", "Compare", "All runs"], key="view", bind="query-params")
@@ -29,6 +29,6 @@ with view:
     with every:
         run_table(rows)
 # After the view, so that runs can be watched while the form waits for PyTorch.
-with form, st.container(border=True):
+with form:
     st.subheader("New run", anchor=False)
     training_form()

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from dfml.core.config import Config
+
+if TYPE_CHECKING:
+    from streamlit.elements.lib.grid_container import GridContainer
 
 MAIN_FIELDS = ("iterations", "steps", "models", "tasks", "shot", "inner_steps", "outer_lr", "lr", "learner", "head")
 MOST_MAIN = 6
@@ -40,30 +43,44 @@ def split_rows(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[d
     return main, [row for row in rows if row not in main]
 
 
-def config_form(config: Config, *, key: str, more: Callable[[], None] | None = None) -> dict[str, Any]:
-    """Draw a form for a config and return the values as they stand.
+def config_form(config: Config, grid: GridContainer, *, key: str) -> dict[str, Any]:
+    """Draw the main fields of a config into a grid.
 
     Args:
         config: The preset whose values the form starts from.
+        grid: Takes a cell a field.
         key: Prefix of the widgets' keys; another key for another preset, so that its values show.
-        more: Draws further widgets on top of the folded part.
 
     Returns:
         One value a field, not yet validated: give them to ``type(config).parse``.
     """
-    values: dict[str, Any] = {}
-    start = config.model_dump()
-    main, rest = split_rows(type(config).describe())
-    grid = st.grid(2, min_column_width=100)
-    for row in main:
+    main, _ = split_rows(type(config).describe())
+    return _draw(main, config, grid, key)
+
+
+def more_options(config: Config, *, key: str, first: Callable[[GridContainer], None] | None = None) -> dict[str, Any]:
+    """Draw the other fields of a config, folded away.
+
+    Args:
+        config: See ``config_form``.
+        key: See ``config_form``.
+        first: Draws further widgets before them, into the same grid.
+    """
+    _, rest = split_rows(type(config).describe())
+    if not rest and not first:
+        return {}
+    with st.expander("More options", icon=":material/tune:"):
+        grid = st.grid(4, min_column_width=150)
+        if first:
+            first(grid)
+        return _draw(rest, config, grid, key)
+
+
+def _draw(rows: list[dict[str, Any]], config: Config, grid: GridContainer, key: str) -> dict[str, Any]:
+    start, values = config.model_dump(), {}
+    for row in rows:
         with grid.cell():
             values[row["name"]] = field_widget(row, start[row["name"]], key)
-    if rest or more:
-        with st.expander("More options", icon=":material/tune:"):
-            if more:
-                more()
-            for row in rest:
-                values[row["name"]] = field_widget(row, start[row["name"]], key)
     return values
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from dfml.ui.device_line import device_options
-from dfml.ui.forms import config_form
-from dfml.ui.messages import one_line_errors
+from dfml.ui.forms import config_form, more_options
+from dfml.ui.messages import one_line_errors, plain
 from dfml.ui.registries import inverters, methods
 from dfml.ui.run_chooser import go_to_run
 from dfml.ui.zoo_listing import ZooListing
-from dfml.ui.zoo_panels import choose_zoo, open_listing
+from dfml.ui.zoo_panels import choose_zoo, open_listing, spaced
+
+if TYPE_CHECKING:
+    from streamlit.elements.lib.grid_container import GridContainer
 
 PRESETS = {"demo": "minutes on two CPU cores", "paper": "the published setting; hours without a GPU"}
 
@@ -22,8 +27,7 @@ def _zoo() -> ZooListing | None:
     return None
 
 
-def _seed_and_device(key: str) -> tuple[int, str]:
-    grid = st.grid(2, min_column_width=100)
+def _seed_and_device(grid: GridContainer, key: str) -> tuple[int, str]:
     seed = grid.number_input(
         "Seed",
         0,
@@ -44,36 +48,46 @@ def _seed_and_device(key: str) -> tuple[int, str]:
     return int(seed), device
 
 
-def _preset(key: str, names: dict[str, str]) -> str:
-    preset = st.segmented_control(
-        "Preset", list(names), default="demo", required=True, key=key, bind="query-params", width="stretch"
+def _preset(key: str) -> str:
+    return st.segmented_control(
+        "Preset",
+        list(PRESETS),
+        default="demo",
+        required=True,
+        key=key,
+        bind="query-params",
+        width="stretch",
+        help="  \n".join(f"**{name}**: {text}" for name, text in PRESETS.items()),
     )
-    st.caption(names[preset])
-    return preset
 
 
 def inversion_form() -> None:
     """Choose a teacher and an inverter, and start a recovery."""
-    zoo = _zoo()
+    grid = st.grid(4, min_column_width=165)
+    with grid.cell():
+        zoo = _zoo()
     if zoo is None:
         return
-    ids = [row.id for row in zoo.teachers]
-    teacher = st.selectbox(
-        "Teacher", ids, key="teacher", bind="query-params", help="The trained classifier to recover pictures from."
-    )
+    with grid.cell():
+        teacher = st.selectbox(
+            "Teacher",
+            [row.id for row in zoo.teachers],
+            key="teacher",
+            bind="query-params",
+            help="The trained classifier to recover pictures from.",
+        )
     row = zoo.teacher(teacher) or zoo.teachers[0]
-    st.caption(
-        "knows "
-        + ", ".join(name.replace("_", " ") for name in row.classes[:10])
-        + (", …" if len(row.classes) > 10 else "")
-    )
-    registry = inverters()
-    name = st.selectbox("Inverter", registry.names(), key="inverter", bind="query-params")
+    with grid.cell():
+        registry = inverters()
+        name = st.selectbox("Inverter", registry.names(), key="inverter", bind="query-params")
     inverter = registry.get(name)
-    st.caption(inverter.summary)
-    preset = _preset("preset", PRESETS)
+    with grid.cell():
+        preset = _preset("preset")
+    known = ", ".join(map(spaced, row.classes[:10])) + (", …" if len(row.classes) > 10 else "")
+    st.caption(f"**Teacher {plain(row.id)}** knows {plain(known)}. **{name}**: {inverter.summary}")
     with st.form(f"invert:{name}:{preset}", border=False):
-        per_class = st.number_input(
+        options = st.grid(5, min_column_width=120)
+        per_class = options.number_input(
             "Pictures a class",
             1,
             100,
@@ -82,9 +96,10 @@ def inversion_form() -> None:
             persist_state="session",
             help="How many pictures to recover for each class.",
         )
-        values = config_form(inverter.preset(preset), key=f"{name}:{preset}")
-        seed, device = _seed_and_device("invert")
-        start = st.form_submit_button("Recover pictures", type="primary", icon=":material/play_arrow:", width="stretch")
+        values = config_form(inverter.preset(preset), options, key=f"{name}:{preset}")
+        seed, device = _seed_and_device(options, "invert")
+        values |= more_options(inverter.preset(preset), key=f"{name}:{preset}")
+        start = st.form_submit_button("Recover pictures", type="primary", icon=":material/play_arrow:")
     if start:
         _launch(
             kind="invert",
@@ -102,22 +117,30 @@ def inversion_form() -> None:
 
 def training_form() -> None:
     """Choose a zoo and a method, and queue a meta-training."""
-    zoo = _zoo()
+    grid = st.grid(3, min_column_width=200)
+    with grid.cell():
+        zoo = _zoo()
     if zoo is None:
         return
-    registry = methods()
-    name = st.selectbox("Method", _ordered(registry.names()), key="method", bind="query-params")
+    with grid.cell():
+        registry = methods()
+        name = st.selectbox("Method", _ordered(registry.names()), key="method", bind="query-params")
     method = registry.get(name)
-    st.caption(method.summary, help=f"{method.reference}")
-    preset = _preset("preset", PRESETS)
+    with grid.cell():
+        preset = _preset("preset")
+    st.caption(f"**{method.title}**: {method.summary}", help=method.reference)
     with st.form(f"train:{name}:{preset}", border=False):
-        chosen: dict[str, str] = {}
+        options = st.grid(5, min_column_width=120)
+        values = config_form(method.preset(preset), options, key=f"{name}:{preset}")
+        seed, device = _seed_and_device(options, "train")
+        label, data = "", ""
 
-        def name_and_data() -> None:
-            chosen["label"] = st.text_input(
+        def name_and_data(cells: GridContainer) -> None:
+            nonlocal label, data
+            label = cells.text_input(
                 "Name of the run", key="train:label", max_chars=80, placeholder=f"{name} on {zoo.name}"
             ).strip()
-            chosen["data"] = st.text_input(
+            data = cells.text_input(
                 "Real pictures",
                 key="train:data",
                 persist_state="session",
@@ -126,21 +149,23 @@ def training_form() -> None:
                 "use it only to measure. Left empty, the embedded sample of the zoo's domain measures.",
             ).strip()
 
-        values = config_form(method.preset(preset), key=f"{name}:{preset}", more=name_and_data)
-        seed, device = _seed_and_device("train")
-        start = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:", width="stretch")
-    st.caption("You may start several: they wait in line, and one works on a device at a time.")
+        values |= more_options(method.preset(preset), key=f"{name}:{preset}", first=name_and_data)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            start = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
+            st.caption(
+                "You may start several: they wait in line, and one works on a device at a time.", width="stretch"
+            )
     if start:
         _launch(
             kind="train",
             method=name,
             zoo=zoo.reference,
-            data=chosen["data"] or None,
+            data=data or None,
             preset=preset,
             config=(method, values),
             seed=seed,
             device=device,
-            label=chosen["label"],
+            label=label,
         )
 
 
