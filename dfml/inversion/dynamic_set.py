@@ -50,8 +50,32 @@ class DynamicSet:
         self.slots = {c.id: [position[zoo.class_key(c, slot)] for slot in range(c.way)] for c in zoo.cards}
         self.per_class = per_class
         self.pixels = [noise_pictures(per_class, shape, generator).to(device).requires_grad_(True) for _ in self.keys]
+        self.visits = [0] * len(self.keys)
         # One leaf a class: Adam leaves classes without a gradient alone, moments included.
         self.optimiser = torch.optim.Adam(self.pixels, lr=lr)
+
+    def choose_teachers(self, count: int, generator: torch.Generator) -> list[str]:
+        """Pick teachers whose classes have been inverted least, so that no class stays noise.
+
+        Args:
+            count: How many; all teachers if there are fewer.
+            generator: Decides among equals.
+
+        Returns:
+            Ids, without repetition.
+        """
+        ids = list(self.slots)
+        if count >= len(ids):
+            return ids
+        left = [ids[i] for i in torch.randperm(len(ids), generator=generator).tolist()]
+        visits, chosen = list(self.visits), []
+        for _ in range(count):
+            best = max(left, key=lambda t: sum(1 / (1 + visits[c]) for c in self.slots[t]))
+            left.remove(best)
+            chosen.append(best)
+            for c in self.slots[best]:
+                visits[c] += 1
+        return chosen
 
     def of_teacher(self, teacher_id: str) -> tuple[torch.Tensor, torch.Tensor]:
         """The pictures [way * m, C, H, W] of a teacher's classes and their labels in its head."""
@@ -114,6 +138,8 @@ class DynamicSet:
         seen_losses = {"ce": 0.0, "bn": 0.0, "tv": 0.0, "accuracy": 0.0}
         for oracle in oracles:
             images, labels = self.of_teacher(oracle.teacher_id)
+            for c in self.slots[oracle.teacher_id]:
+                self.visits[c] += 1
             seen = terms.jitter(images, shift=shift, flip=flip, generator=generator)
             answer = oracle.loss_and_grad(
                 seen,
@@ -143,11 +169,16 @@ class DynamicSet:
 
     def state(self) -> dict[str, Any]:
         """Copies of the pictures, [classes, m, C, H, W], and of Adam's moments."""
-        return {"pixels": torch.stack([x.detach() for x in self.pixels]).clone(), "adam": optimiser_state(self.optimiser)}
+        return {
+            "pixels": torch.stack([x.detach() for x in self.pixels]).clone(),
+            "visits": list(self.visits),
+            "adam": optimiser_state(self.optimiser),
+        }
 
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()`` from its flat form."""
         with torch.no_grad():
             for x, stored in zip(self.pixels, flat["pixels"], strict=True):
                 x.copy_(stored)
+        self.visits = list(flat["visits"])
         load_optimiser_state(self.optimiser, part_of_state(flat, "adam"))

@@ -29,7 +29,7 @@ from dfml.zoo.zoo import Zoo
 class PurerConfig(MetaTrainingConfig):
     """Options of PURER. Pixel rates are for pictures in [0, 1]."""
 
-    candidates: int = Field(13, ge=1, le=10000, description="Teachers inverted in an iteration; all, if there are fewer.")
+    candidates: int = Field(13, ge=1, le=10000, description="Teachers inverted in an iteration, those of the least inverted classes first.")
     warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")
     pixel_lr: float = Field(0.0675, gt=0, le=1, description="Adam's rate on the pictures.")
     bn: float = Field(1e-2, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
@@ -77,7 +77,7 @@ class Purer(Method):
         cfg: PurerConfig = self.config
         if zoo.shared_class_names and len({k for c in zoo.cards for k in c.classes or []}) < cfg.way:
             raise BadInput(f"purer needs at least {cfg.way} classes in the zoo to draw {cfg.way}-way episodes.")
-        oracles = [AutogradOracle(teacher, device) for teacher in zoo.usable()]
+        oracles = {teacher.card.id: AutogradOracle(teacher, device) for teacher in zoo.usable()}
         for teacher_id, reason in zoo.problems.items():
             yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
@@ -92,14 +92,14 @@ class Purer(Method):
 
         for step in range(done + 1, cfg.iterations + 1):
             # 1. Descend the inversion loss of the chosen teachers; 2. and climb the outer loss when switched on.
-            chosen = torch.randperm(len(oracles), generator=generator)[: cfg.candidates].tolist()
+            chosen = pictures.choose_teachers(cfg.candidates, generator)
             harder = None
             if switch.armed:
                 harder = -cfg.adversarial * self.outer_loss(model, self.episode(pictures, generator)[1])
                 yield Note(step, f"adversarial step {len(switch.fired_at)}: pictures move against the learner", kind="adversarial")
                 switch.armed = False
             losses = pictures.step(
-                [oracles[i] for i in chosen], bn=cfg.bn, tv=cfg.tv, l2=cfg.l2, shift=cfg.shift, flip=cfg.flip,
+                [oracles[teacher_id] for teacher_id in chosen], bn=cfg.bn, tv=cfg.tv, l2=cfg.l2, shift=cfg.shift, flip=cfg.flip,
                 generator=generator, adversarial=harder,
             )  # fmt: skip
             # 3. Episodes mix classes of different teachers; 4. the meta-learner takes one outer step on them.

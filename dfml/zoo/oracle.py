@@ -67,9 +67,7 @@ class Oracle(Protocol):
     queries: int
     passes: int
 
-    def loss_and_grad(
-        self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None
-    ) -> Answer:
+    def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
         """Answer for pictures x [N, C, H, W] in [0, 1]."""
         ...
 
@@ -120,9 +118,7 @@ class AutogradOracle:
         self.queries = 0
         self.passes = 0
 
-    def loss_and_grad(
-        self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None
-    ) -> Answer:
+    def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
         """Answer for pictures x [N, C, H, W] in [0, 1]; ``x``'s own graph is not touched."""
         pixels = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_(True)
         with torch.enable_grad():

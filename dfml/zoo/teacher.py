@@ -117,9 +117,10 @@ class Teacher(nn.Module):
     def __init__(self, card: TeacherCard, net: nn.Module) -> None:
         super().__init__()
         self.card = card
-        self.net = net.eval().requires_grad_(False)
+        self.net = net.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(card.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.std).view(1, -1, 1, 1), persistent=False)
+        self.eval()
 
     @property
     def way(self) -> int:

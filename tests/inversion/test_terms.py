@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from dfml.inversion import terms
+from dfml.zoo.oracle import LayerStatistics
+
+
+def test_cross_entropy_is_one_number_a_picture():
+    logits, labels = torch.randn(6, 5), torch.arange(6) % 5
+    loss = terms.cross_entropy(logits, labels)
+    assert loss.shape == (6,)
+    assert torch.allclose(loss, -logits.log_softmax(1)[range(6), labels])
+
+
+def test_bn_distance_is_zero_where_the_statistics_agree_and_a_plain_sum_of_norms_else():
+    mean, var = torch.randn(4), torch.rand(4)
+    same = LayerStatistics(mean, var, mean.clone(), var.clone())
+    assert terms.bn_distance([same, same]).item() == 0
+    off = LayerStatistics(mean + 3, var, mean, var + 4)
+    # Four channels off by 3 and by 4: norms 6 and 8, not squared.
+    assert terms.bn_distance([same, off]).item() == pytest.approx(14, rel=1e-5)
+    assert terms.bn_distance([off, same], first_weight=0.5).item() == pytest.approx(7, rel=1e-5)
+
+
+def test_total_variation_of_a_flat_picture_is_zero_and_of_an_edge_is_known():
+    assert terms.total_variation(torch.full((2, 3, 8, 8), 0.3)).item() == 0
+    edge = torch.zeros(1, 1, 4, 4)
+    edge[..., 2:] = 1
+    # Horizontal differences: 4 rows cross the edge; none vertical; 3 on each diagonal.
+    assert terms.total_variation(edge).item() == pytest.approx(4**0.5 + 2 * 3**0.5, rel=1e-6)
+
+
+def test_total_variation_falls_when_a_picture_is_smoothed():
+    x = torch.rand(2, 3, 16, 16)
+    smooth = torch.nn.functional.avg_pool2d(x, 3, 1, 1)
+    assert terms.total_variation(smooth) < 0.5 * terms.total_variation(x)
+
+
+def test_jitter_moves_by_at_most_the_shift_and_depends_on_the_seed_alone():
+    x = torch.rand(2, 3, 8, 8)
+    moved = [terms.jitter(x, shift=2, flip=False, generator=torch.Generator().manual_seed(s)) for s in range(40)]
+    allowed = [torch.roll(x, (a, b), (2, 3)) for a in range(-2, 3) for b in range(-2, 3)]
+    assert all(any(torch.equal(m, a) for a in allowed) for m in moved)
+    assert len({m.numpy().tobytes() for m in moved}) > 5
+    again = terms.jitter(x, shift=2, flip=False, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(again, moved[3])
+
+
+def test_jitter_is_differentiable_back_to_the_pixels():
+    x = torch.rand(1, 1, 6, 6, requires_grad=True)
+    weight = torch.rand(1, 1, 6, 6)
+    moved = terms.jitter(x, shift=2, flip=True, generator=torch.Generator().manual_seed(0))
+    (moved * weight).sum().backward()
+    assert torch.allclose(x.grad.sort().values.sum(), weight.sum())

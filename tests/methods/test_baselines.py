@@ -1,0 +1,55 @@
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.data.folders import load_split
+from tests.methods.test_contract import small
+
+
+def test_average_is_the_mean_of_the_teachers(run, tiny_zoo):
+    model = run(*small("average"))[-1].result
+    teachers = [t.net.blocks[1][0].weight for t in tiny_zoo]
+    assert torch.allclose(model.net.blocks[1][0].weight, torch.stack(teachers).mean(0), atol=1e-7)
+    heads = torch.stack([t.net.fc.weight for t in tiny_zoo]).mean(0)
+    assert not torch.allclose(model.net.fc.weight, heads)
+    assert torch.allclose(run(*small("average", head="average"))[-1].result.net.fc.weight, heads, atol=1e-7)
+
+
+def test_best_teacher_is_the_one_with_the_highest_report_and_says_that_it_trusts_it(run, tiny_zoo):
+    best = max(tiny_zoo.cards, key=lambda c: c.accuracy)
+    model = run(*small("best-teacher"))[-1].result
+    assert model.details["teacher"] == best.id and model.details["side_information"] == ["reported accuracies"]
+    assert torch.equal(model.net.blocks[0][0].weight, tiny_zoo.teacher(best.id).net.blocks[0][0].weight)
+
+
+def test_parameter_space_needs_one_architecture_and_says_so(run):
+    with pytest.raises(BadInput, match="architecture"):
+        run(*small("average", width=16))
+    with pytest.raises(BadInput, match="set architecture and width"):
+        run(*small("best-teacher", width=16))
+
+
+def test_real_data_needs_real_training_pictures(run, patterns, tmp_path):
+    for data in (None, "sample:cifar-fs"):
+        with pytest.raises(BadInput, match="real training pictures"):
+            run(*small("real-data"), data=data)
+
+
+def test_real_data_learns_the_patterns(run, patterns):
+    from dfml.data.episodes import EpisodeSampler
+    from dfml.meta.evaluation import evaluate
+
+    sampler = EpisodeSampler(load_split(patterns, "test"), way=5, shot=2, query=5, episodes=20, seed=0)
+    found = {}
+    for name in ("random", "real-data"):
+        changes = {"learner": "protonet"} | ({"iterations": 40, "query": 5} if name == "real-data" else {})
+        model = run(*small(name, **changes))[-1].result
+        found[name] = evaluate(model, sampler, bn=["transductive"], adapt=["centroid"])[0].accuracy
+    assert found["real-data"] > found["random"] + 0.05
+
+
+def test_the_best_weights_are_kept_as_a_copy(run):
+    model = run(*small("real-data", keep="best", iterations=20, validate_every=3))[-1].result
+    assert any("validation pictures" in text for text in model.details["side_information"])
+    last = run(*small("real-data", keep="last", iterations=20, validate_every=3))[-1].result
+    assert not any("validation pictures" in text for text in last.details["side_information"])

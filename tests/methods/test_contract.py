@@ -1,0 +1,137 @@
+"""What every registered method must do."""
+
+import math
+
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Checkpoint, Done, Images, Progress, Scalars
+from dfml.meta.model import MetaModel
+from dfml.methods import METHODS
+from dfml.methods.base import AdaptConfig, MetaTrainingConfig
+
+SMALL = {"width": 8, "test_steps": 3}
+SMALL_TRAINING = {
+    **SMALL, "iterations": 20, "tasks": 2, "shot": 2, "query": 3, "inner_steps": 1,
+    "validate_every": 8, "validation_episodes": 2,
+}  # fmt: skip
+OWN = {"purer": {"candidates": 2, "warm_up": 4, "patience": 2, "warm_start": 2}}
+
+
+def small(name, **changes):
+    method = METHODS.get(name)
+    base = SMALL_TRAINING if issubclass(method.Config, MetaTrainingConfig) else SMALL
+    return method, method.preset("demo").override({**base, **OWN.get(name, {}), **changes})
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_it_ends_with_a_meta_model_and_finite_numbers(name, run, tmp_path):
+    events = run(*small(name))
+    numbers = [v for e in events if isinstance(e, Scalars) for v in e.values.values()]
+    assert all(math.isfinite(v) for v in numbers)
+    assert isinstance(events[0], Progress) or any(isinstance(e, Progress) for e in events)
+    model = events[-1].result
+    assert isinstance(events[-1], Done) and isinstance(model, MetaModel)
+    assert model.details["method"] == name and isinstance(model.details["side_information"], list)
+    model.save(tmp_path / "m")
+    assert torch.equal(MetaModel.load(tmp_path / "m").net.fc.weight, model.net.fc.weight.cpu())
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_seed_gives_the_same_model_and_another_seed_another(name, run):
+    first, again, other = (run(*small(name), seed=s)[-1].result.net.state_dict() for s in (0, 0, 1))
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if METHODS.get(n).long])
+def test_resumed_equals_uninterrupted(name, run):
+    method, config = small(name)
+    whole = run(method, config)
+    middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 11)
+    rest = run(method, config, state=middle.state)
+    after = [e for e in whole if isinstance(e, Scalars) and e.step > 11]
+    assert [(e.step, e.values) for e in rest if isinstance(e, Scalars)] == [(e.step, e.values) for e in after]
+    a, b = whole[-1].result.net.state_dict(), rest[-1].result.net.state_dict()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if METHODS.get(n).long])
+def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, run, tmp_path):
+    from dfml.runs.checkpoint import load_checkpoint, save_checkpoint
+
+    events = run(*small(name))
+    first = next(e for e in events if isinstance(e, Checkpoint))
+    assert all(not isinstance(v, dict) for v in first.state.values())
+    last = [e for e in events if isinstance(e, Checkpoint)][-1]
+    key = "outer/params/fc.weight"
+    assert not torch.equal(first.state[key], last.state[key]), "a live reference would have moved along"
+    path = tmp_path / "step.safetensors"
+    save_checkpoint(path, first.state)
+    back, _ = load_checkpoint(path)
+    assert back.keys() == first.state.keys()
+    for k, v in first.state.items():
+        assert torch.equal(back[k], v) if isinstance(v, torch.Tensor) else back[k] == v
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if METHODS.get(n).long])
+def test_it_shows_what_it_does(name, run):
+    events = run(*small(name))
+    seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
+    assert {"train/loss", "train/accuracy", "val/accuracy", "val/ci95", "tasks/diversity", "grad/alignment"} <= seen
+    assert [e.step for e in events if isinstance(e, Progress)] == list(range(1, 21))
+    if METHODS.get(name).data_free:
+        assert any(isinstance(e, Images) and e.images.min() >= 0 and e.images.max() <= 1 for e in events)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if METHODS.get(n).long])
+@pytest.mark.parametrize("learner", ["anil", "protonet"])
+def test_it_trains_with_every_learner(name, learner, run):
+    model = run(*small(name, learner=learner, iterations=4))[-1].result
+    assert model.learner.name == learner
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_its_presets_are_whole_valid_configs_with_a_sentence_for_each_option(name):
+    method = METHODS.get(name)
+    assert method.title and method.summary and method.reference
+    for preset in ("demo", "paper"):
+        config = method.preset(preset)
+        assert isinstance(config, AdaptConfig)
+        assert method.Config.parse(config.model_dump(mode="json")) == config
+    assert all(row["help"].endswith(".") for row in method.Config.describe())
+    with pytest.raises(BadInput, match="Did you mean 'demo'"):
+        method.preset("dem")
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_it_works_with_grey_pictures_of_another_size(name, run, grey_zoo, grey_patterns):
+    events = run(*small(name, **({"iterations": 3} if METHODS.get(name).long else {})), zoo=grey_zoo, data=str(grey_patterns))
+    assert events[-1].result.input_size == (1, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def grey_zoo(grey_patterns, tmp_path_factory):
+    from dfml.zoo import open_zoo
+    from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo
+
+    out = tmp_path_factory.mktemp("zoos") / "grey"
+    pretrain_zoo(
+        grey_patterns, out, ["fewshot_conv4"], PretrainConfig(models=2, epochs=2, batch=16, width=8, flip=False, seed=2)
+    )
+    return open_zoo(out)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", [n for n in METHODS if METHODS.get(n).long])
+def test_training_uses_the_gpu_and_agrees_with_the_cpu(name, tiny_zoo, patterns):
+    method, config = small(name, iterations=2)
+    torch.cuda.reset_peak_memory_stats()
+    found = {}
+    for device in ("cpu", "cuda"):
+        generator = torch.Generator().manual_seed(0)
+        events = list(method(config).train(tiny_zoo, data=str(patterns), device=torch.device(device), generator=generator))
+        found[device] = [e.values["train/loss"] for e in events if isinstance(e, Scalars) and "train/loss" in e.values]
+    assert torch.cuda.max_memory_allocated() > 0
+    assert found["cpu"] == pytest.approx(found["cuda"], rel=0.02)

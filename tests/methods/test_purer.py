@@ -1,0 +1,137 @@
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Note
+from dfml.core.state import flatten_state
+from dfml.inversion.dynamic_set import DynamicSet
+from dfml.methods.purer import Purer
+from dfml.zoo.oracle import AutogradOracle
+from tests.methods.test_contract import small
+
+
+def dynamic_set(zoo, per_class=5):
+    return DynamicSet(
+        zoo, per_class=per_class, shape=(3, 32, 32), lr=0.1, generator=torch.Generator().manual_seed(0), device=torch.device("cpu")
+    )
+
+
+def descend(pictures, oracles, steps, **changes):
+    weights = {"bn": 0.01, "tv": 1e-4, "l2": 1e-5, "shift": 0, "flip": False, **changes}
+    g = torch.Generator().manual_seed(0)
+    return [pictures.step(oracles, generator=g, **weights) for _ in range(steps)]
+
+
+def test_classes_of_teachers_merge_where_the_zoo_vouches_for_names_and_only_there(tiny_zoo):
+    names = {name for card in tiny_zoo.cards for name in card.classes}
+    assert dynamic_set(tiny_zoo).keys == sorted(names) and len(names) < 15
+    tiny_zoo.shared_class_names = False
+    assert len(dynamic_set(tiny_zoo).keys) == 15
+
+
+def test_targets_follow_each_teachers_own_slots(tiny_zoo):
+    """The label scramble: a class ranked by id but labelled by position would fail here."""
+    pictures = dynamic_set(tiny_zoo)
+    assert any(pictures.slots[c.id] != sorted(pictures.slots[c.id]) for c in tiny_zoo.cards)
+    for card in tiny_zoo.cards:
+        images, labels = pictures.of_teacher(card.id)
+        for slot, name in enumerate(card.classes):
+            assert torch.equal(images[labels == slot], pictures.pixels[pictures.keys.index(name)])
+
+
+def test_each_teacher_recognises_its_classes_after_shared_inversion(tiny_zoo):
+    pictures = dynamic_set(tiny_zoo)
+    descend(pictures, [AutogradOracle(t) for t in tiny_zoo], 60)
+    for teacher in tiny_zoo:
+        images, labels = pictures.of_teacher(teacher.card.id)
+        assert (teacher.logits(images).argmax(1) == labels).float().mean() >= 0.9
+
+
+def test_every_teacher_has_the_same_weight(tiny_zoo):
+    """The authors add losses cumulatively, which gives the first of n teachers n times the weight of the last."""
+    first, second = (AutogradOracle(tiny_zoo.teacher(i)) for i in (0, 1))
+    grads = {}
+    for order in ("ab", "ba"):
+        pictures = dynamic_set(tiny_zoo)
+        pictures.optimiser.step = lambda: None
+        descend(pictures, [first, second] if order == "ab" else [second, first], 1)
+        grads[order] = [None if x.grad is None else x.grad.clone() for x in pictures.pixels]
+    for a, b in zip(grads["ab"], grads["ba"], strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or torch.allclose(a, b, rtol=1e-3, atol=1e-7)
+
+
+def test_classes_that_take_no_part_do_not_move(tiny_zoo):
+    pictures = dynamic_set(tiny_zoo)
+    descend(pictures, [AutogradOracle(t) for t in tiny_zoo], 3)
+    before = [x.detach().clone() for x in pictures.pixels]
+    descend(pictures, [AutogradOracle(tiny_zoo.teacher(0))], 1)
+    for position, (old, new) in enumerate(zip(before, pictures.pixels, strict=True)):
+        assert torch.equal(old, new) == (position not in pictures.slots["000"])
+
+
+@pytest.mark.parametrize("learner", ["maml", "anil", "protonet"])
+def test_an_adversarial_step_raises_the_outer_loss_of_the_tasks_it_changes(tiny_zoo, run, learner):
+    method, config = small("purer", learner=learner, iterations=6, first_order=True)
+    model = run(method, config)[-1].result
+    pictures = DynamicSet(
+        tiny_zoo, per_class=5, shape=(3, 32, 32), lr=0.01, generator=torch.Generator().manual_seed(0), device=torch.device("cpu")
+    )
+    oracle = AutogradOracle(tiny_zoo.teacher(0))
+    work = method(config)
+    raised, kept = 0, 0
+    for seed in range(5):
+        state = flatten_state(pictures.state())
+
+        def loss(seed=seed):
+            return work.outer_loss(model, work.episode(pictures, torch.Generator().manual_seed(seed))[1])
+
+        before = float(loss().detach())
+        weights = {"bn": 0.01, "tv": 1e-4, "l2": 1e-5, "shift": 0, "flip": False}
+        pictures.step([oracle], generator=torch.Generator(), adversarial=-1000 * loss(), **weights)
+        raised += float(loss().detach()) > before
+        pictures.load(state)
+        pictures.step([oracle], generator=torch.Generator(), adversarial=1000 * loss(), **weights)
+        kept += float(loss().detach()) > before
+        pictures.load(state)
+    assert raised == 5, "climbing the outer loss must raise it"
+    assert kept == 0, "the sign must matter"
+
+
+def test_the_switch_is_forced_after_the_warm_up_fires_again_and_acts_one_step_later(run):
+    method, config = small("purer", iterations=20, warm_up=5, patience=2, warm_start=0)
+    events = run(method, config)
+    marks = [e.step for e in events if isinstance(e, Note) and e.kind == "adversarial"]
+    fired = events[-1].result.details["adversarial_steps"]
+    assert marks[0] == 6 and len(marks) >= 3
+    assert [f + 1 for f in fired if f < 20] == marks
+
+
+def test_the_demo_preset_lets_the_curriculum_act():
+    config = Purer.preset("demo")
+    outer_steps = config.iterations - config.warm_start
+    assert config.warm_up + 3 * (config.patience + 1) < outer_steps / 2
+
+
+def test_a_bad_teacher_is_named_and_left_out(zoo_copy, run):
+    from dfml.zoo import open_zoo
+
+    (zoo_copy / "001" / "model.safetensors").write_bytes(b"junk")
+    events = run(*small("purer", iterations=3), zoo=open_zoo(zoo_copy))
+    assert any(isinstance(e, Note) and e.kind == "rejected" and "001" in e.text for e in events)
+
+
+def test_too_few_classes_for_an_episode_is_one_clear_line(run):
+    with pytest.raises(BadInput, match="classes"):
+        run(*small("purer", way=20))
+
+
+def test_no_class_is_left_behind(tiny_zoo):
+    pictures = dynamic_set(tiny_zoo)
+    g = torch.Generator().manual_seed(0)
+    oracles = {t.card.id: AutogradOracle(t) for t in tiny_zoo}
+    for _ in range(6):
+        (chosen,) = pictures.choose_teachers(1, g)
+        descend(pictures, [oracles[chosen]], 1)
+    assert min(pictures.visits) >= 2 and sum(pictures.visits) == 30
+    assert sorted(pictures.choose_teachers(9, g)) == ["000", "001", "002"]
