@@ -62,10 +62,18 @@ def file_name(step: int, tag: str, number: int) -> str:
 
 
 def to_thin_out(names: list[str], tags: int) -> list[str]:
-    """Which of one tag's files to remove, oldest first in ``names``; the first and the newest stay.
+    """Which of one tag's files, oldest first in ``names``, to remove where there are too many.
 
-    Every second of the older ones goes as soon as there are too many, so that what stays shows the
-    whole course of the run.
+    The first and the newest stay; of the others the one that leaves the smallest gap goes, so that
+    what is kept spans the whole run evenly.
+
+    Args:
+        names: As given by ``file_name``.
+        tags: How many tags share the run's limit.
     """
     limit = max(2, min(MAX_FILES_A_TAG, MAX_FILES // max(1, tags)))
-    return names[1:-1:2] if len(names) > limit else []
+    kept, removed = list(names), []
+    while len(kept) > limit:
+        steps = [int(name.split("-")[0]) for name in kept]
+        removed.append(kept.pop(min(range(1, len(kept) - 1), key=lambda i: steps[i + 1] - steps[i - 1])))
+    return removed

@@ -51,6 +51,8 @@ def resume(target: Target) -> RunFolder:
         BadInput: The run is going on, is finished, or cannot be read.
     """
     folder = _folder(target)
+    if folder.status().active:
+        raise BadInput(f"run {folder.name} is going on already: stop it first, or wait.")
     _launch(folder, resume=True)
     return folder
 
@@ -135,9 +137,9 @@ def delete(target: Target) -> None:
     path = folder.path
     if not (path / SPEC).exists() and not (path / STATUS).exists():
         raise BadInput(f"{path} is no run's folder: nothing was deleted.")
+    if folder.status().active:
+        raise BadInput(f"run {folder.name} is going on: stop it before you delete it.")
     with holding(folder):
-        if folder.problem is None and is_active(path):
-            raise BadInput(f"run {folder.name} is going on: stop it before you delete it.")
         try:
             if path.resolve().parent == runs_root().resolve():
                 shutil.rmtree(path)

@@ -38,6 +38,7 @@ class Recorder:
         self._metrics: MetricsWriter | None = None
         self._pictures: dict[str, list[str]] = {}
         self._picture_count = 0
+        self._known_notes: set[tuple[int, str, str]] = set()
         self._spent_before = float(raw.get("seconds") or 0.0)
         self._began: float | None = None
         self._first_step: tuple[int, float] | None = None
@@ -104,7 +105,8 @@ class Recorder:
         """File one event.
 
         Args:
-            event: The event; ``Done`` is the driver's business.
+            event: The event; ``Done`` is the driver's business. A ``Checkpoint`` must be the last event of
+                its step: what follows it is dropped when the run is resumed from it.
             tag: Kept beside it, such as a teacher's id.
 
         Raises:
@@ -115,7 +117,9 @@ class Recorder:
         elif isinstance(event, Scalars):
             self._append("scalars", event.step, tag, values={k: float(v) for k, v in event.values.items()})
         elif isinstance(event, Note):
-            self._append("note", event.step, tag, kind=event.kind, text=event.text)
+            # What a method says when it begins, it says again when it goes on.
+            if (event.step, event.kind, event.text) not in self._known_notes:
+                self._append("note", event.step, tag, kind=event.kind, text=event.text)
         elif isinstance(event, Embedding):
             rows = event.vectors.tolist() if hasattr(event.vectors, "tolist") else event.vectors
             vectors = [[round(float(v), 4) for v in row] for row in rows]
@@ -185,6 +189,7 @@ class Recorder:
         cut_back(self.folder, offset)
         reader = MetricsReader(self.folder / METRICS)
         self._pictures = {}
+        self._known_notes = {(r["step"], r["kind"], r["text"]) for r in reader.records("note")}
         folder = self.folder / IMAGES
         there = {path.name for path in folder.glob("*.png")}
         for record in reader.records("images"):

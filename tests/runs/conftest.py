@@ -67,7 +67,15 @@ def wait_for(condition, timeout=15.0):
 
 
 def wait_for_state(folder: RunFolder, *states: str):
-    return wait_for(lambda: (s := folder.status()).state in states and s)
+    """Wait until the run is in one of the states; it fails at once where the run ended in another."""
+
+    def arrived():
+        status = folder.status()
+        if status.state in states:
+            return status
+        assert status.active, f"{status.state}: {status.error}"
+
+    return wait_for(arrived)
 
 
 def metrics(folder: RunFolder):

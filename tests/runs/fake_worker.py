@@ -28,6 +28,7 @@ def train(context):
     state = context.state or {"step": 0, "value": 0.5 + context.spec.seed}
     value = state["value"]
     _trace(config, "start", context.folder.name)
+    yield Note(0, "left out teacher 007", "rejected")  # said again by every resume, recorded once
     if config.get("bad"):
         raise BadInput("no zoo 'x': give one that exists.")
     for step in range(state["step"] + 1, config["steps"] + 1):
@@ -43,10 +44,9 @@ def train(context):
         if step == config.get("hang") and not context.state:
             time.sleep(60)
         if step % config.get("every", 10**9) == 0:
-            yield Checkpoint(step, {"step": step, "value": value})
-            # what follows a checkpoint at its own step must not be written twice after a resume
             yield Note(step, f"passed {step}", "mark")
             yield Embedding(step, ["a", "b"], np.array([[value, 1.23456789], [0.0, 1.0]]))
+            yield Checkpoint(step, {"step": step, "value": value})
         time.sleep(config.get("sleep", 0.0))
     _trace(config, "end", context.folder.name)
     yield Done({"final": value})

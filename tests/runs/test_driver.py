@@ -84,15 +84,6 @@ def test_a_full_disk_keeps_the_last_checkpoint(fake, tools, tmp_path, monkeypatc
     assert tools.metrics(folder) == tools.metrics(RunFolder(plain["run"]))
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
-def test_a_full_disk_while_metrics_are_written(fake, tools, tmp_path):
-    folder = RunFolder.create(tools.order({"steps": 8}), path=tmp_path / "out")
-    (folder.path / "metrics.jsonl").symlink_to("/dev/full")
-    with pytest.raises(RunFailed, match="no space left"):
-        run_in_process(folder)
-    assert folder.status().state == "failed"
-
-
 def test_a_line_that_does_not_fit_is_taken_back(tmp_path):
     writer = MetricsWriter(tmp_path)
     writer.write({"type": "note", "step": 1})
@@ -157,9 +148,9 @@ def test_work_without_events_is_broken_into(fake, tools, monkeypatch):
 def test_pictures_stay_bounded_and_span_the_run(fake, tools):
     result = run_in_process(tools.order({"steps": 120, "images": 1}))
     images = RunFolder(result["run"]).images()
-    assert len(images) <= 25
+    assert len(images) == 24 == len(list((RunFolder(result["run"]).path / "images").iterdir()))
     assert images[0].step == 1 and images[-1].step == 120
-    assert max(b.step - a.step for a, b in zip(images, images[1:], strict=False)) <= 40
+    assert max(b.step - a.step for a, b in zip(images, images[1:], strict=False)) <= 10
     assert images[-1].labels == [0, 0, 1, 1, 2, 2] and images[-1].tag == "pictures"
 
 

@@ -1,0 +1,144 @@
+"""Checkpoints, picture grids, the stop switch's parts, the device queue's keys."""
+
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from dfml.core.errors import BadInput
+from dfml.runs import device_queue
+from dfml.runs.checkpoint import load_checkpoint, save_checkpoint
+from dfml.runs.device_queue import DeviceQueue, device_key, queue_folder
+from dfml.runs.grid import file_name, grid_columns, make_grid, to_thin_out
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path):
+    generator = torch.Generator().manual_seed(3)
+    weight = torch.randn(4, 3)
+    state = {
+        "weight": weight,
+        "view": weight[1:],  # shares memory
+        "transposed": weight.t(),
+        "generator": generator.get_state(),
+        "half": torch.ones(2, dtype=torch.bfloat16),
+        "scalar": torch.tensor(7),
+        "empty": torch.zeros(0, 5),
+        "flags": torch.tensor([True, False]),
+        "step": 12,
+        "history": [0.1, None, {"a": "ü"}],
+    }
+    path = tmp_path / "x" / "c.safetensors"
+    save_checkpoint(path, state, {"step": 12})
+    back, about = load_checkpoint(path)
+    assert about == {"step": 12} and list(back) == list(state)
+    for key, value in state.items():
+        if isinstance(value, torch.Tensor):
+            assert back[key].dtype == value.dtype and torch.equal(back[key], value), key
+        else:
+            assert back[key] == value
+    expected = torch.rand(3, generator=generator)
+    assert torch.equal(torch.rand(3, generator=torch.Generator().set_state(back["generator"])), expected)
+    with safe_open(path, framework="pt") as file:
+        assert json.loads(file.metadata()["state"])["step"] == 12  # plain JSON, nothing pickled
+    assert [p.name for p in path.parent.iterdir()] == ["c.safetensors"]
+
+
+def test_a_checkpoint_refuses_what_it_could_not_give_back(tmp_path):
+    with pytest.raises(TypeError, match="'optimiser'"):
+        save_checkpoint(tmp_path / "c.safetensors", {"optimiser": object()})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_a_foreign_checkpoint_is_named(tmp_path, content):
+    (tmp_path / "c.safetensors").write_bytes(content)
+    with pytest.raises(BadInput, match="c.safetensors"):
+        load_checkpoint(tmp_path / "c.safetensors")
+
+
+@pytest.mark.parametrize(("channels", "size", "factor"), [(3, 32, 3), (1, 28, 3), (3, 84, 1), (3, 224, 1)])
+def test_the_grid_enlarges_by_whole_factors(channels, size, factor):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (6, channels, size, size)).astype(np.uint8)
+    grid = np.asarray(make_grid(torch.from_numpy(pictures).float() / 255))
+    columns = grid_columns(6)
+    side = size * factor
+    assert grid.shape[1] == columns * (side + 2) - 2
+    for number, picture in enumerate(pictures):
+        top, left = number // columns * (side + 2), number % columns * (side + 2)
+        tile = grid[top : top + side, left : left + side][::factor, ::factor]
+        assert np.array_equal(tile, picture.transpose(1, 2, 0) if channels == 3 else picture[0])
+
+
+def test_the_grid_shows_at_most_a_hundred_and_stands_odd_numbers():
+    assert make_grid(np.zeros((1000, 3, 32, 32))).size == (10 * 98 - 2, 10 * 98 - 2)
+    strange = np.array([np.nan, np.inf, -3.0, 2.0], np.float32).reshape(4, 1, 1, 1)
+    assert isinstance(make_grid(strange), Image.Image)
+    with pytest.raises(ValueError, match=r"received \[3, 32, 32\]"):
+        make_grid(np.zeros((3, 32, 32)))
+
+
+def test_file_names_are_safe_and_sort_by_step():
+    assert file_name(7, "recovered/../../x y", 1) == "0000007-recovered_.._.._x_y-1.png"
+    assert sorted([file_name(10, "a", 1), file_name(9, "a", 2)])[0].startswith("0000009")
+
+
+def test_many_tags_share_the_limit():
+    names = [file_name(step, "t", step) for step in range(10)]
+    assert to_thin_out(names, 1) == []
+    kept = [name for name in names if name not in to_thin_out(names, 100)]
+    assert len(kept) == 4 and kept[0] == names[0] and kept[-1] == names[-1]
+
+
+def test_only_an_uncertain_device_asks_torch(monkeypatch):
+    monkeypatch.setattr(device_queue, "_GPU_HINTS", ())
+    monkeypatch.setattr(device_queue.sys, "platform", "linux")
+    assert device_key("auto") == "cpu"
+    monkeypatch.setattr(device_queue, "_GPU_HINTS", ("/dev/null",))
+    assert device_key("auto") is None
+    assert [device_key(d) for d in ("cpu", "cuda", "cuda:0", "cuda:1", "mps")] == [
+        "cpu", "cuda-0", "cuda-0", "cuda-1", "mps",
+    ]  # fmt: skip
+
+
+def ticket(pid, queued, device="cpu", alive=True):
+    token = device_queue.liveness.start_token(pid) if alive else "someone-else"
+    return device_queue.leave_ticket(f"run{pid}", pid=pid, token=token, queued=queued, device=device)
+
+
+def test_the_oldest_living_ticket_goes_first():
+    mine = DeviceQueue("mine", queued=100.0, device="cpu")
+    dead = ticket(os.getppid(), 1.0, alive=False)
+    assert mine.try_take() is None and not dead.exists()
+    mine.leave()
+    other = ticket(os.getppid(), 50.0)
+    mine = DeviceQueue("mine", queued=100.0, device="cpu")
+    assert mine.try_take() == f"waiting for cpu (run run{os.getppid()})"
+    ticket(os.getppid(), 150.0)
+    assert mine.try_take() is None
+    mine.leave()
+    other.unlink()
+    assert not list(queue_folder().glob("*.ticket"))
+
+
+def test_devices_do_not_wait_for_each_other_unless_one_is_unknown():
+    ticket(os.getppid(), 1.0, device="cuda-0")
+    mine = DeviceQueue("mine", queued=time.time(), device="cpu")
+    assert mine.try_take() is None
+    mine.leave()
+    ticket(os.getppid(), 1.0, device=None)
+    mine = DeviceQueue("mine", queued=time.time(), device="cpu")
+    assert "waiting" in mine.try_take()
+    mine.leave()
+
+
+def test_an_unusable_queue_folder_is_one_clear_line(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DFML_LOCKS", str(tmp_path / "file" / "locks"))
+    with pytest.raises(BadInput, match="set DFML_LOCKS"):
+        DeviceQueue("mine", queued=1.0, device="cpu")
