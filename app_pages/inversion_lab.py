@@ -4,7 +4,7 @@ import streamlit as st
 
 from dfml.ui.inversion_view import no_recovery_yet, recovery_gallery, watch_recovery
 from dfml.ui.new_run import inversion_form
-from dfml.ui.run_chooser import choose_run
+from dfml.ui.run_chooser import choose_run, form_box
 from dfml.ui.run_store import run_rows
 
 st.title("Inversion")
@@ -13,7 +13,7 @@ st.caption(
     "teacher sees the wanted class in them."
 )
 
-form, view = st.container(border=True), st.container()
+form, view = form_box("New recovery", "inversion"), st.container()
 with view:
     rows = run_rows("invert")
     watch, gallery = st.tabs(["Watch", "Gallery"], key="view", bind="query-params")
@@ -26,6 +26,6 @@ with view:
     with gallery:
         recovery_gallery(rows)
 # After the view, so that runs can be watched while the form waits for PyTorch.
-with form:
-    st.subheader("New recovery", anchor=False)
-    inversion_form()
+if form.open:
+    with form:
+        inversion_form()

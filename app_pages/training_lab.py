@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dfml.ui.new_run import training_form
-from dfml.ui.run_chooser import choose_run
+from dfml.ui.run_chooser import choose_run, form_box
 from dfml.ui.run_store import run_rows
 from dfml.ui.run_table import compare_runs, run_table
 from dfml.ui.training_view import no_training_yet, watch_training
@@ -14,7 +14,7 @@ st.caption(
     "new classes. No real picture is used by the data-free methods."
 )
 
-form, view = st.container(border=True), st.container()
+form, view = form_box("New run", "training"), st.container()
 with view:
     rows = run_rows("train", "")
     watch, compare, every = st.tabs(["Watch", "Compare", "All runs"], key="view", bind="query-params")
@@ -29,6 +29,6 @@ with view:
     with every:
         run_table(rows)
 # After the view, so that runs can be watched while the form waits for PyTorch.
-with form:
-    st.subheader("New run", anchor=False)
-    training_form()
+if form.open:
+    with form:
+        training_form()

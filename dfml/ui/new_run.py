@@ -111,7 +111,7 @@ def inversion_form() -> None:
             per_class=int(per_class),
             seed=seed,
             device=device,
-            label=f"teacher {row.id} of {zoo.name} by {name}"[:80],
+            label=f"teacher {row.id} of {zoo.name}"[:80],
         )
 
 

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from dfml.ui.run_store import RunRow
 from dfml.ui.theme import chip
 
+if TYPE_CHECKING:
+    from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
+
 NEXT = "_next_run"
+FORM_OPEN = "new_run_open"
 
 
 def go_to_run(name: str) -> None:
-    """Let the next script run show this run, and start that script run now."""
+    """Let the next script run show this run, with the form folded away, and start that script run now."""
     st.session_state[NEXT] = name
     st.rerun()
 
 
+def form_box(title: str, page: str) -> ExpanderContainer:
+    """The box of the form that starts runs: open at first, folded where the link names a run.
+
+    Its content is drawn only while ``open`` is true, so that watching a run needs no torch.
+    """
+    key = f"{FORM_OPEN}:{page}"
+    first = st.session_state.setdefault(f"_first:{page}", "run" not in st.query_params)
+    if NEXT in st.session_state:
+        st.session_state[key] = False
+    return st.expander(f"**{title}**", expanded=first, key=key, icon=":material/add_circle:", on_change="rerun")
+
+
 def label(row: RunRow) -> str:
-    """A run's line in the chooser: sign, title, seed, state and age."""
+    """A run's line in the chooser. It stays true while the run works: no state that may have changed since."""
     look = chip(row.state)
+    state = "" if row.active else f" · {look.word}"
+    sign = "▶" if row.active else look.sign
     seed = f" · seed {row.spec.seed}" if row.spec and not row.spec.label else ""
-    return f"{look.sign} {row.title}{seed} · {look.word} · {row.age}"
+    return f"{sign} {row.title}{seed}{state} · {started_at(row.created)}"
+
+
+def started_at(created: float) -> str:
+    """The local time of a run's start: ``14:05`` today, ``21 Nov 14:05`` before."""
+    then = datetime.fromtimestamp(created)
+    today = then.date() == datetime.now().date()
+    return then.strftime("%H:%M" if today else "%d %b %H:%M")
 
 
 def choose_run(rows: list[RunRow], *, key: str) -> RunRow | None:

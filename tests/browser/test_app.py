@@ -1,0 +1,116 @@
+"""What only a real browser can show: links to a cold server, timers, uploads, reloads."""
+
+import io
+import time
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+
+TITLES = {
+    "": "Learn to learn, without any data",
+    "zoo": "Model zoo",
+    "inversion": "Inversion",
+    "training": "Meta-training",
+    "adaptation": "Adaptation",
+}
+
+
+@pytest.mark.parametrize("path", TITLES)
+def test_a_link_to_a_cold_server_opens_its_page_inside_the_app(cold_server, page, path):
+    page.goto(f"{cold_server.url}/{path}")
+    page.get_by_role("heading", name=TITLES[path], exact=True).wait_for()
+    page.get_by_test_id("stSidebarNav").get_by_text("Meta-training").wait_for()
+    time.sleep(0.5)
+    assert page.get_by_role("dialog").count() == 0, "Streamlit says that there is no such page"
+    assert page.get_by_test_id("stException").count() == 0
+
+
+def test_home_is_usable_soon_and_the_server_holds_no_torch(cold_server, page, record_property):
+    page.goto(cold_server.url)
+    page.get_by_role("link", name="1. Model zoo").wait_for()
+    seconds = time.monotonic() - cold_server.started
+    record_property("seconds_to_home", round(seconds, 2))
+    assert seconds < 12, "4 s on an idle machine; three times that is a fault even on a busy one"
+    page.get_by_text("Device").wait_for()
+    loaded = [area.path for area in psutil.Process(cold_server.process.pid).memory_maps()]
+    assert not [path for path in loaded if "libtorch" in path]
+
+
+def points(page):
+    """Points of the loss curve as the browser has drawn them."""
+    return page.evaluate(
+        """() => {
+            const plots = [...document.querySelectorAll('.js-plotly-plot')];
+            const trace = plots.flatMap(p => p._fullData || []).find(t => t.name === 'loss');
+            return trace ? trace._length : 0;
+        }"""
+    )
+
+
+def wait_until(condition, seconds=90, what=""):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not happen within {seconds} s"
+        time.sleep(0.3)
+
+
+def picture(colour, seed):
+    array = np.random.default_rng(seed).integers(0, 60, (40, 40, 3)) + np.array(colour)
+    buffer = io.BytesIO()
+    Image.fromarray(array.clip(0, 255).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def upload(page, position, files):
+    """Give files to an uploader and wait until the page has stored them."""
+    page.locator("input[type=file]").nth(position).set_input_files(
+        [{"name": name, "mimeType": "image/png", "buffer": content} for name, content in files]
+    )
+
+
+def test_from_a_run_to_a_prediction(cold_server, page, tiny_zoo_folder):
+    # Start a short run and see its curve grow.
+    page.goto(f"{cold_server.url}/training?zoo={tiny_zoo_folder}")
+    page.get_by_role("button", name="Start training").wait_for()
+    page.get_by_label("Iterations").fill("120")
+    page.get_by_label("Iterations").press("Tab")
+    page.get_by_role("button", name="Start training").click()
+    wait_until(lambda: points(page) > 2, what="the first points of the curve")
+    before = points(page)
+    wait_until(lambda: points(page) > before + 5, what="growth of the curve")
+
+    # A second window sees the same run; a reload keeps it.
+    assert "run=" in page.url
+    page.reload()
+    wait_until(lambda: points(page) > before, what="the curve after a reload")
+    page.get_by_role("link", name="Try it on pictures").wait_for(timeout=90_000)
+    page.get_by_role("link", name="Try it on pictures").click()
+    page.get_by_role("heading", name="Adaptation", exact=True).wait_for()
+
+    # Upload a support set, with one file that is no picture, and read a prediction.
+    page.get_by_text("My own pictures", exact=True).click()
+    page.get_by_text("Query pictures", exact=True).first.wait_for()
+    red, blue = (180, 20, 20), (20, 20, 180)
+    upload(page, 0, [("a.png", picture(red, 0)), ("b.png", picture(red, 1)), ("notes.png", b"no picture")])
+    page.get_by_text("notes.png: not a PNG, JPEG or WebP picture.").wait_for()
+    upload(page, 1, [("c.png", picture(blue, 2)), ("d.png", picture(blue, 3))])
+    page.get_by_alt_text("2 pictures of class 2").wait_for()
+    upload(page, 2, [("e.png", picture(red, 4))])
+    page.get_by_alt_text("1 pictures of the query set").wait_for()
+    answer = page.get_by_text("% sure")
+    answer.wait_for()
+    first = answer.inner_text()
+    assert first.startswith("class ")
+
+    # A page switch and a reload lose nothing.
+    page.get_by_test_id("stSidebarNav").get_by_text("Model zoo").click()
+    page.get_by_role("heading", name="Model zoo", exact=True).wait_for()
+    page.go_back()
+    answer.wait_for()
+    page.reload()
+    answer.wait_for()
+    assert answer.inner_text() == first

@@ -1,0 +1,242 @@
+"""Each page as a reader finds it: empty, and with runs in every state."""
+
+import shutil
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dfml.core.paths import REPOSITORY
+
+PAGES = {
+    "home": "app_pages/home.py",
+    "zoo": "app_pages/model_zoo.py",
+    "inversion": "app_pages/inversion_lab.py",
+    "training": "app_pages/training_lab.py",
+    "adaptation": "app_pages/adaptation_lab.py",
+}
+
+
+@pytest.fixture(autouse=True)
+def _embedded_zoo(tiny_zoo_folder, tmp_path, monkeypatch):
+    """The pages find one embedded zoo, the tiny one, under the name of the real one."""
+    assets = tmp_path / "assets"
+    shutil.copytree(tiny_zoo_folder, assets / "zoos" / "cifar-fs-conv4")
+    for module in ("dfml.ui.zoo_listing", "dfml.ui.support_sets", "dfml.runs.spec", "dfml.zoo.zoo"):
+        monkeypatch.setattr(f"{module}.ASSETS", assets)
+    shutil.copytree(REPOSITORY / "assets" / "support-sets", assets / "support-sets")
+
+
+def open_page(name, **parameters):
+    app = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=30)
+    app.run()
+    assert not app.exception
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    if name != "home":
+        app.switch_page(PAGES[name]).run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def texts(app):
+    kinds = (app.markdown, app.caption, app.title, app.subheader, app.info, app.error, app.warning)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_without_runs_and_says_what_to_do(runs, name):
+    shown = texts(open_page(name))
+    hints = {
+        "home": "Start with a recovery",
+        "zoo": "teacher",
+        "inversion": "press Recover pictures",
+        "training": "press Start training",
+        "adaptation": "Train one on the Meta-training page",
+    }
+    assert hints[name] in shown
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_with_runs_in_every_state(runs, name, training, recovery):
+    training(runs)
+    training(runs, state="running", seed=1)
+    training(runs, state="crashed", seed=2)
+    training(runs, state="failed", seed=3, error="no space left")
+    recovery(runs)
+    (runs / "20240101-old").mkdir()
+    (runs / "20240101-old" / "spec.json").write_text('{"kind": "train", "format": 0}', encoding="utf-8")
+    open_page(name)
+
+
+def test_home_has_the_four_steps_and_the_recent_runs(runs, training):
+    training(runs, label="my first run")
+    app = open_page("home")
+    links = [element.proto.label for element in app.get("page_link")]
+    assert [label for label in links if label[2:3].isdigit()] == [
+        "**1. Model zoo**",
+        "**2. Inversion**",
+        "**3. Meta-training**",
+        "**4. Adaptation**",
+    ]
+    assert "**my first run**" in links
+
+
+def test_zoo_page_shows_summary_table_card_and_charts(runs):
+    app = open_page("zoo")
+    values = {metric.label: metric.value for metric in app.metric}
+    assert values["Teachers"] == "3"
+    assert len(app.dataframe[0].value) == 3
+    assert app.subheader[1].value == "Teacher 000"
+    assert len(app.get("plotly_chart")) == 2
+
+
+def test_zoo_search_narrows_the_table(runs):
+    app = open_page("zoo")
+    app.text_input(key="search").set_value("002").run()
+    assert list(app.dataframe[0].value["id"]) == ["002"]
+    app.text_input(key="search").set_value("no such class").run()
+    assert "No teacher matches" in texts(app)
+    assert not app.exception
+
+
+def test_zoo_page_names_a_bad_model_and_a_bad_path(runs, zoo_copy):
+    (zoo_copy / "001" / "model.safetensors").write_bytes(b"nothing")
+    app = open_page("zoo", zoo=str(zoo_copy))
+    assert "1 model cannot be used; the other 2 can" in app.warning[0].value
+    app = open_page("zoo", zoo="/no/such/folder")
+    assert "no folder at" in app.error[0].value
+    assert not app.exception
+
+
+def test_training_page_shows_curves_marks_and_the_result(runs, training):
+    training(runs)
+    app = open_page("training")
+    specs = "".join(chart.proto.spec for chart in app.get("plotly_chart"))
+    assert "adversarial step" in specs
+    assert "95 % interval" in specs
+    assert "56.8 %" in [metric.value for metric in app.metric]
+    assert "3 adversarial steps" in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "word", "button"),
+    [
+        ("running", None, "running", "Stop"),
+        ("stopped", None, "stopped", "Resume"),
+        ("failed", "no space left while writing.", "Failed: no space left while writing", "Resume"),
+        ("crashed", None, "Crashed: its worker", "Resume"),
+    ],
+)
+def test_each_state_shows_its_word_its_reason_and_what_can_be_done(runs, training, state, error, word, button):
+    training(runs, state=state, error=error)
+    app = open_page("training")
+    assert word in texts(app).replace("\\", "")
+    assert button in [element.label for element in app.button]
+
+
+def test_the_run_in_the_link_is_shown_and_a_lost_one_is_said(runs, training):
+    first = training(runs, label="the first")
+    training(runs, label="the second")
+    app = open_page("training", run=first.name)
+    assert app.selectbox(key="training_run").value == first.name
+    app = open_page("training", run="gone")
+    assert "no longer here" in app.info[0].value
+
+
+def test_several_runs_are_compared_in_one_chart(runs, training):
+    training(runs, seed=1)
+    training(runs, seed=2)
+    app = open_page("training")
+    chart = next(chart for chart in app.get("plotly_chart") if "seed 1" in chart.proto.spec)
+    assert "seed 2" in chart.proto.spec
+
+
+def test_a_recovery_shows_its_measures_and_a_row_a_class(runs, recovery):
+    recovery(runs, classes=("apple", "sweet_pepper"))
+    app = open_page("inversion")
+    values = {metric.label: metric.value for metric in app.metric}
+    assert values["Teacher accuracy"] == "98.0 %"
+    assert values["Judge agreement"] == "no judge"
+    assert "**sweet pepper**" in texts(app)
+    assert len(app.get("image") or app.get("image_list") or app.get("imgs")) >= 2
+
+
+def test_the_gallery_filters_by_class(runs, recovery):
+    recovery(runs, classes=("apple", "bee"))
+    recovery(runs, teacher="001", classes=("bee", "can"))
+    app = open_page("inversion")
+    assert "4 class rows of 2 recoveries" in texts(app)
+    app.selectbox(key="gallery_class").set_value("bee").run()
+    assert "2 class rows of 2 recoveries" in texts(app)
+
+
+def test_starting_a_run_gives_the_worker_the_whole_config(runs, monkeypatch):
+    from dfml.runs import launcher
+    from dfml.runs.folder import RunFolder
+
+    orders = []
+    monkeypatch.setattr(launcher, "start", lambda spec: orders.append(spec) or RunFolder.create(spec))
+    app = open_page("training")
+    app.selectbox(key="method").set_value("random").run()
+    next(button for button in app.button if button.label == "Start training").click().run()
+    assert not app.exception
+    (order,) = orders
+    assert (order.kind, order.method, order.zoo, order.preset) == ("train", "random", "cifar-fs-conv4", "demo")
+    assert order.config["way"] == 5
+    assert app.selectbox(key="training_run").value.endswith(order.title.lower()[:3]) or "random" in texts(app)
+
+
+@pytest.fixture
+def finished(runs, training, tiny_zoo):
+    """A finished run with a real, untrained meta-model."""
+    import torch
+
+    from dfml.core.events import Done
+    from dfml.methods import METHODS
+
+    run = training(runs)
+    method = METHODS.get("random")()
+    for event in method.train(tiny_zoo, device=torch.device("cpu"), generator=torch.Generator().manual_seed(0)):
+        if isinstance(event, Done):
+            event.result.save(run.path / "model", {"method": "random"})
+    return run
+
+
+def test_adaptation_classifies_the_example_set(finished):
+    app = open_page("adaptation")
+    values = {metric.label: metric.value for metric in app.metric}
+    assert values["Query pictures right"].endswith("%")
+    specs = [chart.proto.spec for chart in app.get("plotly_chart")]
+    assert any("inner step" in spec for spec in specs)
+    assert sum("(true)" in spec for spec in specs) == 6
+    assert "sure" in texts(app)
+
+
+def test_adaptation_by_centroid_has_no_curve(finished):
+    app = open_page("adaptation")
+    app.button_group(key="how").set_value("centroid").run()
+    assert not app.exception
+    assert "no curve" in texts(app)
+
+
+def test_own_pictures_need_a_picture_of_each_class_first(finished):
+    app = open_page("adaptation", source="My own pictures", pictures="0123456789ab")
+    assert "Add at least one picture of class 1, class 2" in texts(app)
+
+
+def test_own_pictures_survive_a_new_session(finished):
+    import io
+
+    from PIL import Image
+
+    from dfml.ui.upload_store import QUERY, UploadSet
+
+    store = UploadSet("0123456789ab")
+    for slot, colour in ((0, "red"), (1, "blue"), (QUERY, "red")):
+        buffer = io.BytesIO()
+        Image.new("RGB", (40, 40), colour).save(buffer, "PNG")
+        store.add(slot, [("picture.png", buffer.getvalue())])
+    store.write_names(["red", "blue"])
+    app = open_page("adaptation", source="My own pictures", pictures="0123456789ab")
+    assert "the other 3 are masked" in texts(app)
+    assert "sure" in texts(app)

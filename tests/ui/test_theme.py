@@ -1,0 +1,73 @@
+import itertools
+import tomllib
+
+import pytest
+
+from dfml.core.paths import REPOSITORY
+from dfml.ui.theme import CHIPS, DARK, LIGHT, chip, translucent
+
+CONFIG = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+
+
+def linear(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+
+
+def luminance(colour):
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear(colour), strict=True))
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(("name", "palette"), [("light", LIGHT), ("dark", DARK)])
+def test_charts_and_streamlit_use_the_same_colours(name, palette):
+    theme = CONFIG["theme"][name]
+    assert tuple(theme["chartCategoricalColors"]) == palette.series
+    assert theme["textColor"] == palette.text
+    assert theme["primaryColor"] == palette.series[0]
+
+
+@pytest.mark.parametrize(("name", "palette"), [("light", LIGHT), ("dark", DARK)])
+def test_colours_stand_out_from_the_ground(name, palette):
+    ground = CONFIG["theme"][name]["backgroundColor"]
+    assert contrast(palette.text, ground) >= 7
+    assert min(contrast(colour, ground) for colour in palette.series) >= 3
+
+
+# Viénot, Brettel, Mollon 1999: what is left of linear RGB without the red or the green cones.
+BLINDNESS = {
+    "protanopia": ((0.1124, 0.8876, 0.0), (0.1124, 0.8876, 0.0), (0.004, -0.004, 1.0)),
+    "deuteranopia": ((0.2928, 0.7072, 0.0), (0.2928, 0.7072, 0.0), (-0.0223, 0.0223, 1.0)),
+}
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+def test_the_first_three_series_stay_apart_without_red_or_green_cones(blindness, palette):
+    def seen(colour):
+        return [sum(w * p for w, p in zip(row, linear(colour), strict=True)) for row in BLINDNESS[blindness]]
+
+    for one, other in itertools.combinations(palette.series[:3], 2):
+        distance = sum((a - b) ** 2 for a, b in zip(seen(one), seen(other), strict=True)) ** 0.5
+        assert distance > 0.1, (one, other)
+
+
+def test_server_is_private_and_quiet():
+    assert CONFIG["server"]["address"] == "127.0.0.1"
+    assert CONFIG["server"]["enableXsrfProtection"] is True
+    assert CONFIG["server"]["enableCORS"] is True
+    assert CONFIG["server"]["maxUploadSize"] <= 20
+    assert CONFIG["browser"]["gatherUsageStats"] is False
+
+
+def test_every_state_has_its_own_word_and_an_unknown_one_is_named():
+    assert len({look.word for look in CHIPS.values()}) == len(CHIPS)
+    assert chip("dreaming").word == "dreaming"
+
+
+def test_translucent():
+    assert translucent("#0072b2", 0.5) == "rgba(0, 114, 178, 0.5)"
