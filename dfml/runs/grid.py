@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dfml.core.paths import write_atomically
+from dfml.core.paths import raise_if_disk_full
 
 IMAGES = "images"
 MAX_TILES = 100
 MAX_FILES = 400
 MAX_FILES_A_TAG = 24
 _TILE = 84
+_SHEET = 700
 _GAP = 2
 
 
@@ -34,10 +35,10 @@ def make_grid(images: Any) -> Image.Image:  # noqa: ANN401 - an array of any lib
     if array.ndim != 4 or array.shape[1] not in (1, 3) or not len(array):
         raise ValueError(f"pictures must have the shape [N, 1 or 3, H, W]; received {list(array.shape)}")
     array = (np.nan_to_num(array[:MAX_TILES]).clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
-    factor = max(1, round(_TILE / array.shape[2]))
+    columns = grid_columns(len(array))
+    factor = max(1, round(min(_TILE, _SHEET / columns) / array.shape[2]))
     array = array.repeat(factor, axis=1).repeat(factor, axis=2)
     count, height, width, channels = array.shape
-    columns = grid_columns(count)
     rows = -(-count // columns)
     sheet = np.full((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, channels), 255, np.uint8)
     for position, picture in enumerate(array):
@@ -53,7 +54,16 @@ def save_grid(images: Any, path: Path) -> None:  # noqa: ANN401 - an array of an
         RunFailed: The disk is full.
     """
     grid = make_grid(images)
-    write_atomically(path, lambda part: grid.save(part, "PNG", compress_level=3))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    # No fsync and light compression: pictures are many, and a lost one is no loss.
+    try:
+        grid.save(part, "PNG", compress_level=1)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise_if_disk_full(error, path)
+        raise
 
 
 def file_name(step: int, tag: str, number: int) -> str:

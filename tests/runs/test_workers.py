@@ -138,7 +138,7 @@ def test_three_queued_runs_work_one_at_a_time_in_order(started, tools, tmp_path)
         seen.update(run.status().text for run in runs if run.status().state == "queued")
         return states == ["finished"] * 3
 
-    tools.wait_for(done, timeout=25)
+    tools.wait_for(done)
     lines = [json.loads(line) for line in open(trace)]
     assert [(word, name) for word, name, _ in lines] == [(w, run.name) for run in runs for w in ("start", "end")]
     assert any(text.startswith("waiting for cpu (run ") and runs[0].name in text for text in seen)
