@@ -95,7 +95,9 @@ class Inverter(ABC):
             Every step; the last one carries the tasks.
         """
 
-    def fit(self, oracles: list[Oracle], *, generator: torch.Generator, device: torch.device) -> Iterator[InversionStep]:
+    def fit(
+        self, oracles: list[Oracle], *, generator: torch.Generator, device: torch.device
+    ) -> Iterator[InversionStep]:
         """Learn across teachers, for inverters that do; the others have nothing to do."""
         return iter(())
 
@@ -103,7 +105,7 @@ class Inverter(ABC):
         """Everything learned so far, as a flat dict of copied tensors."""
         return {}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: dict[str, Any]) -> None:  # noqa: B027 - most inverters learn nothing
         """Restore ``state()``."""
 
 

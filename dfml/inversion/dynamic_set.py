@@ -29,6 +29,7 @@ class DynamicSet:
         lr: Adam's rate on un-normalised pixels.
         generator: Draws the first pictures.
         device: Where the set lives.
+        smooth: Start from blotches instead of white noise.
 
     Attributes:
         keys: Identity of each class.
@@ -44,12 +45,16 @@ class DynamicSet:
         lr: float,
         generator: torch.Generator,
         device: torch.device,
+        smooth: bool = False,
     ) -> None:
         self.keys = sorted({zoo.class_key(card, slot) for card in zoo.cards for slot in range(card.way)})
         position = {key: i for i, key in enumerate(self.keys)}
         self.slots = {c.id: [position[zoo.class_key(c, slot)] for slot in range(c.way)] for c in zoo.cards}
         self.per_class = per_class
-        self.pixels = [noise_pictures(per_class, shape, generator).to(device).requires_grad_(True) for _ in self.keys]
+        self.pixels = [
+            noise_pictures(per_class, shape, generator, smooth=smooth).to(device).requires_grad_(True)
+            for _ in self.keys
+        ]
         self.visits = [0] * len(self.keys)
         # One leaf a class: Adam leaves classes without a gradient alone, moments included.
         self.optimiser = torch.optim.Adam(self.pixels, lr=lr)
@@ -85,15 +90,29 @@ class DynamicSet:
         return images, labels
 
     def draw_episode(
-        self, *, way: int, shot: int, query: int, generator: torch.Generator
+        self,
+        *,
+        way: int,
+        shot: int,
+        query: int,
+        generator: torch.Generator,
+        teachers: Sequence[str] | None = None,
     ) -> tuple[list[int], tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Draw classes among all, so that classes of different teachers mix.
+
+        Args:
+            way: Classes.
+            shot: Support pictures a class.
+            query: Query pictures a class.
+            generator: Draws classes and pictures.
+            teachers: Draw among the classes of these teachers only.
 
         Returns:
             The classes, and support pictures, support labels, query pictures, query labels; the
             pictures keep their graph to ``pixels``.
         """
-        classes = torch.randperm(len(self.keys), generator=generator)[:way].tolist()
+        pool = range(len(self.keys)) if teachers is None else sorted({c for t in teachers for c in self.slots[t]})
+        classes = [pool[i] for i in torch.randperm(len(pool), generator=generator)[:way].tolist()]
         support, queries = [], []
         for c in classes:
             order = torch.randperm(self.per_class, generator=generator)
@@ -106,6 +125,11 @@ class DynamicSet:
             torch.cat(queries),
             labels.repeat_interleave(query),
         )
+
+    def set_rate(self, lr: float) -> None:
+        """Change Adam's rate on the pixels."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
 
     def step(
         self,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 
 from dfml.core.config import Config
@@ -18,13 +20,14 @@ class PixelsConfig(Config):
     """Options of pixel inversion."""
 
     steps: int = Field(200, ge=1, le=20000, description="Gradient steps.")
-    lr: float = Field(0.07, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
+    lr: float = Field(0.1, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
     ce: float = Field(1.0, ge=0, le=100, description="Weight of the cross-entropy of the wanted labels.")
     bn: float = Field(1.0, ge=0, le=100, description="Weight of the distance from the teacher's BN statistics.")
-    tv: float = Field(1e-3, ge=0, le=10, description="Weight of the total variation (smoothness).")
+    tv: float = Field(1e-2, ge=0, le=10, description="Weight of the total variation (smoothness).")
     l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
     shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels, each axis.")
     flip: bool = Field(True, description="Mirror the batch at random (not for characters).")
+    start: Literal["smooth", "white"] = Field("smooth", description="First pictures: blotches, or white noise.")
 
 
 @INVERTERS.register("pixels")
@@ -41,7 +44,7 @@ class Pixels(Inverter):
     @classmethod
     def paper(cls) -> PixelsConfig:
         """PURER's weights: rate 0.25 for pixels normalised by a standard deviation of 0.27."""
-        return PixelsConfig(steps=2000, lr=0.0675, bn=1e-2, tv=1e-4, l2=1e-5, shift=2, flip=False)
+        return PixelsConfig(steps=2000, lr=0.0675, bn=1e-2, tv=1e-4, l2=1e-5, shift=2, flip=False, start="white")
 
     def recover(
         self,
@@ -57,7 +60,9 @@ class Pixels(Inverter):
         started = time.perf_counter()
         targets = [y.to(device) for y in labels]
         pixels = [
-            noise_pictures(len(y), oracle.picture_shape, generator).to(device).requires_grad_(True)
+            noise_pictures(len(y), oracle.picture_shape, generator, smooth=cfg.start == "smooth")
+            .to(device)
+            .requires_grad_(True)
             for oracle, y in zip(oracles, labels, strict=True)
         ]
         optimiser = torch.optim.Adam(pixels, lr=cfg.lr, betas=(0.9, 0.999))
@@ -94,11 +99,33 @@ class Pixels(Inverter):
             if step == cfg.steps:
                 seconds = (time.perf_counter() - started) / len(oracles)
                 tasks = make_tasks(
-                    oracles, images, targets, [{"seconds": seconds, "passes": o.passes, "queries": o.queries} for o in oracles]
+                    oracles,
+                    images,
+                    targets,
+                    [{"seconds": seconds, "passes": o.passes, "queries": o.queries} for o in oracles],
                 )
             yield InversionStep(step, cfg.steps, torch.cat(images), all_labels, losses, tasks)
 
 
-def noise_pictures(count: int, shape: tuple[int, int, int], generator: torch.Generator) -> torch.Tensor:
-    """Draw noise around mid-grey with the spread of natural pictures: float32 [count, C, H, W] in [0, 1]."""
-    return (0.5 + 0.25 * torch.randn(count, *shape, generator=generator)).clamp_(0, 1)
+def noise_pictures(
+    count: int, shape: tuple[int, int, int], generator: torch.Generator, *, smooth: bool = False
+) -> torch.Tensor:
+    """Draw noise around mid-grey with the spread of natural pictures.
+
+    Args:
+        count: How many.
+        shape: Channels, height, width.
+        generator: On the CPU.
+        smooth: Blotches of four pixels instead of independent pixels. Most of a natural picture's power
+            is at low frequencies, which gradient steps reach last from white noise.
+
+    Returns:
+        float32 [count, C, H, W] in [0, 1].
+    """
+    channels, height, width = shape
+    if smooth:
+        coarse = torch.randn(count, channels, -(-height // 4), -(-width // 4), generator=generator)
+        noise = F.interpolate(coarse, size=(height, width), mode="bicubic")
+    else:
+        noise = torch.randn(count, channels, height, width, generator=generator)
+    return (0.5 + 0.25 * noise).clamp_(0, 1)

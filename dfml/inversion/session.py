@@ -58,7 +58,11 @@ class Recovery:
         try:
             tensors = load_file(folder / "pictures.safetensors")
             task = PseudoTask(
-                tensors["images"], tensors["labels"], tensors["soft_targets"], str(report["teacher"]), report.get("cost", {})
+                tensors["images"],
+                tensors["labels"],
+                tensors["soft_targets"],
+                str(report["teacher"]),
+                report.get("cost", {}),
             )
         except (SafetensorError, OSError, KeyError) as error:
             raise BadInput(f"recovery {folder.name} is damaged: {error}.") from None
@@ -140,7 +144,12 @@ def invert_teacher(
     }
     final = {f"inversion/{name}": value for name, value in quality.items() if value is not None}
     yield Scalars(step.total, {**final, "inversion/seconds": seconds, "queries": float(queries)})
-    yield Done(Recovery(PseudoTask(task.images.cpu(), task.labels.cpu(), task.soft_targets.cpu(), task.teacher_id, task.cost), report))
+    yield Done(
+        Recovery(
+            PseudoTask(task.images.cpu(), task.labels.cpu(), task.soft_targets.cpu(), task.teacher_id, task.cost),
+            report,
+        )
+    )
 
 
 @torch.no_grad()

@@ -51,7 +51,7 @@ def fit_head(params: Params, way: int, classes: int, seed: int = 0) -> tuple[Par
     generator = torch.Generator().manual_seed(seed)
     bound = weight.shape[1] ** -0.5
     fresh = (torch.rand(classes, weight.shape[1], generator=generator) * 2 - 1) * bound
-    note = f"{classes} classes for a head of {way} outputs: the last layer was made anew, so gradient steps start from chance."
+    note = f"{classes} classes for a head of {way} outputs: the last layer was made anew."
     head = {HEAD + "weight": fresh.to(weight), HEAD + "bias": torch.zeros(classes).to(bias)}
     return {**params, **head}, note
 

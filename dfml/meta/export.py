@@ -39,6 +39,8 @@ def export_onnx(model: MetaModel, path: Path, batch: int = 16) -> None:
         raise BadInput("ONNX export needs two optional packages: pip install -r requirements-onnx.txt")
     example = torch.rand(batch, *model.input_size)
     net = _Exported(model.to("cpu")).eval()
-    program = torch.onnx.export(net, (example,), input_names=["pictures"], output_names=["logits"], dynamo=True, verbose=False)
+    program = torch.onnx.export(
+        net, (example,), input_names=["pictures"], output_names=["logits"], dynamo=True, verbose=False
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda part: program.save(str(part)))

@@ -209,7 +209,10 @@ class ANIL(MetaLearner):
                 logits = F.linear(features, adapted[HEAD + "weight"], adapted[HEAD + "bias"])
                 # The features' graph is shared by all steps, so it is kept even without second order.
                 grads = torch.autograd.grad(
-                    target_loss(logits, support_y), [adapted[n] for n in names], create_graph=create_graph, retain_graph=True
+                    target_loss(logits, support_y),
+                    [adapted[n] for n in names],
+                    create_graph=create_graph,
+                    retain_graph=True,
                 )
                 moved = {n: adapted[n] - self.config.inner_lr * g for n, g in zip(names, grads, strict=True)}
                 adapted = {**adapted, **moved}

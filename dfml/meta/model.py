@@ -111,7 +111,9 @@ class MetaModel:
         config = read_config(folder)
         card = read_json(folder / DETAILS, f"model {folder.name}")
         if card.get("kind") != KIND:
-            raise BadInput(f"{folder} holds no meta-model (its kind is {card.get('kind', 'teacher')!r}); train one first.")
+            raise BadInput(
+                f"{folder} holds no meta-model (its kind is {card.get('kind', 'teacher')!r}); train one first."
+            )
         args = {**config["model_args"], "bn": "batch"}
         net = build_network(config["architecture"], **args)
         load_weights(net, folder, check_digest=card.get("sha256"))
@@ -132,7 +134,8 @@ def model_card(card: dict[str, Any]) -> str:
         f"- zoo: {card.get('zoo', 'unknown')}",
         f"- learner: {card['learner']}, {card['adapt_steps']} inner steps at rate {card['learner_config']['inner_lr']}",
         f"- side information used: {side}", "",
-        "Load it with `dfml.meta.MetaModel.load(FOLDER)` and adapt it with `python -m dfml adapt --model FOLDER --support DIR`.", "",
+        "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
+        "adapt it with `python -m dfml adapt --model FOLDER --support DIR`.", "",
     ]  # fmt: skip
     return "\n".join(lines)
 

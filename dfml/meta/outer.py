@@ -55,7 +55,10 @@ class OuterLoop:
         for support_x, support_y, query_x, query_y in tasks:
             params = dict(zip(names, parameters, strict=True))
             outcome = self.model.learner.outer(
-                self.model.net, params, (self.model.prepare(support_x), support_y), (self.model.prepare(query_x), query_y)
+                self.model.net,
+                params,
+                (self.model.prepare(support_x), support_y),
+                (self.model.prepare(query_x), query_y),
             )
             grads = torch.autograd.grad(outcome.loss, parameters, allow_unused=True, materialize_grads=True)
             total = list(grads) if total is None else [a + b for a, b in zip(total, grads, strict=True)]

@@ -53,8 +53,9 @@ class Average(Method):
             net = zoo.teacher(card.id).net
             if not fits(net, model.net):
                 raise BadInput(
-                    f"average needs teachers with the meta-model's architecture; teacher {card.id} ({card.architecture}, "
-                    f"input {list(card.input_size)}) differs from {self.config.architecture} of width {self.config.width}."
+                    f"average needs teachers like the meta-model; teacher {card.id} ({card.architecture}, "
+                    f"input {list(card.input_size)}) differs in architecture: "
+                    f"it is to be a {self.config.architecture} of width {self.config.width}."
                 )
             states.append(net.state_dict())
         load_backbone(model.net, average_states(states), head=self.config.head == "average")

@@ -9,7 +9,7 @@ pictures harder for it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -29,17 +29,31 @@ from dfml.zoo.zoo import Zoo
 class PurerConfig(MetaTrainingConfig):
     """Options of PURER. Pixel rates are for pictures in [0, 1]."""
 
-    candidates: int = Field(13, ge=1, le=10000, description="Teachers inverted in an iteration, those of the least inverted classes first.")
+    candidates: int = Field(
+        13, ge=1, le=10000, description="Teachers inverted in an iteration, those of the least inverted classes first."
+    )
     warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")
     pixel_lr: float = Field(0.0675, gt=0, le=1, description="Adam's rate on the pictures.")
+    pixel_decay: float = Field(
+        1.0, gt=0, le=1, description="Share of that rate at the end of the run; it falls linearly."
+    )
+    start: Literal["smooth", "white"] = Field(
+        "white", description="First pictures: soft blotches, or independent pixels."
+    )
     bn: float = Field(1e-2, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
     tv: float = Field(1e-4, ge=0, le=10, description="Weight of the total variation.")
     l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
     shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels while inverting.")
     flip: bool = Field(False, description="Mirror at random while inverting (not for characters).")
-    adversarial: float = Field(10.0, ge=0, le=1000, description="Weight of the outer loss that an adversarial step raises.")
-    patience: int = Field(6, ge=1, le=100_000, description="Outer steps without a new best accuracy before such a step.")
-    warm_up: int = Field(4000, ge=0, le=1_000_000, description="Outer steps before the first adversarial step, which is forced.")
+    adversarial: float = Field(
+        10.0, ge=0, le=1000, description="Weight of the outer loss that an adversarial step raises."
+    )
+    patience: int = Field(
+        6, ge=1, le=100_000, description="Outer steps without a new best accuracy before such a step."
+    )
+    warm_up: int = Field(
+        4000, ge=0, le=1_000_000, description="Outer steps before the first adversarial step, which is forced."
+    )
 
 
 @METHODS.register("purer")
@@ -47,7 +61,9 @@ class Purer(Method):
     """Episode curriculum inversion (ECI): invert, train, and make it harder at each plateau."""
 
     title = "PURER (ECI)"
-    summary = "Learns pictures of all classes and a meta-model side by side; at a plateau the pictures turn adversarial."
+    summary = (
+        "Learns pictures of all classes and a meta-model side by side; at a plateau the pictures turn adversarial."
+    )
     reference = "Hu et al., Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning, CVPR 2023"
     long = True
     Config = PurerConfig
@@ -82,7 +98,13 @@ class Purer(Method):
             yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
         pictures = DynamicSet(
-            zoo, per_class=cfg.shot + cfg.query, shape=zoo.picture_shape, lr=cfg.pixel_lr, generator=generator, device=device
+            zoo,
+            per_class=cfg.shot + cfg.query,
+            shape=zoo.picture_shape,
+            lr=cfg.pixel_lr,
+            generator=generator,
+            device=device,
+            smooth=cfg.start == "smooth",
         )
         outer = OuterLoop(model, cfg.outer_lr)
         switch = PlateauTrigger(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
@@ -95,13 +117,26 @@ class Purer(Method):
             chosen = pictures.choose_teachers(cfg.candidates, generator)
             harder = None
             if switch.armed:
-                harder = -cfg.adversarial * self.outer_loss(model, self.episode(pictures, generator)[1])
-                yield Note(step, f"adversarial step {len(switch.fired_at)}: pictures move against the learner", kind="adversarial")
+                # Of the chosen teachers' classes, so that the inversion loss holds on to what is changed.
+                _, task = self.episode(pictures, generator, chosen if len(oracles) > cfg.candidates else None)
+                harder = -cfg.adversarial * self.outer_loss(model, task)
+                yield Note(
+                    step,
+                    f"adversarial step {len(switch.fired_at)}: pictures move against the learner",
+                    kind="adversarial",
+                )
                 switch.armed = False
+            pictures.set_rate(cfg.pixel_lr * (1 - (1 - cfg.pixel_decay) * step / cfg.iterations))
             losses = pictures.step(
-                [oracles[teacher_id] for teacher_id in chosen], bn=cfg.bn, tv=cfg.tv, l2=cfg.l2, shift=cfg.shift, flip=cfg.flip,
-                generator=generator, adversarial=harder,
-            )  # fmt: skip
+                [oracles[teacher_id] for teacher_id in chosen],
+                bn=cfg.bn,
+                tv=cfg.tv,
+                l2=cfg.l2,
+                shift=cfg.shift,
+                flip=cfg.flip,
+                generator=generator,
+                adversarial=harder,
+            )
             # 3. Episodes mix classes of different teachers; 4. the meta-learner takes one outer step on them.
             outcome, task = None, None
             if step > cfg.warm_start:
@@ -116,10 +151,14 @@ class Purer(Method):
         model.details["adversarial_steps"] = list(switch.fired_at)
         yield Done(record.finish([]))
 
-    def episode(self, pictures: DynamicSet, generator: torch.Generator) -> tuple[list[int], Task]:
-        """Draw one episode of the dynamic set."""
+    def episode(
+        self, pictures: DynamicSet, generator: torch.Generator, teachers: list[str] | None = None
+    ) -> tuple[list[int], Task]:
+        """Draw one episode of the dynamic set, where ``teachers`` are given of their classes only."""
         cfg: PurerConfig = self.config
-        return pictures.draw_episode(way=cfg.way, shot=cfg.shot, query=cfg.query, generator=generator)
+        return pictures.draw_episode(
+            way=cfg.way, shot=cfg.shot, query=cfg.query, generator=generator, teachers=teachers
+        )
 
     @staticmethod
     def outer_loss(model: MetaModel, task: Task) -> torch.Tensor:

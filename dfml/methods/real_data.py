@@ -24,7 +24,9 @@ class RealData(Method):
     """MAML, ANIL or ProtoNet on episodes of the real training classes."""
 
     title = "Real data (reference)"
-    summary = "Meta-trains on the real training pictures with MAML, ANIL or ProtoNet. Not data-free: the ceiling of a table."
+    summary = (
+        "Meta-trains on the real training pictures with MAML, ANIL or ProtoNet. Not data-free: the ceiling of a table."
+    )
     reference = "Finn et al., ICML 2017 (MAML); Raghu et al., ICLR 2020 (ANIL); Snell et al., NeurIPS 2017 (ProtoNet)"
     data_free = False
     long = True
@@ -70,7 +72,12 @@ class RealData(Method):
 
         for step in range(done + 1, cfg.iterations + 1):
             sampler = EpisodeSampler(
-                split, way=cfg.way, shot=cfg.shot, query=cfg.query, episodes=cfg.tasks, seed=derive_seed(first_seed, step)
+                split,
+                way=cfg.way,
+                shot=cfg.shot,
+                query=cfg.query,
+                episodes=cfg.tasks,
+                seed=derive_seed(first_seed, step),
             )
             tasks: list[Task] = []
             for episode in sampler:

@@ -50,7 +50,9 @@ def test_evaluating_twice_gives_the_same_numbers_and_leaves_the_model_alone(patt
 def test_inductive_predictions_do_not_depend_on_the_other_queries_and_transductive_ones_do(patterns):
     model = tiny_model()
     episode = sampler(patterns).episode(0)
-    prepared = type(episode)(model.prepare(episode.support_x), episode.support_y, model.prepare(episode.query_x), episode.query_y)
+    prepared = type(episode)(
+        model.prepare(episode.support_x), episode.support_y, model.prepare(episode.query_x), episode.query_y
+    )
     alone = type(prepared)(prepared.support_x, prepared.support_y, prepared.query_x[:1], prepared.query_y[:1])
     modes = (("transductive", "inductive"), ("steps", "centroid"))
     whole, single = episode_logits(model, prepared, *modes), episode_logits(model, alone, *modes)

@@ -3,7 +3,15 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
-from dfml.meta.learners import LEARNERS, LearnerConfig, ProtoNet, class_means, extract_features, make_learner, target_loss
+from dfml.meta.learners import (
+    LEARNERS,
+    LearnerConfig,
+    ProtoNet,
+    class_means,
+    extract_features,
+    make_learner,
+    target_loss,
+)
 from dfml.nets import build_network
 
 
@@ -47,7 +55,9 @@ def test_first_order_maml_is_the_gradient_at_the_adapted_parameters(net, task):
     for _ in range(2):
         loss = F.cross_entropy(functional_call(net, adapted, (task[0][0],)), task[0][1])
         grads = torch.autograd.grad(loss, list(adapted.values()))
-        adapted = {n: (p - 0.4 * g).detach().requires_grad_(True) for (n, p), g in zip(adapted.items(), grads, strict=True)}
+        adapted = {
+            n: (p - 0.4 * g).detach().requires_grad_(True) for (n, p), g in zip(adapted.items(), grads, strict=True)
+        }
     loss = F.cross_entropy(functional_call(net, adapted, (task[1][0],)), task[1][1])
     expected = torch.autograd.grad(loss, list(adapted.values()))
     assert all(torch.allclose(a, b) for a, b in zip(approximate, expected, strict=True))

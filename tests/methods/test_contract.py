@@ -107,7 +107,9 @@ def test_its_presets_are_whole_valid_configs_with_a_sentence_for_each_option(nam
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_works_with_grey_pictures_of_another_size(name, run, grey_zoo, grey_patterns):
-    events = run(*small(name, **({"iterations": 3} if METHODS.get(name).long else {})), zoo=grey_zoo, data=str(grey_patterns))
+    events = run(
+        *small(name, **({"iterations": 3} if METHODS.get(name).long else {})), zoo=grey_zoo, data=str(grey_patterns)
+    )
     assert events[-1].result.input_size == (1, 28, 28)
 
 
@@ -131,7 +133,9 @@ def test_training_uses_the_gpu_and_agrees_with_the_cpu(name, tiny_zoo, patterns)
     found = {}
     for device in ("cpu", "cuda"):
         generator = torch.Generator().manual_seed(0)
-        events = list(method(config).train(tiny_zoo, data=str(patterns), device=torch.device(device), generator=generator))
+        events = list(
+            method(config).train(tiny_zoo, data=str(patterns), device=torch.device(device), generator=generator)
+        )
         found[device] = [e.values["train/loss"] for e in events if isinstance(e, Scalars) and "train/loss" in e.values]
     assert torch.cuda.max_memory_allocated() > 0
     assert found["cpu"] == pytest.approx(found["cuda"], rel=0.02)

@@ -12,7 +12,12 @@ from tests.methods.test_contract import small
 
 def dynamic_set(zoo, per_class=5):
     return DynamicSet(
-        zoo, per_class=per_class, shape=(3, 32, 32), lr=0.1, generator=torch.Generator().manual_seed(0), device=torch.device("cpu")
+        zoo,
+        per_class=per_class,
+        shape=(3, 32, 32),
+        lr=0.1,
+        generator=torch.Generator().manual_seed(0),
+        device=torch.device("cpu"),
     )
 
 
@@ -75,7 +80,12 @@ def test_an_adversarial_step_raises_the_outer_loss_of_the_tasks_it_changes(tiny_
     method, config = small("purer", learner=learner, iterations=6, first_order=True)
     model = run(method, config)[-1].result
     pictures = DynamicSet(
-        tiny_zoo, per_class=5, shape=(3, 32, 32), lr=0.01, generator=torch.Generator().manual_seed(0), device=torch.device("cpu")
+        tiny_zoo,
+        per_class=5,
+        shape=(3, 32, 32),
+        lr=0.01,
+        generator=torch.Generator().manual_seed(0),
+        device=torch.device("cpu"),
     )
     oracle = AutogradOracle(tiny_zoo.teacher(0))
     work = method(config)
