@@ -55,6 +55,9 @@ def choose_zoo(*, allow_new: bool = True) -> str:
         An embedded zoo's name, a path, or an empty string.
     """
     names = zoo_names()
+    # The choice outlives the widget (a folded form, another page), unless the link says otherwise.
+    if "zoo" not in st.query_params and "zoo" not in st.session_state and st.session_state.get("_zoo") in names:
+        st.session_state["zoo"] = st.session_state["_zoo"]
     choice = st.selectbox(
         "Zoo",
         names,
@@ -66,6 +69,7 @@ def choose_zoo(*, allow_new: bool = True) -> str:
     )
     if choice and choice not in names:
         st.session_state["opened_zoos"] = [*st.session_state.get("opened_zoos", []), choice]
+    st.session_state["_zoo"] = choice
     return choice or ""
 
 

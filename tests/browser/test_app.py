@@ -35,7 +35,7 @@ def test_home_is_usable_soon_and_the_server_holds_no_torch(cold_server, page, re
     seconds = time.monotonic() - cold_server.started
     record_property("seconds_to_home", round(seconds, 2))
     assert seconds < 12, "4 s on an idle machine; three times that is a fault even on a busy one"
-    page.get_by_text("Device").wait_for()
+    page.get_by_text("Device", exact=True).wait_for()
     loaded = [area.path for area in psutil.Process(cold_server.process.pid).memory_maps()]
     assert not [path for path in loaded if "libtorch" in path]
 
@@ -76,8 +76,9 @@ def test_from_a_run_to_a_prediction(cold_server, page, tiny_zoo_folder):
     # Start a short run and see its curve grow.
     page.goto(f"{cold_server.url}/training?zoo={tiny_zoo_folder}")
     page.get_by_role("button", name="Start training").wait_for()
-    page.get_by_label("Iterations").fill("120")
-    page.get_by_label("Iterations").press("Tab")
+    iterations = page.get_by_role("spinbutton", name="Iterations")
+    iterations.fill("120")
+    iterations.press("Tab")
     page.get_by_role("button", name="Start training").click()
     wait_until(lambda: points(page) > 2, what="the first points of the curve")
     before = points(page)
