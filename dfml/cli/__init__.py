@@ -11,14 +11,16 @@ import sys
 
 import typer
 
-from dfml.cli import adapt, data, evaluate, export, invert, runs, train, zoo
+from dfml.cli import adapt, bench, data, evaluate, export, invert, runs, train, zoo
 from dfml.cli.options import join_numbers, wants_options_of
-from dfml.cli.output import console, fail
+from dfml.cli.output import fail, only_answers
 from dfml.core.errors import DfmlError
 
+NAME = "python -m dfml"
+
 app = typer.Typer(
-    name="python -m dfml",
-    help="Data-free meta-learning: from a zoo of trained classifiers to a model that learns new classes from a few pictures.",
+    name=NAME,
+    help="Data-free meta-learning: from a zoo of trained classifiers to a model that learns from a few pictures.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,6 +29,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(runs.app, name="runs")
+app.add_typer(bench.app, name="bench")
 app.command("invert")(invert.invert)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
@@ -42,7 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         if wants_options_of(args):
             raise SystemExit(0)
-        code = app(args or ["--help"], standalone_mode=False)
+        with only_answers(as_json and "--help" not in args):
+            code = app(args or ["--help"], prog_name=NAME, standalone_mode=False)
     except DfmlError as error:
         fail(str(error), error.exit_code, as_json)
     except typer.Exit as stop:
@@ -62,6 +66,5 @@ def main(argv: list[str] | None = None) -> None:
             raise SystemExit(0) from None
         context = getattr(error, "ctx", None)
         where = f" See `{context.command_path} --help`." if context else ""
-        fail(error.format_message() + where, 2, as_json)
-    console.flush()
+        fail(error.format_message().rstrip(".") + "." + where, 2, as_json)
     raise SystemExit(code if isinstance(code, int) else 0)

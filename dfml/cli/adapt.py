@@ -15,7 +15,9 @@ def adapt(
     support: Annotated[Path, typer.Option(help="DIR/<class>/<picture>, one to five pictures a class.")],
     query: Annotated[Path | None, typer.Option(help="Pictures to classify; the support pictures, if left out.")] = None,
     bn: Annotated[Literal["inductive", "transductive"], typer.Option(help="Whose statistics normalise.")] = "inductive",
-    how: Annotated[Literal["steps", "centroid"] | None, typer.Option("--adapt", help="The model's own way, if left out.")] = None,
+    how: Annotated[
+        Literal["steps", "centroid"] | None, typer.Option("--adapt", help="The model's own way, if left out.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, max=200, help="Inner steps; the model's, if left out.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,

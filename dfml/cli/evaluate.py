@@ -41,7 +41,7 @@ def evaluate(
     used_threads = use_threads(threads)
     chosen, why = pick_device(device)
     loaded = MetaModel.load(model)
-    if steps or lr:
+    if steps is not None or lr is not None:
         if lr is not None and not 0 < lr <= 10:
             raise BadInput(f"--lr must be above 0 and at most 10, received {lr}.")
         loaded = loaded.with_adaptation(loaded.learner.name, lr=lr, steps=steps)
@@ -84,7 +84,8 @@ def evaluate(
     }
     shown = [[str(r["shots"]), r["bn"], r["adapt"], percent(r["accuracy"]), percent(r["ci95"])] for r in rows]
     note = " (an embedded sample, not the whole split)" if pictures.sample else ""
-    answer(result, json, f"{pictures.name}/{split}{note}\n" + table(shown, ["shots", "bn", "adapt", "accuracy", "± 95 %"]))
+    header = ["shots", "bn", "adapt", "accuracy", "± 95 %"]
+    answer(result, json, f"{pictures.name}/{split}{note}\n{table(shown, header)}")
 
 
 def _shots(text: str) -> list[int]:

@@ -13,10 +13,12 @@ from dfml.cli.output import answer
 def export(
     model: Annotated[Path, typer.Option(help="Folder of a meta-model.")],
     out: Annotated[Path, typer.Option(help="File or folder to write.")],
-    format: Annotated[Literal["safetensors", "onnx"], typer.Option(help="safetensors: a timm-style folder; onnx: one file.")] = "safetensors",
+    format: Annotated[
+        Literal["safetensors", "onnx"], typer.Option(help="safetensors: a timm-style folder; onnx: one file.")
+    ] = "safetensors",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """Write a meta-model as a timm-style folder, or as an ONNX graph of its features and logits."""
+    """Write a meta-model as a timm-style folder, or as an ONNX graph from pictures to logits."""
     from dfml.meta.export import export_onnx
     from dfml.meta.model import MetaModel
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from dfml.cli.output import answer, percent
+from dfml.cli.output import answer, percent, say, stopped
 
 
 def invert(
-    zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")],
-    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    zoo: Annotated[str | None, typer.Option(help="An embedded zoo's name or a folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; a new one under runs/, if left out.")] = None,
     teacher: Annotated[str, typer.Option(help="Id, position, several with commas, or all.")] = "0",
     method: Annotated[str, typer.Option(help="The inverter; `--method M --help` lists its options.")] = "pixels",
     preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
@@ -20,28 +20,37 @@ def invert(
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option, key=value; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws everything.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the physical cores, if left out.")] = None,
+    label: Annotated[str, typer.Option(help="Your own name for the run.")] = "",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Recover the task of one teacher, several, or all."""
     from dfml.cli.driving import drive
+    from dfml.core.errors import BadInput
     from dfml.inversion import INVERTERS
     from dfml.runs.spec import RunSpec
     from dfml.zoo import open_zoo
 
-    config = INVERTERS.get(method).preset(preset).override(set_ or [])
-    opened = open_zoo(zoo)
-    wanted = [] if teacher == "all" else [opened.card(which.strip()).id for which in teacher.split(",")]
-    spec = RunSpec(
-        kind="invert", method=method, zoo=zoo, teachers=wanted, preset=preset, config=config.model_dump(mode="json"),
-        per_class=per_class, seed=seed, device=device, threads=threads,
-    )  # fmt: skip
-    result = drive(spec, out, resume=resume, what=f"inverting {zoo}")
+    spec = None
+    if not resume:
+        if zoo is None:
+            raise BadInput("invert needs --zoo (or --out RUNDIR --resume to go on with a run).")
+        config = INVERTERS.get(method).preset(preset).override(set_ or [])
+        opened = open_zoo(zoo)
+        wanted = [] if teacher == "all" else [opened.card(which.strip()).id for which in teacher.split(",")]
+        spec = RunSpec.parse(
+            {
+                "kind": "invert", "method": method, "zoo": zoo, "teachers": wanted, "preset": preset,
+                "config": config.model_dump(mode="json"), "per_class": per_class, "seed": seed, "device": device,
+                "threads": threads, "label": label,
+            }
+        )  # fmt: skip
+    result = drive(spec, out, resume=resume, what=f"inverting {zoo or ''}".strip())
+    stopped(result, json)
+    for teacher_id, reason in result.get("problems", {}).items():
+        say(f"left out teacher {teacher_id}: {reason}")
     judge = result.get("judge_agreement")
-    text = (
-        f"{result['images']} pictures in {result['seconds']:.1f} s, own teacher agrees with {percent(result['teacher_accuracy'])}"
-        + (f", judge with {percent(judge)}" if judge is not None else "")
-        + f"; written to {out}"
-    )
-    answer(result, json, text)
+    agrees = f"own teacher agrees with {percent(result['teacher_accuracy'])}"
+    agrees += f", judge with {percent(judge)}" if judge is not None else ""
+    answer(result, json, f"{result['images']} pictures in {result['seconds']:.1f} s; {agrees}; in {result['run']}")

@@ -49,20 +49,23 @@ def options_text(command: str, method: str, preset: str) -> str:
 
     cls: Any = KNOWN.get(method)
     values = cls.preset(preset).model_dump()
-    rows = [[row["name"], _short(values[row["name"]]), _range(row), row["help"]] for row in cls.Config.describe()]
+    rows = [[row["name"], short(values[row["name"]]), range_text(row), row["help"]] for row in cls.Config.describe()]
     head = f"{method}: {cls.summary}"
     if getattr(cls, "reference", ""):
         head += f"\n{cls.reference}"
-    return f"{head}\n\nOptions for --set key=value (preset {preset}):\n\n" + table(rows, ["option", "value", "range", "what"])
+    header = ["option", "value", "range", "what"]
+    return f"{head}\n\nOptions for --set key=value (preset {preset}):\n\n{table(rows, header)}"
 
 
-def _short(value: Any) -> str:  # noqa: ANN401 - any option value
+def short(value: Any) -> str:  # noqa: ANN401 - any option value
+    """An option's value as text."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _range(row: dict[str, Any]) -> str:
+def range_text(row: dict[str, Any]) -> str:
+    """What an option may be: choices, limits, or its type; ``row`` is one of ``Config.describe()``."""
     if row["choices"]:
         return " | ".join(map(str, row["choices"]))
     if row["minimum"] is not None or row["maximum"] is not None:
-        return f"{_short(row['minimum'])} .. {_short(row['maximum'])}"
+        return f"{short(row['minimum'])} .. {short(row['maximum'])}"
     return str(row["type"])

@@ -5,9 +5,28 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, NoReturn, TextIO
 
-console = sys.stderr
+STOPPED = 130
+"""The exit code of a command that was stopped: a shell gives it for Ctrl-C."""
+_answers: TextIO | None = None
+
+
+@contextmanager
+def only_answers(wanted: bool) -> Iterator[None]:
+    """Keep stdout for answers: whatever a library prints goes to stderr."""
+    global _answers  # as global as the stdout that it stands for
+    if not wanted:
+        yield
+        return
+    _answers = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _answers = None
 
 
 def say(text: str) -> None:
@@ -27,9 +46,21 @@ def fail(message: str, code: int, as_json: bool) -> NoReturn:
 def answer(value: dict[str, Any], as_json: bool, text: str = "") -> None:
     """Print the result: one JSON object as the last line of stdout, or text for people."""
     if as_json:
-        print(json.dumps(value, ensure_ascii=False), flush=True)
+        print(json.dumps(value, ensure_ascii=False), file=_answers, flush=True)
     elif text:
         print(text, flush=True)
+
+
+def stopped(result: dict[str, Any], as_json: bool) -> None:
+    """End the command where its run was stopped on request: it is neither done nor failed.
+
+    Raises:
+        SystemExit: The run was stopped.
+    """
+    if result.get("state") == "stopped":
+        answer(result, as_json)
+        say(f"stopped; `--resume --out {result['run']}` goes on from the last checkpoint.")
+        raise SystemExit(STOPPED)
 
 
 def percent(value: float | None) -> str:
@@ -40,8 +71,10 @@ def percent(value: float | None) -> str:
 def table(rows: list[list[str]], header: list[str]) -> str:
     """Plain columns for a terminal."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [header, *rows]]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+    lines = []
+    for row in [header, ["-" * width for width in widths], *rows]:
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return "\n".join(lines)
 
 
 class Bar:

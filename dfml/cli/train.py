@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dfml.cli.output import answer, percent
+from dfml.cli.output import answer, percent, stopped
 
 
 def train(
@@ -19,9 +19,9 @@ def train(
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option, key=value; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws everything.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the physical cores, if left out.")] = None,
     label: Annotated[str, typer.Option(help="Your own name for the run.")] = "",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs no other option.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Train a meta-model with any method."""
@@ -37,11 +37,15 @@ def train(
             raise BadInput("train needs --zoo and --method (or --out RUNDIR --resume to go on with a run).")
         config = METHODS.get(method).preset(preset).override(set_ or [])
         open_zoo(zoo)
-        spec = RunSpec(
-            kind="train", method=method, zoo=zoo, data=data, preset=preset, config=config.model_dump(mode="json"),
-            seed=seed, device=device, threads=threads, label=label,
+        spec = RunSpec.parse(
+            {
+                "kind": "train", "method": method, "zoo": zoo, "data": data, "preset": preset,
+                "config": config.model_dump(mode="json"), "seed": seed, "device": device, "threads": threads,
+                "label": label,
+            }
         )  # fmt: skip
     result = drive(spec, out, resume=resume, what=f"training {method or ''}".strip())
+    stopped(result, json)
     text = (
         f"{result['state']} in {result['seconds']:.0f} s; validation {percent(result.get('val_accuracy'))}, "
         f"test {percent(result.get('test_accuracy'))} ± {percent(result.get('ci95'))}; model in {result.get('model')}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,9 +26,14 @@ def list_zoos(json: Json = False) -> None:
     answer({"zoos": zoos}, json, table(rows, ["zoo", "teachers", "way", "domain", "mean accuracy"]))
 
 
-def _mean(zoo) -> float | None:  # noqa: ANN001 - imported lazily
+def _mean(zoo: Any) -> float | None:  # noqa: ANN401 - imported lazily
     known = [card.accuracy for card in zoo.cards if card.accuracy is not None]
     return sum(known) / len(known) if known else None
+
+
+def _row(card: Any) -> list[str]:  # noqa: ANN401 - imported lazily
+    size, classes = "x".join(map(str, card.input_size)), ", ".join(card.classes or [])
+    return [card.id, card.architecture, size, percent(card.accuracy), classes]
 
 
 @app.command()
@@ -42,8 +47,7 @@ def show(zoo: Annotated[str, typer.Argument(help="An embedded name or a folder."
         "name": opened.name, "domain": opened.domain, "shared_class_names": opened.shared_class_names,
         "accuracy": _mean(opened), "teachers": cards, "problems": opened.problems,
     }  # fmt: skip
-    rows = [[c.id, c.architecture, "x".join(map(str, c.input_size)), percent(c.accuracy), ", ".join(c.classes or [])] for c in opened.cards]
-    text = table(rows, ["id", "architecture", "input", "accuracy", "classes"])
+    text = table([_row(card) for card in opened.cards], ["id", "architecture", "input", "accuracy", "classes"])
     for model, reason in opened.problems.items():
         text += f"\nunusable: {model}: {reason}"
     answer(value, json, text)
@@ -59,7 +63,8 @@ def check(zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.
     usable = opened.usable()
     lines = [f"{len(usable)} of {total} teachers are usable"]
     lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]
-    answer({"name": opened.name, "usable": len(usable), "teachers": total, "problems": opened.problems}, json, "\n".join(lines))
+    value = {"name": opened.name, "usable": len(usable), "teachers": total, "problems": opened.problems}
+    answer(value, json, "\n".join(lines))
     if opened.problems:
         raise typer.Exit(1)
 
@@ -70,7 +75,9 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="The zoo's folder; a stopped call goes on where it was.")],
     models: Annotated[int, typer.Option(help="Number of teachers.")] = 100,
     way: Annotated[int, typer.Option(help="Classes a teacher.")] = 5,
-    arch: Annotated[str, typer.Option(help="Architectures, taking turns: fewshot_conv4[,fewshot_resnet10,...].")] = "fewshot_conv4",
+    arch: Annotated[
+        str, typer.Option(help="Architectures, taking turns: fewshot_conv4[,fewshot_resnet10,...].")
+    ] = "fewshot_conv4",
     epochs: Annotated[int, typer.Option(help="Passes over the training pictures.")] = 30,
     seed: Annotated[int, typer.Option(help="Draws classes, weights and batches.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Another option, key=value; may be repeated.")] = None,
@@ -83,14 +90,16 @@ def pretrain(
     from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo
 
     use_threads()
-    config = PretrainConfig().override({"models": models, "way": way, "epochs": epochs, "seed": seed}).override(set_ or [])
+    given = {"models": models, "way": way, "epochs": epochs, "seed": seed}
+    config = PretrainConfig().override(given).override(set_ or [])
     bar = Bar("teachers")
     accuracies = pretrain_zoo(
         data, out, [name.strip() for name in arch.split(",")], config, jobs=jobs, licence=licence,
         report=lambda done, total, _, accuracy: bar(done, total, f"last {accuracy:.1%}"),
     )  # fmt: skip
     mean = sum(accuracies) / len(accuracies)
-    value = {"zoo": str(out), "teachers": len(accuracies), "accuracy": mean, "lowest": min(accuracies), "config": config.model_dump()}
+    value = {"zoo": str(out), "teachers": len(accuracies), "accuracy": mean, "lowest": min(accuracies)}
+    value["config"] = config.model_dump()
     answer(value, json, f"{len(accuracies)} teachers in {out}, mean held-out accuracy {mean:.1%}")
 
 

@@ -1,0 +1,83 @@
+"""``bench``: the benchmark commands."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfml.cli.output import answer, say
+
+app = typer.Typer(help="Benchmarks; each writes a table.", no_args_is_help=True, rich_markup_mode=None)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+Out = Annotated[Path, typer.Option(help="Folder of the table.")]
+
+
+def _command() -> str:
+    return "python -m dfml " + shlex.join(sys.argv[1:])
+
+
+@app.command()
+def accuracy(
+    data: Annotated[str, typer.Option(help="A class-folder data set with the split.")],
+    zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")] = "cifar-fs-conv4",
+    methods: Annotated[str, typer.Option(help="Methods, with commas.")] = "random,average,best-teacher,purer",
+    preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
+    shots: Annotated[str, typer.Option(help="Support pictures a class, for instance 1,5.")] = "1,5",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds, from 0.")] = 1,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of a row.")] = 600,
+    split: Annotated[str, typer.Option(help="test, or val while developing.")] = "test",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="An option, in every method that has it.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not done again.")] = Path(
+        "runs/bench"
+    ),
+    out: Out = Path("benchmarks/results"),
+    json: Json = False,
+) -> None:
+    """Train methods on a zoo and evaluate them under one protocol."""
+    from dfml.bench.accuracy import bench_accuracy
+    from dfml.cli.evaluate import _shots
+    from dfml.nets.device import use_threads
+
+    use_threads()
+    result = bench_accuracy(
+        zoo=zoo,
+        data=data,
+        methods=[m.strip() for m in methods.split(",")],
+        out=out,
+        work=work,
+        command=_command(),
+        preset=preset,
+        shots=_shots(shots),
+        seeds=range(seeds),
+        episodes=episodes,
+        split=split,
+        device=device,
+        changes=set_ or [],
+        progress=say,
+    )
+    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
+
+
+@app.command()
+def speed(
+    zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")] = "cifar-fs-conv4",
+    data: Annotated[str, typer.Option(help="Pictures with a split test, or sample:NAME.")] = "sample:cifar-fs",
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of the evaluation.")] = 600,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    out: Out = Path("benchmarks/results"),
+    json: Json = False,
+) -> None:
+    """Time inversion and evaluation against the bare network passes that they need."""
+    from dfml.bench.speed import bench_speed
+    from dfml.nets.device import use_threads
+
+    use_threads()
+    result = bench_speed(
+        zoo=zoo, data=data, out=out, command=_command(), episodes=episodes, device=device, progress=say
+    )
+    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))

@@ -1,0 +1,23 @@
+"""The command line as it is promised: scripts depend on it, so change it on purpose only."""
+
+COMMANDS = {
+    "adapt": "--model --support --query --bn --adapt --steps --device --json",
+    "data get": "NAME --out --json",
+    "data sample": "SOURCE --out --name --json",
+    "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr --seed --device "
+    "--threads --json",
+    "export": "--model --out --format --json",
+    "invert": "--zoo --out --teacher --method --preset --per-class --set --seed --device --threads --label --resume "
+    "--json",
+    "runs list": "--json",
+    "runs resume": "RUN --json",
+    "runs show": "RUN --json",
+    "runs stop": "RUN --json",
+    "train": "--zoo --method --out --preset --data --set --seed --device --threads --label --resume --json",
+    "zoo check": "ZOO --json",
+    "zoo import": "FOLDERS --out --domain --shared-class-names --json",
+    "zoo judge": "ZOO --data --teacher --arch --width --json",
+    "zoo list": "--json",
+    "zoo pretrain": "--data --out --models --way --arch --epochs --seed --set --jobs --licence --json",
+    "zoo show": "ZOO --json",
+}

@@ -1,0 +1,82 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+import typer
+
+from dfml.cli import app
+from dfml.cli.options import join_numbers
+from dfml.inversion import INVERTERS
+from dfml.methods import METHODS
+
+
+def _promised():
+    spec = importlib.util.spec_from_file_location("frozen", Path(__file__).with_name("frozen.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.COMMANDS
+
+
+def _leaves(command, path=()):
+    for name, child in getattr(command, "commands", {}).items():
+        if hasattr(child, "commands"):
+            yield from _leaves(child, (*path, name))
+        else:
+            yield " ".join((*path, name)), child
+
+
+def _words(command):
+    """An option's first long name, an argument's name in capitals."""
+    for parameter in command.params:
+        longs = [name for name in parameter.opts if name.startswith("--")]
+        if longs != ["--help"]:
+            yield longs[0] if longs else parameter.name.upper()
+
+
+def test_commands_and_options_are_the_promised_ones():
+    found = {name: " ".join(_words(command)) for name, command in _leaves(typer.main.get_command(app))}
+    assert found == _promised()
+
+
+def test_every_option_has_a_sentence():
+    for name, command in _leaves(typer.main.get_command(app)):
+        assert command.help, name
+        for parameter in command.params:
+            assert parameter.name == "help" or parameter.help, f"{name}: {parameter.name}"
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+def test_help_of_a_method_lists_its_options(dfml, method):
+    called = dfml("train", "--method", method, "--help")
+    assert called.code == 0
+    for row in METHODS.get(method).Config.describe():
+        line = next(line for line in called.out.splitlines() if line.startswith(row["name"] + " "))
+        assert row["help"] in line
+    assert METHODS.get(method).summary in called.out
+
+
+@pytest.mark.parametrize("inverter", INVERTERS.names())
+def test_help_of_an_inverter_lists_its_options(dfml, inverter):
+    called = dfml("invert", f"--method={inverter}", "--help", "--preset", "paper")
+    assert called.code == 0 and "preset paper" in called.out
+    assert all(f"\n{name} " in called.out for name in INVERTERS.get(inverter).Config.model_fields)
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["zoo"], ["zoo", "--help"], ["train", "--help"]])
+def test_help_is_no_error(dfml, words):
+    called = dfml(*words)
+    assert called.code == 0 and "Usage: python -m dfml" in called.out and not called.err
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (["--shots", "1", "5", "--json"], ["--shots", "1,5", "--json"]),
+        (["--shots", "1,5"], ["--shots", "1,5"]),
+        (["--shots", "5"], ["--shots", "5"]),
+        (["--shots"], ["--shots"]),
+        (["--way", "5"], ["--way", "5"]),
+    ],
+)
+def test_shots_take_several_numbers(given, read):
+    assert join_numbers(given, "--shots") == read
