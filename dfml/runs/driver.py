@@ -135,13 +135,13 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
             stop.settle()
             result = _outcome(folder, "finished", recorder, values)
             write_json(folder.path / RESULT, result)
-            recorder.set_status(state="finished", text="", error=None, eta_seconds=None)
             recorder.log(f"finished after {recorder.seconds:.1f} s")
+            recorder.set_status(state="finished", text="", error=None, eta_seconds=None)
             return result
         except (StopRequested, KeyboardInterrupt):
             stop.settle()
-            recorder.set_status(state="stopped", text="stopped on request", eta_seconds=None)
             recorder.log("stopped on request")
+            recorder.set_status(state="stopped", text="stopped on request", eta_seconds=None)
             return _outcome(folder, "stopped", recorder)
         except Exception as error:
             stop.settle()

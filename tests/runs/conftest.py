@@ -55,7 +55,7 @@ def order(config, **extra):
     )
 
 
-def wait_for(condition, timeout=40.0):
+def wait_for(condition, timeout=60.0):
     """Wait until ``condition()`` is true; returns its value."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:

@@ -121,7 +121,7 @@ def test_a_killed_worker_of_a_real_method_ends_with_the_same_numbers(tiny_zoo_fo
 
 
 def _end(folder, tools, state):
-    tools.wait_for(lambda: not folder.status().active, timeout=60)
+    tools.wait_for(lambda: not folder.status().active, timeout=150)
     status = folder.status()
     assert status.state == state, f"{status} {folder.log_tail(20)}"
     return status

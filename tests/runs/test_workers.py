@@ -13,6 +13,8 @@ import pytest
 from dfml.core.errors import BadInput
 from dfml.runs import launcher
 from dfml.runs.device_queue import queue_folder
+from dfml.runs.driver import run_in_process
+from dfml.runs.folder import RunFolder
 
 
 def test_a_run_goes_to_its_end(started, tools):
@@ -36,9 +38,8 @@ def test_a_run_goes_to_its_end(started, tools):
         launcher.stop(folder)
 
 
-def test_kill_9_shows_as_crashed_and_resume_equals_an_uninterrupted_run(started, tools):
-    plain = started(steps=8, every=3, images=2)
-    tools.wait_for_state(plain, "finished")
+def test_kill_9_shows_as_crashed_and_resume_equals_an_uninterrupted_run(started, tools, fake):
+    plain = RunFolder(run_in_process(tools.order({"steps": 8, "every": 3, "images": 2}))["run"])
     killed = started(steps=8, every=3, images=2, kill_at=5)
     tools.wait_for(lambda: killed.status().step >= 1 or killed.status().state == "crashed")
     status = tools.wait_for_state(killed, "crashed")
@@ -77,9 +78,8 @@ def test_an_error_is_one_line_and_the_report_is_in_the_log(started, tools):
     tools.wait_for_state(folder, "finished")
 
 
-def test_stop_keeps_the_checkpoint_and_resume_goes_on(started, tools):
-    plain = started(steps=6, every=2)
-    tools.wait_for_state(plain, "finished")
+def test_stop_keeps_the_checkpoint_and_resume_goes_on(started, tools, fake):
+    plain = RunFolder(run_in_process(tools.order({"steps": 6, "every": 2}))["run"])
     folder = started(steps=40, every=2, sleep=0.1)
     tools.wait_for(lambda: folder.status().step >= 3)
     began = time.monotonic()
