@@ -1,0 +1,1 @@
+"""The benchmark commands: each writes a table that names its command, config, seeds and machine."""

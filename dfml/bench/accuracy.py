@@ -1,0 +1,164 @@
+"""``bench accuracy``: methods under one protocol, trained and evaluated the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from dfml.bench.report import markdown_table, percent, write_report
+from dfml.core.errors import BadInput
+from dfml.data.episodes import EpisodeSampler
+from dfml.data.folders import load_split
+from dfml.meta.evaluation import evaluate
+from dfml.meta.model import MetaModel
+from dfml.methods import METHODS
+from dfml.runs.driver import run_in_process
+from dfml.runs.folder import RunFolder
+from dfml.runs.spec import RunSpec
+
+QUERY = 15
+EPISODE_SEED = 0
+
+
+def trained(
+    method: str, zoo: str, data: str, work: Path, *, preset: str, seed: int, device: str, changes: list[str]
+) -> tuple[MetaModel, dict[str, Any]]:
+    """Train a method in ``work``, or take the finished run of an earlier call; return model and result."""
+    folder = work / f"{method}-seed{seed}"
+    cls = METHODS.get(method)
+    # An option of one method must not fail the others.
+    config = cls.preset(preset).override([c for c in changes if c.split("=")[0].strip() in cls.Config.model_fields])
+    wanted = config.model_dump(mode="json")
+    if (folder / "spec.json").is_file():
+        run = RunFolder(folder)
+        if run.spec.config != wanted:
+            raise BadInput(f"{folder} holds a run with another config: remove it, or choose another --work.")
+        result = run_in_process(run, resume=True)
+    else:
+        spec = RunSpec(
+            kind="train",
+            method=method,
+            zoo=zoo,
+            # Data-free methods get no data set: they validate on the embedded sample.
+            data=None if cls.data_free else data,
+            preset=preset,
+            config=wanted,
+            seed=seed,
+            device=device,
+        )
+        result = run_in_process(RunFolder.create(spec, path=folder))
+    return MetaModel.load(folder / "model"), result
+
+
+def bench_accuracy(
+    *,
+    zoo: str,
+    data: str,
+    methods: Iterable[str],
+    out: Path,
+    work: Path,
+    command: str,
+    preset: str = "demo",
+    shots: Iterable[int] = (1, 5),
+    seeds: Iterable[int] = (0,),
+    episodes: int = 600,
+    split: str = "test",
+    device: str = "auto",
+    changes: list[str] | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Train and evaluate each method, and write the table.
+
+    Args:
+        zoo: An embedded zoo's name or a folder.
+        data: A class-folder data set with the split; reference methods train on its split ``train``.
+        methods: Registered names.
+        out: Folder of the table.
+        work: Folder of the runs; finished ones are taken as they are.
+        command: For the report.
+        preset: Of every method.
+        shots: Support pictures a class.
+        seeds: Training seeds; episodes are the same for all.
+        episodes: A row's number of episodes.
+        split: Of ``data``.
+        device: See ``pick_device``.
+        changes: ``key=value`` pairs that replace the preset's options, in every method that has them.
+        progress: Told one line a step.
+
+    Returns:
+        ``rows`` (one a method, seed, shot, normalisation and way of adapting) and the report's path.
+    """
+    from dfml.nets.device import pick_device
+
+    methods = list(methods)
+    for change in changes or []:
+        key = change.split("=")[0].strip()
+        if not any(key in METHODS.get(m).Config.model_fields for m in methods):
+            raise BadInput(f"none of {', '.join(methods)} has an option {key!r}.")
+    chosen, _ = pick_device(device)
+    rows: list[dict[str, Any]] = []
+    for method in methods:
+        for seed in seeds:
+            progress(f"{method}, seed {seed}: training")
+            model, result = trained(
+                method, zoo, data, work, preset=preset, seed=seed, device=device, changes=changes or []
+            )
+            channels, size, _ = model.input_size
+            pictures = load_split(data, split, size=size, channels=channels)
+            for shot in shots:
+                progress(f"{method}, seed {seed}: {episodes} episodes of {shot} shots")
+                sampler = EpisodeSampler(
+                    pictures, way=model.way, shot=shot, query=QUERY, episodes=episodes, seed=EPISODE_SEED
+                )
+                for found in evaluate(model, sampler, device=chosen):
+                    row = found.row()
+                    row.update(evaluation_seconds=row.pop("seconds"), method=method, seed=seed)
+                    row.update(seconds=result["seconds"], learner=model.learner.name, adapt_steps=model.adapt_steps)
+                    row.update(inner_lr=model.learner.config.inner_lr)
+                    row["side_information"] = model.details.get("side_information") or []
+                    row["adversarial_steps"] = len(model.details.get("adversarial_steps") or [])
+                    rows.append(row)
+    name = f"accuracy-{Path(zoo).name}-{preset}"
+    report = write_report(
+        out,
+        name,
+        title=f"Accuracy on {Path(data).name}/{split}, zoo {Path(zoo).name}, preset {preset}",
+        command=command,
+        tables=[_table(rows)],
+        notes=_notes(rows, episodes),
+        data={"rows": rows, "zoo": zoo, "split": split, "preset": preset, "changes": changes or []},
+    )
+    return {"rows": rows, "report": str(report)}
+
+
+COLUMNS = [(adapt, bn) for adapt in ("steps", "centroid") for bn in ("transductive", "inductive")]
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    header = ["method", "seed", "shots", *[f"{adapt}, {bn}" for adapt, bn in COLUMNS], "seconds", "side information"]
+    lines = []
+    for method, seed, shot in dict.fromkeys((r["method"], r["seed"], r["shots"]) for r in rows):
+        mine = [r for r in rows if (r["method"], r["seed"], r["shots"]) == (method, seed, shot)]
+        cells = {(r["adapt"], r["bn"]): percent(r["accuracy"], r["ci95"]) for r in mine}
+        side = ", ".join(mine[0]["side_information"]) or "none"
+        seconds = f"{mine[0]['seconds']:.0f}"
+        lines.append([method, str(seed), str(shot), *[cells.get(c, "–") for c in COLUMNS], seconds, side])
+    return markdown_table(header, lines)
+
+
+def _notes(rows: list[dict[str, Any]], episodes: int) -> list[str]:
+    notes = [
+        f"Accuracies in per cent over {episodes} episodes of {QUERY} queries a class, drawn once from seed "
+        f"{EPISODE_SEED}; ± is the 95 % interval over episodes.",
+        "steps: gradient steps of the inner loop; centroid: nearest class centroid of the features. "
+        "transductive: normalised with the query batch's statistics; inductive: with the support set's.",
+        "seconds: wall clock of training, its own validation and test included.",
+    ]
+    for method in dict.fromkeys(r["method"] for r in rows):
+        r = next(r for r in rows if r["method"] == method)
+        extra = f", {r['adversarial_steps']} adversarial steps" if r["adversarial_steps"] else ""
+        notes.append(
+            f"{method}: {r['learner']}, {r['adapt_steps']} inner steps at rate {r['inner_lr']:g} at test{extra}."
+        )
+    return notes
