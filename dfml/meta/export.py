@@ -40,7 +40,13 @@ def export_onnx(model: MetaModel, path: Path, batch: int = 16) -> None:
     example = torch.rand(batch, *model.input_size)
     net = _Exported(model.to("cpu")).eval()
     program = torch.onnx.export(
-        net, (example,), input_names=["pictures"], output_names=["logits"], dynamo=True, verbose=False
+        net,
+        (example,),
+        input_names=["pictures"],
+        output_names=["logits"],
+        dynamic_shapes={"x": {0: torch.export.Dim("pictures", min=1)}},
+        dynamo=True,
+        verbose=False,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda part: program.save(str(part)))
