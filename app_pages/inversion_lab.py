@@ -9,8 +9,8 @@ from dfml.ui.run_store import run_rows
 
 st.title("Inversion")
 st.caption(
-    "A teacher's weights remember its training pictures. **Inversion** starts from noise and changes the pixels until the "
-    "teacher sees the wanted class in them."
+    "A teacher's weights remember what its training pictures looked like. **Inversion** starts from noise and changes "
+    "the pixels until the teacher sees the wanted class in them."
 )
 
 form, view = form_box("New recovery", "inversion"), st.container()

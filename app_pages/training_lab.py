@@ -10,8 +10,8 @@ from dfml.ui.training_view import no_training_yet, watch_training
 
 st.title("Meta-training")
 st.caption(
-    "A **meta-model** is trained on tasks of recovered pictures, so that a few gradient steps on a *support set* teach it "
-    "new classes. No real picture is used by the data-free methods."
+    "A **meta-model** is trained on tasks of recovered pictures, so that a few gradient steps on a *support set* "
+    "teach it new classes. No real picture is used by the data-free methods."
 )
 
 form, view = form_box("New run", "training"), st.container()

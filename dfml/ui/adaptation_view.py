@@ -18,8 +18,8 @@ from dfml.ui.theme import palette
 PAGE_SIZE = 6
 BN_MODES = {
     "inductive": "Each query picture is classified on its own; normalisation uses the support pictures only.",
-    "transductive": "All query pictures are normalised together, as the papers do: usually a little better, but one picture's "
-    "answer then depends on the others.",
+    "transductive": "All query pictures are normalised together, as the papers do: usually a little better, but one "
+    "picture's answer then depends on the others.",
 }
 WAYS = {
     "steps": ("Gradient steps", "A few gradient steps on the support pictures, as in MAML."),
@@ -46,7 +46,8 @@ def choose_model() -> Path | None:
     if not options and not st.session_state.get("_typing_model"):
         empty_state(
             "No meta-model yet",
-            "Train one on the Meta-training page (the demo preset takes minutes; `random` takes seconds), or type a model's folder below.",
+            "Train one on the Meta-training page (the demo preset takes minutes, `random` takes seconds), "
+            "or type a model's folder below.",
             icon=":material/model_training:",
         )
         st.page_link(
@@ -190,7 +191,7 @@ def _steps_chart(answer: Answer) -> None:
     st.plotly_chart(
         steps_accuracy(answer.support_accuracy, answer.query_accuracy or None, palette=palette()),
         key="steps_accuracy",
-        alt=f"Accuracy after each inner step; on the support pictures it ends at {percent(answer.support_accuracy[-1])}",
+        alt=f"Accuracy after each inner step; on the support set it ends at {percent(answer.support_accuracy[-1])}",
     )
     st.caption("Step 0 is before adapting. A good meta-model rises within few steps.")
 

@@ -67,9 +67,7 @@ def model_card(folder: Path) -> dict:
     """
     card = read_json(folder / "dfml.json", "the model's card")
     if not isinstance(card, dict) or "learner" not in card:
-        raise BadInput(
-            f"{folder} holds no meta-model but {card.get('kind', 'a teacher') if isinstance(card, dict) else 'something else'}."
-        )
+        raise BadInput(f"{folder} holds no meta-model; a teacher of a zoo, for example, is none. Train one first.")
     return card
 
 

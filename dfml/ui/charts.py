@@ -122,7 +122,8 @@ def curves(
         _add_marks(figure, next(iter(series.values())), marks, marks_name, palette)
     every = [value for _, values in series.values() for value in values]
     if log and every and min(every) > 0:
-        figure.update_yaxes(type="log", dtick=1)
+        # Within two decades the powers of ten alone would leave the axis nearly without numbers.
+        figure.update_yaxes(type="log", dtick=1 if max(every) > 100 * min(every) else "D2")
     figure.update_layout(showlegend=len(figure.data) > 1)
     return figure
 

@@ -9,14 +9,22 @@ from dfml.ui.messages import empty_state, plain
 from dfml.ui.metrics import megabytes, percent
 from dfml.ui.run_store import RunRow, page_of, run_rows
 from dfml.ui.theme import chip
-from dfml.ui.zoo_listing import ZooListing, embedded_names, read_zoo
+from dfml.ui.zoo_listing import embedded_names, read_zoo
 
+TEACHERS, RECOVER, TRAIN, ADAPT = (
+    f"app_pages/{name}.py" for name in ("model_zoo", "inversion_lab", "training_lab", "adaptation_lab")
+)
 STEPS = (
-    ("1. Model zoo", "app_pages/model_zoo.py", ":material/pets:", "Meet the **teachers**: trained classifiers whose data is gone."),
-    ("2. Inversion", "app_pages/inversion_lab.py", ":material/image_search:", "Watch pictures being **recovered** from a teacher, starting from noise."),
-    ("3. Meta-training", "app_pages/training_lab.py", ":material/model_training:", "Train a **meta-model** on tasks of recovered pictures."),
-    ("4. Adaptation", "app_pages/adaptation_lab.py", ":material/bolt:", "Show it a few pictures **of your own** and let it classify new ones."),
-)  # fmt: skip
+    ("1. Model zoo", TEACHERS, ":material/pets:", "Meet the **teachers**: trained classifiers whose data is gone."),
+    (
+        "2. Inversion",
+        RECOVER,
+        ":material/image_search:",
+        "Watch pictures being **recovered** from a teacher, out of noise.",
+    ),
+    ("3. Meta-training", TRAIN, ":material/model_training:", "Train a **meta-model** on tasks of recovered pictures."),
+    ("4. Adaptation", ADAPT, ":material/bolt:", "Show it a few pictures **of your own** and let it classify new ones."),
+)
 
 
 def steps() -> None:
@@ -34,7 +42,7 @@ def zoo_cards() -> None:
     if not names:
         empty_state(
             "No zoo is embedded",
-            "Make one with `python -m dfml zoo pretrain --data DIR --out ZOO`, then open its folder on the Model zoo page.",
+            "Make one with `python -m dfml zoo pretrain --data DIR --out ZOO`, then open it on the Model zoo page.",
             icon=":material/pets:",
         )
         return

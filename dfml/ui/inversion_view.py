@@ -26,7 +26,7 @@ def no_recovery_yet() -> None:
     """What will be here, and how to get it."""
     empty_state(
         "No recovery yet",
-        "Choose a teacher and press Recover pictures: within seconds the classes that it knows appear here, one row each.",
+        "Choose a teacher and press Recover pictures: within seconds its classes appear here, one row each.",
         icon=":material/image_search:",
     )
 
@@ -165,7 +165,8 @@ def recovery_gallery(rows: list[RunRow]) -> None:
         with st.container(border=True), one_line_errors():
             pictures = found.pictures().get(name, [])
             st.markdown(
-                f"**{plain(name)}** · teacher {plain(found.teacher)} · {percent(found.report.get('teacher_accuracy'))} as asked"
+                f"**{plain(name)}** · teacher {plain(found.teacher)} · "
+                f"{percent(found.report.get('teacher_accuracy'))} as asked"
             )
             if pictures:
                 st.image(

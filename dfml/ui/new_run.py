@@ -145,8 +145,8 @@ def training_form() -> None:
                 key="train:data",
                 persist_state="session",
                 placeholder="the embedded sample",
-                help="A class-folder data set DIR/{train,val,test}/<class>/<picture>, or sample:NAME. Data-free methods "
-                "use it only to measure. Left empty, the embedded sample of the zoo's domain measures.",
+                help="A class-folder data set DIR/{train,val,test}/<class>/<picture>, or sample:NAME. Data-free "
+                "methods use it only to measure. Left empty, the embedded sample of the zoo's domain measures.",
             ).strip()
 
         values |= more_options(method.preset(preset), key=f"{name}:{preset}", first=name_and_data)

@@ -102,8 +102,8 @@ def _own() -> Chosen:
     store = _uploads()
     names = store.names()
     st.caption(
-        f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five pictures each are enough. PNG, JPEG or WebP. The pictures stay "
-        "on this computer, and the link of this page finds them again."
+        f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five pictures each suffice. PNG, JPEG or WebP. The pictures "
+        "stay on this computer, and the link of this page finds them again."
     )
     grid = st.grid(3, min_column_width=230, border=True)
     for slot, name in enumerate(names):

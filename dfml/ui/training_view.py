@@ -66,7 +66,7 @@ def result_panel(run: RunFolder) -> None:
         delta_color="off",
         delta_arrow="off",
         border=True,
-        help="Episodes of classes that no teacher has seen; the pictures are a small embedded sample unless data was given.",
+        help="Episodes of classes that no teacher has seen, from a small embedded sample unless data was given.",
     )
     grid.metric("Validation accuracy", percent(result.get("val_accuracy")), border=True)
     with grid.cell():
@@ -133,9 +133,8 @@ def training_charts(run: RunFolder) -> None:
                 log=True,
             )
     if marks:
-        st.caption(
-            f":material/diamond: {len(marks)} adversarial steps: the pictures were moved to be harder for the learner."
-        )
+        steps = "1 adversarial step" if len(marks) == 1 else f"{len(marks)} adversarial steps"
+        st.caption(f"◆ {steps}: the pictures were moved to be harder for the learner.")
 
 
 def accuracy_series(scalars: Scalars) -> tuple[dict[str, Curve], dict[str, list[float]]]:
@@ -159,5 +158,5 @@ def _chart(
     st.plotly_chart(
         curves(series, y=y, marks=marks, log=log, palette=palette()),
         key=f"chart:{title}",
-        alt=f"{title} over iterations; newest: {newest}" + (f"; {len(marks)} adversarial steps" if marks else ""),
+        alt=f"{title} over iterations; newest: {newest}" + (f"; {len(marks)} marks" if marks else ""),
     )

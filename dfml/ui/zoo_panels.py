@@ -212,7 +212,8 @@ def coverage_panel(zoo: ZooListing) -> None:
             st.plotly_chart(
                 accuracy_histogram(known, palette=palette()),
                 key="accuracy_histogram",
-                alt=f"Histogram of held-out accuracy: {percent(min(known))} to {percent(max(known))}, mean {percent(zoo.mean_accuracy)}",
+                alt=f"Histogram of held-out accuracy: {percent(min(known))} to {percent(max(known))}, "
+                f"mean {percent(zoo.mean_accuracy)}",
             )
         else:
             empty_state("No accuracies", "The owners of these models reported none.", icon=":material/query_stats:")

@@ -28,7 +28,9 @@ def test_charts_and_streamlit_use_the_same_colours(name, palette):
     theme = CONFIG["theme"][name]
     assert tuple(theme["chartCategoricalColors"]) == palette.series
     assert theme["textColor"] == palette.text
-    assert theme["primaryColor"] == palette.series[0]
+    # White words on a button, and coloured words on the ground.
+    assert contrast(theme["primaryColor"], "#ffffff") >= 4
+    assert contrast(theme["primaryColor"], theme["backgroundColor"]) >= 4
 
 
 @pytest.mark.parametrize(("name", "palette"), [("light", LIGHT), ("dark", DARK)])
