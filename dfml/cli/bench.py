@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from dfml.cli.options import shot_counts
 from dfml.cli.output import answer, say
 
 app = typer.Typer(help="Benchmarks; each writes a table.", no_args_is_help=True, rich_markup_mode=None)
@@ -40,7 +41,6 @@ def accuracy(
 ) -> None:
     """Train methods on a zoo and evaluate them under one protocol."""
     from dfml.bench.accuracy import bench_accuracy
-    from dfml.cli.evaluate import _shots
     from dfml.nets.device import use_threads
 
     use_threads()
@@ -52,7 +52,7 @@ def accuracy(
         work=work,
         command=_command(),
         preset=preset,
-        shots=_shots(shots),
+        shots=shot_counts(shots),
         seeds=range(seeds),
         episodes=episodes,
         split=split,

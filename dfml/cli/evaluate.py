@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dfml.cli.options import shot_counts
 from dfml.cli.output import Bar, answer, percent, say, table
 
 
@@ -37,7 +38,7 @@ def evaluate(
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device, use_threads
 
-    counts = _shots(shots)
+    counts = shot_counts(shots)
     used_threads = use_threads(threads)
     chosen, why = pick_device(device)
     loaded = MetaModel.load(model)
@@ -86,12 +87,3 @@ def evaluate(
     note = " (an embedded sample, not the whole split)" if pictures.sample else ""
     header = ["shots", "bn", "adapt", "accuracy", "± 95 %"]
     answer(result, json, f"{pictures.name}/{split}{note}\n{table(shown, header)}")
-
-
-def _shots(text: str) -> list[int]:
-    from dfml.core.errors import BadInput
-
-    words = text.replace(",", " ").split()
-    if not words or not all(word.isdigit() and int(word) > 0 for word in words):
-        raise BadInput(f"--shots takes positive numbers such as 1,5; received {text!r}.")
-    return [int(word) for word in words]

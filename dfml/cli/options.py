@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dfml.cli.output import table
+from dfml.core.errors import BadInput
 
 
 def _value_of(args: list[str], flag: str) -> str | None:
@@ -25,6 +26,18 @@ def join_numbers(args: list[str], flag: str) -> list[str]:
     while end < len(args) and args[end].replace(",", "").isdigit():
         end += 1
     return [*args[:start], *([",".join(args[start:end])] if end > start else []), *args[end:]]
+
+
+def shot_counts(text: str) -> list[int]:
+    """Read ``1,5``.
+
+    Raises:
+        BadInput: It is no list of positive numbers.
+    """
+    words = text.replace(",", " ").split()
+    if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise BadInput(f"--shots takes positive numbers such as 1,5; received {text!r}.")
+    return [int(word) for word in words]
 
 
 def wants_options_of(args: list[str]) -> bool:

@@ -2,6 +2,9 @@
 
 COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --device --json",
+    "bench accuracy": "--data --zoo --methods --preset --shots --seeds --episodes --split --device --set --work --out "
+    "--json",
+    "bench speed": "--zoo --data --episodes --device --out --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",
     "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr --seed --device "
