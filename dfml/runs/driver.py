@@ -161,6 +161,8 @@ def _device_for(
     wanted = "cpu" if spec.kind == "pretrain" else spec.device
     order_time = float((read_raw(folder.path) or {}).get("queued") or time.time())
     queue = DeviceQueue(folder.name, order_time, device_key(wanted))
+    # Only now does the status name this process: the launcher trusts that a worker with a name has its ticket.
+    recorder.set_status()
     try:
         if queue.device is None:
             device, _ = prepare(spec, wanted)

@@ -45,7 +45,6 @@ class Recorder:
         self._written = 0.0
 
     def __enter__(self) -> Recorder:
-        self.set_status()
         self._thread.start()
         return self
 
