@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from dfml.core.errors import BadInput
 from dfml.meta.learners import HEAD
+from dfml.meta.model import MetaModel
 
 State = dict[str, torch.Tensor]
 
@@ -23,6 +25,23 @@ def average_states(states: list[State]) -> State:
     for name, first in states[0].items():
         mean[name] = torch.stack([s[name] for s in states]).mean(0) if first.is_floating_point() else first
     return mean
+
+
+def load_average(model: MetaModel, nets: list[nn.Module], *, head: bool = False) -> None:
+    """Put the mean of the teachers' weights into a meta-model.
+
+    Raises:
+        BadInput: A teacher's backbone differs from the model's.
+    """
+    if not nets:
+        raise BadInput("no usable teacher to average.")
+    for position, net in enumerate(nets):
+        if not fits(net, model.net):
+            raise BadInput(
+                f"averaging needs teachers of the meta-model's architecture: teacher number {position} differs from "
+                f"{model.architecture} with {model.model_args}."
+            )
+    load_backbone(model.net, average_states([net.state_dict() for net in nets]), head=head)
 
 
 def load_backbone(net: nn.Module, state: State, *, head: bool) -> None:

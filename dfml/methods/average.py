@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Event, Progress
-from dfml.meta.fusion import average_states, fits, load_backbone
+from dfml.core.events import Done, Event, Note, Progress
+from dfml.meta.fusion import load_average
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
 from dfml.zoo.zoo import Zoo
 
@@ -47,16 +47,12 @@ class Average(Method):
     ) -> Iterator[Event]:
         """Average the weights; see ``Method.train``."""
         model = start_model(zoo, self.config, generator, {"method": self.name, "side_information": []})
-        states = []
-        for position, card in enumerate(zoo.cards):
+        nets = []
+        for position, card in enumerate(list(zoo.cards)):
             yield Progress(position, len(zoo.cards), f"reading teacher {card.id}")
-            net = zoo.teacher(card.id).net
-            if not fits(net, model.net):
-                raise BadInput(
-                    f"average needs teachers like the meta-model; teacher {card.id} ({card.architecture}, "
-                    f"input {list(card.input_size)}) differs in architecture: "
-                    f"it is to be a {self.config.architecture} of width {self.config.width}."
-                )
-            states.append(net.state_dict())
-        load_backbone(model.net, average_states(states), head=self.config.head == "average")
+            try:
+                nets.append(zoo.teacher(card.id).net)
+            except BadInput as error:
+                yield Note(0, f"left out teacher {card.id}: {error}", kind="rejected")
+        load_average(model, nets, head=self.config.head == "average")
         yield Done(model.to(device))

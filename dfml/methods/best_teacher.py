@@ -44,16 +44,24 @@ class BestTeacher(Method):
         reported = [card for card in zoo.cards if card.accuracy is not None]
         if not reported:
             raise BadInput(f"best-teacher needs reported accuracies; zoo {zoo.name!r} gives none.")
-        best = max(reported, key=lambda card: card.accuracy or 0.0)
+        reported.sort(key=lambda card: card.accuracy or 0.0, reverse=True)
+        teacher = None
+        for best in reported:
+            try:
+                teacher = zoo.teacher(best.id)
+                break
+            except BadInput as error:
+                yield Note(0, f"left out teacher {best.id}: {error}", kind="rejected")
+        if teacher is None:
+            raise BadInput(f"best-teacher: no teacher of zoo {zoo.name!r} can be loaded.")
         details = {"method": self.name, "teacher": best.id, "side_information": ["reported accuracies"]}
         model = start_model(zoo, self.config, generator, details)
-        net = zoo.teacher(best.id).net
-        if not fits(net, model.net):
+        if not fits(teacher.net, model.net):
             raise BadInput(
                 f"best-teacher: teacher {best.id} is a {best.architecture} with input {list(best.input_size)}; "
                 f"set architecture and width to match (now {self.config.architecture}, width {self.config.width})."
             )
-        load_backbone(model.net, net.state_dict(), head=self.config.head == "teacher")
+        load_backbone(model.net, teacher.net.state_dict(), head=self.config.head == "teacher")
         model.mean, model.std = list(best.mean), list(best.std)
         yield Note(1, f"teacher {best.id}, reported accuracy {best.accuracy:.1%}", kind="teacher")
         yield Done(model.to(device))

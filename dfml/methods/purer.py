@@ -17,6 +17,7 @@ from pydantic import Field
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note
 from dfml.inversion.dynamic_set import DynamicSet
+from dfml.meta.fusion import load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
 from dfml.methods.base import METHODS, MetaTrainingConfig, Method, start_model
@@ -31,6 +32,9 @@ class PurerConfig(MetaTrainingConfig):
 
     candidates: int = Field(
         13, ge=1, le=10000, description="Teachers inverted in an iteration, those of the least inverted classes first."
+    )
+    init: Literal["random", "average"] = Field(
+        "random", description="First meta-parameters; the authors' scripts take the mean of the teachers' weights."
     )
     warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")
     pixel_lr: float = Field(0.0675, gt=0, le=1, description="Adam's rate on the pictures.")
@@ -71,7 +75,22 @@ class Purer(Method):
     @classmethod
     def demo(cls) -> PurerConfig:
         """Minutes on two CPU cores; warm-up and patience are scaled so that the curriculum really acts."""
-        return PurerConfig()
+        return PurerConfig(
+            iterations=1500,
+            warm_start=400,
+            tasks=2,
+            first_order=True,
+            candidates=2,
+            pixel_lr=0.1,
+            pixel_decay=0.1,
+            start="smooth",
+            bn=1.0,
+            tv=1e-2,
+            flip=True,
+            warm_up=100,
+            patience=25,
+            validate_every=150,
+        )
 
     @classmethod
     def paper(cls) -> PurerConfig:
@@ -106,6 +125,8 @@ class Purer(Method):
             device=device,
             smooth=cfg.start == "smooth",
         )
+        if cfg.init == "average":
+            load_average(model, [oracle.teacher.net for oracle in oracles.values()])
         outer = OuterLoop(model, cfg.outer_lr)
         switch = PlateauTrigger(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
         parts = {"outer": outer, "pictures": pictures, "switch": switch}

@@ -145,3 +145,9 @@ def test_no_class_is_left_behind(tiny_zoo):
         descend(pictures, [oracles[chosen]], 1)
     assert min(pictures.visits) >= 2 and sum(pictures.visits) == 30
     assert sorted(pictures.choose_teachers(9, g)) == ["000", "001", "002"]
+
+
+def test_it_can_start_from_the_mean_of_the_teachers_as_the_authors_scripts_do(run, tiny_zoo):
+    method, config = small("purer", init="average", iterations=2, warm_start=2)
+    weight = run(method, config)[-1].result.net.blocks[2][0].weight
+    assert torch.allclose(weight, torch.stack([t.net.blocks[2][0].weight for t in tiny_zoo]).mean(0), atol=1e-7)
