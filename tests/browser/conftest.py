@@ -89,7 +89,7 @@ def chromium():
 def page(chromium):
     """A fresh browser window."""
     context = chromium.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(120_000)
     page = context.new_page()
     yield page
     context.close()

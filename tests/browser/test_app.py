@@ -41,17 +41,16 @@ def test_home_is_usable_soon_and_the_server_holds_no_torch(cold_server, page, re
 
 
 def points(page):
-    """Points of the loss curve as the browser has drawn them."""
+    """Points of the longest curve that the browser has drawn."""
     return page.evaluate(
         """() => {
             const plots = [...document.querySelectorAll('.js-plotly-plot')];
-            const trace = plots.flatMap(p => p._fullData || []).find(t => t.name === 'loss');
-            return trace ? trace._length : 0;
+            return Math.max(0, ...plots.flatMap(p => p._fullData || []).map(t => t._length || 0));
         }"""
     )
 
 
-def wait_until(condition, seconds=90, what=""):
+def wait_until(condition, seconds=120, what=""):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"{what} did not happen within {seconds} s"
@@ -72,23 +71,26 @@ def upload(page, position, files):
     )
 
 
+# About 40 s on an idle machine; a busy one may take its time before this counts as a fault.
+@pytest.mark.timeout(600)
 def test_from_a_run_to_a_prediction(cold_server, page, tiny_zoo_folder):
     # Start a short run and see its curve grow.
     page.goto(f"{cold_server.url}/training?zoo={tiny_zoo_folder}")
     page.get_by_role("button", name="Start training").wait_for()
-    iterations = page.get_by_role("spinbutton", name="Iterations")
-    iterations.fill("120")
-    iterations.press("Tab")
+    for name, value in {"Iterations": "40", "Tasks": "1", "Shot": "1", "Inner steps": "1"}.items():
+        field = page.get_by_role("spinbutton", name=name)
+        field.fill(value)
+        field.press("Tab")
     page.get_by_role("button", name="Start training").click()
     wait_until(lambda: points(page) > 2, what="the first points of the curve")
     before = points(page)
-    wait_until(lambda: points(page) > before + 5, what="growth of the curve")
+    wait_until(lambda: points(page) > before + 3, what="growth of the curve")
 
     # A second window sees the same run; a reload keeps it.
     assert "run=" in page.url
     page.reload()
     wait_until(lambda: points(page) > before, what="the curve after a reload")
-    page.get_by_role("link", name="Try it on pictures").wait_for(timeout=90_000)
+    page.get_by_role("link", name="Try it on pictures").wait_for()
     page.get_by_role("link", name="Try it on pictures").click()
     page.get_by_role("heading", name="Adaptation", exact=True).wait_for()
 
