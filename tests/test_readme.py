@@ -1,0 +1,155 @@
+"""The README and the docs say what is true: their commands work, their paths exist, their tables are fresh."""
+
+import importlib.util
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "assets" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMANDS = re.findall(r"^python -m dfml (.*)$", README, re.MULTILINE)
+# What makes a command small enough for a test; options given twice take the last value.
+SMALLER = {
+    "invert": ["--per-class", "1", "--set", "steps=2"],
+    "train": [
+        "--set", "width=4", "--set", "iterations=4", "--set", "tasks=1", "--set", "query=2", "--set", "inner_steps=1",
+        "--set", "candidates=1", "--set", "validation_episodes=2", "--set", "test_steps=1",
+    ],
+    "evaluate": ["--episodes", "1"],
+}  # fmt: skip
+NEEDS_MORE = ("data get", "data/cifar-fs", "onnx")
+
+
+def _page(path):
+    return str(path.relative_to(ROOT))
+
+
+def test_the_two_commands_stand_there_word_for_word():
+    for command in (
+        "pip install -r requirements.txt && streamlit run app.py",
+        "pip install -r requirements-dev.txt && pytest",
+    ):
+        assert f"```bash\n{command}\n```" in README
+    assert "pip install -r requirements-dev.txt && pytest" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_understood(command):
+    from dfml.cli import app
+    from dfml.cli.options import join_numbers
+
+    words = join_numbers(shlex.split(command), "--shots")
+    if "--help" in words:
+        return
+    parser, name = typer.main.get_command(app), "python -m dfml"
+    context = None
+    while hasattr(parser, "commands"):
+        context = parser.make_context(name, words[:1] + ["--"], parent=context, resilient_parsing=True)
+        name, parser, words = words[0], parser.commands[words[0]], words[1:]
+    parser.make_context(name, words, parent=context)
+
+
+def test_the_tour_works_from_its_first_to_its_last_command(tmp_path, monkeypatch, capsys):
+    from dfml.cli import main
+    from dfml.methods import METHODS
+    from dfml.runs import jobs
+
+    monkeypatch.setenv("DFML_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("DFML_LOCKS", str(tmp_path / "locks"))
+    monkeypatch.setattr(jobs, "TEST_EPISODES", 1)
+    shutil.copytree(ROOT / "assets" / "support-sets", tmp_path / "assets" / "support-sets")
+    monkeypatch.chdir(tmp_path)
+    done = 0
+    for command in COMMANDS:
+        if any(word in command for word in NEEDS_MORE):
+            continue
+        words = shlex.split(command)
+        if "--help" not in words and "--resume" not in words:
+            extra = SMALLER.get(words[0], [])
+            if words[0] == "train":
+                known = METHODS.get(words[words.index("--method") + 1]).Config.model_fields
+                pairs = [pair for pair in extra[1::2] if pair.split("=")[0] in known]
+                extra = [word for pair in pairs for word in ("--set", pair)]
+            words += extra
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        captured = capsys.readouterr()
+        assert left.value.code == 0, f"{command}: {captured.err}"
+        assert captured.out.strip(), f"{command} says nothing"
+        done += 1
+    assert done >= 10
+
+
+def test_the_file_map_is_the_tree():
+    mapped = re.search(r"## File map.*?```\n(.*?)```", README, re.DOTALL)[1]
+    paths = [line.split()[0] for line in mapped.splitlines()]
+    assert all((ROOT / path).exists() for path in paths)
+    rooms = {f"dfml/{p.name}/" for p in (ROOT / "dfml").iterdir() if (p / "__init__.py").is_file()}
+    assert rooms <= set(paths), "a room is missing from the file map"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=_page)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (path.parent / target).exists(), f"{_page(path)}: {target}"
+
+
+def test_every_method_and_inverter_has_its_page():
+    from dfml.cli.docs import PAGES as FOLDER
+    from dfml.inversion import INVERTERS
+    from dfml.methods import METHODS
+
+    for name in [*METHODS, *INVERTERS]:
+        page = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+        assert f"<!-- options: {name} -->" in page and "## Citing" in page
+    assert all(f"[{name}](docs/methods/{name}.md)" in README for name in METHODS)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "methods").glob("*.md")), ids=_page)
+def test_option_tables_agree_with_the_configs(path):
+    from dfml.cli.docs import with_fresh_tables
+
+    page = path.read_text(encoding="utf-8")
+    assert page == with_fresh_tables(page), "run: python -m dfml.cli.docs"
+
+
+def test_the_glossary_knows_every_number_that_is_shown():
+    from dfml.ui.metrics import METRICS
+
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    missing = [name for name in METRICS if f"`{name}`" not in glossary and name != "inversion/l2"]
+    assert not missing
+
+
+def test_the_example_method_of_the_docs_works(tiny_zoo, tmp_path, monkeypatch):
+    import torch
+
+    from dfml.core.events import Checkpoint, Done
+    from dfml.methods import METHODS
+
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+    code = re.search(
+        r"```python\n(.*?)```", (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8"), re.DOTALL
+    )[1]
+    (tmp_path / "my_method.py").write_text(code)
+    spec = importlib.util.spec_from_file_location("my_method", tmp_path / "my_method.py")
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    method = METHODS.get("my-method")
+    config = method.preset("demo").override({"rounds": 3, "width": 4})
+
+    def train(state=None):
+        generator = torch.Generator().manual_seed(0)
+        return list(method(config).train(tiny_zoo, device=torch.device("cpu"), generator=generator, state=state))
+
+    events = train()
+    assert isinstance(events[-1], Done)
+    state = next(e.state for e in events if isinstance(e, Checkpoint) and e.step == 2)
+    again = train(state)
+    assert [e.step for e in again if isinstance(e, Checkpoint)] == [3]
+    whole, resumed = events[-1].result.net.state_dict(), again[-1].result.net.state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
