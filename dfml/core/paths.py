@@ -101,7 +101,7 @@ def read_json(path: Path, what: str) -> Any:  # noqa: ANN401 - any JSON value
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{what} not found: there is no {path.name} in {path.parent}.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number or a nesting that no honest file has
         raise BadInput(f"{path} is no valid JSON ({error}); it may be damaged or of another program.") from None
-    except (NotADirectoryError, IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}.") from None

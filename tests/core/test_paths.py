@@ -58,7 +58,9 @@ def test_unreadable_json_gives_one_line(tmp_path):
     (tmp_path / "torn.json").write_text('{"a": ')
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "folder.json").mkdir()
-    for name in ("torn.json", "bytes.json", "folder.json", "missing.json"):
+    (tmp_path / "number.json").write_text("1" * 5000)
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for name in ("torn.json", "bytes.json", "folder.json", "number.json", "deep.json", "missing.json", "x" * 300):
         with pytest.raises(BadInput):
             read_json(tmp_path / name, "thing")
 
