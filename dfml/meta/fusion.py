@@ -41,7 +41,14 @@ def load_average(model: MetaModel, nets: list[nn.Module], *, head: bool = False)
                 f"averaging needs teachers of the meta-model's architecture: teacher number {position} differs from "
                 f"{model.architecture} with {model.model_args}."
             )
-    load_backbone(model.net, average_states([net.state_dict() for net in nets]), head=head)
+    wanted = [name for name, _ in model.net.named_parameters() if head or not name.startswith(HEAD)]
+    states = [net.state_dict() for net in nets]
+    for name in wanted:
+        # Backbones fit by now, so only the last layer can differ.
+        if any(name not in state or state[name].shape != states[0][name].shape for state in states):
+            raise BadInput("the teachers' last layers differ in shape and cannot be averaged: set head=fresh.")
+    mean = average_states([{name: state[name] for name in wanted} for state in states])
+    load_backbone(model.net, mean, head=head)
 
 
 def load_backbone(net: nn.Module, state: State, *, head: bool) -> None:
@@ -50,10 +57,19 @@ def load_backbone(net: nn.Module, state: State, *, head: bool) -> None:
     Args:
         net: Changed in place.
         state: A teacher's state; its buffers are left out.
-        head: Whether the last layer is copied too (where it has the same shape).
+        head: Whether the last layer is copied too.
+
+    Raises:
+        BadInput: The last layer is asked for and has another shape.
     """
     with torch.no_grad():
         for name, parameter in net.named_parameters():
-            if name.startswith(HEAD) and (not head or state[name].shape != parameter.shape):
-                continue
+            if name.startswith(HEAD):
+                if not head:
+                    continue
+                if name not in state or state[name].shape != parameter.shape:
+                    raise BadInput(
+                        f"the teacher's last layer does not fit a head of {net.num_classes} outputs: "
+                        "set way to the teacher's, or head=fresh."
+                    )
             parameter.copy_(state[name])

@@ -29,6 +29,26 @@ def test_parameter_space_needs_one_architecture_and_says_so(run):
         run(*small("best-teacher", width=16))
 
 
+def test_heads_of_different_sizes_do_not_keep_backbones_from_being_averaged(run, zoo_copy):
+    from dfml.zoo import open_zoo
+    from tests.zoo.test_storage import saved
+
+    saved(zoo_copy / "001", num_classes=4)
+    zoo = open_zoo(zoo_copy)
+    model = run(*small("average"), zoo=zoo)[-1].result
+    weights = torch.stack([t.net.blocks[1][0].weight for t in zoo])
+    assert torch.allclose(model.net.blocks[1][0].weight, weights.mean(0), atol=1e-7)
+    with pytest.raises(BadInput, match="head=fresh"):
+        run(*small("average", head="average"), zoo=zoo)
+    with pytest.raises(BadInput, match="does not fit a head of 7 outputs"):
+        run(*small("best-teacher", head="teacher", way=7), zoo=zoo)
+
+
+@pytest.mark.parametrize("name", ["random", "average", "best-teacher"])
+def test_every_number_of_test_steps_that_the_option_allows_is_taken(name, run):
+    assert run(*small(name, test_steps=200))[-1].result.adapt_steps == 200
+
+
 def test_real_data_needs_real_training_pictures(run, patterns, tmp_path):
     for data in (None, "sample:cifar-fs"):
         with pytest.raises(BadInput, match="real training pictures"):
