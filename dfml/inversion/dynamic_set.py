@@ -105,13 +105,17 @@ class DynamicSet:
             shot: Support pictures a class.
             query: Query pictures a class.
             generator: Draws classes and pictures.
-            teachers: Draw among the classes of these teachers only.
+            teachers: Draw among the classes of these teachers only, where they have enough.
 
         Returns:
             The classes, and support pictures, support labels, query pictures, query labels; the
             pictures keep their graph to ``pixels``.
         """
-        pool = range(len(self.keys)) if teachers is None else sorted({c for t in teachers for c in self.slots[t]})
+        pool: Sequence[int] = sorted({c for t in teachers or () for c in self.slots[t]})
+        if len(pool) < way:
+            pool = range(len(self.keys))
+        if len(pool) < way:
+            raise ValueError(f"a {way}-way episode cannot be drawn from {len(pool)} classes")
         classes = [pool[i] for i in torch.randperm(len(pool), generator=generator)[:way].tolist()]
         support, queries = [], []
         for c in classes:

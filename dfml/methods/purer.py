@@ -110,9 +110,12 @@ class Purer(Method):
     ) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: PurerConfig = self.config
-        if zoo.shared_class_names and len({k for c in zoo.cards for k in c.classes or []}) < cfg.way:
-            raise BadInput(f"purer needs at least {cfg.way} classes in the zoo to draw {cfg.way}-way episodes.")
         oracles = {teacher.card.id: AutogradOracle(teacher, device) for teacher in zoo.usable()}
+        known = {zoo.class_key(card, slot) for card in zoo.cards for slot in range(card.way)}
+        if len(known) < cfg.way:
+            raise BadInput(
+                f"purer draws {cfg.way}-way episodes of the classes, but zoo {zoo.name!r} has {len(known)}: set way."
+            )
         for teacher_id, reason in zoo.problems.items():
             yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
@@ -169,7 +172,8 @@ class Purer(Method):
             text = "inverting" if outcome is None else "inverting and meta-training"
             shown = pictures.shown()
             yield from record.events(step, outcome, losses=losses, task=task, pictures=shown, text=text)
-        model.details["adversarial_steps"] = list(switch.fired_at)
+        # Outer steps after which pictures moved; one that fired at the very end had no step left to act in.
+        model.details["adversarial_steps"] = switch.fired_at[: -1 if switch.armed else None]
         yield Done(record.finish([]))
 
     def episode(

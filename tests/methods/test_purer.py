@@ -114,7 +114,12 @@ def test_the_switch_is_forced_after_the_warm_up_fires_again_and_acts_one_step_la
     marks = [e.step for e in events if isinstance(e, Note) and e.kind == "adversarial"]
     fired = events[-1].result.details["adversarial_steps"]
     assert marks[0] == 6 and len(marks) >= 3
-    assert [f + 1 for f in fired if f < 20] == marks
+    assert [f + 1 for f in fired] == marks
+
+
+def test_a_switch_that_fires_at_the_very_end_is_not_counted_as_a_step(run):
+    events = run(*small("purer", iterations=5, warm_up=5, warm_start=0))
+    assert events[-1].result.details["adversarial_steps"] == []
 
 
 def test_the_demo_preset_lets_the_curriculum_act():
@@ -134,6 +139,21 @@ def test_a_bad_teacher_is_named_and_left_out(zoo_copy, run):
 def test_too_few_classes_for_an_episode_is_one_clear_line(run):
     with pytest.raises(BadInput, match="classes"):
         run(*small("purer", way=20))
+
+
+def test_too_few_classes_are_noticed_where_the_zoo_vouches_for_no_names_too(run, tiny_zoo):
+    tiny_zoo.shared_class_names = False
+    with pytest.raises(BadInput, match="draws 16-way episodes .* has 15"):
+        run(*small("purer", way=16), zoo=tiny_zoo)
+
+
+def test_an_adversarial_episode_reaches_beyond_the_chosen_teachers_where_they_have_too_few_classes(run, tiny_zoo):
+    pictures = dynamic_set(tiny_zoo)
+    few = {c for t in ["000"] for c in pictures.slots[t]}
+    g = torch.Generator().manual_seed(0)
+    classes, task = pictures.draw_episode(way=7, shot=2, query=3, generator=g, teachers=["000"])
+    assert len(set(classes)) == 7 and len(task[0]) == len(task[1]) == 14
+    assert set(pictures.draw_episode(way=5, shot=2, query=3, generator=g, teachers=["000"])[0]) == few
 
 
 def test_no_class_is_left_behind(tiny_zoo):
