@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from dfml.core.events import Checkpoint, Embedding, Event, Images, Progress, Scalars
+from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, Scalars
 from dfml.core.state import flatten_state, part_of_state
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep, Task
@@ -63,6 +63,8 @@ class TrainingRecord:
         self.parts = {**parts, "validation": self.validation, "meter": self.meter}
         self.window: dict[str, list[float]] = {}
         self.log_every = max(1, config.iterations // POINTS)
+        # The probe's loss needs an output for each label.
+        self.embeds = config.way <= self.meter.probe.way
 
     def restore(self, state: dict[str, Any] | None) -> int:
         """Load a checkpoint's state; return the step it was taken at, 0 without one."""
@@ -101,6 +103,9 @@ class TrainingRecord:
         """
         cfg = self.config
         yield Progress(step, cfg.iterations, text)
+        if step == 1 and self.validation.why_not:
+            kept = " The last weights are kept." if cfg.keep == "best" else ""
+            yield Note(step, f"not validated: {self.validation.why_not}{kept}", "validation")
         values = {f"inversion/{k}": v for k, v in (losses or {}).items() if k != "accuracy"}
         if losses and "accuracy" in losses:
             values["inversion/teacher_accuracy"] = losses["accuracy"]
@@ -114,7 +119,7 @@ class TrainingRecord:
         if step % self.log_every == 0 or last:
             yield Scalars(step, {name: sum(v) / len(v) for name, v in self.window.items()})
             self.window = {}
-        if task is not None and step % max(EMBED_EVERY, self.log_every) == 0:
+        if task is not None and self.embeds and step % max(EMBED_EVERY, self.log_every) == 0:
             self.meter.add(f"step {step}", torch.cat([task[0], task[2]]), torch.cat([task[1], task[3]]))
             yield Scalars(step, {"tasks/diversity": self.meter.value()})
             if step % (8 * max(EMBED_EVERY, self.log_every)) == 0:

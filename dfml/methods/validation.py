@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from dfml.core.errors import BadInput
 from dfml.core.events import Scalars
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import list_splits, load_split, sample_names
@@ -33,8 +34,13 @@ class Validation:
         zoo: Its domain names the embedded sample.
         data: See ``data_source``; without validation pictures nothing is measured.
         config: Shots, episodes, and which weights to keep.
-        channels: Of the model's input.
-        size: Of the model's input.
+
+    Attributes:
+        why_not: Why nothing is measured, in one sentence; empty where it is.
+
+    Raises:
+        BadInput: The given data cannot make these episodes. Where no data was given, the embedded sample
+            is only passed over: it is small, and nobody asked for it.
     """
 
     def __init__(self, zoo: Zoo, data: str | None, config: MetaTrainingConfig) -> None:
@@ -43,13 +49,19 @@ class Validation:
         self.kept: dict[str, torch.Tensor] | None = None
         self.sampler: EpisodeSampler | None = None
         source = data_source(zoo, data)
+        self.why_not = ""
         if source is None or (not source.startswith("sample:") and "val" not in list_splits(Path(source))):
+            self.why_not = "no data with a val split was given, and no sample of the zoo's domain is embedded."
             return
         channels, size, _ = zoo.picture_shape
-        split = load_split(source, "val", size=size, channels=channels)
-        self.sampler = EpisodeSampler(
-            split, way=config.way, shot=config.shot, query=15, episodes=config.validation_episodes, seed=VALIDATION_SEED
-        )
+        counts = {"way": config.way, "shot": config.shot, "query": 15, "episodes": config.validation_episodes}
+        try:
+            split = load_split(source, "val", size=size, channels=channels)
+            self.sampler = EpisodeSampler(split, **counts, seed=VALIDATION_SEED)
+        except BadInput as error:
+            if data is not None:
+                raise
+            self.why_not = str(error)
 
     @property
     def side_information(self) -> list[str]:

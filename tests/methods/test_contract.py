@@ -1,5 +1,6 @@
 """What every registered method must do."""
 
+import dataclasses
 import math
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Done, Images, Progress, Scalars
+from dfml.data.folders import load_split
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
 from dfml.methods.base import AdaptConfig, MetaTrainingConfig
@@ -90,6 +92,28 @@ def test_it_shows_what_it_does(name, run):
 def test_it_trains_with_every_learner(name, learner, run):
     model = run(*small(name, learner=learner, iterations=4))[-1].result
     assert model.learner.name == learner
+
+
+@pytest.mark.parametrize(
+    ("way", "says"), [(7, "not validated: sample:cifar-fs/val has 5 classes"), (6, "The last weights are kept")]
+)
+def test_more_classes_than_sample_and_probe_have_cost_only_the_measurements(
+    way, says, run, patterns, tiny_zoo, monkeypatch
+):
+    from dfml.core.events import Note
+    from dfml.methods import validation
+
+    split = dataclasses.replace(load_split(patterns, "val"), name="sample:cifar-fs")
+    monkeypatch.setattr(validation, "data_source", lambda zoo, data: data or "sample:cifar-fs")
+    monkeypatch.setattr(validation, "load_split", lambda *_, **__: split)
+    method, config = small("purer", way=way, keep="best")
+    events = run(method, config, data=None)
+    assert any(isinstance(e, Note) and says in e.text for e in events)
+    seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
+    assert "train/loss" in seen and not {"val/accuracy", "tasks/diversity"} & seen
+    assert events[-1].result.details["side_information"] == []
+    with pytest.raises(BadInput, match="has 5 classes"):
+        run(method, config, data=str(patterns))
 
 
 @pytest.mark.parametrize("name", list(METHODS))
