@@ -1,6 +1,6 @@
 """PURER: episode curriculum inversion.
 
-Hu, Shen, Wang, Wu, Tao, "Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning",
+Hu, Shen, Wang, Liu, Yuan, Tao, "Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning",
 CVPR 2023. One learnable set of pictures for all classes of the zoo is inverted from the teachers
 while a meta-learner trains on episodes of it; when the learner stops improving, one step makes the
 pictures harder for it.
