@@ -32,13 +32,18 @@ def import_folders(
     models, meta = [], {"name": out.name, "domain": domain, "shared_class_names": shared_class_names}
     if (out / "zoo.json").is_file():
         before = read_json(out / "zoo.json", "zoo")
-        models = list(before.pop("models", []))
+        if not isinstance(before, dict) or not isinstance(before.get("models"), list):
+            raise BadInput(f"{out / 'zoo.json'} lists no models: it is not a zoo of this program.")
+        models = before.pop("models")
         before.pop("format", None)
         meta = before
     elif out.is_dir() and any(out.iterdir()):
         raise BadInput(f"{out} is no zoo and not empty: choose another folder.")
     added, problems = [], []
-    for folder in folders:
+    for folder in (folder.resolve() for folder in folders):  # "." has a name too
+        if folder.name == "judges":
+            problems.append(f"{folder}: a zoo keeps its judges under this name; rename the folder.")
+            continue
         if folder.name in models:
             problems.append(f"{folder}: the zoo has a teacher {folder.name!r} already; rename the folder.")
             continue
@@ -56,6 +61,8 @@ def import_folders(
 
 
 def _copy(source: Path, target: Path) -> None:
+    if target.exists():
+        raise BadInput(f"{target} is there already and no model of the zoo: remove it, or rename the folder.")
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -65,6 +65,7 @@ def read_card(folder: Path) -> TeacherCard:
     )
     card = TeacherCard.parse(fields, what=f"{folder.name}/{CONFIG} field")
     _check_card(card)
+    _check_arguments(card, args)
     if card.classes is not None and len(card.classes) != card.way:
         raise BadInput(f"model {folder.name!r}: {len(card.classes)} class names for {card.way} outputs.")
     return card
@@ -82,6 +83,20 @@ def _check_card(card: TeacherCard) -> None:
             raise BadInput(f"model {card.id!r}: {len(values)} values of {name!r} for {channels} channels.")
     if min(card.std) <= 0:
         raise BadInput(f"model {card.id!r}: std {card.std}, expected positive numbers.")
+
+
+def _check_arguments(card: TeacherCard, args: dict[str, Any]) -> None:
+    """What the constructor is told must agree with the pictures that the network will be given."""
+    if args.get("bn") == "batch":
+        # Without running statistics its answer about a picture would depend on the others of the batch.
+        raise BadInput(f"model {card.id!r} is a meta-model (normalised by batch statistics), no teacher.")
+    channels, height, width = card.input_size
+    given = args.get("in_chans", 3)
+    if given != channels:
+        raise BadInput(f"model {card.id!r}: input {list(card.input_size)}, but in_chans is {given!r}.")
+    size = args.get("img_size", 32)
+    if "conv4" in card.architecture and not args.get("global_pool") and (height, width) != (size, size):
+        raise BadInput(f"model {card.id!r}: input {list(card.input_size)}, but img_size is {size!r}.")
 
 
 def match_channels(x: torch.Tensor, channels: int) -> torch.Tensor:

@@ -153,8 +153,11 @@ class Zoo:
         return (self.folder / "judges" / self.card(which).id / "config.json").is_file()
 
     def class_key(self, card: TeacherCard, slot: int) -> str:
-        """The identity of a teacher's class: its name where the zoo vouches for names, else the slot."""
-        if self.shared_class_names and card.classes:
+        """The identity of a teacher's class: its name where the zoo vouches for names, else the slot.
+
+        A name that one teacher uses for two of its own outputs (as ImageNet's "crane") identifies neither.
+        """
+        if self.shared_class_names and card.classes and card.classes.count(card.classes[slot]) == 1:
             return card.classes[slot]
         return f"{card.id}:{slot}"
 

@@ -115,6 +115,9 @@ def test_a_cut_weight_file_is_refused(tmp_path):
         (lambda c: c["pretrained_cfg"].update(input_size=[3, 10**6, 10**6]), "at most 1024 pixels"),
         (lambda c: c["pretrained_cfg"].update(input_size=[4, 32, 32]), "1 or 3 channels"),
         (lambda c: c["pretrained_cfg"].update(input_size="big"), "input_size"),
+        (lambda c: c["pretrained_cfg"].update(input_size=[1, 32, 32], mean=[0.4], std=[0.3]), "but in_chans is 3"),
+        (lambda c: c["pretrained_cfg"].update(input_size=[3, 84, 84]), "but img_size is 32"),
+        (lambda c: c["model_args"].update(bn="batch"), "is a meta-model .* no teacher"),
     ],
 )
 def test_a_config_that_asks_for_something_else_is_refused(tmp_path, change, says):

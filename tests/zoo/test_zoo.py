@@ -35,6 +35,12 @@ def test_equal_names_are_one_class_only_where_the_zoo_says_so(tiny_zoo):
     assert tiny_zoo.class_key(card, 2) == "000:2"
 
 
+def test_a_name_that_a_teacher_uses_twice_identifies_no_class(tiny_zoo):
+    card = tiny_zoo.card(0)
+    twice = card.model_copy(update={"classes": [card.classes[0], *card.classes[:4]]})
+    assert [tiny_zoo.class_key(twice, slot) for slot in range(3)] == ["000:0", "000:1", card.classes[1]]
+
+
 @pytest.mark.parametrize("which", ["3", "-1", "--1", "²", "0x1", "", "abc"])
 def test_a_teacher_that_is_not_there(tiny_zoo, which):
     with pytest.raises(BadInput, match="has no teacher .* position from 0 to 2"):
