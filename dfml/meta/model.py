@@ -7,16 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json, write_atomically
 from dfml.meta.learners import LearnerConfig, MetaLearner, Params, make_learner
 from dfml.nets.build import build_network
-from dfml.zoo.storage import DETAILS, load_weights, read_config, save_network
+from dfml.zoo.storage import CONFIG, DETAILS, load_weights, read_config, save_network
 from dfml.zoo.teacher import match_channels, match_size
 
 KIND = "meta-model"
+
+
+class _Adapting(Config):
+    """The part of a stored card that decides how the model adapts."""
+
+    learner: str = Field(description="Registered name of the learner.")
+    learner_config: LearnerConfig = Field(description="Its rates and steps.")
+    adapt_steps: int = Field(10, ge=1, le=200, description="Inner steps at test.")
 
 
 @dataclass
@@ -84,13 +94,14 @@ class MetaModel:
 
     def save(self, folder: Path, details: dict[str, Any] | None = None) -> None:
         """Write the folder: weights, config, ``dfml.json`` and a README (the model card)."""
+        # How it adapts now stands last: the details of a loaded model tell how it adapted then.
         card = {
+            **self.details,
+            **(details or {}),
             "kind": KIND,
             "learner": self.learner.name,
             "learner_config": self.learner.config.model_dump(),
             "adapt_steps": self.adapt_steps,
-            **self.details,
-            **(details or {}),
         }
         save_network(
             folder, self.net, architecture=self.architecture, model_args=self.model_args, details=card,
@@ -103,26 +114,35 @@ class MetaModel:
         """Read a folder written by ``save``; no run is needed around it.
 
         Raises:
-            BadInput: The folder is missing, holds no meta-model, or its weights are damaged.
+            BadInput: The folder is missing, holds no meta-model, or its files are damaged.
         """
         folder = Path(folder)
         if not folder.is_dir():
             raise BadInput(f"no model at {folder}: give the folder of a meta-model, such as RUN/model.")
         config = read_config(folder)
         card = read_json(folder / DETAILS, f"model {folder.name}")
-        if card.get("kind") != KIND:
-            raise BadInput(
-                f"{folder} holds no meta-model (its kind is {card.get('kind', 'teacher')!r}); train one first."
-            )
-        args = {**config["model_args"], "bn": "batch"}
+        if not isinstance(card, dict) or card.get("kind") != KIND:
+            kind = card.get("kind", "teacher") if isinstance(card, dict) else "unknown"
+            raise BadInput(f"{folder} holds no meta-model (its kind is {kind!r}); train one first.")
+        how = _Adapting.parse({k: card[k] for k in _Adapting.model_fields if k in card}, what=f"{DETAILS} field")
+        args = {**config["model_args"], "num_classes": config["num_classes"], "bn": "batch"}
         net = build_network(config["architecture"], **args)
         load_weights(net, folder, check_digest=card.get("sha256"))
         cfg = config["pretrained_cfg"]
-        learner = make_learner(card["learner"], LearnerConfig.parse(card["learner_config"]))
-        return cls(
-            net.train(), config["architecture"], args, cfg["mean"], cfg["std"], learner,
-            int(card.get("adapt_steps", 10)), {k: v for k, v in card.items() if k != "sha256"},
+        loaded = cls(
+            net.train(), config["architecture"], args, cfg.get("mean"), cfg.get("std"),
+            make_learner(how.learner, how.learner_config), how.adapt_steps,
+            {k: v for k, v in card.items() if k != "sha256"},
         )  # fmt: skip
+        loaded._check_normalisation(folder)
+        return loaded
+
+    def _check_normalisation(self, folder: Path) -> None:
+        channels = self.input_size[0]
+        for name, values, least in (("mean", self.mean, -1e6), ("std", self.std, 1e-6)):
+            numbers = isinstance(values, list) and all(isinstance(v, int | float) and least <= v <= 1e6 for v in values)
+            if not numbers or len(values) not in (1, channels):
+                raise BadInput(f"{folder / CONFIG}: {name} {values!r}, expected {channels} numbers.")
 
 
 def model_card(card: dict[str, Any]) -> str:
