@@ -39,7 +39,7 @@ def start_token(pid: int) -> str | None:
         fields = _stat_fields(pid)
         # Ticks since boot; psutil's time of day would move whenever the clock is set.
         return f"{boot_id()}-{fields[19]}" if fields else f"{process.create_time():.2f}"
-    except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
+    except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError, TypeError):
         return None
 
 

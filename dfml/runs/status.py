@@ -15,6 +15,7 @@ from dfml.runs import liveness
 STATUS, STOP, LAUNCH, LOG = "status.json", "STOP", "launch.json", "log.txt"
 ACTIVE = ("queued", "running", "stopping")
 RESUMABLE = ("stopped", "failed", "crashed")
+STATES = ("queued", "running", "stopping", "stopped", "finished", "failed", "crashed")
 STARTUP_SECONDS = 10.0
 LOST_HEARTBEAT_SECONDS = 60.0
 _ROOM = 2048
@@ -79,12 +80,28 @@ def read_raw(folder: Path) -> dict[str, Any] | None:
     for _ in range(2):
         try:
             value = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-            return value if isinstance(value, dict) else None
+            return value if isinstance(value, dict) and _is_status(value) else None
         except FileNotFoundError:
             return None
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             time.sleep(0.01)  # only a file that was written in place, on a full disk, can be torn
     return None
+
+
+def _is_status(raw: dict[str, Any]) -> bool:
+    """Whether each value is of the kind that the readers count on; another program's file may hold anything."""
+    if raw.get("state") not in STATES:
+        return False
+    kinds: dict[str, Any] = {
+        "pid": int, "step": int, "total": int, "text": str, "error": str, "device": str, "device_reason": str,
+        "process": str, "host": str, "queued": float, "started": float, "updated": float, "seconds": float,
+        "eta_seconds": float,
+    }  # fmt: skip
+    for key, kind in kinds.items():
+        value = raw.get(key)
+        if value is not None and not isinstance(value, int | float if kind is float else kind):
+            return False
+    return True
 
 
 def write_raw(folder: Path, raw: dict[str, Any]) -> bool:
@@ -120,8 +137,7 @@ def live_status(folder: Path) -> RunStatus:
     raw = read_raw(folder)
     if raw is None:
         return RunStatus("unreadable", error=f"{STATUS} of run {folder.name} is missing or damaged.")
-    names = RunStatus.__dataclass_fields__
-    status = RunStatus(**{key: value for key, value in raw.items() if key in names and value is not None})
+    status = RunStatus(**{key: raw[key] for key in RunStatus.__dataclass_fields__ if raw.get(key) is not None})
     if status.state not in ("queued", "running"):
         return status
     asked = (folder / STOP).exists()

@@ -85,6 +85,19 @@ def test_a_damaged_status_is_no_crash(tools):
     assert "missing" in folder.status().error
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}", '{"state": 5}', '{"state": "nonsense"}', '{"state": "running", "updated": "today"}',
+        '{"state": "running", "step": "three"}', '{"state": "running", "pid": "abc", "process": "x"}', "[" * 50_000,
+    ],
+)  # fmt: skip
+def test_a_status_of_another_program_is_listed_and_breaks_nothing(tools, content):
+    folder = RunFolder.create(tools.order({}))
+    (folder.path / "status.json").write_text(content)
+    assert [(run.status().state, run.status().fraction) for run in list_runs()] == [("unreadable", 0.0)]
+
+
 def test_runs_are_found_by_path_name_and_part(tools):
     first = RunFolder.create(tools.order({}, label="first"))
     second = RunFolder.create(tools.order({}, label="second"))
