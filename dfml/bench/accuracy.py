@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.bench.report import markdown_table, percent, write_report
-from dfml.core.errors import BadInput
+from dfml.core.errors import BadInput, RunFailed
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
 from dfml.meta.evaluation import evaluate
@@ -29,25 +29,28 @@ def trained(
     cls = METHODS.get(method)
     # An option of one method must not fail the others.
     config = cls.preset(preset).override([c for c in changes if c.split("=")[0].strip() in cls.Config.model_fields])
-    wanted = config.model_dump(mode="json")
+    spec = RunSpec(
+        kind="train",
+        method=method,
+        zoo=zoo,
+        # Data-free methods get no data set: they validate on the embedded sample.
+        data=None if cls.data_free else data,
+        preset=preset,
+        config=config.model_dump(mode="json"),
+        seed=seed,
+        device=device,
+    )
     if (folder / "spec.json").is_file():
         run = RunFolder(folder)
-        if run.spec.config != wanted:
-            raise BadInput(f"{folder} holds a run with another config: remove it, or choose another --work.")
+        wanted = spec.recorded()
+        for name in ("config", "zoo", "data", "seed"):
+            if getattr(run.spec, name) != getattr(wanted, name):
+                raise BadInput(f"{folder} holds a run with another {name}: remove it, or choose another --work.")
         result = run_in_process(run, resume=True)
     else:
-        spec = RunSpec(
-            kind="train",
-            method=method,
-            zoo=zoo,
-            # Data-free methods get no data set: they validate on the embedded sample.
-            data=None if cls.data_free else data,
-            preset=preset,
-            config=wanted,
-            seed=seed,
-            device=device,
-        )
         result = run_in_process(RunFolder.create(spec, path=folder))
+    if result["state"] == "stopped":
+        raise RunFailed(f"{method}, seed {seed} was stopped: the same command goes on from there.")
     return MetaModel.load(folder / "model"), result
 
 

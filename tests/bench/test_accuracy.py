@@ -45,6 +45,12 @@ def test_a_finished_run_is_not_done_again_and_another_config_is_refused(tiny_zoo
         bench(tiny_zoo_folder, patterns, tmp_path, methods=["random"], changes=["width=4"])
 
 
+def test_a_run_on_another_zoo_is_not_taken_for_this_ones(tiny_zoo_folder, zoo_copy, patterns, tmp_path):
+    bench(tiny_zoo_folder, patterns, tmp_path, methods=["random"])
+    with pytest.raises(BadInput, match="another zoo"):
+        bench(zoo_copy, patterns, tmp_path, methods=["random"])
+
+
 def test_an_option_that_no_method_has_is_one_clear_line(tiny_zoo_folder, patterns, tmp_path):
     with pytest.raises(BadInput, match="none of random has an option 'candidates'"):
         bench(tiny_zoo_folder, patterns, tmp_path, methods=["random"], changes=["candidates=3"])
