@@ -32,7 +32,7 @@ def pick_device(wanted: str = "auto") -> tuple[torch.device, str]:
     if wanted == "auto":
         name = here[0]
         reason = "the fastest device found" if name != "cpu" else "no GPU was found"
-    elif wanted.split(":")[0] in here:
+    elif wanted in here or (wanted.startswith("cuda:") and wanted[5:].isdecimal() and "cuda" in here):
         name, reason = wanted, "chosen"
     else:
         raise BadInput(f"device {wanted!r} is not available here; available: auto, {', '.join(here)}.")
