@@ -154,7 +154,7 @@ def load_split(source: str | Path, split: str, *, size: int | None = None, chann
     with FileLock(cache / f"{form}.lock"):
         try:
             return _opened(folder.resolve().name, split, packed, index)
-        except (BadInput, OSError, ValueError, KeyError, TypeError):
+        except (BadInput, OSError, EOFError, ValueError, KeyError, TypeError):
             # Not packed yet, or the cache is damaged; it can always be made again.
             _pack(classes, packed, index, size, channels)
             _forget_others(cache, form, packed)
