@@ -37,7 +37,7 @@ class Recovery:
     report: dict[str, Any]
 
     def save(self, folder: Path) -> None:
-        """Write ``pictures.safetensors``, ``grid.png`` and, last, ``report.json``."""
+        """Write ``pictures.safetensors`` and, last, ``report.json``: a folder with it is whole."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             "images": self.task.images.cpu().contiguous(),

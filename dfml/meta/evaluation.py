@@ -107,6 +107,8 @@ def evaluate(
         if position % every == every // 2:
             paused = time.perf_counter()
             _bare_adaptation(model, prepared, adapts)
+            if prepared.query_x.is_cuda:
+                torch.cuda.synchronize(prepared.query_x.device)  # its work is only queued when the call returns
             spent = time.perf_counter() - paused
             bare, timed, started = bare + spent, timed + 1, started + spent
         if progress:

@@ -36,7 +36,7 @@ def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
 
 
 class OuterLoop:
-    """Adam on the meta-parameters with the summed gradients of a meta-batch.
+    """Adam on the meta-parameters with the mean of a meta-batch's gradients.
 
     Args:
         model: Its network's parameters are trained in place.
