@@ -14,6 +14,7 @@ from dfml.core.errors import BadInput, nearest
 from dfml.core.registry import Registry
 from dfml.data.episodes import PseudoTask
 from dfml.zoo.oracle import Oracle
+from dfml.zoo.teacher import match_channels, match_size
 
 ExtraLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """An adversarial or disagreement term from above: (images [N, C, H, W], labels [N]) -> scalar."""
@@ -110,6 +111,13 @@ class Inverter(ABC):
 
 
 INVERTERS: Registry[Inverter] = Registry("inverter")
+
+
+def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:
+    """One batch of several teachers' pictures, grown to the largest channels and size among them."""
+    channels = max(x.shape[1] for x in images)
+    size = max(tuple(x.shape[-2:]) for x in images)
+    return torch.cat([match_size(match_channels(x, channels), size) for x in images])
 
 
 def make_tasks(

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.inversion import terms
-from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, make_tasks
+from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
 from dfml.zoo.oracle import Oracle
 
 
@@ -86,7 +86,7 @@ class Pixels(Inverter):
                     losses["bn"] += float(answer.statistics_loss) / cfg.bn / len(oracles)
                 losses["tv"] += float(roughness.detach()) / len(oracles)
             if extra_loss is not None:
-                objective = objective + extra_loss(torch.cat(pixels), all_labels)
+                objective = objective + extra_loss(side_by_side(pixels), all_labels)
             optimiser.zero_grad(set_to_none=True)
             objective.backward()
             optimiser.step()
@@ -104,7 +104,7 @@ class Pixels(Inverter):
                     targets,
                     [{"seconds": seconds, "passes": o.passes, "queries": o.queries} for o in oracles],
                 )
-            yield InversionStep(step, cfg.steps, torch.cat(images), all_labels, losses, tasks)
+            yield InversionStep(step, cfg.steps, side_by_side(images), all_labels, losses, tasks)
 
 
 def noise_pictures(

@@ -106,7 +106,7 @@ def invert_teacher(
     device = torch.device(device)
     cls = INVERTERS.get(inverter)
     work = cls(config)
-    teacher = zoo.teacher(which)
+    teacher, judge = zoo.teacher(which), zoo.judge(which)
     oracle = AutogradOracle(teacher, device)
     labels = labels_per_class(teacher.way, per_class)
     generator = torch.Generator().manual_seed(derive_seed(seed, "invert", teacher.card.id))
@@ -125,7 +125,7 @@ def invert_teacher(
     seconds = time.perf_counter() - started
     task = step.tasks[0]
     queries = oracle.queries
-    quality = measure(task, teacher, zoo)
+    quality = measure(task, teacher, judge)
     report = {
         "zoo": zoo.name,
         "teacher": teacher.card.id,
@@ -153,9 +153,8 @@ def invert_teacher(
 
 
 @torch.no_grad()
-def measure(task: PseudoTask, teacher: Teacher, zoo: Zoo) -> dict[str, float | None]:
+def measure(task: PseudoTask, teacher: Teacher, judge: Teacher | None) -> dict[str, float | None]:
     """Accuracy of the own teacher and agreement of the judge (None where there is none), in [0, 1]."""
-    judge = zoo.judge(teacher.card.id)
     own = (teacher.logits(task.images).argmax(1) == task.labels).float().mean()
     agreement = None
     if judge is not None:

@@ -60,11 +60,13 @@ def l2_from_grey(x: torch.Tensor) -> torch.Tensor:
 def jitter(x: torch.Tensor, *, shift: int, flip: bool, generator: torch.Generator) -> torch.Tensor:
     """Move the whole batch [N, C, H, W] circularly by up to ``shift`` px in each axis and mirror it half of the time.
 
+    Grey pictures are never mirrored: they are characters as a rule, and a mirrored character is another one.
+
     The generator lives on the CPU, whatever the pictures' device, so that a seed means the same everywhere.
     """
     if shift:
         down, right = torch.randint(-shift, shift + 1, (2,), generator=generator).tolist()
         x = torch.roll(x, (down, right), dims=(2, 3))
-    if flip and torch.rand((), generator=generator).item() < 0.5:
+    if flip and x.shape[1] > 1 and torch.rand((), generator=generator).item() < 0.5:
         x = x.flip(-1)
     return x

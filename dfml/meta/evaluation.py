@@ -175,8 +175,16 @@ def _bare_adaptation(model: MetaModel, episode: Episode, adapts: tuple[Adapt, ..
     parameters = list(net.parameters())
     if "steps" in adapts:
         kept = [p.detach().clone() for p in parameters]
+        if model.learner.name == "anil":
+            # Only the last layer moves, on features computed once.
+            with torch.no_grad():
+                features = net.forward_head(net.forward_features(episode.support_x), pre_logits=True)
+            parameters, support, classify = list(net.fc.parameters()), features, net.fc
+            kept = [p.detach().clone() for p in parameters]
+        else:
+            support, classify = episode.support_x, net
         for _ in range(model.adapt_steps):
-            loss = target_loss(net(episode.support_x), episode.support_y)
+            loss = target_loss(classify(support), episode.support_y)
             grads = torch.autograd.grad(loss, parameters)
             with torch.no_grad():
                 for p, g in zip(parameters, grads, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from dfml.core.errors import RunFailed
 from dfml.core.state import part_of_state
 from dfml.meta.model import MetaModel
 from dfml.nets.optim import load_optimiser_state, optimiser_state
@@ -66,6 +68,10 @@ class OuterLoop:
             losses.append(float(outcome.loss.detach()))
             accuracies.append(outcome.accuracy)
         assert total is not None, "an outer step needs a task"
+        if not all(math.isfinite(loss) for loss in losses):
+            raise RunFailed(
+                "the outer loss is no longer finite: lower the rates (outer_lr, inner_lr), then start again."
+            )
         for parameter, grad in zip(parameters, total, strict=True):
             parameter.grad = grad / len(losses)
         self.optimiser.step()

@@ -51,7 +51,7 @@ class Average(Method):
         for position, card in enumerate(list(zoo.cards)):
             yield Progress(position, len(zoo.cards), f"reading teacher {card.id}")
             try:
-                nets.append(zoo.teacher(card.id).net)
+                nets.append(zoo.weights_of(card.id).net)
             except BadInput as error:
                 yield Note(0, f"left out teacher {card.id}: {error}", kind="rejected")
         load_average(model, nets, head=self.config.head == "average")

@@ -27,6 +27,8 @@ _UNBUILDABLE = (
 )
 _LARGEST = 100_000
 
+MOST_PARAMETERS = 500_000_000
+
 
 def network_names() -> list[str]:
     """The few-shot networks of this package."""
@@ -76,11 +78,14 @@ def build_network(architecture: str, *, seed: int = 0, **args: Any) -> nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
+            # Counted without memory first: a foreign config may ask for more than the machine has.
+            with torch.device("meta"):
+                count = sum(p.numel() for p in timm.create_model(architecture, pretrained=False, **args).parameters())
+            if count > MOST_PARAMETERS:
+                raise BadInput(
+                    f"{architecture} with {args} has {count:,} parameters; at most {MOST_PARAMETERS:,} are built."
+                )
+            torch.manual_seed(seed)
             return timm.create_model(architecture, pretrained=False, **args)
         except _UNBUILDABLE as error:
             raise BadInput(f"cannot build {architecture} with {args}: {error}") from None
-
-
-def accepts_image_size(architecture: str) -> bool:
-    """Whether the network's constructor must know its input size."""
-    return architecture.startswith("fewshot_") or "vit" in architecture or "swin" in architecture

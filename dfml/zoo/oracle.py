@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from dfml.core.errors import BadInput
 from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor], torch.Tensor]
@@ -107,6 +108,8 @@ class AutogradOracle:
     """
 
     def __init__(self, teacher: Teacher, device: torch.device | str = "cpu") -> None:
+        if teacher.card.access == "queries":
+            raise BadInput(f"teacher {teacher.card.id!r} may only be queried: it gives no gradients to this inverter.")
         self.teacher = teacher.to(device)
         if torch.device(device).type == "cpu":
             # oneDNN's convolutions are about 1.5 times faster on this layout; values are unchanged.

@@ -127,6 +127,17 @@ class Zoo:
             self.problems[card.id] = str(error)
             raise
 
+    def weights_of(self, which: str | int) -> Teacher:
+        """Load a teacher whose owner lets us see its weights.
+
+        Raises:
+            BadInput: See ``teacher``; or its card grants less.
+        """
+        card = self.card(which)
+        if card.access != "weights":
+            raise BadInput(f"teacher {card.id!r} grants {card.access}, not its weights.")
+        return self.teacher(card.id)
+
     def usable(self) -> list[Teacher]:
         """Load all teachers; those that fail are moved to ``problems``.
 

@@ -107,3 +107,26 @@ def test_the_gpu_is_used_and_agrees_with_the_cpu(tiny_zoo):
     }
     assert torch.cuda.max_memory_allocated() > 0
     assert torch.allclose(on["cpu"], on["cuda"], atol=0.02)
+
+
+def test_teachers_of_different_sizes_and_colours_are_recovered_side_by_side(tiny_zoo):
+    from dfml.nets import build_network
+    from dfml.zoo.teacher import Teacher, TeacherCard
+
+    card = TeacherCard(id="grey", architecture="fewshot_conv4", way=5, input_size=(1, 28, 28), mean=[0.5], std=[0.25])
+    net = build_network("fewshot_conv4", in_chans=1, img_size=28, width=4)
+    oracles = [AutogradOracle(tiny_zoo.teacher(0)), AutogradOracle(Teacher(card, net))]
+    work = INVERTERS.get("pixels")(INVERTERS.get("pixels").preset("demo").override({"steps": 2}))
+    labels = [labels_per_class(5, 2)] * 2
+    last = list(work.recover(oracles, labels, generator=torch.Generator().manual_seed(0), device=torch.device("cpu")))[
+        -1
+    ]
+    assert last.images.shape == (20, 3, 32, 32)
+    assert [t.images.shape[1:] for t in last.tasks] == [(3, 32, 32), (1, 28, 28)]
+
+
+def test_a_teacher_that_may_only_be_queried_gives_no_gradients(tiny_zoo):
+    teacher = tiny_zoo.teacher(0)
+    teacher.card = teacher.card.override({"access": "queries"})
+    with pytest.raises(BadInput, match="may only be queried"):
+        AutogradOracle(teacher)

@@ -52,3 +52,10 @@ def test_jitter_is_differentiable_back_to_the_pixels():
     moved = terms.jitter(x, shift=2, flip=True, generator=torch.Generator().manual_seed(0))
     (moved * weight).sum().backward()
     assert torch.allclose(x.grad.sort().values.sum(), weight.sum())
+
+
+def test_characters_are_never_mirrored():
+    x = torch.rand(2, 1, 8, 8)
+    for seed in range(10):
+        moved = terms.jitter(x, shift=0, flip=True, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(moved, x)

@@ -67,7 +67,7 @@ def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, run, tmp_path):
     first = next(e for e in events if isinstance(e, Checkpoint))
     assert all(not isinstance(v, dict) for v in first.state.values())
     last = [e for e in events if isinstance(e, Checkpoint)][-1]
-    key = "outer/params/fc.weight"
+    key = "outer/params/blocks.0.0.weight"
     assert not torch.equal(first.state[key], last.state[key]), "a live reference would have moved along"
     path = tmp_path / "step.safetensors"
     save_checkpoint(path, first.state)

@@ -146,3 +146,8 @@ def test_impossible_networks_give_one_line(name, args, says):
 def test_arguments_that_could_make_timm_read_files_are_refused(args):
     with pytest.raises(BadInput, match="is not allowed"):
         check_model_args(args)
+
+
+def test_a_network_larger_than_any_machine_is_refused_before_it_takes_memory():
+    with pytest.raises(BadInput, match="parameters; at most"):
+        build_network("fewshot_conv4", width=20000)

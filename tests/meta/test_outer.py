@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from dfml.core.errors import RunFailed
+from dfml.meta.outer import OuterLoop, mean_pairwise_cosine
+from tests.meta.test_evaluation import tiny_model
+
+
+def task(seed=0):
+    g = torch.Generator().manual_seed(seed)
+    y = torch.arange(5)
+    return torch.rand(5, 3, 32, 32, generator=g), y, torch.rand(5, 3, 32, 32, generator=g), y
+
+
+def test_a_step_takes_the_mean_of_the_tasks_gradients():
+    losses = {}
+    for name, tasks in {"one": [task()], "twice": [task(), task()]}.items():
+        model = tiny_model()
+        OuterLoop(model, lr=1e-3).step(tasks)
+        losses[name] = model.net.fc.weight.detach().clone()
+    assert torch.allclose(losses["one"], losses["twice"], atol=1e-6)
+
+
+def test_alignment_is_the_mean_cosine_over_pairs():
+    a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])
+    assert mean_pairwise_cosine([a]) is None
+    assert mean_pairwise_cosine([a, a, b]) == pytest.approx(1 / 3)
+
+
+def test_diverged_training_stops_with_one_clear_line():
+    model = tiny_model()
+    with torch.no_grad():
+        model.net.fc.weight.fill_(float("nan"))
+    with pytest.raises(RunFailed, match="no longer finite"):
+        OuterLoop(model).step([task()])
