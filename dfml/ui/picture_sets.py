@@ -8,6 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dfml.core.errors import DfmlError
 from dfml.ui.galleries import open_thumbnails, strip
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.support_sets import example_names, read_example
@@ -166,18 +167,26 @@ def _class_cell(store: UploadSet, names: list[str], slot: int, name: str) -> Non
 def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
     """An uploader that is emptied as soon as its files are stored, with what is stored below it."""
     count = st.session_state.get(f"_round:{slot}", 0)
-    files = st.file_uploader(
+    key = f"up:{store.token}:{slot}:{count}"
+
+    def keep() -> None:
+        # In the callback, so that one run of the page both stores the files and shows them.
+        files = st.session_state[key] or []
+        try:
+            problems = store.add(slot, [(file.name, file.getvalue()) for file in files])
+        except DfmlError as error:
+            problems = [str(error)]
+        st.session_state[f"_problems:{slot}"] = problems
+        st.session_state[f"_round:{slot}"] = count + 1
+
+    st.file_uploader(
         f"Pictures of {name}",
         KINDS,
         accept_multiple_files=True,
-        key=f"up:{store.token}:{slot}:{count}",
+        key=key,
+        on_change=keep,
         label_visibility="collapsed",
     )
-    if files:
-        with one_line_errors():
-            st.session_state[f"_problems:{slot}"] = store.add(slot, [(file.name, file.getvalue()) for file in files])
-            st.session_state[f"_round:{slot}"] = count + 1
-            st.rerun()
     for problem in st.session_state.get(f"_problems:{slot}", []):
         st.error(plain(problem), icon=":material/broken_image:")
     stored = store.pictures(slot)
@@ -185,7 +194,7 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
         st.image(
             strip(open_thumbnails(stored[:20]), side=96, columns=min(5, max(3, len(stored)))),
             width="stretch" if len(stored) > 2 else 210,
-            alt=f"{len(stored)} pictures of {name}",
+            alt=f"{len(stored)} picture{'s' * (len(stored) > 1)} of {name}",
         )
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"{len(stored)} picture{'s' * (len(stored) > 1)}", width="content")

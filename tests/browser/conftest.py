@@ -20,6 +20,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Else Chromium gives its pages a low priority, and on a busy machine they starve.
+    "--disable-renderer-backgrounding",
 ]
 
 
