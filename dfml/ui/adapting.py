@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from dfml.ui.run_store import RunRow, run_rows
 
 if TYPE_CHECKING:
     from dfml.meta.model import MetaModel
+
+
+# Every session's script thread shares the loaded models, whose normalisation layers hold an episode's statistics.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -112,17 +117,18 @@ def adapt_to(
     names = [name for name, _ in support]
     pictures = [_tensors(files, size, channels) for _, files in support]
     known = all(name in names for name, _ in query)
-    outcome = adapt(
-        model,
-        torch.cat(pictures),
-        torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(pictures)]),
-        _tensors([file for _, file in query], size, channels),
-        class_names=names,
-        query_y=torch.tensor([names.index(name) for name, _ in query]) if known else None,
-        bn=bn,
-        how=how,
-        steps=steps,
-    )
+    with _ONE_AT_A_TIME:
+        outcome = adapt(
+            model,
+            torch.cat(pictures),
+            torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(pictures)]),
+            _tensors([file for _, file in query], size, channels),
+            class_names=names,
+            query_y=torch.tensor([names.index(name) for name, _ in query]) if known else None,
+            bn=bn,
+            how=how,
+            steps=steps,
+        )
     return Answer(
         classes=tuple(outcome.classes),
         probabilities=tuple(tuple(row) for row in outcome.probabilities.tolist()),
