@@ -13,6 +13,7 @@ from dfml.ui.galleries import enlarged
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.metrics import percent
 from dfml.ui.picture_sets import Chosen
+from dfml.ui.remember import recall, remember
 from dfml.ui.theme import palette
 
 PAGE_SIZE = 6
@@ -98,6 +99,7 @@ def choose_adaptation(card: dict) -> tuple[str, str, int]:
     """Draw the choice of how to adapt, of the batch statistics and of the inner steps."""
     left, middle, right = st.columns(3, gap="medium")
     with left:
+        recall("how", WAYS)
         own = "centroid" if card["learner"] == "protonet" else "steps"
         how = st.segmented_control(
             "Adapt by",
@@ -109,8 +111,9 @@ def choose_adaptation(card: dict) -> tuple[str, str, int]:
             bind="query-params",
             width="stretch",
         )
-        st.caption(WAYS[how][1])
+        st.caption(WAYS[remember("how", how)][1])
     with middle:
+        recall("bn", BN_MODES)
         bn = st.segmented_control(
             "Batch statistics",
             list(BN_MODES),
@@ -120,7 +123,7 @@ def choose_adaptation(card: dict) -> tuple[str, str, int]:
             bind="query-params",
             width="stretch",
         )
-        st.caption(BN_MODES[bn])
+        st.caption(BN_MODES[remember("bn", bn)])
     made_for = int(card.get("adapt_steps", 10))
     steps = made_for
     if how == "steps":

@@ -10,6 +10,7 @@ from dfml.ui.device_line import device_options
 from dfml.ui.forms import config_form, more_options
 from dfml.ui.messages import one_line_errors, plain
 from dfml.ui.registries import inverters, methods
+from dfml.ui.remember import recall, remember
 from dfml.ui.run_chooser import go_to_run
 from dfml.ui.zoo_listing import ZooListing
 from dfml.ui.zoo_panels import choose_zoo, open_listing, spaced
@@ -49,7 +50,8 @@ def _seed_and_device(grid: GridContainer, key: str) -> tuple[int, str]:
 
 
 def _preset(key: str) -> str:
-    return st.segmented_control(
+    recall(key, PRESETS)
+    preset = st.segmented_control(
         "Preset",
         list(PRESETS),
         default="demo",
@@ -59,6 +61,7 @@ def _preset(key: str) -> str:
         width="stretch",
         help="  \n".join(f"**{name}**: {text}" for name, text in PRESETS.items()),
     )
+    return remember(key, preset)
 
 
 def inversion_form() -> None:
@@ -124,7 +127,9 @@ def training_form() -> None:
         return
     with grid.cell():
         registry = methods()
+        recall("method", registry)
         name = st.selectbox("Method", _ordered(registry.names()), key="method", bind="query-params")
+        remember("method", name)
     method = registry.get(name)
     with grid.cell():
         preset = _preset("preset")

@@ -11,6 +11,7 @@ import streamlit as st
 from dfml.core.errors import DfmlError
 from dfml.ui.galleries import open_thumbnails, strip
 from dfml.ui.messages import empty_state, one_line_errors, plain
+from dfml.ui.remember import recall, remember
 from dfml.ui.support_sets import example_names, read_example
 from dfml.ui.upload_store import MAX_CLASSES, MIN_CLASSES, QUERY, UploadSet, is_token, new_token
 
@@ -34,6 +35,7 @@ class Chosen:
 
 def choose_pictures() -> Chosen:
     """Draw the chooser and return what is chosen."""
+    recall("source")
     source = st.segmented_control(
         "Pictures",
         ["Example set", "My own pictures"],
@@ -43,6 +45,7 @@ def choose_pictures() -> Chosen:
         bind="query-params",
         help="The support set shows the model its new classes; the query pictures are the ones that it classifies.",
     )
+    remember("source", source)
     return _example() if source == "Example set" else _own()
 
 
@@ -56,7 +59,8 @@ def _example() -> Chosen:
         )
         return Chosen(missing="Choose your own pictures.")
     left, right = st.columns([2, 1])
-    name = left.selectbox("Example set", names, key="set", bind="query-params")
+    recall("set", names)
+    name = remember("set", left.selectbox("Example set", names, key="set", bind="query-params"))
     with one_line_errors(stop=True):
         example = read_example(name)
     most = max(1, min(len(files) for files in example.support.values()))

@@ -8,6 +8,7 @@ from dfml.core.errors import BadInput
 from dfml.ui.charts import accuracy_histogram, class_coverage
 from dfml.ui.messages import empty_state, plain
 from dfml.ui.metrics import megabytes, percent
+from dfml.ui.remember import recall, remember
 from dfml.ui.theme import palette
 from dfml.ui.zoo_listing import TeacherRow, ZooListing, embedded_names, read_zoo, zoo_path
 
@@ -55,9 +56,7 @@ def choose_zoo(*, allow_new: bool = True) -> str:
         An embedded zoo's name, a path, or an empty string.
     """
     names = zoo_names()
-    # The choice outlives the widget (a folded form, another page), unless the link says otherwise.
-    if "zoo" not in st.query_params and "zoo" not in st.session_state and st.session_state.get("_zoo") in names:
-        st.session_state["zoo"] = st.session_state["_zoo"]
+    recall("zoo", names)
     choice = st.selectbox(
         "Zoo",
         names,
@@ -69,8 +68,7 @@ def choose_zoo(*, allow_new: bool = True) -> str:
     )
     if choice and choice not in names:
         st.session_state["opened_zoos"] = [*st.session_state.get("opened_zoos", []), choice]
-    st.session_state["_zoo"] = choice
-    return choice or ""
+    return remember("zoo", choice) or ""
 
 
 def summary(zoo: ZooListing) -> None:

@@ -116,7 +116,8 @@ def test_from_a_run_to_a_prediction(cold_server, page, tiny_zoo_folder):
     # A page switch and a reload lose nothing.
     page.get_by_test_id("stSidebarNav").get_by_text("Model zoo").click()
     page.get_by_role("heading", name="Model zoo", exact=True).wait_for()
-    page.go_back()
+    page.get_by_test_id("stSidebarNav").get_by_text("Adaptation").click()
+    page.get_by_role("heading", name="Adaptation", exact=True).wait_for()
     answer.wait_for()
     page.reload()
     answer.wait_for()
