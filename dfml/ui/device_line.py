@@ -12,6 +12,7 @@ import streamlit as st
 
 from dfml.core.paths import REPOSITORY
 
+MANNERS = "import os, time; getattr(os, 'nice', int)(10); time.sleep(1.5)"
 QUESTION = """
 import json, torch
 from dfml.nets.device import available_devices, pick_device
@@ -27,8 +28,8 @@ class DeviceQuestion:
         self._file = tempfile.TemporaryFile("w+")
         self._answer: dict | None = None
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        # A low priority: the page that waits for this line matters more.
-        command = [sys.executable, "-c", "import os; getattr(os, 'nice', int)(10)\n" + question]
+        # Late and at a low priority: the first page matters more than this line.
+        command = [sys.executable, "-c", f"{MANNERS}\n{question}"]
         self._process = subprocess.Popen(
             command, stdout=self._file, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=environment
         )
