@@ -14,7 +14,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json, write_atomically
 from dfml.meta.learners import LearnerConfig, MetaLearner, Params, make_learner
-from dfml.nets.build import build_network
+from dfml.nets.build import build_network, fast_layout
 from dfml.zoo.storage import CONFIG, DETAILS, load_weights, read_config, save_network
 from dfml.zoo.teacher import match_channels, match_size
 
@@ -73,7 +73,7 @@ class MetaModel:
         """Move the network; returns itself."""
         self.net.to(device)
         if torch.device(device).type == "cpu":
-            self.net.to(memory_format=torch.channels_last)
+            self.net.to(memory_format=fast_layout(self.architecture))
         return self
 
     def prepare(self, x: torch.Tensor) -> torch.Tensor:
@@ -82,7 +82,7 @@ class MetaModel:
         x = match_size(match_channels(x, channels), (height, width))
         mean = torch.tensor(self.mean, device=x.device).view(1, -1, 1, 1)
         std = torch.tensor(self.std, device=x.device).view(1, -1, 1, 1)
-        return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+        return ((x - mean) / std).contiguous(memory_format=fast_layout(self.architecture))
 
     def with_adaptation(self, learner: str, *, lr: float | None = None, steps: int | None = None) -> MetaModel:
         """The same network adapted by another learner, rate or number of steps."""

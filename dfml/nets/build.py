@@ -30,6 +30,15 @@ _LARGEST = 100_000
 MOST_PARAMETERS = 500_000_000
 
 
+def fast_layout(architecture: str) -> torch.memory_format:
+    """The memory layout in which a network computes.
+
+    Conv4 is about 1.5 times faster on the CPU in channels_last. Narrow ResNets must not use it: with two
+    threads their backward pass in that layout corrupts memory (torch 2.15 on the CPU).
+    """
+    return torch.channels_last if "conv4" in architecture else torch.contiguous_format
+
+
 def network_names() -> list[str]:
     """The few-shot networks of this package."""
     return sorted(timm.list_models("fewshot_*"))

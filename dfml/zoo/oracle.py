@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from dfml.core.errors import BadInput
+from dfml.nets.build import fast_layout
 from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor], torch.Tensor]
@@ -110,10 +111,11 @@ class AutogradOracle:
     def __init__(self, teacher: Teacher, device: torch.device | str = "cpu") -> None:
         if teacher.card.access == "queries":
             raise BadInput(f"teacher {teacher.card.id!r} may only be queried: it gives no gradients to this inverter.")
+        self.layout = fast_layout(teacher.card.architecture)
         self.teacher = teacher.to(device)
         if torch.device(device).type == "cpu":
             # oneDNN's convolutions are about 1.5 times faster on this layout; values are unchanged.
-            self.teacher.net.to(memory_format=torch.channels_last)
+            self.teacher.net.to(memory_format=self.layout)
         self.device = torch.device(device)
         self.teacher_id = teacher.card.id
         self.way = teacher.way
@@ -123,7 +125,7 @@ class AutogradOracle:
 
     def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
         """Answer for pictures x [N, C, H, W] in [0, 1]; ``x``'s own graph is not touched."""
-        pixels = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_(True)
+        pixels = x.detach().contiguous(memory_format=self.layout).requires_grad_(True)
         with torch.enable_grad():
             if statistics_fn is None:
                 logits, extra = self.teacher.logits(pixels), None

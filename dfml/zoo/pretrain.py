@@ -24,7 +24,7 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import read_json
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
-from dfml.nets.build import build_network
+from dfml.nets.build import build_network, fast_layout
 from dfml.zoo.storage import DETAILS, save_network
 from dfml.zoo.teacher import TeacherCard
 from dfml.zoo.zoo import write_zoo
@@ -122,8 +122,9 @@ def train_classifier(
         The best held-out accuracy in [0, 1].
     """
     x, y = train
-    x = x.contiguous(memory_format=torch.channels_last)
-    net.to(memory_format=torch.channels_last)
+    layout = fast_layout(architecture)
+    x = x.contiguous(memory_format=layout)
+    net.to(memory_format=layout)
     optimiser = _optimiser(net, architecture, config.lr)
     steps = config.epochs * -(-len(x) // config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.lr / 100)
@@ -133,6 +134,7 @@ def train_classifier(
         for rows in torch.randperm(len(x), generator=generator).split(config.batch):
             if len(rows) > 1:
                 batch = augment(x[rows], flip=config.flip, shift=config.shift, generator=generator)
+                batch = batch.contiguous(memory_format=layout)
                 loss = F.cross_entropy(net(batch), y[rows])
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
@@ -198,7 +200,14 @@ def train_teacher(
         args["width"] = config.width
     net = build_network(plan.architecture, seed=plan.seed, **args)
     generator = torch.Generator().manual_seed(plan.seed)
-    accuracy = train_classifier(net, plan.architecture, gather(0), gather(1), config, generator)
+    # Narrow ResNets crash natively in backward passes of two threads (torch 2.15 on the CPU), Conv4 does not.
+    threads = torch.get_num_threads()
+    if "conv4" not in plan.architecture:
+        torch.set_num_threads(1)
+    try:
+        accuracy = train_classifier(net, plan.architecture, gather(0), gather(1), config, generator)
+    finally:
+        torch.set_num_threads(threads)
     details = {
         "classes": [data.class_names[c] for c in plan.classes],
         "access": "weights",

@@ -1,11 +1,14 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from dfml.core.errors import BadInput
+from dfml.core.paths import REPOSITORY
 from dfml.data.folders import load_split
 from dfml.nets import build_network
 from dfml.zoo import open_zoo, pretrain
@@ -162,3 +165,17 @@ def test_a_teacher_answers_alike_on_the_gpu(tiny_zoo):
     here = teacher.logits(x)
     there = teacher.to("cuda").logits(x.to("cuda")).cpu()
     torch.testing.assert_close(here, there, atol=2e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize("architecture", ["fewshot_conv4", "fewshot_resnet10", "fewshot_resnet12"])
+def test_training_with_two_threads_leaves_the_memory_whole(patterns, tmp_path, architecture):
+    """In channels_last, narrow ResNets corrupted the heap with two threads, and the process aborted."""
+    code = (
+        "import sys, torch; from pathlib import Path; torch.set_num_threads(2)\n"
+        "from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo\n"
+        "config = PretrainConfig(models=2, way=3, epochs=2, batch=16, width=8)\n"
+        f"pretrain_zoo(Path(sys.argv[1]), Path(sys.argv[2]), ['{architecture}'], config)"
+    )
+    command = [sys.executable, "-c", code, str(patterns), str(tmp_path / "zoo")]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-300:]
