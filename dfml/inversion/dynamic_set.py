@@ -171,7 +171,7 @@ class DynamicSet:
             seen = terms.jitter(images, shift=shift, flip=flip, generator=generator)
             answer = oracle.loss_and_grad(
                 seen,
-                lambda logits, labels=labels: terms.cross_entropy(logits, labels),
+                lambda logits, _, labels=labels: terms.cross_entropy(logits, labels),
                 statistics_fn=(lambda s: bn * terms.bn_distance(s)) if bn else None,
             )
             roughness = terms.total_variation(images)

@@ -75,7 +75,7 @@ class Pixels(Inverter):
                 seen = terms.jitter(x, shift=cfg.shift, flip=cfg.flip, generator=generator)
                 answer = oracle.loss_and_grad(
                     seen,
-                    lambda logits, y=y: cfg.ce * terms.cross_entropy(logits, y),
+                    lambda logits, _, y=y: cfg.ce * terms.cross_entropy(logits, y),
                     statistics_fn=(lambda s: cfg.bn * terms.bn_distance(s)) if cfg.bn else None,
                 )
                 roughness = terms.total_variation(x)

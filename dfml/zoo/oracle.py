@@ -19,8 +19,12 @@ from dfml.core.errors import BadInput
 from dfml.nets.build import fast_layout
 from dfml.zoo.teacher import Teacher
 
-LossFn = Callable[[torch.Tensor], torch.Tensor]
-"""Maps logits [N, way] to one loss a picture, [N]."""
+LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Maps logits [N, way] and the pictures [N, C, H, W] that they answer to one loss a picture, [N].
+
+One a picture, since a zeroth-order oracle follows each picture alone; the pictures come along for terms that
+compare the teacher with another network on them.
+"""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,23 @@ class Answer:
 
 
 class Oracle(Protocol):
-    """Anything that answers for one teacher."""
+    """Anything that answers for one teacher.
+
+    Attributes:
+        teacher_id: Whose answers they are.
+        way: Number of its classes.
+        picture_shape: Channels, height and width of the pictures that it wants.
+        class_keys: Identity of each of its classes, equal to another teacher's where both know the class.
+        gives_statistics: Whether it answers for batch-normalisation statistics too.
+        queries: Pictures that the teacher has looked at so far.
+        passes: Batches that the teacher has computed so far, with or without the way back.
+    """
 
     teacher_id: str
     way: int
     picture_shape: tuple[int, int, int]
+    class_keys: list[str]
+    gives_statistics: bool
     queries: int
     passes: int
 
@@ -102,13 +118,12 @@ class AutogradOracle:
     Args:
         teacher: A frozen teacher; moved to ``device``.
         device: Where it computes.
-
-    Attributes:
-        queries: Pictures that the teacher has looked at so far.
-        passes: Forward-and-backward passes of batches so far.
+        class_keys: See ``Oracle``; None makes keys that no other teacher shares.
     """
 
-    def __init__(self, teacher: Teacher, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, teacher: Teacher, device: torch.device | str = "cpu", class_keys: list[str] | None = None
+    ) -> None:
         if teacher.card.access == "queries":
             raise BadInput(f"teacher {teacher.card.id!r} may only be queried: it gives no gradients to this inverter.")
         self.layout = fast_layout(teacher.card.architecture)
@@ -120,6 +135,10 @@ class AutogradOracle:
         self.teacher_id = teacher.card.id
         self.way = teacher.way
         self.picture_shape = teacher.card.input_size
+        self.class_keys = class_keys or [f"{teacher.card.id}:{slot}" for slot in range(teacher.way)]
+        self.gives_statistics = any(
+            isinstance(m, nn.BatchNorm2d) and m.running_mean is not None for m in teacher.net.modules()
+        )
         self.queries = 0
         self.passes = 0
 
@@ -133,7 +152,7 @@ class AutogradOracle:
                 with batch_statistics(self.teacher.net) as statistics:
                     logits = self.teacher.logits(pixels)
                 extra = statistics_fn(statistics) if statistics else None
-            loss = loss_fn(logits)
+            loss = loss_fn(logits, pixels)
             total = loss.mean() if extra is None else loss.mean() + extra
             (grad,) = torch.autograd.grad(total, pixels)
         self.queries += len(x)

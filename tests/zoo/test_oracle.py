@@ -11,7 +11,7 @@ def oracle(tiny_zoo):
 
 
 def ask(labels):
-    return lambda logits: F.cross_entropy(logits, labels, reduction="none")
+    return lambda logits, pictures=None: F.cross_entropy(logits, labels, reduction="none")
 
 
 def pictures(count=4):
@@ -50,7 +50,7 @@ def test_statistics_loss_adds_its_own_gradient(oracle):
 
     plain = oracle.loss_and_grad(x, ask(labels))
     both = oracle.loss_and_grad(x, ask(labels), statistics_fn=distance)
-    alone = oracle.loss_and_grad(x, lambda logits: 0 * logits.sum(1), statistics_fn=distance)
+    alone = oracle.loss_and_grad(x, lambda logits, _: 0 * logits.sum(1), statistics_fn=distance)
     assert plain.statistics_loss is None
     assert float(both.statistics_loss) > 0
     torch.testing.assert_close(both.grad, plain.grad + alone.grad, atol=1e-5, rtol=1e-4)
@@ -60,7 +60,7 @@ def test_no_hook_outlives_its_block_even_after_an_error(oracle):
     net = oracle.teacher.net
     with pytest.raises(ZeroDivisionError):
         oracle.loss_and_grad(
-            pictures(), lambda logits: 1 / 0, statistics_fn=lambda statistics: statistics[0].mean.sum()
+            pictures(), lambda logits, _: 1 / 0, statistics_fn=lambda statistics: statistics[0].mean.sum()
         )
     assert not any(m._forward_pre_hooks or m._forward_hooks for m in net.modules())
 

@@ -1,0 +1,105 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dfml.core.errors import BadInput, RunFailed
+from dfml.zoo.oracle import AutogradOracle
+from dfml.zoo.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+
+LABELS = torch.tensor([0, 1, 2, 3])
+
+
+def ask(logits, pictures):
+    return F.cross_entropy(logits, LABELS, reduction="none")
+
+
+def pictures():
+    return torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def oracle(teacher, outputs="logits", seed=0, **changes):
+    config = ZerothOrderConfig(outputs=outputs, **changes)
+    return ZerothOrderOracle(LocalApi(teacher, outputs=outputs), config, generator=torch.Generator().manual_seed(seed))
+
+
+def cosines(estimate, truth):
+    return F.cosine_similarity(estimate.flatten(1), truth.flatten(1), dim=1)
+
+
+def test_the_estimate_nears_the_true_gradient_as_theory_says(tiny_zoo):
+    """With q unit directions in d dimensions the expected cosine is about sqrt(q / (q + d))."""
+    teacher = tiny_zoo.teacher(0).double()
+    x, d = pictures().double(), 3 * 32 * 32
+    truth = AutogradOracle(teacher).loss_and_grad(x, ask).grad
+    found = []
+    for q in (10, 100, 1000):
+        answer = oracle(teacher, q=q, mu=1e-5, chunk=50).loss_and_grad(x, ask)
+        found.append(float(cosines(answer.grad, truth).mean()))
+        assert found[-1] == pytest.approx(math.sqrt(q / (q + d)), rel=0.25)
+    assert found[0] < found[1] < found[2]
+
+
+def test_the_estimate_has_the_true_length_and_sign_in_the_mean(tiny_zoo):
+    teacher = tiny_zoo.teacher(0).double()
+    x = pictures().double()
+    truth = AutogradOracle(teacher).loss_and_grad(x, ask).grad
+    estimate = oracle(teacher, q=1500, mu=1e-5, chunk=100).loss_and_grad(x, ask).grad
+    # Unbiased: its projection on the true gradient is the true gradient's own squared length.
+    assert float((estimate * truth).sum() / truth.square().sum()) == pytest.approx(1.0, abs=0.15)
+
+
+def test_probabilities_give_the_same_cross_entropy_gradient_as_logits(tiny_zoo):
+    teacher = tiny_zoo.teacher(0).double()
+    x = pictures().double()
+    one, other = (oracle(teacher, kind, q=20, mu=1e-4).loss_and_grad(x, ask) for kind in ("logits", "probabilities"))
+    torch.testing.assert_close(one.grad, other.grad, rtol=1e-6, atol=1e-12)
+
+
+def test_chunks_change_the_batches_and_not_the_answer(tiny_zoo):
+    teacher = tiny_zoo.teacher(0)
+    whole, parts = (oracle(teacher, q=12, chunk=c) for c in (12, 4))
+    one, other = (o.loss_and_grad(pictures(), ask).grad for o in (whole, parts))
+    assert cosines(one, other).min() > 0.999
+    assert whole.queries == parts.queries == 13 * 4
+    assert (whole.passes, parts.passes) == (2, 4)
+
+
+def test_a_term_of_the_pictures_themselves_is_followed_too(tiny_zoo):
+    """Disagreement with another network depends on the moved pictures, not only on the teacher's answers."""
+    teacher = tiny_zoo.teacher(0).double()
+    x = pictures().double()
+    answer = oracle(teacher, q=300, mu=1e-4).loss_and_grad(x, lambda logits, seen: seen.flatten(1).sum(1))
+    assert cosines(answer.grad, torch.ones_like(x)).mean() == pytest.approx(math.sqrt(300 / 3372), rel=0.25)
+
+
+def test_a_spent_budget_ends_the_run_in_one_line_and_is_never_overdrawn(tiny_zoo):
+    black_box = oracle(tiny_zoo.teacher(0), q=10, budget=100)
+    black_box.loss_and_grad(pictures(), ask)
+    black_box.loss_and_grad(pictures(), ask)
+    with pytest.raises(RunFailed, match="budget of 100 queries is spent"):
+        black_box.loss_and_grad(pictures(), ask)
+    assert black_box.queries <= 100
+
+
+def test_a_call_above_its_limit_is_refused_before_anything_is_asked(tiny_zoo):
+    black_box = oracle(tiny_zoo.teacher(0), q=10, per_call=40)
+    with pytest.raises(BadInput, match="asks 44 pictures, but per_call allows 40"):
+        black_box.loss_and_grad(pictures(), ask)
+    assert black_box.queries == 0
+
+
+def test_a_black_box_shows_no_statistics(tiny_zoo):
+    black_box = oracle(tiny_zoo.teacher(0), q=1)
+    assert not black_box.gives_statistics
+    with pytest.raises(BadInput, match="only answers queries"):
+        black_box.loss_and_grad(pictures(), ask, statistics_fn=lambda s: s[0].mean.sum())
+
+
+def test_a_seed_gives_the_same_directions_and_two_calls_different_ones(tiny_zoo):
+    teacher = tiny_zoo.teacher(0)
+    black_box = oracle(teacher, q=3)
+    first, second = (black_box.loss_and_grad(pictures(), ask).grad for _ in range(2))
+    again = oracle(teacher, q=3).loss_and_grad(pictures(), ask).grad
+    assert torch.equal(first, again) and not torch.equal(first, second)
