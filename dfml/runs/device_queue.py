@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import stat
 import sys
 import tempfile
 from contextlib import suppress
@@ -141,9 +142,27 @@ def _made(folder: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "not writable")
+        problem = "" if os.environ.get("DFML_LOCKS") else _not_private(folder)
     except OSError as error:
-        raise BadInput(f"cannot queue runs in {folder} ({error.strerror}): set DFML_LOCKS to another folder.") from None
+        problem = error.strerror
+    if problem:
+        raise BadInput(f"cannot queue runs in {folder} ({problem}): remove it, or set DFML_LOCKS to another folder.")
     return folder
+
+
+def _not_private(folder: Path) -> str:
+    """Why the folder is not this user's alone, or an empty string.
+
+    Everybody may write in the temporary folder, so somebody else may have made this one first, or a link to elsewhere.
+    """
+    if not hasattr(os, "getuid"):
+        return ""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return "it is a link, no folder"
+    if found.st_uid != os.getuid():
+        return "it belongs to another user"
+    return "others may enter it; it should have mode 0700" if stat.S_IMODE(found.st_mode) & 0o077 else ""
 
 
 def _tickets() -> list[Ticket]:

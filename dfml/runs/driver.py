@@ -201,7 +201,7 @@ def _work(
     stop: StopSwitch,
     tell: Listener,
 ) -> dict[str, Any]:
-    from dfml.runs.jobs import JobContext, find_job
+    from dfml.runs.jobs import JOBS, JobContext
 
     def emit(event: Event) -> None:
         recorder.record(event, context.tag)
@@ -209,7 +209,7 @@ def _work(
         stop.check()
 
     context = JobContext(spec, folder.path, device, reason, recorder.rewind(), emit)
-    with closing(find_job(spec.kind)(context)) as events:
+    with closing(JOBS[spec.kind](context)) as events:
         for event in events:
             if isinstance(event, Done):
                 return dict(event.result)

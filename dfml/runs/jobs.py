@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +49,6 @@ class JobContext:
 
 Job = Callable[[JobContext], Iterator[Event]]
 JOBS: dict[str, Job] = {}
-# Rooms above this one register their kinds when they are imported, which happens only for such a run.
-PROVIDERS = {"bench": "dfml.bench"}
 
 
 def register_job(kind: str) -> Callable[[Job], Job]:
@@ -62,19 +59,6 @@ def register_job(kind: str) -> Callable[[Job], Job]:
         return job
 
     return file
-
-
-def find_job(kind: str) -> Job:
-    """The work of a kind.
-
-    Raises:
-        BadInput: There is none.
-    """
-    if kind not in JOBS and kind in PROVIDERS:
-        importlib.import_module(PROVIDERS[kind])
-    if kind not in JOBS:
-        raise BadInput(f"this version cannot do runs of the kind {kind!r}; it knows: {', '.join(JOBS)}.")
-    return JOBS[kind]
 
 
 @register_job("train")
@@ -186,7 +170,10 @@ def _validation_accuracy(folder: Path, config: Config) -> float | None:
 
 @register_job("invert")
 def invert(context: JobContext) -> Iterator[Event]:
-    """Recover one task after another; a teacher whose recovery is whole is not done again."""
+    """Recover one task after another; a teacher whose recovery a checkpoint knows is not done again.
+
+    A report that no checkpoint knows does not count: the curves that belong to it were cut back.
+    """
     from dfml.core.paths import read_json
     from dfml.inversion.base import INVERTERS
     from dfml.inversion.session import invert_teacher
@@ -201,11 +188,12 @@ def invert(context: JobContext) -> Iterator[Event]:
     teachers = zoo.ids if everyone else list(dict.fromkeys(zoo.card(which).id for which in spec.teachers))
     reports: list[dict[str, Any]] = []
     problems = dict(zoo.problems) if everyone else {}
-    offset = int((context.state or {}).get("offset", 0))
+    state = context.state or {}
+    offset, finished = int(state.get("offset", 0)), list(state.get("finished", []))
     for position, teacher in enumerate(teachers):
         folder = context.folder / RECOVERED / teacher
         context.tag = teacher
-        if (folder / "report.json").is_file():
+        if teacher in finished and (folder / "report.json").is_file():
             reports.append(read_json(folder / "report.json", f"recovery {teacher}"))
             continue
         newest = 0
@@ -227,7 +215,8 @@ def invert(context: JobContext) -> Iterator[Event]:
             yield Note(offset, f"teacher {teacher} was left out: {error}", "problem")
             continue
         offset += newest
-        yield Checkpoint(offset, {"offset": offset})
+        finished.append(teacher)
+        yield Checkpoint(offset, {"offset": offset, "finished": list(finished)})
     if not reports:
         raise RunFailed(f"no teacher could be inverted: {next(iter(problems.values()), 'none was asked for')}")
     yield Done({**_summary(reports), "teachers": reports, "problems": problems})

@@ -26,7 +26,7 @@ TERMINATE_SECONDS = 8.0
 KILL_SECONDS = 25.0
 _OWN = (
     SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, "run.lock", "result.json",
-    "images", "checkpoints", "model", "recovered", "zoo", "bench",
+    "images", "checkpoints", "model", "recovered", "zoo",
 )  # fmt: skip
 
 Target = RunFolder | Path | str

@@ -17,6 +17,7 @@ from dfml.core.paths import raise_if_disk_full
 METRICS = "metrics.jsonl"
 _FINGERPRINT = 64
 _KEPT_READERS = 64
+_NEEDED = {"images": ("tag", "file", "labels"), "embedding": ("ids", "vectors")}
 
 Curve = tuple[list[int], list[float | None]]
 
@@ -177,7 +178,10 @@ class MetricsReader:
                     for steps, values in curves:
                         steps.append(step)
                         values.append(value)
-            elif kind == "embedding":
+                return
+            if any(name not in record for name in _NEEDED.get(kind, ())):
+                raise KeyError(kind)
+            if kind == "embedding":
                 self._embedding = record
             elif kind in self._records:
                 self._records[kind].append(record)

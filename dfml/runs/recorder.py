@@ -188,7 +188,7 @@ class Recorder:
         cut_back(self.folder, offset)
         reader = MetricsReader(self.folder / METRICS)
         self._pictures = {}
-        self._known_notes = {(r["step"], r["kind"], r["text"]) for r in reader.records("note")}
+        self._known_notes = {(r["step"], r.get("kind", ""), r.get("text", "")) for r in reader.records("note")}
         folder = self.folder / IMAGES
         there = {path.name for path in folder.glob("*.png")}
         for record in reader.records("images"):

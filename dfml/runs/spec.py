@@ -26,8 +26,8 @@ _PACKAGES = ("torch", "torchvision", "timm", "numpy", "safetensors")
 class RunSpec(Config):
     """A run's whole order: what, on which zoo, with which config, seed and device."""
 
-    kind: Literal["train", "invert", "pretrain", "bench"] = Field(description="The work to do.")
-    method: str = Field(description="A method, an inverter, the architectures to pre-train, or a benchmark.")
+    kind: Literal["train", "invert", "pretrain"] = Field(description="The work to do.")
+    method: str = Field(description="A method, an inverter, or the architectures to pre-train.")
     zoo: str | None = Field(None, description="An embedded zoo's name or a zoo's folder.")
     teachers: list[str] = Field([], description="Ids or positions of the teachers to invert; none means all.")
     data: str | None = Field(None, description="A class-folder data set, or sample:NAME.")

@@ -11,7 +11,8 @@ import pytest
 from dfml.core.errors import BadInput
 from dfml.runs import liveness
 from dfml.runs.folder import RunFolder, find_run, list_runs
-from dfml.runs.metrics import MetricsReader, MetricsWriter, cut_back
+from dfml.runs.metrics import MetricsReader, MetricsWriter, cut_back, shared_reader
+from dfml.runs.recorder import Recorder
 from dfml.runs.status import live_status, write_raw
 
 
@@ -124,6 +125,24 @@ def test_metrics_are_read_as_they_grow(tmp_path):
     assert reader.scalars()["a"] == ([1, 2], [0.5, 0.75])
     assert reader.records("note")[0]["text"] == "t"
     assert reader.damaged == 1
+
+
+def test_records_that_lack_something_count_as_damaged_and_break_nothing(tools):
+    folder = RunFolder.create(tools.order({}))
+    (folder.path / "images").mkdir()
+    whole = {"type": "images", "step": 1, "tag": "t", "file": "a.png", "labels": [0]}
+    (folder.path / "images" / "a.png").write_bytes(b"")
+    writer = MetricsWriter(folder.path)
+    for name in ("tag", "file", "labels"):
+        writer.write({key: value for key, value in whole.items() if key != name})
+    writer.write({"type": "embedding", "step": 1, "ids": ["a"]})
+    writer.write({"type": "note", "step": 1})
+    writer.write(whole)
+    assert [(image.tag, image.labels) for image in folder.images()] == [("t", [0])]
+    assert folder.embedding() is None and len(folder.notes()) == 1
+    assert shared_reader(folder.path).damaged == 4
+    with Recorder(folder.path, {}) as recorder:
+        assert recorder.rewind() is None
 
 
 def test_only_new_bytes_are_parsed(tmp_path, monkeypatch):

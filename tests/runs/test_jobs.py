@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
@@ -13,6 +14,7 @@ from dfml.core.events import Checkpoint, Progress, Scalars
 from dfml.runs import jobs, launcher
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
+from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
 
 
@@ -72,12 +74,9 @@ def test_without_pictures_to_test_on_the_numbers_are_null(tiny_zoo_folder):
         ({"config": {"widht": 3}}, "unknown option 'widht'"),
         ({"zoo": "/nowhere"}, "/nowhere"),
         ({"zoo": None}, "--zoo is missing"),
-        ({"kind": "bench"}, "kind 'bench'"),
     ],
 )
-def test_a_bad_order_is_one_clear_line(tiny_zoo_folder, values, message, monkeypatch):
-    monkeypatch.setattr(jobs, "PROVIDERS", {})
-    monkeypatch.delitem(jobs.JOBS, "bench", raising=False)
+def test_a_bad_order_is_one_clear_line(tiny_zoo_folder, values, message):
     with pytest.raises(BadInput) as failure:
         run_in_process(spec(**{"zoo": str(tiny_zoo_folder), **values}))
     assert message in str(failure.value) and "\n" not in str(failure.value)
@@ -165,6 +164,34 @@ def test_inversion_keeps_finished_teachers_over_a_stop(tiny_zoo_folder):
         assert curves[name] == expected[name]
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_an_inversion_that_died_between_report_and_checkpoint_keeps_whole_curves(tiny_zoo_folder, monkeypatch, lost):
+    order = spec(
+        kind="invert", method="pixels", zoo=str(tiny_zoo_folder), per_class=1, config={"steps": 10}, teachers=["0", "1"]
+    )
+    plain = run_in_process(order)
+    record, seen = Recorder.record, []
+
+    def deadly(self, event, tag=""):
+        if isinstance(event, Checkpoint):
+            seen.append(event)
+            if len(seen) == lost + 1:
+                raise ValueError("the lights went out")
+        record(self, event, tag)
+
+    monkeypatch.setattr(Recorder, "record", deadly)
+    folder = RunFolder.create(order)
+    with pytest.raises(RunFailed, match="lights"):
+        run_in_process(folder)
+    assert (folder.path / "recovered" / f"00{lost}" / "report.json").exists()
+    monkeypatch.undo()
+    result = run_in_process(folder, resume=True)
+    assert [report["teacher"] for report in result["teachers"]] == ["000", "001"]
+    expected, curves = RunFolder(plain["run"]).scalars(), folder.scalars()
+    for name in ("inversion/ce", "inversion/teacher_accuracy"):
+        assert curves[name] == expected[name]
+
+
 def test_a_damaged_teacher_among_many_is_left_out_and_named(zoo_copy):
     (zoo_copy / "001" / "model.safetensors").write_bytes(b"rubbish")
     order = spec(kind="invert", method="pixels", zoo=str(zoo_copy), per_class=1, config={"steps": 10})
@@ -189,6 +216,10 @@ def test_pretraining_goes_on_with_the_teachers_that_are_missing(patterns, monkey
     assert result["models"] == 2 and 0 <= result["accuracy"] <= 1
     zoo = json.loads((RunFolder(result["run"]).path / "zoo" / "zoo.json").read_text())
     assert zoo["models"] == ["000", "001"] and zoo["recipe"]["config"]["seed"] == 5
+
+
+def test_every_kind_of_run_has_its_job():
+    assert set(get_args(RunSpec.model_fields["kind"].annotation)) == set(jobs.JOBS)
 
 
 def test_a_job_without_a_result_fails(monkeypatch):

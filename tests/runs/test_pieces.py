@@ -142,3 +142,28 @@ def test_an_unusable_queue_folder_is_one_clear_line(monkeypatch, tmp_path):
     monkeypatch.setenv("DFML_LOCKS", str(tmp_path / "file" / "locks"))
     with pytest.raises(BadInput, match="set DFML_LOCKS"):
         DeviceQueue("mine", queued=1.0, device="cpu")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no owners of files here")
+@pytest.mark.parametrize("wrong", ["", "link", "owner", "mode"])
+def test_the_queue_folder_in_the_temporary_folder_must_be_the_users_alone(monkeypatch, tmp_path, wrong):
+    monkeypatch.delenv("DFML_LOCKS")
+    monkeypatch.setattr(device_queue.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder, me = queue_folder(), os.getuid()
+    if not wrong:
+        DeviceQueue("mine", queued=1.0, device="cpu").leave()
+        assert folder.stat().st_mode & 0o777 == 0o700
+        return
+    if wrong == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        folder.mkdir(mode=0o755 if wrong == "mode" else 0o700)
+    if wrong == "owner":
+        monkeypatch.setattr(device_queue, "queue_folder", lambda: folder)
+        monkeypatch.setattr(device_queue.os, "getuid", lambda: me + 1)
+    with pytest.raises(BadInput) as failure:
+        DeviceQueue("mine", queued=1.0, device="cpu")
+    says = {"link": "it is a link", "owner": "belongs to another user", "mode": "mode 0700"}[wrong]
+    assert says in str(failure.value) and "set DFML_LOCKS" in str(failure.value) and "\n" not in str(failure.value)
+    assert not list(folder.iterdir())
