@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from datetime import UTC, datetime
@@ -66,8 +65,3 @@ def write_report(
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
     write_json(folder / f"{name}.json", {"command": command, "date": when, "machine": found, **data})
     return path
-
-
-def load_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of an earlier report, or none."""
-    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []

@@ -87,17 +87,17 @@ class Conv4(nn.Module):
         return self.forward_head(self.forward_features(x))
 
 
-def network_cfg(img_size: int = 32, first_conv: str = "blocks.0.0", in_chans: int = 3) -> dict[str, Any]:
+def network_cfg(first_conv: str) -> dict[str, Any]:
     """The defaults that timm keeps with a model. Pictures come un-normalised, hence mean 0, std 1."""
     return {
         "url": "",
         "num_classes": 5,
-        "input_size": (in_chans, img_size, img_size),
+        "input_size": (3, 32, 32),
         "pool_size": None,
         "crop_pct": 1.0,
         "interpolation": "bilinear",
-        "mean": (0.0,) * in_chans,
-        "std": (1.0,) * in_chans,
+        "mean": (0.0,) * 3,
+        "std": (1.0,) * 3,
         "first_conv": first_conv,
         "classifier": "fc",
     }
@@ -107,5 +107,5 @@ def network_cfg(img_size: int = 32, first_conv: str = "blocks.0.0", in_chans: in
 def fewshot_conv4(pretrained: bool = False, **kwargs: Any) -> Conv4:  # noqa: ANN401 - timm's signature
     """Conv4 with 32 filters, 5 classes, 32 px unless told otherwise."""
     kwargs.setdefault("num_classes", 5)
-    cfg = kwargs.pop("pretrained_cfg", None) or network_cfg()
+    cfg = kwargs.pop("pretrained_cfg", None) or network_cfg("blocks.0.0")
     return build_model_with_cfg(Conv4, "fewshot_conv4", pretrained, pretrained_cfg=cfg, **kwargs)
