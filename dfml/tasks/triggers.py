@@ -12,7 +12,8 @@ class PlateauTrigger:
     Args:
         patience: Updates without a new maximum before it fires; at least 1.
         warm_up: Updates before which it never fires.
-        force_at_warm_up: Fire once when the warm-up ends, whatever the measure does.
+        force_at_warm_up: Fire once when the warm-up ends, whatever the measure does; without a warm-up at
+            the first update, since no measure comes before it.
         reset: Forget the maximum when it fires.
     """
 
@@ -33,7 +34,7 @@ class PlateauTrigger:
             self.best, self.since_best = value, 0
         else:
             self.since_best += 1
-        forced = self.force_at_warm_up and self.updates == self.warm_up
+        forced = self.force_at_warm_up and self.updates == max(1, self.warm_up)
         fires = forced or (self.updates > self.warm_up and self.since_best >= self.patience)
         if fires:
             self.fired_at.append(self.updates)

@@ -30,3 +30,9 @@ def test_its_state_restores_it():
     second.load(first.state())
     fired(second, values[4:])
     assert second.fired_at == all_at_once
+
+
+def test_without_a_warm_up_it_is_forced_at_the_first_update():
+    trigger = PlateauTrigger(2, warm_up=0, force_at_warm_up=True)
+    assert fired(trigger, [0.5, 0.4, 0.3, 0.3]) == [1, 4]
+    assert fired(PlateauTrigger(2, warm_up=0), [0.5, 0.4, 0.3, 0.3]) == [3]
