@@ -79,6 +79,9 @@ def range_text(row: dict[str, Any]) -> str:
     """What an option may be: choices, limits, or its type; ``row`` is one of ``Config.describe()``."""
     if row["choices"]:
         return " | ".join(map(str, row["choices"]))
-    if row["minimum"] is not None or row["maximum"] is not None:
-        return f"{short(row['minimum'])} .. {short(row['maximum'])}"
-    return str(row["type"])
+    low, high = row["minimum"], row["maximum"]
+    if low is None and high is None:
+        return str(row["type"])
+    least = "" if low is None else f"above {short(low)}" if row["above"] else short(low)
+    most = "" if high is None else f"below {short(high)}" if row["below"] else short(high)
+    return f"{least} .. {most}".strip()

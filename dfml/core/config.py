@@ -66,7 +66,11 @@ class Config(BaseModel):
 
     @classmethod
     def describe(cls) -> list[dict[str, Any]]:
-        """One row per field for forms and tables: name, type, default, minimum, maximum, choices, optional, help."""
+        """One row per field for forms and tables.
+
+        Each has name, type, default, minimum, maximum, above and below (whether these two bounds are
+        themselves not allowed), choices, optional, help.
+        """
         rows = []
         for name, whole in cls.model_json_schema().get("properties", {}).items():
             field = cls.model_fields[name]
@@ -79,6 +83,8 @@ class Config(BaseModel):
                     "default": field.get_default(call_default_factory=True),
                     "minimum": schema.get("minimum", schema.get("exclusiveMinimum")),
                     "maximum": schema.get("maximum", schema.get("exclusiveMaximum")),
+                    "above": "exclusiveMinimum" in schema,
+                    "below": "exclusiveMaximum" in schema,
                     "choices": schema.get("enum"),
                     "optional": schema is not whole,
                     "help": field.description or "",

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 import typer
+from pydantic import Field, create_model
 
 from dfml.cli import app
-from dfml.cli.options import join_numbers
+from dfml.cli.options import join_numbers, range_text
+from dfml.core.config import Config
 from dfml.inversion import INVERTERS
 from dfml.methods import METHODS
 
@@ -60,6 +62,22 @@ def test_help_of_an_inverter_lists_its_options(dfml, inverter):
     called = dfml("invert", f"--method={inverter}", "--help", "--preset", "paper")
     assert called.code == 0 and "preset paper" in called.out
     assert all(f"\n{name} " in called.out for name in INVERTERS.get(inverter).Config.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "shown"),
+    [
+        ({"ge": 1, "le": 5}, "1 .. 5"),
+        ({"gt": 0, "le": 5}, "above 0 .. 5"),
+        ({"ge": 0, "lt": 0.5}, "0 .. below 0.5"),
+        ({"gt": 0}, "above 0 .."),
+        ({"le": 5}, ".. 5"),
+        ({}, "number"),
+    ],
+)
+def test_a_bound_that_is_itself_not_allowed_is_shown_as_such(bounds, shown):
+    made = create_model("Made", __base__=Config, rate=(float, Field(0.1, description="Rate.", **bounds)))
+    assert range_text(made.describe()[0]) == shown
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["zoo"], ["zoo", "--help"], ["train", "--help"]])

@@ -59,6 +59,9 @@ def test_every_field_is_described_for_forms():
     rows = {row["name"]: row for row in Recipe.describe()}
     assert rows["steps"]["type"] == "integer"
     assert (rows["steps"]["minimum"], rows["steps"]["maximum"]) == (1, 100)
+    assert (rows["steps"]["above"], rows["steps"]["below"]) == (False, False)
+    assert (rows["rate"]["minimum"], rows["rate"]["above"]) == (0, True)
+    assert (rows["rate"]["maximum"], rows["rate"]["below"]) == (1, False)
     assert rows["mode"]["choices"] == ["a", "b"]
     assert rows["width"]["type"] == "integer"
     assert rows["width"]["maximum"] == 64
