@@ -170,8 +170,7 @@ class Purer(Method):
                 # 5. Feedback: no new best accuracy for a while arms the switch.
                 switch.armed = switch.update(outcome.accuracy)
             text = "inverting" if outcome is None else "inverting and meta-training"
-            shown = pictures.shown()
-            yield from record.events(step, outcome, losses=losses, task=task, pictures=shown, text=text)
+            yield from record.events(step, outcome, losses=losses, task=task, pictures=pictures.shown, text=text)
         # Outer steps after which pictures moved; one that fired at the very end had no step left to act in.
         model.details["adversarial_steps"] = switch.fired_at[: -1 if switch.armed else None]
         yield Done(record.finish([]))

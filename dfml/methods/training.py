@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
@@ -88,7 +88,7 @@ class TrainingRecord:
         *,
         losses: dict[str, float] | None = None,
         task: Task | None = None,
-        pictures: tuple[torch.Tensor, list[int]] | None = None,
+        pictures: Callable[[], tuple[torch.Tensor, list[int]]] | None = None,
         text: str = "",
     ) -> Iterator[Event]:
         """Report one iteration.
@@ -98,7 +98,7 @@ class TrainingRecord:
             outcome: Of the outer step; None while only pictures are recovered.
             losses: Inversion losses.
             task: One task of the meta-batch, for the diversity.
-            pictures: Pictures to show and their labels; drawn rarely.
+            pictures: Gives pictures to show and their labels; asked rarely.
             text: What is going on.
         """
         cfg = self.config
@@ -125,7 +125,8 @@ class TrainingRecord:
             if step % (8 * max(EMBED_EVERY, self.log_every)) == 0:
                 yield Embedding(step, list(self.meter.ids), self.meter.stacked())
         if pictures is not None and (step % max(1, cfg.iterations // PICTURES) == 0 or step == 1 or last):
-            yield Images(step, "pictures", pictures[0].detach().cpu(), pictures[1])
+            images, labels = pictures()
+            yield Images(step, "pictures", images.detach().cpu(), labels)
         if outcome is not None and (step % cfg.validate_every == 0 or last):
             measured = self.validation.measure(self.model, step, self.device)
             if measured is not None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Note
+from dfml.core.events import Images, Note
 from dfml.core.state import flatten_state
 from dfml.inversion.dynamic_set import DynamicSet
 from dfml.methods.purer import Purer
@@ -171,3 +171,10 @@ def test_it_can_start_from_the_mean_of_the_teachers_as_the_authors_scripts_do(ru
     method, config = small("purer", init="average", iterations=2, warm_start=2)
     weight = run(method, config)[-1].result.net.blocks[2][0].weight
     assert torch.allclose(weight, torch.stack([t.net.blocks[2][0].weight for t in tiny_zoo]).mean(0), atol=1e-7)
+
+
+def test_pictures_are_gathered_only_when_they_are_shown(run, monkeypatch):
+    asked, shown = [], DynamicSet.shown
+    monkeypatch.setattr(DynamicSet, "shown", lambda self: asked.append(1) or shown(self))
+    events = run(*small("purer", iterations=100, warm_start=98, validate_every=200))
+    assert len(asked) == len([e for e in events if isinstance(e, Images)]) < 60
