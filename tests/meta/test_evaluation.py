@@ -101,7 +101,7 @@ def test_a_model_survives_saving_and_loads_with_no_run_around_it(patterns, tmp_p
     assert first == second
     through_timm = timm.create_model(f"local-dir:{tmp_path / 'm'}", pretrained=True).train()
     x = torch.rand(4, 3, 32, 32)
-    assert torch.allclose(through_timm(x), model.net(x), atol=1e-6)
+    assert torch.allclose(through_timm(x), model.net(x), atol=1e-5)  # other memory layout, other rounding
 
 
 def test_a_teacher_is_no_meta_model(tiny_zoo_folder, tmp_path):
