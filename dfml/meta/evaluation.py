@@ -7,7 +7,7 @@ statistics of the support set) and two ways of adapting (gradient steps, nearest
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -88,6 +88,22 @@ def evaluate(
     Raises:
         BadInput: The episodes have more classes than the model's head and gradient steps are asked for.
     """
+    found: list[Evaluation] = []
+    for done, found in evaluation_steps(model, sampler, bn=bn, adapt=adapt, device=device):  # noqa: B007
+        if progress:
+            progress(done, len(sampler))
+    return found
+
+
+def evaluation_steps(
+    model: MetaModel,
+    sampler: EpisodeSampler,
+    *,
+    bn: Iterable[Bn] = BN_MODES,
+    adapt: Iterable[Adapt] = ADAPT_MODES,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[int, list[Evaluation]]]:
+    """``evaluate`` an episode at a time: yields how many are done and, with the last one, the evaluations."""
     bns, adapts = tuple(bn), tuple(adapt)
     if "steps" in adapts and sampler.way > model.way:
         raise BadInput(
@@ -111,14 +127,15 @@ def evaluate(
                 torch.cuda.synchronize(prepared.query_x.device)  # its work is only queued when the call returns
             spent = time.perf_counter() - paused
             bare, timed, started = bare + spent, timed + 1, started + spent
-        if progress:
-            progress(position + 1, len(sampler))
+        if position + 1 < len(sampler):
+            yield position + 1, []
     seconds = time.perf_counter() - started
     reference = bare / max(1, timed) * len(sampler)
-    return [
+    found = [
         Evaluation(sampler.shot, b, a, *interval95(values), len(values), seconds, reference, values)
         for (a, b), values in results.items()
     ]
+    yield len(sampler), found
 
 
 def _prepared(model: MetaModel, episode: Episode) -> Episode:

@@ -128,9 +128,7 @@ class TrainingRecord:
             images, labels = pictures()
             yield Images(step, "pictures", images.detach().cpu(), labels)
         if outcome is not None and (step % cfg.validate_every == 0 or last):
-            measured = self.validation.measure(self.model, step, self.device)
-            if measured is not None:
-                yield measured
+            yield from self.validation.measure(self.model, step, self.device)
         if step % max(1, cfg.iterations // CHECKPOINTS) == 0 or last:
             yield Checkpoint(step, self._snapshot(step))
 

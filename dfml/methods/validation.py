@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Scalars
+from dfml.core.events import Event, Progress, Scalars
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import list_splits, load_split, sample_names
-from dfml.meta.evaluation import evaluate
+from dfml.meta.evaluation import Evaluation, evaluation_steps
 from dfml.meta.model import MetaModel
 from dfml.methods.base import MetaTrainingConfig
 from dfml.zoo.zoo import Zoo
@@ -69,16 +70,26 @@ class Validation:
         chosen = self.config.keep == "best" and self.sampler is not None
         return [f"validation pictures ({self.sampler.data.name})"] if chosen and self.sampler else []
 
-    def measure(self, model: MetaModel, step: int, device: torch.device) -> Scalars | None:
-        """Measure ``val/accuracy`` and ``val/ci95``; keep a copy of the weights where they are the best."""
+    def measure(self, model: MetaModel, step: int, device: torch.device) -> Iterator[Event]:
+        """Measure ``val/accuracy`` and ``val/ci95``; keep a copy of the weights where they are the best.
+
+        Yields:
+            A ``Progress`` after each episode, so that a long validation can be watched and stopped; last
+            the ``Scalars``. Nothing where nothing is measured.
+        """
         if self.sampler is None:
-            return None
+            return
         adapt = "centroid" if model.learner.name == "protonet" else "steps"
-        (row,) = evaluate(model, self.sampler, bn=["transductive"], adapt=[adapt], device=device)
+        episodes = evaluation_steps(model, self.sampler, bn=["transductive"], adapt=[adapt], device=device)
+        found: list[Evaluation] = []
+        for done, found in episodes:  # noqa: B007
+            text = f"validating, {done} of {len(self.sampler)} episodes"
+            yield Progress(step, self.config.iterations, text)
+        (row,) = found
         if row.accuracy > self.best:
             self.best = row.accuracy
             self.kept = copy.deepcopy({k: v.detach() for k, v in model.net.state_dict().items()})
-        return Scalars(step, {"val/accuracy": row.accuracy, "val/ci95": row.ci95})
+        yield Scalars(step, {"val/accuracy": row.accuracy, "val/ci95": row.ci95})
 
     def choose(self, model: MetaModel) -> None:
         """Put the best weights into the model, where the config says so."""

@@ -47,16 +47,41 @@ def test_a_seed_gives_the_same_model_and_another_seed_another(name, run):
     assert any(not torch.equal(first[k], other[k]) for k in first)
 
 
+@pytest.mark.parametrize("keep", ["last", "best"])
 @pytest.mark.parametrize("name", [n for n in METHODS if METHODS.get(n).long])
-def test_resumed_equals_uninterrupted(name, run):
-    method, config = small(name)
+def test_resumed_from_the_disk_equals_uninterrupted(name, keep, run, tmp_path):
+    from dfml.runs.checkpoint import load_checkpoint, save_checkpoint
+
+    method, config = small(name, keep=keep)
     whole = run(method, config)
     middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 11)
-    rest = run(method, config, state=middle.state)
+    save_checkpoint(tmp_path / "step.safetensors", middle.state)
+    state, _ = load_checkpoint(tmp_path / "step.safetensors")
+    rest = run(method, config, state=state)
     after = [e for e in whole if isinstance(e, Scalars) and e.step > 11]
     assert [(e.step, e.values) for e in rest if isinstance(e, Scalars)] == [(e.step, e.values) for e in after]
     a, b = whole[-1].result.net.state_dict(), rest[-1].result.net.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if METHODS.get(n).long])
+def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(name, run, tiny_zoo, patterns):
+    method, config = small(name, validation_episodes=7)
+    whole = run(method, config)
+    told = [e.text for e in whole if isinstance(e, Progress) and e.step == 16 and e.text.startswith("validating")]
+    assert told == [f"validating, {n} of 7 episodes" for n in range(1, 8)]
+
+    generator = torch.Generator().manual_seed(0)
+    events = method(config).train(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
+    for event in events:
+        if isinstance(event, Checkpoint):
+            kept = event
+        if isinstance(event, Progress) and event.step == 16 and event.text == told[3]:
+            events.close()
+    assert kept.step == 15
+    rest = run(method, config, state=kept.state)
+    after = [(e.step, e.values) for e in whole if isinstance(e, Scalars) and e.step > 15]
+    assert [(e.step, e.values) for e in rest if isinstance(e, Scalars)] == after
 
 
 @pytest.mark.parametrize("name", [n for n in METHODS if METHODS.get(n).long])
@@ -82,7 +107,8 @@ def test_it_shows_what_it_does(name, run):
     events = run(*small(name))
     seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
     assert {"train/loss", "train/accuracy", "val/accuracy", "val/ci95", "tasks/diversity", "grad/alignment"} <= seen
-    assert [e.step for e in events if isinstance(e, Progress)] == list(range(1, 21))
+    steps = [e.step for e in events if isinstance(e, Progress)]
+    assert steps == sorted(steps) and set(steps) == set(range(1, 21))
     if METHODS.get(name).data_free:
         assert any(isinstance(e, Images) and e.images.min() >= 0 and e.images.max() <= 1 for e in events)
 
