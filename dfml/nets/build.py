@@ -78,9 +78,13 @@ def build_network(architecture: str, *, seed: int = 0, **args: Any) -> nn.Module
     if architecture.startswith("fewshot_"):
         from dfml.nets.conv4 import Conv4
         from dfml.nets.resnet import FewShotResNet
+        from dfml.nets.vit import vit_arguments
 
-        cls = Conv4 if "conv4" in architecture else FewShotResNet
-        known = set(inspect.signature(cls).parameters) - {"depth"}
+        if "vit" in architecture:
+            known = set(inspect.signature(vit_arguments).parameters)
+        else:
+            cls = Conv4 if "conv4" in architecture else FewShotResNet
+            known = set(inspect.signature(cls).parameters) - {"depth"}
         for key in args:
             if key not in known:
                 raise BadInput(f"{architecture} takes no argument {key!r}.{nearest(key, known)}")

@@ -38,7 +38,10 @@ class PretrainConfig(Config):
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the training pictures.")
     batch: int = Field(128, ge=2, le=4096, description="Pictures a step.")
     lr: float = Field(
-        0.004, gt=0, le=1, description="Adam's first learning rate (Conv4); five times it is SGD's for others."
+        0.004,
+        gt=0,
+        le=1,
+        description="Adam's first learning rate (Conv4); AdamW's (ViT) is a quarter of it, SGD's (others) five times.",
     )
     width: int | None = Field(None, ge=2, le=1024, description="Filters of the first stage; none keeps the default.")
     flip: bool = Field(True, description="Mirror training pictures at random (never for characters).")
@@ -97,6 +100,8 @@ def split_class(members: np.ndarray, held_out: float) -> tuple[np.ndarray, np.nd
 def _optimiser(net: nn.Module, architecture: str, lr: float) -> torch.optim.Optimizer:
     if "conv4" in architecture:
         return torch.optim.Adam(net.parameters(), lr=lr)
+    if "vit" in architecture:
+        return torch.optim.AdamW(net.parameters(), lr=lr / 4, weight_decay=0.05)
     return torch.optim.SGD(net.parameters(), lr=5 * lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
 
 
@@ -112,7 +117,7 @@ def train_classifier(
 
     Args:
         net: A network that takes normalised pictures.
-        architecture: Its name, which decides the optimiser (Adam for Conv4, SGD for others).
+        architecture: Its name, which decides the optimiser (Adam for Conv4, AdamW for ViT, SGD for others).
         train: Normalised pictures [N, C, H, W] and labels [N].
         held: Held-out pictures and labels.
         config: Epochs, batch, learning rate, mirroring.
