@@ -85,10 +85,9 @@ def read_support_folder(folder: Path, *, size: int, channels: int, max_files: in
         max_files: Pictures after these are left out, with one line that says so.
 
     Raises:
-        BadInput: The folder is missing, or fewer than two classes have a usable picture.
+        BadInput: The folder is missing or may not be read, or fewer than two classes have a usable picture.
     """
-    _check_folder(folder, "support set", "DIR/<class>/<picture>")
-    every = [(name, path) for name, paths in list_classes(folder).items() for path in paths]
+    every = _listed(folder, "support set", "DIR/<class>/<picture>")
     good, problems = _read_files(folder, every, size, channels, max_files)
     class_names = sorted({name for name, _, _ in good})
     if len(class_names) < 2:
@@ -111,11 +110,9 @@ def read_query_folder(
         Pictures float32 [n, channels, size, size] in [0, 1], each one's path below the folder, one line a bad file.
 
     Raises:
-        BadInput: The folder is missing, or not one picture can be used.
+        BadInput: The folder is missing or may not be read, or not one picture can be used.
     """
-    _check_folder(folder, "query folder", "DIR/<picture>")
-    every = [("", path) for path in list_pictures(folder)]
-    every += [(name, path) for name, paths in list_classes(folder).items() for path in paths]
+    every = _listed(folder, "query folder", "DIR/<picture>", loose=True)
     good, problems = _read_files(folder, every, size, channels, max_files)
     if not good:
         why = f" First problem: {problems[0]}" if problems else ""
@@ -124,9 +121,15 @@ def read_query_folder(
     return _stacked([x for _, _, x in good], size, channels), names, problems
 
 
-def _check_folder(folder: Path, what: str, layout: str) -> None:
-    if not folder.is_dir():
-        raise BadInput(f"no {what} at {folder}: expected a folder {layout}.")
+def _listed(folder: Path, what: str, layout: str, *, loose: bool = False) -> list[tuple[str, Path]]:
+    """Pictures with the folder that each lies in; with ``loose`` first those beside the folders, under no name."""
+    try:
+        if not folder.is_dir():
+            raise BadInput(f"no {what} at {folder}: expected a folder {layout}.")
+        every = [("", path) for path in list_pictures(folder)] if loose else []
+        return every + [(name, path) for name, paths in list_classes(folder).items() for path in paths]
+    except OSError as error:
+        raise BadInput(f"{error.filename or folder} may not be read: {error.strerror}.") from None
 
 
 def _read_files(

@@ -1,4 +1,6 @@
+import errno
 import io
+import os
 import shutil
 
 import pytest
@@ -119,6 +121,23 @@ def test_unusable_support_folders_give_one_line(tmp_path):
     (tmp_path / "dog" / "a.png").write_bytes(b"x")
     with pytest.raises(BadInput, match=r"has 1 class folders .* First problem: dog/a.png"):
         read_support_folder(tmp_path, size=32, channels=3)
+
+
+@pytest.mark.parametrize("where", [".", "kind14"])
+@pytest.mark.parametrize("read", [read_support_folder, read_query_folder])
+def test_folders_that_may_not_be_read_give_one_line(support, monkeypatch, where, read):
+    locked, scandir = support / where, os.scandir
+
+    def guarded(path):
+        # Not by the file's mode: the administrator may read everything.
+        if os.path.samefile(path, locked):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(BadInput, match="may not be read: Permission denied") as failure:
+        read(support, size=16, channels=3)
+    assert str(locked) in str(failure.value) and "\n" not in str(failure.value)
 
 
 def test_queries_may_lie_flat_or_in_folders(support, tmp_path):
