@@ -1,5 +1,6 @@
 import pytest
 import torch
+from kornia.losses import total_variation
 
 from dfml.inversion import terms
 from dfml.zoo.oracle import LayerStatistics
@@ -28,6 +29,24 @@ def test_total_variation_of_a_flat_picture_is_zero_and_of_an_edge_is_known():
     edge[..., 2:] = 1
     # Horizontal differences: 4 rows cross the edge; none vertical; 3 on each diagonal.
     assert terms.total_variation(edge).item() == pytest.approx(4**0.5 + 2 * 3**0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize("lines", ["columns", "rows"])
+def test_total_variation_of_lines_agrees_with_an_independent_one(lines):
+    """Kornia sums |difference| of neighbours in rows and columns, which are squares where pixels are 0 or 1."""
+    generator = torch.Generator().manual_seed(0)
+    height, width = (7, 12) if lines == "columns" else (12, 7)
+    shape = (4, 3, 1, 12) if lines == "columns" else (4, 3, 12, 1)
+    x = torch.randint(0, 2, shape, generator=generator).float().expand(4, 3, height, width)
+    across = total_variation(x, reduction="sum").sum().sqrt()
+    # Both diagonals see the same differences, on one line of seven less.
+    assert terms.total_variation(x).item() == pytest.approx(float(across * (1 + 2 * (6 / 7) ** 0.5)), rel=1e-6)
+
+
+def test_total_variation_of_a_chessboard_agrees_with_an_independent_one():
+    x = (torch.arange(8).view(8, 1) + torch.arange(8)).remainder(2).float().expand(2, 3, 8, 8)
+    half = total_variation(x, reduction="sum").sum() / 2  # rows and columns alike; diagonals see nothing
+    assert terms.total_variation(x).item() == pytest.approx(2 * float(half.sqrt()), rel=1e-6)
 
 
 def test_total_variation_falls_when_a_picture_is_smoothed():
