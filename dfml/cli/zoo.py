@@ -87,7 +87,8 @@ def pretrain(
 ) -> None:
     """Train a zoo: each teacher on a random subset of the training classes."""
     from dfml.nets.device import use_threads
-    from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo
+    from dfml.zoo.plans import PretrainConfig
+    from dfml.zoo.pretrain import pretrain_zoo
 
     use_threads()
     given = {"models": models, "way": way, "epochs": epochs, "seed": seed}
@@ -115,7 +116,8 @@ def judge(
     """Train judges: networks of another architecture on the same classes, which only measure."""
     from dfml.nets.device import use_threads
     from dfml.zoo import open_zoo
-    from dfml.zoo.pretrain import PretrainConfig, train_judge
+    from dfml.zoo.plans import PretrainConfig
+    from dfml.zoo.pretrain import train_judge
 
     use_threads()
     opened = open_zoo(zoo)

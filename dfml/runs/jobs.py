@@ -254,7 +254,8 @@ def _summary(reports: list[dict[str, Any]]) -> dict[str, Any]:
 @register_job("pretrain")
 def pretrain(context: JobContext) -> Iterator[Event]:
     """Train the teachers of a zoo; those that are whole are kept, so a stopped run goes on."""
-    from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo
+    from dfml.zoo.plans import PretrainConfig
+    from dfml.zoo.pretrain import pretrain_zoo
 
     spec = context.spec
     config = PretrainConfig.parse({"seed": spec.seed, **spec.config})

@@ -166,7 +166,8 @@ def test_it_works_with_grey_pictures_of_another_size(name, run, grey_zoo, grey_p
 @pytest.fixture(scope="module")
 def grey_zoo(grey_patterns, tmp_path_factory):
     from dfml.zoo import open_zoo
-    from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo
+    from dfml.zoo.plans import PretrainConfig
+    from dfml.zoo.pretrain import pretrain_zoo
 
     out = tmp_path_factory.mktemp("zoos") / "grey"
     pretrain_zoo(

@@ -11,8 +11,10 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.data.folders import load_split
 from dfml.nets import build_network
-from dfml.zoo import open_zoo, pretrain
-from dfml.zoo.pretrain import PretrainConfig, augment, channel_statistics, plan_teachers, pretrain_zoo, split_class
+from dfml.zoo import open_zoo, pretrain, training
+from dfml.zoo.plans import PretrainConfig, channel_statistics, plan_teachers, split_class
+from dfml.zoo.pretrain import pretrain_zoo
+from dfml.zoo.training import augment
 
 FAST = PretrainConfig(models=2, way=3, epochs=1, batch=32, width=4, flip=False, shift=0)
 
@@ -60,8 +62,8 @@ def test_the_best_epoch_is_kept_as_a_copy(monkeypatch):
         snapshots.append({k: v.clone() for k, v in network.state_dict().items()})
         return next(scores)
 
-    monkeypatch.setattr(pretrain, "held_out_accuracy", score)
-    best = pretrain.train_classifier(net, "fewshot_conv4", (x, y), (x, y), FAST.override({"epochs": 4}), generator)
+    monkeypatch.setattr(training, "held_out_accuracy", score)
+    best = training.train_classifier(net, "fewshot_conv4", (x, y), (x, y), FAST.override({"epochs": 4}), generator)
     assert best == 0.9
     final = net.state_dict()
     assert all(torch.equal(final[k], v) for k, v in snapshots[1].items())
