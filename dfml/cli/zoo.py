@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dfml.cli.output import Bar, answer, percent, say, table
+from dfml.core.errors import BadInput
 
 app = typer.Typer(help="Zoos of teachers.", no_args_is_help=True, rich_markup_mode=None)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
@@ -111,6 +112,10 @@ def judge(
     teacher: Annotated[str, typer.Option(help="Ids or positions, for instance 0,1,2.")],
     arch: Annotated[str, typer.Option(help="An architecture that the zoo does not have.")] = "fewshot_resnet10",
     width: Annotated[int, typer.Option(help="Filters of its first stage.")] = 16,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another option of zoo pretrain, key=value; may be repeated."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train judges: networks of another architecture on the same classes, which only measure."""
@@ -120,13 +125,17 @@ def judge(
     from dfml.zoo.pretrain import train_judge
 
     use_threads()
+    for pair in set_ or []:
+        if (key := pair.partition("=")[0].strip()) in ("models", "way"):
+            raise BadInput(f"a judge has its teacher's classes, so {key} cannot be set.")
+    config = PretrainConfig().override({"width": width}).override(set_ or [])
     opened = open_zoo(zoo)
     accuracies = {}
     for which in teacher.split(","):
         card = opened.card(which.strip())
-        accuracies[card.id] = train_judge(data, opened.folder, card, arch, PretrainConfig(width=width))
+        accuracies[card.id] = train_judge(data, opened.folder, card, arch, config)
         say(f"judge of teacher {card.id}: held-out accuracy {accuracies[card.id]:.1%}")
-    answer({"zoo": opened.name, "judges": accuracies}, json)
+    answer({"zoo": opened.name, "judges": accuracies, "config": config.model_dump(exclude={"models", "way"})}, json)
 
 
 @app.command("import")

@@ -19,7 +19,7 @@ COMMANDS = {
     "train": "--zoo --method --out --preset --data --set --seed --device --threads --label --resume --json",
     "zoo check": "ZOO --json",
     "zoo import": "FOLDERS --out --domain --shared-class-names --json",
-    "zoo judge": "ZOO --data --teacher --arch --width --json",
+    "zoo judge": "ZOO --data --teacher --arch --width --set --json",
     "zoo list": "--json",
     "zoo pretrain": "--data --out --models --way --arch --epochs --seed --set --jobs --licence --json",
     "zoo show": "ZOO --json",

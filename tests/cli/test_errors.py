@@ -31,6 +31,14 @@ WRONG = {
     "bad shots": (["evaluate", "--model", "ZOO", "--data", "DATA", "--shots", "x"], "--shots"),
     "no model": (["evaluate", "--model", "nowhere", "--data", "DATA"], "no model at nowhere"),
     "a teacher is no meta-model": (["evaluate", "--model", "ZOO/000", "--data", "DATA"], "no meta-model"),
+    "a judge's way": (
+        ["zoo", "judge", "ZOO", "--data", "DATA", "--teacher", "0", "--set", "way=3"],
+        "way cannot be set",
+    ),
+    "a judge's option": (
+        ["zoo", "judge", "ZOO", "--data", "DATA", "--teacher", "0", "--set", "epoch=3"],
+        "Did you mean 'epochs'?",
+    ),
     "no data set": (["zoo", "pretrain", "--data", "nowhere", "--out", "there"], "nowhere"),
     "unknown run": (["runs", "show", "nix"], "no run 'nix'"),
     "unknown data set": (["data", "get", "cifarfs", "--out", "there"], "cifar-fs"),

@@ -59,6 +59,15 @@ def test_from_pictures_to_a_zoo(dfml, answer, patterns, tmp_path):
     assert grown["added"] == ["000"] and not grown["problems"]
 
 
+def test_a_judge_is_trained_as_its_options_say(answer, zoo_copy, patterns):
+    sets = [word for pair in ("epochs=1", "lr=0.01", "batch=16", "width=4") for word in ("--set", pair)]
+    made = answer("zoo", "judge", zoo_copy, "--data", patterns, "--teacher", 1, "--arch", "fewshot_resnet10", *sets)
+    assert list(made["judges"]) == ["001"] and 0 <= made["judges"]["001"] <= 1
+    options = json.loads((zoo_copy / "judges" / "001" / "dfml.json").read_text())["pretraining"]
+    wanted = {"epochs": 1, "lr": 0.01, "batch": 16, "width": 4}
+    assert {key: options[key] for key in wanted} == {key: made["config"][key] for key in wanted} == wanted
+
+
 def test_inversion_of_one_teacher_and_of_all(answer, tiny_zoo_folder, tmp_path):
     words = ["invert", "--zoo", tiny_zoo_folder, "--method", "pixels", "--per-class", 2, "--set", "steps=3", *CPU]
     one = answer(*words, "--teacher", 1, "--out", tmp_path / "one")
