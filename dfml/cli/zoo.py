@@ -1,4 +1,4 @@
-"""``zoo``: list, show, check, pre-train, import."""
+"""``zoo``: list, show, check, pre-train, import, serve."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def _row(card: Any) -> list[str]:  # noqa: ANN401 - imported lazily
 
 
 @app.command()
-def show(zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.")], json: Json = False) -> None:
+def show(
+    zoo: Annotated[str, typer.Argument(help="An embedded name, a folder or a server's address.")], json: Json = False
+) -> None:
     """Show a zoo's teachers."""
     from dfml.zoo import open_zoo
 
@@ -55,13 +57,15 @@ def show(zoo: Annotated[str, typer.Argument(help="An embedded name or a folder."
 
 
 @app.command()
-def check(zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.")], json: Json = False) -> None:
-    """Load every teacher of a zoo and name those that cannot be used; exit 1 if there is one."""
+def check(
+    zoo: Annotated[str, typer.Argument(help="An embedded name, a folder or a server's address.")], json: Json = False
+) -> None:
+    """Load (or, on a server, ask) every teacher of a zoo and name those that cannot be used; exit 1 if there is one."""
     from dfml.zoo import open_zoo
 
     opened = open_zoo(zoo)
     total = len(opened.meta["models"])
-    usable = opened.usable()
+    usable = opened.check()
     lines = [f"{len(usable)} of {total} teachers are usable"]
     lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]
     value = {"name": opened.name, "usable": len(usable), "teachers": total, "problems": opened.problems}
@@ -155,3 +159,25 @@ def import_models(
     answer({"zoo": str(out), "added": added, "problems": problems}, json, f"{len(added)} teachers added to {out}")
     if problems and not added:
         raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free port.")] = 8080,
+    host: Annotated[str, typer.Option(help="Which address to listen on; 0.0.0.0: all of them.")] = "127.0.0.1",
+    python: Annotated[
+        Path | None, typer.Option(help="Python of the server's environment; $DFML_SERVER_PYTHON, if left out.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
+    json: Json = False,
+) -> None:
+    """Answer queries to a zoo's teachers over HTTP (Open Inference Protocol v2), until Ctrl-C."""
+    from dfml.zoo import open_zoo
+    from dfml.zoo.serving import LOCAL, become_server, find_server_python, serve_command
+
+    opened, found = open_zoo(zoo), find_server_python(python)
+    command = serve_command(opened, host=host, port=port, python=found, threads=threads, as_json=json)
+    if host not in LOCAL:
+        say(f"everybody who reaches {host} port {port} can ask these teachers: there is no password.")
+    become_server(command)

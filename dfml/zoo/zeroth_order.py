@@ -30,14 +30,16 @@ class Api(Protocol):
         teacher_id: Whose answers they are.
         way: Number of classes.
         picture_shape: Channels, height and width of the pictures that it takes.
+        queries: Pictures that were put to it so far; those of a repeated request count again.
     """
 
     teacher_id: str
     way: int
     picture_shape: tuple[int, int, int]
+    queries: int
 
-    def ask(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores [N, way] of pictures [N, C, H, W] in [0, 1]."""
+    def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
+        """Scores [N, way] of pictures [N, C, H, W] in [0, 1]; at most ``most`` pictures are put to it for them."""
         ...
 
 
@@ -64,10 +66,12 @@ class LocalApi:
         self.teacher_id = teacher.card.id
         self.way = teacher.way
         self.picture_shape = teacher.card.input_size
+        self.queries = 0
 
     @torch.no_grad()
-    def ask(self, x: torch.Tensor) -> torch.Tensor:
-        """See ``Api.ask``."""
+    def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
+        """See ``Api.ask``; nothing is ever asked twice here, so ``most`` is not needed."""
+        self.queries += len(x)
         logits = self.teacher.logits(x.contiguous(memory_format=self.layout))
         return logits if self.outputs == "logits" else logits.softmax(1)
 
@@ -159,8 +163,12 @@ class ZerothOrderOracle:
                 f"teacher {self.teacher_id!r}: the budget of {budget} queries is spent ({self.queries} asked, "
                 f"{len(x)} more wanted): raise it, or lower q, the steps or the pictures a class."
             )
-        scores = self.api.ask(x)
-        self.queries += len(x)
+        before = self.api.queries
+        try:
+            scores = self.api.ask(x, most=None if budget is None else budget - self.queries)
+        finally:
+            # What was sent is spent, also where no answer came or a request had to be repeated.
+            self.queries += self.api.queries - before
         self.passes += 1
         return scores.clamp_min(SMALLEST_PROBABILITY).log() if self.config.outputs == "probabilities" else scores
 

@@ -154,6 +154,14 @@ class Zoo:
             raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {next(iter(self.problems.values()))}")
         return teachers
 
+    def check(self) -> list[str]:
+        """Load all teachers; those that fail are moved to ``problems``; return the ids of the others.
+
+        Raises:
+            BadInput: Not one loads.
+        """
+        return [teacher.card.id for teacher in self.usable()]
+
     def judge(self, which: str | int) -> Teacher | None:
         """A network of another architecture on the same classes, which no method may touch."""
         folder = self.folder / "judges" / self.card(which).id
@@ -191,12 +199,17 @@ def zoo_folder(name_or_path: str | Path) -> Path:
 
 
 def open_zoo(name_or_path: str | Path) -> Zoo:
-    """Open an embedded zoo by name, or any zoo by path.
+    """Open an embedded zoo by name, any zoo by path, or the models of a server by its address (``http://...``).
 
     Raises:
         BadInput: There is none; the message names the nearest embedded zoo.
+        RunFailed: The server gives no answer.
     """
     text = str(name_or_path)
+    if "://" in text:
+        from dfml.zoo.remote import RemoteZoo
+
+        return RemoteZoo(text)
     if not zoo_folder(text).exists():
         names = zoo_names()
         raise BadInput(

@@ -22,5 +22,6 @@ COMMANDS = {
     "zoo judge": "ZOO --data --teacher --arch --width --set --json",
     "zoo list": "--json",
     "zoo pretrain": "--data --out --models --way --arch --epochs --seed --set --jobs --licence --json",
+    "zoo serve": "ZOO --port --host --python --threads --json",
     "zoo show": "ZOO --json",
 }
