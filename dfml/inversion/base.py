@@ -16,8 +16,8 @@ from dfml.data.episodes import PseudoTask
 from dfml.zoo.oracle import Oracle
 from dfml.zoo.teacher import match_channels, match_size
 
-ExtraLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""An adversarial or disagreement term from above: (images [N, C, H, W], labels [N]) -> scalar."""
+ExtraLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""A disagreement term from above: (images [N, C, H, W], labels [N], the teacher's logits [N, way]) -> [N]."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Inverter(ABC):
             labels: For each teacher the wanted labels, int64 [N_i].
             generator: On the CPU; the same seed gives the same pictures.
             device: Where the pictures live.
-            extra_loss: Added to the loss.
+            extra_loss: Added to each picture's loss.
 
         Yields:
             Every step; the last one carries the tasks.

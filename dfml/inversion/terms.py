@@ -5,6 +5,8 @@ Formulas: DeepInversion's priors as PURER, BiDf-MKD, FREE and TGR use them (docs
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 
@@ -57,16 +59,41 @@ def l2_from_grey(x: torch.Tensor) -> torch.Tensor:
     return (x - 0.5).norm(2)
 
 
-def jitter(x: torch.Tensor, *, shift: int, flip: bool, generator: torch.Generator) -> torch.Tensor:
-    """Move the whole batch [N, C, H, W] circularly by up to ``shift`` px in each axis and mirror it half of the time.
+@dataclass(frozen=True)
+class Jitter:
+    """A circular shift of a whole batch and perhaps a mirror: moves pixels, changes none.
+
+    Attributes:
+        down: Pixels downwards.
+        right: Pixels to the right.
+        mirrored: Whether left and right change places after the shift.
+    """
+
+    down: int
+    right: int
+    mirrored: bool
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        """Move pictures [N, C, H, W]."""
+        if self.down or self.right:
+            x = torch.roll(x, (self.down, self.right), dims=(2, 3))
+        return x.flip(-1) if self.mirrored else x
+
+    def undo(self, x: torch.Tensor) -> torch.Tensor:
+        """Move back: also carries a gradient from the moved pictures to the pictures."""
+        x = x.flip(-1) if self.mirrored else x
+        if self.down or self.right:
+            x = torch.roll(x, (-self.down, -self.right), dims=(2, 3))
+        return x
+
+
+def draw_jitter(channels: int, shift: int, flip: bool, generator: torch.Generator) -> Jitter:
+    """Draw a move of up to ``shift`` px in each axis, mirrored half of the time if ``flip``.
 
     Grey pictures are never mirrored: they are characters as a rule, and a mirrored character is another one.
 
     The generator lives on the CPU, whatever the pictures' device, so that a seed means the same everywhere.
     """
-    if shift:
-        down, right = torch.randint(-shift, shift + 1, (2,), generator=generator).tolist()
-        x = torch.roll(x, (down, right), dims=(2, 3))
-    if flip and x.shape[1] > 1 and torch.rand((), generator=generator).item() < 0.5:
-        x = x.flip(-1)
-    return x
+    down, right = torch.randint(-shift, shift + 1, (2,), generator=generator).tolist() if shift else (0, 0)
+    mirrored = flip and channels > 1 and torch.rand((), generator=generator).item() < 0.5
+    return Jitter(down, right, mirrored)

@@ -120,7 +120,7 @@ class Purer(Method):
             yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
         pictures = DynamicSet(
-            zoo,
+            zoo.class_keys(),
             per_class=cfg.shot + cfg.query,
             shape=zoo.picture_shape,
             lr=cfg.pixel_lr,

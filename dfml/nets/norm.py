@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +47,40 @@ class BatchStatisticsNorm2d(nn.Module):
             var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
             self.recorder.append((mean, var))
         return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+
+
+class _ChannelStatistics(torch.autograd.Function):
+    """Mean and biased variance of each channel, as matrix-vector products.
+
+    torch's own reduction over batch, height and width takes 15 times as long on the CPU, longer than the
+    convolution before it.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        flat = x.movedim(1, -1).reshape(-1, x.shape[1])
+        share = flat.new_full((flat.shape[0],), 1 / flat.shape[0])
+        mean = share @ flat
+        return mean, share @ (flat - mean).square()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor], output: tuple[torch.Tensor, torch.Tensor]) -> None:  # noqa: ANN401
+        ctx.save_for_backward(inputs[0], output[0])
+
+    @staticmethod
+    def backward(ctx: Any, for_mean: torch.Tensor, for_var: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+        x, mean = ctx.saved_tensors
+        count = x.numel() / x.shape[1]
+        scale = for_var * (2 / count)
+        shape = (1, -1, *[1] * (x.dim() - 2))
+        return torch.addcmul((for_mean / count - scale * mean).view(shape), x, scale.view(shape))
+
+
+def channel_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean [C] and biased variance [C] of x [N, C, ...] over everything but channels; differentiable once."""
+    return _ChannelStatistics.apply(x)
 
 
 def make_norm(channels: int, bn: str) -> nn.Module:

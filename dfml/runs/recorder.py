@@ -83,7 +83,7 @@ class Recorder:
             part.unlink(missing_ok=True)
         for path in sorted(folder.glob("*.safetensors"), reverse=True):
             # torch is needed from here on only
-            from dfml.runs.checkpoint import load_checkpoint
+            from dfml.nets.checkpoint import load_checkpoint
 
             try:
                 state, about = load_checkpoint(path)
@@ -170,7 +170,7 @@ class Recorder:
             names.remove(old)
 
     def _checkpoint(self, event: Checkpoint) -> None:
-        from dfml.runs.checkpoint import save_checkpoint
+        from dfml.nets.checkpoint import save_checkpoint
 
         if self._metrics is None:
             self._metrics = MetricsWriter(self.folder)

@@ -17,6 +17,7 @@ from torch import nn
 
 from dfml.core.errors import BadInput
 from dfml.nets.build import fast_layout
+from dfml.nets.norm import channel_statistics
 from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -100,7 +101,7 @@ def batch_statistics(net: nn.Module) -> Iterator[list[LayerStatistics]]:
     found: list[LayerStatistics] = []
 
     def look(layer: nn.BatchNorm2d, inputs: tuple[torch.Tensor, ...]) -> None:
-        var, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+        mean, var = channel_statistics(inputs[0])
         found.append(LayerStatistics(mean, var, layer.running_mean, layer.running_var))
 
     layers = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None]

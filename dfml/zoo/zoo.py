@@ -180,6 +180,10 @@ class Zoo:
             return card.classes[slot]
         return f"{card.id}:{slot}"
 
+    def class_keys(self) -> dict[str, list[str]]:
+        """For each usable teacher's id the identity of each of its classes, in the order of its head."""
+        return {card.id: [self.class_key(card, slot) for slot in range(card.way)] for card in self.cards}
+
 
 def write_zoo(folder: Path, *, models: list[str], **meta: Any) -> None:  # noqa: ANN401 - JSON values
     """Write ``zoo.json``, replacing an older one whole."""

@@ -57,24 +57,26 @@ def test_total_variation_falls_when_a_picture_is_smoothed():
 
 def test_jitter_moves_by_at_most_the_shift_and_depends_on_the_seed_alone():
     x = torch.rand(2, 3, 8, 8)
-    moved = [terms.jitter(x, shift=2, flip=False, generator=torch.Generator().manual_seed(s)) for s in range(40)]
+    drawn = [terms.draw_jitter(3, 2, False, torch.Generator().manual_seed(s)) for s in range(40)]
+    moved = [jitter.apply(x) for jitter in drawn]
     allowed = [torch.roll(x, (a, b), (2, 3)) for a in range(-2, 3) for b in range(-2, 3)]
     assert all(any(torch.equal(m, a) for a in allowed) for m in moved)
     assert len({m.numpy().tobytes() for m in moved}) > 5
-    again = terms.jitter(x, shift=2, flip=False, generator=torch.Generator().manual_seed(3))
-    assert torch.equal(again, moved[3])
+    assert terms.draw_jitter(3, 2, False, torch.Generator().manual_seed(3)) == drawn[3]
 
 
-def test_jitter_is_differentiable_back_to_the_pixels():
-    x = torch.rand(1, 1, 6, 6, requires_grad=True)
-    weight = torch.rand(1, 1, 6, 6)
-    moved = terms.jitter(x, shift=2, flip=True, generator=torch.Generator().manual_seed(0))
-    (moved * weight).sum().backward()
-    assert torch.allclose(x.grad.sort().values.sum(), weight.sum())
+def test_undoing_a_jitter_is_its_exact_gradient():
+    weight = torch.rand(2, 3, 6, 6)
+    for seed in range(12):
+        jitter = terms.draw_jitter(3, 2, True, torch.Generator().manual_seed(seed))
+        x = torch.rand(2, 3, 6, 6, requires_grad=True)
+        (jitter.apply(x) * weight).sum().backward()
+        assert torch.equal(jitter.undo(weight), x.grad)
+        assert torch.equal(jitter.undo(jitter.apply(x)), x)
 
 
 def test_characters_are_never_mirrored():
     x = torch.rand(2, 1, 8, 8)
     for seed in range(10):
-        moved = terms.jitter(x, shift=0, flip=True, generator=torch.Generator().manual_seed(seed))
+        moved = terms.draw_jitter(1, 0, True, torch.Generator().manual_seed(seed)).apply(x)
         assert torch.equal(moved, x)

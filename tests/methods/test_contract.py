@@ -50,7 +50,7 @@ def test_a_seed_gives_the_same_model_and_another_seed_another(name, run):
 @pytest.mark.parametrize("keep", ["last", "best"])
 @pytest.mark.parametrize("name", [n for n in METHODS if METHODS.get(n).long])
 def test_resumed_from_the_disk_equals_uninterrupted(name, keep, run, tmp_path):
-    from dfml.runs.checkpoint import load_checkpoint, save_checkpoint
+    from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
 
     method, config = small(name, keep=keep)
     whole = run(method, config)
@@ -86,7 +86,7 @@ def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(nam
 
 @pytest.mark.parametrize("name", [n for n in METHODS if METHODS.get(n).long])
 def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, run, tmp_path):
-    from dfml.runs.checkpoint import load_checkpoint, save_checkpoint
+    from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
 
     events = run(*small(name))
     first = next(e for e in events if isinstance(e, Checkpoint))

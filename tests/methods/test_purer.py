@@ -12,7 +12,7 @@ from tests.methods.test_contract import small
 
 def dynamic_set(zoo, per_class=5):
     return DynamicSet(
-        zoo,
+        zoo.class_keys(),
         per_class=per_class,
         shape=(3, 32, 32),
         lr=0.1,
@@ -80,7 +80,7 @@ def test_an_adversarial_step_raises_the_outer_loss_of_the_tasks_it_changes(tiny_
     method, config = small("purer", learner=learner, iterations=6, first_order=True)
     model = run(method, config)[-1].result
     pictures = DynamicSet(
-        tiny_zoo,
+        tiny_zoo.class_keys(),
         per_class=5,
         shape=(3, 32, 32),
         lr=0.01,

@@ -151,3 +151,29 @@ def test_arguments_that_could_make_timm_read_files_are_refused(args):
 def test_a_network_larger_than_any_machine_is_refused_before_it_takes_memory():
     with pytest.raises(BadInput, match="parameters; at most"):
         build_network("fewshot_conv4", width=20000)
+
+
+def test_channel_statistics_are_torch_s_own_with_their_gradient_also_under_vmap():
+    from dfml.nets.norm import channel_statistics
+
+    x = torch.randn(5, 7, 3, 6, 6, dtype=torch.double, generator=torch.Generator().manual_seed(0)) + 3
+    for layout in (torch.contiguous_format, torch.channels_last):
+        one = x[0].contiguous(memory_format=layout).requires_grad_(True)
+        mean, var = channel_statistics(one)
+        torch.testing.assert_close((var, mean), torch.var_mean(one, dim=(0, 2, 3), correction=0))
+        torch.autograd.gradcheck(channel_statistics, one)
+    means, variances = torch.vmap(channel_statistics)(x)
+    for k in range(5):
+        torch.testing.assert_close((means[k], variances[k]), channel_statistics(x[k]))
+    weights = torch.randn(5, 3, dtype=torch.double)
+
+    def weighed(pictures):
+        mean, var = torch.vmap(channel_statistics)(pictures)
+        return (weights * (mean + 2 * var)).sum()
+
+    (together,) = torch.autograd.grad(weighed(x.requires_grad_(True)), x)
+    for k in range(5):
+        one = x[k].detach().requires_grad_(True)
+        mean, var = channel_statistics(one)
+        (alone,) = torch.autograd.grad((weights[k] * (mean + 2 * var)).sum(), one)
+        torch.testing.assert_close(together[k], alone)

@@ -9,7 +9,8 @@ import pytest
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Note, Progress, Scalars
-from dfml.runs import checkpoint, stopping
+from dfml.nets import checkpoint
+from dfml.runs import stopping
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
 from dfml.runs.metrics import MetricsWriter
