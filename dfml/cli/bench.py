@@ -81,3 +81,37 @@ def speed(
         zoo=zoo, data=data, out=out, command=_command(), episodes=episodes, device=device, progress=say
     )
     answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
+
+
+@app.command()
+def inversion(
+    zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")] = "cifar-fs-conv4",
+    methods: Annotated[str | None, typer.Option(help="Rows, with semicolons; all, if left out.")] = None,
+    transformers: Annotated[str, typer.Option(help="Zoo of the second table; none leaves it out.")] = "cifar-fs-vit",
+    teachers: Annotated[int, typer.Option(min=1, help="Teachers, those with a judge first.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds, from 0.")] = 1,
+    per_class: Annotated[int, typer.Option(min=1, max=500, help="Pictures a class.")] = 20,
+    preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    out: Out = Path("benchmarks/results"),
+    json: Json = False,
+) -> None:
+    """Recover the same teachers with every inverter: cost, accuracy, judge agreement, diversity."""
+    from dfml.bench.inversion import bench_inversion
+    from dfml.nets.device import use_threads
+
+    use_threads()
+    result = bench_inversion(
+        zoo=zoo,
+        out=out,
+        command=_command(),
+        methods=[m.strip() for m in methods.split(";")] if methods else None,
+        transformers=None if transformers == "none" else transformers,
+        teachers=teachers,
+        seeds=seeds,
+        per_class=per_class,
+        preset=preset,
+        device=device,
+        progress=say,
+    )
+    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))

@@ -11,13 +11,18 @@ from dfml.cli.output import answer, percent, say, stopped
 
 
 def invert(
-    zoo: Annotated[str | None, typer.Option(help="An embedded zoo's name or a folder.")] = None,
+    zoo: Annotated[str | None, typer.Option(help="An embedded zoo's name, a folder, or a server's address.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; a new one under runs/, if left out.")] = None,
     teacher: Annotated[str, typer.Option(help="Id, position, several with commas, or all.")] = "0",
     method: Annotated[str, typer.Option(help="The inverter; `--method M --help` lists its options.")] = "pixels",
     preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
     per_class: Annotated[int, typer.Option(min=1, max=500, help="Pictures a class.")] = 20,
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option, key=value; may be repeated.")] = None,
+    oracle: Annotated[str, typer.Option(help="auto, autograd, or zeroth-order (queries only).")] = "auto",
+    oracle_set: Annotated[
+        list[str] | None, typer.Option("--oracle-set", help="How a black box is asked: q, mu, chunk, budget, ...")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Real pictures of the classes: adds a privacy report.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws everything.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the physical cores, if left out.")] = None,
@@ -31,6 +36,7 @@ def invert(
     from dfml.inversion import INVERTERS
     from dfml.runs.spec import RunSpec
     from dfml.zoo import open_zoo
+    from dfml.zoo.asking import AskingConfig, answers_only_queries
 
     spec = None
     if not resume:
@@ -39,11 +45,15 @@ def invert(
         config = INVERTERS.get(method).preset(preset).override(set_ or [])
         opened = open_zoo(zoo)
         wanted = [] if teacher == "all" else [opened.card(which.strip()).id for which in teacher.split(",")]
+        asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
+        for one in wanted or opened.ids:
+            answers_only_queries(opened, one, asking)
         spec = RunSpec.parse(
             {
                 "kind": "invert", "method": method, "zoo": zoo, "teachers": wanted, "preset": preset,
-                "config": config.model_dump(mode="json"), "per_class": per_class, "seed": seed, "device": device,
-                "threads": threads, "label": label,
+                "config": config.model_dump(mode="json"), "oracle": asking.model_dump(mode="json"),
+                "data": data, "per_class": per_class, "seed": seed, "device": device, "threads": threads,
+                "label": label,
             }
         )  # fmt: skip
     result = drive(spec, out, resume=resume, what=f"inverting {zoo or ''}".strip())

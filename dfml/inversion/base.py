@@ -47,6 +47,8 @@ class Inverter(ABC):
     name: ClassVar[str]
     Config: ClassVar[type[Config]]
     summary: ClassVar[str]
+    uses_others: ClassVar[bool] = False
+    """Whether ``fit`` wants the zoo's other teachers first."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.preset("demo")

@@ -239,6 +239,7 @@ class DynamicSetInverter(Inverter):
     """
 
     Config = DynamicSetConfig
+    uses_others = True
     summary = "Pixels again, but one picture must please every teacher that knows its class."
 
     def __init__(self, config: DynamicSetConfig | None = None) -> None:

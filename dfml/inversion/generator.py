@@ -26,7 +26,13 @@ class GeneratorConfig(NetworkConfig):
     """Options of generator inversion."""
 
     steps: int = Field(200, ge=1, le=20000, description="Gradient steps.")
-    lr: float = Field(5e-3, gt=0, le=1, description="Adam's rate, for the generator and the noise.")
+    lr: float = Field(5e-3, gt=0, le=1, description="Adam's rate on the generator.")
+
+
+class FreeNoiseConfig(GeneratorConfig):
+    """Options of generator inversion that learns the noise too."""
+
+    noise_lr: float = Field(5e-3, ge=0, le=10, description="Adam's rate on the noise.")
 
 
 @INVERTERS.register("generator")
@@ -37,24 +43,25 @@ class Generator(LaneInverter):
     recovery of BiDf-MKD. The noise is learned with the weights.
     """
 
-    Config = GeneratorConfig
+    Config = FreeNoiseConfig
     summary = "Trains a small network, anew for each teacher, that paints what the teacher wants to see."
 
     @classmethod
-    def paper(cls) -> GeneratorConfig:
+    def paper(cls) -> FreeNoiseConfig:
         """TGR's: 2.3 million parameters, 200 steps at rate 1e-3, cross-entropy and BN at weight 1."""
-        return GeneratorConfig(steps=200, lr=1e-3, latent=256, width=128, shift=4)
+        return FreeNoiseConfig(steps=200, lr=1e-3, noise_lr=1e-3, latent=256, width=128, shift=4)
 
     def recover_lanes(
         self, lanes: list[Lane], *, device: torch.device, extra_loss: ExtraLoss | None
     ) -> Iterator[Frame]:
         """Train the generators; see ``LaneInverter.recover_lanes``."""
-        cfg: GeneratorConfig = self.config
+        cfg: FreeNoiseConfig = self.config
         labels = torch.stack([lane.labels for lane in lanes])
         panel = Panel([lane.oracle for lane in lanes], stacked=stacks(cfg, device))
         bank = Bank(new_generators(lanes, cfg, device), stacked=panel.stacked)
         z = draw_noise(lanes, cfg.latent, device).requires_grad_(True)
-        optimiser = torch.optim.Adam([*bank.parameters(), z], lr=cfg.lr, betas=(0.5, 0.999))
+        groups = [{"params": bank.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
+        optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):
             images = bank(z)
             surrogate, losses = inversion_loss(panel, lanes, images, labels, cfg, extra_loss)

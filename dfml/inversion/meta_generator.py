@@ -24,15 +24,17 @@ from dfml.zoo.panel import Panel
 class MetaGeneratorConfig(NetworkConfig):
     """Options of the meta-generator."""
 
+    bn: float = Field(0.1, ge=0, le=100, description="Weight of the distance from the teacher's BN statistics.")
     steps: int = Field(5, ge=1, le=1000, description="Steps in which it adapts to a teacher.")
-    lr: float = Field(5e-3, gt=0, le=1, description="Adam's rate while it adapts, for generator and noise.")
-    meta_lr: float = Field(2e-3, gt=0, le=1, description="Adam's rate on the meta-generator itself.")
+    lr: float = Field(0.01, gt=0, le=1, description="Adam's rate on the generator while it adapts.")
+    noise_lr: float = Field(0.3, ge=0, le=10, description="Adam's rate on the noise while it adapts.")
+    meta_lr: float = Field(5e-3, gt=0, le=1, description="Adam's rate on the meta-generator itself.")
     outer: Literal["fomaml", "fomaml-every", "reptile"] = Field(
-        "fomaml", description="Outer gradient: of the last step, of every step, or the way that adaptation went."
+        "reptile", description="Outer gradient: of the last step, of every step, or the way that adaptation went."
     )
-    warm_up: int = Field(150, ge=0, le=100_000, description="Meta-steps on other teachers before the first recovery.")
+    warm_up: int = Field(100, ge=0, le=100_000, description="Meta-steps on other teachers before the first recovery.")
     teachers: int = Field(4, ge=1, le=1000, description="Teachers of a meta-step.")
-    per_class: int = Field(20, ge=1, le=500, description="Pictures a class in a meta-step.")
+    per_class: int = Field(10, ge=1, le=500, description="Pictures a class in a meta-step.")
 
 
 @INVERTERS.register("meta-generator")
@@ -47,6 +49,7 @@ class MetaGenerator(LaneInverter):
     """
 
     Config = MetaGeneratorConfig
+    uses_others = True
     summary = "A generator trained on many teachers, which adapts to a new one in five steps."
 
     def __init__(self, config: MetaGeneratorConfig | None = None) -> None:
@@ -58,7 +61,10 @@ class MetaGenerator(LaneInverter):
     @classmethod
     def paper(cls) -> MetaGeneratorConfig:
         """FREE's: 2.3 million parameters, five steps and a meta-step at rate 1e-3, 20 meta-steps of warm-up, no BN."""
-        return MetaGeneratorConfig(lr=1e-3, meta_lr=1e-3, latent=256, width=128, bn=0.0, shift=4, warm_up=20)
+        return MetaGeneratorConfig(
+            lr=1e-3, noise_lr=1e-3, meta_lr=1e-3, outer="fomaml", latent=256, width=128, bn=0.0, shift=4, warm_up=20,
+            per_class=20,
+        )  # fmt: skip
 
     def prepare(self, shape: tuple[int, int, int], seed: int, device: torch.device) -> None:
         """Draw the meta-generator for pictures of ``shape``, unless there is one; teachers resize its pictures."""
@@ -72,7 +78,8 @@ class MetaGenerator(LaneInverter):
         self, lanes: list[Lane], *, device: torch.device, extra_loss: ExtraLoss | None
     ) -> Iterator[Frame]:
         """Adapt a clone to each teacher; see ``LaneInverter.recover_lanes``."""
-        self.prepare(self._shape_for([lane.oracle for lane in lanes]), lanes[0].draw_seed(), device)
+        if self.net is None:
+            self.prepare(self._shape_for([lane.oracle for lane in lanes]), lanes[0].draw_seed(), device)
         for frame, _ in self._adapt(lanes, device, extra_loss):
             yield frame
 
@@ -151,7 +158,8 @@ class MetaGenerator(LaneInverter):
         panel = Panel([lane.oracle for lane in lanes], stacked=stacks(cfg, device))
         bank = Bank([copy.deepcopy(self.net) for _ in lanes], stacked=panel.stacked)
         z = draw_noise(lanes, cfg.latent, device).requires_grad_(True)
-        optimiser = torch.optim.Adam([*bank.parameters(), z], lr=cfg.lr, betas=(0.5, 0.999))
+        groups = [{"params": bank.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
+        optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):
             images = bank(z)
             surrogate, losses = inversion_loss(panel, lanes, images, labels, cfg, extra_loss)

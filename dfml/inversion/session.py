@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ from safetensors.torch import load_file, save_file
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Event, Images, Progress, Scalars
+from dfml.core.events import Done, Event, Images, Note, Progress, Scalars
 from dfml.core.paths import read_json, write_atomically, write_json
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
-from dfml.inversion.base import INVERTERS
+from dfml.inversion.base import INVERTERS, Inverter
+from dfml.inversion.quality import measure
 from dfml.inversion.terms import cross_entropy
-from dfml.zoo.oracle import AutogradOracle
-from dfml.zoo.teacher import Teacher
+from dfml.inversion.warm_up import WarmUp, describe, warm_up
+from dfml.zoo.asking import AskingConfig, make_oracle
+from dfml.zoo.oracle import AutogradOracle, Oracle
 from dfml.zoo.zoo import Zoo
 
 PICTURES_EVERY = 10
@@ -74,6 +76,97 @@ def labels_per_class(way: int, per_class: int) -> torch.Tensor:
     return torch.arange(way).repeat_interleave(per_class)
 
 
+def invert_teachers(
+    zoo: Zoo,
+    which: Sequence[str | int],
+    work: Inverter,
+    *,
+    per_class: int = 20,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    asking: AskingConfig | None = None,
+    warmed: WarmUp | None = None,
+) -> Iterator[Event]:
+    """Recover the tasks of one or several teachers in step.
+
+    A teacher's first pictures, jitter and so on depend on the seed and its id, not on who is recovered with it.
+
+    Args:
+        zoo: The zoo, local or remote.
+        which: Ids or positions of the teachers.
+        work: The inverter, warmed up where it wants to be.
+        per_class: Pictures a class, 1 .. 500.
+        seed: Draws everything.
+        device: Where to compute.
+        asking: How the teachers are questioned.
+        warmed: For the report.
+
+    Yields:
+        Progress, losses and pictures while it runs; last ``Done(list[Recovery])``.
+
+    Raises:
+        BadInput: Unknown teacher, unusable weights, or ``per_class`` out of range.
+    """
+    if not 1 <= per_class <= 500:
+        raise BadInput(f"pictures a class must be between 1 and 500, received {per_class}.")
+    device, asking = torch.device(device), asking or AskingConfig()
+    cards = [zoo.card(one) for one in which]
+    directions = [torch.Generator().manual_seed(derive_seed(seed, "directions", card.id)) for card in cards]
+    oracles = [
+        make_oracle(zoo, card.id, asking, generator=g, device=device) for card, g in zip(cards, directions, strict=True)
+    ]
+    labels = [labels_per_class(card.way, per_class) for card in cards]
+    if getattr(work.config, "bn", 0) and not all(o.gives_statistics for o in oracles):
+        blind = ", ".join(o.teacher_id for o in oracles if not o.gives_statistics)
+        yield Note(0, f"the BN term is left out for {blind}: no batch-normalisation statistics to be seen", "terms")
+    text = f"teacher {cards[0].id}" if len(cards) == 1 else f"{len(cards)} teachers together"
+    generator = torch.Generator().manual_seed(derive_seed(seed, "invert"))
+    started, step = time.perf_counter(), None
+    for step in work.recover(oracles, labels, generator=generator, device=device):
+        yield Progress(step.step, step.total, text)
+        if step.total <= PICTURES_EVERY or step.step % PICTURES_EVERY == 0 or step.step in (1, step.total):
+            yield Scalars(step.step, {f"inversion/{name}": value for name, value in step.losses.items()})
+            counts = [len(y) for y in labels]
+            for card, images, shown in zip(cards, step.images.split(counts), step.labels.split(counts), strict=True):
+                yield Images(step.step, f"recovered/{card.id}", images.cpu(), shown.tolist())
+    if step is None:
+        raise BadInput(f"inverter {work.name!r} took no step.")
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    seconds = (time.perf_counter() - started) / len(cards)
+    recoveries = []
+    for oracle, card, task in zip(oracles, cards, step.tasks, strict=True):
+        teacher = oracle.teacher if isinstance(oracle, AutogradOracle) else None
+        bare = None if teacher is None else round(reference_seconds(oracle, task.labels, step.total, device), 3)
+        quality = measure(task, teacher, zoo.judge(card.id))
+        report = {
+            "zoo": zoo.name,
+            "teacher": card.id,
+            "classes": card.classes,
+            "method": work.name,
+            **quality,
+            "seconds": round(seconds, 3),
+            "reference_seconds": bare,
+            "images": len(task.labels),
+            "steps": step.total,
+            "passes": task.cost["passes"],
+            "queries": int(task.cost["queries"]),
+            "together": len(cards),
+            "per_class": per_class,
+            "seed": seed,
+            "device": str(device),
+            "oracle": way_of_asking(oracle, asking),
+            "warm_up": describe(warmed),
+            "cost": task.cost,
+            "config": json.loads(work.config.model_dump_json()),
+        }
+        final = {f"inversion/{name}": value for name, value in quality.items() if value is not None}
+        yield Scalars(step.total, {**final, "inversion/seconds": seconds, "queries": float(report["queries"])})
+        kept = [t.cpu() for t in (task.images, task.labels, task.soft_targets)]
+        recoveries.append(Recovery(PseudoTask(*kept, task.teacher_id, task.cost), report))
+    yield Done(recoveries)
+
+
 def invert_teacher(
     zoo: Zoo,
     which: str | int,
@@ -83,8 +176,9 @@ def invert_teacher(
     per_class: int = 20,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    asking: AskingConfig | None = None,
 ) -> Iterator[Event]:
-    """Recover a teacher's task.
+    """Recover one teacher's task from beginning to end, warm-up included; see ``invert_teachers``.
 
     Args:
         zoo: The zoo.
@@ -92,74 +186,31 @@ def invert_teacher(
         inverter: Registered name.
         config: The inverter's config; None takes its demo preset.
         per_class: Pictures a class, 1 .. 500.
-        seed: Draws the first pictures, jitter and so on.
+        seed: Draws everything.
         device: Where to compute.
+        asking: How the teacher is questioned.
 
     Yields:
         Progress, losses and pictures while it runs; last ``Done(Recovery)``.
-
-    Raises:
-        BadInput: Unknown teacher or inverter, unusable weights, or ``per_class`` out of range.
     """
-    if not 1 <= per_class <= 500:
-        raise BadInput(f"pictures a class must be between 1 and 500, received {per_class}.")
-    device = torch.device(device)
-    cls = INVERTERS.get(inverter)
-    work = cls(config)
-    teacher, judge = zoo.teacher(which), zoo.judge(which)
-    oracle = AutogradOracle(teacher, device)
-    labels = labels_per_class(teacher.way, per_class)
-    generator = torch.Generator().manual_seed(derive_seed(seed, "invert", teacher.card.id))
-    tag = f"recovered/{teacher.card.id}"
-    started = time.perf_counter()
-    step = None
-    for step in work.recover([oracle], [labels], generator=generator, device=device):
-        yield Progress(step.step, step.total, f"teacher {teacher.card.id}")
-        if step.step % PICTURES_EVERY == 0 or step.step in (1, step.total):
-            yield Scalars(step.step, {f"inversion/{name}": value for name, value in step.losses.items()})
-            yield Images(step.step, tag, step.images.cpu(), step.labels.tolist())
-    if step is None:
-        raise BadInput(f"inverter {inverter!r} took no step.")
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    seconds = time.perf_counter() - started
-    task = step.tasks[0]
-    queries = oracle.queries
-    quality = measure(task, teacher, judge)
-    report = {
-        "zoo": zoo.name,
-        "teacher": teacher.card.id,
-        "classes": teacher.card.classes,
-        "method": inverter,
-        **quality,
-        "seconds": round(seconds, 3),
-        "reference_seconds": round(reference_seconds(oracle, labels, step.total, device), 3),
-        "images": len(task.labels),
-        "queries": queries,
-        "per_class": per_class,
-        "seed": seed,
-        "device": str(device),
-        "cost": task.cost,
-        "config": json.loads(work.config.model_dump_json()),
-    }
-    final = {f"inversion/{name}": value for name, value in quality.items() if value is not None}
-    yield Scalars(step.total, {**final, "inversion/seconds": seconds, "queries": float(queries)})
-    yield Done(
-        Recovery(
-            PseudoTask(task.images.cpu(), task.labels.cpu(), task.soft_targets.cpu(), task.teacher_id, task.cost),
-            report,
-        )
-    )
+    work, device, warmed = INVERTERS.get(inverter)(config), torch.device(device), None
+    asking = asking or AskingConfig()
+    for event in warm_up(zoo, work, [zoo.card(which).id], seed=seed, device=device, asking=asking):
+        if isinstance(event, Done):
+            warmed = event.result
+        else:
+            yield event
+    for event in invert_teachers(
+        zoo, [which], work, per_class=per_class, seed=seed, device=device, asking=asking, warmed=warmed
+    ):
+        yield Done(event.result[0]) if isinstance(event, Done) else event
 
 
-@torch.no_grad()
-def measure(task: PseudoTask, teacher: Teacher, judge: Teacher | None) -> dict[str, float | None]:
-    """Accuracy of the own teacher and agreement of the judge (None where there is none), in [0, 1]."""
-    own = (teacher.logits(task.images).argmax(1) == task.labels).float().mean()
-    agreement = None
-    if judge is not None:
-        agreement = float((judge.to(task.images.device).logits(task.images).argmax(1) == task.labels).float().mean())
-    return {"teacher_accuracy": float(own), "judge_agreement": agreement}
+def way_of_asking(oracle: Oracle, asking: AskingConfig) -> dict[str, Any]:
+    """How the teacher was asked, for a report."""
+    if isinstance(oracle, AutogradOracle):
+        return {"kind": "autograd"}
+    return {"kind": "zeroth-order", **asking.model_dump(mode="json", exclude={"oracle"})}
 
 
 def reference_seconds(oracle: AutogradOracle, labels: torch.Tensor, steps: int, device: torch.device) -> float:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars
-from dfml.runs.folder import MODEL, RECOVERED, RunFolder
+from dfml.core.events import Checkpoint, Done, Event, Note, Progress, Scalars
+from dfml.runs import inverting
+from dfml.runs.folder import MODEL, RunFolder
+from dfml.runs.registry import JOBS, JobContext, needed, register_job
 from dfml.runs.spec import RunSpec
 
 if TYPE_CHECKING:
-    import torch
-
     from dfml.core.config import Config
     from dfml.data.episodes import EpisodeSampler
     from dfml.meta.model import MetaModel
@@ -23,42 +22,8 @@ if TYPE_CHECKING:
 TEST_EPISODES, TEST_SHOT, TEST_QUERY, TEST_SEED = 200, 5, 15, 0
 _PHASE = "job/phase"
 
-
-@dataclass
-class JobContext:
-    """What a job is given.
-
-    Attributes:
-        spec: The order.
-        folder: The run's folder; a job writes only below names of its own, such as ``model``.
-        device: A ``torch.device``.
-        device_reason: Why that one.
-        state: Of the newest checkpoint, or None.
-        emit: Files an event at once, for callbacks that cannot yield; raises ``StopRequested``.
-        tag: Set by the job: recorded with every event, such as the teacher's id.
-    """
-
-    spec: RunSpec
-    folder: Path
-    device: torch.device
-    device_reason: str
-    state: dict[str, Any] | None
-    emit: Callable[[Event], None]
-    tag: str = ""
-
-
-Job = Callable[[JobContext], Iterator[Event]]
-JOBS: dict[str, Job] = {}
-
-
-def register_job(kind: str) -> Callable[[Job], Job]:
-    """Return a decorator that files a generator function as the work of ``kind``."""
-
-    def file(job: Job) -> Job:
-        JOBS[kind] = job
-        return job
-
-    return file
+__all__ = ["JOBS", "JobContext", "register_job"]
+register_job("invert")(inverting.invert)
 
 
 @register_job("train")
@@ -73,7 +38,7 @@ def train(context: JobContext) -> Iterator[Event]:
     spec = context.spec
     cls = METHODS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
-    zoo = open_zoo(_needed(spec.zoo, "zoo"))
+    zoo = open_zoo(needed(spec.zoo, "zoo"))
     sampler, why_not = _test_episodes(zoo, spec, config)
     state = context.state or {}
     if state.get(_PHASE) == "test":
@@ -168,89 +133,6 @@ def _validation_accuracy(folder: Path, config: Config) -> float | None:
     return max(measured) if getattr(config, "keep", "last") == "best" else measured[-1]
 
 
-@register_job("invert")
-def invert(context: JobContext) -> Iterator[Event]:
-    """Recover one task after another; a teacher whose recovery a checkpoint knows is not done again.
-
-    A report that no checkpoint knows does not count: the curves that belong to it were cut back.
-    """
-    from dfml.core.paths import read_json
-    from dfml.inversion.base import INVERTERS
-    from dfml.inversion.session import invert_teacher
-    from dfml.runs.grid import save_grid
-    from dfml.zoo import open_zoo
-
-    spec = context.spec
-    cls = INVERTERS.get(spec.method)
-    config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
-    zoo = open_zoo(_needed(spec.zoo, "zoo"))
-    everyone = not spec.teachers or spec.teachers == ["all"]
-    teachers = zoo.ids if everyone else list(dict.fromkeys(zoo.card(which).id for which in spec.teachers))
-    reports: list[dict[str, Any]] = []
-    problems = dict(zoo.problems) if everyone else {}
-    state = context.state or {}
-    offset, finished = int(state.get("offset", 0)), list(state.get("finished", []))
-    for position, teacher in enumerate(teachers):
-        folder = context.folder / RECOVERED / teacher
-        context.tag = teacher
-        if teacher in finished and (folder / "report.json").is_file():
-            reports.append(read_json(folder / "report.json", f"recovery {teacher}"))
-            continue
-        newest = 0
-        try:
-            for event in invert_teacher(
-                zoo, teacher, spec.method, config, per_class=spec.per_class, seed=spec.seed, device=context.device
-            ):
-                if isinstance(event, Done):
-                    save_grid(event.result.task.images, folder / "grid.png")
-                    event.result.save(folder)
-                    reports.append(event.result.report)
-                    break
-                newest = max(newest, event.step)
-                yield _in_a_row(event, offset, position, len(teachers))
-        except BadInput as error:
-            if len(teachers) == 1 or teacher not in zoo.problems:
-                raise
-            problems[teacher] = str(error)
-            yield Note(offset, f"teacher {teacher} was left out: {error}", "problem")
-            continue
-        offset += newest
-        finished.append(teacher)
-        yield Checkpoint(offset, {"offset": offset, "finished": list(finished)})
-    if not reports:
-        raise RunFailed(f"no teacher could be inverted: {next(iter(problems.values()), 'none was asked for')}")
-    yield Done({**_summary(reports), "teachers": reports, "problems": problems})
-
-
-def _in_a_row(event: Event, offset: int, position: int, count: int) -> Event:
-    """Steps of several teachers, one after another on one axis."""
-    if isinstance(event, Progress):
-        return Progress(position * event.total + event.step, count * event.total, event.text)
-    if isinstance(event, Scalars):
-        return Scalars(offset + event.step, event.values)
-    if isinstance(event, Images):
-        return Images(offset + event.step, event.tag, event.images, event.labels)
-    return event
-
-
-def _summary(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    def mean(name: str) -> float | None:
-        values = [report[name] for report in reports if report.get(name) is not None]
-        return sum(values) / len(values) if values else None
-
-    def total(name: str) -> float:
-        return sum(report.get(name) or 0 for report in reports)
-
-    return {
-        "teacher_accuracy": mean("teacher_accuracy"),
-        "judge_agreement": mean("judge_agreement"),
-        "reference_seconds": round(total("reference_seconds"), 3),
-        "inversion_seconds": round(total("seconds"), 3),
-        "images": int(total("images")),
-        "queries": int(total("queries")),
-    }
-
-
 @register_job("pretrain")
 def pretrain(context: JobContext) -> Iterator[Event]:
     """Train the teachers of a zoo; those that are whole are kept, so a stopped run goes on."""
@@ -270,7 +152,7 @@ def pretrain(context: JobContext) -> Iterator[Event]:
         context.emit(Checkpoint(done, {"done": done}))
 
     accuracies = pretrain_zoo(
-        Path(_needed(spec.data, "data")),
+        Path(needed(spec.data, "data")),
         out,
         architectures,
         config,
@@ -278,9 +160,3 @@ def pretrain(context: JobContext) -> Iterator[Event]:
         report=report,
     )
     yield Done({"zoo": str(out), "models": len(accuracies), "accuracy": sum(accuracies) / len(accuracies)})
-
-
-def _needed(value: str | None, name: str) -> str:
-    if not value:
-        raise BadInput(f"--{name} is missing: this run needs it.")
-    return value

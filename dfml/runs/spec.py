@@ -33,6 +33,7 @@ class RunSpec(Config):
     data: str | None = Field(None, description="A class-folder data set, or sample:NAME.")
     preset: str = Field("demo", description="The preset that the config started from.")
     config: dict[str, Any] = Field({}, description="The whole validated config of the method.")
+    oracle: dict[str, Any] = Field({}, description="How teachers are questioned; empty takes the defaults.")
     per_class: int = Field(20, ge=1, le=100_000, description="Pictures to recover for each class.")
     seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
@@ -96,6 +97,8 @@ def default_threads() -> int:
 
 
 def _absolute(name: str | None, embedded: Path | None) -> str | None:
+    if name and name.startswith(("http://", "https://")):
+        return name
     # A run is resumed by another process in another working directory, so a relative path would be lost.
     if not name or name.startswith("sample:") or (embedded and (embedded / name).is_dir()):
         return name

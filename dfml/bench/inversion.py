@@ -1,0 +1,242 @@
+"""``bench inversion``: what each inverter costs and gives, on the same teachers from the same seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfml.bench.report import markdown_table, percent, write_report
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.events import Done
+from dfml.inversion import INVERTERS
+from dfml.inversion.session import invert_teachers
+from dfml.inversion.warm_up import WarmUp, warm_up
+from dfml.zoo import open_zoo
+from dfml.zoo.asking import AskingConfig
+from dfml.zoo.zoo import Zoo
+
+FAST_RECOVERIES = 20
+"""Recoveries of a row that takes a second each, so that its interval means something."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the benchmark.
+
+    Attributes:
+        name: Of the row.
+        inverter: Registered name.
+        changes: To the inverter's preset.
+        asking: To the oracle's defaults.
+        fast: Repeated until there are at least ``FAST_RECOVERIES``.
+    """
+
+    name: str
+    inverter: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    asking: dict[str, Any] = field(default_factory=dict)
+    fast: bool = False
+
+
+ENTRIES = [
+    Entry("pixels", "pixels"),
+    Entry("dynamic-set", "dynamic-set"),
+    Entry("generator", "generator"),
+    Entry("conditional-generator", "conditional-generator"),
+    Entry("meta-generator", "meta-generator", fast=True),
+    Entry("meta-generator, no warm-up", "meta-generator", {"warm_up": 0}, fast=True),
+    Entry("generator-zo", "generator", {"bn": 0.0}, {"oracle": "zeroth-order", "q": 50, "chunk": 10}),
+]
+TRANSFORMERS = [Entry("pixels", "pixels", {"bn": 0.0}), Entry("sparse", "sparse")]
+
+
+def recover_row(
+    zoo: Zoo,
+    teachers: list[str],
+    seeds: Iterable[int],
+    entry: Entry,
+    *,
+    preset: str,
+    per_class: int,
+    device: Any,  # noqa: ANN401 - torch is not imported here
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """Recover each teacher from each seed with one inverter; returns the row."""
+    cls = INVERTERS.get(entry.inverter)
+    config: Config = cls.preset(preset).override(entry.changes)
+    asking = AskingConfig().override(entry.asking)
+    work, warmed = cls(config), None
+    progress(f"{entry.name}: warming up" if cls.uses_others else f"{entry.name}: recovering")
+    for event in warm_up(zoo, work, teachers, seed=0, device=device, asking=asking):
+        if isinstance(event, Done):
+            warmed: WarmUp | None = event.result
+    seeds = list(seeds)
+    if entry.fast:
+        seeds = list(range(max(len(seeds), math.ceil(FAST_RECOVERIES / len(teachers)))))
+    reports = []
+    for seed in seeds:
+        for teacher in teachers:
+            for event in invert_teachers(
+                zoo, [teacher], work, per_class=per_class, seed=seed, device=device, asking=asking, warmed=warmed
+            ):
+                if isinstance(event, Done):
+                    reports.append(event.result[0].report)
+    return _row(entry, reports, warmed)
+
+
+def _row(entry: Entry, reports: list[dict[str, Any]], warmed: WarmUp | None) -> dict[str, Any]:
+    def column(name: str) -> list[float]:
+        return [r[name] for r in reports if r.get(name) is not None]
+
+    row: dict[str, Any] = {"method": entry.name, "inverter": entry.inverter, "recoveries": len(reports)}
+    for name in ("seconds", "reference_seconds", "steps", "passes", "queries", "diversity", "bn_distance"):
+        values = column(name)
+        row[name] = statistics.fmean(values) if values else None
+    # The first recovery of a process pays for what torch sets up once.
+    row["seconds_median"] = statistics.median(column("seconds"))
+    for name in ("teacher_accuracy", "judge_agreement"):
+        values = column(name)
+        row[name] = statistics.fmean(values) if values else None
+        if len(values) > 1:
+            row[f"{name}_ci95"] = 1.96 * statistics.stdev(values) / math.sqrt(len(values))
+        else:
+            row[f"{name}_ci95"] = reports[0].get(f"{name}_ci95")
+    row["warm_up_seconds"] = warmed.seconds if warmed and warmed.steps else None
+    row["warm_up_teachers"] = warmed.teachers if warmed and warmed.steps else None
+    row["config"], row["oracle"] = reports[0]["config"], reports[0]["oracle"]
+    row["teachers"], row["seeds"] = sorted({r["teacher"] for r in reports}), sorted({r["seed"] for r in reports})
+    return row
+
+
+def bench_inversion(
+    *,
+    zoo: str,
+    out: Path,
+    command: str,
+    methods: list[str] | None = None,
+    transformers: str | None = "cifar-fs-vit",
+    teachers: int = 1,
+    seeds: int = 1,
+    per_class: int = 20,
+    preset: str = "demo",
+    device: str = "auto",
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Recover the same teachers with every inverter, and write the tables.
+
+    Args:
+        zoo: An embedded zoo's name or a folder; teachers with a judge are taken first.
+        out: Folder of the report, rewritten after each row.
+        command: For the report.
+        methods: Rows; None means all.
+        transformers: A zoo of vision transformers for the second table; None leaves it out.
+        teachers: How many.
+        seeds: How many, from 0.
+        per_class: Pictures a class.
+        preset: Of every inverter.
+        device: See ``pick_device``.
+        progress: Told one line a step.
+
+    Returns:
+        ``rows`` (means over teachers and seeds), ``transformers`` (likewise) and the report's path.
+
+    Raises:
+        BadInput: An unknown row, or a zoo with fewer teachers.
+    """
+    from dfml.nets.device import pick_device
+
+    known = {entry.name: entry for entry in ENTRIES}
+    for name in methods or []:
+        if name not in known:
+            raise BadInput(f"unknown row {name!r}; known: {'; '.join(known)}.")
+    chosen, _ = pick_device(device)
+    tables: dict[str, list[dict[str, Any]]] = {"rows": [], "transformers": []}
+    plans = [("rows", zoo, [known[name] for name in methods or known])]
+    if transformers:
+        plans.append(("transformers", transformers, TRANSFORMERS))
+    report = None
+    for table, which, entries in plans:
+        opened = open_zoo(which)
+        judged = sorted(opened.ids, key=lambda i: not opened.has_judge(i))[:teachers]
+        if len(judged) < teachers:
+            raise BadInput(f"zoo {opened.name!r} has {len(judged)} teachers, {teachers} are wanted.")
+        for entry in entries:
+            tables[table].append(
+                recover_row(
+                    opened,
+                    judged,
+                    range(seeds),
+                    entry,
+                    preset=preset,
+                    per_class=per_class,
+                    device=chosen,
+                    progress=lambda line, name=opened.name: progress(f"{name}: {line}"),
+                )
+            )
+            report = _write(out, tables, zoo, transformers, command, preset, per_class)
+    return {**tables, "report": str(report)}
+
+
+def _write(
+    out: Path,
+    tables: dict[str, list[dict[str, Any]]],
+    zoo: str,
+    transformers: str | None,
+    command: str,
+    preset: str,
+    per_class: int,
+) -> Path:
+    parts = [_table(tables["rows"])]
+    if tables["transformers"]:
+        parts += [f"Vision transformers ({Path(transformers).name}):", _table(tables["transformers"])]
+    return write_report(
+        out,
+        f"inversion-{Path(zoo).name}-{preset}",
+        title=f"Inversion of {Path(zoo).name}, {per_class} pictures a class, preset {preset}",
+        command=command,
+        tables=parts,
+        notes=_notes(tables["rows"]),
+        data={**tables, "zoo": zoo, "preset": preset, "per_class": per_class},
+    )
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    header = [
+        "method", "recoveries", "seconds", "warm-up s", "passes", "queries", "teacher accuracy", "judge agreement",
+        "diversity",
+    ]  # fmt: skip
+    lines = []
+    for r in rows:
+        warm = "–" if r["warm_up_seconds"] is None else f"{r['warm_up_seconds']:.0f}"
+        diversity = "–" if r["diversity"] is None else f"{r['diversity']:.3f}"
+        lines.append(
+            [
+                r["method"], str(r["recoveries"]), f"{r['seconds']:.2f}", warm, f"{r['passes']:,.0f}",
+                f"{r['queries']:,.0f}", percent(r["teacher_accuracy"], r["teacher_accuracy_ci95"]),
+                percent(r["judge_agreement"], r["judge_agreement_ci95"]), diversity,
+            ]
+        )  # fmt: skip
+    return markdown_table(header, lines)
+
+
+def _notes(rows: list[dict[str, Any]]) -> list[str]:
+    by_name = {r["method"]: r for r in rows}
+    notes = [
+        "seconds: one recovery, without measures and without its warm-up, which is paid once for a zoo; passes: "
+        "batches that the teachers computed; queries: pictures that they looked at.",
+        "± is the 95 % interval over recoveries; with a single recovery the judge's is Wilson's over its pictures.",
+        "teacher accuracy: share of pictures that their own teacher classifies as asked; judge agreement: the same "
+        "of another network trained on the same classes; diversity: see docs/quality.md.",
+    ]
+    quick = by_name.get("meta-generator")
+    if quick:
+        for name in ("generator", "pixels"):
+            if name in by_name:
+                ratio = by_name[name]["seconds"] / quick["seconds_median"]
+                notes.append(f"meta-generator recovers {ratio:.1f} times faster than {name} (median recovery).")
+    return notes

@@ -1,0 +1,165 @@
+"""What every inverter owes: each test runs over all that are registered."""
+
+import copy
+
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.inversion import INVERTERS
+from dfml.inversion.session import labels_per_class
+from dfml.nets import build_network
+from dfml.zoo.oracle import AutogradOracle
+from dfml.zoo.teacher import Teacher, TeacherCard
+
+CPU = torch.device("cpu")
+FAST = {
+    "pixels": {"steps": 60},
+    "dynamic-set": {"steps": 60, "others": 1},
+    "generator": {"steps": 60, "lr": 0.01, "latent": 16, "width": 16},
+    "conditional-generator": {"steps": 60, "lr": 0.01, "latent": 16, "width": 16},
+    "meta-generator": {"warm_up": 30, "latent": 16, "width": 16, "per_class": 4, "teachers": 2},
+    "sparse": {},
+}
+CONVOLUTIONAL = [name for name in FAST if name != "sparse"]
+
+
+def make(name, **changes):
+    cls = INVERTERS.get(name)
+    return cls(cls.preset("demo").override({**FAST[name], **changes}))
+
+
+def last(work, oracles, per_class=4, seed=0):
+    labels = [labels_per_class(o.way, per_class) for o in oracles]
+    return list(work.recover(oracles, labels, generator=torch.Generator().manual_seed(seed), device=CPU))[-1]
+
+
+def warmed(name, others, **changes):
+    work = make(name, **changes)
+    for _ in work.fit(others, generator=torch.Generator().manual_seed(9), device=CPU):
+        pass
+    return work
+
+
+def fresh_teacher(architecture, name="t", size=32, channels=3, way=5, seed=0, **args):
+    net = build_network(architecture, seed=seed, num_classes=way, in_chans=channels, img_size=size, **args)
+    card = TeacherCard(
+        id=name, architecture=architecture, way=way, input_size=(channels, size, size),
+        mean=[0.5] * channels, std=[0.25] * channels,
+    )  # fmt: skip
+    return Teacher(card, net)
+
+
+def test_every_inverter_is_in_the_table_of_this_file():
+    assert set(INVERTERS.names()) == set(FAST)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_the_own_teacher_sees_what_was_asked_for(name, tiny_zoo):
+    others = [AutogradOracle(tiny_zoo.teacher(i)) for i in (1, 2)]
+    work = warmed(name, others)
+    step = last(work, [AutogradOracle(tiny_zoo.teacher(0))])
+    (task,) = step.tasks
+    assert step.step == step.total and task.teacher_id == "000"
+    hits = (tiny_zoo.teacher(0).logits(task.images).argmax(1) == task.labels).float().mean()
+    assert hits >= (0.9 if name == "meta-generator" else 0.95)
+    assert task.images.shape == (20, 3, 32, 32) and task.images.is_contiguous()
+    assert task.images.min() >= 0 and task.images.max() <= 1
+    assert torch.equal(task.labels, labels_per_class(5, 4))
+    torch.testing.assert_close(task.soft_targets, tiny_zoo.teacher(0).logits(task.images), atol=1e-3, rtol=1e-3)
+    assert task.cost["passes"] >= step.total and task.cost["queries"] >= 20 * step.total
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_teachers_of_a_mixed_zoo_keep_every_byte_also_when_stopped_half_way(name):
+    teachers = [
+        fresh_teacher("fewshot_conv4", "a", width=8),
+        fresh_teacher("fewshot_resnet10", "b", width=4),
+        fresh_teacher("fewshot_conv4", "c", size=28, channels=1, width=8, way=3),
+        fresh_teacher("fewshot_resnet12", "d", size=84, width=2),
+    ]
+    before = [copy.deepcopy(t.state_dict()) for t in teachers]
+    oracles = [AutogradOracle(t) for t in teachers]
+    changes = {"warm_up": 1} if name == "meta-generator" else {"steps": 2}
+    work = warmed(name, oracles[:2], **changes)
+    step = last(work, oracles, per_class=2)
+    assert [t.teacher_id for t in step.tasks] == ["a", "b", "c", "d"]
+    assert [len(t.labels) for t in step.tasks] == [10, 10, 6, 10]
+    assert all(t.images.isfinite().all() for t in step.tasks)
+    stopped = work.recover(
+        oracles, [labels_per_class(o.way, 2) for o in oracles], generator=torch.Generator(), device=CPU
+    )
+    next(stopped)
+    stopped.close()
+    for teacher, weights in zip(teachers, before, strict=True):
+        assert all(torch.equal(w, weights[n]) for n, w in teacher.state_dict().items())
+        assert not any(p.requires_grad for p in teacher.parameters()) and not teacher.training
+        assert not any(m._forward_pre_hooks or m._forward_hooks for m in teacher.modules())
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_a_seed_gives_the_same_bytes_and_another_seed_others(name, tiny_zoo):
+    oracles = [AutogradOracle(tiny_zoo.teacher(0))]
+    changes = {"warm_up": 1} if name == "meta-generator" else {"steps": 3}
+    first, again, other = (last(make(name, **changes), oracles, seed=s).tasks[0].images for s in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("together", ["never", "always"])
+@pytest.mark.parametrize("name", ["pixels", "generator", "conditional-generator", "meta-generator"])
+def test_a_teacher_s_pictures_do_not_depend_on_who_is_recovered_with_it(name, together, tiny_zoo):
+    changes = {"together": together, **({"warm_up": 0} if name == "meta-generator" else {"steps": 3})}
+    oracles = [AutogradOracle(tiny_zoo.teacher(i)) for i in range(3)]
+    work = make(name, **changes)
+    if name == "meta-generator":
+        work.prepare((3, 32, 32), 0, CPU)
+    all_three = last(work, oracles).tasks
+    for position, oracle in enumerate(oracles):
+        (alone,) = last(work, [oracle]).tasks
+        # Stacked arithmetic rounds differently, and Adam's first steps follow signs: a few pixels may part.
+        apart = (alone.images - all_three[position].images).abs()
+        assert apart.mean() < (1e-6 if together == "never" else 0.01)
+    assert not torch.allclose(all_three[0].images, all_three[1].images, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["pixels", "generator", "conditional-generator", "meta-generator"])
+def test_an_extra_loss_steers_the_pictures(name, tiny_zoo):
+    """A term that wants dark pictures makes them darker; it sees pictures, labels and the teacher's answers."""
+    oracles = [AutogradOracle(tiny_zoo.teacher(0))]
+    changes = {"bn": 0.0, **({"warm_up": 0, "steps": 20} if name == "meta-generator" else {"steps": 20})}
+
+    def brightness(extra):
+        work = make(name, **changes)
+        labels = [labels_per_class(5, 4)]
+        for step in work.recover(
+            oracles, labels, generator=torch.Generator().manual_seed(0), device=CPU, extra_loss=extra
+        ):
+            last_step = step
+        return last_step.tasks[0].images.mean(), last_step.losses
+
+    def dark(pictures, labels, logits):
+        assert pictures.shape == (20, 3, 32, 32) and labels.shape == (20,) and logits.shape == (20, 5)
+        return 30 * pictures.flatten(1).mean(1)
+
+    plain, _ = brightness(None)
+    darker, losses = brightness(dark)
+    assert darker < plain - 0.05
+    assert "extra" in losses
+
+
+def test_a_recovery_whose_loss_is_no_number_ends_in_one_line(tiny_zoo):
+    from dfml.core.errors import RunFailed
+
+    with pytest.raises(RunFailed, match="not a number"):
+        labels = [labels_per_class(5, 2)]
+        oracles = [AutogradOracle(tiny_zoo.teacher(0))]
+        bad = make("pixels").recover(
+            oracles, labels, generator=torch.Generator(), device=CPU, extra_loss=lambda x, y, z: z[:, 0] * float("nan")
+        )
+        next(bad)
+
+
+def test_sparse_names_a_teacher_that_is_no_transformer(tiny_zoo):
+    with pytest.raises(BadInput):
+        last(make("sparse"), [AutogradOracle(tiny_zoo.teacher(0))])

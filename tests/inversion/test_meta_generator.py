@@ -1,0 +1,135 @@
+"""The meta-generator's own idea: it learns, over teachers, a start from which few steps suffice."""
+
+import copy
+
+import pytest
+import torch
+
+from dfml.inversion import INVERTERS
+from dfml.inversion.lanes import open_lanes
+from dfml.inversion.session import labels_per_class
+from dfml.zoo.oracle import AutogradOracle
+
+CPU = torch.device("cpu")
+SMALL = {"latent": 16, "width": 16, "per_class": 4, "teachers": 2}
+
+
+def make(**changes):
+    cls = INVERTERS.get("meta-generator")
+    return cls(cls.preset("demo").override({**SMALL, **changes}))
+
+
+def fit(work, zoo, which=(1, 2), seed=9):
+    oracles = [AutogradOracle(zoo.teacher(i)) for i in which]
+    return list(work.fit(oracles, generator=torch.Generator().manual_seed(seed), device=CPU))
+
+
+def accuracy(work, zoo, seeds=4):
+    labels, hits = [labels_per_class(5, 4)], []
+    for seed in range(seeds):
+        steps = work.recover(
+            [AutogradOracle(zoo.teacher(0))], labels, generator=torch.Generator().manual_seed(seed), device=CPU
+        )
+        task = list(steps)[-1].tasks[0]
+        hits.append((zoo.teacher(0).logits(task.images).argmax(1) == task.labels).float().mean())
+    return float(torch.stack(hits).mean())
+
+
+def test_after_its_warm_up_it_recovers_an_unseen_teacher_far_better_in_the_same_five_steps(tiny_zoo):
+    cold, warm = make(warm_up=0), make(warm_up=30)
+    fit(warm, tiny_zoo)
+    assert warm.meta_steps == 30
+    assert accuracy(warm, tiny_zoo) > accuracy(cold, tiny_zoo) + 0.2
+
+
+def test_a_recovery_leaves_the_meta_generator_as_it_was(tiny_zoo):
+    work = make(warm_up=2)
+    fit(work, tiny_zoo)
+    before = {n: p.clone() for n, p in work.net.named_parameters()}
+    accuracy(work, tiny_zoo, seeds=1)
+    assert all(torch.equal(before[n], p) for n, p in work.net.named_parameters())
+    assert all(p.grad is None for p in work.net.parameters())
+
+
+def by_hand(work, oracle, labels, seed):
+    """Adapt a clone step by step; returns gradients at each step and the clone's final weights."""
+    (lane,) = open_lanes([oracle], [labels], torch.Generator().manual_seed(seed), CPU)
+    net, cfg = copy.deepcopy(work.net), work.config
+    z = torch.randn(len(labels), cfg.latent, generator=lane.generator).requires_grad_(True)
+    groups = [{"params": list(net.parameters())}, {"params": [z], "lr": cfg.noise_lr}]
+    optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
+    gradients = []
+    for _ in range(cfg.steps):
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(oracle.teacher.logits(net(z)), labels)
+        loss.backward()
+        gradients.append({n: p.grad.clone() for n, p in net.named_parameters()})
+        optimiser.step()
+    return gradients, {n: p.detach() for n, p in net.named_parameters()}
+
+
+@pytest.mark.parametrize("outer", ["fomaml", "fomaml-every", "reptile"])
+def test_the_outer_gradient_is_what_its_name_says(outer, tiny_zoo):
+    """Recomputed without the inverter's own loop: plain cross-entropy, no jitter, one teacher."""
+    work = make(outer=outer, bn=0.0, shift=0, flip=False, steps=3)
+    work.prepare((3, 32, 32), 5, CPU)
+    start = {n: p.detach().clone() for n, p in work.net.named_parameters()}
+    oracle, labels = AutogradOracle(tiny_zoo.teacher(0)), labels_per_class(5, 4)
+    gradients, end = by_hand(work, oracle, labels, seed=3)
+    seen = {}
+
+    def spy(closure=None):
+        seen.update({n: p.grad.clone() for n, p in work.net.named_parameters()})
+
+    work.optimiser.step = spy
+    work.meta_step([oracle], [labels], generator=torch.Generator().manual_seed(3), device=CPU)
+    for name in start:
+        expected = {
+            "fomaml": gradients[-1][name],
+            "fomaml-every": sum(g[name] for g in gradients),
+            "reptile": start[name] - end[name],
+        }[outer]
+        # A bias before a normalisation has no gradient but rounding noise, which Adam turns into steps.
+        if gradients[0][name].abs().max() > 1e-5:
+            torch.testing.assert_close(seen[name], expected, atol=2e-3, rtol=0.05)
+
+
+def test_the_recovered_pictures_are_those_of_the_last_forward_pass(tiny_zoo):
+    """Five steps cost five passes of the teacher, and the soft targets one more."""
+    work, oracle = make(warm_up=0), AutogradOracle(tiny_zoo.teacher(0))
+    steps = list(
+        work.recover([oracle], [labels_per_class(5, 4)], generator=torch.Generator().manual_seed(0), device=CPU)
+    )
+    assert len(steps) == 5 and oracle.passes == 5
+    assert torch.equal(steps[-1].images, steps[-1].tasks[0].images)
+
+
+def test_an_interrupted_warm_up_goes_on_to_the_same_weights(tiny_zoo):
+    whole = make(warm_up=6)
+    fit(whole, tiny_zoo)
+    oracles = [AutogradOracle(tiny_zoo.teacher(i)) for i in (1, 2)]
+    generator = torch.Generator().manual_seed(9)
+    first = make(warm_up=6)
+    stream = first.fit(oracles, generator=generator, device=CPU)
+    for _ in range(3):
+        next(stream)
+    state, random = first.state(), generator.get_state()
+    second = make(warm_up=6)
+    second.load(state)
+    assert second.meta_steps == 3
+    generator = torch.Generator()
+    generator.set_state(random)
+    assert [s.step for s in second.fit(oracles, generator=generator, device=CPU)] == [4, 5, 6]
+    for a, b in zip(whole.net.parameters(), second.net.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_state_holds_copies(tiny_zoo):
+    work = make(warm_up=2)
+    fit(work, tiny_zoo)
+    state = work.state()
+    kept = {n: v.clone() for n, v in state.items() if isinstance(v, torch.Tensor)}
+    work.meta_step(
+        [AutogradOracle(tiny_zoo.teacher(1))], [labels_per_class(5, 2)], generator=torch.Generator(), device=CPU
+    )
+    assert all(torch.equal(state[n], v) for n, v in kept.items())
