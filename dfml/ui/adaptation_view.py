@@ -14,6 +14,7 @@ from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.metrics import percent
 from dfml.ui.picture_sets import Chosen
 from dfml.ui.remember import recall, remember
+from dfml.ui.run_chooser import minute, unique
 from dfml.ui.theme import palette
 
 PAGE_SIZE = 6
@@ -58,13 +59,13 @@ def choose_model() -> Path | None:
         st.session_state[key] = asked
     elif kept is None and options:
         st.session_state[key] = options[0]
+    # Lines that stay as they are: a browser sends the one that it got, not the run's name.
+    lines = unique({row.name: f"{row.title} · seed {row.spec.seed} · {minute(row.created)}" for row in rows})
     choice = st.selectbox(
         "Meta-model",
         options,
         index=None,
-        format_func=lambda name: (
-            f"{by_name[name].title} · seed {by_name[name].spec.seed} · {by_name[name].age}" if name in by_name else name
-        ),
+        format_func=lambda name: lines.get(name, name),
         key=key,
         accept_new_options=True,
         persist_state="session",
@@ -92,7 +93,11 @@ def describe_model(card: dict) -> None:
         LEARNERS.get(card["learner"], plain(card["learner"])),
         f"side information used: {plain(side)}",
     ]
-    st.caption(" · ".join(parts))
+    st.caption(
+        " · ".join(parts),
+        help="Side information is anything real that the training used although the task is data-free, such as "
+        "accuracies or validation pictures.",
+    )
 
 
 def choose_adaptation(card: dict) -> tuple[str, str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -44,11 +45,21 @@ def label(row: RunRow) -> str:
     return f"{sign} {row.title}{seed}{state} · {started_at(row.created)}"
 
 
+def unique(lines: dict[str, str]) -> dict[str, str]:
+    """Lines of a chooser by folder name; equal ones also show the end of that name, as a browser sends the line."""
+    often = Counter(lines.values())
+    return {name: line if often[line] == 1 else f"{line} · {name[-6:]}" for name, line in lines.items()}
+
+
 def started_at(created: float) -> str:
     """The local time of a run's start: ``14:05`` today, ``21 Nov 14:05`` before."""
-    then = datetime.fromtimestamp(created)
-    today = then.date() == datetime.now().date()
-    return then.strftime("%H:%M" if today else "%d %b %H:%M")
+    today = datetime.fromtimestamp(created).date() == datetime.now().date()
+    return f"{datetime.fromtimestamp(created):%H:%M}" if today else minute(created)
+
+
+def minute(created: float) -> str:
+    """The local day and time, as ``21 Nov 14:05``."""
+    return f"{datetime.fromtimestamp(created):%d %b %H:%M}"
 
 
 def choose_run(rows: list[RunRow], *, key: str) -> RunRow | None:
@@ -65,19 +76,28 @@ def choose_run(rows: list[RunRow], *, key: str) -> RunRow | None:
     if asked in by_name:
         st.session_state[key] = asked
     elif st.session_state.get(key) not in by_name:
+        # A browser may still send the line that a run had before its state changed: the run stays.
         # A damaged folder may be the newest: it is listed, but not what the page opens with.
-        st.session_state[key] = next((row.name for row in rows if row.spec), rows[0].name)
+        last = st.session_state.get(f"_{key}")
+        st.session_state[key] = last if last in by_name else next((row.name for row in rows if row.spec), rows[0].name)
         if asked:
             st.info("The run in the link is no longer here; the newest one is shown.", icon=":material/info:")
+    lines = unique({row.name: label(row) for row in rows})
+
+    def keep() -> None:
+        if st.session_state[key] in by_name:
+            st.query_params["run"] = st.session_state[key]
+
     name = st.selectbox(
         "Run",
         list(by_name),
-        format_func=lambda option: label(by_name[option]) if option in by_name else option,
+        format_func=lambda option: lines.get(option, option),
         key=key,
         persist_state="session",
-        on_change=lambda: st.query_params.update(run=st.session_state[key]),
+        on_change=keep,
         help="All runs, the newest first. They live in folders on this computer, so closing the browser loses nothing.",
     )
+    st.session_state[f"_{key}"] = name
     if st.query_params.get("run") != name:
         st.query_params["run"] = name
     return by_name[name]
