@@ -1,14 +1,15 @@
 """DFML Studio: `streamlit run app.py`.
 
 Page config, navigation, sidebar. Each page's `url_path` differs from its file's name on purpose:
-otherwise a first link straight to a page of a cold server would run the page without this file.
+otherwise a first link straight to a page of a cold server would run the page without this file. The icon
+is a file of this project: browsers would fetch a named one from the internet.
 """
 
 import streamlit as st
 
 from dfml.ui.sidebar import LOGO, SMALL_LOGO, draw_sidebar
 
-st.set_page_config(page_title="DFML Studio", page_icon=":material/hub:", layout="wide")
+st.set_page_config(page_title="DFML Studio", page_icon=SMALL_LOGO, layout="wide")
 
 page = st.navigation(
     [

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from dfml.ui.curve_math import MAX_POINTS, Curve, downsample, log_ticks, mean_window, running_mean
 from dfml.ui.theme import LIGHT, Palette, translucent
 
-MAX_POINTS = 500
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-Curve = tuple[Sequence[float], Sequence[float]]
-"""Steps and values of one curve, of equal length."""
 
 
 @dataclass(frozen=True)
@@ -25,31 +23,6 @@ class Mark:
 
     step: int
     text: str
-
-
-def downsample(steps: Sequence[float], values: Sequence[float], limit: int = MAX_POINTS) -> Curve:
-    """Thin a curve to at most ``limit`` points, keeping its ends and the extremes in between.
-
-    Args:
-        steps: Positions, rising.
-        values: One a step.
-        limit: At least 4.
-
-    Returns:
-        Steps and values of the points that are kept.
-    """
-    count = len(steps)
-    if count <= limit:
-        return list(steps), list(values)
-    buckets = (limit - 2) // 2
-    keep = {0, count - 1}
-    for bucket in range(buckets):
-        low, high = 1 + bucket * (count - 2) // buckets, 1 + (bucket + 1) * (count - 2) // buckets
-        span = range(low, max(high, low + 1))
-        keep.add(min(span, key=values.__getitem__))
-        keep.add(max(span, key=values.__getitem__))
-    chosen = sorted(keep)
-    return [steps[i] for i in chosen], [values[i] for i in chosen]
 
 
 def _figure(palette: Palette, *, x: str, y: str, height: int = 280, percent: bool = False) -> go.Figure:
@@ -78,6 +51,7 @@ def curves(
     x: str = "iteration",
     percent: bool = False,
     log: bool = False,
+    smooth: bool = False,
     band: Mapping[str, Sequence[float]] | None = None,
     marks: Sequence[Mark] = (),
     marks_name: str = "adversarial step",
@@ -92,8 +66,9 @@ def curves(
         x: What the horizontal axis shows.
         percent: Values are fractions, shown in per cent.
         log: Logarithmic vertical axis, where every value is above zero.
+        smooth: Dense curves are drawn faintly, with their running mean upon them.
         band: Half-width of the interval around each point of the series of that name.
-        marks: Events, set as diamonds upon the first curve.
+        marks: Events, set as diamonds upon the first curve, or its running mean.
         marks_name: What the marks are called in the legend.
         palette: Colours of the theme.
         height: Pixels.
@@ -105,6 +80,12 @@ def curves(
         halves = (band or {}).get(name)
         if halves:
             _add_band(figure, steps, values, halves, colour, percent)
+        window = mean_window(len(steps)) if smooth else 1
+        if window > 1:
+            _add_faint(figure, steps, values, colour)
+            values = running_mean(values, window)
+        if position == 0:
+            marked = (steps, values)
         steps, values = downsample(steps, values)
         sparse = len(steps) <= 40
         figure.add_trace(
@@ -119,13 +100,25 @@ def curves(
             )
         )
     if marks and series:
-        _add_marks(figure, next(iter(series.values())), marks, marks_name, palette)
+        _add_marks(figure, marked, marks, marks_name, palette)
     every = [value for _, values in series.values() for value in values]
     if log and every and min(every) > 0:
         # Within two decades the powers of ten alone would leave the axis nearly without numbers.
-        figure.update_yaxes(type="log", dtick=1 if max(every) > 100 * min(every) else "D2")
-    figure.update_layout(showlegend=len(figure.data) > 1)
+        short = max(every) <= 100 * min(every)
+        figure.update_yaxes(type="log", dtick=None if short else 1)
+        if short:
+            figure.update_yaxes(tickmode="array", tickvals=log_ticks(min(every), max(every)), tickformat="~g")
+    if all(steps[0] > 0 for steps, _ in series.values() if len(steps)):
+        # All charts of a run begin at 0, also those whose first number came later.
+        figure.update_xaxes(rangemode="tozero")
+    figure.update_layout(showlegend=sum(trace.showlegend is not False for trace in figure.data) > 1)
     return figure
+
+
+def _add_faint(figure: go.Figure, steps: Sequence[float], values: Sequence[float], colour: str) -> None:
+    steps, values = downsample(steps, values)
+    line = {"color": translucent(colour, 0.3), "width": 1}
+    figure.add_trace(go.Scatter(x=steps, y=values, mode="lines", line=line, showlegend=False, hoverinfo="skip"))
 
 
 def _add_band(
@@ -282,7 +275,8 @@ def confidence_bars(
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )
-    figure.update_xaxes(range=[0, 1.18], visible=False)
+    # Room for the number beside a full bar, also where the page is narrow.
+    figure.update_xaxes(range=[0, 1.45], visible=False)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_layout(showlegend=False, hovermode="closest", margin={"l": 4, "r": 4, "t": 2, "b": 2}, bargap=0.3)
     return figure

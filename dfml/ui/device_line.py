@@ -61,6 +61,6 @@ def device_options() -> list[str]:
 def describe_device(known: dict) -> str:
     """The line of the sidebar."""
     if known["auto"] == "cpu":
-        threads = f", {known['threads']} threads" if known["threads"] else ""
+        threads = f", {known['threads']} thread{'s' * (known['threads'] > 1)}" if known["threads"] else ""
         return f"CPU{threads}: {known['reason']}"
     return f"{known['auto'].upper()}: {known['reason']}"

@@ -14,6 +14,7 @@ from dfml.ui.zoo_listing import embedded_names, read_zoo
 TEACHERS, RECOVER, TRAIN, ADAPT = (
     f"app_pages/{name}.py" for name in ("model_zoo", "inversion_lab", "training_lab", "adaptation_lab")
 )
+ICONS = {"train": ":material/model_training:", "invert": ":material/image_search:"}
 STEPS = (
     ("1. Model zoo", TEACHERS, ":material/pets:", "Meet the **teachers**: trained classifiers whose data is gone."),
     (
@@ -86,7 +87,7 @@ def run_card(row: RunRow) -> None:
     look = chip(row.state)
     page, parameters = page_of(row)
     if page:
-        st.page_link(page, label=f"**{row.title}**", query_params=parameters, help="")
+        st.page_link(page, label=f"**{row.title}**", icon=ICONS[row.kind], query_params=parameters, help="")
     else:
         st.markdown(f"**{plain(row.title)}**")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

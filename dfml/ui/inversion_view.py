@@ -166,7 +166,7 @@ def recovery_gallery(rows: list[RunRow]) -> None:
             pictures = found.pictures().get(name, [])
             st.markdown(
                 f"**{plain(name)}** · teacher {plain(found.teacher)} · "
-                f"{percent(found.report.get('teacher_accuracy'))} as asked"
+                f"{percent(found.report.get('teacher_accuracy'))} of this teacher's pictures classified as asked"
             )
             if pictures:
                 st.image(
@@ -177,4 +177,7 @@ def recovery_gallery(rows: list[RunRow]) -> None:
             st.caption(plain(found.run_title))
     if pages > 1:
         st.pagination(pages, key="gallery_page")
-    st.caption(f"{len(items)} class rows of {len(left)} recoveries.")
+    st.caption(
+        f"{len(items)} class row{'s' * (len(items) != 1)} of {len(left)} "
+        f"{'recovery' if len(left) == 1 else 'recoveries'}."
+    )

@@ -26,7 +26,9 @@ METRICS = {
         "accuracy on pseudo tasks", "Share of query pictures of the training tasks that are right.", True
     ),
     "val/accuracy": Metric(
-        "accuracy on validation classes", "On real pictures of classes kept aside for choosing.", True
+        "accuracy on validation classes",
+        "On real pictures of classes that are kept aside, to follow the training or choose the best model.",
+        True,
     ),
     "val/ci95": Metric("95 % interval", "Half-width of the 95 % interval of the validation accuracy.", True),
     "test/accuracy": Metric("accuracy on new classes", "On episodes of classes that no teacher has seen.", True),

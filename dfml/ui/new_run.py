@@ -82,7 +82,13 @@ def inversion_form() -> None:
     row = zoo.teacher(teacher) or zoo.teachers[0]
     with grid.cell():
         registry = inverters()
-        name = st.selectbox("Inverter", registry.names(), key="inverter", bind="query-params")
+        name = st.selectbox(
+            "Inverter",
+            registry.names(),
+            key="inverter",
+            bind="query-params",
+            help="The way to recover pictures; the line below says how it works.",
+        )
     inverter = registry.get(name)
     with grid.cell():
         preset = _preset("preset")
@@ -128,7 +134,14 @@ def training_form() -> None:
     with grid.cell():
         registry = methods()
         recall("method", registry)
-        name = st.selectbox("Method", _ordered(registry.names()), key="method", bind="query-params")
+        name = st.selectbox(
+            "Method",
+            _ordered(registry.names()),
+            key="method",
+            bind="query-params",
+            help="The way from the teachers to a meta-model; the line below says how it works. "
+            "random is the floor, real-data the ceiling, which is not data-free.",
+        )
         remember("method", name)
     method = registry.get(name)
     with grid.cell():

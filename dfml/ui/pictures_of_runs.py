@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,11 +72,12 @@ def newest_pictures(run: RunFolder) -> None:
         return
     st.markdown(
         f"**Newest recovered pictures** · iteration {sheet.step}",
-        help="What the meta-model is trained on at this moment.",
+        help="What the meta-model is trained on at this moment; pictures of one class stand side by side.",
     )
     count = len(sheet.pictures)
+    same = max(Counter(sheet.labels).values())
     st.image(
-        strip(sheet.pictures, side=84, columns=min(10, count)),
+        strip(sheet.pictures, side=84, columns=min(max(same, 10 // same * same), count, 10)),
         width="stretch",
         alt=f"{count} recovered pictures of {len(set(sheet.labels))} classes at iteration {sheet.step}",
     )

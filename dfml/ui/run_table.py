@@ -16,7 +16,7 @@ MOST = 7
 
 def short_name(row: RunRow) -> str:
     """A name that tells two runs of one method apart."""
-    return f"{row.title} · seed {row.spec.seed} · {row.name[-4:]}" if row.spec else row.name
+    return f"{row.title} · seed {row.spec.seed} · {row.name.rpartition('-')[2]}" if row.spec else row.name
 
 
 def run_table(rows: list[RunRow]) -> None:
@@ -39,6 +39,7 @@ def run_table(rows: list[RunRow]) -> None:
             "state": [f"{chip(row.state).sign} {chip(row.state).word}" for row in rows],
             "run": [row.title for row in rows],
             "seed": [row.spec.seed if row.spec else None for row in rows],
+            "accuracy": [_tested(row) for row in rows],
             "done": [row.step / row.total * 100 if row.total else None for row in rows],
             "age": [row.age for row in rows],
             "reason": [row.message for row in rows],
@@ -51,15 +52,28 @@ def run_table(rows: list[RunRow]) -> None:
             "state": st.column_config.TextColumn("State", width="small"),
             "run": st.column_config.TextColumn("Run", width="medium"),
             "seed": st.column_config.NumberColumn("Seed", width="small"),
+            "accuracy": st.column_config.NumberColumn(
+                "Accuracy", format="%.1f %%", width="small", help=metric("test/accuracy").help
+            ),
             "done": st.column_config.ProgressColumn(
                 "Done", format="%.0f %%", min_value=0, max_value=100, width="small"
             ),
             "age": st.column_config.TextColumn("Started", width="small"),
-            "reason": st.column_config.TextColumn("Reason", width="large"),
+            "reason": st.column_config.TextColumn(
+                "Reason", width="large", help="Why a run failed, crashed or cannot be read."
+            ),
         },
         alt=f"Table of {len(rows)} runs",
     )
     st.caption("Select a row to open the run.")
+
+
+def _tested(row: RunRow) -> float | None:
+    """The accuracy on new classes of a finished training, in per cent."""
+    if row.state != "finished" or row.kind != "train":
+        return None
+    accuracy = (open_run(row).result() or {}).get("test_accuracy")
+    return 100 * accuracy if isinstance(accuracy, int | float) else None
 
 
 def compare_runs(rows: list[RunRow]) -> None:

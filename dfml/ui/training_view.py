@@ -8,6 +8,7 @@ import streamlit as st
 
 from dfml.runs.folder import RunFolder
 from dfml.ui.charts import Curve, Mark, curves
+from dfml.ui.curve_math import DENSE
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.metrics import metric, percent
 from dfml.ui.pictures_of_runs import newest_pictures
@@ -57,7 +58,7 @@ def result_panel(run: RunFolder) -> None:
     """The finished model in numbers, and the way to try it."""
     result = run.result() or {}
     half = result.get("ci95")
-    grid = st.grid(3, min_column_width=150)
+    grid = st.grid(3, min_column_width=190)
     test = result.get("test_accuracy")
     grid.metric(
         "Accuracy on new classes",
@@ -66,9 +67,16 @@ def result_panel(run: RunFolder) -> None:
         delta_color="off",
         delta_arrow="off",
         border=True,
-        help="Episodes of classes that no teacher has seen, from a small embedded sample unless data was given.",
+        height="stretch",
+        help=tested_how(result),
     )
-    grid.metric("Validation accuracy", percent(result.get("val_accuracy")), border=True)
+    grid.metric(
+        "Validation accuracy",
+        percent(result.get("val_accuracy")),
+        border=True,
+        height="stretch",
+        help=f"{metric('val/accuracy').help} Other classes and fewer episodes than beside, so the two may differ.",
+    )
     with grid.cell():
         st.page_link(
             "app_pages/adaptation_lab.py",
@@ -77,6 +85,17 @@ def result_panel(run: RunFolder) -> None:
             query_params={"model": run.path.name},
             help="Adapt this meta-model to a few pictures",
         )
+
+
+def tested_how(result: Mapping[str, object]) -> str:
+    """How the accuracy on new classes was measured, in two or three sentences."""
+    sample = "" if not str(result.get("test_data", "sample:")).startswith("sample:") else " a small embedded sample of"
+    parts = [f"On real pictures from{sample} classes that no teacher has seen; guessing gives 1 / way, 20 % for five."]
+    if result.get("episodes") and result.get("shots"):
+        parts.append(f"{result['episodes']} episodes, {result['shots']} support pictures a class.")
+    if result.get("bn") == "transductive":
+        parts.append("Transductive: the query pictures of an episode are normalised together.")
+    return " ".join(parts)
 
 
 def marks_of(run: RunFolder) -> list[Mark]:
@@ -97,6 +116,9 @@ def training_charts(run: RunFolder) -> None:
     if "train/loss" in scalars:
         with grid.cell():
             _chart("Outer loss", metric("train/loss").help, {"loss": scalars["train/loss"]}, "loss", marks)
+            if marks:
+                steps = "1 adversarial step" if len(marks) == 1 else f"{len(marks)} adversarial steps"
+                st.caption(f"◆ {steps}: the pictures were moved to be harder for the learner.")
     series, band = accuracy_series(scalars)
     if series:
         with grid.cell():
@@ -104,7 +126,7 @@ def training_charts(run: RunFolder) -> None:
                 "**Accuracy**", help="Guessing gives 1 / way: 20 % for five classes. The shade is the 95 % interval."
             )
             st.plotly_chart(
-                curves(series, y="accuracy", percent=True, band=band, palette=colours),
+                curves(series, y="accuracy", percent=True, band=band, smooth=True, palette=colours),
                 key="chart:accuracy",
                 alt="Accuracy over iterations; newest: "
                 + ", ".join(f"{name} {percent(curve[1][-1])}" for name, curve in series.items()),
@@ -132,9 +154,14 @@ def training_charts(run: RunFolder) -> None:
                 "loss",
                 log=True,
             )
-    if marks:
-        steps = "1 adversarial step" if len(marks) == 1 else f"{len(marks)} adversarial steps"
-        st.caption(f"◆ {steps}: the pictures were moved to be harder for the learner.")
+    notes = []
+    if max(len(steps) for steps, _ in scalars.values()) > DENSE:
+        notes.append("Faint lines show single iterations, strong ones their running mean.")
+    warm = run.spec.config.get("warm_start")
+    if warm:
+        notes.append(f"The first {warm} iterations only recover pictures; the meta-model learns from then on.")
+    if notes:
+        st.caption(" ".join(notes))
 
 
 def accuracy_series(scalars: Scalars) -> tuple[dict[str, Curve], dict[str, list[float]]]:
@@ -156,7 +183,7 @@ def _chart(
     st.markdown(f"**{title}**", help=help_text or None)
     newest = ", ".join(f"{name} {curve[1][-1]:.3g}" for name, curve in series.items() if len(curve[1]))
     st.plotly_chart(
-        curves(series, y=y, marks=marks, log=log, palette=palette()),
+        curves(series, y=y, marks=marks, log=log, smooth=True, palette=palette()),
         key=f"chart:{title}",
         alt=f"{title} over iterations; newest: {newest}" + (f"; {len(marks)} marks" if marks else ""),
     )

@@ -1,0 +1,58 @@
+"""Small sums for curves: thinning, a running mean, and the numbers on a short logarithmic axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+
+MAX_POINTS = 500
+Curve = tuple[Sequence[float], Sequence[float]]
+"""Steps and values of one curve, of equal length."""
+DENSE = 120
+"""Curves with more points are drawn faintly, under their running mean."""
+
+
+def downsample(steps: Sequence[float], values: Sequence[float], limit: int = MAX_POINTS) -> Curve:
+    """Thin a curve to at most ``limit`` points, keeping its ends and the extremes in between.
+
+    Args:
+        steps: Positions, rising.
+        values: One a step.
+        limit: At least 4.
+
+    Returns:
+        Steps and values of the points that are kept.
+    """
+    count = len(steps)
+    if count <= limit:
+        return list(steps), list(values)
+    buckets = (limit - 2) // 2
+    keep = {0, count - 1}
+    for bucket in range(buckets):
+        low, high = 1 + bucket * (count - 2) // buckets, 1 + (bucket + 1) * (count - 2) // buckets
+        span = range(low, max(high, low + 1))
+        keep.add(min(span, key=values.__getitem__))
+        keep.add(max(span, key=values.__getitem__))
+    chosen = sorted(keep)
+    return [steps[i] for i in chosen], [values[i] for i in chosen]
+
+
+def mean_window(count: int) -> int:
+    """Over how many of ``count`` neighbouring points a running mean goes; 1 where the curve is not dense."""
+    return count // 40 if count > DENSE else 1
+
+
+def running_mean(values: Sequence[float], window: int) -> list[float]:
+    """The mean of the ``window`` points around each point, of fewer at the ends."""
+    sums = [0.0, *accumulate(values)]
+    left, right = (window - 1) // 2, window // 2
+    spans = [(max(0, i - left), min(len(values), i + right + 1)) for i in range(len(values))]
+    return [(sums[high] - sums[low]) / (high - low) for low, high in spans]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """The numbers 1, 2 and 5 times a power of ten between two positive ones, and one step beyond each."""
+    first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
+    ticks = [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in (1, 2, 5)]
+    return [tick for tick in ticks if low / 2.5 <= tick <= high * 2.5]
