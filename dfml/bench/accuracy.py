@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.report import markdown_table, percent, write_report
+from dfml.bench.report import write_report
+from dfml.bench.summary import accuracy_notes, accuracy_table, summarise
 from dfml.core.errors import BadInput, RunFailed
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
-from dfml.meta.evaluation import evaluate
+from dfml.meta.evaluation import Evaluation, evaluate
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
 from dfml.runs.driver import run_in_process
@@ -71,7 +72,7 @@ def bench_accuracy(
     changes: list[str] | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Train and evaluate each method, and write the table.
+    """Train and evaluate each method, and write the table after each of them, so that a kill loses nothing measured.
 
     Args:
         zoo: An embedded zoo's name or a folder.
@@ -90,78 +91,57 @@ def bench_accuracy(
         progress: Told one line a step.
 
     Returns:
-        ``rows`` (one a method, seed, shot, normalisation and way of adapting) and the report's path.
+        ``rows`` (one a method, seed, shot, normalisation and way of adapting), ``summary`` (see ``summarise``)
+        and the report's path.
     """
     from dfml.nets.device import pick_device
 
-    methods = list(methods)
+    methods, shots, seeds = (list(dict.fromkeys(given)) for given in (methods, shots, seeds))
     for change in changes or []:
         key = change.split("=")[0].strip()
         if not any(key in METHODS.get(m).Config.model_fields for m in methods):
             raise BadInput(f"none of {', '.join(methods)} has an option {key!r}.")
     chosen, _ = pick_device(device)
     rows: list[dict[str, Any]] = []
-    for method in methods:
-        for seed in seeds:
-            progress(f"{method}, seed {seed}: training")
-            model, result = trained(
-                method, zoo, data, work, preset=preset, seed=seed, device=device, changes=changes or []
+    summary: list[dict[str, Any]] = []
+    report = None
+    pairs = [(method, seed) for method in methods for seed in seeds]
+    for position, (method, seed) in enumerate(pairs, 1):
+        progress(f"{method}, seed {seed}: training")
+        model, result = trained(method, zoo, data, work, preset=preset, seed=seed, device=device, changes=changes or [])
+        channels, size, _ = model.input_size
+        pictures = load_split(data, split, size=size, channels=channels)
+        for shot in shots:
+            progress(f"{method}, seed {seed}: {episodes} episodes of {shot} shots")
+            sampler = EpisodeSampler(
+                pictures, way=model.way, shot=shot, query=QUERY, episodes=episodes, seed=EPISODE_SEED
             )
-            channels, size, _ = model.input_size
-            pictures = load_split(data, split, size=size, channels=channels)
-            for shot in shots:
-                progress(f"{method}, seed {seed}: {episodes} episodes of {shot} shots")
-                sampler = EpisodeSampler(
-                    pictures, way=model.way, shot=shot, query=QUERY, episodes=episodes, seed=EPISODE_SEED
-                )
-                for found in evaluate(model, sampler, device=chosen):
-                    row = found.row()
-                    row.update(evaluation_seconds=row.pop("seconds"), method=method, seed=seed)
-                    row.update(seconds=result["seconds"], learner=model.learner.name, adapt_steps=model.adapt_steps)
-                    row.update(inner_lr=model.learner.config.inner_lr)
-                    row["side_information"] = model.details.get("side_information") or []
-                    row["adversarial_steps"] = len(model.details.get("adversarial_steps") or [])
-                    rows.append(row)
-    name = f"accuracy-{Path(zoo).name}-{preset}"
-    report = write_report(
-        out,
-        name,
-        title=f"Accuracy on {Path(data).name}/{split}, zoo {Path(zoo).name}, preset {preset}",
-        command=command,
-        tables=[_table(rows)],
-        notes=_notes(rows, episodes),
-        data={"rows": rows, "zoo": zoo, "split": split, "preset": preset, "changes": changes or []},
-    )
-    return {"rows": rows, "report": str(report)}
+            for found in evaluate(model, sampler, device=chosen):
+                rows.append(_row(found, model, method=method, seed=seed, seconds=result["seconds"]))
+        summary = summarise(rows)
+        notes = accuracy_notes(rows, summary, episodes=episodes, query=QUERY, episode_seed=EPISODE_SEED)
+        missing = [f"{name} seed {s}" for name, s in pairs[position:]]
+        if missing:
+            notes.insert(0, f"Unfinished, still to come: {', '.join(missing)}. The same command goes on.")
+        report = write_report(
+            out,
+            f"accuracy-{Path(zoo).name}-{preset}",
+            title=f"Accuracy on {Path(data).name}/{split}, zoo {Path(zoo).name}, preset {preset}",
+            command=command,
+            tables=[accuracy_table(summary)],
+            notes=notes,
+            data={
+                "rows": rows, "summary": summary, "missing": missing,
+                "zoo": zoo, "split": split, "preset": preset, "changes": changes or [],
+            },
+        )  # fmt: skip
+    return {"rows": rows, "summary": summary, "report": str(report)}
 
 
-COLUMNS = [(adapt, bn) for adapt in ("steps", "centroid") for bn in ("transductive", "inductive")]
-
-
-def _table(rows: list[dict[str, Any]]) -> str:
-    header = ["method", "seed", "shots", *[f"{adapt}, {bn}" for adapt, bn in COLUMNS], "seconds", "side information"]
-    lines = []
-    for method, seed, shot in dict.fromkeys((r["method"], r["seed"], r["shots"]) for r in rows):
-        mine = [r for r in rows if (r["method"], r["seed"], r["shots"]) == (method, seed, shot)]
-        cells = {(r["adapt"], r["bn"]): percent(r["accuracy"], r["ci95"]) for r in mine}
-        side = ", ".join(mine[0]["side_information"]) or "none"
-        seconds = f"{mine[0]['seconds']:.0f}"
-        lines.append([method, str(seed), str(shot), *[cells.get(c, "–") for c in COLUMNS], seconds, side])
-    return markdown_table(header, lines)
-
-
-def _notes(rows: list[dict[str, Any]], episodes: int) -> list[str]:
-    notes = [
-        f"Accuracies in per cent over {episodes} episodes of {QUERY} queries a class, drawn once from seed "
-        f"{EPISODE_SEED}; ± is the 95 % interval over episodes.",
-        "steps: gradient steps of the inner loop; centroid: nearest class centroid of the features. "
-        "transductive: normalised with the query batch's statistics; inductive: with the support set's.",
-        "seconds: wall clock of training, its own validation and test included.",
-    ]
-    for method in dict.fromkeys(r["method"] for r in rows):
-        r = next(r for r in rows if r["method"] == method)
-        extra = f", {r['adversarial_steps']} adversarial steps" if r["adversarial_steps"] else ""
-        notes.append(
-            f"{method}: {r['learner']}, {r['adapt_steps']} inner steps at rate {r['inner_lr']:g} at test{extra}."
-        )
-    return notes
+def _row(found: Evaluation, model: MetaModel, *, method: str, seed: int, seconds: float) -> dict[str, Any]:
+    row = found.row()
+    row.update(evaluation_seconds=row.pop("seconds"), method=method, seed=seed, seconds=seconds)
+    row.update(learner=model.learner.name, adapt_steps=model.adapt_steps, inner_lr=model.learner.config.inner_lr)
+    row["side_information"] = model.details.get("side_information") or []
+    row["adversarial_steps"] = len(model.details.get("adversarial_steps") or [])
+    return row

@@ -1,14 +1,16 @@
 import json
 
 import pytest
+import torch
 
+from dfml.bench import accuracy
 from dfml.bench.accuracy import bench_accuracy
 from dfml.core.errors import BadInput
 
 SMALL = ["width=8", "test_steps=2"]
 
 
-def bench(tiny_zoo_folder, patterns, tmp_path, methods=("random", "average"), changes=SMALL, lines=None):
+def bench(tiny_zoo_folder, patterns, tmp_path, methods=("random", "average"), changes=SMALL, lines=None, seeds=(0,)):
     return bench_accuracy(
         zoo=str(tiny_zoo_folder),
         data=str(patterns),
@@ -17,6 +19,7 @@ def bench(tiny_zoo_folder, patterns, tmp_path, methods=("random", "average"), ch
         work=tmp_path / "work",
         command="python -m dfml bench accuracy",
         shots=(1, 2),
+        seeds=seeds,
         episodes=3,
         device="cpu",
         changes=list(changes),
@@ -33,6 +36,45 @@ def test_each_method_has_a_row_for_each_shot_and_mode_with_its_interval(tiny_zoo
     assert "python -m dfml bench accuracy" in text and "| random | 0 | 1 |" in text and "±" in text
     stored = json.loads((tmp_path / "results" / "accuracy-tiny-demo.json").read_text())
     assert stored["rows"] == found["rows"] and stored["machine"]["torch"]
+
+
+@pytest.fixture
+def untrained(tiny_zoo_folder, monkeypatch):
+    """Fresh weights in place of every training; those of a method in ``deadly`` are killed."""
+    from dfml.methods import METHODS
+    from dfml.zoo import open_zoo
+
+    deadly = set()
+
+    def fresh(method, *_, seed, **__):
+        if method in deadly:
+            raise KeyboardInterrupt
+        config = METHODS.get("random").preset("demo").override(SMALL)
+        generator = torch.Generator().manual_seed(seed)
+        events = METHODS.get("random")(config).train(open_zoo(tiny_zoo_folder), device="cpu", generator=generator)
+        return list(events)[-1].result, {"seconds": 1.0}
+
+    monkeypatch.setattr(accuracy, "trained", fresh)
+    return deadly
+
+
+def test_several_seeds_are_one_row_a_method_and_shot(tiny_zoo_folder, patterns, tmp_path, untrained):
+    found = bench(tiny_zoo_folder, patterns, tmp_path, methods=["random", "average", "random"], seeds=(0, 1))
+    assert len(found["rows"]) == 2 * 2 * 2 * 4 and len(found["summary"]) == 2 * 2
+    text = (tmp_path / "results" / "accuracy-tiny-demo.md").read_text()
+    assert text.count("\n| random | 0, 1 | 1 |") == text.count("\n| random | 0, 1 | 2 |") == 1
+    assert "Student's t over the seeds" in text and "Unfinished" not in text
+    stored = json.loads((tmp_path / "results" / "accuracy-tiny-demo.json").read_text())
+    assert stored["summary"] == found["summary"] and stored["missing"] == []
+
+
+def test_what_was_measured_before_a_kill_is_in_the_report(tiny_zoo_folder, patterns, tmp_path, untrained):
+    untrained.add("average")
+    with pytest.raises(KeyboardInterrupt):
+        bench(tiny_zoo_folder, patterns, tmp_path)
+    stored = json.loads((tmp_path / "results" / "accuracy-tiny-demo.json").read_text())
+    assert {row["method"] for row in stored["rows"]} == {"random"} and stored["missing"] == ["average seed 0"]
+    assert "Unfinished, still to come: average seed 0." in (tmp_path / "results" / "accuracy-tiny-demo.md").read_text()
 
 
 def test_a_finished_run_is_not_done_again_and_another_config_is_refused(tiny_zoo_folder, patterns, tmp_path):

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from dfml.bench.summary import accuracy_table, summarise
 from dfml.core.paths import REPOSITORY
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
@@ -35,6 +36,13 @@ def test_purer_is_five_points_above_random_with_intervals_apart():
     assert purer["accuracy"] - purer["ci95"] > random["accuracy"] + random["ci95"]
     assert (purer["inner_lr"], purer["adapt_steps"]) == (random["inner_lr"], random["adapt_steps"])
     assert purer["seconds"] <= 480 and purer["adversarial_steps"] >= 3
+
+
+def test_the_table_and_its_means_are_those_of_the_rows():
+    path = RESULTS / "accuracy-cifar-fs-conv4-demo.json"
+    stored = json.loads(path.read_text())
+    assert stored["summary"] == summarise(stored["rows"]) and not stored["missing"]
+    assert accuracy_table(stored["summary"]) in path.with_suffix(".md").read_text()
 
 
 def test_commands_stay_near_the_bare_passes_that_they_need():
