@@ -1,0 +1,248 @@
+"""Sparse inversion of vision transformers: patches that the teacher does not attend to are left out on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from dfml.core.config import Config
+from dfml.core.errors import RunFailed
+from dfml.core.seeds import derive_seed
+from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
+from dfml.inversion.pixels import noise_pictures
+from dfml.inversion.terms import cross_entropy
+from dfml.zoo.oracle import Oracle
+from dfml.zoo.patches import PatchOracle
+
+BETAS = (0.5, 0.99)
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class SparseConfig(Config):
+    """Options of sparse inversion."""
+
+    steps: int = Field(200, ge=1, le=20000, description="Gradient steps.")
+    lr: float = Field(0.1, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
+    keep: float = Field(0.7, gt=0, le=1, description="Share of the remaining patches that a drop keeps.")
+    drop_at: list[Share] = Field(
+        [0.05, 0.1, 0.2, 0.3],
+        max_length=16,
+        description="When patches are dropped: shares of the steps, each above 0 and below 1.",
+    )
+    finish: float = Field(
+        0.1, ge=0, lt=1, description="Share of the steps, the last ones, that show the teacher the grey patches too."
+    )
+    ce: float = Field(1.0, ge=0, le=100, description="Weight of the cross-entropy of the wanted labels.")
+    tv: float = Field(1e-2, ge=0, le=10, description="Weight of the total variation (smoothness) of kept pixels.")
+    shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels, until the first drop.")
+    flip: bool = Field(True, description="Mirror the batch at random (not for characters).")
+    start: Literal["smooth", "white"] = Field("smooth", description="First pictures: blotches, or white noise.")
+
+    def drops(self) -> dict[int, int]:
+        """After which steps patches are dropped, and how many times there; none after the last step."""
+        counts: dict[int, int] = {}
+        for share in self.drop_at:
+            step = max(1, round(share * self.steps))
+            if step < self.steps:  # a drop after the last step would leave pictures that nobody has looked at
+                counts[step] = counts.get(step, 0) + 1
+        return counts
+
+
+class SparsePictures:
+    """The pictures of one teacher while they are recovered: the patches that are left, and Adam's moments of them.
+
+    Args:
+        oracle: The teacher's.
+        labels: Wanted, int64 [N], on the pictures' device.
+        config: See ``SparseConfig``.
+        generator: On the CPU; draws first pictures and jitter.
+
+    Attributes:
+        patches: The unknowns, [N, K, C, P, P] in [0, 1].
+        kept: Their places in the grid, int64 [N, K], ascending.
+    """
+
+    def __init__(self, oracle: Oracle, labels: torch.Tensor, config: SparseConfig, generator: torch.Generator) -> None:
+        self.eye = PatchOracle(oracle)
+        self.labels, self.config, self.generator = labels, config, generator
+        start = noise_pictures(len(labels), oracle.picture_shape, generator, smooth=config.start == "smooth")
+        self.kept = self.eye.whole(len(labels))
+        self._watch(self.eye.split(start.to(labels.device)).contiguous(), {})
+
+    def _watch(self, patches: torch.Tensor, moments: dict[str, torch.Tensor]) -> None:
+        """Make ``patches`` the unknowns, with Adam's moments where there are some."""
+        self.patches = patches.requires_grad_(True)
+        self.adam = torch.optim.Adam([self.patches], lr=self.config.lr, betas=BETAS)
+        if moments:
+            self.adam.state[self.patches] = moments
+        there = torch.ones_like(patches.detach()[:, :, :1])
+        self.shown = self.eye.join(there, self.kept) == 1
+
+    def step(
+        self, lr: float, drops: int = 0, extra_loss: ExtraLoss | None = None, *, whole: bool = False
+    ) -> dict[str, float]:
+        """One Adam step, then perhaps drops.
+
+        Args:
+            lr: Adam's rate.
+            drops: How often patches are dropped after it.
+            extra_loss: See ``Inverter.recover``.
+            whole: Show the teacher the grey patches too.
+
+        Returns:
+            ``ce``, ``tv``, ``teacher_accuracy``, and ``patches``, the share of patches that were left.
+
+        Raises:
+            RunFailed: The loss is not a number.
+        """
+        cfg, labels = self.config, self.labels
+        seen, where = self._jittered(still=drops > 0)
+        if whole:
+            seen, where = self.eye.split(self.eye.join(seen, where)), self.eye.whole(len(labels))
+        look = self.eye.look(seen, where, attention=drops > 0)
+        ce = cross_entropy(look.logits, labels)
+        loss = cfg.ce * ce
+        if extra_loss is not None:
+            loss = loss + extra_loss(self.eye.join(seen, where), labels, look.logits)
+        roughness = shown_variation(self.eye.join(self.patches, self.kept), self.shown)
+        correct = (look.logits.argmax(1) == labels).float().mean()
+        values = torch.stack([ce.detach().mean(), roughness.detach(), correct]).tolist()
+        if not all(map(math.isfinite, values)):
+            raise RunFailed(f"the recovery's loss is not a number ({values[0]}): lower its rate or its weights.")
+        losses = dict(zip(("ce", "tv", "teacher_accuracy"), values, strict=True))
+        self.patches.grad = torch.autograd.grad(loss.mean() + cfg.tv * roughness, self.patches)[0]
+        self.adam.param_groups[0]["lr"] = lr
+        self.adam.step()
+        with torch.no_grad():
+            self.patches.clamp_(0, 1)
+        share = self.kept.shape[1] / self.eye.count
+        if drops:
+            self._drop(look.attention, drops)
+        return losses | {"patches": share}
+
+    def _jittered(self, *, still: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """The patches as the teacher sees them, and where it sees them.
+
+        A shift moves content from one patch to the next, which is possible only while all are there, and would
+        blur the attention that a drop goes by. A mirror moves whole patches and is always possible.
+        """
+        cfg, seen, where = self.config, self.patches, self.kept
+        if cfg.shift and not still and self.kept.shape[1] == self.eye.count:
+            by = torch.randint(-cfg.shift, cfg.shift + 1, (2,), generator=self.generator).tolist()
+            seen = self.eye.split(torch.roll(self.eye.join(seen, where), by, dims=(2, 3)))
+        # Grey pictures are never mirrored: they are characters as a rule.
+        if cfg.flip and seen.shape[2] > 1 and torch.rand((), generator=self.generator).item() < 0.5:
+            seen, where = seen.flip(-1), self.eye.mirrored(where)
+        return seen, where
+
+    def _drop(self, attention: torch.Tensor, times: int) -> None:
+        left = self.kept.shape[1]
+        for _ in range(times):
+            left = max(1, round(self.config.keep * left))
+        best = attention.topk(left, dim=1).indices.sort(dim=1).values
+        self.kept = self.kept.gather(1, best)
+        rows = torch.arange(len(best), device=best.device).unsqueeze(1)
+        state = self.adam.state[self.patches]
+        moments = {name: v[rows, best] if v.dim() > 1 else v for name, v in state.items()}
+        self._watch(self.patches.detach()[rows, best], moments)
+
+    def images(self) -> torch.Tensor:
+        """The pictures [N, C, H, W] as they are now, detached; grey where patches are left out."""
+        return self.eye.join(self.patches.detach(), self.kept)
+
+    @torch.no_grad()
+    def accuracy(self) -> float:
+        """How often the teacher sees the wanted class, shown nothing but the patches that are left."""
+        logits = self.eye.look(self.patches.detach(), self.kept).logits
+        return float((logits.argmax(1) == self.labels).float().mean())
+
+
+@INVERTERS.register("sparse")
+class Sparse(Inverter):
+    """Adam on the pixels of patches; at given steps those with the least attention leave for good.
+
+    Hu et al., "Sparse Model Inversion: Efficient Inversion of Vision Transformers for Data-Free Applications",
+    ICML 2024. What has left is neither computed nor changed any more, and is mid-grey in the final picture.
+    """
+
+    Config = SparseConfig
+    summary = "For vision transformers: pixels of patches, of which the teacher's attention keeps fewer and fewer."
+
+    @classmethod
+    def paper(cls) -> SparseConfig:
+        """Drops after 50, 100, 200 and 300 of 4,000 steps; rate 0.25 for pixels normalised by a deviation of 0.27."""
+        return SparseConfig(
+            steps=4000, lr=0.0675, drop_at=[0.0125, 0.025, 0.05, 0.075], finish=0, tv=1e-4, start="white"
+        )
+
+    def recover(
+        self,
+        oracles: list[Oracle],
+        labels: list[torch.Tensor],
+        *,
+        generator: torch.Generator,
+        device: torch.device,
+        extra_loss: ExtraLoss | None = None,
+    ) -> Iterator[InversionStep]:
+        """Recover pictures from one or several teachers; see ``Inverter.recover``.
+
+        Raises:
+            BadInput: A teacher is no vision transformer, or does not let its weights be seen.
+        """
+        cfg: SparseConfig = self.config
+        started = time.perf_counter()
+        before = [(oracle.passes, oracle.queries) for oracle in oracles]
+        base = int(torch.randint(2**62, (), generator=generator))
+        # A generator each: a teacher's pictures do not depend on its neighbours.
+        sets = [
+            SparsePictures(oracle, y.to(device), cfg, torch.Generator().manual_seed(derive_seed(base, k)))
+            for k, (oracle, y) in enumerate(zip(oracles, labels, strict=True))
+        ]
+        drops = cfg.drops()
+        for step in range(1, cfg.steps + 1):
+            rate, now = cosine_rate(cfg.lr, step, cfg.steps), drops.get(step, 0)
+            whole = step > cfg.steps - round(cfg.finish * cfg.steps)
+            each = [pictures.step(rate, now, extra_loss, whole=whole) for pictures in sets]
+            losses = {name: sum(values[name] for values in each) / len(sets) for name in each[0]}
+            images = [pictures.images() for pictures in sets]
+            tasks = []
+            if step == cfg.steps:
+                seconds = (time.perf_counter() - started) / len(sets)
+                cost = [
+                    {
+                        "seconds": seconds,
+                        "passes": oracle.passes - passes,
+                        "queries": oracle.queries - queries,
+                        "patches": pictures.kept.shape[1] / pictures.eye.count,
+                        "sparse_accuracy": pictures.accuracy(),
+                    }
+                    for oracle, pictures, (passes, queries) in zip(oracles, sets, before, strict=True)
+                ]
+                tasks = make_tasks(oracles, images, [pictures.labels for pictures in sets], cost)
+            wanted = torch.cat([pictures.labels for pictures in sets])
+            yield InversionStep(step, cfg.steps, side_by_side(images), wanted, losses, tasks)
+
+
+def cosine_rate(lr: float, step: int, steps: int) -> float:
+    """Adam's rate at a step 1 .. ``steps``: from ``lr`` along a cosine towards a twentieth of it."""
+    return lr / 20 + lr * 0.475 * (1 + math.cos(math.pi * (step - 1) / steps))
+
+
+def shown_variation(x: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+    """Total variation of pictures [N, C, H, W] over pairs of pixels that are both shown ([N, 1, H, W]): a scalar.
+
+    As ``terms.total_variation``: the edges of what was left out are not smoothed.
+    """
+
+    def norm(a: tuple[slice, slice], b: tuple[slice, slice]) -> torch.Tensor:
+        both = shown[:, :, *a] & shown[:, :, *b]
+        return ((x[:, :, *a] - x[:, :, *b]) * both).norm(2)
+
+    every, first, last = slice(None), slice(None, -1), slice(1, None)
+    right, down = norm((every, first), (every, last)), norm((first, every), (last, every))
+    return right + down + norm((first, first), (last, last)) + norm((last, first), (first, last))

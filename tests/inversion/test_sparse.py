@@ -1,0 +1,377 @@
+import copy
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from dfml.core.errors import BadInput
+from dfml.inversion import INVERTERS, terms
+from dfml.inversion.sparse import SparseConfig, SparsePictures, cosine_rate, shown_variation
+from dfml.nets import build_network
+from dfml.zoo.oracle import AutogradOracle
+from dfml.zoo.patches import GREY, PatchOracle
+from dfml.zoo.teacher import Teacher, TeacherCard
+from dfml.zoo.zeroth_order import LocalApi, ZerothOrderOracle
+
+SMALL = {"width": 16, "depth": 2, "heads": 2}
+TIMM = {"embed_dim": 16, "depth": 2, "num_heads": 2}
+KINDS = {
+    "colour": ("fewshot_vit", (3, 32, 32), SMALL),
+    "average": ("fewshot_vit", (3, 32, 32), {**SMALL, "global_pool": "avg"}),
+    "grey": ("fewshot_vit", (1, 28, 28), SMALL),
+    "large": ("fewshot_vit", (3, 84, 84), SMALL),
+    "timm": ("vit_tiny_patch16_224", (3, 84, 84), TIMM),
+    "timm-average": ("vit_medium_patch16_reg4_gap_256", (3, 64, 64), TIMM),
+    "timm-normed": ("vit_base_patch16_clip_224", (3, 64, 64), TIMM),
+    "timm-apart": ("deit3_small_patch16_224", (3, 64, 64), TIMM),
+    "timm-map": ("vit_base_patch16_siglip_224", (3, 64, 64), TIMM),
+}
+
+
+def make_teacher(kind="colour", **card):
+    name, shape, args = KINDS.get(kind) or (kind, (3, 32, 32), {})
+    net = build_network(name, seed=1, num_classes=5, in_chans=shape[0], img_size=shape[1], **args)
+    known = {"id": kind, "architecture": name, "way": 5, "input_size": shape, "mean": [0.45], "std": [0.3]}
+    teacher = Teacher(TeacherCard(**{**known, **card}), net)
+    with torch.no_grad():
+        # A fresh transformer hardly tells pictures or patches apart.
+        for parameter in net.parameters():
+            parameter.mul_(3.0) if parameter.dim() > 1 else None
+    return teacher
+
+
+def recover(teachers, per_class=2, seed=0, extra_loss=None, **changes):
+    oracles = [AutogradOracle(t) for t in teachers]
+    config = SparseConfig().override({"steps": 20, **changes})
+    labels = [torch.arange(5).repeat_interleave(per_class)] * len(teachers)
+    generator = torch.Generator().manual_seed(seed)
+    run = INVERTERS.get("sparse")(config).recover
+    return run(oracles, labels, generator=generator, device=torch.device("cpu"), extra_loss=extra_loss)
+
+
+def plain_tokens(net, x, kept):
+    """The tokens at the last block's input, with timm's own embedding of the whole picture."""
+    tokens, prefix = net._pos_embed(net.patch_embed(x)), net.num_prefix_tokens
+    rows = torch.arange(len(x))[:, None]
+    tokens = net.norm_pre(torch.cat([tokens[:, :prefix], tokens[:, prefix:][rows, kept]], 1))
+    return net.blocks[:-1](tokens)
+
+
+def plain_attention(net, tokens):
+    """What each patch receives in the last block, head after head and query after query."""
+    block, prefix = net.blocks[-1], net.num_prefix_tokens
+    q, k, _ = block.attn.qkv(block.norm1(tokens)).chunk(3, -1)
+    size = q.shape[2] // block.attn.num_heads
+    asking = range(1) if net.global_pool == "token" else range(prefix, tokens.shape[1])
+    received = torch.zeros(len(tokens), tokens.shape[1])
+    for head in range(block.attn.num_heads):
+        part = slice(head * size, (head + 1) * size)
+        for query in asking:
+            scores = (q[:, query : query + 1, part] * k[:, :, part]).sum(-1) / size**0.5
+            received += scores.softmax(-1) / len(asking) / block.attn.num_heads
+    return received[:, prefix:]
+
+
+def some_patches(eye, pictures, share=0.4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    count = max(1, round(share * eye.count))
+    return torch.stack([torch.randperm(eye.count, generator=generator)[:count].sort()[0] for _ in range(pictures)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_patches_give_the_dense_answer_and_some_what_timm_gives_for_their_tokens(kind):
+    teacher = make_teacher(kind)
+    eye = PatchOracle(AutogradOracle(teacher))
+    x = torch.rand(3, *teacher.card.input_size)
+    look = eye.look(eye.split(x), eye.whole(3), attention=True)
+    torch.testing.assert_close(look.logits, teacher.logits(x), atol=1e-4, rtol=1e-4)
+    kept = some_patches(eye, 3)
+    look = eye.look(eye.split(x)[torch.arange(3)[:, None], kept], kept, attention=True)
+    tokens = plain_tokens(teacher.net, teacher.prepare(x), kept)
+    expected = teacher.net.forward_head(teacher.net.norm(teacher.net.blocks[-1](tokens)))
+    torch.testing.assert_close(look.logits, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(look.attention, plain_attention(teacher.net, tokens), atol=1e-5, rtol=1e-4)
+    assert eye.oracle.queries == 6 and eye.oracle.passes == 2
+
+
+@pytest.mark.parametrize("kind", ["colour", "grey", "timm"])
+def test_pictures_survive_being_cut_and_laid_again(kind):
+    eye = PatchOracle(AutogradOracle(make_teacher(kind)))
+    x = torch.rand(2, *eye.oracle.picture_shape)
+    seen = [n * p for n, p in zip(eye.grid, eye.patch, strict=True)]
+    again = eye.join(eye.split(x), eye.whole(2))
+    assert again.shape == x.shape
+    assert torch.equal(again[:, :, : seen[0], : seen[1]], x[:, :, : seen[0], : seen[1]])
+    assert (again[:, :, seen[0] :] == GREY).all() and (again[..., seen[1] :] == GREY).all()
+    kept = some_patches(eye, 2)
+    part = eye.join(eye.split(x)[torch.arange(2)[:, None], kept], kept)
+    mirrored = eye.join(eye.split(x)[torch.arange(2)[:, None], kept].flip(-1), eye.mirrored(kept))
+    assert torch.equal(mirrored[..., : seen[1]], part[..., : seen[1]].flip(-1)), "mirrored patches are the mirror image"
+
+
+@pytest.mark.parametrize("kind", ["colour", "average", "grey", "large", "timm"])
+def test_each_drop_keeps_the_patches_of_highest_attention(kind):
+    teacher = make_teacher(kind)
+    config = SparseConfig(steps=4, drop_at=[0.5], shift=0, flip=False)
+    generator = torch.Generator().manual_seed(0)
+    pictures = SparsePictures(AutogradOracle(teacher), torch.arange(5), config, generator)
+    eye = pictures.eye
+    pictures.step(0.1)
+    for share in (1.0, 0.7):
+        kept = pictures.kept
+        assert kept.shape[1] == round(share * eye.count)
+        tokens = plain_tokens(teacher.net, teacher.prepare(pictures.images()), kept)
+        received = plain_attention(teacher.net, tokens)
+        pictures.step(0.1, 1)
+        for row in range(5):
+            order = received[row].argsort(descending=True)[: round(0.7 * kept.shape[1])]
+            assert set(pictures.kept[row].tolist()) == set(kept[row][order].tolist())
+
+
+def test_tokens_and_work_fall_at_every_drop():
+    teacher, work, shares = make_teacher("large"), [], []
+    steps = recover([teacher], finish=0)
+    for _ in range(20):
+        with FlopCounterMode(display=False) as counter:
+            shares.append(next(steps).losses["patches"])
+        work.append(counter.get_total_flops())
+    expected = [1.0] + [101 / 144] + [71 / 144] * 2 + [50 / 144] * 2 + [35 / 144] * 14
+    assert shares == pytest.approx(expected)
+    for before, after in ((1, 2), (3, 4), (5, 6)):
+        assert work[after] < 0.8 * work[before]
+    assert work[-2] < 0.27 * work[1] / (101 / 144), "work falls at least as tokens do"
+
+
+def test_a_step_takes_less_time_with_fewer_patches():
+    import time
+
+    net = build_network("fewshot_vit", width=64, depth=2)
+    card = TeacherCard(id="a", architecture="fewshot_vit", way=5, input_size=(3, 32, 32), mean=[0.5], std=[0.25])
+    config = SparseConfig(shift=0)
+    labels = torch.arange(5).repeat(8)
+    pictures = SparsePictures(AutogradOracle(Teacher(card, net)), labels, config, torch.Generator().manual_seed(0))
+
+    def fastest():
+        times = []
+        for _ in range(6):
+            started = time.perf_counter()
+            pictures.step(0.1)
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    whole = fastest()
+    pictures.step(0.1, 4)
+    assert pictures.kept.shape[1] == 15
+    assert fastest() < 0.6 * whole
+
+
+def test_what_has_left_is_grey_for_good_and_what_is_left_moves_on():
+    teacher = make_teacher()
+    steps = list(recover([teacher], drop_at=[0.3, 0.5], shift=0))
+    eye = PatchOracle(AutogradOracle(teacher))
+    cut = [eye.split(step.images) for step in steps]
+    gone = [(p == GREY).flatten(2).all(2) for p in cut]
+    assert [int(g.sum(1).max()) for g in gone] == [int(g.sum(1).min()) for g in gone]
+    assert [int(g[0].sum()) for g in gone] == [0] * 5 + [19] * 4 + [33] * 11
+    for before, after in zip(gone, gone[1:], strict=False):
+        assert (before <= after).all(), "nothing comes back"
+    moved = (cut[19] != cut[9]).flatten(2).any(2)
+    assert torch.equal(moved, ~gone[9])
+
+
+def test_adam_remembers_the_patches_that_stay():
+    pictures = SparsePictures(
+        AutogradOracle(make_teacher()), torch.arange(5), SparseConfig(shift=0, flip=False), torch.Generator()
+    )
+    for _ in range(3):
+        pictures.step(0.1)
+    twin = copy.deepcopy(pictures.adam.state[pictures.patches]["exp_avg"])
+    kept, rows = pictures.kept, torch.arange(5)[:, None]
+    pictures._drop(torch.rand(5, 64), 1)
+    state = pictures.adam.state[pictures.patches]
+    assert torch.equal(state["exp_avg"], twin[rows, pictures.kept]) and int(state["step"]) == 3
+    assert pictures.patches.is_leaf and pictures.patches.shape[:2] == pictures.kept.shape == (5, 45)
+    assert kept.shape == (5, 64)
+
+
+def test_patches_are_shifted_only_until_the_first_drop():
+    teacher = make_teacher()
+    pictures = SparsePictures(AutogradOracle(teacher), torch.arange(5), SparseConfig(flip=False), torch.Generator())
+    plain = pictures.eye.split(pictures.images())
+    moved = [not torch.equal(pictures._jittered(still=False)[0], plain) for _ in range(8)]
+    assert sum(moved) >= 5
+    seen, where = pictures._jittered(still=True)
+    assert seen is pictures.patches and where is pictures.kept
+    pictures.step(0.1, 1)
+    assert all(pictures._jittered(still=False)[0] is pictures.patches for _ in range(4))
+
+
+@pytest.fixture(scope="module")
+def vit_zoo(patterns, tmp_path_factory):
+    from dfml.zoo import open_zoo
+    from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo
+
+    out = tmp_path_factory.mktemp("zoos") / "vit"
+    config = PretrainConfig(models=1, way=5, epochs=20, batch=32, lr=0.04, width=16, flip=False, shift=0, seed=1)
+    (accuracy,) = pretrain_zoo(patterns, out, ["fewshot_vit"], config)
+    assert accuracy > 0.6, "a vision transformer is trained like any other teacher"
+    return open_zoo(out)
+
+
+def test_the_own_teacher_sees_what_was_asked_for_in_the_patches_that_are_left(vit_zoo):
+    from dfml.inversion.session import invert_teacher
+
+    config = SparseConfig().override({"steps": 60})
+    recovery = list(invert_teacher(vit_zoo, 0, "sparse", config, per_class=4))[-1].result
+    task, teacher = recovery.task, vit_zoo.teacher(0)
+    eye = PatchOracle(AutogradOracle(teacher))
+    cut = eye.split(task.images)
+    kept = (cut != GREY).flatten(2).any(2)
+    assert kept.sum(1).tolist() == [15] * 20 and task.cost["patches"] == 15 / 64
+    places = torch.stack([row.nonzero().squeeze(1) for row in kept])
+    logits = eye.look(cut[torch.arange(20)[:, None], places], places).logits
+    accuracy = float((logits.argmax(1) == task.labels).float().mean())
+    assert accuracy >= 0.95 and task.cost["sparse_accuracy"] == pytest.approx(accuracy)
+    # The targets are answers about the pictures as they are handed on, grey patches included.
+    torch.testing.assert_close(task.soft_targets, teacher.logits(task.images), atol=1e-4, rtol=1e-4)
+    assert task.images.min() >= 0 and task.images.max() <= 1
+    assert task.cost["passes"] == 60 and task.cost["queries"] == 60 * 20
+
+
+def test_a_seed_gives_the_same_bytes_whatever_teachers_stand_beside():
+    teachers = [make_teacher(), make_teacher("grey")]
+    alone, again, other = (list(recover(teachers[:1], seed=s))[-1].tasks[0].images for s in (0, 0, 1))
+    last = list(recover(teachers))[-1]
+    assert torch.equal(alone, again) and not torch.equal(alone, other)
+    assert torch.equal(alone, last.tasks[0].images)
+    assert last.images.shape == (20, 3, 32, 32) and last.tasks[1].images.shape == (10, 1, 28, 28)
+    assert [t.teacher_id for t in last.tasks] == ["colour", "grey"]
+
+
+def test_the_loss_falls(vit_zoo):
+    steps = list(recover([vit_zoo.teacher(0)], steps=40, finish=0))
+    assert steps[-1].losses["ce"] < 0.6 * steps[0].losses["ce"]
+    assert steps[-1].losses["teacher_accuracy"] >= 0.9 > steps[0].losses["teacher_accuracy"]
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 20])
+def test_the_teacher_is_the_same_bytes_even_when_stopped_half_way(stop_after):
+    teacher = make_teacher()
+
+    def everything():
+        named = [*teacher.net.named_parameters(), *teacher.named_buffers()]
+        bytes_ = {name: (t.detach().numpy().tobytes(), t.requires_grad, t.grad, id(t)) for name, t in named}
+        kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+        hooks = [len(getattr(m, kind)) for m in teacher.modules() for kind in kinds]
+        own = [(id(m), m.training, sorted(k for k in vars(m) if k not in kinds)) for m in teacher.modules()]
+        return bytes_, hooks, own
+
+    AutogradOracle(teacher)
+    before = everything()
+    steps = recover([teacher])
+    for _ in range(stop_after):
+        next(steps)
+    steps.close()
+    assert everything() == before
+
+
+def test_a_disagreement_term_is_asked_about_the_pictures_that_the_teacher_sees():
+    calls = []
+
+    def darker(images, labels, logits):
+        calls.append((images.shape, labels.shape, logits.shape, images.requires_grad, logits.requires_grad))
+        return 50 * images.mean((1, 2, 3))
+
+    dark = list(recover([make_teacher()], extra_loss=darker))[-1].images
+    plain = list(recover([make_teacher()]))[-1].images
+    assert calls == [((10, 3, 32, 32), (10,), (10, 5), True, True)] * 20
+    assert dark.mean() < plain.mean() - 0.05
+
+
+def test_smoothness_counts_pairs_of_shown_pixels_only():
+    x = torch.rand(2, 3, 12, 12)
+    everything = torch.ones(2, 1, 12, 12, dtype=torch.bool)
+    torch.testing.assert_close(shown_variation(x, everything), terms.total_variation(x))
+    left = everything.clone()
+    left[..., 6:] = False
+    torch.testing.assert_close(shown_variation(x, left), terms.total_variation(x[..., :6]))
+    y = x.clone()
+    y[..., 6:] = torch.rand(2, 3, 12, 6)
+    assert shown_variation(y, left) == shown_variation(x, left)
+
+
+def test_every_drop_of_the_presets_happens():
+    demo, paper = (INVERTERS.get("sparse").preset(name) for name in ("demo", "paper"))
+    assert paper.drops() == {50: 1, 100: 1, 200: 1, 300: 1} and paper.steps == 4000
+    assert demo.drops() == {10: 1, 20: 1, 40: 1, 60: 1}
+    assert SparseConfig(steps=5).drops() == {1: 3, 2: 1}, "short runs drop several times at once"
+    assert SparseConfig(steps=1).drops() == {}
+    assert cosine_rate(0.1, 1, 200) == pytest.approx(0.1) and 0.005 < cosine_rate(0.1, 200, 200) < 0.0051
+
+
+@pytest.mark.parametrize("value", ["[0.5, 1.5]", "[0]", "[-1]", "often"])
+def test_drops_outside_the_run_are_one_clear_line(value):
+    with pytest.raises(BadInput, match="drop_at") as caught:
+        SparseConfig().override([f"drop_at={value}"])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_one_patch_and_few_steps_are_enough(steps):
+    name, args = "fewshot_vit", {**SMALL, "patch_size": 32}
+    card = TeacherCard(id="a", architecture=name, way=5, input_size=(3, 32, 32), mean=[0.5], std=[0.25])
+    last = list(recover([Teacher(card, build_network(name, **args))], steps=steps))[-1]
+    assert last.step == steps and last.tasks[0].cost["patches"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "card", "says"),
+    [
+        ("fewshot_conv4", {}, "no vision transformer"),
+        ("fewshot_resnet10", {}, "no vision transformer"),
+        ("colour", {"access": "gradients"}, "needs its weights"),
+        ("grey", {"input_size": (1, 32, 32)}, "its positions are for"),
+    ],
+)
+def test_other_teachers_are_refused_in_one_clear_line(kind, card, says):
+    with pytest.raises(BadInput, match=says) as caught:
+        next(recover([make_teacher(kind, **card)]))
+    assert "\n" not in str(caught.value) and repr(kind) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "says"),
+    [
+        ("deit_tiny_distilled_patch16_224", {}, "tokens in a way of its own"),
+        ("vit_small_patch16_18x2_224", {}, "attention cannot be read"),
+    ],
+)
+def test_transformers_of_another_build_are_refused_too(name, args, says):
+    net = build_network(name, num_classes=5, img_size=32, **TIMM, **args)
+    card = TeacherCard(id="a", architecture=name, way=5, input_size=(3, 32, 32), mean=[0.5], std=[0.25])
+    with pytest.raises(BadInput, match=says):
+        PatchOracle(AutogradOracle(Teacher(card, net)))
+
+
+def test_a_teacher_that_only_answers_queries_is_refused():
+    oracle = ZerothOrderOracle(LocalApi(make_teacher()), generator=torch.Generator())
+    run = INVERTERS.get("sparse")().recover
+    with pytest.raises(BadInput, match="only answers queries"):
+        next(run([oracle], [torch.arange(5)], generator=torch.Generator(), device=torch.device("cpu")))
+
+
+def test_the_last_steps_show_the_grey_patches_too(monkeypatch):
+    sizes, look = [], PatchOracle.look
+
+    def spy(eye, patches, kept, **options):
+        sizes.append((patches.shape[1], kept.shape[1]))
+        return look(eye, patches, kept, **options)
+
+    monkeypatch.setattr(PatchOracle, "look", spy)
+    steps = list(recover([make_teacher()], finish=0.25))
+    assert [a for a, _ in sizes[:20]] == [64, 45, 31, 31, 22, 22] + [15] * 9 + [64] * 5
+    assert all(a == b for a, b in sizes)
+    assert [step.losses["patches"] for step in steps[14:]] == [15 / 64] * 6, "grey patches do not come back"
+    eye = PatchOracle(AutogradOracle(make_teacher()))
+    gone = [(eye.split(s.images) == GREY).flatten(2).all(2) for s in (steps[13], steps[19])]
+    assert torch.equal(*gone)
