@@ -29,7 +29,7 @@ def pytest_unconfigure(config):
 def pytest_collection_modifyitems(items):
     reasons = {}
     for item in items:
-        for marker in ("cuda", "browser", "data"):
+        for marker in ("cuda", "browser", "data", "server"):
             if item.get_closest_marker(marker):
                 if marker not in reasons:
                     reasons[marker] = _why_not(marker)
@@ -44,6 +44,15 @@ def _why_not(marker):
         return "" if torch.cuda.is_available() else "no NVIDIA GPU here"
     if marker == "browser":
         return "" if shutil.which("chromium") else "no Chromium here"
+    if marker == "server":
+        from dfml.core.errors import BadInput
+        from dfml.zoo.serving import find_server_python
+
+        try:
+            find_server_python()
+        except BadInput as error:
+            return str(error)
+        return ""
     return "" if os.environ.get("DFML_DATA") else "DFML_DATA names no folder of real data sets"
 
 

@@ -26,7 +26,8 @@ try:
     try:
         from dfml.zoo.server import main
     except ModuleNotFoundError as error:
-        sys.exit(f"error: {sys.executable} has no {error.name}: {settings['remedy']}")
+        print(f"error: {sys.executable} has no {error.name}: {settings['remedy']}", file=sys.stderr)
+        sys.exit(2)
     main(settings)
 except DfmlError as error:
     print("error: " + " ".join(str(error).split()), file=sys.stderr)

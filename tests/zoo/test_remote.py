@@ -1,0 +1,341 @@
+"""The client against a server that is gone, slow, or answers nonsense."""
+
+import json
+import os
+import pickle
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from dfml.core.errors import BadInput, DfmlError, RunFailed
+from dfml.zoo import open_zoo
+from dfml.zoo.remote import RemoteConfig, RemoteZoo
+from dfml.zoo.zeroth_order import ZerothOrderConfig, ZerothOrderOracle
+
+pytest.importorskip("tritonclient.http", reason="requirements-remote.txt is not installed")
+SLACK = 8.0  # seconds that a busy machine may take for anything at all
+
+
+def config(**changes):
+    return RemoteConfig(**{"backoff": 0.01, "deadline": 30, "read_timeout": 20, **changes})
+
+
+def api(stub, **changes):
+    return RemoteZoo(stub.url, config(**changes)).api(0)
+
+
+def pictures(n=3):
+    return torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def one_line(error):
+    text = str(error.value)
+    assert "\n" not in text and text.endswith(".")
+    return text
+
+
+@pytest.mark.parametrize("encoding", ["binary", "json"])
+def test_scores_come_back_in_batches_and_either_encoding(stub, stubs, encoding):
+    remote = api(stub, encoding=encoding, batch=4)
+    x = pictures(10)
+    got = remote.ask(x)
+    np.testing.assert_allclose(got.numpy(), stubs.scores_of(x.numpy()), rtol=1e-6)
+    assert stub.seen == [(4, encoding == "binary"), (4, encoding == "binary"), (2, encoding == "binary")]
+    assert (remote.queries, remote.requests) == (10, 3)
+
+
+@pytest.mark.parametrize(
+    ("server", "binary"),
+    [({"extensions": ["binary_tensor_data"]}, True), ({"extensions": []}, False), ({}, False), ({"name": "kserve"}, 1)],
+)
+def test_the_encoding_is_what_the_server_is_known_to_understand(stub, server, binary):
+    stub.pages["/v2"] = (200, {"name": "stub", **server})
+    api(stub).ask(pictures())
+    assert stub.seen == [(3, bool(binary))]
+
+
+def test_pictures_of_another_size_or_colour_are_converted_before_they_are_sent(stub, stubs):
+    x = torch.rand(2, 1, 20, 16, dtype=torch.float64)
+    got = api(stub).ask(x)
+    assert got.shape == (2, stubs.WAY) and got.dtype == torch.float64 and stub.seen == [(2, True)]
+
+
+def test_no_pictures_give_no_scores(stub, stubs):
+    assert api(stub).ask(torch.zeros(0, 3, 8, 8)).shape == (0, stubs.WAY)
+    assert not stub.seen
+
+
+def test_what_may_pass_is_tried_again_and_every_try_is_counted(stub):
+    stub.moods = [503, 502, "close", 504, "fine"]
+    remote = api(stub)
+    remote.ask(pictures())
+    assert len(stub.seen) == remote.requests == 5 and remote.queries == 15
+
+
+def test_the_waits_double_and_are_jittered(stub, monkeypatch):
+    waits = []
+    remote = api(stub, retries=5, backoff=0.5, deadline=1000)
+    stub.moods = [503] * 6
+    monkeypatch.setattr("dfml.zoo.connection.time.sleep", waits.append)
+    with pytest.raises(RunFailed, match="HTTP 503"):
+        remote.ask(pictures())
+    assert len(waits) == 5
+    for wait, longest in zip(waits, [0.5, 1, 2, 4, 8], strict=True):
+        assert longest / 2 <= wait <= longest
+
+
+def test_the_oracle_counts_repeated_pictures_and_never_overdraws(stub):
+    remote = api(stub)
+    black_box = ZerothOrderOracle(remote, ZerothOrderConfig(q=1, budget=20), generator=torch.Generator().manual_seed(0))
+    stub.moods = [503, "fine"]
+    black_box.logits(pictures(5))
+    assert black_box.queries == remote.queries == 10
+    stub.moods = [503] * 9
+    with pytest.raises(RunFailed, match="budget of queries is spent, 20 pictures were sent"):
+        black_box.logits(pictures(5))
+    assert black_box.queries == remote.queries == sum(n for n, _ in stub.seen) == 20
+
+
+def test_a_server_that_is_gone_is_named_before_the_deadline_and_costs_nothing(stub):
+    remote = api(stub, retries=3)
+    stub.close()
+    started = time.monotonic()
+    with pytest.raises(RunFailed, match=rf"server {stub.url} gives no answer: the connection was refused") as error:
+        remote.ask(pictures())
+    assert "4 tries" in one_line(error) and time.monotonic() - started < SLACK
+    assert remote.queries == 0
+
+
+def test_a_deadline_ends_the_tries(stub):
+    remote = api(stub, retries=100, backoff=0.2, deadline=1)
+    stub.close()
+    started = time.monotonic()
+    with pytest.raises(RunFailed, match="deadline is over"):
+        remote.ask(pictures())
+    assert time.monotonic() - started < 1 + SLACK
+
+
+@pytest.mark.parametrize("mood", ["silent", "drip"])
+def test_a_slow_server_is_left_at_the_deadline(stub, mood):
+    remote = api(stub, deadline=1)
+    stub.moods = [mood] * 9
+    started = time.monotonic()
+    with pytest.raises(RunFailed, match="too slow") as error:
+        remote.ask(pictures())
+    assert "deadline" in one_line(error)
+    assert 0.9 < time.monotonic() - started < 1 + SLACK
+
+
+def test_silence_is_given_up_and_tried_again(stub):
+    remote = api(stub, read_timeout=0.3)
+    stub.moods = ["silent", "fine"]
+    assert remote.ask(pictures()).shape == (3, 4)
+    assert remote.queries == 6
+
+
+def test_ctrl_c_reaches_a_question_that_waits(stub):
+    remote = api(stub)
+    stub.moods = ["silent"]
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        remote.ask(pictures())
+    assert time.monotonic() - started < SLACK
+    assert remote.ask(pictures()).shape == (3, 4)  # the broken connection was not used again
+
+
+def bent(**changes):
+    def mood(scores):
+        known = {"datatype": "FP32", "shape": list(scores.shape), "scores": scores}
+        known.update({key: change(scores) for key, change in changes.items()})
+        return tuple(known.values())
+
+    return mood
+
+
+NONSENSE = {
+    "html": ("html", "that hold no tensor 'out'"),
+    "shape": (bent(shape=lambda s: [3, 3], scores=lambda s: s[:, :3]), r"shape \[3, 3\], expected \[3, 4\]"),
+    "fewer": (bent(shape=lambda s: [1, 4], scores=lambda s: s[:1]), r"shape \[1, 4\], expected \[3, 4\]"),
+    "short": (bent(scores=lambda s: s[:1]), "no tensor|shape"),
+    "nan": (bent(scores=lambda s: s * np.float32("nan")), "not finite"),
+    "infinite": (bent(scores=lambda s: s + np.float32("inf")), "not finite"),
+    "datatype": (bent(datatype=lambda s: "INT32", scores=lambda s: s.astype(np.int32)), "INT32, expected FP32"),
+    "flood": ("flood", "more than .* bytes"),
+}
+
+
+@pytest.mark.parametrize("encoding", ["binary", "json"])
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_nonsense_is_refused_in_one_line_and_not_asked_for_again(stub, kind, encoding):
+    mood, says = NONSENSE[kind]
+    remote = api(stub, encoding=encoding)
+    stub.moods = [mood]
+    with pytest.raises(RunFailed, match="answers nonsense") as error:
+        remote.ask(pictures())
+    assert re.search(says, one_line(error))
+    assert len(stub.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "says"),
+    [(404, BadInput, "knows no model"), (400, BadInput, "encoding=json"), (401, BadInput, "user and password"),
+     (500, RunFailed, r"HTTP 500 \(so it is\)"), (302, RunFailed, "HTTP 302")],
+)  # fmt: skip
+def test_a_refusal_is_passed_on_and_not_repeated(stub, status, kind, says):
+    remote = api(stub)
+    stub.moods = [status]
+    with pytest.raises(kind, match=says) as error:
+        remote.ask(pictures())
+    one_line(error)
+    assert len(stub.seen) == 1
+
+
+def test_a_zoo_lists_what_is_ready(stub):
+    zoo = open_zoo(stub.url)
+    assert (zoo.ids, len(zoo), zoo.way, zoo.picture_shape) == (["one"], 1, 4, (3, 8, 8))
+    assert zoo.card(0).access == "queries" and zoo.domain is None and not zoo.has_judge(0) and zoo.judge(0) is None
+    assert zoo.check() == ["one"]
+    stub.pages["/v2/repository/index"] = (200, [{"name": "one", "state": "UNAVAILABLE"}])
+    with pytest.raises(BadInput, match="no model that is ready"):
+        open_zoo(stub.url)
+
+
+def test_a_zoo_lists_models_as_kserve_does_and_takes_one_by_its_address(stub):
+    del stub.pages["/v2/repository/index"]
+    with pytest.raises(BadInput, match=r"name one, as in .*/v2/models/NAME"):
+        open_zoo(stub.url)
+    assert open_zoo(stub.url + "/v2/models/one").ids == ["one"]
+    stub.pages["/v2/models"] = (200, {"models": ["one"]})
+    assert open_zoo(stub.url + "/").ids == open_zoo(stub.url + "/v2/").ids == ["one"]
+
+
+def test_models_that_are_no_classifiers_are_named_and_left_out(stub, stubs):
+    model = stubs.MODEL
+    two = {**model, "inputs": model["inputs"] * 2}
+    whole = {**model, "inputs": [{**model["inputs"][0], "datatype": "INT64"}]}
+    text = {**model, "outputs": [{**model["outputs"][0], "shape": [-1, 7, 9]}]}
+    wide = {**model, "inputs": [{**model["inputs"][0], "shape": [-1, 12, 8, 8]}]}
+    free = {**model, "inputs": [{**model["inputs"][0], "shape": [-1, 3, -1, -1]}]}
+    bad = {"two": two, "whole": whole, "text": text, "wide": wide, "free": free, "list": [], "none": {}}
+    names = [*bad, "../up", "gone", "esc\x1b[31m", "one"]
+    stub.pages["/v2/repository/index"] = (200, [{"name": name} for name in names])
+    stub.pages.update({f"/v2/models/{name}": (200, value) for name, value in bad.items()})
+    zoo = open_zoo(stub.url)
+    assert zoo.ids == ["one"] and len(zoo.problems) == len(names) - 1
+    assert "cannot be a folder's" in zoo.problems["../up"] and "HTTP 404" in zoo.problems["gone"]
+    assert "[-1, C, H, W]" in zoo.problems["free"] and "\x1b" not in str(zoo.problems)
+    with pytest.raises(BadInput, match="cannot be used"):
+        zoo.card("two")
+
+
+def test_a_remote_teacher_gives_nothing_but_answers(stub):
+    zoo = open_zoo(stub.url)
+    for give in (lambda: zoo.teacher(0), lambda: zoo.weights_of(0), zoo.usable, lambda: list(zoo)):
+        with pytest.raises(BadInput, match="only answers queries"):
+            give()
+    with pytest.raises(BadInput, match="not a folder"):
+        _ = zoo.folder
+
+
+def test_check_names_the_teachers_that_fail(stub, stubs):
+    stub.pages["/v2/repository/index"] = (200, [{"name": "one"}, {"name": "two"}])
+    stub.pages["/v2/models/two"] = (200, stubs.MODEL)
+    zoo = open_zoo(stub.url)
+    stub.moods = ["html"]
+    assert zoo.check() == ["two"] and "nonsense" in zoo.problems["one"]
+
+
+def garbage(client):
+    client.sendall(b"SSH-2.0-server\r\n")
+
+
+@pytest.fixture
+def raw():
+    """A port behind which something else than HTTP answers."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def work():
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client:
+                client.recv(65536)
+                garbage(client)
+
+    threading.Thread(target=work, daemon=True).start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.close()
+
+
+def test_what_is_no_inference_server_is_called_so(stub, raw):
+    with pytest.raises(RunFailed, match="speaks no HTTP"):
+        RemoteZoo(raw, config())
+    stub.pages = {"/v2": (200, b"<html>Welcome</html>")}
+    with pytest.raises(BadInput, match="no server of the Open Inference Protocol v2: /v2 gave HTTP 200 of type 'text"):
+        open_zoo(stub.url)
+    stub.pages = {"/v1/models": (200, {"models": ["one"]})}
+    with pytest.raises(BadInput, match="only version 1"):
+        open_zoo(stub.url)
+    stub.pages = {"/v2": (401, {})}
+    with pytest.raises(BadInput, match="user and password"):
+        open_zoo(stub.url)
+    stub.pages = {"/v2": (200, lambda handler: handler.torment("flood"))}
+    with pytest.raises(RunFailed, match="more than"):
+        open_zoo(stub.url)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("ftp://host/zoo", "begins with http"),
+        ("file:///etc/passwd", "begins with http"),
+        ("http://", "names no host"),
+        ("http://host:99999", "cannot be read"),
+        ("http://ho st", "names no host"),
+        ("http://host/?model=1", "leave that out"),
+        ("https://me:secret@host:port", "cannot be read"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused(url, says):
+    with pytest.raises(BadInput, match=says) as error:
+        open_zoo(url)
+    assert "secret" not in str(error.value)
+
+
+def test_user_and_password_are_sent_and_never_shown(stub):
+    zoo = open_zoo(stub.url.replace("//", "//me:my%20secret@"))
+    assert stub.headers[-1]["Authorization"] == "Basic bWU6bXkgc2VjcmV0"
+    stub.moods = ["html"]
+    with pytest.raises(RunFailed) as error:
+        zoo.api(0).ask(pictures())
+    assert "secret" not in str(error.value) + zoo.name + json.dumps(zoo.card(0).model_dump())
+
+
+def test_an_unknown_host_is_refused_at_once():
+    with pytest.raises(DfmlError, match="no host 'nowhere.invalid' is known|looked up"):
+        RemoteZoo("http://nowhere.invalid", config())
+
+
+def test_missing_packages_are_named_in_one_line(stub, monkeypatch):
+    monkeypatch.setitem(sys.modules, "geventhttpclient", None)
+    with pytest.raises(BadInput, match="pip install -r requirements-remote.txt"):
+        open_zoo(stub.url)
+
+
+def test_an_api_travels_to_other_processes_and_threads(stub):
+    remote = pickle.loads(pickle.dumps(api(stub)))
+    answers = [remote.ask(pictures())]
+    thread = threading.Thread(target=lambda: answers.append(remote.ask(pictures())))
+    thread.start()
+    thread.join(30)
+    assert torch.equal(*answers)
