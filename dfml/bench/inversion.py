@@ -50,7 +50,7 @@ ENTRIES = [
     Entry("conditional-generator", "conditional-generator"),
     Entry("meta-generator", "meta-generator", fast=True),
     Entry("meta-generator, no warm-up", "meta-generator", {"warm_up": 0}, fast=True),
-    Entry("generator-zo", "generator", {"bn": 0.0}, {"oracle": "zeroth-order", "q": 50, "chunk": 10}),
+    Entry("generator-zo", "generator", {"bn": 0.0}, {"oracle": "zeroth-order", "q": 20, "chunk": 10}),
 ]
 TRANSFORMERS = [Entry("pixels", "pixels", {"bn": 0.0}), Entry("sparse", "sparse")]
 

@@ -24,11 +24,11 @@ from dfml.zoo.panel import Panel
 class MetaGeneratorConfig(NetworkConfig):
     """Options of the meta-generator."""
 
-    bn: float = Field(0.1, ge=0, le=100, description="Weight of the distance from the teacher's BN statistics.")
+    bn: float = Field(0.2, ge=0, le=100, description="Weight of the distance from the teacher's BN statistics.")
     steps: int = Field(5, ge=1, le=1000, description="Steps in which it adapts to a teacher.")
     lr: float = Field(0.01, gt=0, le=1, description="Adam's rate on the generator while it adapts.")
     noise_lr: float = Field(0.3, ge=0, le=10, description="Adam's rate on the noise while it adapts.")
-    meta_lr: float = Field(5e-3, gt=0, le=1, description="Adam's rate on the meta-generator itself.")
+    meta_lr: float = Field(0.01, gt=0, le=1, description="Adam's rate on the meta-generator itself.")
     outer: Literal["fomaml", "fomaml-every", "reptile"] = Field(
         "reptile", description="Outer gradient: of the last step, of every step, or the way that adaptation went."
     )

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
-from dfml.core.errors import BadInput, RunFailed
+from dfml.core.errors import BadInput, DfmlError, RunFailed
 from dfml.core.events import Done, Progress, Scalars
 from dfml.runs.spec import RunSpec
 
@@ -71,29 +72,32 @@ def recover_in_processes(order: Order, teachers: list[str], *, jobs: int) -> Ite
     )
     total, done = PARTS * len(teachers), 0
     # joblib's generator blocks until a teacher is done; the run must be able to stop in between.
-    with ThreadPoolExecutor(1) as waiter:
-        try:
-            while done < len(teachers):
-                waiting = waiter.submit(next, results)
-                while True:
-                    try:
-                        outcome = waiting.result(timeout=LOOK_SECONDS)
-                        break
-                    except NotYet:
-                        yield Progress(_how_far(folder), total, f"{done} of {len(teachers)} teachers recovered")
-                done += 1
-                yield outcome
-        except (BadInput, RunFailed, GeneratorExit):
-            raise
-        except Exception as error:
-            name = type(error).__name__
-            raise RunFailed(
-                f"a process that recovered teachers died ({name}: {' '.join(str(error).split())[:200]}); what was "
-                "finished is kept: resume the run, with fewer threads if memory was short."
-            ) from error
-        finally:
-            # Ends the processes, also where the run was stopped half-way.
-            results.close()
+    waiter = ThreadPoolExecutor(1)
+    try:
+        while done < len(teachers):
+            waiting = waiter.submit(next, results)
+            while True:
+                try:
+                    outcome = waiting.result(timeout=LOOK_SECONDS)
+                    break
+                except NotYet:
+                    yield Progress(_how_far(folder), total, f"{done} of {len(teachers)} teachers recovered")
+            done += 1
+            yield outcome
+    except DfmlError:
+        raise
+    except Exception as error:
+        name = type(error).__name__
+        raise RunFailed(
+            f"a process that recovered teachers died ({name}: {' '.join(str(error).split())[:200]}); what was "
+            "finished is kept: resume the run, with fewer threads if memory was short."
+        ) from error
+    finally:
+        if done < len(teachers):
+            # Ends the local processes at once, and with them the wait of the thread.
+            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        waiter.shutdown(wait=True, cancel_futures=True)
+        results.close()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors import safe_open
 
 from dfml.core.errors import BadInput
-from dfml.runs import device_queue
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
+from dfml.runs import device_queue
 from dfml.runs.device_queue import DeviceQueue, device_key, queue_folder
 from dfml.runs.grid import file_name, grid_columns, make_grid, to_thin_out
 
