@@ -113,6 +113,24 @@ def _row(entry: Entry, reports: list[dict[str, Any]], warmed: WarmUp | None) -> 
     return row
 
 
+def time_together(zoo: Zoo, count: int, *, device: Any, steps: int = 20, per_class: int = 20) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Seconds to recover ``count`` teachers one after another, in step, and in stacked passes, with ``pixels``."""
+    cls, rows = INVERTERS.get("pixels"), []
+    for name, together, size in (
+        ("one after another", "never", 1), ("together, as chosen for the device", "auto", count),
+        ("together, in one stacked pass", "always", count),
+    ):  # fmt: skip
+        work = cls(cls.preset("demo").override({"steps": steps, "together": together}))
+        seconds = 0.0
+        for start in range(0, count, size):
+            group = zoo.ids[start : start + size]
+            for event in invert_teachers(zoo, group, work, per_class=per_class, device=device):
+                if isinstance(event, Done):
+                    seconds += sum(recovery.report["seconds"] for recovery in event.result)
+        rows.append({"method": name, "teachers": count, "steps": steps, "seconds": seconds})
+    return rows
+
+
 def bench_inversion(
     *,
     zoo: str,
@@ -120,6 +138,7 @@ def bench_inversion(
     command: str,
     methods: list[str] | None = None,
     transformers: str | None = "cifar-fs-vit",
+    together: int = 20,
     teachers: int = 1,
     seeds: int = 1,
     per_class: int = 20,
@@ -135,6 +154,7 @@ def bench_inversion(
         command: For the report.
         methods: Rows; None means all.
         transformers: A zoo of vision transformers for the second table; None leaves it out.
+        together: Teachers of the third table, which recovers them together and one after another; 0 leaves it out.
         teachers: How many.
         seeds: How many, from 0.
         per_class: Pictures a class.
@@ -143,7 +163,7 @@ def bench_inversion(
         progress: Told one line a step.
 
     Returns:
-        ``rows`` (means over teachers and seeds), ``transformers`` (likewise) and the report's path.
+        ``rows`` (means over teachers and seeds), ``transformers`` (likewise), ``together`` and the report's path.
 
     Raises:
         BadInput: An unknown row, or a zoo with fewer teachers.
@@ -155,7 +175,7 @@ def bench_inversion(
         if name not in known:
             raise BadInput(f"unknown row {name!r}; known: {'; '.join(known)}.")
     chosen, _ = pick_device(device)
-    tables: dict[str, list[dict[str, Any]]] = {"rows": [], "transformers": []}
+    tables: dict[str, list[dict[str, Any]]] = {"rows": [], "transformers": [], "together": []}
     plans = [("rows", zoo, [known[name] for name in methods or known])]
     if transformers:
         plans.append(("transformers", transformers, TRANSFORMERS))
@@ -179,6 +199,11 @@ def bench_inversion(
                 )
             )
             report = _write(out, tables, zoo, transformers, command, preset, per_class)
+    if together:
+        progress(f"{together} teachers together")
+        opened = open_zoo(zoo)
+        tables["together"] = time_together(opened, min(together, len(opened)), device=chosen, per_class=per_class)
+        report = _write(out, tables, zoo, transformers, command, preset, per_class)
     return {**tables, "report": str(report)}
 
 
@@ -194,6 +219,18 @@ def _write(
     parts = [_table(tables["rows"])]
     if tables["transformers"]:
         parts += [f"Vision transformers ({Path(transformers).name}):", _table(tables["transformers"])]
+    if tables["together"]:
+        first = tables["together"][0]
+        parts += [
+            f"{first['teachers']} teachers, pixels, {first['steps']} steps each:",
+            markdown_table(
+                ["how", "seconds", "against one after another"],
+                [
+                    [r["method"], f"{r['seconds']:.1f}", f"{r['seconds'] / first['seconds']:.2f}"]
+                    for r in tables["together"]
+                ],
+            ),
+        ]
     return write_report(
         out,
         f"inversion-{Path(zoo).name}-{preset}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -36,10 +37,17 @@ def show(run: Run, json: Json = False) -> None:
     folder = find_run(run)
     facts = _facts(folder)
     newest = {name: values[-1] for name, (_, values) in folder.scalars().items() if values}
-    lines = [f"{key}: {value}" for key, value in facts.items() if value not in (None, "")]
+    lines = [f"{key}: {_readable(key, value)}" for key, value in facts.items() if value not in (None, "")]
     # A value that was no finite number is stored as None.
     lines += [f"{name}: {'not a number' if value is None else format(value, '.4g')}" for name, value in newest.items()]
     answer({**facts, "scalars": newest, "result": folder.result()}, json, "\n".join(lines))
+
+
+def _readable(key: str, value: Any) -> Any:  # noqa: ANN401 - JSON values
+    """Moments as local time, not as seconds since 1970; the JSON keeps the seconds."""
+    if key in ("queued", "started", "updated", "ended") and isinstance(value, int | float):
+        return datetime.fromtimestamp(value).astimezone().isoformat(sep=" ", timespec="seconds")
+    return value
 
 
 @app.command()

@@ -30,7 +30,7 @@ class ObjectiveConfig(Config):
 
 
 def stacks(cfg: ObjectiveConfig, device: torch.device) -> bool:
-    """Whether teachers of one build are computed in one pass; measured by ``bench inversion --together``."""
+    """Whether teachers of one build are computed in one pass; see the third table of ``bench inversion``."""
     return cfg.together == "always" or (cfg.together == "auto" and device.type == "cuda")
 
 

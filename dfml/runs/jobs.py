@@ -65,6 +65,8 @@ def train(context: JobContext) -> Iterator[Event]:
     else:
         tested = _test(context, model, sampler)
         yield Scalars(step, {"test/accuracy": tested["test_accuracy"], "test/ci95": tested["ci95"]})
+        # The run's length is that of its training, not the number of episodes of its test.
+        yield Progress(step, max(step, 1), "tested")
     yield Done(
         {
             "model": str(context.folder / MODEL),

@@ -243,3 +243,13 @@ def test_the_worker_is_a_command(tmp_path):
     )
     assert done.returncode == 2 and "no run at" in done.stderr and "Traceback" not in done.stderr
     assert subprocess.run([sys.executable, "-m", "dfml.runs.worker"], capture_output=True).returncode == 2
+
+
+def test_a_finished_training_shows_its_own_length_not_the_test_s(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
+    from dfml.methods import training
+    from dfml.zoo import open_zoo
+
+    monkeypatch.setattr(training, "probe", lambda: open_zoo(tiny_zoo_folder).teacher(0))
+    result = run_in_process(purer(tiny_zoo_folder, patterns))
+    status = RunFolder(result["run"]).status()
+    assert (status.step, status.total) == (6, 6)
