@@ -21,7 +21,8 @@ from dfml.zoo.serving import find_server_python
 from dfml.zoo.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 
 pytest.importorskip("tritonclient.http", reason="requirements-remote.txt is not installed")
-START = 180  # seconds that a busy machine may take to import torch and load three teachers
+START = 270  # seconds that a busy machine may take to import torch and load three teachers
+pytestmark = pytest.mark.timeout(600)
 LABELS = torch.tensor([0, 1, 2, 3])
 
 
