@@ -116,7 +116,7 @@ def test_no_global_seed_is_written(path):
 def test_no_path_of_one_machine_is_written_down():
     marks = ("/wor" + "k/", "/roo" + "t/", "/hom" + "e/")
     kinds = {".py", ".md", ".toml", ".txt", ".json", ".cff", ".yml", ".yaml"}
-    skipped = {".git", "runs", "data", "scratch", ".venv", ".venv-server", ".ruff_cache", ".pytest_cache", "node_modules"}
+    skipped = {".git", "runs", "data", "scratch", ".venv", ".venv-server", ".ruff_cache", ".pytest_cache"}
     files = [p for p in ROOT.rglob("*") if p.suffix in kinds and p.relative_to(ROOT).parts[0] not in skipped]
     files.append(ROOT / ".ci" / "run")
     for path in files:

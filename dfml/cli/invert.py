@@ -22,6 +22,10 @@ def invert(
     oracle_set: Annotated[
         list[str] | None, typer.Option("--oracle-set", help="How a black box is asked: q, mu, chunk, budget, ...")
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="A meta-model's folder: recover pictures on which the teachers disagree with it.")
+    ] = None,
+    against_weight: Annotated[float, typer.Option(min=0, help="Weight of that disagreement.")] = 1.0,
     data: Annotated[str | None, typer.Option(help="Real pictures of the classes: adds a privacy report.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws everything.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -52,8 +56,8 @@ def invert(
             {
                 "kind": "invert", "method": method, "zoo": zoo, "teachers": wanted, "preset": preset,
                 "config": config.model_dump(mode="json"), "oracle": asking.model_dump(mode="json"),
-                "data": data, "per_class": per_class, "seed": seed, "device": device, "threads": threads,
-                "label": label,
+                "data": data, "against": against, "against_weight": against_weight, "per_class": per_class,
+                "seed": seed, "device": device, "threads": threads, "label": label,
             }
         )  # fmt: skip
     result = drive(spec, out, resume=resume, what=f"inverting {zoo or ''}".strip())

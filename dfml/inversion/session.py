@@ -19,7 +19,7 @@ from dfml.core.events import Done, Event, Images, Note, Progress, Scalars
 from dfml.core.paths import read_json, write_atomically, write_json
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
-from dfml.inversion.base import INVERTERS, Inverter
+from dfml.inversion.base import INVERTERS, ExtraLoss, Inverter
 from dfml.inversion.quality import measure
 from dfml.inversion.terms import cross_entropy
 from dfml.inversion.warm_up import WarmUp, describe, warm_up
@@ -86,6 +86,7 @@ def invert_teachers(
     device: torch.device | str = "cpu",
     asking: AskingConfig | None = None,
     warmed: WarmUp | None = None,
+    extra_loss: ExtraLoss | None = None,
 ) -> Iterator[Event]:
     """Recover the tasks of one or several teachers in step.
 
@@ -100,6 +101,7 @@ def invert_teachers(
         device: Where to compute.
         asking: How the teachers are questioned.
         warmed: For the report.
+        extra_loss: See ``Inverter.recover``.
 
     Yields:
         Progress, losses and pictures while it runs; last ``Done(list[Recovery])``.
@@ -122,7 +124,7 @@ def invert_teachers(
     text = f"teacher {cards[0].id}" if len(cards) == 1 else f"{len(cards)} teachers together"
     generator = torch.Generator().manual_seed(derive_seed(seed, "invert"))
     started, step = time.perf_counter(), None
-    for step in work.recover(oracles, labels, generator=generator, device=device):
+    for step in work.recover(oracles, labels, generator=generator, device=device, extra_loss=extra_loss):
         yield Progress(step.step, step.total, text)
         if step.total <= PICTURES_EVERY or step.step % PICTURES_EVERY == 0 or step.step in (1, step.total):
             yield Scalars(step.step, {f"inversion/{name}": value for name, value in step.losses.items()})

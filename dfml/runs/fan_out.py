@@ -116,6 +116,7 @@ def _recover_one(order: Order, teacher: str) -> Outcome:
     from dfml.inversion.base import INVERTERS
     from dfml.inversion.session import invert_teachers
     from dfml.inversion.warm_up import meet_others
+    from dfml.runs.inverting import against
     from dfml.zoo import open_zoo
     from dfml.zoo.asking import AskingConfig
 
@@ -129,8 +130,16 @@ def _recover_one(order: Order, teacher: str) -> Outcome:
             work.load(order.learned)
         else:
             meet_others(zoo, work, teacher, seed=spec.seed, asking=asking)
+        extra = against(spec, [zoo.card(teacher)], torch.device("cpu"))
         for event in invert_teachers(
-            zoo, [teacher], work, per_class=spec.per_class, seed=spec.seed, asking=asking, warmed=order.warmed
+            zoo,
+            [teacher],
+            work,
+            per_class=spec.per_class,
+            seed=spec.seed,
+            asking=asking,
+            warmed=order.warmed,
+            extra_loss=extra,
         ):
             if isinstance(event, Done):
                 mark.write_text(str(PARTS), encoding="ascii")

@@ -15,7 +15,12 @@ from dfml.runs.grid import save_grid
 from dfml.runs.registry import JobContext, needed
 
 if TYPE_CHECKING:
+    import torch
+
+    from dfml.inversion.base import ExtraLoss
     from dfml.inversion.session import Recovery
+    from dfml.runs.spec import RunSpec
+    from dfml.zoo.teacher import TeacherCard
     from dfml.zoo.zoo import Zoo
 
 TOGETHER = 32
@@ -46,6 +51,7 @@ def invert(context: JobContext) -> Iterator[Event]:
     teachers = zoo.ids if everyone else list(dict.fromkeys(zoo.card(which).id for which in spec.teachers))
     state = context.state or {}
     offset, finished = int(state.get("offset", 0)), list(state.get("finished", []))
+    extra = against(spec, [zoo.card(t) for t in teachers], context.device)
     reports = {t: read_json(context.folder / RECOVERED / t / "report.json", f"recovery {t}") for t in finished}
     problems = dict(zoo.problems) if everyone else {}
     todo = [t for t in teachers if t not in reports]
@@ -105,6 +111,7 @@ def invert(context: JobContext) -> Iterator[Event]:
                     device=context.device,
                     asking=asking,
                     warmed=warmed,
+                    extra_loss=extra,
                 ):
                     if isinstance(event, Done):
                         for recovery in event.result:
@@ -127,6 +134,26 @@ def invert(context: JobContext) -> Iterator[Event]:
     if not found:
         raise RunFailed(f"no teacher could be inverted: {next(iter(problems.values()), 'none was asked for')}")
     yield Done({**_summary(found), "teachers": found, "problems": problems})
+
+
+def against(spec: RunSpec, cards: list[TeacherCard], device: torch.device) -> ExtraLoss | None:
+    """The disagreement with the meta-model that the order names, if it names one.
+
+    Raises:
+        BadInput: It is no meta-model, or has another number of classes than a teacher.
+    """
+    if not spec.against:
+        return None
+    from dfml.inversion.disagreement import disagreement
+    from dfml.meta.model import MetaModel
+
+    model = MetaModel.load(Path(spec.against)).to(device)
+    for card in cards:
+        if card.way != model.way:
+            raise BadInput(f"the model in {spec.against} has {model.way} classes, teacher {card.id!r} has {card.way}.")
+    model.net.requires_grad_(False)
+    distance = "l1" if spec.oracle.get("oracle") == "zeroth-order" else "kl"
+    return disagreement(lambda x: model.net(model.prepare(x)), weight=spec.against_weight, distance=distance)
 
 
 def _privacy(zoo: Zoo, recovery: Recovery, data: str, folder: Path) -> dict[str, Any]:

@@ -34,11 +34,14 @@ class RunSpec(Config):
     preset: str = Field("demo", description="The preset that the config started from.")
     config: dict[str, Any] = Field({}, description="The whole validated config of the method.")
     oracle: dict[str, Any] = Field({}, description="How teachers are questioned; empty takes the defaults.")
+    against: str | None = Field(None, description="A meta-model's folder: pictures on which teachers disagree with it.")
+    against_weight: float = Field(1.0, ge=0, le=1000, description="Weight of the disagreement.")
     per_class: int = Field(20, ge=1, le=100_000, description="Pictures to recover for each class.")
     seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; none takes the physical cores.")
     label: str = Field("", max_length=80, description="The user's own name for the run.")
+    group: str = Field("", max_length=40, description="Runs that were started to be compared share it.")
     # Recorded when the run's folder is made.
     format: int = Field(FORMAT, description="Format of the run's folder.")
     created: str = Field("", description="When the folder was made, UTC.")
@@ -51,6 +54,7 @@ class RunSpec(Config):
             update={
                 "zoo": _absolute(self.zoo, ASSETS / "zoos"),
                 "data": _absolute(self.data, None),
+                "against": _absolute(self.against, None),
                 "threads": self.threads or default_threads(),
                 "format": FORMAT,
                 "created": datetime.now(UTC).isoformat(timespec="milliseconds"),

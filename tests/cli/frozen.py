@@ -4,14 +4,16 @@ COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --device --json",
     "bench accuracy": "--data --zoo --methods --preset --shots --seeds --episodes --split --device --set --work --out "
     "--json",
+    "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
+    "--out --json",
     "bench speed": "--zoo --data --episodes --device --out --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",
     "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr --seed --device "
     "--threads --json",
     "export": "--model --out --format --json",
-    "invert": "--zoo --out --teacher --method --preset --per-class --set --seed --device --threads --label --resume "
-    "--json",
+    "invert": "--zoo --out --teacher --method --preset --per-class --set --oracle --oracle-set --against "
+    "--against-weight --data --seed --device --threads --label --resume --json",
     "runs list": "--json",
     "runs resume": "RUN --json",
     "runs show": "RUN --json",

@@ -253,3 +253,16 @@ def test_a_finished_training_shows_its_own_length_not_the_test_s(tiny_zoo_folder
     result = run_in_process(purer(tiny_zoo_folder, patterns))
     status = RunFolder(result["run"]).status()
     assert (status.step, status.total) == (6, 6)
+
+
+def test_pictures_can_be_recovered_against_a_meta_model(tiny_zoo_folder, patterns, tmp_path):
+    model = run_in_process(spec(zoo=str(tiny_zoo_folder), data=str(patterns), config={"width": 4}))["model"]
+    order = spec(
+        kind="invert", method="pixels", zoo=str(tiny_zoo_folder), per_class=1, config={"steps": 3}, teachers=["0"]
+    )
+    plain = run_in_process(order)
+    apart = run_in_process(order.model_copy(update={"against": model, "against_weight": 5.0}))
+    assert "inversion/extra" in RunFolder(apart["run"]).scalars()
+    assert "inversion/extra" not in RunFolder(plain["run"]).scalars()
+    with pytest.raises(BadInput, match="no meta-model"):
+        run_in_process(order.model_copy(update={"against": str(tiny_zoo_folder / "000")}))

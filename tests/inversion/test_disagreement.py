@@ -1,0 +1,55 @@
+import math
+
+import pytest
+import torch
+
+from dfml.inversion.disagreement import disagreement
+
+
+def logits(*probabilities):
+    return torch.tensor(probabilities, dtype=torch.double).log()
+
+
+def test_it_is_minus_the_kl_divergence_where_both_name_the_same_class_and_nothing_elsewhere():
+    teacher = logits([0.6, 0.4], [0.6, 0.4], [0.6, 0.4])
+    student = logits([0.6, 0.4], [0.99, 0.01], [0.4, 0.6])
+    found = disagreement(lambda x: student, weight=2.0)(torch.zeros(3), torch.zeros(3), teacher)
+    expected = -2 * (0.6 * math.log(0.6 / 0.99) + 0.4 * math.log(0.4 / 0.01))
+    # Equal answers give 0: a form that rewards an over-confident student would not.
+    torch.testing.assert_close(found, torch.tensor([0.0, expected, 0.0], dtype=torch.double))
+    apart = disagreement(lambda x: student, distance="l1")(torch.zeros(3), torch.zeros(3), teacher)
+    torch.testing.assert_close(apart, -(teacher - student).abs().sum(1) * torch.tensor([1.0, 1.0, 0.0]).double())
+
+
+@pytest.mark.parametrize("oracle", ["autograd", "zeroth-order"])
+def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny_zoo, oracle):
+    """The student is the teacher itself, less confident: the term drives their answers apart on agreed classes."""
+    from dfml.inversion import INVERTERS
+    from dfml.inversion.session import labels_per_class
+    from dfml.zoo.oracle import AutogradOracle
+    from dfml.zoo.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+
+    teacher, other = tiny_zoo.teacher(0), tiny_zoo.teacher(1)
+
+    def student(pictures):
+        return 0.5 * teacher.logits(pictures) + 0.2 * other.logits(pictures)
+
+    def recover(extra):
+        if oracle == "autograd":
+            asked = AutogradOracle(teacher)
+        else:
+            config = ZerothOrderConfig(q=40, mu=1e-3)
+            asked = ZerothOrderOracle(LocalApi(teacher), config, generator=torch.Generator().manual_seed(0))
+        cls = INVERTERS.get("generator")
+        work = cls(cls.preset("demo").override({"steps": 40, "width": 8, "latent": 8, "lr": 0.01, "bn": 0.0}))
+        steps = list(
+            work.recover(
+                [asked], [labels_per_class(5, 2)], generator=torch.Generator().manual_seed(0),
+                device=torch.device("cpu"), extra_loss=extra,
+            )
+        )  # fmt: skip
+        images = steps[-1].tasks[0].images
+        return -disagreement(student, distance=kind)(images, None, teacher.logits(images)).mean()
+
+    kind = "kl" if oracle == "autograd" else "l1"
+    assert recover(disagreement(student, weight=3.0, distance=kind)) > 1.2 * recover(None)
