@@ -42,12 +42,13 @@ def invert(
     from dfml.zoo import open_zoo
     from dfml.zoo.asking import AskingConfig, answers_only_queries
 
-    spec = None
+    spec, shown = None, ""
     if not resume:
         if zoo is None:
             raise BadInput("invert needs --zoo (or --out RUNDIR --resume to go on with a run).")
         config = INVERTERS.get(method).preset(preset).override(set_ or [])
         opened = open_zoo(zoo)
+        shown = opened.name
         wanted = [] if teacher == "all" else [opened.card(which.strip()).id for which in teacher.split(",")]
         asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
         for one in wanted or opened.ids:
@@ -60,7 +61,7 @@ def invert(
                 "seed": seed, "device": device, "threads": threads, "label": label,
             }
         )  # fmt: skip
-    result = drive(spec, out, resume=resume, what=f"inverting {zoo or ''}".strip())
+    result = drive(spec, out, resume=resume, what=f"inverting {shown}".strip())
     stopped(result, json)
     for teacher_id, reason in result.get("problems", {}).items():
         say(f"left out teacher {teacher_id}: {reason}")

@@ -102,6 +102,12 @@ def default_threads() -> int:
 
 def _absolute(name: str | None, embedded: Path | None) -> str | None:
     if name and name.startswith(("http://", "https://")):
+        if "@" in name.partition("://")[2].partition("/")[0]:
+            # Every file of a run may be shown and shared.
+            raise BadInput(
+                "the zoo's address holds a password, which the run's folder would keep: leave it out of the address "
+                "and give user:password in the variable DFML_REMOTE_PASSWORD."
+            )
         return name
     # A run is resumed by another process in another working directory, so a relative path would be lost.
     if not name or name.startswith("sample:") or (embedded and (embedded / name).is_dir()):

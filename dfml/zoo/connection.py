@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import socket
 import ssl
@@ -30,6 +31,9 @@ LONGEST_WAIT = 8.0
 LARGEST_DESCRIPTION = 16 * 2**20
 BLOCK = 65536
 _JITTER = random.Random()
+PASSWORD = "DFML_REMOTE_PASSWORD"
+"""Variable of the environment with ``user:password``, for addresses that name none."""
+
 NEEDS = "a remote zoo needs two more packages: pip install -r requirements-remote.txt."
 
 
@@ -119,8 +123,10 @@ class Connection:
         host = f"[{self.host}]" if ":" in self.host else self.host
         self.shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "") + self.base
         self._headers = {"Accept": "application/json, application/octet-stream"}
+        pair = os.environ.get(PASSWORD, "")
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        if pair:
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         self._of_thread = threading.local()
         try:

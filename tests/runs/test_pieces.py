@@ -167,3 +167,13 @@ def test_the_queue_folder_in_the_temporary_folder_must_be_the_users_alone(monkey
     says = {"link": "it is a link", "owner": "belongs to another user", "mode": "mode 0700"}[wrong]
     assert says in str(failure.value) and "set DFML_LOCKS" in str(failure.value) and "\n" not in str(failure.value)
     assert not list(folder.iterdir())
+
+
+def test_a_run_keeps_no_password_and_the_refusal_does_not_repeat_it():
+    from dfml.runs.spec import RunSpec
+
+    order = {"kind": "invert", "method": "pixels"}
+    with pytest.raises(BadInput, match="DFML_REMOTE_PASSWORD") as refusal:
+        RunSpec.parse({**order, "zoo": "https://anna:secret@host/v2"}).recorded()
+    assert "secret" not in str(refusal.value)
+    assert RunSpec.parse({**order, "zoo": "https://host:80/a@b"}).recorded().zoo == "https://host:80/a@b"

@@ -187,6 +187,27 @@ def test_a_recovery_goes_on_by_itself_once_its_server_is_back(mortal):
 
 
 @pytest.mark.server
+def test_an_inversion_of_the_served_zoo_from_end_to_end(served, tmp_path, monkeypatch):
+    from dfml.inversion.session import Recovery
+    from dfml.runs.driver import run_in_process
+    from dfml.runs.spec import RunSpec
+
+    monkeypatch.setenv("DFML_RUNS", str(tmp_path))
+    monkeypatch.setenv("DFML_LOCKS", str(tmp_path / "locks"))
+    result = run_in_process(
+        RunSpec(
+            kind="invert", method="generator", zoo=served.url, teachers=["1"], per_class=1, device="cpu", threads=1,
+            config={"steps": 3, "width": 8, "latent": 8}, oracle={"q": 2},
+        )
+    )  # fmt: skip
+    # Three steps of (2 directions + 1) times 5 pictures, and 5 for the soft targets.
+    assert result["queries"] == 3 * 3 * 5
+    assert result["teachers"][0]["oracle"]["kind"] == "zeroth-order"
+    recovery = Recovery.load(tmp_path / result["run"] / "recovered" / "001")
+    hits = (recovery.task.soft_targets.argmax(1) == recovery.task.labels).float().mean()
+    assert result["teacher_accuracy"] == pytest.approx(float(hits))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_server_says_one_line_and_ends_cleanly(mortal, number):
     server = mortal().wait()
