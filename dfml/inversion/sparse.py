@@ -28,7 +28,7 @@ class SparseConfig(Config):
 
     steps: int = Field(200, ge=1, le=20000, description="Gradient steps.")
     lr: float = Field(0.1, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
-    keep: float = Field(0.7, gt=0, le=1, description="Share of the remaining patches that a drop keeps.")
+    keep: float = Field(0.85, gt=0, le=1, description="Share of the remaining patches that a drop keeps.")
     drop_at: list[Share] = Field(
         [0.05, 0.1, 0.2, 0.3],
         max_length=16,
@@ -177,7 +177,7 @@ class Sparse(Inverter):
     def paper(cls) -> SparseConfig:
         """Drops after 50, 100, 200 and 300 of 4,000 steps; rate 0.25 for pixels normalised by a deviation of 0.27."""
         return SparseConfig(
-            steps=4000, lr=0.0675, drop_at=[0.0125, 0.025, 0.05, 0.075], finish=0, tv=1e-4, start="white"
+            keep=0.7, steps=4000, lr=0.0675, drop_at=[0.0125, 0.025, 0.05, 0.075], finish=0, tv=1e-4, start="white"
         )
 
     def recover(

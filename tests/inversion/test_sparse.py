@@ -42,7 +42,7 @@ def make_teacher(kind="colour", **card):
 
 def recover(teachers, per_class=2, seed=0, extra_loss=None, **changes):
     oracles = [AutogradOracle(t) for t in teachers]
-    config = SparseConfig().override({"steps": 20, **changes})
+    config = SparseConfig(keep=0.7).override({"steps": 20, **changes})
     labels = [torch.arange(5).repeat_interleave(per_class)] * len(teachers)
     generator = torch.Generator().manual_seed(seed)
     run = INVERTERS.get("sparse")(config).recover
@@ -112,7 +112,7 @@ def test_pictures_survive_being_cut_and_laid_again(kind):
 @pytest.mark.parametrize("kind", ["colour", "average", "grey", "large", "timm"])
 def test_each_drop_keeps_the_patches_of_highest_attention(kind):
     teacher = make_teacher(kind)
-    config = SparseConfig(steps=4, drop_at=[0.5], shift=0, flip=False)
+    config = SparseConfig(keep=0.7, steps=4, drop_at=[0.5], shift=0, flip=False)
     generator = torch.Generator().manual_seed(0)
     pictures = SparsePictures(AutogradOracle(teacher), torch.arange(5), config, generator)
     eye = pictures.eye
@@ -147,7 +147,7 @@ def test_a_step_takes_less_time_with_fewer_patches():
 
     net = build_network("fewshot_vit", width=64, depth=2)
     card = TeacherCard(id="a", architecture="fewshot_vit", way=5, input_size=(3, 32, 32), mean=[0.5], std=[0.25])
-    config = SparseConfig(shift=0)
+    config = SparseConfig(keep=0.7, shift=0)
     labels = torch.arange(5).repeat(8)
     pictures = SparsePictures(AutogradOracle(Teacher(card, net)), labels, config, torch.Generator().manual_seed(0))
 
@@ -181,7 +181,7 @@ def test_what_has_left_is_grey_for_good_and_what_is_left_moves_on():
 
 def test_adam_remembers_the_patches_that_stay():
     pictures = SparsePictures(
-        AutogradOracle(make_teacher()), torch.arange(5), SparseConfig(shift=0, flip=False), torch.Generator()
+        AutogradOracle(make_teacher()), torch.arange(5), SparseConfig(keep=0.7, shift=0, flip=False), torch.Generator()
     )
     for _ in range(3):
         pictures.step(0.1)
@@ -196,7 +196,9 @@ def test_adam_remembers_the_patches_that_stay():
 
 def test_patches_are_shifted_only_until_the_first_drop():
     teacher = make_teacher()
-    pictures = SparsePictures(AutogradOracle(teacher), torch.arange(5), SparseConfig(flip=False), torch.Generator())
+    pictures = SparsePictures(
+        AutogradOracle(teacher), torch.arange(5), SparseConfig(keep=0.7, flip=False), torch.Generator()
+    )
     plain = pictures.eye.split(pictures.images())
     moved = [not torch.equal(pictures._jittered(still=False)[0], plain) for _ in range(8)]
     assert sum(moved) >= 5
@@ -221,7 +223,7 @@ def vit_zoo(patterns, tmp_path_factory):
 def test_the_own_teacher_sees_what_was_asked_for_in_the_patches_that_are_left(vit_zoo):
     from dfml.inversion.session import invert_teacher
 
-    config = SparseConfig().override({"steps": 60})
+    config = SparseConfig(keep=0.7).override({"steps": 60})
     recovery = list(invert_teacher(vit_zoo, 0, "sparse", config, per_class=4))[-1].result
     task, teacher = recovery.task, vit_zoo.teacher(0)
     eye = PatchOracle(AutogradOracle(teacher))
@@ -304,15 +306,15 @@ def test_every_drop_of_the_presets_happens():
     demo, paper = (INVERTERS.get("sparse").preset(name) for name in ("demo", "paper"))
     assert paper.drops() == {50: 1, 100: 1, 200: 1, 300: 1} and paper.steps == 4000
     assert demo.drops() == {10: 1, 20: 1, 40: 1, 60: 1}
-    assert SparseConfig(steps=5).drops() == {1: 3, 2: 1}, "short runs drop several times at once"
-    assert SparseConfig(steps=1).drops() == {}
+    assert SparseConfig(keep=0.7, steps=5).drops() == {1: 3, 2: 1}, "short runs drop several times at once"
+    assert SparseConfig(keep=0.7, steps=1).drops() == {}
     assert cosine_rate(0.1, 1, 200) == pytest.approx(0.1) and 0.005 < cosine_rate(0.1, 200, 200) < 0.0051
 
 
 @pytest.mark.parametrize("value", ["[0.5, 1.5]", "[0]", "[-1]", "often"])
 def test_drops_outside_the_run_are_one_clear_line(value):
     with pytest.raises(BadInput, match="drop_at") as caught:
-        SparseConfig().override([f"drop_at={value}"])
+        SparseConfig(keep=0.7).override([f"drop_at={value}"])
     assert "\n" not in str(caught.value)
 
 
