@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Event, Note
+from dfml.core.events import Done, Event, Note, Scalars
 from dfml.inversion.dynamic_set import DynamicSet
 from dfml.meta.fusion import load_average
 from dfml.meta.model import MetaModel
@@ -139,16 +139,12 @@ class Purer(Method):
         for step in range(done + 1, cfg.iterations + 1):
             # 1. Descend the inversion loss of the chosen teachers; 2. and climb the outer loss when switched on.
             chosen = pictures.choose_teachers(cfg.candidates, generator)
-            harder = None
+            harder, drawn = None, generator.get_state()
+            # Of the chosen teachers' classes, so that the inversion loss holds on to what is changed.
+            near = chosen if len(oracles) > cfg.candidates else None
             if switch.armed:
-                # Of the chosen teachers' classes, so that the inversion loss holds on to what is changed.
-                _, task = self.episode(pictures, generator, chosen if len(oracles) > cfg.candidates else None)
-                harder = -cfg.adversarial * self.outer_loss(model, task)
-                yield Note(
-                    step,
-                    f"adversarial step {len(switch.fired_at)}: pictures move against the learner",
-                    kind="adversarial",
-                )
+                easy = self.outer_loss(model, self.episode(pictures, generator, near)[1])
+                harder = -cfg.adversarial * easy
                 switch.armed = False
             pictures.set_rate(cfg.pixel_lr * (1 - (1 - cfg.pixel_decay) * step / cfg.iterations))
             losses = pictures.step(
@@ -161,6 +157,13 @@ class Purer(Method):
                 generator=generator,
                 adversarial=harder,
             )
+            if harder is not None:
+                # The same episode again, now that its pictures have moved.
+                _, moved = self.episode(pictures, torch.Generator().set_state(drawn), near)
+                rise = float(self.outer_loss(model, moved).detach()) - float(easy.detach())
+                yield Scalars(step, {"tasks/adversarial_rise": rise})
+                text = f"adversarial step {len(switch.fired_at)}: pictures moved against the learner"
+                yield Note(step, f"{text}, outer loss {rise:+.2f}", kind="adversarial")
             # 3. Episodes mix classes of different teachers; 4. the meta-learner takes one outer step on them.
             outcome, task = None, None
             if step > cfg.warm_start:

@@ -117,6 +117,22 @@ def test_the_switch_is_forced_after_the_warm_up_fires_again_and_acts_one_step_la
     assert [f + 1 for f in fired] == marks
 
 
+def test_each_adversarial_step_tells_by_how_much_it_made_its_own_episode_harder(run):
+    """A heavy weight must raise the loss, a weight of nearly nothing must not do so by itself."""
+
+    def rises(weight):
+        method, config = small("purer", iterations=16, warm_up=4, patience=2, warm_start=0, adversarial=weight)
+        events = run(method, config.override({"pixel_lr": 0.01}))
+        found = [
+            e.values["tasks/adversarial_rise"] for e in events if "tasks/adversarial_rise" in getattr(e, "values", {})
+        ]
+        assert len(found) == sum(isinstance(e, Note) and e.kind == "adversarial" for e in events)
+        return found
+
+    heavy, light = rises(1000.0), rises(1e-6)
+    assert sum(heavy) / len(heavy) > max(0.0, sum(light) / len(light))
+
+
 def test_a_switch_that_fires_at_the_very_end_is_not_counted_as_a_step(run):
     events = run(*small("purer", iterations=5, warm_up=5, warm_start=0))
     assert events[-1].result.details["adversarial_steps"] == []
