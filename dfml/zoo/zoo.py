@@ -164,12 +164,24 @@ class Zoo:
 
     def judge(self, which: str | int) -> Teacher | None:
         """A network of another architecture on the same classes, which no method may touch."""
-        folder = self.folder / "judges" / self.card(which).id
-        return load_teacher(folder) if folder.is_dir() else None
+        folder = self._judge_folder(self.card(which))
+        return None if folder is None else load_teacher(folder)
 
     def has_judge(self, which: str | int) -> bool:
         """Whether there is a judge for the teacher."""
-        return (self.folder / "judges" / self.card(which).id / "config.json").is_file()
+        return self._judge_folder(self.card(which)) is not None
+
+    def _judge_folder(self, card: TeacherCard) -> Path | None:
+        """Its own judge's, or that of the embedded zoo with the same class sets which ``judges_of`` names."""
+        own = self.folder / "judges" / card.id
+        if (own / "config.json").is_file():
+            return own
+        lender = self.meta.get("judges_of")
+        if lender in zoo_names():
+            lent = ASSETS / "zoos" / str(lender) / "judges" / card.id
+            if (lent / "config.json").is_file() and read_card(lent).classes == card.classes:
+                return lent
+        return None
 
     def class_key(self, card: TeacherCard, slot: int) -> str:
         """The identity of a teacher's class: its name where the zoo vouches for names, else the slot.

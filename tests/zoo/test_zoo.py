@@ -148,13 +148,25 @@ def test_a_judge_is_found_beside_its_teacher(zoo_copy):
     assert zoo.judge(0).way == 5
 
 
+def test_a_zoo_on_the_same_class_sets_borrows_an_embedded_zoo_s_judges(zoo_copy):
+    zoo = open_zoo("cifar-fs-vit")
+    for teacher in zoo.ids:
+        assert zoo.judge(teacher).card.classes == zoo.card(teacher).classes
+        assert zoo.judge(teacher).card.architecture != zoo.card(teacher).architecture
+    path = zoo_copy / "zoo.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "judges_of": "cifar-fs-conv4"}))
+    assert not open_zoo(zoo_copy).has_judge(0), "a judge of other classes judges nothing"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "judges_of": "../../elsewhere"}))
+    assert not open_zoo(zoo_copy).has_judge(0)
+
+
 @pytest.mark.parametrize("name", zoo_names())
 def test_the_embedded_zoos(name):
     zoo = Zoo(open_zoo(name).folder)
     assert not zoo.problems
     assert zoo.domain in name
     accuracies = [card.accuracy for card in zoo.cards]
-    least = {"cifar-fs-conv4": 0.83, "cifar-fs-vit": 0.70, "omniglot-conv4": 0.95}[name]
+    least = {"cifar-fs-conv4": 0.83, "cifar-fs-vit": 0.75, "omniglot-conv4": 0.95}[name]
     assert sum(accuracies) / len(accuracies) >= least
     teacher = zoo.teacher(0)
     assert teacher.logits(torch.rand(2, *zoo.picture_shape)).shape == (2, 5)
