@@ -1,16 +1,19 @@
-"""Inversion: recover pictures from a teacher, watch them appear, look through all that were recovered."""
+"""Inversion: recover pictures from a teacher in up to three ways, watch them appear, look through all of them."""
 
 import streamlit as st
 
-from dfml.ui.inversion_view import no_recovery_yet, recovery_gallery, watch_recovery
-from dfml.ui.new_run import inversion_form
+from dfml.ui.comparisons import comparisons
+from dfml.ui.inversion_form import inversion_form
+from dfml.ui.inversion_view import no_recovery_yet, watch_recovery
+from dfml.ui.recovery_gallery import recovery_gallery
 from dfml.ui.run_chooser import choose_run, form_box
 from dfml.ui.run_store import run_rows
 
 st.title("Inversion")
 st.caption(
     "A teacher's weights remember what its training pictures looked like. **Inversion** starts from noise and changes "
-    "the pixels until the teacher sees the wanted class in them."
+    "the pictures until the teacher sees the wanted class in them. **Inverters** differ in what they change, and in "
+    "how long that takes."
 )
 
 form, view = form_box("New recovery", "inversion"), st.container()
@@ -18,9 +21,10 @@ with view:
     rows = run_rows("invert")
     watch, gallery = st.tabs(["Watch", "Gallery"], key="view", bind="query-params")
     with watch:
-        row = choose_run(rows, key="inversion_run")
-        if row:
-            watch_recovery(row)
+        shown = comparisons(rows)
+        chosen = choose_run(shown, key="inversion_run", also={name: one.name for one in shown for name in one.members})
+        if chosen:
+            watch_recovery(chosen)
         else:
             no_recovery_yet()
     with gallery:

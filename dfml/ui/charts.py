@@ -55,6 +55,7 @@ def curves(
     band: Mapping[str, Sequence[float]] | None = None,
     marks: Sequence[Mark] = (),
     marks_name: str = "adversarial step",
+    places: Mapping[str, int] | None = None,
     palette: Palette = LIGHT,
     height: int = 280,
 ) -> go.Figure:
@@ -70,13 +71,15 @@ def curves(
         band: Half-width of the interval around each point of the series of that name.
         marks: Events, set as diamonds upon the first curve, or its running mean.
         marks_name: What the marks are called in the legend.
+        places: Which colour of the palette a series takes; by default they are dealt out in order.
         palette: Colours of the theme.
         height: Pixels.
     """
     figure = _figure(palette, x=x, y=y, percent=percent, height=height)
     hover = "%{y:.1%}" if percent else "%{y:.4g}"
     for position, (name, (steps, values)) in enumerate(series.items()):
-        colour = palette.series[position % len(palette.series)]
+        place = (places or {}).get(name, position)
+        colour = palette.series[place % len(palette.series)]
         halves = (band or {}).get(name)
         if halves:
             _add_band(figure, steps, values, halves, colour, percent)
@@ -94,7 +97,7 @@ def curves(
                 y=values,
                 name=name,
                 mode="lines+markers" if sparse else "lines",
-                line={"color": colour, "width": 2, "dash": DASHES[position % len(DASHES)]},
+                line={"color": colour, "width": 2, "dash": DASHES[place % len(DASHES)]},
                 marker={"size": 5, "color": colour},
                 hovertemplate=hover,
             )

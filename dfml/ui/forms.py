@@ -6,7 +6,7 @@ The few fields that a reader is likely to change stand open; the rest folds away
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -74,6 +74,18 @@ def more_options(config: Config, *, key: str, first: Callable[[GridContainer], N
         if first:
             first(grid)
         return _draw(rest, config, grid, key)
+
+
+def all_options(config: Config, grid: GridContainer, *, key: str, without: Collection[str] = ()) -> dict[str, Any]:
+    """Draw every field of a config into a grid.
+
+    Args:
+        config: See ``config_form``.
+        grid: Takes a cell a field.
+        key: See ``config_form``.
+        without: Names of fields that are drawn elsewhere.
+    """
+    return _draw([row for row in type(config).describe() if row["name"] not in without], config, grid, key)
 
 
 def _draw(rows: list[dict[str, Any]], config: Config, grid: GridContainer, key: str) -> dict[str, Any]:

@@ -31,11 +31,11 @@ def square(picture: Image.Image, side: int) -> Image.Image:
     return cut.resize((side, side), how)
 
 
-def strip(pictures: Sequence[Image.Image], *, side: int = 64, columns: int | None = None) -> Image.Image:
+def strip(pictures: Sequence[Image.Image | None], *, side: int = 64, columns: int | None = None) -> Image.Image:
     """Lay pictures out in rows, with a transparent gap, as one RGBA image.
 
     Args:
-        pictures: At least one.
+        pictures: At least one; None leaves its cell empty.
         side: Pixels of each square cell.
         columns: Cells a row; None takes all of them in one row.
     """
@@ -43,6 +43,8 @@ def strip(pictures: Sequence[Image.Image], *, side: int = 64, columns: int | Non
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGBA", (columns * (side + GAP) - GAP, rows * (side + GAP) - GAP), (0, 0, 0, 0))
     for position, picture in enumerate(pictures):
+        if picture is None:
+            continue
         row, column = divmod(position, columns)
         sheet.paste(square(picture.convert("RGB"), side), (column * (side + GAP), row * (side + GAP)))
     return sheet

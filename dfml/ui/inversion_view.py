@@ -1,183 +1,215 @@
-"""A recovery on the page: pictures that emerge from noise, loss curves, the result; and the gallery of all."""
+"""Recoveries on the page, side by side: pictures that emerge from noise, one slider over all, curves, quality."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import streamlit as st
 from PIL import Image
 
 from dfml.core.errors import BadInput
+from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
-from dfml.ui.charts import curves
+from dfml.runs.status import RunStatus
+from dfml.ui.comparisons import Comparison, whose
+from dfml.ui.downloads import download_row
 from dfml.ui.galleries import strip
 from dfml.ui.messages import empty_state, one_line_errors, plain
-from dfml.ui.metrics import duration, metric, percent
-from dfml.ui.pictures_of_runs import newest_sheet
-from dfml.ui.recoveries import StoredRecovery, all_recoveries, by_class, recoveries_of
-from dfml.ui.run_panel import run_controls, run_header
-from dfml.ui.run_store import RunRow, open_run, plottable
-from dfml.ui.theme import palette
+from dfml.ui.pictures_of_runs import open_sheet
+from dfml.ui.privacy_panel import privacy_panel
+from dfml.ui.quality_table import quality_table
+from dfml.ui.recoveries import StoredRecovery, by_class, recoveries_of
+from dfml.ui.recovery_curves import recovery_curves
+from dfml.ui.recovery_frames import Frame, at_share, frames, own_curves, steps_in_all, teachers_of, warming
+from dfml.ui.run_panel import look_again, moved_on, run_controls, run_header
+from dfml.ui.run_store import RunRow, open_run
+from dfml.ui.zoo_listing import is_address
 from dfml.ui.zoo_panels import open_listing
 
 PER_ROW = 10
-ROWS_A_PAGE = 8
+
+
+@dataclass(frozen=True)
+class Column:
+    """One inverter of a comparison, as it is at this moment.
+
+    Attributes:
+        name: Among the others.
+        run: Its run.
+        status: What the run is doing.
+        stored: Its recoveries that are whole, by teacher.
+    """
+
+    name: str
+    run: RunFolder
+    status: RunStatus
+    stored: dict[str, StoredRecovery]
 
 
 def no_recovery_yet() -> None:
     """What will be here, and how to get it."""
     empty_state(
         "No recovery yet",
-        "Choose a teacher and press Recover pictures: within seconds its classes appear here, one row each.",
+        "Choose a teacher and up to three inverters, then press Recover pictures: within seconds the teacher's "
+        "classes appear here, a column an inverter.",
         icon=":material/image_search:",
     )
 
 
-def watch_recovery(row: RunRow) -> None:
-    """Show the run; its pictures and numbers move each second until it ends."""
-    if row.spec is None:
-        st.warning(plain(row.message), icon=":material/broken_image:")
+def watch_recovery(shown: Comparison) -> None:
+    """Show the runs side by side; pictures and numbers move each second until all have ended."""
+    for row in shown.rows:
+        if row.spec is None:
+            st.warning(plain(row.message), icon=":material/broken_image:")
+    rows = [(row, name) for row, name in zip(shown.rows, shown.names, strict=True) if row.spec]
+    if not rows:
         return
 
-    @st.fragment(run_every=1 if row.active else None)
+    @st.fragment(run_every=look_again(*(row for row, _ in rows)))
     def live() -> None:
         with one_line_errors():
-            run = open_run(row)
-            status = run.status()
-            run_header(run, status)
-            run_controls(run, status, key="inversion")
-            stored = recoveries_of(run.path, row.name, row.title)
-            for recovery in stored:
-                result_panel(recovery)
-                picture_rows(recovery.pictures(), key=recovery.teacher)
-            if not stored:
-                _live_pictures(run)
-            loss_chart(run)
-            if row.active and not status.active:
-                # The run ended: one full run of the page redraws it without the timer.
+            columns = [_column(row, name) for row, name in rows]
+            _headers(shown, columns)
+            teacher = _choose_teacher(columns, shown.name)
+            _grids(columns, teacher, shown.name)
+            found = [(column.name, column.stored.get(teacher)) for column in columns]
+            series = {column.name: own_curves(column.run, teacher) for column in columns}
+            totals = {c.name: steps_in_all(c.run, c.status, c.stored.get(teacher)) for c in columns}
+            recovery_curves(series, totals, key=f"curves:{shown.name}")
+            quality_table(found, key=f"quality:{shown.name}")
+            privacy_panel(found, key=f"privacy:{shown.name}")
+            if any(moved_on(row.state, column.status.state) for (row, _), column in zip(rows, columns, strict=True)):
+                # One ended, or another tab resumed it: one full run of the page sets the timer anew.
                 st.rerun()
 
     live()
 
 
-def result_panel(recovery: StoredRecovery) -> None:
-    """How good the pictures are, and what they cost."""
-    report = recovery.report
-    st.markdown(f"**Teacher {plain(recovery.teacher)}**")
-    grid = st.grid(4, min_column_width=130)
-    own, judge = metric("inversion/teacher_accuracy"), metric("inversion/judge_agreement")
-    grid.metric("Teacher accuracy", percent(report.get("teacher_accuracy")), border=True, help=own.help)
-    if report.get("judge_agreement") is None:
-        grid.metric("Judge agreement", "no judge", border=True, help=f"{judge.help} This teacher has no judge.")
+def _column(row: RunRow, name: str) -> Column:
+    run = open_run(row)
+    stored = {found.teacher: found for found in recoveries_of(run.path, row.name, row.title)}
+    return Column(name, run, run.status(), stored)
+
+
+def _headers(shown: Comparison, columns: list[Column]) -> None:
+    """What is common to all runs, then each one's state and controls."""
+    if shown.single:
+        column = columns[0]
+        run_header(column.run, column.status)
+        run_controls(column.run, column.status, key="inversion")
+        return
+    spec, active = columns[0].run.spec, [column for column in columns if column.status.active]
+    st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(
+            f"{len(columns)} inverters · {spec.per_class} pictures a class · seed {spec.seed} · {spec.preset} preset"
+            + (f" · real pictures from {plain(spec.data)}" if spec.data else ""),
+            width="content",
+        )
+        if len(active) > 1 and st.button("Stop all", icon=":material/stop_circle:", key="inversion:stop_all"):
+            for column in active:
+                with one_line_errors():
+                    launcher.request_stop(column.run)
+            st.rerun()
+    others = {column.run.name: column.name for column in columns}
+    for place, cell in enumerate(st.columns(len(columns), gap="medium")):
+        with cell, one_line_errors():
+            run_header(columns[place].run, columns[place].status, columns[place].name, others)
+            run_controls(columns[place].run, columns[place].status, key=f"inversion:{place}", narrow=True)
+
+
+def _choose_teacher(columns: list[Column], key: str) -> str:
+    """The teacher whose pictures are shown, where the runs recover several."""
+    teachers = list(
+        dict.fromkeys(t for column in columns for t in teachers_of(column.run, list(column.stored.values())))
+    )
+    if len(teachers) < 2:
+        return teachers[0] if teachers else ""
+    return st.selectbox("Teacher shown", teachers, key=f"shown_teacher:{key}", width=260)
+
+
+def _grids(columns: list[Column], teacher: str, key: str) -> None:
+    """Each inverter's pictures at the same share of its way."""
+    found = [frames(column.run, column.status, teacher, column.stored.get(teacher)) for column in columns]
+    share = 1.0
+    if any(len(one) > 1 for one in found):
+        share = _slider(key, several=len(columns) > 1) / 100
+    for column, cell, one in zip(columns, st.columns(len(columns), gap="medium"), found, strict=True):
+        with cell, one_line_errors():
+            _pictures(column, teacher, one, share, wide=len(columns) == 1)
+
+
+def _slider(key: str, *, several: bool) -> int:
+    return st.slider(
+        "Share of the way, in all grids" if several else "Share of the way",
+        0,
+        100,
+        100,
+        step=5,
+        format="%d %%",
+        key=f"way:{key}",
+        help="0 % is the first step, 100 % the last one. Inverters take different numbers of steps, so the same share "
+        "is another step in each grid: every grid names the step that it shows. Of long recoveries about twenty "
+        "steps are kept, and the nearest kept one is shown; of one that is still going on, at most the newest.",
+    )
+
+
+def _pictures(column: Column, teacher: str, found: list[Frame], share: float, *, wide: bool) -> None:
+    """The pictures of one inverter, the line that says which these are, and its downloads."""
+    stored = column.stored.get(teacher)
+    frame = at_share(found, share)
+    title = "" if wide else f"**{plain(column.name)}** · "
+    if stored and (frame is None or frame is found[-1]):
+        steps = stored.report.get("steps")
+        st.markdown(f"{title}last step" + (f", {steps} of {steps}" if steps else ""))
+        class_rows(stored.pictures(), wide=wide)
+    elif frame:
+        sheet = frame.sheet()
+        st.markdown(f"{title}{frame.label}")
+        if sheet:
+            class_rows(by_class(sheet.pictures, sheet.labels, class_names(column.run, teacher, stored)), wide=wide)
+    elif (entry := warming(column.run)) and (sheet := open_sheet(entry)):
+        st.markdown(f"{title}warm-up, meta-step {entry.step}")
+        class_rows(by_class(sheet.pictures, sheet.labels, []), wide=wide)
+        st.caption("Pictures of another teacher of the zoo: the inverter still learns, before it meets this one.")
+    elif column.status.active:
+        st.markdown(f"{title}no pictures yet")
+        st.skeleton(260)
     else:
-        grid.metric("Judge agreement", percent(report["judge_agreement"]), border=True, help=judge.help)
-    grid.metric("Pictures", report.get("images", "–"), border=True)
-    ratio = (report.get("seconds") or 0) / report["reference_seconds"] if report.get("reference_seconds") else None
-    beside = f" {ratio:.1f} times the bare passes through the teacher." if ratio else ""
-    grid.metric("Time", duration(report.get("seconds")), border=True, help=f"Wall clock of the recovery.{beside}")
+        st.markdown(f"{title}no pictures")
+    if stored:
+        download_row(column.run, stored, column.name, key=f"download:{column.run.name}:{teacher}")
 
 
-def picture_rows(rows: dict[str, list[Image.Image]], *, key: str, limit: int = PER_ROW) -> None:
-    """One row a class: its name, and its first pictures."""
+def class_rows(rows: dict[str, list[Image.Image]], *, wide: bool, limit: int = PER_ROW) -> None:
+    """A row a class: its name and its first pictures; a narrow column folds the row, so that they stay large."""
     widest = max((min(limit, len(pictures)) for pictures in rows.values()), default=1)
+    columns = max(5, widest) if wide else 5
     for name, pictures in rows.items():
-        label, images = st.columns([1, 6], vertical_alignment="center", gap="small")
-        label.markdown(f"**{plain(name)}**")
         shown = pictures[:limit]
-        padded = strip(shown, side=96, columns=max(widest, 5))
-        images.image(padded, width="stretch", alt=f"{len(shown)} pictures recovered for {name}")
+        sheet = strip([*shown, *[None] * (widest - len(shown))], side=96 if wide else 64, columns=columns)
+        alt = f"{len(shown)} pictures recovered for {name}"
+        if wide:
+            label, images = st.columns([1, 6], vertical_alignment="center", gap="small")
+            label.markdown(f"**{plain(name)}**")
+            images.image(sheet, width="stretch", alt=alt)
+        else:
+            with st.container(gap="xxsmall"):
+                st.caption(plain(name))
+                st.image(sheet, width="stretch", alt=alt)
     hidden = sum(max(0, len(pictures) - limit) for pictures in rows.values())
     if hidden:
         st.caption(f"The first {limit} of each class; the gallery has all.")
 
 
-def _class_names(run: RunFolder, tag: str) -> list[str]:
+def class_names(run: RunFolder, teacher: str, stored: StoredRecovery | None = None) -> list[str]:
+    """The teacher's class names, as far as they can be read without asking a server."""
+    if stored:
+        return stored.classes
+    if is_address(run.spec.zoo or ""):
+        return []
     try:
-        row = open_listing(run.spec.zoo or "").teacher(tag.rpartition("/")[2])
+        row = open_listing(run.spec.zoo or "").teacher(teacher)
     except BadInput:  # a zoo that has gone only costs the names
         row = None
     return [name.replace("_", " ") for name in row.classes] if row else []
-
-
-def _live_pictures(run: RunFolder) -> None:
-    sheet = newest_sheet(run, "recovered/")
-    if sheet is None:
-        if run.status().active:
-            st.skeleton(260)
-        return
-    st.caption(f"Step {sheet.step}: from noise towards what the teacher expects of each class.")
-    picture_rows(by_class(sheet.pictures, sheet.labels, _class_names(run, sheet.tag)), key="live")
-
-
-def loss_chart(run: RunFolder) -> None:
-    """The terms of the inversion loss."""
-    scalars = plottable(run)
-    names = [f"inversion/{term}" for term in ("ce", "bn", "tv", "l2")]
-    series = {metric(name).title: scalars[name] for name in names if name in scalars}
-    if series:
-        st.markdown(
-            "**Inversion losses**",
-            help="  \n".join(f"**{metric(n).title}**: {metric(n).help}" for n in names if n in scalars),
-        )
-        newest = ", ".join(f"{name} {values[-1]:.3g}" for name, (_, values) in series.items())
-        st.plotly_chart(
-            curves(series, x="step", y="loss (logarithmic)", log=True, palette=palette()),
-            key="chart:inversion",
-            alt=f"Loss terms over the steps; newest: {newest}",
-        )
-
-
-def recovery_gallery(rows: list[RunRow]) -> None:
-    """All stored recoveries, by run, teacher and class."""
-    recoveries = all_recoveries(rows)
-    if not recoveries:
-        empty_state(
-            "The gallery is empty",
-            "Every finished recovery is kept here, by run, teacher and class.",
-            icon=":material/photo_library:",
-        )
-        return
-    one, two, three = st.columns(3)
-    titles = {found.run: found.run_title for found in recoveries}
-    run = one.selectbox(
-        "Run",
-        ["all runs", *titles],
-        format_func=lambda name: titles.get(name, name),
-        key="gallery_run",
-        persist_state="session",
-    )
-    left = [found for found in recoveries if run in ("all runs", found.run)]
-    teacher = two.selectbox(
-        "Teacher",
-        ["all teachers", *sorted({found.teacher for found in left})],
-        key="gallery_teacher",
-        persist_state="session",
-    )
-    left = [found for found in left if teacher in ("all teachers", found.teacher)]
-    label = three.selectbox(
-        "Class",
-        ["all classes", *sorted({name for found in left for name in found.classes})],
-        key="gallery_class",
-        persist_state="session",
-    )
-    items = [(found, name) for found in left for name in found.classes if label in ("all classes", name)]
-    pages = -(-len(items) // ROWS_A_PAGE)
-    page = min(st.session_state.get("gallery_page", 1), max(1, pages))
-    for found, name in items[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]:
-        with st.container(border=True), one_line_errors():
-            pictures = found.pictures().get(name, [])
-            st.markdown(
-                f"**{plain(name)}** · teacher {plain(found.teacher)} · "
-                f"{percent(found.report.get('teacher_accuracy'))} of this teacher's pictures classified as asked"
-            )
-            if pictures:
-                st.image(
-                    strip(pictures, side=64, columns=PER_ROW),
-                    width="stretch",
-                    alt=f"{len(pictures)} pictures recovered for {name}",
-                )
-            st.caption(plain(found.run_title))
-    if pages > 1:
-        st.pagination(pages, key="gallery_page")
-    st.caption(
-        f"{len(items)} class row{'s' * (len(items) != 1)} of {len(left)} "
-        f"{'recovery' if len(left) == 1 else 'recoveries'}."
-    )

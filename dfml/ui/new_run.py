@@ -1,4 +1,4 @@
-"""The forms that start a run: a recovery, or a meta-training."""
+"""The form that starts a meta-training, and what it shares with that of recoveries."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import streamlit as st
 
 from dfml.ui.device_line import device_options
 from dfml.ui.forms import config_form, more_options
-from dfml.ui.messages import one_line_errors, plain
-from dfml.ui.registries import inverters, methods
+from dfml.ui.messages import one_line_errors
+from dfml.ui.registries import methods
 from dfml.ui.remember import recall, remember
 from dfml.ui.run_chooser import go_to_run
 from dfml.ui.zoo_listing import ZooListing
-from dfml.ui.zoo_panels import choose_zoo, open_listing, spaced
+from dfml.ui.zoo_panels import choose_zoo, open_listing
 
 if TYPE_CHECKING:
     from streamlit.elements.lib.grid_container import GridContainer
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 PRESETS = {"demo": "minutes on two CPU cores", "paper": "the published setting; hours without a GPU"}
 
 
-def _zoo() -> ZooListing | None:
+def zoo_cell() -> ZooListing | None:
+    """The zoo chooser; None where the chosen one cannot be read, which it says."""
     reference = choose_zoo()
     with one_line_errors():
         return open_listing(reference)
     return None
 
 
-def _seed_and_device(grid: GridContainer, key: str) -> tuple[int, str]:
+def seed_and_device(grid: GridContainer, key: str) -> tuple[int, str]:
+    """The fields that every run has."""
     seed = grid.number_input(
         "Seed",
         0,
@@ -49,7 +51,8 @@ def _seed_and_device(grid: GridContainer, key: str) -> tuple[int, str]:
     return int(seed), device
 
 
-def _preset(key: str) -> str:
+def preset_choice(key: str) -> str:
+    """Which preset the options start from; it stands in the link."""
     recall(key, PRESETS)
     preset = st.segmented_control(
         "Preset",
@@ -64,71 +67,11 @@ def _preset(key: str) -> str:
     return remember(key, preset)
 
 
-def inversion_form() -> None:
-    """Choose a teacher and an inverter, and start a recovery."""
-    grid = st.grid(4, min_column_width=165)
-    with grid.cell():
-        zoo = _zoo()
-    if zoo is None:
-        return
-    with grid.cell():
-        teacher = st.selectbox(
-            "Teacher",
-            [row.id for row in zoo.teachers],
-            key="teacher",
-            bind="query-params",
-            help="The trained classifier to recover pictures from.",
-        )
-    row = zoo.teacher(teacher) or zoo.teachers[0]
-    with grid.cell():
-        registry = inverters()
-        name = st.selectbox(
-            "Inverter",
-            registry.names(),
-            key="inverter",
-            bind="query-params",
-            help="The way to recover pictures; the line below says how it works.",
-        )
-    inverter = registry.get(name)
-    with grid.cell():
-        preset = _preset("preset")
-    known = ", ".join(map(spaced, row.classes[:10])) + (", …" if len(row.classes) > 10 else "")
-    st.caption(f"**Teacher {plain(row.id)}** knows {plain(known)}. **{name}**: {inverter.summary}")
-    with st.form(f"invert:{name}:{preset}", border=False):
-        options = st.grid(5, min_column_width=120)
-        per_class = options.number_input(
-            "Pictures a class",
-            1,
-            100,
-            10,
-            key="per_class",
-            persist_state="session",
-            help="How many pictures to recover for each class.",
-        )
-        values = config_form(inverter.preset(preset), options, key=f"{name}:{preset}")
-        seed, device = _seed_and_device(options, "invert")
-        values |= more_options(inverter.preset(preset), key=f"{name}:{preset}")
-        start = st.form_submit_button("Recover pictures", type="primary", icon=":material/play_arrow:")
-    if start:
-        _launch(
-            kind="invert",
-            method=name,
-            zoo=zoo.reference,
-            teachers=[row.id],
-            preset=preset,
-            config=(inverter, values),
-            per_class=int(per_class),
-            seed=seed,
-            device=device,
-            label=f"teacher {row.id} of {zoo.name}"[:80],
-        )
-
-
 def training_form() -> None:
     """Choose a zoo and a method, and queue a meta-training."""
     grid = st.grid(3, min_column_width=200)
     with grid.cell():
-        zoo = _zoo()
+        zoo = zoo_cell()
     if zoo is None:
         return
     with grid.cell():
@@ -145,12 +88,12 @@ def training_form() -> None:
         remember("method", name)
     method = registry.get(name)
     with grid.cell():
-        preset = _preset("preset")
+        preset = preset_choice("preset")
     st.caption(f"**{method.title}**: {method.summary}", help=method.reference)
     with st.form(f"train:{name}:{preset}", border=False):
         options = st.grid(5, min_column_width=120)
         values = config_form(method.preset(preset), options, key=f"{name}:{preset}")
-        seed, device = _seed_and_device(options, "train")
+        seed, device = seed_and_device(options, "train")
         label, data = "", ""
 
         def name_and_data(cells: GridContainer) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from dfml.runs.folder import RunFolder
-from dfml.runs.grid import grid_columns
+from dfml.runs.folder import RunFolder, StoredImages
+from dfml.runs.grid import MAX_TILES, grid_columns
 from dfml.ui.galleries import strip
 
 GRID_GAP = 2
@@ -53,15 +53,20 @@ def _cells(path: str, count: int) -> list[Image.Image]:
         return cut_grid(sheet.convert("RGB"), count)
 
 
+def open_sheet(entry: StoredImages) -> Sheet | None:
+    """The pictures of one grid; None where the file has gone."""
+    count = min(len(entry.labels), MAX_TILES)
+    try:
+        return Sheet(entry.step, entry.tag, _cells(str(Path(entry.path)), count), list(entry.labels[:count]))
+    except OSError:  # thinned out between the two looks
+        return None
+
+
 def newest_sheet(run: RunFolder, prefix: str = "") -> Sheet | None:
     """The newest grid whose tag starts with ``prefix``, or None."""
     for entry in reversed(run.images()):
-        if entry.tag.startswith(prefix) and entry.labels:
-            count = min(len(entry.labels), 100)
-            try:
-                return Sheet(entry.step, entry.tag, _cells(str(Path(entry.path)), count), list(entry.labels[:count]))
-            except OSError:  # thinned out between the two looks
-                continue
+        if entry.tag.startswith(prefix) and entry.labels and (sheet := open_sheet(entry)):
+            return sheet
     return None
 
 

@@ -34,6 +34,11 @@ class StoredRecovery:
     report: dict[str, Any]
 
     @property
+    def method(self) -> str:
+        """The inverter's name."""
+        return str(self.report.get("method", "unknown inverter"))
+
+    @property
     def classes(self) -> list[str]:
         """Class names in the order of the labels; ``class 0`` and so on where there are none."""
         names = self.report.get("classes")

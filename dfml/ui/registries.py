@@ -7,15 +7,20 @@ from typing import Any
 
 import streamlit as st
 
+from dfml.core.config import Config
 from dfml.core.registry import Registry
 
 
 @st.cache_resource(show_spinner=False)
-def _load(kind: str) -> Registry[Any]:
+def _load(kind: str) -> Any:  # noqa: ANN401 - a registry or a config
     if kind == "method":
         from dfml.methods import METHODS
 
         return METHODS
+    if kind == "asking":
+        from dfml.zoo.asking import AskingConfig
+
+        return AskingConfig
     from dfml.inversion import INVERTERS
 
     return INVERTERS
@@ -31,7 +36,12 @@ def inverters() -> Registry[Any]:
     return _behind_skeleton("inverter")
 
 
-def _behind_skeleton(kind: str) -> Registry[Any]:
+def asking() -> type[Config]:
+    """How teachers are questioned: ``AskingConfig``."""
+    return _behind_skeleton("asking")
+
+
+def _behind_skeleton(kind: str) -> Any:  # noqa: ANN401 - see _load
     if "torch" in sys.modules:
         return _load(kind)
     with st.container():

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 
+from dfml.ui.comparisons import Comparison
 from dfml.ui.run_store import RunRow
 from dfml.ui.theme import chip
 
 if TYPE_CHECKING:
     from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
 
+
+One = TypeVar("One", RunRow, Comparison)
 NEXT = "_next_run"
 FORM_OPEN = "new_run_open"
 
@@ -36,7 +40,7 @@ def form_box(title: str, page: str) -> ExpanderContainer:
     return st.expander(f"**{title}**", expanded=first, key=key, icon=":material/add_circle:", on_change="rerun")
 
 
-def label(row: RunRow) -> str:
+def label(row: RunRow | Comparison) -> str:
     """A run's line in the chooser. It stays true while the run works: no state that may have changed since."""
     look = chip(row.state)
     state = "" if row.active else f" · {look.word}"
@@ -62,17 +66,19 @@ def minute(created: float) -> str:
     return f"{datetime.fromtimestamp(created):%d %b %H:%M}"
 
 
-def choose_run(rows: list[RunRow], *, key: str) -> RunRow | None:
+def choose_run(rows: Sequence[One], *, key: str, also: Mapping[str, str] | None = None) -> One | None:
     """Draw the chooser and return the chosen run, or None where there is none.
 
     Args:
         rows: The runs of this page, the newest first.
         key: The page's own key.
+        also: Other names that a link may say, each with the name of the entry that is meant.
     """
     if not rows:
         return None
     by_name = {row.name: row for row in rows}
     asked = st.session_state.pop(NEXT, None) or st.query_params.get("run")
+    asked = (also or {}).get(asked, asked)
     if asked in by_name:
         st.session_state[key] = asked
     elif st.session_state.get(key) not in by_name:

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
-from dfml.runs.status import RunStatus
+from dfml.runs.status import RESUMABLE, RunStatus
 from dfml.ui.messages import one_line_errors, plain
 from dfml.ui.metrics import duration
-from dfml.ui.theme import chip
+from dfml.ui.run_store import RunRow
+from dfml.ui.theme import ACTIVE, chip
 
 
-def run_header(run: RunFolder, status: RunStatus) -> None:
-    """Title, chip, progress, and the facts of the run."""
+def look_again(*rows: RunRow) -> int | None:
+    """Seconds until the view of these runs looks again: another tab may resume one that has stopped."""
+    if any(row.active for row in rows):
+        return 1
+    return 5 if any(row.state in RESUMABLE for row in rows) else None
+
+
+def moved_on(was: str, now: str) -> bool:
+    """Whether a run's state changed so that the page around its view has to be drawn anew."""
+    return was != now and not (was in ACTIVE and now in ACTIVE)
+
+
+def run_header(
+    run: RunFolder, status: RunStatus, title: str | None = None, others: Mapping[str, str] | None = None
+) -> None:
+    """Title, chip, progress, and the facts of the run.
+
+    Args:
+        run: The run.
+        status: What it is doing now.
+        title: Instead of the run's own, with fewer facts: where runs stand side by side.
+        others: What runs beside it are called, by their folders' names.
+    """
     look = chip(status.state)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"#### {plain(run.spec.title)}", width="content", anchors=False)
+        st.markdown(f"#### {plain(title or run.spec.title)}", width="content", anchors=False)
         st.badge(look.word, icon=look.icon, color=look.colour)
     if status.error:
         show = st.error if status.state in ("failed", "crashed") else st.warning
         show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
     if status.state != "finished":
-        st.progress(status.fraction, text=progress_text(status))
-    st.caption(" · ".join(facts(run, status)))
+        text = progress_text(status)
+        for name, known in (others or {}).items():
+            text = text.replace(f"run {plain(name)}", plain(known))
+        st.progress(status.fraction, text=text)
+    st.caption(" · ".join(spent(status) if title else facts(run, status)) or "not begun yet")
 
 
 def progress_text(status: RunStatus) -> str:
@@ -40,6 +67,12 @@ def progress_text(status: RunStatus) -> str:
     return " · ".join(parts) or "starting"
 
 
+def spent(status: RunStatus) -> list[str]:
+    """Time spent, and the device."""
+    found = [f"{duration(status.seconds)} of work"] if status.seconds else []
+    return [*found, f"on {status.device}"] if status.device else found
+
+
 def facts(run: RunFolder, status: RunStatus) -> list[str]:
     """Short facts: time spent, device, seed, threads, preset."""
     spec = run.spec
@@ -52,8 +85,15 @@ def facts(run: RunFolder, status: RunStatus) -> list[str]:
     return found
 
 
-def run_controls(run: RunFolder, status: RunStatus, key: str) -> None:
-    """Stop, resume, delete, and the details that make the run reproducible."""
+def run_controls(run: RunFolder, status: RunStatus, key: str, *, narrow: bool = False) -> None:
+    """Stop, resume, delete, and the details that make the run reproducible.
+
+    Args:
+        run: The run.
+        status: What it is doing now.
+        key: Prefix of the widgets' keys.
+        narrow: Deleting is found among the details, so that the buttons fit a column.
+    """
     with st.container(horizontal=True, gap="small"):
         if status.active:
             stopping = status.state == "stopping"
@@ -78,13 +118,18 @@ def run_controls(run: RunFolder, status: RunStatus, key: str) -> None:
             tail = run.log_tail(40)
             st.markdown("**End of the log**")
             st.code(tail or "empty", language=None, height=200)
-        if not status.active:
+            if narrow and not status.active:
+                _delete(run, key)
+        if not narrow and not status.active:
             with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
-                st.markdown("Delete this run with its model, pictures and curves?")
-                if st.button(
-                    "Delete for good", icon=":material/delete_forever:", key=f"{key}:delete_yes", type="primary"
-                ):
-                    with one_line_errors():
-                        launcher.delete(run.path)
-                        st.query_params.pop("run", None)
-                        st.rerun()
+                _delete(run, key)
+
+
+def _delete(run: RunFolder, key: str) -> None:
+    st.markdown("Delete this run with its model, pictures and curves?")
+    if st.button("Delete for good", icon=":material/delete_forever:", key=f"{key}:delete_yes", type="primary"):
+        with one_line_errors():
+            launcher.delete(run.path)
+            if not run.spec.group:
+                st.query_params.pop("run", None)
+            st.rerun()

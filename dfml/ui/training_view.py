@@ -12,7 +12,7 @@ from dfml.ui.curve_math import DENSE
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.metrics import metric, percent
 from dfml.ui.pictures_of_runs import newest_pictures
-from dfml.ui.run_panel import run_controls, run_header
+from dfml.ui.run_panel import look_again, moved_on, run_controls, run_header
 from dfml.ui.run_store import RunRow, open_run, plottable
 from dfml.ui.theme import palette
 
@@ -36,7 +36,7 @@ def watch_training(row: RunRow) -> None:
         st.warning(plain(row.message), icon=":material/broken_image:")
         return
 
-    @st.fragment(run_every=1 if row.active else None)
+    @st.fragment(run_every=look_again(row))
     def live() -> None:
         with one_line_errors():
             run = open_run(row)
@@ -47,8 +47,8 @@ def watch_training(row: RunRow) -> None:
                 result_panel(run)
             training_charts(run)
             newest_pictures(run)
-            if row.active and not status.active:
-                # The run ended: one full run of the page redraws it without the timer.
+            if moved_on(row.state, status.state):
+                # It ended, or another tab resumed it: one full run of the page sets the timer anew.
                 st.rerun()
 
     live()

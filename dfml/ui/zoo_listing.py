@@ -66,10 +66,13 @@ class ZooListing:
     shared_class_names: bool
     teachers: tuple[TeacherRow, ...]
     problems: dict[str, str] = field(default_factory=dict)
+    address: str = ""
 
     @property
     def reference(self) -> str:
-        """What a run's ``zoo`` is set to: the embedded name, or the path."""
+        """What a run's ``zoo`` is set to: the embedded name, the path, or the server's address."""
+        if self.address:
+            return self.address
         return self.name if self.embedded else str(self.folder)
 
     @property
@@ -109,6 +112,11 @@ def embedded_names() -> list[str]:
     """Names of the zoos in the assets."""
     root = ASSETS / "zoos"
     return sorted(p.name for p in root.iterdir() if (p / "zoo.json").is_file()) if root.is_dir() else []
+
+
+def is_address(reference: str) -> bool:
+    """Whether a zoo's reference is a server's address."""
+    return reference.strip().lower().startswith(("http://", "https://"))
 
 
 def zoo_path(reference: str) -> Path:

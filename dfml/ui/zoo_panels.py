@@ -9,9 +9,11 @@ from dfml.ui.charts import accuracy_histogram, class_coverage
 from dfml.ui.messages import empty_state, plain
 from dfml.ui.metrics import megabytes, percent
 from dfml.ui.remember import recall, remember
+from dfml.ui.remote_listing import ask_again, remote_listing
 from dfml.ui.theme import palette
-from dfml.ui.zoo_listing import TeacherRow, ZooListing, embedded_names, read_zoo, zoo_path
+from dfml.ui.zoo_listing import TeacherRow, ZooListing, embedded_names, is_address, read_zoo, zoo_path
 
+CONNECTED = "_connected_servers"
 ACCESS = {
     "weights": "weights: everything may be looked at",
     "gradients": "gradients: pictures in, gradients out",
@@ -31,7 +33,11 @@ def open_listing(reference: str) -> ZooListing:
         BadInput: See ``read_zoo``; also when nothing was chosen.
     """
     if not reference:
-        raise BadInput("give the path of a zoo's folder.")
+        raise BadInput("give the path of a zoo's folder, or a server's address.")
+    if is_address(reference):
+        if reference not in st.session_state.get(CONNECTED, []):
+            raise BadInput(f"Server {reference} has not been asked for its teachers yet: press Connect.")
+        return remote_listing(reference)
     index = zoo_path(reference) / "zoo.json"
     changed = (index.stat().st_mtime_ns, index.parent.stat().st_mtime_ns) if index.is_file() else ()
     return _listing(reference, changed)
@@ -64,11 +70,24 @@ def choose_zoo(*, allow_new: bool = True) -> str:
         bind="query-params",
         accept_new_options=allow_new,
         placeholder="Choose a zoo, or type the path of one",
-        help="An embedded zoo, or type the path of a folder that holds a zoo.json and press Enter.",
+        help="An embedded zoo, or type the path of a folder that holds a zoo.json, or the address of a server that "
+        "speaks the Open Inference Protocol v2, and press Enter.",
     )
     if choice and choice not in names:
         st.session_state["opened_zoos"] = [*st.session_state.get("opened_zoos", []), choice]
+        _connect(choice)
+    elif choice and is_address(choice):
+        # A link alone must not make this computer call another one.
+        new = choice not in st.session_state.get(CONNECTED, [])
+        word = "Connect" if new else "Ask the server again"
+        st.button(word, icon=":material/lan:", on_click=_connect, args=(choice,), help=plain(choice))
     return remember("zoo", choice) or ""
+
+
+def _connect(address: str) -> None:
+    if is_address(address):
+        ask_again()
+        st.session_state[CONNECTED] = [*st.session_state.get(CONNECTED, []), address]
 
 
 def summary(zoo: ZooListing) -> None:

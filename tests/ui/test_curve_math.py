@@ -1,0 +1,48 @@
+import pytest
+
+from dfml.ui.charts import curves
+from dfml.ui.curve_math import DENSE, log_ticks, mean_window, running_mean
+
+
+def test_only_dense_curves_have_a_running_mean():
+    assert mean_window(DENSE) == 1
+    assert mean_window(400) == 10
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 7, 50])
+def test_the_running_mean_is_the_mean_of_the_points_around(window):
+    values = [float(i * i % 17) for i in range(40)]
+    found = running_mean(values, window)
+    left, right = (window - 1) // 2, window // 2
+    for i, mean in enumerate(found):
+        around = values[max(0, i - left) : i + right + 1]
+        assert mean == pytest.approx(sum(around) / len(around))
+    assert running_mean([], window) == []
+
+
+def test_a_short_logarithmic_axis_has_numbers_around_the_curve():
+    ticks = log_ticks(0.3, 4)
+    assert [tick for tick in ticks if 0.3 <= tick <= 4] == [0.5, 1.0, 2.0]
+    assert min(ticks) < 0.3
+    assert max(ticks) > 4
+
+
+def test_smoothing_draws_dense_curves_faintly_under_their_mean():
+    noisy = (range(400), [float(i % 2) for i in range(400)])
+    figure = curves({"loss": noisy}, y="loss", smooth=True)
+    faint, mean = figure.data
+    assert (faint.showlegend, faint.hoverinfo) == (False, "skip")
+    assert max(mean.y[5:-5]) - min(mean.y[5:-5]) < 0.2 < max(faint.y) - min(faint.y)
+    assert figure.layout.showlegend is False
+
+
+def test_smoothing_leaves_sparse_curves_alone():
+    figure = curves({"loss": ([0, 1, 2], [0.0, 1.0, 0.0])}, y="loss", smooth=True)
+    assert len(figure.data) == 1
+    assert list(figure.data[0].y) == [0.0, 1.0, 0.0]
+
+
+def test_a_series_keeps_its_colour_where_others_are_missing():
+    both = curves({"a": ([0], [1.0]), "b": ([0], [1.0])}, y="loss", places={"a": 0, "b": 1})
+    alone = curves({"b": ([0], [1.0])}, y="loss", places={"a": 0, "b": 1})
+    assert alone.data[0].line == both.data[1].line
