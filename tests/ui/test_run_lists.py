@@ -1,0 +1,112 @@
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dfml.core.paths import write_json
+from dfml.runs.folder import RunFolder
+from dfml.runs.spec import RunSpec
+from dfml.ui.run_chooser import unique
+from dfml.ui.run_panel import look_again, moved_on
+from dfml.ui.run_store import RunRow, read_row
+from dfml.ui.run_table import _tested
+
+
+def test_equal_lines_are_told_apart_by_the_end_of_the_name():
+    assert unique({"run-aaaaaa": "x", "run-bbbbbb": "x", "run-cccccc": "y"}) == {
+        "run-aaaaaa": "x · aaaaaa",
+        "run-bbbbbb": "x · bbbbbb",
+        "run-cccccc": "y",
+    }
+    assert unique({}) == {}
+
+
+def chooser_page():
+    from pathlib import Path
+
+    import streamlit as st
+
+    from dfml.runs.spec import RunSpec
+    from dfml.ui.run_chooser import choose_run
+    from dfml.ui.run_store import RunRow
+
+    if st.session_state.pop("spoil", False):
+        st.query_params.pop("run", None)
+        st.session_state["which"] = "a line of before"
+    order = RunSpec(kind="train", method="purer")
+    rows = [
+        RunRow("new", Path("new"), "train", "new", "unreadable", 0, 0, "damaged", 3.0, None),
+        RunRow("middle", Path("middle"), "train", "middle", "finished", 1, 1, "", 2.0, order),
+        RunRow("old", Path("old"), "train", "old", "finished", 1, 1, "", 1.0, order),
+    ]
+    chosen = choose_run(rows, key="which", also={"member": "old"})
+    st.markdown(f"chosen: {chosen.name}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected", "said"),
+    [(None, "middle", 0), ("old", "old", 0), ("member", "old", 0), ("gone", "middle", 1)],
+)
+def test_the_link_decides_and_an_unknown_run_is_said(asked, expected, said):
+    app = AppTest.from_function(chooser_page, default_timeout=30)
+    if asked:
+        app.query_params["run"] = asked
+    app.run()
+    assert not app.exception
+    assert app.markdown[0].value == f"chosen: {expected}"
+    assert len(app.info) == said
+    assert app.query_params["run"] in (expected, [expected])
+
+
+def test_a_value_that_the_chooser_no_longer_offers_keeps_the_run():
+    app = AppTest.from_function(chooser_page, default_timeout=30)
+    app.query_params["run"] = "old"
+    app.run()
+    app.session_state["spoil"] = True
+    app.run()
+    assert not app.exception
+    assert app.markdown[0].value == "chosen: old"
+
+
+def a_row(state):
+    return RunRow("r", Path("r"), "train", "r", state, 1, 1, "", time.time(), RunSpec(kind="train", method="purer"))
+
+
+def test_a_view_looks_again_while_something_may_change():
+    assert look_again(a_row("finished"), a_row("running")) == 1
+    assert look_again(a_row("finished"), a_row("stopped")) == 5
+    assert look_again(a_row("finished")) is None
+    assert look_again() is None
+
+
+def test_the_page_is_drawn_anew_where_a_run_ended_or_was_resumed():
+    assert moved_on("stopped", "queued")
+    assert moved_on("running", "finished")
+    assert moved_on("stopped", "failed")
+    assert not moved_on("queued", "running")
+    assert not moved_on("stopped", "stopped")
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "expected"),
+    [
+        ("train", {"test_accuracy": 0.5678}, 56.78),
+        ("train", {"test_accuracy": None}, None),
+        ("train", None, None),
+        ("invert", {"test_accuracy": 0.5}, None),
+    ],
+)
+def test_the_table_shows_the_accuracy_of_finished_trainings(tmp_path, kind, result, expected):
+    from dfml.runs.recorder import Recorder
+
+    run = RunFolder.create(RunSpec(kind=kind, method="purer"), root=tmp_path)
+    with Recorder(run.path, {"state": "running"}) as recorder:
+        recorder.set_status(state="finished", step=1, total=1)
+    if result is not None:
+        write_json(run.path / "result.json", result)
+    assert _tested(read_row(run)) == (pytest.approx(expected) if expected is not None else None)
+
+
+def test_a_training_that_has_not_ended_has_no_accuracy_yet():
+    assert _tested(a_row("running")) is None
