@@ -22,6 +22,10 @@ class RunFailed(DfmlError):
     """A run could not go on (disk full, worker lost); what it had saved is intact."""
 
 
+class NotFinite(RunFailed):
+    """A computation diverged; only what it computed is lost."""
+
+
 class StopRequested(DfmlError):
     """Somebody asked the running work to stop."""
 

@@ -48,7 +48,9 @@ class Inverter(ABC):
     Config: ClassVar[type[Config]]
     summary: ClassVar[str]
     uses_others: ClassVar[bool] = False
-    """Whether ``fit`` wants the zoo's other teachers first."""
+    """Whether ``fit`` wants other teachers of the zoo first."""
+    learns: ClassVar[bool] = False
+    """Whether it learns from them, so that the asked teachers must not be among them."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.preset("demo")
@@ -123,10 +125,23 @@ def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:
 
 
 def make_tasks(
-    oracles: list[Oracle], images: list[torch.Tensor], labels: list[torch.Tensor], cost: list[dict[str, float]]
+    oracles: list[Oracle],
+    images: list[torch.Tensor],
+    labels: list[torch.Tensor],
+    before: list[tuple[int, int]],
 ) -> list[PseudoTask]:
-    """Turn final pictures into pseudo tasks, asking each teacher for its soft targets."""
-    return [
-        PseudoTask(x.detach().clone(), y.clone(), oracle.logits(x), oracle.teacher_id, spent)
-        for oracle, x, y, spent in zip(oracles, images, labels, cost, strict=True)
-    ]
+    """Turn final pictures into pseudo tasks, asking each teacher for its soft targets.
+
+    Args:
+        oracles: One a teacher.
+        images: For each its pictures.
+        labels: For each the asked labels.
+        before: For each oracle its passes and queries when the recovery began; the cost of a task is the
+            difference, soft targets included.
+    """
+    tasks = []
+    for oracle, x, y, (passes, queries) in zip(oracles, images, labels, before, strict=True):
+        answers = oracle.logits(x)
+        cost = {"passes": float(oracle.passes - passes), "queries": float(oracle.queries - queries)}
+        tasks.append(PseudoTask(x.detach().clone(), y.clone(), answers, oracle.teacher_id, cost))
+    return tasks

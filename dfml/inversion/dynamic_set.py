@@ -176,7 +176,7 @@ class DynamicSet:
             answer = oracle.loss_and_grad(
                 seen,
                 lambda logits, _, labels=labels: terms.cross_entropy(logits, labels),
-                statistics_fn=(lambda s: bn * terms.bn_distance(s)) if bn else None,
+                statistics_fn=(lambda s: bn * terms.bn_distance(s)) if bn and oracle.gives_statistics else None,
             )
             roughness = terms.total_variation(images)
             objective = objective + (seen * answer.grad).sum() + tv * roughness + l2 * terms.l2_from_grey(images)
@@ -254,7 +254,7 @@ class DynamicSetInverter(Inverter):
     def fit(
         self, oracles: list[Oracle], *, generator: torch.Generator, device: torch.device
     ) -> Iterator[InversionStep]:
-        """Meet the other teachers; nothing is learned from them yet."""
+        """Meet the other teachers; nothing is learned from them."""
         self.others = list(oracles)
         return iter(())
 
@@ -289,7 +289,7 @@ class DynamicSetInverter(Inverter):
         started = time.perf_counter()
         asked = list({o.teacher_id: o for o in oracles}.values())
         everyone = asked + self.helpers(asked)
-        before = [(o.passes, o.queries) for o in everyone]
+        starts = {o.teacher_id: (o.passes, o.queries) for o in everyone}
         shapes = [o.picture_shape for o in asked]
         pictures = DynamicSet(
             {o.teacher_id: o.class_keys for o in everyone},
@@ -307,18 +307,28 @@ class DynamicSetInverter(Inverter):
             )
             schedule.step()
             losses = {"teacher_accuracy" if name == "accuracy" else name: value for name, value in found.items()}
-            images, given = [], []
+            images = []
             for oracle, wanted in zip(oracles, labels, strict=True):
                 every, slots = pictures.of_teacher(oracle.teacher_id)
-                order = torch.cat([(slots.cpu() == y).nonzero().squeeze(1) for y in wanted.unique()])
-                images.append(every.detach()[order.to(device)])
-                given.append(slots[order.to(device)])
+                images.append(every.detach()[in_order(slots, wanted.to(device))])
+            given = [y.to(device) for y in labels]
             tasks = []
             if step == cfg.steps:
-                spent = {
-                    "seconds": (time.perf_counter() - started) / len(oracles),
-                    "passes": sum(o.passes - b[0] for o, b in zip(everyone, before, strict=True)) / len(oracles),
-                    "queries": sum(o.queries - b[1] for o, b in zip(everyone, before, strict=True)) / len(oracles),
-                }
-                tasks = make_tasks(oracles, images, given, [dict(spent) for _ in oracles])
+                tasks = make_tasks(oracles, images, given, [starts[o.teacher_id] for o in oracles])
+                for task in tasks:
+                    task.cost["seconds"] = (time.perf_counter() - started) / len(oracles)
+                for helper in everyone[len(asked) :]:
+                    passes, queries = starts[helper.teacher_id]
+                    for task in tasks:
+                        task.cost["passes"] += (helper.passes - passes) / len(tasks)
+                        task.cost["queries"] += (helper.queries - queries) / len(tasks)
             yield InversionStep(step, cfg.steps, side_by_side(images), torch.cat(given), losses, tasks)
+
+
+def in_order(slots: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Positions in ``slots`` [M] that give the labels ``wanted`` [N] in their order, each position used once."""
+    positions = torch.empty_like(wanted)
+    for label in wanted.unique():
+        asked = wanted == label
+        positions[asked] = (slots == label).nonzero().squeeze(1)[: int(asked.sum())]
+    return positions

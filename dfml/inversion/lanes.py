@@ -12,6 +12,7 @@ import torch
 from dfml.core.seeds import derive_seed
 from dfml.inversion.base import ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
 from dfml.zoo.oracle import Oracle
+from dfml.zoo.panel import build_of
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ def open_lanes(
 
 
 def alike(lanes: list[Lane]) -> list[list[int]]:
-    """Positions of lanes whose pictures and answers stack, group after group."""
+    """Positions of lanes whose pictures and answers stack and whose teachers are of one build, group after group."""
     groups: dict[tuple, list[int]] = {}
     for position, lane in enumerate(lanes):
-        key = (lane.oracle.picture_shape, len(lane.labels), lane.oracle.way)
+        key = (lane.oracle.picture_shape, len(lane.labels), lane.oracle.way, build_of(lane.oracle))
         groups.setdefault(key, []).append(position)
     return list(groups.values())
 
@@ -92,7 +93,7 @@ class LaneInverter(Inverter):
         extra_loss: ExtraLoss | None = None,
     ) -> Iterator[InversionStep]:
         """Recover pictures from one or several teachers; see ``Inverter.recover``."""
-        started = time.perf_counter()
+        spent, resumed = 0.0, time.perf_counter()
         before = [(o.passes, o.queries) for o in oracles]
         lanes = open_lanes(oracles, labels, generator, device)
         groups = alike(lanes)
@@ -108,12 +109,12 @@ class LaneInverter(Inverter):
             step, total = frames[0].step, frames[0].total
             tasks = []
             if step == total:
-                seconds = (time.perf_counter() - started) / len(lanes)
-                cost = [
-                    {"seconds": seconds, "passes": o.passes - passes, "queries": o.queries - queries}
-                    for o, (passes, queries) in zip(oracles, before, strict=True)
-                ]
-                tasks = make_tasks(oracles, images, [lane.labels for lane in lanes], cost)
+                tasks = make_tasks(oracles, images, [lane.labels for lane in lanes], before)
+            # Only time in here counts, not what is done with the steps.
+            spent += time.perf_counter() - resumed
+            for task in tasks:
+                task.cost["seconds"] = spent / len(lanes)
             yield InversionStep(
                 step, total, side_by_side(images), torch.cat([lane.labels for lane in lanes]), losses, tasks
             )
+            resumed = time.perf_counter()

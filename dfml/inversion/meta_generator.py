@@ -11,7 +11,7 @@ from pydantic import Field
 
 from dfml.core.state import part_of_state
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, make_tasks, side_by_side
-from dfml.inversion.generator import NetworkConfig, draw_noise, layout_on
+from dfml.inversion.generator import NetworkConfig, draw_noise, layout_on, new_generators
 from dfml.inversion.lanes import Frame, Lane, LaneInverter, alike, open_lanes
 from dfml.inversion.objective import inversion_loss, stacks
 from dfml.nets.bank import Bank
@@ -49,7 +49,7 @@ class MetaGenerator(LaneInverter):
     """
 
     Config = MetaGeneratorConfig
-    uses_others = True
+    uses_others = learns = True
     summary = "A generator trained on many teachers, which adapts to a new one in five steps."
 
     def __init__(self, config: MetaGeneratorConfig | None = None) -> None:
@@ -78,9 +78,9 @@ class MetaGenerator(LaneInverter):
         self, lanes: list[Lane], *, device: torch.device, extra_loss: ExtraLoss | None
     ) -> Iterator[Frame]:
         """Adapt a clone to each teacher; see ``LaneInverter.recover_lanes``."""
-        if self.net is None:
-            self.prepare(self._shape_for([lane.oracle for lane in lanes]), lanes[0].draw_seed(), device)
-        for frame, _ in self._adapt(lanes, device, extra_loss):
+        # Without a warm-up each recovery starts from weights of its own, as the inverter ``generator`` does.
+        nets = new_generators(lanes, self.config, device) if self.net is None else [self.net] * len(lanes)
+        for frame, _ in self._adapt(lanes, nets, device, extra_loss):
             yield frame
 
     def fit(
@@ -88,11 +88,13 @@ class MetaGenerator(LaneInverter):
     ) -> Iterator[InversionStep]:
         """Meta-learn over teachers until ``warm_up`` meta-steps are done; goes on from a loaded state."""
         cfg: MetaGeneratorConfig = self.config
+        if cfg.warm_up and self.net is None:
+            self.prepare(self._shape_for(oracles), int(torch.randint(2**62, (), generator=generator)), device)
         while self.meta_steps < cfg.warm_up:
             chosen = torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()
             drawn = [oracles[i] for i in chosen]
             labels = [torch.arange(o.way).repeat_interleave(cfg.per_class) for o in drawn]
-            yield self.meta_step(drawn, labels, generator=generator, device=device)
+            yield self.meta_step(drawn, labels, generator=generator, device=device, with_tasks=False)
 
     def meta_step(
         self,
@@ -102,6 +104,7 @@ class MetaGenerator(LaneInverter):
         generator: torch.Generator,
         device: torch.device,
         extra_loss: ExtraLoss | None = None,
+        with_tasks: bool = True,
     ) -> InversionStep:
         """Recover from these teachers and learn from it: one outer step.
 
@@ -111,10 +114,12 @@ class MetaGenerator(LaneInverter):
             generator: On the CPU.
             device: Where to compute.
             extra_loss: See ``Inverter.recover``.
+            with_tasks: Ask the teachers for soft targets, one more pass each.
 
         Returns:
-            The step, with the recovered tasks.
+            The step, with the recovered tasks if they were wanted.
         """
+        before = [(o.passes, o.queries) for o in oracles]
         lanes = open_lanes(oracles, labels, generator, device)
         self.prepare(self._shape_for(oracles), int(torch.randint(2**62, (), generator=generator)), device)
         outer = {name: torch.zeros_like(p) for name, p in self.net.named_parameters()}
@@ -123,7 +128,7 @@ class MetaGenerator(LaneInverter):
         for group in alike(lanes):
             members = [lanes[i] for i in group]
             frames = []
-            for frame, gradients in self._adapt(members, device, extra_loss):
+            for frame, gradients in self._adapt(members, [self.net] * len(members), device, extra_loss):
                 frames = [frame]
                 for gradient in gradients:
                     for name, value in gradient.items():
@@ -138,7 +143,7 @@ class MetaGenerator(LaneInverter):
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.meta_steps += 1
-        tasks = make_tasks(oracles, images, [lane.labels for lane in lanes], [{} for _ in lanes])
+        tasks = make_tasks(oracles, images, [lane.labels for lane in lanes], before) if with_tasks else []
         everything = torch.cat([lane.labels for lane in lanes])
         total = max(self.config.warm_up, self.meta_steps)
         return InversionStep(self.meta_steps, total, side_by_side(images), everything, losses, tasks)
@@ -150,13 +155,13 @@ class MetaGenerator(LaneInverter):
         return max((o.picture_shape for o in oracles), key=lambda shape: (shape[1], shape[0]))
 
     def _adapt(
-        self, lanes: list[Lane], device: torch.device, extra_loss: ExtraLoss | None
+        self, lanes: list[Lane], nets: list[ImageGenerator], device: torch.device, extra_loss: ExtraLoss | None
     ) -> Iterator[tuple[Frame, list[dict[str, torch.Tensor]]]]:
-        """Adapt a clone to each lane's teacher; yields each step and its share of the outer gradient."""
+        """Adapt a clone of its net to each lane's teacher; yields each step and its share of the outer gradient."""
         cfg: MetaGeneratorConfig = self.config
         labels = torch.stack([lane.labels for lane in lanes])
         panel = Panel([lane.oracle for lane in lanes], stacked=stacks(cfg, device))
-        bank = Bank([copy.deepcopy(self.net) for _ in lanes], stacked=panel.stacked)
+        bank = Bank([copy.deepcopy(net) for net in nets], stacked=panel.stacked)
         z = draw_noise(lanes, cfg.latent, device).requires_grad_(True)
         groups = [{"params": bank.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
@@ -170,8 +175,10 @@ class MetaGenerator(LaneInverter):
                 share = [{n: g.detach().clone() for n, g in each.items()} for each in bank.gradients()]
             optimiser.step()
             if cfg.outer == "reptile" and step == cfg.steps:
-                start = dict(self.net.named_parameters())
-                share = [{n: (start[n] - p).detach() for n, p in each.items()} for each in bank.of_each()]
+                share = [
+                    {n: (start - end[n]).detach() for n, start in net.named_parameters()}
+                    for net, end in zip(nets, bank.of_each(), strict=True)
+                ]
             yield Frame(step, cfg.steps, images.detach(), losses), share
 
     def state(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from dfml.core.config import Config
-from dfml.core.errors import RunFailed
+from dfml.core.errors import NotFinite
 from dfml.inversion import terms
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.lanes import Lane
@@ -60,9 +60,11 @@ def inversion_loss(
         teachers give statistics, and ``extra`` where there is an extra loss.
 
     Raises:
-        RunFailed: The loss is not a number.
+        NotFinite: The loss is not a number.
     """
-    moves = [terms.draw_jitter(images.shape[-3], cfg.shift, cfg.flip, lane.generator) for lane in lanes]
+    # A grey teacher's pictures are never mirrored, whatever is painted for it.
+    channels = [lane.oracle.picture_shape[0] for lane in lanes]
+    moves = [terms.draw_jitter(c, cfg.shift, cfg.flip, x.generator) for c, x in zip(channels, lanes, strict=True)]
     seen = torch.stack([move.apply(x) for move, x in zip(moves, images.detach(), strict=True)])
     extras: list[torch.Tensor] = []
 
@@ -97,5 +99,5 @@ def inversion_loss(
     values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
     if not all(abs(v) < float("inf") for v in values.values()):
         bad = ", ".join(f"{name} {value}" for name, value in values.items())
-        raise RunFailed(f"the recovery's loss is not a number ({bad}): lower its rate or its weights.")
+        raise NotFinite(f"the recovery's loss is not a number ({bad}): lower its rate or its weights.")
     return surrogate, values

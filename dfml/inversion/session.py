@@ -25,6 +25,7 @@ from dfml.inversion.terms import cross_entropy
 from dfml.inversion.warm_up import WarmUp, describe, warm_up
 from dfml.zoo.asking import AskingConfig, make_oracle
 from dfml.zoo.oracle import AutogradOracle, Oracle
+from dfml.zoo.zeroth_order import ZerothOrderOracle
 from dfml.zoo.zoo import Zoo
 
 PICTURES_EVERY = 10
@@ -90,7 +91,8 @@ def invert_teachers(
 ) -> Iterator[Event]:
     """Recover the tasks of one or several teachers in step.
 
-    A teacher's first pictures, jitter and so on depend on the seed and its id, not on who is recovered with it.
+    A teacher's first pictures, jitter and so on depend on the seed and its id, not on who is recovered with it;
+    only ``dynamic-set`` paints one set for all that are recovered together.
 
     Args:
         zoo: The zoo, local or remote.
@@ -123,23 +125,28 @@ def invert_teachers(
         yield Note(0, f"the BN term is left out for {blind}: no batch-normalisation statistics to be seen", "terms")
     text = f"teacher {cards[0].id}" if len(cards) == 1 else f"{len(cards)} teachers together"
     generator = torch.Generator().manual_seed(derive_seed(seed, "invert"))
-    started, step = time.perf_counter(), None
+    _check_budget(oracles, labels, work.config)
+    spent, resumed, step = 0.0, time.perf_counter(), None
     for step in work.recover(oracles, labels, generator=generator, device=device, extra_loss=extra_loss):
+        if step.step == step.total and device.type == "cuda":
+            torch.cuda.synchronize(device)
+        # What is done with the steps (files, pictures on a page) is not part of the recovery.
+        spent += time.perf_counter() - resumed
         yield Progress(step.step, step.total, text)
         if step.total <= PICTURES_EVERY or step.step % PICTURES_EVERY == 0 or step.step in (1, step.total):
             yield Scalars(step.step, {f"inversion/{name}": value for name, value in step.losses.items()})
             counts = [len(y) for y in labels]
             for card, images, shown in zip(cards, step.images.split(counts), step.labels.split(counts), strict=True):
                 yield Images(step.step, f"recovered/{card.id}", images.cpu(), shown.tolist())
+        resumed = time.perf_counter()
     if step is None:
         raise BadInput(f"inverter {work.name!r} took no step.")
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    seconds = (time.perf_counter() - started) / len(cards)
+    seconds = spent / len(cards)
     recoveries = []
     for oracle, card, task in zip(oracles, cards, step.tasks, strict=True):
         teacher = oracle.teacher if isinstance(oracle, AutogradOracle) else None
         bare = None if teacher is None else round(reference_seconds(oracle, task.labels, step.total, device), 3)
+        task.cost["seconds"] = seconds
         quality = measure(task, teacher, zoo.judge(card.id))
         report = {
             "zoo": zoo.name,
@@ -206,6 +213,24 @@ def invert_teacher(
         zoo, [which], work, per_class=per_class, seed=seed, device=device, asking=asking, warmed=warmed
     ):
         yield Done(event.result[0]) if isinstance(event, Done) else event
+
+
+def _check_budget(oracles: list[Oracle], labels: list[torch.Tensor], config: Config) -> None:
+    """Refuse a recovery whose bill is above the budget before its first question, not after its last.
+
+    Raises:
+        BadInput: It is.
+    """
+    steps = int(getattr(config, "steps", 0))
+    for oracle, wanted in zip(oracles, labels, strict=True):
+        if isinstance(oracle, ZerothOrderOracle) and oracle.config.budget is not None:
+            bill = steps * (oracle.config.q + 1) * len(wanted) + len(wanted)
+            if bill > oracle.config.budget:
+                raise BadInput(
+                    f"recovering teacher {oracle.teacher_id!r} asks {bill} pictures ({steps} steps, q = "
+                    f"{oracle.config.q}, {len(wanted)} pictures), the budget is {oracle.config.budget}: raise it, or "
+                    "lower q, the steps or the pictures a class."
+                )
 
 
 def way_of_asking(oracle: Oracle, asking: AskingConfig) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import RunFailed
-from dfml.core.seeds import derive_seed
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
+from dfml.inversion.lanes import open_lanes
 from dfml.inversion.pixels import noise_pictures
 from dfml.inversion.terms import cross_entropy
 from dfml.zoo.oracle import Oracle
@@ -197,12 +197,8 @@ class Sparse(Inverter):
         cfg: SparseConfig = self.config
         started = time.perf_counter()
         before = [(oracle.passes, oracle.queries) for oracle in oracles]
-        base = int(torch.randint(2**62, (), generator=generator))
-        # A generator each: a teacher's pictures do not depend on its neighbours.
-        sets = [
-            SparsePictures(oracle, y.to(device), cfg, torch.Generator().manual_seed(derive_seed(base, k)))
-            for k, (oracle, y) in enumerate(zip(oracles, labels, strict=True))
-        ]
+        lanes = open_lanes(oracles, labels, generator, device)
+        sets = [SparsePictures(lane.oracle, lane.labels, cfg, lane.generator) for lane in lanes]
         drops = cfg.drops()
         for step in range(1, cfg.steps + 1):
             rate, now = cosine_rate(cfg.lr, step, cfg.steps), drops.get(step, 0)
@@ -212,18 +208,11 @@ class Sparse(Inverter):
             images = [pictures.images() for pictures in sets]
             tasks = []
             if step == cfg.steps:
-                seconds = (time.perf_counter() - started) / len(sets)
-                cost = [
-                    {
-                        "seconds": seconds,
-                        "passes": oracle.passes - passes,
-                        "queries": oracle.queries - queries,
-                        "patches": pictures.kept.shape[1] / pictures.eye.count,
-                        "sparse_accuracy": pictures.accuracy(),
-                    }
-                    for oracle, pictures, (passes, queries) in zip(oracles, sets, before, strict=True)
-                ]
-                tasks = make_tasks(oracles, images, [pictures.labels for pictures in sets], cost)
+                tasks = make_tasks(oracles, images, [pictures.labels for pictures in sets], before)
+                for task, pictures in zip(tasks, sets, strict=True):
+                    task.cost["seconds"] = (time.perf_counter() - started) / len(sets)
+                    task.cost["patches"] = pictures.kept.shape[1] / pictures.eye.count
+                    task.cost["sparse_accuracy"] = pictures.accuracy()
             wanted = torch.cat([pictures.labels for pictures in sets])
             yield InversionStep(step, cfg.steps, side_by_side(images), wanted, losses, tasks)
 

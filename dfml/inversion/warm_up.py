@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Images, Note, Progress, Scalars
@@ -23,8 +23,10 @@ from dfml.zoo.asking import AskingConfig, make_oracle
 from dfml.zoo.remote import RemoteZoo
 from dfml.zoo.zoo import Zoo
 
-FORMAT = 1
+FORMAT = 2
 SAVED_EVERY = 20
+SHOWN = 50
+WAIT_SECONDS = 0.5
 SHOWN_EVERY = 5
 
 
@@ -38,6 +40,7 @@ class WarmUp:
         teachers: How many took part.
         met_the_asked: Whether the asked teachers were among them, so that they are no longer unseen.
         kept: Whether it was taken from the cache.
+        queries: Pictures that those teachers looked at this time; 0 where it was kept.
     """
 
     steps: int
@@ -45,6 +48,7 @@ class WarmUp:
     teachers: int
     met_the_asked: bool
     kept: bool
+    queries: int = 0
 
 
 def warm_up(
@@ -76,50 +80,59 @@ def warm_up(
         yield Done(None)
         return
     others = [card.id for card in zoo.cards if card.id not in asked]
-    met = not others
-    others = others or list(asked)
+    met = not others and work.learns
+    if not work.learns:
+        others = neighbours(zoo, asked)
+    elif met:
+        others = list(asked)
     oracles, generator = [], torch.Generator().manual_seed(derive_seed(seed, "warm-up"))
     for position, teacher_id in enumerate(others):
         yield Progress(position, len(others), "meeting the other teachers")
         try:
             oracles.append(make_oracle(zoo, teacher_id, asking, generator=generator, device=device))
         except BadInput as error:
-            yield Note(0, f"teacher {teacher_id} takes no part in the warm-up: {error}", "problem")
+            yield Note(0, f"teacher {teacher_id} takes no part: {error}", "problem")
+    if not work.learns:
+        for _ in work.fit(oracles, generator=generator, device=device):
+            pass
+        yield Done(WarmUp(0, 0.0, len(oracles), False, False))
+        return
     if not oracles:
         raise BadInput(f"zoo {zoo.name!r} has no teacher that {work.name} could warm up on.")
-    path = _place(zoo, work, [o.teacher_id for o in oracles], seed, asking)
+    path = _place(zoo, work, [o.teacher_id for o in oracles], seed, asking, device)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two runs that need the same warm-up: the second waits and takes what the first has made.
-    with FileLock(path.with_suffix(".lock")):
-        spent, kept = _restore(path, work, generator, device), False
-        started, step = time.perf_counter() - spent, None
+    lock = FileLock(path.with_suffix(".lock"))
+    while True:
+        try:
+            lock.acquire(timeout=WAIT_SECONDS)
+            break
+        except Timeout:
+            yield Progress(0, 0, "waiting: another run is doing the same warm-up")
+    try:
+        spent = _restore(path, work, generator, device)
+        kept, resumed = spent > 0, time.perf_counter()
         for step in work.fit(oracles, generator=generator, device=device):
+            kept = False
+            spent += time.perf_counter() - resumed
             yield Progress(step.step, step.total, "warming up on other teachers")
             if step.step % SHOWN_EVERY == 0 or step.step in (1, step.total):
                 yield Scalars(step.step, {f"warm-up/{name}": value for name, value in step.losses.items()})
             if step.step % SAVED_EVERY == 0 or step.step == step.total:
-                first = len(step.labels) // max(1, len(step.tasks))
-                yield Images(step.step, "warm-up", step.images[:first].cpu(), step.labels[:first].tolist())
-                _keep(path, work, generator, time.perf_counter() - started)
-        if step is None:
-            kept = spent > 0
-            seconds = spent
-        else:
-            seconds = time.perf_counter() - started
+                yield Images(step.step, "warm-up", step.images[:SHOWN].cpu(), step.labels[:SHOWN].tolist())
+                _keep(path, work, generator, spent)
+            resumed = time.perf_counter()
+    finally:
+        lock.release()
     steps = int(work.state().get("meta_steps", 0))
-    yield Done(WarmUp(steps, round(seconds, 3) if steps else 0.0, len(oracles), met, kept))
+    asked_there = sum(o.queries for o in oracles)
+    yield Done(WarmUp(steps, round(spent, 3) if steps else 0.0, len(oracles), met, kept, asked_there))
 
 
-def meet_others(zoo: Zoo, work: Inverter, teacher_id: str, *, seed: int, asking: AskingConfig) -> None:
-    """Show an inverter that learns nothing, but takes helpers, the teachers that share classes with the asked one."""
-    if not work.uses_others:
-        return
-    keys = zoo.class_keys()
-    near = [i for i in zoo.ids if i != teacher_id and set(keys[i]) & set(keys[teacher_id])]
-    generator = torch.Generator().manual_seed(derive_seed(seed, "warm-up"))
-    oracles = [make_oracle(zoo, i, asking, generator=generator, device=torch.device("cpu")) for i in near]
-    for _ in work.fit(oracles, generator=generator, device=torch.device("cpu")):
-        pass
+def neighbours(zoo: Zoo, asked: Sequence[str]) -> list[str]:
+    """Ids of the teachers that share a class with another asked one, in the zoo's order."""
+    keys = {teacher: set(found) for teacher, found in zoo.class_keys().items()}
+    return [i for i in zoo.ids if any(i != one and keys[i] & keys[one] for one in asked)]
 
 
 def describe(found: WarmUp | None) -> dict[str, Any] | None:
@@ -127,14 +140,16 @@ def describe(found: WarmUp | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 
-def _place(zoo: Zoo, work: Inverter, others: list[str], seed: int, asking: AskingConfig) -> Path:
+def _place(zoo: Zoo, work: Inverter, others: list[str], seed: int, asking: AskingConfig, device: torch.device) -> Path:
     facts = {
         "format": FORMAT,
+        "torch": torch.__version__,
+        "device": device.type,
         "inverter": work.name,
         "config": json.loads(work.config.model_dump_json()),
         "asking": json.loads(asking.model_dump_json()),
         "zoo": zoo.name if isinstance(zoo, RemoteZoo) else "",
-        "teachers": [(i, zoo.card(i).sha256 or _file_mark(zoo, i)) for i in others],
+        "teachers": [(zoo.card(i).model_dump_json(), zoo.card(i).sha256 or _file_mark(zoo, i)) for i in others],
         "seed": seed,
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]

@@ -1,7 +1,6 @@
 """Recovering many teachers on a CPU: one process a thread, through joblib.
 
-joblib's backend decides where they run: local processes by default, a cluster inside
-``joblib.parallel_config(backend="ray")`` (docs/gpu-and-cluster.md).
+joblib's backend decides where they run: local processes, unless ``joblib.parallel_config`` says otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 
-from dfml.core.errors import BadInput, DfmlError, RunFailed
+from dfml.core.errors import BadInput, DfmlError, NotFinite, RunFailed
 from dfml.core.events import Done, Progress, Scalars
 from dfml.runs.spec import RunSpec
 
@@ -95,7 +94,7 @@ def recover_in_processes(order: Order, teachers: list[str], *, jobs: int) -> Ite
     finally:
         if done < len(teachers):
             # Ends the local processes at once, and with them the wait of the thread.
-            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+            get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
         waiter.shutdown(wait=True, cancel_futures=True)
         results.close()
     shutil.rmtree(folder, ignore_errors=True)
@@ -115,7 +114,7 @@ def _recover_one(order: Order, teacher: str) -> Outcome:
 
     from dfml.inversion.base import INVERTERS
     from dfml.inversion.session import invert_teachers
-    from dfml.inversion.warm_up import meet_others
+    from dfml.inversion.warm_up import warm_up
     from dfml.runs.inverting import against
     from dfml.zoo import open_zoo
     from dfml.zoo.asking import AskingConfig
@@ -125,12 +124,14 @@ def _recover_one(order: Order, teacher: str) -> Outcome:
     cls, asking, zoo = INVERTERS.get(spec.method), AskingConfig.parse(spec.oracle), open_zoo(spec.zoo)
     work = cls(cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset))
     curves: list[Scalars] = []
+    cpu = torch.device("cpu")
     try:
         if order.learned:
             work.load(order.learned)
         else:
-            meet_others(zoo, work, teacher, seed=spec.seed, asking=asking)
-        extra = against(spec, [zoo.card(teacher)], torch.device("cpu"))
+            for _ in () if work.learns else warm_up(zoo, work, [teacher], seed=spec.seed, device=cpu, asking=asking):
+                pass  # an inverter that only meets its helpers
+        extra = against(spec, zoo, [teacher], cpu)
         for event in invert_teachers(
             zoo,
             [teacher],
@@ -148,8 +149,8 @@ def _recover_one(order: Order, teacher: str) -> Outcome:
                 curves.append(event)
             if isinstance(event, Progress) and event.step % max(1, event.total // 20) == 0:
                 mark.write_text(str(PARTS * event.step // event.total), encoding="ascii")
-    except BadInput as error:
-        if teacher not in zoo.problems:
+    except (BadInput, NotFinite) as error:
+        if teacher not in zoo.problems and not isinstance(error, NotFinite):
             raise
         mark.write_text(str(PARTS), encoding="ascii")
         return teacher, [], None, str(error)

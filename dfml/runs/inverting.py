@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfml.core.errors import BadInput, RunFailed
+from dfml.core.errors import BadInput, NotFinite, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars
 from dfml.core.paths import read_json
 from dfml.runs.fan_out import Order, recover_in_processes
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from dfml.inversion.base import ExtraLoss
     from dfml.inversion.session import Recovery
     from dfml.runs.spec import RunSpec
-    from dfml.zoo.teacher import TeacherCard
     from dfml.zoo.zoo import Zoo
 
 TOGETHER = 32
@@ -51,7 +50,7 @@ def invert(context: JobContext) -> Iterator[Event]:
     teachers = zoo.ids if everyone else list(dict.fromkeys(zoo.card(which).id for which in spec.teachers))
     state = context.state or {}
     offset, finished = int(state.get("offset", 0)), list(state.get("finished", []))
-    extra = against(spec, [zoo.card(t) for t in teachers], context.device)
+    extra = against(spec, zoo, teachers, context.device)
     reports = {t: read_json(context.folder / RECOVERED / t / "report.json", f"recovery {t}") for t in finished}
     problems = dict(zoo.problems) if everyone else {}
     todo = [t for t in teachers if t not in reports]
@@ -78,7 +77,13 @@ def invert(context: JobContext) -> Iterator[Event]:
         finished.append(teacher)
 
     threads = spec.threads or 1
-    if context.device.type == "cpu" and len(todo) >= FAN_OUT_FROM and threads > 1 and not isinstance(zoo, RemoteZoo):
+    if (
+        todo
+        and context.device.type == "cpu"
+        and len(teachers) >= FAN_OUT_FROM
+        and threads > 1
+        and not isinstance(zoo, RemoteZoo)
+    ):
         order = Order(spec, work.state(), warmed, context.folder)
         for event in recover_in_processes(order, todo, jobs=min(threads, len(todo))):
             if isinstance(event, Progress):
@@ -98,8 +103,9 @@ def invert(context: JobContext) -> Iterator[Event]:
             yield Checkpoint(offset, {"offset": offset, "finished": list(finished)})
     else:
         size = TOGETHER if context.device.type != "cpu" and not isinstance(zoo, RemoteZoo) else 1
-        for start in range(0, len(todo), size):
-            group = todo[start : start + size]
+        groups = [todo[start : start + size] for start in range(0, len(todo), size)]
+        while groups:
+            group = groups.pop(0)
             context.tag, newest = group[0] if len(group) == 1 else "", 0
             try:
                 for event in invert_teachers(
@@ -119,14 +125,26 @@ def invert(context: JobContext) -> Iterator[Event]:
                         break
                     newest = max(newest, event.step)
                     yield _in_a_row(event, offset, len(finished), len(group), len(teachers))
-            except BadInput as error:
+            except (BadInput, NotFinite, MemoryError, RuntimeError) as error:
                 broken = [t for t in group if t in zoo.problems]
-                if len(teachers) == 1 or not broken:
+                if isinstance(error, BadInput) and not broken:
+                    raise
+                if not isinstance(error, BadInput | NotFinite) and "out of memory" not in str(error):
+                    raise
+                offset += newest  # what this try has drawn stays before what the next one draws
+                if not broken and len(group) > 1:
+                    # One diverged, or all are too many for the device: smaller groups.
+                    half = 1 if isinstance(error, NotFinite) else len(group) // 2
+                    groups[:0] = [group[i : i + half] for i in range(0, len(group), half)]
+                    continue
+                broken = broken or group
+                if len(teachers) == 1:
                     raise
                 for teacher in broken:
                     problems[teacher] = str(error)
                     yield Note(offset, f"teacher {teacher} was left out: {error}", "problem")
-                todo[start + size : start + size] = [t for t in group if t not in broken]
+                if rest := [t for t in group if t not in broken]:
+                    groups.insert(0, rest)
                 continue
             offset += newest
             yield Checkpoint(offset, {"offset": offset, "finished": list(finished)})
@@ -136,7 +154,7 @@ def invert(context: JobContext) -> Iterator[Event]:
     yield Done({**_summary(found), "teachers": found, "problems": problems})
 
 
-def against(spec: RunSpec, cards: list[TeacherCard], device: torch.device) -> ExtraLoss | None:
+def against(spec: RunSpec, zoo: Zoo, teachers: list[str], device: torch.device) -> ExtraLoss | None:
     """The disagreement with the meta-model that the order names, if it names one.
 
     Raises:
@@ -146,13 +164,16 @@ def against(spec: RunSpec, cards: list[TeacherCard], device: torch.device) -> Ex
         return None
     from dfml.inversion.disagreement import disagreement
     from dfml.meta.model import MetaModel
+    from dfml.zoo.asking import AskingConfig, answers_only_queries
 
+    asking = AskingConfig.parse(spec.oracle)
     model = MetaModel.load(Path(spec.against)).to(device)
-    for card in cards:
+    for card in map(zoo.card, teachers):
         if card.way != model.way:
             raise BadInput(f"the model in {spec.against} has {model.way} classes, teacher {card.id!r} has {card.way}.")
     model.net.requires_grad_(False)
-    distance = "l1" if spec.oracle.get("oracle") == "zeroth-order" else "kl"
+    black = any(answers_only_queries(zoo, teacher, asking) for teacher in teachers)
+    distance = "l1" if black else "kl"
     return disagreement(lambda x: model.net(model.prepare(x)), weight=spec.against_weight, distance=distance)
 
 

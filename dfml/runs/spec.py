@@ -14,6 +14,7 @@ import psutil
 from pydantic import Field
 
 from dfml import __version__
+from dfml.core.addresses import is_address, without_password
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, REPOSITORY, read_json
@@ -101,14 +102,8 @@ def default_threads() -> int:
 
 
 def _absolute(name: str | None, embedded: Path | None) -> str | None:
-    if name and name.startswith(("http://", "https://")):
-        if "@" in name.partition("://")[2].partition("/")[0]:
-            # Every file of a run may be shown and shared.
-            raise BadInput(
-                "the zoo's address holds a password, which the run's folder would keep: leave it out of the address "
-                "and give user:password in the variable DFML_REMOTE_PASSWORD."
-            )
-        return name
+    if name and is_address(name):
+        return without_password(name)
     # A run is resumed by another process in another working directory, so a relative path would be lost.
     if not name or name.startswith("sample:") or (embedded and (embedded / name).is_dir()):
         return name

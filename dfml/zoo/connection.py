@@ -32,7 +32,7 @@ LARGEST_DESCRIPTION = 16 * 2**20
 BLOCK = 65536
 _JITTER = random.Random()
 PASSWORD = "DFML_REMOTE_PASSWORD"
-"""Variable of the environment with ``user:password``, for addresses that name none."""
+"""Variable of the environment with ``user:password@HOST`` or ``...@HOST:PORT``, for addresses that name none."""
 
 NEEDS = "a remote zoo needs two more packages: pip install -r requirements-remote.txt."
 
@@ -123,7 +123,9 @@ class Connection:
         host = f"[{self.host}]" if ":" in self.host else self.host
         self.shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "") + self.base
         self._headers = {"Accept": "application/json, application/octet-stream"}
-        pair = os.environ.get(PASSWORD, "")
+        pair, _, where = os.environ.get(PASSWORD, "").rpartition("@")
+        if where not in (self.host, f"{self.host}:{self.port}"):
+            pair = ""  # meant for another server
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         if pair:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,15 +32,18 @@ class PanelAnswer:
     statistics_loss: torch.Tensor | None
 
 
+def build_of(oracle: Oracle) -> Hashable:
+    """What two white boxes must share for their weights to be stacked; black boxes are told apart by nothing."""
+    if not isinstance(oracle, AutogradOracle):
+        return "black box"
+    teacher = oracle.teacher
+    shapes = tuple((n, w.shape) for n, w in [*teacher.named_parameters(), *teacher.named_buffers()])
+    return teacher.card.architecture, teacher.build, tuple(teacher.card.input_size), str(oracle.device), shapes
+
+
 def can_stack(oracles: Sequence[Oracle]) -> bool:
     """Whether the oracles are white boxes of one build on one device."""
-    if not all(isinstance(o, AutogradOracle) for o in oracles):
-        return False
-    builds = {
-        (o.teacher.card.architecture, o.device, tuple((n, w.shape) for n, w in o.teacher.state_dict().items()))
-        for o in oracles
-    }
-    return len(builds) == 1
+    return all(isinstance(o, AutogradOracle) for o in oracles) and len({build_of(o) for o in oracles}) == 1
 
 
 class Panel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,11 +128,13 @@ class Teacher(nn.Module):
     Args:
         card: Its description.
         net: The network; frozen and put into eval mode here.
+        build: The constructor's arguments, as text; what tells apart networks whose weights have equal shapes.
     """
 
-    def __init__(self, card: TeacherCard, net: nn.Module) -> None:
+    def __init__(self, card: TeacherCard, net: nn.Module, build: str = "") -> None:
         super().__init__()
         self.card = card
+        self.build = build
         self.net = net.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(card.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.std).view(1, -1, 1, 1), persistent=False)
@@ -170,4 +173,5 @@ def load_teacher(folder: Path) -> Teacher:
         BadInput: See ``read_card`` and ``load_network``.
     """
     card = read_card(folder)
-    return Teacher(card, load_network(folder, check_digest=card.sha256))
+    build = json.dumps(read_config(folder)["model_args"], sort_keys=True)
+    return Teacher(card, load_network(folder, check_digest=card.sha256), build)

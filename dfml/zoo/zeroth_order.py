@@ -9,6 +9,8 @@ true gradient is about sqrt(q / (q + d)) (Nesterov and Spokoiny, 2017).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, Protocol
 
 import torch
@@ -43,6 +45,20 @@ class Api(Protocol):
         ...
 
 
+@contextmanager
+def exact_convolutions(device: torch.device) -> Iterator[None]:
+    """Convolutions in full float32: an estimate along small steps drowns in the rounding of TF32."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 class LocalApi:
     """A teacher of this process behind the counter: pictures go in, scores come out.
 
@@ -72,7 +88,8 @@ class LocalApi:
     def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
         """See ``Api.ask``; nothing is ever asked twice here, so ``most`` is not needed."""
         self.queries += len(x)
-        logits = self.teacher.logits(x.contiguous(memory_format=self.layout))
+        with exact_convolutions(x.device):
+            logits = self.teacher.logits(x.contiguous(memory_format=self.layout))
         return logits if self.outputs == "logits" else logits.softmax(1)
 
 

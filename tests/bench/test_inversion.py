@@ -32,7 +32,7 @@ def test_one_row_a_method_with_its_costs(tiny_zoo_folder, tmp_path):
     assert rows["pixels"]["recoveries"] == 2 and rows["pixels"]["passes"] == 3
     assert rows["meta-generator"]["recoveries"] == 4 and rows["meta-generator"]["warm_up_seconds"] > 0
     # Two steps ask (3 directions + 1) times 10 pictures each; the soft targets ten more.
-    assert rows["generator-zo"]["queries"] == 2 * 4 * 10
+    assert rows["generator-zo"]["queries"] == 2 * 4 * 10 + 10
     for row in rows.values():
         assert row["seconds"] > 0 and 0 <= row["teacher_accuracy"] <= 1 and row["judge_agreement"] is None
         assert row["teacher_accuracy_ci95"] >= 0

@@ -266,3 +266,66 @@ def test_pictures_can_be_recovered_against_a_meta_model(tiny_zoo_folder, pattern
     assert "inversion/extra" not in RunFolder(plain["run"]).scalars()
     with pytest.raises(BadInput, match="no meta-model"):
         run_in_process(order.model_copy(update={"against": str(tiny_zoo_folder / "000")}))
+
+
+@pytest.mark.parametrize("size", [2, 8])
+def test_teachers_recovered_together_lose_none_to_a_damaged_one(zoo_copy, monkeypatch, size):
+    """On a GPU teachers are recovered in groups; here the group's rule is tried on the CPU."""
+    import torch
+
+    from dfml.runs import inverting
+    from dfml.runs.registry import JobContext
+
+    (zoo_copy / "001" / "model.safetensors").write_bytes(b"rubbish")
+    monkeypatch.setattr(inverting, "TOGETHER", size)
+
+    class Gpu:
+        """Says that it is one and computes on the CPU."""
+
+        type = "gpu"
+
+    monkeypatch.setattr(torch, "device", lambda device: torch.zeros(0).device)
+    order = spec(kind="invert", method="pixels", zoo=str(zoo_copy), per_class=1, config={"steps": 2})
+    folder = RunFolder.create(order)
+    context = JobContext(order, folder.path, Gpu(), "", None, lambda event: None)
+    *events, done = inverting.invert(context)
+    assert [report["teacher"] for report in done.result["teachers"]] == ["000", "002"]
+    assert list(done.result["problems"]) == ["001"]
+
+
+def test_a_teacher_whose_recovery_diverges_is_left_out_of_a_whole_zoo(tiny_zoo_folder, monkeypatch):
+    from dfml.core.errors import NotFinite
+    from dfml.inversion import session
+
+    recover = session.invert_teachers
+
+    def diverges(zoo, which, work, **rest):
+        if "001" in which:
+            raise NotFinite("the recovery's loss is not a number")
+        yield from recover(zoo, which, work, **rest)
+
+    monkeypatch.setattr(session, "invert_teachers", diverges)
+    order = spec(kind="invert", method="pixels", zoo=str(tiny_zoo_folder), per_class=1, config={"steps": 2})
+    result = run_in_process(order)
+    assert [report["teacher"] for report in result["teachers"]] == ["000", "002"]
+    assert "not a number" in result["problems"]["001"]
+
+
+def test_seconds_are_those_of_the_recovery_not_of_who_looks_at_it(tiny_zoo_folder):
+    import time
+
+    order = spec(kind="invert", method="pixels", zoo=str(tiny_zoo_folder), per_class=1, config={"steps": 5})
+    one = order.model_copy(update={"teachers": ["0"]})
+    report = run_in_process(one, on_event=lambda event: time.sleep(0.3))["teachers"][0]
+    assert report["seconds"] < 1.5 and report["cost"]["seconds"] == pytest.approx(report["seconds"], abs=0.01)
+
+
+def test_a_bill_above_the_budget_is_refused_before_the_first_question(tiny_zoo_folder):
+    order = spec(
+        kind="invert", method="generator", zoo=str(tiny_zoo_folder), per_class=1, teachers=["0"],
+        config={"steps": 4, "width": 8}, oracle={"oracle": "zeroth-order", "q": 3, "budget": 84},
+    )  # fmt: skip
+    with pytest.raises(BadInput, match="asks 85 pictures .* the budget is 84"):
+        run_in_process(order)
+    enough = order.model_copy(update={"oracle": {"oracle": "zeroth-order", "q": 3, "budget": 85}})
+    assert run_in_process(enough)["queries"] == 85

@@ -169,11 +169,17 @@ def test_the_queue_folder_in_the_temporary_folder_must_be_the_users_alone(monkey
     assert not list(folder.iterdir())
 
 
-def test_a_run_keeps_no_password_and_the_refusal_does_not_repeat_it():
+@pytest.mark.parametrize("address", ["https://anna:secret@host/v2", "HTTP://anna:secret@host", " http://a:secret@h "])
+def test_a_run_keeps_no_password_and_the_refusal_does_not_repeat_it(address):
     from dfml.runs.spec import RunSpec
 
-    order = {"kind": "invert", "method": "pixels"}
     with pytest.raises(BadInput, match="DFML_REMOTE_PASSWORD") as refusal:
-        RunSpec.parse({**order, "zoo": "https://anna:secret@host/v2"}).recorded()
+        RunSpec.parse({"kind": "invert", "method": "pixels", "zoo": address}).recorded()
     assert "secret" not in str(refusal.value)
-    assert RunSpec.parse({**order, "zoo": "https://host:80/a@b"}).recorded().zoo == "https://host:80/a@b"
+
+
+def test_an_address_without_a_password_is_kept_as_it_is():
+    from dfml.runs.spec import RunSpec
+
+    order = {"kind": "invert", "method": "pixels", "zoo": "https://host:80/a@b"}
+    assert RunSpec.parse(order).recorded().zoo == "https://host:80/a@b"

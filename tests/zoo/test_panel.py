@@ -57,6 +57,17 @@ def test_teachers_of_other_builds_and_black_boxes_are_asked_one_after_another(ti
     assert Panel([conv, black], stacked=True).ask(x, labels, loss, statistics_fn=bn_distance).statistics_loss is None
 
 
+def test_networks_whose_weights_merely_have_equal_shapes_are_not_stacked(tiny_zoo):
+    def oracle(build, **changes):
+        card = tiny_zoo.card(0).model_copy(update=changes)
+        return AutogradOracle(Teacher(card, build_network("fewshot_conv4", width=4), build))
+
+    assert can_stack([oracle("a"), oracle("a")])
+    assert not can_stack([oracle("a"), oracle("b")])
+    assert not can_stack([oracle("a", mean=[0.5], std=[0.5]), oracle("a", mean=[0.5] * 3, std=[0.5] * 3)])
+    assert tiny_zoo.teacher(0).build == tiny_zoo.teacher(1).build != ""
+
+
 @pytest.mark.cuda
 def test_a_stacked_pass_on_the_gpu_agrees_with_the_cpu(tiny_zoo):
     x, labels = torch.rand(3, 4, 3, 32, 32), torch.randint(5, (3, 4))

@@ -201,7 +201,7 @@ def test_an_inversion_of_the_served_zoo_from_end_to_end(served, tmp_path, monkey
         )
     )  # fmt: skip
     # Three steps of (2 directions + 1) times 5 pictures, and 5 for the soft targets.
-    assert result["queries"] == 3 * 3 * 5
+    assert result["queries"] == 3 * 3 * 5 + 5
     assert result["teachers"][0]["oracle"]["kind"] == "zeroth-order"
     recovery = Recovery.load(tmp_path / result["run"] / "recovered" / "001")
     hits = (recovery.task.soft_targets.argmax(1) == recovery.task.labels).float().mean()
