@@ -48,13 +48,22 @@ def fake_training(root, *, state="finished", label="", seed=0, steps=60, error=N
 
 
 def fake_recovery(
-    root, *, state="finished", teacher="000", zoo="cifar-fs-conv4", classes=("apple", "bee"), per_class=6
+    root,
+    *,
+    state="finished",
+    teacher="000",
+    zoo="cifar-fs-conv4",
+    classes=("apple", "bee"),
+    per_class=6,
+    method="pixels",
+    group="",
 ):
     """A recovery with loss curves and stored pictures."""
     from safetensors.numpy import save_file
 
-    label = f"teacher {teacher} of {zoo}"
-    spec = RunSpec(kind="invert", method="pixels", zoo=zoo, teachers=[teacher], per_class=per_class, label=label)
+    label = f"{method}: teacher {teacher} of {zoo}"
+    order = {"zoo": zoo, "teachers": [teacher], "per_class": per_class, "label": label, "group": group}
+    spec = RunSpec(kind="invert", method=method, config={"steps": 30}, **order)
     run = RunFolder.create(spec, root=root)
     rng = np.random.default_rng(0)
     labels = [i // per_class for i in range(per_class * len(classes))]
@@ -67,7 +76,8 @@ def fake_recovery(
             recorder.record(
                 Scalars(step, {"inversion/ce": 2 / step, "inversion/bn": 9 / step, "inversion/tv": 0.1}), tag=teacher
             )
-        recorder.record(Images(30, f"recovered/{teacher}", images, labels), tag=teacher)
+        for step in (1, 10, 20, 30):
+            recorder.record(Images(step, f"recovered/{teacher}", images, labels), tag=teacher)
         recorder.set_status(state=state, step=30, total=30)
     if state == "finished":
         folder = run.path / "recovered" / teacher
@@ -77,7 +87,8 @@ def fake_recovery(
             "teacher": teacher,
             "zoo": zoo,
             "classes": list(classes),
-            "method": "pixels",
+            "method": method,
+            "steps": 30,
             "teacher_accuracy": 0.98,
         }
         report |= {"judge_agreement": None, "seconds": 11.2, "reference_seconds": 6.0, "images": len(labels)}
