@@ -105,7 +105,7 @@ def series_names(specs: list[RunSpec | None]) -> list[str]:
     often = Counter(names)
     for position, spec in enumerate(specs):
         if spec and often[names[position]] > 1 and spec.oracle.get("oracle") == "zeroth-order":
-            names[position] += ", queries only"
+            names[position] += ", queries"
     often, met = Counter(names), Counter()
     for position, name in enumerate(names):
         if often[name] > 1:

@@ -32,7 +32,7 @@ HELP = {
     "many pictures only.",
 }
 
-WIDTHS = {"Warm-up": 68, "Judge": 108, "Judge on real": 94, "BN distance": 88, "Diversity": 74}
+WIDTHS = {"Warm-up": 68, "Judge": 108, "Judge on real": 90, "BN distance": 88, "Diversity": 74}
 """Pixels; wide enough for the numbers, narrow enough for a page of 1280."""
 
 
@@ -78,7 +78,7 @@ def quality_table(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
         hide_index=True,
         width="stretch",
         column_config={
-            "Inverter": st.column_config.TextColumn("Inverter", width=112, pinned=True),
+            "Inverter": st.column_config.TextColumn("Inverter", width=118, pinned=True),
             **{
                 name: st.column_config.TextColumn(name, help=text, width=WIDTHS.get(name, 66), alignment="right")
                 for name, text in HELP.items()

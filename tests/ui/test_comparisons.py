@@ -57,7 +57,7 @@ def test_the_same_inverter_twice_is_told_apart():
     assert series_names([spec(), spec("generator")]) == ["pixels", "generator"]
     assert series_names([spec("generator"), spec("generator", oracle=black)]) == [
         "generator",
-        "generator, queries only",
+        "generator, queries",
     ]
     assert series_names([spec(), spec(), None]) == ["pixels 1", "pixels 2", "unreadable"]
 
