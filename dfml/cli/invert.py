@@ -65,6 +65,9 @@ def invert(
     stopped(result, json)
     for teacher_id, reason in result.get("problems", {}).items():
         say(f"left out teacher {teacher_id}: {reason}")
+    for report in result.get("teachers", []):
+        if report.get("privacy"):
+            say(f"privacy of teacher {report['teacher']}: {report['privacy']['verdict']}")
     judge = result.get("judge_agreement")
     agrees = f"own teacher agrees with {percent(result['teacher_accuracy'])}"
     agrees += f", judge with {percent(judge)}" if judge is not None else ""

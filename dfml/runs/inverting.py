@@ -69,10 +69,12 @@ def invert(context: JobContext) -> Iterator[Event]:
     def file(recovery: Recovery) -> None:
         teacher = recovery.report["teacher"]
         folder = context.folder / RECOVERED / teacher
+        save_grid(recovery.task.images, folder / "grid.png")
+        # Saved before the report on privacy: unusable real pictures must not cost the recovery.
+        recovery.save(folder)
         if spec.data:
             recovery.report["privacy"] = _privacy(zoo, recovery, spec.data, folder)
-        save_grid(recovery.task.images, folder / "grid.png")
-        recovery.save(folder)
+            recovery.save(folder)
         reports[teacher] = recovery.report
         finished.append(teacher)
 
@@ -180,7 +182,10 @@ def against(spec: RunSpec, zoo: Zoo, teachers: list[str], device: torch.device) 
 def _privacy(zoo: Zoo, recovery: Recovery, data: str, folder: Path) -> dict[str, Any]:
     from dfml.inversion.privacy import privacy_report
 
-    found = privacy_report(zoo, recovery.report["teacher"], recovery.task, data)
+    try:
+        found = privacy_report(zoo, recovery.report["teacher"], recovery.task, data)
+    except BadInput as error:
+        return {"level": None, "verdict": f"no privacy report: {error}", "data": data}
     found.save(folder)
     return {"level": found.level, "verdict": found.verdict, "data": found.data}
 

@@ -329,3 +329,16 @@ def test_a_bill_above_the_budget_is_refused_before_the_first_question(tiny_zoo_f
         run_in_process(order)
     enough = order.model_copy(update={"oracle": {"oracle": "zeroth-order", "q": 3, "budget": 85}})
     assert run_in_process(enough)["queries"] == 85
+
+
+def test_unusable_real_pictures_cost_the_privacy_report_and_not_the_recovery(tiny_zoo_folder, tmp_path):
+    (tmp_path / "empty" / "train").mkdir(parents=True)
+    order = spec(
+        kind="invert", method="pixels", zoo=str(tiny_zoo_folder), per_class=1, config={"steps": 2}, teachers=["0"],
+        data=str(tmp_path / "empty"),
+    )  # fmt: skip
+    result = run_in_process(order)
+    assert result["state"] == "finished" and result["images"] == 5
+    privacy = result["teachers"][0]["privacy"]
+    assert privacy["level"] is None and privacy["verdict"].startswith("no privacy report: ")
+    assert (RunFolder(result["run"]).path / "recovered" / "000" / "report.json").exists()
