@@ -20,7 +20,7 @@ class RunRow:
     Attributes:
         name: Its folder's name.
         path: Its folder.
-        kind: train, invert, pretrain, bench, or an empty string where it cannot be read.
+        kind: train, invert, pretrain, or an empty string where it cannot be read.
         title: What people call it.
         state: See ``RunStatus``.
         step: Steps done.
