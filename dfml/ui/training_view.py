@@ -41,15 +41,16 @@ def watch_training(row: RunRow) -> None:
         with one_line_errors():
             run = open_run(row)
             status = run.status()
+            if moved_on(row.state, status.state):
+                # It ended, or another tab resumed it: one full run of the page sets the timer anew. Before anything
+                # is drawn, since a click on a link that is redrawn at once would be lost.
+                st.rerun()
             run_header(run, status)
             run_controls(run, status, key="training")
             if status.state == "finished":
                 result_panel(run)
             training_charts(run)
             newest_pictures(run)
-            if moved_on(row.state, status.state):
-                # It ended, or another tab resumed it: one full run of the page sets the timer anew.
-                st.rerun()
 
     live()
 
