@@ -12,7 +12,7 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
-from dfml.core.events import Event
+from dfml.core.events import Done, Event
 from dfml.core.registry import Registry
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
@@ -116,6 +116,20 @@ class Method(ABC):
         Yields:
             Events, at least one a second; last ``Done(MetaModel)``.
         """
+
+    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
+        """Do once, and keep below ``cache_root()``, what every run of this config on this zoo would do first.
+
+        Args:
+            zoo: The teachers.
+            device: Where to compute.
+            jobs: Processes.
+
+        Yields:
+            Progress; last ``Done(dict)``: ``kept_seconds``, ``passes`` and ``queries`` that the kept work took,
+            this time or an earlier one. Methods without such work cost nothing.
+        """
+        yield Done({"kept_seconds": 0.0, "passes": 0.0, "queries": 0.0})
 
 
 METHODS: Registry[Method] = Registry("method")

@@ -1,0 +1,84 @@
+"""The options of methods that train a generator for each teacher, and how they get their recovered tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from dfml.core.events import Event
+from dfml.inversion import INVERTERS
+from dfml.methods.base import MetaTrainingConfig
+from dfml.tasks.recoveries import Recoveries, Visit
+from dfml.zoo.asking import AskingConfig
+from dfml.zoo.zoo import Zoo
+
+
+class RecoveringConfig(MetaTrainingConfig):
+    """Options of recovering pictures from single teachers."""
+
+    recovered: Literal["kept", "fresh"] = Field(
+        "fresh", description="Recover anew in each run, or take what `zoo prepare` (or an earlier run) has kept."
+    )
+    visits: int = Field(
+        1_000_000, ge=1, le=1_000_000, description="Different recoveries of a teacher; later visits repeat them."
+    )
+    recovered_per_class: int = Field(20, ge=2, le=500, description="Pictures a class in a recovery.")
+    inversion_steps: int = Field(200, ge=1, le=20_000, description="Steps of a recovery.")
+    inversion_lr: float = Field(5e-3, gt=0, le=1, description="Adam's rate on the generator and its noise.")
+    bn: float = Field(1.0, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
+    latent: int = Field(64, ge=1, le=4096, description="Noise numbers a picture.")
+    generator_width: int = Field(32, ge=2, le=512, multiple_of=2, description="Maps of the generator's first layer.")
+    shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels before a teacher looks.")
+    flip: bool = Field(True, description="Mirror at random before a teacher looks (not for characters).")
+
+
+KEPT_SEED = 0
+
+
+def recoveries_of(
+    zoo: Zoo,
+    config: RecoveringConfig,
+    inverter: str,
+    *,
+    device: torch.device,
+    seed: int | None = None,
+    asking: AskingConfig | None = None,
+) -> Recoveries:
+    """The recoveries that a config asks for.
+
+    Args:
+        zoo: The zoo.
+        config: Of the method.
+        inverter: ``generator`` or ``conditional-generator``.
+        device: Where to compute.
+        seed: Of the run, for fresh recoveries; kept ones have a seed of their own, alike for all runs.
+        asking: How teachers are questioned.
+    """
+    cls = INVERTERS.get(inverter)
+    changes = {
+        "steps": config.inversion_steps, "lr": config.inversion_lr, "bn": config.bn, "latent": config.latent,
+        "width": config.generator_width, "shift": config.shift, "flip": config.flip,
+    }  # fmt: skip
+    if "noise_lr" in cls.Config.model_fields:
+        changes["noise_lr"] = config.inversion_lr
+    kept = config.recovered == "kept"
+    return Recoveries(
+        zoo,
+        cls(cls.Config().override(changes)),
+        per_class=config.recovered_per_class,
+        seed=KEPT_SEED if kept or seed is None else seed,
+        device=device,
+        keep=kept,
+        asking=asking,
+    )
+
+
+def prepare_recoveries(
+    recoveries: Recoveries, teachers: Sequence[str], config: RecoveringConfig, jobs: int
+) -> Iterator[Event]:
+    """``Method.prepare`` for methods that keep recoveries: every visit to these teachers."""
+    visits: list[Visit] = [(t, v) for v in range(config.visits) for t in teachers] if config.recovered == "kept" else []
+    yield from recoveries.prepare(visits, jobs=jobs)

@@ -1,0 +1,203 @@
+"""The task memory: recovered pictures by class, and the tasks that are made of them."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.state import part_of_state
+from dfml.data.episodes import PseudoTask
+from dfml.zoo.teacher import match_channels, match_size
+
+Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+Mode = Literal["recombine", "native", "mixup"]
+
+
+@dataclass(frozen=True)
+class MemoryTask:
+    """A task drawn from the memory.
+
+    Attributes:
+        task: Support pictures [way * shot, C, H, W] and labels, query pictures [way * query, C, H, W] and labels.
+        classes: The class key of each label.
+        partner: The second task of an interpolation; its label l is mixed with label l of ``task``.
+        share: Weight in [0, 1] of the partner's features; 0 without one.
+    """
+
+    task: Task
+    classes: list[str]
+    partner: Task | None = None
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """The pictures of one class from one recovery."""
+
+    teacher: str
+    images: torch.Tensor
+
+
+class TaskMemory:
+    """A bounded ring of recovered pictures for each class.
+
+    Slots of two teachers share a ring only where the zoo says that they name the same class
+    (``Zoo.class_key``), so that a class is never overwritten by a stranger of the same position.
+    Pictures are kept as 16-bit floats: half the memory, finer than the 8 bits of a picture file.
+
+    Args:
+        class_keys: For each teacher's id the identity of each of its slots, see ``Zoo.class_keys``.
+        capacity: Recoveries kept a class; the oldest leaves first.
+        shape: Channels, height and width of all pictures (``Zoo.picture_shape``), so that those of
+            teachers with different inputs stack; None where all are alike.
+        device: Where drawn tasks go; the store itself stays on the CPU.
+    """
+
+    def __init__(
+        self,
+        class_keys: dict[str, list[str]],
+        *,
+        capacity: int = 20,
+        shape: tuple[int, int, int] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.class_keys, self.capacity, self.shape = class_keys, capacity, shape
+        self.device = torch.device(device)
+        self.rings: dict[str, deque[_Visit]] = {}
+        self.added = 0
+
+    def __len__(self) -> int:
+        """Pictures in store."""
+        return sum(len(visit.images) for ring in self.rings.values() for visit in ring)
+
+    def add(self, task: PseudoTask) -> None:
+        """Store a recovery, one visit for each of its classes.
+
+        Raises:
+            BadInput: The task's teacher is unknown, or a label lies outside its head.
+        """
+        keys = self.class_keys.get(task.teacher_id)
+        if keys is None:
+            raise BadInput(f"the memory knows no teacher {task.teacher_id!r}.")
+        slots = task.labels.unique().tolist()
+        if slots and not 0 <= min(slots) <= max(slots) < len(keys):
+            raise BadInput(f"labels {slots} for teacher {task.teacher_id!r}, which has {len(keys)} classes.")
+        for slot in slots:
+            ring = self.rings.setdefault(keys[slot], deque(maxlen=self.capacity))
+            pictures = self._fitted(task.images[task.labels == slot].detach()).to("cpu", torch.float16)
+            ring.append(_Visit(task.teacher_id, pictures.clone()))
+        self.added += 1
+
+    def _fitted(self, images: torch.Tensor) -> torch.Tensor:
+        if self.shape is None:
+            return images
+        return match_size(match_channels(images, self.shape[0]), self.shape[1:])
+
+    def classes(self, least: int = 1) -> list[str]:
+        """Keys of the classes with at least ``least`` pictures, in the order in which they came."""
+        return [key for key, ring in self.rings.items() if sum(len(v.images) for v in ring) >= least]
+
+    def can_sample(self, way: int, shot: int, query: int) -> bool:
+        """Whether enough classes have enough pictures for a task."""
+        return len(self.classes(shot + query)) >= way
+
+    def sample(
+        self, way: int, shot: int, query: int, mode: Mode = "recombine", *, generator: torch.Generator
+    ) -> MemoryTask:
+        """Draw a task.
+
+        Args:
+            way: Classes.
+            shot: Support pictures a class.
+            query: Query pictures a class, none of them in the support.
+            mode: ``recombine``: classes of any teachers; ``native``: classes of one teacher, pictures
+                from it alone; ``mixup``: two recombined tasks and a share from Beta(1/2, 1/2), to be mixed
+                class by class in feature space (TEAPOT).
+            generator: On the CPU.
+
+        Raises:
+            BadInput: The memory holds too few classes or pictures.
+        """
+        if mode == "native":
+            return self._native(way, shot, query, generator)
+        usable = self.classes(shot + query)
+        if len(usable) < way:
+            raise BadInput(
+                f"{way}-way tasks of {shot} + {query} pictures a class need {way} such classes in memory; "
+                f"{len(usable)} of {len(self.rings)} have as many."
+            )
+        task, classes = self._recombined(usable, way, shot, query, generator)
+        if mode == "recombine":
+            return MemoryTask(task, classes)
+        partner, _ = self._recombined(usable, way, shot, query, generator)
+        # Beta(1/2, 1/2) is the arcsine distribution.
+        share = math.sin(math.pi / 2 * float(torch.rand((), generator=generator))) ** 2
+        return MemoryTask(task, classes, partner, share)
+
+    def _recombined(
+        self, usable: list[str], way: int, shot: int, query: int, generator: torch.Generator
+    ) -> tuple[Task, list[str]]:
+        chosen = [usable[i] for i in torch.randperm(len(usable), generator=generator)[:way].tolist()]
+        stores = [[visit.images for visit in self.rings[key]] for key in chosen]
+        return self._draw(stores, shot, query, generator), chosen
+
+    def _native(self, way: int, shot: int, query: int, generator: torch.Generator) -> MemoryTask:
+        own: dict[str, dict[str, list[torch.Tensor]]] = {}
+        for key, ring in self.rings.items():
+            for visit in ring:
+                own.setdefault(visit.teacher, {}).setdefault(key, []).append(visit.images)
+        for classes in own.values():
+            for key in [k for k, images in classes.items() if sum(map(len, images)) < shot + query]:
+                del classes[key]
+        able = [teacher for teacher, classes in own.items() if len(classes) >= way]
+        if not able:
+            raise BadInput(f"no teacher has {way} classes of {shot} + {query} pictures in memory.")
+        classes = own[able[int(torch.randint(len(able), (), generator=generator))]]
+        keys = list(classes)
+        chosen = [keys[i] for i in torch.randperm(len(keys), generator=generator)[:way].tolist()]
+        return MemoryTask(self._draw([classes[key] for key in chosen], shot, query, generator), chosen)
+
+    def _draw(self, stores: list[list[torch.Tensor]], shot: int, query: int, generator: torch.Generator) -> Task:
+        """Support and query of one task, without a picture in both; ``stores`` holds each class's visits."""
+        support, held = [], []
+        for images in stores:
+            ends = torch.tensor([len(x) for x in images]).cumsum(0)
+            drawn = torch.randperm(int(ends[-1]), generator=generator)[: shot + query]
+            # Only the drawn pictures are copied, not the class's whole store.
+            which = torch.searchsorted(ends, drawn, right=True).tolist()
+            rows = [images[w][int(d) - int(ends[w]) + len(images[w])] for w, d in zip(which, drawn, strict=True)]
+            support.append(torch.stack(rows[:shot]))
+            held.append(torch.stack(rows[shot:]))
+        labels = torch.arange(len(stores))
+        return (
+            torch.cat(support).float().to(self.device),
+            labels.repeat_interleave(shot).to(self.device),
+            torch.cat(held).float().to(self.device),
+            labels.repeat_interleave(query).to(self.device),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Copies of all pictures, ring by ring."""
+        flat: dict[str, Any] = {"added": self.added, "keys": list(self.rings)}
+        for position, ring in enumerate(self.rings.values()):
+            flat[f"ring{position}"] = {
+                "images": torch.cat([v.images for v in ring]),
+                "counts": [len(v.images) for v in ring],
+                "teachers": [v.teacher for v in ring],
+            }
+        return flat
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()`` from its flat form."""
+        self.added = int(flat["added"])
+        self.rings = {}
+        for position, key in enumerate(flat["keys"]):
+            ring = part_of_state(flat, f"ring{position}")
+            parts = ring["images"].split([int(n) for n in ring["counts"]])
+            visits = [_Visit(t, x.clone()) for t, x in zip(ring["teachers"], parts, strict=True)]
+            self.rings[key] = deque(visits, maxlen=self.capacity)

@@ -1,0 +1,250 @@
+"""Recovered tasks of a zoo's teachers, each computed once and kept for the next time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from joblib import Parallel, delayed
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Event, Note, Progress
+from dfml.core.paths import cache_root
+from dfml.core.seeds import derive_seed
+from dfml.data.episodes import PseudoTask
+from dfml.inversion.base import INVERTERS, ExtraLoss, Inverter
+from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
+from dfml.zoo.asking import AskingConfig, make_oracle
+from dfml.zoo.oracle import Oracle
+from dfml.zoo.remote import RemoteZoo
+from dfml.zoo.zoo import Zoo, open_zoo
+
+FORMAT = 1
+Visit = tuple[str, int]
+"""A teacher's id and the number of the visit to it: each visit recovers other pictures."""
+
+
+class Recoveries:
+    """Recovers tasks on demand, or takes them from below ``cache_root()`` where they were recovered before.
+
+    A recovery depends on the teacher, the visit, the inverter's config and the seed alone, not on what was
+    recovered before it, so kept and fresh ones are the same pictures. Pictures are rounded to 16-bit floats.
+
+    Args:
+        zoo: The zoo.
+        inverter: One that needs no other teachers (``generator``, ``conditional-generator``, ``pixels``).
+        per_class: Pictures a class.
+        seed: Draws everything.
+        device: Where to compute.
+        keep: Look for kept recoveries and keep new ones. A visit with an ``extra_loss`` is never kept.
+        asking: How teachers are questioned.
+
+    Attributes:
+        cost: ``seconds`` spent here, ``kept_seconds`` that the kept ones once took, and the ``passes`` and
+            ``queries`` of both.
+    """
+
+    def __init__(
+        self,
+        zoo: Zoo,
+        inverter: Inverter,
+        *,
+        per_class: int,
+        seed: int,
+        device: torch.device,
+        keep: bool = True,
+        asking: AskingConfig | None = None,
+    ) -> None:
+        if inverter.uses_others:
+            raise BadInput(f"recoveries of single teachers are not for {inverter.name!r}, which needs the others.")
+        self.zoo, self.inverter, self.per_class, self.seed = zoo, inverter, per_class, seed
+        self.device, self.keep, self.asking = device, keep, asking or AskingConfig()
+        self.cost = {"seconds": 0.0, "kept_seconds": 0.0, "passes": 0.0, "queries": 0.0}
+        self._oracles: dict[str, Oracle] = {}
+
+    def recover(
+        self,
+        visits: Sequence[Visit],
+        *,
+        step: int = 0,
+        total: int = 0,
+        extra_loss: ExtraLoss | None = None,
+    ) -> Iterator[Event]:
+        """Recover the tasks of some visits.
+
+        Args:
+            visits: Teachers and the numbers of the visits.
+            step: Of the caller, for the progress.
+            total: Likewise.
+            extra_loss: See ``Inverter.recover``.
+
+        Yields:
+            Progress; last ``Done(list of PseudoTask)``, one a visit in their order.
+        """
+        found: list[PseudoTask] = []
+        for visit in visits:
+            task = self._kept(visit) if extra_loss is None else None
+            if task is None:
+                started, last = time.perf_counter(), None
+                oracle, labels = self.oracle(visit), self._labels(visit[0])
+                generator = torch.Generator().manual_seed(derive_seed(self.seed, "recovery", *visit))
+                stream = self.inverter.recover(
+                    [oracle], [labels], generator=generator, device=self.device, extra_loss=extra_loss
+                )
+                for last in stream:  # noqa: B007 - the last one is wanted
+                    yield Progress(step, total, f"recovering from teacher {visit[0]}")
+                assert last is not None, "an inverter yields at least one step"
+                task = _rounded(last.tasks[0])
+                self._spend(task, seconds=time.perf_counter() - started)
+                if self.keep and extra_loss is None:
+                    self._file(visit, task)
+            found.append(_on(task, self.device))
+        yield Done(found)
+
+    def prepare(self, visits: Sequence[Visit], *, jobs: int = 1) -> Iterator[Event]:
+        """Make sure that these visits are kept, several at once in processes of their own.
+
+        Args:
+            visits: See ``recover``.
+            jobs: Processes, one thread each.
+
+        Yields:
+            Progress, a note for each teacher that cannot be inverted; last ``Done(cost of all as a dict)``.
+        """
+        missing = [v for v in visits if not self._path(v).is_file()]
+        yield Progress(len(visits) - len(missing), len(visits), "recovering tasks")
+        source = self.zoo.connection.address if isinstance(self.zoo, RemoteZoo) else str(self.zoo.folder)
+        work = [(source, self.inverter.name, self.inverter.config.model_dump(), v) for v in missing]
+        common = (self.per_class, self.seed, str(self.device), self.asking.model_dump())
+        results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            delayed(_recover_one)(*each, *common) for each in work
+        )
+        for done, problem in enumerate(results, len(visits) - len(missing) + 1):
+            yield Progress(done, len(visits), "recovering tasks")
+            if problem:
+                yield Note(0, problem, "rejected")
+        total = dict.fromkeys(self.cost, 0.0)
+        for visit in visits:
+            task = self._read(visit)
+            if task is not None:
+                total["kept_seconds"] += task.cost.get("seconds", 0.0)
+                total["passes"] += task.cost.get("passes", 0.0)
+                total["queries"] += task.cost.get("queries", 0.0)
+        yield Done(total)
+
+    def oracle(self, visit: Visit) -> Oracle:
+        """The oracle of a visit; black boxes draw their directions from the visit's own seed."""
+        teacher, number = visit
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "directions", teacher, number))
+        known = self._oracles.get(teacher)
+        if known is None or not known.gives_statistics:
+            known = make_oracle(self.zoo, teacher, self.asking, generator=generator, device=self.device)
+            self._oracles[teacher] = known
+        return known
+
+    def state(self) -> dict[str, Any]:
+        """What it cost so far."""
+        return {"cost": dict(self.cost)}
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()`` from its flat form."""
+        self.cost = {name: float(flat[f"cost/{name}"]) for name in self.cost}
+
+    def _labels(self, teacher: str) -> torch.Tensor:
+        return torch.arange(self.zoo.card(teacher).way).repeat_interleave(self.per_class)
+
+    def _spend(self, task: PseudoTask, *, seconds: float = 0.0, kept: bool = False) -> None:
+        task.cost["seconds"] = task.cost["seconds"] if kept else seconds
+        self.cost["kept_seconds" if kept else "seconds"] += task.cost["seconds"]
+        for name in ("passes", "queries"):
+            self.cost[name] += task.cost.get(name, 0.0)
+
+    def _kept(self, visit: Visit) -> PseudoTask | None:
+        task = self._read(visit) if self.keep else None
+        if task is not None:
+            self._spend(task, kept=True)
+        return task
+
+    def _read(self, visit: Visit) -> PseudoTask | None:
+        path = self._path(visit)
+        if not path.is_file():
+            return None
+        try:
+            state, about = load_checkpoint(path)
+            return PseudoTask(
+                state["images"].float(), state["labels"], state["soft_targets"], visit[0], dict(about["cost"])
+            )
+        except (BadInput, KeyError):
+            return None  # damaged: it is only a cache
+
+    def _file(self, visit: Visit, task: PseudoTask) -> None:
+        path = self._path(visit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {"images": task.images.half(), "labels": task.labels, "soft_targets": task.soft_targets}
+        save_checkpoint(path, state, {"cost": task.cost})
+
+    def _path(self, visit: Visit) -> Path:
+        teacher, number = visit
+        card = self.zoo.card(teacher)
+        facts = {
+            "format": FORMAT,
+            "torch": torch.__version__,
+            "device": self.device.type,
+            "inverter": self.inverter.name,
+            "config": json.loads(self.inverter.config.model_dump_json()),
+            "asking": json.loads(self.asking.model_dump_json()),
+            "zoo": self.zoo.name if isinstance(self.zoo, RemoteZoo) else "",
+            "teacher": [card.model_dump_json(), card.sha256 or _file_mark(self.zoo, teacher)],
+            "per_class": self.per_class,
+            "seed": self.seed,
+            "visit": number,
+        }
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+        return cache_root() / "recovered" / f"{self.inverter.name}-{key}.safetensors"
+
+
+def _file_mark(zoo: Zoo, teacher: str) -> str:
+    """Stands in for the digest of a plain timm folder."""
+    if isinstance(zoo, RemoteZoo):
+        return ""
+    found = (zoo.folder / teacher / "model.safetensors").stat()
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def _rounded(task: PseudoTask) -> PseudoTask:
+    """The task as it would come back from the disk."""
+    return PseudoTask(
+        task.images.half().float().cpu(), task.labels.cpu(), task.soft_targets.detach().cpu(), task.teacher_id,
+        dict(task.cost),
+    )  # fmt: skip
+
+
+def _on(task: PseudoTask, device: torch.device) -> PseudoTask:
+    if device.type == "cpu":
+        return task
+    return PseudoTask(
+        task.images.to(device), task.labels.to(device), task.soft_targets.to(device), task.teacher_id, task.cost
+    )
+
+
+def _recover_one(
+    source: str, inverter: str, config: dict, visit: Visit, per_class: int, seed: int, device: str, asking: dict
+) -> str:
+    """Recover and keep one visit in a process of its own; returns why it could not, or nothing."""
+    torch.set_num_threads(1)
+    cls = INVERTERS.get(inverter)
+    try:
+        recoveries = Recoveries(
+            open_zoo(source), cls(cls.Config.parse(config)), per_class=per_class, seed=seed,
+            device=torch.device(device), asking=AskingConfig.parse(asking),
+        )  # fmt: skip
+        for _ in recoveries.recover([tuple(visit)]):
+            pass
+    except BadInput as error:
+        return str(error)
+    return ""

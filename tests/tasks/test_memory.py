@@ -1,0 +1,112 @@
+"""The memory: labels survive the round trip, rings are bounded, strangers never merge."""
+
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.state import flatten_state
+from dfml.data.episodes import PseudoTask
+from dfml.tasks.memory import TaskMemory
+
+KEYS = {"a": ["cat", "dog", "cow"], "b": ["dog", "elk", "fox"], "c": ["c:0", "c:1", "c:2"]}
+
+
+def recovered(teacher, value=0.0, per_class=4):
+    """Pictures whose brightness tells teacher, slot and number."""
+    labels = torch.arange(3).repeat_interleave(per_class)
+    number = torch.arange(per_class).repeat(3)
+    shade = value + labels / 10 + number / 1000
+    images = shade.view(-1, 1, 1, 1).expand(-1, 3, 2, 2).contiguous()
+    return PseudoTask(images, labels, torch.zeros(len(labels), 3), teacher, {})
+
+
+def filled(**kw):
+    memory = TaskMemory(KEYS, **kw)
+    for position, teacher in enumerate(KEYS):
+        memory.add(recovered(teacher, position / 4))
+    return memory
+
+
+def slot_of(picture, value):
+    return round((float(picture.mean()) - value) * 10)
+
+
+def test_pictures_of_a_class_come_back_under_their_own_class():
+    memory = filled()
+    for seed in range(20):
+        drawn = memory.sample(4, 1, 1, generator=torch.Generator().manual_seed(seed))
+        x = torch.cat([drawn.task[0], drawn.task[2]])
+        y = torch.cat([drawn.task[1], drawn.task[3]])
+        for picture, label in zip(x, y.tolist(), strict=True):
+            key, shade = drawn.classes[label], float(picture.mean())
+            teacher = "abc"[min(2, int((shade + 0.01) / 0.25))]
+            assert KEYS[teacher][slot_of(picture, "abc".index(teacher) / 4)] == key
+
+
+def test_support_and_query_share_no_picture_and_classes_are_distinct():
+    memory = filled()
+    drawn = memory.sample(5, 2, 2, generator=torch.Generator().manual_seed(0))
+    shades = torch.cat([drawn.task[0], drawn.task[2]]).mean((1, 2, 3)).tolist()
+    assert len(set(shades)) == len(shades) == 20 and len(set(drawn.classes)) == 5
+
+
+def test_equal_names_merge_and_unnamed_slots_never_do():
+    memory = filled()
+    assert memory.classes() == ["cat", "dog", "cow", "elk", "fox", "c:0", "c:1", "c:2"]
+    assert memory.classes(least=5) == ["dog"]
+    assert memory.can_sample(8, 2, 2) and not memory.can_sample(2, 4, 4)
+
+
+def test_a_ring_forgets_the_oldest_recovery():
+    memory = TaskMemory(KEYS, capacity=2)
+    for value in (0.0, 0.3, 0.6):
+        memory.add(recovered("a", value))
+    assert len(memory) == 3 * 2 * 4 and memory.added == 3
+    x = memory.sample(3, 4, 4, generator=torch.Generator().manual_seed(0)).task[0]
+    assert float(x.min()) >= 0.29
+
+
+def test_a_native_task_is_of_one_teacher():
+    memory = filled()
+    for seed in range(10):
+        drawn = memory.sample(3, 1, 2, "native", generator=torch.Generator().manual_seed(seed))
+        assert any(set(drawn.classes) == set(keys) for keys in KEYS.values())
+        pictures = torch.cat([drawn.task[0], drawn.task[2]]).mean((1, 2, 3))
+        assert float(pictures.max() - pictures.min()) < 0.25
+
+
+def test_mixup_gives_two_tasks_and_an_arcsine_share():
+    memory, generator = filled(), torch.Generator().manual_seed(0)
+    drawn = [memory.sample(3, 1, 1, "mixup", generator=generator) for _ in range(400)]
+    shares = torch.tensor([d.share for d in drawn])
+    assert drawn[0].partner is not None and not torch.equal(drawn[0].partner[0], drawn[0].task[0])
+    # Beta(1/2, 1/2): mean 1/2, variance 1/8, and P(share < 1/4) = 1/3.
+    assert float(shares.mean()) == pytest.approx(0.5, abs=0.06)
+    assert float(shares.var()) == pytest.approx(0.125, abs=0.02)
+    assert float((shares < 0.25).float().mean()) == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_restored_it_draws_the_same():
+    memory = filled(capacity=3)
+    memory.add(recovered("b", 0.1))
+    again = TaskMemory(KEYS, capacity=3)
+    again.load(flatten_state(memory.state()))
+    a, b = (m.sample(4, 1, 1, generator=torch.Generator().manual_seed(3)) for m in (memory, again))
+    assert a.classes == b.classes and all(torch.equal(x, y) for x, y in zip(a.task, b.task, strict=True))
+    before = again.sample(4, 1, 1, generator=torch.Generator().manual_seed(3)).task[0]
+    memory.add(recovered("a", 0.9))
+    assert torch.equal(before, again.sample(4, 1, 1, generator=torch.Generator().manual_seed(3)).task[0])
+
+
+def test_bad_input_is_named():
+    memory = TaskMemory(KEYS)
+    with pytest.raises(BadInput, match="need 2 such classes in memory; 0 of 0"):
+        memory.sample(2, 1, 1, generator=torch.Generator())
+    with pytest.raises(BadInput, match="knows no teacher 'z'"):
+        memory.add(recovered("z"))
+    wrong = recovered("a")
+    with pytest.raises(BadInput, match="which has 3 classes"):
+        memory.add(PseudoTask(wrong.images, wrong.labels + 1, wrong.soft_targets, "a", {}))
+    memory.add(recovered("a"))
+    with pytest.raises(BadInput, match="no teacher has 4 classes"):
+        memory.sample(4, 1, 1, "native", generator=torch.Generator())

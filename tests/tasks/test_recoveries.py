@@ -1,0 +1,118 @@
+"""Recoveries: four teachers, four different tasks; what is kept equals what is computed."""
+
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Progress
+from dfml.core.state import flatten_state
+from dfml.inversion import INVERTERS
+from dfml.tasks.recoveries import Recoveries
+from dfml.zoo.asking import AskingConfig
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("DFML_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def recoveries(zoo, steps=6, **changes):
+    cls = INVERTERS.get("generator")
+    config = cls.Config(steps=steps, latent=16, width=16, lr=0.02, noise_lr=0.1, shift=0, flip=False, bn=0.1)
+    given = {"per_class": 3, "seed": 0, "device": torch.device("cpu"), **changes}
+    return Recoveries(zoo, cls(config), **given)
+
+
+def tasks_of(made, visits, **kw):
+    *rest, last = made.recover(visits, **kw)
+    assert isinstance(last, Done) and all(isinstance(e, Progress) for e in rest)
+    return last.result, rest
+
+
+def test_each_teacher_gives_its_own_task_and_its_own_soft_targets(tiny_zoo, cache):
+    made = recoveries(tiny_zoo, steps=60, keep=False)
+    tasks, _ = tasks_of(made, [(i, 0) for i in tiny_zoo.ids])
+    assert [t.teacher_id for t in tasks] == tiny_zoo.ids
+    for task, teacher in zip(tasks, tiny_zoo, strict=True):
+        answers = teacher.logits(task.images)
+        # The soft targets are those of the picture before it was rounded to 16 bits.
+        assert torch.allclose(task.soft_targets, answers, atol=0.05)
+        assert float((answers.argmax(1) == task.labels).float().mean()) >= 0.8
+    assert not torch.equal(tasks[0].images, tasks[1].images)
+    assert not any(cache.rglob("*.safetensors"))
+
+
+def test_a_visit_does_not_depend_on_what_came_before_and_visits_differ(tiny_zoo, cache):
+    a, b = tiny_zoo.ids[:2]
+    (first, second), _ = tasks_of(recoveries(tiny_zoo), [(a, 0), (b, 0)])
+    (alone,), _ = tasks_of(recoveries(tiny_zoo, keep=False), [(b, 0)])
+    assert torch.equal(alone.images, second.images)
+    (again,), _ = tasks_of(recoveries(tiny_zoo), [(a, 1)])
+    assert not torch.equal(again.images, first.images)
+
+
+def test_kept_recoveries_are_taken_not_made_and_cost_what_they_cost(tiny_zoo, cache):
+    a = tiny_zoo.ids[0]
+    made = recoveries(tiny_zoo)
+    (first,), events = tasks_of(made, [(a, 0)])
+    assert len(events) == 6 and made.cost["seconds"] > 0 and made.cost["kept_seconds"] == 0
+    later = recoveries(tiny_zoo)
+    (kept,), events = tasks_of(later, [(a, 0)])
+    assert not events and torch.equal(kept.images, first.images) and torch.equal(kept.soft_targets, first.soft_targets)
+    assert later.cost["seconds"] == 0 and later.cost["kept_seconds"] == pytest.approx(made.cost["seconds"])
+    assert later.cost["passes"] == made.cost["passes"] > 0
+    for other in (recoveries(tiny_zoo, seed=1), recoveries(tiny_zoo, steps=5), recoveries(tiny_zoo, per_class=2)):
+        assert tasks_of(other, [(a, 0)])[1], "another recipe is another recovery"
+    restored = recoveries(tiny_zoo)
+    restored.load(flatten_state(later.state()))
+    assert restored.cost == later.cost
+
+
+def test_a_damaged_file_is_made_again(tiny_zoo, cache):
+    a = tiny_zoo.ids[0]
+    (first,), _ = tasks_of(recoveries(tiny_zoo), [(a, 0)])
+    (path,) = cache.rglob("*.safetensors")
+    path.write_bytes(b"half")
+    (again,), events = tasks_of(recoveries(tiny_zoo), [(a, 0)])
+    assert events and torch.equal(first.images, again.images)
+
+
+def test_pictures_made_against_a_student_are_never_kept(tiny_zoo, cache):
+    a = tiny_zoo.ids[0]
+
+    def against(images, labels, logits):
+        return 0.1 * logits.pow(2).sum(1)
+
+    (other,), _ = tasks_of(recoveries(tiny_zoo), [(a, 0)], extra_loss=against)
+    assert not any(cache.rglob("*.safetensors"))
+    (plain,), _ = tasks_of(recoveries(tiny_zoo), [(a, 0)])
+    assert not torch.equal(other.images, plain.images)
+
+
+def test_prepared_in_processes_they_are_the_same_pictures(tiny_zoo, cache):
+    visits = [(i, 0) for i in tiny_zoo.ids]
+    *_, last = recoveries(tiny_zoo).prepare(visits, jobs=2)
+    assert last.result["kept_seconds"] > 0 and last.result["passes"] > 0
+    kept, events = tasks_of(recoveries(tiny_zoo), visits)
+    assert not events
+    fresh, _ = tasks_of(recoveries(tiny_zoo, keep=False), visits)
+    assert all(torch.equal(x.images, y.images) for x, y in zip(kept, fresh, strict=True))
+    told = [e for e in recoveries(tiny_zoo).prepare(visits, jobs=2) if isinstance(e, Progress)]
+    assert [(e.step, e.total) for e in told] == [(3, 3)]
+
+
+def test_a_black_box_draws_directions_of_the_visit(tiny_zoo, cache):
+    a = tiny_zoo.ids[0]
+    asking = AskingConfig(oracle="zeroth-order", q=4)
+    made = recoveries(tiny_zoo, steps=2, asking=asking, keep=False)
+    (first, second), _ = tasks_of(made, [(a, 0), (a, 1)])
+    (alone,), _ = tasks_of(recoveries(tiny_zoo, steps=2, asking=asking, keep=False), [(a, 1)])
+    assert torch.equal(alone.images, second.images) and first.cost["queries"] == second.cost["queries"] > 0
+    assert made.cost["queries"] == 2 * first.cost["queries"]
+
+
+def test_inverters_that_need_the_others_are_refused(tiny_zoo):
+    cls = INVERTERS.get("meta-generator")
+    with pytest.raises(BadInput, match="needs the others"):
+        Recoveries(tiny_zoo, cls(), per_class=1, seed=0, device=torch.device("cpu"))
