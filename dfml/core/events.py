@@ -6,7 +6,7 @@ decides where they go. Pictures and vectors are arrays of the work's own library
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,27 @@ class Embedding:
 
 
 @dataclass(frozen=True)
+class ZooMap:
+    """How like or unlike a zoo's teachers are.
+
+    Attributes:
+        step: When it was measured.
+        ids: The teachers'.
+        similarity: Numbers [N, N], 1 on the diagonal.
+        groups: The number of each teacher's group, from 0.
+        places: Coordinates [N, 2] of each teacher on a map whose distances stand for 1 - similarity.
+        text: What was measured and how the groups were made, in one sentence.
+    """
+
+    step: int
+    ids: Sequence[str]
+    similarity: Any
+    groups: Sequence[int]
+    places: Any
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Note:
     """Something that happened: an adversarial step, a rejected teacher. ``kind`` groups notes."""
 
@@ -71,4 +92,22 @@ class Done:
     result: Any
 
 
-Event = Scalars | Progress | Images | Embedding | Note | Checkpoint | Done
+Event = Scalars | Progress | Images | Embedding | ZooMap | Note | Checkpoint | Done
+
+
+def until_done(events: Iterable[Event]) -> Generator[Event, None, Any]:
+    """Pass on the events of a piece of work but the last, whose result is returned.
+
+    Written ``result = yield from until_done(work)``.
+
+    Yields:
+        All events before ``Done``.
+
+    Returns:
+        ``Done``'s result.
+    """
+    for event in events:
+        if isinstance(event, Done):
+            return event.result
+        yield event
+    raise AssertionError("the work ended without Done")

@@ -72,11 +72,15 @@ class OuterLoop:
             raise RunFailed(
                 "the outer loss is no longer finite: lower the rates (outer_lr, inner_lr), then start again."
             )
-        for parameter, grad in zip(parameters, total, strict=True):
-            parameter.grad = grad / len(losses)
+        self.descend([grad / len(losses) for grad in total])
+        return OuterStep(sum(losses) / len(losses), sum(accuracies) / len(losses), mean_pairwise_cosine(flat))
+
+    def descend(self, gradient: Iterable[torch.Tensor]) -> None:
+        """Take one step of Adam along a gradient, given as one tensor a parameter in the network's order."""
+        for parameter, grad in zip(self.model.net.parameters(), gradient, strict=True):
+            parameter.grad = grad
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        return OuterStep(sum(losses) / len(losses), sum(accuracies) / len(losses), mean_pairwise_cosine(flat))
 
     def state(self) -> dict[str, Any]:
         """Copies of the parameters and of Adam's moments."""
