@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
+from dfml.meta.learners import TargetLoss, target_loss
+
 KdForm = Literal["correct", "legacy"]
 
 
@@ -29,3 +31,14 @@ def kd_loss(student: torch.Tensor, teacher: torch.Tensor, form: KdForm = "correc
     if form == "legacy":
         return (torch.xlogy(targets, targets) - targets * F.softmax(student, 1)).mean()
     return F.kl_div(F.log_softmax(student, 1), targets, reduction="batchmean")
+
+
+def distilling(form: KdForm) -> TargetLoss:
+    """The loss of a learner that distils: ``kd_loss`` against soft targets (probabilities), else cross-entropy."""
+
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if form == "correct" or targets.dtype == torch.int64:
+            return target_loss(logits, targets)
+        return kd_loss(logits, targets.clamp_min(1e-30).log(), form)
+
+    return loss

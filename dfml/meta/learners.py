@@ -7,7 +7,7 @@ A learner never touches the network's own weights. Pictures given to it are prep
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,6 +22,8 @@ from dfml.core.registry import Registry
 from dfml.nets.norm import Statistics, recorded_statistics, supplied_statistics
 
 Params = dict[str, torch.Tensor]
+TargetLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Maps logits [N, way] and hard labels [N] or soft ones [N, way] to a scalar."""
 HEAD = "fc."
 """Prefix of the last layer's parameters in all few-shot networks."""
 
@@ -54,16 +56,18 @@ class MetaLearner(ABC):
 
     Args:
         config: Rates and steps of the inner loop.
+        loss: What inner and outer loop minimise; None takes ``target_loss``.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, config: LearnerConfig | None = None) -> None:
+    def __init__(self, config: LearnerConfig | None = None, loss: TargetLoss | None = None) -> None:
         self.config = config or LearnerConfig()
+        self.loss = loss or target_loss
 
     def exact(self) -> MetaLearner:
         """The same learner with second derivatives, as gradients into the support pictures need them."""
-        return type(self)(self.config.override({"first_order": False}))
+        return type(self)(self.config.override({"first_order": False}), self.loss)
 
     @abstractmethod
     def adapt(
@@ -124,19 +128,19 @@ class MetaLearner(ABC):
         logits = self.predict(net, adapted, query[0])
         wanted = query[1] if query[1].dtype == torch.int64 else query[1].argmax(1)
         accuracy = float((logits.detach().argmax(1) == wanted).float().mean())
-        return TaskOutcome(target_loss(logits, query[1]), accuracy)
+        return TaskOutcome(self.loss(logits, query[1]), accuracy)
 
 
 LEARNERS: Registry[MetaLearner] = Registry("learner")
 
 
-def make_learner(name: str, config: LearnerConfig | None = None) -> MetaLearner:
-    """Build a learner by name.
+def make_learner(name: str, config: LearnerConfig | None = None, loss: TargetLoss | None = None) -> MetaLearner:
+    """Build a learner by name; see ``MetaLearner`` for its arguments.
 
     Raises:
         BadInput: Unknown name.
     """
-    return LEARNERS.get(name)(config)
+    return LEARNERS.get(name)(config, loss)
 
 
 def network_params(adapted: Params) -> Params:
@@ -177,7 +181,7 @@ class MAML(MetaLearner):
         with torch.enable_grad():
             adapted, names = _as_leaves(params), list(params)
             for _ in range(self.config.inner_steps if steps is None else steps):
-                loss = target_loss(functional_call(net, adapted, (support_x,)), support_y)
+                loss = self.loss(functional_call(net, adapted, (support_x,)), support_y)
                 adapted = _descend(loss, adapted, names, self.config.inner_lr, create_graph)
                 yield adapted
 
@@ -209,7 +213,7 @@ class ANIL(MetaLearner):
                 logits = F.linear(features, adapted[HEAD + "weight"], adapted[HEAD + "bias"])
                 # The features' graph is shared by all steps, so it is kept even without second order.
                 grads = torch.autograd.grad(
-                    target_loss(logits, support_y),
+                    self.loss(logits, support_y),
                     [adapted[n] for n in names],
                     create_graph=create_graph,
                     retain_graph=True,

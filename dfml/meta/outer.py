@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from dfml.core.errors import RunFailed
 from dfml.core.state import part_of_state
+from dfml.meta.learners import MetaLearner
 from dfml.meta.model import MetaModel
 from dfml.nets.optim import load_optimiser_state, optimiser_state
 
@@ -49,14 +50,20 @@ class OuterLoop:
         self.model = model
         self.optimiser = torch.optim.Adam(model.net.parameters(), lr=lr)
 
-    def step(self, tasks: Iterable[Task]) -> OuterStep:
-        """Take one step on the mean of the tasks' outer losses."""
+    def step(self, tasks: Iterable[Task], learners: Sequence[MetaLearner] | None = None) -> OuterStep:
+        """Take one step on the mean of the tasks' outer losses.
+
+        Args:
+            tasks: The meta-batch; labels may be soft.
+            learners: One a task, where not all are learned as the model adapts.
+        """
         names, parameters = zip(*self.model.net.named_parameters(), strict=True)
         total: list[torch.Tensor] | None = None
         flat, losses, accuracies = [], [], []
-        for support_x, support_y, query_x, query_y in tasks:
+        for position, (support_x, support_y, query_x, query_y) in enumerate(tasks):
             params = dict(zip(names, parameters, strict=True))
-            outcome = self.model.learner.outer(
+            learner = self.model.learner if learners is None else learners[position]
+            outcome = learner.outer(
                 self.model.net,
                 params,
                 (self.model.prepare(support_x), support_y),

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dfml.meta.distillation import kd_loss
+from dfml.meta.distillation import distilling, kd_loss
 
 TEACHER = torch.tensor([[0.6, 0.4]]).log()
 
@@ -46,3 +46,13 @@ def test_the_legacy_form_prefers_an_over_confident_student_and_has_a_tiny_gradie
         norms[form] = float(torch.autograd.grad(kd_loss(student, teacher, form), student)[0].norm())
     assert norms["correct"] > 10 * norms["legacy"]
     assert torch.allclose(F.softmax(TEACHER, 1), torch.tensor([[0.6, 0.4]]))
+
+
+def test_a_distilling_learner_takes_hard_labels_as_they_are_and_soft_ones_in_its_form():
+    student = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    teacher = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
+    hard = torch.tensor([0, 1, 2, 0, 1, 2])
+    for form in ("correct", "legacy"):
+        loss = distilling(form)
+        assert torch.equal(loss(student, hard), F.cross_entropy(student, hard))
+        torch.testing.assert_close(loss(student, teacher.softmax(1)), kd_loss(student, teacher, form))

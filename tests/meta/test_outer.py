@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from dfml.core.errors import RunFailed
+from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.outer import OuterLoop, mean_pairwise_cosine
 from tests.meta.test_evaluation import tiny_model
 
@@ -33,3 +34,15 @@ def test_diverged_training_stops_with_one_clear_line():
         model.net.fc.weight.fill_(float("nan"))
     with pytest.raises(RunFailed, match="no longer finite"):
         OuterLoop(model).step([task()])
+
+
+def test_each_task_may_have_a_learner_of_its_own():
+    def moved(steps, learners=None):
+        model = tiny_model()
+        own = [make_learner("maml", LearnerConfig(inner_lr=0.5, inner_steps=n)) for n in steps]
+        model.learner = own[0]
+        OuterLoop(model).step([task(0), task(1)], own if learners else None)
+        return model.net.fc.weight.detach()
+
+    assert torch.equal(moved([1, 1], learners=True), moved([1]))
+    assert not torch.equal(moved([1, 4], learners=True), moved([1]))
