@@ -1,4 +1,4 @@
-"""``zoo``: list, show, check, pre-train, import, serve."""
+"""``zoo``: list, show, check, pre-train, import, pollute, merge, serve."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _mean(zoo: Any) -> float | None:  # noqa: ANN401 - imported lazily
 
 def _row(card: Any) -> list[str]:  # noqa: ANN401 - imported lazily
     size, classes = "x".join(map(str, card.input_size)), ", ".join(card.classes or [])
-    return [card.id, card.architecture, size, percent(card.accuracy), classes]
+    return [card.id, card.family, size, percent(card.accuracy), classes]
 
 
 @app.command()
@@ -81,7 +81,7 @@ def pretrain(
     models: Annotated[int, typer.Option(help="Number of teachers.")] = 100,
     way: Annotated[int, typer.Option(help="Classes a teacher.")] = 5,
     arch: Annotated[
-        str, typer.Option(help="Architectures, taking turns: fewshot_conv4[,fewshot_resnet10,...].")
+        str, typer.Option(help="Architectures, taking turns: NAME[:WIDTH][,NAME...], few-shot or timm's.")
     ] = "fewshot_conv4",
     epochs: Annotated[int, typer.Option(help="Passes over the training pictures.")] = 30,
     seed: Annotated[int, typer.Option(help="Draws classes, weights and batches.")] = 0,
@@ -159,6 +159,54 @@ def import_models(
     answer({"zoo": str(out), "added": added, "problems": problems}, json, f"{len(added)} teachers added to {out}")
     if problems and not added:
         raise typer.Exit(1)
+
+
+@app.command()
+def pollute(
+    zoo: Annotated[str, typer.Argument(help="The clean zoo: an embedded name or a folder.")],
+    out: Annotated[Path, typer.Option(help="The polluted zoo's folder; the truth stands in OUT.truth.json.")],
+    rate: Annotated[float, typer.Option(help="Share of deceptive teachers, from 0 to below 1.")] = 0.4,
+    attack: Annotated[
+        str, typer.Option(help="ood: another domain under false class names; fake: untrained; both: half of each.")
+    ] = "ood",
+    source: Annotated[str, typer.Option(help="A zoo of another domain, for ood and both.")] = "omniglot-conv4",
+    keep: Annotated[int | None, typer.Option(help="Clean teachers, drawn by the seed; all, if left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Draws clean teachers, lies, weights and the order.")] = 0,
+    json: Json = False,
+) -> None:
+    """Hide deceptive teachers in a copy of a zoo; which ones is written beside it, where no method looks."""
+    from dfml.zoo import open_zoo
+    from dfml.zoo.pollution import PollutionConfig, pollute_zoo, truth_file
+
+    config = PollutionConfig.parse({"rate": rate, "attack": attack, "keep": keep, "seed": seed})
+    clean = open_zoo(zoo)
+    truth = pollute_zoo(clean, out, config, None if attack == "fake" else open_zoo(source))
+    kinds = [row["kind"] for row in truth["teachers"]]
+    counts = {kind: kinds.count(kind) for kind in ("clean", "ood", "fake")}
+    value = {"zoo": str(out), "truth": str(truth_file(out)), "teachers": len(kinds), **counts}
+    value |= {"config": config.model_dump(), "problems": clean.problems}
+    for model, reason in clean.problems.items():
+        say(f"left out: {model}: {reason}")
+    text = f"{len(kinds)} teachers in {out}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    answer(value, json, text)
+
+
+@app.command()
+def merge(
+    zoos: Annotated[list[str], typer.Argument(help="Two or more: embedded names or folders.")],
+    out: Annotated[Path, typer.Option(help="The new zoo's folder.")],
+    name: Annotated[str | None, typer.Option(help="The new zoo's name; its folder's, if left out.")] = None,
+    json: Json = False,
+) -> None:
+    """Put the teachers of several zoos into a new one; equal class names of different data sets stay apart."""
+    from dfml.zoo import open_zoo
+    from dfml.zoo.merging import merge_zoos
+
+    models, problems = merge_zoos([open_zoo(zoo) for zoo in zoos], out, name=name)
+    for problem in problems:
+        say(f"left out: {problem}")
+    value = {"zoo": str(out), "teachers": len(models), "models": models, "problems": problems}
+    answer(value, json, f"{len(models)} teachers in {out}")
 
 
 @app.command()

@@ -26,7 +26,7 @@ class TeacherRow:
 
     Attributes:
         id: Name of its folder.
-        architecture: timm's name.
+        architecture: timm's name, with the width where the folder names one (``fewshot_conv4:16``).
         classes: Class names; ``class 0`` and so on where the owner gave none.
         named: Whether the owner gave names.
         input_size: Channels, height, width.
@@ -182,7 +182,7 @@ def _read_teacher(zoo: Path, model: str) -> TeacherRow:
     _check_weights(weights, model, details.get("sha256"))
     return TeacherRow(
         id=model,
-        architecture=config["architecture"],
+        architecture=_family(config["architecture"], args),
         classes=tuple(map(str, classes)) if classes else tuple(f"class {i}" for i in range(int(way or 0))),
         named=bool(classes),
         input_size=tuple(cfg.get("input_size") or (args.get("in_chans", 3), size, size)),
@@ -195,6 +195,12 @@ def _read_teacher(zoo: Path, model: str) -> TeacherRow:
         seed=details.get("seed"),
         judge=(zoo / "judges" / model / "config.json").is_file(),
     )
+
+
+def _family(architecture: str, args: dict[str, Any]) -> str:
+    """As ``TeacherCard.family``."""
+    width = args.get("width")
+    return f"{architecture}:{width}" if type(width) is int and width > 0 else architecture
 
 
 def _check_weights(path: Path, model: str, digest: str | None) -> None:

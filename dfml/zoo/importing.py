@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import raise_if_disk_full, read_json
-from dfml.zoo.storage import CONFIG, DETAILS, WEIGHTS
+from dfml.zoo.assembling import copy_model
 from dfml.zoo.teacher import load_teacher
 from dfml.zoo.zoo import write_zoo
 
@@ -66,10 +66,7 @@ def _copy(source: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        part.mkdir(parents=True)
-        for name in (CONFIG, WEIGHTS, DETAILS):
-            if (source / name).is_file():
-                shutil.copyfile(source / name, part / name)
+        copy_model(source, part)
         part.replace(target)
     except OSError as error:
         raise_if_disk_full(error, target)

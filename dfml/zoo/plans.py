@@ -26,7 +26,9 @@ class PretrainConfig(Config):
         le=1,
         description="Adam's first learning rate (Conv4); AdamW's (ViT) is a quarter of it, SGD's (others) five times.",
     )
-    width: int | None = Field(None, ge=2, le=1024, description="Filters of the first stage; none keeps the default.")
+    width: int | None = Field(
+        None, ge=2, le=1024, description="Filters of the first stage, for few-shot networks that name none."
+    )
     flip: bool = Field(True, description="Mirror training pictures at random (never for characters).")
     shift: int = Field(2, ge=0, le=16, description="Move training pictures at random by up to this many pixels.")
     size: int | None = Field(None, ge=16, le=224, description="Picture size; none keeps the data set's.")

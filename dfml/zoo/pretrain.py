@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from joblib import Parallel, delayed
@@ -17,6 +16,7 @@ from dfml.core.paths import read_json
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
+from dfml.zoo.architectures import Architecture
 from dfml.zoo.plans import PretrainConfig, TeacherPlan, channel_statistics, plan_teachers, split_class
 from dfml.zoo.storage import DETAILS, save_network
 from dfml.zoo.teacher import TeacherCard
@@ -47,17 +47,17 @@ def train_teacher(
         shape = (1, data.channels, 1, 1)
         return (pictures - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape), labels
 
-    args: dict[str, Any] = {"num_classes": len(plan.classes), "in_chans": data.channels, "img_size": data.size}
-    if config.width:
-        args["width"] = config.width
-    net = build_network(plan.architecture, seed=plan.seed, **args)
+    architecture = Architecture.parse(plan.architecture)
+    name = architecture.name
+    args = architecture.model_args(way=len(plan.classes), channels=data.channels, size=data.size, width=config.width)
+    net = build_network(name, seed=plan.seed, **args)
     generator = torch.Generator().manual_seed(plan.seed)
     # Narrow ResNets crash natively in backward passes of two threads (torch 2.15 on the CPU), Conv4 does not.
     threads = torch.get_num_threads()
-    if "conv4" not in plan.architecture:
+    if "conv4" not in name:
         torch.set_num_threads(1)
     try:
-        accuracy = train_classifier(net, plan.architecture, gather(0), gather(1), config, generator)
+        accuracy = train_classifier(net, name, gather(0), gather(1), config, generator)
     finally:
         torch.set_num_threads(threads)
     details = {
@@ -70,7 +70,7 @@ def train_teacher(
         "seed": plan.seed,
         "pretraining": config.model_dump(),
     }
-    save_network(folder, net, architecture=plan.architecture, model_args=args, details=details, mean=mean, std=std)
+    save_network(folder, net, architecture=name, model_args=args, details=details, mean=mean, std=std, size=data.size)
     return accuracy
 
 
@@ -109,7 +109,7 @@ def pretrain_zoo(
     Args:
         source: A class-folder data set with a ``train`` split.
         out: The zoo's folder.
-        architectures: They take turns.
+        architectures: They take turns; each is ``NAME`` or ``NAME:WIDTH``.
         config: See ``PretrainConfig``.
         jobs: Teachers trained side by side, one thread each.
         licence: Terms of the weights, for the cards.
@@ -119,7 +119,7 @@ def pretrain_zoo(
         Held-out accuracies in [0, 1], one a teacher.
 
     Raises:
-        BadInput: Unusable data, or ``out`` holds a zoo of another recipe.
+        BadInput: Unusable data, a network that cannot be built for it, or ``out`` holds a zoo of another recipe.
     """
     data = load_split(source, "train", size=config.size)
     recipe = {"architectures": architectures, "config": config.model_dump(), "data": data.name}
@@ -129,6 +129,9 @@ def pretrain_zoo(
             raise BadInput(f"{out} holds a zoo made with another recipe: choose another --out, or remove it.")
     elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise BadInput(f"{out} holds something that is no zoo: choose another --out.")
+    for text in dict.fromkeys(architectures):
+        # Before anything is written: the last of several networks must not fail after the others were trained.
+        Architecture.parse(text).model_args(way=config.way, channels=data.channels, size=data.size, width=config.width)
     plans = plan_teachers(data, architectures, config)
     statistics = channel_statistics(data)
     done: dict[str, float] = {}

@@ -31,6 +31,7 @@ def save_network(
     details: dict[str, Any],
     mean: list[float] | None = None,
     std: list[float] | None = None,
+    size: int | None = None,
 ) -> None:
     """Write a network's folder; ``dfml.json`` comes last, so a folder with it is whole.
 
@@ -42,13 +43,14 @@ def save_network(
         details: What timm has no field for; ``sha256`` of the weights is added.
         mean: The channels' means that the network expects its input to be normalised with.
         std: The channels' standard deviations, likewise.
+        size: Height and width of the pictures that it takes; None reads ``img_size`` in ``model_args``.
 
     Raises:
         RunFailed: The disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     channels = int(model_args.get("in_chans", 3))
-    size = int(model_args.get("img_size", 32))
+    size = size or int(model_args.get("img_size", 32))
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in net.state_dict().items()}
     write_atomically(folder / WEIGHTS, lambda part: save_file(tensors, part))
     cfg = getattr(net, "pretrained_cfg", {}) or {}

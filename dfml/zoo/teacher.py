@@ -28,6 +28,7 @@ class TeacherCard(Config):
 
     id: str = Field(description="Name of the teacher inside its zoo; also its folder's name.")
     architecture: str = Field(description="timm's name of the network.")
+    width: int | None = Field(None, ge=1, description="Filters of its first stage, where its folder names them.")
     way: int = Field(ge=2, description="Number of classes.")
     classes: list[str] | None = Field(None, description="Class names in the order of the outputs, or none.")
     input_size: tuple[int, int, int] = Field(description="Channels, height, width of the network's input.")
@@ -40,6 +41,11 @@ class TeacherCard(Config):
     licence: str = Field("", description="Terms of its weights.")
     seed: int | None = Field(None, description="Seed of its training.")
     sha256: str | None = Field(None, description="Digest of its weight file.")
+
+    @property
+    def family(self) -> str:
+        """Architecture and width: ``fewshot_conv4:16``, or ``fewshot_conv4`` in its usual width."""
+        return f"{self.architecture}:{self.width}" if self.width else self.architecture
 
 
 def read_card(folder: Path) -> TeacherCard:
@@ -56,9 +62,11 @@ def read_card(folder: Path) -> TeacherCard:
     args = config["model_args"]
     size = cfg.get("input_size") or [args.get("in_chans", 3), args.get("img_size", 32), args.get("img_size", 32)]
     fields = {key: known[key] for key in TeacherCard.model_fields if key in known}
+    width = args.get("width")
     fields.update(
         id=folder.name,
         architecture=config["architecture"],
+        width=width if type(width) is int and width > 0 else None,
         way=config["num_classes"],
         input_size=size,
         mean=cfg.get("mean") or [0.0],

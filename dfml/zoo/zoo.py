@@ -28,10 +28,14 @@ class Zoo:
         problems: Id of each unusable model and the reason, in one line.
         shared_class_names: Whether equal class names of two teachers mean the same class.
         domain: The data set that all teachers come from, or None.
+        name_spaces: Of a merged zoo: for each teacher whose class names are vouched for, within which data set they
+            are. None: names mean the same throughout the zoo, where they are vouched for at all.
 
     Raises:
         BadInput: No zoo there, a newer format, or no usable teacher.
     """
+
+    name_spaces: dict[str, str] | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,6 +56,9 @@ class Zoo:
         self.name = str(self.meta.get("name", folder.name))
         self.domain = self.meta.get("domain")
         self.shared_class_names = bool(self.meta.get("shared_class_names", False))
+        if "name_spaces" in self.meta:
+            spaces = self.meta["name_spaces"] if isinstance(self.meta["name_spaces"], dict) else {}
+            self.name_spaces = {teacher: str(space) for teacher, space in spaces.items()}
         self.problems: dict[str, str] = {}
         self.cards: list[TeacherCard] = []
         for model in self.meta["models"]:
@@ -92,8 +99,12 @@ class Zoo:
 
     @property
     def picture_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width in which pictures for this zoo are recovered: the largest input."""
-        return max((card.input_size for card in self.cards), key=lambda s: (s[1], s[0]))
+        """Channels, height and width in which pictures for this zoo are recovered: the largest input.
+
+        In colour where any teacher sees colours.
+        """
+        largest = max((card.input_size for card in self.cards), key=lambda s: s[1])
+        return max(card.input_size[0] for card in self.cards), *largest[1:]
 
     def card(self, which: str | int) -> TeacherCard:
         """The card of a teacher by id or position.
@@ -164,14 +175,14 @@ class Zoo:
 
     def judge(self, which: str | int) -> Teacher | None:
         """A network of another architecture on the same classes, which no method may touch."""
-        folder = self._judge_folder(self.card(which))
+        folder = self.judge_folder(self.card(which))
         return None if folder is None else load_teacher(folder)
 
     def has_judge(self, which: str | int) -> bool:
         """Whether there is a judge for the teacher."""
-        return self._judge_folder(self.card(which)) is not None
+        return self.judge_folder(self.card(which)) is not None
 
-    def _judge_folder(self, card: TeacherCard) -> Path | None:
+    def judge_folder(self, card: TeacherCard) -> Path | None:
         """Its own judge's, or that of the embedded zoo with the same class sets which ``judges_of`` names."""
         own = self.folder / "judges" / card.id
         if (own / "config.json").is_file():
@@ -183,14 +194,22 @@ class Zoo:
                 return lent
         return None
 
+    def space(self, card: TeacherCard) -> str | None:
+        """Within which a teacher's class names identify classes; "": in the whole zoo; None: nowhere."""
+        if not self.shared_class_names:
+            return None
+        return "" if self.name_spaces is None else self.name_spaces.get(card.id)
+
     def class_key(self, card: TeacherCard, slot: int) -> str:
         """The identity of a teacher's class: its name where the zoo vouches for names, else the slot.
 
-        A name that one teacher uses for two of its own outputs (as ImageNet's "crane") identifies neither.
+        A name that one teacher uses for two of its own outputs (as ImageNet's "crane") identifies neither. In a
+        zoo merged from several data sets the name stands behind its data set's: equal names do not meet.
         """
-        if self.shared_class_names and card.classes and card.classes.count(card.classes[slot]) == 1:
-            return card.classes[slot]
-        return f"{card.id}:{slot}"
+        space = self.space(card)
+        if space is None or not card.classes or card.classes.count(card.classes[slot]) > 1:
+            return f"{card.id}:{slot}"
+        return f"{space}/{card.classes[slot]}" if space else card.classes[slot]
 
     def class_keys(self) -> dict[str, list[str]]:
         """For each usable teacher's id the identity of each of its classes, in the order of its head."""

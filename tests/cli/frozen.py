@@ -23,6 +23,8 @@ COMMANDS = {
     "zoo import": "FOLDERS --out --domain --shared-class-names --json",
     "zoo judge": "ZOO --data --teacher --arch --width --set --json",
     "zoo list": "--json",
+    "zoo merge": "ZOOS --out --name --json",
+    "zoo pollute": "ZOO --out --rate --attack --source --keep --seed --json",
     "zoo pretrain": "--data --out --models --way --arch --epochs --seed --set --jobs --licence --json",
     "zoo serve": "ZOO --port --host --python --threads --json",
     "zoo show": "ZOO --json",
