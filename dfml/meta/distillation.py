@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
-from dfml.meta.learners import TargetLoss, target_loss
+from dfml.meta.learners import MetaLearner, TargetLoss, target_loss
+from dfml.meta.model import MetaModel
 
 KdForm = Literal["correct", "legacy"]
 
@@ -42,3 +44,20 @@ def distilling(form: KdForm) -> TargetLoss:
         return kd_loss(logits, targets.clamp_min(1e-30).log(), form)
 
     return loss
+
+
+def adapted_student(
+    model: MetaModel, learner: MetaLearner, support_x: torch.Tensor, support_y: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The student after its inner loop, as a map from pictures in [0, 1] to logits that trains nothing.
+
+    Args:
+        model: With the meta-parameters.
+        learner: How it adapts.
+        support_x: Pictures [N, C, H, W] in [0, 1].
+        support_y: Hard labels [N], or soft ones [N, way].
+    """
+    start = {n: p.detach() for n, p in model.params.items()}
+    *_, adapted = learner.adapt(model.net, start, model.prepare(support_x), support_y)
+    adapted = {n: p.detach() for n, p in adapted.items()}
+    return lambda pictures: learner.predict(model.net, adapted, model.prepare(pictures))

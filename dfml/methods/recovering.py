@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Literal
 
 import torch
 from pydantic import Field
 
-from dfml.core.events import Event
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Event
+from dfml.data.episodes import PseudoTask
 from dfml.inversion import INVERTERS
 from dfml.methods.base import MetaTrainingConfig
 from dfml.tasks.recoveries import Recoveries, Visit
 from dfml.zoo.asking import AskingConfig
+from dfml.zoo.remote import RemoteZoo
 from dfml.zoo.zoo import Zoo
 
 
@@ -36,6 +39,21 @@ class RecoveringConfig(MetaTrainingConfig):
 
 
 KEPT_SEED = 0
+
+
+def teachers_of_way(zoo: Zoo, way: int) -> list[str]:
+    """Ids of the teachers whose heads are as wide as the meta-model's, which distillation needs.
+
+    Raises:
+        BadInput: There is none.
+    """
+    # A server's models were looked at when it was opened.
+    known = zoo.ids if isinstance(zoo, RemoteZoo) else zoo.check()
+    found = [teacher for teacher in known if zoo.card(teacher).way == way]
+    if not found:
+        ways = sorted({card.way for card in zoo.cards})
+        raise BadInput(f"zoo {zoo.name!r} has teachers of {ways} classes, none of {way}: set way.")
+    return found
 
 
 def recoveries_of(
@@ -82,3 +100,12 @@ def prepare_recoveries(
     """``Method.prepare`` for methods that keep recoveries: every visit to these teachers."""
     visits: list[Visit] = [(t, v) for v in range(config.visits) for t in teachers] if config.recovered == "kept" else []
     yield from recoveries.prepare(visits, jobs=jobs)
+
+
+def recovered_tasks(stream: Iterator[Event]) -> Generator[Event, None, list[PseudoTask]]:
+    """Pass on what ``Recoveries.recover`` tells and return its tasks, for ``yield from``."""
+    for event in stream:
+        if isinstance(event, Done):
+            return event.result
+        yield event
+    raise AssertionError("a stream of recoveries ends with Done")

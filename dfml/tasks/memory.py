@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -78,6 +79,9 @@ class TaskMemory:
     def add(self, task: PseudoTask) -> None:
         """Store a recovery, one visit for each of its classes.
 
+        Pictures that are in store already, such as those of a kept recovery that is met again, are not stored
+        twice: no task may hold a picture in its support and in its query set.
+
         Raises:
             BadInput: The task's teacher is unknown, or a label lies outside its head.
         """
@@ -90,8 +94,19 @@ class TaskMemory:
         for slot in slots:
             ring = self.rings.setdefault(keys[slot], deque(maxlen=self.capacity))
             pictures = self._fitted(task.images[task.labels == slot].detach()).to("cpu", torch.float16)
-            ring.append(_Visit(task.teacher_id, pictures.clone()))
+            if not any(torch.equal(visit.images, pictures) for visit in ring):
+                ring.append(_Visit(task.teacher_id, pictures.clone()))
         self.added += 1
+
+    def forget(self, teachers: Sequence[str]) -> None:
+        """Drop everything that was recovered from these teachers."""
+        gone = set(teachers)
+        for key, ring in list(self.rings.items()):
+            kept = [visit for visit in ring if visit.teacher not in gone]
+            if kept:
+                self.rings[key] = deque(kept, maxlen=self.capacity)
+            else:
+                del self.rings[key]
 
     def _fitted(self, images: torch.Tensor) -> torch.Tensor:
         if self.shape is None:

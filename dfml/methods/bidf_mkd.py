@@ -1,0 +1,248 @@
+"""BiDf-MKD: bi-level data-free meta knowledge distillation, from black boxes.
+
+Hu, Shen, Wang, Wu, Yuan, Tao, "Learning to Learn from APIs: Black-Box Data-Free Meta-Learning", ICML 2023.
+The teachers are APIs: pictures go in, scores come out. Pictures are recovered from answers alone; the student
+distils an API on a support set in its inner loop and is judged on a query set that lies where it and the API
+still differ. In between it rehearses tasks that mix classes of all APIs met so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Event, Note, Scalars
+from dfml.core.seeds import derive_seed
+from dfml.data.episodes import PseudoTask
+from dfml.inversion.base import ExtraLoss
+from dfml.inversion.disagreement import Student, disagreement
+from dfml.meta.distillation import KdForm, adapted_student, distilling
+from dfml.meta.learners import MetaLearner, make_learner
+from dfml.meta.outer import OuterLoop, Task
+from dfml.methods.base import METHODS, Method, start_model
+from dfml.methods.recovering import (
+    RecoveringConfig,
+    prepare_recoveries,
+    recovered_tasks,
+    recoveries_of,
+    teachers_of_way,
+)
+from dfml.methods.training import TrainingRecord
+from dfml.tasks.memory import TaskMemory
+from dfml.tasks.recoveries import Recoveries
+from dfml.tasks.triggers import PlateauTrigger
+from dfml.zoo.asking import AskingConfig
+from dfml.zoo.zoo import Zoo
+
+
+class BidfMkdConfig(RecoveringConfig):
+    """Options of BiDf-MKD."""
+
+    oracle: Literal["zeroth-order", "autograd"] = Field(
+        "zeroth-order", description="Teachers are only queried, or (the white-box twin) give gradients."
+    )
+    outputs: Literal["logits", "probabilities"] = Field("logits", description="What queried teachers answer with.")
+    q: int = Field(100, ge=1, le=10_000, description="Random directions a picture and step, each of them a query.")
+    mu: float = Field(0.005, gt=0, le=1, description="Length of a step along a direction, in units of pixels.")
+    bn: float = Field(0.0, ge=0, le=100, description="Weight of the BN statistics; a queried teacher shows none.")
+    apis: int = Field(10_000, ge=1, le=10_000, description="Teachers that are used: the first of the zoo.")
+    order: Literal["uniform", "rounds"] = Field(
+        "uniform", description="Draw each teacher anew, or none a second time before all have been drawn."
+    )
+    generate_interval: int = Field(
+        200, ge=1, le=1_000_000, description="Outer steps without a new best accuracy before a teacher is inverted."
+    )
+    query_per_class: int = Field(30, ge=1, le=500, description="Pictures a class in a recovered query set.")
+    query_inversion_steps: int = Field(200, ge=1, le=20_000, description="Steps of recovering a query set.")
+    boundary: float = Field(1.0, ge=0, le=100, description="Weight of the disagreement that a query set seeks.")
+    boundary_after: int = Field(4000, ge=0, le=1_000_000, description="Outer steps before query sets seek it.")
+    boundary_distance: Literal["published", "l1", "kl"] = Field(
+        "published", description="How disagreement is measured; published: l1 of logits by queries, else KL."
+    )
+    kd: KdForm = Field("correct", description="Distillation loss: KL divergence, or what the authors' code computes.")
+    kd_steps: int = Field(10, ge=1, le=100, description="Inner steps of distillation; replay takes inner_steps.")
+    memory_visits: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps a class.")
+
+
+@METHODS.register("bidf-mkd")
+class BidfMkd(Method):
+    """Bi-level distillation of queried teachers, with boundary query sets and task memory replay."""
+
+    title = "BiDf-MKD"
+    summary = "Learns from teachers that only answer queries: recovers pictures from answers, distils, and rehearses."
+    reference = "Hu et al., Learning to Learn from APIs: Black-Box Data-Free Meta-Learning, ICML 2023"
+    long = True
+    Config = BidfMkdConfig
+
+    @classmethod
+    def demo(cls) -> BidfMkdConfig:
+        """At most half an hour on two CPU cores, with kept support sets; query sets are smaller and fresh."""
+        return BidfMkdConfig(
+            learner="protonet",
+            iterations=1500,
+            tasks=2,
+            first_order=True,
+            recovered="kept",
+            visits=1,
+            apis=30,
+            order="rounds",
+            q=20,
+            generate_interval=20,
+            query_per_class=10,
+            query_inversion_steps=100,
+            boundary_after=100,
+            boundary_distance="kl",
+            validate_every=150,
+        )
+
+    @classmethod
+    def paper(cls) -> BidfMkdConfig:
+        """240,000 tasks in 60,000 iterations of 4; 3 million queries a recovery."""
+        return BidfMkdConfig(
+            iterations=60_000,
+            recovered_per_class=30,
+            inversion_lr=1e-3,
+            latent=256,
+            generator_width=128,
+            shift=4,
+            validate_every=500,
+            validation_episodes=600,
+        )
+
+    def train(
+        self,
+        zoo: Zoo,
+        *,
+        data: str | None = None,
+        device: torch.device,
+        generator: torch.Generator,
+        state: dict[str, Any] | None = None,
+    ) -> Iterator[Event]:
+        """Run the algorithm; see ``Method.train``."""
+        cfg: BidfMkdConfig = self.config
+        apis = self.apis(zoo)
+        for teacher_id, reason in zoo.problems.items():
+            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        distiller = make_learner(
+            cfg.learner, model.learner.config.override({"inner_steps": cfg.kd_steps}), distilling(cfg.kd)
+        )
+        seed = int(torch.randint(2**62, (), generator=generator))
+        outer = OuterLoop(model, cfg.outer_lr)
+        memory = TaskMemory(zoo.class_keys(), capacity=cfg.memory_visits, shape=zoo.picture_shape, device=device)
+        supports, queries = self.recoveries(zoo, device, seed)
+        plateau = PlateauTrigger(cfg.generate_interval)
+        plateau.armed = True
+        parts = {"outer": outer, "memory": memory, "supports": supports, "queries": queries, "plateau": plateau}
+        record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
+        done = record.restore(state)
+
+        for step in range(done + 1, cfg.iterations + 1):
+            tasks: list[Task] = []
+            learners: list[MetaLearner] = []
+            losses, shown = {}, None
+            # 1. At the start and at each plateau an API is inverted, and is one task of the meta-batch.
+            if plateau.armed or not memory.can_sample(cfg.way, cfg.shot, cfg.query):
+                plateau.armed = False
+                api = self.draw_api(apis, memory.added // 2, seed, generator)
+                at = {"step": step, "total": cfg.iterations}
+                # 2. Support set, and the student that a few steps of distillation on it make.
+                visit = int(torch.randint(cfg.visits, (), generator=generator))
+                (support,) = yield from recovered_tasks(supports.recover([(api, visit)], **at))
+                student = adapted_student(model, distiller, *soft_labelled(support))
+                # 3. Query set, near the boundary between the API and this student.
+                seeks = self.boundary_loss(student) if cfg.boundary and step > cfg.boundary_after else None
+                visit = memory.added
+                (query,) = yield from recovered_tasks(queries.recover([(api, visit)], **at, extra_loss=seeks))
+                # 4. Bi-level distillation: soft targets in the inner and in the outer loop.
+                tasks.append((*soft_labelled(support), *soft_labelled(query)))
+                learners.append(distiller)
+                memory.add(support)
+                memory.add(query)
+                losses = {"accuracy": float((support.soft_targets.argmax(1) == support.labels).float().mean())}
+                shown = (query.images, query.labels.tolist())
+                asked = supports.cost["queries"] + queries.cost["queries"]
+                apart = -disagreement(student)(query.images, query.labels, query.soft_targets).mean()
+                yield Scalars(step, {"queries": asked, "tasks/boundary_disagreement": float(apart)})
+                kind = "a boundary query set" if seeks else "a plain query set"
+                yield Note(step, f"inverted {api}, with {kind}; {asked:,.0f} queries so far", kind="inverted")
+            # 5. The rest of the batch replays classes of all APIs met so far, with hard labels.
+            replayed: Task | None = None
+            while len(tasks) < cfg.tasks and memory.can_sample(cfg.way, cfg.shot, cfg.query):
+                replayed = memory.sample(cfg.way, cfg.shot, cfg.query, generator=generator).task
+                tasks.append(replayed)
+                learners.append(model.learner)
+            outcome = outer.step(tasks, learners)
+            # 6. No new best accuracy for a while: the next step inverts.
+            plateau.armed = plateau.update(outcome.accuracy)
+            shown = shown or (replayed[0], replayed[1].tolist())
+            text = "distilling and replaying" if losses else "replaying"
+            yield from record.events(
+                step, outcome, losses=losses, task=replayed, pictures=lambda now=shown: now, text=text
+            )
+        for name, cost in (("queries", "queries"), ("passes", "passes"), ("preparation_seconds", "kept_seconds")):
+            model.details[name] = supports.cost[cost] + queries.cost[cost]
+        model.details["inversions"] = memory.added // 2
+        yield Done(record.finish([]))
+
+    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
+        """Recover the support sets; see ``Method.prepare``."""
+        yield from prepare_recoveries(self.recoveries(zoo, device)[0], self.apis(zoo), self.config, jobs)
+
+    def recoveries(self, zoo: Zoo, device: torch.device, seed: int | None = None) -> tuple[Recoveries, Recoveries]:
+        """Those of support sets, and those of query sets, which follow the student and are never kept."""
+        cfg: BidfMkdConfig = self.config
+        asking = AskingConfig(oracle=cfg.oracle, outputs=cfg.outputs, q=cfg.q, mu=cfg.mu)
+        fresh = cfg.override(
+            {
+                "recovered": "fresh",
+                "recovered_per_class": cfg.query_per_class,
+                "inversion_steps": cfg.query_inversion_steps,
+            }
+        )
+        other = derive_seed(seed or 0, "query sets")
+        return (
+            recoveries_of(zoo, cfg, "generator", device=device, seed=seed, asking=asking),
+            recoveries_of(zoo, fresh, "generator", device=device, seed=other, asking=asking),
+        )
+
+    def apis(self, zoo: Zoo) -> list[str]:
+        """Ids of the teachers to ask.
+
+        Raises:
+            BadInput: None has as many classes as the student's head, or the memory could never hold a task.
+        """
+        cfg: BidfMkdConfig = self.config
+        most = cfg.memory_visits * max(cfg.recovered_per_class, cfg.query_per_class)
+        if most < cfg.shot + cfg.query:
+            raise BadInput(
+                f"replay takes {cfg.shot} + {cfg.query} pictures a class, but the memory holds at most {most}: "
+                "raise recovered_per_class or memory_visits."
+            )
+        return teachers_of_way(zoo, cfg.way)[: cfg.apis]
+
+    def draw_api(self, apis: list[str], number: int, seed: int, generator: torch.Generator) -> str:
+        """The API that is inverted as the ``number``-th, from 0."""
+        if self.config.order == "uniform":
+            return apis[int(torch.randint(len(apis), (), generator=generator))]
+        turn = torch.Generator().manual_seed(derive_seed(seed, "round", number // len(apis)))
+        return apis[torch.randperm(len(apis), generator=turn)[number % len(apis)]]
+
+    def boundary_loss(self, student: Student) -> ExtraLoss:
+        """What pulls a query set to where API and student differ in confidence but not in class."""
+        cfg: BidfMkdConfig = self.config
+        # Probabilities come as their logarithms, and prototypes' distances have no scale: both compare so.
+        relative = cfg.outputs == "probabilities" or cfg.learner == "protonet"
+        published = "l1" if cfg.oracle == "zeroth-order" else "kl"
+        distance = published if cfg.boundary_distance == "published" else cfg.boundary_distance
+        told = (lambda x: student(x).log_softmax(1)) if relative else student
+        return disagreement(told, weight=cfg.boundary, distance=distance)
+
+
+def soft_labelled(task: PseudoTask) -> tuple[torch.Tensor, torch.Tensor]:
+    """A recovered set as the student sees it: pictures, and what the API itself said of them."""
+    return task.images, task.soft_targets.softmax(1)
