@@ -15,6 +15,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.data.episodes import Episode, EpisodeSampler
+from dfml.meta.ensemble import EnsembleModel
 from dfml.meta.learners import class_means, extract_features, squared_distances, target_loss
 from dfml.meta.model import MetaModel
 
@@ -83,10 +84,11 @@ def evaluate(
         progress: Called with (done, total) after each episode.
 
     Returns:
-        One evaluation for each pair of ``adapt`` and ``bn``.
+        One evaluation for each pair of ``adapt`` and ``bn``; ways of adapting that the model lacks are left out.
 
     Raises:
-        BadInput: The episodes have more classes than the model's head and gradient steps are asked for.
+        BadInput: The episodes have more classes than the model's head and gradient steps are asked for, or the
+            model has none of the ways of adapting.
     """
     found: list[Evaluation] = []
     for done, found in evaluation_steps(model, sampler, bn=bn, adapt=adapt, device=device):  # noqa: B007
@@ -104,7 +106,12 @@ def evaluation_steps(
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[int, list[Evaluation]]]:
     """``evaluate`` an episode at a time: yields how many are done and, with the last one, the evaluations."""
-    bns, adapts = tuple(bn), tuple(adapt)
+    bns, adapts = tuple(bn), tuple(way for way in adapt if way in model.adapts)
+    if not adapts:
+        raise BadInput("an ensemble of teachers has no weights for gradient steps: use --adapt centroid.")
+    if isinstance(model, EnsembleModel):
+        yield from _ensemble_steps(model, sampler, bns, device)
+        return
     if "steps" in adapts and sampler.way > model.way:
         raise BadInput(
             f"the model's head has {model.way} outputs, the episodes {sampler.way} classes: "
@@ -136,6 +143,20 @@ def evaluation_steps(
         for (a, b), values in results.items()
     ]
     yield len(sampler), found
+
+
+def _ensemble_steps(
+    model: EnsembleModel, sampler: EpisodeSampler, bns: tuple[Bn, ...], device: torch.device | str
+) -> Iterator[tuple[int, list[Evaluation]]]:
+    """Teachers normalise with what they know, whatever the batch: one number stands for both normalisations."""
+    model.to(device)
+    table, started = model.table, time.perf_counter()
+    table.pass_seconds, values = 0.0, []
+    for share, values in table.accuracies(sampler, device):
+        if not values:
+            yield int(share * len(sampler)), []
+    counts = (*interval95(values), len(values), time.perf_counter() - started, table.pass_seconds)
+    yield len(sampler), [Evaluation(sampler.shot, b, "centroid", *counts, values) for b in bns]
 
 
 def _prepared(model: MetaModel, episode: Episode) -> Episode:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -18,7 +18,7 @@ from dfml.nets.build import build_network, fast_layout
 from dfml.zoo.storage import CONFIG, DETAILS, load_weights, read_config, save_network
 from dfml.zoo.teacher import match_channels, match_size
 
-KIND = "meta-model"
+KIND, ENSEMBLE_KIND = "meta-model", "ensemble"
 
 
 class _Adapting(Config):
@@ -42,7 +42,10 @@ class MetaModel:
         learner: How it adapts.
         adapt_steps: Inner steps at test.
         details: Method, side information and whatever else the card tells.
+        adapts: Ways of adapting that it has; of the kind ``ensemble`` only the second, see ``dfml.meta.ensemble``.
     """
+
+    adapts: ClassVar[tuple[str, ...]] = ("steps", "centroid")
 
     net: nn.Module
     architecture: str
@@ -119,8 +122,12 @@ class MetaModel:
         folder = Path(folder)
         if not folder.is_dir():
             raise BadInput(f"no model at {folder}: give the folder of a meta-model, such as RUN/model.")
-        config = read_config(folder)
         card = read_json(folder / DETAILS, f"model {folder.name}")
+        if isinstance(card, dict) and card.get("kind") == ENSEMBLE_KIND:
+            from dfml.meta.ensemble import EnsembleModel
+
+            return EnsembleModel.open(folder, card)
+        config = read_config(folder)
         if not isinstance(card, dict) or card.get("kind") != KIND:
             kind = card.get("kind", "teacher") if isinstance(card, dict) else "unknown"
             raise BadInput(f"{folder} holds no meta-model (its kind is {kind!r}); train one first.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Literal
 
 import torch
@@ -12,6 +12,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.meta.fusion import load_average
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
+from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
 
@@ -47,12 +48,24 @@ class Average(Method):
     ) -> Iterator[Event]:
         """Average the weights; see ``Method.train``."""
         model = start_model(zoo, self.config, generator, {"method": self.name, "side_information": []})
-        nets = []
-        for position, card in enumerate(list(zoo.cards)):
-            yield Progress(position, len(zoo.cards), f"reading teacher {card.id}")
-            try:
-                nets.append(zoo.weights_of(card.id).net)
-            except BadInput as error:
-                yield Note(0, f"left out teacher {card.id}: {error}", kind="rejected")
-        load_average(model, nets, head=self.config.head == "average")
+        teachers = yield from read_teachers(zoo)
+        load_average(model, [teacher.net for teacher in teachers], head=self.config.head == "average")
         yield Done(model.to(device))
+
+
+def read_teachers(zoo: Zoo) -> Generator[Event, None, list[Teacher]]:
+    """Load all teachers whose weights may be seen; those that cannot be read are named and left out.
+
+    Raises:
+        BadInput: There is none.
+    """
+    teachers, cards = [], list(zoo.cards)
+    for position, card in enumerate(cards):
+        yield Progress(position, len(cards), f"reading teacher {card.id}")
+        try:
+            teachers.append(zoo.weights_of(card.id))
+        except BadInput as error:
+            yield Note(0, f"left out teacher {card.id}: {error}", kind="rejected")
+    if not teachers:
+        raise BadInput(f"no teacher of zoo {zoo.name!r} gives its weights.")
+    return teachers

@@ -59,6 +59,7 @@ class Method(ABC):
         reference: Authors, title, venue, year.
         data_free: False only for references that see real training pictures.
         long: Whether it trains for minutes rather than seconds.
+        one_model: False only for references that need the whole zoo at test.
     """
 
     name: ClassVar[str]
@@ -67,6 +68,7 @@ class Method(ABC):
     reference: ClassVar[str]
     data_free: ClassVar[bool] = True
     long: ClassVar[bool] = False
+    one_model: ClassVar[bool] = True
     Config: ClassVar[type[Config]]
 
     def __init__(self, config: Config | None = None) -> None:

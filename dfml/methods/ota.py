@@ -1,0 +1,80 @@
+"""Optimal-transport averaging: the zoo's weights averaged after each network's units are put into one order.
+
+Wang et al., UAI 2022, supplement 1.1 (OTA); the transport is that of Singh and Jaggi, NeurIPS 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Event, Note, Progress
+from dfml.meta.fusion import fits, load_average
+from dfml.meta.transport import align_network
+from dfml.methods.average import read_teachers
+from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
+from dfml.zoo.zoo import Zoo
+
+
+class OtaConfig(AdaptConfig):
+    """Options of optimal-transport averaging."""
+
+    reference: str | None = Field(
+        None, description="Id of the teacher whose order the others take; drawn from the seed if left out."
+    )
+    head: Literal["fresh", "average"] = Field(
+        "fresh", description="Last layer: fresh weights, or the mean of heads whose slots mean different classes."
+    )
+
+
+@METHODS.register("ota")
+class Ota(Method):
+    """Averaging after alignment.
+
+    Two networks trained from different seeds hold similar filters in different places, so that their plain mean
+    mixes filters that have nothing in common. Here each layer's filters are first transported to those of a
+    reference teacher.
+    """
+
+    title = "Optimal-transport average"
+    summary = "Permutes each teacher's filters to match a reference teacher's, layer by layer, then averages."
+    reference = "Singh and Jaggi, Model Fusion via Optimal Transport, NeurIPS 2020; OTA in Wang et al., UAI 2022"
+    space = "parameter"
+    Config = OtaConfig
+
+    def train(
+        self,
+        zoo: Zoo,
+        *,
+        data: str | None = None,
+        device: torch.device,
+        generator: torch.Generator,
+        state: dict[str, Any] | None = None,
+    ) -> Iterator[Event]:
+        """Align and average; see ``Method.train``."""
+        model = start_model(zoo, self.config, generator, {"method": self.name, "side_information": []})
+        asked = None if self.config.reference is None else zoo.card(self.config.reference).id
+        teachers = yield from read_teachers(zoo)
+        for teacher in teachers:
+            if not fits(teacher.net, model.net):
+                raise BadInput(
+                    f"ota needs teachers of the meta-model's architecture: teacher {teacher.card.id} differs from "
+                    f"{model.architecture} with {model.model_args}."
+                )
+        ids = [teacher.card.id for teacher in teachers]
+        chosen = asked or ids[int(torch.randint(len(ids), (), generator=generator))]
+        if chosen not in ids:
+            raise BadInput(f"ota: the reference teacher {chosen!r} cannot be read; choose another.")
+        model.details["reference"] = chosen
+        yield Note(0, f"reference: teacher {chosen}", kind="teacher")
+        reference = teachers[ids.index(chosen)].net
+        aligned = []
+        for position, teacher in enumerate(teachers):
+            yield Progress(position, len(teachers), f"aligning teacher {teacher.card.id}")
+            aligned.append(align_network(teacher.net, reference))
+        load_average(model, aligned, head=self.config.head == "average")
+        yield Done(model.to(device))

@@ -1,0 +1,77 @@
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Note
+from dfml.methods import METHODS
+from dfml.zoo import open_zoo
+from dfml.zoo.storage import save_network
+from dfml.zoo.zoo import write_zoo
+from tests.meta.test_transport import lived_in, shuffled
+from tests.methods.test_contract import small
+
+
+@pytest.fixture
+def shuffled_zoo(tmp_path):
+    """One network three times, its filters each time in another order."""
+    net, args = lived_in("fewshot_conv4", seed=5, width=8), {"num_classes": 5, "in_chans": 3, "img_size": 32}
+    nets = {"a": net, "b": shuffled(net, 1), "c": shuffled(net, 2)}
+    for name, other in nets.items():
+        save_network(
+            tmp_path / "z" / name, other, architecture="fewshot_conv4", model_args={**args, "width": 8}, details={}
+        )
+    write_zoo(tmp_path / "z", models=list(nets))
+    return open_zoo(tmp_path / "z")
+
+
+def logits(model, net=None):
+    """With the batch's own statistics, as a meta-model computes; of a teacher's weights, where one is given."""
+    x = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    params = {**model.params} if net is None else {n: dict(net.named_parameters())[n] for n in model.params}
+    with torch.no_grad():
+        return torch.func.functional_call(model.net, params, (x,))
+
+
+@pytest.mark.parametrize("reference", ["a", "b", None])
+def test_shuffled_copies_of_one_network_are_fused_to_it_and_plain_averaging_ruins_it(run, shuffled_zoo, reference):
+    model = run(*small("ota", head="average", reference=reference), zoo=shuffled_zoo)[-1].result
+    wanted = logits(model, shuffled_zoo.teacher("a").net)
+    assert torch.allclose(logits(model), wanted, atol=1e-5)
+    assert model.details["reference"] == (reference or model.details["reference"])
+    plain = run(*small("average", head="average"), zoo=shuffled_zoo)[-1].result
+    assert not torch.allclose(logits(plain), wanted, atol=1e-2)
+
+
+def test_the_reference_is_drawn_from_the_seed(run, tiny_zoo):
+    drawn = {run(*small("ota"), seed=seed)[-1].result.details["reference"] for seed in range(8)}
+    assert len(drawn) > 1 and drawn <= set(tiny_zoo.ids)
+    with pytest.raises(BadInput, match="has no teacher 'nobody'"):
+        run(*small("ota", reference="nobody"))
+
+
+def test_the_head_is_fresh_unless_told_otherwise(run, tiny_zoo):
+    fresh, random = run(*small("ota"))[-1].result, run(*small("random"))[-1].result
+    assert torch.equal(fresh.net.fc.weight, random.net.fc.weight)
+    averaged = run(*small("ota", head="average"))[-1].result
+    assert torch.allclose(averaged.net.fc.bias, torch.stack([t.net.fc.bias for t in tiny_zoo]).mean(0), atol=1e-6)
+
+
+def test_another_architecture_is_refused_and_a_damaged_teacher_left_out(run, zoo_copy):
+    with pytest.raises(BadInput, match="teacher 000 differs from"):
+        run(*small("ota", width=16))
+    (zoo_copy / "001" / "model.safetensors").write_bytes(b"junk")
+    events = run(*small("ota"), zoo=open_zoo(zoo_copy))
+    assert any(isinstance(e, Note) and e.kind == "rejected" and "001" in e.text for e in events)
+    with pytest.raises(BadInput, match="'001' cannot be read"):
+        run(*small("ota", reference="001"), zoo=open_zoo(zoo_copy))
+
+
+def test_residual_teachers_are_fused_too(run, tmp_path):
+    args = {"num_classes": 5, "in_chans": 3, "img_size": 32, "width": 4}
+    for seed in (0, 1):
+        net = lived_in("fewshot_resnet10", seed, width=4)
+        save_network(tmp_path / "z" / f"{seed}", net, architecture="fewshot_resnet10", model_args=args, details={})
+    write_zoo(tmp_path / "z", models=["0", "1"])
+    changes = {"architecture": "fewshot_resnet10", "width": 4}
+    model = run(*small("ota", **changes), zoo=open_zoo(tmp_path / "z"))[-1].result
+    assert METHODS.get("ota").one_model and model.architecture == "fewshot_resnet10"
