@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
 from dfml.core.errors import BadInput
 from dfml.meta.learners import HEAD
 from dfml.meta.model import MetaModel
+from dfml.nets.hyper import AffineHyperNetwork
+from dfml.zoo.teacher import Teacher
 
 State = dict[str, torch.Tensor]
 
@@ -17,6 +21,72 @@ def fits(teacher: nn.Module, net: nn.Module) -> bool:
     have = teacher.state_dict()
     wanted = {n: p for n, p in net.state_dict().items() if not n.startswith(HEAD)}
     return all(n in have and have[n].shape == p.shape for n, p in wanted.items())
+
+
+def fusable(teacher: nn.Module, model: MetaModel, *, who: str, head: bool = False) -> State:
+    """A teacher's tensors that a method in parameter space fuses: those of the model, without the head or with it.
+
+    Args:
+        teacher: Its network.
+        model: The meta-model that the fused tensors are for.
+        who: Names method and teacher in messages.
+        head: Whether the last layer is fused too.
+
+    Raises:
+        BadInput: Another architecture, or a last layer of another shape.
+    """
+    if not fits(teacher, model.net):
+        raise BadInput(
+            f"{who} differs from the meta-model, {model.architecture} with {model.model_args}; fusing weights needs "
+            "one architecture: set architecture and width to the teachers', or take a zoo of one architecture."
+        )
+    state, wanted = teacher.state_dict(), dict(model.net.named_parameters())
+    names = [name for name in wanted if head or not name.startswith(HEAD)]
+    for name in names:
+        if name not in state or state[name].shape != wanted[name].shape:
+            raise BadInput(
+                f"{who} has a last layer of another shape than the meta-model: set way to its, or head=fresh."
+            )
+    return {name: state[name] for name in names}
+
+
+@dataclass(frozen=True)
+class WeightSpace:
+    """Teachers as vectors: the standardised weights of the network that they are fused to.
+
+    Attributes:
+        model: The meta-model.
+        hyper: Knows which of its tensors are fused, and their units.
+        head: Whether the last layer is among them.
+        device: Where the vectors lie.
+    """
+
+    model: MetaModel
+    hyper: AffineHyperNetwork
+    head: bool
+    device: torch.device
+
+    def weights(self, teacher: Teacher, method: str) -> torch.Tensor:
+        """A teacher's weights [D] in their own units.
+
+        Args:
+            teacher: It must have the model's architecture.
+            method: For the message.
+
+        Raises:
+            BadInput: See ``fusable``.
+        """
+        who = f"{method}: teacher {teacher.card.id}"
+        return self.hyper.flatten(fusable(teacher.net, self.model, who=who, head=self.head))
+
+    def network(self, weights: torch.Tensor) -> torch.Tensor:
+        """Weights [D] standardised, on the device."""
+        return self.hyper.standardise(weights).to(self.device)
+
+    def first_network(self, start: str) -> torch.Tensor:
+        """What the hyper-network writes at first: the meta-model (``random``), or each tensor's mean (``zero``)."""
+        fresh = self.network(self.hyper.flatten(self.model.params))
+        return fresh if start == "random" else torch.zeros_like(fresh)
 
 
 def average_states(states: list[State]) -> State:

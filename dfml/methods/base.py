@@ -58,7 +58,8 @@ class Method(ABC):
         summary: One sentence on the idea.
         reference: Authors, title, venue, year.
         data_free: False only for references that see real training pictures.
-        long: Whether it trains for minutes rather than seconds.
+        long: Whether it has steps to be watched, kept and gone on from.
+        space: Where it works: on pictures (``data``), or on the teachers' weights alone (``parameter``).
         one_model: False only for references that need the whole zoo at test.
     """
 
@@ -68,6 +69,7 @@ class Method(ABC):
     reference: ClassVar[str]
     data_free: ClassVar[bool] = True
     long: ClassVar[bool] = False
+    space: ClassVar[Literal["data", "parameter"]] = "data"
     one_model: ClassVar[bool] = True
     Config: ClassVar[type[Config]]
 

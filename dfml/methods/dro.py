@@ -1,0 +1,262 @@
+"""DRO: data-free learning to learn by fusing models in parameter space.
+
+Wang et al., "Meta-learning without data via Wasserstein distributionally-robust model fusion", UAI 2022. A
+hyper-network learns which weights belong to which task; a task that nobody has seen gets those of the mean
+embedding. No picture is recovered, so a run takes seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.events import Done, Event, Note
+from dfml.meta.fusion import WeightSpace, load_backbone
+from dfml.meta.learners import HEAD
+from dfml.methods.average import read_teachers
+from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
+from dfml.methods.steps import StepRecord
+from dfml.nets.hyper import AffineHyperNetwork, Phi, write
+from dfml.zoo.zoo import Zoo
+
+
+class DroConfig(AdaptConfig):
+    """Options of DRO model fusion."""
+
+    mode: Literal["offline", "online"] = Field(
+        "offline", description="All teachers at hand for many epochs, or each seen once, in the zoo's order."
+    )
+    head: Literal["fresh", "average"] = Field(
+        "fresh", description="Last layer: fresh weights, or fused too, though heads' slots mean different classes."
+    )
+    start: Literal["random", "zero"] = Field(
+        "random", description="What the hyper-network writes at first: a fresh network, or each tensor's mean."
+    )
+    embedding: int = Field(50, ge=1, le=1000, description="Numbers in the embedding of a task.")
+    epochs: int = Field(10, ge=1, le=10_000, description="Epochs of as many steps as there are teachers (offline).")
+    held_out: float = Field(0.2, gt=0, lt=1, description="Share of the teachers that validate, Q (offline).")
+    resplit: bool = Field(False, description="Draw the shares S and Q anew in each epoch (offline).")
+    ascent_steps: int = Field(1, ge=1, le=100, description="K: steps of the hyper-network towards a teacher of S.")
+    descent_steps: int = Field(1, ge=0, le=100, description="Steps of an embedding towards its worst case.")
+    gamma: float = Field(2.0, ge=0, le=1000, description="Price of moving an embedding: keeps the worst case near.")
+    lr: float = Field(0.03, gt=0, le=0.5, description="Rate of the hyper-network, in units of the variance sigma^2.")
+    embedding_lr: float = Field(0.03, gt=0, le=100, description="Rate of the embeddings.")
+
+
+def gradients(phi: Phi, embedding: torch.Tensor, network: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients of log P(network | f_phi(embedding)) in f's output (so in phi's bias too) and in the embedding.
+
+    With sigma^2 = D the likelihood is minus the mean squared error. Since f is affine, its gradient in phi's weight
+    is the outer product of the embedding with the first of these.
+    """
+    by_output = (network - write(phi, embedding)) * (2 / len(network))
+    return by_output, phi.weight @ by_output
+
+
+class RobustFusion:
+    """Hyper-network and embeddings, and the three steps that Algorithms 1 and 2 share.
+
+    Networks are standardised vectors [D]. The likelihood's variance sigma^2, which the paper leaves open, is D, so
+    that one gamma serves networks of all sizes; the hyper-network's rate is multiplied by it.
+
+    Args:
+        config: Rates, steps and gamma.
+        first: The network [D] that the hyper-network writes at first, whatever the embedding.
+
+    Attributes:
+        phi: Parameters of the hyper-network.
+        taught: phi*, what they became on the way to the last teacher of S; None before step 1 was taken.
+        embeddings: [N, dim], one a teacher met so far.
+    """
+
+    def __init__(self, config: DroConfig, first: torch.Tensor) -> None:
+        self.config = config
+        self.phi = Phi(first.new_zeros(config.embedding, len(first)), first.clone())
+        self.taught: Phi | None = None
+        self.embeddings = first.new_zeros(0, config.embedding)
+
+    def meet(self, generator: torch.Generator) -> int:
+        """Give a new teacher a random embedding of length about 1; returns its position."""
+        dim = self.config.embedding
+        drawn = torch.randn(1, dim, generator=generator).to(self.embeddings) / dim**0.5
+        self.embeddings = torch.cat([self.embeddings, drawn])
+        return len(self.embeddings) - 1
+
+    def ascend(self, i: int, network: torch.Tensor) -> None:
+        """Step 1: phi* is phi after K steps towards teacher i, whose embedding takes them too."""
+        phi = self.phi
+        for _ in range(self.config.ascent_steps):
+            by_output, by_e = gradients(phi, self.embeddings[i], network)
+            phi = self.moved(phi, self.embeddings[i], by_output)
+            self.embeddings[i] += self.config.embedding_lr * by_e
+        self.taught = phi
+
+    def worst_case(self, j: int, network: torch.Tensor) -> torch.Tensor:
+        """Step 2: e*, the embedding near e_j under which phi* finds teacher j least likely (Eq. 8)."""
+        origin = self.embeddings[j]
+        worst = origin.clone()
+        for _ in range(self.config.descent_steps):
+            _, by_e = gradients(self.taught, worst, network)
+            worst = worst - self.config.embedding_lr * (by_e + 2 * self.config.gamma * (worst - origin))
+        return worst
+
+    def update(self, worst: torch.Tensor, j: int, network: torch.Tensor) -> dict[str, float]:
+        """Step 3: the gradient at phi* and e* moves phi and e_j (first order); returns what was seen."""
+        shift = float((worst - self.embeddings[j]).norm())
+        by_output, by_e = gradients(self.taught, worst, network)
+        loss = float(by_output.square().sum()) * len(network) / 4
+        if not math.isfinite(loss):
+            raise RunFailed("dro: the likelihood is no longer finite; lower lr and embedding_lr, then start again.")
+        self.phi = self.moved(self.phi, worst, by_output)
+        self.embeddings[j] += self.config.embedding_lr * by_e
+        return {"train/loss": loss, "dro/shift": shift}
+
+    def moved(self, phi: Phi, embedding: torch.Tensor, by_output: torch.Tensor) -> Phi:
+        """Phi after one step up the likelihood's gradient at an embedding."""
+        rate = self.config.lr * len(phi.bias)  # times sigma^2
+        return Phi(torch.addr(phi.weight, embedding, by_output, alpha=rate), phi.bias + rate * by_output)
+
+    def initialisation(self) -> torch.Tensor:
+        """theta_init (Eq. 9): the network [D] of the mean embedding."""
+        return write(self.phi, self.embeddings.mean(0))
+
+    def state(self) -> dict[str, Any]:
+        """Copies of everything learned."""
+        phis = {"phi": self.phi, "taught": self.taught}
+        # A phi is replaced, never changed in place.
+        return {n: p._asdict() for n, p in phis.items() if p} | {"embeddings": self.embeddings.clone()}
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()`` from its flat form."""
+        here = {name: value.clone().to(self.embeddings) for name, value in flat.items()}
+        self.phi, self.embeddings = Phi(here["phi/weight"], here["phi/bias"]), here["embeddings"]
+        self.taught = Phi(here["taught/weight"], here["taught/bias"]) if "taught/bias" in here else None
+
+
+def draw_shares(count: int, config: DroConfig, generator: torch.Generator) -> list[tuple[list[int], list[int]]]:
+    """S and Q of each epoch: positions of the teachers to learn from and of those that validate."""
+    cut = min(max(1, round(config.held_out * count)), count - 1)
+    orders = [torch.randperm(count, generator=generator).tolist() for _ in range(config.epochs)]
+    return [(order[cut:], order[:cut]) for order in (orders if config.resplit else orders[:1] * config.epochs)]
+
+
+def algorithm_1(
+    fusion: RobustFusion,
+    networks: Sequence[torch.Tensor],
+    shares: list[tuple[list[int], list[int]]],
+    generator: torch.Generator,
+    done: int = 0,
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """The offline loop; yields each step's number and what it saw.
+
+    Args:
+        fusion: Has met all teachers.
+        networks: Their standardised weights.
+        shares: S and Q of each epoch.
+        generator: Draws from them.
+        done: Steps taken before.
+    """
+
+    def pick(positions: list[int]) -> int:
+        return positions[int(torch.randint(len(positions), (), generator=generator))]
+
+    for step in range(done + 1, len(shares) * len(networks) + 1):
+        s, q = shares[(step - 1) // len(networks)]
+        i, j = pick(s), pick(q)
+        fusion.ascend(i, networks[i])
+        worst = fusion.worst_case(j, networks[j])
+        yield step, fusion.update(worst, j, networks[j])
+
+
+@METHODS.register("dro")
+class Dro(Method):
+    """Distributionally robust fusion of teachers of one architecture, offline (Alg. 1) or online (Alg. 2)."""
+
+    title = "DRO model fusion"
+    summary = "A hyper-network learns to write the teachers' weights, robust to shifted tasks; no pictures."
+    reference = "Wang et al., Meta-learning without data via Wasserstein distributionally-robust model fusion, UAI 2022"
+    space = "parameter"
+    long = True
+    Config = DroConfig
+
+    @classmethod
+    def demo(cls) -> DroConfig:
+        """Every teacher validates at some time, and gamma acts (it cannot where descent_steps is 1)."""
+        return DroConfig(resplit=True, descent_steps=5)
+
+    @classmethod
+    def paper(cls) -> DroConfig:
+        """The published setting; the paper gives the number of epochs only for its toy regression."""
+        return DroConfig(epochs=3)
+
+    def train(
+        self,
+        zoo: Zoo,
+        *,
+        data: str | None = None,
+        device: torch.device,
+        generator: torch.Generator,
+        state: dict[str, Any] | None = None,
+    ) -> Iterator[Event]:
+        """Run Algorithm 1 or 2; see ``Method.train``."""
+        model = start_model(zoo, self.config, generator, {"method": self.name, "side_information": []})
+        head = self.config.head == "average"
+        hyper = AffineHyperNetwork({n: p for n, p in model.net.named_parameters() if head or not n.startswith(HEAD)})
+        algorithm = self.offline if self.config.mode == "offline" else self.online
+        fusion = yield from algorithm(zoo, WeightSpace(model, hyper, head, device), generator, state)
+        load_backbone(model.net, hyper.restore(fusion.initialisation().cpu()), head=head)
+        yield Done(model.to(device))
+
+    def offline(
+        self, zoo: Zoo, space: WeightSpace, generator: torch.Generator, state: dict[str, Any] | None
+    ) -> Generator[Event, None, RobustFusion]:
+        """Algorithm 1: all teachers at hand, S to learn from and Q to validate."""
+        cfg: DroConfig = self.config
+        teachers = yield from read_teachers(zoo)
+        if len(teachers) < 2:
+            raise BadInput(f"dro needs teachers to learn from and to validate; zoo {zoo.name!r} gives only one.")
+        space.hyper.fit_units(torch.stack([space.weights(teacher, "dro") for teacher in teachers]))
+        networks = [space.network(space.weights(teacher, "dro")) for teacher in teachers]
+        fusion = RobustFusion(cfg, space.first_network(cfg.start))
+        for _ in teachers:
+            fusion.meet(generator)
+        shares = draw_shares(len(teachers), cfg, generator)
+        record = StepRecord(cfg.epochs * len(teachers), generator, {"fusion": fusion})
+        for step, seen in algorithm_1(fusion, networks, shares, generator, record.restore(state)):
+            yield from record.events(step, seen, "fusing")
+        return fusion
+
+    def online(
+        self, zoo: Zoo, space: WeightSpace, generator: torch.Generator, state: dict[str, Any] | None
+    ) -> Generator[Event, None, RobustFusion]:
+        """Algorithm 2: teachers come one after another and are gone.
+
+        None stays to validate, so each that comes validates what its predecessor taught (steps 2 and 3) before it
+        teaches itself (step 1).
+        """
+        # No other network is at hand to take the units from.
+        space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))
+        fusion = RobustFusion(self.config, space.first_network(self.config.start))
+        record = StepRecord(len(zoo.cards), generator, {"fusion": fusion})
+        done = record.restore(state)
+        for step, card in enumerate(list(zoo.cards)[done:], done + 1):
+            seen: dict[str, float] = {}
+            try:
+                teacher = zoo.weights_of(card.id)
+            except BadInput as error:
+                yield Note(step, f"left out teacher {card.id}: {error}", kind="rejected")
+            else:
+                t, network = fusion.meet(generator), space.network(space.weights(teacher, "dro"))
+                if fusion.taught is not None:
+                    worst = fusion.worst_case(t, network)
+                    seen = fusion.update(worst, t, network)
+                fusion.ascend(t, network)
+            yield from record.events(step, seen, f"teacher {card.id}")
+        if not len(fusion.embeddings):
+            raise BadInput(f"no teacher of zoo {zoo.name!r} gives its weights.")
+        return fusion

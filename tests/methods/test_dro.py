@@ -1,0 +1,221 @@
+"""DRO: what the affine hyper-network can and cannot give, the worst case, the first-order gradient, the online pass."""
+
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Checkpoint, Note, Scalars
+from dfml.core.state import flatten_state
+from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares, gradients
+from dfml.nets.hyper import AffineHyperNetwork, Phi, write
+from tests.methods.test_contract import small
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def fusion(count=6, size=9, **changes):
+    """A fusion of random networks in the middle of its training, and those networks [count, size]."""
+    config = DroConfig(embedding=4, epochs=3, embedding_lr=0.2, **changes)
+    networks = torch.randn(count, size, generator=generator(1))
+    made = RobustFusion(config, torch.randn(size, generator=generator(2)))
+    made.phi = made.phi._replace(weight=torch.randn(4, size, generator=generator(3)))
+    for _ in range(count):
+        made.meet(generator(4 + len(made.embeddings)))
+    return made, networks
+
+
+def log_likelihood(phi, embedding, network):
+    return -(write(phi, embedding) - network).square().mean()
+
+
+def test_a_perfect_fit_is_plain_averaging():
+    networks = torch.randn(5, 7, generator=generator(), dtype=torch.float64)
+    embeddings = torch.randn(5, 6, generator=generator(1), dtype=torch.float64)
+    solved = torch.linalg.lstsq(torch.cat([embeddings, torch.ones(5, 1).double()], 1), networks).solution
+    phi = Phi(solved[:-1], solved[-1])
+    assert torch.allclose(write(phi, embeddings), networks)
+    assert torch.allclose(write(phi, embeddings.mean(0)), networks.mean(0))
+
+
+def test_the_gradients_are_those_of_the_likelihood():
+    made, networks = fusion()
+    weight, bias, e = (x.clone().requires_grad_(True) for x in (*made.phi, made.embeddings[0]))
+    by_weight, by_bias, by_e = torch.autograd.grad(log_likelihood(Phi(weight, bias), e, networks[0]), (weight, bias, e))
+    by_output, found = gradients(made.phi, made.embeddings[0], networks[0])
+    assert torch.allclose(by_output, by_bias) and torch.allclose(found, by_e)
+    assert torch.allclose(torch.outer(made.embeddings[0], by_output), by_weight)
+
+
+def test_the_bilevel_step_is_the_first_order_one_computed_by_hand():
+    made, networks = fusion(ascent_steps=2)
+    phi, e_i, e_j = made.phi, made.embeddings[0].clone(), made.embeddings[1].clone()
+    rate, size = made.config.lr * networks.shape[1], networks.shape[1]
+
+    star, e = phi, e_i
+    for _ in range(2):
+        leaves = [x.clone().requires_grad_(True) for x in (*star, e)]
+        g = torch.autograd.grad(log_likelihood(Phi(*leaves[:2]), leaves[2], networks[0]), leaves)
+        star = Phi(star.weight + rate * g[0], star.bias + rate * g[1])
+        e = e + made.config.embedding_lr * g[2]
+    made.ascend(0, networks[0])
+    assert torch.allclose(made.taught.weight, star.weight, atol=1e-6) and torch.allclose(made.embeddings[0], e)
+    assert made.phi is phi, "the way to teacher i is a try: phi itself stays"
+
+    worst = e_j + 0.3
+    leaves = [x.clone().requires_grad_(True) for x in (*star, worst)]
+    value = log_likelihood(Phi(*leaves[:2]), leaves[2], networks[1])
+    g = torch.autograd.grad(value, leaves)
+    seen = made.update(worst, 1, networks[1])
+    assert seen["train/loss"] == pytest.approx(-float(value), rel=1e-4)
+    assert seen["dro/shift"] == pytest.approx(0.6)
+    assert torch.allclose(made.phi.weight, phi.weight + rate * g[0], atol=1e-6)
+    assert torch.allclose(made.phi.bias, phi.bias + rate * g[1], atol=1e-6)
+    assert torch.allclose(made.embeddings[1], e_j + made.config.embedding_lr * g[2], atol=1e-6)
+    assert size == len(made.phi.bias)
+
+
+def test_the_worst_case_is_less_likely_and_stays_nearer_as_gamma_grows():
+    shifts = []
+    for gamma in (0.1, 0.5, 2.0):
+        made, networks = fusion(gamma=gamma, descent_steps=20)
+        made.ascend(0, networks[0])
+        worst = made.worst_case(1, networks[1])
+        at_worst, at_home = (log_likelihood(made.taught, e, networks[1]) for e in (worst, made.embeddings[1]))
+        assert at_worst < at_home
+        shifts.append(float((worst - made.embeddings[1]).norm()))
+    assert shifts[0] > shifts[1] > shifts[2] > 0
+
+
+def test_gamma_is_not_felt_in_a_single_descent_step():
+    found = []
+    for gamma in (0.5, 10.0):
+        made, networks = fusion(gamma=gamma, descent_steps=1)
+        made.ascend(0, networks[0])
+        found.append(made.worst_case(1, networks[1]))
+    assert torch.equal(*found)
+
+
+def test_without_descent_steps_there_is_no_worst_case():
+    made, networks = fusion(descent_steps=0)
+    made.ascend(0, networks[0])
+    assert torch.equal(made.worst_case(1, networks[1]), made.embeddings[1])
+
+
+def test_s_and_q_share_the_teachers_and_are_drawn_anew_only_where_asked():
+    for resplit in (False, True):
+        shares = draw_shares(10, DroConfig(epochs=4, resplit=resplit), generator())
+        assert len(shares) == 4
+        for s, q in shares:
+            assert (len(s), len(q)) == (8, 2) and sorted(s + q) == list(range(10))
+        assert (len({tuple(sorted(q)) for _, q in shares}) > 1) == resplit
+    for s, q in draw_shares(2, DroConfig(held_out=0.9), generator()):
+        assert len(s) == len(q) == 1
+
+
+def test_offline_learns_from_s_and_validates_on_q_only():
+    made, networks = fusion(ascent_steps=1)
+    learned, validated = [], []
+    ascend, update = made.ascend, made.update
+    made.ascend = lambda i, network: (learned.append(i), ascend(i, network))[1]
+    made.update = lambda worst, j, network: (validated.append(j), update(worst, j, network))[1]
+    shares = [([0, 1, 2, 3], [4, 5])] * 3
+    assert [step for step, _ in algorithm_1(made, networks, shares, generator())] == list(range(1, 19))
+    assert set(learned) <= {0, 1, 2, 3} and set(validated) <= {4, 5}
+
+
+def test_the_initialisation_comes_near_the_average_of_a_zoo_that_it_has_learned():
+    made, networks = fusion(resplit=True)
+    made.config = made.config.override({"epochs": 100, "lr": 0.02})
+    before = (made.initialisation() - networks.mean(0)).norm()
+    for _ in algorithm_1(made, networks, draw_shares(6, made.config, generator()), generator()):
+        pass
+    assert (made.initialisation() - networks.mean(0)).norm() < 0.3 * before
+
+
+def test_units_are_those_of_each_tensor_and_come_back():
+    like = {"a": torch.zeros(3, 4), "b": torch.zeros(2), "c": torch.zeros(1)}
+    hyper = AffineHyperNetwork(like)
+    nets = [{"a": 5 + 3 * torch.randn(3, 4), "b": 1e-3 * torch.randn(2), "c": torch.ones(1)} for _ in range(4)]
+    flat = torch.stack([hyper.flatten(net) for net in nets])
+    hyper.fit_units(flat)
+    standard = hyper.standardise(flat)
+    for part in standard[:, :14].split([12, 2], dim=1):
+        assert part.mean().abs() < 1e-5 and part.std(correction=0) == pytest.approx(1, abs=1e-5)
+    assert standard[:, 14].abs().max() == 0 and hyper.scale[14] == 1
+    back = hyper.restore(standard[2])
+    assert all(torch.allclose(back[name], nets[2][name], atol=1e-6) for name in like)
+
+
+def count_reads(zoo, monkeypatch):
+    reads, read = [], zoo.weights_of
+    monkeypatch.setattr(zoo, "weights_of", lambda which: (reads.append(which), read(which))[1])
+    return reads
+
+
+def test_online_never_comes_back_to_an_earlier_teacher(run, tiny_zoo, monkeypatch):
+    reads = count_reads(tiny_zoo, monkeypatch)
+    events = run(*small("dro", mode="online"), zoo=tiny_zoo)
+    assert reads == tiny_zoo.ids
+    middle = next(e for e in events if isinstance(e, Checkpoint) and e.step == 2)
+    reads.clear()
+    rest = run(*small("dro", mode="online"), zoo=tiny_zoo, state=middle.state)
+    assert reads == tiny_zoo.ids[2:], "not even where a run goes on"
+    a, b = (found[-1].result.net.state_dict() for found in (events, rest))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_checkpoint_is_not_moved_by_later_steps():
+    made, networks = fusion()
+    made.ascend(0, networks[0])
+    state = flatten_state(made.state())
+    kept = {name: value.clone() for name, value in state.items()}
+    made.update(made.worst_case(1, networks[1]), 1, networks[1])
+    made.ascend(1, networks[1])
+    assert all(torch.equal(state[name], kept[name]) for name in kept)
+    made.load(state)
+    assert all(torch.equal(flatten_state(made.state())[name], kept[name]) for name in kept)
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_the_head_is_fresh_or_fused(mode, run, tiny_zoo):
+    heads = torch.stack([teacher.net.fc.weight for teacher in tiny_zoo])
+    fresh = run(*small("random"))[-1].result.net.fc.weight
+    assert torch.equal(run(*small("dro", mode=mode))[-1].result.net.fc.weight, fresh)
+    fused = run(*small("dro", mode=mode, head="average", epochs=60, lr=0.05))[-1].result.net.fc.weight
+    assert (fused - heads.mean(0)).norm() < (fresh - heads.mean(0)).norm()
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_it_needs_one_architecture_and_says_what_to_do(mode, run):
+    with pytest.raises(BadInput, match="dro: teacher 000 differs .* set architecture and width"):
+        run(*small("dro", mode=mode, width=16))
+    with pytest.raises(BadInput, match="dro: teacher 000 has a last layer of another shape .* head=fresh"):
+        run(*small("dro", mode=mode, way=4, head="average"))
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_a_damaged_teacher_is_named_and_the_others_are_fused(mode, zoo_copy, run):
+    from dfml.zoo import open_zoo
+
+    (zoo_copy / "001" / "model.safetensors").write_bytes(b"junk")
+    events = run(*small("dro", mode=mode), zoo=open_zoo(zoo_copy))
+    assert any(isinstance(e, Note) and e.kind == "rejected" and "001" in e.text for e in events)
+    assert any(isinstance(e, Scalars) for e in events)
+
+
+def test_one_teacher_cannot_both_teach_and_validate(zoo_copy, run):
+    from dfml.zoo import open_zoo
+
+    for name in ("001", "002"):
+        (zoo_copy / name / "model.safetensors").write_bytes(b"junk")
+    with pytest.raises(BadInput, match="gives only one"):
+        run(*small("dro"), zoo=open_zoo(zoo_copy))
+
+
+def test_rates_that_are_too_large_fail_with_a_clear_line(run):
+    from dfml.core.errors import RunFailed
+
+    with pytest.raises(RunFailed, match="lower lr and embedding_lr"):
+        run(*small("dro", lr=0.5, embedding_lr=100, epochs=200, ascent_steps=5))
