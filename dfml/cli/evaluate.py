@@ -47,6 +47,8 @@ def evaluate(
         if lr is not None and not 0 < lr <= 10:
             raise BadInput(f"--lr must be above 0 and at most 10, received {lr}.")
         loaded = loaded.with_adaptation(loaded.learner.name, lr=lr, steps=steps)
+    if "steps" not in loaded.adapts and adapt is None:
+        say("an ensemble of teachers has no weights for gradient steps: centroids only, alike in both normalisations.")
     channels, size, _ = loaded.input_size
     pictures = load_split(data, split, size=size, channels=channels)
     say(f"{model.name} on {pictures.name}/{split}, {len(pictures.class_names)} classes, {chosen} ({why})")
@@ -78,8 +80,8 @@ def evaluate(
         "sample": pictures.sample,
         "way": way,
         "query": query,
-        "inner_steps": loaded.adapt_steps,
-        "inner_lr": loaded.learner.config.inner_lr,
+        "inner_steps": loaded.adapt_steps if "steps" in loaded.adapts else None,
+        "inner_lr": loaded.learner.config.inner_lr if "steps" in loaded.adapts else None,
         "seed": seed,
         "device": str(chosen),
         "threads": used_threads,

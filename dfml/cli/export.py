@@ -19,10 +19,12 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Write a meta-model as a timm-style folder, or as an ONNX graph from pictures to logits."""
+    from dfml.meta.ensemble import check_one_model
     from dfml.meta.export import export_onnx
     from dfml.meta.model import MetaModel
 
     loaded = MetaModel.load(model)
+    check_one_model(loaded, "it cannot be exported")
     if format == "onnx":
         export_onnx(loaded, out)
     else:

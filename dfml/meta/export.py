@@ -10,6 +10,7 @@ from torch import nn
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_atomically
+from dfml.meta.ensemble import check_one_model
 from dfml.meta.model import MetaModel
 
 
@@ -33,8 +34,9 @@ def export_onnx(model: MetaModel, path: Path, batch: int = 16) -> None:
     batch that it is given, as in transductive evaluation.
 
     Raises:
-        BadInput: The optional packages for ONNX are not installed.
+        BadInput: The optional packages for ONNX are not installed, or the model is an ensemble of teachers.
     """
+    check_one_model(model, "it cannot be exported")
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         raise BadInput("ONNX export needs two optional packages: pip install -r requirements-onnx.txt")
     example = torch.rand(batch, *model.input_size)

@@ -160,16 +160,18 @@ def against(spec: RunSpec, zoo: Zoo, teachers: list[str], device: torch.device) 
     """The disagreement with the meta-model that the order names, if it names one.
 
     Raises:
-        BadInput: It is no meta-model, or has another number of classes than a teacher.
+        BadInput: It is no meta-model or no single network, or has another number of classes than a teacher.
     """
     if not spec.against:
         return None
     from dfml.inversion.disagreement import disagreement
+    from dfml.meta.ensemble import check_one_model
     from dfml.meta.model import MetaModel
     from dfml.zoo.asking import AskingConfig, answers_only_queries
 
     asking = AskingConfig.parse(spec.oracle)
     model = MetaModel.load(Path(spec.against)).to(device)
+    check_one_model(model, "teachers cannot disagree with it")
     for card in map(zoo.card, teachers):
         if card.way != model.way:
             raise BadInput(f"the model in {spec.against} has {model.way} classes, teacher {card.id!r} has {card.way}.")

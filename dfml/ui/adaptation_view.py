@@ -102,6 +102,13 @@ def describe_model(card: dict) -> None:
 
 def choose_adaptation(card: dict) -> tuple[str, str, int]:
     """Draw the choice of how to adapt, of the batch statistics and of the inner steps."""
+    if card.get("kind") == "ensemble":
+        st.caption(
+            f"All {len(card.get('teachers') or ())} teachers look at each picture, and the nearest centroid of their "
+            "features answers. There are no weights for gradient steps, and teachers normalise with the statistics "
+            "that they learned, whatever the batch."
+        )
+        return "centroid", "inductive", 1
     left, middle, right = st.columns(3, gap="medium")
     with left:
         recall("how", WAYS)
