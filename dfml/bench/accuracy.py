@@ -3,66 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dfml.bench.chart import write_chart
+from dfml.bench.notes import accuracy_notes
+from dfml.bench.order import Order
+from dfml.bench.plan import EPISODE_SEED, QUERY, all_methods, plan
+from dfml.bench.processes import do_orders
 from dfml.bench.report import write_report
-from dfml.bench.summary import accuracy_notes, accuracy_table, summarise
-from dfml.core.errors import BadInput, RunFailed
-from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import load_split
-from dfml.meta.evaluation import Evaluation, evaluate
-from dfml.meta.model import MetaModel
-from dfml.methods import METHODS
-from dfml.runs.driver import run_in_process
-from dfml.runs.folder import RunFolder
-from dfml.runs.spec import RunSpec
+from dfml.bench.scenarios import Scenario, ScenarioConfig, set_up
+from dfml.bench.summary import accuracy_table, summarise
+from dfml.bench.tables import forgetting_table, gains_table
 
-QUERY = 15
-EPISODE_SEED = 0
-
-
-def trained(
-    method: str, zoo: str, data: str, work: Path, *, preset: str, seed: int, device: str, changes: list[str]
-) -> tuple[MetaModel, dict[str, Any]]:
-    """Train a method in ``work``, or take the finished run of an earlier call; return model and result."""
-    folder = work / f"{method}-seed{seed}"
-    cls = METHODS.get(method)
-    # An option of one method must not fail the others.
-    config = cls.preset(preset).override([c for c in changes if c.split("=")[0].strip() in cls.Config.model_fields])
-    spec = RunSpec(
-        kind="train",
-        method=method,
-        zoo=zoo,
-        # Data-free methods get no data set: they validate on the embedded sample.
-        data=None if cls.data_free else data,
-        preset=preset,
-        config=config.model_dump(mode="json"),
-        seed=seed,
-        device=device,
-    )
-    if (folder / "spec.json").is_file():
-        run = RunFolder(folder)
-        wanted = spec.recorded()
-        for name in ("config", "zoo", "data", "seed"):
-            if getattr(run.spec, name) != getattr(wanted, name):
-                raise BadInput(f"{folder} holds a run with another {name}: remove it, or choose another --work.")
-        result = run_in_process(run, resume=True)
-    else:
-        result = run_in_process(RunFolder.create(spec, path=folder))
-    if result["state"] == "stopped":
-        raise RunFailed(f"{method}, seed {seed} was stopped: the same command goes on from there.")
-    return MetaModel.load(folder / "model"), result
+Progress = Callable[[str], None]
 
 
 def bench_accuracy(
     *,
-    zoo: str,
-    data: str,
-    methods: Iterable[str],
+    data: str | list[str],
     out: Path,
     work: Path,
     command: str,
+    scenario: ScenarioConfig | None = None,
+    zoo: str | None = None,
+    methods: Iterable[str] | None = None,
     preset: str = "demo",
     shots: Iterable[int] = (1, 5),
     seeds: Iterable[int] = (0,),
@@ -70,17 +37,22 @@ def bench_accuracy(
     split: str = "test",
     device: str = "auto",
     changes: list[str] | None = None,
-    progress: Callable[[str], None] = lambda line: None,
+    jobs: int = 1,
+    calibrate: str | None = None,
+    progress: Progress = lambda line: None,
 ) -> dict[str, Any]:
     """Train and evaluate each method, and write the table after each of them, so that a kill loses nothing measured.
 
+    Each run has a process of its own. One that fails, or a method that cannot work with the zoo, is told in its row.
+
     Args:
-        zoo: An embedded zoo's name or a folder.
-        data: A class-folder data set with the split; reference methods train on its split ``train``.
-        methods: Registered names.
-        out: Folder of the table.
-        work: Folder of the runs; finished ones are taken as they are.
+        data: Class-folder data sets with the split, each a row of its own; reference methods train on ``train``.
+        out: Folder of the table and the chart.
+        work: Folder of the runs and of zoos that are made; finished ones are taken as they are.
         command: For the report.
+        scenario: Which zoos; by default SS.
+        zoo: Instead of the scenario's own zoo.
+        methods: Registered names; None means all.
         preset: Of every method.
         shots: Support pictures a class.
         seeds: Training seeds; episodes are the same for all.
@@ -88,60 +60,126 @@ def bench_accuracy(
         split: Of ``data``.
         device: See ``pick_device``.
         changes: ``key=value`` pairs that replace the preset's options, in every method that has them.
+        jobs: Runs side by side, which share the machine's threads.
+        calibrate: A calibrator of the adapted model.
         progress: Told one line a step.
 
     Returns:
-        ``rows`` (one a method, seed, shot, normalisation and way of adapting), ``summary`` (see ``summarise``)
-        and the report's path.
+        ``rows`` (one a method, seed, rate, data set, shot, normalisation and way of adapting), ``summary`` (see
+        ``summarise``), ``failures`` and the report's path.
+
+    Raises:
+        BadInput: Something cannot be used at all, or a folder holds another run.
     """
     from dfml.nets.device import pick_device
 
-    methods, shots, seeds = (list(dict.fromkeys(given)) for given in (methods, shots, seeds))
-    for change in changes or []:
-        key = change.split("=")[0].strip()
-        if not any(key in METHODS.get(m).Config.model_fields for m in methods):
-            raise BadInput(f"none of {', '.join(methods)} has an option {key!r}.")
+    data = list(dict.fromkeys([data] if isinstance(data, str) else data))
+    seeds, shots = list(dict.fromkeys(seeds)), list(dict.fromkeys(shots))
     chosen, _ = pick_device(device)
-    rows: list[dict[str, Any]] = []
-    summary: list[dict[str, Any]] = []
-    report = None
-    pairs = [(method, seed) for method in methods for seed in seeds]
-    for position, (method, seed) in enumerate(pairs, 1):
-        progress(f"{method}, seed {seed}: training")
-        model, result = trained(method, zoo, data, work, preset=preset, seed=seed, device=device, changes=changes or [])
-        channels, size, _ = model.input_size
-        pictures = load_split(data, split, size=size, channels=channels)
-        for shot in shots:
-            progress(f"{method}, seed {seed}: {episodes} episodes of {shot} shots")
-            sampler = EpisodeSampler(
-                pictures, way=model.way, shot=shot, query=QUERY, episodes=episodes, seed=EPISODE_SEED
-            )
-            for found in evaluate(model, sampler, device=chosen):
-                rows.append(_row(found, model, method=method, seed=seed, seconds=result["seconds"]))
+    config = scenario or ScenarioConfig()
+    if zoo is not None:
+        config = config.override({"zoo": zoo})
+    zoos = set_up(config, seeds=seeds, data=data, work=work, progress=progress)
+    orders = plan(
+        zoos,
+        data=data,
+        methods=all_methods() if methods is None else methods,
+        seeds=seeds,
+        preset=preset,
+        changes=changes or [],
+        work=work,
+        device=device,
+        jobs=jobs,
+        shots=shots,
+        episodes=episodes,
+        split=split,
+        calibrate=calibrate,
+    )
+    found = Comparison(orders, zoos, out, command)
+    with closing(do_orders(orders, jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
+        for position, outcome in outcomes:
+            found.add(position, outcome)
+            progress(found.line(position))
+            found.write()
+    return found.result()
+
+
+@dataclass
+class Comparison:
+    """What is known so far.
+
+    Args:
+        orders: In the order of the table.
+        scenario: Their zoos.
+        out: Folder of the report.
+        command: For the report.
+    """
+
+    orders: list[Order]
+    scenario: Scenario
+    out: Path
+    command: str
+    outcomes: dict[int, dict[str, Any]] = field(default_factory=dict)
+    report: Path | None = None
+
+    def add(self, position: int, outcome: dict[str, Any]) -> None:
+        """Take the outcome of an order."""
+        self.outcomes[position] = outcome
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows, in the order of the table, not of their coming."""
+        return [row for position in sorted(self.outcomes) for row in self.outcomes[position].get("rows", [])]
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """The orders that gave no rows, and why."""
+        found = [(self.orders[p], self.outcomes[p]) for p in sorted(self.outcomes)]
+        return [{**order.about, **outcome} for order, outcome in found if "reason" in outcome]
+
+    def line(self, position: int) -> str:
+        """One line on the order that is just done."""
+        order, outcome = self.orders[position], self.outcomes[position]
+        head = f"[{len(self.outcomes)}/{len(self.orders)} done] {order.label}: "
+        if "reason" in outcome:
+            return head + f"{outcome['kind']}: {outcome['reason']}"
+        best = max(row["accuracy"] for row in outcome["rows"])
+        return head + f"best {best:.1%}, trained in {outcome['rows'][0]['seconds']:.0f} s"
+
+    def write(self) -> None:
+        """Write table and chart anew."""
+        first, rows, failures = self.orders[0], self.rows, self.failures
         summary = summarise(rows)
-        notes = accuracy_notes(rows, summary, episodes=episodes, query=QUERY, episode_seed=EPISODE_SEED)
-        missing = [f"{name} seed {s}" for name, s in pairs[position:]]
-        if missing:
-            notes.insert(0, f"Unfinished, still to come: {', '.join(missing)}. The same command goes on.")
-        report = write_report(
-            out,
-            f"accuracy-{Path(zoo).name}-{preset}",
-            title=f"Accuracy on {Path(data).name}/{split}, zoo {Path(zoo).name}, preset {preset}",
-            command=command,
-            tables=[accuracy_table(summary)],
+        missing = [order.label for position, order in enumerate(self.orders) if position not in self.outcomes]
+        notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] if missing else []
+        notes += self.scenario.notes
+        notes += accuracy_notes(
+            rows, summary, failures, episodes=first.episodes, query=QUERY, episode_seed=EPISODE_SEED
+        )
+        name = f"accuracy-{self.scenario.title}-{first.spec.preset}"
+        name += f"-{first.calibrate}" if first.calibrate else ""
+        tested = ", ".join(Path(source).name for source in first.data)
+        title = f"Accuracy on {tested} ({first.split}), zoo {self.scenario.title}, preset {first.spec.preset}"
+        title += f", calibrated by {first.calibrate}" if first.calibrate else ""
+        tables = [accuracy_table(summary, failures)]
+        if summary:
+            chart = write_chart(self.out / f"{name}.svg", title, summary)
+            tables.append(f"![Accuracy of each method with its 95 % interval]({chart.name})")
+        self.report = write_report(
+            self.out,
+            name,
+            title=title,
+            command=self.command,
+            tables=[*tables, *gains_table(rows), *forgetting_table(rows)],
             notes=notes,
             data={
-                "rows": rows, "summary": summary, "missing": missing,
-                "zoo": zoo, "split": split, "preset": preset, "changes": changes or [],
+                "rows": rows, "summary": summary, "failures": failures, "missing": missing,
+                "scenario": self.scenario.name, "zoo": self.scenario.title, "split": first.split,
+                "preset": first.spec.preset, "jobs": first.jobs, "calibrate": first.calibrate,
             },
         )  # fmt: skip
-    return {"rows": rows, "summary": summary, "report": str(report)}
 
-
-def _row(found: Evaluation, model: MetaModel, *, method: str, seed: int, seconds: float) -> dict[str, Any]:
-    row = found.row()
-    row.update(evaluation_seconds=row.pop("seconds"), method=method, seed=seed, seconds=seconds)
-    row.update(learner=model.learner.name, adapt_steps=model.adapt_steps, inner_lr=model.learner.config.inner_lr)
-    row["side_information"] = model.details.get("side_information") or []
-    row["adversarial_steps"] = len(model.details.get("adversarial_steps") or [])
-    return row
+    def result(self) -> dict[str, Any]:
+        """For the command line."""
+        rows = self.rows
+        return {"rows": rows, "summary": summarise(rows), "failures": self.failures, "report": str(self.report)}

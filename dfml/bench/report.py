@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dfml import __version__
 from dfml.core.paths import write_atomically, write_json
 
 
 def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
+    import torch
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from dfml.cli.options import shot_counts
-from dfml.cli.output import answer, say
+from dfml.cli.options import percentages, shot_counts
+from dfml.cli.output import STOPPED, answer, say
 
 app = typer.Typer(help="Benchmarks; each writes a table.", no_args_is_help=True, rich_markup_mode=None)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
@@ -23,9 +23,12 @@ def _command() -> str:
 
 @app.command()
 def accuracy(
-    data: Annotated[str, typer.Option(help="A class-folder data set with the split.")],
-    zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")] = "cifar-fs-conv4",
-    methods: Annotated[str, typer.Option(help="Methods, with commas.")] = "random,average,best-teacher,purer",
+    data: Annotated[list[str], typer.Option(help="A class-folder data set with the split; may be repeated.")],
+    scenario: Annotated[
+        str, typer.Option(help="SS: one architecture; SH: mixed ones; MH: mixed data sets too; or polluted.")
+    ] = "SS",
+    zoo: Annotated[str | None, typer.Option(help="A zoo's name or folder, instead of the scenario's own.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Methods, with commas; all, if left out.")] = None,
     preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
     shots: Annotated[str, typer.Option(help="Support pictures a class, for instance 1,5.")] = "1,5",
     seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds, from 0.")] = 1,
@@ -33,6 +36,12 @@ def accuracy(
     split: Annotated[str, typer.Option(help="test, or val while developing.")] = "test",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option, in every method that has it.")] = None,
+    calibrate: Annotated[str | None, typer.Option(help="icfil: calibrate the models to each episode; slow.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side; timings are then not to be believed.")] = 1,
+    add_zoo: Annotated[list[str] | None, typer.Option(help="MH: a zoo besides the embedded ones.")] = None,
+    rates: Annotated[str, typer.Option(help="polluted: per cent of deceptive teachers.")] = "0,20,40,60",
+    attack: Annotated[str, typer.Option(help="polluted: ood, fake or both; see zoo pollute.")] = "ood",
+    clean: Annotated[int, typer.Option(min=1, help="polluted: honest teachers.")] = 20,
     work: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not done again.")] = Path(
         "runs/bench"
     ),
@@ -41,26 +50,40 @@ def accuracy(
 ) -> None:
     """Train methods on a zoo and evaluate them under one protocol."""
     from dfml.bench.accuracy import bench_accuracy
+    from dfml.bench.scenarios import ScenarioConfig
     from dfml.nets.device import use_threads
 
     use_threads()
-    result = bench_accuracy(
-        zoo=zoo,
-        data=data,
-        methods=[m.strip() for m in methods.split(",")],
-        out=out,
-        work=work,
-        command=_command(),
-        preset=preset,
-        shots=shot_counts(shots),
-        seeds=range(seeds),
-        episodes=episodes,
-        split=split,
-        device=device,
-        changes=set_ or [],
-        progress=say,
-    )
+    try:
+        result = bench_accuracy(
+            data=data,
+            scenario=ScenarioConfig.parse(
+                {
+                    "name": scenario, "zoo": zoo, "add": add_zoo or [], "rates": percentages(rates), "attack": attack,
+                    "clean": clean,
+                }
+            ),
+            methods=[m.strip() for m in methods.split(",") if m.strip()] if methods else None,
+            out=out,
+            work=work,
+            command=_command(),
+            preset=preset,
+            shots=shot_counts(shots),
+            seeds=range(seeds),
+            episodes=episodes,
+            split=split,
+            device=device,
+            changes=set_ or [],
+            jobs=jobs,
+            calibrate=calibrate,
+            progress=say,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        say("stopped; what was measured is in the table, and the same command goes on from there.")
+        raise typer.Exit(STOPPED) from None
     answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
+    if any(failed["kind"] != "cannot" for failed in result["failures"]):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -40,6 +40,18 @@ def shot_counts(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
+def percentages(text: str) -> list[int]:
+    """Read ``0,20,40,60``.
+
+    Raises:
+        BadInput: It is no list of whole numbers from 0 to 99.
+    """
+    words = text.replace(",", " ").split()
+    if not words or not all(word.isdecimal() and int(word) < 100 for word in words):
+        raise BadInput(f"--rates takes whole per cent below 100 such as 0,20,40; received {text!r}.")
+    return list(dict.fromkeys(int(word) for word in words))
+
+
 def wants_options_of(args: list[str]) -> bool:
     """Print a method's options where they were asked for; tell whether they were."""
     method = _value_of(args, "--method")

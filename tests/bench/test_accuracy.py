@@ -1,98 +1,206 @@
 import json
 
 import pytest
-import torch
 
-from dfml.bench import accuracy
+from dfml.bench import accuracy, processes
 from dfml.bench.accuracy import bench_accuracy
+from dfml.bench.scenarios import ScenarioConfig
 from dfml.core.errors import BadInput
+from dfml.runs.folder import RunFolder
 
 SMALL = ["width=8", "test_steps=2"]
 
 
-def bench(tiny_zoo_folder, patterns, tmp_path, methods=("random", "average"), changes=SMALL, lines=None, seeds=(0,)):
-    return bench_accuracy(
-        zoo=str(tiny_zoo_folder),
-        data=str(patterns),
-        methods=methods,
-        out=tmp_path / "results",
-        work=tmp_path / "work",
-        command="python -m dfml bench accuracy",
-        shots=(1, 2),
-        seeds=seeds,
-        episodes=3,
-        device="cpu",
-        changes=list(changes),
-        progress=(lines if lines is not None else []).append,
-    )
+@pytest.fixture
+def bench(tiny_zoo_folder, patterns, tmp_path):
+    def run(lines=None, **changes):
+        options = {
+            "zoo": str(tiny_zoo_folder), "data": str(patterns), "methods": ["random", "average"], "shots": (1, 2),
+            "episodes": 3, "device": "cpu", "changes": SMALL, "out": tmp_path / "results", "work": tmp_path / "work",
+            "command": "python -m dfml bench accuracy", "progress": (lines if lines is not None else []).append,
+        }  # fmt: skip
+        return bench_accuracy(**{**options, **changes})
 
-
-def test_each_method_has_a_row_for_each_shot_and_mode_with_its_interval(tiny_zoo_folder, patterns, tmp_path):
-    found = bench(tiny_zoo_folder, patterns, tmp_path)
-    assert len(found["rows"]) == 2 * 2 * 4
-    assert all(0 <= r["accuracy"] <= 1 and r["ci95"] >= 0 and r["episodes"] == 3 for r in found["rows"])
-    assert all(r["adapt_steps"] == 2 and r["inner_lr"] == 0.01 for r in found["rows"])
-    text = (tmp_path / "results" / "accuracy-tiny-demo.md").read_text()
-    assert "python -m dfml bench accuracy" in text and "| random | 0 | 1 |" in text and "±" in text
-    stored = json.loads((tmp_path / "results" / "accuracy-tiny-demo.json").read_text())
-    assert stored["rows"] == found["rows"] and stored["machine"]["torch"]
+    return run
 
 
 @pytest.fixture
-def untrained(tiny_zoo_folder, monkeypatch):
-    """Fresh weights in place of every training; those of a method in ``deadly`` are killed."""
-    from dfml.methods import METHODS
-    from dfml.zoo import open_zoo
+def stored(tmp_path):
+    def read(name="accuracy-tiny-demo"):
+        folder = tmp_path / "results"
+        return json.loads((folder / f"{name}.json").read_text()), (folder / f"{name}.md").read_text()
 
-    deadly = set()
-
-    def fresh(method, *_, seed, **__):
-        if method in deadly:
-            raise KeyboardInterrupt
-        config = METHODS.get("random").preset("demo").override(SMALL)
-        generator = torch.Generator().manual_seed(seed)
-        events = METHODS.get("random")(config).train(open_zoo(tiny_zoo_folder), device="cpu", generator=generator)
-        return list(events)[-1].result, {"seconds": 1.0}
-
-    monkeypatch.setattr(accuracy, "trained", fresh)
-    return deadly
+    return read
 
 
-def test_several_seeds_are_one_row_a_method_and_shot(tiny_zoo_folder, patterns, tmp_path, untrained):
-    found = bench(tiny_zoo_folder, patterns, tmp_path, methods=["random", "average", "random"], seeds=(0, 1))
-    assert len(found["rows"]) == 2 * 2 * 2 * 4 and len(found["summary"]) == 2 * 2
-    text = (tmp_path / "results" / "accuracy-tiny-demo.md").read_text()
+@pytest.fixture
+def played(monkeypatch):
+    """Outcomes without any process; methods in ``deadly`` kill the command, others in ``unable`` do not work."""
+    deadly, unable, asked = set(), set(), []
+
+    def do(orders, **_):
+        for position, order in enumerate(orders):
+            asked.append(order)
+            if order.spec.method in deadly:
+                raise KeyboardInterrupt
+            yield position, outcome(order)
+
+    def outcome(order):
+        if order.spec.method in unable:
+            return {"kind": "cannot", "reason": "its nets differ"}
+        common = {**order.about, "ci95": 0.01, "seconds": 2.0, "jobs": order.jobs, "learner": "maml"}
+        common |= {
+            "adapt_steps": 2,
+            "inner_lr": 0.01,
+            "side_information": [],
+            "adversarial_steps": 0,
+            "bn": "transductive",
+        }
+        level = 0.3 + 0.1 * (order.spec.method != "random") + 0.01 * order.spec.seed
+        return {
+            "rows": [
+                {**common, "shots": s, "data": d, "adapt": a, "accuracy": level}
+                for d in order.data for s in order.shots for a in ("steps", "centroid")
+            ]
+        }  # fmt: skip
+
+    monkeypatch.setattr(accuracy, "do_orders", do)
+    do.deadly, do.unable, do.asked = deadly, unable, asked
+    return do
+
+
+def test_several_seeds_are_one_row_a_method_and_shot(bench, stored, played):
+    found = bench(methods=["random", "average", "random"], seeds=(0, 1))
+    assert len(found["rows"]) == 2 * 2 * 2 * 2 and len(found["summary"]) == 2 * 2
+    data, text = stored()
     assert text.count("\n| random | 0, 1 | 1 |") == text.count("\n| random | 0, 1 | 2 |") == 1
     assert "Student's t over the seeds" in text and "Unfinished" not in text
-    stored = json.loads((tmp_path / "results" / "accuracy-tiny-demo.json").read_text())
-    assert stored["summary"] == found["summary"] and stored["missing"] == []
+    assert data["summary"] == found["summary"] and data["missing"] == [] and data["machine"]["torch"]
+    assert "(accuracy-tiny-demo.svg)" in text
 
 
-def test_what_was_measured_before_a_kill_is_in_the_report(tiny_zoo_folder, patterns, tmp_path, untrained):
-    untrained.add("average")
+def test_what_was_measured_before_a_kill_is_in_the_report(bench, stored, played):
+    played.deadly.add("average")
     with pytest.raises(KeyboardInterrupt):
-        bench(tiny_zoo_folder, patterns, tmp_path)
-    stored = json.loads((tmp_path / "results" / "accuracy-tiny-demo.json").read_text())
-    assert {row["method"] for row in stored["rows"]} == {"random"} and stored["missing"] == ["average seed 0"]
-    assert "Unfinished, still to come: average seed 0." in (tmp_path / "results" / "accuracy-tiny-demo.md").read_text()
+        bench()
+    data, text = stored()
+    assert {row["method"] for row in data["rows"]} == {"random"} and data["missing"] == ["average, seed 0"]
+    assert "Unfinished, still to come: average, seed 0." in text
 
 
-def test_a_finished_run_is_not_done_again_and_another_config_is_refused(tiny_zoo_folder, patterns, tmp_path):
-    first = bench(tiny_zoo_folder, patterns, tmp_path, methods=["random"])
-    stamp = (tmp_path / "work" / "random-seed0" / "model" / "model.safetensors").stat().st_mtime_ns
-    again = bench(tiny_zoo_folder, patterns, tmp_path, methods=["random"])
-    assert (tmp_path / "work" / "random-seed0" / "model" / "model.safetensors").stat().st_mtime_ns == stamp
-    assert [r["accuracy"] for r in first["rows"]] == [r["accuracy"] for r in again["rows"]]
+def test_a_method_that_does_not_work_with_the_zoo_has_a_row_that_says_so(bench, stored, played):
+    played.unable.add("average")
+    lines = []
+    found = bench(lines)
+    assert [f["method"] for f in found["failures"]] == ["average"] and len(found["rows"]) == 4
+    data, text = stored()
+    assert data["failures"] == found["failures"] and "does not work here: its nets differ" in text
+    assert lines[-1] == "[2/2 done] average, seed 0: cannot: its nets differ"
+
+
+def test_by_default_all_methods_are_compared_between_floor_and_ceiling(bench, played):
+    from dfml.methods import METHODS
+
+    bench(methods=None, changes=["width=8"])
+    asked = [order.spec.method for order in played.asked]
+    assert asked[0] == "random" and asked[-1] == "real-data" and sorted(asked) == sorted(METHODS.names())
+    data = {order.spec.method: order.spec.data for order in played.asked}
+    assert data["real-data"] and not any(value for name, value in data.items() if METHODS.get(name).data_free)
+
+
+def test_polluted_zoos_are_rows_and_folders_of_their_own(bench, stored, played, tmp_path):
+    config = ScenarioConfig(name="polluted", rates=[0, 50], attack="fake", clean=2)
+    found = bench(methods=["random", "best-teacher"], seeds=(0, 1), scenario=config)
+    assert {(e["method"], e["rate"]) for e in found["summary"]} == {
+        (m, r) for m in ("random", "best-teacher") for r in (0, 50)
+    }
+    assert len({order.spec.zoo for order in played.asked}) == 4
+    assert len({order.folder for order in played.asked}) == 8
+    _, text = stored("accuracy-polluted-tiny-demo")
+    assert "| best-teacher | 50 % | 0, 1 | 1 |" in text and "besides 2 honest teachers" in text
+
+
+def test_several_data_sets_are_averaged_and_real_data_trains_on_all_of_them(bench, played, patterns, tmp_path):
+    other = tmp_path / "other"
+    (other).symlink_to(patterns, target_is_directory=True)
+    found = bench(methods=["random", "real-data"], data=[str(patterns), str(other)])
+    assert {e["data"] for e in found["summary"]} == {"mean of 2", str(patterns), str(other)}
+    (folder,) = {order.spec.data for order in played.asked if order.spec.method == "real-data"}
+    classes = sorted(p.name for p in (tmp_path / "work" / "data").glob("*/train/*"))
+    assert folder.startswith(str(tmp_path / "work")) and len(classes) == 16
+    assert classes[0].startswith("other-") and classes[-1].startswith("patterns-")
+
+
+def test_real_data_is_refused_where_its_data_cannot_be_put_together(bench, played, patterns):
+    bench(methods=["random", "real-data"], data=[str(patterns), "sample:cifar-fs"])
+    assert [bool(order.refused) for order in played.asked] == [False, True]
+
+
+def test_jobs_share_the_threads(bench, played, stored):
+    found = bench(jobs=2)
+    assert {order.spec.threads for order in played.asked} == {1} or all(o.spec.threads >= 1 for o in played.asked)
+    data, text = stored()
+    assert data["jobs"] == 2 and "Up to 2 runs were side by side" in text and found["rows"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"changes": ["candidates=3"]}, "none of random, average has an option 'candidates'"),
+        ({"methods": ["randon"]}, "unknown method 'randon'"),
+        ({"zoo": "nowhere"}, "no zoo 'nowhere'"),
+        ({"data": "nowhere"}, "no data set at nowhere"),
+        ({"shots": (500,)}, "pictures"),
+        ({"calibrate": "icefill"}, "unknown calibrator 'icefill'"),
+    ],
+)
+def test_wrong_wishes_are_named_before_anything_starts(bench, played, changes, message):
+    with pytest.raises(BadInput, match=message):
+        bench(**changes)
+    assert not played.asked
+
+
+def test_failed_rows_fail_two_jobs_run_side_by_side_and_nothing_finished_is_done_again(bench, stored, tmp_path):
+    """The whole way, in real processes: average cannot take teachers of another width."""
+    narrow = ["width=4", "test_steps=2"]
+    first = bench(jobs=2, changes=narrow)
+    assert len(first["rows"]) == 2 * 4 and {r["method"] for r in first["rows"]} == {"random"}
+    assert all(0 <= r["accuracy"] <= 1 and r["ci95"] >= 0 and r["episodes"] == 3 for r in first["rows"])
+    assert all(r["adapt_steps"] == 2 and r["inner_lr"] == 0.01 and r["jobs"] == 2 for r in first["rows"])
+    assert all(r["peak_memory_mib"] >= r["bare_memory_mib"] > 100 for r in first["rows"])
+    (failed,) = first["failures"]
+    assert failed["kind"] == "cannot" and "averaging needs teachers" in failed["reason"]
+    data, text = stored()
+    assert data["rows"] == first["rows"] and "| average | 0 | – |" in text
+
+    def none(*_, **__):
+        raise AssertionError("a process was started")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes.Children, "_stage", none)
+        again = bench(methods=["random"], changes=narrow)
+    assert again["rows"] == first["rows"]
     with pytest.raises(BadInput, match="another config"):
-        bench(tiny_zoo_folder, patterns, tmp_path, methods=["random"], changes=["width=4"])
+        bench(methods=["random"])
 
 
-def test_a_run_on_another_zoo_is_not_taken_for_this_ones(tiny_zoo_folder, zoo_copy, patterns, tmp_path):
-    bench(tiny_zoo_folder, patterns, tmp_path, methods=["random"])
-    with pytest.raises(BadInput, match="another zoo"):
-        bench(zoo_copy, patterns, tmp_path, methods=["random"])
+def test_an_interrupted_run_stops_and_goes_on(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.05)
+    steps = [
+        "width=4", "test_steps=1", "iterations=400", "warm_start=1", "tasks=1", "query=2", "inner_steps=1",
+        "validation_episodes=1", "validate_every=400",
+    ]  # fmt: skip
 
+    def interrupt(line):
+        if " of 400" in line:
+            raise KeyboardInterrupt
 
-def test_an_option_that_no_method_has_is_one_clear_line(tiny_zoo_folder, patterns, tmp_path):
-    with pytest.raises(BadInput, match="none of random has an option 'candidates'"):
-        bench(tiny_zoo_folder, patterns, tmp_path, methods=["random"], changes=["candidates=3"])
+    with pytest.raises(KeyboardInterrupt):
+        bench(methods=["purer"], changes=steps, progress=interrupt)
+    run = RunFolder(tmp_path / "work" / "purer-seed0")
+    before = run.status()
+    assert before.state == "stopped" and before.step < 400
+    found = bench(methods=["purer"], changes=steps)
+    assert run.status().state == "finished" and len(found["rows"]) == 8
+    assert found["rows"][0]["peak_memory_mib"] > 0

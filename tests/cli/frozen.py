@@ -1,16 +1,16 @@
 """The command line as it is promised: scripts depend on it, so change it on purpose only."""
 
 COMMANDS = {
-    "adapt": "--model --support --query --bn --adapt --steps --device --json",
-    "bench accuracy": "--data --zoo --methods --preset --shots --seeds --episodes --split --device --set --work --out "
-    "--json",
+    "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
+    "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
+    "--calibrate --jobs --add-zoo --rates --attack --clean --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
     "bench speed": "--zoo --data --episodes --device --out --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",
-    "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr --seed --device "
-    "--threads --json",
+    "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr "
+    "--calibrate --set --seed --device --threads --json",
     "export": "--model --out --format --json",
     "invert": "--zoo --out --teacher --method --preset --per-class --set --oracle --oracle-set --against "
     "--against-weight --data --seed --device --threads --label --resume --json",
@@ -24,6 +24,7 @@ COMMANDS = {
     "zoo judge": "ZOO --data --teacher --arch --width --set --json",
     "zoo list": "--json",
     "zoo merge": "ZOOS --out --name --json",
+    "zoo prepare": "ZOO --method --preset --set --jobs --device --json",
     "zoo pollute": "ZOO --out --rate --attack --source --keep --seed --json",
     "zoo pretrain": "--data --out --models --way --arch --epochs --seed --set --jobs --licence --json",
     "zoo serve": "ZOO --port --host --python --threads --json",

@@ -1,0 +1,76 @@
+"""What a reader of the table of ``bench accuracy`` must know, one sentence or two each."""
+
+from __future__ import annotations
+
+from dfml.bench.summary import CEILING, FLOOR, Rows
+
+
+def accuracy_notes(
+    rows: Rows, summary: Rows, failures: Rows | None = None, *, episodes: int, query: int, episode_seed: int
+) -> list[str]:
+    """The notes below the table, in the order of its columns."""
+    several = any(len(entry["seeds"]) > 1 for entry in summary)
+    interval = "± is the 95 % interval over episodes."
+    if several:
+        interval = (
+            "Rows of several seeds: the mean of the seeds' accuracies, ± is the 95 % interval of that mean by "
+            "Student's t over the seeds (all seeds see the same episodes, so the choice of episodes is not in "
+            "it). Rows of one seed: ± is the 95 % interval over episodes."
+        )
+    notes = [
+        f"Accuracies in per cent over {episodes} episodes of {query} queries a class, drawn once from seed "
+        f"{episode_seed}. {interval}",
+        "steps: gradient steps of the inner loop; centroid: nearest class centroid of the features. "
+        "transductive: normalised with the query batch's statistics; inductive: with the support set's.",
+    ]
+    if len({entry.get("data") for entry in summary}) > 1:
+        notes.append("mean of several data sets: each counts the same; its ± takes their episodes as independent.")
+    if any(entry["gap_closed"] is not None for entry in summary):
+        notes.append(
+            f"gap closed: (method - {FLOOR}) / ({CEILING} - {FLOOR}) at the same number of shots, where each of the "
+            "three counts with the better of its two transductive columns (steps, centroid), chosen on these same "
+            f"episodes. 0 % is no better than {FLOOR}, 100 % as good as {CEILING}, below 0 % worse than {FLOOR}."
+        )
+    notes += _costs(rows, several)
+    for method in dict.fromkeys(r["method"] for r in rows):
+        notes.append(_method_note([r for r in rows if r["method"] == method]))
+    if any(failed["kind"] != "cannot" for failed in failures or []):
+        notes.append("Runs that failed or were stopped are tried again, from where they were, by the same command.")
+    return notes
+
+
+def _costs(rows: Rows, several: bool) -> list[str]:
+    mean = "; the mean over seeds" if several else ""
+    notes = [f"seconds: wall clock of training, its own validation and test included{mean}."]
+    crowded = {(r["method"], r.get("rate"), r["seed"]): r["jobs"] for r in rows if (r.get("jobs") or 1) > 1}
+    if crowded:
+        most = max(crowded.values())
+        methods = ", ".join(dict.fromkeys(name for name, *_ in crowded))
+        notes.append(
+            f"Up to {most} runs were side by side on this machine and shared its threads: do not believe the seconds "
+            f"of {methods}."
+        )
+    if any("preparation_seconds" in r for r in rows):
+        notes.append(
+            "preparation s: work on the zoo that is done once for all runs of a method's config and kept (`zoo "
+            "prepare`), in seconds of one thread; it is not in the column seconds."
+        )
+    bare = [r["bare_memory_mib"] for r in rows if r.get("memory_of") == "cpu" and r.get("bare_memory_mib")]
+    kinds = {r["memory_of"] for r in rows if "memory_of" in r}
+    if "cpu" in kinds:
+        before = f", of which {sum(bare) / len(bare):,.0f} before any work" if bare else ""
+        notes.append(f"peak MiB: most memory of the training process, libraries included{before}.")
+    if kinds - {"cpu"}:
+        notes.append(f"peak MiB on {', '.join(sorted(kinds - {'cpu'}))}: most memory allocated on the device.")
+    if any("queries" in r for r in rows):
+        notes.append("queries: pictures that teachers answered, where a method counts them.")
+    return notes
+
+
+def _method_note(rows: Rows) -> str:
+    r = rows[0]
+    counts = list({(row.get("rate"), row["seed"]): row["adversarial_steps"] for row in rows}.values())
+    extra = f", {' and '.join(map(str, counts))} adversarial steps" if any(counts) else ""
+    if all(row["adapt"] == "centroid" for row in rows):
+        return f"{r['method']}: no inner loop, centroids only{extra}."
+    return f"{r['method']}: {r['learner']}, {r['adapt_steps']} inner steps at rate {r['inner_lr']:g} at test{extra}."

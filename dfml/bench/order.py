@@ -1,0 +1,126 @@
+"""What one row of ``bench accuracy`` asks for, and what is kept beside its run. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.paths import read_json, write_json
+from dfml.runs.folder import MODEL, RunFolder
+from dfml.runs.spec import RunSpec
+
+PROTOCOL = 1
+"""Raised whenever the evaluation changes, so that no older numbers are taken for present ones."""
+
+
+class Order(Config):
+    """One run of a comparison: what to train, where, and how to measure it."""
+
+    spec: RunSpec = Field(description="The training run.")
+    folder: str = Field(description="Its folder.")
+    scenario: str = Field(description="SS, SH, MH or polluted.")
+    rate: int | None = Field(None, description="Per cent of the zoo that is polluted.")
+    data: list[str] = Field(description="Data sets to test on.")
+    split: str = Field("test", description="Their split.")
+    shots: list[int] = Field(description="Support pictures a class.")
+    query: int = Field(15, description="Query pictures a class.")
+    episodes: int = Field(600, description="Episodes of a row.")
+    episode_seed: int = Field(0, description="Draws them.")
+    calibrate: str | None = Field(None, description="A calibrator of the adapted model.")
+    jobs: int = Field(1, description="Runs side by side, which timings depend on.")
+    refused: str = Field("", description="Why it cannot be done at all.")
+    prepares: bool = Field(False, description="Whether the method has work that is kept for all runs.")
+    preparation: dict[str, Any] | None = Field(None, description="What that work took, once it is done.")
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        rate = "" if self.rate is None else f", {self.rate} % polluted"
+        return f"{self.spec.method}, seed {self.spec.seed}{rate}"
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What tells this row from the others."""
+        return {
+            "method": self.spec.method, "seed": self.spec.seed, "scenario": self.scenario, "rate": self.rate,
+        }  # fmt: skip
+
+    def protocol(self, data: str, shot: int, model: str) -> str:
+        """A name for everything that the numbers of one data set and shot depend on.
+
+        Args:
+            data: One of ``data``.
+            shot: One of ``shots``.
+            model: The digest of the weights.
+        """
+        facts = [
+            PROTOCOL, str(Path(data).resolve()) if Path(data).exists() else data, self.split, shot, self.query,
+            self.episodes, self.episode_seed, self.calibrate, model,
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+class Ledger:
+    """What was measured of a run, in a file beside its folder, so that nothing finished is done twice.
+
+    The run's own folder stays as the runs' code wrote it.
+
+    Args:
+        folder: The run's.
+        created: When the run was made; what is known of an earlier run in this place is dropped.
+    """
+
+    def __init__(self, folder: Path, created: str) -> None:
+        self.path = folder.with_name(folder.name + ".measured.json")
+        self.values: dict[str, Any] = {}
+        with suppress(BadInput):
+            self.values = read_json(self.path, "measured")
+        if not isinstance(self.values, dict) or self.values.get("created") != created:
+            self.values = {"created": created}
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - JSON values
+        return self.values.get(name)
+
+    def write(self, **values: Any) -> None:  # noqa: ANN401 - JSON values
+        """Change some values and write the file."""
+        self.values.update(values)
+        write_json(self.path, self.values)
+
+    def rows(self, protocol: str) -> list[dict[str, Any]] | None:
+        """The rows of a protocol, where they were measured before."""
+        return (self.values.get("evaluations") or {}).get(protocol)
+
+    def add_rows(self, protocol: str, rows: list[dict[str, Any]]) -> None:
+        """Keep the rows of a protocol."""
+        self.write(evaluations={**(self.values.get("evaluations") or {}), protocol: rows})
+
+
+def digest_of(folder: Path) -> str:
+    """A name for a finished model: its card names the digest of its weights, or those of its teachers."""
+    return hashlib.sha256((folder / MODEL / "dfml.json").read_bytes()).hexdigest()
+
+
+def finished_rows(order: Order) -> list[dict[str, Any]] | None:
+    """The rows of an order that was done before with the same protocol; None where there is anything to do."""
+    run = RunFolder(order.folder)
+    if run.problem or run.status().state != "finished" or run.model is None:
+        return None
+    ledger, digest = Ledger(run.path, run.spec.created), digest_of(run.path)
+    parts = [ledger.rows(order.protocol(data, shot, digest)) for data in order.data for shot in order.shots]
+    return None if any(part is None for part in parts) else [row for part in parts for row in part or []]
+
+
+Failure = Literal["cannot", "failed", "stopped"]
+"""``cannot``: the method does not work with this zoo; ``failed``: it broke; ``stopped``: somebody stopped it."""
+
+
+def failure(kind: Failure, reason: str) -> dict[str, Any]:
+    """What comes of an order that gave no rows."""
+    return {"kind": kind, "reason": " ".join(reason.split())[:600]}

@@ -1,0 +1,168 @@
+"""The zoos on which methods are compared: one architecture, mixed ones, mixed domains, polluted ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from dfml.core.addresses import is_address, without_password
+from dfml.core.config import Config
+from dfml.core.errors import BadInput, nearest
+from dfml.zoo import open_zoo
+from dfml.zoo.merging import merge_zoos
+from dfml.zoo.pollution import PollutionConfig, pollute_zoo, truth_file
+from dfml.zoo.zoo import Zoo, zoo_names
+
+EMBEDDED = {"SS": "cifar-fs-conv4", "SH": "cifar-fs-mixed", "polluted": "cifar-fs-conv4"}
+DOMAINS = {"cifar-fs": ("cifar-fs-mixed", "cifar-fs-conv4"), "omniglot": ("omniglot-conv4",), "mini-imagenet": ()}
+"""The data sets of MH, and which embedded zoo of each is taken: the first that there is."""
+
+Progress = Callable[[str], None]
+
+
+class ScenarioConfig(Config):
+    """Which zoos, and how they are made."""
+
+    name: str = Field("SS", description="SS, SH, MH or polluted.")
+    zoo: str | None = Field(None, description="A zoo instead of the scenario's own.")
+    add: list[str] = Field([], description="MH: zoos besides the embedded ones.")
+    rates: list[int] = Field([0, 20, 40, 60], description="polluted: per cent of deceptive teachers.")
+    attack: str = Field("ood", description="polluted: ood, fake or both.")
+    source: str = Field("omniglot-conv4", description="polluted: whose teachers lie about their classes.")
+    clean: int | None = Field(20, ge=1, description="polluted: honest teachers; none keeps them all.")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """The zoos of a comparison.
+
+    Attributes:
+        name: SS, SH, MH or polluted.
+        title: Of the zoo, for tables.
+        zoos: Of each rate of pollution (None: not polluted) and seed.
+        notes: What a reader must know of them, above all what is missing.
+    """
+
+    name: str
+    title: str
+    zoos: dict[tuple[int | None, int], str]
+    notes: list[str]
+
+    @property
+    def rates(self) -> list[int | None]:
+        """The rates, in order."""
+        return list(dict.fromkeys(rate for rate, _ in self.zoos))
+
+
+def set_up(
+    config: ScenarioConfig, *, seeds: Iterable[int], data: list[str], work: Path, progress: Progress
+) -> Scenario:
+    """Find or make the zoos of a scenario.
+
+    Args:
+        config: Which.
+        seeds: Of the runs; each has a polluted zoo of its own.
+        data: The data sets to test on, to say which domains are not tested.
+        work: Made zoos lie in its folder ``zoos``; those that are there already are taken as they are.
+        progress: Told one line a zoo that is made.
+
+    Raises:
+        BadInput: No such scenario, its zoo is missing, or its address holds a password.
+    """
+    makers = {"SS": _single, "SH": _single, "MH": _mixed_domains, "polluted": _polluted}
+    if config.name not in makers:
+        raise BadInput(f"unknown scenario {config.name!r}.{nearest(config.name, makers)} Known: {', '.join(makers)}.")
+    if config.zoo and is_address(config.zoo):
+        without_password(config.zoo)  # the report names command and zoo
+    if config.add and config.name != "MH":
+        raise BadInput("--add-zoo is for --scenario MH: another scenario has one zoo, see --zoo.")
+    return makers[config.name](config, list(seeds), data, work / "zoos", progress)
+
+
+def _single(config: ScenarioConfig, seeds: list[int], data: list[str], folder: Path, progress: Progress) -> Scenario:
+    name = config.zoo or _embedded(config.name)
+    zoo = open_zoo(name)
+    notes = [] if config.name == "SS" else [f"Scenario SH: {_families(zoo)}."]
+    return Scenario(config.name, Path(name).name, {(None, seed): name for seed in seeds}, notes)
+
+
+def _embedded(scenario: str) -> str:
+    name = EMBEDDED[scenario]
+    if name not in zoo_names():
+        raise BadInput(f"scenario {scenario} needs the embedded zoo {name}, which is not here: give one with --zoo.")
+    return name
+
+
+def _mixed_domains(
+    config: ScenarioConfig, seeds: list[int], data: list[str], folder: Path, progress: Progress
+) -> Scenario:
+    if config.zoo:
+        if config.add:
+            raise BadInput("--add-zoo adds to the embedded zoos; --zoo is the whole zoo: give one of the two.")
+        name, zoo = config.zoo, open_zoo(config.zoo)
+        present = {card.domain or zoo.domain for card in zoo.cards}
+    else:
+        chosen = [next((n for n in names if n in zoo_names()), None) for names in DOMAINS.values()]
+        parts = [open_zoo(part) for part in [*filter(None, chosen), *config.add]]
+        present = {card.domain or part.domain for part in parts for card in part.cards}
+        name = str(_merged(parts, folder, progress))
+        zoo = open_zoo(name)
+    notes = [f"Scenario MH: {_families(zoo)}, of {', '.join(sorted(map(str, present)))}."]
+    for domain in DOMAINS:
+        if domain not in present:
+            how = f"give a zoo of it with {'--zoo' if config.zoo else '--add-zoo'}"
+            notes.append(f"Incomplete MH: no teacher of {domain} is in the zoo ({how}).")
+        elif not any(_is_of(domain, source) for source in data):
+            notes.append(f"Incomplete MH: not tested on {domain}, for no --data is of that name.")
+    return Scenario(config.name, Path(name).name, {(None, seed): name for seed in seeds}, notes)
+
+
+def _is_of(domain: str, source: str) -> bool:
+    plain = Path(source.removeprefix("sample:")).name.lower().replace("_", "-").replace("miniimagenet", "mini-imagenet")
+    return domain in plain
+
+
+def _merged(parts: list[Zoo], folder: Path, progress: Progress) -> Path:
+    facts = [(zoo.name, [(card.id, card.sha256) for card in zoo.cards]) for zoo in parts]
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
+    out = folder / f"mixed-domains-{key}"
+    if not (out / "zoo.json").is_file():
+        progress(f"merging {', '.join(zoo.name for zoo in parts)}")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        merge_zoos(parts, out, name="mixed-domains")
+    return out
+
+
+def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder: Path, progress: Progress) -> Scenario:
+    name = config.zoo or _embedded(config.name)
+    clean = open_zoo(name)
+    zoos: dict[tuple[int | None, int], str] = {}
+    wanted = [
+        PollutionConfig.parse({"rate": r / 100, "attack": config.attack, "keep": config.clean}) for r in config.rates
+    ]
+    for rate, how in zip(config.rates, wanted, strict=True):
+        for seed in seeds:
+            out = folder / f"{Path(name).name}-{config.attack}-{rate:02d}-of-{config.clean or 'all'}-seed{seed}"
+            if not (out / "zoo.json").is_file() or not truth_file(out).is_file():
+                progress(f"polluting {clean.name} at {rate} %, seed {seed}")
+                out.parent.mkdir(parents=True, exist_ok=True)
+                source = None if config.attack == "fake" else open_zoo(config.source)
+                pollute_zoo(clean, out, how.override({"seed": seed}), source)
+            zoos[rate, seed] = str(out)
+    attack = {"ood": f"teachers of {config.source} under false class names", "fake": "untrained teachers"}
+    attack["both"] = " and ".join(attack.values())
+    count = len(clean) if config.clean is None else config.clean
+    note = (
+        f"polluted: per cent of the zoo that deceives ({attack[config.attack]}, all with false accuracies), besides "
+        f"{count} honest teachers; each seed has a zoo of its own."
+    )
+    return Scenario(config.name, f"polluted-{Path(name).name}", zoos, [note])
+
+
+def _families(zoo: Zoo) -> str:
+    families = [card.family for card in zoo.cards]
+    return f"{len(zoo)} teachers (" + ", ".join(f"{families.count(f)} {f}" for f in dict.fromkeys(families)) + ")"

@@ -1,0 +1,123 @@
+"""What the process of a row does, here in the tests' own process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dfml.bench import one_run
+from dfml.bench.order import Ledger, Order, finished_rows
+from dfml.bench.plan import refuse_another_run
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Progress
+from dfml.methods import METHODS
+from dfml.runs.folder import RunFolder
+from dfml.runs.spec import RunSpec
+
+
+@pytest.fixture
+def order(tiny_zoo_folder, patterns, tmp_path):
+    def make(method="random", changes=("width=8", "test_steps=1"), zoo=tiny_zoo_folder, **more):
+        config = METHODS.get(method).preset("demo").override(list(changes)).model_dump(mode="json")
+        spec = RunSpec(kind="train", method=method, zoo=str(zoo), config=config, device="cpu", threads=1)
+        common = {"folder": str(tmp_path / method), "scenario": "SS", "data": [str(patterns)], "shots": [1, 2]}
+        return Order(spec=spec, **{**common, "episodes": 2, "query": 3, **more})
+
+    return make
+
+
+def measure(order):
+    return one_run.measure(order, lambda text: None)
+
+
+def test_rows_tell_accuracies_costs_and_side_information(order, patterns):
+    rows = measure(order("best-teacher", preparation={"kept_seconds": 12.0}, rate=40))["rows"]
+    assert [(r["shots"], r["adapt"], r["bn"]) for r in rows[:4]] == [
+        (1, a, b) for a in ("steps", "centroid") for b in ("transductive", "inductive")
+    ]
+    for row in rows:
+        assert row["side_information"] == ["reported accuracies"] and row["method"] == "best-teacher"
+        assert row["rate"] == 40 and row["data"] == patterns.name and row["preparation_seconds"] == 12.0
+        assert row["peak_memory_mib"] > 0 and row["memory_of"] == "cpu" and row["seconds"] >= 0
+
+
+def test_finished_rows_are_kept_for_this_protocol_and_this_model_only(order):
+    one = order()
+    assert finished_rows(one) is None
+    rows = measure(one)["rows"]
+    assert finished_rows(one) == rows
+    assert finished_rows(one.model_copy(update={"episodes": 3})) is None
+    assert finished_rows(one.model_copy(update={"shots": [1]})) == rows[:4]
+    card = Path(one.folder) / "model" / "dfml.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "run": "another"}))
+    assert finished_rows(one) is None
+
+
+def test_what_was_measured_of_an_older_run_in_the_same_place_is_dropped(tmp_path):
+    ledger = Ledger(tmp_path / "run", "monday")
+    ledger.write(peak_memory_mib=5.0)
+    assert Ledger(tmp_path / "run", "monday")["peak_memory_mib"] == 5.0
+    assert Ledger(tmp_path / "run", "tuesday")["peak_memory_mib"] is None
+    ledger.path.write_text("torn")
+    assert Ledger(tmp_path / "run", "monday")["peak_memory_mib"] is None
+
+
+def test_a_finished_run_of_before_is_taken_without_costs_that_nobody_measured(order):
+    one = order()
+    measure(one)
+    Ledger(Path(one.folder), "").path.unlink()
+    stamp = (Path(one.folder) / "model" / "model.safetensors").stat().st_mtime_ns
+    rows = measure(one)["rows"]
+    assert (Path(one.folder) / "model" / "model.safetensors").stat().st_mtime_ns == stamp
+    assert len(rows) == 8 and not any("peak_memory_mib" in row for row in rows)
+
+
+def test_a_method_that_the_zoo_does_not_suit_cannot_and_a_busy_run_failed(order, monkeypatch):
+    found = measure(order("average", changes=["width=4"]))
+    assert found["kind"] == "cannot" and "averaging needs teachers" in found["reason"]
+    from dfml.runs.driver import holding
+
+    one = order()
+    RunFolder.create(one.spec, path=one.folder)
+    with holding(RunFolder(one.folder)):
+        found = measure(one)
+    assert found["kind"] == "failed" and "going on already" in found["reason"]
+
+
+def test_another_run_in_the_folder_is_refused_but_younger_options_are_not(order, zoo_copy):
+    one = order()
+    folder = RunFolder.create(one.spec, path=one.folder).path
+    refuse_another_run(one)
+    with pytest.raises(BadInput, match="another config"):
+        refuse_another_run(order(changes=["width=4"]))
+    with pytest.raises(BadInput, match="another zoo"):
+        refuse_another_run(order(zoo=zoo_copy))
+    spec = json.loads((folder / "spec.json").read_text())
+    assert spec["config"].pop("inner_lr") == 0.01
+    (folder / "spec.json").write_text(json.dumps(spec))
+    refuse_another_run(order())
+
+
+def test_preparing_tells_what_it_cost(order, monkeypatch):
+    class Preparing(METHODS.get("random")):
+        def prepare(self, zoo, *, device, jobs=1):
+            yield Progress(1, 2, "recovering")
+            yield Done({"kept_seconds": 3.0, "jobs": jobs, "teachers": len(zoo)})
+
+    monkeypatch.setitem(METHODS._entries, "random", Preparing)
+    told = []
+    assert one_run.prepare(order(), told.append) == {"kept_seconds": 3.0, "jobs": 1, "teachers": 3}
+    assert told == ["preparing, 1 of 2: recovering"]
+
+
+def test_a_trained_run_tells_its_best_and_last_validation(order):
+    changes = [
+        "width=4", "test_steps=1", "iterations=6", "warm_start=1", "tasks=1", "query=2", "inner_steps=1",
+        "validation_episodes=1", "validate_every=2", "candidates=1",
+    ]  # fmt: skip
+    one = order("purer", changes=changes, shots=[1])
+    one = one.model_copy(update={"spec": one.spec.model_copy(update={"data": one.data[0]})})
+    row = measure(one)["rows"][0]
+    curve = RunFolder(one.folder).scalars()["val/accuracy"][1]
+    assert row["validation_peak"] == max(curve) and row["validation_last"] == curve[-1]
+    assert row["validation_variation"] == max(curve) - curve[-1]

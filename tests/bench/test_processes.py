@@ -1,0 +1,148 @@
+"""Orders done by processes; here small scripts that only play the process of a run."""
+
+import json
+import sys
+
+import pytest
+
+from dfml.bench import processes
+from dfml.bench.order import Order
+from dfml.bench.processes import do_orders
+from dfml.runs.spec import RunSpec
+
+HEAD = """
+import json, os, sys, time
+order = json.loads(sys.stdin.readline())
+seed = order["spec"]["seed"]
+here = os.path.dirname(order["folder"])
+def say(**values):
+    print(json.dumps(values), flush=True)
+def wait_for(name):
+    end = time.time() + 20
+    while not os.path.exists(os.path.join(here, name)):
+        assert time.time() < end, name
+        time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def order(tmp_path):
+    def make(seed, **changes):
+        spec = RunSpec(kind="train", method="random", zoo="none", seed=seed)
+        common = {"folder": str(tmp_path / f"run{seed}"), "scenario": "SS", "data": ["none"], "shots": [1]}
+        return Order(spec=spec, **{**common, **changes})
+
+    return make
+
+
+@pytest.fixture
+def play(monkeypatch):
+    def set_script(text):
+        monkeypatch.setattr(processes, "COMMAND", [sys.executable, "-c", HEAD + text])
+
+    return set_script
+
+
+def outcomes(orders, jobs=1, lines=None):
+    return dict(do_orders(orders, jobs=jobs, device="cpu", progress=(lines if lines is not None else []).append))
+
+
+def test_an_outcome_is_what_the_process_says_last(order, play):
+    play('say(text="working"); print("noise", file=sys.stderr); say(outcome={"rows": [seed]})')
+    assert outcomes([order(7), order(8)]) == {0: {"rows": [7]}, 1: {"rows": [8]}}
+
+
+def test_two_jobs_are_side_by_side_and_do_not_wait_in_one_line(order, play):
+    play(
+        """
+open(os.path.join(here, str(seed)), "w").close()
+wait_for(str(1 - seed))
+say(outcome={"rows": [os.environ["DFML_LOCKS"]]})
+"""
+    )
+    found = outcomes([order(0, jobs=2), order(1, jobs=2)], jobs=2)
+    assert found[0]["rows"] != found[1]["rows"]
+
+
+def test_the_death_of_a_process_is_told_and_the_others_go_on(order, play):
+    play(
+        """
+if seed == 0:
+    print("the last straw", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), 9)
+say(outcome={"rows": []})
+"""
+    )
+    found = outcomes([order(0), order(1)])
+    assert found[0]["kind"] == "failed" and "SIGKILL" in found[0]["reason"]
+    assert "perhaps memory was short" in found[0]["reason"] and "the last straw" in found[0]["reason"]
+    assert found[1] == {"rows": []}
+
+
+def test_preparing_has_a_process_of_its_own_and_its_cost_goes_to_the_next(order, play):
+    play(
+        """
+if sys.argv[1] == "prepare":
+    say(outcome={"kept_seconds": 5.0, "process": os.getpid()})
+else:
+    assert order["preparation"]["process"] != os.getpid()
+    say(outcome={"rows": [order["preparation"]["kept_seconds"]]})
+"""
+    )
+    assert outcomes([order(0, prepares=True)]) == {0: {"rows": [5.0]}}
+
+
+def test_a_method_that_cannot_prepare_is_not_trained(order, play):
+    play('say(outcome={"kind": "cannot", "reason": sys.argv[1]})')
+    assert outcomes([order(0, prepares=True)])[0]["reason"] == "prepare"
+
+
+def test_what_is_refused_needs_no_process(order, monkeypatch):
+    monkeypatch.setattr(processes, "COMMAND", ["/nowhere"])
+    assert outcomes([order(0, refused="no such data")]) == {0: {"kind": "cannot", "reason": "no such data"}}
+
+
+def test_progress_is_told_now_and_then_and_a_wait_for_the_device_at_once(order, play, monkeypatch):
+    play('say(text="waiting for cpu (run x)"); wait_for("go"); say(outcome={"rows": []})')
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.02)
+    one = order(0)
+    lines = []
+
+    def progress(line):
+        lines.append(line)
+        (processes.RunFolder(one.folder).path.parent / "go").touch()
+
+    assert dict(do_orders([one], jobs=1, device="cpu", progress=progress)) == {0: {"rows": []}}
+    assert lines == ["[0/1 done] random, seed 0: waiting for cpu (run x)"]
+
+
+def test_whoever_stops_listening_ends_all_processes(order, play, tmp_path, monkeypatch):
+    play(
+        """
+if seed == 0:
+    say(outcome={"rows": []})
+else:
+    open(os.path.join(here, f"pid{seed}"), "w").write(str(os.getpid()))
+    assert sys.stdin.read() == ""
+    open(os.path.join(here, f"asked{seed}"), "w").close()
+    time.sleep(60)
+"""
+    )
+    monkeypatch.setattr(processes, "PATIENCE_SECONDS", 1.0)
+    stream = do_orders([order(s, jobs=2) for s in range(4)], jobs=2, device="cpu", progress=lambda line: None)
+    next(stream)
+    while not (tmp_path / "pid1").exists():
+        processes.time.sleep(0.01)
+    stream.close()
+    # It was asked politely first; the fourth was never started.
+    assert (tmp_path / "asked1").exists() and not (tmp_path / "pid3").exists()
+    import psutil
+
+    for path in tmp_path.glob("pid*"):
+        assert not path.read_text() or not psutil.pid_exists(int(path.read_text()))
+
+
+def test_an_order_survives_its_way(order):
+    one = order(3, rate=40, preparation={"kept_seconds": 1.0})
+    assert Order.model_validate(json.loads(one.model_dump_json())) == one
+    assert one.label == "random, seed 3, 40 % polluted"
