@@ -278,6 +278,21 @@ def test_adaptation_by_centroid_has_no_curve(finished):
     assert "no curve" in texts(app)
 
 
+def test_all_teachers_at_once_adapt_by_centroids_without_a_choice(runs, training, tiny_zoo):
+    from dfml.meta.ensemble import EnsembleModel
+
+    run = training(runs)
+    details = {"method": "ensemble-features", "zoo": "tiny", "side_information": []}
+    EnsembleModel(tiny_zoo.usable(), tiny_zoo, normalise="l2", way=5, details=details).save(run.path / "model")
+    app = open_page("adaptation", calibrate="true", how="steps")
+    assert "All 3 teachers look at each picture" in texts(app) and "no curve" in texts(app)
+    assert not [group for group in app.button_group if group.key in ("how", "bn")]
+    (run.path / "model" / "dfml.json").write_text(
+        (run.path / "model" / "dfml.json").read_text().replace(str(tiny_zoo.folder), str(tiny_zoo.folder / "gone"))
+    )
+    assert "train ensemble-features again" in open_page("adaptation").error[0].value
+
+
 def test_own_pictures_need_a_picture_of_each_class_first(finished):
     app = open_page("adaptation", source="My own pictures", pictures="0123456789ab")
     assert "Add at least one picture of class 1, class 2" in texts(app)
