@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from dfml.cli.output import answer, percent, say, table
+from dfml.cli.calibrating import chosen_calibrator
+from dfml.cli.output import Bar, answer, percent, say, table
 
 
 def adapt(
@@ -19,6 +20,13 @@ def adapt(
         Literal["steps", "centroid"] | None, typer.Option("--adapt", help="The model's own way, if left out.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, max=200, help="Inner steps; the model's, if left out.")] = None,
+    calibrate: Annotated[
+        str | None, typer.Option(help="icfil: calibrate the adapted model with pictures recovered from it.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the calibration's first pictures.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
@@ -29,6 +37,7 @@ def adapt(
     from dfml.nets.device import pick_device
 
     chosen, _ = pick_device(device)
+    calibrator = chosen_calibrator(calibrate, set_)
     loaded = MetaModel.load(model)
     channels, size, _ = loaded.input_size
     known = read_support_folder(support, size=size, channels=channels)
@@ -43,20 +52,40 @@ def adapt(
     result = learn(
         loaded, known.pictures, known.labels, pictures,
         class_names=known.class_names, bn=bn, how=how, steps=steps, device=chosen,
+        calibrate=calibrator, seed=seed, progress=Bar("calibration"),
     )  # fmt: skip
     for note in result.notes:
         say(note)
-    predictions = []
-    for name, row in zip(names, result.probabilities, strict=True):
-        best = int(row.argmax())
-        predictions.append({"file": name, "class": result.classes[best], "probability": round(float(row[best]), 4)})
+    predictions = _named(result.probabilities, names, result.classes)
     value = {
         "classes": result.classes,
         "predictions": predictions,
         "support_accuracy": result.support_accuracy,
         "bn": bn,
+        "calibrate": calibrate,
         "problems": problems,
         "notes": result.notes,
     }
+    if result.calibration is not None:
+        value["uncalibrated_predictions"] = before = _named(result.uncalibrated, names, result.classes)
+        changed = sum(a["class"] != b["class"] for a, b in zip(before, predictions, strict=True))
+        contrast = result.calibration.contrast
+        value["calibration"] = {
+            "config": calibrator.config.model_dump(),
+            "contrast": contrast,
+            "recovered_accuracy": result.calibration.recovered_accuracy,
+            "support_accuracy": result.calibrated_accuracy[0],
+            "changed": changed,
+        }
+        say(f"calibrated: contrastive loss {contrast[0]:.2f} to {contrast[-1]:.2f}, {changed} answers changed.")
     shown = [[p["file"], p["class"], percent(p["probability"])] for p in predictions]
     answer(value, json, table(shown, ["file", "class", "probability"]))
+
+
+def _named(probabilities: Any, names: list[str], classes: list[str]) -> list[dict[str, Any]]:  # noqa: ANN401 - a tensor
+    """The likeliest class of each picture, and its probability."""
+    rows = []
+    for name, row in zip(names, probabilities, strict=True):
+        best = int(row.argmax())
+        rows.append({"file": name, "class": classes[best], "probability": round(float(row[best]), 4)})
+    return rows

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dfml.cli.calibrating import chosen_calibrator
 from dfml.cli.options import shot_counts
 from dfml.cli.output import Bar, answer, percent, say, table
 
@@ -24,7 +25,13 @@ def evaluate(
     adapt: Annotated[Literal["steps", "centroid"] | None, typer.Option(help="Both, if left out.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, max=200, help="Inner steps; the model's, if left out.")] = None,
     lr: Annotated[float | None, typer.Option(help="Inner rate; the model's, if left out.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the episodes.")] = 0,
+    calibrate: Annotated[
+        str | None, typer.Option(help="icfil: calibrate the model to each episode; slow, see docs/evaluation.md.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the episodes, and the calibration's first pictures.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
@@ -33,12 +40,13 @@ def evaluate(
     from dfml.core.errors import BadInput
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
+    from dfml.meta.calibrated_evaluation import evaluate_calibrated
     from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
     from dfml.meta.evaluation import evaluate as measure
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device, use_threads
 
-    counts = shot_counts(shots)
+    counts, calibrator = shot_counts(shots), chosen_calibrator(calibrate, set_)
     used_threads = use_threads(threads)
     chosen, why = pick_device(device)
     began = time.perf_counter()
@@ -56,15 +64,13 @@ def evaluate(
     loading = time.perf_counter() - began
     rows, reference = [], 0.0
     for sampler in samplers:
-        found = measure(
-            loaded,
-            sampler,
-            bn=(bn,) if bn else BN_MODES,
-            adapt=(adapt,) if adapt else ADAPT_MODES,
-            device=chosen,
-            progress=Bar(f"{sampler.shot}-shot episodes"),
-        )
-        rows += [evaluation.row() for evaluation in found]
+        modes = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES}
+        bar = Bar(f"{sampler.shot}-shot episodes")
+        if calibrator:
+            found = evaluate_calibrated(loaded, sampler, calibrator, **modes, seed=seed, device=chosen, progress=bar)
+        else:
+            found = measure(loaded, sampler, **modes, device=chosen, progress=bar)
+        rows += [{"calibrate": calibrate, **evaluation.row()} for evaluation in found]
         reference += found[0].reference_seconds
     # The yardstick's own passes are left out; reading the model and the pictures is not.
     seconds = loading + sum({row["shots"]: row["seconds"] for row in rows}.values())
@@ -82,6 +88,7 @@ def evaluate(
         "query": query,
         "inner_steps": loaded.adapt_steps if "steps" in loaded.adapts else None,
         "inner_lr": loaded.learner.config.inner_lr if "steps" in loaded.adapts else None,
+        "calibration": calibrator.config.model_dump() if calibrator else None,
         "seed": seed,
         "device": str(chosen),
         "threads": used_threads,
@@ -90,4 +97,8 @@ def evaluate(
     shown = [[str(r["shots"]), r["bn"], r["adapt"], percent(r["accuracy"]), percent(r["ci95"])] for r in rows]
     note = " (an embedded sample, not the whole split)" if pictures.sample else ""
     header = ["shots", "bn", "adapt", "accuracy", "± 95 %"]
+    if calibrator:
+        header += ["without calibration", "gain", "± 95 %"]
+        for line, r in zip(shown, rows, strict=True):
+            line += [percent(r["uncalibrated"]), f"{100 * r['gain']:+.2f}", f"{100 * r['gain_ci95']:.2f}"]
     answer(result, json, f"{pictures.name}/{split}{note}\n{table(shown, header)}")

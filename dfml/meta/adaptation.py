@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 
 from dfml.core.errors import BadInput
+from dfml.meta.calibration import AdaptedTask, Calibration, Icfil
 from dfml.meta.evaluation import Adapt, Bn, gradient_learner
 from dfml.meta.learners import HEAD, MetaLearner, Params, ProtoNet, make_learner
 from dfml.meta.model import MetaModel
@@ -24,6 +26,10 @@ class Adaptation:
         support_accuracy: Accuracy on the support pictures after each inner step, in [0, 1].
         query_accuracy: Likewise on the query pictures; empty where their labels are unknown.
         notes: What a person should know (outputs masked, last layer made anew).
+        calibration: What the calibration gave, where one was asked for; ``probabilities`` are then those after
+            it, and ``per_step`` and the accuracies still those of the inner loop before it.
+        calibrated_accuracy: On the support pictures, and on the query pictures (None where their labels are
+            unknown), after it.
     """
 
     classes: list[str]
@@ -32,6 +38,13 @@ class Adaptation:
     support_accuracy: list[float] = field(default_factory=list)
     query_accuracy: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    calibration: Calibration | None = field(default=None, repr=False)
+    calibrated_accuracy: tuple[float, float | None] | None = None
+
+    @property
+    def uncalibrated(self) -> torch.Tensor:
+        """Probabilities [Q, classes] before the calibration; ``probabilities`` where there was none."""
+        return self.per_step[-1]
 
 
 def fit_head(params: Params, way: int, classes: int, seed: int = 0) -> tuple[Params, str | None]:
@@ -68,6 +81,9 @@ def adapt(
     how: Adapt | None = None,
     steps: int | None = None,
     device: torch.device | str = "cpu",
+    calibrate: Icfil | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Adaptation:
     """Adapt to support pictures and classify query pictures.
 
@@ -83,6 +99,9 @@ def adapt(
         how: ``steps`` or ``centroid``; None takes the learner's own way.
         steps: Inner steps; None takes the model's.
         device: Where to compute.
+        calibrate: Calibrates the adapted model; it sees the support pictures only.
+        seed: Of the calibration.
+        progress: Called with (step, total, text) after each step of the calibration; what it raises ends the work.
 
     Raises:
         BadInput: Fewer than two classes, a class without support pictures, no pictures at all.
@@ -108,9 +127,15 @@ def adapt(
     states = [] if isinstance(learner, ProtoNet) else [params]
     for adapted in learner.adapt(model.net, params, sx, sy, steps=model.adapt_steps if steps is None else steps):
         states.append({n: p.detach() for n, p in adapted.items()})
+    found = None
+    if calibrate is not None:
+        for step in calibrate.calibrate(model, [AdaptedTask(learner, states[-1], sx, sy)], seed=seed):
+            if progress:
+                progress(step.step, step.total, step.text)
+        (found,) = step.results
     per_step, on_support, on_query = [], [], []
     with torch.no_grad():
-        for state in states:
+        for state in [*states, *([found.params] if found else [])]:
             fixed = learner.support_statistics(model.net, state, sx) if bn == "inductive" else None
             own = learner.predict(model.net, state, sx)
             probabilities = F.softmax(learner.predict(model.net, state, qx, fixed), dim=1)
@@ -118,7 +143,11 @@ def adapt(
             on_support.append(float((own.argmax(1) == sy).float().mean()))
             if query_y is not None:
                 on_query.append(float((probabilities.argmax(1).cpu() == query_y.cpu()).float().mean()))
-    return Adaptation(list(class_names), per_step[-1], per_step, on_support, on_query, notes)
+    last, steps_taken = per_step[-1], len(states)
+    return Adaptation(
+        list(class_names), last, per_step[:steps_taken], on_support[:steps_taken], on_query[:steps_taken], notes,
+        found, (on_support[-1], on_query[-1] if on_query else None) if found else None,
+    )  # fmt: skip
 
 
 def _learner(model: MetaModel, how: Adapt | None) -> MetaLearner:

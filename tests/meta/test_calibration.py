@@ -1,0 +1,259 @@
+"""ICFIL: the loss is what it says, only the support set counts, and real and recovered pictures come together."""
+
+import math
+
+import pytest
+import torch
+
+from dfml.core.errors import BadInput, RunFailed
+from dfml.inversion.terms import bn_distance
+from dfml.meta.adapted_teacher import as_teacher
+from dfml.meta.calibrated_evaluation import adapted_task, calibrated_evaluation_steps, evaluate_calibrated
+from dfml.meta.calibration import CALIBRATORS, Icfil, contrast_steps, info_nce
+from dfml.meta.fusion import load_backbone
+from dfml.meta.learners import LearnerConfig, extract_features, make_learner
+from dfml.meta.model import new_meta_model
+from dfml.nets.norm import recorded_statistics
+from dfml.zoo.oracle import batch_statistics
+from tests.meta.test_evaluation import sampler, tiny_model
+
+SHORT = {"inversion_steps": 6, "steps": 4, "per_class": 2, "refit": 2}
+
+
+def quick(**changes):
+    return Icfil(Icfil.preset("demo").override({**SHORT, **changes}))
+
+
+@pytest.fixture
+def model(tiny_zoo):
+    made = tiny_model(adapt_steps=8)
+    load_backbone(made.net, tiny_zoo.teacher(0).net.state_dict(), head=False)
+    return made
+
+
+def prepared(model, episode):
+    return type(episode)(
+        model.prepare(episode.support_x), episode.support_y, model.prepare(episode.query_x), episode.query_y
+    )
+
+
+@pytest.fixture
+def episode(model, patterns):
+    return prepared(model, sampler(patterns, shot=3).episode(0))
+
+
+def last(steps):
+    *_, final = steps
+    return final
+
+
+def test_info_nce_is_what_a_hand_computes():
+    # Directions at 0, 60 and 90 degrees: cosines 1, 1/2 and 0 with the only real picture, whatever their lengths.
+    pseudo = torch.tensor([[2.0, 0.0], [0.5, 0.75**0.5], [0.0, 3.0]])
+    found = info_nce(torch.tensor([[5.0, 0.0]]), torch.tensor([0]), pseudo, torch.tensor([0, 0, 1]), 0.5)
+    weights = [math.exp(2), math.exp(1), math.exp(0)]
+    assert float(found) == pytest.approx(-math.log((weights[0] + weights[1]) / sum(weights)), rel=1e-5)
+
+
+def test_info_nce_agrees_with_its_formula_written_out():
+    g = torch.Generator().manual_seed(0)
+    real, pseudo = (torch.randn(n, 6, generator=g, dtype=torch.float64) for n in (7, 9))
+    real_y, pseudo_y = torch.arange(7) % 3, torch.arange(9) % 3
+    total = 0.0
+    for a in range(7):
+        cosines = [float(torch.cosine_similarity(real[a], pseudo[b], dim=0)) for b in range(9)]
+        same = sum(math.exp(c / 0.2) for c, y in zip(cosines, pseudo_y, strict=True) if y == real_y[a])
+        total -= math.log(same / sum(math.exp(c / 0.2) for c in cosines))
+    assert float(info_nce(real, real_y, pseudo, pseudo_y, 0.2)) == pytest.approx(total / 7)
+    order = torch.randperm(9, generator=g)
+    moved = info_nce(3 * real, real_y, pseudo[order], pseudo_y[order], 0.2)
+    assert float(moved) == pytest.approx(total / 7), "lengths and order of pictures do not matter"
+
+
+def test_its_gradient_draws_a_picture_to_its_own_class_and_away_from_the_others():
+    pseudo = torch.eye(2)
+    real = torch.tensor([[1.0, 1.0]], requires_grad=True)
+    (grad,) = torch.autograd.grad(info_nce(real, torch.tensor([0]), pseudo, torch.arange(2)), real)
+    assert grad[0, 0] < 0 < grad[0, 1]
+
+
+@pytest.mark.parametrize("adapt", ["steps", "centroid"])
+def test_the_adapted_models_teacher_answers_as_its_inductive_self(model, episode, adapt, patterns):
+    task = adapted_task(model, episode, adapt)
+    teacher = as_teacher(model, task.params, task.support_x, classes=5)
+    fixed = task.learner.support_statistics(model.net, task.params, task.support_x)
+    raw = sampler(patterns, shot=3).episode(0).query_x
+    with torch.no_grad():
+        wanted = task.learner.predict(model.net, task.params, episode.query_x, fixed)
+        found = teacher.logits(raw)
+    if adapt == "centroid":
+        # The same distances but for a number that a picture's classes share, on a scale of their own.
+        wanted, found = wanted - wanted.mean(1, keepdim=True), found - found.mean(1, keepdim=True)
+        wanted *= found.norm() / wanted.norm()
+    assert torch.allclose(found, wanted, atol=1e-3)
+
+
+def test_the_bn_targets_are_the_support_sets_taken_with_the_adapted_weights(model, episode, patterns):
+    task = adapted_task(model, episode, "steps")
+    teacher = as_teacher(model, task.params, task.support_x, classes=5)
+    support, query = (getattr(sampler(patterns, shot=3).episode(0), part) for part in ("support_x", "query_x"))
+    distances = []
+    for pictures in (support, query):
+        with torch.no_grad(), batch_statistics(teacher.net) as statistics:
+            teacher.logits(pictures)
+        distances.append(float(bn_distance(statistics)))
+    assert distances[0] < 1e-2 < distances[1], "the support set itself is at distance 0"
+    with torch.no_grad(), recorded_statistics(model.net) as unadapted:
+        model.net(task.support_x)
+    assert not torch.allclose(unadapted[1][0], teacher.net.blocks[1][1].running_mean)
+
+
+@pytest.mark.parametrize("adapt", ["steps", "centroid"])
+def test_the_loss_falls_and_the_models_own_weights_stay(model, episode, adapt):
+    before = {k: v.clone() for k, v in model.net.state_dict().items()}
+    found = last(quick(inversion_steps=20).calibrate(model, [adapted_task(model, episode, adapt)])).results[0]
+    assert len(found.contrast) == 5 and found.contrast[-1] < found.contrast[0]
+    assert found.pictures.shape == (10, 3, 32, 32) and 0 <= found.pictures.min() and found.pictures.max() <= 1
+    assert found.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert found.recovered_accuracy >= 0.6
+    assert all(torch.equal(before[k], v) for k, v in model.net.state_dict().items())
+    assert not any(p.requires_grad for p in found.params.values())
+
+
+def test_with_permuted_labels_the_answers_get_worse(model, patterns):
+    config = quick(inversion_steps=20, steps=10, lr=0.05).config
+    losses = {"right": 0.0, "wrong": 0.0}
+    for number in range(3):
+        episode = prepared(model, sampler(patterns, shot=3).episode(number))
+        task = adapted_task(model, episode, "steps")
+        found = last(Icfil(config).calibrate(model, [task])).results[0]
+        pseudo = model.prepare(found.pictures)
+        for name, labels in (("right", found.labels), ("wrong", (found.labels + 1) % 5)):
+            params, _ = last(contrast_steps(model, task, pseudo, labels, config))
+            with torch.no_grad():
+                logits = task.learner.predict(model.net, params, episode.query_x)
+            losses[name] += float(torch.nn.functional.cross_entropy(logits, episode.query_y))
+    assert losses["right"] < losses["wrong"]
+
+
+def test_calibrating_brings_real_and_recovered_pictures_of_a_class_together(model, episode):
+    task = adapted_task(model, episode, "steps")
+    found = last(quick(inversion_steps=20, steps=10, refit=0).calibrate(model, [task])).results[0]
+
+    def margin(params):
+        real, pseudo = (
+            extract_features(model.net, params, x) for x in (episode.support_x, model.prepare(found.pictures))
+        )
+        cosine = torch.nn.functional.normalize(real, dim=1) @ torch.nn.functional.normalize(pseudo, dim=1).T
+        same = episode.support_y.unsqueeze(1) == found.labels.unsqueeze(0)
+        return float(cosine[same].mean() - cosine[~same].mean())
+
+    assert margin(found.params) > margin(task.params)
+
+
+def test_only_the_support_set_counts(model, patterns):
+    episode = prepared(model, sampler(patterns).episode(0))
+    others = type(episode)(episode.support_x, episode.support_y, episode.query_x.flip(0) * 0, episode.query_y.flip(0))
+    for adapt in ("steps", "centroid"):
+        a, b = (last(quick().calibrate(model, [adapted_task(model, e, adapt)])).results[0] for e in (episode, others))
+        assert all(torch.equal(a.params[k], b.params[k]) for k in a.params) and torch.equal(a.pictures, b.pictures)
+
+
+def test_an_inductive_answer_does_not_depend_on_the_other_queries(model, patterns):
+    from dfml.meta.adaptation import adapt
+
+    first = sampler(patterns).episode(0)
+    options = {"class_names": list("abcde"), "calibrate": quick()}
+    whole = adapt(model, first.support_x, first.support_y, first.query_x, **options)
+    alone = adapt(model, first.support_x, first.support_y, first.query_x[:1], **options)
+    assert torch.allclose(whole.probabilities[:1], alone.probabilities, atol=1e-4)
+
+
+def test_a_seed_gives_the_same_bytes_and_a_task_does_not_depend_on_its_neighbours(model, patterns):
+    tasks = [adapted_task(model, prepared(model, sampler(patterns).episode(n)), "steps", f"{n}") for n in range(3)]
+    together = last(quick().calibrate(model, tasks, seed=4)).results
+    alone = last(quick().calibrate(model, tasks[1:2], seed=4)).results[0]
+    other = last(quick().calibrate(model, tasks[1:2], seed=5)).results[0]
+    assert torch.equal(together[1].pictures, alone.pictures)
+    assert all(torch.equal(together[1].params[k], alone.params[k]) for k in alone.params)
+    assert not torch.equal(alone.pictures, other.pictures)
+    assert not torch.equal(together[0].pictures, together[1].pictures)
+
+
+def test_it_tells_each_step_and_can_be_left_at_any(model, episode):
+    task = adapted_task(model, episode, "steps")
+    steps = list(quick().calibrate(model, [task, task]))
+    assert [s.step for s in steps] == sorted(s.step for s in steps)
+    assert {s.total for s in steps} == {10} and steps[-1].step == 10
+    assert [bool(s.results) for s in steps] == [False] * (len(steps) - 1) + [True]
+    work = quick().calibrate(model, [task])
+    next(work)
+    work.close()
+    # Whatever it was doing, nothing of it is left in the network.
+    assert all(
+        layer.supplied is None and layer.recorder is None for layer in model.net.modules() if hasattr(layer, "supplied")
+    )
+
+
+@pytest.mark.parametrize("learner", ["maml", "anil", "protonet"])
+@pytest.mark.parametrize("way", [3, 5, 6])
+def test_any_learner_and_any_number_of_classes(learner, way, patterns, tiny_zoo):
+    from dfml.meta.adaptation import adapt
+
+    model = tiny_model(learner)
+    episode = sampler(patterns, way=way).episode(0)
+    result = adapt(
+        model, episode.support_x, episode.support_y, episode.query_x,
+        class_names=[f"c{i}" for i in range(way)], query_y=episode.query_y, calibrate=quick(),
+    )  # fmt: skip
+    assert result.probabilities.shape == (4 * way, way) and result.probabilities.isfinite().all()
+    assert result.calibration.pictures.shape[0] == 2 * way
+    assert not torch.equal(result.probabilities, result.uncalibrated)
+    assert torch.equal(result.uncalibrated, result.per_step[-1])
+
+
+@pytest.mark.parametrize("architecture", ["fewshot_conv4", "fewshot_resnet10", "fewshot_resnet12"])
+def test_grey_pictures_and_every_architecture(architecture, grey_patterns):
+    model = new_meta_model(
+        architecture, shape=(1, 28, 28), way=5, mean=[0.5], std=[0.25], width=4,
+        learner=make_learner("maml", LearnerConfig(inner_lr=0.05)), adapt_steps=2,
+    )  # fmt: skip
+    rows = evaluate_calibrated(model, sampler(grey_patterns, episodes=2), quick())
+    assert len(rows) == 4 and all(0 <= r.accuracy <= 1 for r in rows)
+
+
+def test_evaluating_compares_the_same_episodes_with_and_without(model, patterns):
+    from dfml.meta.evaluation import evaluate
+
+    plain = {(r.adapt, r.bn): r for r in evaluate(model, sampler(patterns, episodes=4))}
+    heard = []
+    rows = evaluate_calibrated(
+        model, sampler(patterns, episodes=4), quick(), progress=lambda done, total: heard.append((done, total))
+    )
+    assert len(rows) == 4 and heard[-1] == (4, 4) and len(heard) > 8
+    for row in rows:
+        assert row.plain_per_episode == plain[row.adapt, row.bn].per_episode
+        assert row.gain == pytest.approx(row.accuracy - row.uncalibrated, abs=1e-6)
+        told = row.row()
+        assert told["calibrate"] == "icfil" and not {"per_episode", "plain_per_episode"} & set(told)
+    alone = evaluate_calibrated(model, sampler(patterns, episodes=4), quick(), bn=["inductive"], adapt=["centroid"])
+    (same,) = (r for r in rows if (r.adapt, r.bn) == ("centroid", "inductive"))
+    assert alone[0].per_episode == same.per_episode, "a mode's numbers do not depend on the others asked for"
+
+
+def test_evaluating_can_be_left(model, patterns):
+    steps = calibrated_evaluation_steps(model, sampler(patterns), quick())
+    assert next(steps) == (0, [])
+    steps.close()
+
+
+def test_what_cannot_be_calibrated_is_one_clear_line(model, patterns, episode):
+    with pytest.raises(BadInput, match="--way 5"):
+        evaluate_calibrated(model, sampler(patterns, way=6), quick())
+    with pytest.raises(BadInput, match="Did you mean 'icfil'"):
+        CALIBRATORS.get("icfill")
+    with pytest.raises(BadInput, match="Known: demo, paper"):
+        Icfil.preset("large")
+    task, nothing = adapted_task(model, episode, "steps"), torch.full((5, 3, 32, 32), torch.nan)
+    with pytest.raises(RunFailed, match="loss is nan in step 0: lower its rate"):
+        last(contrast_steps(model, task, nothing, torch.arange(5), quick().config))
