@@ -175,7 +175,7 @@ def evaluate_calibrated(
     rows: list[CalibratedEvaluation] = []
     work = calibrated_evaluation_steps(model, sampler, calibrator, bn=bn, adapt=adapt, device=device, seed=seed)
     for done, rows in work:  # noqa: B007
-        if progress:
+        if progress and done:  # before the first one is done, nobody can tell how long the others take
             progress(done, len(sampler))
     return rows
 

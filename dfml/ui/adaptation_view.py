@@ -7,7 +7,8 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from dfml.ui.adapting import Answer, adapt_to, finished_models, model_card, model_folder
+from dfml.ui.adapting import Answer, adapt_to, calibrate_to, finished_models, model_card, model_folder
+from dfml.ui.calibration_panel import choose_calibration, draw_calibration, points, progress_bar
 from dfml.ui.charts import confidence_bars, steps_accuracy
 from dfml.ui.galleries import enlarged
 from dfml.ui.messages import empty_state, one_line_errors, plain
@@ -153,17 +154,26 @@ def classify(folder: Path, chosen: Chosen) -> None:
     with one_line_errors():
         card = model_card(folder)
         how, bn, steps = choose_adaptation(card)
-        with st.skeleton(240):
-            answer = adapt_to(
-                str(folder),
-                (folder / "dfml.json").stat().st_mtime_ns,
-                tuple((name, tuple(map(str, files))) for name, files in chosen.support.items()),
-                tuple((name, str(file)) for name, file in chosen.query),
-                bn,
-                how,
-                steps,
-            )
+        # All teachers at once have no weights that a calibration could move.
+        options = None if card.get("kind") == "ensemble" else choose_calibration()
+        arguments = (
+            str(folder),
+            (folder / "dfml.json").stat().st_mtime_ns,
+            tuple((name, tuple(map(str, files))) for name, files in chosen.support.items()),
+            tuple((name, str(file)) for name, file in chosen.query),
+            bn,
+            how,
+            steps,
+        )
+        if options is None:
+            with st.skeleton(240):
+                answer = adapt_to(*arguments)
+        else:
+            with progress_bar() as progress:
+                answer = calibrate_to(*arguments, options=options, progress=progress)
         draw_answer(answer, chosen)
+        if answer.calibration:
+            draw_calibration(answer, chosen)
 
 
 def draw_answer(answer: Answer, chosen: Chosen) -> None:
@@ -176,9 +186,12 @@ def draw_answer(answer: Answer, chosen: Chosen) -> None:
         known = sum(bool(name) for name, _ in chosen.query)
         with st.container(horizontal=True):
             if answer.query_accuracy:
+                before = answer.query_accuracy[-1]
+                now = before if answer.calibration is None else answer.calibration.query_accuracy
                 st.metric(
                     "Query pictures right",
-                    percent(answer.query_accuracy[-1]),
+                    percent(now),
+                    None if answer.calibration is None else f"{points(now, before)} by calibrating",
                     border=True,
                     help=f"Of {known} whose class is known. Guessing gives {percent(1 / len(answer.classes))}.",
                 )
@@ -191,6 +204,8 @@ def draw_answer(answer: Answer, chosen: Chosen) -> None:
             _steps_chart(answer)
     with left:
         st.subheader("Predictions", anchor=False)
+        if answer.calibration:
+            st.caption("After the calibration; a diamond shows what the model said before it.")
         pages = -(-len(chosen.query) // PAGE_SIZE)
         page = st.session_state.get("page_of_predictions", 1) if pages > 1 else 1
         first = (min(page, pages) - 1) * PAGE_SIZE
@@ -233,7 +248,13 @@ def _prediction(answer: Answer, row: int, truth: str, file: Path) -> None:
         alt = f"query picture {row + 1}" + (f": {truth}" if truth else "")
         picture.image(enlarged(opened.convert("RGB"), 160), width="stretch", alt=alt)
     bars.plotly_chart(
-        confidence_bars(answer.classes, chances, truth=truth or None, palette=palette()),
+        confidence_bars(
+            answer.classes,
+            chances,
+            truth=truth or None,
+            before=answer.calibration.before[row] if answer.calibration else None,
+            palette=palette(),
+        ),
         key=f"confidence:{row}",
         config={"displayModeBar": False, "staticPlot": True},
         alt="Confidences: "

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
 
 from dfml.core.errors import BadInput
@@ -15,11 +18,38 @@ from dfml.core.paths import read_json
 from dfml.ui.run_store import RunRow, run_rows
 
 if TYPE_CHECKING:
+    import torch
+
     from dfml.meta.model import MetaModel
 
 
 # Every session's script thread shares the loaded models, whose normalisation layers hold an episode's statistics.
 _ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True)
+class CalibrationAnswer:
+    """What a calibration did.
+
+    Attributes:
+        before: Probabilities of the query pictures before it.
+        support_accuracy: On the support pictures after it.
+        query_accuracy: On the query pictures after it; None where their classes are not known.
+        contrast: The contrastive loss before each of its steps and after the last.
+        recovered_accuracy: Share of the recovered pictures that the adapted model classifies as asked.
+        pictures: Recovered from the adapted model, float32 [N, C, H, W] in [0, 1].
+        labels: Their classes, 0 .. classes - 1.
+        seconds: Wall clock.
+    """
+
+    before: tuple[tuple[float, ...], ...]
+    support_accuracy: float
+    query_accuracy: float | None
+    contrast: tuple[float, ...]
+    recovered_accuracy: float
+    pictures: np.ndarray
+    labels: tuple[int, ...]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -33,6 +63,8 @@ class Answer:
         query_accuracy: The same on the query pictures; empty where their classes are not known.
         note: What the model had to do, such as a new last layer.
         seconds: Wall clock of adapting and classifying.
+        calibration: Where the model was calibrated; ``probabilities`` are then those after it, the accuracies
+            those of the inner loop before it.
     """
 
     classes: tuple[str, ...]
@@ -41,6 +73,7 @@ class Answer:
     query_accuracy: tuple[float, ...]
     note: str
     seconds: float
+    calibration: CalibrationAnswer | None = None
 
 
 def finished_models() -> list[RunRow]:
@@ -58,8 +91,8 @@ def model_folder(choice: str) -> Path:
         if row.name == choice:
             return row.path / "model"
     path = Path(choice).expanduser()
-    folder = path / "model" if (path / "model" / "config.json").is_file() else path
-    if not (folder / "config.json").is_file():
+    folder = path / "model" if (path / "model" / "dfml.json").is_file() else path
+    if not (folder / "dfml.json").is_file():
         raise BadInput(f"no model at {choice!r}: give the folder of a meta-model, such as RUN/model.")
     return folder
 
@@ -83,15 +116,12 @@ def _load(folder: str, changed: int) -> MetaModel:
     return MetaModel.load(Path(folder))
 
 
+Sets = tuple[tuple[str, tuple[str, ...]], ...]
+
+
 @st.cache_data(show_spinner=False, max_entries=64)
 def adapt_to(
-    folder: str,
-    changed: int,
-    support: tuple[tuple[str, tuple[str, ...]], ...],
-    query: tuple[tuple[str, str], ...],
-    bn: str,
-    how: str,
-    steps: int,
+    folder: str, changed: int, support: Sets, query: tuple[tuple[str, str], ...], bn: str, how: str, steps: int
 ) -> Answer:
     """Adapt the model of ``folder`` and classify.
 
@@ -107,36 +137,103 @@ def adapt_to(
     Raises:
         BadInput: The model or a picture cannot be used.
     """
+    with _ONE_AT_A_TIME:
+        return _adapt(folder, changed, support, query, bn, how, steps)
+
+
+MOST_CALIBRATED = 32
+
+
+@st.cache_resource(show_spinner=False)
+def _calibrated() -> OrderedDict[tuple, Answer]:
+    """The newest calibrated answers of all sessions; a cached function could not show its progress."""
+    return OrderedDict()
+
+
+def calibrate_to(*arguments: str | int | tuple, options: dict, progress: Callable[[int, int, str], None]) -> Answer:
+    """Adapt, calibrate and classify.
+
+    Args:
+        arguments: Those of ``adapt_to``.
+        options: Of the calibration.
+        progress: Told (step, total, text) after each step; whatever it raises ends the work.
+
+    Raises:
+        BadInput: See ``adapt_to``; or an option is out of its range.
+    """
+    key = (*arguments, tuple(sorted(options.items())))
+    with _ONE_AT_A_TIME:
+        kept = _calibrated()
+        if key not in kept:
+            kept[key] = _adapt(*arguments, options=options, progress=progress)
+        kept.move_to_end(key)
+        while len(kept) > MOST_CALIBRATED:
+            kept.popitem(last=False)
+        return kept[key]
+
+
+def _adapt(
+    folder: str,
+    changed: int,
+    support: Sets,
+    query: tuple[tuple[str, str], ...],
+    bn: str,
+    how: str,
+    steps: int,
+    *,
+    options: dict | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Answer:
     import torch
 
     from dfml.meta.adaptation import adapt
+    from dfml.meta.calibration import Icfil
 
     model = _load(folder, changed)
     channels, size, _ = model.input_size
-    started = time.perf_counter()
     names = [name for name, _ in support]
     pictures = [_tensors(files, size, channels) for _, files in support]
     known = all(name in names for name, _ in query)
-    with _ONE_AT_A_TIME:
-        outcome = adapt(
-            model,
-            torch.cat(pictures),
-            torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(pictures)]),
-            _tensors([file for _, file in query], size, channels),
-            class_names=names,
-            query_y=torch.tensor([names.index(name) for name, _ in query]) if known else None,
-            bn=bn,
-            how=how,
-            steps=steps,
+    started = time.perf_counter()
+    outcome = adapt(
+        model,
+        torch.cat(pictures),
+        torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(pictures)]),
+        _tensors([file for _, file in query], size, channels),
+        class_names=names,
+        query_y=torch.tensor([names.index(name) for name, _ in query]) if known else None,
+        bn=bn,
+        how=how,
+        steps=steps,
+        calibrate=None if options is None else Icfil(Icfil.Config.parse(options)),
+        progress=progress,
+    )
+    seconds, calibration = time.perf_counter() - started, None
+    if outcome.calibration is not None:
+        on_support, on_query = outcome.calibrated_accuracy
+        calibration = CalibrationAnswer(
+            before=_rows(outcome.uncalibrated),
+            support_accuracy=on_support,
+            query_accuracy=on_query,
+            contrast=tuple(outcome.calibration.contrast),
+            recovered_accuracy=outcome.calibration.recovered_accuracy,
+            pictures=outcome.calibration.pictures.numpy(),
+            labels=tuple(outcome.calibration.labels.tolist()),
+            seconds=seconds,
         )
     return Answer(
         classes=tuple(outcome.classes),
-        probabilities=tuple(tuple(row) for row in outcome.probabilities.tolist()),
+        probabilities=_rows(outcome.probabilities),
         support_accuracy=tuple(outcome.support_accuracy),
         query_accuracy=tuple(outcome.query_accuracy),
         note=" ".join(outcome.notes),
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
+        calibration=calibration,
     )
+
+
+def _rows(probabilities: torch.Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in probabilities.tolist())
 
 
 def _tensors(files: tuple[str, ...] | list[str], size: int, channels: int):  # noqa: ANN202 - a tensor; torch is not loaded here

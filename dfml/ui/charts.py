@@ -251,7 +251,12 @@ def steps_accuracy(support: Sequence[float], query: Sequence[float] | None, *, p
 
 
 def confidence_bars(
-    classes: Sequence[str], probabilities: Sequence[float], *, truth: str | None = None, palette: Palette = LIGHT
+    classes: Sequence[str],
+    probabilities: Sequence[float],
+    *,
+    truth: str | None = None,
+    before: Sequence[float] | None = None,
+    palette: Palette = LIGHT,
 ) -> go.Figure:
     """A model's probability for each class, highest first, each bar with its number.
 
@@ -259,6 +264,7 @@ def confidence_bars(
         classes: Class names.
         probabilities: One a class, in [0, 1].
         truth: The picture's own class, marked in the labels, where it is known.
+        before: The probabilities that it had before something happened, set as diamonds.
         palette: Colours of the theme.
     """
     order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
@@ -278,6 +284,16 @@ def confidence_bars(
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )
+    if before is not None:
+        figure.add_trace(
+            go.Scatter(
+                x=[before[i] for i in order],
+                y=names,
+                mode="markers",
+                marker={"symbol": "diamond-open", "size": 9, "color": palette.series[1], "line": {"width": 2}},
+                hovertemplate="before: %{x:.1%}<extra></extra>",
+            )
+        )
     # Room for the number beside a full bar, also where the page is narrow.
     figure.update_xaxes(range=[0, 1.45], visible=False)
     figure.update_yaxes(autorange="reversed", showgrid=False)

@@ -293,6 +293,36 @@ def test_all_teachers_at_once_adapt_by_centroids_without_a_choice(runs, training
     assert "train ensemble-features again" in open_page("adaptation").error[0].value
 
 
+def test_calibrating_shows_what_it_changed(finished):
+    app = open_page("adaptation", calibrate="true")
+    app.number_input(key="icfil:inversion_steps").set_value(3)
+    app.number_input(key="icfil:steps").set_value(2).run()
+    assert not app.exception
+    shown = texts(app)
+    assert "What the calibration did" in shown and "contrastive loss" in "".join(
+        chart.proto.spec for chart in app.get("plotly_chart")
+    )
+    values = {metric.label: metric for metric in app.metric}
+    assert values["Query pictures right"].delta.endswith("by calibrating")
+    assert {"Answers changed", "Support pictures right", "Recovered as asked"} <= set(values)
+    assert sum("before: %{x" in chart.proto.spec for chart in app.get("plotly_chart")) == 6
+    app.toggle(key="calibrate").set_value(False).run()
+    assert not app.exception
+    assert "What the calibration did" not in texts(app)
+
+
+def test_a_calibration_that_fails_is_one_line(finished, monkeypatch):
+    from dfml.core.errors import RunFailed
+    from dfml.meta.calibration import Icfil
+
+    def fail(*_, **__):
+        raise RunFailed("the calibration's loss is nan in step 3: lower its rate.")
+
+    monkeypatch.setattr(Icfil, "calibrate", fail)
+    app = open_page("adaptation", calibrate="true")
+    assert "lower its rate" in app.error[0].value
+
+
 def test_own_pictures_need_a_picture_of_each_class_first(finished):
     app = open_page("adaptation", source="My own pictures", pictures="0123456789ab")
     assert "Add at least one picture of class 1, class 2" in texts(app)

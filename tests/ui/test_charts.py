@@ -96,3 +96,10 @@ def test_steps_chart_starts_at_step_zero():
     figure = steps_accuracy([0.2, 0.6, 1.0], [0.2, 0.5, 0.6])
     assert [list(trace.x) for trace in figure.data] == [[0, 1, 2], [0, 1, 2]]
     assert len(steps_accuracy([0.2, 1.0], None).data) == 1
+
+
+def test_confidences_before_something_happened_are_diamonds_on_the_same_rows():
+    figure = confidence_bars(["cat", "dog", "owl"], [0.2, 0.7, 0.1], before=[0.5, 0.3, 0.2])
+    assert list(figure.data[1].y) == list(figure.data[0].y) == ["dog", "cat", "owl"]
+    assert list(figure.data[1].x) == [0.3, 0.5, 0.2]
+    assert figure.data[1].marker.symbol == "diamond-open"
