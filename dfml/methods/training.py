@@ -135,6 +135,7 @@ class TrainingRecord:
     def finish(self, side_information: list[str]) -> MetaModel:
         """Choose the weights and complete the card."""
         self.validation.choose(self.model)
+        self.model.details.update(self.validation.over_the_run())
         self.model.details["side_information"] = [*side_information, *self.validation.side_information]
         self.model.details["diversity_probe"] = "embedded probe (only measures; no method learned from it)"
         return self.model

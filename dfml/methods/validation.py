@@ -46,7 +46,7 @@ class Validation:
 
     def __init__(self, zoo: Zoo, data: str | None, config: MetaTrainingConfig) -> None:
         self.config = config
-        self.best = -1.0
+        self.best = self.last = -1.0
         self.kept: dict[str, torch.Tensor] | None = None
         self.sampler: EpisodeSampler | None = None
         source = data_source(zoo, data)
@@ -86,10 +86,17 @@ class Validation:
             text = f"validating, {done} of {len(self.sampler)} episodes"
             yield Progress(step, self.config.iterations, text)
         (row,) = found
+        self.last = row.accuracy
         if row.accuracy > self.best:
             self.best = row.accuracy
             self.kept = copy.deepcopy({k: v.detach() for k, v in model.net.state_dict().items()})
         yield Scalars(step, {"val/accuracy": row.accuracy, "val/ci95": row.ci95})
+
+    def over_the_run(self) -> dict[str, float]:
+        """Peak and last validation accuracy, and by how much the last lies below the peak; empty without any."""
+        if self.last < 0:
+            return {}
+        return {"peak": self.best, "last": self.last, "variation": self.best - self.last}
 
     def choose(self, model: MetaModel) -> None:
         """Put the best weights into the model, where the config says so."""
@@ -99,9 +106,9 @@ class Validation:
     def state(self) -> dict[str, Any]:
         """For checkpoints."""
         kept = self.kept if self.config.keep == "best" and self.kept else {}
-        return {"best": self.best, "kept": {k: v.clone() for k, v in kept.items()}}
+        return {"best": self.best, "last": self.last, "kept": {k: v.clone() for k, v in kept.items()}}
 
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()`` from its flat form."""
-        self.best = float(flat["best"])
+        self.best, self.last = float(flat["best"]), float(flat.get("last", flat["best"]))
         self.kept = {k[5:]: v.clone() for k, v in flat.items() if k.startswith("kept/")} or None

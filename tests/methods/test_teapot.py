@@ -1,0 +1,160 @@
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Checkpoint, Note, Progress, Scalars
+from dfml.meta.interpolation import InterpolatedLearner
+from dfml.meta.outer import OuterLoop
+from dfml.methods.teapot import Teapot
+from tests.methods.test_contract import small
+
+
+@pytest.fixture
+def batches(monkeypatch):
+    """The tasks and learners of each outer step, as they were handed over."""
+    found, step = [], OuterLoop.step
+
+    def spy(self, tasks, learners=None):
+        tasks = list(tasks)
+        found.append((tasks, learners))
+        return step(self, tasks, learners)
+
+    monkeypatch.setattr(OuterLoop, "step", spy)
+    return found
+
+
+def asking(events):
+    """Steps at which teachers were asked, and whom."""
+    texts = {e.step: e.text for e in events if isinstance(e, Progress) and e.text.startswith("new tasks of ")}
+    return {step: text.removeprefix("new tasks of ").split(", ") for step, text in texts.items()}
+
+
+def weights(events):
+    """The reliability weights over the run, one dict a time."""
+    found = [e.values for e in events if isinstance(e, Scalars) and any(k.startswith("reliability/") for k in e.values)]
+    return [{k.removeprefix("reliability/"): v for k, v in values.items()} for values in found]
+
+
+def test_each_new_task_is_distilled_from_its_own_teacher(run, batches, tiny_zoo):
+    """The authors' loop distils all tasks from the last teacher."""
+    events = run(*small("teapot", iterations=1, tasks=3))
+    ((tasks, learners),) = batches
+    chosen = asking(events)[1]
+    assert learners is None and len(set(chosen)) == 3
+    said = {}
+    for task, teacher_id in zip(tasks, chosen, strict=True):
+        support_x, support_y, query_x, query_y = task
+        assert support_y.tolist() == torch.arange(5).repeat_interleave(2).tolist()
+        said[teacher_id] = {i: tiny_zoo.teacher(i).logits(query_x).softmax(1) for i in chosen}
+        # Recovered pictures are rounded to 16 bits after the teacher saw them.
+        assert torch.allclose(query_y, said[teacher_id][teacher_id], atol=0.02)
+        for other in set(chosen) - {teacher_id}:
+            assert not torch.allclose(query_y, said[teacher_id][other], atol=0.1)
+    targets = [task[3] for task in tasks]
+    assert all(not torch.equal(a, b) for i, a in enumerate(targets) for b in targets[:i])
+
+
+def test_a_gradient_learner_distils_in_its_inner_loop_too(run, batches):
+    run(*small("teapot", iterations=1, learner="maml"))
+    for _, support_y, _, query_y in batches[0][0]:
+        assert support_y.shape == (10, 5) and query_y.shape == (15, 5)
+        assert torch.allclose(support_y.sum(1), torch.ones(10), atol=1e-5)
+
+
+@pytest.mark.parametrize(("share", "kinds"), [(0.0, {False}), (0.5, {False, True}), (1.0, {True})])
+def test_memory_tasks_are_recombined_or_interpolated_by_chance(share, kinds, run, batches):
+    run(*small("teapot", interpolated=share, iterations=12))
+    learners = [learner for _, given in batches if given is not None for learner in given]
+    assert len(learners) >= 12 and {isinstance(learner, InterpolatedLearner) for learner in learners} == kinds
+    assert all(t[1].dtype == t[3].dtype == torch.int64 for tasks, given in batches if given for t in tasks)
+
+
+def test_teachers_are_asked_at_the_start_and_where_the_watched_accuracy_has_set_no_maximum_for_a_while(
+    run, monkeypatch
+):
+    from dfml.methods.watching import Watch
+
+    script = iter([0.3, 0.4, 0.4, 0.3, 0.2, 0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+    monkeypatch.setattr(Watch, "accuracy", lambda self, model, outcome: next(script))
+    events = run(*small("teapot", iterations=12, patience=3))
+    # Maxima at 2 and 6: three steps without one end at 5, 9 and 12.
+    assert sorted(asking(events)) == [1, 6, 10]
+    assert events[-1].result.details["asked_at"] == [5, 9, 12]
+
+
+def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeypatch, tiny_zoo):
+    worth = {"000": 0.5, "001": 0.5, "002": 0.1}
+    monkeypatch.setattr(Teapot, "worth", staticmethod(lambda teacher, watch: worth[teacher.card.id]))
+    tiny_zoo.shared_class_names = False
+    method, config = small("teapot", iterations=60, patience=1, reliability_lr=0.5, forget=0.25)
+    events = run(method, config, zoo=tiny_zoo)
+    start, end = weights(events)[0], weights(events)[-1]
+    assert sum(end.values()) == pytest.approx(1) and end == events[-1].result.details["reliability"]
+    assert end["002"] < 0.25 / 3 < 0.2 < min(end["000"], end["001"])
+    assert max(start.values()) < 0.5
+    asked = [t for teachers in asking(events).values() for t in teachers]
+    assert asked.count("002") < min(asked.count("000"), asked.count("001"))
+    state = [e for e in events if isinstance(e, Checkpoint)][-1].state
+    kept = {t for key, value in state.items() if key.startswith("memory/") and key.endswith("teachers") for t in value}
+    assert kept == {"000", "001"}
+
+
+def test_without_weights_all_teachers_stay_alike_and_nothing_is_forgotten(run):
+    events = run(*small("teapot", reliability="none", forget=1.0))
+    assert not weights(events) and "reliability" not in events[-1].result.details
+    (side,) = events[-1].result.details["side_information"]
+    assert side.startswith("labelled validation pictures") and side.endswith(": stop rule")
+
+
+def test_the_rewards_of_the_paper_are_shared_by_those_asked_last(run, monkeypatch):
+    from dfml.tasks.reliability import ReliabilitySampler
+
+    given, learn = [], ReliabilitySampler.learn
+    monkeypatch.setattr(
+        ReliabilitySampler,
+        "learn",
+        lambda self, drawn, rewards: given.append((drawn, rewards)) or learn(self, drawn, rewards),
+    )
+    published = {"reward": "accuracy", "reward_scale": "percent", "likelihood": "published", "patience": 6}
+    method, config = small("teapot", **published)
+    events = run(method, config)
+    assert given and all(len(set(rewards)) == 1 and 0 <= rewards[0] <= 100 for _, rewards in given)
+    middle = next(e for e in events if isinstance(e, Checkpoint) and e.step == 11)
+    rest = run(method, config, state=middle.state)
+    assert weights(rest)[-1] == weights(events)[-1], "Adam's moments and the running mean belong to the state"
+    assert any(key.startswith("sampler/adam/") for key in middle.state)
+
+
+def test_without_validation_pictures_it_is_data_free_and_says_so(run):
+    method, config = small("teapot", iterations=12)
+    events = run(method, config, data=None)
+    (note,) = [e for e in events if isinstance(e, Note) and "stop rule" in e.text]
+    assert "no weights are learned" in note.text and "no data with a val split" in note.text
+    assert events[-1].result.details["side_information"] == [] and not weights(events)
+    assert len(asking(events)) >= 2, "the training accuracy fires the stop rule"
+    # Asked for, it needs no note.
+    events = run(method, config.override({"watch": "training", "reliability": "none"}))
+    assert not any(isinstance(e, Note) and "stop rule" in e.text for e in events)
+    assert events[-1].result.details["side_information"] == []
+
+
+def test_peak_last_and_variation_are_those_of_the_validation_curve(run):
+    events = run(*small("teapot", validate_every=4))
+    curve = [e.values["val/accuracy"] for e in events if isinstance(e, Scalars) and "val/accuracy" in e.values]
+    expected = {"peak": max(curve), "last": curve[-1], "variation": max(curve) - curve[-1]}
+    assert len(curve) == 5
+    assert {name: events[-1].result.details[name] for name in expected} == expected
+    assert [e.values for e in events if isinstance(e, Scalars)][-1] == {f"val/{n}": v for n, v in expected.items()}
+
+
+def test_what_it_cost_is_told(run):
+    details = run(*small("teapot", iterations=3))[-1].result.details
+    assert details["queries"] > 0 and details["passes"] > 0 and details["preparation_seconds"] == 0
+    assert details["recoveries"] == 2 * (1 + len(details["asked_at"])) - 2 * (details["asked_at"][-1:] == [3])
+
+
+def test_a_recovery_that_is_too_small_for_a_task_is_one_clear_line(run):
+    with pytest.raises(BadInput, match="2 \\+ 3 pictures a class, a recovery has 4: raise recovered_per_class"):
+        run(*small("teapot", recovered_per_class=4))
+    with pytest.raises(BadInput, match="none of 4: set way"):
+        run(*small("teapot", way=4))

@@ -1,0 +1,143 @@
+import itertools
+
+import pytest
+import torch
+
+from dfml.core.state import flatten_state
+from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
+from dfml.tasks.reliability import AskedTeachers, ReliabilitySampler, log_likelihoods
+
+
+def sampler(count=4, **options):
+    return ReliabilitySampler([f"{i:03d}" for i in range(count)], **options)
+
+
+def probability(logits, order):
+    """Of drawing these arms in this order, by the definition."""
+    weights, left, found = logits.exp(), logits.exp().sum(), torch.ones(())
+    for position in order:
+        found, left = found * weights[position] / left, left - weights[position]
+    return found
+
+
+def test_exact_likelihoods_are_those_of_draws_without_replacement():
+    logits = torch.tensor([0.3, -1.0, 0.8, 0.1])
+    total = 0.0
+    for order in itertools.permutations(range(4), 3):
+        expected = probability(logits, order)
+        assert torch.allclose(log_likelihoods(logits, order).sum().exp(), expected, atol=1e-6)
+        total += float(expected)
+    assert total == pytest.approx(1, abs=1e-5)
+    published = log_likelihoods(logits, (2, 0), "published")
+    assert torch.allclose(published, logits.log_softmax(0)[[2, 0]])
+    assert not torch.allclose(published, log_likelihoods(logits, (2, 0)))
+
+
+@pytest.mark.parametrize(("likelihood", "unbiased"), [("exact", True), ("published", False)])
+def test_the_policy_gradient_is_unbiased_on_a_case_small_enough_to_enumerate(likelihood, unbiased):
+    """All teachers drawn together share one reward, and a constant baseline changes nothing in the mean."""
+    logits = torch.tensor([0.3, -1.0, 0.8, 0.1], dtype=torch.float64, requires_grad=True)
+    worth = torch.tensor([0.2, 0.9, 0.4, 0.6], dtype=torch.float64)
+    orders = list(itertools.permutations(range(4), 2))
+    expected = sum(probability(logits, order) * worth[list(order)].prod() for order in orders)
+    (wanted,) = torch.autograd.grad(expected, logits)
+    estimate = torch.zeros(4, dtype=torch.float64)
+    for order in orders:
+        gained = log_likelihoods(logits, order, likelihood).sum() * (worth[list(order)].prod() - 0.35)
+        (gradient,) = torch.autograd.grad(gained, logits)
+        estimate += probability(logits.detach(), order) * gradient
+    assert torch.allclose(estimate, wanted, atol=1e-9) == unbiased
+
+
+def test_draws_follow_the_weights_and_never_repeat():
+    asked = sampler(5)
+    asked.logits.data = torch.tensor([2.0, 1.0, 0.0, -1.0, -30.0])
+    generator = torch.Generator().manual_seed(0)
+    orders = [asked.draw(2, generator) for _ in range(4000)]
+    assert all(len(set(order)) == 2 for order in orders)
+    first = torch.tensor([order[0] for order in orders]).bincount(minlength=5) / len(orders)
+    assert torch.allclose(first, torch.tensor(list(asked.weights().values()), dtype=torch.float32), atol=0.03)
+    pair = sum(order == [1, 0] for order in orders) / len(orders)
+    assert pair == pytest.approx(float(probability(asked.logits.detach(), (1, 0))), abs=0.03)
+    assert sorted(asked.draw(9, generator)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_good_arm_rises_and_a_bad_one_falls(shared):
+    """A bandit with one planted good and one planted bad arm; rewards are noisy, shared by all drawn or not."""
+    asked, generator = sampler(10, lr=0.1), torch.Generator().manual_seed(1)
+    worth = torch.full((10,), 0.5)
+    worth[3], worth[7] = 0.8, 0.2
+    for _ in range(100):
+        drawn = asked.draw(4, generator)
+        earned = worth[drawn] + 0.05 * torch.randn(4, generator=generator)
+        asked.learn(drawn, [float(earned.mean())] * 4 if shared else earned.tolist())
+    weights = list(asked.weights().values())
+    assert max(weights) == weights[3] > 0.2 and weights[7] < 0.05
+    assert "007" in asked.below(0.5) and "003" not in asked.below(0.5)
+    if not shared:
+        assert min(weights) == weights[7]
+
+
+def test_with_a_bonus_for_evenness_weights_settle_instead_of_going_to_one_teacher():
+    found = {}
+    for entropy in (0.0, 1.0):
+        asked, generator = sampler(8, lr=0.1, entropy=entropy), torch.Generator().manual_seed(0)
+        worth = [0.30, 0.30, 0.48, 0.49, 0.50, 0.51, 0.52, 0.53]
+        for _ in range(2000):
+            drawn = asked.draw(4, generator)
+            asked.learn(drawn, [worth[i] for i in drawn])
+        found[entropy] = list(asked.weights().values())
+    assert max(found[0.0]) > 0.8
+    assert max(found[1.0]) < 0.35 and max(found[1.0][:2]) < 0.01 < min(found[1.0][2:])
+
+
+def test_rewards_alike_move_nothing_and_a_constant_added_to_all_rewards_changes_nothing():
+    moved = []
+    for added in (0.0, 5.0):
+        asked, generator = sampler(6), torch.Generator().manual_seed(0)
+        asked.learn([0, 1, 2], [0.4 + added] * 3)
+        assert torch.allclose(asked.logits, torch.ones(6), atol=1e-6)
+        for _ in range(20):
+            drawn = asked.draw(3, generator)
+            asked.learn(drawn, [0.1 * i + added for i in drawn])
+        moved.append(asked.logits.detach().clone())
+    assert torch.allclose(*moved, atol=1e-3)
+
+
+def test_the_published_scale_starts_its_mean_at_forty_per_cent():
+    asked = sampler(4, scale="percent")
+    assert asked.advantages([46.0, 46.0]).tolist() == [6.0, 6.0]
+    assert asked.advantages([44.0]).tolist() == [0.0]  # (40 + 46 + 46) / 3 = 44
+
+
+def test_a_saved_sampler_goes_on_as_if_nothing_had_happened(tmp_path):
+    def some(asked, generator, steps):
+        for _ in range(steps):
+            drawn = asked.draw(2, generator)
+            asked.learn(drawn, [0.1 * i for i in drawn])
+
+    one, generator = sampler(5, entropy=0.5), torch.Generator().manual_seed(0)
+    some(one, generator, 7)
+    save_checkpoint(tmp_path / "s.safetensors", flatten_state({"part": one.state(), "g": generator.get_state()}))
+    some(one, generator, 5)
+    flat, _ = load_checkpoint(tmp_path / "s.safetensors")
+    other, again = sampler(5, entropy=0.5), torch.Generator()
+    other.load({key.removeprefix("part/"): value for key, value in flat.items() if key.startswith("part/")})
+    again.set_state(flat["g"])
+    some(other, again, 5)
+    assert torch.equal(one.logits, other.logits) and one.sums == other.sums
+
+
+def test_those_asked_last_earn_the_mean_of_four_steps_every_fourth_step_and_when_others_are_due():
+    asked = AskedTeachers(3)
+    assert asked.ask([2, 0], different=2) == [0, 0]
+    earned = [asked.earned(a, due=False) for a in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    assert earned == [None, None, None, pytest.approx(0.25), None]
+    assert asked.earned(0.6, due=True) == pytest.approx((0.3 + 0.4 + 0.5 + 0.6) / 4)
+    assert asked.ask([2, 1], different=2) == [1, 0]
+    assert asked.earned(0.9, due=True) == pytest.approx(0.9), "what others earned is not theirs"
+    assert asked.ask([2], different=2) == [0], "the third visit repeats the first recovery"
+    back = AskedTeachers(3)
+    back.load(asked.state())
+    assert back.state() == asked.state()
