@@ -106,6 +106,24 @@ class MetaGenerator(LaneInverter):
         extra_loss: ExtraLoss | None = None,
         with_tasks: bool = True,
     ) -> InversionStep:
+        """Take a whole ``meta_stepping`` and return the step."""
+        stepping = self.meta_stepping(
+            oracles, labels, generator=generator, device=device, extra_loss=extra_loss, with_tasks=with_tasks
+        )
+        *_, last = stepping
+        assert last is not None, "a meta-step ends with its result"
+        return last
+
+    def meta_stepping(
+        self,
+        oracles: list[Oracle],
+        labels: list[torch.Tensor],
+        *,
+        generator: torch.Generator,
+        device: torch.device,
+        extra_loss: ExtraLoss | None = None,
+        with_tasks: bool = True,
+    ) -> Iterator[InversionStep | None]:
         """Recover from these teachers and learn from it: one outer step.
 
         Args:
@@ -116,8 +134,9 @@ class MetaGenerator(LaneInverter):
             extra_loss: See ``Inverter.recover``.
             with_tasks: Ask the teachers for soft targets, one more pass each.
 
-        Returns:
-            The step, with the recovered tasks if they were wanted.
+        Yields:
+            None after each step of an adaptation, so that the caller can be stopped; last the outer step, with
+            the recovered tasks if they were wanted.
         """
         before = [(o.passes, o.queries) for o in oracles]
         lanes = open_lanes(oracles, labels, generator, device)
@@ -133,6 +152,7 @@ class MetaGenerator(LaneInverter):
                 for gradient in gradients:
                     for name, value in gradient.items():
                         outer[name] += value
+                yield None
             (frame,) = frames
             for position, pictures in zip(group, frame.images, strict=True):
                 images[position] = pictures.contiguous()
@@ -146,7 +166,7 @@ class MetaGenerator(LaneInverter):
         tasks = make_tasks(oracles, images, [lane.labels for lane in lanes], before) if with_tasks else []
         everything = torch.cat([lane.labels for lane in lanes])
         total = max(self.config.warm_up, self.meta_steps)
-        return InversionStep(self.meta_steps, total, side_by_side(images), everything, losses, tasks)
+        yield InversionStep(self.meta_steps, total, side_by_side(images), everything, losses, tasks)
 
     def _shape_for(self, oracles: list[Oracle]) -> tuple[int, int, int]:
         """Its own shape, or the largest that the teachers want."""

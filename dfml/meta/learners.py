@@ -276,9 +276,12 @@ class _Features(nn.Module):
         return self.net.forward_head(self.net.forward_features(x), pre_logits=True)
 
 
-def class_means(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean feature of each class, [way, D], from features [N, D] and labels 0 .. way - 1 (hard or soft)."""
-    weights = F.one_hot(labels).to(features.dtype) if labels.dtype == torch.int64 else labels
+def class_means(features: torch.Tensor, labels: torch.Tensor, way: int = -1) -> torch.Tensor:
+    """Mean feature of each class, [way, D], from features [N, D] and labels 0 .. way - 1 (hard or soft).
+
+    Hard labels tell ``way`` by their largest value, unless it is given (as ``vmap`` needs).
+    """
+    weights = F.one_hot(labels, way).to(features.dtype) if labels.dtype == torch.int64 else labels
     return (weights.T @ features) / weights.sum(0).unsqueeze(1)
 
 

@@ -1,6 +1,22 @@
 """The methods: one paper, one file, one class."""
 
-from dfml.methods import average, best_teacher, dro, ensemble_features, ota, purer, random_init, real_data  # noqa: F401 - registers them
+# ruff: noqa: F401 - importing them registers them
+
+from dfml.methods import (
+    average,
+    best_teacher,
+    bidf_mkd,
+    distill,
+    dro,
+    ensemble_features,
+    free,
+    ota,
+    purer,
+    random_init,
+    real_data,
+    teapot,
+    tgr,
+)
 from dfml.methods.base import METHODS, Method
 
 __all__ = ["METHODS", "Method"]

@@ -19,9 +19,30 @@ SMALL_TRAINING = {
     "validate_every": 8, "validation_episodes": 2,
 }  # fmt: skip
 OWN = {
+    "bidf-mkd": {
+        "recovered": "fresh", "recovered_per_class": 4, "query_per_class": 3, "inversion_steps": 3,
+        "query_inversion_steps": 2, "q": 2, "latent": 8, "generator_width": 8, "generate_interval": 3,
+        "boundary_after": 4,
+    },
+    "distill": {
+        "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
+        "visits": 2,
+    },
     "dro": {"epochs": 7, "embedding": 4},
+    "free": {
+        "recovered_per_class": 5, "five_steps": 2, "latent": 8, "generator_width": 8, "warm_up": 2, "teachers": 2,
+        "capacity": 3, "patience": 2, "replay_limit": 3,
+    },
     "purer": {"candidates": 2, "warm_up": 4, "patience": 2, "warm_start": 2},
-}
+    "teapot": {
+        "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
+        "capacity": 3, "patience": 3, "watched_episodes": 2,
+    },
+    "tgr": {
+        "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
+        "capacity": 3, "patience": 2, "replay_limit": 3, "teachers": 2, "visits": 4,
+    },
+}  # fmt: skip
 LONG = [n for n in METHODS if METHODS.get(n).long]
 # Methods on the teachers' weights have steps, but neither tasks nor pictures nor validation episodes.
 ON_DATA = [n for n in LONG if METHODS.get(n).space == "data"]

@@ -1,0 +1,183 @@
+"""All teachers distilled into one student on recovered pictures, which then adapts like any other model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Event, Note, Progress, until_done
+from dfml.data.episodes import PseudoTask
+from dfml.meta.committee import Committee, Distance
+from dfml.methods.base import METHODS, Method, start_model
+from dfml.methods.recovering import RecoveringConfig, prepare_recoveries, recoveries_of
+from dfml.methods.training import TrainingRecord
+from dfml.tasks.recoveries import Recoveries
+from dfml.zoo.training import augment
+from dfml.zoo.zoo import Zoo
+
+
+class DistillConfig(RecoveringConfig):
+    """Options of distillation; a step takes ``tasks`` recoveries, shot + query pictures a class of each."""
+
+    targets: Literal["all", "own"] = Field(
+        "all", description="Whose answers a picture is learned from: all teachers', or that of its own teacher alone."
+    )
+    distance: Distance = Field("kl", description="KL divergence of the answers, or squared distance of the logits.")
+    decay: bool = Field(True, description="Let the rate fall to zero along a half cosine.")
+    learn_shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels of what the student sees.")
+
+
+@METHODS.register("distill")
+class Distill(Method):
+    """One student with an output layer for each teacher, trained to answer as they all do."""
+
+    title = "Distillation of all teachers"
+    summary = "Recovers pictures from each teacher and distils all teachers into one network; its features then adapt."
+    reference = "Baseline (Distill-DFKD); Hinton et al., Distilling the Knowledge in a Neural Network, 2015"
+    long = True
+    Config = DistillConfig
+
+    @classmethod
+    def demo(cls) -> DistillConfig:
+        """Minutes on two CPU cores, given kept recoveries (those of tgr)."""
+        return DistillConfig(
+            learner="protonet",
+            iterations=2000,
+            tasks=2,
+            query=15,
+            outer_lr=4e-3,
+            recovered="kept",
+            visits=1,
+            inversion_steps=60,
+            inversion_lr=1e-2,
+            validate_every=250,
+        )
+
+    @classmethod
+    def paper(cls) -> DistillConfig:
+        """Ours too: no paper names its settings. Many fresh recoveries, and a long training."""
+        return DistillConfig(
+            learner="protonet",
+            iterations=60_000,
+            visits=20,
+            recovered_per_class=30,
+            inversion_lr=1e-3,
+            latent=256,
+            generator_width=128,
+            shift=4,
+            validate_every=500,
+            validation_episodes=600,
+        )
+
+    def train(
+        self,
+        zoo: Zoo,
+        *,
+        data: str | None = None,
+        device: torch.device,
+        generator: torch.Generator,
+        state: dict[str, Any] | None = None,
+    ) -> Iterator[Event]:
+        """Run the algorithm; see ``Method.train``."""
+        cfg: DistillConfig = self.config
+        ids = self.teachers(zoo)
+        for teacher_id, reason in zoo.problems.items():
+            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        seed = int(torch.randint(2**62, (), generator=generator))
+        recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
+        committee = Committee(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
+        record = TrainingRecord(zoo, data, cfg, model, generator, device, {"outer": committee})
+        done = record.restore(state)
+        # 1. Recover pictures from each teacher.
+        visits = [(teacher, v) for v in range(cfg.visits) for teacher in ids]
+        found: list[PseudoTask] = []
+        for visit in visits:
+            found += yield from until_done(recoveries.recover([visit], step=done, total=cfg.iterations))
+            yield Progress(done, cfg.iterations, f"recovered {len(found)} of {len(visits)} tasks")
+        # 2. Let the teachers look at them.
+        answers, queries = yield from self.ask(recoveries, ids, found, done)
+
+        for step in range(done + 1, cfg.iterations + 1):
+            # 3. One step towards the answers, on pictures of a few tasks.
+            drawn = torch.randint(len(found), (cfg.tasks,), generator=generator).tolist()
+            batches = [self.batch(found[i], answers[i], ids, device, generator) for i in drawn]
+            falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
+            outcome = committee.step(batches, distance=cfg.distance, lr=cfg.outer_lr * falls)
+            # The first recovered task stands for the batch, with its wanted labels.
+            first = found[drawn[0]]
+            rows = torch.arange(0, len(first.labels), max(1, len(first.labels) // 40))
+            yield from record.events(
+                step,
+                outcome,
+                losses={"accuracy": float((first.soft_targets.argmax(1) == first.labels).float().mean())},
+                task=(first.images, first.labels, first.images[:0], first.labels[:0]),
+                pictures=lambda x=first, r=rows: (x.images[r], x.labels[r].tolist()),
+                text="distilling",
+            )
+        model.details |= {
+            "recoveries": len(found),
+            "passes": recoveries.cost["passes"],
+            "queries": recoveries.cost["queries"] + queries,
+            "preparation_seconds": recoveries.cost["kept_seconds"],
+        }
+        yield Done(record.finish([]))
+
+    def teachers(self, zoo: Zoo) -> list[str]:
+        """Ids of the teachers; their heads may be of any width.
+
+        Raises:
+            BadInput: A recovery is too small for a batch.
+        """
+        cfg: DistillConfig = self.config
+        if cfg.recovered_per_class < cfg.shot + cfg.query:
+            raise BadInput(
+                f"a step takes {cfg.shot} + {cfg.query} pictures a class, a recovery has "
+                f"{cfg.recovered_per_class}: raise recovered_per_class, or lower query."
+            )
+        return zoo.check()
+
+    def ask(self, recoveries: Recoveries, ids: list[str], found: list[PseudoTask], done: int) -> Iterator[Event]:
+        """Each task's answers [N, T, way] of the teachers that count, and how many pictures were looked at for it."""
+        cfg: DistillConfig = self.config
+        ways = [recoveries.zoo.card(i).way for i in ids]
+        answers = [torch.full((len(task.labels), len(ids), max(ways)), -torch.inf) for task in found]
+        queries = 0.0
+        for position, teacher in enumerate(ids):
+            yield Progress(done, cfg.iterations, f"asking teacher {position + 1} of {len(ids)} about all pictures")
+            oracle = recoveries.oracle((teacher, 0)) if cfg.targets == "all" else None
+            for number, task in enumerate(found):
+                if oracle is not None:
+                    before = oracle.queries
+                    answers[number][:, position, : ways[position]] = oracle.logits(task.images).cpu()
+                    queries += oracle.queries - before
+                    if number % 20 == 19:
+                        yield Progress(done, cfg.iterations, f"asking teacher {position + 1} of {len(ids)}")
+                elif task.teacher_id == teacher:
+                    answers[number][:, position, : ways[position]] = task.soft_targets.cpu()
+        return answers, queries
+
+    def batch(
+        self, task: PseudoTask, answers: torch.Tensor, ids: list[str], device: torch.device, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Some pictures of a task, moved and mirrored, with the answers about them and whose count."""
+        cfg: DistillConfig = self.config
+        count = task.labels.unique().numel() * (cfg.shot + cfg.query)
+        rows = torch.randperm(len(task.labels), generator=generator)[:count]
+        flip = cfg.flip and task.images.shape[1] == 3
+        images = augment(task.images[rows].cpu(), flip=flip, shift=cfg.learn_shift, generator=generator)
+        asked = torch.ones(len(rows), len(ids), dtype=torch.bool)
+        if cfg.targets == "own":
+            asked[:] = False
+            asked[:, ids.index(task.teacher_id)] = True
+        return images.to(device), answers[rows].to(device), asked.to(device)
+
+    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
+        """Recover what runs with kept recoveries take; see ``Method.prepare``."""
+        recoveries = recoveries_of(zoo, self.config, "generator", device=device)
+        yield from prepare_recoveries(recoveries, self.teachers(zoo), self.config, jobs)

@@ -1,0 +1,250 @@
+"""FREE: faster and better data-free meta-learning.
+
+Wei, Hu, Wang, Shen, Yuan, Tao, "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024. A meta-generator
+adapts to each teacher in five steps (FIVE); the meta-learner learns several teachers in turn, so that their
+gradients come to agree (BELL); and it replays recovered tasks in which their classes mix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from dfml.core.errors import RunFailed
+from dfml.core.events import Done, Event, Note, Progress
+from dfml.data.episodes import PseudoTask
+from dfml.inversion.base import ExtraLoss
+from dfml.inversion.disagreement import disagreement
+from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
+from dfml.meta.aggregation import Lesson
+from dfml.meta.bell import journey
+from dfml.meta.distillation import KdForm
+from dfml.meta.learners import class_means, extract_features, squared_distances
+from dfml.meta.lessons import StudentOf, lesson_of
+from dfml.meta.model import MetaModel
+from dfml.meta.outer import OuterLoop, OuterStep
+from dfml.methods.base import METHODS, MetaTrainingConfig, Method, start_model
+from dfml.methods.recovering import teachers_of_way
+from dfml.methods.replaying import replay
+from dfml.methods.training import TrainingRecord
+from dfml.tasks.memory import TaskMemory
+from dfml.zoo.asking import AskingConfig, make_oracle
+from dfml.zoo.oracle import Oracle
+from dfml.zoo.zoo import Zoo
+
+
+class FreeConfig(MetaTrainingConfig):
+    """Options of FREE."""
+
+    iterations: int = Field(
+        1000, ge=1, le=1_000_000, description="Rounds: one meta-step of the generator, one of the learner, replay."
+    )
+    teachers: int = Field(4, ge=1, le=64, description="Teachers of a round, drawn with replacement.")
+    recovered_per_class: int = Field(20, ge=2, le=500, description="Pictures a class in a recovery.")
+    five_steps: int = Field(5, ge=1, le=1000, description="Steps in which the meta-generator adapts to a teacher.")
+    generator_lr: float = Field(0.01, gt=0, le=1, description="Adam's rate on the generator while it adapts.")
+    noise_lr: float = Field(0.3, ge=0, le=10, description="Adam's rate on the noise while it adapts.")
+    meta_lr: float = Field(0.01, gt=0, le=1, description="Adam's rate on the meta-generator itself.")
+    generator_outer: Literal["fomaml", "fomaml-every", "reptile"] = Field(
+        "reptile", description="The meta-generator's gradient: of the last step, of every step, or the way gone."
+    )
+    bn: float = Field(0.2, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
+    latent: int = Field(64, ge=1, le=4096, description="Noise numbers a picture.")
+    generator_width: int = Field(32, ge=2, le=512, multiple_of=2, description="Maps of the generator's first layer.")
+    shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels before a teacher looks.")
+    flip: bool = Field(True, description="Mirror at random before a teacher looks (not for characters).")
+    warm_up: int = Field(19, ge=0, le=100_000, description="First rounds, in which only the meta-generator learns.")
+    adversarial: float = Field(
+        1.0, ge=0, le=100, description="Weight of the disagreement with the learner that pictures seek after warm-up."
+    )
+    student: StudentOf = Field(
+        "head",
+        description="Whose answers are distilled: the meta-parameters' own outputs on each teacher's slots (published; "
+        "ProtoNet has none and takes episode), or those to queries after adapting to a support part.",
+    )
+    kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
+    bell_lr: float = Field(1e-3, gt=0, le=1, description="Rate of the step on each teacher of a round.")
+    bell_inner: Literal["adam", "sgd"] = Field("adam", description="Kind of these steps.")
+    bell_scale: float = Field(67.0, gt=0, le=1e6, description="Factor of the way gone; Adam hardly notices it.")
+    store: Literal["all", "last"] = Field(
+        "all", description="Recoveries of a round that enter the memory; the authors' code stores the last alone."
+    )
+    patience: int = Field(10, ge=1, le=100_000, description="Replay steps without a new best that end a round.")
+    replay_limit: int = Field(1000, ge=0, le=100_000, description="Most replay steps in a round.")
+    capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps a class.")
+
+
+@METHODS.register("free")
+class Free(Method):
+    """A meta-generator (FIVE), implicit gradient alignment (BELL), and replay across tasks."""
+
+    title = "FREE"
+    summary = "Recovers with a meta-generator in five steps, learns teachers in turn so that they agree, and replays."
+    reference = "Wei et al., FREE: Faster and Better Data-Free Meta-Learning, CVPR 2024"
+    long = True
+    Config = FreeConfig
+
+    @classmethod
+    def demo(cls) -> FreeConfig:
+        """Minutes on two CPU cores, warm-up and all; nothing is prepared."""
+        return FreeConfig(
+            learner="protonet",
+            student="episode",
+            iterations=200,
+            warm_up=60,
+            tasks=2,
+            patience=4,
+            replay_limit=12,
+            validate_every=20,
+        )
+
+    @classmethod
+    def paper(cls) -> FreeConfig:
+        """1000 rounds; 10 tasks of replay; a generator of 2.3 million parameters at rate 1e-3, without BN."""
+        return FreeConfig(
+            tasks=10,
+            generator_lr=1e-3,
+            noise_lr=1e-3,
+            meta_lr=1e-3,
+            generator_outer="fomaml",
+            bn=0.0,
+            latent=256,
+            generator_width=128,
+            shift=4,
+            validate_every=20,
+            validation_episodes=600,
+        )
+
+    def train(
+        self,
+        zoo: Zoo,
+        *,
+        data: str | None = None,
+        device: torch.device,
+        generator: torch.Generator,
+        state: dict[str, Any] | None = None,
+    ) -> Iterator[Event]:
+        """Run the algorithm; see ``Method.train``."""
+        cfg: FreeConfig = self.config
+        ids = teachers_of_way(zoo, cfg.way)
+        for teacher_id, reason in zoo.problems.items():
+            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        oracles = [make_oracle(zoo, i, AskingConfig(), generator=generator, device=device) for i in ids]
+        five = MetaGenerator(self.inverter_config())
+        outer = OuterLoop(model, cfg.outer_lr)
+        memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
+        bill = Bill(oracles)
+        parts = {"outer": outer, "memory": memory, "five": Movable(five, device), "bill": bill}
+        record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
+        done = record.restore(state)
+        labels = torch.arange(cfg.way).repeat_interleave(cfg.recovered_per_class)
+
+        for step in range(done + 1, cfg.iterations + 1):
+            # 1. FIVE: clones of the meta-generator adapt to a few teachers; it learns from how they did.
+            drawn = [oracles[i] for i in torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()]
+            warm = step > cfg.warm_up
+            found = None
+            for found in five.meta_stepping(  # noqa: B007 - the last one is wanted
+                drawn,
+                [labels] * len(drawn),
+                generator=generator,
+                device=device,
+                extra_loss=self.against(model) if warm and cfg.adversarial else None,
+                with_tasks=warm,
+            ):
+                yield Progress(step, cfg.iterations, "recovering")
+            losses = {("accuracy" if n == "teacher_accuracy" else n): v for n, v in found.losses.items()}
+            outcome, task, text = None, None, "warming up the meta-generator"
+            if warm:
+                text = "learning from " + ", ".join(oracle.teacher_id for oracle in drawn)
+                # 2. BELL: learn the teachers one after another, then move towards where that led.
+                lessons = [self.lesson(model, each, generator) for each in found.tasks]
+                gone = journey(lessons, model.params, cfg.bell_lr, inner=cfg.bell_inner)
+                if not all(bool(g.isfinite().all()) for g in gone.gradient.values()):
+                    raise RunFailed("learning the teachers in turn diverged: lower bell_lr, then start again.")
+                outer.descend([cfg.bell_scale * g for g in gone.gradient.values()])
+                # 3. Store, and replay tasks in which classes of different teachers mix.
+                for each in found.tasks if cfg.store == "all" else found.tasks[-1:]:
+                    memory.add(each)
+                steps, task = yield from replay(
+                    outer, memory, cfg, generator, step=step, patience=cfg.patience, limit=cfg.replay_limit
+                )
+                outcome = OuterStep(*mean_of(steps) if steps else (gone.loss, gone.accuracy), gone.alignment)
+            images = found.images[torch.arange(0, len(found.images), max(1, len(found.images) // 40))]
+            shown = found.labels[torch.arange(0, len(found.labels), max(1, len(found.labels) // 40))].tolist()
+            yield from record.events(
+                step, outcome, losses=losses, task=task, pictures=lambda now=(images, shown): now, text=text
+            )
+        model.details |= bill.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
+        yield Done(record.finish([]))
+
+    def inverter_config(self) -> MetaGeneratorConfig:
+        """Of the meta-generator."""
+        cfg: FreeConfig = self.config
+        return MetaGeneratorConfig(
+            steps=cfg.five_steps, lr=cfg.generator_lr, noise_lr=cfg.noise_lr, meta_lr=cfg.meta_lr,
+            outer=cfg.generator_outer, bn=cfg.bn, latent=cfg.latent, width=cfg.generator_width, shift=cfg.shift,
+            flip=cfg.flip, teachers=cfg.teachers, per_class=cfg.recovered_per_class,
+        )  # fmt: skip
+
+    def lesson(self, model: MetaModel, task: PseudoTask, generator: torch.Generator) -> Lesson:
+        """What a teacher's task asks of the learner: to answer as the teacher does."""
+        cfg: FreeConfig = self.config
+        return lesson_of(model, task, generator, student=cfg.student, shot=cfg.shot, form=cfg.kd_form)
+
+    def against(self, model: MetaModel) -> ExtraLoss:
+        """Pictures seek where the learner is less sure than the teacher, though both name the same class."""
+        params = {n: p.detach() for n, p in model.params.items()}
+        weight = self.config.adversarial
+
+        def loss(pictures: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+            def student(x: torch.Tensor) -> torch.Tensor:
+                prepared = model.prepare(x)
+                if model.learner.name != "protonet":
+                    return model.learner.predict(model.net, params, prepared)
+                features = extract_features(model.net, params, prepared)
+                return -squared_distances(features, class_means(features, labels, model.way))
+
+            return disagreement(student, weight=weight)(pictures, labels, logits)
+
+        return loss
+
+
+def mean_of(steps: list[OuterStep]) -> tuple[float, float]:
+    """Mean loss and accuracy of outer steps."""
+    return sum(s.loss for s in steps) / len(steps), sum(s.accuracy for s in steps) / len(steps)
+
+
+class Movable:
+    """The meta-generator as a part of checkpoints, which are read on the CPU."""
+
+    def __init__(self, five: MetaGenerator, device: torch.device) -> None:
+        self.five, self.device = five, device
+
+    def state(self) -> dict[str, Any]:
+        """See ``MetaGenerator.state``."""
+        return self.five.state()
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()``, on the device."""
+        self.five.load({n: v.to(self.device) if isinstance(v, torch.Tensor) else v for n, v in flat.items()})
+
+
+class Bill:
+    """What the teachers were asked, also before a run was resumed."""
+
+    def __init__(self, oracles: list[Oracle]) -> None:
+        self.oracles, self.before = oracles, {"passes": 0, "queries": 0}
+
+    def state(self) -> dict[str, Any]:
+        """``passes`` and ``queries`` so far."""
+        return {n: b + sum(getattr(o, n) for o in self.oracles) for n, b in self.before.items()}
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()``."""
+        now = {n: sum(getattr(o, n) for o in self.oracles) for n in self.before}
+        self.before = {n: int(flat[n]) - now[n] for n in self.before}

@@ -1,0 +1,87 @@
+"""FREE: the generator and the learner take turns, and the memory sees every teacher."""
+
+import pytest
+import torch
+
+from dfml.core.events import Checkpoint, Scalars
+from dfml.data.episodes import PseudoTask
+from dfml.meta.lessons import lesson_of
+from dfml.methods.base import start_model
+from dfml.methods.free import Free
+from tests.methods.test_contract import small
+
+
+@pytest.fixture
+def model(tiny_zoo):
+    def make(learner):
+        _, config = small("free", learner=learner)
+        return start_model(tiny_zoo, config, torch.Generator().manual_seed(0), {}), config
+
+    return make
+
+
+def task_of(teacher, answers=None):
+    labels = torch.arange(5).repeat_interleave(4)
+    images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    soft = teacher.logits(images) if answers is None else answers
+    return PseudoTask(images, labels, soft, teacher.card.id, {})
+
+
+def test_in_the_warm_up_only_the_meta_generator_learns(run):
+    events = run(*small("free", warm_up=5, iterations=6))
+    saved = {e.step: e.state for e in events if isinstance(e, Checkpoint)}
+    weights = [n for n in saved[1] if n.startswith("outer/params/")]
+    assert all(torch.equal(saved[1][n], saved[5][n]) for n in weights)
+    assert any(not torch.equal(saved[5][n], saved[6][n]) for n in weights)
+    assert saved[5]["five/meta_steps"] == 5 and saved[5]["memory/added"] == 0 < saved[6]["memory/added"]
+    assert not any("train/loss" in e.values for e in events if isinstance(e, Scalars) and e.step <= 5)
+
+
+@pytest.mark.parametrize(("store", "each"), [("all", 3), ("last", 1)])
+def test_the_memory_takes_every_recovery_of_a_round_or_as_published_the_last(store, each, run):
+    events = run(*small("free", warm_up=0, iterations=4, teachers=3, store=store, replay_limit=0))
+    assert events[-1].result.details["recoveries"] == 4 * each
+
+
+def test_a_students_own_answers_are_distilled_and_the_teacher_itself_is_the_minimum(tiny_zoo, model):
+    made, config = model("maml")
+    g = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        own = made.net(made.prepare(task_of(next(iter(tiny_zoo))).images))
+    same = lesson_of(made, task_of(next(iter(tiny_zoo)), own), g, student="head", shot=2)
+    assert float(same(made.params).loss.detach()) == pytest.approx(0, abs=1e-6)
+    other = lesson_of(made, task_of(next(iter(tiny_zoo))), g, student="head", shot=2)
+    assert float(other(made.params).loss.detach()) > 0.01
+
+
+def test_teachers_of_one_round_give_different_lessons(tiny_zoo, model):
+    made, _ = model("protonet")
+    losses = []
+    for teacher in tiny_zoo:
+        lesson = lesson_of(made, task_of(teacher), torch.Generator().manual_seed(0), student="episode", shot=2)
+        assert float(lesson(made.params).loss.detach()) == float(lesson(made.params).loss.detach())
+        losses.append(float(lesson(made.params).loss.detach()))
+    assert len(set(losses)) == len(tiny_zoo)
+
+
+@pytest.mark.parametrize("learner", ["maml", "protonet"])
+def test_pictures_seek_where_the_learner_is_less_sure_than_the_teacher(learner, tiny_zoo, model):
+    made, config = model(learner)
+    teacher = next(iter(tiny_zoo))
+    images = torch.rand(10, 3, 32, 32, generator=torch.Generator().manual_seed(2)).requires_grad_(True)
+    labels = torch.arange(5).repeat_interleave(2)
+    against = Free(config).against(made)
+    loss = against(images, labels, teacher.logits(images))
+    assert loss.shape == (10,) and bool((loss <= 1e-6).all()) and bool((loss < 0).any())
+    (grad,) = torch.autograd.grad(loss.sum(), images)
+    assert bool(grad.isfinite().all()) and bool(grad.any())
+    assert not any(p.grad is not None for p in made.net.parameters())
+
+
+def test_a_resumed_run_goes_on_counting_what_teachers_were_asked(run):
+    method, config = small("free", iterations=6, warm_up=2)
+    whole = run(method, config)
+    middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 3)
+    rest = run(method, config, state=middle.state)
+    for name in ("passes", "queries", "recoveries"):
+        assert rest[-1].result.details[name] == whole[-1].result.details[name] > 0
