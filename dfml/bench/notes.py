@@ -72,5 +72,6 @@ def _method_note(rows: Rows) -> str:
     counts = list({(row.get("rate"), row["seed"]): row["adversarial_steps"] for row in rows}.values())
     extra = f", {' and '.join(map(str, counts))} adversarial steps" if any(counts) else ""
     if all(row["adapt"] == "centroid" for row in rows):
-        return f"{r['method']}: no inner loop, centroids only{extra}."
+        whole = "" if r.get("one_model", True) else ", a reference that needs the whole zoo and is not one model"
+        return f"{r['method']}: no inner loop, centroids only{whole}{extra}."
     return f"{r['method']}: {r['learner']}, {r['adapt_steps']} inner steps at rate {r['inner_lr']:g} at test{extra}."

@@ -60,6 +60,7 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: dict[str
         "learner": model.learner.name,
         "adapt_steps": model.adapt_steps,
         "inner_lr": model.learner.config.inner_lr,
+        "one_model": "steps" in model.adapts,
         "side_information": details.get("side_information") or [],
         "adversarial_steps": len(details.get("adversarial_steps") or []),
     }
