@@ -42,6 +42,9 @@ def accuracy(
     rates: Annotated[str, typer.Option(help="polluted: per cent of deceptive teachers.")] = "0,20,40,60",
     attack: Annotated[str, typer.Option(help="polluted: ood, fake or both; see zoo pollute.")] = "ood",
     clean: Annotated[int, typer.Option(min=1, help="polluted: honest teachers.")] = 20,
+    protocol: Annotated[str, typer.Option(help="shared, or dro: the DRO paper's own setting.")] = "shared",
+    models: Annotated[int, typer.Option(min=2, help="dro: teachers of a zoo; the paper has 100.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="dro: epochs of a teacher.")] = 10,
     work: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not done again.")] = Path(
         "runs/bench"
     ),
@@ -54,6 +57,16 @@ def accuracy(
     from dfml.nets.device import use_threads
 
     use_threads()
+    if protocol != "shared":
+        from dfml.bench.dro_protocol import bench_dro, check_protocol
+
+        result = bench_dro(
+            data=check_protocol(protocol, data), out=out, work=work, command=_command(), preset=preset, models=models,
+            epochs=epochs, seeds=range(seeds), episodes=episodes, split=split, device=device, changes=set_, jobs=jobs,
+            progress=say,
+        )  # fmt: skip
+        answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
+        return
     try:
         result = bench_accuracy(
             data=data,
@@ -139,4 +152,23 @@ def inversion(
         device=device,
         progress=say,
     )
+    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
+
+
+@app.command()
+def sinusoid(
+    tasks: Annotated[int, typer.Option(min=2, help="Test tasks.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Draws tasks, teachers and points.")] = 0,
+    choose: Annotated[
+        bool, typer.Option(help="Choose what the paper leaves open on tasks of their own; or take the defaults.")
+    ] = True,
+    out: Out = Path("benchmarks/results"),
+    json: Json = False,
+) -> None:
+    """Repeat the DRO paper's toy regression: average, fine-tune, OTA and DRO beside the published errors."""
+    from dfml.bench.sinusoid_table import bench_sinusoid
+    from dfml.nets.device import use_threads
+
+    use_threads()
+    result = bench_sinusoid(out=out, command=_command(), tasks=tasks, seed=seed, choose=choose, progress=say)
     answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))

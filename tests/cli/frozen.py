@@ -3,9 +3,10 @@
 COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
-    "--calibrate --jobs --add-zoo --rates --attack --clean --work --out --json",
+    "--calibrate --jobs --add-zoo --rates --attack --clean --protocol --models --epochs --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
+    "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--zoo --data --episodes --device --out --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",

@@ -1,0 +1,174 @@
+"""``bench accuracy --protocol dro``: the setting of the DRO paper (Wang et al., UAI 2022, tables 2 and 3).
+
+Tasks of 5 and 10 ways, 10 and 20 shots, Conv4 with 16 filters, 600 test tasks. A zoo for each number of ways is
+trained first, on 60 % of each class's pictures. Everything else is the benchmark that all methods share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from dfml.bench.accuracy import bench_accuracy
+from dfml.bench.report import markdown_table, percent, write_report
+from dfml.core.errors import BadInput, nearest
+from dfml.zoo.plans import PretrainConfig
+from dfml.zoo.pretrain import pretrain_zoo
+
+WIDTH, SHOTS = 16, (10, 20)
+HELD_OUT = 0.4
+"""The paper splits 60/20/20; here the last 40 % choose a teacher's epoch, and nothing else is done with them."""
+
+LABELS = {
+    "random": "fine-tune (random)",
+    "average": "average (VA)",
+    "ota": "ota",
+    "dro": "dro, offline",
+    "dro online": "dro, online",
+}
+PUBLISHED = {
+    "cifar-fs": {
+        "random": {(5, 10): (45.06, 1.4), (5, 20): (48.81, 1.9), (10, 10): (27.86, 1.4), (10, 20): (29.27, 1.6)},
+        "average": {(5, 10): (47.95, 1.8), (5, 20): (50.88, 1.6), (10, 10): (34.73, 1.7), (10, 20): (38.03, 1.4)},
+        "ota": {(5, 10): (48.09, 1.5), (5, 20): (51.16, 1.5), (10, 10): (35.05, 1.6), (10, 20): (38.25, 1.3)},
+        "dro": {(5, 10): (50.42, 1.5), (5, 20): (54.86, 1.2), (10, 10): (36.57, 1.5), (10, 20): (40.52, 1.2)},
+        "dro online": {(5, 10): (49.18, 1.2), (5, 20): (53.06, 1.7), (10, 10): (35.41, 1.8), (10, 20): (39.25, 1.2)},
+    },
+    "mini-imagenet": {
+        "random": {(5, 10): (30.25, 1.8), (5, 20): (32.82, 1.6), (10, 10): (17.94, 1.5), (10, 20): (18.40, 1.6)},
+        "average": {(5, 10): (35.07, 1.7), (5, 20): (40.34, 1.5), (10, 10): (24.15, 1.2), (10, 20): (28.06, 1.5)},
+        "ota": {(5, 10): (35.25, 1.6), (5, 20): (40.58, 1.7), (10, 10): (24.39, 1.7), (10, 20): (28.42, 1.9)},
+        "dro": {(5, 10): (37.36, 1.7), (5, 20): (43.67, 1.6), (10, 10): (27.57, 1.9), (10, 20): (32.68, 1.7)},
+        "dro online": {(5, 10): (35.89, 1.1), (5, 20): (41.93, 1.8), (10, 10): (26.08, 1.4), (10, 20): (31.19, 1.7)},
+    },
+}
+"""Per cent and standard deviation over five runs."""
+
+Row = dict[str, Any]
+
+
+def bench_dro(
+    *,
+    data: str,
+    out: Path,
+    work: Path,
+    command: str,
+    preset: str = "demo",
+    ways: Iterable[int] = (5, 10),
+    models: int = 20,
+    epochs: int = 10,
+    seeds: Iterable[int] = (0,),
+    episodes: int = 600,
+    split: str = "test",
+    device: str = "auto",
+    changes: list[str] | None = None,
+    jobs: int = 1,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Train the zoos, fuse them in each way, evaluate, and write the published table beside ours.
+
+    Args:
+        data: A class-folder data set with the splits ``train`` and ``split``.
+        out: Folder of the table.
+        work: Folder of zoos and runs; what is finished there is taken as it is.
+        command: For the report.
+        preset: Of every method.
+        ways: Classes of a task and of a teacher.
+        models: Teachers of a zoo; the paper has 100.
+        epochs: Of a teacher.
+        seeds: Of the fusions.
+        episodes: Test tasks.
+        split: Of ``data``.
+        device: See ``pick_device``.
+        changes: ``key=value`` pairs that replace the preset's options, in every method that has them.
+        jobs: Teachers trained side by side.
+        progress: Told one line a step.
+
+    Returns:
+        ``rows`` (one a method, number of ways and shots, normalisation and way of adapting) and the report's path.
+    """
+    seeds, ways, rows = list(seeds), list(ways), []
+    zoos = {}
+    for way in ways:
+        zoo = work / f"zoo-{way}-way"
+        progress(f"training {models} teachers of {way} classes")
+        config = PretrainConfig(models=models, way=way, epochs=epochs, width=WIDTH, held_out=HELD_OUT)
+        accuracies = pretrain_zoo(
+            Path(data), zoo, ["fewshot_conv4"], config, jobs=jobs,
+            report=lambda done, total, teacher, accuracy: progress(f"teacher {done} of {total}: {accuracy:.1%}"),
+        )  # fmt: skip
+        zoos[way] = sum(accuracies) / len(accuracies)
+        plans = {"": ["random", "average", "ota", "dro"], " online": ["dro"]}
+        for mode, methods in plans.items():
+            own = [f"width={WIDTH}", f"way={way}", *(["mode=online"] if mode else []), *(changes or [])]
+            place = work / f"{way}-way{mode.replace(' ', '-')}"
+            found = bench_accuracy(
+                zoo=str(zoo), data=data, methods=methods, out=place, work=place, command=command, preset=preset,
+                shots=SHOTS, seeds=seeds, episodes=episodes, split=split, device=device, changes=own, progress=progress,
+            )  # fmt: skip
+            rows += [{**row, "method": row["method"] + mode, "way": way} for row in found["rows"]]
+    name = Path(data).name
+    report = write_report(
+        out,
+        f"dro-protocol-{name}-{preset}",
+        title=f"The DRO paper's setting on {name} ({split}): 5 and 10 ways, 10 and 20 shots",
+        command=command,
+        tables=[protocol_table(rows, PUBLISHED.get(name, {}))],
+        notes=_notes(zoos, models=models, epochs=epochs, episodes=episodes, rows=rows),
+        data={"rows": rows, "models": models, "epochs": epochs, "teachers": zoos, "split": split, "preset": preset},
+    )
+    return {"rows": rows, "report": str(report)}
+
+
+def check_protocol(protocol: str, data: list[str]) -> str:
+    """The one data set of the protocol ``dro``.
+
+    Raises:
+        BadInput: Another protocol, or more than one data set.
+    """
+    if protocol != "dro":
+        raise BadInput(f"unknown protocol {protocol!r}.{nearest(protocol, ['shared', 'dro'])} Known: shared, dro.")
+    if len(data) != 1 or data[0].startswith("sample:"):
+        raise BadInput("--protocol dro trains its zoos on one data set: give one folder as --data.")
+    return data[0]
+
+
+def protocol_table(rows: list[Row], published: dict[str, dict[tuple[int, int], tuple[float, float]]]) -> str:
+    """One line a method: for each number of ways and shots the published accuracy and ours by gradient steps."""
+    columns = list(dict.fromkeys((row["way"], row["shots"]) for row in rows))
+    header = ["method"]
+    for way, shot in columns:
+        header += [f"{way} ways, {shot} shots: published", "transductive", "inductive"]
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        line = [LABELS.get(method, method)]
+        for way, shot in columns:
+            known = published.get(method, {}).get((way, shot))
+            line.append("–" if known is None else f"{known[0]:.2f} ± {known[1]:.1f}")
+            mine = [r for r in rows if (r["method"], r["way"], r["shots"], r["adapt"]) == (method, way, shot, "steps")]
+            line += [_cell([r for r in mine if r["bn"] == bn]) for bn in ("transductive", "inductive")]
+        lines.append(line)
+    return markdown_table(header, lines)
+
+
+def _cell(rows: list[Row]) -> str:
+    """The mean over seeds, with the interval over episodes of one."""
+    if not rows:
+        return "–"
+    return percent(sum(row["accuracy"] for row in rows) / len(rows), rows[0]["ci95"])
+
+
+def _notes(zoos: dict[int, float], *, models: int, epochs: int, episodes: int, rows: list[Row]) -> list[str]:
+    teachers = ", ".join(f"{percent(accuracy)} with {way} classes" for way, accuracy in zoos.items())
+    steps, rate = rows[0]["adapt_steps"], rows[0]["inner_lr"]
+    return [
+        f"Ours: {models} teachers a zoo (Conv4, {WIDTH} filters), {epochs} epochs on the first 60 % of each class's "
+        f"pictures, fresh weights each; mean held-out accuracy {teachers}. ± is the 95 % interval over {episodes} "
+        "episodes of 15 queries a class.",
+        "Published: Wang et al., UAI 2022, table 2; 100 teachers, 600 tasks, ± is the standard deviation over 5 runs. "
+        "Picture size, epochs, whether teachers share their first weights, and steps and rate at test are not stated "
+        "there.",
+        f"Here every initialisation is adapted by {steps} gradient steps at rate {rate:g}; heads are fresh unless "
+        "--set head=average is given.",
+    ]
