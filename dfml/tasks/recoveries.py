@@ -66,6 +66,7 @@ class Recoveries:
         self.device, self.keep, self.asking = device, keep, asking or AskingConfig()
         self.cost = {"seconds": 0.0, "kept_seconds": 0.0, "passes": 0.0, "queries": 0.0}
         self._oracles: dict[str, Oracle] = {}
+        self._billed: set[Visit] = set()
 
     def recover(
         self,
@@ -100,7 +101,7 @@ class Recoveries:
                     yield Progress(step, total, f"recovering from teacher {visit[0]}")
                 assert last is not None, "an inverter yields at least one step"
                 task = _rounded(last.tasks[0])
-                self._spend(task, seconds=time.perf_counter() - started)
+                self._spend(visit, task, seconds=time.perf_counter() - started)
                 if self.keep and extra_loss is None:
                     self._file(visit, task)
             found.append(_on(task, self.device))
@@ -137,6 +138,10 @@ class Recoveries:
                 total["queries"] += task.cost.get("queries", 0.0)
         yield Done(total)
 
+    def mark(self, visit: Visit) -> str:
+        """What tells a recovery from all others; work that follows from it alone can be kept under this name."""
+        return self._path(visit).stem
+
     def oracle(self, visit: Visit) -> Oracle:
         """The oracle of a visit; black boxes draw their directions from the visit's own seed."""
         teacher, number = visit
@@ -148,17 +153,21 @@ class Recoveries:
         return known
 
     def state(self) -> dict[str, Any]:
-        """What it cost so far."""
-        return {"cost": dict(self.cost)}
+        """What it cost so far, and for which visits."""
+        return {"cost": dict(self.cost), "billed": sorted([teacher, number] for teacher, number in self._billed)}
 
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()`` from its flat form."""
         self.cost = {name: float(flat[f"cost/{name}"]) for name in self.cost}
+        self._billed = {(teacher, int(number)) for teacher, number in flat["billed"]}
 
     def _labels(self, teacher: str) -> torch.Tensor:
         return torch.arange(self.zoo.card(teacher).way).repeat_interleave(self.per_class)
 
-    def _spend(self, task: PseudoTask, *, seconds: float = 0.0, kept: bool = False) -> None:
+    def _spend(self, visit: Visit, task: PseudoTask, *, seconds: float = 0.0, kept: bool = False) -> None:
+        if kept and visit in self._billed:
+            return  # paid for when it was first met
+        self._billed.add(visit)
         task.cost["seconds"] = task.cost["seconds"] if kept else seconds
         self.cost["kept_seconds" if kept else "seconds"] += task.cost["seconds"]
         for name in ("passes", "queries"):
@@ -167,7 +176,7 @@ class Recoveries:
     def _kept(self, visit: Visit) -> PseudoTask | None:
         task = self._read(visit) if self.keep else None
         if task is not None:
-            self._spend(task, kept=True)
+            self._spend(visit, task, kept=True)
         return task
 
     def _read(self, visit: Visit) -> PseudoTask | None:

@@ -69,6 +69,22 @@ def test_kept_recoveries_are_taken_not_made_and_cost_what_they_cost(tiny_zoo, ca
     assert restored.cost == later.cost
 
 
+def test_a_kept_visit_that_is_met_again_is_paid_once_also_after_going_on(tiny_zoo, cache):
+    a, b = tiny_zoo.ids[:2]
+    made = recoveries(tiny_zoo)
+    tasks_of(made, [(a, 0), (b, 0)])
+    paid = dict(made.cost)
+    tasks_of(made, [(a, 0), (a, 0)])
+    assert made.cost == paid
+    later = recoveries(tiny_zoo)
+    tasks_of(later, [(a, 0), (b, 0), (a, 0)])
+    assert later.cost["kept_seconds"] == pytest.approx(paid["seconds"]) and later.cost["passes"] == paid["passes"]
+    restored = recoveries(tiny_zoo)
+    restored.load(flatten_state(later.state()))
+    tasks_of(restored, [(b, 0)])
+    assert restored.cost == later.cost
+
+
 def test_a_damaged_file_is_made_again(tiny_zoo, cache):
     a = tiny_zoo.ids[0]
     (first,), _ = tasks_of(recoveries(tiny_zoo), [(a, 0)])

@@ -1,0 +1,129 @@
+"""Groups of a zoo's teachers by a similarity matrix, the teachers drawn from them, and a map to look at."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from dfml.core.errors import BadInput
+
+GroupBy = Literal["dissimilar", "similar", "random"]
+
+
+def group_teachers(similarity: np.ndarray, groups: int, *, by: GroupBy = "dissimilar", seed: int = 0) -> list[int]:
+    """Cut a zoo into groups by spectral clustering.
+
+    Args:
+        similarity: [N, N] in [0, 1], symmetric.
+        groups: How many; fewer where that left groups of one teacher on average, since a teacher alone has no
+            other to agree with.
+        by: ``dissimilar`` clusters with the affinity 1 - similarity, so that a group holds teachers that are
+            *unlike* each other (TGR); ``similar`` with the similarity itself; ``random`` deals teachers out.
+        seed: Draws the starts of k-means, or the deal.
+
+    Returns:
+        The number of each teacher's group, from 0 in the order in which they first appear.
+    """
+    similarity = np.asarray(similarity, dtype=np.float64)
+    if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
+        raise BadInput(f"a similarity matrix has as many rows as columns; received {list(similarity.shape)}.")
+    count = len(similarity)
+    groups = max(1, min(groups, count // 2))
+    if groups == 1:
+        return [0] * count
+    if by == "random":
+        dealt = np.empty(count, dtype=int)
+        dealt[np.random.default_rng(seed).permutation(count)] = np.arange(count) % groups
+        return in_order_of_appearance(dealt.tolist())
+    from sklearn.cluster import SpectralClustering
+
+    affinity = similarity if by == "similar" else 1 - similarity
+    clustering = SpectralClustering(groups, affinity="precomputed", n_init=30, random_state=seed % 2**32)
+    with warnings.catch_warnings():
+        # Teachers that are wholly alike make a graph in parts, which it groups all the same.
+        warnings.filterwarnings("ignore", message="Graph is not fully connected")
+        return in_order_of_appearance(clustering.fit_predict(affinity.clip(0)).tolist())
+
+
+def within_and_between(similarity: np.ndarray, groups: Sequence[int]) -> tuple[float | None, float | None]:
+    """Mean similarity of pairs in one group, and of pairs in two; None where there is no such pair."""
+    numbers = np.asarray(groups)
+    pairs = np.triu(np.ones_like(similarity, dtype=bool), 1)
+    same = numbers[:, None] == numbers[None]
+    found = [np.asarray(similarity)[pairs & kind] for kind in (same, ~same)]
+    within, between = (float(values.mean()) if len(values) else None for values in found)
+    return within, between
+
+
+def in_order_of_appearance(labels: Sequence[int]) -> list[int]:
+    """The same groups, numbered from 0 as they first appear."""
+    names = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    return [names[label] for label in labels]
+
+
+class GroupSampler:
+    """Draws a group, then teachers of it.
+
+    Args:
+        ids: The teachers.
+        groups: The number of each teacher's group.
+    """
+
+    def __init__(self, ids: Sequence[str], groups: Sequence[int]) -> None:
+        self.members = [
+            [i for i, its in zip(ids, groups, strict=True) if its == group] for group in sorted(set(groups))
+        ]
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[int, list[str]]:
+        """A group, all alike likely, and ``count`` of its teachers, drawn with replacement.
+
+        Args:
+            count: Teachers.
+            generator: On the CPU.
+        """
+        group = int(torch.randint(len(self.members), (), generator=generator))
+        members = self.members[group]
+        return group, [members[i] for i in torch.randint(len(members), (count,), generator=generator).tolist()]
+
+
+def choose_alike(similarity: np.ndarray, count: int, *, first: int, alike: bool) -> list[int]:
+    """Choose teachers one by one, each the most (or least) similar on average to those chosen before it.
+
+    Args:
+        similarity: [N, N].
+        count: How many, at most N.
+        first: Position of the first.
+        alike: The most similar; else the least.
+
+    Returns:
+        Positions; the first stands first.
+    """
+    matrix = np.asarray(similarity, dtype=np.float64)
+    if not 1 <= count <= len(matrix):
+        raise BadInput(f"cannot choose {count} of {len(matrix)} teachers.")
+    chosen = [first]
+    while len(chosen) < count:
+        nearness = matrix[chosen].mean(0) * (1 if alike else -1)
+        nearness[chosen] = -np.inf
+        chosen.append(int(nearness.argmax()))
+    return chosen
+
+
+def planar_map(similarity: np.ndarray) -> np.ndarray:
+    """Places [N, 2] whose distances stand for 1 - similarity: classical multidimensional scaling.
+
+    Signs are chosen so that the same matrix gives the same map everywhere.
+    """
+    squared = (1 - np.asarray(similarity, dtype=np.float64)) ** 2
+    count = len(squared)
+    centre = np.eye(count) - 1 / count
+    values, vectors = np.linalg.eigh(-0.5 * centre @ squared @ centre)
+    places = np.zeros((count, 2))
+    for axis, position in enumerate(np.argsort(values)[::-1][:2]):
+        vector = vectors[:, position] * max(values[position], 0.0) ** 0.5
+        places[:, axis] = vector * (1 if vector[np.abs(vector).argmax()] >= 0 else -1)
+    return places

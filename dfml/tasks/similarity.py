@@ -1,0 +1,189 @@
+"""How similar two teachers are: what their recovered pictures would change in a fixed probe.
+
+TGR's measure (Wei et al., ICML 2024), after Task2Vec (Achille et al., ICCV 2019): a teacher is embedded as the
+diagonal empirical Fisher information of a probe on its recovered pictures, and two embeddings are compared
+parameter tensor by parameter tensor, so that no layer outweighs another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Event, Progress, until_done
+from dfml.core.paths import cache_root
+from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
+from dfml.tasks.probes import probe_mark
+from dfml.tasks.recoveries import Recoveries
+from dfml.zoo.teacher import Teacher
+
+FLOOR = 1e-6
+"""Added to a denominator, as published: weights that neither task would change much count as alike."""
+
+Fisher = dict[str, torch.Tensor]
+"""Flat numbers by the name of the probe's parameter tensor."""
+
+
+def fisher_embedding(
+    probe: Teacher, images: torch.Tensor, labels: torch.Tensor, *, batch: int, per_filter: bool = False
+) -> Fisher:
+    """Embed a task: the mean over its batches of the squared gradient of the probe's loss.
+
+    The square is taken of a *batch's* gradient, which shrinks as batches grow, so the batch size is the same for
+    all: pictures that fill no batch are left out. Batches are balanced: they take the classes in turn.
+
+    Args:
+        probe: A frozen network with an output for each label. What its outputs meant in training plays no part.
+        images: float [N, C, H, W] in [0, 1].
+        labels: int64 [N].
+        batch: Pictures in a batch, at most N.
+        per_filter: Average over all but the first axis of a tensor, as Task2Vec does: thousands of numbers in
+            place of millions for a large probe.
+
+    Raises:
+        BadInput: The probe has too few outputs, or there are fewer pictures than a batch takes.
+    """
+    if int(labels.max()) >= probe.way:
+        raise BadInput(
+            f"the probe has {probe.way} outputs, the task labels up to {int(labels.max())}: choose a probe with more."
+        )
+    if len(images) < batch:
+        raise BadInput(f"{len(images)} pictures are fewer than a batch of {batch} for the embedding.")
+    params = {n: p.detach().requires_grad_(True) for n, p in probe.net.named_parameters()}
+    buffers = dict(probe.net.named_buffers())
+    order = turns(labels)
+    total = {n: torch.zeros_like(p) for n, p in params.items()}
+    batches = order.split(batch)[: len(order) // batch]
+    for rows in batches:
+        with torch.enable_grad():
+            logits = torch.func.functional_call(probe.net, {**params, **buffers}, (probe.prepare(images[rows]),))
+            grads = torch.autograd.grad(F.cross_entropy(logits, labels[rows]), list(params.values()))
+        for name, grad in zip(params, grads, strict=True):
+            total[name] += grad.detach().pow(2)
+    found = {}
+    for name, summed in total.items():
+        mean = summed / len(batches)
+        found[name] = mean.flatten(1).mean(1) if per_filter and mean.dim() > 1 else mean.flatten()
+    return found
+
+
+def turns(labels: torch.Tensor) -> torch.Tensor:
+    """Positions in an order in which classes take turns: the first picture of each, then the second of each."""
+    ranks = torch.empty_like(labels)
+    for label in labels.unique().tolist():
+        mine = labels == label
+        ranks[mine] = torch.arange(int(mine.sum()), device=labels.device)
+    return torch.argsort(ranks * (labels.max() + 1) + labels)
+
+
+def pairwise_similarity(embeddings: Sequence[Fisher]) -> torch.Tensor:
+    """Similarity of every pair of embeddings: float64 [N, N], symmetric, in [0, 1], with ones on the diagonal.
+
+    For each parameter tensor u = F_a / (F_a + F_b + 1e-6) and v = F_b / (F_a + F_b + 1e-6), element by element;
+    their cosine, averaged over the tensors. (The authors' code cuts the matrix to the first N models of a larger
+    zoo; here every model has its row.)
+    """
+    count = len(embeddings)
+    total = torch.zeros(count, count, dtype=torch.float64)
+    for name in embeddings[0]:
+        stacked = torch.stack([e[name] for e in embeddings]).float()
+        for a in range(count):
+            both = stacked[a] + stacked[a:] + FLOOR
+            u, v = stacked[a] / both, stacked[a:] / both
+            lengths = (u.norm(dim=1) * v.norm(dim=1)).double()
+            cosine = (u * v).sum(1).double() / lengths.clamp_min(1e-30)
+            # Two tasks that would both leave a tensor alone agree about it; a single one that does differs.
+            alike = (stacked[a].abs().amax() == 0) & (stacked[a:].abs().amax(1) == 0)
+            total[a, a:] += torch.where(alike, 1.0, cosine)
+    total = total / len(embeddings[0])
+    total = total.triu(1) + total.triu(1).T
+    return total.clamp(0, 1).fill_diagonal_(1.0)
+
+
+def mean_similarity(matrix: torch.Tensor) -> float:
+    """Mean over pairs of different teachers; 1 for a single one."""
+    count = len(matrix)
+    return float((matrix.sum() - matrix.diagonal().sum()) / (count * (count - 1))) if count > 1 else 1.0
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Which teachers of a zoo are alike.
+
+    Attributes:
+        ids: The teachers'.
+        matrix: float64 [N, N], see ``pairwise_similarity``.
+        seconds: What embedding and comparing took, now or when it was kept.
+        kept: Whether it was taken from an earlier time.
+    """
+
+    ids: list[str]
+    matrix: torch.Tensor
+    seconds: float
+    kept: bool = False
+
+
+def measure_similarity(
+    recoveries: Recoveries,
+    teachers: Sequence[str],
+    probe: Teacher,
+    *,
+    visits: int,
+    batch: int,
+    per_filter: bool = False,
+    step: int = 0,
+    total: int = 0,
+) -> Generator[Event, None, Similarity]:
+    """Embed teachers by their recovered pictures and compare each with each.
+
+    Where recoveries are kept, the matrix is kept too.
+
+    Args:
+        recoveries: Gives the pictures.
+        teachers: Ids.
+        probe: See ``open_probe``.
+        visits: Recoveries of each teacher, the first ones.
+        batch: See ``fisher_embedding``.
+        per_filter: Likewise.
+        step: Of the caller, for the progress.
+        total: Likewise.
+
+    Yields:
+        Progress.
+
+    Returns:
+        The similarity, of all teachers.
+    """
+    every = [[(teacher, number) for number in range(visits)] for teacher in teachers]
+    facts = [[recoveries.mark(visit) for own in every for visit in own], probe_mark(probe), batch, per_filter]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+    path = cache_root() / "similarity" / f"{digest}.safetensors"
+    if recoveries.keep and path.is_file():
+        try:
+            state, about = load_checkpoint(path)
+            return Similarity(list(teachers), state["matrix"], float(about["seconds"]), kept=True)
+        except (BadInput, KeyError):
+            pass  # damaged: it is only a cache
+    embeddings, seconds = [], 0.0
+    for position, own in enumerate(every, 1):
+        tasks = yield from until_done(recoveries.recover(own, step=step, total=total))
+        started = time.perf_counter()
+        probe.to(tasks[0].images.device)
+        images, labels = torch.cat([t.images for t in tasks]), torch.cat([t.labels for t in tasks])
+        embeddings.append(fisher_embedding(probe, images, labels, batch=batch, per_filter=per_filter))
+        seconds += time.perf_counter() - started
+        yield Progress(step, total, f"embedding teachers, {position} of {len(every)}")
+    started = time.perf_counter()
+    matrix = pairwise_similarity([{n: f.cpu() for n, f in e.items()} for e in embeddings])
+    seconds += time.perf_counter() - started
+    if recoveries.keep:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(path, {"matrix": matrix}, {"seconds": seconds})
+    return Similarity(list(teachers), matrix, seconds)

@@ -1,0 +1,55 @@
+"""Probes come from folders and safetensors files, and from nowhere else."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dfml.core.errors import BadInput
+from dfml.nets.build import build_network
+from dfml.tasks.probes import open_probe, probe_mark
+from dfml.tasks.similarity import fisher_embedding
+
+
+def test_a_model_folder_serves_as_a_probe_and_is_named(tiny_zoo_folder):
+    probe, name = open_probe(str(tiny_zoo_folder / "000"), (3, 32, 32))
+    assert probe.way == 5 and name == "probe fewshot_conv4 from 000"
+    assert probe_mark(probe) == probe_mark(open_probe(str(tiny_zoo_folder / "000"), (3, 32, 32))[0])
+    assert probe_mark(probe) != probe_mark(open_probe(str(tiny_zoo_folder / "001"), (3, 32, 32))[0])
+
+
+def test_torchvisions_resnet34_is_shown_pictures_at_the_zoos_size(tmp_path):
+    import torchvision
+
+    path = tmp_path / "resnet34.safetensors"
+    save_file({k: v.contiguous() for k, v in torchvision.models.resnet34(weights=None).state_dict().items()}, path)
+    probe, name = open_probe(str(path), (3, 32, 32))
+    assert (
+        probe.way == 1000
+        and probe.card.input_size == (3, 32, 32)
+        and name == "probe resnet34 from resnet34.safetensors"
+    )
+    net = torchvision.models.resnet34(weights=None)
+    from safetensors.torch import load_file
+
+    net.load_state_dict(load_file(path))
+    x = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(probe.logits(x), net.eval()(probe.prepare(x)), atol=1e-5)
+    small = fisher_embedding(probe, x, torch.tensor([0, 1]), batch=2, per_filter=True)
+    assert sum(map(len, small.values())) < 30_000
+
+
+def test_what_is_no_probe_is_said_in_one_line(tmp_path):
+    with pytest.raises(BadInput, match="no probe at 'nowhere'"):
+        open_probe("nowhere", (3, 32, 32))
+    junk = tmp_path / "junk.safetensors"
+    junk.write_bytes(b"junk")
+    with pytest.raises(BadInput, match=r"junk.safetensors is no usable safetensors file"):
+        open_probe(str(junk), (3, 32, 32))
+    other = tmp_path / "other.safetensors"
+    save_file({k: v.contiguous() for k, v in build_network("fewshot_conv4", num_classes=5).state_dict().items()}, other)
+    with pytest.raises(BadInput, match="does not hold the weights of torchvision's ResNet-34"):
+        open_probe(str(other), (3, 32, 32))
+    pickled = tmp_path / "resnet34.pth"
+    torch.save({}, pickled)
+    with pytest.raises(BadInput, match="no probe at"):
+        open_probe(str(pickled), (3, 32, 32))
