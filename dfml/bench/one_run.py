@@ -138,8 +138,8 @@ def _stop_with_the_asker() -> None:
     """End this process, and what it started, when stdin ends."""
 
     def watch() -> None:
-        with suppress(OSError, ValueError):
-            while sys.stdin.buffer.read(1):
+        with suppress(OSError):
+            while os.read(0, 1):  # not sys.stdin, whose lock must be free when Python ends
                 pass
         if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
             os.killpg(0, signal.SIGTERM)

@@ -188,19 +188,19 @@ def test_an_interrupted_run_stops_and_goes_on(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "TELL_SECONDS", 0.0)
     monkeypatch.setattr(processes, "LOOK_SECONDS", 0.05)
     steps = [
-        "width=4", "test_steps=1", "iterations=400", "warm_start=1", "tasks=1", "query=2", "inner_steps=1",
-        "validation_episodes=1", "validate_every=400",
+        "width=4", "test_steps=1", "iterations=80", "warm_start=1", "tasks=1", "query=2", "inner_steps=1",
+        "validation_episodes=1", "validate_every=80",
     ]  # fmt: skip
 
     def interrupt(line):
-        if " of 400" in line:
+        if " of 80" in line:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bench(methods=["purer"], changes=steps, progress=interrupt)
+        bench(methods=["purer"], changes=steps, jobs=2, progress=interrupt)
     run = RunFolder(tmp_path / "work" / "purer-seed0")
     before = run.status()
-    assert before.state == "stopped" and before.step < 400
-    found = bench(methods=["purer"], changes=steps)
+    assert before.state == "stopped" and before.step < 80
+    found = bench(methods=["purer"], changes=steps, jobs=2)
     assert run.status().state == "finished" and len(found["rows"]) == 8
     assert found["rows"][0]["peak_memory_mib"] > 0
