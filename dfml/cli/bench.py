@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
+from dfml.cli.heterogeneity import heterogeneity
 from dfml.cli.options import percentages, shot_counts
 from dfml.cli.output import STOPPED, answer, say
 
 app = typer.Typer(help="Benchmarks; each writes a table.", no_args_is_help=True, rich_markup_mode=None)
+app.command("heterogeneity")(heterogeneity)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Out = Annotated[Path, typer.Option(help="Folder of the table.")]
 

@@ -9,11 +9,13 @@ import typer
 
 from dfml.cli.output import Bar, answer, percent, say, table
 from dfml.cli.prepare import prepare
+from dfml.cli.similarity import similarity
 from dfml.core.errors import BadInput
 
 app = typer.Typer(help="Zoos of teachers.", no_args_is_help=True, rich_markup_mode=None)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 app.command("prepare")(prepare)
+app.command("similarity")(similarity)
 
 
 @app.command("list")

@@ -50,6 +50,16 @@ class StoredEmbedding(NamedTuple):
     vectors: list[list[float]]
 
 
+class StoredZooMap(NamedTuple):
+    """Compared teachers; see ``dfml.core.events.ZooMap``."""
+
+    ids: list[str]
+    similarity: list[list[float]]
+    groups: list[int]
+    places: list[list[float]]
+    text: str
+
+
 class RunFolder:
     """One run on disk.
 
@@ -161,8 +171,17 @@ class RunFolder:
 
     def embedding(self) -> StoredEmbedding | None:
         """The newest embedding of tasks."""
-        record = shared_reader(self.path).embedding()
+        record = shared_reader(self.path).newest("embedding")
         return StoredEmbedding(record["step"], record["ids"], record["vectors"]) if record else None
+
+    def zoo_map(self) -> StoredZooMap | None:
+        """How like or unlike the zoo's teachers are, where the method compared them."""
+        record = shared_reader(self.path).newest("zoo_map")
+        if record is None:
+            return None
+        return StoredZooMap(
+            record["ids"], record["similarity"], record["groups"], record["places"], record.get("text", "")
+        )
 
     def result(self) -> dict[str, Any] | None:
         """The finished run's result; None before that."""

@@ -17,7 +17,11 @@ from dfml.core.paths import raise_if_disk_full
 METRICS = "metrics.jsonl"
 _FINGERPRINT = 64
 _KEPT_READERS = 64
-_NEEDED = {"images": ("tag", "file", "labels"), "embedding": ("ids", "vectors")}
+_NEEDED = {
+    "images": ("tag", "file", "labels"),
+    "embedding": ("ids", "vectors"),
+    "zoo_map": ("ids", "similarity", "groups", "places"),
+}
 
 Curve = tuple[list[int], list[float | None]]
 
@@ -119,7 +123,7 @@ class MetricsReader:
         self._scalars: dict[tuple[str, str], Curve] = {}
         self._merged: dict[str, Curve] = {}
         self._records: dict[str, list[dict[str, Any]]] = {"note": [], "images": []}
-        self._embedding: dict[str, Any] | None = None
+        self._newest: dict[str, dict[str, Any]] = {}
 
     def scalars(self, tag: str | None = None) -> dict[str, Curve]:
         """Curves by name: steps and values (None where a value was not finite).
@@ -141,11 +145,11 @@ class MetricsReader:
             self._refresh()
             return list(self._records[kind])
 
-    def embedding(self) -> dict[str, Any] | None:
-        """The newest embedding's record."""
+    def newest(self, kind: str) -> dict[str, Any] | None:
+        """The newest record of a type of which only that counts: ``embedding`` or ``zoo_map``."""
         with self._lock:
             self._refresh()
-            return self._embedding
+            return self._newest.get(kind)
 
     def _refresh(self) -> None:
         try:
@@ -181,8 +185,8 @@ class MetricsReader:
                 return
             if any(name not in record for name in _NEEDED.get(kind, ())):
                 raise KeyError(kind)
-            if kind == "embedding":
-                self._embedding = record
+            if kind in ("embedding", "zoo_map"):
+                self._newest[kind] = record
             elif kind in self._records:
                 self._records[kind].append(record)
         except (ValueError, KeyError, TypeError, AttributeError):

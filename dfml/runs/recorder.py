@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, Scalars
+from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, Scalars, ZooMap
 from dfml.runs.folder import CHECKPOINTS
 from dfml.runs.grid import IMAGES, MAX_TILES, file_name, save_grid, to_thin_out
 from dfml.runs.metrics import METRICS, MetricsReader, MetricsWriter, cut_back
@@ -120,9 +120,12 @@ class Recorder:
             if (event.step, event.kind, event.text) not in self._known_notes:
                 self._append("note", event.step, tag, kind=event.kind, text=event.text)
         elif isinstance(event, Embedding):
-            rows = event.vectors.tolist() if hasattr(event.vectors, "tolist") else event.vectors
-            vectors = [[round(float(v), 4) for v in row] for row in rows]
-            self._append("embedding", event.step, tag, ids=[str(i) for i in event.ids], vectors=vectors)
+            self._append("embedding", event.step, tag, ids=[str(i) for i in event.ids], vectors=_rounded(event.vectors))
+        elif isinstance(event, ZooMap):
+            self._append(
+                "zoo_map", event.step, tag, ids=[str(i) for i in event.ids], groups=[int(g) for g in event.groups],
+                similarity=_rounded(event.similarity), places=_rounded(event.places), text=event.text,
+            )  # fmt: skip
         elif isinstance(event, Images):
             self._images(event, tag)
         elif isinstance(event, Checkpoint):
@@ -208,6 +211,12 @@ class Recorder:
         self._written = time.monotonic()
         self._raw.update(updated=time.time(), seconds=round(self.seconds, 3))
         return write_raw(self.folder, self._raw)
+
+
+def _rounded(matrix: Any) -> list[list[float]]:  # noqa: ANN401 - an array of any library
+    """Rows of numbers with four decimals."""
+    rows = matrix.tolist() if hasattr(matrix, "tolist") else matrix
+    return [[round(float(value), 4) for value in row] for row in rows]
 
 
 Listener = Callable[[Event], None]

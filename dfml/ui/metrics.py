@@ -37,6 +37,11 @@ METRICS = {
     "grad/alignment": Metric(
         "gradient alignment", "Mean pairwise cosine between the gradients of the tasks in a batch."
     ),
+    "grad/variance": Metric("gradient variance", "How far the gradients of a group's teachers are from their mean."),
+    "group/loss": Metric("loss of a group", "What the teachers of a group ask for: their classes and soft answers."),
+    "group/accuracy": Metric(
+        "accuracy on a group's tasks", "Share of a group's recovered pictures that are right.", True
+    ),
     "inversion/ce": Metric("cross-entropy", "How far the teacher is from giving each picture its wanted class."),
     "inversion/bn": Metric(
         "BN statistics", "How far feature statistics are from those that the teacher stored in training."
@@ -50,6 +55,9 @@ METRICS = {
         "judge agreement", "Share on which a judge, which the inverter never saw, agrees.", True
     ),
     "inversion/seconds": Metric("seconds", "Wall clock of the recovery."),
+    "tasks/disagreement": Metric(
+        "API against student", "Distillation loss of the adapted student on a newly recovered query set."
+    ),
     "queries": Metric("teacher queries", "How many pictures the teachers were asked about."),
 }
 

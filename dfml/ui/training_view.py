@@ -12,8 +12,10 @@ from dfml.ui.curve_math import DENSE
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.metrics import metric, percent
 from dfml.ui.pictures_of_runs import newest_pictures
+from dfml.ui.reliability_view import reliability_panel
 from dfml.ui.run_panel import look_again, moved_on, run_controls, run_header
 from dfml.ui.run_store import RunRow, open_run, plottable
+from dfml.ui.similarity_view import compared_teachers
 from dfml.ui.theme import palette
 
 Scalars = Mapping[str, tuple[Sequence[float], Sequence[float]]]
@@ -50,6 +52,8 @@ def watch_training(row: RunRow) -> None:
             if status.state == "finished":
                 result_panel(run)
             training_charts(run)
+            reliability_panel(run)
+            compared_teachers(run)
             newest_pictures(run)
 
     live()
@@ -169,7 +173,7 @@ def accuracy_series(scalars: Scalars) -> tuple[dict[str, Curve], dict[str, list[
     """The accuracy curves by their titles, and the half-widths of their intervals."""
     series: dict[str, Curve] = {}
     band: dict[str, list[float]] = {}
-    for name in ("val/accuracy", "train/accuracy"):
+    for name in ("val/accuracy", "train/accuracy", "group/accuracy"):
         if name in scalars:
             series[metric(name).title] = scalars[name]
     if "val/ci95" in scalars and "val/accuracy" in scalars:

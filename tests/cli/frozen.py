@@ -4,6 +4,8 @@ COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
     "--calibrate --jobs --add-zoo --rates --attack --clean --protocol --models --epochs --work --out --json",
+    "bench heterogeneity": "--data --zoo --method --preset --teachers --sets --seeds --shots --episodes --split "
+    "--device --set --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
@@ -29,5 +31,6 @@ COMMANDS = {
     "zoo pollute": "ZOO --out --rate --attack --source --keep --seed --json",
     "zoo pretrain": "--data --out --models --way --arch --epochs --seed --set --jobs --licence --json",
     "zoo serve": "ZOO --port --host --python --threads --json",
+    "zoo similarity": "ZOO --groups --by --out --set --jobs --device --json",
     "zoo show": "ZOO --json",
 }

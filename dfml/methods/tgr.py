@@ -1,0 +1,249 @@
+"""TGR: task groupings regularisation.
+
+Wei, Hu, Shen, Wang, Yuan, Tao, "Task Groupings Regularization: Data-Free Meta-Learning with Heterogeneous
+Pre-trained Models", ICML 2024. Teachers that are alike conflict less but teach little; so dissimilar teachers are
+grouped, and their gradients are made to agree within the group.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.events import Done, Event, Note, Progress, Scalars, until_done
+from dfml.data.episodes import PseudoTask
+from dfml.meta.aggregation import Aggregate, Lesson, implicit_gradient
+from dfml.meta.distillation import KdForm
+from dfml.meta.lessons import lesson_of
+from dfml.meta.model import MetaModel
+from dfml.meta.outer import OuterLoop, OuterStep, Task
+from dfml.meta.teacher_heads import TeacherHeads, head_lesson
+from dfml.methods.base import METHODS, Method, start_model
+from dfml.methods.comparing import GroupingConfig, Groups, prepare_groups
+from dfml.methods.recovering import recoveries_of, teachers_of_way
+from dfml.methods.training import TrainingRecord
+from dfml.tasks.grouping import GroupSampler
+from dfml.tasks.memory import TaskMemory
+from dfml.tasks.recoveries import Recoveries
+from dfml.tasks.triggers import PlateauTrigger
+from dfml.zoo.teacher import match_channels, match_size
+from dfml.zoo.zoo import Zoo
+
+
+class TgrConfig(GroupingConfig):
+    """Options of TGR."""
+
+    iterations: int = Field(
+        1000, ge=1, le=1_000_000, description="Rounds: one step on a group of teachers, then replay of memory tasks."
+    )
+    student: Literal["head", "episode", "heads"] = Field(
+        "head",
+        description="What a group step teaches: the meta-parameters' own outputs on each teacher's slots (published; "
+        "ProtoNet has no outputs and takes episode); the answers to queries after adapting to a support part; or an "
+        "output layer for each teacher, asked about the pictures of the whole group (ours).",
+    )
+    asked: int = Field(100, ge=1, le=100_000, description="With heads: pictures of the group that all are asked about.")
+    ce: float = Field(1.0, ge=0, le=100, description="Weight of the wanted classes in a group step.")
+    kd: float = Field(1.0, ge=0, le=100, description="Weight of the teachers' soft answers in a group step.")
+    kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
+    beta: float = Field(
+        1e-3, ge=0, le=10, description="Strength of the gradients' regularisation; 0: their plain mean."
+    )
+    displacement: Literal["detached", "graph"] = Field(
+        "detached", description="graph differentiates through the displacement, as the public code does: twice beta."
+    )
+    patience: int = Field(4, ge=1, le=100_000, description="Replay steps without a new best accuracy that end a round.")
+    replay_limit: int = Field(1000, ge=0, le=100_000, description="Most replay steps in a round.")
+    capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps a class.")
+
+
+@METHODS.register("tgr")
+class Tgr(Method):
+    """Groups of dissimilar teachers, implicit gradient regularisation inside a group, replay."""
+
+    title = "TGR"
+    summary = (
+        "Groups teachers that are unlike each other, learns from each group so that their gradients agree, and replays "
+        "recovered tasks."
+    )
+    reference = "Wei et al., Task Groupings Regularization, ICML 2024"
+    long = True
+    Config = TgrConfig
+
+    @classmethod
+    def demo(cls) -> TgrConfig:
+        """Minutes on two CPU cores, given kept recoveries."""
+        return TgrConfig(
+            learner="protonet",
+            iterations=300,
+            student="episode",
+            recovered="kept",
+            visits=1,
+            inversion_steps=60,
+            inversion_lr=1e-2,
+            validate_every=30,
+        )
+
+    @classmethod
+    def paper(cls) -> TgrConfig:
+        """1000 rounds; 16 tasks of replay; embeddings of 600 pictures a class."""
+        return TgrConfig(
+            tasks=16,
+            recovered_per_class=30,
+            inversion_lr=1e-3,
+            latent=256,
+            generator_width=128,
+            shift=4,
+            embed_visits=20,
+            validation_episodes=600,
+        )
+
+    def train(
+        self,
+        zoo: Zoo,
+        *,
+        data: str | None = None,
+        device: torch.device,
+        generator: torch.Generator,
+        state: dict[str, Any] | None = None,
+    ) -> Iterator[Event]:
+        """Run the algorithm; see ``Method.train``."""
+        cfg: TgrConfig = self.config
+        ids = self.teachers(zoo)
+        for teacher_id, reason in zoo.problems.items():
+            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        seed = int(torch.randint(2**62, (), generator=generator))
+        recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
+        # 1. Embed the teachers, compare them, and group those that are unlike each other.
+        groups = Groups(cfg)
+        if state is None:
+            yield from groups.make(zoo, recoveries, ids, seed=seed)
+        memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
+        outer = OuterLoop(model, cfg.outer_lr)
+        heads = TeacherHeads(model, len(ids) if cfg.student == "heads" else 1, cfg.way, cfg.outer_lr, generator)
+        parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "groups": groups, "heads": heads}
+        record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
+        done = record.restore(state)
+        sampler = GroupSampler(ids, groups.numbers)
+
+        for step in range(done + 1, cfg.iterations + 1):
+            # 2. Pick a group and some of its teachers; recover a task of each, and keep it.
+            group, chosen = sampler.draw(cfg.teachers, generator)
+            visits = [(teacher, groups.visit(teacher)) for teacher in chosen]
+            found = yield from until_done(recoveries.recover(visits, step=step, total=cfg.iterations))
+            for task in found:
+                memory.add(task)
+            # 3. A gradient for each teacher, taken where it disagrees with the others; one step on their mean.
+            lessons = self.lessons(model, found, ids, recoveries, generator)
+            params = {**model.params, **heads.params} if cfg.student == "heads" else model.params
+            together = implicit_gradient(lessons, params, cfg.beta, keep_graph=cfg.displacement == "graph")
+            if not math.isfinite(together.loss):
+                raise RunFailed("the loss of a group is no longer finite: lower outer_lr or beta, then start again.")
+            outer.descend([together.gradient[name] for name in model.params])
+            if cfg.student == "heads":
+                heads.descend(together.gradient)
+            if step % record.log_every == 0:
+                yield Scalars(step, group_numbers(together))
+            # 4. Replay tasks of the memory until they are learned no better.
+            steps, task = yield from self.replay(outer, memory, generator, step)
+            count = max(1, len(steps))
+            loss, accuracy = sum(s.loss for s in steps) / count, sum(s.accuracy for s in steps) / count
+            if not steps:
+                loss, accuracy = together.loss, together.accuracy
+            yield from record.events(
+                step,
+                OuterStep(loss, accuracy, together.alignment),
+                task=task,
+                pictures=lambda now=found[0]: shown(now),
+                text=f"group {group + 1}: teachers {', '.join(chosen)}",
+            )
+        model.details |= groups.details(ids, recoveries.cost)
+        yield Done(record.finish([groups.probe] if groups.probe else []))
+
+    def replay(
+        self, outer: OuterLoop, memory: TaskMemory, generator: torch.Generator, step: int
+    ) -> Generator[Event, None, tuple[list[OuterStep], Task | None]]:
+        """Outer steps on recombined tasks until their accuracy sets no new best; they and the last task."""
+        cfg: TgrConfig = self.config
+        plateau, steps, task = PlateauTrigger(cfg.patience), [], None
+        while len(steps) < cfg.replay_limit and memory.can_sample(cfg.way, cfg.shot, cfg.query):
+            drawn = [memory.sample(cfg.way, cfg.shot, cfg.query, generator=generator).task for _ in range(cfg.tasks)]
+            steps.append(outer.step(drawn))
+            task = drawn[0]
+            yield Progress(step, cfg.iterations, "replaying tasks from memory")
+            if plateau.update(steps[-1].accuracy):
+                break
+        return steps, task
+
+    def lessons(
+        self,
+        model: MetaModel,
+        found: list[PseudoTask],
+        ids: list[str],
+        recoveries: Recoveries,
+        generator: torch.Generator,
+    ) -> list[Lesson]:
+        """What each recovered task asks of the parameters: its wanted classes, and its teacher's soft answers."""
+        cfg: TgrConfig = self.config
+        if cfg.student != "heads":
+            how = {"student": cfg.student, "shot": cfg.shot, "ce": cfg.ce, "kd": cfg.kd, "form": cfg.kd_form}
+            return [lesson_of(model, task, generator, **how) for task in found]
+        # Every teacher of the group is asked about some of the pictures of all.
+        shape = recoveries.zoo.picture_shape
+        images = torch.cat([match_size(match_channels(t.images, shape[0]), shape[1:]) for t in found])
+        wanted = torch.cat([t.labels for t in found])
+        owners = torch.arange(len(found), device=wanted.device).repeat_interleave(len(found[0].labels))
+        rows = torch.randperm(len(images), generator=generator)[: cfg.asked].to(wanted.device)
+        lessons = []
+        for position, task in enumerate(found):
+            oracle = recoveries.oracle((task.teacher_id, 0))
+            queries = oracle.queries
+            answers = oracle.logits(images[rows])
+            recoveries.cost["queries"] += oracle.queries - queries
+            own = torch.where(owners[rows] == position, wanted[rows], -1)
+            lessons.append(
+                head_lesson(
+                    model,
+                    ids.index(task.teacher_id),
+                    images[rows],
+                    answers,
+                    own,
+                    ce=cfg.ce,
+                    kd=cfg.kd,
+                    form=cfg.kd_form,
+                )
+            )
+        return lessons
+
+    def teachers(self, zoo: Zoo) -> list[str]:
+        """Ids of the teachers that are grouped.
+
+        Raises:
+            BadInput: There is none, or a recovery is too small.
+        """
+        cfg: TgrConfig = self.config
+        episodic = cfg.student == "episode" or cfg.learner == "protonet"
+        if episodic and cfg.recovered_per_class <= cfg.shot:
+            raise BadInput(f"recovered_per_class must exceed the {cfg.shot} support pictures of a class (shot).")
+        return teachers_of_way(zoo, cfg.way)
+
+    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
+        """Recover and compare what runs with kept recoveries take; see ``Method.prepare``."""
+        yield from prepare_groups(zoo, self.config, self.teachers(zoo), device=device, jobs=jobs)
+
+
+def group_numbers(together: Aggregate) -> dict[str, float]:
+    """A group step in numbers."""
+    return {"group/loss": together.loss, "group/accuracy": together.accuracy, "grad/variance": together.variance}
+
+
+def shown(task: PseudoTask) -> tuple[torch.Tensor, list[int]]:
+    """Up to eight pictures of each class, to look at."""
+    rows = [i for label in task.labels.unique().tolist() for i in (task.labels == label).nonzero()[:8, 0].tolist()]
+    return task.images[rows], task.labels[rows].tolist()

@@ -1,0 +1,222 @@
+"""TGR's own ideas: what a teacher asks for, how a round goes, and that every teacher takes part."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Note, Scalars, ZooMap
+from dfml.data.episodes import PseudoTask
+from dfml.meta.distillation import kd_loss
+from dfml.meta.learners import extract_features
+from dfml.meta.outer import OuterStep
+from dfml.meta.teacher_heads import TeacherHeads, head_lesson
+from dfml.methods.base import start_model
+from dfml.methods.comparing import Groups
+from dfml.methods.recovering import recoveries_of
+from dfml.methods.tgr import Tgr
+from dfml.tasks.memory import TaskMemory
+from tests.methods.test_contract import small
+
+
+def parts(tiny_zoo, **changes):
+    method, config = small("tgr", **changes)
+    model = start_model(tiny_zoo, config, torch.Generator().manual_seed(0), {"method": "tgr"})
+    return method(config), model
+
+
+def task_of(teacher="000", per_class=6, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.arange(5).repeat_interleave(per_class)
+    return PseudoTask(
+        torch.rand(len(labels), 3, 32, 32, generator=g), labels, torch.randn(len(labels), 5, generator=g), teacher, {}
+    )
+
+
+def with_soft(task, soft):
+    return PseudoTask(task.images, task.labels, soft, task.teacher_id, task.cost)
+
+
+HEAD = {"learner": "maml", "student": "head"}
+
+
+def loss_of(method, model, task):
+    (lesson,) = method.lessons(model, [task], [task.teacher_id], None, torch.Generator().manual_seed(3))
+    return lesson(model.params)
+
+
+def test_the_published_loss_asks_the_own_head_for_wanted_classes_and_soft_answers(tiny_zoo):
+    method, model = parts(tiny_zoo, **HEAD, ce=2.0, kd=0.5)
+    task = task_of()
+    logits = model.net(model.prepare(task.images))
+    expected = 2 * F.cross_entropy(logits, task.labels) + 0.5 * kd_loss(logits, task.soft_targets)
+    found = loss_of(method, model, task)
+    assert float(found.loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert found.accuracy == pytest.approx(float((logits.argmax(1) == task.labels).float().mean()))
+
+
+def test_distillation_costs_nothing_where_the_student_equals_its_teacher(tiny_zoo):
+    method, model = parts(tiny_zoo, **HEAD, ce=0.0)
+    task = task_of()
+    answers = model.net(model.prepare(task.images)).detach()
+    assert float(loss_of(method, model, with_soft(task, answers)).loss.detach()) == pytest.approx(0, abs=1e-6)
+    assert float(loss_of(method, model, task).loss.detach()) > 0.05
+
+
+@pytest.mark.parametrize("learner", ["maml", "anil", "protonet"])
+def test_an_episode_learns_from_its_support_part_and_is_asked_about_the_rest(tiny_zoo, learner, monkeypatch):
+    method, model = parts(tiny_zoo, learner=learner, student="episode", shot=2, query=3)
+    task = task_of(per_class=5)
+    first, again = loss_of(method, model, task), loss_of(method, model, task)
+    assert torch.equal(first.loss, again.loss), "the same parameters must give the same loss"
+    asked = []
+
+    def spy(logits, teacher, form):
+        asked.append(teacher.detach())
+        return kd_loss(logits, teacher, form)
+
+    monkeypatch.setattr("dfml.meta.lessons.kd_loss", spy)
+    loss_of(method, model, task)
+    (answers,) = asked
+    rows = [next(i for i in range(25) if torch.equal(task.soft_targets[i], row)) for row in answers]
+    assert len(set(rows)) == 15, "three queries of each class, none of them twice"
+    assert torch.bincount(task.labels[rows]).tolist() == [3] * 5
+
+
+def test_each_teachers_answers_stay_with_its_own_pictures(tiny_zoo, run, monkeypatch):
+    """The teacher aliasing of other public code: four lessons must hold four different targets."""
+    seen, original = [], Tgr.lessons
+
+    def lessons(self, model, found, *rest):
+        seen.extend(found)
+        return original(self, model, found, *rest)
+
+    monkeypatch.setattr(Tgr, "lessons", lessons)
+    run(*small("tgr", iterations=2, teachers=4, inversion_steps=30, visits=9))
+    assert len(seen) == 8 and len({t.teacher_id for t in seen}) > 1
+    for task in seen:
+        answers = tiny_zoo.teacher(task.teacher_id).logits(task.images)
+        assert torch.allclose(answers, task.soft_targets, atol=0.1)
+    assert not any(torch.equal(a.images, b.images) for i, a in enumerate(seen) for b in seen[:i])
+
+
+def test_with_heads_every_teacher_is_asked_about_all_pictures_and_teaches_its_own_outputs(tiny_zoo):
+    method, model = parts(tiny_zoo, student="heads", asked=20, ce=0.0)
+    recoveries = recoveries_of(tiny_zoo, method.config, "generator", device=torch.device("cpu"), seed=0)
+    heads = TeacherHeads(model, 3, 5, 1e-3, torch.Generator().manual_seed(0))
+    found = [task_of("002", seed=1), task_of("000", seed=2)]
+    lessons = method.lessons(model, found, tiny_zoo.ids, recoveries, torch.Generator().manual_seed(0))
+    assert recoveries.cost["queries"] == 40
+    params = {n: p.detach().requires_grad_(True) for n, p in {**model.params, **heads.params}.items()}
+    for lesson, taught in zip(lessons, (2, 0), strict=True):
+        (grad,) = torch.autograd.grad(lesson(params).loss, params["heads.weight"])
+        assert [bool(g.any()) for g in grad] == [position == taught for position in range(3)]
+
+
+def test_a_student_that_answers_as_its_teacher_has_nothing_to_learn(tiny_zoo):
+    _, model = parts(tiny_zoo)
+    heads = TeacherHeads(model, 2, 5, 1e-3, torch.Generator().manual_seed(0))
+    images, wanted = task_of().images, torch.full((30,), -1)
+    params = {**model.params, **heads.params}
+    with torch.no_grad():
+        features = extract_features(model.net, model.params, model.prepare(images))
+        answers = F.linear(features, heads.weight[1], heads.bias[1])
+    same, other = (head_lesson(model, position, images, answers, wanted, ce=1.0, kd=1.0)(params) for position in (1, 0))
+    assert float(same.loss.detach()) == pytest.approx(0, abs=1e-6) and same.accuracy == 1
+    assert float(other.loss.detach()) > 0.01
+
+
+def test_replay_ends_after_patience_steps_without_a_new_best(tiny_zoo):
+    method, _ = parts(tiny_zoo, patience=3, replay_limit=50)
+    memory = TaskMemory(tiny_zoo.class_keys())
+    memory.add(task_of(per_class=6))
+    accuracies = iter([0.3, 0.5, 0.4, 0.5, 0.45, 0.9])
+
+    class Outer:
+        def step(self, tasks):
+            assert len(tasks) == 2 and all(len(t[0]) == 10 and len(t[2]) == 15 for t in tasks)
+            return OuterStep(1.0, next(accuracies), 0.0)
+
+    def work():
+        events = method.replay(Outer(), memory, torch.Generator().manual_seed(0), 1)
+        while True:
+            try:
+                next(events)
+            except StopIteration as end:
+                return end.value
+
+    steps, task = work()
+    # 0.5 is the best; 0.4, 0.5 and 0.45 set no new one.
+    assert [s.accuracy for s in steps] == [0.3, 0.5, 0.4, 0.5, 0.45] and task is not None
+
+
+def test_an_empty_memory_is_not_replayed(tiny_zoo):
+    method, _ = parts(tiny_zoo)
+    events = method.replay(None, TaskMemory(tiny_zoo.class_keys()), torch.Generator(), 1)
+    with pytest.raises(StopIteration) as end:
+        next(events)
+    assert end.value.value == ([], None)
+
+
+def test_every_teacher_is_compared_grouped_and_visited(tiny_zoo, run):
+    events = run(*small("tgr", iterations=12, teachers=2, replay_limit=0))
+    made = next(e for e in events if isinstance(e, ZooMap))
+    assert list(made.ids) == tiny_zoo.ids and len(made.groups) == 3 and made.places.shape == (3, 2)
+    assert made.similarity.shape == (3, 3) and (made.similarity == made.similarity.T).all()
+    details = events[-1].result.details
+    assert details["groups"] == {"000": 0, "001": 0, "002": 0} and details["recoveries"] == 24
+    assert details["side_information"] == ["embedded probe (trained on real pictures of other tasks)"]
+    assert details["queries"] > 0 and details["passes"] > 0 and details["preparation_seconds"] == 0
+    assert any(isinstance(e, Note) and e.kind == "groups" for e in events)
+    seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
+    assert {"group/loss", "group/accuracy", "grad/variance", "grad/alignment"} <= seen
+
+
+def test_groups_dealt_at_random_need_no_probe(run):
+    events = run(*small("tgr", iterations=2, group_by="random"))
+    assert events[-1].result.details["side_information"] == [] and not any(isinstance(e, ZooMap) for e in events)
+
+
+def test_the_displacement_and_its_weight_change_what_is_learned(run):
+    def weights(**changes):
+        model = run(*small("tgr", iterations=2, **HEAD, **changes))[-1].result
+        return torch.cat([p.detach().flatten() for p in model.net.parameters()])
+
+    plain, pushed, doubled, graph = (
+        weights(**c) for c in ({"beta": 0.0}, {"beta": 0.01}, {"beta": 0.02}, {"beta": 0.01, "displacement": "graph"})
+    )
+    assert not torch.equal(plain, pushed) and not torch.equal(pushed, doubled)
+    # Keeping the graph is as good as doubling beta, to first order.
+    assert (graph - doubled).norm() < (graph - pushed).norm()
+
+
+def test_visits_go_round_and_those_of_the_embedding_come_first():
+    _, config = small("tgr", visits=3, embed_visits=2)
+    groups = Groups(config)
+    assert [groups.visit("a") for _ in range(5)] == [2, 0, 1, 2, 0] and groups.visit("b") == 2
+    assert groups.visited == {"a": 5, "b": 1}
+
+
+def test_what_was_prepared_is_taken_and_its_cost_told_apart(tiny_zoo, run, tmp_path, monkeypatch):
+    monkeypatch.setenv("DFML_CACHE", str(tmp_path))
+    method, config = small("tgr", iterations=2, recovered="kept", visits=1)
+    done = list(method(config).prepare(tiny_zoo, device=torch.device("cpu")))[-1]
+    assert isinstance(done, Done) and done.result["kept_seconds"] > 0 and done.result["passes"] > 0
+    assert len(list(tmp_path.rglob("generator-*.safetensors"))) == 3
+    assert len(list((tmp_path / "similarity").iterdir())) == 1
+    model = run(method, config)[-1].result
+    assert model.details["preparation_seconds"] > 0 and len(list(tmp_path.rglob("generator-*.safetensors"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"embed_visits": 5, "visits": 4}, "embed_visits 5 is more than the 4 visits"),
+        ({"recovered_per_class": 2, "student": "episode"}, "must exceed the 2 support pictures"),
+        ({"way": 3}, r"teachers of \[5\] classes, none of 3"),
+        ({"probe": "nowhere"}, "no probe at 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_line(run, changes, says):
+    with pytest.raises(BadInput, match=says):
+        run(*small("tgr", iterations=1, **changes))
