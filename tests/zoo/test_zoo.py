@@ -166,10 +166,26 @@ def test_the_embedded_zoos(name):
     assert not zoo.problems
     assert zoo.domain in name
     accuracies = [card.accuracy for card in zoo.cards]
-    least = {"cifar-fs-conv4": 0.83, "cifar-fs-vit": 0.75, "omniglot-conv4": 0.95}[name]
+    least = {"cifar-fs-conv4": 0.83, "cifar-fs-mixed": 0.7, "cifar-fs-vit": 0.75, "omniglot-conv4": 0.95}[name]
     assert sum(accuracies) / len(accuracies) >= least
     teacher = zoo.teacher(0)
     assert teacher.logits(torch.rand(2, *zoo.picture_shape)).shape == (2, 5)
     details = json.loads((zoo.folder / zoo.ids[0] / "dfml.json").read_text())
     assert details["classes"]
     assert details["seed"] is not None
+
+
+def test_the_mixed_zoo_has_six_families_of_decent_teachers():
+    zoo, plain = open_zoo("cifar-fs-mixed"), open_zoo("cifar-fs-conv4")
+    families = {}
+    for card in zoo.cards:
+        families.setdefault(card.family, []).append(card.accuracy)
+    few_shot = {"fewshot_conv4:48", "fewshot_conv4:16", "fewshot_resnet10:8", "fewshot_resnet12:6"}
+    assert set(families) == few_shot | {"test_byobnet", "test_efficientnet"}
+    assert [len(found) for found in families.values()] == [4] * 6
+    assert all(sum(found) / len(found) >= 0.7 for found in families.values())
+    assert zoo.check() == [f"{i:03d}" for i in range(24)], "every weight file is the one that its card describes"
+    assert all(card.sha256 and card.licence.startswith("Apache-2.0") for card in zoo.cards)
+    assert {card.input_size for card in zoo.cards} == {(3, 32, 32)}
+    assert [card.classes for card in zoo.cards] == [card.classes for card in plain.cards[:24]]
+    assert "/" not in json.dumps(zoo.meta), "no path of the machine that made it"
