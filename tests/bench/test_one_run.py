@@ -121,3 +121,17 @@ def test_a_trained_run_tells_its_best_and_last_validation(order):
     curve = RunFolder(one.folder).scalars()["val/accuracy"][1]
     assert row["validation_peak"] == max(curve) and row["validation_last"] == curve[-1]
     assert row["validation_variation"] == max(curve) - curve[-1]
+
+
+def test_a_calibrated_row_tells_what_that_changed_and_an_ensemble_cannot(order):
+    one = order(changes=["width=4", "test_steps=1"], calibrate="icfil", shots=[1], episodes=1)
+    rows = measure(one)["rows"]
+    assert len(rows) == 4
+    for row in rows:
+        assert row["gain"] == pytest.approx(row["accuracy"] - row["uncalibrated"])
+    plain = one.model_copy(update={"calibrate": None})
+    assert finished_rows(one) == json.loads(json.dumps(rows)) and finished_rows(plain) is None
+    ensemble = order("ensemble-features", changes=[], calibrate="icfil", shots=[1])
+    assert measure(ensemble)["kind"] == "cannot"
+    rows = measure(ensemble.model_copy(update={"calibrate": None}))["rows"]
+    assert {row["adapt"] for row in rows} == {"centroid"} and not any(row["one_model"] for row in rows)
