@@ -9,7 +9,8 @@ from PIL import Image
 
 from dfml.ui.adapting import Answer, adapt_to, calibrate_to, finished_models, model_card, model_folder
 from dfml.ui.calibration_panel import choose_calibration, draw_calibration, points, progress_bar
-from dfml.ui.charts import confidence_bars, steps_accuracy
+from dfml.ui.charts import steps_accuracy
+from dfml.ui.confidence_chart import confidence_bars
 from dfml.ui.galleries import enlarged
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.metrics import percent
@@ -205,7 +206,7 @@ def draw_answer(answer: Answer, chosen: Chosen) -> None:
     with left:
         st.subheader("Predictions", anchor=False)
         if answer.calibration:
-            st.caption("After the calibration; a diamond shows what the model said before it.")
+            st.caption("Before and after the calibration: diamonds and bars.")
         pages = -(-len(chosen.query) // PAGE_SIZE)
         page = st.session_state.get("page_of_predictions", 1) if pages > 1 else 1
         first = (min(page, pages) - 1) * PAGE_SIZE
@@ -243,20 +244,17 @@ def _prediction(answer: Answer, row: int, truth: str, file: Path) -> None:
             right = word == "right"
             icon = ":material/check:" if right else ":material/close:"
             st.badge(plain(word), icon=icon, color="green" if right else "orange")
-    picture, bars = st.columns([2, 5], vertical_alignment="center", wrap=False, gap="small")
-    with Image.open(file) as opened:
-        alt = f"query picture {row + 1}" + (f": {truth}" if truth else "")
-        picture.image(enlarged(opened.convert("RGB"), 160), width="stretch", alt=alt)
-    bars.plotly_chart(
-        confidence_bars(
-            answer.classes,
-            chances,
-            truth=truth or None,
-            before=answer.calibration.before[row] if answer.calibration else None,
-            palette=palette(),
-        ),
-        key=f"confidence:{row}",
-        config={"displayModeBar": False, "staticPlot": True},
-        alt="Confidences: "
-        + ", ".join(f"{name} {chance:.0%}" for name, chance in zip(answer.classes, chances, strict=True)),
-    )
+    # Side by side where there is room, else the bars below: in a narrow column they would shrink to nothing.
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with Image.open(file) as opened:
+            alt = f"query picture {row + 1}" + (f": {truth}" if truth else "")
+            st.image(enlarged(opened.convert("RGB"), 160), width=96, alt=alt)
+        before = answer.calibration.before[row] if answer.calibration else None
+        st.plotly_chart(
+            confidence_bars(answer.classes, chances, truth=truth or None, before=before, palette=palette()),
+            key=f"confidence:{row}",
+            width="stretch",
+            config={"displayModeBar": False, "staticPlot": True},
+            alt="Confidences: "
+            + ", ".join(f"{name} {chance:.0%}" for name, chance in zip(answer.classes, chances, strict=True)),
+        )

@@ -131,10 +131,11 @@ def draw_calibration(answer: Answer, chosen: Chosen) -> None:
             alt=f"Contrastive loss, from {found.contrast[0]:.2f} to {found.contrast[-1]:.2f}",
         )  # fmt: skip
         st.caption("0 would mean: each support picture's features point to its own class's recovered pictures alone.")
-        if rows:
-            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="changed")
-        else:
-            st.caption("No query picture changed its class; only the confidences moved.")
+    if rows:
+        st.markdown("**Query pictures that changed their class**")
+        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="changed")
+    else:
+        st.caption("No query picture changed its class; only the confidences moved.")
 
 
 def _class_row(name: str, files: list[Path], recovered: list) -> None:

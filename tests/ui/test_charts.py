@@ -5,11 +5,11 @@ from dfml.ui.charts import (
     Mark,
     accuracy_histogram,
     class_coverage,
-    confidence_bars,
     curves,
     downsample,
     steps_accuracy,
 )
+from dfml.ui.confidence_chart import confidence_bars
 from dfml.ui.theme import DARK, LIGHT
 
 
@@ -103,3 +103,4 @@ def test_confidences_before_something_happened_are_diamonds_on_the_same_rows():
     assert list(figure.data[1].y) == list(figure.data[0].y) == ["dog", "cat", "owl"]
     assert list(figure.data[1].x) == [0.3, 0.5, 0.2]
     assert figure.data[1].marker.symbol == "diamond-open"
+    assert list(figure.data[2].text) == ["30% → 70%", "50% → 20%", "20% → 10%"]
