@@ -20,7 +20,7 @@ from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.disagreement import Student, disagreement
-from dfml.meta.distillation import KdForm, adapted_student, distilling
+from dfml.meta.distillation import KdForm, adapted_student, distilling, kd_loss
 from dfml.meta.learners import MetaLearner, make_learner
 from dfml.meta.outer import OuterLoop, Task
 from dfml.methods.base import METHODS, Method, start_model
@@ -83,7 +83,7 @@ class BidfMkd(Method):
         """At most half an hour on two CPU cores, with kept support sets; query sets are smaller and fresh."""
         return BidfMkdConfig(
             learner="protonet",
-            iterations=1500,
+            iterations=1200,
             tasks=2,
             first_order=True,
             recovered="kept",
@@ -91,9 +91,10 @@ class BidfMkd(Method):
             apis=30,
             order="rounds",
             q=20,
-            generate_interval=20,
+            generate_interval=40,
             query_per_class=10,
             query_inversion_steps=100,
+            boundary=0.1,
             boundary_after=100,
             boundary_distance="kl",
             validate_every=150,
@@ -163,13 +164,13 @@ class BidfMkd(Method):
                 learners.append(distiller)
                 memory.add(support)
                 memory.add(query)
-                losses = {"accuracy": float((support.soft_targets.argmax(1) == support.labels).float().mean())}
+                losses = {"accuracy": obeyed(support)}
                 shown = (query.images, query.labels.tolist())
                 asked = supports.cost["queries"] + queries.cost["queries"]
-                apart = -disagreement(student)(query.images, query.labels, query.soft_targets).mean()
-                yield Scalars(step, {"queries": asked, "tasks/boundary_disagreement": float(apart)})
-                kind = "a boundary query set" if seeks else "a plain query set"
-                yield Note(step, f"inverted {api}, with {kind}; {asked:,.0f} queries so far", kind="inverted")
+                apart = float(kd_loss(student(query.images), query.soft_targets))
+                yield Scalars(step, {"queries": asked, "tasks/disagreement": apart})
+                kind = f"with a {'boundary' if seeks else 'plain'} query set ({obeyed(query):.0%} as asked)"
+                yield Note(step, f"inverted {api}, {kind}; {asked:,.0f} queries so far", kind="inverted")
             # 5. The rest of the batch replays classes of all APIs met so far, with hard labels.
             replayed: Task | None = None
             while len(tasks) < cfg.tasks and memory.can_sample(cfg.way, cfg.shot, cfg.query):
@@ -246,3 +247,8 @@ class BidfMkd(Method):
 def soft_labelled(task: PseudoTask) -> tuple[torch.Tensor, torch.Tensor]:
     """A recovered set as the student sees it: pictures, and what the API itself said of them."""
     return task.images, task.soft_targets.softmax(1)
+
+
+def obeyed(task: PseudoTask) -> float:
+    """Share of a recovered set on which the API names the wanted class."""
+    return float((task.soft_targets.argmax(1) == task.labels).float().mean())

@@ -8,7 +8,6 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Note, Scalars
-from dfml.inversion.disagreement import disagreement
 from dfml.meta.distillation import adapted_student, distilling, kd_loss
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.outer import OuterLoop
@@ -105,11 +104,16 @@ def config_steps(name):
     return getattr(tiny()[1], name)
 
 
-@pytest.mark.parametrize("oracle", ["zeroth-order", "autograd"])
-@pytest.mark.parametrize("learner", ["maml", "protonet"])
-def test_a_boundary_query_set_is_where_api_and_adapted_student_differ(oracle, learner, tiny_zoo):
-    changes = {"query_inversion_steps": 30, "inversion_steps": 30, "inversion_lr": 0.01, "q": 20, "shift": 0}
-    method, config = tiny(oracle=oracle, learner=learner, boundary_distance="kl", boundary=5.0, inner_lr=0.1, **changes)
+@pytest.mark.parametrize(
+    ("oracle", "learner", "steps"),
+    [("autograd", "maml", 40), ("autograd", "protonet", 40), ("zeroth-order", "maml", 60)],
+)
+def test_a_boundary_query_set_is_where_api_and_adapted_student_differ(oracle, learner, steps, tiny_zoo):
+    """Measured by the outer loss itself, which vanishes where the student has mastered the query set."""
+    lr = {40: 0.01, 60: 0.02}[steps]
+    changes = {"query_inversion_steps": steps, "inversion_steps": steps, "inversion_lr": lr, "q": 20, "shift": 0}
+    changes |= {"query_per_class": 4, "inner_lr": 0.1, "boundary_distance": "kl", "boundary": 0.5}
+    method, config = tiny(oracle=oracle, learner=learner, **changes)
     work = method(config)
     model = start_model(tiny_zoo, config, torch.Generator().manual_seed(0), {})
     supports, queries = work.recoveries(tiny_zoo, CPU, 0)
@@ -124,8 +128,8 @@ def test_a_boundary_query_set_is_where_api_and_adapted_student_differ(oracle, le
     apart = {}
     for name, seeks in (("plain", None), ("boundary", work.boundary_loss(student))):
         found = recover(queries, extra_loss=seeks)
-        apart[name] = float(-disagreement(student)(found.images, found.labels, found.soft_targets).mean())
-    assert not torch.equal(recover(queries).images[:15], support.images[:15]), "query and support are not one set"
+        apart[name] = float(kd_loss(student(found.images), found.soft_targets))
+        assert not torch.equal(found.images, support.images), "query and support are not one set"
     assert apart["boundary"] > 1.2 * apart["plain"]
 
 
@@ -137,7 +141,7 @@ def test_query_sets_seek_the_boundary_only_after_the_warm_up(run):
 
 def test_the_inner_loop_distils_and_the_outer_gradient_passes_through_it(tiny_zoo):
     """Against a finite difference, and unlike the first-order one that treats the inner loop as a constant."""
-    config = tiny(learner="maml", inner_lr=0.5)[1]
+    config = tiny(learner="maml")[1]
     model = start_model(tiny_zoo, config, torch.Generator().manual_seed(0), {})
     model.net.double()
     g = torch.Generator().manual_seed(1)
@@ -148,7 +152,7 @@ def test_the_inner_loop_distils_and_the_outer_gradient_passes_through_it(tiny_zo
 
     def outer(params, first_order=False):
         learner = make_learner(
-            "maml", LearnerConfig(inner_lr=0.5, inner_steps=3, first_order=first_order), distilling("correct")
+            "maml", LearnerConfig(inner_lr=0.1, inner_steps=3, first_order=first_order), distilling("correct")
         )
         return learner.outer(model.net, params, support, query).loss
 
@@ -166,7 +170,8 @@ def test_the_inner_loop_distils_and_the_outer_gradient_passes_through_it(tiny_zo
     def at(step):
         return float(outer({n: p.detach() + step * way[n] for n, p in model.params.items()}).detach())
 
-    measured = (at(1e-6) - at(-1e-6)) / 2e-6
+    # Small enough that no unit of the network switches in between: the inner loop would jump there.
+    measured = (at(1e-9) - at(-1e-9)) / 2e-9
     assert slope(exact) == pytest.approx(measured, rel=1e-3)
     assert abs(slope(rough) - measured) > 0.02 * abs(measured)
 
