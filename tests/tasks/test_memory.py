@@ -110,3 +110,11 @@ def test_bad_input_is_named():
     memory.add(recovered("a"))
     with pytest.raises(BadInput, match="no teacher has 4 classes"):
         memory.sample(4, 1, 1, "native", generator=torch.Generator())
+
+
+def test_a_recovery_that_is_met_again_is_not_stored_twice():
+    """Else one picture could stand in the support and in the query set of a task."""
+    memory = TaskMemory(KEYS)
+    for _ in range(3):
+        memory.add(recovered("a"))
+    assert memory.added == 3 and len(memory) == 3 * 4 and not memory.can_sample(3, 4, 1)
