@@ -118,7 +118,8 @@ def _mixed_domains(
             notes.append(f"Incomplete MH: no teacher of {domain} is in the zoo ({how}).")
         elif not any(_is_of(domain, source) for source in data):
             notes.append(f"Incomplete MH: not tested on {domain}, for no --data is of that name.")
-    return Scenario(config.name, Path(name).name, {(None, seed): name for seed in seeds}, notes)
+    title = Path(config.zoo).name if config.zoo else zoo.name
+    return Scenario(config.name, title, {(None, seed): name for seed in seeds}, notes)
 
 
 def _is_of(domain: str, source: str) -> bool:

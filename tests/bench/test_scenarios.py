@@ -68,7 +68,7 @@ def test_mixed_domains_are_merged_and_what_is_missing_is_said(tiny_zoo_folder, z
     lines = []
     config = {"name": "MH", "add": [str(tiny_zoo_folder), str(zoo_copy)], "data": ["somewhere/omniglot"]}
     found = made(tmp_path, lines=lines, **config)
-    assert len(open_zoo(found.zoos[None, 0])) == 6 and len(lines) == 1
+    assert len(open_zoo(found.zoos[None, 0])) == 6 and len(lines) == 1 and found.title == "mixed-domains"
     text = " ".join(found.notes)
     assert "6 teachers" in text and "no teacher of cifar-fs is in the zoo" in text
     assert made(tmp_path, lines=lines, **config) == found and len(lines) == 1
