@@ -67,7 +67,7 @@ class TeapotConfig(RecoveringConfig):
     reward_scale: Literal["standard", "percent"] = Field(
         "standard",
         description="Divide rewards less their running mean by their running deviation, or take them as they are, "
-        "with a mean that starts at 40 (published).",
+        "the first compared with 40 (published).",
     )
     likelihood: Literal["exact", "published"] = Field(
         "exact", description="Log-probability of draws without replacement, or as if each were the first."
@@ -107,6 +107,7 @@ class Teapot(Method):
             visits=1,
             inversion_steps=60,
             inversion_lr=1e-2,
+            patience=6,
             reliability="policy-gradient",
             reliability_lr=0.2,
             entropy=1.0,
@@ -152,7 +153,7 @@ class Teapot(Method):
         outer = OuterLoop(model, cfg.outer_lr)
         memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
         sampler = self.sampler(teachers)
-        asked, plateau = AskedTeachers(len(teachers)), PlateauTrigger(cfg.patience, reset=False)
+        asked, plateau = AskedTeachers(len(teachers)), PlateauTrigger(cfg.patience)
         parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "sampler": sampler, "asked": asked}
         record = TrainingRecord(zoo, data, cfg, model, generator, device, {**parts, "plateau": plateau})
         watch = Watch(record.validation, cfg.watch, shot=cfg.shot, episodes=cfg.watched_episodes, device=device)
@@ -200,7 +201,8 @@ class Teapot(Method):
             yield from record.events(step, outcome, losses=recovered, task=task, pictures=lambda p=shown: p, text=text)
         for name, cost in (("queries", "queries"), ("passes", "passes"), ("preparation_seconds", "kept_seconds")):
             model.details[name] = recoveries.cost[cost]
-        model.details |= {"recoveries": sum(asked.counts), "asked_at": plateau.fired_at}
+        model.details["asked"] = dict(zip(teachers, asked.counts, strict=True))
+        model.details["asked_at"] = plateau.fired_at
         if reward:
             model.details["reliability"] = sampler.weights()
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})

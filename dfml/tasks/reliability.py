@@ -13,7 +13,7 @@ from dfml.nets.optim import load_optimiser_state, optimiser_state
 Likelihood = Literal["exact", "published"]
 Scale = Literal["standard", "percent"]
 PUBLISHED_BASELINE = 40.0
-"""Per cent: where the authors' running mean of the rewards starts."""
+"""Per cent: what the authors compare the first reward with, for want of a mean."""
 SMALLEST_SPREAD = 1e-6
 """Rewards whose standard deviation is below this are equal."""
 
@@ -54,7 +54,7 @@ class ReliabilitySampler:
         lr: Adam's rate on the logits.
         likelihood: See ``log_likelihoods``.
         scale: ``standard``: rewards less their mean are divided by the standard deviation of all so far;
-            ``percent``: they are not, and the mean starts with a reward of 40 (published).
+            ``percent``: they are not, and the first are compared with 40 (published).
         entropy: Weight of the entropy of the probabilities.
     """
 
@@ -71,8 +71,7 @@ class ReliabilitySampler:
         self.logits = torch.ones(len(self.ids), requires_grad=True)
         self.optimiser = torch.optim.Adam([self.logits], lr=lr)
         # Of all rewards so far: how many, their sum and the sum of their squares.
-        first = PUBLISHED_BASELINE if scale == "percent" else None
-        self.sums = [0.0, 0.0, 0.0] if first is None else [1.0, first, first**2]
+        self.sums = [0.0, 0.0, 0.0]
 
     def weights(self) -> dict[str, float]:
         """The probability of each teacher to be drawn first; their sum is 1."""
@@ -97,7 +96,7 @@ class ReliabilitySampler:
             n + float(new) for n, new in zip(before, (len(given), given.sum(), given.pow(2).sum()), strict=True)
         ]
         if self.scale == "percent":
-            return (given - before[1] / before[0]).float()
+            return (given - (before[1] / before[0] if before[0] else PUBLISHED_BASELINE)).float()
         count, total, squares = self.sums
         mean = total / count
         spread = max(squares / count - mean**2, 0.0) ** 0.5

@@ -8,6 +8,8 @@ COMMANDS = {
     "--device --set --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
+    "bench pollution": "--data --zoo --rates --attack --clean --variants --seeds --preset --shot --episodes --split "
+    "--device --set --jobs --work --out --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--zoo --data --episodes --device --out --json",
     "data get": "NAME --out --json",

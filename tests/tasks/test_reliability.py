@@ -84,12 +84,12 @@ def test_with_a_bonus_for_evenness_weights_settle_instead_of_going_to_one_teache
     for entropy in (0.0, 1.0):
         asked, generator = sampler(8, lr=0.1, entropy=entropy), torch.Generator().manual_seed(0)
         worth = [0.30, 0.30, 0.48, 0.49, 0.50, 0.51, 0.52, 0.53]
-        for _ in range(2000):
+        for _ in range(300):
             drawn = asked.draw(4, generator)
             asked.learn(drawn, [worth[i] for i in drawn])
         found[entropy] = list(asked.weights().values())
     assert max(found[0.0]) > 0.8
-    assert max(found[1.0]) < 0.35 and max(found[1.0][:2]) < 0.01 < min(found[1.0][2:])
+    assert max(found[1.0]) < 0.35 and max(found[1.0][:2]) < 0.01 < 0.05 < min(found[1.0][2:])
 
 
 def test_rewards_alike_move_nothing_and_a_constant_added_to_all_rewards_changes_nothing():
@@ -105,10 +105,11 @@ def test_rewards_alike_move_nothing_and_a_constant_added_to_all_rewards_changes_
     assert torch.allclose(*moved, atol=1e-3)
 
 
-def test_the_published_scale_starts_its_mean_at_forty_per_cent():
+def test_the_published_scale_compares_the_first_rewards_with_forty_per_cent_and_later_ones_with_their_mean():
     asked = sampler(4, scale="percent")
     assert asked.advantages([46.0, 46.0]).tolist() == [6.0, 6.0]
-    assert asked.advantages([44.0]).tolist() == [0.0]  # (40 + 46 + 46) / 3 = 44
+    assert asked.advantages([44.0]).tolist() == [-2.0]
+    assert asked.advantages([47.0]).tolist() == pytest.approx([47 - 136 / 3])
 
 
 def test_a_saved_sampler_goes_on_as_if_nothing_had_happened(tmp_path):

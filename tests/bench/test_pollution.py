@@ -1,0 +1,112 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from dfml.bench import pollution
+from dfml.bench.one_run import measure
+from dfml.bench.pollution import bench_pollution, separation, summarise_pollution, verdicts
+from dfml.core.errors import BadInput
+from dfml.core.paths import write_json
+from dfml.zoo.pollution import pollution_truth
+
+TINY = [
+    "width=8", "test_steps=2", "recovered=fresh", "recovered_per_class=3", "inversion_steps=2", "latent=8",
+    "generator_width=8", "shot=1", "query=2", "tasks=2", "iterations=6", "patience=1", "watched_episodes=1",
+    "validate_every=3", "validation_episodes=2",
+]  # fmt: skip
+
+
+@pytest.fixture
+def bench(tiny_zoo_folder, patterns, tmp_path):
+    def run(**changes):
+        options = {
+            "zoo": str(tiny_zoo_folder), "data": str(patterns), "rates": [0, 40], "attack": "fake", "clean": 3,
+            "seeds": [0], "episodes": 2, "device": "cpu", "out": tmp_path / "results", "work": tmp_path / "work",
+            "changes": TINY, "command": "python -m dfml bench pollution",
+        }  # fmt: skip
+        return bench_pollution(**{**options, **changes})
+
+    return run
+
+
+def test_an_honest_teacher_above_every_deceptive_one_is_1_and_no_difference_is_a_half():
+    truth = {"a": "clean", "b": "clean", "c": "ood", "d": "fake"}
+    assert separation({"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1}, truth) == 1.0
+    assert separation({"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4}, truth) == 0.0
+    assert separation(dict.fromkeys(truth, 0.25), truth) == 0.5
+    assert separation({"a": 0.4, "b": 0.1, "c": 0.2, "d": 0.3}, truth) == 0.5
+    assert separation({"a": 0.4, "b": 0.1}, truth) is None
+
+
+def rows(rate, variant, *accuracies):
+    common = {"rate": rate, "variant": variant, "ci95": 0.01, "seconds": 1.0, "auc": None, "asked_deceptive": 0.0}
+    return [{**common, "seed": seed, "accuracy": a} for seed, a in enumerate(accuracies)]
+
+
+def test_losses_are_paired_by_seed_and_told_against_rate_0_of_the_same_variant():
+    found = summarise_pollution(
+        [*rows(0, "even", 0.50, 0.60), *rows(0, "weights", 0.52, 0.58)]
+        + [*rows(40, "even", 0.44, 0.52), *rows(40, "weights", 0.50, 0.56)]
+    )
+    by = {(e["rate"], e["variant"]): e for e in found}
+    assert by[0, "even"]["accuracy"] == pytest.approx(0.55) and by[0, "even"]["loss"] is None
+    assert by[40, "even"]["loss"] == pytest.approx(0.07)
+    assert by[40, "weights"]["loss"] == pytest.approx(0.02)
+    assert by[40, "weights"]["loss_ci95"] == pytest.approx(0.0, abs=1e-9)
+    (line,) = verdicts(found)
+    assert line == "At 40 % drawing evenly loses 7.0 points; with weights: 2.0, at most half of it."
+
+
+def test_where_little_is_lost_there_is_nothing_to_halve():
+    found = summarise_pollution([*rows(0, "even", 0.5), *rows(20, "even", 0.48), *rows(20, "weights", 0.2)])
+    (line,) = verdicts(found)
+    assert "loses 2.0 points, less than 4" in line
+
+
+def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(bench, monkeypatch, tmp_path):
+    """Outcomes without processes; the even variant has no weights, those of the other are perfect."""
+    asked = []
+
+    def do(orders, **_):
+        for position, order in enumerate(orders):
+            asked.append(order)
+            learns = order.spec.config["reliability"] != "none"
+            truth = pollution_truth(order.spec.zoo)
+            card = {"asked": dict.fromkeys(truth, 2)}
+            if learns:
+                card["reliability"] = {t: 0.3 if kind == "clean" else 0.05 for t, kind in truth.items()}
+            model = Path(order.folder) / "model"
+            model.mkdir(parents=True)
+            write_json(model / "dfml.json", card)
+            accuracy = 0.6 - 0.002 * order.rate * (1 if learns else 3)
+            common = {"bn": "transductive", "ci95": 0.01, "seconds": 3.0, "learner": "protonet"}
+            yield position, {"rows": [{**common, "adapt": a, "accuracy": accuracy} for a in ("steps", "centroid")]}
+
+    monkeypatch.setattr(pollution, "do_orders", do)
+    found = bench(seeds=[0, 1])
+    assert [(o.spec.seed, o.rate) for o in asked] == [(s, r) for s in (0, 1) for r in (0, 0, 40, 40)]
+    assert len({o.folder for o in asked}) == 8 and len(found["rows"]) == 8 and not found["failures"]
+    auc = {(r["rate"], r["variant"]): r["auc"] for r in found["rows"]}
+    assert auc == {(0, "even"): None, (0, "weights"): None, (40, "even"): None, (40, "weights"): 1.0}
+    assert {r["asked_deceptive"] for r in found["rows"]} == {0.0, 2 / 5}
+    text = (tmp_path / "results" / "pollution-tiny-fake-demo.md").read_text()
+    assert "with weights: 8.0, at most half of it" in text and "Unfinished" not in text
+    data = json.loads((tmp_path / "results" / "pollution-tiny-fake-demo.json").read_text())
+    assert data["summary"] == found["summary"]
+
+
+def test_real_runs_from_zoo_to_table(bench, monkeypatch):
+    monkeypatch.setattr(
+        pollution, "do_orders", lambda orders, **_: ((i, measure(o, lambda text: None)) for i, o in enumerate(orders))
+    )
+    found = bench(rates=[40], variants=["weights", "published"])
+    assert not found["failures"]
+    for row in found["rows"]:
+        assert 0 <= row["auc"] <= 1 and 0 <= row["asked_deceptive"] <= 1 and 0 <= row["accuracy"] <= 1
+        assert row["validation_variation"] == pytest.approx(row["validation_peak"] - row["validation_last"])
+
+
+def test_an_unknown_variant_is_one_clear_line(bench):
+    with pytest.raises(BadInput, match="unknown variant 'weight'.*weights"):
+        bench(variants=["weight"])
