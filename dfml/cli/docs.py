@@ -19,15 +19,16 @@ _TABLE = re.compile(r"(<!-- options: (?P<name>[\w-]+) -->\n).*?(\n?<!-- end of o
 
 
 def options_table(name: str) -> str:
-    """The options of a method or inverter as a Markdown table: name, value in each preset, range, sentence.
+    """The options of a method, inverter or calibrator as a Markdown table: name, presets' values, range, sentence.
 
     Raises:
-        BadInput: There is no such method or inverter.
+        BadInput: There is none of that name.
     """
     from dfml.inversion import INVERTERS
+    from dfml.meta.calibration import CALIBRATORS
     from dfml.methods import METHODS
 
-    cls: Any = INVERTERS.get(name) if name in INVERTERS else METHODS.get(name)
+    cls: Any = next((known.get(name) for known in (INVERTERS, CALIBRATORS) if name in known), None) or METHODS.get(name)
     demo, paper = cls.preset("demo").model_dump(), cls.preset("paper").model_dump()
     lines = ["| option | demo | paper | range | what |", "| --- | --- | --- | --- | --- |"]
     for row in cls.Config.describe():

@@ -12,6 +12,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.data.episodes import Episode, EpisodeSampler
 from dfml.meta.calibration import AdaptedTask, Calibration, Icfil, inner_loop
+from dfml.meta.ensemble import check_one_model
 from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, Adapt, Bn, Evaluation, gradient_learner, interval95
 from dfml.meta.learners import Params, make_learner
 from dfml.meta.model import MetaModel
@@ -82,6 +83,7 @@ def calibrated_evaluation_steps(
 
     The evaluations come with the last.
     """
+    check_one_model(model, "there is nothing to calibrate")
     bns, adapts = tuple(bn), tuple(adapt)
     if "steps" in adapts and sampler.way > model.way:
         raise BadInput(

@@ -20,6 +20,7 @@ from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.core.registry import Registry
 from dfml.inversion.pixels import Pixels, PixelsConfig
 from dfml.meta.adapted_teacher import as_teacher
+from dfml.meta.ensemble import check_one_model
 from dfml.meta.learners import HEAD, MetaLearner, Params, extract_features, network_params
 from dfml.meta.model import MetaModel
 from dfml.zoo.oracle import AutogradOracle
@@ -230,8 +231,7 @@ class Icfil:
         Raises:
             BadInput: An ensemble of teachers, which has no weights.
         """
-        if not model.params:
-            raise BadInput("this model has no weights of its own: there is nothing to calibrate.")
+        check_one_model(model, "there is nothing to calibrate")
         cfg = self.config
         teachers = [as_teacher(model, t.params, t.support_x, classes=t.classes, name=t.name) for t in tasks]
         device = tasks[0].support_x.device

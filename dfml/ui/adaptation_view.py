@@ -192,13 +192,12 @@ def draw_answer(answer: Answer, chosen: Chosen) -> None:
                 st.metric(
                     "Query pictures right",
                     percent(now),
-                    None if answer.calibration is None else f"{points(now, before)} by calibrating",
+                    points(now, before),
                     border=True,
-                    help=f"Of {known} whose class is known. Guessing gives {percent(1 / len(answer.classes))}.",
+                    help=f"Of {known} whose class is known. Guessing gives {percent(1 / len(answer.classes))}."
+                    + (" Below: the difference that the calibration made." if answer.calibration else ""),
                 )
-            st.metric(
-                "Time", f"{answer.seconds:.2f} s", border=True, help="Adapting and classifying on this computer's CPU."
-            )
+            st.metric("Time", f"{answer.seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
         if len(answer.support_accuracy) < 2:
             st.caption("Nearest centroids need no inner steps, so there is no curve.")
         else:

@@ -39,7 +39,6 @@ class CalibrationAnswer:
         recovered_accuracy: Share of the recovered pictures that the adapted model classifies as asked.
         pictures: Recovered from the adapted model, float32 [N, C, H, W] in [0, 1].
         labels: Their classes, 0 .. classes - 1.
-        seconds: Wall clock.
     """
 
     before: tuple[tuple[float, ...], ...]
@@ -49,7 +48,6 @@ class CalibrationAnswer:
     recovered_accuracy: float
     pictures: np.ndarray
     labels: tuple[int, ...]
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Answer:
         support_accuracy: Before adapting and after each inner step, on the support pictures.
         query_accuracy: The same on the query pictures; empty where their classes are not known.
         note: What the model had to do, such as a new last layer.
-        seconds: Wall clock of adapting and classifying.
+        seconds: Wall clock of adapting, calibrating and classifying.
         calibration: Where the model was calibrated; ``probabilities`` are then those after it, the accuracies
             those of the inner loop before it.
     """
@@ -208,7 +206,7 @@ def _adapt(
         calibrate=None if options is None else Icfil(Icfil.Config.parse(options)),
         progress=progress,
     )
-    seconds, calibration = time.perf_counter() - started, None
+    calibration = None
     if outcome.calibration is not None:
         on_support, on_query = outcome.calibrated_accuracy
         calibration = CalibrationAnswer(
@@ -219,7 +217,6 @@ def _adapt(
             recovered_accuracy=outcome.calibration.recovered_accuracy,
             pictures=outcome.calibration.pictures.numpy(),
             labels=tuple(outcome.calibration.labels.tolist()),
-            seconds=seconds,
         )
     return Answer(
         classes=tuple(outcome.classes),
@@ -227,7 +224,7 @@ def _adapt(
         support_accuracy=tuple(outcome.support_accuracy),
         query_accuracy=tuple(outcome.query_accuracy),
         note=" ".join(outcome.notes),
-        seconds=seconds,
+        seconds=time.perf_counter() - started,
         calibration=calibration,
     )
 

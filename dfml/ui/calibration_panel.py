@@ -54,9 +54,9 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
         place.empty()
 
 
-def points(after: float, before: float) -> str:
-    """A difference of two fractions in points, with its sign."""
-    return f"{100 * (after - before):+.1f} points"
+def points(after: float, before: float) -> str | None:
+    """A difference of two fractions in points, with its sign; None where there is none."""
+    return f"{100 * (after - before):+.1f} points" if after != before else None
 
 
 def changed_rows(answer: Answer, chosen: Chosen) -> list[dict[str, str]]:
@@ -109,7 +109,6 @@ def draw_calibration(answer: Answer, chosen: Chosen) -> None:
             border=True,
             help="Share of the recovered pictures that the adapted model takes for their class.",
         )
-        st.metric("Time", f"{found.seconds:.1f} s", border=True, help="Recovering and calibrating, on this CPU.")
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.markdown("**Support pictures, and those recovered from the adapted model**")

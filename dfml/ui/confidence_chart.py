@@ -47,7 +47,7 @@ def confidence_bars(
     if before is not None:
         _add_before(figure, names, [before[i] for i in order], values, palette)
     # Room for the number beside a full bar, also where the page is narrow.
-    figure.update_xaxes(range=[0, 1.45 if before is None else 2.1], visible=False)
+    figure.update_xaxes(range=[0, 1.45 if before is None else 2.2], visible=False)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_layout(showlegend=False, hovermode="closest", margin={"l": 4, "r": 4, "t": 2, "b": 2}, bargap=0.3)
     return figure
@@ -66,7 +66,7 @@ def _add_before(figure: go.Figure, names: list[str], before: list[float], after:
     )
     figure.add_trace(
         go.Scatter(
-            x=[1.06] * len(names),
+            x=[1.12] * len(names),
             y=names,
             mode="text",
             text=[f"{old:.0%} → {new:.0%}" for old, new in zip(before, after, strict=True)],

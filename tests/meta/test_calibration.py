@@ -15,6 +15,7 @@ from dfml.meta.learners import LearnerConfig, extract_features, make_learner
 from dfml.meta.model import new_meta_model
 from dfml.nets.norm import recorded_statistics
 from dfml.zoo.oracle import batch_statistics
+from tests.meta.test_ensemble import ensemble
 from tests.meta.test_evaluation import sampler, tiny_model
 
 SHORT = {"inversion_steps": 6, "steps": 4, "per_class": 2, "refit": 2}
@@ -247,7 +248,9 @@ def test_evaluating_can_be_left(model, patterns):
     steps.close()
 
 
-def test_what_cannot_be_calibrated_is_one_clear_line(model, patterns, episode):
+def test_what_cannot_be_calibrated_is_one_clear_line(model, patterns, episode, tiny_zoo):
+    with pytest.raises(BadInput, match="nothing to calibrate"):
+        evaluate_calibrated(ensemble(tiny_zoo), sampler(patterns), quick(), adapt=["centroid"])
     with pytest.raises(BadInput, match="--way 5"):
         evaluate_calibrated(model, sampler(patterns, way=6), quick())
     with pytest.raises(BadInput, match="Did you mean 'icfil'"):

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfml.core.paths import REPOSITORY
+from dfml.ui import adapting
+from dfml.ui.adapting import Answer, CalibrationAnswer, adapt_to, calibrate_to
+from dfml.ui.calibration_panel import changed_rows, points
+from dfml.ui.picture_sets import Chosen
+from tests.meta.test_evaluation import tiny_model
+
+QUICK = {"inversion_steps": 3, "steps": 2, "per_class": 1}
+
+
+def answer(after, before):
+    found = CalibrationAnswer(before, 1.0, 0.5, (1.0, 0.5), 1.0, np.zeros((2, 3, 4, 4), np.float32), (0, 1))
+    return Answer(("cat", "dog"), after, (0.5, 1.0), (0.5,), "", 0.1, found)
+
+
+def test_only_changed_answers_are_listed_with_what_became_of_them():
+    after = ((0.6, 0.4), (0.3, 0.7), (0.2, 0.8), (0.9, 0.1))
+    before = ((0.4, 0.6), (0.7, 0.3), (0.1, 0.9), (0.2, 0.8))
+    files = [(name, Path("x.png")) for name in ("cat", "cat", "dog", "")]
+    rows = changed_rows(answer(after, before), Chosen(query=files))
+    assert [(row["Query picture"], row["Before"], row["After"], row["Now"]) for row in rows] == [
+        ("1", "dog (60%)", "cat (60%)", "right"),
+        ("2", "cat (70%)", "dog (70%)", "no longer right"),
+        ("4", "dog (80%)", "cat (90%)", "–"),
+    ]
+
+
+def test_differences_are_points_with_a_sign():
+    assert points(0.656, 0.5) == "+15.6 points" and points(0.4, 0.5) == "-10.0 points" and points(0.5, 0.5) is None
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    tiny_model().save(tmp_path / "model", {"method": "random"})
+    root = REPOSITORY / "assets" / "support-sets" / "living-things"
+    classes = sorted(p.name for p in (root / "support").iterdir() if p.is_dir())
+    pictures = {name: [str(f) for f in sorted((root / "support" / name).iterdir())[:2]] for name in classes}
+    support = tuple((name, tuple(files)) for name, files in pictures.items())
+    query = tuple((name, files[0]) for name, files in pictures.items())
+    adapting._calibrated().clear()
+    return str(tmp_path / "model"), 1, support, query, "inductive", "steps", 2
+
+
+def test_a_calibration_tells_its_progress_and_is_kept(arguments):
+    heard = []
+    first = calibrate_to(*arguments, options=QUICK, progress=lambda *step: heard.append(step))
+    assert heard[0][:2] == (1, 5) and heard[-1][:2] == (5, 5)
+    plain = adapt_to(*arguments)
+    assert first.calibration.before == plain.probabilities != first.probabilities
+    assert plain.calibration is None and first.support_accuracy == plain.support_accuracy
+    count = len(heard)
+    assert calibrate_to(*arguments, options=QUICK, progress=lambda *step: heard.append(step)) is first
+    assert len(heard) == count
+    assert calibrate_to(*arguments, options={**QUICK, "lr": 0.5}, progress=lambda *_: None) is not first
+
+
+def test_whoever_leaves_in_the_middle_leaves_nothing_behind(arguments):
+    class Left(BaseException):
+        pass
+
+    def leave(step, total, text):
+        if step == 4:
+            raise Left
+
+    with pytest.raises(Left):
+        calibrate_to(*arguments, options=QUICK, progress=leave)
+    assert not adapting._calibrated() and not adapting._ONE_AT_A_TIME.locked()
+    assert calibrate_to(*arguments, options=QUICK, progress=lambda *_: None).calibration
