@@ -260,3 +260,17 @@ def test_what_cannot_be_calibrated_is_one_clear_line(model, patterns, episode, t
     task, nothing = adapted_task(model, episode, "steps"), torch.full((5, 3, 32, 32), torch.nan)
     with pytest.raises(RunFailed, match="loss is nan in step 0: lower its rate"):
         last(contrast_steps(model, task, nothing, torch.arange(5), quick().config))
+
+
+def test_several_tasks_in_one_stacked_pass_give_the_same(model, patterns, monkeypatch):
+    tasks = [
+        adapted_task(model, prepared(model, sampler(patterns).episode(n)), way, f"{n}, {way}")
+        for n, way in ((0, "steps"), (1, "steps"), (1, "centroid"))
+    ]
+    calibrator = quick(inversion_steps=3)
+    one_by_one = last(calibrator.calibrate(model, tasks)).results
+    monkeypatch.setattr("dfml.inversion.pixels.stacks", lambda config, device: True)
+    stacked = last(calibrator.calibrate(model, tasks)).results
+    for a, b in zip(one_by_one, stacked, strict=True):
+        assert (a.pictures - b.pictures).abs().mean() < 1e-3
+        assert a.contrast == pytest.approx(b.contrast, rel=0.02)
