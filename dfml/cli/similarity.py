@@ -37,9 +37,7 @@ def similarity(
     bar, kept = Bar("comparing teachers"), {}
 
     def work():  # noqa: ANN202 - a generator that only carries the result over
-        kept["result"] = yield from until_done(
-            compare_zoo(opened, config, Tgr(config).teachers(opened), device=chosen, jobs=jobs)
-        )
+        kept["result"] = yield from until_done(compare_zoo(opened, config, opened.check(), device=chosen, jobs=jobs))
 
     for event in work():
         if isinstance(event, Progress):

@@ -58,8 +58,8 @@ def teacher_map(
             )
         )
     # A step to the right means as much as one upwards; the numbers themselves mean nothing.
-    figure.update_xaxes(showticklabels=False, rangemode="normal")
-    figure.update_yaxes(showticklabels=False, scaleanchor="x", scaleratio=1)
+    figure.update_xaxes(showticklabels=False, showgrid=False, rangemode="normal")
+    figure.update_yaxes(showticklabels=False, showgrid=False, scaleanchor="x", scaleratio=1)
     figure.update_layout(hovermode="closest", showlegend=True)
     return figure
 
@@ -96,8 +96,8 @@ def similarity_matrix(
     )
     ends = [k - 0.5 for k in range(1, len(order)) if groups[order[k]] != groups[order[k - 1]]]
     for end in ends:
-        figure.add_hline(y=end, line={"color": palette.series[1], "width": 1.5})
-        figure.add_vline(x=end, line={"color": palette.series[1], "width": 1.5})
+        figure.add_hline(y=end, line={"color": palette.text, "width": 2})
+        figure.add_vline(x=end, line={"color": palette.text, "width": 2})
     starts = [-0.5, *ends]
     middles = [(a + b) / 2 for a, b in zip(starts, [*ends, len(order) - 0.5], strict=True)]
     if len(names) <= NAMED:

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from dfml.core.errors import BadInput
+from dfml.core.events import ZooMap
 from dfml.runs import liveness
 from dfml.runs.folder import RunFolder, find_run, list_runs
 from dfml.runs.metrics import MetricsReader, MetricsWriter, cut_back, shared_reader
@@ -136,13 +138,25 @@ def test_records_that_lack_something_count_as_damaged_and_break_nothing(tools):
     for name in ("tag", "file", "labels"):
         writer.write({key: value for key, value in whole.items() if key != name})
     writer.write({"type": "embedding", "step": 1, "ids": ["a"]})
+    writer.write({"type": "zoo_map", "step": 1, "ids": ["a"]})
     writer.write({"type": "note", "step": 1})
     writer.write(whole)
     assert [(image.tag, image.labels) for image in folder.images()] == [("t", [0])]
-    assert folder.embedding() is None and len(folder.notes()) == 1
-    assert shared_reader(folder.path).damaged == 4
+    assert folder.embedding() is None and folder.zoo_map() is None and len(folder.notes()) == 1
+    assert shared_reader(folder.path).damaged == 5
     with Recorder(folder.path, {}) as recorder:
         assert recorder.rewind() is None
+
+
+def test_a_map_of_the_zoo_is_kept_and_the_newest_counts(tools):
+    folder = RunFolder.create(tools.order({}))
+    with Recorder(folder.path, {}) as recorder:
+        for value in (0.25, 0.123456):
+            matrix = np.array([[1, value], [value, 1]])
+            recorder.record(ZooMap(1, ["a", "b"], matrix, [0, 1], [[0.0, 1.0], [2.0, 3.0]], "two groups"))
+    found = folder.zoo_map()
+    assert found.ids == ["a", "b"] and found.groups == [0, 1] and found.text == "two groups"
+    assert found.similarity == [[1.0, 0.1235], [0.1235, 1.0]] and found.places == [[0.0, 1.0], [2.0, 3.0]]
 
 
 def test_only_new_bytes_are_parsed(tmp_path, monkeypatch):

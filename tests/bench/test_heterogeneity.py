@@ -1,0 +1,84 @@
+import json
+
+import numpy as np
+import pytest
+
+from dfml.bench.heterogeneity import bench_heterogeneity, chosen_teachers
+from dfml.bench.heterogeneity_table import summarised
+from dfml.core.errors import BadInput
+
+SMALL = [
+    "width=4", "test_steps=1", "iterations=2", "tasks=1", "shot=1", "query=2", "teachers=2", "replay_limit=1",
+    "recovered_per_class=4", "inversion_steps=2", "latent=8", "generator_width=8", "validation_episodes=1",
+]  # fmt: skip
+
+
+@pytest.fixture
+def bench(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
+    monkeypatch.setenv("DFML_CACHE", str(tmp_path / "cache"))
+
+    def run(**changes):
+        given = {"sets": ("similar", "dissimilar"), "seeds": (0,), "shots": (1,), "changes": SMALL, **changes}
+        return bench_heterogeneity(
+            zoo=str(tiny_zoo_folder), data=str(patterns), out=tmp_path / "results", work=tmp_path / "work",
+            command="python -m dfml bench heterogeneity", teachers=2, episodes=3, device="cpu", **given,
+        )  # fmt: skip
+
+    return run
+
+
+def test_both_sets_are_trained_alike_and_finished_runs_are_taken(bench, tmp_path, monkeypatch):
+    found = bench()
+    assert len(found["rows"]) == 2 * 2  # sets times ways of adapting
+    by_set = {r["set"]: r for r in found["rows"]}
+    assert by_set["similar"]["similarity"] >= by_set["dissimilar"]["similarity"]
+    assert all(r["teachers"] == 2 and 5 <= r["classes"] <= 10 and -1 <= r["alignment"] <= 1 for r in found["rows"])
+    text = (tmp_path / "results" / "heterogeneity-tiny-demo.md").read_text()
+    assert "dissimilar - similar" in text and "mean similarity" in text and "Unfinished" not in text
+    stored = json.loads((tmp_path / "results" / "heterogeneity-tiny-demo.json").read_text())
+    assert stored["rows"] == found["rows"] and stored["missing"] == [] and str(tmp_path) not in text
+    monkeypatch.setattr("dfml.meta.evaluation.evaluate", None)
+    monkeypatch.setattr("dfml.methods.tgr.Tgr.train", None)
+    assert bench()["rows"] == found["rows"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"sets": ("alike",)}, "no set of teachers is called 'alike'"),
+        ({"changes": ["speed=3"]}, "neither tgr nor the comparison has an option 'speed'"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_before_any_work(bench, changes, says):
+    with pytest.raises(BadInput, match=says):
+        bench(**changes)
+
+
+def test_sets_of_a_seed_begin_with_the_same_teacher_and_differ_in_how_alike_they_are():
+    rng = np.random.default_rng(0)
+    matrix = rng.uniform(0.2, 0.9, (30, 30))
+    matrix = (matrix + matrix.T) / 2
+    np.fill_diagonal(matrix, 1)
+    means, firsts = {}, set()
+    for name in ("similar", "random", "dissimilar"):
+        chosen = chosen_teachers(matrix, 6, name, seed=3)
+        assert len(set(chosen)) == 6 and chosen == chosen_teachers(matrix, 6, name, seed=3)
+        part = matrix[np.ix_(chosen, chosen)]
+        means[name] = part[~np.eye(6, dtype=bool)].mean()
+        firsts.add(chosen[0])
+    assert len(firsts) == 1 and means["dissimilar"] < means["random"] < means["similar"]
+    assert chosen_teachers(matrix, 6, "similar", seed=4) != chosen_teachers(matrix, 6, "similar", seed=3)
+
+
+def test_the_difference_is_taken_pair_by_pair():
+    rows = [
+        {"set": name, "seed": seed, "shots": 5, "adapt": "centroid", "accuracy": value, "ci95": 0.01}
+        for name, values in (("similar", (0.4, 0.5)), ("dissimilar", (0.45, 0.55)))
+        for seed, value in enumerate(values)
+    ]
+    (entry,) = summarised(rows, ["similar", "dissimilar"])
+    assert entry["difference"]["accuracy"] == pytest.approx(0.05)
+    assert entry["difference"]["ci95"] == pytest.approx(0, abs=1e-9), "both pairs differ by the same"
+    assert entry["sets"]["similar"]["ci95"] > 0.5
+    (alone,) = summarised(rows[:1], ["similar", "dissimilar"])
+    assert "difference" not in alone
