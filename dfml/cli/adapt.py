@@ -21,7 +21,7 @@ def adapt(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, max=200, help="Inner steps; the model's, if left out.")] = None,
     calibrate: Annotated[
-        str | None, typer.Option(help="icfil: calibrate the adapted model with pictures recovered from it.")
+        str | None, typer.Option(help="icfil: calibrate the adapted model; with --help its options.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")

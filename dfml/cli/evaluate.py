@@ -26,7 +26,7 @@ def evaluate(
     steps: Annotated[int | None, typer.Option(min=1, max=200, help="Inner steps; the model's, if left out.")] = None,
     lr: Annotated[float | None, typer.Option(help="Inner rate; the model's, if left out.")] = None,
     calibrate: Annotated[
-        str | None, typer.Option(help="icfil: calibrate the model to each episode; slow, see docs/evaluation.md.")
+        str | None, typer.Option(help="icfil: calibrate the model to each episode, slow; with --help its options.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")

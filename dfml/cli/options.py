@@ -1,4 +1,4 @@
-"""``train --method M --help`` and ``invert --method M --help``: the options of a method, from its config."""
+"""``train --method M --help`` and its like: the options of a method, inverter or calibrator, from its config."""
 
 from __future__ import annotations
 
@@ -53,22 +53,26 @@ def percentages(text: str) -> list[int]:
 
 
 def wants_options_of(args: list[str]) -> bool:
-    """Print a method's options where they were asked for; tell whether they were."""
-    method = _value_of(args, "--method")
-    if not args or args[0] not in ("train", "invert") or method is None or "--help" not in args:
+    """Print the options of a method, inverter or calibrator where they were asked for; tell whether they were."""
+    command = args[0] if args else ""
+    flag = {"train": "--method", "invert": "--method", "evaluate": "--calibrate", "adapt": "--calibrate"}.get(command)
+    name = _value_of(args, flag) if flag else None
+    if name is None or "--help" not in args:
         return False
-    print(options_text(args[0], method, _value_of(args, "--preset") or "demo"))
+    print(options_text(command, name, _value_of(args, "--preset") or "demo"))
     return True
 
 
 def options_text(command: str, method: str, preset: str) -> str:
-    """The table of a method's or inverter's options.
+    """The table of a method's, inverter's or calibrator's options.
 
     Raises:
         BadInput: Unknown method or preset.
     """
     if command == "train":
         from dfml.methods import METHODS as KNOWN
+    elif command in ("evaluate", "adapt"):
+        from dfml.meta.calibration import CALIBRATORS as KNOWN
     else:
         from dfml.inversion import INVERTERS as KNOWN
 

@@ -75,3 +75,11 @@ def test_bad_options_are_one_line_and_exit_2(dfml, model, support, patterns, wor
     ):
         called = dfml(*command, *words)
         assert called.code == 2 and called.out == "" and says in called.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "adapt"])
+def test_help_lists_the_options(dfml, command):
+    from dfml.meta.calibration import IcfilConfig
+
+    called = dfml(command, "--calibrate", "icfil", "--help")
+    assert called.code == 0 and all(f"\n{name} " in called.out for name in IcfilConfig.model_fields)
