@@ -153,7 +153,7 @@ def measure_similarity(
         batch: See ``fisher_embedding``.
         per_filter: Likewise.
         step: Of the caller, for the progress.
-        total: Likewise.
+        total: Likewise; 0: the progress counts teachers.
 
     Yields:
         Progress.
@@ -179,7 +179,8 @@ def measure_similarity(
         images, labels = torch.cat([t.images for t in tasks]), torch.cat([t.labels for t in tasks])
         embeddings.append(fisher_embedding(probe, images, labels, batch=batch, per_filter=per_filter))
         seconds += time.perf_counter() - started
-        yield Progress(step, total, f"embedding teachers, {position} of {len(every)}")
+        text = f"embedding teachers, {position} of {len(every)}"
+        yield Progress(step, total, text) if total else Progress(position, len(every), text)
     started = time.perf_counter()
     matrix = pairwise_similarity([{n: f.cpu() for n, f in e.items()} for e in embeddings])
     seconds += time.perf_counter() - started

@@ -1,0 +1,24 @@
+"""``zoo similarity``: groups, matrix and files of a tiny zoo."""
+
+import json
+
+SMALL = ["recovered_per_class=2", "inversion_steps=2", "latent=8", "generator_width=8"]
+
+
+def test_a_zoo_is_compared_and_what_was_made_is_kept(dfml, tiny_zoo_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("DFML_CACHE", str(tmp_path / "cache"))
+    words = ["zoo", "similarity", str(tiny_zoo_folder), "--jobs", "1", "--device", "cpu"]
+    words += [word for pair in SMALL for word in ("--set", pair)]
+    found = json.loads(dfml(*words, "--out", str(tmp_path / "out"), "--json").out.splitlines()[-1])
+    assert found["ids"] == ["000", "001", "002"] and set(found["groups"]) == set(found["ids"])
+    matrix = found["similarity"]
+    assert all(matrix[i][i] == 1 and matrix[i][j] == matrix[j][i] for i in range(3) for j in range(3))
+    assert len(found["places"]["000"]) == 2 and found["kept_seconds"] > 0 and "embedded probe" in found["text"]
+    assert json.loads((tmp_path / "out" / "similarity.json").read_text()) == found
+    lines = (tmp_path / "out" / "similarity.csv").read_text().splitlines()
+    assert lines[0] == "teacher,group,000,001,002" and len(lines) == 4
+    kept = sorted((tmp_path / "cache").rglob("*.safetensors"))
+    again = dfml(*words)
+    assert again.code == 0 and "1 group of dissimilar teachers" in again.out and "000 001 002" in again.out
+    assert sorted((tmp_path / "cache").rglob("*.safetensors")) == kept
+    assert dfml(*words, "--by", "colour").code == 2
