@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 
 from dfml.core.config import Config
@@ -26,6 +27,8 @@ SIZES = (1, 50, 50, 1)
 POINTS = (5, 10)
 QUERIES = 100
 
+ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh, "elu": F.elu, "gelu": F.gelu, "silu": F.silu}
+
 Net = list[tuple[torch.Tensor, torch.Tensor]]
 """A batch of networks: weight [T, out, in] and bias [T, 1, out] of each layer."""
 
@@ -33,15 +36,15 @@ Net = list[tuple[torch.Tensor, torch.Tensor]]
 class Settings(Config):
     """What the paper leaves open."""
 
-    activation: Literal["relu", "tanh"] = Field("relu", description="Between the layers.")
-    init: Literal["torch", "xavier", "he", "normal"] = Field("he", description="Distribution of the first weights.")
+    activation: Literal["relu", "tanh", "elu", "gelu", "silu"] = Field("silu", description="Between the layers.")
+    init: Literal["torch", "xavier", "he", "normal"] = Field("torch", description="Distribution of the first weights.")
     shared_init: bool = Field(True, description="Whether all teachers start from the same weights.")
-    teacher_steps: int = Field(2000, ge=0, le=100_000, description="Adam steps of a teacher.")
+    teacher_steps: int = Field(1000, ge=0, le=100_000, description="Adam steps of a teacher.")
     teacher_lr: float = Field(0.01, gt=0, le=1, description="Adam's first rate on a teacher.")
     teacher_points: int = Field(20, ge=1, le=1000, description="Fresh points a step of a teacher.")
     optimiser: Literal["sgd", "adam"] = Field("adam", description="At test.")
     test_lr: float = Field(0.003, gt=0, le=1, description="Its rate.")
-    test_steps: int = Field(500, ge=1, le=100_000, description="Its steps.")
+    test_steps: int = Field(200, ge=1, le=100_000, description="Its steps.")
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def predict(nets: Net, x: torch.Tensor, settings: Settings) -> torch.Tensor:
     for position, (weight, bias) in enumerate(nets):
         x = torch.baddbmm(bias, x, weight.mT)
         if position < len(nets) - 1:
-            x = torch.relu(x) if settings.activation == "relu" else torch.tanh(x)
+            x = ACTIVATIONS[settings.activation](x)
     return x
 
 

@@ -49,6 +49,7 @@ def accuracy(
     protocol: Annotated[str, typer.Option(help="shared, or dro: the DRO paper's own setting.")] = "shared",
     models: Annotated[int, typer.Option(min=2, help="dro: teachers of a zoo; the paper has 100.")] = 20,
     epochs: Annotated[int, typer.Option(min=1, help="dro: epochs of a teacher.")] = 10,
+    same_start: Annotated[bool, typer.Option(help="dro: teachers start from the same weights, or from own.")] = True,
     work: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not done again.")] = Path(
         "runs/bench"
     ),
@@ -66,8 +67,8 @@ def accuracy(
 
         result = bench_dro(
             data=check_protocol(protocol, data), out=out, work=work, command=_command(), preset=preset, models=models,
-            epochs=epochs, seeds=range(seeds), episodes=episodes, split=split, device=device, changes=set_, jobs=jobs,
-            progress=say,
+            epochs=epochs, same_start=same_start, seeds=range(seeds), episodes=episodes, split=split, device=device,
+            changes=set_, jobs=jobs, progress=say,
         )  # fmt: skip
         answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
         return
@@ -173,6 +174,6 @@ def sinusoid(
     from dfml.bench.sinusoid_table import bench_sinusoid
     from dfml.nets.device import use_threads
 
-    use_threads()
+    use_threads(1)  # the networks are too small to share out
     result = bench_sinusoid(out=out, command=_command(), tasks=tasks, seed=seed, choose=choose, progress=say)
     answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))

@@ -34,6 +34,9 @@ class PretrainConfig(Config):
     size: int | None = Field(None, ge=16, le=224, description="Picture size; none keeps the data set's.")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of each class's pictures that is held out.")
     seed: int = Field(0, ge=0, description="Draws class subsets, initial weights and batches.")
+    same_start: bool = Field(
+        False, description="All teachers of one shape start from the same weights; eases fusing them."
+    )
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def train_teacher(
     architecture = Architecture.parse(plan.architecture)
     name = architecture.name
     args = architecture.model_args(way=len(plan.classes), channels=data.channels, size=data.size, width=config.width)
-    net = build_network(name, seed=plan.seed, **args)
+    first = derive_seed(config.seed, "start") if config.same_start else plan.seed
+    net = build_network(name, seed=first, **args)
     generator = torch.Generator().manual_seed(plan.seed)
     # Narrow ResNets crash natively in backward passes of two threads (torch 2.15 on the CPU), Conv4 does not.
     threads = torch.get_num_threads()
@@ -122,7 +123,9 @@ def pretrain_zoo(
         BadInput: Unusable data, a network that cannot be built for it, or ``out`` holds a zoo of another recipe.
     """
     data = load_split(source, "train", size=config.size)
-    recipe = {"architectures": architectures, "config": config.model_dump(), "data": data.name}
+    # An option that is younger than many zoos: where it is off, theirs are made by the same recipe.
+    options = config.model_dump(exclude=None if config.same_start else {"same_start"})
+    recipe = {"architectures": architectures, "config": options, "data": data.name}
     if (out / "zoo.json").is_file():
         before = read_json(out / "zoo.json", "zoo")
         if not isinstance(before, dict) or before.get("recipe") != recipe:

@@ -3,7 +3,8 @@
 COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
-    "--calibrate --jobs --add-zoo --rates --attack --clean --protocol --models --epochs --work --out --json",
+    "--calibrate --jobs --add-zoo --rates --attack --clean --protocol --models --epochs --same-start --work --out "
+    "--json",
     "bench heterogeneity": "--data --zoo --method --preset --teachers --sets --seeds --shots --episodes --split "
     "--device --set --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "

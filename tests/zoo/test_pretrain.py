@@ -32,6 +32,21 @@ def test_one_picture_is_not_enough():
         split_class(np.arange(1), 0.2)
 
 
+def test_teachers_start_from_the_same_weights_only_where_asked(patterns, tmp_path, monkeypatch):
+    first = []
+
+    def spy(net, *_):
+        first.append(net.fc.weight.detach().clone())
+        return 0.5
+
+    monkeypatch.setattr(pretrain, "train_classifier", spy)
+    for same in (True, False):
+        pretrain_zoo(patterns, tmp_path / f"{same}", ["fewshot_conv4"], FAST.override({"same_start": same}))
+        recipe = json.loads((tmp_path / f"{same}" / "zoo.json").read_text())["recipe"]["config"]
+        assert recipe.get("same_start", False) == same
+    assert torch.equal(first[0], first[1]) and not torch.equal(first[2], first[3])
+
+
 def test_held_out_pictures_never_train(patterns, tmp_path, monkeypatch):
     seen = {}
 
