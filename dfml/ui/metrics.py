@@ -34,6 +34,7 @@ METRICS = {
     "test/accuracy": Metric("accuracy on new classes", "On episodes of classes that no teacher has seen.", True),
     "test/ci95": Metric("95 % interval", "Half-width of the 95 % interval over the test episodes.", True),
     "tasks/diversity": Metric("task diversity", "Mean pairwise cosine distance between the newest tasks' embeddings."),
+    "dro/shift": Metric("shift of the worst case", "How far a teacher's embedding was moved to where it fits worst."),
     "grad/alignment": Metric(
         "gradient alignment", "Mean pairwise cosine between the gradients of the tasks in a batch."
     ),
