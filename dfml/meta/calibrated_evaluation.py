@@ -11,7 +11,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.data.episodes import Episode, EpisodeSampler
-from dfml.meta.calibration import AdaptedTask, Calibration, Icfil, inner_loop
+from dfml.meta.calibration import AdaptedTask, Icfil, inner_loop
 from dfml.meta.ensemble import check_one_model
 from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, Adapt, Bn, Evaluation, gradient_learner, interval95
 from dfml.meta.learners import Params, make_learner
@@ -93,7 +93,8 @@ def calibrated_evaluation_steps(
     model.to(device)
     before: dict[tuple[Adapt, Bn], list[float]] = {(a, b): [] for a in adapts for b in bns}
     after: dict[tuple[Adapt, Bn], list[float]] = {key: [] for key in before}
-    notes: dict[Adapt, list[Calibration]] = {a: [] for a in adapts}
+    # Of each calibration its loss before and after, and how many pictures were recovered as asked.
+    notes: dict[Adapt, list[tuple[float, float, float]]] = {a: [] for a in adapts}
     done, adapting, started = 0, 0.0, time.perf_counter()
     together = TOGETHER if torch.device(device).type == "cuda" else 1
     for first in range(0, len(sampler), together):
@@ -121,23 +122,23 @@ def calibrated_evaluation_steps(
             for b, plain, calibrated in pairs:
                 before[way, b].append(plain)
                 after[way, b].append(calibrated)
-            notes[way].append(found)
+            notes[way].append((found.contrast[0], found.contrast[-1], found.recovered_accuracy))
         done += len(numbers)
         yield done, []
     seconds = time.perf_counter() - started
     rows = []
     for (way, b), values in after.items():
         gain, gain_ci95 = interval95([x - y for x, y in zip(values, before[way, b], strict=True)])
-        kept, count = notes[way], len(values)
+        loss_before, loss_after, recovered = (sum(column) / len(values) for column in zip(*notes[way], strict=True))
         rows.append(
             CalibratedEvaluation(
-                sampler.shot, b, way, *interval95(values), count, seconds, adapting, values,
+                sampler.shot, b, way, *interval95(values), len(values), seconds, adapting, values,
                 calibrate=calibrator.name,
                 uncalibrated=interval95(before[way, b])[0],
                 gain=gain,
                 gain_ci95=gain_ci95,
-                contrast=(sum(c.contrast[0] for c in kept) / count, sum(c.contrast[-1] for c in kept) / count),
-                recovered_accuracy=sum(c.recovered_accuracy for c in kept) / count,
+                contrast=(loss_before, loss_after),
+                recovered_accuracy=recovered,
                 plain_per_episode=before[way, b],
             )
         )  # fmt: skip

@@ -81,7 +81,7 @@ class Calibration:
 
     Attributes:
         params: Calibrated parameters, to predict with in place of the adapted ones.
-        pictures: Recovered pseudo support set, float32 [classes * per_class, C, H, W] in [0, 1].
+        pictures: Recovered pseudo support set, on the CPU, float32 [classes * per_class, C, H, W] in [0, 1].
         labels: int64, their classes.
         contrast: The contrastive loss before each calibration step and after the last one.
         recovered_accuracy: Share of the recovered pictures that the adapted model classifies as asked.
@@ -251,5 +251,5 @@ class Icfil:
                     yield CalibrationStep(done, total, "calibrating")
             params = inner_loop(model, task.learner, params, task.support_x, task.support_y, cfg.refit)
             right = (found.soft_targets.argmax(1) == found.labels).float().mean()
-            results.append(Calibration(params, found.images, found.labels, contrast, float(right)))
+            results.append(Calibration(params, found.images.cpu(), found.labels.cpu(), contrast, float(right)))
         yield CalibrationStep(total, total, "calibrated", results)
