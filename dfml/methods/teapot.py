@@ -20,6 +20,7 @@ from dfml.meta.interpolation import InterpolatedLearner, paired, plain
 from dfml.meta.learners import MetaLearner
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
+from dfml.meta.panel import PanelLearner
 from dfml.methods.base import METHODS, Method, start_model
 from dfml.methods.recovering import (
     RecoveringConfig,
@@ -29,17 +30,18 @@ from dfml.methods.recovering import (
     recoveries_of,
     teachers_of_way,
 )
-from dfml.methods.training import TrainingRecord
+from dfml.methods.reliance import Reliance, RelianceConfig
+from dfml.methods.training import Stateful, TrainingRecord
 from dfml.methods.watching import Watch
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.recoveries import Recoveries
-from dfml.tasks.reliability import AskedTeachers, ReliabilitySampler
 from dfml.tasks.triggers import PlateauTrigger
-from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
+TaskLearner = MetaLearner | InterpolatedLearner | PanelLearner
 
-class TeapotConfig(RecoveringConfig):
+
+class TeapotConfig(RecoveringConfig, RelianceConfig):
     """Options of TEAPOT."""
 
     capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps a class.")
@@ -55,31 +57,12 @@ class TeapotConfig(RecoveringConfig):
         "pictures the training), or the pseudo tasks in training.",
     )
     watched_episodes: int = Field(4, ge=1, le=1000, description="Validation episodes that are watched.")
-    reliability: Literal["none", "policy-gradient"] = Field(
-        "none", description="Draw teachers evenly, or by weights that a policy gradient learns on validation episodes."
-    )
-    reward: Literal["features", "accuracy"] = Field(
-        "features",
-        description="What a drawn teacher earns: the accuracy of its own features on further validation episodes "
-        "(ours), or the watched accuracy in per cent, mean of the last four steps, for all drawn alike (published).",
-    )
-    reliability_lr: float = Field(0.1, gt=0, le=10, description="Adam's rate on the weights' logits.")
-    reward_scale: Literal["standard", "percent"] = Field(
-        "standard",
-        description="Divide rewards less their running mean by their running deviation, or take them as they are, "
-        "the first compared with 40 (published).",
-    )
-    likelihood: Literal["exact", "published"] = Field(
-        "exact", description="Log-probability of draws without replacement, or as if each were the first."
-    )
-    entropy: float = Field(
-        0.0, ge=0, le=100, description="Weight of a bonus for even weights; 0 (published) ends with few teachers."
-    )
-    forget: float = Field(
-        0.0,
+    panel: int = Field(
+        0,
         ge=0,
-        le=1,
-        description="The memory drops what came from teachers whose weight fell below this share of an even one.",
+        le=1000,
+        description="Teachers, drawn by reliability, that also label pictures of the whole memory in each memory "
+        "update (ours, with ProtoNet); 0: none.",
     )
 
 
@@ -101,18 +84,21 @@ class Teapot(Method):
         """Minutes on two CPU cores, given kept recoveries."""
         return TeapotConfig(
             learner="protonet",
-            iterations=800,
+            iterations=700,
+            tasks=2,
+            outer_lr=3e-3,
             first_order=True,
             recovered="kept",
             visits=1,
             inversion_steps=60,
             inversion_lr=1e-2,
             patience=6,
+            panel=16,
             reliability="policy-gradient",
             reliability_lr=0.2,
             entropy=1.0,
             forget=0.5,
-            validate_every=80,
+            validate_every=70,
         )
 
     @classmethod
@@ -152,12 +138,11 @@ class Teapot(Method):
         recoveries = self.recoveries(zoo, device, seed)
         outer = OuterLoop(model, cfg.outer_lr)
         memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
-        sampler = self.sampler(teachers)
-        asked, plateau = AskedTeachers(len(teachers)), PlateauTrigger(cfg.patience)
-        parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "sampler": sampler, "asked": asked}
-        record = TrainingRecord(zoo, data, cfg, model, generator, device, {**parts, "plateau": plateau})
+        plateau = PlateauTrigger(cfg.patience)
+        parts: dict[str, Stateful] = {"outer": outer, "memory": memory, "recoveries": recoveries, "plateau": plateau}
+        record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
         watch = Watch(record.validation, cfg.watch, shot=cfg.shot, episodes=cfg.watched_episodes, device=device)
-        reward = cfg.reward if cfg.reliability != "none" and watch.episodes else None
+        reliance = record.parts["reliance"] = Reliance(cfg, teachers, zoo, watch, device)
         if watch.why_not:
             yield Note(0, f"the stop rule follows pseudo tasks, no weights are learned: {watch.why_not}", "validation")
         done = record.restore(state)
@@ -166,47 +151,39 @@ class Teapot(Method):
             recovered: dict[str, float] = {}
             if plateau.armed or not memory.can_sample(cfg.way, cfg.shot, cfg.query):
                 # 1. Recover a task of each of a few teachers, drawn evenly or by reliability, into the memory.
-                drawn = sampler.draw(cfg.tasks, generator)
-                visits = [(teachers[i], n) for i, n in zip(drawn, asked.ask(drawn, cfg.visits), strict=True)]
+                visits = reliance.ask(cfg.tasks, cfg.visits, generator)
                 found = yield from recovered_tasks(recoveries.recover(visits, step=step, total=cfg.iterations))
                 for each in found:
                     memory.add(each)
                 tasks = [self.new_task(each) for each in found]
-                if reward == "features":
-                    # Each drawn teacher earns what its own features are worth on new classes.
-                    sampler.learn(drawn, [self.worth(zoo.teacher(id_).to(device), watch) for id_, _ in visits])
-                if reward:
-                    memory.forget(sampler.below(cfg.forget))
+                reliance.reward_features()
+                memory.forget(reliance.distrusted())
                 # 2. New-task update: distil each teacher on its own task.
                 outcome = outer.step(tasks)
                 recovered["accuracy"] = sum(own_accuracy(each) for each in found) / len(found)
-                text = f"new tasks of {', '.join(id_ for id_, _ in visits)}"
+                text = f"new tasks of {', '.join(teacher for teacher, _ in visits)}"
             else:
                 # 3. Memory update: recombined tasks with hard labels, some of them interpolated.
                 pairs = [self.memory_task(memory, model, generator) for _ in range(cfg.tasks)]
+                if cfg.panel and cfg.learner == "protonet":
+                    pairs.append(self.panel_task(memory, recoveries, reliance, generator))
                 tasks = [task for task, _ in pairs]
                 outcome = outer.step(tasks, [learner for _, learner in pairs])
                 text = "tasks from memory"
             # 4. Stop rule: no new best watched accuracy for a while, and teachers are asked again.
             watched = watch.accuracy(model, outcome)
             plateau.armed = plateau.update(watched)
-            earned = asked.earned(watched, plateau.armed)
-            if reward == "accuracy" and earned is not None:
-                # As published: those asked last share the mean watched accuracy, in per cent.
-                sampler.learn(asked.drawn, [100 * earned] * len(asked.drawn))
-            if reward and (step % cfg.validate_every == 0 or step in (1, cfg.iterations)):
-                yield Scalars(step, {f"reliability/{i}": weight for i, weight in sampler.weights().items()})
+            reliance.reward_accuracy(watched, plateau.armed)
+            if step % cfg.validate_every == 0 or step in (1, cfg.iterations):
+                yield from reliance.events(step)
             task = plain(tasks[0])
             shown = (task[0], task[1].tolist())
             yield from record.events(step, outcome, losses=recovered, task=task, pictures=lambda p=shown: p, text=text)
         for name, cost in (("queries", "queries"), ("passes", "passes"), ("preparation_seconds", "kept_seconds")):
             model.details[name] = recoveries.cost[cost]
-        model.details["asked"] = dict(zip(teachers, asked.counts, strict=True))
-        model.details["asked_at"] = plateau.fired_at
-        if reward:
-            model.details["reliability"] = sampler.weights()
+        model.details |= {"asked_at": plateau.fired_at, **reliance.details()}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
-        yield Done(record.finish(watch.side_information(reward is not None)))
+        yield Done(record.finish(watch.side_information(reliance.reward is not None)))
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
@@ -242,9 +219,7 @@ class Teapot(Method):
         inner = found.labels if cfg.learner == "protonet" else soft
         return found.images[support], inner[support], found.images[query], soft[query]
 
-    def memory_task(
-        self, memory: TaskMemory, model: MetaModel, generator: torch.Generator
-    ) -> tuple[Task, MetaLearner | InterpolatedLearner]:
+    def memory_task(self, memory: TaskMemory, model: MetaModel, generator: torch.Generator) -> tuple[Task, TaskLearner]:
         """A recombined task, or by chance two that are interpolated, and how it is learned."""
         cfg: TeapotConfig = self.config
         mixes = float(torch.rand((), generator=generator)) < cfg.interpolated
@@ -253,15 +228,14 @@ class Teapot(Method):
             return drawn.task, model.learner
         return paired(drawn.task, drawn.partner), InterpolatedLearner(model.learner, drawn.share)
 
-    def sampler(self, teachers: list[str]) -> ReliabilitySampler:
-        """The policy; even, and it stays so, until it learns."""
+    def panel_task(
+        self, memory: TaskMemory, recoveries: Recoveries, reliance: Reliance, generator: torch.Generator
+    ) -> tuple[Task, TaskLearner]:
+        """Pictures of the whole memory with what several teachers say of each; one half is the support."""
         cfg: TeapotConfig = self.config
-        return ReliabilitySampler(
-            teachers, lr=cfg.reliability_lr, likelihood=cfg.likelihood, scale=cfg.reward_scale, entropy=cfg.entropy
-        )
-
-    @staticmethod
-    def worth(teacher: Teacher, watch: Watch) -> float:
-        """Accuracy of a teacher's features on new classes; of its answers, where it does not grant more."""
-        look = teacher.features if teacher.card.access == "weights" else teacher.logits
-        return watch.centroid_accuracy(teacher.card.id, look)
+        x = memory.pictures(cfg.way * (cfg.shot + cfg.query), generator=generator)
+        oracles = [recoveries.oracle((teacher, 0)) for teacher in reliance.draw(cfg.panel, generator)]
+        said = torch.stack([oracle.logits(x).softmax(1) for oracle in oracles], 1)
+        recoveries.cost["queries"] += len(x) * len(oracles)
+        half = len(x) // 2
+        return (x[:half], said[:half], x[half:], said[half:]), PanelLearner()

@@ -181,13 +181,9 @@ class TaskMemory:
         """Support and query of one task, without a picture in both; ``stores`` holds each class's visits."""
         support, held = [], []
         for images in stores:
-            ends = torch.tensor([len(x) for x in images]).cumsum(0)
-            drawn = torch.randperm(int(ends[-1]), generator=generator)[: shot + query]
-            # Only the drawn pictures are copied, not the class's whole store.
-            which = torch.searchsorted(ends, drawn, right=True).tolist()
-            rows = [images[w][int(d) - int(ends[w]) + len(images[w])] for w, d in zip(which, drawn, strict=True)]
-            support.append(torch.stack(rows[:shot]))
-            held.append(torch.stack(rows[shot:]))
+            rows = _some(images, shot + query, generator)
+            support.append(rows[:shot])
+            held.append(rows[shot:])
         labels = torch.arange(len(stores))
         return (
             torch.cat(support).float().to(self.device),
@@ -195,6 +191,11 @@ class TaskMemory:
             torch.cat(held).float().to(self.device),
             labels.repeat_interleave(query).to(self.device),
         )
+
+    def pictures(self, count: int, *, generator: torch.Generator) -> torch.Tensor:
+        """Some pictures of any classes, [at most ``count``, C, H, W], no two of them the same."""
+        stores = [visit.images for ring in self.rings.values() for visit in ring]
+        return _some(stores, count, generator).float().to(self.device)
 
     def state(self) -> dict[str, Any]:
         """Copies of all pictures, ring by ring."""
@@ -216,3 +217,11 @@ class TaskMemory:
             parts = ring["images"].split([int(n) for n in ring["counts"]])
             visits = [_Visit(t, x.clone()) for t, x in zip(ring["teachers"], parts, strict=True)]
             self.rings[key] = deque(visits, maxlen=self.capacity)
+
+
+def _some(stores: list[torch.Tensor], count: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw pictures out of several stores; only the drawn ones are copied."""
+    ends = torch.tensor([len(x) for x in stores]).cumsum(0)
+    drawn = torch.randperm(int(ends[-1]), generator=generator)[:count]
+    which = torch.searchsorted(ends, drawn, right=True).tolist()
+    return torch.stack([stores[w][int(d) - int(ends[w]) + len(stores[w])] for w, d in zip(which, drawn, strict=True)])

@@ -69,7 +69,8 @@ class ReliabilitySampler:
     ) -> None:
         self.ids, self.likelihood, self.scale, self.entropy = list(ids), likelihood, scale, entropy
         self.logits = torch.ones(len(self.ids), requires_grad=True)
-        self.optimiser = torch.optim.Adam([self.logits], lr=lr)
+        # Adam's usual 1e-8 would make whole steps of what is nearly nothing, above all in its first ones.
+        self.optimiser = torch.optim.Adam([self.logits], lr=lr, eps=1e-3)
         # Of all rewards so far: how many, their sum and the sum of their squares.
         self.sums = [0.0, 0.0, 0.0]
 

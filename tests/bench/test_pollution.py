@@ -96,7 +96,11 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
     assert data["summary"] == found["summary"]
 
 
-def test_real_runs_from_zoo_to_table(bench, monkeypatch):
+def test_real_runs_from_zoo_to_table(bench, monkeypatch, patterns):
+    from dfml.methods import validation
+
+    # Data-free methods get no data set; there is no embedded sample of the patterns.
+    monkeypatch.setattr(validation, "data_source", lambda zoo, data: str(patterns))
     monkeypatch.setattr(
         pollution, "do_orders", lambda orders, **_: ((i, measure(o, lambda text: None)) for i, o in enumerate(orders))
     )

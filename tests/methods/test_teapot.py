@@ -5,7 +5,8 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note, Progress, Scalars
 from dfml.meta.interpolation import InterpolatedLearner
 from dfml.meta.outer import OuterLoop
-from dfml.methods.teapot import Teapot
+from dfml.meta.panel import PanelLearner
+from dfml.methods.reliance import Reliance
 from tests.methods.test_contract import small
 
 
@@ -69,6 +70,31 @@ def test_memory_tasks_are_recombined_or_interpolated_by_chance(share, kinds, run
     assert all(t[1].dtype == t[3].dtype == torch.int64 for tasks, given in batches if given for t in tasks)
 
 
+def test_a_panel_of_reliable_teachers_labels_pictures_of_the_whole_memory(run, batches, tiny_zoo):
+    cost = {}
+    for panel in (0, 2):
+        batches.clear()
+        details = run(*small("teapot", panel=panel, iterations=4, patience=9))[-1].result.details
+        cost[panel] = details["queries"]
+        memory_updates = [(tasks, learners) for tasks, learners in batches if learners]
+        assert all(len(tasks) == len(learners) == 2 + (panel > 0) for tasks, learners in memory_updates)
+    assert cost[2] == cost[0] + len(memory_updates) * 25 * 2
+    for (*_, (_, support_p, query_x, query_p)), (*_, learner) in memory_updates:
+        assert isinstance(learner, PanelLearner)
+        assert support_p.shape == (12, 2, 5) and query_p.shape == (13, 2, 5)
+        said = {i: tiny_zoo.teacher(i).logits(query_x).softmax(1) for i in tiny_zoo.ids}
+        asked = {i for i in said for k in range(2) if torch.allclose(said[i], query_p[:, k], atol=1e-4)}
+        assert len(asked) == 2, "each answers for itself"
+    assert not any(isinstance(x, PanelLearner) for _, ls in batches_of_another_learner(run, batches) for x in ls)
+
+
+def batches_of_another_learner(run, batches):
+    """Memory updates of a gradient learner, which a panel cannot teach."""
+    batches.clear()
+    run(*small("teapot", panel=2, iterations=3, patience=9, learner="anil"))
+    return [(tasks, learners) for tasks, learners in batches if learners]
+
+
 def test_teachers_are_asked_at_the_start_and_where_the_watched_accuracy_has_set_no_maximum_for_a_while(
     run, monkeypatch
 ):
@@ -84,7 +110,7 @@ def test_teachers_are_asked_at_the_start_and_where_the_watched_accuracy_has_set_
 
 def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeypatch, tiny_zoo):
     worth = {"000": 0.5, "001": 0.5, "002": 0.1}
-    monkeypatch.setattr(Teapot, "worth", staticmethod(lambda teacher, watch: worth[teacher.card.id]))
+    monkeypatch.setattr(Reliance, "worth", staticmethod(lambda teacher, watch: worth[teacher.card.id]))
     tiny_zoo.shared_class_names = False
     method, config = small("teapot", iterations=60, patience=1, reliability_lr=0.5, forget=0.25)
     events = run(method, config, zoo=tiny_zoo)
@@ -122,7 +148,7 @@ def test_the_rewards_of_the_paper_are_shared_by_those_asked_last(run, monkeypatc
     middle = next(e for e in events if isinstance(e, Checkpoint) and e.step == 11)
     rest = run(method, config, state=middle.state)
     assert weights(rest)[-1] == weights(events)[-1], "Adam's moments and the running mean belong to the state"
-    assert any(key.startswith("sampler/adam/") for key in middle.state)
+    assert any(key.startswith("reliance/sampler/adam/") for key in middle.state)
 
 
 def test_without_validation_pictures_it_is_data_free_and_says_so(run):

@@ -118,3 +118,23 @@ def test_a_recovery_that_is_met_again_is_not_stored_twice():
     for _ in range(3):
         memory.add(recovered("a"))
     assert memory.added == 3 and len(memory) == 3 * 4 and not memory.can_sample(3, 4, 1)
+
+
+def test_what_a_teacher_gave_is_forgotten_and_nothing_else():
+    memory = filled()
+    memory.forget(["a"])
+    assert len(memory) == 24 and "cat" not in memory.classes() and "dog" in memory.classes()
+    memory.forget(["a", "unknown"])
+    assert len(memory) == 24
+    memory.add(recovered("a"))
+    assert len(memory) == 36 and "cat" in memory.classes()
+    memory.forget(KEYS)
+    assert len(memory) == 0 and not memory.can_sample(1, 1, 1)
+
+
+def test_pictures_of_the_whole_memory_are_drawn_without_repetition():
+    memory = filled()
+    drawn = memory.pictures(20, generator=torch.Generator().manual_seed(0))
+    assert drawn.shape == (20, 3, 2, 2) and len(drawn.flatten(1).unique(dim=0)) == 20
+    everything = memory.pictures(1000, generator=torch.Generator().manual_seed(0))
+    assert len(everything) == len(memory) == len(everything.flatten(1).unique(dim=0))
