@@ -33,7 +33,7 @@ METRICS = {
     "val/ci95": Metric("95 % interval", "Half-width of the 95 % interval of the validation accuracy.", True),
     "val/peak": Metric("peak", "Best accuracy on validation classes over the run.", True),
     "val/last": Metric("last", "Accuracy on validation classes at the end of the run.", True),
-    "val/variation": Metric("variation", "By how much the last accuracy lies below the peak: what was forgotten.", True),
+    "val/variation": Metric("variation", "By how much the last lies below the peak: what was forgotten.", True),
     "test/accuracy": Metric("accuracy on new classes", "On episodes of classes that no teacher has seen.", True),
     "test/ci95": Metric("95 % interval", "Half-width of the 95 % interval over the test episodes.", True),
     "tasks/diversity": Metric("task diversity", "Mean pairwise cosine distance between the newest tasks' embeddings."),
