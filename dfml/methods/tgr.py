@@ -22,7 +22,7 @@ from dfml.meta.distillation import KdForm
 from dfml.meta.lessons import lesson_of
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, OuterStep, Task
-from dfml.meta.teacher_heads import TeacherHeads, head_lesson
+from dfml.meta.panel import PanelLearner
 from dfml.methods.base import METHODS, Method, start_model
 from dfml.methods.comparing import GroupingConfig, Groups, prepare_groups
 from dfml.methods.recovering import recoveries_of, teachers_of_way
@@ -31,7 +31,6 @@ from dfml.tasks.grouping import GroupSampler
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.recoveries import Recoveries
 from dfml.tasks.triggers import PlateauTrigger
-from dfml.zoo.teacher import match_channels, match_size
 from dfml.zoo.zoo import Zoo
 
 
@@ -41,13 +40,13 @@ class TgrConfig(GroupingConfig):
     iterations: int = Field(
         1000, ge=1, le=1_000_000, description="Rounds: one step on a group of teachers, then replay of memory tasks."
     )
-    student: Literal["head", "episode", "heads"] = Field(
+    student: Literal["head", "episode", "panel"] = Field(
         "head",
         description="What a group step teaches: the meta-parameters' own outputs on each teacher's slots (published; "
-        "ProtoNet has no outputs and takes episode); the answers to queries after adapting to a support part; or an "
-        "output layer for each teacher, asked about the pictures of the whole group (ours).",
+        "ProtoNet has no outputs and takes episode); the answers to queries after adapting to a support part; or what "
+        "each teacher says of the same pictures of the memory, by soft prototypes (ours).",
     )
-    asked: int = Field(100, ge=1, le=100_000, description="With heads: pictures of the group that all are asked about.")
+    asked: int = Field(100, ge=1, le=100_000, description="With panel: pictures that the teachers are asked about.")
     ce: float = Field(1.0, ge=0, le=100, description="Weight of the wanted classes in a group step.")
     kd: float = Field(1.0, ge=0, le=100, description="Weight of the teachers' soft answers in a group step.")
     kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
@@ -80,13 +79,16 @@ class Tgr(Method):
         """Minutes on two CPU cores, given kept recoveries."""
         return TgrConfig(
             learner="protonet",
-            iterations=300,
-            student="episode",
+            iterations=700,
+            teachers=8,
+            student="panel",
+            replay_limit=2,
+            outer_lr=2e-3,
             recovered="kept",
             visits=1,
             inversion_steps=60,
             inversion_lr=1e-2,
-            validate_every=30,
+            validate_every=70,
         )
 
     @classmethod
@@ -126,8 +128,7 @@ class Tgr(Method):
             yield from groups.make(zoo, recoveries, ids, seed=seed)
         memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
         outer = OuterLoop(model, cfg.outer_lr)
-        heads = TeacherHeads(model, len(ids) if cfg.student == "heads" else 1, cfg.way, cfg.outer_lr, generator)
-        parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "groups": groups, "heads": heads}
+        parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "groups": groups}
         record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
         done = record.restore(state)
         sampler = GroupSampler(ids, groups.numbers)
@@ -140,14 +141,11 @@ class Tgr(Method):
             for task in found:
                 memory.add(task)
             # 3. A gradient for each teacher, taken where it disagrees with the others; one step on their mean.
-            lessons = self.lessons(model, found, ids, recoveries, generator)
-            params = {**model.params, **heads.params} if cfg.student == "heads" else model.params
-            together = implicit_gradient(lessons, params, cfg.beta, keep_graph=cfg.displacement == "graph")
+            lessons = self.lessons(model, found, memory, recoveries, generator)
+            together = implicit_gradient(lessons, model.params, cfg.beta, keep_graph=cfg.displacement == "graph")
             if not math.isfinite(together.loss):
                 raise RunFailed("the loss of a group is no longer finite: lower outer_lr or beta, then start again.")
-            outer.descend([together.gradient[name] for name in model.params])
-            if cfg.student == "heads":
-                heads.descend(together.gradient)
+            outer.descend(together.gradient.values())
             if step % record.log_every == 0:
                 yield Scalars(step, group_numbers(together))
             # 4. Replay tasks of the memory until they are learned no better.
@@ -185,40 +183,26 @@ class Tgr(Method):
         self,
         model: MetaModel,
         found: list[PseudoTask],
-        ids: list[str],
+        memory: TaskMemory,
         recoveries: Recoveries,
         generator: torch.Generator,
     ) -> list[Lesson]:
         """What each recovered task asks of the parameters: its wanted classes, and its teacher's soft answers."""
         cfg: TgrConfig = self.config
-        if cfg.student != "heads":
+        if cfg.student != "panel":
             how = {"student": cfg.student, "shot": cfg.shot, "ce": cfg.ce, "kd": cfg.kd, "form": cfg.kd_form}
             return [lesson_of(model, task, generator, **how) for task in found]
-        # Every teacher of the group is asked about some of the pictures of all.
-        shape = recoveries.zoo.picture_shape
-        images = torch.cat([match_size(match_channels(t.images, shape[0]), shape[1:]) for t in found])
-        wanted = torch.cat([t.labels for t in found])
-        owners = torch.arange(len(found), device=wanted.device).repeat_interleave(len(found[0].labels))
-        rows = torch.randperm(len(images), generator=generator)[: cfg.asked].to(wanted.device)
+        # The teachers of the group are asked about pictures of the whole memory; the first half makes the prototypes.
+        images = memory.pictures(cfg.asked, generator=generator)
+        prepared, half, panel = model.prepare(images), len(images) // 2, PanelLearner()
         lessons = []
-        for position, task in enumerate(found):
+        for task in found:
             oracle = recoveries.oracle((task.teacher_id, 0))
             queries = oracle.queries
-            answers = oracle.logits(images[rows])
+            said = oracle.logits(images).softmax(1).unsqueeze(1)
             recoveries.cost["queries"] += oracle.queries - queries
-            own = torch.where(owners[rows] == position, wanted[rows], -1)
-            lessons.append(
-                head_lesson(
-                    model,
-                    ids.index(task.teacher_id),
-                    images[rows],
-                    answers,
-                    own,
-                    ce=cfg.ce,
-                    kd=cfg.kd,
-                    form=cfg.kd_form,
-                )
-            )
+            parts = (prepared[:half], said[:half]), (prepared[half:], said[half:])
+            lessons.append(lambda params, parts=parts: panel.outer(model.net, params, *parts))
         return lessons
 
     def teachers(self, zoo: Zoo) -> list[str]:

@@ -10,7 +10,6 @@ from dfml.data.episodes import PseudoTask
 from dfml.meta.distillation import kd_loss
 from dfml.meta.learners import extract_features
 from dfml.meta.outer import OuterStep
-from dfml.meta.teacher_heads import TeacherHeads, head_lesson
 from dfml.methods.base import start_model
 from dfml.methods.comparing import Groups
 from dfml.methods.recovering import recoveries_of
@@ -41,7 +40,7 @@ HEAD = {"learner": "maml", "student": "head"}
 
 
 def loss_of(method, model, task):
-    (lesson,) = method.lessons(model, [task], [task.teacher_id], None, torch.Generator().manual_seed(3))
+    (lesson,) = method.lessons(model, [task], None, None, torch.Generator().manual_seed(3))
     return lesson(model.params)
 
 
@@ -92,7 +91,7 @@ def test_each_teachers_answers_stay_with_its_own_pictures(tiny_zoo, run, monkeyp
         return original(self, model, found, *rest)
 
     monkeypatch.setattr(Tgr, "lessons", lessons)
-    run(*small("tgr", iterations=2, teachers=4, inversion_steps=30, visits=9))
+    run(*small("tgr", iterations=2, teachers=4, inversion_steps=30, visits=9, student="episode"))
     assert len(seen) == 8 and len({t.teacher_id for t in seen}) > 1
     for task in seen:
         answers = tiny_zoo.teacher(task.teacher_id).logits(task.images)
@@ -100,30 +99,26 @@ def test_each_teachers_answers_stay_with_its_own_pictures(tiny_zoo, run, monkeyp
     assert not any(torch.equal(a.images, b.images) for i, a in enumerate(seen) for b in seen[:i])
 
 
-def test_with_heads_every_teacher_is_asked_about_all_pictures_and_teaches_its_own_outputs(tiny_zoo):
-    method, model = parts(tiny_zoo, student="heads", asked=20, ce=0.0)
+def test_a_panel_is_asked_about_the_same_pictures_and_each_teachers_answers_are_its_own_lesson(tiny_zoo):
+    method, model = parts(tiny_zoo, student="panel", asked=20)
     recoveries = recoveries_of(tiny_zoo, method.config, "generator", device=torch.device("cpu"), seed=0)
-    heads = TeacherHeads(model, 3, 5, 1e-3, torch.Generator().manual_seed(0))
+    memory = TaskMemory(tiny_zoo.class_keys())
     found = [task_of("002", seed=1), task_of("000", seed=2)]
-    lessons = method.lessons(model, found, tiny_zoo.ids, recoveries, torch.Generator().manual_seed(0))
+    for task in found:
+        memory.add(task)
+    images = memory.pictures(20, generator=torch.Generator().manual_seed(0))
+    lessons = method.lessons(model, found, memory, recoveries, torch.Generator().manual_seed(0))
     assert recoveries.cost["queries"] == 40
-    params = {n: p.detach().requires_grad_(True) for n, p in {**model.params, **heads.params}.items()}
-    for lesson, taught in zip(lessons, (2, 0), strict=True):
-        (grad,) = torch.autograd.grad(lesson(params).loss, params["heads.weight"])
-        assert [bool(g.any()) for g in grad] == [position == taught for position in range(3)]
-
-
-def test_a_student_that_answers_as_its_teacher_has_nothing_to_learn(tiny_zoo):
-    _, model = parts(tiny_zoo)
-    heads = TeacherHeads(model, 2, 5, 1e-3, torch.Generator().manual_seed(0))
-    images, wanted = task_of().images, torch.full((30,), -1)
-    params = {**model.params, **heads.params}
     with torch.no_grad():
-        features = extract_features(model.net, model.params, model.prepare(images))
-        answers = F.linear(features, heads.weight[1], heads.bias[1])
-    same, other = (head_lesson(model, position, images, answers, wanted, ce=1.0, kd=1.0)(params) for position in (1, 0))
-    assert float(same.loss.detach()) == pytest.approx(0, abs=1e-6) and same.accuracy == 1
-    assert float(other.loss.detach()) > 0.01
+        features = extract_features(model.net, model.params, model.prepare(images[:10]))
+        asked = extract_features(model.net, model.params, model.prepare(images[10:]))
+        for lesson, teacher in zip(lessons, ("002", "000"), strict=True):
+            said = tiny_zoo.teacher(teacher).logits(images).softmax(1)
+            weights = said[:10] + 1e-4
+            prototypes = (weights.T @ features) / weights.sum(0)[:, None]
+            logits = -torch.cdist(asked, prototypes).pow(2)
+            expected = F.kl_div(logits.log_softmax(1), said[10:], reduction="batchmean")
+            assert float(lesson(model.params).loss) == pytest.approx(float(expected), rel=1e-3)
 
 
 def test_replay_ends_after_patience_steps_without_a_new_best(tiny_zoo):
