@@ -79,7 +79,7 @@ class Tgr(Method):
         """Minutes on two CPU cores, given kept recoveries."""
         return TgrConfig(
             learner="protonet",
-            iterations=700,
+            iterations=500,
             teachers=8,
             student="panel",
             replay_limit=2,
@@ -88,7 +88,7 @@ class Tgr(Method):
             visits=1,
             inversion_steps=60,
             inversion_lr=1e-2,
-            validate_every=70,
+            validate_every=50,
         )
 
     @classmethod
