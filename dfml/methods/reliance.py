@@ -12,10 +12,9 @@ from dfml.core.config import Config
 from dfml.core.events import Event, Scalars
 from dfml.core.state import part_of_state
 from dfml.methods.watching import Watch
-from dfml.tasks.recoveries import Visit
+from dfml.tasks.recoveries import Recoveries, Visit
 from dfml.tasks.reliability import AskedTeachers, ReliabilitySampler
-from dfml.zoo.teacher import Teacher
-from dfml.zoo.zoo import Zoo
+from dfml.zoo.oracle import AutogradOracle
 
 
 class RelianceConfig(Config):
@@ -55,9 +54,8 @@ class Reliance:
     Args:
         config: See ``RelianceConfig``.
         teachers: Ids.
-        zoo: Of these teachers.
         watch: Without episodes to watch no weights are learned, and all teachers stay alike.
-        device: Where teachers compute.
+        recoveries: Their oracles tell what a teacher sees in a picture.
 
     Attributes:
         sampler: The policy.
@@ -65,10 +63,8 @@ class Reliance:
         reward: What teachers earn, or None where no weights are learned.
     """
 
-    def __init__(
-        self, config: RelianceConfig, teachers: list[str], zoo: Zoo, watch: Watch, device: torch.device
-    ) -> None:
-        self.config, self.zoo, self.watch, self.device = config, zoo, watch, device
+    def __init__(self, config: RelianceConfig, teachers: list[str], watch: Watch, recoveries: Recoveries) -> None:
+        self.config, self.watch, self.recoveries = config, watch, recoveries
         self.sampler = ReliabilitySampler(
             teachers,
             lr=config.reliability_lr,
@@ -99,7 +95,7 @@ class Reliance:
         """Each teacher asked last earns what its own features are worth on new classes (ours)."""
         if self.reward == "features":
             drawn = self.asked.drawn
-            found = [self.worth(self.zoo.teacher(self.sampler.ids[i]).to(self.device), self.watch) for i in drawn]
+            found = [self.worth(self.sampler.ids[position]) for position in drawn]
             self.sampler.learn(drawn, found)
 
     def reward_accuracy(self, accuracy: float, due: bool) -> None:
@@ -117,11 +113,12 @@ class Reliance:
         """Teachers whose recoveries are to be forgotten."""
         return self.sampler.below(self.config.forget) if self.reward else []
 
-    @staticmethod
-    def worth(teacher: Teacher, watch: Watch) -> float:
+    def worth(self, teacher: str) -> float:
         """Accuracy of a teacher's features on new classes; of its answers, where it does not grant more."""
-        look = teacher.features if teacher.card.access == "weights" else teacher.logits
-        return watch.centroid_accuracy(teacher.card.id, look)
+        oracle = self.recoveries.oracle((teacher, 0))
+        known = oracle.teacher if isinstance(oracle, AutogradOracle) else None
+        shows = known is not None and known.card.access == "weights"
+        return self.watch.centroid_accuracy(teacher, known.features if shows else oracle.logits)
 
     def events(self, step: int) -> Iterator[Event]:
         """The weights, where any are learned."""

@@ -142,7 +142,7 @@ class Teapot(Method):
         parts: dict[str, Stateful] = {"outer": outer, "memory": memory, "recoveries": recoveries, "plateau": plateau}
         record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
         watch = Watch(record.validation, cfg.watch, shot=cfg.shot, episodes=cfg.watched_episodes, device=device)
-        reliance = record.parts["reliance"] = Reliance(cfg, teachers, zoo, watch, device)
+        reliance = record.parts["reliance"] = Reliance(cfg, teachers, watch, recoveries)
         if watch.why_not:
             yield Note(0, f"the stop rule follows pseudo tasks, no weights are learned: {watch.why_not}", "validation")
         done = record.restore(state)

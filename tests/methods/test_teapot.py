@@ -64,7 +64,7 @@ def test_a_gradient_learner_distils_in_its_inner_loop_too(run, batches):
 
 @pytest.mark.parametrize(("share", "kinds"), [(0.0, {False}), (0.5, {False, True}), (1.0, {True})])
 def test_memory_tasks_are_recombined_or_interpolated_by_chance(share, kinds, run, batches):
-    run(*small("teapot", interpolated=share, iterations=12))
+    run(*small("teapot", interpolated=share, iterations=12, panel=0))
     learners = [learner for _, given in batches if given is not None for learner in given]
     assert len(learners) >= 12 and {isinstance(learner, InterpolatedLearner) for learner in learners} == kinds
     assert all(t[1].dtype == t[3].dtype == torch.int64 for tasks, given in batches if given for t in tasks)
@@ -110,7 +110,7 @@ def test_teachers_are_asked_at_the_start_and_where_the_watched_accuracy_has_set_
 
 def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeypatch, tiny_zoo):
     worth = {"000": 0.5, "001": 0.5, "002": 0.1}
-    monkeypatch.setattr(Reliance, "worth", staticmethod(lambda teacher, watch: worth[teacher.card.id]))
+    monkeypatch.setattr(Reliance, "worth", lambda self, teacher: worth[teacher])
     tiny_zoo.shared_class_names = False
     method, config = small("teapot", iterations=60, patience=1, reliability_lr=0.5, forget=0.25)
     events = run(method, config, zoo=tiny_zoo)
@@ -123,6 +123,26 @@ def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeyp
     state = [e for e in events if isinstance(e, Checkpoint)][-1].state
     kept = {t for key, value in state.items() if key.startswith("memory/") and key.endswith("teachers") for t in value}
     assert kept == {"000", "001"}
+
+
+def test_a_teacher_is_worth_what_its_features_are_and_its_answers_where_it_shows_no_more(run, monkeypatch, zoo_copy):
+    """The second teacher gives gradients only."""
+    from dfml.core.paths import read_json, write_json
+    from dfml.methods.watching import Watch
+    from dfml.zoo import open_zoo
+
+    card = zoo_copy / "001" / "dfml.json"
+    write_json(card, {**read_json(card, "card"), "access": "gradients"})
+    seen, judge = {}, Watch.centroid_accuracy
+
+    def look(self, name, features):
+        seen[name] = features(self.judging[0].query_x[:2]).shape[1]
+        return judge(self, name, features)
+
+    monkeypatch.setattr(Watch, "centroid_accuracy", look)
+    zoo = open_zoo(zoo_copy)
+    run(*small("teapot", iterations=1, tasks=3), zoo=zoo)
+    assert seen == {"000": zoo.teacher("000").net.num_features, "001": 5, "002": seen["000"]}
 
 
 def test_without_weights_all_teachers_stay_alike_and_nothing_is_forgotten(run):
