@@ -65,9 +65,6 @@ class BidfMkdConfig(RecoveringConfig):
     )
     kd: KdForm = Field("correct", description="Distillation loss: KL divergence, or what the authors' code computes.")
     kd_steps: int = Field(10, ge=1, le=100, description="Inner steps of distillation; replay takes inner_steps.")
-    replay_way: int = Field(
-        0, ge=0, le=100, description="Classes of a replayed task, as far as in memory; 0: way. More for protonet only."
-    )
     memory_visits: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps a class.")
 
 
@@ -177,15 +174,12 @@ class BidfMkd(Method):
             # 5. The rest of the batch replays classes of all APIs met so far, with hard labels.
             replayed: Task | None = None
             while len(tasks) < cfg.tasks and memory.can_sample(cfg.way, cfg.shot, cfg.query):
-                most = min(cfg.replay_way or cfg.way, len(memory.classes(cfg.shot + cfg.query)))
-                replayed = memory.sample(most, cfg.shot, cfg.query, generator=generator).task
+                replayed = memory.sample(cfg.way, cfg.shot, cfg.query, generator=generator).task
                 tasks.append(replayed)
                 learners.append(model.learner)
             outcome = outer.step(tasks, learners)
             # 6. No new best accuracy for a while: the next step inverts.
             plateau.armed = plateau.update(outcome.accuracy)
-            # What is shown and embedded has at most as many classes as a task of the student.
-            replayed = replayed and first_classes(replayed, cfg.way)
             shown = shown or (replayed[0], replayed[1].tolist())
             text = "distilling and replaying" if losses else "replaying"
             yield from record.events(
@@ -221,12 +215,9 @@ class BidfMkd(Method):
         """Ids of the teachers to ask.
 
         Raises:
-            BadInput: None has as many classes as the student's head, or replayed tasks fit neither the head nor
-                the memory.
+            BadInput: None has as many classes as the student's head, or the memory could never hold a task.
         """
         cfg: BidfMkdConfig = self.config
-        if cfg.replay_way not in (0, cfg.way) and cfg.learner != "protonet":
-            raise BadInput(f"{cfg.learner} has {cfg.way} outputs: replay_way {cfg.replay_way} needs protonet.")
         most = cfg.memory_visits * max(cfg.recovered_per_class, cfg.query_per_class)
         if most < cfg.shot + cfg.query:
             raise BadInput(
@@ -256,13 +247,6 @@ class BidfMkd(Method):
 def soft_labelled(task: PseudoTask) -> tuple[torch.Tensor, torch.Tensor]:
     """A recovered set as the student sees it: pictures, and what the API itself said of them."""
     return task.images, task.soft_targets.softmax(1)
-
-
-def first_classes(task: Task, count: int) -> Task:
-    """A task without the classes beyond the first ``count``."""
-    support_x, support_y, query_x, query_y = task
-    support, query = support_y < count, query_y < count
-    return support_x[support], support_y[support], query_x[query], query_y[query]
 
 
 def obeyed(task: PseudoTask) -> float:

@@ -206,14 +206,6 @@ def test_replay_mixes_classes_of_different_apis(run, tiny_zoo, monkeypatch):
     assert any(classes not in whole for classes in drawn)
 
 
-def test_replay_may_hold_more_classes_than_a_task_of_the_student(run, batches):
-    events = run(*tiny(replay_way=7, iterations=12))
-    ways = {int(task[1].max()) + 1 for tasks, _ in batches for task in tasks if task[1].dtype == torch.int64}
-    assert min(ways) == 5 and 5 < max(ways) <= 7 and isinstance(events[-1], Done)
-    with pytest.raises(BadInput, match="needs protonet"):
-        run(*tiny(replay_way=7, learner="maml"))
-
-
 def test_an_api_is_inverted_at_the_start_and_then_only_at_plateaus(run):
     events = run(*tiny(generate_interval=4))
     accuracy = [e.values["train/accuracy"] for e in events if isinstance(e, Scalars) and "train/accuracy" in e.values]
