@@ -12,7 +12,7 @@ from typing import Any
 
 from dfml.bench.accuracy import bench_accuracy
 from dfml.bench.report import markdown_table, percent, write_report
-from dfml.core.errors import BadInput, nearest
+from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.zoo.plans import PretrainConfig
 from dfml.zoo.pretrain import pretrain_zoo
 
@@ -89,9 +89,13 @@ def bench_dro(
         progress: Told one line a step.
 
     Returns:
-        ``rows`` (one a method, number of ways and shots, normalisation and way of adapting) and the report's path.
+        ``rows`` (one a method, number of ways and shots, normalisation and way of adapting), ``failures`` (methods that
+        gave none, and why) and the report's path.
+
+    Raises:
+        RunFailed: No method gave a row.
     """
-    seeds, ways, rows = list(seeds), list(ways), []
+    seeds, ways, rows, failures = list(seeds), list(ways), [], []
     zoos = {}
     for way in ways:
         zoo = work / f"zoo-{way}-way"
@@ -113,6 +117,9 @@ def bench_dro(
                 shots=SHOTS, seeds=seeds, episodes=episodes, split=split, device=device, changes=own, progress=progress,
             )  # fmt: skip
             rows += [{**row, "method": row["method"] + mode, "way": way} for row in found["rows"]]
+            failures += [{**failed, "method": failed["method"] + mode, "way": way} for failed in found["failures"]]
+    if not rows:
+        raise RunFailed(f"no method gave a number; the first said: {failures[0]['reason']}")
     name = Path(data).name
     report = write_report(
         out,
@@ -120,7 +127,8 @@ def bench_dro(
         title=f"The DRO paper's setting on {name} ({split}): 5 and 10 ways, 10 and 20 shots",
         command=command,
         tables=[protocol_table(rows, PUBLISHED.get(name, {}))],
-        notes=_notes(zoos, models=models, epochs=epochs, same_start=same_start, episodes=episodes, rows=rows),
+        notes=[f"{f['method']}, {f['way']} ways: {f['kind']}: {f['reason']}" for f in failures]
+        + _notes(zoos, models=models, epochs=epochs, same_start=same_start, episodes=episodes, rows=rows),
         data={
             "rows": rows,
             "models": models,
@@ -131,7 +139,7 @@ def bench_dro(
             "preset": preset,
         },
     )
-    return {"rows": rows, "report": str(report)}
+    return {"rows": rows, "failures": failures, "report": str(report)}
 
 
 def check_protocol(protocol: str, data: list[str]) -> str:

@@ -186,12 +186,15 @@ class Dro(Method):
 
     @classmethod
     def demo(cls) -> DroConfig:
-        """Every teacher validates at some time, and gamma acts (it cannot where descent_steps is 1)."""
-        return DroConfig(resplit=True, descent_steps=5)
+        """Half fitted: with 100 teachers phi goes about 60 % of the way from a fresh network to their average.
+
+        Every teacher validates at some time, and gamma acts (it cannot where descent_steps is 1).
+        """
+        return DroConfig(epochs=3, lr=0.0015, resplit=True, descent_steps=5)
 
     @classmethod
     def paper(cls) -> DroConfig:
-        """The published setting; the paper gives the number of epochs only for its toy regression."""
+        """The published rates, steps and gamma; the number of epochs is that of the paper's toy regression."""
         return DroConfig(epochs=3)
 
     def train(

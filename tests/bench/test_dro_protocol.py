@@ -1,29 +1,57 @@
 import pytest
 
+from dfml.bench import dro_protocol
 from dfml.bench.dro_protocol import bench_dro, check_protocol, protocol_table
 from dfml.core.errors import BadInput
+from dfml.zoo import open_zoo
 
 
-def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, monkeypatch):
-    from dfml.bench import dro_protocol
+@pytest.fixture
+def compared(monkeypatch):
+    """The shared benchmark without its processes: what it was asked, and an answer for each question."""
+    asked = []
 
-    monkeypatch.setattr(dro_protocol, "SHOTS", (2,))
+    def compare(**options):
+        asked.append(options)
+        rows = [
+            {
+                "method": method, "seed": seed, "shots": shots, "bn": bn, "adapt": "steps", "accuracy": 0.4,
+                "ci95": 0.01, "adapt_steps": 10, "inner_lr": 0.01,
+            }
+            for method in options["methods"] if method != "ota"
+            for seed in options["seeds"] for shots in options["shots"] for bn in ("transductive", "inductive")
+        ]  # fmt: skip
+        failures = [{"method": m, "kind": "failed", "reason": "it broke"} for m in options["methods"] if m == "ota"]
+        return {"rows": rows, "failures": failures}
+
+    monkeypatch.setattr(dro_protocol, "bench_accuracy", compare)
+    return asked
+
+
+def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, compared):
     wanted = {
         "data": str(patterns), "out": tmp_path / "out", "work": tmp_path / "work", "command": "python -m dfml bench",
-        "ways": (5,), "models": 3, "epochs": 1, "episodes": 2, "changes": ["test_steps=2", "epochs=2"],
+        "ways": (4, 5), "models": 2, "epochs": 1, "changes": ["test_steps=2"],
     }  # fmt: skip
     found = bench_dro(**wanted)
-    methods = {row["method"] for row in found["rows"]}
-    assert {"random", "average", "ota", "dro", "dro online"} == methods
-    assert {(row["way"], row["shots"]) for row in found["rows"]} == {(5, 2)}
+    zoo = open_zoo(tmp_path / "work" / "zoo-4-way")
+    assert (len(zoo), zoo.way) == (2, 4)
+    assert zoo.teacher(0).net.fc.weight.shape[1] == 16 * 4
+    assert [call["methods"] for call in compared] == 2 * [["random", "average", "ota", "dro"], ["dro"]]
+    first, online = compared[:2]
+    assert first["zoo"] == str(tmp_path / "work" / "zoo-4-way") and first["shots"] == (10, 20)
+    assert first["changes"] == ["width=16", "way=4", "test_steps=2"]
+    assert online["changes"] == ["width=16", "way=4", "mode=online", "test_steps=2"]
+    assert len({str(call["work"]) for call in compared}) == 4
+    assert {row["method"] for row in found["rows"]} == {"random", "average", "dro", "dro online"}
+    assert [f["way"] for f in found["failures"]] == [4, 5]
     text = (tmp_path / "out" / f"dro-protocol-{patterns.name}-demo.md").read_text()
-    assert "dro, online" in text and "average (VA)" in text and "16 filters" in text
-    # Zoo and runs are taken as they are.
-    stamp = (tmp_path / "work" / "zoo-5-way" / "000" / "model.safetensors").stat().st_mtime_ns
-    again = bench_dro(**wanted)
-    assert (tmp_path / "work" / "zoo-5-way" / "000" / "model.safetensors").stat().st_mtime_ns == stamp
-    pick = ("method", "bn", "adapt", "accuracy")
-    assert [[r[k] for k in pick] for r in again["rows"]] == [[r[k] for k in pick] for r in found["rows"]]
+    for part in ("dro, online", "average (VA)", "16 filters", "all from the same first weights", "ota, 4 ways: failed"):
+        assert part in text
+    # Teachers that are there are not trained again.
+    stamp = (zoo.folder / "000" / "model.safetensors").stat().st_mtime_ns
+    bench_dro(**wanted)
+    assert (zoo.folder / "000" / "model.safetensors").stat().st_mtime_ns == stamp
 
 
 def test_the_published_numbers_stand_beside_ours():

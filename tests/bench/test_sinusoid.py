@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -17,8 +18,10 @@ from dfml.bench.sinusoid import (
     train_teachers,
     transported,
 )
+from dfml.core.paths import REPOSITORY
 from dfml.methods.dro import DroConfig
 
+RESULT = REPOSITORY / "benchmarks" / "results" / "sinusoid.json"
 QUICK = Settings(activation="tanh", init="torch", teacher_steps=150, test_steps=30)
 
 
@@ -95,7 +98,7 @@ def test_dro_comes_near_the_average_but_not_to_it():
 
 def test_the_nearest_candidate_is_chosen_and_every_one_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(sinusoid_table, "CANDIDATES", [QUICK, QUICK.override({"init": "normal"})])
-    monkeypatch.setattr(sinusoid_table, "DRO_CANDIDATES", [sinusoid_table.DRO])
+    monkeypatch.setattr(sinusoid_table, "RESTARTS", 2)
     monkeypatch.setattr(sinusoid_table, "MEASURED_AT", (5, 20))
     monkeypatch.setattr(sinusoid_table, "VALIDATION_TASKS", 12)
     monkeypatch.setattr(sinusoid_table, "TEACHERS", 6)
@@ -106,11 +109,36 @@ def test_the_nearest_candidate_is_chosen_and_every_one_is_told(monkeypatch, tmp_
     for row in found["rows"]:
         assert row["ratio"] == pytest.approx(row["mse"] / row["published"]) and row["ci95"] > 0
     assert [d["points"] for d in found["differences"]] == [5, 10]
-    import json
-
     stored = json.loads((tmp_path / "sinusoid.json").read_text())
     assert len(stored["candidates"]) == 4
     nearest = min(stored["candidates"], key=lambda row: row["off_by"])
     assert stored["settings"] == nearest["settings"]
+    best = min(stored["dro_candidates"], key=lambda row: row["score"])
+    assert len(stored["dro_candidates"]) == 4 and stored["restart"] == best["restart"]
+    assert stored["dro"]["resplit"] == best["resplit"]
+    dro = [row["mse"] for row in found["rows"] if row["method"] == "dro"]
+    assert all(math.isfinite(d["mean"]) and d["low"] < d["high"] for d in stored["unchosen"])
+    assert [stored["restarts"][str(p)][best["restart"]] for p in (5, 10)] == pytest.approx(dro)
     text = (tmp_path / "sinusoid.md").read_text()
     assert "validation tasks" in text and "Wang et al." in text and "fine-tune" in text
+
+
+def test_the_committed_table_repeats_the_published_one_within_thirty_per_cent():
+    stored = json.loads(RESULT.read_text())
+    assert stored["tasks"] == 500 and len(stored["rows"]) == 8
+    for row in stored["rows"]:
+        assert row["published"] == sinusoid_table.PUBLISHED[row["method"]][row["points"]]
+        assert 0.7 <= row["mse"] / row["published"] <= 1.3, row
+
+
+def test_in_the_committed_table_dro_is_not_worse_than_the_average():
+    for difference in json.loads(RESULT.read_text())["differences"]:
+        assert difference["low"] <= 0 and difference["low"] == pytest.approx(difference["mean"] - difference["ci95"])
+
+
+def test_the_committed_settings_are_the_candidate_that_came_nearest_on_validation_tasks():
+    stored = json.loads(RESULT.read_text())
+    nearest = min(stored["candidates"], key=lambda row: row["off_by"])
+    assert stored["settings"] == nearest["settings"]
+    known = [c.model_dump(exclude={"test_steps"}) for c in sinusoid_table.CANDIDATES]
+    assert {k: v for k, v in nearest["settings"].items() if k != "test_steps"} in known

@@ -68,7 +68,7 @@ def test_the_bilevel_step_is_the_first_order_one_computed_by_hand():
     value = log_likelihood(Phi(*leaves[:2]), leaves[2], networks[1])
     g = torch.autograd.grad(value, leaves)
     seen = made.update(worst, 1, networks[1])
-    assert seen["train/loss"] == pytest.approx(-float(value), rel=1e-4)
+    assert seen["train/loss"] == pytest.approx(-value.item(), rel=1e-4)
     assert seen["dro/shift"] == pytest.approx(0.6)
     assert torch.allclose(made.phi.weight, phi.weight + rate * g[0], atol=1e-6)
     assert torch.allclose(made.phi.bias, phi.bias + rate * g[1], atol=1e-6)
