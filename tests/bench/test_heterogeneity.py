@@ -32,7 +32,7 @@ def test_both_sets_are_trained_alike_and_finished_runs_are_taken(bench, tmp_path
     assert len(found["rows"]) == 2 * 2  # sets times ways of adapting
     by_set = {r["set"]: r for r in found["rows"]}
     assert by_set["similar"]["similarity"] >= by_set["dissimilar"]["similarity"]
-    assert all(r["teachers"] == 2 and 5 <= r["classes"] <= 10 and -1 <= r["alignment"] <= 1 for r in found["rows"])
+    assert all(r["teachers"] == 2 and 5 <= r["classes"] <= 10 and abs(r["alignment"]) < 1.001 for r in found["rows"])
     text = (tmp_path / "results" / "heterogeneity-tiny-demo.md").read_text()
     assert "dissimilar - similar" in text and "mean similarity" in text and "Unfinished" not in text
     stored = json.loads((tmp_path / "results" / "heterogeneity-tiny-demo.json").read_text())
