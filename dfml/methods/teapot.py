@@ -36,6 +36,7 @@ from dfml.methods.watching import Watch
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.recoveries import Recoveries
 from dfml.tasks.triggers import PlateauTrigger
+from dfml.zoo.training import augment
 from dfml.zoo.zoo import Zoo
 
 TaskLearner = MetaLearner | InterpolatedLearner | PanelLearner
@@ -44,6 +45,7 @@ TaskLearner = MetaLearner | InterpolatedLearner | PanelLearner
 class TeapotConfig(RecoveringConfig, RelianceConfig):
     """Options of TEAPOT."""
 
+    asked: int = Field(4, ge=1, le=64, description="Teachers that are asked at a time.")
     capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps a class.")
     interpolated: float = Field(
         0.5, ge=0, le=1, description="Share of memory tasks whose features are mixed with those of a second task."
@@ -57,6 +59,9 @@ class TeapotConfig(RecoveringConfig, RelianceConfig):
         "pictures the training), or the pseudo tasks in training.",
     )
     watched_episodes: int = Field(4, ge=1, le=1000, description="Validation episodes that are watched.")
+    augment: bool = Field(
+        False, description="Mirror and move pictures from the memory at random, as `flip` and `shift` say (ours)."
+    )
     panel: int = Field(
         0,
         ge=0,
@@ -86,6 +91,7 @@ class Teapot(Method):
             learner="protonet",
             iterations=700,
             tasks=2,
+            asked=8,
             outer_lr=3e-3,
             first_order=True,
             recovered="kept",
@@ -93,6 +99,7 @@ class Teapot(Method):
             inversion_steps=60,
             inversion_lr=1e-2,
             patience=6,
+            augment=True,
             panel=16,
             reliability="policy-gradient",
             reliability_lr=0.2,
@@ -151,7 +158,7 @@ class Teapot(Method):
             recovered: dict[str, float] = {}
             if plateau.armed or not memory.can_sample(cfg.way, cfg.shot, cfg.query):
                 # 1. Recover a task of each of a few teachers, drawn evenly or by reliability, into the memory.
-                visits = reliance.ask(cfg.tasks, cfg.visits, generator)
+                visits = reliance.ask(cfg.asked, cfg.visits, generator)
                 found = yield from recovered_tasks(recoveries.recover(visits, step=step, total=cfg.iterations))
                 for each in found:
                     memory.add(each)
@@ -224,16 +231,28 @@ class Teapot(Method):
         cfg: TeapotConfig = self.config
         mixes = float(torch.rand((), generator=generator)) < cfg.interpolated
         drawn = memory.sample(cfg.way, cfg.shot, cfg.query, "mixup" if mixes else "recombine", generator=generator)
+        task = self.varied(drawn.task, generator)
         if drawn.partner is None:
-            return drawn.task, model.learner
-        return paired(drawn.task, drawn.partner), InterpolatedLearner(model.learner, drawn.share)
+            return task, model.learner
+        return paired(task, self.varied(drawn.partner, generator)), InterpolatedLearner(model.learner, drawn.share)
+
+    def varied(self, task: Task, generator: torch.Generator) -> Task:
+        """The task with its pictures mirrored and moved, where the config says so."""
+        return self.moved(task[0], generator), task[1], self.moved(task[2], generator), task[3]
+
+    def moved(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Pictures from the memory, augmented or not; grey ones, which may be characters, are never mirrored."""
+        cfg: TeapotConfig = self.config
+        if not cfg.augment:
+            return x
+        return augment(x, flip=cfg.flip and x.shape[1] == 3, shift=cfg.shift, generator=generator)
 
     def panel_task(
         self, memory: TaskMemory, recoveries: Recoveries, reliance: Reliance, generator: torch.Generator
     ) -> tuple[Task, TaskLearner]:
         """Pictures of the whole memory with what several teachers say of each; one half is the support."""
         cfg: TeapotConfig = self.config
-        x = memory.pictures(cfg.way * (cfg.shot + cfg.query), generator=generator)
+        x = self.moved(memory.pictures(cfg.way * (cfg.shot + cfg.query), generator=generator), generator)
         oracles = [recoveries.oracle((teacher, 0)) for teacher in reliance.draw(cfg.panel, generator)]
         said = torch.stack([oracle.logits(x).softmax(1) for oracle in oracles], 1)
         recoveries.cost["queries"] += len(x) * len(oracles)

@@ -78,7 +78,7 @@ def augment(x: torch.Tensor, *, flip: bool, shift: int, generator: torch.Generat
     count, _, height, width = x.shape
     if flip:
         mirrored = torch.rand(count, generator=generator) < 0.5
-        x = torch.where(mirrored.view(-1, 1, 1, 1), x.flip(-1), x)
+        x = torch.where(mirrored.view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
     if shift:
         padded = F.pad(x, (shift,) * 4).permute(0, 2, 3, 1)
         top, left = torch.randint(0, 2 * shift + 1, (2, count), generator=generator)

@@ -36,7 +36,7 @@ OWN = {
     "purer": {"candidates": 2, "warm_up": 4, "patience": 2, "warm_start": 2},
     "teapot": {
         "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
-        "capacity": 3, "patience": 3, "watched_episodes": 2, "panel": 2,
+        "capacity": 3, "patience": 3, "watched_episodes": 2, "panel": 2, "asked": 2,
     },
     "tgr": {
         "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,

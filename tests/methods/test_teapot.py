@@ -38,7 +38,7 @@ def weights(events):
 
 def test_each_new_task_is_distilled_from_its_own_teacher(run, batches, tiny_zoo):
     """The authors' loop distils all tasks from the last teacher."""
-    events = run(*small("teapot", iterations=1, tasks=3))
+    events = run(*small("teapot", iterations=1, asked=3))
     ((tasks, learners),) = batches
     chosen = asking(events)[1]
     assert learners is None and len(set(chosen)) == 3
@@ -95,6 +95,18 @@ def batches_of_another_learner(run, batches):
     return [(tasks, learners) for tasks, learners in batches if learners]
 
 
+def test_pictures_from_the_memory_are_augmented_only_where_that_is_wanted(run, batches):
+    seen = {}
+    for wanted in (False, True):
+        batches.clear()
+        run(*small("teapot", augment=wanted, panel=0, interpolated=0, iterations=4, patience=9))
+        # What was moved in is zero, and recovered pictures are not, or hardly ever.
+        pictures = torch.cat([task[0] for tasks, learners in batches if learners for task in tasks])
+        edges = torch.cat([pictures[..., 0], pictures[..., -1], pictures[..., 0, :], pictures[..., -1, :]], -1)
+        seen[wanted] = float((edges.flatten(1) == 0).float().mean())
+    assert seen[False] < 0.05 < 0.2 < seen[True]
+
+
 def test_teachers_are_asked_at_the_start_and_where_the_watched_accuracy_has_set_no_maximum_for_a_while(
     run, monkeypatch
 ):
@@ -141,7 +153,7 @@ def test_a_teacher_is_worth_what_its_features_are_and_its_answers_where_it_shows
 
     monkeypatch.setattr(Watch, "centroid_accuracy", look)
     zoo = open_zoo(zoo_copy)
-    run(*small("teapot", iterations=1, tasks=3), zoo=zoo)
+    run(*small("teapot", iterations=1, asked=3), zoo=zoo)
     assert seen == {"000": zoo.teacher("000").net.num_features, "001": 5, "002": seen["000"]}
 
 
