@@ -17,6 +17,7 @@ from dfml.zoo.plans import PretrainConfig
 from dfml.zoo.pretrain import pretrain_zoo
 
 WIDTH, SHOTS = 16, (10, 20)
+PRESET = "paper"
 HELD_OUT = 0.4
 """The paper splits 60/20/20; here the last 40 % choose a teacher's epoch, and nothing else is done with them."""
 
@@ -54,7 +55,6 @@ def bench_dro(
     out: Path,
     work: Path,
     command: str,
-    preset: str = "demo",
     ways: Iterable[int] = (5, 10),
     models: int = 20,
     epochs: int = 10,
@@ -74,7 +74,6 @@ def bench_dro(
         out: Folder of the table.
         work: Folder of zoos and runs; what is finished there is taken as it is.
         command: For the report.
-        preset: Of every method.
         ways: Classes of a task and of a teacher.
         models: Teachers of a zoo; the paper has 100.
         epochs: Of a teacher.
@@ -113,7 +112,7 @@ def bench_dro(
             own = [f"width={WIDTH}", f"way={way}", *(["mode=online"] if mode else []), *(changes or [])]
             place = work / f"{way}-way{mode.replace(' ', '-')}"
             found = bench_accuracy(
-                zoo=str(zoo), data=data, methods=methods, out=place, work=place, command=command, preset=preset,
+                zoo=str(zoo), data=data, methods=methods, out=place, work=place, command=command, preset=PRESET,
                 shots=SHOTS, seeds=seeds, episodes=episodes, split=split, device=device, changes=own, progress=progress,
             )  # fmt: skip
             rows += [{**row, "method": row["method"] + mode, "way": way} for row in found["rows"]]
@@ -123,7 +122,7 @@ def bench_dro(
     name = Path(data).name
     report = write_report(
         out,
-        f"dro-protocol-{name}-{preset}",
+        f"dro-protocol-{name}",
         title=f"The DRO paper's setting on {name} ({split}): 5 and 10 ways, 10 and 20 shots",
         command=command,
         tables=[protocol_table(rows, PUBLISHED.get(name, {}))],
@@ -136,7 +135,7 @@ def bench_dro(
             "teachers": zoos,
             "same_start": same_start,
             "split": split,
-            "preset": preset,
+            "preset": PRESET,
         },
     )
     return {"rows": rows, "failures": failures, "report": str(report)}

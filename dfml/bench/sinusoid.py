@@ -194,7 +194,8 @@ def robust(teachers: Net, config: DroConfig, settings: Settings, seed: int) -> N
     hyper.fit_units(flat)
     fresh = hyper.flatten(named(draw_nets(1, settings, derive_seed(seed, "fresh")), 0))
     first = hyper.standardise(fresh)
-    fusion = RobustFusion(config, first if config.start == "random" else torch.zeros_like(first))
+    first = first if config.start == "random" else torch.zeros_like(first)
+    fusion = RobustFusion(config, first, config.epochs * count)
     for _ in range(count):
         fusion.meet(generator)
     for _ in algorithm_1(fusion, hyper.standardise(flat), draw_shares(count, config, generator), generator):

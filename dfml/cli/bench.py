@@ -66,8 +66,8 @@ def accuracy(
         from dfml.bench.dro_protocol import bench_dro, check_protocol
 
         result = bench_dro(
-            data=check_protocol(protocol, data), out=out, work=work, command=_command(), preset=preset, models=models,
-            epochs=epochs, same_start=same_start, seeds=range(seeds), episodes=episodes, split=split, device=device,
+            data=check_protocol(protocol, data), out=out, work=work, command=_command(), models=models, epochs=epochs,
+            same_start=same_start, seeds=range(seeds), episodes=episodes, split=split, device=device,
             changes=set_, jobs=jobs, progress=say,
         )  # fmt: skip
         answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))

@@ -45,6 +45,9 @@ class DroConfig(AdaptConfig):
     descent_steps: int = Field(1, ge=0, le=100, description="Steps of an embedding towards its worst case.")
     gamma: float = Field(2.0, ge=0, le=1000, description="Price of moving an embedding: keeps the worst case near.")
     lr: float = Field(0.03, gt=0, le=0.5, description="Rate of the hyper-network, in units of the variance sigma^2.")
+    fit: float | None = Field(
+        None, gt=0, lt=1, description="Share of the way from the first network to the teachers' mean; replaces lr."
+    )
     embedding_lr: float = Field(0.03, gt=0, le=100, description="Rate of the embeddings.")
 
 
@@ -67,6 +70,7 @@ class RobustFusion:
     Args:
         config: Rates, steps and gamma.
         first: The network [D] that the hyper-network writes at first, whatever the embedding.
+        steps: How often phi will be updated; the rate that leads to ``fit`` depends on it.
 
     Attributes:
         phi: Parameters of the hyper-network.
@@ -74,8 +78,10 @@ class RobustFusion:
         embeddings: [N, dim], one a teacher met so far.
     """
 
-    def __init__(self, config: DroConfig, first: torch.Tensor) -> None:
+    def __init__(self, config: DroConfig, first: torch.Tensor, steps: int = 1) -> None:
         self.config = config
+        # A step at rate lr leaves 1 - 2 lr of the distance.
+        self.lr = config.lr if config.fit is None else (1 - (1 - config.fit) ** (1 / max(1, steps))) / 2
         self.phi = Phi(first.new_zeros(config.embedding, len(first)), first.clone())
         self.taught: Phi | None = None
         self.embeddings = first.new_zeros(0, config.embedding)
@@ -118,7 +124,7 @@ class RobustFusion:
 
     def moved(self, phi: Phi, embedding: torch.Tensor, by_output: torch.Tensor) -> Phi:
         """Phi after one step up the likelihood's gradient at an embedding."""
-        rate = self.config.lr * len(phi.bias)  # times sigma^2
+        rate = self.lr * len(phi.bias)  # times sigma^2
         return Phi(torch.addr(phi.weight, embedding, by_output, alpha=rate), phi.bias + rate * by_output)
 
     def initialisation(self) -> torch.Tensor:
@@ -186,11 +192,8 @@ class Dro(Method):
 
     @classmethod
     def demo(cls) -> DroConfig:
-        """Half fitted: with 100 teachers phi goes about 60 % of the way from a fresh network to their average.
-
-        Every teacher validates at some time, and gamma acts (it cannot where descent_steps is 1).
-        """
-        return DroConfig(epochs=3, lr=0.0015, resplit=True, descent_steps=5)
+        """Fitted half-way; every teacher validates at some time; gamma acts (it cannot in one descent step)."""
+        return DroConfig(epochs=3, fit=0.6, resplit=True, descent_steps=5)
 
     @classmethod
     def paper(cls) -> DroConfig:
@@ -225,7 +228,7 @@ class Dro(Method):
             raise BadInput(f"dro needs teachers to learn from and to validate; zoo {zoo.name!r} gives only one.")
         space.hyper.fit_units(torch.stack([space.weights(teacher, "dro") for teacher in teachers]))
         networks = [space.network(space.weights(teacher, "dro")) for teacher in teachers]
-        fusion = RobustFusion(cfg, space.first_network(cfg.start))
+        fusion = RobustFusion(cfg, space.first_network(cfg.start), cfg.epochs * len(teachers))
         for _ in teachers:
             fusion.meet(generator)
         shares = draw_shares(len(teachers), cfg, generator)
@@ -244,7 +247,7 @@ class Dro(Method):
         """
         # No other network is at hand to take the units from.
         space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))
-        fusion = RobustFusion(self.config, space.first_network(self.config.start))
+        fusion = RobustFusion(self.config, space.first_network(self.config.start), len(zoo.cards) - 1)
         record = StepRecord(len(zoo.cards), generator, {"fusion": fusion})
         done = record.restore(state)
         for step, card in enumerate(list(zoo.cards)[done:], done + 1):

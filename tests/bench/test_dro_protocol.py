@@ -45,7 +45,7 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
     assert len({str(call["work"]) for call in compared}) == 4
     assert {row["method"] for row in found["rows"]} == {"random", "average", "dro", "dro online"}
     assert [f["way"] for f in found["failures"]] == [4, 5]
-    text = (tmp_path / "out" / f"dro-protocol-{patterns.name}-demo.md").read_text()
+    text = (tmp_path / "out" / f"dro-protocol-{patterns.name}.md").read_text()
     for part in ("dro, online", "average (VA)", "16 filters", "all from the same first weights", "ota, 4 ways: failed"):
         assert part in text
     # Teachers that are there are not trained again.
