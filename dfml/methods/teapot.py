@@ -7,6 +7,7 @@ tasks interpolated between those in its memory until it stops improving, and lea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -59,6 +60,7 @@ class TeapotConfig(RecoveringConfig, RelianceConfig):
         "pictures the training), or the pseudo tasks in training.",
     )
     watched_episodes: int = Field(4, ge=1, le=1000, description="Validation episodes that are watched.")
+    decay: bool = Field(False, description="Let the outer rate fall to zero along a half cosine (ours).")
     augment: bool = Field(
         False, description="Mirror and move pictures from the memory at random, as `flip` and `shift` say (ours)."
     )
@@ -99,6 +101,7 @@ class Teapot(Method):
             inversion_steps=60,
             inversion_lr=1e-2,
             patience=6,
+            decay=True,
             augment=True,
             panel=16,
             reliability="policy-gradient",
@@ -156,6 +159,9 @@ class Teapot(Method):
 
         for step in range(done + 1, cfg.iterations + 1):
             recovered: dict[str, float] = {}
+            if cfg.decay:
+                falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations))
+                outer.optimiser.param_groups[0]["lr"] = cfg.outer_lr * falls
             if plateau.armed or not memory.can_sample(cfg.way, cfg.shot, cfg.query):
                 # 1. Recover a task of each of a few teachers, drawn evenly or by reliability, into the memory.
                 visits = reliance.ask(cfg.asked, cfg.visits, generator)
