@@ -96,12 +96,13 @@ class Distill(Method):
         done = record.restore(state)
         # 1. Recover pictures from each teacher.
         visits = [(teacher, v) for v in range(cfg.visits) for teacher in ids]
+        now = min(done + 1, cfg.iterations)
         found: list[PseudoTask] = []
         for visit in visits:
-            found += yield from until_done(recoveries.recover([visit], step=done, total=cfg.iterations))
-            yield Progress(done, cfg.iterations, f"recovered {len(found)} of {len(visits)} tasks")
+            found += yield from until_done(recoveries.recover([visit], step=now, total=cfg.iterations))
+            yield Progress(now, cfg.iterations, f"recovered {len(found)} of {len(visits)} tasks")
         # 2. Let the teachers look at them.
-        answers, queries = yield from self.ask(recoveries, ids, found, done)
+        answers, queries = yield from self.ask(recoveries, ids, found, now)
 
         for step in range(done + 1, cfg.iterations + 1):
             # 3. One step towards the answers, on pictures of a few tasks.
@@ -142,14 +143,14 @@ class Distill(Method):
             )
         return zoo.check()
 
-    def ask(self, recoveries: Recoveries, ids: list[str], found: list[PseudoTask], done: int) -> Iterator[Event]:
+    def ask(self, recoveries: Recoveries, ids: list[str], found: list[PseudoTask], step: int) -> Iterator[Event]:
         """Each task's answers [N, T, way] of the teachers that count, and how many pictures were looked at for it."""
         cfg: DistillConfig = self.config
         ways = [recoveries.zoo.card(i).way for i in ids]
         answers = [torch.full((len(task.labels), len(ids), max(ways)), -torch.inf) for task in found]
         queries = 0.0
         for position, teacher in enumerate(ids):
-            yield Progress(done, cfg.iterations, f"asking teacher {position + 1} of {len(ids)} about all pictures")
+            yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)} about all pictures")
             oracle = recoveries.oracle((teacher, 0)) if cfg.targets == "all" else None
             for number, task in enumerate(found):
                 if oracle is not None:
@@ -157,7 +158,7 @@ class Distill(Method):
                     answers[number][:, position, : ways[position]] = oracle.logits(task.images).cpu()
                     queries += oracle.queries - before
                     if number % 20 == 19:
-                        yield Progress(done, cfg.iterations, f"asking teacher {position + 1} of {len(ids)}")
+                        yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)}")
                 elif task.teacher_id == teacher:
                     answers[number][:, position, : ways[position]] = task.soft_targets.cpu()
         return answers, queries
