@@ -12,7 +12,7 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
-from dfml.core.events import Done, Event
+from dfml.core.events import Done, Event, Note
 from dfml.core.registry import Registry
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
@@ -137,6 +137,12 @@ class Method(ABC):
 
 
 METHODS: Registry[Method] = Registry("method")
+
+
+def left_out(zoo: Zoo) -> Iterator[Event]:
+    """A note for each teacher that cannot be used, with the reason."""
+    for teacher_id, reason in zoo.problems.items():
+        yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
 
 
 def zoo_statistics(zoo: Zoo) -> tuple[list[float], list[float]]:

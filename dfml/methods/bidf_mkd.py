@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Event, Note, Scalars
+from dfml.core.events import Done, Event, Note, Scalars, until_done
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
@@ -23,11 +23,11 @@ from dfml.inversion.disagreement import Student, disagreement
 from dfml.meta.distillation import KdForm, adapted_student, distilling, kd_loss
 from dfml.meta.learners import MetaLearner, make_learner
 from dfml.meta.outer import OuterLoop, Task
-from dfml.methods.base import METHODS, Method, start_model
+from dfml.methods.base import METHODS, Method, left_out, start_model
 from dfml.methods.recovering import (
     RecoveringConfig,
+    bill_of,
     prepare_recoveries,
-    recovered_tasks,
     recoveries_of,
     teachers_of_way,
 )
@@ -126,8 +126,7 @@ class BidfMkd(Method):
         """Run the algorithm; see ``Method.train``."""
         cfg: BidfMkdConfig = self.config
         apis = self.apis(zoo)
-        for teacher_id, reason in zoo.problems.items():
-            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        yield from left_out(zoo)
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
         distiller = make_learner(
             cfg.learner, model.learner.config.override({"inner_steps": cfg.kd_steps}), distilling(cfg.kd)
@@ -153,12 +152,12 @@ class BidfMkd(Method):
                 at = {"step": step, "total": cfg.iterations}
                 # 2. Support set, and the student that a few steps of distillation on it make.
                 visit = int(torch.randint(cfg.visits, (), generator=generator))
-                (support,) = yield from recovered_tasks(supports.recover([(api, visit)], **at))
+                (support,) = yield from until_done(supports.recover([(api, visit)], **at))
                 student = adapted_student(model, distiller, *soft_labelled(support))
                 # 3. Query set, near the boundary between the API and this student.
                 seeks = self.boundary_loss(student) if cfg.boundary and step > cfg.boundary_after else None
                 visit = memory.added
-                (query,) = yield from recovered_tasks(queries.recover([(api, visit)], **at, extra_loss=seeks))
+                (query,) = yield from until_done(queries.recover([(api, visit)], **at, extra_loss=seeks))
                 # 4. Bi-level distillation: soft targets in the inner and in the outer loop.
                 tasks.append((*soft_labelled(support), *soft_labelled(query)))
                 learners.append(distiller)
@@ -185,8 +184,7 @@ class BidfMkd(Method):
             yield from record.events(
                 step, outcome, losses=losses, task=replayed, pictures=lambda now=shown: now, text=text
             )
-        for name, cost in (("queries", "queries"), ("passes", "passes"), ("preparation_seconds", "kept_seconds")):
-            model.details[name] = supports.cost[cost] + queries.cost[cost]
+        model.details |= bill_of(supports, queries)
         model.details["inversions"] = memory.added // 2
         yield Done(record.finish([]))
 

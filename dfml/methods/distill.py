@@ -10,11 +10,11 @@ import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Event, Note, Progress, until_done
+from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.committee import Committee, Distance
-from dfml.methods.base import METHODS, Method, start_model
-from dfml.methods.recovering import RecoveringConfig, prepare_recoveries, recoveries_of
+from dfml.methods.base import METHODS, Method, left_out, start_model
+from dfml.methods.recovering import RecoveringConfig, bill_of, prepare_recoveries, recoveries_of
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.recoveries import Recoveries
 from dfml.zoo.training import augment
@@ -86,8 +86,7 @@ class Distill(Method):
         """Run the algorithm; see ``Method.train``."""
         cfg: DistillConfig = self.config
         ids = self.teachers(zoo)
-        for teacher_id, reason in zoo.problems.items():
-            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        yield from left_out(zoo)
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
@@ -121,12 +120,8 @@ class Distill(Method):
                 pictures=lambda x=first, r=rows: (x.images[r], x.labels[r].tolist()),
                 text="distilling",
             )
-        model.details |= {
-            "recoveries": len(found),
-            "passes": recoveries.cost["passes"],
-            "queries": recoveries.cost["queries"] + queries,
-            "preparation_seconds": recoveries.cost["kept_seconds"],
-        }
+        recoveries.cost["queries"] += queries
+        model.details |= bill_of(recoveries) | {"recoveries": len(found)}
         yield Done(record.finish([]))
 
     def teachers(self, zoo: Zoo) -> list[str]:

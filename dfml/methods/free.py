@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 
 from dfml.core.errors import RunFailed
-from dfml.core.events import Done, Event, Note, Progress
+from dfml.core.events import Done, Event, Progress
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.disagreement import disagreement
@@ -25,10 +25,10 @@ from dfml.meta.distillation import KdForm
 from dfml.meta.learners import class_means, extract_features, squared_distances
 from dfml.meta.lessons import StudentOf, lesson_of
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop, OuterStep
-from dfml.methods.base import METHODS, MetaTrainingConfig, Method, start_model
+from dfml.meta.outer import OuterLoop
+from dfml.methods.base import METHODS, MetaTrainingConfig, Method, left_out, start_model
 from dfml.methods.recovering import teachers_of_way
-from dfml.methods.replaying import replay
+from dfml.methods.replaying import replay, round_outcome
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.memory import TaskMemory
 from dfml.zoo.asking import AskingConfig, make_oracle
@@ -130,8 +130,7 @@ class Free(Method):
         """Run the algorithm; see ``Method.train``."""
         cfg: FreeConfig = self.config
         ids = teachers_of_way(zoo, cfg.way)
-        for teacher_id, reason in zoo.problems.items():
-            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        yield from left_out(zoo)
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
         oracles = [make_oracle(zoo, i, AskingConfig(), generator=generator, device=device) for i in ids]
         five = MetaGenerator(self.inverter_config())
@@ -173,7 +172,7 @@ class Free(Method):
                 steps, task = yield from replay(
                     outer, memory, cfg, generator, step=step, patience=cfg.patience, limit=cfg.replay_limit
                 )
-                outcome = OuterStep(*mean_of(steps) if steps else (gone.loss, gone.accuracy), gone.alignment)
+                outcome = round_outcome(steps, gone)
             images = found.images[torch.arange(0, len(found.images), max(1, len(found.images) // 40))]
             shown = found.labels[torch.arange(0, len(found.labels), max(1, len(found.labels) // 40))].tolist()
             yield from record.events(
@@ -212,11 +211,6 @@ class Free(Method):
             return disagreement(student, weight=weight)(pictures, labels, logits)
 
         return loss
-
-
-def mean_of(steps: list[OuterStep]) -> tuple[float, float]:
-    """Mean loss and accuracy of outer steps."""
-    return sum(s.loss for s in steps) / len(steps), sum(s.accuracy for s in steps) / len(steps)
 
 
 class Movable:

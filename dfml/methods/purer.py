@@ -20,7 +20,7 @@ from dfml.inversion.dynamic_set import DynamicSet
 from dfml.meta.fusion import load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
-from dfml.methods.base import METHODS, MetaTrainingConfig, Method, start_model
+from dfml.methods.base import METHODS, MetaTrainingConfig, Method, left_out, start_model
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.triggers import PlateauTrigger
 from dfml.zoo.oracle import AutogradOracle
@@ -116,8 +116,7 @@ class Purer(Method):
             raise BadInput(
                 f"purer draws {cfg.way}-way episodes of the classes, but zoo {zoo.name!r} has {len(known)}: set way."
             )
-        for teacher_id, reason in zoo.problems.items():
-            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        yield from left_out(zoo)
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
         pictures = DynamicSet(
             zoo.class_keys(),

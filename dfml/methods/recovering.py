@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Event
+from dfml.core.events import Event
 from dfml.data.episodes import PseudoTask
 from dfml.inversion import INVERTERS
 from dfml.methods.base import MetaTrainingConfig
@@ -102,15 +102,12 @@ def prepare_recoveries(
     yield from recoveries.prepare(visits, jobs=jobs)
 
 
-def recovered_tasks(stream: Iterator[Event]) -> Generator[Event, None, list[PseudoTask]]:
-    """Pass on what ``Recoveries.recover`` tells and return its tasks, for ``yield from``."""
-    for event in stream:
-        if isinstance(event, Done):
-            return event.result
-        yield event
-    raise AssertionError("a stream of recoveries ends with Done")
-
-
 def own_accuracy(found: PseudoTask) -> float:
     """Share of recovered pictures that their own teacher classifies as wanted."""
     return float((found.soft_targets.argmax(1) == found.labels).float().mean())
+
+
+def bill_of(*recoveries: Recoveries) -> dict[str, float]:
+    """What all of them cost, for the model's card."""
+    names = {"queries": "queries", "passes": "passes", "preparation_seconds": "kept_seconds"}
+    return {name: sum(each.cost[cost] for each in recoveries) for name, cost in names.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from typing import Protocol
 
 import torch
 
@@ -47,3 +48,19 @@ def replay(
         if plateau.update(steps[-1].accuracy):
             break
     return steps, task
+
+
+class Lessons(Protocol):
+    """What a step on new tasks saw before the replay."""
+
+    loss: float
+    accuracy: float
+    alignment: float | None
+
+
+def round_outcome(steps: Sequence[OuterStep], before: Lessons) -> OuterStep:
+    """A round in one outer step: means over its replay, or where there was none the new tasks; their alignment."""
+    if not steps:
+        return OuterStep(before.loss, before.accuracy, before.alignment)
+    count = len(steps)
+    return OuterStep(sum(s.loss for s in steps) / count, sum(s.accuracy for s in steps) / count, before.alignment)

@@ -15,19 +15,19 @@ import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Event, Note, Scalars
+from dfml.core.events import Done, Event, Note, Scalars, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.interpolation import InterpolatedLearner, paired, plain
 from dfml.meta.learners import MetaLearner
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
 from dfml.meta.panel import PanelLearner
-from dfml.methods.base import METHODS, Method, start_model
+from dfml.methods.base import METHODS, Method, left_out, start_model
 from dfml.methods.recovering import (
     RecoveringConfig,
+    bill_of,
     own_accuracy,
     prepare_recoveries,
-    recovered_tasks,
     recoveries_of,
     teachers_of_way,
 )
@@ -141,8 +141,7 @@ class Teapot(Method):
         """Run the algorithm; see ``Method.train``."""
         cfg: TeapotConfig = self.config
         teachers = self.teachers(zoo)
-        for teacher_id, reason in zoo.problems.items():
-            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        yield from left_out(zoo)
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = self.recoveries(zoo, device, seed)
@@ -165,7 +164,7 @@ class Teapot(Method):
             if plateau.armed or not memory.can_sample(cfg.way, cfg.shot, cfg.query):
                 # 1. Recover a task of each of a few teachers, drawn evenly or by reliability, into the memory.
                 visits = reliance.ask(cfg.asked, cfg.visits, generator)
-                found = yield from recovered_tasks(recoveries.recover(visits, step=step, total=cfg.iterations))
+                found = yield from until_done(recoveries.recover(visits, step=step, total=cfg.iterations))
                 for each in found:
                     memory.add(each)
                 tasks = [self.new_task(each) for each in found]
@@ -192,8 +191,7 @@ class Teapot(Method):
             task = plain(tasks[0])
             shown = (task[0], task[1].tolist())
             yield from record.events(step, outcome, losses=recovered, task=task, pictures=lambda p=shown: p, text=text)
-        for name, cost in (("queries", "queries"), ("passes", "passes"), ("preparation_seconds", "kept_seconds")):
-            model.details[name] = recoveries.cost[cost]
+        model.details |= bill_of(recoveries)
         model.details |= {"asked_at": plateau.fired_at, **reliance.details()}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
         yield Done(record.finish(watch.side_information(reliance.reward is not None)))

@@ -8,29 +8,29 @@ grouped, and their gradients are made to agree within the group.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.core.events import Done, Event, Note, Progress, Scalars, until_done
+from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.aggregation import Aggregate, Lesson, implicit_gradient
 from dfml.meta.distillation import KdForm
 from dfml.meta.lessons import lesson_of
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop, OuterStep, Task
+from dfml.meta.outer import OuterLoop
 from dfml.meta.panel import PanelLearner
-from dfml.methods.base import METHODS, Method, start_model
+from dfml.methods.base import METHODS, Method, left_out, start_model
 from dfml.methods.comparing import GroupingConfig, Groups, prepare_groups
 from dfml.methods.recovering import recoveries_of, teachers_of_way
+from dfml.methods.replaying import replay, round_outcome
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.grouping import GroupSampler
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.recoveries import Recoveries
-from dfml.tasks.triggers import PlateauTrigger
 from dfml.zoo.zoo import Zoo
 
 
@@ -117,8 +117,7 @@ class Tgr(Method):
         """Run the algorithm; see ``Method.train``."""
         cfg: TgrConfig = self.config
         ids = self.teachers(zoo)
-        for teacher_id, reason in zoo.problems.items():
-            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+        yield from left_out(zoo)
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
@@ -149,35 +148,18 @@ class Tgr(Method):
             if step % record.log_every == 0:
                 yield Scalars(step, group_numbers(together))
             # 4. Replay tasks of the memory until they are learned no better.
-            steps, task = yield from self.replay(outer, memory, generator, step)
-            count = max(1, len(steps))
-            loss, accuracy = sum(s.loss for s in steps) / count, sum(s.accuracy for s in steps) / count
-            if not steps:
-                loss, accuracy = together.loss, together.accuracy
+            steps, task = yield from replay(
+                outer, memory, cfg, generator, step=step, patience=cfg.patience, limit=cfg.replay_limit
+            )
             yield from record.events(
                 step,
-                OuterStep(loss, accuracy, together.alignment),
+                round_outcome(steps, together),
                 task=task,
                 pictures=lambda now=found[0]: shown(now),
                 text=f"group {group + 1}: teachers {', '.join(chosen)}",
             )
         model.details |= groups.details(ids, recoveries.cost)
         yield Done(record.finish([groups.probe] if groups.probe else []))
-
-    def replay(
-        self, outer: OuterLoop, memory: TaskMemory, generator: torch.Generator, step: int
-    ) -> Generator[Event, None, tuple[list[OuterStep], Task | None]]:
-        """Outer steps on recombined tasks until their accuracy sets no new best; they and the last task."""
-        cfg: TgrConfig = self.config
-        plateau, steps, task = PlateauTrigger(cfg.patience), [], None
-        while len(steps) < cfg.replay_limit and memory.can_sample(cfg.way, cfg.shot, cfg.query):
-            drawn = [memory.sample(cfg.way, cfg.shot, cfg.query, generator=generator).task for _ in range(cfg.tasks)]
-            steps.append(outer.step(drawn))
-            task = drawn[0]
-            yield Progress(step, cfg.iterations, "replaying tasks from memory")
-            if plateau.update(steps[-1].accuracy):
-                break
-        return steps, task
 
     def lessons(
         self,

@@ -13,6 +13,7 @@ from dfml.meta.outer import OuterStep
 from dfml.methods.base import start_model
 from dfml.methods.comparing import Groups
 from dfml.methods.recovering import recoveries_of
+from dfml.methods.replaying import replay
 from dfml.methods.tgr import Tgr
 from dfml.tasks.memory import TaskMemory
 from tests.methods.test_contract import small
@@ -122,7 +123,7 @@ def test_a_panel_is_asked_about_the_same_pictures_and_each_teachers_answers_are_
 
 
 def test_replay_ends_after_patience_steps_without_a_new_best(tiny_zoo):
-    method, _ = parts(tiny_zoo, patience=3, replay_limit=50)
+    method, _ = parts(tiny_zoo)
     memory = TaskMemory(tiny_zoo.class_keys())
     memory.add(task_of(per_class=6))
     accuracies = iter([0.3, 0.5, 0.4, 0.5, 0.45, 0.9])
@@ -133,7 +134,7 @@ def test_replay_ends_after_patience_steps_without_a_new_best(tiny_zoo):
             return OuterStep(1.0, next(accuracies), 0.0)
 
     def work():
-        events = method.replay(Outer(), memory, torch.Generator().manual_seed(0), 1)
+        events = replay(Outer(), memory, method.config, torch.Generator().manual_seed(0), step=1, patience=3, limit=50)
         while True:
             try:
                 next(events)
@@ -147,7 +148,8 @@ def test_replay_ends_after_patience_steps_without_a_new_best(tiny_zoo):
 
 def test_an_empty_memory_is_not_replayed(tiny_zoo):
     method, _ = parts(tiny_zoo)
-    events = method.replay(None, TaskMemory(tiny_zoo.class_keys()), torch.Generator(), 1)
+    memory = TaskMemory(tiny_zoo.class_keys())
+    events = replay(None, memory, method.config, torch.Generator(), step=1, patience=3, limit=50)
     with pytest.raises(StopIteration) as end:
         next(events)
     assert end.value.value == ([], None)
