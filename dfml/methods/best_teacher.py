@@ -8,10 +8,9 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 
-from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
-from dfml.meta.fusion import fits, load_backbone
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
+from dfml.methods.starting import REPORTED, best_reported, load_teacher_weights
 from dfml.zoo.zoo import Zoo
 
 
@@ -41,27 +40,9 @@ class BestTeacher(Method):
     ) -> Iterator[Event]:
         """Pick and copy the teacher; see ``Method.train``."""
         yield Progress(0, 1, "choosing the teacher")
-        reported = [card for card in zoo.cards if card.accuracy is not None]
-        if not reported:
-            raise BadInput(f"best-teacher needs reported accuracies; zoo {zoo.name!r} gives none.")
-        reported.sort(key=lambda card: card.accuracy or 0.0, reverse=True)
-        teacher = None
-        for best in reported:
-            try:
-                teacher = zoo.weights_of(best.id)
-                break
-            except BadInput as error:
-                yield Note(0, f"left out teacher {best.id}: {error}", kind="rejected")
-        if teacher is None:
-            raise BadInput(f"best-teacher: no teacher of zoo {zoo.name!r} can be loaded.")
-        details = {"method": self.name, "teacher": best.id, "side_information": ["reported accuracies"]}
+        best = yield from best_reported(zoo, self.name)
+        details = {"method": self.name, "teacher": best.card.id, "side_information": [REPORTED]}
         model = start_model(zoo, self.config, generator, details)
-        if not fits(teacher.net, model.net):
-            raise BadInput(
-                f"best-teacher: teacher {best.id} is a {best.architecture} with input {list(best.input_size)}; "
-                f"set architecture and width to match (now {self.config.architecture}, width {self.config.width})."
-            )
-        load_backbone(model.net, teacher.net.state_dict(), head=self.config.head == "teacher")
-        model.mean, model.std = list(best.mean), list(best.std)
-        yield Note(1, f"teacher {best.id}, reported accuracy {best.accuracy:.1%}", kind="teacher")
+        load_teacher_weights(model, best, head=self.config.head == "teacher", who=self.name)
+        yield Note(1, f"teacher {best.card.id}, reported accuracy {best.card.accuracy:.1%}", kind="teacher")
         yield Done(model.to(device))

@@ -162,7 +162,7 @@ def prepare_groups(
     recoveries = recoveries_of(zoo, config, "generator", device=device)
     cost = yield from until_done(prepare_recoveries(recoveries, ids, config, jobs))
     if config.recovered == "kept" and config.group_by != "random":
-        found, _ = yield from compare_teachers(zoo, config, recoveries, ids)
+        found, _ = yield from compare_teachers(zoo, config, recoveries.plain, ids)
         cost["kept_seconds"] += found.seconds
     yield Done(cost)
 
@@ -182,7 +182,7 @@ def compare_zoo(
     Yields:
         Progress; last ``Done((ZooMap, cost))``, the cost as ``Method.prepare`` tells it.
     """
-    config = config.override({"recovered": "kept", "visits": config.embed_visits})
+    config = config.override({"recovered": "kept", "visits": config.embed_visits, "agreement": 0})
     cost = yield from until_done(prepare_groups(zoo, config, ids, device=device, jobs=jobs))
     recoveries = recoveries_of(zoo, config, "generator", device=device)
     found, probe = yield from compare_teachers(zoo, config, recoveries, ids)

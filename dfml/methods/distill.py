@@ -13,15 +13,16 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.committee import Committee, Distance
-from dfml.methods.base import METHODS, Method, left_out, start_model
+from dfml.methods.base import METHODS, Method, left_out
 from dfml.methods.recovering import RecoveringConfig, bill_of, prepare_recoveries, recoveries_of
+from dfml.methods.starting import InitConfig, begin, side_information_of
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.recoveries import Recoveries
 from dfml.zoo.training import augment
 from dfml.zoo.zoo import Zoo
 
 
-class DistillConfig(RecoveringConfig):
+class DistillConfig(RecoveringConfig, InitConfig):
     """Options of distillation; a step takes ``tasks`` recoveries, shot + query pictures a class of each."""
 
     targets: Literal["all", "own"] = Field(
@@ -47,10 +48,11 @@ class Distill(Method):
         """Minutes on two CPU cores, given kept recoveries (those of tgr)."""
         return DistillConfig(
             learner="protonet",
-            iterations=2000,
+            init="best-teacher",
+            iterations=1000,
             tasks=2,
-            query=15,
-            outer_lr=4e-3,
+            outer_lr=2e-3,
+            agreement=6,
             recovered="kept",
             visits=1,
             inversion_steps=60,
@@ -87,7 +89,7 @@ class Distill(Method):
         cfg: DistillConfig = self.config
         ids = self.teachers(zoo)
         yield from left_out(zoo)
-        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
         committee = Committee(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
@@ -122,7 +124,7 @@ class Distill(Method):
             )
         recoveries.cost["queries"] += queries
         model.details |= bill_of(recoveries) | {"recoveries": len(found)}
-        yield Done(record.finish([]))
+        yield Done(record.finish(side_information_of(cfg)))
 
     def teachers(self, zoo: Zoo) -> list[str]:
         """Ids of the teachers; their heads may be of any width.

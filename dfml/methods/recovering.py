@@ -12,7 +12,9 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Event
 from dfml.data.episodes import PseudoTask
 from dfml.inversion import INVERTERS
+from dfml.inversion.agreement import AgreementConfig
 from dfml.methods.base import MetaTrainingConfig
+from dfml.tasks.agreed import AgreedRecoveries
 from dfml.tasks.recoveries import Recoveries, Visit
 from dfml.zoo.asking import AskingConfig
 from dfml.zoo.remote import RemoteZoo
@@ -36,6 +38,13 @@ class RecoveringConfig(MetaTrainingConfig):
     generator_width: int = Field(32, ge=2, le=512, multiple_of=2, description="Maps of the generator's first layer.")
     shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels before a teacher looks.")
     flip: bool = Field(True, description="Mirror at random before a teacher looks (not for characters).")
+    agreement: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Sweeps over the zoo in which kept recoveries are revised until all teachers that know a class "
+        "agree on its pictures, by the joint loss of PURER's set (ours); 0: each teacher's own pictures.",
+    )
 
 
 KEPT_SEED = 0
@@ -83,7 +92,9 @@ def recoveries_of(
     if "noise_lr" in cls.Config.model_fields:
         changes["noise_lr"] = config.inversion_lr
     kept = config.recovered == "kept"
-    return Recoveries(
+    if config.agreement and (not kept or asking is not None):
+        raise BadInput("agreement revises kept recoveries of white boxes: set recovered=kept, or agreement=0.")
+    plain = Recoveries(
         zoo,
         cls(cls.Config().override(changes)),
         per_class=config.recovered_per_class,
@@ -92,6 +103,10 @@ def recoveries_of(
         keep=kept,
         asking=asking,
     )
+    if not config.agreement:
+        return plain
+    agreement = AgreementConfig(sweeps=config.agreement, shift=config.shift, flip=config.flip)
+    return AgreedRecoveries(plain, zoo.check(), agreement)
 
 
 def prepare_recoveries(

@@ -22,7 +22,8 @@ from dfml.meta.learners import MetaLearner
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
 from dfml.meta.panel import PanelLearner
-from dfml.methods.base import METHODS, Method, left_out, start_model
+from dfml.methods.base import METHODS, Method, left_out
+from dfml.methods.panels import MemoryPanel, PanelConfig
 from dfml.methods.recovering import (
     RecoveringConfig,
     bill_of,
@@ -32,6 +33,7 @@ from dfml.methods.recovering import (
     teachers_of_way,
 )
 from dfml.methods.reliance import Reliance, RelianceConfig
+from dfml.methods.starting import InitConfig, begin, side_information_of
 from dfml.methods.training import Stateful, TrainingRecord
 from dfml.methods.watching import Watch
 from dfml.tasks.memory import TaskMemory
@@ -43,7 +45,7 @@ from dfml.zoo.zoo import Zoo
 TaskLearner = MetaLearner | InterpolatedLearner | PanelLearner
 
 
-class TeapotConfig(RecoveringConfig, RelianceConfig):
+class TeapotConfig(RecoveringConfig, RelianceConfig, PanelConfig, InitConfig):
     """Options of TEAPOT."""
 
     asked: int = Field(4, ge=1, le=64, description="Teachers that are asked at a time.")
@@ -63,13 +65,6 @@ class TeapotConfig(RecoveringConfig, RelianceConfig):
     decay: bool = Field(False, description="Let the outer rate fall to zero along a half cosine (ours).")
     augment: bool = Field(
         False, description="Mirror and move pictures from the memory at random, as `flip` and `shift` say (ours)."
-    )
-    panel: int = Field(
-        0,
-        ge=0,
-        le=1000,
-        description="Teachers, drawn by reliability, that also label pictures of the whole memory in each memory "
-        "update (ours, with ProtoNet); 0: none.",
     )
 
 
@@ -91,19 +86,23 @@ class Teapot(Method):
         """Minutes on two CPU cores, given kept recoveries."""
         return TeapotConfig(
             learner="protonet",
-            iterations=700,
+            init="best-teacher",
+            iterations=800,
             tasks=2,
-            asked=8,
-            outer_lr=3e-3,
+            asked=10,
+            outer_lr=2e-3,
             first_order=True,
             recovered="kept",
             visits=1,
             inversion_steps=60,
             inversion_lr=1e-2,
+            agreement=6,
             patience=6,
             decay=True,
             augment=True,
-            panel=16,
+            panel=100,
+            panel_student="outputs",
+            panel_share=0.9,
             reliability="policy-gradient",
             reliability_lr=0.2,
             entropy=1.0,
@@ -142,7 +141,7 @@ class Teapot(Method):
         cfg: TeapotConfig = self.config
         teachers = self.teachers(zoo)
         yield from left_out(zoo)
-        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = self.recoveries(zoo, device, seed)
         outer = OuterLoop(model, cfg.outer_lr)
@@ -152,21 +151,26 @@ class Teapot(Method):
         record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
         watch = Watch(record.validation, cfg.watch, shot=cfg.shot, episodes=cfg.watched_episodes, device=device)
         reliance = record.parts["reliance"] = Reliance(cfg, teachers, watch, recoveries)
+        panel = MemoryPanel(
+            cfg, model, teachers, recoveries, reliance, way=cfg.way, count=cfg.way * (cfg.shot + cfg.query),
+            lr=cfg.outer_lr, moved=self.moved, generator=generator,
+        )  # fmt: skip
+        record.parts |= panel.parts()
         if watch.why_not:
             yield Note(0, f"the stop rule follows pseudo tasks, no weights are learned: {watch.why_not}", "validation")
         done = record.restore(state)
 
         for step in range(done + 1, cfg.iterations + 1):
             recovered: dict[str, float] = {}
-            if cfg.decay:
-                falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations))
-                outer.optimiser.param_groups[0]["lr"] = cfg.outer_lr * falls
+            falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
+            outer.optimiser.param_groups[0]["lr"] = cfg.outer_lr * falls
             if plateau.armed or not memory.can_sample(cfg.way, cfg.shot, cfg.query):
                 # 1. Recover a task of each of a few teachers, drawn evenly or by reliability, into the memory.
                 visits = reliance.ask(cfg.asked, cfg.visits, generator)
                 found = yield from until_done(recoveries.recover(visits, step=step, total=cfg.iterations))
                 for each in found:
-                    memory.add(each)
+                    said = yield from panel.answers(each, memory, step=step, total=cfg.iterations)
+                    memory.add(each, said)
                 tasks = [self.new_task(each) for each in found]
                 reliance.reward_features()
                 memory.forget(reliance.distrusted())
@@ -174,11 +178,14 @@ class Teapot(Method):
                 outcome = outer.step(tasks)
                 recovered["accuracy"] = sum(own_accuracy(each) for each in found) / len(found)
                 text = f"new tasks of {', '.join(teacher for teacher, _ in visits)}"
+            elif panel.due(generator):
+                # 3a. Memory update, ours: what a panel of teachers says of pictures of the whole memory.
+                outcome, text = panel.step(memory, falls, generator), "answers of the panel"
+                tasks = [memory.sample(cfg.way, cfg.shot, cfg.query, generator=generator).task]  # only to be shown
             else:
-                # 3. Memory update: recombined tasks with hard labels, some of them interpolated.
+                # 3b. Memory update: recombined tasks with hard labels, some of them interpolated.
                 pairs = [self.memory_task(memory, model, generator) for _ in range(cfg.tasks)]
-                if cfg.panel and cfg.learner == "protonet":
-                    pairs.append(self.panel_task(memory, recoveries, reliance, generator))
+                pairs += panel.pairs(memory, generator)
                 tasks = [task for task, _ in pairs]
                 outcome = outer.step(tasks, [learner for _, learner in pairs])
                 text = "tasks from memory"
@@ -194,7 +201,8 @@ class Teapot(Method):
         model.details |= bill_of(recoveries)
         model.details |= {"asked_at": plateau.fired_at, **reliance.details()}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
-        yield Done(record.finish(watch.side_information(reliance.reward is not None)))
+        seen = watch.side_information(reliance.reward is not None)
+        yield Done(record.finish([*side_information_of(cfg), *seen]))
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
@@ -250,15 +258,3 @@ class Teapot(Method):
         if not cfg.augment:
             return x
         return augment(x, flip=cfg.flip and x.shape[1] == 3, shift=cfg.shift, generator=generator)
-
-    def panel_task(
-        self, memory: TaskMemory, recoveries: Recoveries, reliance: Reliance, generator: torch.Generator
-    ) -> tuple[Task, TaskLearner]:
-        """Pictures of the whole memory with what several teachers say of each; one half is the support."""
-        cfg: TeapotConfig = self.config
-        x = self.moved(memory.pictures(cfg.way * (cfg.shot + cfg.query), generator=generator), generator)
-        oracles = [recoveries.oracle((teacher, 0)) for teacher in reliance.draw(cfg.panel, generator)]
-        said = torch.stack([oracle.logits(x).softmax(1) for oracle in oracles], 1)
-        recoveries.cost["queries"] += len(x) * len(oracles)
-        half = len(x) // 2
-        return (x[:half], said[:half], x[half:], said[half:]), PanelLearner()

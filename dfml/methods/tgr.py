@@ -23,10 +23,11 @@ from dfml.meta.lessons import lesson_of
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop
 from dfml.meta.panel import PanelLearner
-from dfml.methods.base import METHODS, Method, left_out, start_model
+from dfml.methods.base import METHODS, Method, left_out
 from dfml.methods.comparing import GroupingConfig, Groups, prepare_groups
 from dfml.methods.recovering import recoveries_of, teachers_of_way
 from dfml.methods.replaying import replay, round_outcome
+from dfml.methods.starting import InitConfig, begin, side_information_of
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.grouping import GroupSampler
 from dfml.tasks.memory import TaskMemory
@@ -34,7 +35,7 @@ from dfml.tasks.recoveries import Recoveries
 from dfml.zoo.zoo import Zoo
 
 
-class TgrConfig(GroupingConfig):
+class TgrConfig(GroupingConfig, InitConfig):
     """Options of TGR."""
 
     iterations: int = Field(
@@ -118,13 +119,13 @@ class Tgr(Method):
         cfg: TgrConfig = self.config
         ids = self.teachers(zoo)
         yield from left_out(zoo)
-        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
         # 1. Embed the teachers, compare them, and group those that are unlike each other.
         groups = Groups(cfg)
         if state is None:
-            yield from groups.make(zoo, recoveries, ids, seed=seed)
+            yield from groups.make(zoo, recoveries.plain, ids, seed=seed)
         memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
         outer = OuterLoop(model, cfg.outer_lr)
         parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "groups": groups}
@@ -159,7 +160,7 @@ class Tgr(Method):
                 text=f"group {group + 1}: teachers {', '.join(chosen)}",
             )
         model.details |= groups.details(ids, recoveries.cost)
-        yield Done(record.finish([groups.probe] if groups.probe else []))
+        yield Done(record.finish([*([groups.probe] if groups.probe else []), *side_information_of(cfg)]))
 
     def lessons(
         self,

@@ -42,6 +42,7 @@ class _Visit:
 
     teacher: str
     images: torch.Tensor
+    answers: torch.Tensor | None = None
 
 
 class TaskMemory:
@@ -76,8 +77,12 @@ class TaskMemory:
         """Pictures in store."""
         return sum(len(visit.images) for ring in self.rings.values() for visit in ring)
 
-    def add(self, task: PseudoTask) -> None:
+    def add(self, task: PseudoTask, answers: torch.Tensor | None = None) -> None:
         """Store a recovery, one visit for each of its classes.
+
+        Args:
+            task: The recovery.
+            answers: What several teachers say of its pictures, logits [N, teachers, way], to be stored with them.
 
         Pictures that are in store already, such as those of a kept recovery that is met again, are not stored
         twice: no task may hold a picture in its support and in its query set.
@@ -95,8 +100,18 @@ class TaskMemory:
             ring = self.rings.setdefault(keys[slot], deque(maxlen=self.capacity))
             pictures = self._fitted(task.images[task.labels == slot].detach()).to("cpu", torch.float16)
             if not any(torch.equal(visit.images, pictures) for visit in ring):
-                ring.append(_Visit(task.teacher_id, pictures.clone()))
+                said = None if answers is None else answers[task.labels == slot].to("cpu", torch.float16)
+                ring.append(_Visit(task.teacher_id, pictures.clone(), said))
         self.added += 1
+
+    def holds(self, task: PseudoTask) -> bool:
+        """Whether all pictures of a recovery are in store."""
+        keys = self.class_keys[task.teacher_id]
+        return all(
+            any(torch.equal(visit.images, pictures) for visit in self.rings.get(keys[slot], ()))
+            for slot in task.labels.unique().tolist()
+            for pictures in [self._fitted(task.images[task.labels == slot].detach()).to("cpu", torch.float16)]
+        )
 
     def forget(self, teachers: Sequence[str]) -> None:
         """Drop everything that was recovered from these teachers."""
@@ -197,6 +212,20 @@ class TaskMemory:
         stores = [visit.images for ring in self.rings.values() for visit in ring]
         return _some(stores, count, generator).float().to(self.device)
 
+    def answered(self, count: int, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Some pictures that came with answers, [at most ``count``, C, H, W], and the logits [N, teachers, way].
+
+        Raises:
+            BadInput: There are none.
+        """
+        visits = [visit for ring in self.rings.values() for visit in ring if visit.answers is not None]
+        if not visits:
+            raise BadInput("the memory holds no picture that teachers were asked about.")
+        places = _places([visit.images for visit in visits], count, generator)
+        images = torch.stack([visits[v].images[row] for v, row in places])
+        answers = torch.stack([visits[v].answers[row] for v, row in places])
+        return images.float().to(self.device), answers.float().to(self.device)
+
     def state(self) -> dict[str, Any]:
         """Copies of all pictures, ring by ring."""
         flat: dict[str, Any] = {"added": self.added, "keys": list(self.rings)}
@@ -205,7 +234,11 @@ class TaskMemory:
                 "images": torch.cat([v.images for v in ring]),
                 "counts": [len(v.images) for v in ring],
                 "teachers": [v.teacher for v in ring],
+                "answered": [v.answers is not None for v in ring],
             }
+            said = [v.answers for v in ring if v.answers is not None]
+            if said:
+                flat[f"ring{position}"]["answers"] = torch.cat(said)
         return flat
 
     def load(self, flat: dict[str, Any]) -> None:
@@ -215,13 +248,25 @@ class TaskMemory:
         for position, key in enumerate(flat["keys"]):
             ring = part_of_state(flat, f"ring{position}")
             parts = ring["images"].split([int(n) for n in ring["counts"]])
-            visits = [_Visit(t, x.clone()) for t, x in zip(ring["teachers"], parts, strict=True)]
+            # Older checkpoints know of no answers.
+            answered = ring.get("answered") or [False] * len(parts)
+            counts = [len(x) for x, has in zip(parts, answered, strict=True) if has]
+            said = iter(ring["answers"].split(counts) if counts else ())
+            visits = [
+                _Visit(t, x.clone(), next(said).clone() if has else None)
+                for t, x, has in zip(ring["teachers"], parts, answered, strict=True)
+            ]
             self.rings[key] = deque(visits, maxlen=self.capacity)
 
 
 def _some(stores: list[torch.Tensor], count: int, generator: torch.Generator) -> torch.Tensor:
     """Draw pictures out of several stores; only the drawn ones are copied."""
+    return torch.stack([stores[store][row] for store, row in _places(stores, count, generator)])
+
+
+def _places(stores: list[torch.Tensor], count: int, generator: torch.Generator) -> list[tuple[int, int]]:
+    """Draw different places: a store and a row in it each."""
     ends = torch.tensor([len(x) for x in stores]).cumsum(0)
     drawn = torch.randperm(int(ends[-1]), generator=generator)[:count]
     which = torch.searchsorted(ends, drawn, right=True).tolist()
-    return torch.stack([stores[w][int(d) - int(ends[w]) + len(stores[w])] for w, d in zip(which, drawn, strict=True)])
+    return [(w, int(d) - int(ends[w]) + len(stores[w])) for w, d in zip(which, drawn, strict=True)]

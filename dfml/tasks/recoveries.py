@@ -100,11 +100,11 @@ class Recoveries:
                 for last in stream:  # noqa: B007 - the last one is wanted
                     yield Progress(step, total, f"recovering from teacher {visit[0]}")
                 assert last is not None, "an inverter yields at least one step"
-                task = _rounded(last.tasks[0])
+                task = rounded(last.tasks[0])
                 self._spend(visit, task, seconds=time.perf_counter() - started)
                 if self.keep and extra_loss is None:
                     self._file(visit, task)
-            found.append(_on(task, self.device))
+            found.append(on_device(task, self.device))
         yield Done(found)
 
     def prepare(self, visits: Sequence[Visit], *, jobs: int = 1) -> Iterator[Event]:
@@ -137,6 +137,11 @@ class Recoveries:
                 total["passes"] += task.cost.get("passes", 0.0)
                 total["queries"] += task.cost.get("queries", 0.0)
         yield Done(total)
+
+    @property
+    def plain(self) -> Recoveries:
+        """These recoveries before anything else was done to them."""
+        return self
 
     def mark(self, visit: Visit) -> str:
         """What tells a recovery from all others; work that follows from it alone can be kept under this name."""
@@ -225,7 +230,7 @@ def _file_mark(zoo: Zoo, teacher: str) -> str:
     return f"{found.st_size}-{found.st_mtime_ns}"
 
 
-def _rounded(task: PseudoTask) -> PseudoTask:
+def rounded(task: PseudoTask) -> PseudoTask:
     """The task as it would come back from the disk."""
     return PseudoTask(
         task.images.half().float().cpu(), task.labels.cpu(), task.soft_targets.detach().cpu(), task.teacher_id,
@@ -233,7 +238,8 @@ def _rounded(task: PseudoTask) -> PseudoTask:
     )  # fmt: skip
 
 
-def _on(task: PseudoTask, device: torch.device) -> PseudoTask:
+def on_device(task: PseudoTask, device: torch.device) -> PseudoTask:
+    """The task with its tensors on a device."""
     if device.type == "cpu":
         return task
     return PseudoTask(

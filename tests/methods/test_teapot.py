@@ -74,7 +74,9 @@ def test_a_panel_of_reliable_teachers_labels_pictures_of_the_whole_memory(run, b
     cost = {}
     for panel in (0, 2):
         batches.clear()
-        details = run(*small("teapot", panel=panel, iterations=4, patience=9))[-1].result.details
+        details = run(*small("teapot", panel=panel, panel_student="prototypes", iterations=4, patience=9))[
+            -1
+        ].result.details
         cost[panel] = details["queries"]
         memory_updates = [(tasks, learners) for tasks, learners in batches if learners]
         assert all(len(tasks) == len(learners) == 2 + (panel > 0) for tasks, learners in memory_updates)
@@ -86,6 +88,33 @@ def test_a_panel_of_reliable_teachers_labels_pictures_of_the_whole_memory(run, b
         asked = {i for i in said for k in range(2) if torch.allclose(said[i], query_p[:, k], atol=1e-4)}
         assert len(asked) == 2, "each answers for itself"
     assert not any(isinstance(x, PanelLearner) for _, ls in batches_of_another_learner(run, batches) for x in ls)
+
+
+@pytest.mark.parametrize(("share", "kinds"), [(0.0, {False}), (0.5, {False, True}), (1.0, {True})])
+def test_with_outputs_a_share_of_the_memory_updates_learns_the_panels_answers(share, kinds, run, tiny_zoo, monkeypatch):
+    from dfml.meta.committee import Committee
+
+    seen, real = [], Committee.step
+
+    def step(self, given, **kw):
+        seen.append((given, kw["lr"]))
+        return real(self, given, **kw)
+
+    monkeypatch.setattr(Committee, "step", step)
+    settings = {"panel": 2, "panel_student": "outputs", "panel_share": share, "iterations": 16, "patience": 99}
+    events = run(*small("teapot", **settings, augment=False, decay=True, outer_lr=0.01))
+    texts = {
+        e.text for e in events if isinstance(e, Progress) and e.text in ("tasks from memory", "answers of the panel")
+    }
+    assert {"panel" in text for text in texts} == kinds
+    rates = [lr for _, lr in seen]
+    assert rates == sorted(rates, reverse=True) and all(0 < lr <= 0.01 for lr in rates)
+    for ((images, answers, counts),), _ in seen:
+        assert answers.shape == (len(images), 3, 5)
+        assert bool((counts == counts[0]).all()) and int(counts[0].sum()) == 2, "two of three teachers count"
+        for position, teacher in enumerate(tiny_zoo):
+            # Pictures and answers are kept with 16 bits.
+            assert torch.allclose(answers[:, position], teacher.logits(images), atol=0.05)
 
 
 def batches_of_another_learner(run, batches):
@@ -124,7 +153,9 @@ def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeyp
     worth = {"000": 0.5, "001": 0.5, "002": 0.1}
     monkeypatch.setattr(Reliance, "worth", lambda self, teacher: worth[teacher])
     tiny_zoo.shared_class_names = False
-    method, config = small("teapot", iterations=60, patience=1, reliability_lr=0.5, forget=0.25)
+    method, config = small(
+        "teapot", iterations=60, patience=1, reliability_lr=0.5, forget=0.25, panel_student="prototypes"
+    )
     events = run(method, config, zoo=tiny_zoo)
     start, end = weights(events)[0], weights(events)[-1]
     assert sum(end.values()) == pytest.approx(1) and end == events[-1].result.details["reliability"]

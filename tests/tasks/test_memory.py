@@ -138,3 +138,33 @@ def test_pictures_of_the_whole_memory_are_drawn_without_repetition():
     assert drawn.shape == (20, 3, 2, 2) and len(drawn.flatten(1).unique(dim=0)) == 20
     everything = memory.pictures(1000, generator=torch.Generator().manual_seed(0))
     assert len(everything) == len(memory) == len(everything.flatten(1).unique(dim=0))
+
+
+def answers_to(task, teachers=2):
+    """Logits that tell which picture they are about."""
+    shade = task.images.mean((1, 2, 3))
+    return torch.stack([shade * (t + 1) for t in range(teachers)], 1).unsqueeze(2).expand(-1, -1, 3)
+
+
+def test_answers_stay_with_their_pictures_through_a_checkpoint_and_without_those_of_forgotten_teachers():
+    memory = TaskMemory(KEYS, capacity=2)
+    for position, teacher in enumerate("ab"):
+        task = recovered(teacher, position / 4)
+        assert not memory.holds(task)
+        memory.add(task, answers_to(task))
+        assert memory.holds(task)
+    memory.add(recovered("c", 0.5))  # nobody was asked about these
+    again = TaskMemory(KEYS, capacity=2)
+    again.load(flatten_state(memory.state()))
+    for store in (memory, again):
+        images, answers = store.answered(1000, generator=torch.Generator().manual_seed(0))
+        assert len(images) == 24 and answers.shape == (24, 2, 3)
+        shades = images.mean((1, 2, 3))
+        for teacher in range(2):
+            assert torch.allclose(answers[:, teacher, 0], shades * (teacher + 1), atol=2e-3)
+        store.forget(["a"])
+        images, _ = store.answered(1000, generator=torch.Generator().manual_seed(0))
+        assert len(images) == 12 and float(images.min()) > 0.24
+        store.forget(["b"])
+        with pytest.raises(BadInput, match="no picture that teachers were asked about"):
+            store.answered(1, generator=torch.Generator())

@@ -1,0 +1,86 @@
+"""Which weights a method starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.events import Event, Note
+from dfml.meta.fusion import fits, load_backbone
+from dfml.meta.model import MetaModel
+from dfml.methods.base import AdaptConfig, start_model
+from dfml.zoo.teacher import Teacher
+from dfml.zoo.zoo import Zoo
+
+REPORTED = "reported accuracies"
+"""What a method that looks at them names as side information."""
+
+
+class InitConfig(Config):
+    """Options of the first weights."""
+
+    init: Literal["random", "best-teacher"] = Field(
+        "random",
+        description="First weights: fresh, or those of the teacher with the best reported accuracy (ours; one "
+        "architecture, trusts the reports).",
+    )
+
+
+def best_reported(zoo: Zoo, who: str) -> Generator[Event, None, Teacher]:
+    """The teacher with the best reported accuracy that can be loaded, with notes on those that cannot.
+
+    Args:
+        zoo: The zoo.
+        who: Names the method in messages.
+
+    Raises:
+        BadInput: No accuracies are reported, or no teacher gives its weights.
+    """
+    reported = [card for card in zoo.cards if card.accuracy is not None]
+    if not reported:
+        raise BadInput(f"{who} needs reported accuracies; zoo {zoo.name!r} gives none.")
+    for card in sorted(reported, key=lambda card: card.accuracy or 0.0, reverse=True):
+        try:
+            return zoo.weights_of(card.id)
+        except BadInput as error:
+            yield Note(0, f"left out teacher {card.id}: {error}", kind="rejected")
+    raise BadInput(f"{who}: no teacher of zoo {zoo.name!r} can be loaded.")
+
+
+def load_teacher_weights(model: MetaModel, teacher: Teacher, *, head: bool, who: str) -> None:
+    """Start a meta-model from a teacher: its weights, without the head or with it, and its normalisation.
+
+    Raises:
+        BadInput: Another architecture.
+    """
+    card = teacher.card
+    if not fits(teacher.net, model.net):
+        args = model.model_args
+        raise BadInput(
+            f"{who}: teacher {card.id} is a {card.architecture} with input {list(card.input_size)}; "
+            f"set architecture and width to match (now {model.architecture}, width {args.get('width', 'its own')})."
+        )
+    load_backbone(model.net, teacher.net.state_dict(), head=head)
+    model.mean, model.std = list(card.mean), list(card.std)
+
+
+def begin(
+    zoo: Zoo, config: AdaptConfig, generator: torch.Generator, details: dict[str, Any]
+) -> Generator[Event, None, MetaModel]:
+    """A meta-model with the first weights that ``config.init`` asks for; see ``start_model``."""
+    model = start_model(zoo, config, generator, details)
+    if getattr(config, "init", "random") == "best-teacher":
+        teacher = yield from best_reported(zoo, f"{details['method']} with init=best-teacher")
+        load_teacher_weights(model, teacher, head=False, who=f"{details['method']} with init=best-teacher")
+        model.details["init"] = f"teacher {teacher.card.id}"
+    return model
+
+
+def side_information_of(config: AdaptConfig) -> list[str]:
+    """What the choice of the first weights looked at."""
+    return [REPORTED] if getattr(config, "init", "random") == "best-teacher" else []

@@ -1,0 +1,45 @@
+"""First weights: those of the most trusted teacher where a config says so, named as side information."""
+
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.meta.learners import HEAD
+from dfml.methods.starting import begin
+from tests.methods.test_contract import small
+
+
+def begun(name, zoo, **changes):
+    _, config = small(name, **changes)
+    stream = begin(zoo, config, torch.Generator().manual_seed(0), {"method": name})
+    try:
+        while True:
+            next(stream)
+    except StopIteration as end:
+        return end.value
+
+
+@pytest.mark.parametrize("name", ["distill", "teapot", "tgr"])
+def test_the_backbone_of_the_best_reported_teacher_is_copied_and_its_head_is_not(name, tiny_zoo):
+    best = max(tiny_zoo.cards, key=lambda card: card.accuracy)
+    teacher = tiny_zoo.teacher(best.id)
+    model = begun(name, tiny_zoo, init="best-teacher")
+    have = teacher.net.state_dict()
+    for key, value in model.net.named_parameters():
+        assert torch.equal(value, have[key]) == (not key.startswith(HEAD)), key
+    assert model.details["init"] == f"teacher {best.id}" and model.mean == list(best.mean)
+    fresh = begun(name, tiny_zoo, init="random")
+    assert "init" not in fresh.details
+    assert not torch.equal(fresh.net.blocks[0][0].weight, have["blocks.0.0.weight"])
+
+
+def test_a_run_names_the_reports_as_side_information(run, tiny_zoo):
+    trusted = run(*small("distill", init="best-teacher", iterations=2))[-1].result
+    assert "reported accuracies" in trusted.details["side_information"]
+    fresh = run(*small("distill", init="random", iterations=2))[-1].result
+    assert "reported accuracies" not in fresh.details["side_information"]
+
+
+def test_another_architecture_is_named(tiny_zoo):
+    with pytest.raises(BadInput, match="teapot with init=best-teacher: teacher .* set architecture and width"):
+        begun("teapot", tiny_zoo, init="best-teacher", width=4)
