@@ -30,6 +30,8 @@ VARIANTS = {
     ],
 }  # fmt: skip
 """How teachers are drawn: evenly, by weights as the preset learns them, or by weights as published."""
+CAUTIOUS = ["agreement=0", "init=random"]
+"""What trusts the whole zoo or its reports is left out: only the drawing of teachers is compared."""
 WORTH_TELLING = 0.04
 """A loss from this on is what the weights must halve."""
 
@@ -99,7 +101,7 @@ def bench_pollution(
     for variant in variants:
         found = plan(
             scenario, data=[data], methods=[METHOD], seeds=seeds, preset=preset,
-            changes=[*(changes or []), *VARIANTS[variant]], work=work / variant, device=device, jobs=jobs, shots=[shot],
+            changes=[*CAUTIOUS, *(changes or []), *VARIANTS[variant]], work=work / variant, device=device, jobs=jobs, shots=[shot],
             episodes=episodes, split=split,
         )  # fmt: skip
         orders += [(variant, order) for order in found]

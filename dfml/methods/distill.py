@@ -124,7 +124,7 @@ class Distill(Method):
             )
         recoveries.cost["queries"] += queries
         model.details |= bill_of(recoveries) | {"recoveries": len(found)}
-        yield Done(record.finish(side_information_of(cfg)))
+        yield Done(record.finish(side_information_of(model)))
 
     def teachers(self, zoo: Zoo) -> list[str]:
         """Ids of the teachers; their heads may be of any width.

@@ -26,9 +26,10 @@ from dfml.meta.learners import class_means, extract_features, squared_distances
 from dfml.meta.lessons import StudentOf, lesson_of
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop
-from dfml.methods.base import METHODS, MetaTrainingConfig, Method, left_out, start_model
+from dfml.methods.base import METHODS, MetaTrainingConfig, Method, left_out
 from dfml.methods.recovering import teachers_of_way
 from dfml.methods.replaying import replay, round_outcome
+from dfml.methods.starting import InitConfig, begin, side_information_of
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.memory import TaskMemory
 from dfml.zoo.asking import AskingConfig, make_oracle
@@ -36,7 +37,7 @@ from dfml.zoo.oracle import Oracle
 from dfml.zoo.zoo import Zoo
 
 
-class FreeConfig(MetaTrainingConfig):
+class FreeConfig(MetaTrainingConfig, InitConfig):
     """Options of FREE."""
 
     iterations: int = Field(
@@ -92,6 +93,7 @@ class Free(Method):
         """Minutes on two CPU cores, warm-up and all; nothing is prepared."""
         return FreeConfig(
             learner="protonet",
+            init="best-teacher",
             student="episode",
             iterations=200,
             warm_up=60,
@@ -131,7 +133,7 @@ class Free(Method):
         cfg: FreeConfig = self.config
         ids = teachers_of_way(zoo, cfg.way)
         yield from left_out(zoo)
-        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
         oracles = [make_oracle(zoo, i, AskingConfig(), generator=generator, device=device) for i in ids]
         five = MetaGenerator(self.inverter_config())
         outer = OuterLoop(model, cfg.outer_lr)
@@ -179,7 +181,7 @@ class Free(Method):
                 step, outcome, losses=losses, task=task, pictures=lambda now=(images, shown): now, text=text
             )
         model.details |= bill.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
-        yield Done(record.finish([]))
+        yield Done(record.finish(side_information_of(model)))
 
     def inverter_config(self) -> MetaGeneratorConfig:
         """Of the meta-generator."""

@@ -41,6 +41,7 @@ class PanelConfig(Config):
     panel_share: float = Field(
         0.5, ge=0, le=1, description="With outputs: share of the memory updates that learn from the panel."
     )
+    panel_lr: float = Field(2e-3, gt=0, le=1, description="With outputs: Adam's rate in these updates.")
 
 
 class MemoryPanel:
@@ -54,7 +55,6 @@ class MemoryPanel:
         reliance: Draws them.
         way: Classes of each.
         count: Pictures of an update.
-        lr: Adam's rate on backbone and output layers.
         moved: Augments what the student sees.
         generator: On the CPU.
 
@@ -72,16 +72,15 @@ class MemoryPanel:
         *,
         way: int,
         count: int,
-        lr: float,
         moved: Moved,
         generator: torch.Generator,
     ) -> None:
         self.config, self.teachers, self.recoveries, self.reliance = config, teachers, recoveries, reliance
-        self.count, self.lr, self.moved = count, lr, moved
+        self.count, self.moved = count, moved
         self.active = config.panel > 0 and model.learner.name == "protonet"
         self.committee = None
         if self.active and config.panel_student == "outputs":
-            self.committee = Committee(model, [way] * len(teachers), lr, generator)
+            self.committee = Committee(model, [way] * len(teachers), config.panel_lr, generator)
 
     def answers(
         self, found: PseudoTask, memory: TaskMemory, *, step: int, total: int
@@ -107,7 +106,7 @@ class MemoryPanel:
         images, answers = memory.answered(self.count, generator=generator)
         counts = torch.tensor([t in drawn for t in self.teachers], device=images.device).expand(len(images), -1)
         return self.committee.step(
-            [(self.moved(images, generator), answers, counts)], distance="kl", lr=self.lr * falls
+            [(self.moved(images, generator), answers, counts)], distance="kl", lr=self.config.panel_lr * falls
         )
 
     def pairs(self, memory: TaskMemory, generator: torch.Generator) -> list[tuple[Task, PanelLearner]]:

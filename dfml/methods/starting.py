@@ -26,8 +26,8 @@ class InitConfig(Config):
 
     init: Literal["random", "best-teacher"] = Field(
         "random",
-        description="First weights: fresh, or those of the teacher with the best reported accuracy (ours; one "
-        "architecture, trusts the reports).",
+        description="First weights: fresh, or (ours) those of the teacher with the best reported accuracy among those of "
+        "the meta-model's architecture; trusts the reports.",
     )
 
 
@@ -72,15 +72,31 @@ def load_teacher_weights(model: MetaModel, teacher: Teacher, *, head: bool, who:
 def begin(
     zoo: Zoo, config: AdaptConfig, generator: torch.Generator, details: dict[str, Any]
 ) -> Generator[Event, None, MetaModel]:
-    """A meta-model with the first weights that ``config.init`` asks for; see ``start_model``."""
+    """A meta-model with the first weights that ``config.init`` asks for; see ``start_model``.
+
+    In a zoo where no teacher with a reported accuracy has the meta-model's architecture the weights stay fresh,
+    and a note says so.
+    """
     model = start_model(zoo, config, generator, details)
-    if getattr(config, "init", "random") == "best-teacher":
-        teacher = yield from best_reported(zoo, f"{details['method']} with init=best-teacher")
-        load_teacher_weights(model, teacher, head=False, who=f"{details['method']} with init=best-teacher")
-        model.details["init"] = f"teacher {teacher.card.id}"
+    if getattr(config, "init", "random") == "random":
+        return model
+    for card in sorted(zoo.cards, key=lambda card: card.accuracy or 0.0, reverse=True):
+        if card.accuracy is None or card.architecture != model.architecture:
+            continue
+        try:
+            teacher = zoo.weights_of(card.id)
+        except BadInput as error:
+            yield Note(0, f"cannot start from teacher {card.id}: {error}", kind="rejected")
+            continue
+        if fits(teacher.net, model.net):
+            load_teacher_weights(model, teacher, head=False, who=details["method"])
+            model.details |= {"init": f"teacher {card.id}", "init_looked_at": REPORTED}
+            yield Note(0, f"starts from teacher {card.id}, reported accuracy {card.accuracy:.1%}", kind="teacher")
+            return model
+    yield Note(0, f"starts from fresh weights: no teacher is a {model.architecture} of its shape", kind="teacher")
     return model
 
 
-def side_information_of(config: AdaptConfig) -> list[str]:
-    """What the choice of the first weights looked at."""
-    return [REPORTED] if getattr(config, "init", "random") == "best-teacher" else []
+def side_information_of(model: MetaModel) -> list[str]:
+    """What the choice of its first weights looked at."""
+    return [REPORTED] if "init_looked_at" in model.details else []

@@ -90,7 +90,7 @@ class Teapot(Method):
             iterations=800,
             tasks=2,
             asked=10,
-            outer_lr=2e-3,
+            outer_lr=1e-4,
             first_order=True,
             recovered="kept",
             visits=1,
@@ -153,7 +153,7 @@ class Teapot(Method):
         reliance = record.parts["reliance"] = Reliance(cfg, teachers, watch, recoveries)
         panel = MemoryPanel(
             cfg, model, teachers, recoveries, reliance, way=cfg.way, count=cfg.way * (cfg.shot + cfg.query),
-            lr=cfg.outer_lr, moved=self.moved, generator=generator,
+            moved=self.moved, generator=generator,
         )  # fmt: skip
         record.parts |= panel.parts()
         if watch.why_not:
@@ -202,7 +202,7 @@ class Teapot(Method):
         model.details |= {"asked_at": plateau.fired_at, **reliance.details()}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
         seen = watch.side_information(reliance.reward is not None)
-        yield Done(record.finish([*side_information_of(cfg), *seen]))
+        yield Done(record.finish([*side_information_of(model), *seen]))
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""

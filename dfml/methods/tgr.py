@@ -80,13 +80,15 @@ class Tgr(Method):
         """Minutes on two CPU cores, given kept recoveries."""
         return TgrConfig(
             learner="protonet",
-            iterations=500,
+            init="best-teacher",
+            iterations=400,
             teachers=8,
             student="panel",
-            replay_limit=2,
-            outer_lr=2e-3,
+            replay_limit=1,
+            outer_lr=1e-3,
             recovered="kept",
             visits=1,
+            agreement=6,
             inversion_steps=60,
             inversion_lr=1e-2,
             validate_every=50,
@@ -160,7 +162,7 @@ class Tgr(Method):
                 text=f"group {group + 1}: teachers {', '.join(chosen)}",
             )
         model.details |= groups.details(ids, recoveries.cost)
-        yield Done(record.finish([*([groups.probe] if groups.probe else []), *side_information_of(cfg)]))
+        yield Done(record.finish([*([groups.probe] if groups.probe else []), *side_information_of(model)]))
 
     def lessons(
         self,

@@ -31,7 +31,7 @@ OWN = {
     "dro": {"epochs": 7, "embedding": 4},
     "free": {
         "recovered_per_class": 5, "five_steps": 2, "latent": 8, "generator_width": 8, "warm_up": 2, "teachers": 2,
-        "capacity": 3, "patience": 2, "replay_limit": 3,
+        "capacity": 3, "patience": 2, "replay_limit": 3, "init": "random",
     },
     "purer": {"candidates": 2, "warm_up": 4, "patience": 2, "warm_start": 2},
     "teapot": {
@@ -42,6 +42,7 @@ OWN = {
     "tgr": {
         "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
         "capacity": 3, "patience": 2, "replay_limit": 3, "teachers": 2, "visits": 4,
+        "agreement": 0, "init": "random",
     },
 }  # fmt: skip
 LONG = [n for n in METHODS if METHODS.get(n).long]

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from dfml.core.errors import BadInput
+from dfml.core.events import Note
 from dfml.meta.learners import HEAD
 from dfml.methods.starting import begin
+from dfml.zoo import open_zoo
 from tests.methods.test_contract import small
 
 
@@ -40,6 +41,16 @@ def test_a_run_names_the_reports_as_side_information(run, tiny_zoo):
     assert "reported accuracies" not in fresh.details["side_information"]
 
 
-def test_another_architecture_is_named(tiny_zoo):
-    with pytest.raises(BadInput, match="teapot with init=best-teacher: teacher .* set architecture and width"):
-        begun("teapot", tiny_zoo, init="best-teacher", width=4)
+def test_where_no_teacher_fits_a_note_says_that_the_weights_are_fresh(run):
+    events = run(*small("distill", init="best-teacher", width=4, iterations=2))
+    assert [e.text for e in events if isinstance(e, Note)] == [
+        "starts from fresh weights: no teacher is a fewshot_conv4 of its shape"
+    ]
+    assert "init" not in events[-1].result.details and not events[-1].result.details["side_information"]
+
+
+def test_a_teacher_that_cannot_be_loaded_is_passed_over(zoo_copy, tiny_zoo):
+    best, second, _ = sorted(tiny_zoo.cards, key=lambda card: -card.accuracy)
+    (zoo_copy / best.id / "model.safetensors").write_bytes(b"no weights")
+    model = begun("teapot", open_zoo(zoo_copy), init="best-teacher")
+    assert model.details["init"] == f"teacher {second.id}"

@@ -102,7 +102,7 @@ def test_with_outputs_a_share_of_the_memory_updates_learns_the_panels_answers(sh
 
     monkeypatch.setattr(Committee, "step", step)
     settings = {"panel": 2, "panel_student": "outputs", "panel_share": share, "iterations": 16, "patience": 99}
-    events = run(*small("teapot", **settings, augment=False, decay=True, outer_lr=0.01))
+    events = run(*small("teapot", **settings, augment=False, decay=True, panel_lr=0.01))
     texts = {
         e.text for e in events if isinstance(e, Progress) and e.text in ("tasks from memory", "answers of the panel")
     }
