@@ -101,8 +101,8 @@ def bench_pollution(
     for variant in variants:
         found = plan(
             scenario, data=[data], methods=[METHOD], seeds=seeds, preset=preset,
-            changes=[*CAUTIOUS, *(changes or []), *VARIANTS[variant]], work=work / variant, device=device, jobs=jobs, shots=[shot],
-            episodes=episodes, split=split,
+            changes=[*CAUTIOUS, *(changes or []), *VARIANTS[variant]], work=work / variant, device=device, jobs=jobs,
+            shots=[shot], episodes=episodes, split=split,
         )  # fmt: skip
         orders += [(variant, order) for order in found]
     # A seed's runs come together, so that a table of fewer seeds is whole early.

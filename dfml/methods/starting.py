@@ -26,8 +26,8 @@ class InitConfig(Config):
 
     init: Literal["random", "best-teacher"] = Field(
         "random",
-        description="First weights: fresh, or (ours) those of the teacher with the best reported accuracy among those of "
-        "the meta-model's architecture; trusts the reports.",
+        description="First weights: fresh, or (ours) those of the teacher with the best reported accuracy among "
+        "those of the meta-model's architecture; trusts the reports.",
     )
 
 
