@@ -47,7 +47,7 @@ def train_classifier(
     """
     x, y = train
     layout = fast_layout(architecture)
-    x = in_layout(x, layout)
+    x = x.contiguous(memory_format=layout)
     net.to(memory_format=layout)
     optimiser = _optimiser(net, architecture, config.lr)
     steps = config.epochs * -(-len(x) // config.batch)
@@ -58,7 +58,7 @@ def train_classifier(
         for rows in torch.randperm(len(x), generator=generator).split(config.batch):
             if len(rows) > 1:
                 batch = augment(x[rows], flip=config.flip, shift=config.shift, generator=generator)
-                batch = in_layout(batch, layout)
+                batch = batch.contiguous(memory_format=layout)
                 loss = F.cross_entropy(net(batch), y[rows])
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
@@ -71,17 +71,6 @@ def train_classifier(
     net.load_state_dict(kept)
     net.to(memory_format=torch.contiguous_format).eval()
     return best
-
-
-def in_layout(x: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
-    """Pictures [N, C, H, W] in a layout, their strides included.
-
-    Of a single channel ``contiguous`` changes nothing, whatever the strides are; convolutions go by the strides, and
-    would take the layout that narrow ResNets must not use (see ``fast_layout``).
-    """
-    if x.shape[1] > 1 or layout == torch.channels_last:
-        return x.contiguous(memory_format=layout)
-    return torch.empty(x.shape, dtype=x.dtype, device=x.device).copy_(x)
 
 
 def augment(x: torch.Tensor, *, flip: bool, shift: int, generator: torch.Generator) -> torch.Tensor:
