@@ -125,6 +125,10 @@ class FewShotResNet(nn.Module):
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """Map pictures [N, C, H, W] to the last feature map."""
+        if x.shape[1] == 1:
+            # A single channel passes for contiguous with any strides, but convolutions go by the strides: with those
+            # of channels_last a narrow ResNet's backward pass corrupts memory (torch 2.14 and 2.15 on the CPU).
+            x = x.clone(memory_format=torch.contiguous_format)
         return self.blocks(self.stem(x))
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
