@@ -208,6 +208,7 @@ def test_an_inversion_of_the_served_zoo_from_end_to_end(served, tmp_path, monkey
     assert result["teacher_accuracy"] == pytest.approx(float(hits))
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_server_says_one_line_and_ends_cleanly(mortal, number):
     server = mortal().wait()
