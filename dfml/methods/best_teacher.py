@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 
+from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
 from dfml.methods.starting import REPORTED, best_reported, load_teacher_weights
@@ -40,7 +41,11 @@ class BestTeacher(Method):
     ) -> Iterator[Event]:
         """Pick and copy the teacher; see ``Method.train``."""
         yield Progress(0, 1, "choosing the teacher")
-        best = yield from best_reported(zoo, self.name)
+        if all(card.accuracy is None for card in zoo.cards):
+            raise BadInput(f"best-teacher needs reported accuracies; zoo {zoo.name!r} gives none.")
+        best = yield from best_reported(zoo)
+        if best is None:
+            raise BadInput(f"best-teacher: no teacher of zoo {zoo.name!r} with a reported accuracy can be loaded.")
         details = {"method": self.name, "teacher": best.card.id, "side_information": [REPORTED]}
         model = start_model(zoo, self.config, generator, details)
         load_teacher_weights(model, best, head=self.config.head == "teacher", who=self.name)

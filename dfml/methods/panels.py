@@ -102,7 +102,7 @@ class MemoryPanel:
     def step(self, memory: TaskMemory, falls: float, generator: torch.Generator) -> OuterStep:
         """One step towards the answers of the drawn teachers, at ``falls`` times the rate."""
         assert self.committee is not None, "only due where there are output layers"
-        drawn = set(self.reliance.draw(min(self.config.panel, len(self.teachers)), generator))
+        drawn = set(self.reliance.draw(self.config.panel, generator))
         images, answers = memory.answered(self.count, generator=generator)
         counts = torch.tensor([t in drawn for t in self.teachers], device=images.device).expand(len(images), -1)
         return self.committee.step(

@@ -31,25 +31,28 @@ class InitConfig(Config):
     )
 
 
-def best_reported(zoo: Zoo, who: str) -> Generator[Event, None, Teacher]:
-    """The teacher with the best reported accuracy that can be loaded, with notes on those that cannot.
+def best_reported(zoo: Zoo, model: MetaModel | None = None) -> Generator[Event, None, Teacher | None]:
+    """The teacher with the best reported accuracy that can be loaded, with notes on better ones that cannot.
 
     Args:
         zoo: The zoo.
-        who: Names the method in messages.
+        model: Pass over teachers that are no network of its shape.
 
-    Raises:
-        BadInput: No accuracies are reported, or no teacher gives its weights.
+    Returns:
+        The teacher, or None where no report is of such a teacher.
     """
     reported = [card for card in zoo.cards if card.accuracy is not None]
-    if not reported:
-        raise BadInput(f"{who} needs reported accuracies; zoo {zoo.name!r} gives none.")
     for card in sorted(reported, key=lambda card: card.accuracy or 0.0, reverse=True):
+        if model is not None and card.architecture != model.architecture:
+            continue
         try:
-            return zoo.weights_of(card.id)
+            teacher = zoo.weights_of(card.id)
         except BadInput as error:
             yield Note(0, f"left out teacher {card.id}: {error}", kind="rejected")
-    raise BadInput(f"{who}: no teacher of zoo {zoo.name!r} can be loaded.")
+            continue
+        if model is None or fits(teacher.net, model.net):
+            return teacher
+    return None
 
 
 def load_teacher_weights(model: MetaModel, teacher: Teacher, *, head: bool, who: str) -> None:
@@ -80,23 +83,17 @@ def begin(
     model = start_model(zoo, config, generator, details)
     if getattr(config, "init", "random") == "random":
         return model
-    for card in sorted(zoo.cards, key=lambda card: card.accuracy or 0.0, reverse=True):
-        if card.accuracy is None or card.architecture != model.architecture:
-            continue
-        try:
-            teacher = zoo.weights_of(card.id)
-        except BadInput as error:
-            yield Note(0, f"cannot start from teacher {card.id}: {error}", kind="rejected")
-            continue
-        if fits(teacher.net, model.net):
-            load_teacher_weights(model, teacher, head=False, who=details["method"])
-            model.details |= {"init": f"teacher {card.id}", "init_looked_at": REPORTED}
-            yield Note(0, f"starts from teacher {card.id}, reported accuracy {card.accuracy:.1%}", kind="teacher")
-            return model
-    yield Note(0, f"starts from fresh weights: no teacher is a {model.architecture} of its shape", kind="teacher")
+    teacher = yield from best_reported(zoo, model)
+    if teacher is None:
+        yield Note(0, f"starts from fresh weights: no teacher is a {model.architecture} of its shape", kind="teacher")
+        return model
+    load_teacher_weights(model, teacher, head=False, who=details["method"])
+    model.details["init"] = f"teacher {teacher.card.id}"
+    text = f"starts from teacher {teacher.card.id}, reported accuracy {teacher.card.accuracy:.1%}"
+    yield Note(0, text, kind="teacher")
     return model
 
 
 def side_information_of(model: MetaModel) -> list[str]:
     """What the choice of its first weights looked at."""
-    return [REPORTED] if "init_looked_at" in model.details else []
+    return [REPORTED] if "init" in model.details else []
