@@ -90,6 +90,12 @@ def training_form() -> None:
     with grid.cell():
         preset = preset_choice("preset")
     st.caption(f"**{method.title}**: {method.summary}", help=method.reference)
+    if getattr(method.preset(preset), "recovered", "") == "kept":
+        st.caption(
+            "The first run on a zoo also recovers pictures of its teachers and keeps them: for 100 teachers half an "
+            "hour on two CPU cores. Later runs take minutes.",
+            help=f"`python -m dfml zoo prepare ZOO --method {name}` does it beforehand, on all cores.",
+        )
     with st.form(f"train:{name}:{preset}", border=False):
         options = st.grid(5, min_column_width=120)
         values = config_form(method.preset(preset), options, key=f"{name}:{preset}")
