@@ -31,8 +31,13 @@ from dfml.zoo.importing import import_folders
 from dfml.zoo.remote import RemoteZoo
 from dfml.zoo.zoo import Zoo
 
-PLAIN = {"tgr": {"groups": 1, "group_by": "random", "beta": 0.0, "iterations": 100, "validate_every": 100}}
-"""A plain recipe: all teachers of a set in one group, the mean of their gradients, and replay."""
+PLAIN = {
+    "tgr": {
+        "groups": 1, "group_by": "random", "beta": 0.0, "iterations": 100, "validate_every": 100,
+        "init": "random", "agreement": 0,
+    },
+}  # fmt: skip
+"""A plain recipe: all teachers of a set in one group, the mean of their gradients, replay, and a random start."""
 
 Say = Callable[[str], None]
 

@@ -30,8 +30,14 @@ VARIANTS = {
     ],
 }  # fmt: skip
 """How teachers are drawn: evenly, by weights as the preset learns them, or by weights as published."""
-CAUTIOUS = ["agreement=0", "init=random"]
-"""What trusts the whole zoo or its reports is left out: only the drawing of teachers is compared."""
+CAUTIOUS = {
+    "demo": ["agreement=0", "init=random", "panel=8", "panel_student=prototypes", "outer_lr=0.003", "asked=8"],
+    "paper": [],
+}
+"""What trusts the whole zoo or its reports is left out, so that whom the weights draw decides what is learned.
+
+The panel is smaller than the zoo; it teaches at the tasks' own rate, which is that of such a panel.
+"""
 WORTH_TELLING = 0.04
 """A loss from this on is what the weights must halve."""
 
@@ -101,8 +107,8 @@ def bench_pollution(
     for variant in variants:
         found = plan(
             scenario, data=[data], methods=[METHOD], seeds=seeds, preset=preset,
-            changes=[*CAUTIOUS, *(changes or []), *VARIANTS[variant]], work=work / variant, device=device, jobs=jobs,
-            shots=[shot], episodes=episodes, split=split,
+            changes=[*CAUTIOUS.get(preset, []), *(changes or []), *VARIANTS[variant]], work=work / variant,
+            device=device, jobs=jobs, shots=[shot], episodes=episodes, split=split,
         )  # fmt: skip
         orders += [(variant, order) for order in found]
     # A seed's runs come together, so that a table of fewer seeds is whole early.
@@ -131,7 +137,7 @@ def bench_pollution(
                 title=f"Deceptive teachers and {METHOD}, {clean} honest teachers of {scenario.title}, preset {preset}",
                 command=command,
                 tables=[pollution_table(summary), runs_table(rows)],
-                notes=[*notes, *verdicts(summary), *_notes(episodes, shot, data, split), *scenario.notes],
+                notes=[*notes, *verdicts(summary), *_notes(episodes, shot, data, split, preset), *scenario.notes],
                 data={"rows": rows, "summary": summary, "failures": failures, "changes": changes or []},
             )  # fmt: skip
     return {"rows": rows, "summary": summarise_pollution(rows), "failures": failures, "report": str(report)}
@@ -261,7 +267,8 @@ def verdicts(summary: Rows) -> list[str]:
     return found
 
 
-def _notes(episodes: int, shot: int, data: str, split: str) -> list[str]:
+def _notes(episodes: int, shot: int, data: str, split: str, preset: str) -> list[str]:
+    changed = CAUTIOUS.get(preset, [])
     return [
         f"accuracy: per cent over {episodes} episodes of {shot} shots and {QUERY} queries a class on "
         f"{Path(data).name} ({split}), transductive, as the learner classifies; ± is the 95 % interval by Student's t "
@@ -273,4 +280,6 @@ def _notes(episodes: int, shot: int, data: str, split: str) -> list[str]:
         "AUC: how probable it is that an honest teacher's weight exceeds a deceptive one's; asked deceptive: share of "
         "the recoveries that came from deceptive teachers. The truth is read for these two columns alone.",
         "All variants use labelled validation pictures for the stop rule; those with weights also for the rewards.",
+        *[f"All variants: {', '.join(changed)}, for what trusts the whole zoo or its reports is left out."]
+        * bool(changed),
     ]

@@ -19,7 +19,9 @@ Student = Callable[[torch.Tensor], torch.Tensor]
 """Maps pictures [N, C, H, W] in [0, 1] to logits [N, way]."""
 
 
-def disagreement(student: Student, *, weight: float = 1.0, distance: Literal["kl", "l1"] = "kl") -> ExtraLoss:
+def disagreement(
+    student: Student, *, weight: float = 1.0, distance: Literal["kl", "l1"] = "kl", relative: bool = False
+) -> ExtraLoss:
     """Return the term - weight * D(teacher, student) * [both name the same class], one value a picture.
 
     Args:
@@ -27,6 +29,7 @@ def disagreement(student: Student, *, weight: float = 1.0, distance: Literal["kl
         weight: At least 0.
         distance: ``kl``: KL(teacher || student) of the answers, for white boxes (FREE); ``l1``: the distance of
             the logits, for black boxes (BiDf-MKD).
+        relative: Take the log-probabilities of both before l1, where one side's logits have no scale or level.
     """
 
     def loss(pictures: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -35,7 +38,8 @@ def disagreement(student: Student, *, weight: float = 1.0, distance: Literal["kl
             teacher = logits.log_softmax(1)
             apart = F.kl_div(answers.log_softmax(1), teacher, reduction="none", log_target=True).sum(1)
         else:
-            apart = (logits - answers).abs().sum(1)
+            told = (logits.log_softmax(1), answers.log_softmax(1)) if relative else (logits, answers)
+            apart = (told[0] - told[1]).abs().sum(1)
         same = (logits.argmax(1) == answers.argmax(1)).to(apart.dtype)
         return -weight * apart * same
 

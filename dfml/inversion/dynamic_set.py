@@ -172,7 +172,9 @@ class DynamicSet:
             images, labels = self.of_teacher(oracle.teacher_id)
             for c in self.slots[oracle.teacher_id]:
                 self.visits[c] += 1
-            seen = terms.draw_jitter(images.shape[1], shift, flip, generator).apply(images)
+            # Grey teachers may know characters, which are never mirrored, even where the set is in colour.
+            channels = min(images.shape[1], oracle.picture_shape[0])
+            seen = terms.draw_jitter(channels, shift, flip, generator).apply(images)
             answer = oracle.loss_and_grad(
                 seen,
                 lambda logits, _, labels=labels: terms.cross_entropy(logits, labels),

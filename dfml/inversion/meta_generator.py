@@ -46,6 +46,9 @@ class MetaGenerator(LaneInverter):
     the fifth forward pass. A meta-step does that for several teachers and moves the meta-generator along the
     gradients of their last steps (first-order MAML), of all their steps, or towards where they ended (Reptile).
     Its Adam keeps its moments from one meta-step to the next (the authors' code forgets them).
+
+    Attributes:
+        shape: Of the pictures, where it shall not follow from whom the first meta-step asks.
     """
 
     Config = MetaGeneratorConfig
@@ -57,6 +60,7 @@ class MetaGenerator(LaneInverter):
         self.net: ImageGenerator | None = None
         self.optimiser: torch.optim.Adam | None = None
         self.meta_steps = 0
+        self.shape: tuple[int, int, int] | None = None
 
     @classmethod
     def paper(cls) -> MetaGeneratorConfig:
@@ -169,10 +173,12 @@ class MetaGenerator(LaneInverter):
         yield InversionStep(self.meta_steps, total, side_by_side(images), everything, losses, tasks)
 
     def _shape_for(self, oracles: list[Oracle]) -> tuple[int, int, int]:
-        """Its own shape, or the largest that the teachers want."""
+        """Its own shape, else the one set from outside, else the largest input of these, in colour if any sees it."""
         if self.net is not None:
             return self.net.shape
-        return max((o.picture_shape for o in oracles), key=lambda shape: (shape[1], shape[0]))
+        shapes = [o.picture_shape for o in oracles]
+        largest = max(shapes, key=lambda shape: shape[1])
+        return self.shape or (max(shape[0] for shape in shapes), *largest[1:])
 
     def _adapt(
         self, lanes: list[Lane], nets: list[ImageGenerator], device: torch.device, extra_loss: ExtraLoss | None

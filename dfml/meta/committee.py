@@ -107,7 +107,7 @@ class Committee:
             agreements.append(float((seen.argmax(2) == logits.argmax(2))[asked].float().mean()))
             losses.append(float(loss.detach()))
         if total is None or not all(abs(x) < float("inf") for x in losses):
-            raise RunFailed("the distillation loss is no longer finite: lower outer_lr, then start again.")
+            raise RunFailed("the distillation loss is no longer finite: lower its rate (outer_lr or panel_lr).")
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         for parameter, grad in zip(parameters, total, strict=True):

@@ -238,8 +238,7 @@ class BidfMkd(Method):
         relative = cfg.outputs == "probabilities" or cfg.learner == "protonet"
         published = "l1" if cfg.oracle == "zeroth-order" else "kl"
         distance = published if cfg.boundary_distance == "published" else cfg.boundary_distance
-        told = (lambda x: student(x).log_softmax(1)) if relative else student
-        return disagreement(told, weight=cfg.boundary, distance=distance)
+        return disagreement(student, weight=cfg.boundary, distance=distance, relative=relative)
 
 
 def soft_labelled(task: PseudoTask) -> tuple[torch.Tensor, torch.Tensor]:

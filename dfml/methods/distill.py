@@ -13,17 +13,17 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.committee import Committee, Distance
+from dfml.methods.augmenting import Augmenter
 from dfml.methods.base import METHODS, Method, left_out
-from dfml.methods.recovering import RecoveringConfig, bill_of, prepare_recoveries, recoveries_of
+from dfml.methods.recovering import RecoveringConfig, bill_of, prepare_recoveries, recoveries_of, teachers_to_ask
 from dfml.methods.starting import InitConfig, begin, side_information_of
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.recoveries import Recoveries
-from dfml.zoo.training import augment
 from dfml.zoo.zoo import Zoo
 
 
 class DistillConfig(RecoveringConfig, InitConfig):
-    """Options of distillation; a step takes ``tasks`` recoveries, shot + query pictures a class of each."""
+    """Options of distillation; a step takes ``tasks`` recoveries, way * (shot + query) pictures of each."""
 
     targets: Literal["all", "own"] = Field(
         "all", description="Whose answers a picture is learned from: all teachers', or that of its own teacher alone."
@@ -93,8 +93,11 @@ class Distill(Method):
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
         committee = Committee(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
-        record = TrainingRecord(zoo, data, cfg, model, generator, device, {"outer": committee})
+        record = TrainingRecord(
+            zoo, data, cfg, model, generator, device, {"outer": committee, "recoveries": recoveries}
+        )
         done = record.restore(state)
+        seen = Augmenter(zoo, active=True, flip=cfg.flip, shift=cfg.learn_shift)
         # 1. Recover pictures from each teacher.
         visits = [(teacher, v) for v in range(cfg.visits) for teacher in ids]
         now = min(done + 1, cfg.iterations)
@@ -104,11 +107,12 @@ class Distill(Method):
             yield Progress(now, cfg.iterations, f"recovered {len(found)} of {len(visits)} tasks")
         # 2. Let the teachers look at them.
         answers, queries = yield from self.ask(recoveries, ids, found, now)
+        recoveries.cost["queries"] += queries  # again after a resume, for they are asked again
 
         for step in range(done + 1, cfg.iterations + 1):
             # 3. One step towards the answers, on pictures of a few tasks.
             drawn = torch.randint(len(found), (cfg.tasks,), generator=generator).tolist()
-            batches = [self.batch(found[i], answers[i], ids, device, generator) for i in drawn]
+            batches = [self.batch(found[i], answers[i], ids, device, seen, generator) for i in drawn]
             falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
             outcome = committee.step(batches, distance=cfg.distance, lr=cfg.outer_lr * falls)
             # The first recovered task stands for the batch, with its wanted labels.
@@ -122,7 +126,6 @@ class Distill(Method):
                 pictures=lambda x=first, r=rows: (x.images[r], x.labels[r].tolist()),
                 text="distilling",
             )
-        recoveries.cost["queries"] += queries
         model.details |= bill_of(recoveries) | {"recoveries": len(found)}
         yield Done(record.finish(side_information_of(model)))
 
@@ -138,7 +141,7 @@ class Distill(Method):
                 f"a step takes {cfg.shot} + {cfg.query} pictures a class, a recovery has "
                 f"{cfg.recovered_per_class}: raise recovered_per_class, or lower query."
             )
-        return zoo.check()
+        return teachers_to_ask(zoo)
 
     def ask(self, recoveries: Recoveries, ids: list[str], found: list[PseudoTask], step: int) -> Iterator[Event]:
         """Each task's answers [N, T, way] of the teachers that count, and how many pictures were looked at for it."""
@@ -161,14 +164,19 @@ class Distill(Method):
         return answers, queries
 
     def batch(
-        self, task: PseudoTask, answers: torch.Tensor, ids: list[str], device: torch.device, generator: torch.Generator
+        self,
+        task: PseudoTask,
+        answers: torch.Tensor,
+        ids: list[str],
+        device: torch.device,
+        seen: Augmenter,
+        generator: torch.Generator,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Some pictures of a task, moved and mirrored, with the answers about them and whose count."""
         cfg: DistillConfig = self.config
         count = task.labels.unique().numel() * (cfg.shot + cfg.query)
         rows = torch.randperm(len(task.labels), generator=generator)[:count]
-        flip = cfg.flip and task.images.shape[1] == 3
-        images = augment(task.images[rows].cpu(), flip=flip, shift=cfg.learn_shift, generator=generator)
+        images = seen(task.images[rows].cpu(), generator)
         asked = torch.ones(len(rows), len(ids), dtype=torch.bool)
         if cfg.targets == "own":
             asked[:] = False

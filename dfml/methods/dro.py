@@ -263,6 +263,7 @@ class Dro(Method):
                     seen = fusion.update(worst, t, network)
                 fusion.ascend(t, network)
             yield from record.events(step, seen, f"teacher {card.id}")
-        if not len(fusion.embeddings):
-            raise BadInput(f"no teacher of zoo {zoo.name!r} gives its weights.")
+        if len(fusion.embeddings) < 2:
+            only = "only one" if len(fusion.embeddings) else "none"
+            raise BadInput(f"dro needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")
         return fusion

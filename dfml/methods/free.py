@@ -134,8 +134,10 @@ class Free(Method):
         ids = teachers_of_way(zoo, cfg.way)
         yield from left_out(zoo)
         model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
-        oracles = [make_oracle(zoo, i, AskingConfig(), generator=generator, device=device) for i in ids]
+        white = AskingConfig(oracle="autograd")
+        oracles = [make_oracle(zoo, i, white, generator=generator, device=device) for i in ids]
         five = MetaGenerator(self.inverter_config())
+        five.shape = zoo.picture_shape
         outer = OuterLoop(model, cfg.outer_lr)
         memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
         bill = Bill(oracles)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
 
 from dfml.core.config import Config
-from dfml.core.events import Event, Progress
+from dfml.core.events import Event, Note, Progress
 from dfml.data.episodes import PseudoTask
 from dfml.meta.committee import Committee
 from dfml.meta.model import MetaModel
@@ -81,6 +81,11 @@ class MemoryPanel:
         self.committee = None
         if self.active and config.panel_student == "outputs":
             self.committee = Committee(model, [way] * len(teachers), config.panel_lr, generator)
+
+    def notes(self) -> Iterator[Event]:
+        """That there is no panel, where one is asked for."""
+        if self.config.panel and not self.active:
+            yield Note(0, "no panel of teachers labels the memory: that needs learner=protonet", kind="panel")
 
     def answers(
         self, found: PseudoTask, memory: TaskMemory, *, step: int, total: int

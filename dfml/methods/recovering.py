@@ -16,7 +16,7 @@ from dfml.inversion.agreement import AgreementConfig
 from dfml.methods.base import MetaTrainingConfig
 from dfml.tasks.agreed import AgreedRecoveries
 from dfml.tasks.recoveries import Recoveries, Visit
-from dfml.zoo.asking import AskingConfig
+from dfml.zoo.asking import AskingConfig, answers_only_queries
 from dfml.zoo.remote import RemoteZoo
 from dfml.zoo.zoo import Zoo
 
@@ -48,6 +48,13 @@ class RecoveringConfig(MetaTrainingConfig):
 
 
 KEPT_SEED = 0
+MOST_KEPT = 1000
+"""Visits of a teacher that are prepared; each takes about half a megabyte."""
+
+
+def teachers_to_ask(zoo: Zoo) -> list[str]:
+    """Ids of all teachers that can be used; a server's models were looked at when it was opened."""
+    return zoo.ids if isinstance(zoo, RemoteZoo) else zoo.check()
 
 
 def teachers_of_way(zoo: Zoo, way: int) -> list[str]:
@@ -56,9 +63,7 @@ def teachers_of_way(zoo: Zoo, way: int) -> list[str]:
     Raises:
         BadInput: There is none.
     """
-    # A server's models were looked at when it was opened.
-    known = zoo.ids if isinstance(zoo, RemoteZoo) else zoo.check()
-    found = [teacher for teacher in known if zoo.card(teacher).way == way]
+    found = [teacher for teacher in teachers_to_ask(zoo) if zoo.card(teacher).way == way]
     if not found:
         ways = sorted({card.way for card in zoo.cards})
         raise BadInput(f"zoo {zoo.name!r} has teachers of {ways} classes, none of {way}: set way.")
@@ -83,6 +88,9 @@ def recoveries_of(
         device: Where to compute.
         seed: Of the run, for fresh recoveries; kept ones have a seed of their own, alike for all runs.
         asking: How teachers are questioned.
+
+    Raises:
+        BadInput: Agreement is wanted of fresh recoveries, or of teachers that give no gradients.
     """
     cls = INVERTERS.get(inverter)
     changes = {
@@ -92,8 +100,15 @@ def recoveries_of(
     if "noise_lr" in cls.Config.model_fields:
         changes["noise_lr"] = config.inversion_lr
     kept = config.recovered == "kept"
-    if config.agreement and (not kept or asking is not None):
-        raise BadInput("agreement revises kept recoveries of white boxes: set recovered=kept, or agreement=0.")
+    if config.agreement:
+        if not kept or asking is not None:
+            raise BadInput("agreement revises kept recoveries of white boxes: set recovered=kept, or agreement=0.")
+        for card in zoo.cards:
+            if answers_only_queries(zoo, card.id, AskingConfig()):
+                raise BadInput(
+                    f"agreement takes gradients through all teachers, and {card.id!r} of {zoo.name} only answers "
+                    "queries: set agreement=0."
+                )
     plain = Recoveries(
         zoo,
         cls(cls.Config().override(changes)),
@@ -106,13 +121,21 @@ def recoveries_of(
     if not config.agreement:
         return plain
     agreement = AgreementConfig(sweeps=config.agreement, shift=config.shift, flip=config.flip)
-    return AgreedRecoveries(plain, zoo.check(), agreement)
+    return AgreedRecoveries(plain, teachers_to_ask(zoo), agreement)
 
 
 def prepare_recoveries(
     recoveries: Recoveries, teachers: Sequence[str], config: RecoveringConfig, jobs: int
 ) -> Iterator[Event]:
-    """``Method.prepare`` for methods that keep recoveries: every visit to these teachers."""
+    """``Method.prepare`` for methods that keep recoveries: every visit to these teachers.
+
+    Raises:
+        BadInput: They would be too many to keep.
+    """
+    if config.recovered == "kept" and config.visits > MOST_KEPT:
+        raise BadInput(
+            f"{config.visits:,} visits of {len(teachers)} teachers are not kept: set visits, at most {MOST_KEPT:,}."
+        )
     visits: list[Visit] = [(t, v) for v in range(config.visits) for t in teachers] if config.recovered == "kept" else []
     yield from recoveries.prepare(visits, jobs=jobs)
 

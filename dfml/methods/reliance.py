@@ -118,7 +118,10 @@ class Reliance:
         oracle = self.recoveries.oracle((teacher, 0))
         known = oracle.teacher if isinstance(oracle, AutogradOracle) else None
         shows = known is not None and known.card.access == "weights"
-        return self.watch.centroid_accuracy(teacher, known.features if shows else oracle.logits)
+        before = oracle.queries
+        found = self.watch.centroid_accuracy(teacher, known.features if shows else oracle.logits)
+        self.recoveries.cost["queries"] += oracle.queries - before
+        return found
 
     def events(self, step: int) -> Iterator[Event]:
         """The weights, where any are learned."""

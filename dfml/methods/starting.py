@@ -85,7 +85,8 @@ def begin(
         return model
     teacher = yield from best_reported(zoo, model)
     if teacher is None:
-        yield Note(0, f"starts from fresh weights: no teacher is a {model.architecture} of its shape", kind="teacher")
+        text = f"no teacher that gives its weights and reports an accuracy is a {model.architecture} of its shape"
+        yield Note(0, f"starts from fresh weights: {text}", kind="teacher")
         return model
     load_teacher_weights(model, teacher, head=False, who=details["method"])
     model.details["init"] = f"teacher {teacher.card.id}"

@@ -22,6 +22,7 @@ from dfml.meta.learners import MetaLearner
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
 from dfml.meta.panel import PanelLearner
+from dfml.methods.augmenting import AugmentConfig, Augmenter
 from dfml.methods.base import METHODS, Method, left_out
 from dfml.methods.panels import MemoryPanel, PanelConfig
 from dfml.methods.recovering import (
@@ -39,13 +40,12 @@ from dfml.methods.watching import Watch
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.recoveries import Recoveries
 from dfml.tasks.triggers import PlateauTrigger
-from dfml.zoo.training import augment
 from dfml.zoo.zoo import Zoo
 
 TaskLearner = MetaLearner | InterpolatedLearner | PanelLearner
 
 
-class TeapotConfig(RecoveringConfig, RelianceConfig, PanelConfig, InitConfig):
+class TeapotConfig(RecoveringConfig, RelianceConfig, PanelConfig, InitConfig, AugmentConfig):
     """Options of TEAPOT."""
 
     asked: int = Field(4, ge=1, le=64, description="Teachers that are asked at a time.")
@@ -63,9 +63,6 @@ class TeapotConfig(RecoveringConfig, RelianceConfig, PanelConfig, InitConfig):
     )
     watched_episodes: int = Field(4, ge=1, le=1000, description="Validation episodes that are watched.")
     decay: bool = Field(False, description="Let the outer rate fall to zero along a half cosine (ours).")
-    augment: bool = Field(
-        False, description="Mirror and move pictures from the memory at random, as `flip` and `shift` say (ours)."
-    )
 
 
 @METHODS.register("teapot")
@@ -151,11 +148,13 @@ class Teapot(Method):
         record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
         watch = Watch(record.validation, cfg.watch, shot=cfg.shot, episodes=cfg.watched_episodes, device=device)
         reliance = record.parts["reliance"] = Reliance(cfg, teachers, watch, recoveries)
+        seen = Augmenter(zoo, active=cfg.augment, flip=cfg.flip, shift=cfg.shift)
         panel = MemoryPanel(
             cfg, model, teachers, recoveries, reliance, way=cfg.way, count=cfg.way * (cfg.shot + cfg.query),
-            moved=self.moved, generator=generator,
+            moved=seen, generator=generator,
         )  # fmt: skip
         record.parts |= panel.parts()
+        yield from panel.notes()
         if watch.why_not:
             yield Note(0, f"the stop rule follows pseudo tasks, no weights are learned: {watch.why_not}", "validation")
         done = record.restore(state)
@@ -184,7 +183,7 @@ class Teapot(Method):
                 tasks = [memory.sample(cfg.way, cfg.shot, cfg.query, generator=generator).task]  # only to be shown
             else:
                 # 3b. Memory update: recombined tasks with hard labels, some of them interpolated.
-                pairs = [self.memory_task(memory, model, generator) for _ in range(cfg.tasks)]
+                pairs = [self.memory_task(memory, model, seen, generator) for _ in range(cfg.tasks)]
                 pairs += panel.pairs(memory, generator)
                 tasks = [task for task, _ in pairs]
                 outcome = outer.step(tasks, [learner for _, learner in pairs])
@@ -201,8 +200,8 @@ class Teapot(Method):
         model.details |= bill_of(recoveries)
         model.details |= {"asked_at": plateau.fired_at, **reliance.details()}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
-        seen = watch.side_information(reliance.reward is not None)
-        yield Done(record.finish([*side_information_of(model), *seen]))
+        looked_at = watch.side_information(reliance.reward is not None)
+        yield Done(record.finish([*side_information_of(model), *looked_at]))
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
@@ -238,23 +237,14 @@ class Teapot(Method):
         inner = found.labels if cfg.learner == "protonet" else soft
         return found.images[support], inner[support], found.images[query], soft[query]
 
-    def memory_task(self, memory: TaskMemory, model: MetaModel, generator: torch.Generator) -> tuple[Task, TaskLearner]:
+    def memory_task(
+        self, memory: TaskMemory, model: MetaModel, seen: Augmenter, generator: torch.Generator
+    ) -> tuple[Task, TaskLearner]:
         """A recombined task, or by chance two that are interpolated, and how it is learned."""
         cfg: TeapotConfig = self.config
         mixes = float(torch.rand((), generator=generator)) < cfg.interpolated
         drawn = memory.sample(cfg.way, cfg.shot, cfg.query, "mixup" if mixes else "recombine", generator=generator)
-        task = self.varied(drawn.task, generator)
+        task = seen.task(drawn.task, generator)
         if drawn.partner is None:
             return task, model.learner
-        return paired(task, self.varied(drawn.partner, generator)), InterpolatedLearner(model.learner, drawn.share)
-
-    def varied(self, task: Task, generator: torch.Generator) -> Task:
-        """The task with its pictures mirrored and moved, where the config says so."""
-        return self.moved(task[0], generator), task[1], self.moved(task[2], generator), task[3]
-
-    def moved(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Pictures from the memory, augmented or not; grey ones, which may be characters, are never mirrored."""
-        cfg: TeapotConfig = self.config
-        if not cfg.augment:
-            return x
-        return augment(x, flip=cfg.flip and x.shape[1] == 3, shift=cfg.shift, generator=generator)
+        return paired(task, seen.task(drawn.partner, generator)), InterpolatedLearner(model.learner, drawn.share)

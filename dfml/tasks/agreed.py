@@ -57,6 +57,8 @@ class AgreedRecoveries(Recoveries):
             if task is None:
                 yield from until_done(self._make(visit[1], step, total))
                 task = self._made[visit]
+            # Its pictures are those that all the others agreed to.
+            self.bill([(teacher, visit[1]) for teacher in self.teachers])
             found.append(on_device(task, self.device))
         yield Done(found)
 
@@ -79,7 +81,9 @@ class AgreedRecoveries(Recoveries):
 
     def _make(self, number: int, step: int, total: int) -> Iterator[Event]:
         visits = [(teacher, number) for teacher in self.teachers]
+        before = self.unrevised.cost["kept_seconds"]
         found = yield from until_done(self.unrevised.recover(visits, step=step, total=total))
+        kept = self.unrevised.cost["kept_seconds"] - before
         stream = agree(
             found,
             [self.oracle(visit) for visit in visits],
@@ -100,6 +104,9 @@ class AgreedRecoveries(Recoveries):
         for visit, task in self._made.items():
             self._spend(visit, task, seconds=task.cost["seconds"])
             self._file(visit, task)
+        # Not all of these seconds were spent now.
+        self.cost["seconds"] -= kept
+        self.cost["kept_seconds"] += kept
         yield Done(None)
 
     def _path(self, visit: Visit) -> Path:

@@ -138,6 +138,12 @@ class Recoveries:
                 total["queries"] += task.cost.get("queries", 0.0)
         yield Done(total)
 
+    def bill(self, visits: Sequence[Visit]) -> None:
+        """Count what kept recoveries once cost, where work that follows from them is taken from earlier."""
+        for visit in visits:
+            if visit not in self._billed:
+                self._kept(visit)
+
     @property
     def plain(self) -> Recoveries:
         """These recoveries before anything else was done to them."""

@@ -43,7 +43,8 @@ class ReliabilitySampler:
 
     One logit a teacher, all equal at first. After a draw each drawn teacher's log-probability is raised by its
     reward less the mean of all rewards so far. Where all drawn teachers get the same reward and ``likelihood`` is
-    ``exact``, the gradient is an unbiased estimate of that of the expected reward, whatever the baseline.
+    ``exact``, the gradient is an unbiased estimate of that of the expected reward, whatever baseline was known before
+    the draw (``percent``; the mean of ``standard`` counts the newest rewards too).
 
     With rewards of its own for each teacher and a bonus ``entropy`` for evenness, the probabilities settle where
     they are proportional to exp(scaled reward / entropy): a bad teacher is seldom asked, a good one is not the

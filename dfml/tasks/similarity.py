@@ -168,6 +168,7 @@ def measure_similarity(
     if recoveries.keep and path.is_file():
         try:
             state, about = load_checkpoint(path)
+            recoveries.bill([visit for own in every for visit in own])
             return Similarity(list(teachers), state["matrix"], float(about["seconds"]), kept=True)
         except (BadInput, KeyError):
             pass  # damaged: it is only a cache

@@ -75,7 +75,8 @@ class Oracle(Protocol):
         class_keys: Identity of each of its classes, equal to another teacher's where both know the class.
         gives_statistics: Whether it answers for batch-normalisation statistics too.
         queries: Pictures that the teacher has looked at so far.
-        passes: Batches that the teacher has computed so far, with or without the way back.
+        passes: Batches that the teacher has computed so far: of a white box those with the way back, as answers
+            alone count as queries only; of a black box all.
     """
 
     teacher_id: str

@@ -109,7 +109,9 @@ class Panel:
         pixels = x.detach().requires_grad_(True)
         with torch.enable_grad():
             logits, extra = torch.vmap(one)(self._params, self._buffers, pixels)
-            loss = loss_fn(logits.flatten(0, 1), pixels.flatten(0, 1), labels.flatten()).unflatten(0, x.shape[:2])
+            # One teacher at a time, as where they are not stacked: a loss may compare its pictures with each other.
+            each = zip(logits, pixels, labels, strict=True)
+            loss = torch.stack([loss_fn(*of_one) for of_one in each])
             (grad,) = torch.autograd.grad(loss.mean(1).sum() + extra.sum(), pixels)
         for oracle in self.oracles:
             oracle.queries += x.shape[1]

@@ -74,7 +74,10 @@ def train_classifier(
 
 
 def augment(x: torch.Tensor, *, flip: bool, shift: int, generator: torch.Generator) -> torch.Tensor:
-    """Mirror and move each picture of x [N, C, H, W] at random; what moves in is zero (the mean colour)."""
+    """Mirror and move each picture of x [N, C, H, W] at random; what moves in is zero.
+
+    Zero is the mean colour of normalised pictures, and black of those in [0, 1].
+    """
     count, _, height, width = x.shape
     if flip:
         mirrored = torch.rand(count, generator=generator) < 0.5

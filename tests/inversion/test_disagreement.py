@@ -21,6 +21,14 @@ def test_it_is_minus_the_kl_divergence_where_both_name_the_same_class_and_nothin
     torch.testing.assert_close(apart, -(teacher - student).abs().sum(1) * torch.tensor([1.0, 1.0, 0.0]).double())
 
 
+def test_relative_answers_differ_in_their_probabilities_alone():
+    teacher = logits([0.6, 0.4], [0.6, 0.4]) + 7.0
+    same, other = logits([0.6, 0.4], [0.6, 0.4]), logits([0.9, 0.1], [0.6, 0.4])
+    for student, apart in ((same, [0.0, 0.0]), (other, [-(math.log(0.9 / 0.6) + math.log(0.4 / 0.1)), 0.0])):
+        found = disagreement(lambda x, s=student: s, distance="l1", relative=True)(None, None, teacher)
+        torch.testing.assert_close(found, torch.tensor(apart, dtype=torch.double))
+
+
 @pytest.mark.parametrize("oracle", ["autograd", "zeroth-order"])
 def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny_zoo, oracle):
     """The student is the teacher itself, less confident: the term drives their answers apart on agreed classes."""

@@ -109,7 +109,7 @@ def test_the_outer_gradient_is_what_its_name_says(outer, tiny_zoo):
 
 
 def test_the_recovered_pictures_are_those_of_the_last_forward_pass(tiny_zoo):
-    """Five steps cost five passes of the teacher, and the soft targets one more."""
+    """Five steps cost five passes of the teacher; the soft targets, without a way back, count as queries."""
     work, oracle = make(warm_up=0), AutogradOracle(tiny_zoo.teacher(0))
     steps = list(
         work.recover([oracle], [labels_per_class(5, 4)], generator=torch.Generator().manual_seed(0), device=CPU)

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 
@@ -10,6 +12,30 @@ def tiny_probe(tiny_zoo_folder, monkeypatch):
     from dfml.zoo.teacher import load_teacher
 
     monkeypatch.setattr(training, "probe", lambda: load_teacher(tiny_zoo_folder / "002"))
+
+
+@pytest.fixture(scope="module")
+def mixed_folder(tiny_zoo_folder, grey_patterns, tmp_path_factory):
+    """A colour Conv4 and a grey ResNet that read pictures of another size."""
+    from dfml.zoo.plans import PretrainConfig
+    from dfml.zoo.pretrain import pretrain_zoo
+    from dfml.zoo.zoo import write_zoo
+
+    folder = tmp_path_factory.mktemp("mixed")
+    config = PretrainConfig(models=1, epochs=1, batch=16, width=4, flip=False, seed=2)
+    pretrain_zoo(grey_patterns, folder / "grey", ["fewshot_resnet10"], config)
+    for source, name in ((tiny_zoo_folder / "000", "000"), (folder / "grey" / "000", "grey")):
+        shutil.copytree(source, folder / "mixed" / name)
+    write_zoo(folder / "mixed", models=["000", "grey"], name="mixed")
+    return folder / "mixed"
+
+
+@pytest.fixture
+def mixed_zoo(mixed_folder):
+    """See ``mixed_folder``; opened."""
+    from dfml.zoo import open_zoo
+
+    return open_zoo(mixed_folder)
 
 
 @pytest.fixture

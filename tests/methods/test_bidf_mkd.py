@@ -1,8 +1,5 @@
 """BiDf-MKD: nothing but queries, the right soft targets, boundary queries, replay, plateaus."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -242,20 +239,9 @@ def test_kept_support_sets_are_prepared_once_and_told_apart_from_the_runs_own_se
     assert all(torch.equal(a, b) for a, b in zip(first.net.parameters(), again.net.parameters(), strict=True))
 
 
-def test_apis_of_other_sizes_channels_and_architectures_stand_in_one_zoo(run, tiny_zoo_folder, grey_patterns, tmp_path):
-    from dfml.zoo import open_zoo
-    from dfml.zoo.plans import PretrainConfig
-    from dfml.zoo.pretrain import pretrain_zoo
-    from dfml.zoo.zoo import write_zoo
-
-    config = PretrainConfig(models=1, epochs=1, batch=16, width=4, flip=False, seed=2)
-    pretrain_zoo(grey_patterns, tmp_path / "grey", ["fewshot_resnet10"], config)
-    for source, name in ((Path(tiny_zoo_folder) / "000", "000"), (tmp_path / "grey" / "000", "grey")):
-        shutil.copytree(source, tmp_path / "mixed" / name)
-    write_zoo(tmp_path / "mixed", models=["000", "grey"], name="mixed")
-    zoo = open_zoo(tmp_path / "mixed")
-    assert {card.input_size for card in zoo.cards} == {(3, 32, 32), (1, 28, 28)}
-    events = run(*tiny(), zoo=zoo)
+def test_apis_of_other_sizes_channels_and_architectures_stand_in_one_zoo(run, mixed_zoo):
+    assert {card.input_size for card in mixed_zoo.cards} == {(3, 32, 32), (1, 28, 28)}
+    events = run(*tiny(), zoo=mixed_zoo)
     assert {n.text.split(",")[0] for n in inversions(events)} == {"inverted 000", "inverted grey"}
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Checkpoint, Done, Images, Progress, Scalars
+from dfml.core.events import Checkpoint, Done, Images, Note, Progress, Scalars
 from dfml.data.folders import load_split
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
@@ -56,9 +56,28 @@ def small(name, **changes):
     return method, method.preset("demo").override({**base, **OWN.get(name, {}), **changes})
 
 
+@pytest.fixture(scope="module")
+def finished():
+    """Runs that several tests look at, by method and changes; none of them may change what it looks at."""
+    return {}
+
+
+@pytest.fixture
+def small_run(run, finished):
+    """The events of a method's small run of seed 0, trained once for all tests of this file."""
+
+    def events(name, **changes):
+        key = (name, *sorted(changes.items()))
+        if key not in finished:
+            finished[key] = run(*small(name, **changes))
+        return finished[key]
+
+    return events
+
+
 @pytest.mark.parametrize("name", list(METHODS))
-def test_it_ends_with_a_meta_model_and_finite_numbers(name, run, tmp_path):
-    events = run(*small(name))
+def test_it_ends_with_a_meta_model_and_finite_numbers(name, small_run, tmp_path):
+    events = small_run(name)
     numbers = [v for e in events if isinstance(e, Scalars) for v in e.values.values()]
     assert all(math.isfinite(v) for v in numbers)
     assert isinstance(events[0], Progress) or any(isinstance(e, Progress) for e in events)
@@ -72,19 +91,20 @@ def test_it_ends_with_a_meta_model_and_finite_numbers(name, run, tmp_path):
 
 
 @pytest.mark.parametrize("name", list(METHODS))
-def test_a_seed_gives_the_same_model_and_another_seed_another(name, run):
-    first, again, other = (run(*small(name), seed=s)[-1].result.net.state_dict() for s in (0, 0, 1))
+def test_a_seed_gives_the_same_model_and_another_seed_another(name, run, small_run):
+    first = small_run(name)[-1].result.net.state_dict()
+    again, other = (run(*small(name), seed=s)[-1].result.net.state_dict() for s in (0, 1))
     assert all(torch.equal(first[k], again[k]) for k in first)
     # A reference that is the zoo itself draws nothing.
     assert any(not torch.equal(first[k], other[k]) for k in first) == METHODS.get(name).one_model
 
 
 @pytest.mark.parametrize(("name", "changes"), [(n, {}) for n in LONG] + [(n, {"keep": "best"}) for n in ON_DATA])
-def test_resumed_from_the_disk_equals_uninterrupted(name, changes, run, tmp_path):
+def test_resumed_from_the_disk_equals_uninterrupted(name, changes, run, small_run, tmp_path):
     from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
 
     method, config = small(name, **changes)
-    whole = run(method, config)
+    whole = small_run(name, **changes)
     middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 11)
     save_checkpoint(tmp_path / "step.safetensors", middle.state)
     state, _ = load_checkpoint(tmp_path / "step.safetensors")
@@ -116,10 +136,10 @@ def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(nam
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, run, tmp_path):
+def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, small_run, tmp_path):
     from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
 
-    events = run(*small(name))
+    events = small_run(name)
     first = next(e for e in events if isinstance(e, Checkpoint))
     assert all(not isinstance(v, dict) for v in first.state.values())
     last = [e for e in events if isinstance(e, Checkpoint)][-1]
@@ -134,8 +154,8 @@ def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, run, tmp_path):
 
 
 @pytest.mark.parametrize("name", ON_DATA)
-def test_it_shows_what_it_does(name, run):
-    events = run(*small(name))
+def test_it_shows_what_it_does(name, small_run):
+    events = small_run(name)
     seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
     assert {"train/loss", "train/accuracy", "val/accuracy", "val/ci95", "tasks/diversity", "grad/alignment"} <= seen
     steps = [e.step for e in events if isinstance(e, Progress)]
@@ -157,7 +177,6 @@ def test_it_trains_with_every_learner(name, learner, run):
 def test_more_classes_than_sample_and_probe_have_cost_only_the_measurements(
     way, says, run, patterns, tiny_zoo, monkeypatch
 ):
-    from dfml.core.events import Note
     from dfml.methods import validation
 
     split = dataclasses.replace(load_split(patterns, "val"), name="sample:cifar-fs")
@@ -192,6 +211,24 @@ def test_it_works_with_grey_pictures_of_another_size(name, run, grey_zoo, grey_p
     assert events[-1].result.input_size == (1, 28, 28)
 
 
+NEEDS_ONE_ARCHITECTURE = {"average", "dro", "ota"}
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_it_works_with_a_mixed_zoo_or_says_why_not(name, run, mixed_zoo):
+    """A colour Conv4 and a grey ResNet; only averages of weights cannot use both."""
+    method, config = small(name, **({"iterations": 4} if name in ON_DATA else {}))
+    if name in NEEDS_ONE_ARCHITECTURE:
+        with pytest.raises(BadInput, match="architecture"):
+            run(method, config, zoo=mixed_zoo)
+        return
+    events = run(method, config, zoo=mixed_zoo)
+    numbers = [v for e in events if isinstance(e, Scalars) for v in e.values.values()]
+    assert all(math.isfinite(v) for v in numbers)
+    assert tuple(events[-1].result.input_size) == (3, 32, 32)
+    assert not any(isinstance(e, Note) and e.kind == "rejected" for e in events)
+
+
 @pytest.fixture(scope="module")
 def grey_zoo(grey_patterns, tmp_path_factory):
     from dfml.zoo import open_zoo
@@ -208,7 +245,8 @@ def grey_zoo(grey_patterns, tmp_path_factory):
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", LONG)
 def test_training_uses_the_gpu_and_agrees_with_the_cpu(name, tiny_zoo, patterns):
-    method, config = small(name, **({"iterations": 2} if name in ON_DATA else {}))
+    # Long enough for what comes after a warm-up.
+    method, config = small(name, **({"iterations": 6} if name in ON_DATA else {}))
     torch.cuda.reset_peak_memory_stats()
     found = {}
     for device in ("cpu", "cuda"):
@@ -217,5 +255,5 @@ def test_training_uses_the_gpu_and_agrees_with_the_cpu(name, tiny_zoo, patterns)
             method(config).train(tiny_zoo, data=str(patterns), device=torch.device(device), generator=generator)
         )
         found[device] = [e.values["train/loss"] for e in events if isinstance(e, Scalars) and "train/loss" in e.values]
-    assert torch.cuda.max_memory_allocated() > 0
+    assert torch.cuda.max_memory_allocated() > 0 and found["cpu"]
     assert found["cpu"] == pytest.approx(found["cuda"], rel=0.02)

@@ -4,10 +4,15 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.events import until_done
+from dfml.core.events import Checkpoint, until_done
+from dfml.methods.augmenting import Augmenter
 from dfml.methods.distill import Distill
 from dfml.methods.recovering import recoveries_of
 from tests.methods.test_contract import small
+
+
+def as_it_is(zoo):
+    return Augmenter(zoo, active=False, flip=False, shift=0)
 
 
 def drained(stream):
@@ -43,14 +48,14 @@ def test_with_own_answers_no_further_question_is_asked_and_no_strangers_answer_c
         assert torch.equal(given[:, position], task.soft_targets)
         assert bool((given[:, [i for i in range(3) if i != position]] == -torch.inf).all())
         g = torch.Generator().manual_seed(0)
-        *_, counts = method.batch(task, given, tiny_zoo.ids, torch.device("cpu"), g)
+        *_, counts = method.batch(task, given, tiny_zoo.ids, torch.device("cpu"), as_it_is(tiny_zoo), g)
         assert bool(counts[:, position].all()) and int(counts.sum()) == len(counts)
 
 
 def test_a_batch_keeps_pictures_and_answers_together(tiny_zoo):
-    method, found, answers, _ = asked(tiny_zoo, learn_shift=0, flip=False)
+    method, found, answers, _ = asked(tiny_zoo)
     images, given, _ = method.batch(
-        found[0], answers[0], tiny_zoo.ids, torch.device("cpu"), torch.Generator().manual_seed(1)
+        found[0], answers[0], tiny_zoo.ids, torch.device("cpu"), as_it_is(tiny_zoo), torch.Generator().manual_seed(1)
     )
     for picture, answer in zip(images, given, strict=True):
         (row,) = [i for i, x in enumerate(found[0].images) if torch.equal(x, picture)][:1]
@@ -61,8 +66,17 @@ def test_the_bill_holds_the_answers(run, tiny_zoo):
     model = run(*small("distill", iterations=2))[-1].result
     _, config = small("distill")
     recovered = config.visits * len(tiny_zoo) * 5 * config.recovered_per_class
-    assert model.details["queries"] > recovered * len(tiny_zoo)
+    # The steps of each recovery, its soft targets, and what every teacher says of every picture.
+    assert model.details["queries"] == recovered * (config.inversion_steps + 1) + recovered * len(tiny_zoo)
     assert model.details["recoveries"] == config.visits * len(tiny_zoo)
+
+
+def test_a_resumed_run_is_billed_for_what_it_asks_again(run, tiny_zoo):
+    method, config = small("distill", iterations=4)
+    whole = run(method, config)
+    middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 2)
+    rest = run(method, config, state=middle.state)
+    assert rest[-1].result.details["queries"] == 2 * whole[-1].result.details["queries"]
 
 
 def test_too_small_a_recovery_is_named():

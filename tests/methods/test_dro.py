@@ -216,13 +216,14 @@ def test_a_damaged_teacher_is_named_and_the_others_are_fused(mode, zoo_copy, run
     assert any(isinstance(e, Scalars) for e in events)
 
 
-def test_one_teacher_cannot_both_teach_and_validate(zoo_copy, run):
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_one_teacher_cannot_both_teach_and_validate(mode, zoo_copy, run):
     from dfml.zoo import open_zoo
 
     for name in ("001", "002"):
         (zoo_copy / name / "model.safetensors").write_bytes(b"junk")
     with pytest.raises(BadInput, match="gives only one"):
-        run(*small("dro"), zoo=open_zoo(zoo_copy))
+        run(*small("dro", mode=mode), zoo=open_zoo(zoo_copy))
 
 
 def test_rates_that_are_too_large_fail_with_a_clear_line(run):

@@ -1,13 +1,20 @@
 """FREE: the generator and the learner take turns, and the memory sees every teacher."""
 
+import itertools
+
 import pytest
 import torch
 
-from dfml.core.events import Checkpoint, Scalars
+from dfml.core.errors import BadInput
+from dfml.core.events import Checkpoint, Progress, Scalars
+from dfml.core.paths import read_json, write_json
 from dfml.data.episodes import PseudoTask
 from dfml.meta.lessons import lesson_of
+from dfml.meta.outer import OuterLoop
+from dfml.methods import free
 from dfml.methods.base import start_model
 from dfml.methods.free import Free
+from dfml.zoo import open_zoo
 from tests.methods.test_contract import small
 
 
@@ -62,6 +69,49 @@ def test_teachers_of_one_round_give_different_lessons(tiny_zoo, model):
         assert float(lesson(made.params).loss.detach()) == float(lesson(made.params).loss.detach())
         losses.append(float(lesson(made.params).loss.detach()))
     assert len(set(losses)) == len(tiny_zoo)
+
+
+def test_a_round_has_a_lesson_of_each_teacher_it_drew_and_goes_where_they_led(run, monkeypatch):
+    lessons, led, gone = [], [], []
+    lesson, journey, descend = Free.lesson, free.journey, OuterLoop.descend
+
+    def look(self, model, task, generator):
+        lessons.append((task.teacher_id, task.images))
+        return lesson(self, model, task, generator)
+
+    def travel(*args, **kwargs):
+        led.append(journey(*args, **kwargs))
+        return led[-1]
+
+    def note(self, gradients):
+        gone.append([g.clone() for g in gradients])
+        descend(self, gone[-1])
+
+    monkeypatch.setattr(Free, "lesson", look)
+    monkeypatch.setattr(free, "journey", travel)
+    monkeypatch.setattr(OuterLoop, "descend", note)
+    events = run(*small("free", warm_up=0, iterations=5, teachers=3, replay_limit=0, bell_scale=5.0))
+    texts = {e.step: e.text for e in events if isinstance(e, Progress) and e.text.startswith("learning from ")}
+    drawn = [name for step in sorted(texts) for name in texts[step].removeprefix("learning from ").split(", ")]
+    assert [teacher for teacher, _ in lessons] == drawn and len(set(drawn)) > 1
+    assert not any(torch.equal(a, b) for (_, a), (_, b) in itertools.combinations(lessons, 2))
+    assert len(led) == len(gone) == 5
+    for way, step in zip(led, gone, strict=True):
+        assert all(torch.allclose(5 * g, taken) for g, taken in zip(way.gradient.values(), step, strict=True))
+
+
+def test_pictures_have_the_zoos_shape_whoever_is_met_first(run, mixed_zoo):
+    for seed in range(3):
+        events = run(*small("free", warm_up=0, iterations=1, teachers=1), seed=seed, zoo=mixed_zoo)
+        state = next(e.state for e in events if isinstance(e, Checkpoint))
+        assert state["five/shape"] == list(mixed_zoo.picture_shape) == [3, 32, 32]
+
+
+def test_teachers_that_only_answer_are_refused(run, zoo_copy):
+    card = zoo_copy / "001" / "dfml.json"
+    write_json(card, {**read_json(card, "card"), "access": "queries"})
+    with pytest.raises(BadInput, match="'001' of .* only answers queries"):
+        run(*small("free"), zoo=open_zoo(zoo_copy))
 
 
 @pytest.mark.parametrize("learner", ["maml", "protonet"])

@@ -188,6 +188,30 @@ def test_a_teacher_is_worth_what_its_features_are_and_its_answers_where_it_shows
     assert seen == {"000": zoo.teacher("000").net.num_features, "001": 5, "002": seen["000"]}
 
 
+def test_answers_that_earn_a_reward_are_billed(run, zoo_copy):
+    from dfml.core.paths import read_json, write_json
+    from dfml.zoo import open_zoo
+
+    def queries(**changes):
+        return run(*small("teapot", iterations=1, asked=3, panel=0, **changes), zoo=open_zoo(zoo_copy))[
+            -1
+        ].result.details["queries"]
+
+    shown = queries()
+    for name in ("000", "001", "002"):
+        card = zoo_copy / name / "dfml.json"
+        write_json(card, {**read_json(card, "card"), "access": "gradients"})
+    # Twelve episodes of 2 + 15 pictures of each of five classes.
+    assert queries() - shown == 3 * 12 * 5 * (2 + 15)
+    assert queries(reliability="none") == shown
+
+
+def test_a_panel_that_the_learner_cannot_use_is_said_to_be_none(run):
+    notes = [e for e in run(*small("teapot", iterations=2, learner="maml")) if isinstance(e, Note)]
+    assert any(n.kind == "panel" and "learner=protonet" in n.text for n in notes)
+    assert not any(n.kind == "panel" for n in run(*small("teapot", iterations=2)) if isinstance(n, Note))
+
+
 def test_without_weights_all_teachers_stay_alike_and_nothing_is_forgotten(run):
     events = run(*small("teapot", reliability="none", forget=1.0))
     assert not weights(events) and "reliability" not in events[-1].result.details

@@ -1,21 +1,26 @@
 """TGR's own ideas: what a teacher asks for, how a round goes, and that every teacher takes part."""
 
+import shutil
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Note, Scalars, ZooMap
+from dfml.core.events import Done, Note, Progress, Scalars, ZooMap
 from dfml.data.episodes import PseudoTask
 from dfml.meta.distillation import kd_loss
 from dfml.meta.learners import extract_features
-from dfml.meta.outer import OuterStep
+from dfml.meta.outer import OuterLoop, OuterStep
+from dfml.methods import tgr
 from dfml.methods.base import start_model
 from dfml.methods.comparing import Groups
 from dfml.methods.recovering import recoveries_of
 from dfml.methods.replaying import replay
 from dfml.methods.tgr import Tgr
 from dfml.tasks.memory import TaskMemory
+from dfml.zoo import open_zoo
+from dfml.zoo.zoo import write_zoo
 from tests.methods.test_contract import small
 
 
@@ -167,6 +172,52 @@ def test_every_teacher_is_compared_grouped_and_visited(tiny_zoo, run):
     assert any(isinstance(e, Note) and e.kind == "groups" for e in events)
     seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
     assert {"group/loss", "group/accuracy", "grad/variance", "grad/alignment"} <= seen
+
+
+def test_a_round_learns_from_teachers_of_one_group_and_every_group_gets_its_turn(tiny_zoo_folder, run, tmp_path):
+    ids = []
+    for copy in "ab":
+        for name in ("000", "001", "002"):
+            ids.append(f"{copy}{name}")
+            shutil.copytree(tiny_zoo_folder / name, tmp_path / "zoo" / ids[-1])
+    write_zoo(tmp_path / "zoo", models=ids, name="six")
+    changes = {"iterations": 8, "group_by": "random", "groups": 2, "replay_limit": 0, "teachers": 3}
+    events = run(*small("tgr", **changes), zoo=open_zoo(tmp_path / "zoo"))
+    groups = events[-1].result.details["groups"]
+    assert sorted(groups) == ids and sorted(set(groups.values())) == [0, 1]
+    rounds = {e.text for e in events if isinstance(e, Progress) and e.text.startswith("group ")}
+    met = set()
+    for text in rounds:
+        group, teachers = text.removeprefix("group ").split(": teachers ")
+        assert {groups[teacher] for teacher in teachers.split(", ")} == {int(group) - 1}
+        met.add(int(group) - 1)
+    assert met == {0, 1}
+
+
+def test_a_round_goes_down_the_regularised_gradient(run, monkeypatch):
+    wanted, taken = [], []
+    gradient, descend = tgr.implicit_gradient, OuterLoop.descend
+
+    def look(*args, **kwargs):
+        found = gradient(*args, **kwargs)
+        wanted.append([g.clone() for g in found.gradient.values()])
+        return found
+
+    def note(self, gradients):
+        gradients = list(gradients)
+        taken.append([g.clone() for g in gradients])
+        before = [p.detach().clone() for p in self.model.params.values()]
+        descend(self, gradients)
+        moved = [p.detach() - b for p, b in zip(self.model.params.values(), before, strict=True)]
+        # The first step of Adam goes against the sign of each gradient.
+        if len(taken) == 1:
+            assert all(bool((m * g <= 0).all()) for m, g in zip(moved, gradients, strict=True))
+
+    monkeypatch.setattr(tgr, "implicit_gradient", look)
+    monkeypatch.setattr(OuterLoop, "descend", note)
+    run(*small("tgr", iterations=3, group_by="random", replay_limit=0))
+    assert len(wanted) == len(taken) == 3
+    assert all(torch.equal(a, b) for x, y in zip(wanted, taken, strict=True) for a, b in zip(x, y, strict=True))
 
 
 def test_groups_dealt_at_random_need_no_probe(run):

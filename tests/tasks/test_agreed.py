@@ -44,6 +44,23 @@ def test_preparing_costs_recovery_and_revision_and_a_run_pays_no_more(tiny_zoo, 
     assert later.cost["seconds"] == 0
 
 
+def test_whoever_asks_for_one_pays_for_all_whether_they_were_there_or_not(tiny_zoo, cache):  # noqa: F811
+    made, later = agreed(tiny_zoo), agreed(tiny_zoo)
+    for each in (made, later):
+        tasks_of(each, [(tiny_zoo.ids[1], 0)])
+    for name in ("passes", "queries"):
+        assert made.cost[name] == pytest.approx(later.cost[name])
+    assert made.cost["seconds"] > 0 == made.cost["kept_seconds"]
+    assert later.cost["kept_seconds"] == pytest.approx(made.cost["seconds"]) and later.cost["seconds"] == 0
+
+
+def test_seconds_of_recoveries_that_were_there_before_the_revision_are_not_this_runs(tiny_zoo, cache):  # noqa: F811
+    *_, plain = recoveries(tiny_zoo).prepare([(i, 0) for i in tiny_zoo.ids])
+    made = agreed(tiny_zoo)
+    tasks_of(made, [(tiny_zoo.ids[1], 0)])
+    assert made.cost["kept_seconds"] == pytest.approx(plain.result["kept_seconds"]) and made.cost["seconds"] > 0
+
+
 def test_a_visit_that_seeks_disagreement_is_not_revised(tiny_zoo, cache):  # noqa: F811
     made = agreed(tiny_zoo)
     until = until_done(made.recover([(tiny_zoo.ids[0], 0)], extra_loss=lambda x, y, logits: logits.sum(1) * 0))

@@ -95,6 +95,8 @@ def test_the_matrix_of_kept_recoveries_is_kept(tiny_zoo, probe, tmp_path, monkey
     cls = INVERTERS.get("generator")
     config = cls.Config(steps=3, latent=8, width=8)
 
+    costs = []
+
     def measure(keep):
         made = Recoveries(tiny_zoo, cls(config), per_class=2, seed=0, device=torch.device("cpu"), keep=keep)
 
@@ -102,6 +104,7 @@ def test_the_matrix_of_kept_recoveries_is_kept(tiny_zoo, probe, tmp_path, monkey
             yield Done((yield from measure_similarity(made, tiny_zoo.ids, probe, visits=2, batch=5)))
 
         *told, done = work()
+        costs.append(made.cost["queries"])
         assert all(isinstance(e, Progress) for e in told)
         return done.result, len(told)
 
@@ -110,4 +113,5 @@ def test_the_matrix_of_kept_recoveries_is_kept(tiny_zoo, probe, tmp_path, monkey
     first, told = measure(True)
     again, later = measure(True)
     assert torch.equal(first.matrix, fresh.matrix) and torch.equal(first.matrix, again.matrix)
+    assert costs[0] == costs[1] == costs[2] > 0, "pictures that the matrix rests on are billed each time"
     assert again.kept and not first.kept and again.seconds == first.seconds and told > later == 0

@@ -31,6 +31,18 @@ def test_one_stacked_pass_answers_like_one_teacher_after_another(teachers):
     assert [(o.queries, o.passes) for o in apart.oracles] == [(o.queries, o.passes) for o in stacked.oracles]
 
 
+def test_a_loss_that_compares_pictures_never_sees_those_of_two_teachers_together(teachers):
+    def apart(logits, pictures, labels):
+        return (pictures - pictures.mean(0)).pow(2).flatten(1).mean(1) + logits.std(0).sum()
+
+    x = torch.rand(3, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+    x = x * torch.tensor([0.2, 0.6, 1.0]).view(3, 1, 1, 1, 1)
+    labels = torch.zeros(3, 4, dtype=torch.long)
+    one, other = (Panel([AutogradOracle(t) for t in teachers], stacked=s).ask(x, labels, apart) for s in (False, True))
+    torch.testing.assert_close(one.loss, other.loss)
+    torch.testing.assert_close(one.grad, other.grad)
+
+
 def test_stacking_leaves_the_teachers_as_they_were(teachers):
     before = [{n: w.clone() for n, w in t.state_dict().items()} for t in teachers]
     panel = Panel([AutogradOracle(t) for t in teachers], stacked=True)
