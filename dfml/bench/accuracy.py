@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.bench.chart import write_chart
-from dfml.bench.notes import accuracy_notes
+from dfml.bench.notes import accuracy_notes, provenance_notes
 from dfml.bench.order import Order
 from dfml.bench.plan import EPISODE_SEED, QUERY, all_methods, plan
 from dfml.bench.processes import do_orders
@@ -17,6 +17,9 @@ from dfml.bench.report import write_report
 from dfml.bench.scenarios import Scenario, ScenarioConfig, set_up
 from dfml.bench.summary import accuracy_table, summarise
 from dfml.bench.tables import forgetting_table, gains_table
+from dfml.core.errors import BadInput
+from dfml.core.paths import read_json
+from dfml.runs.folder import RunFolder
 
 Progress = Callable[[str], None]
 
@@ -69,7 +72,7 @@ def bench_accuracy(
         ``summarise``), ``failures`` and the report's path.
 
     Raises:
-        BadInput: Something cannot be used at all, or a folder holds another run.
+        BadInput: Something cannot be used at all, a folder holds another run, or ``out`` a table of other runs.
     """
     from dfml.nets.device import pick_device
 
@@ -95,7 +98,8 @@ def bench_accuracy(
         split=split,
         calibrate=calibrate,
     )
-    found = Comparison(orders, zoos, out, command)
+    found = Comparison(orders, zoos, out, command, changes=changes or [])
+    found.refuse_other_table()
     with closing(do_orders(orders, jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
         for position, outcome in outcomes:
             found.add(position, outcome)
@@ -113,12 +117,14 @@ class Comparison:
         scenario: Their zoos.
         out: Folder of the report.
         command: For the report.
+        changes: What replaces the presets' options.
     """
 
     orders: list[Order]
     scenario: Scenario
     out: Path
     command: str
+    changes: list[str] = field(default_factory=list)
     outcomes: dict[int, dict[str, Any]] = field(default_factory=dict)
     report: Path | None = None
 
@@ -146,9 +152,50 @@ class Comparison:
         best = max(row["accuracy"] for row in outcome["rows"])
         return head + f"best {best:.1%}, trained in {outcome['rows'][0]['seconds']:.0f} s"
 
+    @property
+    def name(self) -> str:
+        """Of the report's files."""
+        first = self.orders[0]
+        name = f"accuracy-{self.scenario.title}-{first.spec.preset}"
+        return name + (f"-{first.calibrate}" if first.calibrate else "")
+
+    def refuse_other_table(self) -> None:
+        """See that the report that lies there, if any, would lose nothing.
+
+        Raises:
+            BadInput: It holds runs that are not among these, or was measured otherwise.
+        """
+        path = self.out / f"{self.name}.json"
+        if not path.is_file():
+            return
+        stored, first = read_json(path, "results"), self.orders[0]
+        rows = stored.get("rows", [])
+        of_row = ("method", "seed", "rate", "shots")
+        planned = {(o.spec.method, o.spec.seed, o.rate, shot) for o in self.orders for shot in o.shots}
+        lost = [row for row in rows if tuple(row.get(name) for name in of_row) not in planned]
+        wanted = {"split": first.split, "changes": self.changes, "scenario": self.scenario.name}
+        other = [name for name, value in wanted.items() if stored.get(name, value) != value]
+        other += ["episodes"] * any(row.get("episodes", first.episodes) != first.episodes for row in rows)
+        other += ["data"] * (not {r["data"] for r in rows if "data" in r} <= {Path(d).name for d in first.data})
+        if lost or other:
+            methods = ", ".join(dict.fromkeys(row["method"] for row in lost))
+            holds = f"runs of {methods} that are not asked for" if lost else f"numbers of other {' and '.join(other)}"
+            raise BadInput(f"{path} holds {holds}, and would be written anew: choose another --out.")
+
+    def runs(self) -> list[dict[str, Any]]:
+        """What each finished run was: its config, and the program, machine and time that it comes from."""
+        found = []
+        for position in sorted(self.outcomes):
+            order = self.orders[position]
+            if "rows" in self.outcomes[position] and (Path(order.folder) / "spec.json").is_file():
+                spec = RunFolder(order.folder).spec
+                about = {name: getattr(spec, name) for name in ("config", "git", "versions", "created", "threads")}
+                found.append({**order.about, **about, "device": self.outcomes[position]["rows"][0].get("device")})
+        return found
+
     def write(self) -> None:
         """Write table and chart anew."""
-        first, rows, failures = self.orders[0], self.rows, self.failures
+        first, rows, failures, runs = self.orders[0], self.rows, self.failures, self.runs()
         summary = summarise(rows)
         missing = [order.label for position, order in enumerate(self.orders) if position not in self.outcomes]
         notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] if missing else []
@@ -156,8 +203,8 @@ class Comparison:
         notes += accuracy_notes(
             rows, summary, failures, episodes=first.episodes, query=QUERY, episode_seed=EPISODE_SEED
         )
-        name = f"accuracy-{self.scenario.title}-{first.spec.preset}"
-        name += f"-{first.calibrate}" if first.calibrate else ""
+        notes += provenance_notes(runs)
+        name = self.name
         tested = ", ".join(Path(source).name for source in first.data)
         title = f"Accuracy on {tested} ({first.split}), zoo {self.scenario.title}, preset {first.spec.preset}"
         title += f", calibrated by {first.calibrate}" if first.calibrate else ""
@@ -175,7 +222,8 @@ class Comparison:
             data={
                 "rows": rows, "summary": summary, "failures": failures, "missing": missing,
                 "scenario": self.scenario.name, "zoo": self.scenario.title, "split": first.split,
-                "preset": first.spec.preset, "jobs": first.jobs, "calibrate": first.calibrate,
+                "preset": first.spec.preset, "jobs": first.jobs, "calibrate": first.calibrate, "changes": self.changes,
+                "runs": runs,
             },
         )  # fmt: skip
 

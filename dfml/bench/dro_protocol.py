@@ -6,12 +6,15 @@ trained first, on 60 % of each class's pictures. Everything else is the benchmar
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from dfml.bench.accuracy import bench_accuracy
+from dfml.bench.plan import configs_of
 from dfml.bench.report import markdown_table, percent, write_report
+from dfml.bench.summary import over_seeds
 from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.zoo.plans import PretrainConfig
 from dfml.zoo.pretrain import pretrain_zoo
@@ -45,6 +48,9 @@ PUBLISHED = {
     },
 }
 """Per cent and standard deviation over five runs."""
+
+MODES = {"": ["random", "average", "ota", "dro"], " online": ["dro"]}
+"""What is trained twice: ``dro`` offline beside the others, and online."""
 
 Row = dict[str, Any]
 
@@ -95,9 +101,16 @@ def bench_dro(
         RunFailed: No method gave a row.
     """
     seeds, ways, rows, failures = list(seeds), list(ways), [], []
+    configs = configs_of(["random", "average", "ota", "dro"], PRESET, changes or [])
+    known = {
+        mode: [c for c in changes or [] if any(c.split("=")[0].strip() in type(configs[m]).model_fields for m in ms)]
+        for mode, ms in MODES.items()
+    }
     zoos = {}
     for way in ways:
-        zoo = work / f"zoo-{way}-way"
+        # Zoos of another folder of the same name are not taken for those of this one.
+        place = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
+        zoo = work / f"zoo-{way}-way-{place}"
         progress(f"training {models} teachers of {way} classes")
         config = PretrainConfig(
             models=models, way=way, epochs=epochs, width=WIDTH, held_out=HELD_OUT, same_start=same_start
@@ -107,12 +120,11 @@ def bench_dro(
             report=lambda done, total, teacher, accuracy: progress(f"teacher {done} of {total}: {accuracy:.1%}"),
         )  # fmt: skip
         zoos[way] = sum(accuracies) / len(accuracies)
-        plans = {"": ["random", "average", "ota", "dro"], " online": ["dro"]}
-        for mode, methods in plans.items():
-            own = [f"width={WIDTH}", f"way={way}", *(["mode=online"] if mode else []), *(changes or [])]
-            place = work / f"{way}-way{mode.replace(' ', '-')}"
+        for mode, methods in MODES.items():
+            own = [f"width={WIDTH}", f"way={way}", *(["mode=online"] if mode else []), *known[mode]]
+            own_work = work / f"{way}-way{mode.replace(' ', '-')}-{place}"
             found = bench_accuracy(
-                zoo=str(zoo), data=data, methods=methods, out=place, work=place, command=command, preset=PRESET,
+                zoo=str(zoo), data=data, methods=methods, out=own_work, work=own_work, command=command, preset=PRESET,
                 shots=SHOTS, seeds=seeds, episodes=episodes, split=split, device=device, changes=own, progress=progress,
             )  # fmt: skip
             rows += [{**row, "method": row["method"] + mode, "way": way} for row in found["rows"]]
@@ -173,10 +185,8 @@ def protocol_table(rows: list[Row], published: dict[str, dict[tuple[int, int], t
 
 
 def _cell(rows: list[Row]) -> str:
-    """The mean over seeds, with the interval over episodes of one."""
-    if not rows:
-        return "–"
-    return percent(sum(row["accuracy"] for row in rows) / len(rows), rows[0]["ci95"])
+    """See ``over_seeds``."""
+    return percent(*over_seeds(rows)) if rows else "–"
 
 
 def _notes(
@@ -187,7 +197,8 @@ def _notes(
     return [
         f"Ours: {models} teachers a zoo (Conv4, {WIDTH} filters), {epochs} epochs on the first 60 % of each class's "
         f"pictures, {'all from the same' if same_start else 'each from its own'} first weights; mean held-out accuracy "
-        f"{teachers}. ± is the 95 % interval over {episodes} episodes of 15 queries a class.",
+        f"{teachers}. ± is the 95 % interval over {episodes} episodes of 15 queries a class; of several seeds that of "
+        "their mean, by Student's t.",
         "Published: Wang et al., UAI 2022, table 2; 100 teachers, 600 tasks, ± is the standard deviation over 5 runs. "
         "Picture size, epochs, whether teachers share their first weights, and steps and rate at test are not stated "
         "there.",

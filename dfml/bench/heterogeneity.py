@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from dfml.bench.heterogeneity_table import EPISODE_SEED, QUERY, SETS, Rows, noted, sets_table, summarised, summary_table
-from dfml.bench.order import Ledger, digest_of
+from dfml.bench.order import PROTOCOL, Ledger, digest_of
+from dfml.bench.plan import check_data
 from dfml.bench.report import write_report
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Note, Progress, until_done
@@ -90,6 +91,8 @@ def bench_heterogeneity(
     from dfml.nets.device import pick_device
 
     sets, seeds, shots = (list(dict.fromkeys(given)) for given in (sets, seeds, shots))
+    if not sets:
+        raise BadInput(f"no set of teachers is given; known: {', '.join(SETS)}.")
     for name in sets:
         if name not in SETS:
             raise BadInput(f"no set of teachers is called {name!r}; known: {', '.join(SETS)}.")
@@ -105,6 +108,9 @@ def bench_heterogeneity(
         if not known:
             raise BadInput(f"neither {method} nor the comparison has an option {key!r}.")
         config, comparing = (c.override([change]) if c in known else c for c in (config, comparing))
+    check_data([data], zoo, split=split, shots=shots, way=int(getattr(config, "way", 5)))
+    if teachers > len(opened):
+        raise BadInput(f"cannot choose {teachers} of {len(opened)} teachers.")
     ids, matrix, probe = compared(opened, comparing, device=chosen, progress=progress)
     recipe = ", ".join(f"{key} {getattr(config, key)}" for key in PLAIN.get(method, {}))
     rows: Rows = []
@@ -180,7 +186,8 @@ def chosen_teachers(matrix: np.ndarray, count: int, name: str, seed: int) -> lis
 def small_zoo(zoo: Zoo, ids: list[str], folder: Path) -> Path:
     """Copy some teachers into a zoo of their own; one that is there already is taken, if it holds the same."""
     if (folder / "zoo.json").is_file():
-        if sorted(open_zoo(folder).ids) != sorted(ids):
+        there = {(card.id, card.sha256) for card in open_zoo(folder).cards}
+        if there != {(card.id, card.sha256) for card in zoo.cards if card.id in ids}:
             raise BadInput(f"{folder} holds other teachers: remove it, or choose another --work.")
         return folder
     import_folders([zoo.folder / i for i in ids], folder, domain=zoo.domain, shared_class_names=zoo.shared_class_names)
@@ -222,7 +229,8 @@ def measured(run: RunFolder, data: str, split: str, *, shot: int, episodes: int,
     from dfml.meta.model import MetaModel
 
     ledger = Ledger(run.path, run.spec.created)
-    protocol = f"{data} {split} {shot} {episodes} {digest_of(run.path)}"
+    source = str(Path(data).resolve()) if Path(data).exists() else data
+    protocol = f"{PROTOCOL} {source} {split} {shot} {episodes} {digest_of(run.path)}"
     found = ledger.rows(protocol)
     if found is None:
         model = MetaModel.load(run.path / MODEL)

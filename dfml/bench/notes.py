@@ -32,11 +32,30 @@ def accuracy_notes(
             f"episodes. 0 % is no better than {FLOOR}, 100 % as good as {CEILING}, below 0 % worse than {FLOOR}."
         )
     notes += _costs(rows, several)
+    for why in dict.fromkeys(r["not_validated"] for r in rows if "not_validated" in r):
+        methods = ", ".join(dict.fromkeys(r["method"] for r in rows if r.get("not_validated") == why))
+        notes.append(f"Without validation while training, so without what a method does with it: {methods}: {why}")
     for method in dict.fromkeys(r["method"] for r in rows):
         notes.append(_method_note([r for r in rows if r["method"] == method]))
     if any(failed["kind"] != "cannot" for failed in failures or []):
         notes.append("Runs that failed or were stopped are tried again, from where they were, by the same command.")
     return notes
+
+
+def provenance_notes(runs: Rows) -> list[str]:
+    """Which program trained which runs, one note each where there are several.
+
+    Args:
+        runs: With method, seed, git, versions, device, threads and created, the time in UTC.
+    """
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        commit = (run["git"] or "an unknown commit").replace("+", " with changes")
+        by = f"commit {commit[:12]}{commit[40:]}, torch {run['versions'].get('torch')}, {run['device']}, "
+        by += f"{run['threads']} threads, on {run['created'][:10]}"
+        found.setdefault(by, []).append(run["method"])
+    lines = [f"trained by {by}: {', '.join(dict.fromkeys(methods))}." for by, methods in found.items()]
+    return [lines[0][0].upper() + lines[0][1:], *lines[1:]] if lines else []
 
 
 def _costs(rows: Rows, several: bool) -> list[str]:

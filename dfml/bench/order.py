@@ -62,7 +62,7 @@ class Order(Config):
         """
         facts = [
             PROTOCOL, str(Path(data).resolve()) if Path(data).exists() else data, self.split, shot, self.query,
-            self.episodes, self.episode_seed, self.calibrate, model,
+            self.episodes, self.episode_seed, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 

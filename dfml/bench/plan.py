@@ -84,6 +84,11 @@ def plan(
         BadInput: Something cannot be used, or a folder holds another run.
     """
     methods, seeds = list(dict.fromkeys(methods)), list(dict.fromkeys(seeds))
+    if not methods:
+        raise BadInput(f"no method is given; known: {', '.join(METHODS)}.")
+    names = [Path(source).name for source in data]
+    if len(set(names)) < len(names):
+        raise BadInput(f"data sets are told apart by their names; received {', '.join(names)}: rename a folder.")
     if calibrate:
         from dfml.meta.calibration import CALIBRATORS
 

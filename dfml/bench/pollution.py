@@ -17,7 +17,9 @@ from dfml.bench.report import markdown_table, percent, write_report
 from dfml.bench.scenarios import ScenarioConfig, set_up
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
+from dfml.methods import validation
 from dfml.runs.folder import MODEL
+from dfml.zoo import open_zoo
 from dfml.zoo.pollution import pollution_truth
 
 METHOD = "teapot"
@@ -100,14 +102,25 @@ def bench_pollution(
     for variant in variants:
         if variant not in VARIANTS:
             raise BadInput(f"unknown variant {variant!r}.{nearest(variant, VARIANTS)} Known: {', '.join(VARIANTS)}.")
+    changes = changes or []
+    if not variants:
+        raise BadInput(f"no variant is given; known: {', '.join(VARIANTS)}.")
+    fixed = {setting.split("=")[0] for variant in variants for setting in VARIANTS[variant]}
+    for key in (change.split("=")[0].strip() for change in changes):
+        if key in fixed:
+            raise BadInput(f"the variants differ in {key}: it cannot be set for all of them.")
     chosen, _ = pick_device(device)
     config = ScenarioConfig.parse({"name": "polluted", "zoo": zoo, "rates": rates, "attack": attack, "clean": clean})
     scenario = set_up(config, seeds=seeds, data=[data], work=work, progress=progress)
+    if validation.data_source(open_zoo(next(iter(scenario.zoos.values()))), None) is None:
+        raise BadInput(
+            "reliability weights are learned on embedded validation pictures of the zoo's domain, and there are none."
+        )
     orders: list[tuple[str, Order]] = []
     for variant in variants:
         found = plan(
             scenario, data=[data], methods=[METHOD], seeds=seeds, preset=preset,
-            changes=[*CAUTIOUS.get(preset, []), *(changes or []), *VARIANTS[variant]], work=work / variant,
+            changes=[*CAUTIOUS.get(preset, []), *changes, *VARIANTS[variant]], work=work / variant,
             device=device, jobs=jobs, shots=[shot], episodes=episodes, split=split,
         )  # fmt: skip
         orders += [(variant, order) for order in found]
@@ -137,8 +150,8 @@ def bench_pollution(
                 title=f"Deceptive teachers and {METHOD}, {clean} honest teachers of {scenario.title}, preset {preset}",
                 command=command,
                 tables=[pollution_table(summary), runs_table(rows)],
-                notes=[*notes, *verdicts(summary), *_notes(episodes, shot, data, split, preset), *scenario.notes],
-                data={"rows": rows, "summary": summary, "failures": failures, "changes": changes or []},
+                notes=[*notes, *verdicts(rows), *_notes(episodes, shot, data, split, preset, changes), *scenario.notes],
+                data={"rows": rows, "summary": summary, "failures": failures, "changes": changes},
             )  # fmt: skip
     return {"rows": rows, "summary": summarise_pollution(rows), "failures": failures, "report": str(report)}
 
@@ -247,28 +260,39 @@ def runs_table(rows: Rows) -> str:
     return markdown_table(header, lines)
 
 
-def verdicts(summary: Rows) -> list[str]:
-    """For each rate, what pollution costs without weights and how much of that the weights save."""
-    by = {(e["rate"], e["variant"]): e["loss"] for e in summary}
+def losses(rows: Rows, rate: int, variant: str) -> dict[int, float]:
+    """What a rate costs against rate 0 of the same variant, for each seed that has both."""
+    at = {(r["rate"], r["seed"]): r["accuracy"] for r in rows if r["variant"] == variant}
+    return {seed: at[0, seed] - accuracy for (r, seed), accuracy in at.items() if r == rate and (0, seed) in at}
+
+
+def verdicts(rows: Rows) -> list[str]:
+    """For each rate, what pollution costs without weights and how much of that the weights save, on equal seeds."""
     found = []
-    for rate in dict.fromkeys(e["rate"] for e in summary if e["rate"]):
-        even = by.get((rate, "even"))
-        if even is None:
-            continue
-        text = f"At {rate} % drawing evenly loses {100 * even:.1f} points"
-        if even < WORTH_TELLING:
-            found.append(f"{text}, less than {100 * WORTH_TELLING:.0f}: there is little for weights to save.")
-            continue
-        for variant in ("weights", "published"):
-            loss = by.get((rate, variant))
-            if loss is not None:
-                held = "at most half of it" if loss <= even / 2 else "more than half of it"
-                found.append(f"{text}; with {variant}: {100 * loss:.1f}, {held}.")
+    for rate in dict.fromkeys(r["rate"] for r in rows if r["rate"]):
+        even = losses(rows, rate, "even")
+        saved = {name: losses(rows, rate, name) for name in ("weights", "published")}
+        saved = {name: own for name, own in saved.items() if even.keys() & own.keys()}
+        if even and not saved:
+            found.append(f"At {rate} % drawing evenly loses {percent(*_mean(list(even.values())))} points.")
+        for variant, own in saved.items():
+            both = sorted(even.keys() & own.keys())
+            lost, half = _mean([even[s] for s in both])
+            kept, _ = _mean([own[s] for s in both])
+            text = f"At {rate} % drawing evenly loses {percent(lost, half)} points, with {variant} {percent(kept)}"
+            if lost < WORTH_TELLING:
+                text += f": less than {100 * WORTH_TELLING:.0f}, so there is little for weights to save"
+            else:
+                spare, spread = _mean([even[s] / 2 - own[s] for s in both])
+                text += f": {'at most' if kept <= lost / 2 else 'more than'} half of it (half of it less what is lost "
+                text += f"with {variant}: {percent(spare, spread)})"
+            found.append(f"{text}; seeds {', '.join(map(str, both))}.")
     return found
 
 
-def _notes(episodes: int, shot: int, data: str, split: str, preset: str) -> list[str]:
-    changed = CAUTIOUS.get(preset, [])
+def _notes(episodes: int, shot: int, data: str, split: str, preset: str, changes: list[str]) -> list[str]:
+    own = {change.split("=")[0].strip() for change in changes}
+    changed = [*(c for c in CAUTIOUS.get(preset, []) if c.split("=")[0] not in own), *changes]
     return [
         f"accuracy: per cent over {episodes} episodes of {shot} shots and {QUERY} queries a class on "
         f"{Path(data).name} ({split}), transductive, as the learner classifies; ± is the 95 % interval by Student's t "

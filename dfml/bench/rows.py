@@ -34,7 +34,12 @@ def measured_rows(
 
         cls = CALIBRATORS.get(order.calibrate)
         found = evaluate_calibrated(
-            model, sampler, cls(cls.preset("demo")), seed=order.episode_seed, device=device, progress=progress
+            model,
+            sampler,
+            cls(cls.preset(order.spec.preset)),
+            seed=order.episode_seed,
+            device=device,
+            progress=progress,
         )
     else:
         found = evaluate(model, sampler, device=device, progress=progress)
@@ -71,6 +76,7 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: dict[str
         "bare_memory_mib": ledger["bare_memory_mib"],
         "memory_of": ledger["memory_of"],
         "queries": _queries(run, details) or None,
+        "not_validated": details.get("not_validated"),
         **_forgetting(run),
     }
     return {**facts, **{name: value for name, value in optional.items() if value is not None}}

@@ -127,10 +127,14 @@ def _is_of(domain: str, source: str) -> bool:
     return domain in plain
 
 
+def _key(zoos: list[Zoo]) -> str:
+    """A name for these teachers, so that what was made of others of the same name is not taken for theirs."""
+    facts = [(zoo.name, [(card.id, card.sha256) for card in zoo.cards]) for zoo in zoos]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
+
+
 def _merged(parts: list[Zoo], folder: Path, progress: Progress) -> Path:
-    facts = [(zoo.name, [(card.id, card.sha256) for card in zoo.cards]) for zoo in parts]
-    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
-    out = folder / f"mixed-domains-{key}"
+    out = folder / f"mixed-domains-{_key(parts)}"
     if not (out / "zoo.json").is_file():
         progress(f"merging {', '.join(zoo.name for zoo in parts)}")
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -141,13 +145,14 @@ def _merged(parts: list[Zoo], folder: Path, progress: Progress) -> Path:
 def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder: Path, progress: Progress) -> Scenario:
     name = config.zoo or _embedded(config.name)
     clean = open_zoo(name)
+    key = _key([clean])
     zoos: dict[tuple[int | None, int], str] = {}
     wanted = [
         PollutionConfig.parse({"rate": r / 100, "attack": config.attack, "keep": config.clean}) for r in config.rates
     ]
     for rate, how in zip(config.rates, wanted, strict=True):
         for seed in seeds:
-            out = folder / f"{Path(name).name}-{config.attack}-{rate:02d}-of-{config.clean or 'all'}-seed{seed}"
+            out = folder / f"{Path(name).name}-{config.attack}-{rate:02d}-of-{config.clean or 'all'}-seed{seed}-{key}"
             if not (out / "zoo.json").is_file() or not truth_file(out).is_file():
                 progress(f"polluting {clean.name} at {rate} %, seed {seed}")
                 out.parent.mkdir(parents=True, exist_ok=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from dfml.cli.heterogeneity import heterogeneity
-from dfml.cli.options import percentages, shot_counts
+from dfml.cli.options import names, percentages, refuse_given, shot_counts
 from dfml.cli.output import STOPPED, answer, say
 from dfml.cli.pollution import pollution
 
@@ -21,12 +21,28 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 Out = Annotated[Path, typer.Option(help="Folder of the table.")]
 
 
+SHARED_ONLY = (
+    "scenario", "zoo", "methods", "preset", "shots", "calibrate", "add_zoo", "rates", "attack", "clean"
+)  # fmt: skip
+DRO_ONLY = ("models", "epochs", "same_start")
+POLLUTED_ONLY = ("rates", "attack", "clean")
+"""Options of ``bench accuracy`` that are of one protocol or scenario."""
+
+
 def _command() -> str:
     return "python -m dfml " + shlex.join(sys.argv[1:])
 
 
+def _told(result: dict[str, Any], json: bool) -> None:
+    """Print a comparison; a run that failed makes the command fail."""
+    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
+    if any(failed["kind"] != "cannot" for failed in result["failures"]):
+        raise typer.Exit(1)
+
+
 @app.command()
 def accuracy(
+    context: typer.Context,
     data: Annotated[list[str], typer.Option(help="A class-folder data set with the split; may be repeated.")],
     scenario: Annotated[
         str, typer.Option(help="SS: one architecture; SH: mixed ones; MH: mixed data sets too; or polluted.")
@@ -65,13 +81,18 @@ def accuracy(
     if protocol != "shared":
         from dfml.bench.dro_protocol import bench_dro, check_protocol
 
+        check_protocol(protocol, data)
+        refuse_given(context, SHARED_ONLY, f"by --protocol {protocol}")
         result = bench_dro(
             data=check_protocol(protocol, data), out=out, work=work, command=_command(), models=models, epochs=epochs,
             same_start=same_start, seeds=range(seeds), episodes=episodes, split=split, device=device,
             changes=set_, jobs=jobs, progress=say,
         )  # fmt: skip
-        answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
+        _told(result, json)
         return
+    refuse_given(context, DRO_ONLY, "without --protocol dro")
+    if scenario != "polluted":
+        refuse_given(context, POLLUTED_ONLY, "without --scenario polluted")
     try:
         result = bench_accuracy(
             data=data,
@@ -81,7 +102,7 @@ def accuracy(
                     "clean": clean,
                 }
             ),
-            methods=[m.strip() for m in methods.split(",") if m.strip()] if methods else None,
+            methods=None if methods is None else names(methods, "--methods"),
             out=out,
             work=work,
             command=_command(),
@@ -99,9 +120,7 @@ def accuracy(
     except KeyboardInterrupt:
         say("stopped; what was measured is in the table, and the same command goes on from there.")
         raise typer.Exit(STOPPED) from None
-    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
-    if any(failed["kind"] != "cannot" for failed in result["failures"]):
-        raise typer.Exit(1)
+    _told(result, json)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dfml.cli.options import shot_counts
+from dfml.cli.options import names, shot_counts
 from dfml.cli.output import answer, say
 
 
@@ -43,7 +43,7 @@ def heterogeneity(
     use_threads()
     result = bench_heterogeneity(
         zoo=zoo, data=data, out=out, work=work, command="python -m dfml " + shlex.join(sys.argv[1:]), method=method,
-        preset=preset, teachers=teachers, sets=[name.strip() for name in sets.split(",") if name.strip()],
+        preset=preset, teachers=teachers, sets=names(sets, "--sets"),
         seeds=range(seeds), shots=shot_counts(shots), episodes=episodes, split=split, device=device,
         changes=set_ or [], progress=say,
     )  # fmt: skip

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import typer
 
 from dfml.cli.output import table
 from dfml.core.errors import BadInput
@@ -38,6 +41,35 @@ def shot_counts(text: str) -> list[int]:
     if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
         raise BadInput(f"--shots takes positive numbers such as 1,5; received {text!r}.")
     return [int(word) for word in words]
+
+
+def names(text: str, option: str) -> list[str]:
+    """Read ``purer, teapot``.
+
+    Raises:
+        BadInput: There is none.
+    """
+    found = [word.strip() for word in text.split(",") if word.strip()]
+    if not found:
+        raise BadInput(f"{option} takes names with commas between them; received {text!r}.")
+    return list(dict.fromkeys(found))
+
+
+def refuse_given(context: typer.Context, options: Iterable[str], why: str) -> None:
+    """Refuse options that the command would not look at.
+
+    Args:
+        context: Of the call.
+        options: Names of its parameters.
+        why: Ends the message.
+
+    Raises:
+        BadInput: One of them was given.
+    """
+    given = [name for name in options if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    if given:
+        flags = ", ".join("--" + name.rstrip("_").replace("_", "-") for name in given)
+        raise BadInput(f"{flags} {'is' if len(given) == 1 else 'are'} not used {why}: leave it out.")
 
 
 def percentages(text: str) -> list[int]:

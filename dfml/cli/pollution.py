@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dfml.cli.options import percentages
+from dfml.cli.options import names, percentages
 from dfml.cli.output import STOPPED, answer, say
 
 
@@ -45,7 +45,7 @@ def pollution(
         result = bench_pollution(
             data=data, out=out, work=work, command="python -m dfml " + shlex.join(sys.argv[1:]), zoo=zoo,
             rates=percentages(rates), attack=attack, clean=clean,
-            variants=[name.strip() for name in variants.split(",") if name.strip()], seeds=range(seeds), preset=preset,
+            variants=names(variants, "--variants"), seeds=range(seeds), preset=preset,
             shot=shot, episodes=episodes, split=split, device=device, changes=set_ or [], jobs=jobs, progress=say,
         )  # fmt: skip
     except KeyboardInterrupt:

@@ -27,13 +27,13 @@ from dfml.meta.lessons import StudentOf, lesson_of
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop
 from dfml.methods.base import METHODS, MetaTrainingConfig, Method, left_out
+from dfml.methods.bills import Bill
 from dfml.methods.recovering import teachers_of_way
 from dfml.methods.replaying import replay, round_outcome
 from dfml.methods.starting import InitConfig, begin, side_information_of
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.memory import TaskMemory
 from dfml.zoo.asking import AskingConfig, make_oracle
-from dfml.zoo.oracle import Oracle
 from dfml.zoo.zoo import Zoo
 
 
@@ -230,19 +230,3 @@ class Movable:
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()``, on the device."""
         self.five.load({n: v.to(self.device) if isinstance(v, torch.Tensor) else v for n, v in flat.items()})
-
-
-class Bill:
-    """What the teachers were asked, also before a run was resumed."""
-
-    def __init__(self, oracles: list[Oracle]) -> None:
-        self.oracles, self.before = oracles, {"passes": 0, "queries": 0}
-
-    def state(self) -> dict[str, Any]:
-        """``passes`` and ``queries`` so far."""
-        return {n: b + sum(getattr(o, n) for o in self.oracles) for n, b in self.before.items()}
-
-    def load(self, flat: dict[str, Any]) -> None:
-        """Restore ``state()``."""
-        now = {n: sum(getattr(o, n) for o in self.oracles) for n in self.before}
-        self.before = {n: int(flat[n]) - now[n] for n in self.before}

@@ -21,6 +21,7 @@ from dfml.meta.fusion import load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
 from dfml.methods.base import METHODS, MetaTrainingConfig, Method, left_out, start_model
+from dfml.methods.bills import Bill
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.triggers import PlateauTrigger
 from dfml.zoo.oracle import AutogradOracle
@@ -131,7 +132,8 @@ class Purer(Method):
             load_average(model, [oracle.teacher.net for oracle in oracles.values()])
         outer = OuterLoop(model, cfg.outer_lr)
         switch = PlateauTrigger(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
-        parts = {"outer": outer, "pictures": pictures, "switch": switch}
+        bill = Bill(list(oracles.values()))
+        parts = {"outer": outer, "pictures": pictures, "switch": switch, "bill": bill}
         record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
         done = record.restore(state)
 
@@ -175,6 +177,7 @@ class Purer(Method):
             yield from record.events(step, outcome, losses=losses, task=task, pictures=pictures.shown, text=text)
         # Outer steps after which pictures moved; one that fired at the very end had no step left to act in.
         model.details["adversarial_steps"] = switch.fired_at[: -1 if switch.armed else None]
+        model.details |= bill.state()
         yield Done(record.finish([]))
 
     def episode(

@@ -137,5 +137,7 @@ class TrainingRecord:
         self.validation.choose(self.model)
         self.model.details.update(self.validation.over_the_run())
         self.model.details["side_information"] = [*side_information, *self.validation.side_information]
-        self.model.details["diversity_probe"] = "embedded probe (only measures; no method learned from it)"
+        self.model.details["diversity_probe"] = "embedded probe, for the measure tasks/diversity"
+        if self.validation.why_not:
+            self.model.details["not_validated"] = self.validation.why_not
         return self.model

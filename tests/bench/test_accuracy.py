@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -120,6 +121,42 @@ def test_polluted_zoos_are_rows_and_folders_of_their_own(bench, stored, played, 
     assert "| best-teacher | 50 % | 0, 1 | 1 |" in text and "besides 2 honest teachers" in text
 
 
+def test_a_table_of_other_runs_is_not_overwritten(bench, played, stored):
+    bench(methods=["random", "average"])
+    before = stored()
+    for changes, says in (
+        ({"methods": ["random"]}, "holds runs of average that are not asked for"),
+        ({"shots": (1,)}, "holds runs of random, average"),
+        ({"changes": ["width=4"]}, "holds numbers of other changes"),
+        ({"split": "val"}, "holds numbers of other split"),
+    ):
+        changes = {"methods": ["random", "average"], **changes}
+        with pytest.raises(BadInput, match=f"{says}.*choose another --out"):
+            bench(**changes)
+    assert stored() == before
+    bench(methods=["random", "average", "ota"])
+    assert len(stored()[0]["rows"]) > len(before[0]["rows"])
+
+
+def test_data_sets_of_one_name_are_refused(bench, patterns, tmp_path):
+    other = tmp_path / "elsewhere" / patterns.name
+    other.parent.mkdir()
+    other.symlink_to(patterns, target_is_directory=True)
+    with pytest.raises(BadInput, match="told apart by their names"):
+        bench(data=[str(patterns), str(other)])
+
+
+def test_another_zoo_of_the_same_name_is_polluted_anew(bench, played, tiny_zoo_folder, tmp_path):
+    other = shutil.copytree(tiny_zoo_folder, tmp_path / "other" / "tiny")
+    shutil.rmtree(other / "000")
+    shutil.copytree(other / "001", other / "000")
+    config = ScenarioConfig(name="polluted", rates=[50], attack="fake", clean=2)
+    for zoo, out in ((tiny_zoo_folder, "a"), (other, "b")):
+        bench(methods=["random"], scenario=config, zoo=str(zoo), out=tmp_path / out)
+    first, second = (order.spec.zoo for order in played.asked)
+    assert first != second
+
+
 def test_several_data_sets_are_averaged_and_real_data_trains_on_all_of_them(bench, played, patterns, tmp_path):
     other = tmp_path / "other"
     (other).symlink_to(patterns, target_is_directory=True)
@@ -151,6 +188,7 @@ def test_jobs_share_the_threads(bench, played, stored):
         ({"zoo": "nowhere"}, "no zoo 'nowhere'"),
         ({"data": "nowhere"}, "no data set at nowhere"),
         ({"shots": (500,)}, "pictures"),
+        ({"methods": []}, "no method is given"),
         ({"calibrate": "icefill"}, "unknown calibrator 'icefill'"),
     ],
 )
@@ -172,6 +210,9 @@ def test_failed_rows_fail_two_jobs_run_side_by_side_and_nothing_finished_is_done
     assert failed["kind"] == "cannot" and "averaging needs teachers" in failed["reason"]
     data, text = stored()
     assert data["rows"] == first["rows"] and "| average | 0 | – |" in text
+    (run,) = data["runs"]
+    assert run["method"] == "random" and run["config"]["width"] == 4 and run["versions"]["torch"] and run["created"]
+    assert "Trained by commit " in text and data["changes"] == narrow
 
     def none(*_, **__):
         raise AssertionError("a process was started")

@@ -34,12 +34,13 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
         "ways": (4, 5), "models": 2, "epochs": 1, "changes": ["test_steps=2"],
     }  # fmt: skip
     found = bench_dro(**wanted)
-    zoo = open_zoo(tmp_path / "work" / "zoo-4-way")
+    (folder,) = (tmp_path / "work").glob("zoo-4-way-*")
+    zoo = open_zoo(folder)
     assert (len(zoo), zoo.way) == (2, 4)
     assert zoo.teacher(0).net.fc.weight.shape[1] == 16 * 4
     assert [call["methods"] for call in compared] == 2 * [["random", "average", "ota", "dro"], ["dro"]]
     first, online = compared[:2]
-    assert first["zoo"] == str(tmp_path / "work" / "zoo-4-way") and first["shots"] == (10, 20)
+    assert first["zoo"] == str(folder) and first["shots"] == (10, 20)
     assert first["changes"] == ["width=16", "way=4", "test_steps=2"]
     assert online["changes"] == ["width=16", "way=4", "mode=online", "test_steps=2"]
     assert len({str(call["work"]) for call in compared}) == 4
@@ -52,6 +53,30 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
     stamp = (zoo.folder / "000" / "model.safetensors").stat().st_mtime_ns
     bench_dro(**wanted)
     assert (zoo.folder / "000" / "model.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_before_any_training(
+    patterns, tmp_path, compared, monkeypatch
+):
+    wanted = {
+        "data": str(patterns), "out": tmp_path / "out", "work": tmp_path / "work", "command": "python -m dfml bench",
+        "ways": (4,), "models": 2, "epochs": 1,
+    }  # fmt: skip
+    bench_dro(**wanted, changes=["reference=000"])
+    assert [call["changes"][-1] for call in compared] == ["reference=000", "mode=online"]
+
+    def train(*_, **__):
+        raise AssertionError("a zoo was trained")
+
+    monkeypatch.setattr(dro_protocol, "pretrain_zoo", train)
+    with pytest.raises(BadInput, match="has an option 'referenz'"):
+        bench_dro(**wanted, changes=["referenz=000"])
+
+
+def test_several_seeds_have_the_interval_of_their_mean():
+    row = {"method": "dro", "way": 5, "shots": 10, "adapt": "steps", "bn": "inductive", "ci95": 0.01}
+    table = protocol_table([{**row, "accuracy": 0.4}, {**row, "accuracy": 0.5}], {})
+    assert "45.00 ± 63.53" in table
 
 
 def test_the_published_numbers_stand_beside_ours():

@@ -1,11 +1,14 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from dfml.bench.heterogeneity import bench_heterogeneity, chosen_teachers
+from dfml.bench.heterogeneity import bench_heterogeneity, chosen_teachers, small_zoo
 from dfml.bench.heterogeneity_table import summarised
 from dfml.core.errors import BadInput
+from dfml.runs.folder import RunFolder
+from dfml.zoo import open_zoo
 
 SMALL = [
     "width=4", "test_steps=1", "iterations=2", "tasks=1", "shot=1", "query=2", "teachers=2", "replay_limit=1",
@@ -20,8 +23,11 @@ def bench(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
     def run(**changes):
         given = {"sets": ("similar", "dissimilar"), "seeds": (0,), "shots": (1,), "changes": SMALL, **changes}
         return bench_heterogeneity(
-            zoo=str(tiny_zoo_folder), data=str(patterns), out=tmp_path / "results", work=tmp_path / "work",
-            command="python -m dfml bench heterogeneity", teachers=2, episodes=3, device="cpu", **given,
+            **{
+                "zoo": str(tiny_zoo_folder), "data": str(patterns), "out": tmp_path / "results",
+                "work": tmp_path / "work", "command": "python -m dfml bench heterogeneity", "teachers": 2,
+                "episodes": 3, "device": "cpu", **given,
+            }
         )  # fmt: skip
 
     return run
@@ -31,6 +37,9 @@ def test_both_sets_are_trained_alike_and_finished_runs_are_taken(bench, tmp_path
     found = bench()
     assert len(found["rows"]) == 2 * 2  # sets times ways of adapting
     by_set = {r["set"]: r for r in found["rows"]}
+    configs = [RunFolder(p).spec.config for p in (tmp_path / "work").glob("tgr-*") if p.is_dir()]
+    # All sets start alike, and no set's pictures are revised.
+    assert len(configs) == 2 and all(c["init"] == "random" and c["agreement"] == 0 for c in configs)
     assert by_set["similar"]["similarity"] >= by_set["dissimilar"]["similarity"]
     assert all(r["teachers"] == 2 and 5 <= r["classes"] <= 10 and abs(r["alignment"]) < 1.001 for r in found["rows"])
     text = (tmp_path / "results" / "heterogeneity-tiny-demo.md").read_text()
@@ -45,13 +54,27 @@ def test_both_sets_are_trained_alike_and_finished_runs_are_taken(bench, tmp_path
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
+        ({"data": "nowhere"}, "no data set at nowhere"),
+        ({"split": "tset"}, "tset"),
+        ({"teachers": 4}, "cannot choose 4 of 3 teachers"),
+        ({"sets": ()}, "no set of teachers is given"),
         ({"sets": ("alike",)}, "no set of teachers is called 'alike'"),
         ({"changes": ["speed=3"]}, "neither tgr nor the comparison has an option 'speed'"),
     ],
 )
-def test_what_cannot_be_compared_is_said_before_any_work(bench, changes, says):
+def test_what_cannot_be_compared_is_said_before_any_work(bench, changes, says, monkeypatch):
+    monkeypatch.setattr("dfml.bench.heterogeneity.compared", None)
     with pytest.raises(BadInput, match=says):
         bench(**changes)
+
+
+def test_a_small_zoo_of_other_weights_is_not_taken(tiny_zoo, zoo_copy, tmp_path):
+    small_zoo(tiny_zoo, tiny_zoo.ids[:2], tmp_path / "small")
+    assert small_zoo(tiny_zoo, tiny_zoo.ids[:2], tmp_path / "small") == tmp_path / "small"
+    shutil.rmtree(zoo_copy / "000")
+    shutil.copytree(zoo_copy / "001", zoo_copy / "000")
+    with pytest.raises(BadInput, match="holds other teachers"):
+        small_zoo(open_zoo(zoo_copy), tiny_zoo.ids[:2], tmp_path / "small")
 
 
 def test_sets_of_a_seed_begin_with_the_same_teacher_and_differ_in_how_alike_they_are():

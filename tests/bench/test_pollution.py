@@ -8,6 +8,7 @@ from dfml.bench.one_run import measure
 from dfml.bench.pollution import bench_pollution, separation, summarise_pollution, verdicts
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
+from dfml.methods import validation
 from dfml.zoo.pollution import pollution_truth
 
 TINY = [
@@ -15,6 +16,12 @@ TINY = [
     "generator_width=8", "shot=1", "query=2", "tasks=2", "iterations=6", "patience=1", "watched_episodes=1",
     "validate_every=3", "validation_episodes=2",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def pictures_to_validate(monkeypatch, patterns):
+    """Data-free methods get no data set, and there is no embedded sample of the patterns."""
+    monkeypatch.setattr(validation, "data_source", lambda zoo, data: str(patterns))
 
 
 @pytest.fixture
@@ -54,14 +61,36 @@ def test_losses_are_paired_by_seed_and_told_against_rate_0_of_the_same_variant()
     assert by[40, "even"]["loss"] == pytest.approx(0.07)
     assert by[40, "weights"]["loss"] == pytest.approx(0.02)
     assert by[40, "weights"]["loss_ci95"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_verdict_halves_what_was_lost_over_the_seeds_that_both_have():
+    found = [*rows(0, "even", 0.50, 0.60, 0.90), *rows(0, "weights", 0.52, 0.58)]
+    found += [*rows(40, "even", 0.44, 0.52, 0.10), *rows(40, "weights", 0.50, 0.56)]
     (line,) = verdicts(found)
-    assert line == "At 40 % drawing evenly loses 7.0 points; with weights: 2.0, at most half of it."
+    assert line.startswith("At 40 % drawing evenly loses 7.00 ± 12.71 points, with weights 2.00: at most half of it (")
+    assert line.endswith("1.50 ± 6.35); seeds 0, 1.")
+    (line,) = verdicts([*found[:5], *rows(40, "even", 0.44, 0.52), *rows(40, "weights", 0.44, 0.54)])
+    assert "with weights 6.00: more than half of it" in line
 
 
 def test_where_little_is_lost_there_is_nothing_to_halve():
-    found = summarise_pollution([*rows(0, "even", 0.5), *rows(20, "even", 0.48), *rows(20, "weights", 0.2)])
+    found = [*rows(0, "even", 0.5), *rows(0, "weights", 0.5), *rows(20, "even", 0.48), *rows(20, "weights", 0.2)]
     (line,) = verdicts(found)
-    assert "loses 2.0 points, less than 4" in line
+    assert "loses 2.00 points, with weights 30.00: less than 4, so there is little for weights to save" in line
+    assert verdicts(found[:3]) == ["At 20 % drawing evenly loses 2.00 points."]
+
+
+def test_without_validation_pictures_no_weights_can_be_learned_and_it_says_so(bench, monkeypatch):
+    monkeypatch.undo()
+    with pytest.raises(BadInput, match="learned on embedded validation pictures of the zoo's domain"):
+        bench()
+
+
+def test_what_the_variants_differ_in_cannot_be_set_for_all(bench):
+    with pytest.raises(BadInput, match="the variants differ in reliability:"):
+        bench(changes=["reliability=none"])
+    with pytest.raises(BadInput, match="no variant is given"):
+        bench(variants=[])
 
 
 def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(bench, monkeypatch, tmp_path):
@@ -91,16 +120,15 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
     assert auc == {(0, "even"): None, (0, "weights"): None, (40, "even"): None, (40, "weights"): 1.0}
     assert {r["asked_deceptive"] for r in found["rows"]} == {0.0, 2 / 5}
     text = (tmp_path / "results" / "pollution-tiny-fake-demo.md").read_text()
-    assert "with weights: 8.0, at most half of it" in text and "Unfinished" not in text
+    assert "with weights 8.00: at most half of it" in text and "Unfinished" not in text
+    assert "All variants: " in text and "agreement=0" in text and "width=8" in text
+    # Only what trusts the zoo is changed, and a panel of all teachers trusts it.
+    assert {o.spec.config["panel"] for o in asked} == {8} and {o.spec.config["init"] for o in asked} == {"random"}
     data = json.loads((tmp_path / "results" / "pollution-tiny-fake-demo.json").read_text())
     assert data["summary"] == found["summary"]
 
 
-def test_real_runs_from_zoo_to_table(bench, monkeypatch, patterns):
-    from dfml.methods import validation
-
-    # Data-free methods get no data set; there is no embedded sample of the patterns.
-    monkeypatch.setattr(validation, "data_source", lambda zoo, data: str(patterns))
+def test_real_runs_from_zoo_to_table(bench, monkeypatch):
     monkeypatch.setattr(
         pollution, "do_orders", lambda orders, **_: ((i, measure(o, lambda text: None)) for i, o in enumerate(orders))
     )

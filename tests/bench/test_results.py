@@ -7,6 +7,7 @@ import pytest
 
 from dfml.bench.summary import accuracy_table, summarise
 from dfml.core.paths import REPOSITORY
+from dfml.methods import METHODS
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
 
@@ -58,11 +59,22 @@ def test_published_methods_beat_random_and_average_at_five_shots_in_time():
         column = max(columns, key=lambda c: c["accuracy"])
         return column["accuracy"] - column["ci95"], column["accuracy"] + column["ci95"]
 
-    for method in {"purer", "bidf-mkd", "teapot", "free", "tgr"} & set(found):
+    assert set(found) == set(METHODS) and not stored["failures"] and stored["jobs"] == 1
+    assert (stored["split"], stored["zoo"], stored["preset"], stored["changes"]) == (
+        "test",
+        "cifar-fs-conv4",
+        "demo",
+        [],
+    )
+    assert all(row["episodes"] == 600 for row in stored["rows"])
+    for method in ("purer", "bidf-mkd", "teapot", "free", "tgr", "distill"):
         assert best(method)[0] > max(best("random")[1], best("average")[1]), method
-        # bidf-mkd only asks questions; runs side by side are not timed.
-        if stored.get("jobs", 1) == 1:
-            assert found[method]["seconds"] <= (1800 if method == "bidf-mkd" else 900), method
+        assert found[method]["queries"] > 0, method
+    for method in ("free", "tgr"):
+        assert best(method)[1] >= best("purer")[0], method
+    for method, entry in found.items():
+        # bidf-mkd only asks questions.
+        assert entry["seconds"] <= (1800 if method == "bidf-mkd" else 900) and entry["peak_memory_mib"] > 0, method
 
 
 def test_the_best_single_model_that_is_no_baseline_reaches_57_and_42_per_cent():

@@ -93,6 +93,11 @@ def test_a_comparison_that_is_stopped_says_how_it_goes_on(comparing):
     [
         (["--scenario", "polluted", "--rates", "0,120"], "--rates takes whole per cent below 100"),
         (["--scenario", "SX"], "unknown scenario 'SX'"),
+        (["--methods", ","], "--methods takes names with commas"),
+        (["--models", "5"], "--models is not used without --protocol dro"),
+        (["--clean", "5"], "--clean is not used without --scenario polluted"),
+        (["--protocol", "dro"], "--zoo, --methods, --shots are not used by --protocol dro"),
+        (["--protocol", "dor"], "Did you mean 'dro'"),
         (["--shots", "x"], "--shots takes positive numbers"),
     ],
 )

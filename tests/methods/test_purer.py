@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Images, Note
+from dfml.core.events import Checkpoint, Images, Note
 from dfml.core.state import flatten_state
 from dfml.inversion.dynamic_set import DynamicSet
 from dfml.methods.purer import Purer
@@ -142,6 +142,16 @@ def test_the_demo_preset_lets_the_curriculum_act():
     config = Purer.preset("demo")
     outer_steps = config.iterations - config.warm_start
     assert config.warm_up + 3 * (config.patience + 1) < outer_steps / 2
+
+
+def test_what_teachers_were_asked_is_billed_also_after_a_resume(run):
+    method, config = small("purer", iterations=6)
+    whole = run(method, config)
+    middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 3)
+    rest = run(method, config, state=middle.state)
+    # Two of three teachers a step, each on 2 + 3 pictures of its five classes.
+    assert whole[-1].result.details["queries"] == rest[-1].result.details["queries"] == 6 * 2 * 5 * (2 + 3)
+    assert whole[-1].result.details["passes"] == rest[-1].result.details["passes"] == 6 * 2
 
 
 def test_a_bad_teacher_is_named_and_left_out(zoo_copy, run):
