@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -121,7 +122,7 @@ class Recoveries:
         yield Progress(len(visits) - len(missing), len(visits), "recovering tasks")
         source = self.zoo.connection.address if isinstance(self.zoo, RemoteZoo) else str(self.zoo.folder)
         work = [(source, self.inverter.name, self.inverter.config.model_dump(), v) for v in missing]
-        common = (self.per_class, self.seed, str(self.device), self.asking.model_dump())
+        common = (self.per_class, self.seed, str(self.device), self.asking.model_dump(), str(cache_root()))
         results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
             delayed(_recover_one)(*each, *common) for each in work
         )
@@ -254,10 +255,19 @@ def on_device(task: PseudoTask, device: torch.device) -> PseudoTask:
 
 
 def _recover_one(
-    source: str, inverter: str, config: dict, visit: Visit, per_class: int, seed: int, device: str, asking: dict
+    source: str,
+    inverter: str,
+    config: dict,
+    visit: Visit,
+    per_class: int,
+    seed: int,
+    device: str,
+    asking: dict,
+    cache: str,
 ) -> str:
     """Recover and keep one visit in a process of its own; returns why it could not, or nothing."""
     torch.set_num_threads(1)
+    os.environ["DFML_CACHE"] = cache  # processes are used again, and may be older than the caller's setting
     cls = INVERTERS.get(inverter)
     try:
         recoveries = Recoveries(
