@@ -10,8 +10,10 @@ from dfml.ui.training_view import no_training_yet, watch_training
 
 st.title("Meta-training")
 st.caption(
-    "A **meta-model** is trained on tasks of recovered pictures, so that a few gradient steps on a *support set* "
-    "teach it new classes. No real picture is used by the data-free methods."
+    "A **meta-model** is trained on tasks of recovered pictures, or on the teachers' weights alone, so that a *support "
+    "set* of a few pictures teaches it new classes. Data-free methods learn from no real picture, but for what the "
+    "model's card names as *side information*: labelled validation pictures, a probe that was trained on real "
+    "pictures, or reported accuracies."
 )
 
 form, view = form_box("New run", "training"), st.container()

@@ -13,6 +13,15 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "assets" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = re.findall(r"^python -m dfml (.*)$", README, re.MULTILINE)
+DOCUMENTED = sorted(
+    {
+        command
+        for page in (ROOT / "docs").rglob("*.md")
+        for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8").replace("\\\n", " "), re.DOTALL)
+        for command in re.findall(r"^python -m dfml (.*)$", block, re.MULTILINE)
+        if "$" not in command  # a shell's variables are words only when they are filled in
+    }
+)
 # What makes a command small enough for a test; options given twice take the last value.
 SMALLER = {
     "invert": ["--per-class", "1", "--set", "steps=2"],
@@ -38,7 +47,7 @@ def test_the_two_commands_stand_there_word_for_word():
     assert "pip install -r requirements-dev.txt && pytest" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", list(dict.fromkeys([*COMMANDS, *DOCUMENTED])))
 def test_every_command_is_understood(command):
     from dfml.cli import app
     from dfml.cli.options import join_numbers
@@ -124,6 +133,68 @@ def test_the_glossary_knows_every_number_that_is_shown():
     glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     missing = [name for name in METRICS if f"`{name}`" not in glossary and name != "inversion/l2"]
     assert not missing
+
+
+def _leaves(command, path=()):
+    for name, child in getattr(command, "commands", {}).items():
+        if hasattr(child, "commands"):
+            yield from _leaves(child, (*path, name))
+        else:
+            yield " ".join((*path, name))
+
+
+def test_every_benchmark_and_its_result_stand_in_the_page_on_evaluation():
+    from dfml.cli import app
+
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    names = [name for name in _leaves(typer.main.get_command(app)) if name.startswith("bench ")]
+    missing = [name for name in [*names, "bench accuracy --protocol dro"] if f"| `{name}` |" not in page]
+    assert not missing and "zoo similarity" in page
+    stored = {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.md")}
+    told = re.findall(r"^\| `bench .*\| `([A-Za-z-]+)`", page, re.MULTILINE)
+    patterns = [re.sub(r"[A-Z]+", "[A-Za-z0-9_.+-]+", name) for name in told]
+    assert all(any(re.fullmatch(pattern, name) for pattern in patterns) for name in stored)
+
+
+def test_the_page_on_evaluation_names_the_side_information_of_every_preset():
+    from dfml.methods import METHODS
+
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    lines = page.partition("## Side information")[2].partition("## ")[0].splitlines()
+    rows = {cells[1].strip(): cells[2] for cells in (line.split("|") for line in lines) if len(cells) == 4}
+
+    def who(entry):
+        return set(re.findall(r"`([a-z-]+)`", next(text for name, text in rows.items() if name.startswith(entry))))
+
+    presets = {name: [METHODS.get(name).preset(preset) for preset in ("demo", "paper")] for name in METHODS}
+    for entry, option, value in (
+        ("reported accuracies", "init", "best-teacher"),
+        ("labelled validation pictures", "watch", "validation"),
+        ("validation pictures", "keep", "best"),
+        ("embedded probe", "probe", "embedded"),
+    ):
+        using = {name for name, configs in presets.items() if any(getattr(c, option, "") == value for c in configs)}
+        assert using and using <= who(entry), entry
+        others = set(METHODS) - using - {"best-teacher"}
+        assert not others & who(entry), f"{entry}: no preset of these does"
+
+
+def test_the_page_on_evaluation_says_what_floor_and_ceiling_are():
+    from dfml.methods import METHODS
+
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    learners = {
+        name: [METHODS.get(name).preset(p).learner for p in ("demo", "paper")] for name in ("random", "real-data")
+    }
+    assert learners == {"random": ["maml", "maml"], "real-data": ["protonet", "maml"]}
+    assert "`random` is MAML\nin both presets; `real-data` is a ProtoNet in `demo`" in page
+    adapting = {
+        (config.test_steps, config.inner_lr)
+        for name in METHODS
+        for config in (METHODS.get(name).preset(preset) for preset in ("demo", "paper"))
+        if hasattr(config, "test_steps")
+    }
+    assert adapting == {(10, 0.01)} and "by 10 gradient steps at rate 0.01" in page
 
 
 def test_the_example_method_of_the_docs_works(tiny_zoo, tmp_path, monkeypatch):

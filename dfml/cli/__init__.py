@@ -13,10 +13,15 @@ import typer
 
 from dfml.cli import adapt, bench, data, evaluate, export, invert, runs, train, zoo
 from dfml.cli.options import join_numbers, wants_options_of
-from dfml.cli.output import fail, only_answers
+from dfml.cli.output import STOPPED, fail, only_answers
 from dfml.core.errors import DfmlError
 
 NAME = "python -m dfml"
+RESUMED = ("train", "invert")
+GO_ON = (
+    "bench accuracy", "bench heterogeneity", "bench pollution", "zoo prepare", "zoo pretrain", "zoo similarity",
+)  # fmt: skip
+"""Commands that keep what they have finished, and find it again when they are given a second time."""
 
 app = typer.Typer(
     name=NAME,
@@ -46,13 +51,16 @@ def main(argv: list[str] | None = None) -> None:
         if wants_options_of(args):
             raise SystemExit(0)
         with only_answers(as_json and "--help" not in args):
-            code = app(args or ["--help"], prog_name=NAME, standalone_mode=False)
+            # Not `app(...)`: there typer turns Ctrl-C into a bare exit code, and nobody says what is left of the work.
+            command = typer.main.get_command(app)
+            with command.make_context(NAME, args or ["--help"]) as context:
+                code = command.invoke(context)
     except DfmlError as error:
         fail(str(error), error.exit_code, as_json)
     except typer.Exit as stop:
         raise SystemExit(stop.exit_code) from None
     except (KeyboardInterrupt, typer.Abort):
-        fail("stopped; what was saved stays and `--resume` goes on from there.", 130, as_json)
+        fail(after_stop(args), STOPPED, as_json)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is wrong on this side.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,3 +76,16 @@ def main(argv: list[str] | None = None) -> None:
         where = f" See `{context.command_path} --help`." if context else ""
         fail(error.format_message().rstrip(".") + "." + where, 2, as_json)
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def after_stop(args: list[str]) -> str:
+    """What is left of a command that Ctrl-C ended, and how to go on with it.
+
+    Args:
+        args: The words after ``python -m dfml``.
+    """
+    if args[:1] and args[0] in RESUMED:
+        return "stopped; what the run had saved stays, and `--out RUNDIR --resume` goes on from there."
+    if " ".join(args[:2]) in GO_ON:
+        return "stopped; what was finished stays, and the same command goes on from there."
+    return "stopped."

@@ -137,7 +137,7 @@ class TrainingRecord:
         self.validation.choose(self.model)
         self.model.details.update(self.validation.over_the_run())
         self.model.details["side_information"] = [*side_information, *self.validation.side_information]
-        self.model.details["diversity_probe"] = "embedded probe, for the measure tasks/diversity"
+        self.model.details["diversity_probe"] = "embedded probe, for the shown number tasks/diversity alone"
         if self.validation.why_not:
             self.model.details["not_validated"] = self.validation.why_not
         return self.model

@@ -87,7 +87,7 @@ def run_card(row: RunRow) -> None:
     look = chip(row.state)
     page, parameters = page_of(row)
     if page:
-        st.page_link(page, label=f"**{row.title}**", icon=ICONS[row.kind], query_params=parameters, help="")
+        st.page_link(page, label=f"**{plain(row.title)}**", icon=ICONS[row.kind], query_params=parameters, help="")
     else:
         st.markdown(f"**{plain(row.title)}**")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -20,8 +20,16 @@ class Metric:
     percent: bool = False
 
 
+LOSS_OF_TASKS = (
+    "What each outer step makes smaller: the loss on the query sets of its tasks or, on pictures that teachers were "
+    "asked about, how far the answers are from theirs."
+)
+LOSS_OF_WEIGHTS = (
+    "What each step makes smaller: the squared distance of the weights that are written for a teacher from its own, in "
+    "units of each tensor's spread. There are no tasks."
+)
 METRICS = {
-    "train/loss": Metric("loss", "What the outer loop makes smaller: the loss on the query set of pseudo tasks."),
+    "train/loss": Metric("loss", f"{LOSS_OF_TASKS} A method that only fuses weights has a loss of weights instead."),
     "train/accuracy": Metric(
         "accuracy on pseudo tasks", "Share of query pictures of the training tasks that are right.", True
     ),
@@ -37,6 +45,9 @@ METRICS = {
     "test/accuracy": Metric("accuracy on new classes", "On episodes of classes that no teacher has seen.", True),
     "test/ci95": Metric("95 % interval", "Half-width of the 95 % interval over the test episodes.", True),
     "tasks/diversity": Metric("task diversity", "Mean pairwise cosine distance between the newest tasks' embeddings."),
+    "tasks/adversarial_rise": Metric(
+        "rise by adversarial steps", "By how much one adversarial step raised the outer loss of the episode it changed."
+    ),
     "dro/shift": Metric("shift of the worst case", "How far a teacher's embedding was moved to where it fits worst."),
     "grad/alignment": Metric(
         "gradient alignment", "Mean pairwise cosine between the gradients of the tasks in a batch."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from dfml.core.config import Config
 from dfml.ui.device_line import device_options
+from dfml.ui.first_run import first_run_text
 from dfml.ui.forms import config_form, more_options
 from dfml.ui.messages import one_line_errors
 from dfml.ui.registries import methods
@@ -67,6 +69,27 @@ def preset_choice(key: str) -> str:
     return remember(key, preset)
 
 
+def pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class of methods, which need torch
+    """What a method does with the real pictures that it is given.
+
+    Args:
+        method: Its class.
+        config: Its preset's.
+    """
+    text = "A class-folder data set DIR/{train,val,test}/<class>/<picture>, or sample:NAME. "
+    if not method.data_free:
+        return f"{text}This method is not data-free: it learns from the split train, so a folder must be named here."
+    text += "It measures the model, on validation classes while it is trained and on test classes at the end. "
+    if getattr(config, "watch", "") == "validation":
+        text += (
+            "This method also looks at labelled pictures of the validation classes while it learns, and names them as "
+            "side information; `watch=training` does without. "
+        )
+    if hasattr(config, "keep"):
+        text += "With `keep=best` the validation classes also choose the weights. "
+    return f"{text}Left empty, the embedded sample of the zoo's domain takes its place."
+
+
 def training_form() -> None:
     """Choose a zoo and a method, and queue a meta-training."""
     grid = st.grid(3, min_column_width=200)
@@ -90,12 +113,10 @@ def training_form() -> None:
     with grid.cell():
         preset = preset_choice("preset")
     st.caption(f"**{method.title}**: {method.summary}", help=method.reference)
-    if getattr(method.preset(preset), "recovered", "") == "kept":
-        st.caption(
-            "The first run on a zoo also recovers pictures of its teachers and keeps them: for 100 teachers half an "
-            "hour on two CPU cores. Later runs take minutes.",
-            help=f"`python -m dfml zoo prepare ZOO --method {name}` does it beforehand, on all cores.",
-        )
+    ways = [len(teacher.classes) for teacher in zoo.teachers]
+    cost = first_run_text(method.preset(preset), ways, remote=bool(zoo.address))
+    if cost:
+        st.caption(cost, help=f"`python -m dfml zoo prepare ZOO --method {name}` does it beforehand, on all cores.")
     with st.form(f"train:{name}:{preset}", border=False):
         options = st.grid(5, min_column_width=120)
         values = config_form(method.preset(preset), options, key=f"{name}:{preset}")
@@ -112,8 +133,7 @@ def training_form() -> None:
                 key="train:data",
                 persist_state="session",
                 placeholder="the embedded sample",
-                help="A class-folder data set DIR/{train,val,test}/<class>/<picture>, or sample:NAME. Data-free "
-                "methods use it only to measure. Left empty, the embedded sample of the zoo's domain measures.",
+                help=pictures_help(method, method.preset(preset)),
             ).strip()
 
         values |= more_options(method.preset(preset), key=f"{name}:{preset}", first=name_and_data)

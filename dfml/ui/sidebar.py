@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from dfml.ui.device_line import describe_device, device_question
+from dfml.ui.messages import plain
 from dfml.ui.run_store import active_rows, page_of
 from dfml.ui.theme import chip
 
@@ -31,7 +32,8 @@ def _live_part() -> None:
     for row in rows[:6]:
         page, parameters = page_of(row)
         look = chip(row.state)
-        st.page_link(page, label=f"{look.sign} {row.title}", query_params=parameters, help=f"{look.word}; open it")
+        title = f"{look.sign} {plain(row.title)}"
+        st.page_link(page, label=title, query_params=parameters, help=f"{look.word}; open it")
         if row.total:
             st.progress(min(1.0, row.step / row.total), text=f"{look.word}, {row.step} of {row.total}")
         else:

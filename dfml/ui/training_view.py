@@ -9,8 +9,9 @@ import streamlit as st
 from dfml.runs.folder import RunFolder
 from dfml.ui.charts import Curve, Mark, curves
 from dfml.ui.curve_math import DENSE
+from dfml.ui.further_numbers import Scalars, further_charts
 from dfml.ui.messages import empty_state, one_line_errors, plain
-from dfml.ui.metrics import metric, percent
+from dfml.ui.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric, percent
 from dfml.ui.pictures_of_runs import newest_pictures
 from dfml.ui.reliability_view import reliability_panel
 from dfml.ui.run_panel import look_again, moved_on, run_controls, run_header
@@ -18,8 +19,8 @@ from dfml.ui.run_store import RunRow, open_run, plottable
 from dfml.ui.similarity_view import compared_teachers
 from dfml.ui.theme import palette
 
-Scalars = Mapping[str, tuple[Sequence[float], Sequence[float]]]
-ON_CHARTS = ("train/loss", "train/accuracy", "val/accuracy", "val/ci95", "tasks/diversity", "grad/alignment")
+ACCURACIES = ("val/accuracy", "train/accuracy", "group/accuracy")
+ON_CHARTS = ("train/loss", *ACCURACIES, "val/ci95", "tasks/diversity", "grad/alignment")
 
 
 def no_training_yet() -> None:
@@ -90,6 +91,30 @@ def result_panel(run: RunFolder) -> None:
             query_params={"model": run.path.name},
             help="Adapt this meta-model to a few pictures",
         )
+    course = over_the_run(plottable(run))
+    if course:
+        st.caption(
+            f"Validation classes over the run: peak {percent(course['peak'])}, last {percent(course['last'])}, "
+            f"variation {100 * course['variation']:.1f} points.",
+            help=" ".join(
+                f"**{metric(f'val/{name}').title.capitalize()}**: {metric(f'val/{name}').help}" for name in course
+            ),
+        )
+
+
+def over_the_run(scalars: Scalars) -> dict[str, float]:
+    """Peak, last and variation of the accuracy on validation classes, fractions in [0, 1].
+
+    Returns:
+        What the method reported, else the same of the curve; empty where fewer than two validations were made.
+    """
+    told = {name: scalars[f"val/{name}"][1][-1] for name in ("peak", "last", "variation") if f"val/{name}" in scalars}
+    _, values = scalars.get("val/accuracy", ((), ()))
+    if len(told) == 3:
+        return told
+    if len(values) < 2:
+        return {}
+    return {"peak": max(values), "last": values[-1], "variation": max(values) - values[-1]}
 
 
 def tested_how(result: Mapping[str, object]) -> str:
@@ -120,7 +145,7 @@ def training_charts(run: RunFolder) -> None:
     grid = st.grid(2, min_column_width=360, gap="medium")
     if "train/loss" in scalars:
         with grid.cell():
-            _chart("Outer loss", metric("train/loss").help, {"loss": scalars["train/loss"]}, "loss", marks)
+            _chart("Outer loss", loss_help(scalars), {"loss": scalars["train/loss"]}, "loss", marks)
             if marks:
                 steps = "1 adversarial step" if len(marks) == 1 else f"{len(marks)} adversarial steps"
                 st.caption(f"◆ {steps}: the pictures were moved to be harder for the learner.")
@@ -145,20 +170,17 @@ def training_charts(run: RunFolder) -> None:
                     {metric(name).title: scalars[name]},
                     metric(name).title,
                 )
-    rest = [name for name in scalars if name not in ON_CHARTS and len(scalars[name][0]) > 1]
-    losses = {
-        metric(name).title: scalars[name] for name in rest if name.startswith("inversion/") and not metric(name).percent
-    }
-    losses.pop("seconds", None)
+    losses = inversion_losses(scalars)
     if losses:
         with grid.cell():
             _chart(
                 "Inversion losses",
                 "What recovering the pictures minimises, on a logarithmic axis.",
-                losses,
+                {metric(name).title: scalars[name] for name in losses},
                 "loss",
                 log=True,
             )
+    further_charts(scalars, (*ON_CHARTS, *losses))
     notes = []
     if max(len(steps) for steps, _ in scalars.values()) > DENSE:
         notes.append("Faint lines show single iterations, strong ones their running mean.")
@@ -169,11 +191,29 @@ def training_charts(run: RunFolder) -> None:
         st.caption(" ".join(notes))
 
 
+def loss_help(scalars: Scalars) -> str:
+    """What the outer loss of a run is.
+
+    A method that works on the teachers' weights (``Method.space``) has no tasks, so no accuracy on them comes with its
+    loss. That is read from the run, since asking the registry would load PyTorch only to watch.
+    """
+    return LOSS_OF_TASKS if "train/accuracy" in scalars else LOSS_OF_WEIGHTS
+
+
+def inversion_losses(scalars: Scalars) -> list[str]:
+    """Names of the curves that share the chart of inversion losses."""
+    return [
+        name
+        for name, (steps, _) in scalars.items()
+        if name.startswith("inversion/") and name != "inversion/seconds" and not metric(name).percent and len(steps) > 1
+    ]
+
+
 def accuracy_series(scalars: Scalars) -> tuple[dict[str, Curve], dict[str, list[float]]]:
     """The accuracy curves by their titles, and the half-widths of their intervals."""
     series: dict[str, Curve] = {}
     band: dict[str, list[float]] = {}
-    for name in ("val/accuracy", "train/accuracy", "group/accuracy"):
+    for name in ACCURACIES:
         if name in scalars:
             series[metric(name).title] = scalars[name]
     if "val/ci95" in scalars and "val/accuracy" in scalars:

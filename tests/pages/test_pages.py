@@ -118,6 +118,61 @@ def test_training_page_shows_curves_marks_and_the_result(runs, training):
     assert "3 adversarial steps" in texts(app)
 
 
+def test_the_watch_page_draws_every_number_of_a_run(runs, training):
+    from dfml.core.events import Scalars
+    from dfml.runs.recorder import Recorder
+
+    run = training(runs)
+    with Recorder(run.path, {"state": "finished"}) as recorder:
+        for step in (20, 40):
+            recorder.record(Scalars(step, {"tasks/disagreement": 0.5 / step, "queries": 1000.0 * step}))
+        recorder.record(Scalars(60, {"val/peak": 0.487, "val/last": 0.484, "val/variation": 0.003}))
+    app = open_page("training")
+    shown = texts(app)
+    assert "**Further numbers**" in shown and "API against student" in shown and "Teacher queries" in shown
+    assert "peak 48.7 %, last 48.4 %, variation 0.3 points" in shown
+    assert not app.exception
+
+
+def test_the_loss_of_a_fusion_of_weights_is_not_explained_by_tasks(runs):
+    from dfml.core.events import Scalars
+    from dfml.runs.folder import RunFolder
+    from dfml.runs.recorder import Recorder
+    from dfml.runs.spec import RunSpec
+
+    run = RunFolder.create(RunSpec(kind="train", method="dro", zoo="cifar-fs-conv4"), root=runs)
+    with Recorder(run.path, {"state": "running"}) as recorder:
+        for step in (1, 2):
+            recorder.record(Scalars(step, {"train/loss": 1 / step, "dro/shift": 0.1 * step}))
+        recorder.set_status(state="stopped", step=2, total=9)
+    app = open_page("training")
+    (loss,) = (element for element in app.markdown if element.value == "**Outer loss**")
+    assert "query" not in loss.help and "There are no tasks" in loss.help
+    assert "Shift of the worst case" in texts(app)
+
+
+def test_a_title_is_no_markdown(runs, training):
+    image = "![x](http://127.0.0.1:9/x.png)"
+    training(runs, label=image, state="running")
+    links = [element.proto.label for element in open_page("home").get("page_link")]
+    mine = [label for label in links if "127.0.0.1" in label]
+    assert len(mine) == 2, "on its card and in the sidebar"
+    assert all("![" not in label and r"!\[x\]" in label for label in mine)
+
+
+def test_what_methods_do_with_real_pictures_is_said(runs):
+    app = open_page("training")
+    assert "No real picture is used" not in texts(app) and "side information" in app.caption[0].value
+    told = {}
+    for method in ("teapot", "purer", "random", "real-data"):
+        app.selectbox(key="method").set_value(method).run()
+        told[method] = app.text_input(key="train:data").help
+    assert "labelled pictures of the validation classes while it learns" in told["teapot"]
+    assert "labelled" not in told["purer"] and "`keep=best`" in told["purer"]
+    assert "keep" not in told["random"]
+    assert "not data-free" in told["real-data"] and "embedded sample" not in told["real-data"]
+
+
 def test_teachers_that_a_method_compared_are_shown_as_map_and_matrix(runs, training):
     from dfml.core.events import ZooMap
     from dfml.runs.recorder import Recorder

@@ -1,0 +1,59 @@
+"""What the first run of a method on a zoo costs more than later ones: the recoveries that it makes and keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dfml.core.config import Config
+
+RECOVERY, REVISION, BY_QUERIES = 13.0, 5.0, 190.0
+"""Seconds of one thread for a teacher of the embedded Conv4 zoo, with the demos' options: recovering its pictures,
+revising them until all teachers agree, and recovering them from answers alone."""
+CORES = 2
+
+
+def kept_recoveries(config: Config, ways: Sequence[int]) -> int:
+    """How many recoveries the runs of a config keep for each other.
+
+    Args:
+        config: Of a method.
+        ways: Classes of each teacher of the zoo.
+
+    Returns:
+        Their number; 0 for a method that keeps none.
+    """
+    if getattr(config, "recovered", "") != "kept":
+        return 0
+    # Pictures are revised by all teachers together; without that only those whose heads fit are asked.
+    fitting = len(ways) if getattr(config, "agreement", 0) else list(ways).count(getattr(config, "way", 0))
+    return min(fitting, getattr(config, "apis", fitting)) * getattr(config, "visits", 1)
+
+
+def first_run_seconds(config: Config, ways: Sequence[int]) -> float:
+    """Roughly how many seconds of two CPU cores these recoveries take; arguments as of ``kept_recoveries``."""
+    by_queries = getattr(config, "oracle", "") == "zeroth-order"
+    each = BY_QUERIES if by_queries else RECOVERY + (REVISION if getattr(config, "agreement", 0) else 0.0)
+    return kept_recoveries(config, ways) * each / CORES
+
+
+def first_run_text(config: Config, ways: Sequence[int], *, remote: bool = False) -> str:
+    """What to tell before a run is started; empty where the first one costs no more than the others.
+
+    Args:
+        config: Of the method's preset.
+        ways: Classes of each teacher of the zoo.
+        remote: The teachers are behind a server, whose speed decides.
+    """
+    count = kept_recoveries(config, ways)
+    if not count:
+        return ""
+    minutes = max(1, round(first_run_seconds(config, ways) / 60))
+    long = "as long as the server needs" if remote else f"about {minutes} minute{'s' * (minutes > 1)} on two CPU cores"
+    recoveries = "1 recovery" if count == 1 else f"{count} recoveries"
+    text = (
+        "The first run on a zoo also recovers pictures of its teachers and keeps them, unless they are kept already: "
+    )
+    text += f"here {recoveries}, {long}. Later runs take those."
+    if hasattr(config, "query_inversion_steps"):
+        text += " Query sets, which follow the student, are recovered in every run."
+    return text

@@ -1,0 +1,61 @@
+"""Ctrl-C: what is said of a command's work is true of that command."""
+
+import json
+
+import pytest
+import typer
+
+from dfml.cli import after_stop, app
+
+
+def _commands(command, path=()):
+    for name, child in getattr(command, "commands", {}).items():
+        if hasattr(child, "commands"):
+            yield from _commands(child, (*path, name))
+        else:
+            yield (*path, name), {option for parameter in child.params for option in parameter.opts}
+
+
+ALL = dict(_commands(typer.main.get_command(app)))
+AGAIN = "the same command goes on"
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_only_commands_that_can_be_resumed_say_so(words):
+    said = after_stop([*words, "--json"])
+    assert said.startswith("stopped")
+    assert ("--resume" in said) == ("--resume" in ALL[words])
+    if "--work" in ALL[words]:
+        assert AGAIN in said, "finished runs lie in --work"
+
+
+def test_what_keeps_nothing_promises_nothing():
+    for name in ("sinusoid", "inversion", "speed"):
+        assert after_stop(["bench", name]) == "stopped."
+    assert after_stop(["evaluate", "--model", "train"]) == after_stop([]) == "stopped."
+    for words in (["zoo", "pretrain"], ["zoo", "prepare", "z"], ["zoo", "similarity", "z"]):
+        assert AGAIN in after_stop(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "room", "function", "said"),
+    [
+        (["bench", "sinusoid"], "sinusoid_table", "bench_sinusoid", "stopped."),
+        (
+            ["bench", "heterogeneity", "--data", "sample:cifar-fs"], "heterogeneity", "bench_heterogeneity",
+            "stopped; what was finished stays, and the same command goes on from there.",
+        ),
+        (
+            ["bench", "accuracy", "--protocol", "dro", "--data", "nowhere"], "dro_protocol", "bench_dro",
+            "stopped; what was finished stays, and the same command goes on from there.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_stopped_benchmark_is_exit_130_and_says_what_is_left(dfml, monkeypatch, words, room, function, said):
+    def stop(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"dfml.bench.{room}.{function}", stop)
+    called = dfml(*words, "--json")
+    assert called.code == 130 and called.err.strip().splitlines()[-1] == f"error: {said}"
+    assert json.loads(called.out) == {"error": said}
