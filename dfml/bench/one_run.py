@@ -35,13 +35,12 @@ Tell = Callable[[str], None]
 
 def prepare(order: Order, tell: Tell) -> dict[str, Any]:
     """Let the method do what is kept for all its runs on this zoo; returns what that once cost."""
-    import torch
     from filelock import FileLock
 
     from dfml.bench.turns import turn_on
     from dfml.core.paths import cache_root
     from dfml.methods import METHODS
-    from dfml.nets.device import pick_device
+    from dfml.nets.device import pick_device, use_threads
     from dfml.runs.spec import default_threads
     from dfml.zoo import open_zoo
 
@@ -49,7 +48,7 @@ def prepare(order: Order, tell: Tell) -> dict[str, Any]:
     cls, (device, _) = METHODS.get(spec.method), pick_device(spec.device)
     method = cls(cls.Config.parse(spec.config))
     jobs = (spec.threads or default_threads()) if device.type == "cpu" else 1
-    torch.set_num_threads(1)
+    use_threads(1)
     key = hashlib.sha256(f"{spec.method} {spec.zoo} {spec.config}".encode()).hexdigest()[:16]
     locks = cache_root() / "preparing"
     locks.mkdir(parents=True, exist_ok=True)

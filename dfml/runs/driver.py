@@ -185,10 +185,10 @@ def prepare(spec: RunSpec, wanted: str) -> tuple[Any, str]:
     """Import torch, set its threads, and pick the device; returns (device, reason)."""
     import torch
 
-    from dfml.nets.device import pick_device
+    from dfml.nets.device import pick_device, use_threads
 
     if spec.threads:
-        torch.set_num_threads(spec.threads)
+        use_threads(spec.threads)
     return pick_device(wanted)
 
 

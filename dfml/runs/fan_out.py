@@ -115,11 +115,12 @@ def _recover_one(order: Order, teacher: str) -> Outcome:
     from dfml.inversion.base import INVERTERS
     from dfml.inversion.session import invert_teachers
     from dfml.inversion.warm_up import warm_up
+    from dfml.nets.device import use_threads
     from dfml.runs.inverting import against
     from dfml.zoo import open_zoo
     from dfml.zoo.asking import AskingConfig
 
-    torch.set_num_threads(1)
+    use_threads(1)
     spec, mark = order.spec, order.folder / PROGRESS / teacher
     cls, asking, zoo = INVERTERS.get(spec.method), AskingConfig.parse(spec.oracle), open_zoo(spec.zoo)
     work = cls(cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset))

@@ -20,6 +20,7 @@ from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import INVERTERS, ExtraLoss, Inverter
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
+from dfml.nets.device import use_threads
 from dfml.zoo.asking import AskingConfig, make_oracle
 from dfml.zoo.oracle import Oracle
 from dfml.zoo.remote import RemoteZoo
@@ -266,7 +267,7 @@ def _recover_one(
     cache: str,
 ) -> str:
     """Recover and keep one visit in a process of its own; returns why it could not, or nothing."""
-    torch.set_num_threads(1)
+    use_threads(1)
     os.environ["DFML_CACHE"] = cache  # processes are used again, and may be older than the caller's setting
     cls = INVERTERS.get(inverter)
     try:

@@ -16,6 +16,7 @@ from dfml.core.paths import read_json
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
+from dfml.nets.device import use_threads
 from dfml.zoo.architectures import Architecture
 from dfml.zoo.plans import PretrainConfig, TeacherPlan, channel_statistics, plan_teachers, split_class
 from dfml.zoo.storage import DETAILS, save_network
@@ -56,11 +57,11 @@ def train_teacher(
     # Narrow ResNets crash natively in backward passes of two threads (torch 2.15 on the CPU), Conv4 does not.
     threads = torch.get_num_threads()
     if "conv4" not in name:
-        torch.set_num_threads(1)
+        use_threads(1)
     try:
         accuracy = train_classifier(net, name, gather(0), gather(1), config, generator)
     finally:
-        torch.set_num_threads(threads)
+        use_threads(threads)
     details = {
         "classes": [data.class_names[c] for c in plan.classes],
         "access": "weights",
@@ -170,7 +171,7 @@ def _train_all(
 ) -> Iterator[tuple[TeacherPlan, float]]:
     def work(plan: TeacherPlan) -> tuple[TeacherPlan, float]:
         if jobs > 1:
-            torch.set_num_threads(1)
+            use_threads(1)
         return plan, train_teacher(data, plan, config, out / plan.id, statistics=statistics, licence=licence)
 
     if jobs == 1:

@@ -23,7 +23,7 @@ from dfml.zoo.oracle import Answer, LossFn, StatisticsLoss
 from dfml.zoo.teacher import Teacher
 
 SMALLEST_PROBABILITY = 1e-12
-PIXELS_AT_ONCE = 2**17
+PIXELS_AT_ONCE = 2**16
 """Pixels that a local teacher computes at once on a CPU; eight times as many take up to three times as long."""
 
 
