@@ -56,8 +56,16 @@ def _why_not(marker):
     return "" if os.environ.get("DFML_DATA") else "DFML_DATA names no folder of real data sets"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _one_thread():
+    """Before anything that all tests share is made."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_again(_one_thread):
     """For each test, since a run in this process takes the threads that its spec names and keeps them."""
     import torch
 
