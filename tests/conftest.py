@@ -58,15 +58,6 @@ def _why_not(marker):
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
-    """Before anything that all tests share is made."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread_again(_one_thread):
-    """For each test, since a run in this process takes the threads that its spec names and keeps them."""
     import torch
 
     torch.set_num_threads(1)
