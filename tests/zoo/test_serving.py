@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import venv
 
 import pytest
 import torch
@@ -245,10 +246,11 @@ def test_a_missing_environment_is_named_with_its_remedy(dfml_cli, monkeypatch, t
     assert str(find_server_python()) == sys.executable
 
 
-def test_an_environment_without_the_server_is_named_with_its_remedy(tiny_zoo_folder):
-    if subprocess.run([sys.executable, "-c", "import kserve"], capture_output=True).returncode == 0:
-        pytest.skip("kserve is installed here too")
-    command = [sys.executable, "-m", "dfml", "zoo", "serve", tiny_zoo_folder, "--python", sys.executable]
+def test_an_environment_without_the_server_is_named_with_its_remedy(tiny_zoo_folder, tmp_path):
+    # An empty one, whatever is installed beside the app.
+    venv.create(tmp_path / "empty", with_pip=False, symlinks=True)
+    empty = tmp_path / "empty" / "bin" / "python"
+    command = [sys.executable, "-m", "dfml", "zoo", "serve", tiny_zoo_folder, "--python", empty]
     done = subprocess.run(command, capture_output=True, text=True, timeout=START, cwd=REPOSITORY)
     assert done.returncode == 2 and "has no kserve: make one with" in done.stderr and done.stderr.count("\n") == 1
 
