@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 import venv
@@ -247,10 +248,13 @@ def test_a_missing_environment_is_named_with_its_remedy(dfml_cli, monkeypatch, t
 
 
 def test_an_environment_without_the_server_is_named_with_its_remedy(tiny_zoo_folder, tmp_path):
-    # An empty one, whatever is installed beside the app.
-    venv.create(tmp_path / "empty", with_pip=False, symlinks=True)
-    empty = tmp_path / "empty" / "bin" / "python"
-    command = [sys.executable, "-m", "dfml", "zoo", "serve", tiny_zoo_folder, "--python", empty]
+    # One that has what the app has, but never kserve.
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    (packages,) = (tmp_path / "bare").glob("lib/python*/site-packages")
+    (packages / "app.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (packages / "kserve.py").write_text("raise ModuleNotFoundError(\"No module named 'kserve'\", name='kserve')\n")
+    bare = tmp_path / "bare" / "bin" / "python"
+    command = [sys.executable, "-m", "dfml", "zoo", "serve", tiny_zoo_folder, "--python", bare]
     done = subprocess.run(command, capture_output=True, text=True, timeout=START, cwd=REPOSITORY)
     assert done.returncode == 2 and "has no kserve: make one with" in done.stderr and done.stderr.count("\n") == 1
 
