@@ -54,8 +54,7 @@ def provenance_notes(runs: Rows) -> list[str]:
         by = f"commit {commit[:12]}{commit[40:]}, torch {run['versions'].get('torch')}, {run['device']}, "
         by += f"{run['threads']} threads, on {run['created'][:10]}"
         found.setdefault(by, []).append(run["method"])
-    lines = [f"trained by {by}: {', '.join(dict.fromkeys(methods))}." for by, methods in found.items()]
-    return [lines[0][0].upper() + lines[0][1:], *lines[1:]] if lines else []
+    return [f"Trained by {by}: {', '.join(dict.fromkeys(methods))}." for by, methods in found.items()]
 
 
 def _costs(rows: Rows, several: bool) -> list[str]:
