@@ -7,13 +7,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.special import stdtrit
-
 from dfml.bench.order import Order
-from dfml.bench.plan import QUERY, plan
+from dfml.bench.plan import plan
+from dfml.bench.pollution_table import (
+    Rows,
+    noted,
+    pollution_table,
+    runs_table,
+    separation,
+    summarise_pollution,
+    verdicts,
+)
 from dfml.bench.processes import do_orders
-from dfml.bench.report import markdown_table, percent, write_report
+from dfml.bench.report import percent, write_report
 from dfml.bench.scenarios import ScenarioConfig, set_up
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
@@ -40,10 +46,6 @@ CAUTIOUS = {
 
 The panel is smaller than the zoo; it teaches at the tasks' own rate, which is that of such a panel.
 """
-WORTH_TELLING = 0.04
-"""A loss from this on is what the weights must halve."""
-
-Rows = list[dict[str, Any]]
 
 
 def bench_pollution(
@@ -116,11 +118,13 @@ def bench_pollution(
         raise BadInput(
             "reliability weights are learned on embedded validation pictures of the zoo's domain, and there are none."
         )
+    own = {change.split("=")[0].strip() for change in changes}
+    settled = [*(c for c in CAUTIOUS.get(preset, []) if c.split("=")[0] not in own), *changes]
     orders: list[tuple[str, Order]] = []
     for variant in variants:
         found = plan(
             scenario, data=[data], methods=[METHOD], seeds=seeds, preset=preset,
-            changes=[*CAUTIOUS.get(preset, []), *changes, *VARIANTS[variant]], work=work / variant,
+            changes=[*settled, *VARIANTS[variant]], work=work / variant,
             device=device, jobs=jobs, shots=[shot], episodes=episodes, split=split,
         )  # fmt: skip
         orders += [(variant, order) for order in found]
@@ -150,7 +154,7 @@ def bench_pollution(
                 title=f"Deceptive teachers and {METHOD}, {clean} honest teachers of {scenario.title}, preset {preset}",
                 command=command,
                 tables=[pollution_table(summary), runs_table(rows)],
-                notes=[*notes, *verdicts(rows), *_notes(episodes, shot, data, split, preset, changes), *scenario.notes],
+                notes=[*notes, *verdicts(rows), *noted(episodes, shot, data, split, settled), *scenario.notes],
                 data={"rows": rows, "summary": summary, "failures": failures, "changes": changes},
             )  # fmt: skip
     return {"rows": rows, "summary": summarise_pollution(rows), "failures": failures, "report": str(report)}
@@ -174,136 +178,3 @@ def row_of(order: Order, rows: Rows) -> dict[str, Any]:
     deceptive = sum(count for teacher, count in asked.items() if truth[teacher] != "clean")
     found["asked_deceptive"] = deceptive / max(1, sum(asked.values()))
     return found
-
-
-def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None:
-    """How probable it is that an honest teacher's weight exceeds a deceptive one's (the area under the ROC curve).
-
-    Args:
-        weights: Of each teacher.
-        truth: What each is; only ``clean`` ones are honest.
-
-    Returns:
-        From 0 to 1, 1/2 for weights that tell nothing (ties count half); None where only one kind is there.
-    """
-    good = np.array([w for teacher, w in weights.items() if truth[teacher] == "clean"])
-    bad = np.array([w for teacher, w in weights.items() if truth[teacher] != "clean"])
-    if not len(good) or not len(bad):
-        return None
-    apart = good[:, None] - bad[None, :]
-    return float(((apart > 0) + 0.5 * (apart == 0)).mean())
-
-
-def summarise_pollution(rows: Rows) -> Rows:
-    """One entry a rate and variant: means over its seeds.
-
-    Returns:
-        Entries with rate, variant, seeds, accuracy, ci95 (Student's t over seeds; of one seed over its episodes),
-        ``loss`` against rate 0 of the same variant and ``loss_ci95`` over the seeds that have both, peak, last,
-        variation, auc, asked_deceptive and seconds. None where something is not known.
-    """
-    found = []
-    clean = {(r["variant"], r["seed"]): r["accuracy"] for r in rows if r["rate"] == 0}
-    for rate, variant in dict.fromkeys((r["rate"], r["variant"]) for r in rows):
-        mine = [r for r in rows if (r["rate"], r["variant"]) == (rate, variant)]
-        accuracy, half = _mean([r["accuracy"] for r in mine])
-        pairs = [clean[variant, r["seed"]] - r["accuracy"] for r in mine if (variant, r["seed"]) in clean]
-        loss, loss_half = _mean(pairs) if rate else (None, None)
-        entry = {
-            "rate": rate, "variant": variant, "seeds": [r["seed"] for r in mine], "accuracy": accuracy,
-            "ci95": mine[0]["ci95"] if half is None else half, "loss": loss, "loss_ci95": loss_half,
-        }  # fmt: skip
-        for name in (
-            "validation_peak", "validation_last", "validation_variation", "auc", "asked_deceptive", "seconds",
-            "preparation_seconds",
-        ):  # fmt: skip
-            entry[name] = _mean([r[name] for r in mine if r.get(name) is not None])[0]
-        found.append(entry)
-    return found
-
-
-def _mean(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and half width of its 95 % interval by Student's t; None for what too few values do not tell."""
-    if not values:
-        return None, None
-    if len(values) == 1:
-        return float(values[0]), None
-    x = np.array(values)
-    return float(x.mean()), float(stdtrit(len(x) - 1, 0.975) * x.std(ddof=1) / len(x) ** 0.5)
-
-
-def pollution_table(summary: Rows) -> str:
-    """One line a rate and variant."""
-    header = ["deceptive", "teachers drawn", "seeds", "accuracy", "loss", "peak", "last", "variation", "AUC"]
-    header += ["asked deceptive", "seconds", "preparation s"]
-    lines = []
-    for e in summary:
-        cells = [percent(e[f"validation_{name}"]) for name in ("peak", "last", "variation")]
-        auc = "–" if e["auc"] is None else f"{e['auc']:.2f}"
-        kept = "–" if e["preparation_seconds"] is None else f"{e['preparation_seconds']:.0f}"
-        seeds = ", ".join(map(str, e["seeds"]))
-        line = [f"{e['rate']} %", e["variant"], seeds, percent(e["accuracy"], e["ci95"])]
-        line += [percent(e["loss"], e["loss_ci95"]), *cells, auc, percent(e["asked_deceptive"])]
-        lines.append([*line, f"{e['seconds']:.0f}", kept])
-    return markdown_table(header, lines)
-
-
-def runs_table(rows: Rows) -> str:
-    """One line a run."""
-    header = ["deceptive", "teachers drawn", "seed", "accuracy", "peak", "last", "variation", "AUC", "asked deceptive"]
-    lines = []
-    for r in rows:
-        cells = [percent(r.get(f"validation_{name}")) for name in ("peak", "last", "variation")]
-        auc = "–" if r["auc"] is None else f"{r['auc']:.2f}"
-        line = [f"{r['rate']} %", r["variant"], str(r["seed"]), percent(r["accuracy"], r["ci95"])]
-        lines.append([*line, *cells, auc, percent(r["asked_deceptive"])])
-    return markdown_table(header, lines)
-
-
-def losses(rows: Rows, rate: int, variant: str) -> dict[int, float]:
-    """What a rate costs against rate 0 of the same variant, for each seed that has both."""
-    at = {(r["rate"], r["seed"]): r["accuracy"] for r in rows if r["variant"] == variant}
-    return {seed: at[0, seed] - accuracy for (r, seed), accuracy in at.items() if r == rate and (0, seed) in at}
-
-
-def verdicts(rows: Rows) -> list[str]:
-    """For each rate, what pollution costs without weights and how much of that the weights save, on equal seeds."""
-    found = []
-    for rate in dict.fromkeys(r["rate"] for r in rows if r["rate"]):
-        even = losses(rows, rate, "even")
-        saved = {name: losses(rows, rate, name) for name in ("weights", "published")}
-        saved = {name: own for name, own in saved.items() if even.keys() & own.keys()}
-        if even and not saved:
-            found.append(f"At {rate} % drawing evenly loses {percent(*_mean(list(even.values())))} points.")
-        for variant, own in saved.items():
-            both = sorted(even.keys() & own.keys())
-            lost, half = _mean([even[s] for s in both])
-            kept, _ = _mean([own[s] for s in both])
-            text = f"At {rate} % drawing evenly loses {percent(lost, half)} points, with {variant} {percent(kept)}"
-            if lost < WORTH_TELLING:
-                text += f": less than {100 * WORTH_TELLING:.0f}, so there is little for weights to save"
-            else:
-                spare, spread = _mean([even[s] / 2 - own[s] for s in both])
-                text += f": {'at most' if kept <= lost / 2 else 'more than'} half of it (half of it less what is lost "
-                text += f"with {variant}: {percent(spare, spread)})"
-            found.append(f"{text}; seeds {', '.join(map(str, both))}.")
-    return found
-
-
-def _notes(episodes: int, shot: int, data: str, split: str, preset: str, changes: list[str]) -> list[str]:
-    own = {change.split("=")[0].strip() for change in changes}
-    changed = [*(c for c in CAUTIOUS.get(preset, []) if c.split("=")[0] not in own), *changes]
-    return [
-        f"accuracy: per cent over {episodes} episodes of {shot} shots and {QUERY} queries a class on "
-        f"{Path(data).name} ({split}), transductive, as the learner classifies; ± is the 95 % interval by Student's t "
-        "over seeds, of a single seed over its episodes.",
-        "loss: accuracy at 0 % less accuracy at this rate, same variant and seed, in points.",
-        "peak, last, variation: best and last accuracy on validation classes while training, and their difference.",
-        "teachers drawn: even, all alike; weights, by reliability as the preset learns it; published, as the authors' "
-        "code learns it (reward: watched accuracy, shared by those asked last).",
-        "AUC: how probable it is that an honest teacher's weight exceeds a deceptive one's; asked deceptive: share of "
-        "the recoveries that came from deceptive teachers. The truth is read for these two columns alone.",
-        "All variants use labelled validation pictures for the stop rule; those with weights also for the rewards.",
-        *[f"All variants: {', '.join(changed)}, for what trusts the whole zoo or its reports is left out."]
-        * bool(changed),
-    ]

@@ -5,7 +5,8 @@ import pytest
 
 from dfml.bench import pollution
 from dfml.bench.one_run import measure
-from dfml.bench.pollution import bench_pollution, separation, summarise_pollution, verdicts
+from dfml.bench.pollution import bench_pollution
+from dfml.bench.pollution_table import separation, summarise_pollution, verdicts
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
 from dfml.methods import validation

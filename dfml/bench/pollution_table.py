@@ -1,0 +1,149 @@
+"""The tables of ``bench pollution``, and what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from dfml.bench.plan import QUERY
+from dfml.bench.report import markdown_table, percent
+
+WORTH_TELLING = 0.04
+"""A loss from this on is what the weights must halve."""
+
+Rows = list[dict[str, Any]]
+
+
+def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None:
+    """How probable it is that an honest teacher's weight exceeds a deceptive one's (the area under the ROC curve).
+
+    Args:
+        weights: Of each teacher.
+        truth: What each is; only ``clean`` ones are honest.
+
+    Returns:
+        From 0 to 1, 1/2 for weights that tell nothing (ties count half); None where only one kind is there.
+    """
+    good = np.array([w for teacher, w in weights.items() if truth[teacher] == "clean"])
+    bad = np.array([w for teacher, w in weights.items() if truth[teacher] != "clean"])
+    if not len(good) or not len(bad):
+        return None
+    apart = good[:, None] - bad[None, :]
+    return float(((apart > 0) + 0.5 * (apart == 0)).mean())
+
+
+def summarise_pollution(rows: Rows) -> Rows:
+    """One entry a rate and variant: means over its seeds.
+
+    Returns:
+        Entries with rate, variant, seeds, accuracy, ci95 (Student's t over seeds; of one seed over its episodes),
+        ``loss`` against rate 0 of the same variant and ``loss_ci95`` over the seeds that have both, peak, last,
+        variation, auc, asked_deceptive and seconds. None where something is not known.
+    """
+    found = []
+    clean = {(r["variant"], r["seed"]): r["accuracy"] for r in rows if r["rate"] == 0}
+    for rate, variant in dict.fromkeys((r["rate"], r["variant"]) for r in rows):
+        mine = [r for r in rows if (r["rate"], r["variant"]) == (rate, variant)]
+        accuracy, half = _mean([r["accuracy"] for r in mine])
+        pairs = [clean[variant, r["seed"]] - r["accuracy"] for r in mine if (variant, r["seed"]) in clean]
+        loss, loss_half = _mean(pairs) if rate else (None, None)
+        entry = {
+            "rate": rate, "variant": variant, "seeds": [r["seed"] for r in mine], "accuracy": accuracy,
+            "ci95": mine[0]["ci95"] if half is None else half, "loss": loss, "loss_ci95": loss_half,
+        }  # fmt: skip
+        for name in (
+            "validation_peak", "validation_last", "validation_variation", "auc", "asked_deceptive", "seconds",
+            "preparation_seconds",
+        ):  # fmt: skip
+            entry[name] = _mean([r[name] for r in mine if r.get(name) is not None])[0]
+        found.append(entry)
+    return found
+
+
+def _mean(values: list[float]) -> tuple[float | None, float | None]:
+    """Mean and half width of its 95 % interval by Student's t; None for what too few values do not tell."""
+    if not values:
+        return None, None
+    if len(values) == 1:
+        return float(values[0]), None
+    x = np.array(values)
+    return float(x.mean()), float(stdtrit(len(x) - 1, 0.975) * x.std(ddof=1) / len(x) ** 0.5)
+
+
+def pollution_table(summary: Rows) -> str:
+    """One line a rate and variant."""
+    header = ["deceptive", "teachers drawn", "seeds", "accuracy", "loss", "peak", "last", "variation", "AUC"]
+    header += ["asked deceptive", "seconds", "preparation s"]
+    lines = []
+    for e in summary:
+        cells = [percent(e[f"validation_{name}"]) for name in ("peak", "last", "variation")]
+        auc = "–" if e["auc"] is None else f"{e['auc']:.2f}"
+        kept = "–" if e["preparation_seconds"] is None else f"{e['preparation_seconds']:.0f}"
+        seeds = ", ".join(map(str, e["seeds"]))
+        line = [f"{e['rate']} %", e["variant"], seeds, percent(e["accuracy"], e["ci95"])]
+        line += [percent(e["loss"], e["loss_ci95"]), *cells, auc, percent(e["asked_deceptive"])]
+        lines.append([*line, f"{e['seconds']:.0f}", kept])
+    return markdown_table(header, lines)
+
+
+def runs_table(rows: Rows) -> str:
+    """One line a run."""
+    header = ["deceptive", "teachers drawn", "seed", "accuracy", "peak", "last", "variation", "AUC", "asked deceptive"]
+    lines = []
+    for r in rows:
+        cells = [percent(r.get(f"validation_{name}")) for name in ("peak", "last", "variation")]
+        auc = "–" if r["auc"] is None else f"{r['auc']:.2f}"
+        line = [f"{r['rate']} %", r["variant"], str(r["seed"]), percent(r["accuracy"], r["ci95"])]
+        lines.append([*line, *cells, auc, percent(r["asked_deceptive"])])
+    return markdown_table(header, lines)
+
+
+def losses(rows: Rows, rate: int, variant: str) -> dict[int, float]:
+    """What a rate costs against rate 0 of the same variant, for each seed that has both."""
+    at = {(r["rate"], r["seed"]): r["accuracy"] for r in rows if r["variant"] == variant}
+    return {seed: at[0, seed] - accuracy for (r, seed), accuracy in at.items() if r == rate and (0, seed) in at}
+
+
+def verdicts(rows: Rows) -> list[str]:
+    """For each rate, what pollution costs without weights and how much of that the weights save, on equal seeds."""
+    found = []
+    for rate in dict.fromkeys(r["rate"] for r in rows if r["rate"]):
+        even = losses(rows, rate, "even")
+        saved = {name: losses(rows, rate, name) for name in ("weights", "published")}
+        saved = {name: own for name, own in saved.items() if even.keys() & own.keys()}
+        if even and not saved:
+            found.append(f"At {rate} % drawing evenly loses {percent(*_mean(list(even.values())))} points.")
+        for variant, own in saved.items():
+            both = sorted(even.keys() & own.keys())
+            lost, half = _mean([even[s] for s in both])
+            kept, _ = _mean([own[s] for s in both])
+            text = f"At {rate} % drawing evenly loses {percent(lost, half)} points, with {variant} {percent(kept)}"
+            if lost < WORTH_TELLING:
+                text += f": less than {100 * WORTH_TELLING:.0f}, so there is little for weights to save"
+            else:
+                spare, spread = _mean([even[s] / 2 - own[s] for s in both])
+                text += f": {'at most' if kept <= lost / 2 else 'more than'} half of it (half of it less what is lost "
+                text += f"with {variant}: {percent(spare, spread)})"
+            found.append(f"{text}; seeds {', '.join(map(str, both))}.")
+    return found
+
+
+def noted(episodes: int, shot: int, data: str, split: str, changed: list[str]) -> list[str]:
+    """What a reader of the tables must know; ``changed`` is what all variants change in the preset."""
+    return [
+        f"accuracy: per cent over {episodes} episodes of {shot} shots and {QUERY} queries a class on "
+        f"{Path(data).name} ({split}), transductive, as the learner classifies; ± is the 95 % interval by Student's t "
+        "over seeds, of a single seed over its episodes.",
+        "loss: accuracy at 0 % less accuracy at this rate, same variant and seed, in points.",
+        "peak, last, variation: best and last accuracy on validation classes while training, and their difference.",
+        "teachers drawn: even, all alike; weights, by reliability as the preset learns it; published, as the authors' "
+        "code learns it (reward: watched accuracy, shared by those asked last).",
+        "AUC: how probable it is that an honest teacher's weight exceeds a deceptive one's; asked deceptive: share of "
+        "the recoveries that came from deceptive teachers. The truth is read for these two columns alone.",
+        "All variants use labelled validation pictures for the stop rule; those with weights also for the rewards.",
+        *[f"All variants: {', '.join(changed)}, for what trusts the whole zoo or its reports is left out."]
+        * bool(changed),
+    ]
