@@ -92,13 +92,14 @@ def pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class
 
 def training_form() -> None:
     """Choose a zoo and a method, and queue a meta-training."""
+    # The first time this shows that it works, which inside a cell would push its chooser below the others.
+    registry = methods()
     grid = st.grid(3, min_column_width=200)
     with grid.cell():
         zoo = zoo_cell()
     if zoo is None:
         return
     with grid.cell():
-        registry = methods()
         recall("method", registry)
         name = st.selectbox(
             "Method",
