@@ -18,6 +18,7 @@ from joblib.externals.loky import get_reusable_executor
 
 from dfml.core.errors import BadInput, DfmlError, NotFinite, RunFailed
 from dfml.core.events import Done, Progress, Scalars
+from dfml.core.parent import end_with_parent
 from dfml.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _recover_one(order: Order, teacher: str) -> Outcome:
     from dfml.zoo.asking import AskingConfig
 
     use_threads(1)
+    end_with_parent()
     spec, mark = order.spec, order.folder / PROGRESS / teacher
     cls, asking, zoo = INVERTERS.get(spec.method), AskingConfig.parse(spec.oracle), open_zoo(spec.zoo)
     work = cls(cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset))

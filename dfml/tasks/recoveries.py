@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
+from dfml.core.parent import end_with_parent
 from dfml.core.paths import cache_root
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
@@ -268,6 +269,7 @@ def _recover_one(
 ) -> str:
     """Recover and keep one visit in a process of its own; returns why it could not, or nothing."""
     use_threads(1)
+    end_with_parent()
     os.environ["DFML_CACHE"] = cache  # processes are used again, and may be older than the caller's setting
     cls = INVERTERS.get(inverter)
     try:

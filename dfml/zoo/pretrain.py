@@ -12,6 +12,7 @@ import torch
 from joblib import Parallel, delayed
 
 from dfml.core.errors import BadInput
+from dfml.core.parent import end_with_parent
 from dfml.core.paths import read_json
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
@@ -172,6 +173,7 @@ def _train_all(
     def work(plan: TeacherPlan) -> tuple[TeacherPlan, float]:
         if jobs > 1:
             use_threads(1)
+            end_with_parent()
         return plan, train_teacher(data, plan, config, out / plan.id, statistics=statistics, licence=licence)
 
     if jobs == 1:

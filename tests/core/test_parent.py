@@ -1,0 +1,68 @@
+"""Helpers end with the process that they work for."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dfml.core.parent import end_with_parent
+from dfml.core.paths import REPOSITORY
+
+POOL = """
+import os, time
+from joblib import Parallel, delayed
+
+def work(folder, number):
+    from dfml.core.parent import end_with_parent
+    assert end_with_parent() and end_with_parent()
+    open(os.path.join(folder, f"{number}-{os.getpid()}"), "w").close()
+    time.sleep(0.5)
+
+if __name__ == "__main__":
+    import sys
+    Parallel(n_jobs=2)(delayed(work)(sys.argv[1], number) for number in range(400))
+"""
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="ignore") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_processes_of_a_killed_pool_do_not_go_on(tmp_path):
+    script, marks = tmp_path / "pool.py", tmp_path / "marks"
+    script.write_text(POOL)
+    marks.mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    pool = subprocess.Popen([sys.executable, script, marks], env=environment)
+    end = time.monotonic() + 60
+    while len(list(marks.iterdir())) < 4 and time.monotonic() < end:
+        time.sleep(0.05)
+    workers = {int(path.name.partition("-")[2]) for path in marks.iterdir()}
+    assert len(workers) == 2 and all(map(alive, workers))
+    pool.send_signal(signal.SIGKILL)
+    pool.wait()
+    end = time.monotonic() + 15
+    while any(map(alive, workers)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(alive, workers))
+
+
+def test_whoever_gives_the_work_out_goes_on():
+    assert not end_with_parent()
+
+
+def test_all_work_that_is_given_to_processes_ends_with_whoever_wanted_it():
+    # bench/processes.py starts threads, and its children learn the end from their standard input.
+    pools = [path for path in (REPOSITORY / "dfml").rglob("*.py") if "import Parallel" in path.read_text()]
+    pools = [path for path in pools if path.name != "processes.py"]
+    assert len(pools) == 3
+    for path in pools:
+        assert "end_with_parent()" in path.read_text(), path
