@@ -56,8 +56,9 @@ def _why_not(marker):
     return "" if os.environ.get("DFML_DATA") else "DFML_DATA names no folder of real data sets"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _one_thread():
+    """Runs inside a test's own process take all cores; the next test must not see that: sums change with it."""
     import torch
 
     torch.set_num_threads(1)
@@ -104,9 +105,12 @@ def grey_patterns(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_zoo_folder(patterns, tmp_path_factory):
     """Three five-way Conv4 teachers of width 8, trained for a second on the patterns. Do not change it."""
+    import torch
+
     from dfml.zoo.plans import PretrainConfig
     from dfml.zoo.pretrain import pretrain_zoo
 
+    torch.set_num_threads(1)  # fixtures of a session come before those of a test
     out = tmp_path_factory.mktemp("zoos") / "tiny"
     config = PretrainConfig(models=3, way=5, epochs=8, batch=32, lr=0.01, width=8, flip=False, shift=0, seed=1)
     pretrain_zoo(patterns, out, ["fewshot_conv4"], config)

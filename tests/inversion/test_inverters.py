@@ -57,12 +57,15 @@ def test_every_inverter_is_in_the_table_of_this_file():
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_the_own_teacher_sees_what_was_asked_for(name, tiny_zoo):
     others = [AutogradOracle(tiny_zoo.teacher(i)) for i in (1, 2)]
-    work = warmed(name, others)
+    # After 60 steps some have 18 of the 20 pictures right, by the order of sums; after 120 all of them do.
+    longer = {"steps": 120} if "steps" in FAST[name] else {}
+    work = warmed(name, others, **longer)
     step = last(work, [AutogradOracle(tiny_zoo.teacher(0))])
     (task,) = step.tasks
     assert step.step == step.total and task.teacher_id == "000"
     hits = (tiny_zoo.teacher(0).logits(task.images).argmax(1) == task.labels).float().mean()
-    # Five steps after a warm-up on two toy teachers; the bar for the real zoo is in tests/bench/test_results.py.
+    # The meta-generator takes five steps after a warm-up on two toy teachers. The bar for the real zoo is in
+    # tests/bench/test_results.py.
     assert hits >= (0.75 if name == "meta-generator" else 0.95)
     assert task.images.shape == (20, 3, 32, 32) and task.images.is_contiguous()
     assert task.images.min() >= 0 and task.images.max() <= 1
