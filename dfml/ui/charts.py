@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from dfml.ui.curve_math import MAX_POINTS, Curve, downsample, log_ticks, mean_window, running_mean
+from dfml.ui.curve_math import MAX_POINTS, Curve, calm_range, downsample, log_ticks, mean_window, running_mean
 from dfml.ui.theme import LIGHT, Palette, translucent
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -111,6 +111,8 @@ def curves(
         figure.update_yaxes(type="log", dtick=None if short else 1)
         if short:
             figure.update_yaxes(tickmode="array", tickvals=log_ticks(min(every), max(every)), tickformat="~g")
+    elif not band:
+        figure.update_yaxes(range=calm_range(every, percent=percent))
     if all(steps[0] > 0 for steps, _ in series.values() if len(steps)):
         # All charts of a run begin at 0, also those whose first number came later.
         figure.update_xaxes(rangemode="tozero")

@@ -56,3 +56,27 @@ def log_ticks(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
     ticks = [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in (1, 2, 5)]
     return [tick for tick in ticks if low / 2.5 <= tick <= high * 2.5]
+
+
+def calm_range(values: Sequence[float], *, percent: bool = False) -> tuple[float, float] | None:
+    """An axis for values that hardly differ: drawn to their own range they would look as if they jumped.
+
+    Args:
+        values: All that the axis shows.
+        percent: They are fractions, in [0, 1].
+
+    Returns:
+        Both ends, 5 points or a thousandth of the value apart; None where the values differ by as much.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return None
+    low, high = min(finite), max(finite)
+    span = 0.05 if percent else max(abs(low), abs(high)) / 1000
+    if high - low >= span or not span:
+        return None
+    low = (low + high - span) / 2
+    if percent:
+        low = min(max(low, 0.0), 1.0 - span)
+    # A little room, so that a line on the edge is seen whole.
+    return low - span / 20, low + span * 1.05

@@ -1,7 +1,7 @@
 import pytest
 
 from dfml.ui.charts import curves
-from dfml.ui.curve_math import DENSE, log_ticks, mean_window, running_mean
+from dfml.ui.curve_math import DENSE, calm_range, log_ticks, mean_window, running_mean
 
 
 def test_only_dense_curves_have_a_running_mean():
@@ -46,3 +46,21 @@ def test_a_series_keeps_its_colour_where_others_are_missing():
     both = curves({"a": ([0], [1.0]), "b": ([0], [1.0])}, y="loss", places={"a": 0, "b": 1})
     alone = curves({"b": ([0], [1.0])}, y="loss", places={"a": 0, "b": 1})
     assert alone.data[0].line == both.data[1].line
+
+
+def test_values_that_hardly_differ_get_an_axis_that_says_so():
+    low, high = calm_range([1.0, 0.9999999, 1.0], percent=True)
+    assert low < 0.95 + 1e-9 and 1.0 < high < 1.01
+    low, high = calm_range([0.0, 0.001], percent=True)
+    assert -0.01 < low < 0 and high > 0.05
+    assert calm_range([0.5, 0.6], percent=True) is None
+    low, high = calm_range([3.0, 3.0 + 1e-7, float("nan")])
+    assert low < 3.0 < high and high - low > 0.003
+    assert calm_range([3.0, 3.1]) is None
+    assert calm_range([0.0, 0.0]) is None and calm_range([]) is None
+
+
+def test_a_flat_curve_is_drawn_flat():
+    figure = curves({"a": (range(9), [1.0, 0.99999994] * 4 + [1.0])}, y="accuracy", percent=True)
+    low, high = figure.layout.yaxis.range
+    assert high - low > 0.05
