@@ -45,6 +45,14 @@ OWN = {
         "agreement": 0, "init": "random",
     },
 }  # fmt: skip
+SIZES = {
+    **SMALL_TRAINING, "iterations": 8, "validate_every": 4, "epochs": 4, "embedding": 4,
+    "recovered_per_class": 5, "query_per_class": 3, "inversion_steps": 3, "query_inversion_steps": 2, "five_steps": 2,
+    "q": 2, "latent": 8, "generator_width": 8, "warm_up": 2, "warm_start": 2, "candidates": 2,
+    "patience": 2, "generate_interval": 2, "boundary_after": 3, "apis": 3, "capacity": 3,
+    "watched_episodes": 2, "teachers": 2, "panel": 2, "asked": 2, "visits": 4, "embed_visits": 2,
+}  # fmt: skip
+"""What only sets how much is done: with these a preset's own choices all remain."""
 LONG = [n for n in METHODS if METHODS.get(n).long]
 # Methods on the teachers' weights have steps, but neither tasks nor pictures nor validation episodes.
 ON_DATA = [n for n in LONG if METHODS.get(n).space == "data"]
@@ -205,6 +213,20 @@ def test_its_presets_are_whole_valid_configs_with_a_sentence_for_each_option(nam
     assert all(row["help"].endswith(".") for row in method.Config.describe())
     with pytest.raises(BadInput, match="Did you mean 'demo'"):
         method.preset("dem")
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_its_paper_preset_trains(name, run):
+    """Second order, other learners, fresh recoveries, published formulas: all that the demo leaves out."""
+    method = METHODS.get(name)
+    paper = method.preset("paper")
+    config = paper.override({key: value for key, value in SIZES.items() if key in method.Config.model_fields})
+    events = run(method, config)
+    numbers = [v for e in events if isinstance(e, Scalars) for v in e.values.values()]
+    assert numbers and all(math.isfinite(v) for v in numbers)
+    model = events[-1].result
+    weights = model.net.state_dict()
+    assert all(torch.isfinite(value).all() for value in weights.values())
 
 
 @pytest.mark.parametrize("name", list(METHODS))
