@@ -59,6 +59,16 @@ class PseudoTask:
     teacher_id: str
     cost: dict[str, float]
 
+    def to(self, device: torch.device) -> PseudoTask:
+        """The task with its tensors on a device."""
+        moved = (x.to(device) for x in (self.images, self.labels, self.soft_targets))
+        return PseudoTask(*moved, self.teacher_id, self.cost)
+
+    def rounded(self) -> PseudoTask:
+        """A copy on the CPU as it would come back from the disk: pictures in 16 bits."""
+        tensors = (self.images.half().float().cpu(), self.labels.cpu(), self.soft_targets.detach().cpu())
+        return PseudoTask(*tensors, self.teacher_id, dict(self.cost))
+
 
 class EpisodeSampler:
     """A fixed list of episodes.

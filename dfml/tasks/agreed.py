@@ -15,7 +15,7 @@ from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.agreement import AgreementConfig, agree
 from dfml.inversion.base import ExtraLoss
-from dfml.tasks.recoveries import FORMAT, Recoveries, Visit, on_device, rounded
+from dfml.tasks.recoveries import FORMAT, Recoveries, Visit
 
 
 class AgreedRecoveries(Recoveries):
@@ -59,7 +59,7 @@ class AgreedRecoveries(Recoveries):
                 task = self._made[visit]
             # Its pictures are those that all the others agreed to.
             self.bill([(teacher, visit[1]) for teacher in self.teachers])
-            found.append(on_device(task, self.device))
+            found.append(task.to(self.device))
         yield Done(found)
 
     def prepare(self, visits: Sequence[Visit], *, jobs: int = 1) -> Iterator[Event]:
@@ -100,7 +100,7 @@ class AgreedRecoveries(Recoveries):
             else:
                 revised = event.result
         # Only the newest stay in memory: a zoo's pictures are many, and the others are on the disk.
-        self._made = {visit: rounded(task) for visit, task in zip(visits, revised, strict=True)}
+        self._made = {visit: task.rounded() for visit, task in zip(visits, revised, strict=True)}
         for visit, task in self._made.items():
             self._spend(visit, task, seconds=task.cost["seconds"])
             self._file(visit, task)

@@ -7,10 +7,12 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 
 from dfml.core.errors import BadInput
@@ -103,15 +105,17 @@ class Recoveries:
                 for last in stream:  # noqa: B007 - the last one is wanted
                     yield Progress(step, total, f"recovering from teacher {visit[0]}")
                 assert last is not None, "an inverter yields at least one step"
-                task = rounded(last.tasks[0])
+                task = last.tasks[0].rounded()
                 self._spend(visit, task, seconds=time.perf_counter() - started)
                 if self.keep and extra_loss is None:
                     self._file(visit, task)
-            found.append(on_device(task, self.device))
+            found.append(task.to(self.device))
         yield Done(found)
 
     def prepare(self, visits: Sequence[Visit], *, jobs: int = 1) -> Iterator[Event]:
         """Make sure that these visits are kept, several at once in processes of their own.
+
+        Others that prepare the same visits share the work: each is done once.
 
         Args:
             visits: See ``recover``.
@@ -123,15 +127,26 @@ class Recoveries:
         missing = [v for v in visits if not self._path(v).is_file()]
         yield Progress(len(visits) - len(missing), len(visits), "recovering tasks")
         source = self.zoo.connection.address if isinstance(self.zoo, RemoteZoo) else str(self.zoo.folder)
-        work = [(source, self.inverter.name, self.inverter.config.model_dump(), v) for v in missing]
         common = (self.per_class, self.seed, str(self.device), self.asking.model_dump(), str(cache_root()))
-        results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            delayed(_recover_one)(*each, *common) for each in work
-        )
-        for done, problem in enumerate(results, len(visits) - len(missing) + 1):
-            yield Progress(done, len(visits), "recovering tasks")
-            if problem:
-                yield Note(0, problem, "rejected")
+        done, wait = len(visits) - len(missing), False
+        while missing:
+            busy: list[Visit] = []
+            results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+                delayed(_recover_one)(
+                    source, self.inverter.name, self.inverter.config.model_dump(), visit, *common, wait
+                )
+                for visit in missing
+            )
+            for visit, problem in results:
+                if problem is None:
+                    busy.append(visit)
+                    continue
+                done += 1
+                yield Progress(done, len(visits), "recovering tasks")
+                if problem:
+                    yield Note(0, problem, "rejected")
+            # What others were at the first time is theirs; only where they failed is it left to do.
+            missing, wait = busy, True
         total = dict.fromkeys(self.cost, 0.0)
         for visit in visits:
             task = self._read(visit)
@@ -239,23 +254,6 @@ def _file_mark(zoo: Zoo, teacher: str) -> str:
     return f"{found.st_size}-{found.st_mtime_ns}"
 
 
-def rounded(task: PseudoTask) -> PseudoTask:
-    """The task as it would come back from the disk."""
-    return PseudoTask(
-        task.images.half().float().cpu(), task.labels.cpu(), task.soft_targets.detach().cpu(), task.teacher_id,
-        dict(task.cost),
-    )  # fmt: skip
-
-
-def on_device(task: PseudoTask, device: torch.device) -> PseudoTask:
-    """The task with its tensors on a device."""
-    if device.type == "cpu":
-        return task
-    return PseudoTask(
-        task.images.to(device), task.labels.to(device), task.soft_targets.to(device), task.teacher_id, task.cost
-    )
-
-
 def _recover_one(
     source: str,
     inverter: str,
@@ -266,19 +264,33 @@ def _recover_one(
     device: str,
     asking: dict,
     cache: str,
-) -> str:
-    """Recover and keep one visit in a process of its own; returns why it could not, or nothing."""
+    wait: bool,
+) -> tuple[Visit, str | None]:
+    """In a process of its own: recover and keep one visit.
+
+    Returns:
+        The visit, and why it could not be recovered, or nothing; None where somebody else is at it and ``wait`` is off.
+    """
     use_threads(1)
     end_with_parent()
     os.environ["DFML_CACHE"] = cache  # processes are used again, and may be older than the caller's setting
-    cls = INVERTERS.get(inverter)
+    cls, visit = INVERTERS.get(inverter), (visit[0], visit[1])
     try:
         recoveries = Recoveries(
             open_zoo(source), cls(cls.Config.parse(config)), per_class=per_class, seed=seed,
             device=torch.device(device), asking=AskingConfig.parse(asking),
         )  # fmt: skip
-        for _ in recoveries.recover([tuple(visit)]):
-            pass
+        locks = cache_root() / "preparing"
+        locks.mkdir(parents=True, exist_ok=True)
+        mine = locks / f"{recoveries.mark(visit)}.lock"
+        with FileLock(mine, timeout=-1 if wait else 0):
+            for _ in recoveries.recover([visit]):
+                pass
+            # Whoever waits for it finds the recovery. Windows keeps a file that is open.
+            with suppress(OSError):
+                mine.unlink()
+    except Timeout:
+        return visit, None
     except BadInput as error:
-        return str(error)
-    return ""
+        return visit, str(error)
+    return visit, ""

@@ -1,5 +1,9 @@
 """Recoveries: four teachers, four different tasks; what is kept equals what is computed."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -133,3 +137,56 @@ def test_inverters_that_need_the_others_are_refused(tiny_zoo):
     cls = INVERTERS.get("meta-generator")
     with pytest.raises(BadInput, match="needs the others"):
         Recoveries(tiny_zoo, cls(), per_class=1, seed=0, device=torch.device("cpu"))
+
+
+PREPARE = """
+import sys, time, torch
+from dfml.inversion import INVERTERS
+from dfml.tasks import recoveries
+from dfml.zoo import open_zoo
+
+class Counted(recoveries.Recoveries):
+    def _file(self, visit, task):
+        super()._file(visit, task)
+        print("made", *visit, flush=True)
+
+class Here:
+    def __init__(self, **_): pass
+    def __call__(self, calls): return (call[0](*call[1], **call[2]) for call in calls)
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    recoveries.Recoveries, recoveries.Parallel = Counted, Here
+    cls = INVERTERS.get("generator")
+    config = cls.Config(steps=int(sys.argv[2]), latent=16, width=16, lr=0.02, noise_lr=0.1, shift=0, flip=False)
+    zoo = open_zoo(sys.argv[1])
+    made = Counted(zoo, cls(config), per_class=3, seed=0, device=torch.device("cpu"))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    *_, last = made.prepare([(i, n) for n in range(2) for i in zoo.ids])
+    print("cost", last.result["passes"], flush=True)
+"""
+
+
+def test_two_that_prepare_the_same_share_the_work(tiny_zoo_folder, cache, tmp_path):
+    script = tmp_path / "prepare.py"
+    script.write_text(PREPARE)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [
+        subprocess.Popen(
+            [sys.executable, script, tiny_zoo_folder, "40"], env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for one in both:
+        assert one.stdout.readline() == "ready\n"
+    for one in both:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    said = [one.communicate(timeout=100)[0].splitlines() for one in both]
+    assert all(one.returncode == 0 for one in both)
+    made = [line for lines in said for line in lines if line.startswith("made")]
+    assert len(made) == len(set(made)) == 6, made
+    assert all(any(line.startswith("made") for line in lines) for lines in said), "one did everything"
+    assert said[0][-1] == said[1][-1] and not list((cache / "preparing").iterdir())
