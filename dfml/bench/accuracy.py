@@ -42,6 +42,7 @@ def bench_accuracy(
     changes: list[str] | None = None,
     jobs: int = 1,
     calibrate: str | None = None,
+    keep_table: bool = True,
     progress: Progress = lambda line: None,
 ) -> dict[str, Any]:
     """Train and evaluate each method, and write the table after each of them, so that a kill loses nothing measured.
@@ -65,6 +66,7 @@ def bench_accuracy(
         changes: ``key=value`` pairs that replace the preset's options, in every method that has them.
         jobs: Runs side by side, which share the machine's threads.
         calibrate: A calibrator of the adapted model.
+        keep_table: Refuse to write over a table in ``out`` that holds other runs, or numbers measured otherwise.
         progress: Told one line a step.
 
     Returns:
@@ -99,7 +101,8 @@ def bench_accuracy(
         calibrate=calibrate,
     )
     found = Comparison(orders, zoos, out, command, changes=changes or [])
-    found.refuse_other_table()
+    if keep_table:
+        found.refuse_other_table()
     with closing(do_orders(orders, jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
         for position, outcome in outcomes:
             found.add(position, outcome)
@@ -174,6 +177,7 @@ class Comparison:
         planned = {(o.spec.method, o.spec.seed, o.rate, shot) for o in self.orders for shot in o.shots}
         lost = [row for row in rows if tuple(row.get(name) for name in of_row) not in planned]
         wanted = {"split": first.split, "changes": self.changes, "scenario": self.scenario.name}
+        wanted["zoos"] = self.scenario.notes  # how they were made
         other = [name for name, value in wanted.items() if stored.get(name, value) != value]
         other += ["episodes"] * any(row.get("episodes", first.episodes) != first.episodes for row in rows)
         other += ["data"] * (not {r["data"] for r in rows if "data" in r} <= {Path(d).name for d in first.data})
@@ -223,7 +227,7 @@ class Comparison:
                 "rows": rows, "summary": summary, "failures": failures, "missing": missing,
                 "scenario": self.scenario.name, "zoo": self.scenario.title, "split": first.split,
                 "preset": first.spec.preset, "jobs": first.jobs, "calibrate": first.calibrate, "changes": self.changes,
-                "runs": runs,
+                "runs": runs, "zoos": self.scenario.notes,
             },
         )  # fmt: skip
 

@@ -100,7 +100,9 @@ def bench_dro(
     Raises:
         RunFailed: No method gave a row.
     """
-    seeds, ways, rows, failures = list(seeds), list(ways), [], []
+    seeds, ways = (list(dict.fromkeys(given)) for given in (seeds, ways))
+    rows: list[Row] = []
+    failures: list[Row] = []
     configs = configs_of(["random", "average", "ota", "dro"], PRESET, changes or [])
     known = {
         mode: [c for c in changes or [] if any(c.split("=")[0].strip() in type(configs[m]).model_fields for m in ms)]
@@ -110,7 +112,8 @@ def bench_dro(
     for way in ways:
         # Zoos of another folder of the same name are not taken for those of this one.
         place = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
-        zoo = work / f"zoo-{way}-way-{place}"
+        recipe = f"{models}-teachers-{epochs}-epochs" + ("" if same_start else "-own-starts")
+        zoo = work / f"zoo-{way}-way-{recipe}-{place}"
         progress(f"training {models} teachers of {way} classes")
         config = PretrainConfig(
             models=models, way=way, epochs=epochs, width=WIDTH, held_out=HELD_OUT, same_start=same_start
@@ -122,10 +125,11 @@ def bench_dro(
         zoos[way] = sum(accuracies) / len(accuracies)
         for mode, methods in MODES.items():
             own = [f"width={WIDTH}", f"way={way}", *(["mode=online"] if mode else []), *known[mode]]
-            own_work = work / f"{way}-way{mode.replace(' ', '-')}-{place}"
+            own_work = work / f"{way}-way{mode.replace(' ', '-')}-{recipe}-{place}"
             found = bench_accuracy(
                 zoo=str(zoo), data=data, methods=methods, out=own_work, work=own_work, command=command, preset=PRESET,
                 shots=SHOTS, seeds=seeds, episodes=episodes, split=split, device=device, changes=own, progress=progress,
+                keep_table=False,
             )  # fmt: skip
             rows += [{**row, "method": row["method"] + mode, "way": way} for row in found["rows"]]
             failures += [{**failed, "method": failed["method"] + mode, "way": way} for failed in found["failures"]]
@@ -135,7 +139,7 @@ def bench_dro(
     report = write_report(
         out,
         f"dro-protocol-{name}",
-        title=f"The DRO paper's setting on {name} ({split}): 5 and 10 ways, 10 and 20 shots",
+        title=f"The DRO paper's setting on {name} ({split}): {' and '.join(map(str, ways))} ways, 10 and 20 shots",
         command=command,
         tables=[protocol_table(rows, PUBLISHED.get(name, {}))],
         notes=[f"{f['method']}, {f['way']} ways: {f['kind']}: {f['reason']}" for f in failures]

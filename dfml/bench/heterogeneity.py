@@ -14,7 +14,7 @@ import numpy as np
 from dfml.bench.heterogeneity_table import EPISODE_SEED, QUERY, SETS, Rows, noted, sets_table, summarised, summary_table
 from dfml.bench.order import PROTOCOL, Ledger, digest_of
 from dfml.bench.plan import check_data
-from dfml.bench.report import write_report
+from dfml.bench.report import refuse_to_lose, write_report
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Note, Progress, until_done
 from dfml.core.seeds import derive_seed
@@ -28,9 +28,9 @@ from dfml.runs.driver import run_in_process
 from dfml.runs.folder import MODEL, RunFolder
 from dfml.runs.spec import RunSpec, default_threads
 from dfml.zoo import open_zoo
-from dfml.zoo.importing import import_folders
+from dfml.zoo.assembling import copy_model, new_zoo
 from dfml.zoo.remote import RemoteZoo
-from dfml.zoo.zoo import Zoo
+from dfml.zoo.zoo import Zoo, write_zoo
 
 PLAIN = {
     "tgr": {
@@ -116,6 +116,16 @@ def bench_heterogeneity(
     rows: Rows = []
     report = None
     orders = [(seed, name) for seed in seeds for name in sets]
+    measured_as = {
+        "method": method, "changes": changes or [], "teachers": teachers, "episodes": episodes, "split": split,
+        "data": Path(data).name,
+    }  # fmt: skip
+    table = f"heterogeneity-{Path(zoo).name}-{preset}"
+    refuse_to_lose(
+        out / f"{table}.json",
+        lambda row: (row["seed"], row["set"]) in orders and row["shots"] in shots,
+        measured=measured_as,
+    )
     for position, (seed, name) in enumerate(orders, 1):
         mine = chosen_teachers(matrix, teachers, name, seed)
         label = f"{name}-{teachers}-seed{seed}"
@@ -138,12 +148,12 @@ def bench_heterogeneity(
             notes.insert(0, f"Unfinished, still to come: {', '.join(missing)}. The same command goes on.")
         report = write_report(
             out,
-            f"heterogeneity-{Path(zoo).name}-{preset}",
+            table,
             title=f"Similar against dissimilar teachers: {Path(data).name}/{split}, zoo {Path(zoo).name}",
             command=command,
             tables=[summary_table(summary), sets_table(rows)],
             notes=notes,
-            data={"rows": rows, "summary": summary, "missing": missing, "changes": changes or [], "method": method},
+            data={"rows": rows, "summary": summary, "missing": missing, "measured": measured_as},
         )
     return {"rows": rows, "summary": summarised(rows, sets), "report": str(report)}
 
@@ -190,7 +200,14 @@ def small_zoo(zoo: Zoo, ids: list[str], folder: Path) -> Path:
         if there != {(card.id, card.sha256) for card in zoo.cards if card.id in ids}:
             raise BadInput(f"{folder} holds other teachers: remove it, or choose another --work.")
         return folder
-    import_folders([zoo.folder / i for i in ids], folder, domain=zoo.domain, shared_class_names=zoo.shared_class_names)
+    meta: dict[str, Any] = {"domain": zoo.domain, "shared_class_names": zoo.shared_class_names}
+    if zoo.name_spaces is not None:
+        meta["name_spaces"] = {i: space for i, space in zoo.name_spaces.items() if i in ids}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with new_zoo(folder) as part:
+        for i in ids:
+            copy_model(zoo.folder / i, part / i)
+        write_zoo(part, models=ids, name=folder.name, **meta)
     return folder
 
 

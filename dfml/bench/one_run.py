@@ -70,6 +70,8 @@ def measure(order: Order, tell: Tell) -> dict[str, Any]:
     known = (folder / "spec.json").is_file()
     run = RunFolder(folder) if known else RunFolder.create(order.spec, path=folder)
     ledger = Ledger(folder, run.spec.created)
+    if order.teachers and not known:
+        ledger.write(teachers=order.teachers)
     if order.preparation is not None:
         ledger.write(preparation=order.preparation)
     try:

@@ -35,6 +35,7 @@ class Order(Config):
     episode_seed: int = Field(0, description="Draws them.")
     calibrate: str | None = Field(None, description="A calibrator of the adapted model.")
     jobs: int = Field(1, description="Runs side by side, which timings depend on.")
+    teachers: str = Field("", description="A name for the zoo's teachers: their ids and digests.")
     refused: str = Field("", description="Why it cannot be done at all.")
     prepares: bool = Field(False, description="Whether the method has work that is kept for all runs.")
     preparation: dict[str, Any] | None = Field(None, description="What that work took, once it is done.")

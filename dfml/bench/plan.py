@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.order import Order
+from dfml.bench.order import Ledger, Order
 from dfml.bench.scenarios import Scenario
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
@@ -19,6 +19,7 @@ from dfml.methods.base import Method
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec, default_threads
 from dfml.zoo import open_zoo
+from dfml.zoo.remote import RemoteZoo
 
 QUERY = 15
 EPISODE_SEED = 0
@@ -98,6 +99,7 @@ def plan(
     check_data(data, zoo, split=split, shots=shots, way=max(int(getattr(c, "way", 5)) for c in configs.values()))
     place = "-".join(part for part in (scenario.name, preset) if part not in ("SS", "demo"))
     orders = []
+    teachers = {name: teachers_of(name) for name in set(scenario.zoos.values())}
     for method in methods:
         cls, own, refused = METHODS.get(method), None, ""
         if not cls.data_free:  # the others validate on the embedded sample
@@ -132,6 +134,7 @@ def plan(
                         episode_seed=EPISODE_SEED,
                         calibrate=calibrate,
                         jobs=jobs,
+                        teachers=teachers[scenario.zoos[rate, seed]],
                         refused=refused,
                         prepares=cls.prepare is not Method.prepare,
                     )
@@ -154,6 +157,24 @@ def refuse_another_run(order: Order) -> None:
     for name in ("method", "config", "zoo", "data", "seed"):
         if _comparable(found, name) != _comparable(wanted, name):
             raise BadInput(f"{folder} holds a run with another {name}: remove it, or choose another --work.")
+    trained_on = Ledger(folder, found.created)["teachers"]
+    if trained_on and order.teachers and trained_on != order.teachers:
+        raise BadInput(
+            f"{folder} holds a run on other teachers than those that are now in {order.spec.zoo}: remove it, or choose "
+            "another --work."
+        )
+
+
+def teachers_of(zoo: str) -> str:
+    """A name for a zoo's teachers, so that a run on others in the same place is not taken for one on these.
+
+    Returns:
+        A digest of their ids and weights; empty for a server's, which nobody can vouch for.
+    """
+    opened = open_zoo(zoo)
+    if isinstance(opened, RemoteZoo):
+        return ""
+    return hashlib.sha256(repr([(card.id, card.sha256) for card in opened.cards]).encode()).hexdigest()[:16]
 
 
 def _comparable(spec: RunSpec, name: str) -> Any:  # noqa: ANN401 - any field

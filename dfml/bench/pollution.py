@@ -11,6 +11,7 @@ from dfml.bench.order import Order
 from dfml.bench.plan import plan
 from dfml.bench.pollution_table import (
     Rows,
+    distrusted,
     noted,
     pollution_table,
     runs_table,
@@ -19,7 +20,7 @@ from dfml.bench.pollution_table import (
     verdicts,
 )
 from dfml.bench.processes import do_orders
-from dfml.bench.report import percent, write_report
+from dfml.bench.report import percent, refuse_to_lose, write_report
 from dfml.bench.scenarios import ScenarioConfig, set_up
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
@@ -119,6 +120,8 @@ def bench_pollution(
             "reliability weights are learned on embedded validation pictures of the zoo's domain, and there are none."
         )
     own = {change.split("=")[0].strip() for change in changes}
+    if any(change.replace(" ", "") == "watch=training" for change in changes):
+        raise BadInput("with watch=training no weights are learned: there would be nothing to compare.")
     settled = [*(c for c in CAUTIOUS.get(preset, []) if c.split("=")[0] not in own), *changes]
     orders: list[tuple[str, Order]] = []
     for variant in variants:
@@ -133,7 +136,14 @@ def bench_pollution(
     rows: Rows = []
     failures: Rows = []
     report = None
+    measured = {
+        "changes": changes, "shot": shot, "episodes": episodes, "split": split, "clean": clean, "data": Path(data).name,
+    }  # fmt: skip
     name = f"pollution-{scenario.title.removeprefix('polluted-')}-{attack}-{preset}"
+    asked_for = {(o.rate, variant, o.spec.seed) for variant, o in orders}
+    refuse_to_lose(
+        out / f"{name}.json", lambda row: (row["rate"], row["variant"], row["seed"]) in asked_for, measured=measured
+    )
     with closing(do_orders([o for _, o in orders], jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
         for done, (position, outcome) in enumerate(outcomes, 1):
             variant, order = orders[position]
@@ -154,8 +164,12 @@ def bench_pollution(
                 title=f"Deceptive teachers and {METHOD}, {clean} honest teachers of {scenario.title}, preset {preset}",
                 command=command,
                 tables=[pollution_table(summary), runs_table(rows)],
-                notes=[*notes, *verdicts(rows), *noted(episodes, shot, data, split, settled), *scenario.notes],
-                data={"rows": rows, "summary": summary, "failures": failures, "changes": changes},
+                notes=[
+                    *notes, *verdicts(rows),
+                    *noted(rows, episodes=episodes, shot=shot, data=data, split=split, changed=settled, jobs=jobs),
+                    *scenario.notes,
+                ],
+                data={"rows": rows, "summary": summary, "failures": failures, "measured": measured},
             )  # fmt: skip
     return {"rows": rows, "summary": summarise_pollution(rows), "failures": failures, "report": str(report)}
 
@@ -174,6 +188,7 @@ def row_of(order: Order, rows: Rows) -> dict[str, Any]:
     card = read_json(Path(order.folder) / MODEL / "dfml.json", "model")
     truth = pollution_truth(order.spec.zoo or "")
     found["auc"] = separation(card["reliability"], truth) if card.get("reliability") else None
+    found["distrusted"] = distrusted(card["reliability"], truth) if card.get("reliability") else None
     asked = card.get("asked") or {}
     deceptive = sum(count for teacher, count in asked.items() if truth[teacher] != "clean")
     found["asked_deceptive"] = deceptive / max(1, sum(asked.values()))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dfml import __version__
-from dfml.core.paths import write_atomically, write_json
+from dfml.core.errors import BadInput
+from dfml.core.paths import read_json, write_atomically, write_json
 
 
 def machine() -> dict[str, Any]:
@@ -48,6 +50,28 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """A table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def refuse_to_lose(path: Path, planned: Callable[[dict[str, Any]], bool], *, measured: dict[str, Any]) -> None:
+    """See that a report that lies at ``path``, if any, can be written anew without a loss.
+
+    Args:
+        path: The report's JSON file.
+        planned: Whether a row of it is among what is asked for now.
+        measured: What all rows have in common; the file's own must be the same.
+
+    Raises:
+        BadInput: It holds rows that are not planned, or that were measured otherwise.
+    """
+    if not path.is_file():
+        return
+    stored = read_json(path, "results")
+    before = stored.get("measured", measured)
+    other = [name for name, value in measured.items() if before.get(name, value) != value]
+    lost = [row for row in stored.get("rows", []) if not planned(row)]
+    if other or lost:
+        holds = f"numbers of other {', '.join(other)}" if other else f"{len(lost)} rows that are not asked for now"
+        raise BadInput(f"{path} holds {holds}, and would be written anew: choose another --out.")
 
 
 def write_report(

@@ -281,8 +281,9 @@ def _notes(
         "their own.",
         "Published: Wang et al., UAI 2022, table 1.",
         f"Settings that the paper leaves open: {said}. {how}",
-        f"DRO: {robustly}; restart {restart}. Rate, K, gamma, epochs and the size of embeddings are the published "
-        "ones; "
+        f"DRO: {robustly}; restart {restart}. Rate, ascent steps, gamma, epochs and the size of "
+        "embeddings are the published ones; descent steps are 5 where the paper has one (K = 1), since with one from "
+        "the start gamma would have no effect; "
         + ("fixed or redrawn shares, and one of" if choose else "not chosen, first of")
         + f" {RESTARTS} restarts "
         + ("by DRO's own error on the validation tasks" if choose else "taken")

@@ -83,9 +83,14 @@ class MemoryPanel:
             self.committee = Committee(model, [way] * len(teachers), config.panel_lr, generator)
 
     def notes(self) -> Iterator[Event]:
-        """That there is no panel, where one is asked for."""
+        """That there is no panel, where one is asked for, or that it listens to teachers whom the weights distrust."""
         if self.config.panel and not self.active:
             yield Note(0, "no panel of teachers labels the memory: that needs learner=protonet", kind="panel")
+        elif self.active and self.config.panel >= len(self.teachers) and self.reliance.reward:
+            text = (
+                "the panel holds all teachers, so the weights choose whose pictures are recovered, not who labels them"
+            )
+            yield Note(0, text, kind="panel")
 
     def answers(
         self, found: PseudoTask, memory: TaskMemory, *, step: int, total: int

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from dfml.core.config import Config
-from dfml.core.events import Event, Scalars
+from dfml.core.events import Event, Note, Scalars
 from dfml.core.state import part_of_state
 from dfml.methods.watching import Watch
 from dfml.tasks.recoveries import Recoveries, Visit
@@ -74,6 +74,14 @@ class Reliance:
         )
         self.asked = AskedTeachers(len(teachers))
         self.reward = config.reward if config.reliability != "none" and watch.episodes else None
+
+    def notes(self) -> Iterator[Event]:
+        """Why no weights are learned, where they are asked for, or why the stop rule is another one."""
+        if self.watch.why_not:
+            text = f"the stop rule follows pseudo tasks, no weights are learned: {self.watch.why_not}"
+            yield Note(0, text, "validation")
+        elif self.config.reliability != "none" and not self.reward:
+            yield Note(0, "no weights are learned: watch=training sees no validation pictures", "validation")
 
     def draw(self, count: int, generator: torch.Generator) -> list[str]:
         """Ids of different teachers, reliable ones more often."""

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Event, Note, Scalars, until_done
+from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.interpolation import InterpolatedLearner, paired, plain
 from dfml.meta.learners import MetaLearner
@@ -155,8 +155,7 @@ class Teapot(Method):
         )  # fmt: skip
         record.parts |= panel.parts()
         yield from panel.notes()
-        if watch.why_not:
-            yield Note(0, f"the stop rule follows pseudo tasks, no weights are learned: {watch.why_not}", "validation")
+        yield from reliance.notes()
         done = record.restore(state)
 
         for step in range(done + 1, cfg.iterations + 1):

@@ -46,9 +46,10 @@ class ReliabilitySampler:
     ``exact``, the gradient is an unbiased estimate of that of the expected reward, whatever baseline was known before
     the draw (``percent``; the mean of ``standard`` counts the newest rewards too).
 
-    With rewards of its own for each teacher and a bonus ``entropy`` for evenness, the probabilities settle where
-    they are proportional to exp(scaled reward / entropy): a bad teacher is seldom asked, a good one is not the
-    only one. Without a bonus the best takes all in the end.
+    With rewards of its own for each teacher and a bonus ``entropy`` for evenness, the probabilities settle between
+    evenness and the best teacher: a bad teacher is seldom asked, a good one is not the only one. Drawn one at a time
+    they become proportional to exp(scaled reward / entropy); drawn several at a time they stay nearer to each other.
+    Without a bonus the best takes all in the end.
 
     Args:
         ids: The teachers'.

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from dfml.core.errors import BadInput
 from dfml.core.paths import raise_if_disk_full
 from dfml.zoo.storage import CONFIG, DETAILS, WEIGHTS
@@ -32,7 +34,7 @@ def new_zoo(out: Path) -> Iterator[Path]:
             raise BadInput(f"no folder can be made at {out}: a file is in the way.") from None
         yield part
         part.replace(out)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # weights are written by safetensors, which wraps the system's error
         raise_if_disk_full(error, out)
         raise
     finally:

@@ -42,6 +42,8 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
         for zoo, prefix in zip(zoos, _prefixes(zoos), strict=True):
             for card in [teacher.card for teacher in zoo]:
                 new = f"{prefix}-{card.id}"
+                while new in models:  # as b-0 of zoo a and 0 of zoo a-b
+                    new += "-2"
                 copy_model(zoo.folder / card.id, part / new)
                 judge = zoo.judge_folder(card)
                 if judge is not None:

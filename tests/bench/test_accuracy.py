@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dfml.bench import accuracy, processes
+from dfml.bench import plan as planning
 from dfml.bench.accuracy import bench_accuracy
 from dfml.bench.scenarios import ScenarioConfig
 from dfml.core.errors import BadInput
@@ -222,6 +223,10 @@ def test_failed_rows_fail_two_jobs_run_side_by_side_and_nothing_finished_is_done
         patch.setattr(processes.Children, "_stage", none)
         again = bench(methods=["random"], changes=narrow)
     assert again["rows"] == first["rows"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "teachers_of", lambda zoo: "others of the same path")
+        with pytest.raises(BadInput, match="a run on other teachers than those that are now in"):
+            bench(methods=["random"], changes=narrow)
     with pytest.raises(BadInput, match="another config"):
         bench(methods=["random"])
 

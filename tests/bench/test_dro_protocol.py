@@ -49,10 +49,16 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
     text = (tmp_path / "out" / f"dro-protocol-{patterns.name}.md").read_text()
     for part in ("dro, online", "average (VA)", "16 filters", "all from the same first weights", "ota, 4 ways: failed"):
         assert part in text
+    # The table is the outer call's: inner ones may be written over.
+    assert not any(call["keep_table"] for call in compared)
     # Teachers that are there are not trained again.
     stamp = (zoo.folder / "000" / "model.safetensors").stat().st_mtime_ns
     bench_dro(**wanted)
     assert (zoo.folder / "000" / "model.safetensors").stat().st_mtime_ns == stamp
+    # Another recipe is another zoo, and its runs have folders of their own.
+    bench_dro(**{**wanted, "ways": (4, 4), "epochs": 2})
+    assert len(list((tmp_path / "work").glob("zoo-4-way-*"))) == 2
+    assert len(compared) == 10 and not {str(c["work"]) for c in compared[:4]} & {str(c["work"]) for c in compared[8:]}
 
 
 def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_before_any_training(

@@ -9,6 +9,7 @@ from dfml.bench.heterogeneity_table import summarised
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
 from dfml.zoo import open_zoo
+from dfml.zoo.merging import merge_zoos
 
 SMALL = [
     "width=4", "test_steps=1", "iterations=2", "tasks=1", "shot=1", "query=2", "teachers=2", "replay_limit=1",
@@ -75,6 +76,23 @@ def test_a_small_zoo_of_other_weights_is_not_taken(tiny_zoo, zoo_copy, tmp_path)
     shutil.copytree(zoo_copy / "001", zoo_copy / "000")
     with pytest.raises(BadInput, match="holds other teachers"):
         small_zoo(open_zoo(zoo_copy), tiny_zoo.ids[:2], tmp_path / "small")
+
+
+def test_a_small_zoo_whose_copying_was_killed_is_made_anew(tiny_zoo, tmp_path):
+    (tmp_path / ".small.part" / "000").mkdir(parents=True)
+    assert open_zoo(small_zoo(tiny_zoo, tiny_zoo.ids[:2], tmp_path / "small")).ids == tiny_zoo.ids[:2]
+
+
+def test_classes_that_merging_kept_apart_stay_apart(tiny_zoo, tiny_zoo_folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_zoo_folder, other)
+    meta = json.loads((other / "zoo.json").read_text())
+    (other / "zoo.json").write_text(json.dumps({**meta, "domain": "elsewhere", "name": "elsewhere"}))
+    merge_zoos([tiny_zoo, open_zoo(other)], tmp_path / "both")
+    both = open_zoo(tmp_path / "both")
+    ids = [both.ids[0], both.ids[3]]
+    small = open_zoo(small_zoo(both, ids, tmp_path / "small"))
+    assert small.class_keys() == {i: both.class_keys()[i] for i in ids}
 
 
 def test_sets_of_a_seed_begin_with_the_same_teacher_and_differ_in_how_alike_they_are():

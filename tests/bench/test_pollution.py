@@ -6,7 +6,7 @@ import pytest
 from dfml.bench import pollution
 from dfml.bench.one_run import measure
 from dfml.bench.pollution import bench_pollution
-from dfml.bench.pollution_table import separation, summarise_pollution, verdicts
+from dfml.bench.pollution_table import distrusted, separation, summarise_pollution, verdicts
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
 from dfml.methods import validation
@@ -68,10 +68,36 @@ def test_a_verdict_halves_what_was_lost_over_the_seeds_that_both_have():
     found = [*rows(0, "even", 0.50, 0.60, 0.90), *rows(0, "weights", 0.52, 0.58)]
     found += [*rows(40, "even", 0.44, 0.52, 0.10), *rows(40, "weights", 0.50, 0.56)]
     (line,) = verdicts(found)
-    assert line.startswith("At 40 % drawing evenly loses 7.00 ± 12.71 points, with weights 2.00: at most half of it (")
-    assert line.endswith("1.50 ± 6.35); seeds 0, 1.")
+    assert line.startswith("At 40 % drawing evenly loses 7.00 ± 12.71 points, with weights 2.00 ± 0.00: at most half")
+    assert "1.50 ± 6.35, an interval with 0: these seeds do not decide it)" in line
+    assert line.endswith("without: 5.00 ± 12.71 points at 40 %, 0.00 ± 25.41 at 0 %; seeds 0, 1.")
     (line,) = verdicts([*found[:5], *rows(40, "even", 0.44, 0.52), *rows(40, "weights", 0.44, 0.54)])
-    assert "with weights 6.00: more than half of it" in line
+    assert "more than half of it" in line
+
+
+def test_weights_that_only_make_the_clean_zoo_worse_do_not_look_as_if_they_helped():
+    found = [*rows(0, "even", 0.60, 0.60), *rows(0, "weights", 0.54, 0.54)]
+    found += [*rows(40, "even", 0.54, 0.54), *rows(40, "weights", 0.535, 0.535)]
+    (line,) = verdicts(found)
+    assert "without: -0.50 ± 0.00 points at 40 %, -6.00 ± 0.00 at 0 %" in line
+
+
+def test_teachers_that_the_weights_distrust_are_counted_apart():
+    truth = {"a": "clean", "b": "clean", "c": "ood", "d": "fake"}
+    found = distrusted({"a": 0.6, "b": 0.1, "c": 0.2, "d": 0.1}, truth)
+    assert found == {"honest": [1, 2], "deceptive": [1, 2]}
+
+
+def test_a_table_of_other_runs_is_not_written_over(bench, monkeypatch):
+    failed = []
+    monkeypatch.setattr(pollution, "do_orders", lambda orders, **_: (one for one in failed))
+    failed.append((0, {"kind": "failed", "reason": "its process died"}))
+    bench()
+    bench()
+    with pytest.raises(BadInput, match="holds numbers of other shot, and would be written anew"):
+        bench(shot=1)
+    with pytest.raises(BadInput, match="no weights are learned"):
+        bench(changes=["watch=training"])
 
 
 def test_where_little_is_lost_there_is_nothing_to_halve():
@@ -111,6 +137,7 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
             write_json(model / "dfml.json", card)
             accuracy = 0.6 - 0.002 * order.rate * (1 if learns else 3)
             common = {"bn": "transductive", "ci95": 0.01, "seconds": 3.0, "learner": "protonet"}
+            common["side_information"] = ["labelled validation pictures"]
             yield position, {"rows": [{**common, "adapt": a, "accuracy": accuracy} for a in ("steps", "centroid")]}
 
     monkeypatch.setattr(pollution, "do_orders", do)
@@ -121,7 +148,7 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
     assert auc == {(0, "even"): None, (0, "weights"): None, (40, "even"): None, (40, "weights"): 1.0}
     assert {r["asked_deceptive"] for r in found["rows"]} == {0.0, 2 / 5}
     text = (tmp_path / "results" / "pollution-tiny-fake-demo.md").read_text()
-    assert "with weights 8.00: at most half of it" in text and "Unfinished" not in text
+    assert "with weights 8.00 ± 0.00: at most half of it" in text and "Unfinished" not in text
     assert "All variants: " in text and "agreement=0" in text and "width=8" in text
     # Only what trusts the zoo is changed, and a panel of all teachers trusts it.
     assert {o.spec.config["panel"] for o in asked} == {8} and {o.spec.config["init"] for o in asked} == {"random"}

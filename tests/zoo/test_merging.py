@@ -2,9 +2,11 @@ import json
 import shutil
 
 import pytest
+from safetensors import SafetensorError
 
-from dfml.core.errors import BadInput
+from dfml.core.errors import BadInput, RunFailed
 from dfml.zoo import open_zoo
+from dfml.zoo.assembling import new_zoo
 from dfml.zoo.merging import merge_zoos
 
 
@@ -25,6 +27,21 @@ def test_zoos_of_one_data_set_keep_their_classes_together(tiny_zoo_folder, tmp_p
     assert zoo.card("a-001").classes == zoo.card("b-001").classes == zoos[0].card("001").classes
     assert zoo.class_keys()["a-001"] == zoo.class_keys()["b-001"] == zoos[0].class_keys()["001"]
     assert len(zoo.check()) == 6
+
+
+def test_ids_that_would_meet_are_told_apart(tiny_zoo_folder, tmp_path):
+    one = renamed(tiny_zoo_folder, tmp_path / "one", name="a")
+    shutil.move(one.folder / "000", one.folder / "b-000")
+    one = renamed(one.folder, tmp_path / "first", models=["b-000"])
+    other = renamed(tiny_zoo_folder, tmp_path / "other", name="a-b", models=["000"])
+    models, _ = merge_zoos([one, other], tmp_path / "both")
+    assert models == ["a-b-000", "a-b-000-2"] and open_zoo(tmp_path / "both").ids == models
+
+
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(tmp_path):
+    with pytest.raises(RunFailed, match="no space left while writing zoo"), new_zoo(tmp_path / "zoo"):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+    assert not any(tmp_path.iterdir())
 
 
 def test_equal_names_of_different_data_sets_stay_apart(tiny_zoo_folder, tmp_path):
