@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from dfml.bench.notes import provenance_notes
 from dfml.bench.order import Order
 from dfml.bench.plan import plan
 from dfml.bench.pollution_table import (
@@ -25,7 +26,7 @@ from dfml.bench.scenarios import ScenarioConfig, set_up
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
 from dfml.methods import validation
-from dfml.runs.folder import MODEL
+from dfml.runs.folder import MODEL, RunFolder
 from dfml.zoo import open_zoo
 from dfml.zoo.pollution import pollution_truth
 
@@ -168,6 +169,7 @@ def bench_pollution(
                     *notes, *verdicts(rows),
                     *noted(rows, episodes=episodes, shot=shot, data=data, split=split, changed=settled, jobs=jobs),
                     *scenario.notes,
+                    *provenance_notes([{"method": f"{r['variant']} {r['rate']} %", **r} for r in rows]),
                 ],
                 data={"rows": rows, "summary": summary, "failures": failures, "measured": measured},
             )  # fmt: skip
@@ -183,8 +185,10 @@ def row_of(order: Order, rows: Rows) -> dict[str, Any]:
     adapt = "centroid" if rows[0]["learner"] == "protonet" else "steps"
     (row,) = [r for r in rows if r["adapt"] == adapt and r["bn"] == "transductive"]
     kept = ("accuracy", "ci95", "adapt", "seconds", "preparation_seconds", "queries", "side_information")
-    kept += ("validation_peak", "validation_last", "validation_variation")
+    kept += ("device", "validation_peak", "validation_last", "validation_variation")
     found = {name: row[name] for name in kept if name in row}
+    spec = RunFolder(order.folder).spec
+    found |= {name: getattr(spec, name) for name in ("git", "versions", "threads", "created")}
     card = read_json(Path(order.folder) / MODEL / "dfml.json", "model")
     truth = pollution_truth(order.spec.zoo or "")
     found["auc"] = separation(card["reliability"], truth) if card.get("reliability") else None

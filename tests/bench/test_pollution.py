@@ -10,6 +10,7 @@ from dfml.bench.pollution_table import distrusted, separation, summarise_polluti
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
 from dfml.methods import validation
+from dfml.runs.folder import RunFolder
 from dfml.zoo.pollution import pollution_truth
 
 TINY = [
@@ -132,11 +133,11 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
             card = {"asked": dict.fromkeys(truth, 2)}
             if learns:
                 card["reliability"] = {t: 0.3 if kind == "clean" else 0.05 for t, kind in truth.items()}
-            model = Path(order.folder) / "model"
-            model.mkdir(parents=True)
+            model = RunFolder.create(order.spec, path=Path(order.folder)).path / "model"
+            model.mkdir()
             write_json(model / "dfml.json", card)
             accuracy = 0.6 - 0.002 * order.rate * (1 if learns else 3)
-            common = {"bn": "transductive", "ci95": 0.01, "seconds": 3.0, "learner": "protonet"}
+            common = {"bn": "transductive", "ci95": 0.01, "seconds": 3.0, "learner": "protonet", "device": "cpu"}
             common["side_information"] = ["labelled validation pictures"]
             yield position, {"rows": [{**common, "adapt": a, "accuracy": accuracy} for a in ("steps", "centroid")]}
 
@@ -149,6 +150,7 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
     assert {r["asked_deceptive"] for r in found["rows"]} == {0.0, 2 / 5}
     text = (tmp_path / "results" / "pollution-tiny-fake-demo.md").read_text()
     assert "with weights 8.00 ± 0.00: at most half of it" in text and "Unfinished" not in text
+    assert "Trained by commit " in text and "cpu, " in text and "even 0 %, weights 0 %, even 40 %" in text
     assert "All variants: " in text and "agreement=0" in text and "width=8" in text
     # Only what trusts the zoo is changed, and a panel of all teachers trusts it.
     assert {o.spec.config["panel"] for o in asked} == {8} and {o.spec.config["init"] for o in asked} == {"random"}

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from dfml.bench.pollution_table import summarise_pollution, verdicts
 from dfml.bench.summary import accuracy_table, summarise
 from dfml.core.paths import REPOSITORY
 from dfml.methods import METHODS
@@ -86,6 +87,25 @@ def test_the_best_single_model_that_is_no_baseline_reaches_57_and_42_per_cent():
             and r["method"] in {"dro", "purer", "bidf-mkd", "teapot", "free", "tgr"}
         ]  # fmt: skip
         assert max(r["accuracy"] for r in of_methods) >= bar
+
+
+def test_reliability_weights_tell_the_deceptive_and_win_where_pollution_costs_four_points():
+    stored = json.loads((RESULTS / "pollution-cifar-fs-conv4-both-demo.json").read_text())
+    assert stored["measured"]["clean"] == 20 and stored["measured"]["episodes"] == 600 and not stored["failures"]
+    found = {(e["rate"], e["variant"]): e for e in stored["summary"]}
+    assert stored["summary"] == summarise_pollution(stored["rows"])
+    assert all(e["seeds"] == [0, 1, 2] for e in found.values())
+    assert {rate for rate, _ in found} == {0, 40, 60}
+    for rate in (40, 60):
+        even, weights = found[rate, "even"], found[rate, "weights"]
+        assert weights["auc"] >= 0.95 and weights["asked_deceptive"] <= even["asked_deceptive"] / 2
+        assert weights["accuracy"] > even["accuracy"]
+    # Where that much is lost, and the clean zoo is learned as well with weights as without.
+    lost, kept = found[60, "even"]["loss"], found[60, "weights"]["loss"]
+    assert lost >= 0.04 and kept <= lost / 2
+    assert abs(found[0, "weights"]["accuracy"] - found[0, "even"]["accuracy"]) <= 0.01
+    text = (RESULTS / "pollution-cifar-fs-conv4-both-demo.md").read_text()
+    assert all(f"- {line}\n" in text for line in verdicts(stored["rows"]))
 
 
 def test_commands_stay_near_the_bare_passes_that_they_need():
