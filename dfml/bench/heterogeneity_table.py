@@ -68,8 +68,8 @@ def noted(rows: Rows, zoo: Zoo, *, method: str, probe: str, recipe: str, teacher
         + ("± is the 95 % interval over the seeds (Student's t)." if several else "± is that over episodes."),
         f"Each set holds {teachers} of the {len(zoo)} teachers; the sets of a seed begin with the same one and grow by "
         "the one most (least) similar on average to those chosen so far. All train for the same number of rounds.",
-        "classes: different classes that a set's teachers know; a set of unlike teachers tends to know more of them, "
-        "which is part of what heterogeneity brings.",
+        "classes: different classes that a set's teachers know; sets differ in that too, so it is part of what is "
+        "compared.",
         f"Similarity: TGR's, by the {probe}; it chose the teachers, so it is side information of every row. gradient "
         "alignment: mean pairwise cosine of the gradients of the teachers of a step, over the whole training.",
         f"Trained with {method}" + (f": {recipe}." if recipe else "."),
