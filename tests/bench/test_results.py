@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from dfml.bench.heterogeneity_table import summarised
+from dfml.bench.heterogeneity_table import summary_table as heterogeneity_table
 from dfml.bench.pollution_table import summarise_pollution, verdicts
 from dfml.bench.summary import accuracy_table, summarise
 from dfml.core.paths import REPOSITORY
@@ -106,6 +108,22 @@ def test_reliability_weights_tell_the_deceptive_and_win_where_pollution_costs_fo
     assert abs(found[0, "weights"]["accuracy"] - found[0, "even"]["accuracy"]) <= 0.01
     text = (RESULTS / "pollution-cifar-fs-conv4-both-demo.md").read_text()
     assert all(f"- {line}\n" in text for line in verdicts(stored["rows"]))
+
+
+def test_the_sets_of_the_heterogeneity_table_differ_in_what_they_were_chosen_by():
+    """What that does to accuracy is the result, whatever it is; docs/methods/tgr.md quotes it."""
+    stored = json.loads((RESULTS / "heterogeneity-cifar-fs-conv4-demo.json").read_text())
+    text = (RESULTS / "heterogeneity-cifar-fs-conv4-demo.md").read_text()
+    assert not stored["missing"] and stored["summary"] == summarised(stored["rows"], ["similar", "dissimilar"])
+    assert heterogeneity_table(stored["summary"]) in text and {r["episodes"] for r in stored["rows"]} == {600}
+    for seed in (0, 1, 2):
+        of = {r["set"]: r for r in stored["rows"] if r["seed"] == seed}
+        assert of["similar"]["similarity"] > of["dissimilar"]["similarity"] + 0.1
+        assert of["similar"]["alignment"] > of["dissimilar"]["alignment"]
+    (entry,) = [e for e in stored["summary"] if (e["shots"], e["adapt"]) == (5, "centroid")]
+    quoted = (REPOSITORY / "docs" / "methods" / "tgr.md").read_text()
+    for name, cell in entry["sets"].items():
+        assert f"{name} {100 * cell['accuracy']:.1f} ± {100 * cell['ci95']:.1f} %" in " ".join(quoted.split())
 
 
 def test_commands_stay_near_the_bare_passes_that_they_need():
