@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.bench.order import Ledger, Order
-from dfml.bench.scenarios import Scenario
+from dfml.bench.scenarios import Scenario, key_of_teachers
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
@@ -166,15 +166,9 @@ def refuse_another_run(order: Order) -> None:
 
 
 def teachers_of(zoo: str) -> str:
-    """A name for a zoo's teachers, so that a run on others in the same place is not taken for one on these.
-
-    Returns:
-        A digest of their ids and weights; empty for a server's, which nobody can vouch for.
-    """
+    """See ``key_of_teachers``; empty for a server's, which nobody can vouch for."""
     opened = open_zoo(zoo)
-    if isinstance(opened, RemoteZoo):
-        return ""
-    return hashlib.sha256(repr([(card.id, card.sha256) for card in opened.cards]).encode()).hexdigest()[:16]
+    return "" if isinstance(opened, RemoteZoo) else key_of_teachers([opened])
 
 
 def _comparable(spec: RunSpec, name: str) -> Any:  # noqa: ANN401 - any field

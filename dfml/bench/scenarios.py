@@ -127,14 +127,14 @@ def _is_of(domain: str, source: str) -> bool:
     return domain in plain
 
 
-def _key(zoos: list[Zoo]) -> str:
-    """A name for these teachers, so that what was made of others of the same name is not taken for theirs."""
+def key_of_teachers(zoos: list[Zoo]) -> str:
+    """A name for the teachers of some zoos, so that what was made of others of the same name is not taken for it."""
     facts = [(zoo.name, [(card.id, card.sha256) for card in zoo.cards]) for zoo in zoos]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
 
 
 def _merged(parts: list[Zoo], folder: Path, progress: Progress) -> Path:
-    out = folder / f"mixed-domains-{_key(parts)}"
+    out = folder / f"mixed-domains-{key_of_teachers(parts)}"
     if not (out / "zoo.json").is_file():
         progress(f"merging {', '.join(zoo.name for zoo in parts)}")
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def _merged(parts: list[Zoo], folder: Path, progress: Progress) -> Path:
 def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder: Path, progress: Progress) -> Scenario:
     name = config.zoo or _embedded(config.name)
     clean = open_zoo(name)
-    key = _key([clean])
+    key = key_of_teachers([clean])
     zoos: dict[tuple[int | None, int], str] = {}
     wanted = [
         PollutionConfig.parse({"rate": r / 100, "attack": config.attack, "keep": config.clean}) for r in config.rates
