@@ -2,7 +2,7 @@
 
 from dfml.inversion import (  # noqa: F401, I001 - registers the inverters, in the order in which they are shown
     pixels,
-    dynamic_set,
+    dynamic_set_inverter,
     generator,
     conditional_generator,
     meta_generator,

@@ -183,8 +183,6 @@ def _device_for(
 
 def prepare(spec: RunSpec, wanted: str) -> tuple[Any, str]:
     """Import torch, set its threads, and pick the device; returns (device, reason)."""
-    import torch
-
     from dfml.nets.device import pick_device, use_threads
 
     if spec.threads:

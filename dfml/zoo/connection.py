@@ -6,7 +6,6 @@ The transport is geventhttpclient, which tritonclient uses too. It is needed onl
 from __future__ import annotations
 
 import base64
-import json
 import os
 import random
 import socket
@@ -15,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +21,7 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
+from dfml.zoo.reply import Reply, printable
 
 WORTH_ANOTHER_TRY = (429, 502, 503, 504)
 """HTTP answers of a server that is busy, starting, or out of a proxy's reach."""
@@ -49,43 +48,6 @@ class RemoteConfig(Config):
     deadline: float = Field(120.0, gt=0, le=86400, description="Seconds of one call, with all its tries and waits.")
     retries: int = Field(8, ge=0, le=100, description="Further tries of a request after a failure that may pass.")
     backoff: float = Field(0.5, gt=0, le=60, description="Seconds before the second try; doubled for each one after.")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a server answered.
-
-    Attributes:
-        status: HTTP status.
-        header_length: Bytes of JSON before the tensors in ``body``, or None where all of it is JSON.
-        kind: Content type, as received.
-        body: Its bytes.
-    """
-
-    status: int
-    header_length: int | None
-    kind: str
-    body: bytes
-
-    def read(self) -> Any:  # noqa: ANN401 - any JSON value
-        """The body as JSON, or None where it is none."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-
-    def says(self) -> str:
-        """The server's own words on a failure, fit to be shown, or an empty string."""
-        value = self.read()
-        error = value.get("error", value.get("detail")) if isinstance(value, dict) else None
-        return f" ({printable(str(error))})" if error else ""
-
-
-def printable(text: str, most: int = 200) -> str:
-    """Foreign text on one line, without control characters, cut to ``most`` characters."""
-    kept = "".join(c if c.isprintable() else " " for c in text[: 4 * most])
-    line = " ".join(kept.split())
-    return line if len(line) <= most else line[: most - 3] + "..."
 
 
 class Connection:

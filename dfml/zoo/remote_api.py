@@ -13,7 +13,8 @@ from urllib.parse import quote
 import torch
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.zoo.connection import NEEDS, Connection, Reply, printable
+from dfml.zoo.connection import NEEDS, Connection
+from dfml.zoo.reply import Reply, printable
 from dfml.zoo.teacher import TeacherCard, match_channels, match_size
 
 BODY_AND_HEADER = 65536

@@ -12,32 +12,7 @@ from dfml.zoo.oracle import AutogradOracle
 from dfml.zoo.patches import GREY, PatchOracle
 from dfml.zoo.teacher import Teacher, TeacherCard
 from dfml.zoo.zeroth_order import LocalApi, ZerothOrderOracle
-
-SMALL = {"width": 16, "depth": 2, "heads": 2}
-TIMM = {"embed_dim": 16, "depth": 2, "num_heads": 2}
-KINDS = {
-    "colour": ("fewshot_vit", (3, 32, 32), SMALL),
-    "average": ("fewshot_vit", (3, 32, 32), {**SMALL, "global_pool": "avg"}),
-    "grey": ("fewshot_vit", (1, 28, 28), SMALL),
-    "large": ("fewshot_vit", (3, 84, 84), SMALL),
-    "timm": ("vit_tiny_patch16_224", (3, 84, 84), TIMM),
-    "timm-average": ("vit_medium_patch16_reg4_gap_256", (3, 64, 64), TIMM),
-    "timm-normed": ("vit_base_patch16_clip_224", (3, 64, 64), TIMM),
-    "timm-apart": ("deit3_small_patch16_224", (3, 64, 64), TIMM),
-    "timm-map": ("vit_base_patch16_siglip_224", (3, 64, 64), TIMM),
-}
-
-
-def make_teacher(kind="colour", **card):
-    name, shape, args = KINDS.get(kind) or (kind, (3, 32, 32), {})
-    net = build_network(name, seed=1, num_classes=5, in_chans=shape[0], img_size=shape[1], **args)
-    known = {"id": kind, "architecture": name, "way": 5, "input_size": shape, "mean": [0.45], "std": [0.3]}
-    teacher = Teacher(TeacherCard(**{**known, **card}), net)
-    with torch.no_grad():
-        # A fresh transformer hardly tells pictures or patches apart.
-        for parameter in net.parameters():
-            parameter.mul_(3.0) if parameter.dim() > 1 else None
-    return teacher
+from tests.inversion.transformers import SMALL, make_teacher, plain_attention, plain_tokens
 
 
 def recover(teachers, per_class=2, seed=0, extra_loss=None, **changes):
@@ -47,66 +22,6 @@ def recover(teachers, per_class=2, seed=0, extra_loss=None, **changes):
     generator = torch.Generator().manual_seed(seed)
     run = INVERTERS.get("sparse")(config).recover
     return run(oracles, labels, generator=generator, device=torch.device("cpu"), extra_loss=extra_loss)
-
-
-def plain_tokens(net, x, kept):
-    """The tokens at the last block's input, with timm's own embedding of the whole picture."""
-    tokens, prefix = net._pos_embed(net.patch_embed(x)), net.num_prefix_tokens
-    rows = torch.arange(len(x))[:, None]
-    tokens = net.norm_pre(torch.cat([tokens[:, :prefix], tokens[:, prefix:][rows, kept]], 1))
-    return net.blocks[:-1](tokens)
-
-
-def plain_attention(net, tokens):
-    """What each patch receives in the last block, head after head and query after query."""
-    block, prefix = net.blocks[-1], net.num_prefix_tokens
-    q, k, _ = block.attn.qkv(block.norm1(tokens)).chunk(3, -1)
-    size = q.shape[2] // block.attn.num_heads
-    asking = range(1) if net.global_pool == "token" else range(prefix, tokens.shape[1])
-    received = torch.zeros(len(tokens), tokens.shape[1])
-    for head in range(block.attn.num_heads):
-        part = slice(head * size, (head + 1) * size)
-        for query in asking:
-            scores = (q[:, query : query + 1, part] * k[:, :, part]).sum(-1) / size**0.5
-            received += scores.softmax(-1) / len(asking) / block.attn.num_heads
-    return received[:, prefix:]
-
-
-def some_patches(eye, pictures, share=0.4, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    count = max(1, round(share * eye.count))
-    return torch.stack([torch.randperm(eye.count, generator=generator)[:count].sort()[0] for _ in range(pictures)])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_all_patches_give_the_dense_answer_and_some_what_timm_gives_for_their_tokens(kind):
-    teacher = make_teacher(kind)
-    eye = PatchOracle(AutogradOracle(teacher))
-    x = torch.rand(3, *teacher.card.input_size)
-    look = eye.look(eye.split(x), eye.whole(3), attention=True)
-    torch.testing.assert_close(look.logits, teacher.logits(x), atol=1e-4, rtol=1e-4)
-    kept = some_patches(eye, 3)
-    look = eye.look(eye.split(x)[torch.arange(3)[:, None], kept], kept, attention=True)
-    tokens = plain_tokens(teacher.net, teacher.prepare(x), kept)
-    expected = teacher.net.forward_head(teacher.net.norm(teacher.net.blocks[-1](tokens)))
-    torch.testing.assert_close(look.logits, expected, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(look.attention, plain_attention(teacher.net, tokens), atol=1e-5, rtol=1e-4)
-    assert eye.oracle.queries == 6 and eye.oracle.passes == 2
-
-
-@pytest.mark.parametrize("kind", ["colour", "grey", "timm"])
-def test_pictures_survive_being_cut_and_laid_again(kind):
-    eye = PatchOracle(AutogradOracle(make_teacher(kind)))
-    x = torch.rand(2, *eye.oracle.picture_shape)
-    seen = [n * p for n, p in zip(eye.grid, eye.patch, strict=True)]
-    again = eye.join(eye.split(x), eye.whole(2))
-    assert again.shape == x.shape
-    assert torch.equal(again[:, :, : seen[0], : seen[1]], x[:, :, : seen[0], : seen[1]])
-    assert (again[:, :, seen[0] :] == GREY).all() and (again[..., seen[1] :] == GREY).all()
-    kept = some_patches(eye, 2)
-    part = eye.join(eye.split(x)[torch.arange(2)[:, None], kept], kept)
-    mirrored = eye.join(eye.split(x)[torch.arange(2)[:, None], kept].flip(-1), eye.mirrored(kept))
-    assert torch.equal(mirrored[..., : seen[1]], part[..., : seen[1]].flip(-1)), "mirrored patches are the mirror image"
 
 
 @pytest.mark.parametrize("kind", ["colour", "average", "grey", "large", "timm"])
@@ -339,20 +254,6 @@ def test_other_teachers_are_refused_in_one_clear_line(kind, card, says):
     with pytest.raises(BadInput, match=says) as caught:
         next(recover([make_teacher(kind, **card)]))
     assert "\n" not in str(caught.value) and repr(kind) in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "args", "says"),
-    [
-        ("deit_tiny_distilled_patch16_224", {}, "tokens in a way of its own"),
-        ("vit_small_patch16_18x2_224", {}, "attention cannot be read"),
-    ],
-)
-def test_transformers_of_another_build_are_refused_too(name, args, says):
-    net = build_network(name, num_classes=5, img_size=32, **TIMM, **args)
-    card = TeacherCard(id="a", architecture=name, way=5, input_size=(3, 32, 32), mean=[0.5], std=[0.25])
-    with pytest.raises(BadInput, match=says):
-        PatchOracle(AutogradOracle(Teacher(card, net)))
 
 
 def test_a_teacher_that_only_answers_queries_is_refused():

@@ -2,12 +2,13 @@
 
 import math
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from dfml.core.events import Images, Note, Progress, Scalars
-from dfml.core.paths import write_json
+from dfml.core.paths import REPOSITORY, write_json
 from dfml.runs import liveness
 from dfml.runs.folder import RunFolder
 from dfml.runs.recorder import Recorder
@@ -95,6 +96,16 @@ def fake_recovery(
         write_json(folder / "report.json", {**report, "per_class": per_class})
         write_json(run.path / "result.json", report)
     return run
+
+
+@pytest.fixture(autouse=True)
+def _embedded_zoo(tiny_zoo_folder, tmp_path, monkeypatch):
+    """The pages find one embedded zoo, the tiny one, under the name of the real one."""
+    assets = tmp_path / "assets"
+    shutil.copytree(tiny_zoo_folder, assets / "zoos" / "cifar-fs-conv4")
+    for module in ("dfml.ui.zoo_listing", "dfml.ui.support_sets", "dfml.runs.spec", "dfml.zoo.zoo"):
+        monkeypatch.setattr(f"{module}.ASSETS", assets)
+    shutil.copytree(REPOSITORY / "assets" / "support-sets", assets / "support-sets")
 
 
 @pytest.fixture

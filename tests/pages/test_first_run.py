@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pages.test_pages import _embedded_zoo, open_page, texts  # noqa: F401 - a fixture
+from tests.pages.opening import open_page, texts
 
 TOLD = "The first run on a zoo also recovers pictures"
 

@@ -1,0 +1,134 @@
+"""The inverter ``dynamic-set``: PURER's dynamic set by itself, without its curriculum."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
+from dfml.inversion.dynamic_set import DynamicSet
+from dfml.zoo.oracle import Oracle
+
+
+class DynamicSetConfig(Config):
+    """Options of the shared set."""
+
+    bn: float = Field(1.0, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
+    tv: float = Field(1e-2, ge=0, le=10, description="Weight of the total variation (smoothness).")
+    l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
+    shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels, each axis.")
+    flip: bool = Field(True, description="Mirror the batch at random (not for characters).")
+    steps: int = Field(200, ge=1, le=100_000, description="Gradient steps.")
+    lr: float = Field(0.1, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
+    start: Literal["smooth", "white"] = Field("smooth", description="First pictures: blotches, or white noise.")
+    others: int = Field(3, ge=0, le=1000, description="Other teachers that take part because they share classes.")
+
+
+@INVERTERS.register("dynamic-set")
+class DynamicSetInverter(Inverter):
+    """One set of pictures for all teachers: a class that several teachers know is painted for all of them.
+
+    The dynamic set of PURER (CVPR 2023) by itself, without its curriculum. Besides the asked teachers, those of
+    the zoo that share most classes with them take part; their pictures are not handed out.
+    """
+
+    Config = DynamicSetConfig
+    uses_others = True
+    summary = "Pixels again, but one picture must please every teacher that knows its class."
+
+    def __init__(self, config: DynamicSetConfig | None = None) -> None:
+        super().__init__(config)
+        self.others: list[Oracle] = []
+
+    @classmethod
+    def paper(cls) -> DynamicSetConfig:
+        """PURER's weights: rate 0.25 for pixels normalised by a standard deviation of 0.27."""
+        return DynamicSetConfig(steps=2000, lr=0.0675, bn=1e-2, tv=1e-4, flip=False, start="white", others=100)
+
+    def fit(
+        self, oracles: list[Oracle], *, generator: torch.Generator, device: torch.device
+    ) -> Iterator[InversionStep]:
+        """Meet the other teachers; nothing is learned from them."""
+        self.others = list(oracles)
+        return iter(())
+
+    def helpers(self, oracles: list[Oracle]) -> list[Oracle]:
+        """The ``others`` teachers that share most classes with the asked ones; those that share none stay out."""
+        asked = {o.teacher_id for o in oracles}
+        keys = {key for o in oracles for key in o.class_keys}
+        shared = [(len(keys & set(o.class_keys)), o) for o in self.others if o.teacher_id not in asked]
+        ranked = sorted((pair for pair in shared if pair[0]), key=lambda pair: -pair[0])
+        return [o for _, o in ranked[: self.config.others]]
+
+    def recover(
+        self,
+        oracles: list[Oracle],
+        labels: list[torch.Tensor],
+        *,
+        generator: torch.Generator,
+        device: torch.device,
+        extra_loss: ExtraLoss | None = None,
+    ) -> Iterator[InversionStep]:
+        """Recover pictures from one or several teachers; see ``Inverter.recover``.
+
+        Raises:
+            BadInput: Labels that ask for different numbers of pictures, or an extra loss.
+        """
+        cfg: DynamicSetConfig = self.config
+        if extra_loss is not None:
+            raise BadInput("dynamic-set takes no extra loss: its curriculum belongs to the method purer.")
+        counts = {int(n) for y in labels for n in torch.bincount(y) if n}
+        if len(counts) != 1:
+            raise BadInput(f"dynamic-set holds equally many pictures of each class, received {sorted(counts)}.")
+        started = time.perf_counter()
+        asked = list({o.teacher_id: o for o in oracles}.values())
+        everyone = asked + self.helpers(asked)
+        starts = {o.teacher_id: (o.passes, o.queries) for o in everyone}
+        shapes = [o.picture_shape for o in asked]
+        pictures = DynamicSet(
+            {o.teacher_id: o.class_keys for o in everyone},
+            per_class=counts.pop(),
+            shape=max(shapes, key=lambda shape: (shape[1], shape[0])),
+            lr=cfg.lr,
+            generator=generator,
+            device=device,
+            smooth=cfg.start == "smooth",
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(pictures.optimiser, cfg.steps, eta_min=cfg.lr / 20)
+        for step in range(1, cfg.steps + 1):
+            found = pictures.step(
+                everyone, bn=cfg.bn, tv=cfg.tv, l2=cfg.l2, shift=cfg.shift, flip=cfg.flip, generator=generator
+            )
+            schedule.step()
+            losses = {"teacher_accuracy" if name == "accuracy" else name: value for name, value in found.items()}
+            images = []
+            for oracle, wanted in zip(oracles, labels, strict=True):
+                every, slots = pictures.of_teacher(oracle.teacher_id)
+                images.append(every.detach()[in_order(slots, wanted.to(device))])
+            given = [y.to(device) for y in labels]
+            tasks = []
+            if step == cfg.steps:
+                tasks = make_tasks(oracles, images, given, [starts[o.teacher_id] for o in oracles])
+                for task in tasks:
+                    task.cost["seconds"] = (time.perf_counter() - started) / len(oracles)
+                for helper in everyone[len(asked) :]:
+                    passes, queries = starts[helper.teacher_id]
+                    for task in tasks:
+                        task.cost["passes"] += (helper.passes - passes) / len(tasks)
+                        task.cost["queries"] += (helper.queries - queries) / len(tasks)
+            yield InversionStep(step, cfg.steps, side_by_side(images), torch.cat(given), losses, tasks)
+
+
+def in_order(slots: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Positions in ``slots`` [M] that give the labels ``wanted`` [N] in their order, each position used once."""
+    positions = torch.empty_like(wanted)
+    for label in wanted.unique():
+        asked = wanted == label
+        positions[asked] = (slots == label).nonzero().squeeze(1)[: int(asked.sum())]
+    return positions

@@ -1,0 +1,127 @@
+"""The page of meta-training: its form, and watching runs."""
+
+import pytest
+
+from tests.pages.opening import open_page, texts
+
+
+def test_training_page_shows_curves_marks_and_the_result(runs, training):
+    training(runs)
+    app = open_page("training")
+    specs = "".join(chart.proto.spec for chart in app.get("plotly_chart"))
+    assert "adversarial step" in specs
+    assert "95 % interval" in specs
+    assert "56.8 %" in [metric.value for metric in app.metric]
+    assert "3 adversarial steps" in texts(app)
+
+
+def test_the_watch_page_draws_every_number_of_a_run(runs, training):
+    from dfml.core.events import Scalars
+    from dfml.runs.recorder import Recorder
+
+    run = training(runs)
+    with Recorder(run.path, {"state": "finished"}) as recorder:
+        for step in (20, 40):
+            recorder.record(Scalars(step, {"tasks/disagreement": 0.5 / step, "queries": 1000.0 * step}))
+        recorder.record(Scalars(60, {"val/peak": 0.487, "val/last": 0.484, "val/variation": 0.003}))
+    app = open_page("training")
+    shown = texts(app)
+    assert "**Further numbers**" in shown and "API against student" in shown and "Teacher queries" in shown
+    assert "peak 48.7 %, last 48.4 %, variation 0.3 points" in shown
+    assert not app.exception
+
+
+def test_the_loss_of_a_fusion_of_weights_is_not_explained_by_tasks(runs):
+    from dfml.core.events import Scalars
+    from dfml.runs.folder import RunFolder
+    from dfml.runs.recorder import Recorder
+    from dfml.runs.spec import RunSpec
+
+    run = RunFolder.create(RunSpec(kind="train", method="dro", zoo="cifar-fs-conv4"), root=runs)
+    with Recorder(run.path, {"state": "running"}) as recorder:
+        for step in (1, 2):
+            recorder.record(Scalars(step, {"train/loss": 1 / step, "dro/shift": 0.1 * step}))
+        recorder.set_status(state="stopped", step=2, total=9)
+    app = open_page("training")
+    (loss,) = (element for element in app.markdown if element.value == "**Outer loss**")
+    assert "query" not in loss.help and "There are no tasks" in loss.help
+    assert "Shift of the worst case" in texts(app)
+
+
+def test_what_methods_do_with_real_pictures_is_said(runs):
+    app = open_page("training")
+    assert "No real picture is used" not in texts(app) and "side information" in app.caption[0].value
+    told = {}
+    for method in ("teapot", "purer", "random", "real-data"):
+        app.selectbox(key="method").set_value(method).run()
+        told[method] = app.text_input(key="train:data").help
+    assert "labelled pictures of the validation classes while it learns" in told["teapot"]
+    assert "labelled" not in told["purer"] and "`keep=best`" in told["purer"]
+    assert "keep" not in told["random"]
+    assert "not data-free" in told["real-data"] and "embedded sample" not in told["real-data"]
+
+
+def test_teachers_that_a_method_compared_are_shown_as_map_and_matrix(runs, training):
+    from dfml.core.events import ZooMap
+    from dfml.runs.recorder import Recorder
+
+    run = training(runs)
+    app = open_page("training")
+    assert "Map of the teachers" not in texts(app)
+    matrix = [[1, 0.2, 0.5], [0.2, 1, 0.4], [0.5, 0.4, 1]]
+    with Recorder(run.path, {"state": "finished"}) as recorder:
+        made = ZooMap(1, ["000", "001", "gone"], matrix, [0, 1, 0], [[0, 0], [1, 0], [0, 1]], "2 groups of *teachers*")
+        recorder.record(made)
+    app = open_page("training")
+    assert "**Map of the teachers**" in texts(app) and "2 groups of" in texts(app) and not app.exception
+    specs = "".join(chart.proto.spec for chart in app.get("plotly_chart"))
+    assert "teacher gone" in specs and "group 2" in specs and '"heatmap"' in specs
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "word", "button"),
+    [
+        ("running", None, "running", "Stop"),
+        ("stopped", None, "stopped", "Resume"),
+        ("failed", "no space left while writing.", "Failed: no space left while writing", "Resume"),
+        ("crashed", None, "Crashed: its worker", "Resume"),
+    ],
+)
+def test_each_state_shows_its_word_its_reason_and_what_can_be_done(runs, training, state, error, word, button):
+    training(runs, state=state, error=error)
+    app = open_page("training")
+    assert word in texts(app).replace("\\", "")
+    assert button in [element.label for element in app.button]
+
+
+def test_the_run_in_the_link_is_shown_and_a_lost_one_is_said(runs, training):
+    first = training(runs, label="the first")
+    training(runs, label="the second")
+    app = open_page("training", run=first.name)
+    assert app.selectbox(key="training_run").value == first.name
+    app = open_page("training", run="gone")
+    assert "no longer here" in app.info[0].value
+
+
+def test_several_runs_are_compared_in_one_chart(runs, training):
+    training(runs, seed=1)
+    training(runs, seed=2)
+    app = open_page("training")
+    chart = next(chart for chart in app.get("plotly_chart") if "seed 1" in chart.proto.spec)
+    assert "seed 2" in chart.proto.spec
+
+
+def test_starting_a_run_gives_the_worker_the_whole_config(runs, monkeypatch):
+    from dfml.runs import launcher
+    from dfml.runs.folder import RunFolder
+
+    orders = []
+    monkeypatch.setattr(launcher, "start", lambda spec: orders.append(spec) or RunFolder.create(spec))
+    app = open_page("training")
+    app.selectbox(key="method").set_value("random").run()
+    next(button for button in app.button if button.label == "Start training").click().run()
+    assert not app.exception
+    (order,) = orders
+    assert (order.kind, order.method, order.zoo, order.preset) == ("train", "random", "cifar-fs-conv4", "demo")
+    assert order.config["way"] == 5
+    assert app.selectbox(key="training_run").value.endswith(order.title.lower()[:3]) or "random" in texts(app)
