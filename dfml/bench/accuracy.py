@@ -13,12 +13,10 @@ from dfml.bench.notes import accuracy_notes, provenance_notes
 from dfml.bench.order import Order
 from dfml.bench.plan import EPISODE_SEED, QUERY, all_methods, plan
 from dfml.bench.processes import do_orders
-from dfml.bench.report import write_report
+from dfml.bench.report import refuse_to_lose, write_report
 from dfml.bench.scenarios import Scenario, ScenarioConfig, set_up
 from dfml.bench.summary import accuracy_table, summarise
 from dfml.bench.tables import forgetting_table, gains_table
-from dfml.core.errors import BadInput
-from dfml.core.paths import read_json
 from dfml.runs.folder import RunFolder
 
 Progress = Callable[[str], None]
@@ -168,23 +166,21 @@ class Comparison:
         Raises:
             BadInput: It holds runs that are not among these, or was measured otherwise.
         """
-        path = self.out / f"{self.name}.json"
-        if not path.is_file():
-            return
-        stored, first = read_json(path, "results"), self.orders[0]
-        rows = stored.get("rows", [])
-        of_row = ("method", "seed", "rate", "shots")
+        first, of_row = self.orders[0], ("method", "seed", "rate", "shots")
         planned = {(o.spec.method, o.spec.seed, o.rate, shot) for o in self.orders for shot in o.shots}
-        lost = [row for row in rows if tuple(row.get(name) for name in of_row) not in planned]
-        wanted = {"split": first.split, "changes": self.changes, "scenario": self.scenario.name}
-        wanted["zoos"] = self.scenario.notes  # how they were made
-        other = [name for name, value in wanted.items() if stored.get(name, value) != value]
-        other += ["episodes"] * any(row.get("episodes", first.episodes) != first.episodes for row in rows)
-        other += ["data"] * (not {r["data"] for r in rows if "data" in r} <= {Path(d).name for d in first.data})
-        if lost or other:
-            methods = ", ".join(dict.fromkeys(row["method"] for row in lost))
-            holds = f"runs of {methods} that are not asked for" if lost else f"numbers of other {' and '.join(other)}"
-            raise BadInput(f"{path} holds {holds}, and would be written anew: choose another --out.")
+        tested = {Path(source).name for source in first.data}
+        measured = {"split": first.split, "changes": self.changes, "scenario": self.scenario.name}
+        measured |= {"zoos": self.scenario.notes, "episodes": [first.episodes]}  # notes: how the zoos were made
+
+        def of(stored: dict[str, Any]) -> dict[str, Any]:
+            episodes = {row["episodes"] for row in stored.get("rows", []) if "episodes" in row}
+            return {**stored, "episodes": sorted(episodes) or [first.episodes]}
+
+        refuse_to_lose(
+            self.out / f"{self.name}.json",
+            lambda row: tuple(row.get(name) for name in of_row) in planned and row.get("data") in {*tested, None},
+            named="method", measured=measured, of=of,
+        )  # fmt: skip
 
     def runs(self) -> list[dict[str, Any]]:
         """What each finished run was: its config, and the program, machine and time that it comes from."""

@@ -19,7 +19,7 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Note, Progress, until_done
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import load_split
+from dfml.data.folders import fingerprint, load_split
 from dfml.methods import METHODS
 from dfml.methods.comparing import GroupingConfig, compare_zoo
 from dfml.methods.recovering import teachers_of_way
@@ -124,6 +124,7 @@ def bench_heterogeneity(
     refuse_to_lose(
         out / f"{table}.json",
         lambda row: (row["seed"], row["set"]) in orders and row["shots"] in shots,
+        named="set",
         measured=measured_as,
     )
     for position, (seed, name) in enumerate(orders, 1):
@@ -246,8 +247,7 @@ def measured(run: RunFolder, data: str, split: str, *, shot: int, episodes: int,
     from dfml.meta.model import MetaModel
 
     ledger = Ledger(run.path, run.spec.created)
-    source = str(Path(data).resolve()) if Path(data).exists() else data
-    protocol = f"{PROTOCOL} {source} {split} {shot} {episodes} {digest_of(run.path)}"
+    protocol = f"{PROTOCOL} {fingerprint(data, split)} {split} {shot} {episodes} {digest_of(run.path)}"
     found = ledger.rows(protocol)
     if found is None:
         model = MetaModel.load(run.path / MODEL)

@@ -13,6 +13,7 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json, write_json
+from dfml.data.folders import fingerprint
 from dfml.runs.folder import MODEL, RunFolder
 from dfml.runs.spec import RunSpec
 
@@ -62,8 +63,8 @@ class Order(Config):
             model: The digest of the weights.
         """
         facts = [
-            PROTOCOL, str(Path(data).resolve()) if Path(data).exists() else data, self.split, shot, self.query,
-            self.episodes, self.episode_seed, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
+            PROTOCOL, Path(data).name, fingerprint(data, self.split), self.split, shot, self.query, self.episodes,
+            self.episode_seed, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 

@@ -139,12 +139,14 @@ def bench_pollution(
     report = None
     measured = {
         "changes": changes, "shot": shot, "episodes": episodes, "split": split, "clean": clean, "data": Path(data).name,
+        "zoos": scenario.notes,
     }  # fmt: skip
     name = f"pollution-{scenario.title.removeprefix('polluted-')}-{attack}-{preset}"
     asked_for = {(o.rate, variant, o.spec.seed) for variant, o in orders}
     refuse_to_lose(
-        out / f"{name}.json", lambda row: (row["rate"], row["variant"], row["seed"]) in asked_for, measured=measured
-    )
+        out / f"{name}.json", lambda row: (row["rate"], row["variant"], row["seed"]) in asked_for,
+        named="variant", measured=measured,
+    )  # fmt: skip
     with closing(do_orders([o for _, o in orders], jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
         for done, (position, outcome) in enumerate(outcomes, 1):
             variant, order = orders[position]

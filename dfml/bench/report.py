@@ -52,13 +52,22 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def refuse_to_lose(path: Path, planned: Callable[[dict[str, Any]], bool], *, measured: dict[str, Any]) -> None:
+def refuse_to_lose(
+    path: Path,
+    planned: Callable[[dict[str, Any]], bool],
+    *,
+    named: str,
+    measured: dict[str, Any],
+    of: Callable[[dict[str, Any]], dict[str, Any]] = lambda stored: stored.get("measured", {}),
+) -> None:
     """See that a report that lies at ``path``, if any, can be written anew without a loss.
 
     Args:
         path: The report's JSON file.
         planned: Whether a row of it is among what is asked for now.
+        named: The column by which people know a row.
         measured: What all rows have in common; the file's own must be the same.
+        of: The file's own; what it does not say is not compared.
 
     Raises:
         BadInput: It holds rows that are not planned, or that were measured otherwise.
@@ -66,11 +75,12 @@ def refuse_to_lose(path: Path, planned: Callable[[dict[str, Any]], bool], *, mea
     if not path.is_file():
         return
     stored = read_json(path, "results")
-    before = stored.get("measured", measured)
+    before = of(stored)
     other = [name for name, value in measured.items() if before.get(name, value) != value]
     lost = [row for row in stored.get("rows", []) if not planned(row)]
     if other or lost:
-        holds = f"numbers of other {', '.join(other)}" if other else f"{len(lost)} rows that are not asked for now"
+        holds = f"runs of {', '.join(dict.fromkeys(str(row.get(named)) for row in lost))} that are not asked for"
+        holds = f"numbers of other {' and '.join(other)}" if other else holds
         raise BadInput(f"{path} holds {holds}, and would be written anew: choose another --out.")
 
 

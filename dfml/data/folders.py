@@ -132,17 +132,7 @@ def load_split(source: str | Path, split: str, *, size: int | None = None, chann
     text = str(source)
     if text.startswith("sample:"):
         return _load_sample(text.removeprefix("sample:"), split, size, channels)
-    folder = Path(source)
-    splits = list_splits(folder)
-    if split not in splits:
-        raise BadInput(f"{folder} has no split {split!r}; it has: {', '.join(splits)}.")
-    root = folder if split == "all" else folder / split
-    try:
-        classes = list_classes(root)
-    except PermissionError as error:
-        raise BadInput(f"{error.filename} may not be read: {error.strerror}.") from None
-    if not classes:
-        raise BadInput(f"{root} holds no class folders with pictures ({', '.join(sorted(ENDINGS))}).")
+    folder, classes = Path(source), _files(Path(source), split)
     if size is None or channels is None:
         name, files = next(iter(classes.items()))
         first = open_picture(files[0], name=f"{name}/{files[0].name}")
@@ -159,6 +149,33 @@ def load_split(source: str | Path, split: str, *, size: int | None = None, chann
             _pack(classes, packed, index, size, channels)
             _forget_others(cache, form, packed)
             return _opened(folder.resolve().name, split, packed, index)
+
+
+def fingerprint(source: str | Path, split: str) -> str:
+    """A name for the pictures of a split, so that numbers of others in the same place are not taken for theirs.
+
+    It changes with the name, size or time of any file, and is the same wherever the folder lies.
+
+    Raises:
+        BadInput: See ``load_split``.
+    """
+    text = str(source)
+    return text if text.startswith("sample:") else _cache_key(_files(Path(source), split))
+
+
+def _files(folder: Path, split: str) -> dict[str, list[Path]]:
+    """Each class's pictures of a split; see ``load_split``."""
+    splits = list_splits(folder)
+    if split not in splits:
+        raise BadInput(f"{folder} has no split {split!r}; it has: {', '.join(splits)}.")
+    root = folder if split == "all" else folder / split
+    try:
+        classes = list_classes(root)
+    except PermissionError as error:
+        raise BadInput(f"{error.filename} may not be read: {error.strerror}.") from None
+    if not classes:
+        raise BadInput(f"{root} holds no class folders with pictures ({', '.join(sorted(ENDINGS))}).")
+    return classes
 
 
 def _cache_folder(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -32,11 +33,24 @@ class PretrainConfig(Config):
     flip: bool = Field(True, description="Mirror training pictures at random (never for characters).")
     shift: int = Field(2, ge=0, le=16, description="Move training pictures at random by up to this many pixels.")
     size: int | None = Field(None, ge=16, le=224, description="Picture size; none keeps the data set's.")
+    colour: bool | None = Field(
+        None, description="Teachers see colour (true) or grey (false), whatever the pictures are; none: as they are."
+    )
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of each class's pictures that is held out.")
     seed: int = Field(0, ge=0, description="Draws class subsets, initial weights and batches.")
     same_start: bool = Field(
         False, description="All teachers of one shape start from the same weights; eases fusing them."
     )
+
+    @property
+    def channels(self) -> int | None:
+        """Of the teachers' pictures; None keeps the data set's."""
+        return None if self.colour is None else (3 if self.colour else 1)
+
+    def recorded(self) -> dict[str, Any]:
+        """For a zoo's recipe: without younger options that are off, which many zoos' recipes cannot name."""
+        off = {"same_start": False, "colour": None}
+        return self.model_dump(exclude={name for name, value in off.items() if getattr(self, name) == value})
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture:
     Raises:
         BadInput: The teacher names no classes, or the data set lacks one of them.
     """
-    data = load_split(source, "train", size=config.size)
+    data = load_split(source, "train", size=config.size, channels=config.channels)
     missing = [name for name in card.classes or [] if name not in data.class_names]
     if not card.classes or missing:
         raise BadInput(f"teacher {card.id!r} cannot get a judge: {missing or 'its classes'} not found in {data.name}.")
@@ -124,10 +124,8 @@ def pretrain_zoo(
     Raises:
         BadInput: Unusable data, a network that cannot be built for it, or ``out`` holds a zoo of another recipe.
     """
-    data = load_split(source, "train", size=config.size)
-    # An option that is younger than many zoos: where it is off, theirs are made by the same recipe.
-    options = config.model_dump(exclude=None if config.same_start else {"same_start"})
-    recipe = {"architectures": architectures, "config": options, "data": data.name}
+    data = load_split(source, "train", size=config.size, channels=config.channels)
+    recipe = {"architectures": architectures, "config": config.recorded(), "data": data.name}
     if (out / "zoo.json").is_file():
         before = read_json(out / "zoo.json", "zoo")
         if not isinstance(before, dict) or before.get("recipe") != recipe:

@@ -1,6 +1,7 @@
 """What the process of a row does, here in the tests' own process."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def test_finished_rows_are_kept_for_this_protocol_and_this_model_only(order):
     assert finished_rows(one) == rows
     assert finished_rows(one.model_copy(update={"episodes": 3})) is None
     assert finished_rows(one.model_copy(update={"shots": [1]})) == rows[:4]
+    first = next(next((Path(one.data[0]) / "test").iterdir()).iterdir())
+    time = first.stat().st_mtime_ns
+    os.utime(first, ns=(time, time + 10))
+    assert finished_rows(one) is None, "another picture in the same place"
+    os.utime(first, ns=(time, time))
+    assert finished_rows(one) == rows
     card = Path(one.folder) / "model" / "dfml.json"
     card.write_text(json.dumps({**json.loads(card.read_text()), "run": "another"}))
     assert finished_rows(one) is None

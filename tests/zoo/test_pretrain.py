@@ -47,6 +47,17 @@ def test_teachers_start_from_the_same_weights_only_where_asked(patterns, tmp_pat
     assert torch.equal(first[0], first[1]) and not torch.equal(first[2], first[3])
 
 
+def test_grey_pictures_can_have_teachers_in_colour(grey_patterns, tmp_path):
+    wishes = FAST.override({"models": 1, "colour": True, "size": 32})
+    pretrain_zoo(grey_patterns, tmp_path / "colour", ["fewshot_conv4"], wishes)
+    pretrain_zoo(grey_patterns, tmp_path / "grey", ["fewshot_conv4"], FAST.override({"models": 1}))
+    card = open_zoo(tmp_path / "colour").card(0)
+    assert card.input_size == (3, 32, 32) and len(set(card.mean)) == 1 and len(card.mean) == 3
+    assert open_zoo(tmp_path / "grey").card(0).input_size == (1, 28, 28)
+    recipes = [json.loads((tmp_path / n / "zoo.json").read_text())["recipe"]["config"] for n in ("colour", "grey")]
+    assert recipes[0]["colour"] is True and "colour" not in recipes[1], "zoos from before the option have its recipe"
+
+
 def test_held_out_pictures_never_train(patterns, tmp_path, monkeypatch):
     seen = {}
 
