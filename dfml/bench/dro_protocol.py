@@ -13,7 +13,7 @@ from typing import Any
 
 from dfml.bench.accuracy import bench_accuracy
 from dfml.bench.plan import configs_of
-from dfml.bench.report import markdown_table, percent, write_report
+from dfml.bench.report import markdown_table, percent, refuse_to_lose, write_report
 from dfml.bench.summary import over_seeds
 from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.zoo.plans import PretrainConfig
@@ -99,6 +99,7 @@ def bench_dro(
 
     Raises:
         RunFailed: No method gave a row.
+        BadInput: ``out`` holds a table of other runs, or one that was measured otherwise.
     """
     seeds, ways = (list(dict.fromkeys(given)) for given in (seeds, ways))
     rows: list[Row] = []
@@ -108,7 +109,16 @@ def bench_dro(
         mode: [c for c in changes or [] if any(c.split("=")[0].strip() in type(configs[m]).model_fields for m in ms)]
         for mode, ms in MODES.items()
     }
-    zoos = {}
+    zoos: dict[int, float] = {}
+    measured = {
+        "models": models, "epochs": epochs, "same_start": same_start, "split": split, "episodes": episodes,
+        "changes": changes or [],
+    }  # fmt: skip
+    asked_for = {(m + mode, way, seed) for mode, ms in MODES.items() for m in ms for way in ways for seed in seeds}
+    refuse_to_lose(
+        out / f"dro-protocol-{Path(data).name}.json", lambda row: (row["method"], row["way"], row["seed"]) in asked_for,
+        named="method", measured=measured,
+    )  # fmt: skip
     for way in ways:
         # Zoos of another folder of the same name are not taken for those of this one.
         place = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
@@ -152,6 +162,7 @@ def bench_dro(
             "same_start": same_start,
             "split": split,
             "preset": PRESET,
+            "measured": measured,
         },
     )
     return {"rows": rows, "failures": failures, "report": str(report)}

@@ -56,7 +56,12 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
     bench_dro(**wanted)
     assert (zoo.folder / "000" / "model.safetensors").stat().st_mtime_ns == stamp
     # Another recipe is another zoo, and its runs have folders of their own.
-    bench_dro(**{**wanted, "ways": (4, 4), "epochs": 2})
+    others = {**wanted, "ways": (4, 4), "epochs": 2}
+    with pytest.raises(BadInput, match="holds numbers of other epochs"):
+        bench_dro(**others)
+    with pytest.raises(BadInput, match="holds runs of .* that are not asked for"):
+        bench_dro(**{**wanted, "ways": (4,)})
+    bench_dro(**{**others, "out": tmp_path / "elsewhere"})
     assert len(list((tmp_path / "work").glob("zoo-4-way-*"))) == 2
     assert len(compared) == 10 and not {str(c["work"]) for c in compared[:4]} & {str(c["work"]) for c in compared[8:]}
 
