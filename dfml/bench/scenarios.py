@@ -14,7 +14,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.zoo import open_zoo
 from dfml.zoo.merging import merge_zoos
-from dfml.zoo.pollution import PollutionConfig, pollute_zoo, truth_file
+from dfml.zoo.pollution import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, truth_file
 from dfml.zoo.zoo import Zoo, zoo_names
 
 EMBEDDED = {"SS": "cifar-fs-conv4", "SH": "cifar-fs-mixed", "polluted": "cifar-fs-conv4"}
@@ -32,7 +32,7 @@ class ScenarioConfig(Config):
     add: list[str] = Field([], description="MH: zoos besides the embedded ones.")
     rates: list[int] = Field([0, 20, 40, 60], description="polluted: per cent of deceptive teachers.")
     attack: str = Field("ood", description="polluted: ood, fake or both.")
-    source: str = Field("omniglot-conv4", description="polluted: whose teachers lie about their classes.")
+    source: str = Field(OTHER_DOMAIN, description="polluted: whose teachers lie about their classes.")
     clean: int | None = Field(20, ge=1, description="polluted: honest teachers; none keeps them all.")
 
 
@@ -145,18 +145,18 @@ def _merged(parts: list[Zoo], folder: Path, progress: Progress) -> Path:
 def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder: Path, progress: Progress) -> Scenario:
     name = config.zoo or _embedded(config.name)
     clean = open_zoo(name)
-    key = key_of_teachers([clean])
     zoos: dict[tuple[int | None, int], str] = {}
     wanted = [
         PollutionConfig.parse({"rate": r / 100, "attack": config.attack, "keep": config.clean}) for r in config.rates
     ]
+    source = None if config.attack == "fake" else open_zoo(config.source)
     for rate, how in zip(config.rates, wanted, strict=True):
+        key = key_of_teachers([clean, source] if source and rate else [clean])
         for seed in seeds:
             out = folder / f"{Path(name).name}-{config.attack}-{rate:02d}-of-{config.clean or 'all'}-seed{seed}-{key}"
             if not (out / "zoo.json").is_file() or not truth_file(out).is_file():
                 progress(f"polluting {clean.name} at {rate} %, seed {seed}")
                 out.parent.mkdir(parents=True, exist_ok=True)
-                source = None if config.attack == "fake" else open_zoo(config.source)
                 pollute_zoo(clean, out, how.override({"seed": seed}), source)
             zoos[rate, seed] = str(out)
     attack = {"ood": f"teachers of {config.source} under false class names", "fake": "untrained teachers"}
@@ -166,7 +166,8 @@ def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder:
         f"polluted: per cent of the zoo that deceives ({attack[config.attack]}, all with false accuracies), besides "
         f"{count} honest teachers; each seed has a zoo of its own."
     )
-    return Scenario(config.name, f"polluted-{Path(name).name}", zoos, [note])
+    shows = given_away(clean, source) if any(config.rates) else None
+    return Scenario(config.name, f"polluted-{Path(name).name}", zoos, [note, *filter(None, [shows])])
 
 
 def _families(zoo: Zoo) -> str:

@@ -173,24 +173,28 @@ def pollute(
     attack: Annotated[
         str, typer.Option(help="ood: another domain under false class names; fake: untrained; both: half of each.")
     ] = "ood",
-    source: Annotated[str, typer.Option(help="A zoo of another domain, for ood and both.")] = "omniglot-conv4",
+    source: Annotated[
+        str | None, typer.Option(help="A zoo of another domain, for ood and both; the embedded one, if left out.")
+    ] = None,
     keep: Annotated[int | None, typer.Option(help="Clean teachers, drawn by the seed; all, if left out.")] = None,
     seed: Annotated[int, typer.Option(help="Draws clean teachers, lies, weights and the order.")] = 0,
     json: Json = False,
 ) -> None:
     """Hide deceptive teachers in a copy of a zoo; which ones is written beside it, where no method looks."""
     from dfml.zoo import open_zoo
-    from dfml.zoo.pollution import PollutionConfig, pollute_zoo, truth_file
+    from dfml.zoo.pollution import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, truth_file
 
     config = PollutionConfig.parse({"rate": rate, "attack": attack, "keep": keep, "seed": seed})
-    clean = open_zoo(zoo)
-    truth = pollute_zoo(clean, out, config, None if attack == "fake" else open_zoo(source))
+    clean, liars = open_zoo(zoo), None if attack == "fake" else open_zoo(source or OTHER_DOMAIN)
+    truth = pollute_zoo(clean, out, config, liars)
     kinds = [row["kind"] for row in truth["teachers"]]
     counts = {kind: kinds.count(kind) for kind in ("clean", "ood", "fake")}
     value = {"zoo": str(out), "truth": str(truth_file(out)), "teachers": len(kinds), **counts}
     value |= {"config": config.model_dump(), "problems": clean.problems}
     for model, reason in clean.problems.items():
         say(f"left out: {model}: {reason}")
+    if note := given_away(clean, liars):
+        say(note)
     text = f"{len(kinds)} teachers in {out}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     answer(value, json, text)
 

@@ -29,6 +29,11 @@ from dfml.zoo.teacher import TeacherCard
 from dfml.zoo.zoo import Zoo, write_zoo
 
 FORMAT = 1
+OTHER_DOMAIN = "omniglot-colour-conv4"
+"""The embedded zoo whose teachers lie about their classes: characters, in the shape of CIFAR-FS's pictures.
+
+Teachers of another shape would give themselves away, and no method that fuses weights could be measured.
+"""
 MOST_TEACHERS = 10_000
 TOLD = ("access", "domain", "source", "licence")
 """What the cards of a polluted zoo say beside classes and accuracy: no seed, no recipe, which the deceptive lack."""
@@ -62,6 +67,17 @@ def pollution_truth(folder: Path | str) -> dict[str, str]:
     if not isinstance(told, dict) or not isinstance(told.get("teachers"), list):
         raise BadInput(f"{path} lists no teachers: it is not written by `python -m dfml zoo pollute`.")
     return {row["id"]: row["kind"] for row in told["teachers"]}
+
+
+def given_away(clean: Zoo, source: Zoo | None) -> str | None:
+    """Why teachers of ``source`` are told from those of ``clean`` at a glance, if they are."""
+    if source is None or source.picture_shape == clean.picture_shape:
+        return None
+    theirs, ours = ("x".join(map(str, zoo.picture_shape)) for zoo in (source, clean))
+    return (
+        f"Teachers of {source.name} take pictures of {theirs}, those of {clean.name} of {ours}: they give themselves "
+        "away, and methods that need one shape cannot work with the polluted zoo."
+    )
 
 
 def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | None = None) -> dict[str, Any]:

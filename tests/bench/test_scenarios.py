@@ -4,7 +4,9 @@ from dfml.bench import scenarios
 from dfml.bench.scenarios import ScenarioConfig, set_up
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
+from dfml.zoo.plans import PretrainConfig
 from dfml.zoo.pollution import pollution_truth
+from dfml.zoo.pretrain import pretrain_zoo
 
 
 def made(tmp_path, *, data=(), seeds=(0,), lines=None, **config):
@@ -61,6 +63,18 @@ def test_each_rate_and_seed_has_a_polluted_zoo_that_is_made_once(tiny_zoo_folder
         assert kinds.count("clean") == 2 and kinds.count("fake") == (2 if rate else 0)
         assert len(open_zoo(folder)) == len(kinds)
     assert made(tmp_path, seeds=(0, 1), lines=lines, **config) == found and len(lines) == 4
+
+
+def test_polluted_zoos_of_another_source_are_others_but_not_the_clean_ones(tiny_zoo_folder, grey_patterns, tmp_path):
+    colour, grey = tmp_path / "colour", tmp_path / "grey"
+    recipe = PretrainConfig(models=1, epochs=1, batch=32, width=8, flip=False)
+    pretrain_zoo(grey_patterns, colour, ["fewshot_conv4"], recipe.override({"colour": True, "size": 32}))
+    pretrain_zoo(grey_patterns, grey, ["fewshot_conv4"], recipe)
+    config = {"name": "polluted", "zoo": str(tiny_zoo_folder), "rates": [0, 50], "clean": 2}
+    first, second = (made(tmp_path, **config, source=str(source)) for source in (colour, grey))
+    assert first.zoos[0, 0] == second.zoos[0, 0] and first.zoos[50, 0] != second.zoos[50, 0]
+    assert len(first.notes) == 1 and "they give themselves away" in second.notes[1]
+    assert open_zoo(first.zoos[50, 0]).picture_shape == (3, 32, 32)
 
 
 def test_mixed_domains_are_merged_and_what_is_missing_is_said(tiny_zoo_folder, zoo_copy, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from dfml.core.paths import REPOSITORY
 from dfml.zoo import open_zoo
 from dfml.zoo.merging import merge_zoos
 from dfml.zoo.plans import PretrainConfig
-from dfml.zoo.pollution import PollutionConfig, pollute_zoo, pollution_truth, truth_file
+from dfml.zoo.pollution import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, pollution_truth, truth_file
 from dfml.zoo.pretrain import pretrain_zoo
 
 
@@ -205,3 +205,13 @@ def test_the_command_line(tiny_zoo_folder, foreign, tmp_path):
     shutil.rmtree(told["zoo"])
     again = CliRunner().invoke(app, [*words, "--source", str(foreign.folder), "--out", str(tmp_path / "zoo")])
     assert again.exit_code == 0, "a truth that is left alone does not stand in the way"
+    assert "take pictures of 1x28x28, those of tiny of 3x32x32: they give themselves away" in again.stderr
+
+
+def test_the_embedded_other_domain_does_not_show():
+    clean, source = open_zoo("cifar-fs-conv4"), open_zoo(OTHER_DOMAIN)
+    assert given_away(clean, source) is None and source.domain != clean.domain
+    assert {card.input_size for card in source.cards} == {card.input_size for card in clean.cards}
+    nets = [zoo.weights_of(i).net for zoo in (clean, source) for i in (0, len(zoo) - 1)]
+    shapes = [{name: tensor.shape for name, tensor in net.state_dict().items()} for net in nets]
+    assert all(found == shapes[0] for found in shapes), "methods that fuse weights can be measured, too"

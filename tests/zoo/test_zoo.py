@@ -166,7 +166,7 @@ def test_the_embedded_zoos(name):
     assert not zoo.problems
     assert zoo.domain in name
     accuracies = [card.accuracy for card in zoo.cards]
-    least = {"cifar-fs-conv4": 0.83, "cifar-fs-mixed": 0.7, "cifar-fs-vit": 0.75, "omniglot-conv4": 0.95}[name]
+    least = {"cifar-fs-conv4": 0.83, "cifar-fs-mixed": 0.7, "cifar-fs-vit": 0.75}.get(name, 0.95)
     assert sum(accuracies) / len(accuracies) >= least
     teacher = zoo.teacher(0)
     assert teacher.logits(torch.rand(2, *zoo.picture_shape)).shape == (2, 5)
