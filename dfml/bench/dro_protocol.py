@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.bench.accuracy import bench_accuracy
+from dfml.bench.dro_adaptation import EPISODES, RATES, SHOT, STEPS, candidates_table, choose_adaptation
 from dfml.bench.plan import configs_of
 from dfml.bench.report import markdown_table, percent, refuse_to_lose, write_report
 from dfml.bench.summary import over_seeds
@@ -89,8 +90,9 @@ def bench_dro(
         episodes: Test tasks.
         split: Of ``data``.
         device: See ``pick_device``.
-        changes: ``key=value`` pairs that replace the preset's options, in every method that has them.
-        jobs: Teachers trained side by side.
+        changes: ``key=value`` pairs that replace the preset's options, in every method that has them. Where they do
+            not name both ``inner_lr`` and ``test_steps``, the others are chosen, see ``choose_adaptation``.
+        jobs: Teachers trained, and runs done, side by side.
         progress: Told one line a step.
 
     Returns:
@@ -109,7 +111,6 @@ def bench_dro(
         mode: [c for c in changes or [] if any(c.split("=")[0].strip() in type(configs[m]).model_fields for m in ms)]
         for mode, ms in MODES.items()
     }
-    zoos: dict[int, float] = {}
     measured = {
         "models": models, "epochs": epochs, "same_start": same_start, "split": split, "episodes": episodes,
         "changes": changes or [],
@@ -119,27 +120,41 @@ def bench_dro(
         out / f"dro-protocol-{Path(data).name}.json", lambda row: (row["method"], row["way"], row["seed"]) in asked_for,
         named="method", measured=measured,
     )  # fmt: skip
+    # Zoos of another folder of the same name are not taken for those of this one.
+    place = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
+    recipe = f"{models}-teachers-{epochs}-epochs" + ("" if same_start else "-own-starts")
+    zoos: dict[int, Path] = {}
+    accuracies: dict[int, float] = {}
     for way in ways:
-        # Zoos of another folder of the same name are not taken for those of this one.
-        place = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
-        recipe = f"{models}-teachers-{epochs}-epochs" + ("" if same_start else "-own-starts")
-        zoo = work / f"zoo-{way}-way-{recipe}-{place}"
+        zoos[way] = work / f"zoo-{way}-way-{recipe}-{place}"
         progress(f"training {models} teachers of {way} classes")
         config = PretrainConfig(
             models=models, way=way, epochs=epochs, width=WIDTH, held_out=HELD_OUT, same_start=same_start
         )
-        accuracies = pretrain_zoo(
-            Path(data), zoo, ["fewshot_conv4"], config, jobs=jobs,
+        found = pretrain_zoo(
+            Path(data), zoos[way], ["fewshot_conv4"], config, jobs=jobs,
             report=lambda done, total, teacher, accuracy: progress(f"teacher {done} of {total}: {accuracy:.1%}"),
         )  # fmt: skip
-        zoos[way] = sum(accuracies) / len(accuracies)
+        accuracies[way] = sum(found) / len(found)
+    given = {change.split("=")[0].strip() for change in changes or []}
+    rate, steps, candidates = configs["random"].inner_lr, configs["random"].test_steps, []
+    if not {"inner_lr", "test_steps"} <= given:
+        rate, steps, candidates = choose_adaptation(
+            zoos, data=data, width=WIDTH, preset=PRESET, jobs=jobs, progress=progress,
+            rates=[rate] if "inner_lr" in given else RATES, steps=[steps] if "test_steps" in given else STEPS,
+            kept=work / f"adaptation-{'-'.join(map(str, ways))}-way-{recipe}-{place}.json",
+        )  # fmt: skip
+    adapting = f"{steps}-steps-at-{rate:g}"
+    progress(f"adapting by {steps} steps at rate {rate:g}")
+    for way in ways:
         for mode, methods in MODES.items():
-            own = [f"width={WIDTH}", f"way={way}", *(["mode=online"] if mode else []), *known[mode]]
-            own_work = work / f"{way}-way{mode.replace(' ', '-')}-{recipe}-{place}"
+            settled = [f"width={WIDTH}", f"way={way}", f"inner_lr={rate}", f"test_steps={steps}"]
+            own = [*settled, *(["mode=online"] if mode else []), *known[mode]]
+            own_work = work / f"{way}-way{mode.replace(' ', '-')}-{recipe}-{adapting}-{place}"
             found = bench_accuracy(
-                zoo=str(zoo), data=data, methods=methods, out=own_work, work=own_work, command=command, preset=PRESET,
-                shots=SHOTS, seeds=seeds, episodes=episodes, split=split, device=device, changes=own, progress=progress,
-                keep_table=False,
+                zoo=str(zoos[way]), data=data, methods=methods, out=own_work, work=own_work, command=command,
+                preset=PRESET, shots=SHOTS, seeds=seeds, episodes=episodes, split=split, device=device, changes=own,
+                jobs=jobs, progress=progress, keep_table=False,
             )  # fmt: skip
             rows += [{**row, "method": row["method"] + mode, "way": way} for row in found["rows"]]
             failures += [{**failed, "method": failed["method"] + mode, "way": way} for failed in found["failures"]]
@@ -151,14 +166,23 @@ def bench_dro(
         f"dro-protocol-{name}",
         title=f"The DRO paper's setting on {name} ({split}): {' and '.join(map(str, ways))} ways, 10 and 20 shots",
         command=command,
-        tables=[protocol_table(rows, PUBLISHED.get(name, {}))],
+        tables=[protocol_table(rows, PUBLISHED.get(name, {})), *_choice(candidates)],
         notes=[f"{f['method']}, {f['way']} ways: {f['kind']}: {f['reason']}" for f in failures]
-        + _notes(zoos, models=models, epochs=epochs, same_start=same_start, episodes=episodes, rows=rows),
+        + _notes(
+            accuracies,
+            models=models,
+            epochs=epochs,
+            same_start=same_start,
+            episodes=episodes,
+            rows=rows,
+            chosen=bool(candidates),
+        ),  # fmt: skip
         data={
             "rows": rows,
             "models": models,
             "epochs": epochs,
-            "teachers": zoos,
+            "teachers": accuracies,
+            "adaptation": {"inner_lr": rate, "test_steps": steps, "candidates": candidates},
             "same_start": same_start,
             "split": split,
             "preset": PRESET,
@@ -199,13 +223,20 @@ def protocol_table(rows: list[Row], published: dict[str, dict[tuple[int, int], t
     return markdown_table(header, lines)
 
 
+def _choice(candidates: list[Row]) -> list[str]:
+    if not candidates:
+        return []
+    text = f"Rate and steps of adapting, on {EPISODES} validation episodes of {SHOT} shots, the best first:"
+    return [text, candidates_table(candidates)]
+
+
 def _cell(rows: list[Row]) -> str:
     """See ``over_seeds``."""
     return percent(*over_seeds(rows)) if rows else "–"
 
 
 def _notes(
-    zoos: dict[int, float], *, models: int, epochs: int, same_start: bool, episodes: int, rows: list[Row]
+    zoos: dict[int, float], *, models: int, epochs: int, same_start: bool, episodes: int, rows: list[Row], chosen: bool
 ) -> list[str]:
     teachers = ", ".join(f"{percent(accuracy)} with {way} classes" for way, accuracy in zoos.items())
     steps, rate = rows[0]["adapt_steps"], rows[0]["inner_lr"]
@@ -215,8 +246,14 @@ def _notes(
         f"{teachers}. ± is the 95 % interval over {episodes} episodes of 15 queries a class; of several seeds that of "
         "their mean, by Student's t.",
         "Published: Wang et al., UAI 2022, table 2; 100 teachers, 600 tasks, ± is the standard deviation over 5 runs. "
-        "Picture size, epochs, whether teachers share their first weights, and steps and rate at test are not stated "
+        "Picture size, epochs, whether teachers share their first weights, and rate and steps at test are not stated "
         "there.",
-        f"Here every initialisation is adapted by {steps} gradient steps at rate {rate:g}; heads are fresh unless "
-        "--set head=average is given.",
+        f"Here every initialisation is adapted by {steps} gradient steps at rate {rate:g}"
+        + (
+            ", of the candidates above the one with the highest mean accuracy of random weights and of the average on "
+            "validation classes; OTA and DRO were not looked at."
+            if chosen
+            else ", as given."
+        )
+        + " Heads are fresh unless --set head=average is given.",
     ]

@@ -192,6 +192,21 @@ def episode_logits(
     return out
 
 
+def accuracy_after_steps(model: MetaModel, sampler: EpisodeSampler, steps: Iterable[int]) -> dict[int, float]:
+    """Mean transductive accuracy in [0, 1] after each of these numbers of gradient steps, from one descent."""
+    wanted = sorted(set(steps))
+    hits: dict[int, list[float]] = {count: [] for count in wanted}
+    learner, params = gradient_learner(model), {n: p.detach() for n, p in model.params.items()}
+    for position in sampler:
+        e = _prepared(model, position)
+        for done, adapted in enumerate(learner.adapt(model.net, params, e.support_x, e.support_y, steps=wanted[-1]), 1):
+            if done in hits:
+                with torch.no_grad():
+                    logits = learner.predict(model.net, {n: p.detach() for n, p in adapted.items()}, e.query_x)
+                hits[done].append(float((logits.argmax(1) == e.query_y).float().mean()))
+    return {count: sum(values) / len(values) for count, values in hits.items()}
+
+
 def gradient_learner(model: MetaModel) -> Any:  # noqa: ANN401 - a learner
     """The learner for gradient steps: the model's own, or MAML with the same rate for ProtoNet."""
     if model.learner.name == "protonet":
