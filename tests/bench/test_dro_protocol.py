@@ -25,13 +25,15 @@ def compared(monkeypatch):
         return {"rows": rows, "failures": failures}
 
     monkeypatch.setattr(dro_protocol, "bench_accuracy", compare)
+    candidate = {"method": "random", "way": 4, "inner_lr": 0.3, "test_steps": 20, "accuracy": 0.5}
+    monkeypatch.setattr(dro_protocol, "choose_adaptation", lambda *_, **wanted: (0.3, wanted["steps"][-1], [candidate]))
     return asked
 
 
 def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, compared):
     wanted = {
         "data": str(patterns), "out": tmp_path / "out", "work": tmp_path / "work", "command": "python -m dfml bench",
-        "ways": (4, 5), "models": 2, "epochs": 1, "changes": ["test_steps=2"],
+        "ways": (4, 5), "models": 2, "epochs": 1, "changes": ["test_steps=2"], "jobs": 2,
     }  # fmt: skip
     found = bench_dro(**wanted)
     (folder,) = (tmp_path / "work").glob("zoo-4-way-*")
@@ -41,13 +43,23 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
     assert [call["methods"] for call in compared] == 2 * [["random", "average", "ota", "dro"], ["dro"]]
     first, online = compared[:2]
     assert first["zoo"] == str(folder) and first["shots"] == (10, 20)
-    assert first["changes"] == ["width=16", "way=4", "test_steps=2"]
-    assert online["changes"] == ["width=16", "way=4", "mode=online", "test_steps=2"]
+    settled = ["width=16", "way=4", "inner_lr=0.3", "test_steps=2"]
+    assert first["changes"] == [*settled, "test_steps=2"]
+    assert online["changes"] == [*settled, "mode=online", "test_steps=2"]
+    assert all(call["jobs"] == 2 for call in compared)
     assert len({str(call["work"]) for call in compared}) == 4
     assert {row["method"] for row in found["rows"]} == {"random", "average", "dro", "dro online"}
     assert [f["way"] for f in found["failures"]] == [4, 5]
     text = (tmp_path / "out" / f"dro-protocol-{patterns.name}.md").read_text()
-    for part in ("dro, online", "average (VA)", "16 filters", "all from the same first weights", "ota, 4 ways: failed"):
+    for part in (
+        "dro, online",
+        "average (VA)",
+        "16 filters",
+        "all from the same first weights",
+        "ota, 4 ways: failed",
+        "| 0.3 | 20 | 50.00 | 50.00 |",
+        "OTA and DRO were not looked at",
+    ):
         assert part in text
     # The table is the outer call's: inner ones may be written over.
     assert not any(call["keep_table"] for call in compared)
@@ -75,6 +87,14 @@ def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_be
     }  # fmt: skip
     bench_dro(**wanted, changes=["reference=000"])
     assert [call["changes"][-1] for call in compared] == ["reference=000", "mode=online"]
+
+    # What is given is not chosen.
+    compared.clear()
+    monkeypatch.setattr(dro_protocol, "choose_adaptation", None)
+    elsewhere = {**wanted, "out": tmp_path / "elsewhere"}
+    bench_dro(**elsewhere, changes=["inner_lr=0.05", "test_steps=3"])
+    assert all({"inner_lr=0.05", "test_steps=3"} <= set(call["changes"]) for call in compared)
+    assert ", as given" in (tmp_path / "elsewhere" / f"dro-protocol-{patterns.name}.md").read_text()
 
     def train(*_, **__):
         raise AssertionError("a zoo was trained")
