@@ -60,6 +60,7 @@ def bench_pollution(
     rates: Iterable[int] = (0, 20, 40, 60),
     attack: str = "both",
     clean: int = 20,
+    source: str | None = None,
     variants: Iterable[str] = ("even", "weights"),
     seeds: Iterable[int] = (0, 1, 2),
     preset: str = "demo",
@@ -82,6 +83,7 @@ def bench_pollution(
         rates: Per cent of deceptive teachers; losses are told against rate 0.
         attack: ``ood``, ``fake`` or ``both``, see ``zoo pollute``.
         clean: Honest teachers.
+        source: The zoo whose teachers lie about their classes; None takes the embedded one.
         variants: Keys of ``VARIANTS``.
         seeds: Training seeds; each has zoos of its own.
         preset: Of the method.
@@ -114,7 +116,9 @@ def bench_pollution(
         if key in fixed:
             raise BadInput(f"the variants differ in {key}: it cannot be set for all of them.")
     chosen, _ = pick_device(device)
-    config = ScenarioConfig.parse({"name": "polluted", "zoo": zoo, "rates": rates, "attack": attack, "clean": clean})
+    config = ScenarioConfig.parse(
+        {"name": "polluted", "zoo": zoo, "rates": rates, "attack": attack, "clean": clean, "source": source}
+    )
     scenario = set_up(config, seeds=seeds, data=[data], work=work, progress=progress)
     if validation.data_source(open_zoo(next(iter(scenario.zoos.values()))), None) is None:
         raise BadInput(

@@ -32,7 +32,9 @@ class ScenarioConfig(Config):
     add: list[str] = Field([], description="MH: zoos besides the embedded ones.")
     rates: list[int] = Field([0, 20, 40, 60], description="polluted: per cent of deceptive teachers.")
     attack: str = Field("ood", description="polluted: ood, fake or both.")
-    source: str = Field(OTHER_DOMAIN, description="polluted: whose teachers lie about their classes.")
+    source: str | None = Field(
+        None, description="polluted: the zoo whose teachers lie about their classes; none takes the embedded one."
+    )
     clean: int | None = Field(20, ge=1, description="polluted: honest teachers; none keeps them all.")
 
 
@@ -149,7 +151,7 @@ def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder:
     wanted = [
         PollutionConfig.parse({"rate": r / 100, "attack": config.attack, "keep": config.clean}) for r in config.rates
     ]
-    source = None if config.attack == "fake" else open_zoo(config.source)
+    source = None if config.attack == "fake" else open_zoo(config.source or OTHER_DOMAIN)
     for rate, how in zip(config.rates, wanted, strict=True):
         key = key_of_teachers([clean, source] if source and rate else [clean])
         for seed in seeds:
@@ -159,11 +161,11 @@ def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder:
                 out.parent.mkdir(parents=True, exist_ok=True)
                 pollute_zoo(clean, out, how.override({"seed": seed}), source)
             zoos[rate, seed] = str(out)
-    attack = {"ood": f"teachers of {config.source} under false class names", "fake": "untrained teachers"}
-    attack["both"] = " and ".join(attack.values())
+    strange = f"teachers of {source.name} under false class names" if source else ""
+    liars = {"ood": strange, "fake": "untrained teachers", "both": f"{strange} and untrained teachers"}[config.attack]
     count = len(clean) if config.clean is None else config.clean
     note = (
-        f"polluted: per cent of the zoo that deceives ({attack[config.attack]}, all with false accuracies), besides "
+        f"polluted: per cent of the zoo that deceives ({liars}, all with false accuracies), besides "
         f"{count} honest teachers; each seed has a zoo of its own."
     )
     shows = given_away(clean, source) if any(config.rates) else None

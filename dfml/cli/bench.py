@@ -21,11 +21,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 Out = Annotated[Path, typer.Option(help="Folder of the table.")]
 
 
-SHARED_ONLY = (
-    "scenario", "zoo", "methods", "preset", "shots", "calibrate", "add_zoo", "rates", "attack", "clean"
-)  # fmt: skip
+POLLUTED_ONLY = ("rates", "attack", "clean", "source")
+SHARED_ONLY = ("scenario", "zoo", "methods", "preset", "shots", "calibrate", "add_zoo", *POLLUTED_ONLY)
 DRO_ONLY = ("models", "epochs", "same_start")
-POLLUTED_ONLY = ("rates", "attack", "clean")
 """Options of ``bench accuracy`` that are of one protocol or scenario."""
 
 
@@ -62,6 +60,9 @@ def accuracy(
     rates: Annotated[str, typer.Option(help="polluted: per cent of deceptive teachers.")] = "0,20,40,60",
     attack: Annotated[str, typer.Option(help="polluted: ood, fake or both; see zoo pollute.")] = "ood",
     clean: Annotated[int, typer.Option(min=1, help="polluted: honest teachers.")] = 20,
+    source: Annotated[
+        str | None, typer.Option(help="polluted: the zoo of another domain; the embedded one, if left out.")
+    ] = None,
     protocol: Annotated[str, typer.Option(help="shared, or dro: the DRO paper's own setting.")] = "shared",
     models: Annotated[int, typer.Option(min=2, help="dro: teachers of a zoo; the paper has 100.")] = 20,
     epochs: Annotated[int, typer.Option(min=1, help="dro: epochs of a teacher.")] = 10,
@@ -99,7 +100,7 @@ def accuracy(
             scenario=ScenarioConfig.parse(
                 {
                     "name": scenario, "zoo": zoo, "add": add_zoo or [], "rates": percentages(rates), "attack": attack,
-                    "clean": clean,
+                    "clean": clean, "source": source,
                 }
             ),
             methods=None if methods is None else names(methods, "--methods"),

@@ -19,6 +19,9 @@ def pollution(
     rates: Annotated[str, typer.Option(help="Per cent of deceptive teachers.")] = "0,20,40,60",
     attack: Annotated[str, typer.Option(help="ood, fake or both; see zoo pollute.")] = "both",
     clean: Annotated[int, typer.Option(min=1, help="Honest teachers.")] = 20,
+    source: Annotated[
+        str | None, typer.Option(help="The zoo of another domain of ood and both; the embedded one, if left out.")
+    ] = None,
     variants: Annotated[
         str, typer.Option(help="How teachers are drawn, with commas: even, weights, published.")
     ] = "even,weights",
@@ -44,7 +47,7 @@ def pollution(
     try:
         result = bench_pollution(
             data=data, out=out, work=work, command="python -m dfml " + shlex.join(sys.argv[1:]), zoo=zoo,
-            rates=percentages(rates), attack=attack, clean=clean,
+            rates=percentages(rates), attack=attack, clean=clean, source=source,
             variants=names(variants, "--variants"), seeds=range(seeds), preset=preset,
             shot=shot, episodes=episodes, split=split, device=device, changes=set_ or [], jobs=jobs, progress=say,
         )  # fmt: skip

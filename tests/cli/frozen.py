@@ -3,14 +3,14 @@
 COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
-    "--calibrate --jobs --add-zoo --rates --attack --clean --protocol --models --epochs --same-start --work --out "
-    "--json",
+    "--calibrate --jobs --add-zoo --rates --attack --clean --source --protocol --models --epochs --same-start --work "
+    "--out --json",
     "bench heterogeneity": "--data --zoo --method --preset --teachers --sets --seeds --shots --episodes --split "
     "--device --set --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
-    "bench pollution": "--data --zoo --rates --attack --clean --variants --seeds --preset --shot --episodes --split "
-    "--device --set --jobs --work --out --json",
+    "bench pollution": "--data --zoo --rates --attack --clean --source --variants --seeds --preset --shot --episodes "
+    "--split --device --set --jobs --work --out --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--zoo --data --episodes --device --out --json",
     "data get": "NAME --out --json",
