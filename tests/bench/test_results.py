@@ -136,7 +136,7 @@ def test_the_dro_protocol_is_whole_adapts_as_validation_says_and_hides_nothing()
     }  # fmt: skip
     methods = {"random", "average", "ota", "dro", "dro online"}
     assert set(mine) == {(m, way, shots) for m in methods for way in (5, 10) for shots in (10, 20)}
-    assert all(row["episodes"] == 600 and row["split"] == "test" for row in mine.values())
+    assert stored["split"] == "test" and all(row["episodes"] == 600 for row in mine.values())
     # The first protocol adapted by 10 steps at rate 0.01, which left every method near chance at 10 ways.
     chosen = stored["adaptation"]
     means = {
