@@ -170,15 +170,22 @@ class Comparison:
         planned = {(o.spec.method, o.spec.seed, o.rate, shot) for o in self.orders for shot in o.shots}
         tested = {Path(source).name for source in first.data}
         measured = {"split": first.split, "changes": self.changes, "scenario": self.scenario.name}
-        measured |= {"zoos": self.scenario.notes, "episodes": [first.episodes]}  # notes: how the zoos were made
+        measured |= {
+            "zoos": self.scenario.notes,
+            "episodes": [first.episodes],
+            "data": sorted(tested),
+        }  # notes: how the zoos were made
 
         def of(stored: dict[str, Any]) -> dict[str, Any]:
             episodes = {row["episodes"] for row in stored.get("rows", []) if "episodes" in row}
-            return {**stored, "episodes": sorted(episodes) or [first.episodes]}
+            known = {row["data"] for row in stored.get("rows", []) if row.get("data")}
+            # Another data set may come to a table; none of its own may go.
+            data = sorted(tested if known <= tested else known)
+            return {**stored, "episodes": sorted(episodes) or [first.episodes], "data": data}
 
         refuse_to_lose(
             self.out / f"{self.name}.json",
-            lambda row: tuple(row.get(name) for name in of_row) in planned and row.get("data") in {*tested, None},
+            lambda row: tuple(row.get(name) for name in of_row) in planned,
             named="method", measured=measured, of=of,
         )  # fmt: skip
 

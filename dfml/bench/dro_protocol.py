@@ -12,10 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from dfml.bench.accuracy import bench_accuracy
-from dfml.bench.dro_adaptation import EPISODES, RATES, SHOT, STEPS, candidates_table, choose_adaptation
+from dfml.bench.dro_adaptation import (
+    CHOSEN_BY,
+    EPISODES,
+    RATES,
+    SHOT,
+    STEPS,
+    at_the_edge,
+    candidates_table,
+    check_validation,
+    choose_adaptation,
+)
 from dfml.bench.plan import configs_of
 from dfml.bench.report import markdown_table, percent, refuse_to_lose, write_report
 from dfml.bench.summary import over_seeds
+from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.zoo.plans import PretrainConfig
 from dfml.zoo.pretrain import pretrain_zoo
@@ -50,6 +61,8 @@ PUBLISHED = {
 }
 """Per cent and standard deviation over five runs."""
 
+SETTLED = ("width", "way", "mode")
+"""Options that are the protocol's own."""
 MODES = {"": ["random", "average", "ota", "dro"], " online": ["dro"]}
 """What is trained twice: ``dro`` offline beside the others, and online."""
 
@@ -77,7 +90,7 @@ def bench_dro(
     """Train the zoos, fuse them in each way, evaluate, and write the published table beside ours.
 
     Args:
-        data: A class-folder data set with the splits ``train`` and ``split``.
+        data: A class-folder data set with the splits ``train``, ``split`` and, to choose how to adapt, ``val``.
         out: Folder of the table.
         work: Folder of zoos and runs; what is finished there is taken as it is.
         command: For the report.
@@ -90,8 +103,9 @@ def bench_dro(
         episodes: Test tasks.
         split: Of ``data``.
         device: See ``pick_device``.
-        changes: ``key=value`` pairs that replace the preset's options, in every method that has them. Where they do
-            not name both ``inner_lr`` and ``test_steps``, the others are chosen, see ``choose_adaptation``.
+        changes: ``key=value`` pairs that replace the preset's options, in every method that has them, but not
+            ``width``, ``way`` and ``mode``, which are the protocol's. Where they do not name both ``inner_lr`` and
+            ``test_steps``, the others are chosen, see ``choose_adaptation``.
         jobs: Teachers trained, and runs done, side by side.
         progress: Told one line a step.
 
@@ -107,6 +121,9 @@ def bench_dro(
     rows: list[Row] = []
     failures: list[Row] = []
     configs = configs_of(["random", "average", "ota", "dro"], PRESET, changes or [])
+    for change in changes or []:
+        if (key := change.split("=")[0].strip()) in SETTLED:
+            raise BadInput(f"the protocol settles {key}: it cannot be set.")
     known = {
         mode: [c for c in changes or [] if any(c.split("=")[0].strip() in type(configs[m]).model_fields for m in ms)]
         for mode, ms in MODES.items()
@@ -123,24 +140,32 @@ def bench_dro(
     # Zoos of another folder of the same name are not taken for those of this one.
     place = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
     recipe = f"{models}-teachers-{epochs}-epochs" + ("" if same_start else "-own-starts")
+    plans = {
+        way: PretrainConfig(
+            models=models, way=way, epochs=epochs, width=WIDTH, held_out=HELD_OUT, same_start=same_start
+        )
+        for way in ways
+    }
+    given = {change.split("=")[0].strip() for change in changes or []}
+    choose = not {"inner_lr", "test_steps"} <= given
+    if choose:
+        first = plans[ways[0]]
+        check_validation(data, ways, first.size, first.channels)
     zoos: dict[int, Path] = {}
     accuracies: dict[int, float] = {}
     for way in ways:
         zoos[way] = work / f"zoo-{way}-way-{recipe}-{place}"
         progress(f"training {models} teachers of {way} classes")
-        config = PretrainConfig(
-            models=models, way=way, epochs=epochs, width=WIDTH, held_out=HELD_OUT, same_start=same_start
-        )
         found = pretrain_zoo(
-            Path(data), zoos[way], ["fewshot_conv4"], config, jobs=jobs,
+            Path(data), zoos[way], ["fewshot_conv4"], plans[way], jobs=jobs,
             report=lambda done, total, teacher, accuracy: progress(f"teacher {done} of {total}: {accuracy:.1%}"),
         )  # fmt: skip
         accuracies[way] = sum(found) / len(found)
-    given = {change.split("=")[0].strip() for change in changes or []}
     rate, steps, candidates = configs["random"].inner_lr, configs["random"].test_steps, []
-    if not {"inner_lr", "test_steps"} <= given:
+    if choose:
         rate, steps, candidates = choose_adaptation(
             zoos, data=data, width=WIDTH, preset=PRESET, jobs=jobs, progress=progress,
+            changes={method: _of(configs[method], changes) for method in CHOSEN_BY},
             rates=[rate] if "inner_lr" in given else RATES, steps=[steps] if "test_steps" in given else STEPS,
             kept=work / f"adaptation-{'-'.join(map(str, ways))}-way-{recipe}-{place}.json",
         )  # fmt: skip
@@ -156,7 +181,10 @@ def bench_dro(
                 preset=PRESET, shots=SHOTS, seeds=seeds, episodes=episodes, split=split, device=device, changes=own,
                 jobs=jobs, progress=progress, keep_table=False,
             )  # fmt: skip
-            rows += [{**row, "method": row["method"] + mode, "way": way} for row in found["rows"]]
+            seen = [f"labelled validation pictures ({Path(data).name}): rate and steps of adapting"] if choose else []
+            for row in found["rows"]:
+                told = [*row.get("side_information", []), *seen]
+                rows.append({**row, "method": row["method"] + mode, "way": way, "side_information": told})
             failures += [{**failed, "method": failed["method"] + mode, "way": way} for failed in found["failures"]]
     if not rows:
         raise RunFailed(f"no method gave a number; the first said: {failures[0]['reason']}")
@@ -175,7 +203,7 @@ def bench_dro(
             same_start=same_start,
             episodes=episodes,
             rows=rows,
-            chosen=bool(candidates),
+            chosen=candidates,
         ),  # fmt: skip
         data={
             "rows": rows,
@@ -190,6 +218,11 @@ def bench_dro(
         },
     )
     return {"rows": rows, "failures": failures, "report": str(report)}
+
+
+def _of(config: Config, changes: list[str] | None) -> list[str]:
+    """Those of the changes that a method has."""
+    return [change for change in changes or [] if change.split("=")[0].strip() in type(config).model_fields]
 
 
 def check_protocol(protocol: str, data: list[str]) -> str:
@@ -236,7 +269,14 @@ def _cell(rows: list[Row]) -> str:
 
 
 def _notes(
-    zoos: dict[int, float], *, models: int, epochs: int, same_start: bool, episodes: int, rows: list[Row], chosen: bool
+    zoos: dict[int, float],
+    *,
+    models: int,
+    epochs: int,
+    same_start: bool,
+    episodes: int,
+    rows: list[Row],
+    chosen: list[Row],
 ) -> list[str]:
     teachers = ", ".join(f"{percent(accuracy)} with {way} classes" for way, accuracy in zoos.items())
     steps, rate = rows[0]["adapt_steps"], rows[0]["inner_lr"]
@@ -251,7 +291,9 @@ def _notes(
         f"Here every initialisation is adapted by {steps} gradient steps at rate {rate:g}"
         + (
             ", of the candidates above the one with the highest mean accuracy of random weights and of the average on "
-            "validation classes; OTA and DRO were not looked at."
+            "validation classes; OTA and DRO were not looked at. Side information of every method, therefore: labelled "
+            "validation pictures."
+            + (" It is the outermost one that was tried." if at_the_edge(chosen, rate, steps) else "")
             if chosen
             else ", as given."
         )

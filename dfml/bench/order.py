@@ -1,4 +1,4 @@
-"""What one row of ``bench accuracy`` asks for, and what is kept beside its run. No torch here."""
+"""What one row of ``bench accuracy`` asks for, and what is kept beside its run."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ class Order(Config):
     query: int = Field(15, description="Query pictures a class.")
     episodes: int = Field(600, description="Episodes of a row.")
     episode_seed: int = Field(0, description="Draws them.")
+    all_ways: bool = Field(
+        True, description="Gradient steps and centroids, transductive and inductive; else as the learner itself adapts."
+    )
     calibrate: str | None = Field(None, description="A calibrator of the adapted model.")
     jobs: int = Field(1, description="Runs side by side, which timings depend on.")
     teachers: str = Field("", description="A name for the zoo's teachers: their ids and digests.")
@@ -66,6 +69,7 @@ class Order(Config):
             PROTOCOL, Path(data).name, fingerprint(data, self.split), self.split, shot, self.query, self.episodes,
             self.episode_seed, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
         ]  # fmt: skip
+        facts += [] if self.all_ways else ["as the learner itself adapts"]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from dfml.bench.order import Ledger, Order
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
-from dfml.meta.evaluation import evaluate
+from dfml.meta.evaluation import Adapt, evaluate
 from dfml.meta.model import MetaModel
 from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
@@ -41,6 +41,9 @@ def measured_rows(
             device=device,
             progress=progress,
         )
+    elif not order.all_ways:
+        own: Adapt = "centroid" if model.learner.name == "protonet" else "steps"
+        found = evaluate(model, sampler, bn=["transductive"], adapt=[own], device=device, progress=progress)
     else:
         found = evaluate(model, sampler, device=device, progress=progress)
     rows = []

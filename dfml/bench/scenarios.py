@@ -12,6 +12,7 @@ from pydantic import Field
 from dfml.core.addresses import is_address, without_password
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
+from dfml.methods.base import zoo_statistics
 from dfml.zoo import open_zoo
 from dfml.zoo.merging import merge_zoos
 from dfml.zoo.pollution import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, truth_file
@@ -169,7 +170,18 @@ def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder:
         f"{count} honest teachers; each seed has a zoo of its own."
     )
     shows = given_away(clean, source) if any(config.rates) else None
-    return Scenario(config.name, f"polluted-{Path(name).name}", zoos, [note, *filter(None, [shows])])
+    turned = [rate for rate in config.rates if any(_looks_otherwise(clean, zoos[rate, seed]) for seed in seeds)]
+    took = (
+        f"At {', '.join(f'{rate} %' for rate in turned)} most teachers deceive about their domain, so that meta-models "
+        "take pictures in their normalisation, not in that of the clean zoo."
+    )
+    return Scenario(
+        config.name, f"polluted-{Path(name).name}", zoos, [note, *filter(None, [shows]), *[took][: len(turned)]]
+    )
+
+
+def _looks_otherwise(clean: Zoo, polluted: str) -> bool:
+    return zoo_statistics(clean) != zoo_statistics(open_zoo(polluted))
 
 
 def _families(zoo: Zoo) -> str:

@@ -192,8 +192,14 @@ def episode_logits(
     return out
 
 
-def accuracy_after_steps(model: MetaModel, sampler: EpisodeSampler, steps: Iterable[int]) -> dict[int, float]:
-    """Mean transductive accuracy in [0, 1] after each of these numbers of gradient steps, from one descent."""
+def accuracy_after_steps(
+    model: MetaModel, sampler: EpisodeSampler, steps: Iterable[int]
+) -> dict[int, tuple[float, float]]:
+    """Transductive accuracy in [0, 1] after each of these numbers of gradient steps, from one descent.
+
+    Returns:
+        Of each number the mean over episodes and its 95 % interval.
+    """
     wanted = sorted(set(steps))
     hits: dict[int, list[float]] = {count: [] for count in wanted}
     learner, params = gradient_learner(model), {n: p.detach() for n, p in model.params.items()}
@@ -204,7 +210,7 @@ def accuracy_after_steps(model: MetaModel, sampler: EpisodeSampler, steps: Itera
                 with torch.no_grad():
                     logits = learner.predict(model.net, {n: p.detach() for n, p in adapted.items()}, e.query_x)
                 hits[done].append(float((logits.argmax(1) == e.query_y).float().mean()))
-    return {count: sum(values) / len(values) for count, values in hits.items()}
+    return {count: interval95(values) for count, values in hits.items()}
 
 
 def gradient_learner(model: MetaModel) -> Any:  # noqa: ANN401 - a learner

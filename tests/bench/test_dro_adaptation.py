@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from dfml.bench import dro_adaptation
-from dfml.bench.dro_adaptation import candidates_table, choose_adaptation
+from dfml.bench.dro_adaptation import at_the_edge, candidates_table, check_validation, choose_adaptation
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
@@ -20,8 +20,8 @@ def choose(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
 
     def call(**changes):
         wanted = {
-            "data": str(patterns), "width": 8, "preset": "demo", "rates": (0.01, 0.3), "steps": (1, 4), "jobs": 1,
-            "kept": tmp_path / "kept.json", "progress": lambda line: None, **changes,
+            "data": str(patterns), "width": 8, "preset": "demo", "changes": {},
+            "rates": (0.01, 0.3), "steps": (1, 4), "jobs": 1, "kept": tmp_path / "kept.json", "progress": lambda line: None, **changes,
         }  # fmt: skip
         return choose_adaptation({5: tiny_zoo_folder}, **wanted)
 
@@ -37,7 +37,7 @@ def test_one_descent_gives_what_as_many_steps_of_an_evaluation_give(patterns):
     for steps, accuracy in found.items():
         model.adapt_steps = steps
         (row,) = evaluate(model, sampler, bn=["transductive"], adapt=["steps"])
-        assert accuracy == pytest.approx(row.accuracy, abs=1e-6)
+        assert accuracy == pytest.approx((row.accuracy, row.ci95), abs=1e-6)
     assert found[1] != found[4]
 
 
@@ -47,14 +47,60 @@ def test_the_best_candidate_is_chosen_once_by_what_is_not_dro(choose, monkeypatc
     mean = {(r, s): dro_adaptation.mean_accuracy(rows, r, s) for r in (0.01, 0.3) for s in (1, 4)}
     assert mean[rate, steps] == max(mean.values()) > min(mean.values())
     assert candidates_table(rows).splitlines()[2].startswith(f"| {rate:g} | {steps} |")
-    measure = dro_adaptation._measured
     monkeypatch.setattr(dro_adaptation, "_measured", None)
     assert choose() == (rate, steps, rows), "kept for the next call"
-    monkeypatch.setattr(dro_adaptation, "_measured", measure)
-    assert {row["test_steps"] for row in choose(steps=(2,))[2]} == {2}, "another question is answered anew"
 
 
-def test_without_validation_classes_both_must_be_given(choose, patterns, tmp_path):
+def test_each_measurement_is_kept_and_another_question_is_answered_anew(choose, monkeypatch):
+    measure, asked = dro_adaptation._measured, []
+
+    def measured(*about):
+        asked.append(about)
+        if len(asked) == 3:
+            raise RuntimeError("killed")
+        return measure(*about)
+
+    monkeypatch.setattr(dro_adaptation, "_measured", measured)
+    with pytest.raises(RuntimeError):
+        choose()
+    asked += [None]
+    choose()
+    assert len(asked) - 4 == 4 - 2, "two of four were kept"
+    for other in ({"steps": (2,)}, {"changes": {"average": ["head=average"]}}, {"width": 8, "preset": "paper"}):
+        before = len(asked)
+        choose(**other)
+        assert len(asked) == before + 4
+    monkeypatch.setattr(dro_adaptation, "EPISODES", 2)
+    choose(width=8, preset="paper")
+    assert len(asked) == before + 8
+
+
+def test_it_is_chosen_for_the_options_of_the_runs(choose, monkeypatch):
+    seen = []
+
+    def accuracies(model, sampler, steps):
+        seen.append(model.learner.name)
+        return dict.fromkeys(steps, (0.5, 0.1))
+
+    monkeypatch.setattr(dro_adaptation, "accuracy_after_steps", accuracies)
+    choose(changes={"random": ["learner=anil"]})
+    assert seen == ["anil", "anil", "maml", "maml"]
+
+
+def test_alone_it_keeps_the_commands_threads(choose, monkeypatch):
+    monkeypatch.setattr(dro_adaptation, "use_threads", lambda count: pytest.fail("threads were set"))
+    choose()
+
+
+def test_what_lies_beside_an_outermost_choice_was_not_tried():
+    rows = [{"inner_lr": r, "test_steps": s} for r in (0.1, 0.2, 0.3) for s in (1, 2, 3)]
+    assert at_the_edge(rows, 0.3, 2) and at_the_edge(rows, 0.2, 1) and not at_the_edge(rows, 0.2, 2)
+    assert not at_the_edge([r for r in rows if r["test_steps"] == 1], 0.2, 1), "it was given"
+
+
+def test_without_validation_classes_both_must_be_given(patterns, tmp_path):
     shutil.copytree(patterns / "test", tmp_path / "other" / "train")
     with pytest.raises(BadInput, match="no split 'val'.*--set inner_lr=0.1 --set test_steps=20"):
-        choose(data=str(tmp_path / "other"))
+        check_validation(str(tmp_path / "other"), [5], None, None)
+    with pytest.raises(BadInput, match="classes.*on them rate and steps of adapting are chosen"):
+        check_validation(str(patterns), [5, 1000], None, None)

@@ -26,7 +26,13 @@ def compared(monkeypatch):
 
     monkeypatch.setattr(dro_protocol, "bench_accuracy", compare)
     candidate = {"method": "random", "way": 4, "inner_lr": 0.3, "test_steps": 20, "accuracy": 0.5}
-    monkeypatch.setattr(dro_protocol, "choose_adaptation", lambda *_, **wanted: (0.3, wanted["steps"][-1], [candidate]))
+
+    def choose(*_, **wanted):
+        asked.append(wanted)
+        return 0.3, wanted["steps"][-1], [candidate]
+
+    monkeypatch.setattr(dro_protocol, "choose_adaptation", choose)
+    monkeypatch.setattr(dro_protocol, "check_validation", lambda *_: None)
     return asked
 
 
