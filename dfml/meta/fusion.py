@@ -11,7 +11,6 @@ from dfml.core.errors import BadInput
 from dfml.meta.learners import HEAD
 from dfml.meta.model import MetaModel
 from dfml.nets.hyper import AffineHyperNetwork
-from dfml.zoo.teacher import Teacher
 
 State = dict[str, torch.Tensor]
 
@@ -66,18 +65,17 @@ class WeightSpace:
     head: bool
     device: torch.device
 
-    def weights(self, teacher: Teacher, method: str) -> torch.Tensor:
+    def weights(self, net: nn.Module, who: str) -> torch.Tensor:
         """A teacher's weights [D] in their own units.
 
         Args:
-            teacher: It must have the model's architecture.
-            method: For the message.
+            net: Its network; it must have the model's architecture.
+            who: Names method and teacher in messages.
 
         Raises:
             BadInput: See ``fusable``.
         """
-        who = f"{method}: teacher {teacher.card.id}"
-        return self.hyper.flatten(fusable(teacher.net, self.model, who=who, head=self.head))
+        return self.hyper.flatten(fusable(net, self.model, who=who, head=self.head))
 
     def network(self, weights: torch.Tensor) -> torch.Tensor:
         """Weights [D] standardised, on the device."""

@@ -20,6 +20,7 @@ from dfml.meta.fusion import WeightSpace, load_backbone
 from dfml.meta.learners import HEAD
 from dfml.methods.average import read_teachers
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
+from dfml.methods.ota import in_one_order
 from dfml.methods.steps import StepRecord
 from dfml.nets.hyper import AffineHyperNetwork, Phi, write
 from dfml.zoo.zoo import Zoo
@@ -33,6 +34,9 @@ class DroConfig(AdaptConfig):
     )
     head: Literal["fresh", "average"] = Field(
         "fresh", description="Last layer: fresh weights, or fused too, though heads' slots mean different classes."
+    )
+    align: Literal["none", "ota"] = Field(
+        "none", description="Put all teachers' units into the order of the first one's, as ota does (ours, offline)."
     )
     start: Literal["random", "zero"] = Field(
         "random", description="What the hyper-network writes at first: a fresh network, or each tensor's mean."
@@ -226,8 +230,12 @@ class Dro(Method):
         teachers = yield from read_teachers(zoo)
         if len(teachers) < 2:
             raise BadInput(f"dro needs teachers to learn from and to validate; zoo {zoo.name!r} gives only one.")
-        space.hyper.fit_units(torch.stack([space.weights(teacher, "dro") for teacher in teachers]))
-        networks = [space.network(space.weights(teacher, "dro")) for teacher in teachers]
+        nets = [teacher.net for teacher in teachers]
+        if cfg.align == "ota":
+            nets = yield from in_one_order(teachers, 0, space.model, "dro")
+        read = [space.weights(net, f"dro: teacher {t.card.id}") for t, net in zip(teachers, nets, strict=True)]
+        space.hyper.fit_units(torch.stack(read))
+        networks = [space.network(weights) for weights in read]
         fusion = RobustFusion(cfg, space.first_network(cfg.start), cfg.epochs * len(teachers))
         for _ in teachers:
             fusion.meet(generator)
@@ -245,6 +253,8 @@ class Dro(Method):
         None stays to validate, so each that comes validates what its predecessor taught (steps 2 and 3) before it
         teaches itself (step 1).
         """
+        if self.config.align != "none":
+            raise BadInput("dro: align=ota wants an earlier teacher to align to, and online none stays: mode=offline.")
         # No other network is at hand to take the units from.
         space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))
         fusion = RobustFusion(self.config, space.first_network(self.config.start), len(zoo.cards) - 1)
@@ -257,7 +267,10 @@ class Dro(Method):
             except BadInput as error:
                 yield Note(step, f"left out teacher {card.id}: {error}", kind="rejected")
             else:
-                t, network = fusion.meet(generator), space.network(space.weights(teacher, "dro"))
+                t, network = (
+                    fusion.meet(generator),
+                    space.network(space.weights(teacher.net, f"dro: teacher {card.id}")),
+                )
                 if fusion.taught is not None:
                     worst = fusion.worst_case(t, network)
                     seen = fusion.update(worst, t, network)

@@ -5,18 +5,21 @@ Wang et al., UAI 2022, supplement 1.1 (OTA); the transport is that of Singh and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.meta.fusion import fits, load_average
+from dfml.meta.model import MetaModel
 from dfml.meta.transport import align_network
 from dfml.methods.average import read_teachers
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
+from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
 
@@ -59,22 +62,39 @@ class Ota(Method):
         model = start_model(zoo, self.config, generator, {"method": self.name, "side_information": []})
         asked = None if self.config.reference is None else zoo.card(self.config.reference).id
         teachers = yield from read_teachers(zoo)
-        for teacher in teachers:
-            if not fits(teacher.net, model.net):
-                raise BadInput(
-                    f"ota needs teachers of the meta-model's architecture: teacher {teacher.card.id} differs from "
-                    f"{model.architecture} with {model.model_args}."
-                )
         ids = [teacher.card.id for teacher in teachers]
         chosen = asked or ids[int(torch.randint(len(ids), (), generator=generator))]
         if chosen not in ids:
             raise BadInput(f"ota: the reference teacher {chosen!r} cannot be read; choose another.")
         model.details["reference"] = chosen
         yield Note(0, f"reference: teacher {chosen}", kind="teacher")
-        reference = teachers[ids.index(chosen)].net
-        aligned = []
-        for position, teacher in enumerate(teachers):
-            yield Progress(position, len(teachers), f"aligning teacher {teacher.card.id}")
-            aligned.append(align_network(teacher.net, reference))
+        aligned = yield from in_one_order(teachers, ids.index(chosen), model, self.name)
         load_average(model, aligned, head=self.config.head == "average")
         yield Done(model.to(device))
+
+
+def in_one_order(
+    teachers: list[Teacher], reference: int, model: MetaModel, method: str
+) -> Generator[Event, None, list[nn.Module]]:
+    """Copies of the teachers' networks, each with its units in the order of one of them.
+
+    Args:
+        teachers: Of the meta-model's architecture.
+        reference: Position of the one whose order the others take.
+        model: The meta-model.
+        method: For the message.
+
+    Raises:
+        BadInput: A teacher of another architecture or width.
+    """
+    for teacher in teachers:
+        if not fits(teacher.net, model.net):
+            raise BadInput(
+                f"{method} needs teachers of the meta-model's architecture: teacher {teacher.card.id} differs from "
+                f"{model.architecture} with {model.model_args}."
+            )
+    aligned = []
+    for position, teacher in enumerate(teachers):
+        yield Progress(position, len(teachers), f"aligning teacher {teacher.card.id}")
+        aligned.append(align_network(teacher.net, teachers[reference].net))
+    return aligned

@@ -21,7 +21,8 @@ def choose(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
     def call(**changes):
         wanted = {
             "data": str(patterns), "width": 8, "preset": "demo", "changes": {},
-            "rates": (0.01, 0.3), "steps": (1, 4), "jobs": 1, "kept": tmp_path / "kept.json", "progress": lambda line: None, **changes,
+            "rates": (0.01, 0.3), "steps": (1, 4), "jobs": 1, "kept": tmp_path / "kept.json",
+            "progress": lambda line: None, **changes,
         }  # fmt: skip
         return choose_adaptation({5: tiny_zoo_folder}, **wanted)
 

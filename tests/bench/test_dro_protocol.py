@@ -1,13 +1,20 @@
 import pytest
 
 from dfml.bench import dro_protocol
+from dfml.bench.dro_adaptation import check_validation
 from dfml.bench.dro_protocol import bench_dro, check_protocol, protocol_table
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
 
 
 @pytest.fixture
-def compared(monkeypatch):
+def choices():
+    """What was asked when rate and steps of adapting were chosen."""
+    return []
+
+
+@pytest.fixture
+def compared(monkeypatch, choices):
     """The shared benchmark without its processes: what it was asked, and an answer for each question."""
     asked = []
 
@@ -28,7 +35,7 @@ def compared(monkeypatch):
     candidate = {"method": "random", "way": 4, "inner_lr": 0.3, "test_steps": 20, "accuracy": 0.5}
 
     def choose(*_, **wanted):
-        asked.append(wanted)
+        choices.append(wanted)
         return 0.3, wanted["steps"][-1], [candidate]
 
     monkeypatch.setattr(dro_protocol, "choose_adaptation", choose)
@@ -67,6 +74,9 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
         "OTA and DRO were not looked at",
     ):
         assert part in text
+    # Rate and steps come from labelled pictures of validation classes.
+    told = f"labelled validation pictures ({patterns.name}): rate and steps of adapting"
+    assert all(row["side_information"] == [told] for row in found["rows"])
     # The table is the outer call's: inner ones may be written over.
     assert not any(call["keep_table"] for call in compared)
     # Teachers that are there are not trained again.
@@ -85,7 +95,7 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
 
 
 def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_before_any_training(
-    patterns, tmp_path, compared, monkeypatch
+    patterns, tmp_path, compared, choices, monkeypatch
 ):
     wanted = {
         "data": str(patterns), "out": tmp_path / "out", "work": tmp_path / "work", "command": "python -m dfml bench",
@@ -93,6 +103,9 @@ def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_be
     }  # fmt: skip
     bench_dro(**wanted, changes=["reference=000"])
     assert [call["changes"][-1] for call in compared] == ["reference=000", "mode=online"]
+    bench_dro(**{**wanted, "out": tmp_path / "anil"}, changes=["learner=anil", "reference=000", "head=average"])
+    assert choices[0]["changes"] == {"random": [], "average": []}
+    assert choices[1]["changes"] == {"random": ["learner=anil"], "average": ["learner=anil", "head=average"]}
 
     # What is given is not chosen.
     compared.clear()
@@ -108,6 +121,13 @@ def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_be
     monkeypatch.setattr(dro_protocol, "pretrain_zoo", train)
     with pytest.raises(BadInput, match="has an option 'referenz'"):
         bench_dro(**wanted, changes=["referenz=000"])
+    for change in ("mode=online", "width=32", "way=5"):
+        with pytest.raises(BadInput, match="the protocol settles"):
+            bench_dro(**wanted, changes=[change])
+    # What the choice will need is looked at first.
+    monkeypatch.setattr(dro_protocol, "check_validation", check_validation)
+    with pytest.raises(BadInput, match="on them rate and steps of adapting are chosen"):
+        bench_dro(**{**wanted, "out": tmp_path / "large", "ways": (1000,)})
 
 
 def test_several_seeds_have_the_interval_of_their_mean():

@@ -152,6 +152,11 @@ def test_the_dro_protocol_is_whole_adapts_as_validation_says_and_hides_nothing()
     for way, shots in ((5, 10), (5, 20), (10, 10), (10, 20)):
         average, ota, dro = (mine[m, way, shots]["accuracy"] for m in ("average", "ota", "dro"))
         assert ota == pytest.approx(average, abs=1e-3) and dro < average + 0.01
+        gain, halves = (
+            average - mine["random", way, shots]["accuracy"],
+            (mine[m, way, shots]["ci95"] for m in ("average", "random")),
+        )
+        assert 0.013 <= gain <= 0.0275 and gain > sum(half**2 for half in halves) ** 0.5
 
 
 def test_commands_stay_near_the_bare_passes_that_they_need():

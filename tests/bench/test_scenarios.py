@@ -3,6 +3,7 @@ import pytest
 from dfml.bench import scenarios
 from dfml.bench.scenarios import ScenarioConfig, set_up
 from dfml.core.errors import BadInput
+from dfml.methods.base import zoo_statistics
 from dfml.zoo import open_zoo
 from dfml.zoo.plans import PretrainConfig
 from dfml.zoo.pollution import pollution_truth
@@ -70,11 +71,15 @@ def test_polluted_zoos_of_another_source_are_others_but_not_the_clean_ones(tiny_
     recipe = PretrainConfig(models=1, epochs=1, batch=32, width=8, flip=False)
     pretrain_zoo(grey_patterns, colour, ["fewshot_conv4"], recipe.override({"colour": True, "size": 32}))
     pretrain_zoo(grey_patterns, grey, ["fewshot_conv4"], recipe)
-    config = {"name": "polluted", "zoo": str(tiny_zoo_folder), "rates": [0, 50], "clean": 2}
+    config = {"name": "polluted", "zoo": str(tiny_zoo_folder), "rates": [0, 33, 60], "clean": 2}
     first, second = (made(tmp_path, **config, source=str(source)) for source in (colour, grey))
-    assert first.zoos[0, 0] == second.zoos[0, 0] and first.zoos[50, 0] != second.zoos[50, 0]
-    assert len(first.notes) == 1 and "they give themselves away" in second.notes[1]
-    assert open_zoo(first.zoos[50, 0]).picture_shape == (3, 32, 32)
+    assert first.zoos[0, 0] == second.zoos[0, 0] and first.zoos[60, 0] != second.zoos[60, 0]
+    assert open_zoo(first.zoos[60, 0]).picture_shape == (3, 32, 32)
+    # Teachers of the zoo's shape vote on how the meta-model normalises.
+    (_, turned), (_, shows) = first.notes, second.notes
+    assert turned.startswith("At 60 % most teachers deceive about their domain") and "give themselves away" in shows
+    looks = [zoo_statistics(open_zoo(first.zoos[rate, 0])) for rate in (0, 33, 60)]
+    assert looks[0] == looks[1] != looks[2] == zoo_statistics(open_zoo(colour))
 
 
 def test_mixed_domains_are_merged_and_what_is_missing_is_said(tiny_zoo_folder, zoo_copy, tmp_path, monkeypatch):

@@ -42,6 +42,18 @@ def test_shuffled_copies_of_one_network_are_fused_to_it_and_plain_averaging_ruin
     assert not torch.allclose(logits(plain), wanted, atol=1e-2)
 
 
+def test_dro_fuses_shuffled_copies_only_once_they_are_aligned(run, shuffled_zoo):
+    settings = {"start": "zero", "fit": 0.99, "epochs": 20, "head": "average", "embedding_lr": 0.001}
+    wanted = logits(run(*small("ota", head="average", reference="a"), zoo=shuffled_zoo)[-1].result)
+
+    def off(align):
+        return float((logits(run(*small("dro", **settings, align=align), zoo=shuffled_zoo)[-1].result) - wanted).norm())
+
+    assert off("ota") < 0.1 * wanted.norm() < 0.5 * off("none")
+    with pytest.raises(BadInput, match="mode=offline"):
+        run(*small("dro", mode="online", align="ota"), zoo=shuffled_zoo)
+
+
 def test_the_reference_is_drawn_from_the_seed(run, tiny_zoo):
     drawn = {run(*small("ota"), seed=seed)[-1].result.details["reference"] for seed in range(8)}
     assert len(drawn) > 1 and drawn <= set(tiny_zoo.ids)
