@@ -20,8 +20,9 @@ from dfml.inversion.dynamic_set import DynamicSet
 from dfml.meta.fusion import load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
-from dfml.methods.base import METHODS, MetaTrainingConfig, Method, left_out, start_model
+from dfml.methods.base import METHODS, MetaTrainingConfig, Method, left_out
 from dfml.methods.bills import Bill
+from dfml.methods.starting import begin, side_information_of
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.triggers import PlateauTrigger
 from dfml.zoo.oracle import AutogradOracle
@@ -34,8 +35,10 @@ class PurerConfig(MetaTrainingConfig):
     candidates: int = Field(
         13, ge=1, le=10000, description="Teachers inverted in an iteration, those of the least inverted classes first."
     )
-    init: Literal["random", "average"] = Field(
-        "random", description="First meta-parameters; the authors' scripts take the mean of the teachers' weights."
+    init: Literal["random", "average", "best-teacher"] = Field(
+        "random",
+        description="First meta-parameters: fresh; the mean of the teachers' weights, as in the authors' scripts; or "
+        "(ours) those of the teacher with the best reported accuracy, which trusts the reports.",
     )
     warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")
     pixel_lr: float = Field(0.0675, gt=0, le=1, description="Adam's rate on the pictures.")
@@ -118,7 +121,7 @@ class Purer(Method):
                 f"purer draws {cfg.way}-way episodes of the classes, but zoo {zoo.name!r} has {len(known)}: set way."
             )
         yield from left_out(zoo)
-        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
         pictures = DynamicSet(
             zoo.class_keys(),
             per_class=cfg.shot + cfg.query,
@@ -178,7 +181,7 @@ class Purer(Method):
         # Outer steps after which pictures moved; one that fired at the very end had no step left to act in.
         model.details["adversarial_steps"] = switch.fired_at[: -1 if switch.armed else None]
         model.details |= bill.state()
-        yield Done(record.finish([]))
+        yield Done(record.finish(side_information_of(model)))
 
     def episode(
         self, pictures: DynamicSet, generator: torch.Generator, teachers: list[str] | None = None

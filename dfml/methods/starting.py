@@ -81,7 +81,7 @@ def begin(
     and a note says so.
     """
     model = start_model(zoo, config, generator, details)
-    if getattr(config, "init", "random") == "random":
+    if getattr(config, "init", "random") != "best-teacher":
         return model
     teacher = yield from best_reported(zoo, model)
     if teacher is None:
