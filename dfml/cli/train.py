@@ -36,6 +36,7 @@ def train(
         if zoo is None or method is None:
             raise BadInput("train needs --zoo and --method (or --out RUNDIR --resume to go on with a run).")
         config = METHODS.get(method).preset(preset).override(set_ or [])
+        METHODS.get(method).check_data(data)
         open_zoo(zoo)
         spec = RunSpec.parse(
             {

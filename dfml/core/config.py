@@ -95,6 +95,8 @@ class Config(BaseModel):
 
 def _one_line(error: ValidationError, what: str) -> str:
     first = error.errors()[0]
+    if not first["loc"] and "error" in first.get("ctx", {}):  # said by the config itself, of several options
+        return f"{first['ctx']['error']}."
     where = ".".join(str(part) for part in first["loc"]) or what
     received = repr(first["input"])
     shown = received if len(received) <= 80 else received[:77] + "..."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,6 +15,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.core.events import Done, Event, Note
 from dfml.core.registry import Registry
+from dfml.data.folders import list_splits
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
 from dfml.zoo.zoo import Zoo
@@ -97,6 +99,25 @@ class Method(ABC):
     def paper(cls) -> Config:
         """The published config."""
         return cls.Config()
+
+    @classmethod
+    def check_data(cls, data: str | None) -> None:
+        """See that real training pictures are given where the method is not data-free, before a run is queued.
+
+        Args:
+            data: As of ``train``.
+
+        Raises:
+            BadInput: They are needed, and these have no split ``train``.
+        """
+        if cls.data_free:
+            return
+        if data is None or data.startswith("sample:") or "train" not in list_splits(Path(data)):
+            given = "none were given" if data is None else f"{data} has no split train"
+            raise BadInput(
+                f"{cls.name} needs real training pictures, and {given}: give a folder DIR with "
+                "DIR/train/<class>/<picture> (--data DIR; `python -m dfml data get cifar-fs --out DIR` fetches them)."
+            )
 
     @abstractmethod
     def train(

@@ -9,10 +9,10 @@ pictures harder for it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Scalars
@@ -40,6 +40,9 @@ class PurerConfig(MetaTrainingConfig):
         description="First meta-parameters: fresh; the mean of the teachers' weights, as in the authors' scripts; or "
         "(ours) those of the teacher with the best reported accuracy, which trusts the reports.",
     )
+    iterations: int = Field(
+        1000, ge=1, le=1_000_000, description="Steps of the pictures; after warm_start each is an outer step, too."
+    )
     warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")
     pixel_lr: float = Field(0.0675, gt=0, le=1, description="Adam's rate on the pictures.")
     pixel_decay: float = Field(
@@ -62,6 +65,15 @@ class PurerConfig(MetaTrainingConfig):
     warm_up: int = Field(
         4000, ge=0, le=1_000_000, description="Outer steps before the first adversarial step, which is forced."
     )
+
+    @model_validator(mode="after")
+    def _learns(self) -> Self:
+        if self.warm_start >= self.iterations:
+            raise ValueError(
+                f"the first warm_start={self.warm_start} iterations only invert, so of iterations={self.iterations} "
+                "none is left to learn in: raise iterations, or lower warm_start"
+            )
+        return self
 
 
 @METHODS.register("purer")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import list_splits, load_split
+from dfml.data.folders import load_split
 from dfml.meta.outer import OuterLoop, Task
 from dfml.methods.base import METHODS, MetaTrainingConfig, Method, start_model
 from dfml.methods.training import TrainingRecord
@@ -57,11 +55,7 @@ class RealData(Method):
             BadInput: ``data`` is missing or has no training split.
         """
         cfg: MetaTrainingConfig = self.config
-        if data is None or data.startswith("sample:") or "train" not in list_splits(Path(data)):
-            raise BadInput(
-                "real-data needs real training pictures: give --data DIR with DIR/train/<class>/<picture> "
-                "(`python -m dfml data get cifar-fs --out DIR` fetches them)."
-            )
+        self.check_data(data)
         channels, size, _ = zoo.picture_shape
         split = load_split(data, "train", size=size, channels=channels)
         model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)

@@ -95,10 +95,11 @@ def read_spec(folder: Path) -> RunSpec:
 
 
 def default_threads() -> int:
-    """Physical cores that this process may use; hyper-threads slow numeric work down."""
+    """Physical cores that this process may use, at most ``$OMP_NUM_THREADS``; hyper-threads slow numeric work down."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    return max(1, min(cores, allowed))
+    return max(1, min(cores, allowed, int(wanted) if wanted.isdecimal() and int(wanted) else cores))
 
 
 def _absolute(name: str | None, embedded: Path | None) -> str | None:

@@ -150,7 +150,7 @@ def choose_adaptation(card: dict) -> tuple[str, str, int]:
 def classify(folder: Path, chosen: Chosen) -> None:
     """Adapt, classify, and draw everything that came out."""
     if chosen.missing:
-        empty_state("Not yet complete", chosen.missing, icon=":material/add_photo_alternate:")
+        empty_state("Not yet complete", plain(chosen.missing), icon=":material/add_photo_alternate:")
         return
     with one_line_errors():
         card = model_card(folder)
@@ -185,6 +185,7 @@ def draw_answer(answer: Answer, chosen: Chosen) -> None:
     with right:
         st.subheader("While it adapts", anchor=False)
         known = sum(bool(name) for name, _ in chosen.query)
+        guessing, shown = percent(1 / len(answer.classes)), ""
         with st.container(horizontal=True):
             if answer.query_accuracy:
                 before = answer.query_accuracy[-1]
@@ -194,10 +195,13 @@ def draw_answer(answer: Answer, chosen: Chosen) -> None:
                     percent(now),
                     points(now, before),
                     border=True,
-                    help=f"Of {known} whose class is known. Guessing gives {percent(1 / len(answer.classes))}."
+                    help=f"Of {known} whose class is known. Guessing gives {guessing}."
                     + (" Below: the difference that the calibration made." if answer.calibration else ""),
                 )
+                shown = f"Query pictures: {known}, of {len(answer.classes)} classes; guessing gets {guessing} right."
             st.metric("Time", f"{answer.seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
+        if shown:
+            st.caption(shown)
         if len(answer.support_accuracy) < 2:
             st.caption("Nearest centroids need no inner steps, so there is no curve.")
         else:
@@ -219,7 +223,9 @@ def draw_answer(answer: Answer, chosen: Chosen) -> None:
 
 def _steps_chart(answer: Answer) -> None:
     st.plotly_chart(
-        steps_accuracy(answer.support_accuracy, answer.query_accuracy or None, palette=palette()),
+        steps_accuracy(
+            answer.support_accuracy, answer.query_accuracy or None, chance=1 / len(answer.classes), palette=palette()
+        ),
         key="steps_accuracy",
         alt=f"Accuracy after each inner step; on the support set it ends at {percent(answer.support_accuracy[-1])}",
     )

@@ -234,12 +234,15 @@ def class_coverage(counts: Mapping[str, int], *, palette: Palette = LIGHT) -> go
     return figure
 
 
-def steps_accuracy(support: Sequence[float], query: Sequence[float] | None, *, palette: Palette = LIGHT) -> go.Figure:
+def steps_accuracy(
+    support: Sequence[float], query: Sequence[float] | None, *, chance: float, palette: Palette = LIGHT
+) -> go.Figure:
     """Accuracy before adapting (step 0) and after each inner step.
 
     Args:
         support: On the support pictures, fractions.
         query: On the query pictures whose class is known, or None.
+        chance: What guessing gives, a fraction; drawn as a line.
         palette: Colours of the theme.
     """
     series: dict[str, Curve] = {"support pictures": (range(len(support)), support)}
@@ -248,5 +251,9 @@ def steps_accuracy(support: Sequence[float], query: Sequence[float] | None, *, p
     figure = curves(series, x="inner step", y="accuracy", percent=True, palette=palette, height=260)
     figure.update_yaxes(range=[-0.03, 1.05])
     figure.update_xaxes(dtick=1 if len(support) <= 12 else None, tickformat="d")
+    figure.add_hline(
+        chance, line={"dash": "dot", "width": 1, "color": palette.text}, annotation_text=f"guessing: {chance:.0%}",
+        annotation_position="bottom right", annotation_font_color=palette.text,
+    )  # fmt: skip
     figure.update_layout(showlegend=True)
     return figure

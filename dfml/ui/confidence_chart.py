@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -28,7 +29,8 @@ def confidence_bars(
         palette: Colours of the theme.
     """
     order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
-    names = [f"{classes[i]} (true)" if classes[i] == truth else classes[i] for i in order]
+    # Plotly draws tags of labels.
+    names = [html.escape(classes[i], quote=False) + " (true)" * (classes[i] == truth) for i in order]
     values = [probabilities[i] for i in order]
     colours = [palette.series[0]] + [translucent(palette.series[0], 0.4)] * (len(order) - 1)
     figure = curves({}, x="", y="", palette=palette, height=16 + 22 * len(order))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 
 from dfml.core.config import Config
+from dfml.core.paths import REPOSITORY
 
 RECOVERY, REVISION, BY_QUERIES = 13.0, 5.0, 190.0
 """Seconds of one thread for a teacher of the embedded Conv4 zoo, with the demos' options: recovering its pictures,
 revising them until all teachers agree, and recovering them from answers alone."""
 CORES = 2
+MEASURED = REPOSITORY / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
+"""Where every demo was timed, one after the other on two cores."""
 
 
 def kept_recoveries(config: Config, ways: Sequence[int]) -> int:
@@ -57,3 +64,25 @@ def first_run_text(config: Config, ways: Sequence[int], *, remote: bool = False)
     if hasattr(config, "query_inversion_steps"):
         text += " Query sets, which follow the student, are recovered in every run."
     return text
+
+
+def training_text(method: str, preset: str, *, measured: Path = MEASURED) -> str:
+    """How long the training itself takes; empty where nobody measured it.
+
+    Args:
+        method: Its name.
+        preset: The form's.
+        measured: The table of all methods.
+    """
+    seconds = _measured(measured).get(method, 0.0) if preset == "demo" else 0.0
+    if not seconds:
+        return ""
+    long = f"{round(seconds / 60)} minutes" if seconds >= 90 else f"{max(1, round(seconds))} seconds"
+    return f"A run of this demo took {long} on two CPU cores (zoo cifar-fs-conv4)."
+
+
+@cache
+def _measured(path: Path) -> dict[str, float]:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return {row["method"]: float(row["seconds"]) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
+    return {}

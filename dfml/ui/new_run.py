@@ -8,7 +8,7 @@ import streamlit as st
 
 from dfml.core.config import Config
 from dfml.ui.device_line import device_options
-from dfml.ui.first_run import first_run_text
+from dfml.ui.first_run import first_run_text, training_text
 from dfml.ui.forms import config_form, more_options
 from dfml.ui.messages import one_line_errors
 from dfml.ui.registries import methods
@@ -116,26 +116,38 @@ def training_form() -> None:
     st.caption(f"**{method.title}**: {method.summary}", help=method.reference)
     ways = [len(teacher.classes) for teacher in zoo.teachers]
     cost = first_run_text(method.preset(preset), ways, remote=bool(zoo.address))
+    long = training_text(name, preset)
+    if long and not cost:
+        st.caption(long)
     if cost:
-        st.caption(cost, help=f"`python -m dfml zoo prepare ZOO --method {name}` does it beforehand, on all cores.")
+        st.caption(
+            f"{long} {cost}", help=f"`python -m dfml zoo prepare ZOO --method {name}` does it beforehand, on all cores."
+        )
     with st.form(f"train:{name}:{preset}", border=False):
         options = st.grid(5, min_column_width=120)
         values = config_form(method.preset(preset), options, key=f"{name}:{preset}")
         seed, device = seed_and_device(options, "train")
         label, data = "", ""
 
+        def real_pictures(cells: GridContainer, waiting: str) -> str:
+            return cells.text_input(
+                "Real pictures",
+                key="train:data",
+                persist_state="session",
+                placeholder=waiting,
+                help=pictures_help(method, method.preset(preset)),
+            ).strip()
+
+        if not method.data_free:  # it needs them, so they stand in the open
+            data = real_pictures(options, "a folder DIR")
+
         def name_and_data(cells: GridContainer) -> None:
             nonlocal label, data
             label = cells.text_input(
                 "Name of the run", key="train:label", max_chars=80, placeholder=f"{name} on {zoo.name}"
             ).strip()
-            data = cells.text_input(
-                "Real pictures",
-                key="train:data",
-                persist_state="session",
-                placeholder="the embedded sample",
-                help=pictures_help(method, method.preset(preset)),
-            ).strip()
+            if method.data_free:
+                data = real_pictures(cells, "the embedded sample")
 
         values |= more_options(method.preset(preset), key=f"{name}:{preset}", first=name_and_data)
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -170,6 +182,8 @@ def _launch(*, config: tuple, **order: object) -> None:
     started = None
     with one_line_errors():
         whole = owner.Config.parse(values).model_dump(mode="json")
+        if hasattr(owner, "check_data"):
+            owner.check_data(order.get("data"))
         started = launcher.start(RunSpec.parse({**order, "config": whole}))
     if started is not None:
         go_to_run(started.path.name)

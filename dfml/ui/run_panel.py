@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 
 import streamlit as st
 
+from dfml.core.errors import BadInput
+from dfml.core.paths import runs_root
 from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
+from dfml.runs.spec import RunSpec
 from dfml.runs.status import RESUMABLE, RunStatus
 from dfml.ui.messages import one_line_errors, plain
 from dfml.ui.metrics import duration
+from dfml.ui.registries import inverters, methods
 from dfml.ui.run_store import RunRow
 from dfml.ui.theme import ACTIVE, chip
 
@@ -46,17 +55,14 @@ def run_header(
         show = st.error if status.state in ("failed", "crashed") else st.warning
         show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
     if status.state != "finished":
-        text = progress_text(status)
-        for name, known in (others or {}).items():
-            text = text.replace(f"run {plain(name)}", plain(known))
-        st.progress(status.fraction, text=text)
+        st.progress(status.fraction, text=progress_text(status, others))
     st.caption(" · ".join(spent(status) if title else facts(run, status)) or "not begun yet")
 
 
-def progress_text(status: RunStatus) -> str:
-    """One line: what it is doing, how far it is, and the time left."""
+def progress_text(status: RunStatus, others: Mapping[str, str] | None = None) -> str:
+    """One line: what it is doing, how far it is, and the time left; ``others`` as of ``run_header``."""
     if status.state == "queued":
-        return plain(status.text) or "waiting for the device: one run works on a device at a time"
+        return _waiting(status.text, others or {}) or "waiting for the device: one run works on a device at a time"
     parts = [plain(status.text)] if status.text else []
     if status.total:
         parts.append(f"step {status.step} of {status.total}")
@@ -65,6 +71,20 @@ def progress_text(status: RunStatus) -> str:
             f"about {duration(status.eta_seconds)} left" if status.eta_seconds is not None else "estimating time left"
         )
     return " · ".join(parts) or "starting"
+
+
+def _waiting(text: str, others: Mapping[str, str]) -> str:
+    """What a queued run says, with the title of the run that it waits for; see ``DeviceQueue.try_take``."""
+    told = re.fullmatch(r"waiting for (\S+) \(run (.+?)(, \d+ more before this one)?\)", text)
+    if told is None:
+        return plain(text)
+    device, name, ahead = told.groups()
+    found = RunFolder(runs_root() / name) if name == Path(name).name else None
+    if name in others or (found is not None and not found.problem):
+        who = others.get(name) or found.spec.title
+    else:  # a command, or a run of another folder
+        who = f"{name}, outside this app,"
+    return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
 
 
 def spent(status: RunStatus) -> list[str]:
@@ -79,10 +99,34 @@ def facts(run: RunFolder, status: RunStatus) -> list[str]:
     found = [f"{duration(status.seconds)} of work"] if status.seconds else []
     if status.device:
         found.append(f"on {status.device}" + (f" ({plain(status.device_reason)})" if status.device_reason else ""))
-    found += [f"{spec.preset} preset", f"seed {spec.seed}"]
+    found += [preset_of(spec), f"seed {spec.seed}"]
     if spec.threads:
         found.append(f"{spec.threads} CPU thread{'s' * (spec.threads > 1)}")
     return found
+
+
+def preset_of(spec: RunSpec) -> str:
+    """Which preset the run's options are, and how many were changed.
+
+    Presets come with their methods, which need torch: a page that only watches does not load it, and says less.
+    """
+    if "torch" not in sys.modules or not spec.method:
+        return f"options of the {spec.preset} preset, or changed ones"
+    changed = _changed(spec.kind, spec.method, spec.preset, json.dumps(spec.config))
+    if changed is None:
+        return f"{spec.preset} preset of another version"
+    return f"{spec.preset} preset" + (f", {changed} option{'s' * (changed > 1)} changed" if changed else "")
+
+
+@lru_cache(maxsize=256)
+def _changed(kind: str, method: str, preset: str, config: str) -> int | None:
+    """How many of a run's options its preset has otherwise; None where it has none such."""
+    registry = methods() if kind == "train" else inverters()
+    try:
+        wanted = registry.get(method).preset(preset).model_dump(mode="json")
+    except BadInput:
+        return None
+    return sum(wanted.get(name) != value for name, value in json.loads(config).items())
 
 
 def run_controls(run: RunFolder, status: RunStatus, key: str, *, narrow: bool = False) -> None:
@@ -97,7 +141,7 @@ def run_controls(run: RunFolder, status: RunStatus, key: str, *, narrow: bool = 
     with st.container(horizontal=True, gap="small"):
         if status.active:
             stopping = status.state == "stopping"
-            if st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", disabled=stopping):
+            if st.button("Stop run", icon=":material/stop_circle:", key=f"{key}:stop", disabled=stopping):
                 with one_line_errors():
                     launcher.stop(run.path)
                     st.rerun()

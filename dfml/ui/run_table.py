@@ -48,6 +48,7 @@ def run_table(rows: list[RunRow]) -> None:
         on_select=open_selected,
         selection_mode="single-row",
         hide_index=True,
+        placeholder="–",
         column_config={
             "state": st.column_config.TextColumn("State", width="small"),
             "run": st.column_config.TextColumn("Run", width="medium"),

@@ -17,16 +17,27 @@ SMALL_LOGO = str(Path(__file__).with_name("logo_small.svg"))
 
 def draw_sidebar() -> None:
     """Draw both; the timer runs only while there is something to wait for."""
-    question = device_question()
-    waiting = question.answer() is None or bool(active_rows())
+    waiting = device_question().answer() is None or bool(active_rows())
+    drawn = False
+
+    def live() -> None:
+        nonlocal drawn
+        waits = _live_part()
+        if waiting and drawn and not waits:
+            # The last job ended: one full run redraws the page and leaves the timer out. Never within a full run, which
+            # would lose the click that it came from.
+            st.rerun()
+        drawn = True
+
     with st.sidebar:
-        st.fragment(_live_part, run_every=2 if waiting else None)()
+        st.fragment(live, run_every=2 if waiting else None)()
 
 
-def _live_part() -> None:
+def _live_part() -> bool:
+    """Draw it; returns whether there is anything to wait for."""
     rows = active_rows()
     known = device_question().answer()
-    st.markdown("**Running now**")
+    st.markdown("**Running and waiting**" if any(row.state == "queued" for row in rows) else "**Running now**")
     if not rows:
         st.caption("Nothing is running.")
     for row in rows[:6]:
@@ -42,9 +53,4 @@ def _live_part() -> None:
         st.caption(f"and {len(rows) - 6} more")
     st.markdown("**Device**")
     st.caption(f":material/memory: {describe_device(known) if known else 'looking for devices …'}")
-    shown = st.session_state.get("_sidebar_waiting", False)
-    waiting = known is None or bool(rows)
-    st.session_state["_sidebar_waiting"] = waiting
-    if shown and not waiting:
-        # The last job ended: one full run redraws the page and leaves the timer out.
-        st.rerun()
+    return known is None or bool(rows)

@@ -91,6 +91,12 @@ def result_panel(run: RunFolder) -> None:
             query_params={"model": run.path.name},
             help="Adapt this meta-model to a few pictures",
         )
+    way = run.spec.config.get("way")
+    if test is not None and isinstance(way, int):
+        st.caption(
+            f"Tasks of {way} classes; guessing gives {percent(1 / way)}. The two accuracies are on different classes "
+            "and numbers of tasks, so one may lie well above the other."
+        )
     course = over_the_run(plottable(run))
     if course:
         st.caption(

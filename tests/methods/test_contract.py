@@ -1,6 +1,7 @@
 """What every registered method must do."""
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -143,6 +144,21 @@ def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(nam
     rest = run(method, config, state=kept.state)
     after = [(e.step, e.values) for e in whole if isinstance(e, Scalars) and e.step > 15]
     assert [(e.step, e.values) for e in rest if isinstance(e, Scalars)] == after
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_it_can_be_stopped_half_way_and_done_again(name, run, small_run, tiny_zoo, patterns):
+    method, config = small(name)
+    whole = small_run(name)
+    generator = torch.Generator().manual_seed(0)
+    events = method(config).train(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
+    seen = list(itertools.islice(events, len(whole) // 2))
+    events.close()
+    assert not any(isinstance(e, Done) for e in seen)
+    kept = [e.state for e in seen if isinstance(e, Checkpoint)]
+    assert bool(kept) == method.long, "what takes minutes is not lost"
+    again = run(method, config, state=kept[-1] if kept else None)[-1].result.net.state_dict()
+    assert all(torch.equal(value, again[key]) for key, value in whole[-1].result.net.state_dict().items())
 
 
 @pytest.mark.parametrize("name", LONG)

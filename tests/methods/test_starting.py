@@ -20,7 +20,7 @@ def begun(name, zoo, **changes):
         return end.value
 
 
-@pytest.mark.parametrize("name", ["distill", "teapot", "tgr"])
+@pytest.mark.parametrize("name", ["distill", "purer", "teapot", "tgr"])
 def test_the_backbone_of_the_best_reported_teacher_is_copied_and_its_head_is_not(name, tiny_zoo):
     best = max(tiny_zoo.cards, key=lambda card: card.accuracy)
     teacher = tiny_zoo.teacher(best.id)
@@ -34,10 +34,11 @@ def test_the_backbone_of_the_best_reported_teacher_is_copied_and_its_head_is_not
     assert not torch.equal(fresh.net.blocks[0][0].weight, have["blocks.0.0.weight"])
 
 
-def test_a_run_names_the_reports_as_side_information(run, tiny_zoo):
-    trusted = run(*small("distill", init="best-teacher", iterations=2))[-1].result
+@pytest.mark.parametrize("name", ["distill", "purer"])
+def test_a_run_names_the_reports_as_side_information(name, run, tiny_zoo):
+    trusted = run(*small(name, init="best-teacher", iterations=2))[-1].result
     assert "reported accuracies" in trusted.details["side_information"]
-    fresh = run(*small("distill", init="random", iterations=2))[-1].result
+    fresh = run(*small(name, init="random", iterations=2))[-1].result
     assert "reported accuracies" not in fresh.details["side_information"]
 
 

@@ -1,7 +1,10 @@
 """The page of meta-training: its form, and watching runs."""
 
+import json
+
 import pytest
 
+from dfml.methods import METHODS
 from tests.pages.opening import open_page, texts
 
 
@@ -81,7 +84,7 @@ def test_teachers_that_a_method_compared_are_shown_as_map_and_matrix(runs, train
 @pytest.mark.parametrize(
     ("state", "error", "word", "button"),
     [
-        ("running", None, "running", "Stop"),
+        ("running", None, "running", "Stop run"),
         ("stopped", None, "stopped", "Resume"),
         ("failed", "no space left while writing.", "Failed: no space left while writing", "Resume"),
         ("crashed", None, "Crashed: its worker", "Resume"),
@@ -125,3 +128,97 @@ def test_starting_a_run_gives_the_worker_the_whole_config(runs, monkeypatch):
     assert (order.kind, order.method, order.zoo, order.preset) == ("train", "random", "cifar-fs-conv4", "demo")
     assert order.config["way"] == 5
     assert app.selectbox(key="training_run").value.endswith(order.title.lower()[:3]) or "random" in texts(app)
+
+
+@pytest.mark.parametrize("preset", ["demo", "paper"])
+@pytest.mark.parametrize("name", list(METHODS))
+def test_each_methods_form_starts_its_preset_unchanged(name, preset, runs, patterns, monkeypatch):
+    from dfml.runs import launcher
+    from dfml.runs.folder import RunFolder
+
+    orders = []
+    monkeypatch.setattr(launcher, "start", lambda spec: orders.append(spec) or RunFolder.create(spec))
+    app = open_page("training", method=name, preset=preset)
+    if not METHODS.get(name).data_free:
+        next(button for button in app.button if button.label == "Start training").click().run()
+        assert not orders and "real training pictures, and none were given" in app.error[0].value
+        app.text_input(key="train:data").set_value(str(patterns))
+    next(button for button in app.button if button.label == "Start training").click().run()
+    assert not app.exception and not app.error
+    (order,) = orders
+    assert (order.method, order.preset) == (name, preset)
+    assert order.config == METHODS.get(name).preset(preset).model_dump(mode="json")
+
+
+def test_reliability_weights_are_bars_and_the_alignment_of_gradients_a_curve(runs, training):
+    from dfml.core.events import Scalars
+    from dfml.runs.recorder import Recorder
+
+    run = training(runs)
+    with Recorder(run.path, {"state": "finished"}) as recorder:
+        for step in (20, 40):
+            weights = {"reliability/000": 0.7, "reliability/001": 0.3}
+            recorder.record(Scalars(step, {"grad/alignment": 0.01 * step, **weights}))
+    app = open_page("training")
+    shown = texts(app)
+    assert "**Gradient alignment**" in shown and "**Reliability of the teachers**" in shown and not app.exception
+    specs = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    bars = [trace for spec in specs for trace in spec["data"] if trace["type"] == "bar"]
+    assert len(bars) == 1 and "0.7" in json.dumps(bars[0])
+
+
+def test_how_long_a_demo_takes_is_said_before_it_is_started(runs):
+    assert "A run of this demo took 6 minutes on two CPU cores" in texts(open_page("training", method="purer"))
+    assert "A run of this" not in texts(open_page("training", method="purer", preset="paper"))
+
+
+def test_options_that_differ_from_the_preset_are_counted(runs):
+    from dfml.runs.spec import RunSpec
+    from dfml.ui.run_panel import preset_of
+
+    config = METHODS.get("purer").preset("demo").model_dump(mode="json")
+
+    def told(**changes):
+        return preset_of(RunSpec(kind="train", method="purer", preset="demo", config={**config, **changes}))
+
+    assert told() == "demo preset" and told(iterations=900) == "demo preset, 1 option changed"
+    assert told(iterations=900, way=4, keep="best") == "demo preset, 3 options changed"
+
+
+def test_a_run_that_waits_names_what_it_waits_for(runs):
+    from dfml.runs.folder import RunFolder
+    from dfml.runs.spec import RunSpec
+    from dfml.runs.status import RunStatus
+    from dfml.ui.run_panel import progress_text
+
+    run = RunFolder.create(RunSpec(kind="train", method="dro", zoo="cifar-fs-conv4", label="class *demo*"), root=runs)
+
+    def told(holder, others=None):
+        return progress_text(RunStatus(state="queued", text=f"waiting for cpu (run {holder})"), others)
+
+    assert told(run.name) == "waiting for cpu: class \\*demo\\* works on it"
+    assert told(f"{run.name}, 2 more before this one").endswith(" works on it, 2 more before this one")
+    assert told(run.name, {run.name: "pixels"}) == "waiting for cpu: pixels works on it"
+    for other in ("bench accuracy", "../elsewhere", "gone"):
+        assert f"{other}, outside this app, works on it" in told(other)
+
+
+def test_a_click_is_not_lost_when_what_the_sidebar_waits_for_has_ended(runs, monkeypatch):
+    from dfml.runs import launcher
+    from dfml.runs.folder import RunFolder
+    from dfml.ui import sidebar
+
+    class Question:
+        known = None
+
+        def answer(self):
+            return self.known
+
+    question, orders = Question(), []
+    monkeypatch.setattr(sidebar, "device_question", lambda: question)
+    monkeypatch.setattr(launcher, "start", lambda spec: orders.append(spec) or RunFolder.create(spec))
+    app = open_page("training", method="random")
+    assert "looking for devices" in texts(app)
+    question.known = {"auto": "cpu", "threads": 2, "reason": "no GPU was found"}
+    next(button for button in app.button if button.label == "Start training").click().run()
+    assert not app.exception and len(orders) == 1

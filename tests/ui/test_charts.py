@@ -93,9 +93,11 @@ def test_confidences_are_sorted_labelled_and_name_the_truth():
 
 
 def test_steps_chart_starts_at_step_zero():
-    figure = steps_accuracy([0.2, 0.6, 1.0], [0.2, 0.5, 0.6])
+    figure = steps_accuracy([0.2, 0.6, 1.0], [0.2, 0.5, 0.6], chance=0.25)
     assert [list(trace.x) for trace in figure.data] == [[0, 1, 2], [0, 1, 2]]
-    assert len(steps_accuracy([0.2, 1.0], None).data) == 1
+    assert len(steps_accuracy([0.2, 1.0], None, chance=0.5).data) == 1
+    (line,) = figure.layout.shapes
+    assert line.y0 == line.y1 == 0.25 and figure.layout.annotations[0].text == "guessing: 25%"
 
 
 def test_confidences_before_something_happened_are_diamonds_on_the_same_rows():
