@@ -35,6 +35,7 @@ class Average(Method):
     title = "Weight average"
     summary = "Averages the teachers' weights element by element; needs teachers of one architecture."
     reference = "Baseline; Wang et al., UAI 2022, table 2 (VA)"
+    space = "parameter"
     Config = AverageConfig
 
     def train(

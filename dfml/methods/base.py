@@ -61,7 +61,7 @@ class Method(ABC):
         reference: Authors, title, venue, year.
         data_free: False only for references that see real training pictures.
         long: Whether it has steps to be watched, kept and gone on from.
-        space: Where it works: on pictures (``data``), or on the teachers' weights alone (``parameter``).
+        space: Where it works: on pictures (``data``), or on weights alone, if on anything (``parameter``).
         one_model: False only for references that need the whole zoo at test.
     """
 

@@ -28,6 +28,7 @@ class BestTeacher(Method):
     title = "Best teacher"
     summary = "Takes the teacher with the highest reported accuracy as the initialisation. Trusts the reports."
     reference = "Baseline; Hu et al., BiDf-MKD, ICML 2023 (Best-Model)"
+    space = "parameter"
     Config = BestTeacherConfig
 
     def train(

@@ -35,6 +35,7 @@ class EnsembleFeatures(Method):
         "zoo, not one model."
     )
     reference = "Reference of this project; nearest centroids as in Snell et al., NeurIPS 2017"
+    space = "parameter"
     one_model = False
     Config = EnsembleFeaturesConfig
 

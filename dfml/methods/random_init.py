@@ -19,6 +19,7 @@ class RandomInit(Method):
     title = "Random initialisation"
     summary = "Learns nothing beforehand: random weights, then the usual adaptation. The floor of every table."
     reference = "Baseline; Wang et al., UAI 2022, supplement 1.1"
+    space = "parameter"
     Config = AdaptConfig
 
     def train(

@@ -111,7 +111,7 @@ def preset_of(spec: RunSpec) -> str:
     Presets come with their methods, which need torch: a page that only watches does not load it, and says less.
     """
     if "torch" not in sys.modules or not spec.method:
-        return f"options of the {spec.preset} preset, or changed ones"
+        return f"from the {spec.preset} preset"
     changed = _changed(spec.kind, spec.method, spec.preset, json.dumps(spec.config))
     if changed is None:
         return f"{spec.preset} preset of another version"
