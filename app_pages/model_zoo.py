@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dfml.ui.messages import one_line_errors
+from dfml.ui.pollution_panel import pollution_panel
 from dfml.ui.zoo_panels import (
     choose_zoo,
     coverage_panel,
@@ -29,3 +30,4 @@ with left:
 with right:
     teacher_card(zoo, chosen)
 coverage_panel(zoo)
+pollution_panel(zoo)

@@ -21,6 +21,10 @@ def _load(kind: str) -> Any:  # noqa: ANN401 - a registry or a config
         from dfml.zoo.asking import AskingConfig
 
         return AskingConfig
+    if kind == "polluting":
+        from dfml.zoo import pollution
+
+        return pollution
     from dfml.inversion import INVERTERS
 
     return INVERTERS
@@ -39,6 +43,11 @@ def inverters() -> Registry[Any]:
 def asking() -> type[Config]:
     """How teachers are questioned: ``AskingConfig``."""
     return _behind_skeleton("asking")
+
+
+def polluting() -> Any:  # noqa: ANN401 - a module
+    """The module ``dfml.zoo.pollution``."""
+    return _behind_skeleton("polluting")
 
 
 def _behind_skeleton(kind: str) -> Any:  # noqa: ANN401 - see _load

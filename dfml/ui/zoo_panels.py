@@ -14,6 +14,7 @@ from dfml.ui.theme import palette
 from dfml.ui.zoo_listing import TeacherRow, ZooListing, embedded_names, is_address, read_zoo, zoo_path
 
 CONNECTED = "_connected_servers"
+NEXT_ZOO = "_next_zoo"
 ACCESS = {
     "weights": "weights: everything may be looked at",
     "gradients": "gradients: pictures in, gradients out",
@@ -62,6 +63,8 @@ def choose_zoo(*, allow_new: bool = True) -> str:
         An embedded zoo's name, a path, or an empty string.
     """
     names = zoo_names()
+    if NEXT_ZOO in st.session_state:
+        st.session_state["zoo"] = st.session_state.pop(NEXT_ZOO)
     recall("zoo", names)
     choice = st.selectbox(
         "Zoo",
@@ -82,6 +85,13 @@ def choose_zoo(*, allow_new: bool = True) -> str:
         word = "Connect" if new else "Ask the server again"
         st.button(word, icon=":material/lan:", on_click=_connect, args=(choice,), help=plain(choice))
     return remember("zoo", choice) or ""
+
+
+def choose_next(reference: str) -> None:
+    """Let the next script run show this zoo, and start that script run now."""
+    st.session_state["opened_zoos"] = [*st.session_state.get("opened_zoos", []), reference]
+    st.session_state[NEXT_ZOO] = reference
+    st.rerun()
 
 
 def _connect(address: str) -> None:
@@ -158,8 +168,8 @@ def teacher_table(zoo: ZooListing) -> TeacherRow:
         height=420,
         column_config={
             "id": st.column_config.TextColumn("Teacher", width="small"),
-            "accuracy": st.column_config.ProgressColumn(
-                "Accuracy", format="%.1f %%", min_value=0, max_value=100, width="small", help="On held-out pictures."
+            "accuracy": st.column_config.NumberColumn(
+                "Accuracy", format="%.1f %%", width="small", help="On held-out pictures."
             ),
             "classes": st.column_config.TextColumn("Classes", width="large"),
             "architecture": st.column_config.TextColumn("Architecture", width="small"),

@@ -28,3 +28,38 @@ def test_zoo_page_names_a_bad_model_and_a_bad_path(runs, zoo_copy):
     app = open_page("zoo", zoo="/no/such/folder")
     assert "no folder at" in app.error[0].value
     assert not app.exception
+
+
+def test_a_polluted_copy_is_made_opened_and_shows_who_deceives_only_when_asked(runs):
+    from dfml.zoo.pollution import pollution_truth
+
+    app = open_page("zoo")
+    app.session_state["pollution_open"] = True
+    app.run()
+    app.selectbox(key="pollute:attack").set_value("fake")
+    app.number_input(key="pollute:keep").set_value(2)
+    app.number_input(key="pollute:rate").set_value(0.5)
+    next(button for button in app.button if button.label == "Make the polluted zoo").click().run()
+    assert not app.exception and not app.error
+    (folder,) = (path for path in (runs / "zoos").iterdir() if path.is_dir())
+    assert app.selectbox(key="zoo").value == str(folder)
+    truth = pollution_truth(folder)
+    assert sorted(truth.values()) == ["clean", "clean", "fake", "fake"]
+    assert "honest" not in texts(app) and len(app.dataframe) == 1
+    app.toggle[0].set_value(True).run()
+    assert "2 honest; 2 untrained." in texts(app)
+    shown = app.dataframe[1].value
+    assert dict(zip(shown["Teacher"], shown["It is"] == "honest", strict=True)) == {
+        teacher: kind == "clean" for teacher, kind in truth.items()
+    }
+
+
+def test_a_polluted_copy_that_cannot_be_made_is_one_line(runs):
+    app = open_page("zoo")
+    app.session_state["pollution_open"] = True
+    app.run()
+    app.selectbox(key="pollute:attack").set_value("fake")
+    app.number_input(key="pollute:keep").set_value(50)
+    next(button for button in app.button if button.label == "Make the polluted zoo").click().run()
+    assert not app.exception and "50" in app.error[0].value
+    assert not list((runs / "zoos").glob("*"))
