@@ -206,7 +206,7 @@ class Comparison:
         summary = summarise(rows)
         missing = [order.label for position, order in enumerate(self.orders) if position not in self.outcomes]
         notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] if missing else []
-        notes += self.scenario.notes
+        notes += [*self.scenario.notes, *self.scenario.remarks]
         notes += accuracy_notes(
             rows, summary, failures, episodes=first.episodes, query=QUERY, episode_seed=EPISODE_SEED
         )

@@ -44,10 +44,12 @@ def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[
         key = change.split("=")[0].strip()
         if not any(key in config.model_fields for config in map(type, found.values())):
             raise BadInput(f"none of {', '.join(found)} has an option {key!r}.")
-    return {
-        name: config.override([c for c in changes if c.split("=")[0].strip() in type(config).model_fields])
-        for name, config in found.items()
-    }
+    for name, config in found.items():
+        try:
+            found[name] = config.override([c for c in changes if c.split("=")[0].strip() in type(config).model_fields])
+        except BadInput as error:
+            raise BadInput(f"{name}: {error}") from None
+    return found
 
 
 def check_data(data: list[str], zoo: str, *, split: str, shots: Iterable[int], way: int) -> None:

@@ -176,7 +176,7 @@ def bench_pollution(
                 notes=[
                     *notes, *verdicts(rows),
                     *noted(rows, episodes=episodes, shot=shot, data=data, split=split, changed=settled, jobs=jobs),
-                    *scenario.notes,
+                    *scenario.notes, *scenario.remarks,
                     *provenance_notes([{"method": f"{r['variant']} {r['rate']} %", **r} for r in rows]),
                 ],
                 data={"rows": rows, "summary": summary, "failures": failures, "measured": measured},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from dfml.core.errors import BadInput, nearest
 from dfml.methods.base import zoo_statistics
 from dfml.zoo import open_zoo
 from dfml.zoo.merging import merge_zoos
-from dfml.zoo.pollution import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, truth_file
+from dfml.zoo.pollution import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, pollution_truth, truth_file
 from dfml.zoo.zoo import Zoo, zoo_names
 
 EMBEDDED = {"SS": "cifar-fs-conv4", "SH": "cifar-fs-mixed", "polluted": "cifar-fs-conv4"}
@@ -48,12 +48,14 @@ class Scenario:
         title: Of the zoo, for tables.
         zoos: Of each rate of pollution (None: not polluted) and seed.
         notes: What a reader must know of them, above all what is missing.
+        remarks: What the rates of this call bring about; another call may have other ones in the same table.
     """
 
     name: str
     title: str
     zoos: dict[tuple[int | None, int], str]
     notes: list[str]
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def rates(self) -> list[int | None]:
@@ -170,18 +172,19 @@ def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder:
         f"{count} honest teachers; each seed has a zoo of its own."
     )
     shows = given_away(clean, source) if any(config.rates) else None
-    turned = [rate for rate in config.rates if any(_looks_otherwise(clean, zoos[rate, seed]) for seed in seeds)]
+    turned = [rate for rate in config.rates if source and any(_looks_otherwise(zoos[rate, seed]) for seed in seeds)]
     took = (
         f"At {', '.join(f'{rate} %' for rate in turned)} most teachers deceive about their domain, so that meta-models "
         "take pictures in their normalisation, not in that of the clean zoo."
     )
-    return Scenario(
-        config.name, f"polluted-{Path(name).name}", zoos, [note, *filter(None, [shows]), *[took][: len(turned)]]
-    )
+    name = f"polluted-{Path(name).name}"
+    return Scenario(config.name, name, zoos, [note, *filter(None, [shows])], [took] if turned else [])
 
 
-def _looks_otherwise(clean: Zoo, polluted: str) -> bool:
-    return zoo_statistics(clean) != zoo_statistics(open_zoo(polluted))
+def _looks_otherwise(folder: str) -> bool:
+    """Whether the meta-model takes pictures otherwise than it would if only the honest were there."""
+    zoo, truth = open_zoo(folder), pollution_truth(folder)
+    return zoo_statistics(zoo) != zoo_statistics(zoo, [i for i, kind in truth.items() if kind == "clean"])
 
 
 def _families(zoo: Zoo) -> str:

@@ -29,7 +29,9 @@ def invert(
     data: Annotated[str | None, typer.Option(help="Real pictures of the classes: adds a privacy report.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws everything.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the physical cores, if left out.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; the physical cores, or OMP_NUM_THREADS, if left out.")
+    ] = None,
     label: Annotated[str, typer.Option(help="Your own name for the run.")] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,

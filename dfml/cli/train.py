@@ -19,7 +19,9 @@ def train(
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option, key=value; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws everything.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the physical cores, if left out.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; the physical cores, or OMP_NUM_THREADS, if left out.")
+    ] = None,
     label: Annotated[str, typer.Option(help="Your own name for the run.")] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -166,10 +166,10 @@ def left_out(zoo: Zoo) -> Iterator[Event]:
         yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
 
 
-def zoo_statistics(zoo: Zoo) -> tuple[list[float], list[float]]:
-    """The normalisation that most teachers use: channel means and standard deviations."""
+def zoo_statistics(zoo: Zoo, ids: Collection[str] | None = None) -> tuple[list[float], list[float]]:
+    """The normalisation that most teachers (of these ids, where any are given) use: channel means and deviations."""
     channels = zoo.picture_shape[0]
-    fitting = [c for c in zoo.cards if c.input_size[0] == channels]
+    fitting = [c for c in zoo.cards if c.input_size[0] == channels and (ids is None or c.id in ids)]
     (mean, std), _ = Counter((tuple(c.mean), tuple(c.std)) for c in fitting).most_common(1)[0]
     return list(mean), list(std)
 

@@ -66,11 +66,15 @@ def keep_memory() -> bool:
 
 
 def use_threads(wanted: int | None = None) -> int:
-    """Set torch's CPU threads, by default one a core that this process may use; return the number.
+    """Set torch's CPU threads; return the number.
+
+    By default one a core that this process may use, at most ``$OMP_NUM_THREADS``: threads that wait for each other
+    on a shared core stand still.
 
     For processes that work and then end: their memory stays with them, see ``keep_memory``.
     """
     keep_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(wanted or cores)
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    torch.set_num_threads(wanted or min(cores, int(limit) if limit.isdecimal() and int(limit) else cores))
     return torch.get_num_threads()

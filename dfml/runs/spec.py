@@ -40,7 +40,9 @@ class RunSpec(Config):
     per_class: int = Field(20, ge=1, le=100_000, description="Pictures to recover for each class.")
     seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
-    threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; none takes the physical cores.")
+    threads: int | None = Field(
+        None, ge=1, le=4096, description="CPU threads; none takes the physical cores, at most $OMP_NUM_THREADS."
+    )
     label: str = Field("", max_length=80, description="The user's own name for the run.")
     group: str = Field("", max_length=40, description="Runs that were started to be compared share it.")
     # Recorded when the run's folder is made.

@@ -8,13 +8,14 @@ from typing import Any
 
 import streamlit as st
 
+from dfml.core.errors import BadInput
 from dfml.core.paths import runs_root
 from dfml.ui.forms import all_options
 from dfml.ui.messages import one_line_errors
 from dfml.ui.metrics import percent
 from dfml.ui.registries import polluting
-from dfml.ui.zoo_listing import ZooListing
-from dfml.ui.zoo_panels import choose_next
+from dfml.ui.zoo_listing import ZooListing, embedded_names
+from dfml.ui.zoo_panels import choose_next, open_listing
 
 KEPT = 20
 """Honest teachers that the form starts with, as ``bench pollution`` does."""
@@ -53,9 +54,11 @@ def _truth(zoo: ZooListing) -> None:
     with one_line_errors():
         truth = polluting().pollution_truth(zoo.folder)
         rows = [row for row in zoo.teachers if row.id in truth]
+        shapes = {row.input_size for row in rows}
         kinds = [truth[row.id] for row in rows]
         counts = [f"{kinds.count(kind)} {word}" for kind, word in KINDS.items() if kind in kinds]
-        st.caption(f"{'; '.join(counts)}.")
+        told = " They give themselves away by the size of their pictures." if len(shapes) > 1 else ""
+        st.caption(f"{'; '.join(counts)}.{told}")
         st.dataframe(
             {
                 "Teacher": [row.id for row in rows],
@@ -75,14 +78,25 @@ def _form(zoo: ZooListing) -> None:
         "networks that nobody trained claim classes and an accuracy. `teapot` learns on the way whom to trust."
     )
     module = polluting()
+    same = _same_domain(zoo, module.OTHER_DOMAIN)
     with st.form(f"pollute:{zoo.reference}", border=False):
-        config = module.PollutionConfig(keep=min(KEPT, len(zoo.teachers)), attack="both")
-        values = all_options(config, st.grid(4, min_column_width=130), key="pollute")
+        config = module.PollutionConfig(keep=min(KEPT, len(zoo.teachers)), attack="fake" if same else "both")
+        # Of this zoo: another one's number of teachers would not do here.
+        values = all_options(config, st.grid(4, min_column_width=130), key=f"pollute:{zoo.reference}")
         made = st.form_submit_button("Make the polluted zoo", icon=":material/domino_mask:")
     if made:
         with one_line_errors(), st.spinner("Writing the zoo …"):
-            out = make_polluted(zoo, module.PollutionConfig.parse(values))
-            choose_next(str(out))
+            chosen = module.PollutionConfig.parse(values)
+            if same and chosen.attack != "fake":
+                raise BadInput(
+                    f"the teachers of {module.OTHER_DOMAIN}, which deceive here, are of this zoo's own domain: choose "
+                    "the attack fake, or `python -m dfml zoo pollute --source` with a zoo of another domain."
+                )
+            choose_next(str(make_polluted(zoo, chosen)))
+
+
+def _same_domain(zoo: ZooListing, other: str) -> bool:
+    return other in embedded_names() and open_listing(other).domain == zoo.domain
 
 
 def make_polluted(zoo: ZooListing, config: Any) -> Path:  # noqa: ANN401 - a PollutionConfig, whose module needs torch

@@ -123,10 +123,11 @@ def _changed(kind: str, method: str, preset: str, config: str) -> int | None:
     """How many of a run's options its preset has otherwise; None where it has none such."""
     registry = methods() if kind == "train" else inverters()
     try:
-        wanted = registry.get(method).preset(preset).model_dump(mode="json")
+        wanted = registry.get(method).preset(preset)
+        had = type(wanted).parse(json.loads(config))  # what the run fills in where its order has gaps
     except BadInput:
         return None
-    return sum(wanted.get(name) != value for name, value in json.loads(config).items())
+    return sum(getattr(wanted, name) != getattr(had, name) for name in type(wanted).model_fields)
 
 
 def run_controls(run: RunFolder, status: RunStatus, key: str, *, narrow: bool = False) -> None:

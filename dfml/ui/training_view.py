@@ -93,10 +93,12 @@ def result_panel(run: RunFolder) -> None:
         )
     way = run.spec.config.get("way")
     if test is not None and isinstance(way, int):
-        st.caption(
-            f"Tasks of {way} classes; guessing gives {percent(1 / way)}. The two accuracies are on different classes "
-            "and numbers of tasks, so one may lie well above the other."
-        )
+        text = f"Tasks of {way} classes; guessing gives {percent(1 / way)}."
+        if result.get("val_accuracy") is not None:
+            text += (
+                " The two accuracies are of different classes and numbers of tasks: one may lie well above the other."
+            )
+        st.caption(text)
     course = over_the_run(plottable(run))
     if course:
         st.caption(

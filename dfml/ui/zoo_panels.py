@@ -89,7 +89,8 @@ def choose_zoo(*, allow_new: bool = True) -> str:
 
 def choose_next(reference: str) -> None:
     """Let the next script run show this zoo, and start that script run now."""
-    st.session_state["opened_zoos"] = [*st.session_state.get("opened_zoos", []), reference]
+    opened = st.session_state.get("opened_zoos", [])
+    st.session_state["opened_zoos"] = [*opened, *({reference} - {*opened})]
     st.session_state[NEXT_ZOO] = reference
     st.rerun()
 

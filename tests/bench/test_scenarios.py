@@ -76,8 +76,12 @@ def test_polluted_zoos_of_another_source_are_others_but_not_the_clean_ones(tiny_
     assert first.zoos[0, 0] == second.zoos[0, 0] and first.zoos[60, 0] != second.zoos[60, 0]
     assert open_zoo(first.zoos[60, 0]).picture_shape == (3, 32, 32)
     # Teachers of the zoo's shape vote on how the meta-model normalises.
-    (_, turned), (_, shows) = first.notes, second.notes
-    assert turned.startswith("At 60 % most teachers deceive about their domain") and "give themselves away" in shows
+    (turned,), (_, shows) = first.remarks, second.notes
+    assert (
+        not second.remarks
+        and turned.startswith("At 60 % most teachers deceive about their domain")
+        and "give themselves away" in shows
+    )
     looks = [zoo_statistics(open_zoo(first.zoos[rate, 0])) for rate in (0, 33, 60)]
     assert looks[0] == looks[1] != looks[2] == zoo_statistics(open_zoo(colour))
 

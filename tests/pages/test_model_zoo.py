@@ -2,6 +2,9 @@
 
 from tests.pages.opening import open_page, texts
 
+ZOO = "cifar-fs-conv4"
+"""The embedded zoo that these tests see."""
+
 
 def test_zoo_page_shows_summary_table_card_and_charts(runs):
     app = open_page("zoo")
@@ -36,9 +39,9 @@ def test_a_polluted_copy_is_made_opened_and_shows_who_deceives_only_when_asked(r
     app = open_page("zoo")
     app.session_state["pollution_open"] = True
     app.run()
-    app.selectbox(key="pollute:attack").set_value("fake")
-    app.number_input(key="pollute:keep").set_value(2)
-    app.number_input(key="pollute:rate").set_value(0.5)
+    app.selectbox(key=f"pollute:{ZOO}:attack").set_value("fake")
+    app.number_input(key=f"pollute:{ZOO}:keep").set_value(2)
+    app.number_input(key=f"pollute:{ZOO}:rate").set_value(0.5)
     next(button for button in app.button if button.label == "Make the polluted zoo").click().run()
     assert not app.exception and not app.error
     (folder,) = (path for path in (runs / "zoos").iterdir() if path.is_dir())
@@ -58,8 +61,22 @@ def test_a_polluted_copy_that_cannot_be_made_is_one_line(runs):
     app = open_page("zoo")
     app.session_state["pollution_open"] = True
     app.run()
-    app.selectbox(key="pollute:attack").set_value("fake")
-    app.number_input(key="pollute:keep").set_value(50)
+    app.selectbox(key=f"pollute:{ZOO}:attack").set_value("fake")
+    app.number_input(key=f"pollute:{ZOO}:keep").set_value(50)
     next(button for button in app.button if button.label == "Make the polluted zoo").click().run()
     assert not app.exception and "50" in app.error[0].value
     assert not list((runs / "zoos").glob("*"))
+
+
+def test_where_the_liars_are_of_the_zoos_own_domain_another_attack_is_wanted(runs, zoo_copy, monkeypatch):
+    from dfml.ui import pollution_panel
+
+    monkeypatch.setattr(pollution_panel, "_same_domain", lambda zoo, other: True)
+    app = open_page("zoo")
+    app.session_state["pollution_open"] = True
+    app.run()
+    attack = app.selectbox(key=f"pollute:{ZOO}:attack")
+    assert attack.value == "fake"
+    attack.set_value("both")
+    next(button for button in app.button if button.label == "Make the polluted zoo").click().run()
+    assert not app.exception and "choose the attack fake" in app.error[0].value

@@ -183,6 +183,8 @@ def test_options_that_differ_from_the_preset_are_counted(runs):
 
     assert told() == "demo preset" and told(iterations=900) == "demo preset, 1 option changed"
     assert told(iterations=900, way=4, keep="best") == "demo preset, 3 options changed"
+    short = {name: value for name, value in config.items() if name != "warm_start"}  # the run takes 0
+    assert preset_of(RunSpec(kind="train", method="purer", config=short)) == "demo preset, 1 option changed"
 
 
 def test_a_run_that_waits_names_what_it_waits_for(runs):
