@@ -27,7 +27,7 @@ SMALLER = {
     "invert": ["--per-class", "1", "--set", "steps=2"],
     "train": [
         "--set", "width=4", "--set", "iterations=4", "--set", "tasks=1", "--set", "query=2", "--set", "inner_steps=1",
-        "--set", "candidates=1", "--set", "validation_episodes=2", "--set", "test_steps=1",
+        "--set", "warm_start=1", "--set", "candidates=1", "--set", "validation_episodes=2", "--set", "test_steps=1",
     ],
     "evaluate": ["--episodes", "1"],
 }  # fmt: skip

@@ -194,7 +194,7 @@ def test_no_class_is_left_behind(tiny_zoo):
 
 
 def test_it_can_start_from_the_mean_of_the_teachers_as_the_authors_scripts_do(run, tiny_zoo):
-    method, config = small("purer", init="average", iterations=2, warm_start=2)
+    method, config = small("purer", init="average", iterations=3, warm_start=2, outer_lr=1e-9)
     weight = run(method, config)[-1].result.net.blocks[2][0].weight
     assert torch.allclose(weight, torch.stack([t.net.blocks[2][0].weight for t in tiny_zoo]).mean(0), atol=1e-7)
 
@@ -204,3 +204,8 @@ def test_pictures_are_gathered_only_when_they_are_shown(run, monkeypatch):
     monkeypatch.setattr(DynamicSet, "shown", lambda self: asked.append(1) or shown(self))
     events = run(*small("purer", iterations=100, warm_start=98, validate_every=200))
     assert len(asked) == len([e for e in events if isinstance(e, Images)]) < 60
+
+
+def test_a_run_that_would_learn_nothing_is_refused(run):
+    with pytest.raises(BadInput, match="iterations=5 none is left to learn in: raise iterations, or lower warm_start"):
+        small("purer", iterations=5, warm_start=5)

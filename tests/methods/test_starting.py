@@ -36,9 +36,9 @@ def test_the_backbone_of_the_best_reported_teacher_is_copied_and_its_head_is_not
 
 @pytest.mark.parametrize("name", ["distill", "purer"])
 def test_a_run_names_the_reports_as_side_information(name, run, tiny_zoo):
-    trusted = run(*small(name, init="best-teacher", iterations=2))[-1].result
+    trusted = run(*small(name, init="best-teacher", iterations=3))[-1].result
     assert "reported accuracies" in trusted.details["side_information"]
-    fresh = run(*small(name, init="random", iterations=2))[-1].result
+    fresh = run(*small(name, init="random", iterations=3))[-1].result
     assert "reported accuracies" not in fresh.details["side_information"]
 
 
