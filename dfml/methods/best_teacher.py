@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Generator, Iterator
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
+from dfml.meta.fusion import fits
+from dfml.meta.model import MetaModel
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
 from dfml.methods.starting import REPORTED, best_reported, load_teacher_weights
+from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
 
 class BestTeacherConfig(AdaptConfig):
     """Options of the best teacher."""
 
+    network: Literal["own", "given"] = Field(
+        "own",
+        description="own: the teacher's network, where the meta-model can be one; given: that of architecture and "
+        "width, which must be the best teacher's.",
+    )
     head: Literal["fresh", "teacher"] = Field("fresh", description="Last layer: fresh weights, or the teacher's own.")
 
 
@@ -44,11 +52,42 @@ class BestTeacher(Method):
         yield Progress(0, 1, "choosing the teacher")
         if all(card.accuracy is None for card in zoo.cards):
             raise BadInput(f"best-teacher needs reported accuracies; zoo {zoo.name!r} gives none.")
+        best, model = yield from (self.own if self.config.network == "own" else self.given)(zoo, generator)
+        load_teacher_weights(model, best, head=self.config.head == "teacher", who=self.name)
+        model.details |= {"teacher": best.card.id, "side_information": [REPORTED]}
+        yield Note(1, f"teacher {best.card.id}, reported accuracy {best.card.accuracy:.1%}", kind="teacher")
+        yield Done(model.to(device))
+
+    def given(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, tuple[Teacher, MetaModel]]:
+        """The best teacher, and a fresh meta-model of the network that the options give."""
         best = yield from best_reported(zoo)
         if best is None:
             raise BadInput(f"best-teacher: no teacher of zoo {zoo.name!r} with a reported accuracy can be loaded.")
-        details = {"method": self.name, "teacher": best.card.id, "side_information": [REPORTED]}
-        model = start_model(zoo, self.config, generator, details)
-        load_teacher_weights(model, best, head=self.config.head == "teacher", who=self.name)
-        yield Note(1, f"teacher {best.card.id}, reported accuracy {best.card.accuracy:.1%}", kind="teacher")
-        yield Done(model.to(device))
+        return best, start_model(zoo, self.config, generator, {"method": self.name})
+
+    def own(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, tuple[Teacher, MetaModel]]:
+        """The best teacher whose network a meta-model can be, and a fresh meta-model of that network.
+
+        Other networks than the few-shot ones normalise with what they stored, which a meta-model does not have.
+        """
+        known = get_args(AdaptConfig.model_fields["architecture"].annotation)
+        cards = sorted((c for c in zoo.cards if c.accuracy is not None), key=lambda c: c.accuracy, reverse=True)
+        for better, card in enumerate(cards):
+            if card.architecture not in known:
+                continue
+            config = self.config.override({"architecture": card.architecture, "width": card.width or self.config.width})
+            try:
+                teacher = zoo.weights_of(card.id)
+            except BadInput as error:
+                yield Note(0, f"left out teacher {card.id}: {error}", kind="rejected")
+                continue
+            model = start_model(zoo, config, generator, {"method": self.name})
+            if fits(teacher.net, model.net):
+                if better:
+                    text = f"passed over {better} with better reports, which cannot be loaded or be a meta-model"
+                    yield Note(0, text, kind="teacher")
+                return teacher, model
+        raise BadInput(
+            f"best-teacher: no teacher of zoo {zoo.name!r} that reports an accuracy can be loaded and is a few-shot "
+            f"network ({', '.join(known)}) for the zoo's pictures."
+        )

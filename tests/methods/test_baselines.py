@@ -26,7 +26,22 @@ def test_parameter_space_needs_one_architecture_and_says_so(run):
     with pytest.raises(BadInput, match="architecture: teacher number 0"):
         run(*small("average", width=16))
     with pytest.raises(BadInput, match="set architecture and width"):
-        run(*small("best-teacher", width=16))
+        run(*small("best-teacher", width=16, network="given"))
+
+
+def test_the_best_teacher_keeps_its_own_network(run, tiny_zoo, zoo_copy):
+    from dfml.zoo import open_zoo
+    from tests.zoo.test_storage import saved
+
+    usual, other = (run(*small("best-teacher", width=width))[-1].result for width in (8, 16))
+    assert all(torch.equal(usual.net.state_dict()[k], v) for k, v in other.net.state_dict().items())
+
+    best = usual.details["teacher"]
+    saved(zoo_copy / best, width=12, details={"accuracy": 1.0})
+    zoo = open_zoo(zoo_copy)
+    model = run(*small("best-teacher"), zoo=zoo)[-1].result
+    assert model.details["teacher"] == best and model.net.blocks[0][0].weight.shape[0] == 12
+    assert torch.equal(model.net.blocks[0][0].weight, zoo.teacher(best).net.blocks[0][0].weight)
 
 
 def test_heads_of_different_sizes_do_not_keep_backbones_from_being_averaged(run, zoo_copy):
