@@ -16,8 +16,20 @@ from dfml.core.config import Config
 if TYPE_CHECKING:
     from streamlit.elements.lib.grid_container import GridContainer
 
-MAIN_FIELDS = ("iterations", "steps", "models", "tasks", "shot", "inner_steps", "outer_lr", "lr", "learner", "head")
-MOST_MAIN = 6
+MAIN_FIELDS = (
+    "iterations",
+    "warm_start",
+    "steps",
+    "models",
+    "tasks",
+    "shot",
+    "inner_steps",
+    "outer_lr",
+    "lr",
+    "learner",
+    "head",
+)
+MOST_MAIN = 7
 SHORT_FORMS = {"lr": "learning rate", "bn": "BN", "tv": "TV", "ce": "CE", "l2": "L2", "kl": "KL"}
 
 

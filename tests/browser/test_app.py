@@ -80,7 +80,7 @@ def test_from_a_run_to_a_prediction(cold_server, page, tiny_zoo_folder):
     # Start a short run and see its curve grow.
     page.goto(f"{cold_server.url}/training?zoo={tiny_zoo_folder}")
     page.get_by_role("button", name="Start training").wait_for()
-    for name, value in {"Iterations": "40", "Tasks": "1", "Shot": "1", "Inner steps": "1"}.items():
+    for name, value in {"Iterations": "40", "Warm start": "10", "Tasks": "1", "Shot": "1", "Inner steps": "1"}.items():
         field = page.get_by_role("spinbutton", name=name)
         field.fill(value)
         field.press("Tab")
