@@ -18,6 +18,8 @@ def pytest_configure(config):
     # Before anything of dfml is imported, and inherited by every process that a test starts.
     os.environ["DFML_RUNS"] = os.path.join(_HOME, "runs")
     os.environ["DFML_CACHE"] = os.path.join(_HOME, "cache")
+    # Two threads that wait for each other stand still as soon as anything else computes on the machine.
+    os.environ["OMP_NUM_THREADS"] = "1"
     # A line of their own for the device, so that tests never wait for somebody's real run.
     os.environ["DFML_LOCKS"] = os.path.join(_HOME, "locks")
 

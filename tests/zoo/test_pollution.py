@@ -120,7 +120,9 @@ def test_the_truth_lies_outside_the_zoo_and_no_method_reads_it(tiny_zoo, tmp_pat
     assert open_zoo(tmp_path / "zoo").cards == cards
     with pytest.raises(BadInput, match=r"the truth about zoo 'zoo' not found: there is no zoo\.truth\.json"):
         pollution_truth(tmp_path / "zoo")
-    for room in ("inversion", "tasks", "meta", "methods", "runs", "ui"):
+    told = [p.name for p in (REPOSITORY / "dfml" / "ui").rglob("*.py") if "truth.json" in p.read_text()]
+    assert told == ["pollution_panel.py"], "the page shows it, once asked"
+    for room in ("inversion", "tasks", "meta", "methods", "runs"):
         for path in (REPOSITORY / "dfml" / room).rglob("*.py"):
             words = {n.module for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)}
             assert "dfml.zoo.pollution" not in words and "truth.json" not in path.read_text(), path
