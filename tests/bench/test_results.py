@@ -1,5 +1,6 @@
 """The committed results: what they say of themselves, and that the README quotes them truly."""
 
+import itertools
 import json
 import re
 
@@ -91,6 +92,19 @@ def test_the_best_single_model_that_is_no_baseline_reaches_57_and_42_per_cent():
             and r["method"] in {"dro", "purer", "bidf-mkd", "teapot", "free", "tgr"}
         ]  # fmt: skip
         assert max(r["accuracy"] for r in of_methods) >= bar
+
+
+def test_with_mixed_architectures_distilling_lies_between_the_best_teacher_and_all_of_them():
+    stored = json.loads((RESULTS / "accuracy-cifar-fs-mixed-demo.json").read_text())
+    assert stored["scenario"] == "SH" and not stored["missing"] and stored["split"] == "test"
+    of = {r["method"]: r for r in stored["rows"] if (r["bn"], r["adapt"]) == ("transductive", "centroid")}
+    assert {r["episodes"] for r in of.values()} == {600}
+    order = ["random", "best-teacher", "distill", "ensemble-features"]
+    for lower, higher in itertools.pairwise(of[name] for name in order):
+        assert higher["accuracy"] - higher["ci95"] > lower["accuracy"] + lower["ci95"]
+    # What fuses weights needs one architecture, and says so in its row.
+    assert {f["method"] for f in stored["failures"]} == {"average", "ota", "dro"}
+    assert all(f["kind"] == "cannot" and "architecture" in f["reason"] for f in stored["failures"])
 
 
 def test_reliability_weights_tell_the_deceptive_and_win_where_pollution_costs_four_points():
