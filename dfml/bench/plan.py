@@ -33,6 +33,11 @@ def all_methods() -> list[str]:
     return [name for name in (*BASELINES, *published, CEILING) if name in METHODS]
 
 
+def changes_of(config: Config, changes: list[str]) -> list[str]:
+    """Those of the ``key=value`` pairs whose option a config has."""
+    return [change for change in changes if change.split("=")[0].strip() in type(config).model_fields]
+
+
 def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[str, Config]:
     """The config of each method; an option of one method does not fail the others.
 
@@ -46,7 +51,7 @@ def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[
             raise BadInput(f"none of {', '.join(found)} has an option {key!r}.")
     for name, config in found.items():
         try:
-            found[name] = config.override([c for c in changes if c.split("=")[0].strip() in type(config).model_fields])
+            found[name] = config.override(changes_of(config, changes))
         except BadInput as error:
             raise BadInput(f"{name}: {error}") from None
     return found

@@ -10,6 +10,7 @@ import sys
 import torch
 
 from dfml.core.errors import BadInput
+from dfml.core.threads import at_most_as_wanted
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of mallopt(3)."""
@@ -68,13 +69,11 @@ def keep_memory() -> bool:
 def use_threads(wanted: int | None = None) -> int:
     """Set torch's CPU threads; return the number.
 
-    By default one a core that this process may use, at most ``$OMP_NUM_THREADS``: threads that wait for each other
-    on a shared core stand still.
+    By default one a core that this process may use, at most ``$OMP_NUM_THREADS``.
 
     For processes that work and then end: their memory stays with them, see ``keep_memory``.
     """
     keep_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    torch.set_num_threads(wanted or min(cores, int(limit) if limit.isdecimal() and int(limit) else cores))
+    torch.set_num_threads(wanted or at_most_as_wanted(cores))
     return torch.get_num_threads()

@@ -18,6 +18,7 @@ from dfml.core.addresses import is_address, without_password
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, REPOSITORY, read_json
+from dfml.core.threads import at_most_as_wanted
 
 FORMAT = 1
 SPEC = "spec.json"
@@ -98,10 +99,9 @@ def read_spec(folder: Path) -> RunSpec:
 
 def default_threads() -> int:
     """Physical cores that this process may use, at most ``$OMP_NUM_THREADS``; hyper-threads slow numeric work down."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    return max(1, min(cores, allowed, int(wanted) if wanted.isdecimal() and int(wanted) else cores))
+    return at_most_as_wanted(min(cores, allowed))
 
 
 def _absolute(name: str | None, embedded: Path | None) -> str | None:

@@ -33,16 +33,25 @@ def test_zoo_page_names_a_bad_model_and_a_bad_path(runs, zoo_copy):
     assert not app.exception
 
 
+def open_pollution():
+    app = open_page("zoo")
+    app.session_state["pollution_open"] = True
+    return app.run()
+
+
+def order(app, *, attack, **numbers):
+    """Fill the form that makes a polluted copy, and send it."""
+    app.selectbox(key=f"pollute:{ZOO}:attack").set_value(attack)
+    for name, value in numbers.items():
+        app.number_input(key=f"pollute:{ZOO}:{name}").set_value(value)
+    next(button for button in app.button if button.label == "Make the polluted zoo").click().run()
+
+
 def test_a_polluted_copy_is_made_opened_and_shows_who_deceives_only_when_asked(runs):
     from dfml.zoo.pollution import pollution_truth
 
-    app = open_page("zoo")
-    app.session_state["pollution_open"] = True
-    app.run()
-    app.selectbox(key=f"pollute:{ZOO}:attack").set_value("fake")
-    app.number_input(key=f"pollute:{ZOO}:keep").set_value(2)
-    app.number_input(key=f"pollute:{ZOO}:rate").set_value(0.5)
-    next(button for button in app.button if button.label == "Make the polluted zoo").click().run()
+    app = open_pollution()
+    order(app, attack="fake", keep=2, rate=0.5)
     assert not app.exception and not app.error
     (folder,) = (path for path in (runs / "zoos").iterdir() if path.is_dir())
     assert app.selectbox(key="zoo").value == str(folder)
@@ -58,12 +67,8 @@ def test_a_polluted_copy_is_made_opened_and_shows_who_deceives_only_when_asked(r
 
 
 def test_a_polluted_copy_that_cannot_be_made_is_one_line(runs):
-    app = open_page("zoo")
-    app.session_state["pollution_open"] = True
-    app.run()
-    app.selectbox(key=f"pollute:{ZOO}:attack").set_value("fake")
-    app.number_input(key=f"pollute:{ZOO}:keep").set_value(50)
-    next(button for button in app.button if button.label == "Make the polluted zoo").click().run()
+    app = open_pollution()
+    order(app, attack="fake", keep=50)
     assert not app.exception and "50" in app.error[0].value
     assert not list((runs / "zoos").glob("*"))
 
@@ -72,11 +77,7 @@ def test_where_the_liars_are_of_the_zoos_own_domain_another_attack_is_wanted(run
     from dfml.ui import pollution_panel
 
     monkeypatch.setattr(pollution_panel, "_same_domain", lambda zoo, other: True)
-    app = open_page("zoo")
-    app.session_state["pollution_open"] = True
-    app.run()
-    attack = app.selectbox(key=f"pollute:{ZOO}:attack")
-    assert attack.value == "fake"
-    attack.set_value("both")
-    next(button for button in app.button if button.label == "Make the polluted zoo").click().run()
+    app = open_pollution()
+    assert app.selectbox(key=f"pollute:{ZOO}:attack").value == "fake"
+    order(app, attack="both")
     assert not app.exception and "choose the attack fake" in app.error[0].value
