@@ -182,8 +182,7 @@ def _launch(*, config: tuple, **order: object) -> None:
     started = None
     with one_line_errors():
         whole = owner.Config.parse(values).model_dump(mode="json")
-        if hasattr(owner, "check_data"):
-            owner.check_data(order.get("data"))
+        owner.check_data(order["data"])
         started = launcher.start(RunSpec.parse({**order, "config": whole}))
     if started is not None:
         go_to_run(started.path.name)
