@@ -77,6 +77,12 @@ class WeightSpace:
         """
         return self.hyper.flatten(fusable(net, self.model, who=who, head=self.head))
 
+    def networks(self, nets: list[nn.Module], who: list[str]) -> list[torch.Tensor]:
+        """All teachers' weights [D] in units taken from them; see ``weights`` and ``network``."""
+        read = [self.weights(net, name) for net, name in zip(nets, who, strict=True)]
+        self.hyper.fit_units(torch.stack(read))
+        return [self.network(weights) for weights in read]
+
     def network(self, weights: torch.Tensor) -> torch.Tensor:
         """Weights [D] standardised, on the device."""
         return self.hyper.standardise(weights).to(self.device)

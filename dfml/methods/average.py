@@ -12,7 +12,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.meta.fusion import load_average
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
-from dfml.zoo.teacher import Teacher
+from dfml.zoo.teacher import Teacher, TeacherCard
 from dfml.zoo.zoo import Zoo
 
 
@@ -63,10 +63,17 @@ def read_teachers(zoo: Zoo) -> Generator[Event, None, list[Teacher]]:
     teachers, cards = [], list(zoo.cards)
     for position, card in enumerate(cards):
         yield Progress(position, len(cards), f"reading teacher {card.id}")
-        try:
-            teachers.append(zoo.weights_of(card.id))
-        except BadInput as error:
-            yield Note(0, f"left out teacher {card.id}: {error}", kind="rejected")
+        if teacher := (yield from read_teacher(zoo, card)):
+            teachers.append(teacher)
     if not teachers:
         raise BadInput(f"no teacher of zoo {zoo.name!r} gives its weights.")
     return teachers
+
+
+def read_teacher(zoo: Zoo, card: TeacherCard, step: int = 0) -> Generator[Event, None, Teacher | None]:
+    """Load a teacher with its weights; one that cannot be read is named, and is None."""
+    try:
+        return zoo.weights_of(card.id)
+    except BadInput as error:
+        yield Note(step, f"left out teacher {card.id}: {error}", kind="rejected")
+        return None

@@ -15,14 +15,14 @@ import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.core.events import Done, Event, Note
+from dfml.core.events import Done, Event
 from dfml.meta.fusion import WeightSpace, load_backbone
 from dfml.meta.learners import HEAD
-from dfml.methods.average import read_teachers
+from dfml.methods.average import read_teacher, read_teachers
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
 from dfml.methods.ota import in_one_order
 from dfml.methods.steps import StepRecord
-from dfml.nets.hyper import AffineHyperNetwork, Phi, write
+from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
 from dfml.zoo.zoo import Zoo
 
 
@@ -55,16 +55,6 @@ class DroConfig(AdaptConfig):
     embedding_lr: float = Field(0.03, gt=0, le=100, description="Rate of the embeddings.")
 
 
-def gradients(phi: Phi, embedding: torch.Tensor, network: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of log P(network | f_phi(embedding)) in f's output (so in phi's bias too) and in the embedding.
-
-    With sigma^2 = D the likelihood is minus the mean squared error. Since f is affine, its gradient in phi's weight
-    is the outer product of the embedding with the first of these.
-    """
-    by_output = (network - write(phi, embedding)) * (2 / len(network))
-    return by_output, phi.weight @ by_output
-
-
 class RobustFusion:
     """Hyper-network and embeddings, and the three steps that Algorithms 1 and 2 share.
 
@@ -85,7 +75,8 @@ class RobustFusion:
     def __init__(self, config: DroConfig, first: torch.Tensor, steps: int = 1) -> None:
         self.config = config
         # A step at rate lr leaves 1 - 2 lr of the distance.
-        self.lr = config.lr if config.fit is None else (1 - (1 - config.fit) ** (1 / max(1, steps))) / 2
+        lr = config.lr if config.fit is None else (1 - (1 - config.fit) ** (1 / max(1, steps))) / 2
+        self.rate = lr * len(first)  # times sigma^2
         self.phi = Phi(first.new_zeros(config.embedding, len(first)), first.clone())
         self.taught: Phi | None = None
         self.embeddings = first.new_zeros(0, config.embedding)
@@ -101,8 +92,8 @@ class RobustFusion:
         """Step 1: phi* is phi after K steps towards teacher i, whose embedding takes them too."""
         phi = self.phi
         for _ in range(self.config.ascent_steps):
-            by_output, by_e = gradients(phi, self.embeddings[i], network)
-            phi = self.moved(phi, self.embeddings[i], by_output)
+            by_output, by_e = likelihood_gradients(phi, self.embeddings[i], network)
+            phi = phi.moved(self.embeddings[i], self.rate * by_output)
             self.embeddings[i] += self.config.embedding_lr * by_e
         self.taught = phi
 
@@ -111,34 +102,28 @@ class RobustFusion:
         origin = self.embeddings[j]
         worst = origin.clone()
         for _ in range(self.config.descent_steps):
-            _, by_e = gradients(self.taught, worst, network)
+            _, by_e = likelihood_gradients(self.taught, worst, network)
             worst = worst - self.config.embedding_lr * (by_e + 2 * self.config.gamma * (worst - origin))
         return worst
 
     def update(self, worst: torch.Tensor, j: int, network: torch.Tensor) -> dict[str, float]:
         """Step 3: the gradient at phi* and e* moves phi and e_j (first order); returns what was seen."""
         shift = float((worst - self.embeddings[j]).norm())
-        by_output, by_e = gradients(self.taught, worst, network)
+        by_output, by_e = likelihood_gradients(self.taught, worst, network)
         loss = float(by_output.square().sum()) * len(network) / 4
         if not math.isfinite(loss):
             raise RunFailed("dro: the likelihood is no longer finite; lower lr and embedding_lr, then start again.")
-        self.phi = self.moved(self.phi, worst, by_output)
+        self.phi = self.phi.moved(worst, self.rate * by_output)
         self.embeddings[j] += self.config.embedding_lr * by_e
         return {"train/loss": loss, "dro/shift": shift}
-
-    def moved(self, phi: Phi, embedding: torch.Tensor, by_output: torch.Tensor) -> Phi:
-        """Phi after one step up the likelihood's gradient at an embedding."""
-        rate = self.lr * len(phi.bias)  # times sigma^2
-        return Phi(torch.addr(phi.weight, embedding, by_output, alpha=rate), phi.bias + rate * by_output)
 
     def initialisation(self) -> torch.Tensor:
         """theta_init (Eq. 9): the network [D] of the mean embedding."""
         return write(self.phi, self.embeddings.mean(0))
 
     def state(self) -> dict[str, Any]:
-        """Copies of everything learned."""
+        """Copies of everything learned; a phi is replaced, never changed in place, and so needs none."""
         phis = {"phi": self.phi, "taught": self.taught}
-        # A phi is replaced, never changed in place.
         return {n: p._asdict() for n, p in phis.items() if p} | {"embeddings": self.embeddings.clone()}
 
     def load(self, flat: dict[str, Any]) -> None:
@@ -164,12 +149,8 @@ def algorithm_1(
 ) -> Iterator[tuple[int, dict[str, float]]]:
     """The offline loop; yields each step's number and what it saw.
 
-    Args:
-        fusion: Has met all teachers.
-        networks: Their standardised weights.
-        shares: S and Q of each epoch.
-        generator: Draws from them.
-        done: Steps taken before.
+    ``fusion`` has met all teachers, whose standardised weights [D] are ``networks``; ``generator`` draws from each
+    epoch's ``shares``, S and Q; ``done`` steps were taken before.
     """
 
     def pick(positions: list[int]) -> int:
@@ -181,6 +162,13 @@ def algorithm_1(
         fusion.ascend(i, networks[i])
         worst = fusion.worst_case(j, networks[j])
         yield step, fusion.update(worst, j, networks[j])
+
+
+def need_two(count: int, zoo: Zoo) -> None:
+    """Refuse a zoo of fewer teachers than one to learn from and one to validate."""
+    if count < 2:
+        only = "only one" if count else "none"
+        raise BadInput(f"dro needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")
 
 
 @METHODS.register("dro")
@@ -228,14 +216,11 @@ class Dro(Method):
         """Algorithm 1: all teachers at hand, S to learn from and Q to validate."""
         cfg: DroConfig = self.config
         teachers = yield from read_teachers(zoo)
-        if len(teachers) < 2:
-            raise BadInput(f"dro needs teachers to learn from and to validate; zoo {zoo.name!r} gives only one.")
+        need_two(len(teachers), zoo)
         nets = [teacher.net for teacher in teachers]
         if cfg.align == "ota":
             nets = yield from in_one_order(teachers, 0, space.model, "dro")
-        read = [space.weights(net, f"dro: teacher {t.card.id}") for t, net in zip(teachers, nets, strict=True)]
-        space.hyper.fit_units(torch.stack(read))
-        networks = [space.network(weights) for weights in read]
+        networks = space.networks(nets, [f"dro: teacher {teacher.card.id}" for teacher in teachers])
         fusion = RobustFusion(cfg, space.first_network(cfg.start), cfg.epochs * len(teachers))
         for _ in teachers:
             fusion.meet(generator)
@@ -262,21 +247,13 @@ class Dro(Method):
         done = record.restore(state)
         for step, card in enumerate(list(zoo.cards)[done:], done + 1):
             seen: dict[str, float] = {}
-            try:
-                teacher = zoo.weights_of(card.id)
-            except BadInput as error:
-                yield Note(step, f"left out teacher {card.id}: {error}", kind="rejected")
-            else:
-                t, network = (
-                    fusion.meet(generator),
-                    space.network(space.weights(teacher.net, f"dro: teacher {card.id}")),
-                )
+            if teacher := (yield from read_teacher(zoo, card, step)):
+                network = space.network(space.weights(teacher.net, f"dro: teacher {card.id}"))
+                t = fusion.meet(generator)
                 if fusion.taught is not None:
                     worst = fusion.worst_case(t, network)
                     seen = fusion.update(worst, t, network)
                 fusion.ascend(t, network)
             yield from record.events(step, seen, f"teacher {card.id}")
-        if len(fusion.embeddings) < 2:
-            only = "only one" if len(fusion.embeddings) else "none"
-            raise BadInput(f"dro needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")
+        need_two(len(fusion.embeddings), zoo)
         return fusion

@@ -33,7 +33,7 @@ class RealData(Method):
     @classmethod
     def demo(cls) -> MetaTrainingConfig:
         """Minutes on two CPU cores: ProtoNet, since MAML takes many times as long to get anywhere."""
-        return MetaTrainingConfig(learner="protonet", iterations=1500, tasks=2, keep="best", validate_every=250)
+        return MetaTrainingConfig(learner="protonet", iterations=6000, tasks=2, keep="best", validate_every=500)
 
     @classmethod
     def paper(cls) -> MetaTrainingConfig:

@@ -15,6 +15,10 @@ class Phi(NamedTuple):
     weight: torch.Tensor
     bias: torch.Tensor
 
+    def moved(self, embedding: torch.Tensor, by: torch.Tensor) -> Phi:
+        """After a step that adds the outer product of an embedding [dim] and a change [D], and the change itself."""
+        return Phi(torch.addr(self.weight, embedding, by), self.bias + by)
+
 
 class AffineHyperNetwork:
     """One linear layer for each tensor of the target, all fed with the same embedding.
@@ -61,3 +65,18 @@ class AffineHyperNetwork:
 def write(phi: Phi, embedding: torch.Tensor) -> torch.Tensor:
     """The standardised networks [..., D] that the hyper-network writes for embeddings [..., dim]."""
     return embedding @ phi.weight + phi.bias
+
+
+def likelihood_gradients(phi: Phi, embedding: torch.Tensor, network: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients of log P(network | what is written) in the written network (so in phi's bias) and in the embedding.
+
+    With a normal likelihood of variance D it is minus the mean squared error. Since the hyper-network is affine, its
+    gradient in phi's weight is the outer product of the embedding with the first of these.
+
+    Args:
+        phi: Parameters of the hyper-network.
+        embedding: Of one task, [dim].
+        network: Standardised, [D].
+    """
+    by_output = (network - write(phi, embedding)) * (2 / len(network))
+    return by_output, phi.weight @ by_output

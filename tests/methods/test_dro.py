@@ -6,8 +6,8 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note, Scalars
 from dfml.core.state import flatten_state
-from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares, gradients
-from dfml.nets.hyper import AffineHyperNetwork, Phi, write
+from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares
+from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
 from tests.methods.test_contract import small
 
 
@@ -43,7 +43,7 @@ def test_the_gradients_are_those_of_the_likelihood():
     made, networks = fusion()
     weight, bias, e = (x.clone().requires_grad_(True) for x in (*made.phi, made.embeddings[0]))
     by_weight, by_bias, by_e = torch.autograd.grad(log_likelihood(Phi(weight, bias), e, networks[0]), (weight, bias, e))
-    by_output, found = gradients(made.phi, made.embeddings[0], networks[0])
+    by_output, found = likelihood_gradients(made.phi, made.embeddings[0], networks[0])
     assert torch.allclose(by_output, by_bias) and torch.allclose(found, by_e)
     assert torch.allclose(torch.outer(made.embeddings[0], by_output), by_weight)
 
