@@ -10,7 +10,7 @@ from typing import Any
 
 from dfml.bench.chart import write_chart
 from dfml.bench.notes import accuracy_notes, provenance_notes
-from dfml.bench.order import Order
+from dfml.bench.order import Order, provenance_of
 from dfml.bench.plan import EPISODE_SEED, QUERY, all_methods, plan
 from dfml.bench.processes import do_orders
 from dfml.bench.report import refuse_to_lose, write_report
@@ -195,8 +195,7 @@ class Comparison:
         for position in sorted(self.outcomes):
             order = self.orders[position]
             if "rows" in self.outcomes[position] and (Path(order.folder) / "spec.json").is_file():
-                spec = RunFolder(order.folder).spec
-                about = {name: getattr(spec, name) for name in ("config", "git", "versions", "created", "threads")}
+                about = {"config": RunFolder(order.folder).spec.config, **provenance_of(Path(order.folder))}
                 found.append({**order.about, **about, "device": self.outcomes[position]["rows"][0].get("device")})
         return found
 

@@ -46,12 +46,12 @@ def provenance_notes(runs: Rows) -> list[str]:
     """Which program trained which runs, one note each where there are several.
 
     Args:
-        runs: With method, seed, git, versions, device, threads and created, the time in UTC.
+        runs: With method, seed, commits, versions, device, threads and created, the time in UTC.
     """
     found: dict[str, list[str]] = {}
     for run in runs:
-        commit = (run["git"] or "an unknown commit").replace("+", " with changes")
-        by = f"commit {commit[:12]}{commit[40:]}, torch {run['versions'].get('torch')}, {run['device']}, "
+        known = [f"{c[:12]}{' with changes' * c.endswith('+')}" if c else "unknown" for c in run["commits"]]
+        by = f"commit {', then '.join(known)}, torch {run['versions'].get('torch')}, {run['device']}, "
         by += f"{run['threads']} threads, on {run['created'][:10]}"
         found.setdefault(by, []).append(run["method"])
     return [f"Trained by {by}: {', '.join(dict.fromkeys(methods))}." for by, methods in found.items()]
@@ -87,8 +87,10 @@ def _costs(rows: Rows, several: bool) -> list[str]:
 
 def _method_note(rows: Rows) -> str:
     r = rows[0]
-    counts = list({(row.get("rate"), row["seed"]): row["adversarial_steps"] for row in rows}.values())
-    extra = f", {' and '.join(map(str, counts))} adversarial steps" if any(counts) else ""
+    extra = ""
+    for name, words in (("adversarial_steps", "adversarial steps"), ("inversions", "inversions")):
+        counts = list({(row.get("rate"), row["seed"]): row.get(name) or 0 for row in rows}.values())
+        extra += f", {' and '.join(map(str, counts))} {words}" if any(counts) else ""
     if all(row["adapt"] == "centroid" for row in rows):
         whole = "" if r.get("one_model", True) else ", a reference that needs the whole zoo and is not one model"
         return f"{r['method']}: no inner loop, centroids only{whole}{extra}."

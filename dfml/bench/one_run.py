@@ -25,7 +25,7 @@ from dfml.bench.memory import peak_memory_mib, process_peak_mib
 from dfml.bench.order import Ledger, Order, digest_of, failure
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Progress
-from dfml.runs.folder import MODEL, RunFolder
+from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
 
 TRAINED = "job/phase"
 """A checkpoint with this entry comes after the training and before the run's own test."""
@@ -99,6 +99,8 @@ def train(order: Order, run: RunFolder, ledger: Ledger, tell: Tell) -> dict[str,
         import dfml.methods  # noqa: F401 - what every run needs, before there is any work
 
         ledger.write(bare_memory_mib=process_peak_mib() if device.type == "cpu" else 0.0, jobs=order.jobs)
+    if run.status().state != "finished":
+        note_program(run, ledger)
     before = float(ledger["peak_memory_mib"] or 0.0)
 
     def listen(event: Event) -> None:
@@ -113,6 +115,16 @@ def train(order: Order, run: RunFolder, ledger: Ledger, tell: Tell) -> dict[str,
             tell(f"{event.step} of {event.total}: {event.text}" if event.total else event.text)
 
     return run_in_process(run, resume=True, on_event=listen)
+
+
+def note_program(run: RunFolder, ledger: Ledger) -> None:
+    """Keep which commits of the program did the run: one that failed before its first checkpoint is done anew."""
+    from dfml.runs.spec import program_commit
+
+    saved = any((run.path / CHECKPOINTS).glob("*.safetensors"))
+    before = (ledger["commits"] or [run.spec.git]) if saved else []
+    now = program_commit()
+    ledger.write(commits=before if now in before else [*before, now])
 
 
 def evaluate(order: Order, run: RunFolder, ledger: Ledger, result: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:

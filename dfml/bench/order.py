@@ -108,6 +108,13 @@ class Ledger:
         self.write(evaluations={**(self.values.get("evaluations") or {}), protocol: rows})
 
 
+def provenance_of(folder: Path) -> dict[str, Any]:
+    """Of a run that was done: the commits of the program, first to last, its ``versions``, ``threads`` and time."""
+    spec = RunFolder(folder).spec
+    commits = Ledger(folder, spec.created)["commits"] or [spec.git]
+    return {"commits": commits, "versions": spec.versions, "created": spec.created, "threads": spec.threads}
+
+
 def digest_of(folder: Path) -> str:
     """A name for a finished model: its card names the digest of its weights, or those of its teachers."""
     return hashlib.sha256((folder / MODEL / "dfml.json").read_bytes()).hexdigest()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.bench.notes import provenance_notes
-from dfml.bench.order import Order
+from dfml.bench.order import Order, provenance_of
 from dfml.bench.plan import plan
 from dfml.bench.pollution_table import (
     Rows,
@@ -26,7 +26,7 @@ from dfml.bench.scenarios import ScenarioConfig, set_up
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
 from dfml.methods import validation
-from dfml.runs.folder import MODEL, RunFolder
+from dfml.runs.folder import MODEL
 from dfml.zoo import open_zoo
 from dfml.zoo.pollution import pollution_truth
 
@@ -193,8 +193,7 @@ def row_of(order: Order, rows: Rows) -> dict[str, Any]:
     kept = ("accuracy", "ci95", "adapt", "seconds", "preparation_seconds", "queries", "side_information")
     kept += ("device", "validation_peak", "validation_last", "validation_variation")
     found = {name: row[name] for name in kept if name in row}
-    spec = RunFolder(order.folder).spec
-    found |= {name: getattr(spec, name) for name in ("git", "versions", "threads", "created")}
+    found |= provenance_of(Path(order.folder))
     card = read_json(Path(order.folder) / MODEL / "dfml.json", "model")
     truth = pollution_truth(order.spec.zoo or "")
     found["auc"] = separation(card["reliability"], truth) if card.get("reliability") else None

@@ -72,13 +72,15 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: dict[str
         "side_information": details.get("side_information") or [],
         "adversarial_steps": len(details.get("adversarial_steps") or []),
     }
-    kept = details.get("preparation_seconds", preparation.get("kept_seconds"))
+    # What preparing made, all of it: a run counts only those of its recoveries that it met.
+    kept = preparation.get("kept_seconds", details.get("preparation_seconds"))
     optional = {
         "preparation_seconds": kept or None,
         "peak_memory_mib": ledger["peak_memory_mib"],
         "bare_memory_mib": ledger["bare_memory_mib"],
         "memory_of": ledger["memory_of"],
         "queries": _queries(run, details) or None,
+        "inversions": details.get("inversions"),
         "not_validated": details.get("not_validated"),
         **_forgetting(run),
     }

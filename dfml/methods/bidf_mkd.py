@@ -91,7 +91,7 @@ class BidfMkd(Method):
             apis=20,
             order="rounds",
             q=20,
-            generate_interval=50,
+            generate_interval=25,
             query_per_class=10,
             boundary=0.1,
             boundary_after=100,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import torch
 
-from dfml.core.events import Event, Progress
+from dfml.core.events import Event, Progress, Scalars
 from dfml.meta.outer import OuterLoop, OuterStep, Task
 from dfml.methods.base import MetaTrainingConfig
 from dfml.tasks.memory import TaskMemory
@@ -47,6 +47,8 @@ def replay(
         yield Progress(step, config.iterations, "replaying tasks from memory")
         if plateau.update(steps[-1].accuracy):
             break
+    if steps:
+        yield Scalars(step, {"replay/steps": float(len(steps))})
     return steps, task
 
 

@@ -63,7 +63,7 @@ class RunSpec(Config):
                 "format": FORMAT,
                 "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "versions": _versions(),
-                "git": _commit(),
+                "git": program_commit(),
             }
         )
 
@@ -123,7 +123,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _commit() -> str | None:
+def program_commit() -> str | None:
+    """The commit of this program, 40 hex digits, with + where files were changed; None outside a git checkout."""
     if not (REPOSITORY / ".git").exists():
         return None
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]

@@ -57,6 +57,7 @@ METRICS = {
     "group/accuracy": Metric(
         "accuracy on a group's tasks", "Share of a group's recovered pictures that are right.", True
     ),
+    "replay/steps": Metric("steps of a replay", "Outer steps on tasks of the memory until none was learned better."),
     "inversion/ce": Metric("cross-entropy", "How far the teacher is from giving each picture its wanted class."),
     "inversion/bn": Metric(
         "BN statistics", "How far feature statistics are from those that the teacher stored in training."

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dfml.bench import one_run
-from dfml.bench.order import Ledger, Order, finished_rows
+from dfml.bench.order import Ledger, Order, finished_rows, provenance_of
 from dfml.bench.plan import refuse_another_run
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
@@ -142,3 +142,34 @@ def test_a_calibrated_row_tells_what_that_changed_and_an_ensemble_cannot(order):
     assert measure(ensemble)["kind"] == "cannot"
     rows = measure(ensemble.model_copy(update={"calibrate": None}))["rows"]
     assert {row["adapt"] for row in rows} == {"centroid"} and not any(row["one_model"] for row in rows)
+
+
+def test_a_row_names_every_commit_that_had_a_hand_in_its_run(order, monkeypatch):
+    from dfml.bench.notes import provenance_notes
+
+    commits = {name: name * 40 for name in "abc"}
+    one = order()
+    monkeypatch.setattr("dfml.runs.spec.program_commit", lambda: commits["a"])
+    run = RunFolder.create(one.spec, path=one.folder)
+
+    def done_by(name):
+        monkeypatch.setattr("dfml.runs.spec.program_commit", lambda: commits[name])
+        one_run.note_program(run, Ledger(run.path, run.spec.created))
+        (told,) = provenance_notes([{"method": "random", "device": "cpu", **provenance_of(run.path)}])
+        return told.removeprefix("Trained by commit ").partition(", torch")[0]
+
+    assert done_by("b") == "b" * 12, "it failed before anything was saved: all is done anew"
+    (run.path / "checkpoints").mkdir(exist_ok=True)
+    (run.path / "checkpoints" / "000001.safetensors").write_bytes(b"")
+    assert done_by("b") == "b" * 12
+    assert done_by("c") == f"{'b' * 12}, then {'c' * 12}"
+    commits["c"] += "+"
+    assert done_by("c").endswith("c with changes")
+
+
+def test_a_measured_row_comes_from_the_commit_that_trained_it(order, monkeypatch):
+    one = order()
+    RunFolder.create(one.spec, path=one.folder)
+    monkeypatch.setattr("dfml.runs.spec.program_commit", lambda: "d" * 40)
+    measure(one)
+    assert provenance_of(Path(one.folder))["commits"] == ["d" * 40]

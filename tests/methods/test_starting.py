@@ -20,7 +20,7 @@ def begun(name, zoo, **changes):
         return end.value
 
 
-@pytest.mark.parametrize("name", ["distill", "purer", "teapot", "tgr"])
+@pytest.mark.parametrize("name", ["distill", "free", "purer", "teapot", "tgr"])
 def test_the_backbone_of_the_best_reported_teacher_is_copied_and_its_head_is_not(name, tiny_zoo):
     best = max(tiny_zoo.cards, key=lambda card: card.accuracy)
     teacher = tiny_zoo.teacher(best.id)
