@@ -115,7 +115,11 @@ def test_every_method_and_inverter_has_its_page():
 
     for name in [*METHODS, *INVERTERS]:
         page = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
-        assert f"<!-- options: {name} -->" in page and "## Citing" in page
+        idea, box, rest = page.split("```", 2)
+        assert idea.startswith(f"# {name}: ") and 2 <= len(re.findall(r"[.:](?:\s|$)", idea)), f"{name}: the idea"
+        assert len(box.splitlines()) > 2, f"{name}: the algorithm"
+        assert f"<!-- options: {name} -->" in rest and "## Citing" in rest, name
+        assert re.search(r"^## (What differs from|Where the paper is silent)", rest, re.MULTILINE), name
     assert all(f"[{name}](docs/methods/{name}.md)" in README for name in METHODS)
 
 

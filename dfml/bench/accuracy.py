@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.bench.chart import write_chart
+from dfml.bench.earlier import Earlier, in_order
 from dfml.bench.notes import accuracy_notes, provenance_notes
 from dfml.bench.order import Order, provenance_of
 from dfml.bench.plan import EPISODE_SEED, QUERY, all_methods, plan
@@ -41,6 +42,7 @@ def bench_accuracy(
     jobs: int = 1,
     calibrate: str | None = None,
     keep_table: bool = True,
+    update: bool = False,
     progress: Progress = lambda line: None,
 ) -> dict[str, Any]:
     """Train and evaluate each method, and write the table after each of them, so that a kill loses nothing measured.
@@ -65,6 +67,7 @@ def bench_accuracy(
         jobs: Runs side by side, which share the machine's threads.
         calibrate: A calibrator of the adapted model.
         keep_table: Refuse to write over a table in ``out`` that holds other runs, or numbers measured otherwise.
+        update: Keep the rows of other methods of a table in ``out`` that was measured alike.
         progress: Told one line a step.
 
     Returns:
@@ -99,6 +102,8 @@ def bench_accuracy(
         calibrate=calibrate,
     )
     found = Comparison(orders, zoos, out, command, changes=changes or [])
+    if update:
+        found.earlier = Earlier.of(found.path, {order.spec.method for order in orders})
     if keep_table:
         found.refuse_other_table()
     with closing(do_orders(orders, jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
@@ -119,6 +124,7 @@ class Comparison:
         out: Folder of the report.
         command: For the report.
         changes: What replaces the presets' options.
+        earlier: What is kept of the table that lies there.
     """
 
     orders: list[Order]
@@ -126,6 +132,7 @@ class Comparison:
     out: Path
     command: str
     changes: list[str] = field(default_factory=list)
+    earlier: Earlier = field(default_factory=Earlier)
     outcomes: dict[int, dict[str, Any]] = field(default_factory=dict)
     report: Path | None = None
 
@@ -136,13 +143,15 @@ class Comparison:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """All rows, in the order of the table, not of their coming."""
-        return [row for position in sorted(self.outcomes) for row in self.outcomes[position].get("rows", [])]
+        new = [row for position in sorted(self.outcomes) for row in self.outcomes[position].get("rows", [])]
+        return in_order([*new, *self.earlier.rows]) if self.earlier.rows else new
 
     @property
     def failures(self) -> list[dict[str, Any]]:
         """The orders that gave no rows, and why."""
         found = [(self.orders[p], self.outcomes[p]) for p in sorted(self.outcomes)]
-        return [{**order.about, **outcome} for order, outcome in found if "reason" in outcome]
+        new = [{**order.about, **outcome} for order, outcome in found if "reason" in outcome]
+        return [*new, *self.earlier.failures]
 
     def line(self, position: int) -> str:
         """One line on the order that is just done."""
@@ -160,6 +169,11 @@ class Comparison:
         name = f"accuracy-{self.scenario.title}-{first.spec.preset}"
         return name + (f"-{first.calibrate}" if first.calibrate else "")
 
+    @property
+    def path(self) -> Path:
+        """The report's JSON file."""
+        return self.out / f"{self.name}.json"
+
     def refuse_other_table(self) -> None:
         """See that the report that lies there, if any, would lose nothing.
 
@@ -168,6 +182,7 @@ class Comparison:
         """
         first, of_row = self.orders[0], ("method", "seed", "rate", "shots")
         planned = {(o.spec.method, o.spec.seed, o.rate, shot) for o in self.orders for shot in o.shots}
+        kept = {row["method"] for row in self.earlier.rows}
         tested = {Path(source).name for source in first.data}
         measured = {"split": first.split, "changes": self.changes, "scenario": self.scenario.name}
         measured |= {
@@ -175,17 +190,20 @@ class Comparison:
             "episodes": [first.episodes],
             "data": sorted(tested),
         }  # notes: how the zoos were made
+        if kept:
+            measured["shots"] = sorted(first.shots)
 
         def of(stored: dict[str, Any]) -> dict[str, Any]:
             episodes = {row["episodes"] for row in stored.get("rows", []) if "episodes" in row}
             known = {row["data"] for row in stored.get("rows", []) if row.get("data")}
             # Another data set may come to a table; none of its own may go.
             data = sorted(tested if known <= tested else known)
-            return {**stored, "episodes": sorted(episodes) or [first.episodes], "data": data}
+            shots = sorted({row["shots"] for row in self.earlier.rows})
+            return {**stored, "episodes": sorted(episodes) or [first.episodes], "data": data, "shots": shots}
 
         refuse_to_lose(
-            self.out / f"{self.name}.json",
-            lambda row: tuple(row.get(name) for name in of_row) in planned,
+            self.path,
+            lambda row: row.get("method") in kept or tuple(row.get(name) for name in of_row) in planned,
             named="method", measured=measured, of=of,
         )  # fmt: skip
 
@@ -197,19 +215,25 @@ class Comparison:
             if "rows" in self.outcomes[position] and (Path(order.folder) / "spec.json").is_file():
                 about = {"config": RunFolder(order.folder).spec.config, **provenance_of(Path(order.folder))}
                 found.append({**order.about, **about, "device": self.outcomes[position]["rows"][0].get("device")})
-        return found
+        return [*found, *self.earlier.runs]
 
     def write(self) -> None:
         """Write table and chart anew."""
         first, rows, failures, runs = self.orders[0], self.rows, self.failures, self.runs()
         summary = summarise(rows)
         missing = [order.label for position, order in enumerate(self.orders) if position not in self.outcomes]
+        missing += self.earlier.missing
         notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] if missing else []
         notes += [*self.scenario.notes, *self.scenario.remarks]
         notes += accuracy_notes(
             rows, summary, failures, episodes=first.episodes, query=QUERY, episode_seed=EPISODE_SEED
         )
-        notes += provenance_notes(runs)
+        if first.spec.preset == "demo":
+            notes.append(
+                "demo: the sizes of these presets, and what is ours in them, were chosen on the validation classes of "
+                "CIFAR-FS. A run sees no more of them than its side information says."
+            )
+        notes += [*provenance_notes(runs), *self.earlier.notes()]
         name = self.name
         tested = ", ".join(Path(source).name for source in first.data)
         title = f"Accuracy on {tested} ({first.split}), zoo {self.scenario.title}, preset {first.spec.preset}"
@@ -228,8 +252,9 @@ class Comparison:
             data={
                 "rows": rows, "summary": summary, "failures": failures, "missing": missing,
                 "scenario": self.scenario.name, "zoo": self.scenario.title, "split": first.split,
-                "preset": first.spec.preset, "jobs": first.jobs, "calibrate": first.calibrate, "changes": self.changes,
-                "runs": runs, "zoos": self.scenario.notes,
+                "preset": first.spec.preset, "jobs": max([first.jobs, *(row.get("jobs") or 1 for row in rows)]),
+                "calibrate": first.calibrate, "changes": self.changes, "runs": runs, "zoos": self.scenario.notes,
+                "earlier": self.earlier.origins,
             },
         )  # fmt: skip
 

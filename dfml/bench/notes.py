@@ -46,11 +46,12 @@ def provenance_notes(runs: Rows) -> list[str]:
     """Which program trained which runs, one note each where there are several.
 
     Args:
-        runs: With method, seed, commits, versions, device, threads and created, the time in UTC.
+        runs: With method, seed, commits (git in older ones), versions, device, threads and created (UTC).
     """
     found: dict[str, list[str]] = {}
     for run in runs:
-        known = [f"{c[:12]}{' with changes' * c.endswith('+')}" if c else "unknown" for c in run["commits"]]
+        commits = run.get("commits") or [run.get("git")]
+        known = [f"{c[:12]}{' with changes' * c.endswith('+')}" if c else "unknown" for c in commits]
         by = f"commit {', then '.join(known)}, torch {run['versions'].get('torch')}, {run['device']}, "
         by += f"{run['threads']} threads, on {run['created'][:10]}"
         found.setdefault(by, []).append(run["method"])

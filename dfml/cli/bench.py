@@ -22,7 +22,7 @@ Out = Annotated[Path, typer.Option(help="Folder of the table.")]
 
 
 POLLUTED_ONLY = ("rates", "attack", "clean", "source")
-SHARED_ONLY = ("scenario", "zoo", "methods", "preset", "shots", "calibrate", "add_zoo", *POLLUTED_ONLY)
+SHARED_ONLY = ("scenario", "zoo", "methods", "preset", "shots", "calibrate", "update", "add_zoo", *POLLUTED_ONLY)
 DRO_ONLY = ("models", "epochs", "same_start")
 """Options of ``bench accuracy`` that are of one protocol or scenario."""
 
@@ -71,6 +71,9 @@ def accuracy(
         "runs/bench"
     ),
     out: Out = Path("benchmarks/results"),
+    update: Annotated[
+        bool, typer.Option("--update", help="Keep the rows of other methods of the table that lies in --out.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train methods on a zoo and evaluate them under one protocol."""
@@ -116,6 +119,7 @@ def accuracy(
             changes=set_ or [],
             jobs=jobs,
             calibrate=calibrate,
+            update=update,
             progress=say,
         )  # fmt: skip
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dfml.cli.output import Bar, answer, say, table
+from dfml.cli.similarity_drawing import drawing
 from dfml.core.paths import write_atomically, write_json
 
 
@@ -15,7 +16,7 @@ def similarity(
     zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.")],
     groups: Annotated[int, typer.Option(min=1, help="Groups of teachers.")] = 5,
     by: Annotated[str, typer.Option(help="Who shares a group: dissimilar, similar or random teachers.")] = "dissimilar",
-    out: Annotated[Path | None, typer.Option(help="A folder for similarity.json and similarity.csv.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for similarity.json, .csv and .svg, a picture.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Another option of tgr, key=value; may be repeated.")
     ] = None,
@@ -60,6 +61,8 @@ def similarity(
             for i, group, row in zip(found.ids, found.groups, matrix, strict=True)
         ]
         write_atomically(out / "similarity.csv", lambda part: part.write_text("\n".join(lines) + "\n", "utf-8"))
+        picture = drawing(opened.name, found)
+        write_atomically(out / "similarity.svg", lambda part: part.write_text(picture, "utf-8"))
     members = [[i for i, group in zip(found.ids, found.groups, strict=True) if group == n] for n in set(found.groups)]
     rows = [[str(n + 1), str(len(ids)), " ".join(ids)] for n, ids in enumerate(members)]
     answer(value, json, f"{found.text}\n\n{table(rows, ['group', 'size', 'teachers'])}")

@@ -1,6 +1,6 @@
 """TGR: task groupings regularisation.
 
-Wei, Hu, Shen, Wang, Yuan, Tao, "Task Groupings Regularization: Data-Free Meta-Learning with Heterogeneous
+Wei, Hu, Shen, Wang, Li, Yuan, Tao, "Task Groupings Regularization: Data-Free Meta-Learning with Heterogeneous
 Pre-trained Models", ICML 2024. Teachers that are alike conflict less but teach little; so dissimilar teachers are
 grouped, and their gradients are made to agree within the group.
 """

@@ -140,6 +140,40 @@ def test_a_table_of_other_runs_is_not_overwritten(bench, played, stored):
     assert len(stored()[0]["rows"]) > len(before[0]["rows"])
 
 
+def test_an_update_measures_some_methods_anew_and_keeps_the_others(bench, played, stored):
+    bench(methods=["random", "average", "ota"], command="python -m dfml bench accuracy --first")
+    before, _ = stored()
+    played.asked.clear()
+    played.unable.add("average")
+    bench(methods=["average", "best-teacher"], update=True, command="python -m dfml bench accuracy --second")
+    after, text = stored()
+    assert [order.spec.method for order in played.asked] == ["average", "best-teacher"]
+    assert list(dict.fromkeys(row["method"] for row in after["rows"])) == ["random", "ota", "best-teacher"]
+    assert [r for r in after["rows"] if r["method"] == "ota"] == [r for r in before["rows"] if r["method"] == "ota"]
+    assert [failed["method"] for failed in after["failures"]] == ["average"]
+    assert "by `python -m dfml bench accuracy --first`: random, ota." in text
+    # What is kept twice still names where it comes from, and what is measured again no longer does.
+    bench(methods=["random"], update=True, command="python -m dfml bench accuracy --third")
+    after, text = stored()
+    assert "--first`: ota." in text and "--second`: best-teacher, average." in text
+    assert [len(origin["methods"]) for origin in after["earlier"]] == [1, 2]
+    for changes, says in (
+        ({"shots": (1,)}, "numbers of other shots"),
+        ({"changes": ["width=4"]}, "numbers of other changes"),
+    ):
+        with pytest.raises(BadInput, match=says):
+            bench(methods=["random"], update=True, **changes)
+    assert stored()[0] == after
+
+
+def test_an_update_does_not_lose_seeds_of_a_method_that_is_measured_anew(bench, played, stored):
+    bench(methods=["random", "average"], seeds=(0, 1))
+    with pytest.raises(BadInput, match="holds runs of random that are not asked for"):
+        bench(methods=["random"], update=True)
+    bench(methods=["random"], seeds=(0, 1), update=True)
+    assert {row["seed"] for row in stored()[0]["rows"]} == {0, 1}
+
+
 def test_data_sets_of_one_name_are_refused(bench, patterns, tmp_path):
     other = tmp_path / "elsewhere" / patterns.name
     other.parent.mkdir()

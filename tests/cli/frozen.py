@@ -4,7 +4,7 @@ COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
     "--calibrate --jobs --add-zoo --rates --attack --clean --source --protocol --models --epochs --same-start --work "
-    "--out --json",
+    "--out --update --json",
     "bench heterogeneity": "--data --zoo --method --preset --teachers --sets --seeds --shots --episodes --split "
     "--device --set --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "

@@ -1,6 +1,7 @@
 """``zoo similarity``: groups, matrix and files of a tiny zoo."""
 
 import json
+from xml.etree import ElementTree
 
 SMALL = ["recovered_per_class=2", "inversion_steps=2", "latent=8", "generator_width=8"]
 
@@ -17,6 +18,10 @@ def test_a_zoo_is_compared_and_what_was_made_is_kept(dfml, tiny_zoo_folder, tmp_
     assert json.loads((tmp_path / "out" / "similarity.json").read_text()) == found
     lines = (tmp_path / "out" / "similarity.csv").read_text().splitlines()
     assert lines[0] == "teacher,group,000,001,002" and len(lines) == 4
+    picture = ElementTree.parse(tmp_path / "out" / "similarity.svg")  # noqa: S314 - our own file
+    told = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}title")]
+    assert told[0] == f"Teachers of {tiny_zoo_folder.name}" and "teacher 000, group 1" in told
+    assert f"001 and 002: {matrix[1][2]:.3f}" in told and len(told) == 1 + 3 + 6
     kept = sorted((tmp_path / "cache").rglob("*.safetensors"))
     again = dfml(*words)
     assert again.code == 0 and "1 group of dissimilar teachers" in again.out and "000 001 002" in again.out

@@ -30,6 +30,21 @@ def mixed_folder(tiny_zoo_folder, grey_patterns, tmp_path_factory):
     return folder / "mixed"
 
 
+@pytest.fixture(scope="module")
+def timm_folder(tiny_zoo_folder, patterns, tmp_path_factory):
+    """A Conv4 and a small network out of timm's registry, for pictures alike."""
+    from dfml.zoo.plans import PretrainConfig
+    from dfml.zoo.pretrain import pretrain_zoo
+    from dfml.zoo.zoo import write_zoo
+
+    folder = tmp_path_factory.mktemp("timm")
+    pretrain_zoo(patterns, folder / "byob", ["test_byobnet"], PretrainConfig(models=1, epochs=1, batch=32, seed=3))
+    for source, name in ((tiny_zoo_folder / "000", "000"), (folder / "byob" / "000", "byob")):
+        shutil.copytree(source, folder / "both" / name)
+    write_zoo(folder / "both", models=["000", "byob"], name="both")
+    return folder / "both"
+
+
 @pytest.fixture
 def mixed_zoo(mixed_folder):
     """See ``mixed_folder``; opened."""

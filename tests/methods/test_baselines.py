@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -90,6 +92,24 @@ def test_the_best_weights_are_kept_as_a_copy(run):
     assert any("validation pictures" in text for text in model.details["side_information"])
     last = run(*small("real-data", keep="last", iterations=20, validate_every=3))[-1].result
     assert not any("validation pictures" in text for text in last.details["side_information"])
+
+
+def test_the_kept_weights_are_those_of_the_best_validation_and_not_the_last_ones(run, monkeypatch):
+    from dfml.methods import validation
+
+    measured, scripted = validation.evaluation_steps, iter([0.3, 0.9, 0.4, 0.5])
+
+    def told(*args, **kwargs):
+        accuracy = next(scripted)
+        for done, found in measured(*args, **kwargs):
+            yield done, [dataclasses.replace(row, accuracy=accuracy) for row in found]
+
+    until_best = run(*small("real-data", keep="last", iterations=6, validate_every=3))[-1].result
+    monkeypatch.setattr(validation, "evaluation_steps", told)
+    chosen = run(*small("real-data", keep="best", iterations=12, validate_every=3))[-1].result
+    assert next(scripted, None) is None
+    for name, value in chosen.net.state_dict().items():
+        assert torch.equal(value, until_best.net.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("name", ["average", "best-teacher"])

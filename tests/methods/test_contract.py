@@ -269,6 +269,21 @@ def test_it_works_with_a_mixed_zoo_or_says_why_not(name, run, mixed_zoo):
     assert not any(isinstance(e, Note) and e.kind == "rejected" for e in events)
 
 
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_teacher_out_of_timms_registry_teaches_too_or_the_method_says_why_not(name, run, timm_folder):
+    from dfml.zoo import open_zoo
+
+    method, config = small(name, **({"iterations": 4} if name in ON_DATA else {}))
+    if name in NEEDS_ONE_ARCHITECTURE:
+        with pytest.raises(BadInput, match="architecture"):
+            run(method, config, zoo=open_zoo(timm_folder))
+        return
+    events = run(method, config, zoo=open_zoo(timm_folder))
+    numbers = [v for e in events if isinstance(e, Scalars) for v in e.values.values()]
+    assert all(math.isfinite(v) for v in numbers)
+    assert isinstance(events[-1], Done) and not any(isinstance(e, Note) and e.kind == "rejected" for e in events)
+
+
 @pytest.fixture(scope="module")
 def grey_zoo(grey_patterns, tmp_path_factory):
     from dfml.zoo import open_zoo
