@@ -80,7 +80,7 @@ class BidfMkd(Method):
 
     @classmethod
     def demo(cls) -> BidfMkdConfig:
-        """At most half an hour on two CPU cores, with kept support sets; query sets are smaller and fresh."""
+        """Some ten minutes on two CPU cores, with kept support sets; query sets are smaller and fresh."""
         return BidfMkdConfig(
             learner="protonet",
             iterations=1000,

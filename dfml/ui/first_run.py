@@ -11,7 +11,7 @@ from pathlib import Path
 from dfml.core.config import Config
 from dfml.core.paths import REPOSITORY
 
-RECOVERY, REVISION, BY_QUERIES = 14.0, 8.5, 96.0
+RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
 """Seconds of one thread for a teacher of the embedded Conv4 zoo, with the demos' options: recovering its pictures,
 revising them until all teachers agree, and recovering them from answers alone."""
 CORES = 2

@@ -243,6 +243,33 @@ def test_the_readme_quotes_the_results_truly():
         assert (side == "none") == (not ways["centroid"]["side_information"]), method
 
 
+QUOTED = {
+    "purer": "this demo has {purer} %, no more than `best-teacher`, a single teacher as it is ({best-teacher}), and "
+    "`random` {random}",
+    "bidf-mkd": "the demo has {bidf-mkd} % at 5 shots by nearest centroid, {bidf-mkd - random} points above random "
+    "weights and {best-teacher - bidf-mkd} below a single teacher's own features",
+    "free": "from {best-teacher} % to {free} % at 5 shots",
+    "tgr": "from {best-teacher} % to {tgr} % at 5 shots",
+}
+"""What pages say of the table of all methods: 5 shots, nearest centroid, transductive, in per cent or points."""
+
+
+@pytest.mark.parametrize("page", QUOTED)
+def test_the_pages_quote_the_table_truly(page):
+    value = {
+        r["method"]: 100 * r["accuracy"]
+        for r in rows("accuracy-cifar-fs-conv4-demo.json")
+        if (r["shots"], r["bn"], r["adapt"]) == (5, "transductive", "centroid")
+    }
+
+    def number(found):
+        first, _, less = found[1].partition(" - ")
+        return f"{value[first] - (value[less] if less else 0):.1f}"
+
+    text = " ".join((REPOSITORY / "docs" / "methods" / f"{page}.md").read_text().split())
+    assert re.sub(r"\{(.+?)\}", number, QUOTED[page]) in text
+
+
 def test_the_readme_quotes_the_inverters_truly():
     readme = (REPOSITORY / "README.md").read_text()
     stored, found = inversion()
