@@ -11,7 +11,7 @@ TOLD = "The first run on a zoo also recovers pictures"
     ("method", "told"),
     [
         ("teapot", "unless they are kept already: here 3 recoveries, about 1 minute on two CPU cores"),
-        ("bidf-mkd", "unless they are kept already: here 3 recoveries, about 2 minutes on two CPU cores"),
+        ("bidf-mkd", "unless they are kept already: here 3 recoveries, about 3 minutes on two CPU cores"),
         ("purer", ""),
         ("random", ""),
     ],
