@@ -18,11 +18,15 @@ from dfml.methods import METHODS
 RESULTS = REPOSITORY / "benchmarks" / "results"
 
 
+def _named(path):
+    return path.relative_to(RESULTS).as_posix()
+
+
 def rows(name):
     return json.loads((RESULTS / name).read_text())["rows"]
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob("*.json")), ids=_named)
 def test_each_result_names_its_command_and_machine_and_no_private_path(path):
     result = json.loads(path.read_text())
     assert result["command"].startswith("python -m dfml bench ")
@@ -50,14 +54,16 @@ def test_purer_is_five_points_above_random_with_intervals_apart():
     assert purer["seconds"] <= 480 and purer["adversarial_steps"] >= 3
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("accuracy-*.json")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", sorted(RESULTS.rglob("accuracy-*.json")), ids=lambda p: p.relative_to(RESULTS).as_posix()
+)
 def test_the_table_and_its_means_are_those_of_the_rows(path):
     stored = json.loads(path.read_text())
     text = path.with_suffix(".md").read_text()
     assert stored["summary"] == summarise(stored["rows"]) and not stored["missing"]
     assert accuracy_table(stored["summary"], stored.get("failures")) in text
     for chart in re.findall(r"\]\(([^)]+\.svg)\)", text):
-        assert chart == path.with_suffix(".svg").name and (RESULTS / chart).is_file()
+        assert chart == path.with_suffix(".svg").name and (path.parent / chart).is_file()
 
 
 def test_published_methods_beat_random_and_average_at_five_shots_in_time():
@@ -86,6 +92,26 @@ def test_published_methods_beat_random_and_average_at_five_shots_in_time():
     for method, entry in found.items():
         # bidf-mkd only asks questions.
         assert entry["seconds"] <= (1800 if method == "bidf-mkd" else 900) and entry["peak_memory_mib"] > 0, method
+
+
+def test_free_and_tgr_pass_the_best_teacher_with_published_parts_alone():
+    """From fresh weights, without pictures that all teachers revised, without a panel; the learner stays ProtoNet."""
+    stored = json.loads((RESULTS / "published-parts" / "accuracy-cifar-fs-conv4-demo.json").read_text())
+    assert not stored["missing"] and not stored["failures"] and stored["split"] == "test"
+    for run in stored["runs"]:
+        assert run["config"]["init"] == "random" and run["config"]["student"] == "episode"
+        assert not run["config"].get("agreement")
+    found = {r["method"]: r for r in stored["rows"] if (r["bn"], r["adapt"]) == ("transductive", "centroid")}
+    teacher = next(
+        r for r in rows("accuracy-cifar-fs-conv4-demo.json")
+        if (r["method"], r["shots"], r["bn"], r["adapt"]) == ("best-teacher", 5, "transductive", "centroid")
+    )  # fmt: skip
+    for method in ("free", "tgr"):
+        row = found[method]
+        assert row["episodes"] == teacher["episodes"] == 600 and "reported accuracies" not in row["side_information"]
+        assert row["accuracy"] - row["ci95"] > teacher["accuracy"] + teacher["ci95"]
+        told = f"{100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %"
+        assert told in (REPOSITORY / "docs" / "methods" / f"{method}.md").read_text()
 
 
 def test_the_best_single_model_that_is_no_baseline_reaches_57_and_42_per_cent():
