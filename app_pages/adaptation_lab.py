@@ -7,8 +7,8 @@ from dfml.ui.picture_sets import choose_pictures
 
 st.title("Adaptation")
 st.caption(
-    "Show a meta-model a few labelled pictures (the **support set**). It takes a few gradient steps on them and then "
-    "classifies the **query** pictures."
+    "Show a meta-model a few labelled pictures (the **support set**). It adapts to them, by a few gradient steps or by "
+    "the mean features of each class, and then classifies the **query** pictures."
 )
 
 model = choose_model()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.bench.chart import write_chart
-from dfml.bench.earlier import Earlier, in_order
+from dfml.bench.earlier import Earlier, in_order, stored_table
 from dfml.bench.notes import accuracy_notes, provenance_notes
 from dfml.bench.order import Order, provenance_of
 from dfml.bench.plan import EPISODE_SEED, QUERY, all_methods, plan
@@ -103,7 +103,7 @@ def bench_accuracy(
     )
     found = Comparison(orders, zoos, out, command, changes=changes or [])
     if update:
-        found.earlier = Earlier.of(found.path, {order.spec.method for order in orders})
+        found.before = stored_table(found.path)
     if keep_table:
         found.refuse_other_table()
     with closing(do_orders(orders, jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
@@ -124,7 +124,7 @@ class Comparison:
         out: Folder of the report.
         command: For the report.
         changes: What replaces the presets' options.
-        earlier: What is kept of the table that lies there.
+        before: The table that lies there, where rows of it are kept.
     """
 
     orders: list[Order]
@@ -132,7 +132,7 @@ class Comparison:
     out: Path
     command: str
     changes: list[str] = field(default_factory=list)
-    earlier: Earlier = field(default_factory=Earlier)
+    before: dict[str, Any] = field(default_factory=dict)
     outcomes: dict[int, dict[str, Any]] = field(default_factory=dict)
     report: Path | None = None
 
@@ -141,15 +141,27 @@ class Comparison:
         self.outcomes[position] = outcome
 
     @property
+    def earlier(self) -> Earlier:
+        """What stays of the table before: methods that are not asked for, and for now those that are still to come."""
+        missing = {order.spec.method for position, order in enumerate(self.orders) if position not in self.outcomes}
+        return Earlier.of(self.before, {order.spec.method for order in self.orders} - missing)
+
+    @property
+    def found(self) -> list[int]:
+        """Positions of the orders whose outcome is shown: not while rows of the method before stand there."""
+        before = {row["method"] for row in self.earlier.rows}
+        return [position for position in sorted(self.outcomes) if self.orders[position].spec.method not in before]
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """All rows, in the order of the table, not of their coming."""
-        new = [row for position in sorted(self.outcomes) for row in self.outcomes[position].get("rows", [])]
+        new = [row for position in self.found for row in self.outcomes[position].get("rows", [])]
         return in_order([*new, *self.earlier.rows]) if self.earlier.rows else new
 
     @property
     def failures(self) -> list[dict[str, Any]]:
         """The orders that gave no rows, and why."""
-        found = [(self.orders[p], self.outcomes[p]) for p in sorted(self.outcomes)]
+        found = [(self.orders[p], self.outcomes[p]) for p in self.found]
         new = [{**order.about, **outcome} for order, outcome in found if "reason" in outcome]
         return [*new, *self.earlier.failures]
 
@@ -182,7 +194,12 @@ class Comparison:
         """
         first, of_row = self.orders[0], ("method", "seed", "rate", "shots")
         planned = {(o.spec.method, o.spec.seed, o.rate, shot) for o in self.orders for shot in o.shots}
-        kept = {row["method"] for row in self.earlier.rows}
+        kept = [row for row in self.earlier.rows if row["method"] not in {o.spec.method for o in self.orders}]
+        alike = {
+            "shots": (first.shots, "shots"),
+            "seeds": ({o.spec.seed for o in self.orders}, "seed"),
+            "rates": ({o.rate for o in self.orders}, "rate"),
+        }
         tested = {Path(source).name for source in first.data}
         measured = {"split": first.split, "changes": self.changes, "scenario": self.scenario.name}
         measured |= {
@@ -191,26 +208,27 @@ class Comparison:
             "data": sorted(tested),
         }  # notes: how the zoos were made
         if kept:
-            measured["shots"] = sorted(first.shots)
+            # One table has one set of each, or its means and gaps would be of different things.
+            measured |= {name: set(value) for name, (value, _) in alike.items()}
 
         def of(stored: dict[str, Any]) -> dict[str, Any]:
             episodes = {row["episodes"] for row in stored.get("rows", []) if "episodes" in row}
             known = {row["data"] for row in stored.get("rows", []) if row.get("data")}
             # Another data set may come to a table; none of its own may go.
-            data = sorted(tested if known <= tested else known)
-            shots = sorted({row["shots"] for row in self.earlier.rows})
-            return {**stored, "episodes": sorted(episodes) or [first.episodes], "data": data, "shots": shots}
+            data = sorted(tested if known <= tested and not kept else known)
+            found = {name: {row.get(key) for row in kept} for name, (_, key) in alike.items()}
+            return {**stored, "episodes": sorted(episodes) or [first.episodes], "data": data, **found}
 
         refuse_to_lose(
             self.path,
-            lambda row: row.get("method") in kept or tuple(row.get(name) for name in of_row) in planned,
+            lambda row: row in kept or tuple(row.get(name) for name in of_row) in planned,
             named="method", measured=measured, of=of,
         )  # fmt: skip
 
     def runs(self) -> list[dict[str, Any]]:
         """What each finished run was: its config, and the program, machine and time that it comes from."""
         found = []
-        for position in sorted(self.outcomes):
+        for position in self.found:
             order = self.orders[position]
             if "rows" in self.outcomes[position] and (Path(order.folder) / "spec.json").is_file():
                 about = {"config": RunFolder(order.folder).spec.config, **provenance_of(Path(order.folder))}
@@ -222,16 +240,18 @@ class Comparison:
         first, rows, failures, runs = self.orders[0], self.rows, self.failures, self.runs()
         summary = summarise(rows)
         missing = [order.label for position, order in enumerate(self.orders) if position not in self.outcomes]
-        missing += self.earlier.missing
         notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] if missing else []
+        if left := [label for label in self.earlier.missing if label not in missing]:
+            notes.append(f"Not finished by an earlier command: {', '.join(left)}.")
+        missing += left
         notes += [*self.scenario.notes, *self.scenario.remarks]
         notes += accuracy_notes(
             rows, summary, failures, episodes=first.episodes, query=QUERY, episode_seed=EPISODE_SEED
         )
         if first.spec.preset == "demo":
             notes.append(
-                "demo: the sizes of these presets, and what is ours in them, were chosen on the validation classes of "
-                "CIFAR-FS. A run sees no more of them than its side information says."
+                "demo: these presets were made with an eye on the validation classes of CIFAR-FS (see the methods' "
+                "pages). A run sees no more of them than its side information says."
             )
         notes += [*provenance_notes(runs), *self.earlier.notes()]
         name = self.name

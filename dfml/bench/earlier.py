@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dfml.bench.plan import all_methods
 from dfml.bench.summary import Rows
@@ -30,19 +31,13 @@ class Earlier:
     origins: Rows = field(default_factory=list)
 
     @classmethod
-    def of(cls, path: Path, methods: Collection[str]) -> Earlier:
+    def of(cls, stored: dict[str, Any], methods: Collection[str]) -> Earlier:
         """Keep what a table says of methods other than these.
 
         Args:
-            path: Its JSON file.
-            methods: Those that are measured anew.
-
-        Raises:
-            BadInput: It cannot be read.
+            stored: See ``stored_table``.
+            methods: Those that were measured anew.
         """
-        if not path.is_file():
-            return cls()
-        stored = read_json(path, "results")
 
         def others(name: str) -> Rows:
             return [entry for entry in stored.get(name) or [] if entry.get("method") not in methods]
@@ -78,6 +73,15 @@ class Earlier:
                 f"{', '.join(origin['methods'])}."
             )
         return found
+
+
+def stored_table(path: Path) -> dict[str, Any]:
+    """The JSON of the table at a path; empty where there is none.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
+    return read_json(path, "results") if path.is_file() else {}
 
 
 def in_order(entries: Rows) -> Rows:

@@ -82,7 +82,8 @@ def _costs(rows: Rows, several: bool) -> list[str]:
     if kinds - {"cpu"}:
         notes.append(f"peak MiB on {', '.join(sorted(kinds - {'cpu'}))}: most memory allocated on the device.")
     if any("queries" in r for r in rows):
-        notes.append("queries: pictures that teachers answered, where a method counts them.")
+        kept = "; of kept recoveries those that the run met" if any("preparation_seconds" in r for r in rows) else ""
+        notes.append(f"queries: pictures that teachers answered, where a method counts them{kept}.")
     return notes
 
 

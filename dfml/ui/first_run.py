@@ -13,7 +13,8 @@ from dfml.core.paths import REPOSITORY
 
 RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
 """Seconds of one thread for a teacher of the embedded Conv4 zoo, with the demos' options: recovering its pictures,
-revising them until all teachers agree, and recovering them from answers alone."""
+revising them until all teachers agree, and recovering them from answers alone. They lie between what was measured on
+different days."""
 CORES = 2
 MEASURED = REPOSITORY / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
 """Where every demo was timed, one after the other on two cores."""

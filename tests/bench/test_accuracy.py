@@ -140,7 +140,7 @@ def test_a_table_of_other_runs_is_not_overwritten(bench, played, stored):
     assert len(stored()[0]["rows"]) > len(before[0]["rows"])
 
 
-def test_an_update_measures_some_methods_anew_and_keeps_the_others(bench, played, stored):
+def test_an_update_measures_some_methods_anew_and_keeps_the_others(bench, played, stored, patterns):
     bench(methods=["random", "average", "ota"], command="python -m dfml bench accuracy --first")
     before, _ = stored()
     played.asked.clear()
@@ -160,15 +160,32 @@ def test_an_update_measures_some_methods_anew_and_keeps_the_others(bench, played
     for changes, says in (
         ({"shots": (1,)}, "numbers of other shots"),
         ({"changes": ["width=4"]}, "numbers of other changes"),
+        ({"seeds": (0, 1)}, "numbers of other seeds"),
+        ({"data": [str(patterns), "sample:cifar-fs"], "shots": (1, 2)}, "numbers of other data"),
     ):
         with pytest.raises(BadInput, match=says):
             bench(methods=["random"], update=True, **changes)
     assert stored()[0] == after
 
 
+def test_a_kill_during_an_update_loses_no_row_of_before(bench, played, stored):
+    bench(methods=["random", "average", "ota"])
+    before, _ = stored()
+    played.deadly.add("average")
+    with pytest.raises(KeyboardInterrupt):
+        bench(methods=["random", "average"], update=True)
+    data, text = stored()
+    assert data["rows"] == before["rows"] and data["missing"] == ["average, seed 0"]
+    assert "Unfinished, still to come: average, seed 0." in text
+    # Another update neither finishes it nor says that it would.
+    bench(methods=["ota"], update=True)
+    data, text = stored()
+    assert data["missing"] == ["average, seed 0"] and "Not finished by an earlier command: average, seed 0." in text
+
+
 def test_an_update_does_not_lose_seeds_of_a_method_that_is_measured_anew(bench, played, stored):
     bench(methods=["random", "average"], seeds=(0, 1))
-    with pytest.raises(BadInput, match="holds runs of random that are not asked for"):
+    with pytest.raises(BadInput, match="holds numbers of other seeds"):
         bench(methods=["random"], update=True)
     bench(methods=["random"], seeds=(0, 1), update=True)
     assert {row["seed"] for row in stored()[0]["rows"]} == {0, 1}

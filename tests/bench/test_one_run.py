@@ -144,7 +144,7 @@ def test_a_calibrated_row_tells_what_that_changed_and_an_ensemble_cannot(order):
     assert {row["adapt"] for row in rows} == {"centroid"} and not any(row["one_model"] for row in rows)
 
 
-def test_a_row_names_every_commit_that_had_a_hand_in_its_run(order, monkeypatch):
+def test_a_row_names_every_commit_that_trained_its_run(order, monkeypatch):
     from dfml.bench.notes import provenance_notes
 
     commits = {name: name * 40 for name in "abc"}
