@@ -59,7 +59,7 @@ def _points(found: ZooMap) -> list[str]:
         y = TOP + SIDE / 2 - (ys[i] - (max(ys) + min(ys)) / 2) / spread * (SIDE - 40)
         group = found.groups[i]
         parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="{COLOURS[group % len(COLOURS)]}" fill-opacity="0.8">'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="{COLOURS[group % len(COLOURS)]}" stroke="#fff" stroke-width="0.7">'
             f"<title>teacher {escape(name)}, group {group + 1}</title></circle>"
             f'<text class="in" x="{x:.1f}" y="{y + 3:.1f}" text-anchor="middle">{group + 1}</text>'
         )
