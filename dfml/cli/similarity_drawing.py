@@ -16,6 +16,7 @@ DARK, BRIGHT = (0, 34, 78), (254, 232, 56)
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #1f2328 } .small { font-size: 10px } .title { font-size: 14px }
 .in { font-size: 9px; fill: #000; pointer-events: none } .frame { fill: none; stroke: #8c959f }
+circle { stroke: #fff; stroke-width: .7 }
 .border { stroke: #1f2328; stroke-width: 1.5 } @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .in { fill: #000 } .border { stroke: #e6edf3 } }
 """
@@ -59,7 +60,7 @@ def _points(found: ZooMap) -> list[str]:
         y = TOP + SIDE / 2 - (ys[i] - (max(ys) + min(ys)) / 2) / spread * (SIDE - 40)
         group = found.groups[i]
         parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="{COLOURS[group % len(COLOURS)]}" stroke="#fff" stroke-width="0.7">'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="{COLOURS[group % len(COLOURS)]}">'
             f"<title>teacher {escape(name)}, group {group + 1}</title></circle>"
             f'<text class="in" x="{x:.1f}" y="{y + 3:.1f}" text-anchor="middle">{group + 1}</text>'
         )
