@@ -94,6 +94,24 @@ def test_published_methods_beat_random_and_average_at_five_shots_in_time():
         assert entry["seconds"] <= (1800 if method == "bidf-mkd" else 900) and entry["peak_memory_mib"] > 0, method
 
 
+def test_free_and_tgr_are_not_below_a_purer_that_takes_as_long():
+    """Iterations of a run take the same time each, so it was given as many as the longest of them takes."""
+    stored = json.loads((RESULTS / "purer-longer" / "accuracy-cifar-fs-conv4-demo.json").read_text())
+    (run,) = stored["runs"]
+    assert not stored["missing"] and stored["split"] == "test" and stored["changes"] == ["iterations=4650"]
+    demo = {
+        r["method"]: r for r in rows("accuracy-cifar-fs-conv4-demo.json")
+        if (r["shots"], r["bn"], r["adapt"]) == (5, "transductive", "centroid")
+    }  # fmt: skip
+    longer = demo["purer"]["seconds"] * run["config"]["iterations"] / METHODS.get("purer").demo().iterations
+    best = max((r for r in stored["rows"] if r["bn"] == "transductive"), key=lambda r: r["accuracy"])
+    for method in ("free", "tgr"):
+        assert longer >= demo[method]["seconds"]
+        assert demo[method]["accuracy"] + demo[method]["ci95"] >= best["accuracy"] - best["ci95"]
+    told = f"{100 * best['accuracy']:.1f} ± {100 * best['ci95']:.1f} %"
+    assert told in (REPOSITORY / "docs" / "methods" / "purer.md").read_text()
+
+
 def test_free_and_tgr_pass_the_best_reported_teacher_from_fresh_weights():
     """Without pictures that all teachers revised and without a panel, too; learner and sizes stay the demo's."""
     stored = json.loads((RESULTS / "fresh-weights" / "accuracy-cifar-fs-conv4-demo.json").read_text())
