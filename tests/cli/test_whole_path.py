@@ -106,7 +106,9 @@ def test_purer_then_evaluate_adapt_and_export(dfml, answer, tiny_zoo_folder, pat
     assert len(adapted["predictions"]) == 5 * 24
     assert {"file", "class", "probability"} == set(adapted["predictions"][0])
     assert len(adapted["problems"]) == 1 and "notes.png" in adapted["problems"][0]
-    assert "masked" in " ".join(adapted["notes"])
+    assert "masked" not in " ".join(adapted["notes"]), "prototypes have no outputs to spare"
+    stepped = answer("adapt", "--model", model, "--support", support, "--query", patterns / "val", "--adapt", "steps")
+    assert "masked" in " ".join(stepped["notes"])
 
     copy = answer("export", "--model", model, "--out", tmp_path / "copy")["path"]
     assert answer("adapt", "--model", copy, "--support", support, "--query", patterns / "val") == adapted
