@@ -83,6 +83,8 @@ def recover_in_processes(order: Order, teachers: list[str], *, jobs: int) -> Ite
                 except NotYet:
                     yield Progress(_how_far(folder), total, f"{done} of {len(teachers)} teachers recovered")
             done += 1
+            # Even where all were done between two looks, the run has told how far it was.
+            yield Progress(_how_far(folder), total, f"{done} of {len(teachers)} teachers recovered")
             yield outcome
     except DfmlError:
         raise
