@@ -152,12 +152,23 @@ def import_models(
     out: Annotated[Path, typer.Option(help="The zoo's folder; it may exist.")],
     domain: Annotated[str | None, typer.Option(help="Data set that all teachers come from.")] = None,
     shared_class_names: Annotated[bool, typer.Option(help="Equal class names mean the same class.")] = False,
+    mean: Annotated[
+        str | None, typer.Option(help="Channel means, where a config states none: 0.5 or 0.485,0.456,0.406.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Channel standard deviations, where a config states none.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Input size, where a config states none: 32, or 1,28,28 with the channels.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Copy model folders (config.json, model.safetensors, optionally dfml.json) into a zoo."""
-    from dfml.zoo.importing import import_folders
+    from dfml.zoo.importing import import_folders, other_preparation, stated_input
 
-    added, problems = import_folders(folders, out, domain=domain, shared_class_names=shared_class_names)
+    stated = stated_input(mean, std, size)
+    added, problems = import_folders(folders, out, domain=domain, shared_class_names=shared_class_names, stated=stated)
+    for name in added:
+        if note := other_preparation(out / name):
+            say(note)
     for problem in problems:
         say(f"left out: {problem}")
     answer({"zoo": str(out), "added": added, "problems": problems}, json, f"{len(added)} teachers added to {out}")

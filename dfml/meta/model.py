@@ -12,10 +12,11 @@ from torch import nn
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+from dfml.core.model_config import CONFIG, read_config
 from dfml.core.paths import read_json, write_atomically
 from dfml.meta.learners import LearnerConfig, MetaLearner, Params, make_learner
 from dfml.nets.build import build_network, fast_layout
-from dfml.zoo.storage import CONFIG, DETAILS, load_weights, read_config, save_network
+from dfml.zoo.storage import DETAILS, load_weights, save_network
 from dfml.zoo.teacher import match_channels, match_size
 
 KIND, ENSEMBLE_KIND = "meta-model", "ensemble"
@@ -64,7 +65,7 @@ class MetaModel:
     @property
     def input_size(self) -> tuple[int, int, int]:
         """Channels, height, width."""
-        size = int(self.model_args.get("img_size", 32))
+        size = int(self.model_args["img_size"])
         return int(self.model_args.get("in_chans", 3)), size, size
 
     @property
@@ -132,6 +133,8 @@ class MetaModel:
             kind = card.get("kind", "teacher") if isinstance(card, dict) else "unknown"
             raise BadInput(f"{folder} holds no meta-model (its kind is {kind!r}); train one first.")
         how = _Adapting.parse({k: card[k] for k in _Adapting.model_fields if k in card}, what=f"{DETAILS} field")
+        if "img_size" not in config["model_args"]:
+            raise BadInput(f"{folder / CONFIG} states no 'img_size' in 'model_args', and none is assumed.")
         args = {**config["model_args"], "num_classes": config["num_classes"], "bn": "batch"}
         net = build_network(config["architecture"], **args)
         load_weights(net, folder, check_digest=card.get("sha256"))

@@ -106,6 +106,5 @@ def network_cfg(first_conv: str) -> dict[str, Any]:
 @register_model
 def fewshot_conv4(pretrained: bool = False, **kwargs: Any) -> Conv4:  # noqa: ANN401 - timm's signature
     """Conv4 with 32 filters, 5 classes, 32 px unless told otherwise."""
-    kwargs.setdefault("num_classes", 5)
     cfg = kwargs.pop("pretrained_cfg", None) or network_cfg("blocks.0.0")
     return build_model_with_cfg(Conv4, "fewshot_conv4", pretrained, pretrained_cfg=cfg, **kwargs)

@@ -142,7 +142,6 @@ class FewShotResNet(nn.Module):
 
 
 def _build(variant: str, depth: int, pretrained: bool, kwargs: dict[str, Any]) -> FewShotResNet:
-    kwargs.setdefault("num_classes", 5)
     first = "blocks.0.body.0" if depth == 12 else "stem.0"
     cfg = kwargs.pop("pretrained_cfg", None) or network_cfg(first)
     return build_model_with_cfg(FewShotResNet, variant, pretrained, pretrained_cfg=cfg, depth=depth, **kwargs)

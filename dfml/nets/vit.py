@@ -79,6 +79,7 @@ def fewshot_vit(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:  
     """Vision transformer of width 96 with 4 blocks of 4 heads; patches of 4 px up to 48 px, at most 144 above."""
     cfg = kwargs.pop("pretrained_cfg", None) or network_cfg("patch_embed.proj") | {"classifier": "head"}
     ours = {k: kwargs.pop(k) for k in list(kwargs) if k in vit_arguments.__annotations__}
+    ours.setdefault("num_classes", cfg["num_classes"])
     return build_model_with_cfg(
         VisionTransformer, "fewshot_vit", pretrained, pretrained_cfg=cfg, **vit_arguments(**ours), **kwargs
     )

@@ -10,8 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from dfml.core.errors import BadInput
+from dfml.core.model_config import CONFIG
 from dfml.nets.build import build_network
-from dfml.zoo.storage import CONFIG, WEIGHTS
+from dfml.zoo.storage import WEIGHTS
 from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher
 from dfml.zoo.zoo import probe as embedded_probe
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput, nearest
+from dfml.core.model_config import picture_input, read_config
 from dfml.core.paths import ASSETS, inside, read_json
 
 FORMAT = 1
@@ -168,24 +169,20 @@ def read_zoo(reference: str) -> ZooListing:
 
 def _read_teacher(zoo: Path, model: str) -> TeacherRow:
     folder = inside(zoo, model)
-    config = read_json(folder / "config.json", f"model {model}")
-    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
-        raise BadInput(f"{model}/config.json names no architecture: it is not a model folder in timm's layout.")
+    config = read_config(folder)
+    takes, args, way = picture_input(folder, config), config["model_args"], config["num_classes"]
     details = read_json(folder / "dfml.json", f"card of {model}") if (folder / "dfml.json").is_file() else {}
-    args, cfg = config.get("model_args") or {}, config.get("pretrained_cfg") or {}
-    way = config.get("num_classes") or args.get("num_classes") or len(details.get("classes") or ())
     classes = details.get("classes")
     if classes is not None and len(classes) != way:
         raise BadInput(f"model {model!r}: {len(classes)} class names for {way} outputs.")
-    size = args.get("img_size", 32)
     weights = folder / "model.safetensors"
     _check_weights(weights, model, details.get("sha256"))
     return TeacherRow(
         id=model,
         architecture=_family(config["architecture"], args),
-        classes=tuple(map(str, classes)) if classes else tuple(f"class {i}" for i in range(int(way or 0))),
+        classes=tuple(map(str, classes)) if classes else tuple(f"class {i}" for i in range(way)),
         named=bool(classes),
-        input_size=tuple(cfg.get("input_size") or (args.get("in_chans", 3), size, size)),
+        input_size=takes.size,
         accuracy=details.get("accuracy"),
         size=weights.stat().st_size,
         licence=details.get("licence") or "",

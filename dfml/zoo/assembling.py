@@ -10,8 +10,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from dfml.core.errors import BadInput
+from dfml.core.model_config import CONFIG
 from dfml.core.paths import raise_if_disk_full
-from dfml.zoo.storage import CONFIG, DETAILS, WEIGHTS
+from dfml.zoo.storage import DETAILS, WEIGHTS
 
 
 @contextmanager

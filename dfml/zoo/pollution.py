@@ -20,11 +20,12 @@ from safetensors.torch import save_file
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+from dfml.core.model_config import network_arguments, read_config
 from dfml.core.paths import read_json, write_json
 from dfml.core.seeds import derive_seed
 from dfml.nets.build import build_network
 from dfml.zoo.assembling import copy_model, new_zoo
-from dfml.zoo.storage import DETAILS, WEIGHTS, read_config, weights_digest
+from dfml.zoo.storage import DETAILS, WEIGHTS, weights_digest
 from dfml.zoo.teacher import TeacherCard
 from dfml.zoo.zoo import Zoo, write_zoo
 
@@ -202,6 +203,5 @@ def _honest(card: TeacherCard) -> dict[str, Any]:
 def _forget(folder: Path, seed: int) -> None:
     """Replace a model's weights by those that it began with under another seed."""
     config = read_config(folder)
-    args = {"num_classes": config["num_classes"], **config["model_args"]}
-    net = build_network(config["architecture"], seed=seed, **args)
+    net = build_network(config["architecture"], seed=seed, **network_arguments(config))
     save_file({key: value.contiguous() for key, value in net.state_dict().items()}, folder / WEIGHTS)

@@ -15,10 +15,11 @@ from urllib.parse import quote, unquote
 import torch
 
 from dfml.core.errors import BadInput, RunFailed
+from dfml.core.model_config import LARGEST_INPUT
 from dfml.zoo.connection import Connection, RemoteConfig
 from dfml.zoo.remote_api import CREDENTIALS, RemoteApi
 from dfml.zoo.reply import Reply, printable
-from dfml.zoo.teacher import LARGEST_INPUT, Teacher, TeacherCard
+from dfml.zoo.teacher import Teacher, TeacherCard
 from dfml.zoo.zoo import Zoo
 
 BINARY = "binary_tensor_data"

@@ -7,6 +7,7 @@ folder too. Weights are safetensors only; nothing is ever unpickled.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dfml.core.errors import BadInput
-from dfml.core.paths import read_json, write_atomically, write_json
+from dfml.core.model_config import CONFIG, network_arguments, read_config
+from dfml.core.paths import write_atomically, write_json
 from dfml.nets.build import build_network
 
-WEIGHTS, CONFIG, DETAILS = "model.safetensors", "config.json", "dfml.json"
+WEIGHTS, DETAILS = "model.safetensors", "dfml.json"
 
 
 def save_network(
@@ -29,8 +31,8 @@ def save_network(
     architecture: str,
     model_args: dict[str, Any],
     details: dict[str, Any],
-    mean: list[float] | None = None,
-    std: list[float] | None = None,
+    mean: list[float],
+    std: list[float],
     size: int | None = None,
 ) -> None:
     """Write a network's folder; ``dfml.json`` comes last, so a folder with it is whole.
@@ -50,7 +52,7 @@ def save_network(
     """
     folder.mkdir(parents=True, exist_ok=True)
     channels = int(model_args.get("in_chans", 3))
-    size = size or int(model_args.get("img_size", 32))
+    size = size or int(model_args["img_size"])
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in net.state_dict().items()}
     write_atomically(folder / WEIGHTS, lambda part: save_file(tensors, part))
     cfg = getattr(net, "pretrained_cfg", {}) or {}
@@ -61,8 +63,8 @@ def save_network(
         "pretrained_cfg": {
             "num_classes": int(model_args["num_classes"]),
             "input_size": [channels, size, size],
-            "mean": mean or [0.0] * channels,
-            "std": std or [1.0] * channels,
+            "mean": mean,
+            "std": std,
             "interpolation": "bilinear",
             "crop_pct": 1.0,
             "first_conv": cfg.get("first_conv"),
@@ -78,38 +80,22 @@ def weights_digest(folder: Path) -> str:
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read ``config.json``.
-
-    Raises:
-        BadInput: Missing, damaged, or without an architecture.
-    """
-    config = read_json(folder / CONFIG, f"model {folder.name}")
-    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
-        raise BadInput(f"{folder / CONFIG} names no architecture: it is not a model folder in timm's layout.")
-    for key in ("model_args", "pretrained_cfg"):
-        if not isinstance(config.setdefault(key, {}), dict):
-            raise BadInput(f"{folder / CONFIG}: {key!r} is no table of values.")
-    args = config["model_args"]
-    classes = args.get("num_classes", config.get("num_classes", config["pretrained_cfg"].get("num_classes", 5)))
-    if isinstance(classes, bool) or not isinstance(classes, int):
-        raise BadInput(f"{folder / CONFIG}: 'num_classes' is {classes!r}, expected a whole number.")
-    if config.setdefault("num_classes", classes) != classes:
-        raise BadInput(f"{folder / CONFIG}: {config['num_classes']!r} classes, but {classes} in 'model_args'.")
-    return config
-
-
-def load_network(folder: Path, *, check_digest: str | None = None) -> nn.Module:
+def load_network(
+    folder: Path, *, check_digest: str | None = None, stated: Mapping[str, Any] | None = None
+) -> nn.Module:
     """Build the network of a folder and load its weights, in eval mode on the CPU.
+
+    Args:
+        folder: The model's folder.
+        check_digest: What the SHA-256 of its weights must be, if known.
+        stated: See ``read_config``.
 
     Raises:
         BadInput: Missing or damaged files, a wrong shape, a value that is not finite, or a digest
             other than ``check_digest``. The message names the folder and the first difference.
     """
-    config = read_config(folder)
-    args = dict(config["model_args"])
-    args.setdefault("num_classes", config["num_classes"])
-    net = build_network(config["architecture"], **args)
+    config = read_config(folder, stated)
+    net = build_network(config["architecture"], **network_arguments(config))
     load_weights(net, folder, check_digest=check_digest)
     return net.eval()
 

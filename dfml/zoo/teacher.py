@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +14,9 @@ from torch import nn
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+from dfml.core.model_config import CONFIG, network_arguments, picture_input, read_config
 from dfml.core.paths import read_json
-from dfml.zoo.storage import CONFIG, DETAILS, load_network, read_config
-
-LARGEST_INPUT = 1024
-"""Pixels; a larger input size in a card is taken for an error."""
+from dfml.zoo.storage import DETAILS, load_network
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness (ITU-R BT.601)."""
@@ -48,64 +47,36 @@ class TeacherCard(Config):
         return f"{self.architecture}:{self.width}" if self.width else self.architecture
 
 
-def read_card(folder: Path) -> TeacherCard:
+def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherCard:
     """Read a model folder's card; a plain timm folder without ``dfml.json`` has one too.
 
+    Args:
+        folder: The model's folder.
+        stated: ``mean``, ``std`` or ``input_size``, for a config that leaves them out.
+
     Raises:
-        BadInput: The folder holds no model, or its card has values out of range.
+        BadInput: The folder holds no model, its config leaves out what nobody stated, or a value is out of range.
     """
-    config = read_config(folder)
+    config = read_config(folder, stated)
     known = read_json(folder / DETAILS, "card") if (folder / DETAILS).is_file() else {}
     if not isinstance(known, dict):
         raise BadInput(f"model {folder.name!r}: {DETAILS} is no card of a teacher.")
-    cfg = config["pretrained_cfg"]
-    args = config["model_args"]
-    size = cfg.get("input_size") or [args.get("in_chans", 3), args.get("img_size", 32), args.get("img_size", 32)]
+    takes = picture_input(folder, config)
     fields = {key: known[key] for key in TeacherCard.model_fields if key in known}
-    width = args.get("width")
+    width = config["model_args"].get("width")
     fields.update(
         id=folder.name,
         architecture=config["architecture"],
         width=width if type(width) is int and width > 0 else None,
         way=config["num_classes"],
-        input_size=size,
-        mean=cfg.get("mean") or [0.0],
-        std=cfg.get("std") or [1.0],
+        input_size=takes.size,
+        mean=takes.mean,
+        std=takes.std,
     )
     card = TeacherCard.parse(fields, what=f"{folder.name}/{CONFIG} field")
-    _check_card(card)
-    _check_arguments(card, args)
     if card.classes is not None and len(card.classes) != card.way:
         raise BadInput(f"model {folder.name!r}: {len(card.classes)} class names for {card.way} outputs.")
     return card
-
-
-def _check_card(card: TeacherCard) -> None:
-    channels, height, width = card.input_size
-    if channels not in (1, 3) or not (1 <= height <= LARGEST_INPUT and 1 <= width <= LARGEST_INPUT):
-        raise BadInput(
-            f"model {card.id!r}: input {list(card.input_size)}, expected 1 or 3 channels and at most "
-            f"{LARGEST_INPUT} pixels."
-        )
-    for name, values in (("mean", card.mean), ("std", card.std)):
-        if len(values) not in (1, channels):
-            raise BadInput(f"model {card.id!r}: {len(values)} values of {name!r} for {channels} channels.")
-    if min(card.std) <= 0:
-        raise BadInput(f"model {card.id!r}: std {card.std}, expected positive numbers.")
-
-
-def _check_arguments(card: TeacherCard, args: dict[str, Any]) -> None:
-    """What the constructor is told must agree with the pictures that the network will be given."""
-    if args.get("bn") == "batch":
-        # Without running statistics its answer about a picture would depend on the others of the batch.
-        raise BadInput(f"model {card.id!r} is a meta-model (normalised by batch statistics), no teacher.")
-    channels, height, width = card.input_size
-    given = args.get("in_chans", 3)
-    if given != channels:
-        raise BadInput(f"model {card.id!r}: input {list(card.input_size)}, but in_chans is {given!r}.")
-    size = args.get("img_size", 32)
-    if "conv4" in card.architecture and not args.get("global_pool") and (height, width) != (size, size):
-        raise BadInput(f"model {card.id!r}: input {list(card.input_size)}, but img_size is {size!r}.")
 
 
 def match_channels(x: torch.Tensor, channels: int) -> torch.Tensor:
@@ -174,12 +145,12 @@ class Teacher(nn.Module):
         return super().train(False)
 
 
-def load_teacher(folder: Path) -> Teacher:
-    """Load a model folder as a teacher.
+def load_teacher(folder: Path, stated: Mapping[str, Any] | None = None) -> Teacher:
+    """Load a model folder as a teacher; for the arguments see ``read_card``.
 
     Raises:
         BadInput: See ``read_card`` and ``load_network``.
     """
-    card = read_card(folder)
-    build = json.dumps(read_config(folder)["model_args"], sort_keys=True)
-    return Teacher(card, load_network(folder, check_digest=card.sha256), build)
+    card = read_card(folder, stated)
+    build = json.dumps(network_arguments(read_config(folder, stated)), sort_keys=True)
+    return Teacher(card, load_network(folder, check_digest=card.sha256, stated=stated), build)

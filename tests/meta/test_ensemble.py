@@ -34,7 +34,7 @@ def mixed_zoo(tmp_path):
     for name, (architecture, args) in nets.items():
         save_network(
             root / name, build_network(architecture, seed=1, **args), architecture=architecture, model_args=args,
-            details={},
+            details={}, mean=[0.0], std=[1.0], size=args.get("img_size", 32),
         )  # fmt: skip
     write_zoo(root, models=list(nets))
     return open_zoo(root)

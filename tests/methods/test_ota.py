@@ -10,16 +10,17 @@ from dfml.zoo.zoo import write_zoo
 from tests.meta.test_transport import lived_in, shuffled
 from tests.methods.test_contract import small
 
+PLAIN = {"mean": [0.0] * 3, "std": [1.0] * 3}
+
 
 @pytest.fixture
 def shuffled_zoo(tmp_path):
     """One network three times, its filters each time in another order."""
-    net, args = lived_in("fewshot_conv4", seed=5, width=8), {"num_classes": 5, "in_chans": 3, "img_size": 32}
+    net = lived_in("fewshot_conv4", seed=5, width=8)
+    known = {"model_args": {"num_classes": 5, "in_chans": 3, "img_size": 32, "width": 8}, "details": {}, **PLAIN}
     nets = {"a": net, "b": shuffled(net, 1), "c": shuffled(net, 2)}
     for name, other in nets.items():
-        save_network(
-            tmp_path / "z" / name, other, architecture="fewshot_conv4", model_args={**args, "width": 8}, details={}
-        )
+        save_network(tmp_path / "z" / name, other, architecture="fewshot_conv4", **known)
     write_zoo(tmp_path / "z", models=list(nets))
     return open_zoo(tmp_path / "z")
 
@@ -79,10 +80,10 @@ def test_another_architecture_is_refused_and_a_damaged_teacher_left_out(run, zoo
 
 
 def test_residual_teachers_are_fused_too(run, tmp_path):
-    args = {"num_classes": 5, "in_chans": 3, "img_size": 32, "width": 4}
+    known = {"model_args": {"num_classes": 5, "in_chans": 3, "img_size": 32, "width": 4}, "details": {}, **PLAIN}
     for seed in (0, 1):
         net = lived_in("fewshot_resnet10", seed, width=4)
-        save_network(tmp_path / "z" / f"{seed}", net, architecture="fewshot_resnet10", model_args=args, details={})
+        save_network(tmp_path / "z" / f"{seed}", net, architecture="fewshot_resnet10", **known)
     write_zoo(tmp_path / "z", models=["0", "1"])
     changes = {"architecture": "fewshot_resnet10", "width": 4}
     model = run(*small("ota", **changes), zoo=open_zoo(tmp_path / "z"))[-1].result

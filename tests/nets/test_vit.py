@@ -44,7 +44,7 @@ def test_weights_depend_on_the_seed_alone():
 def test_it_survives_the_disk_and_timm_loads_it_too(tmp_path):
     args = {"num_classes": 4, "in_chans": 1, "img_size": 28, "global_pool": "avg", **SMALL}
     net = build_network("fewshot_vit", seed=2, **args).eval()
-    save_network(tmp_path / "000", net, architecture="fewshot_vit", model_args=args, details={})
+    save_network(tmp_path / "000", net, architecture="fewshot_vit", model_args=args, details={}, mean=[0.4], std=[0.3])
     x = torch.rand(3, 1, 28, 28)
     assert torch.equal(load_network(tmp_path / "000")(x), net(x))
     loaded = timm.create_model(f"local-dir:{tmp_path / '000'}", pretrained=True).eval()

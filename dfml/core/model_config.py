@@ -1,0 +1,161 @@
+"""``config.json`` of a model in timm's layouts, the newer and the older flat one, read without torch.
+
+The library and the app's listing both read it here, so that they come to the same verdict. What decides an answer (the
+number of classes, the input's size, its normalisation) must be stated: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dfml.core.errors import BadInput
+from dfml.core.paths import read_json
+
+CONFIG = "config.json"
+
+LARGEST_INPUT = 1024
+"""Pixels; a larger input size in a card is taken for an error."""
+
+FLAGS = {"mean": "--mean", "std": "--std", "input_size": "--size"}
+"""With which options of ``zoo import`` a value is stated that a config leaves out."""
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    """What a network expects its pictures to be.
+
+    Attributes:
+        size: Channels (1 or 3), height and width in pixels.
+        mean: What is subtracted from pixels in [0, 1], one number or one a channel.
+        std: What they are then divided by, above 0, likewise.
+    """
+
+    size: tuple[int, int, int]
+    mean: list[float]
+    std: list[float]
+
+
+def split_flat(config: dict[str, Any]) -> dict[str, Any]:
+    """Bring timm's older layout, one flat table, into the newer one, as timm does; the newer one stays as it is.
+
+    timm knows no ``model_args`` in the flat layout; they are kept where somebody wrote some.
+    """
+    if "pretrained_cfg" in config:
+        return config
+    flat = dict(config)
+    split = {key: flat.pop(key) for key in ("architecture", "num_features", "model_args") if key in flat}
+    if "labels" in flat:
+        flat["label_names"] = flat.pop("labels")
+    return {**split, "pretrained_cfg": flat}
+
+
+def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Read ``config.json`` in either layout.
+
+    Args:
+        folder: The model's folder.
+        stated: ``mean``, ``std`` or ``input_size`` (with or without the channels), for a config that leaves them out.
+
+    Returns:
+        The newer layout: architecture, num_classes, model_args, pretrained_cfg.
+
+    Raises:
+        BadInput: Missing, damaged, without an architecture or a number of classes, or it contradicts ``stated``.
+    """
+    path = folder / CONFIG
+    config = read_json(path, f"model {folder.name}")
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        raise BadInput(f"{path} names no architecture: it is not a model folder in timm's layout.")
+    config = split_flat(config)
+    for key in ("model_args", "pretrained_cfg"):
+        if not isinstance(config.setdefault(key, {}), dict):
+            raise BadInput(f"{path}: {key!r} is no table of values.")
+    args, cfg = config["model_args"], config["pretrained_cfg"]
+    places = [args.get("num_classes"), config.get("num_classes"), cfg.get("num_classes")]
+    classes = next((value for value in places if value is not None), None)
+    if classes is None:
+        raise BadInput(f"{path} states no 'num_classes', and none is assumed: write it there.")
+    if isinstance(classes, bool) or not isinstance(classes, int):
+        raise BadInput(f"{path}: 'num_classes' is {classes!r}, expected a whole number.")
+    if config.setdefault("num_classes", classes) != classes:
+        raise BadInput(f"{path}: {config['num_classes']!r} classes, but {classes} in 'model_args'.")
+    for key, value in (stated or {}).items():
+        found = cfg.get(key)
+        if found in (None, []):
+            cfg[key] = [args.get("in_chans", 3), *value] if key == "input_size" and len(value) == 2 else value
+        elif not isinstance(found, list) or found[-len(value) :] != value:
+            raise BadInput(f"{path} states {key!r} {_short(found)}, not the {value} of {FLAGS[key]}: leave one out.")
+    return config
+
+
+def picture_input(folder: Path, config: dict[str, Any]) -> PictureInput:
+    """Size and normalisation of a teacher's input, from what ``read_config`` returned.
+
+    Raises:
+        BadInput: One of them is not stated or out of range, or the constructor's arguments do not agree with it.
+    """
+    path, cfg, args = folder / CONFIG, config["pretrained_cfg"], config["model_args"]
+    if args.get("bn") == "batch":
+        # Without running statistics its answer about a picture would depend on the others of the batch.
+        raise BadInput(f"model {folder.name!r} is a meta-model (normalised by batch statistics), no teacher.")
+    size, side = cfg.get("input_size"), args.get("img_size")
+    sides = side if isinstance(side, list) else [side, side]
+    if side is not None and (size in (None, []) or cfg.get("fixed_input_size") is True and isinstance(size, list)):
+        # A network of a fixed size takes the size that it is built for, as timm reads it too.
+        size = [size[0] if size else args.get("in_chans", 3), *sides]
+    found = {"mean": cfg.get("mean"), "std": cfg.get("std"), "input_size": size}
+    if missing := [key for key, value in found.items() if value in (None, [])]:
+        flags = " ".join(FLAGS[key] for key in missing)
+        raise BadInput(
+            f"{path} states no {' and no '.join(map(repr, missing))}, and nothing is assumed: write it there, or give "
+            f"it to `zoo import` with {flags}."
+        )
+    channels, height, width = _size(path, size)
+    mean, std = (_statistics(path, key, found[key], channels) for key in ("mean", "std"))
+    if min(std) <= 0:
+        raise BadInput(f"{path}: std {std}, expected positive numbers.")
+    if (given := args.get("in_chans", channels)) != channels:
+        raise BadInput(f"{path}: input {list(size)}, but in_chans is {given!r}.")
+    fixed = "conv4" in config["architecture"] and not args.get("global_pool")
+    if fixed and side is not None and sides != [height, width]:
+        raise BadInput(f"{path}: input {list(size)}, but img_size is {side!r}.")
+    return PictureInput((channels, height, width), mean, std)
+
+
+def network_arguments(config: dict[str, Any]) -> dict[str, Any]:
+    """What a network's constructor is told: ``model_args`` and, where they are silent, what its input says.
+
+    So does timm, which builds a network of a fixed size for its input's. The few-shot networks are all told theirs.
+    """
+    told, size = {"num_classes": config["num_classes"]}, config["pretrained_cfg"].get("input_size")
+    if isinstance(size, list) and len(size) == 3:
+        told["in_chans"] = size[0]
+        if config["pretrained_cfg"].get("fixed_input_size") is True or config["architecture"].startswith("fewshot_"):
+            told["img_size"] = size[1] if size[1] == size[2] else size[1:]
+    return {**told, **config["model_args"]}
+
+
+def _size(path: Path, size: Any) -> tuple[int, int, int]:  # noqa: ANN401 - foreign JSON
+    whole = isinstance(size, list) and len(size) == 3 and all(type(value) is int for value in size)
+    if not whole or size[0] not in (1, 3) or not all(1 <= value <= LARGEST_INPUT for value in size[1:]):
+        raise BadInput(
+            f"{path}: 'input_size' is {_short(size)}, expected 1 or 3 channels, height and width of at most "
+            f"{LARGEST_INPUT} pixels."
+        )
+    return size[0], size[1], size[2]
+
+
+def _statistics(path: Path, key: str, values: Any, channels: int) -> list[float]:  # noqa: ANN401 - foreign JSON
+    if not isinstance(values, list) or not all(type(v) in (int, float) and abs(v) <= 1e6 for v in values):
+        raise BadInput(f"{path}: {key!r} is {_short(values)}, expected {channels} numbers.")
+    if len(values) not in (1, channels):
+        raise BadInput(f"{path}: {len(values)} values of {key!r} for {channels} channels.")
+    return [float(value) for value in values]
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 - foreign JSON
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
