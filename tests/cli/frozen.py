@@ -26,7 +26,7 @@ COMMANDS = {
     "runs stop": "RUN --json",
     "train": "--zoo --method --out --preset --data --set --seed --device --threads --label --resume --json",
     "zoo check": "ZOO --json",
-    "zoo import": "FOLDERS --out --domain --shared-class-names --json",
+    "zoo import": "FOLDERS --out --domain --shared-class-names --mean --std --size --json",
     "zoo judge": "ZOO --data --teacher --arch --width --set --json",
     "zoo list": "--json",
     "zoo merge": "ZOOS --out --name --json",
