@@ -23,6 +23,10 @@ FLAGS = {"mean": "--mean", "std": "--std", "input_size": "--size"}
 """With which options of ``zoo import`` a value is stated that a config leaves out."""
 
 
+LARGEST_CARD = 8 * 2**20
+"""Bytes of a JSON file of a model."""
+
+
 @dataclass(frozen=True)
 class PictureInput:
     """What a network expects its pictures to be.
@@ -66,7 +70,7 @@ def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[s
         BadInput: Missing, damaged, without an architecture or a number of classes, or it contradicts ``stated``.
     """
     path = folder / CONFIG
-    config = read_json(path, f"model {folder.name}")
+    config = read_json(path, f"model {folder.name}", most=LARGEST_CARD)
     if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
         raise BadInput(f"{path} names no architecture: it is not a model folder in timm's layout.")
     config = split_flat(config)
@@ -79,9 +83,9 @@ def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[s
     if classes is None:
         raise BadInput(f"{path} states no 'num_classes', and none is assumed: write it there.")
     if isinstance(classes, bool) or not isinstance(classes, int):
-        raise BadInput(f"{path}: 'num_classes' is {classes!r}, expected a whole number.")
+        raise BadInput(f"{path}: 'num_classes' is {_short(classes)}, expected a whole number.")
     if config.setdefault("num_classes", classes) != classes:
-        raise BadInput(f"{path}: {config['num_classes']!r} classes, but {classes} in 'model_args'.")
+        raise BadInput(f"{path}: {_short(config['num_classes'])} classes, but {classes} in 'model_args'.")
     for key, value in (stated or {}).items():
         found = cfg.get(key)
         if found in (None, []):
@@ -118,10 +122,10 @@ def picture_input(folder: Path, config: dict[str, Any]) -> PictureInput:
     if min(std) <= 0:
         raise BadInput(f"{path}: std {std}, expected positive numbers.")
     if (given := args.get("in_chans", channels)) != channels:
-        raise BadInput(f"{path}: input {list(size)}, but in_chans is {given!r}.")
+        raise BadInput(f"{path}: input {list(size)}, but in_chans is {_short(given)}.")
     fixed = "conv4" in config["architecture"] and not args.get("global_pool")
     if fixed and side is not None and sides != [height, width]:
-        raise BadInput(f"{path}: input {list(size)}, but img_size is {side!r}.")
+        raise BadInput(f"{path}: input {list(size)}, but img_size is {_short(side)}.")
     return PictureInput((channels, height, width), mean, std)
 
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dfml.core.errors import BadInput, RunFailed
+
+LARGEST_JSON = 64 * 2**20
+"""Bytes of a JSON file that is read; a table of results is far below."""
+
+DEEPEST_JSON = 64
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ASSETS = REPOSITORY / "assets"
@@ -91,17 +99,59 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
     write_atomically(path, lambda part: part.write_text(text + "\n", encoding="utf-8"))
 
 
-def read_json(path: Path, what: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Read JSON.
+def read_json(path: Path, what: str, *, most: int = LARGEST_JSON) -> Any:  # noqa: ANN401 - any JSON value
+    """Read JSON that anybody may have written.
+
+    Args:
+        path: The file.
+        what: What it describes, for the message.
+        most: Bytes; a larger file is not read.
 
     Raises:
-        BadInput: The file is missing or is no JSON.
+        BadInput: The file is missing, is no file, too large, or no JSON; or its values nest deeper than
+            ``DEEPEST_JSON``, or hold half a character, which nothing could show.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with open_file(path) as file:
+            if os.fstat(file.fileno()).st_size > most:
+                raise BadInput(f"{path} is larger than {most:,} bytes: it is not a file of this program.")
+            data = file.read()
+        text = data.decode("utf-8")
+        value = json.loads(text)
+        if _too_deep(value):
+            raise ValueError("nested too deeply")
+        if _HALF_CHARACTER.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except FileNotFoundError:
         raise BadInput(f"{what} not found: there is no {path.name} in {path.parent}.") from None
     except (ValueError, RecursionError) as error:  # also a number or a nesting that no honest file has
         raise BadInput(f"{path} is no valid JSON ({error}); it may be damaged or of another program.") from None
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}.") from None
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file for reading; a pipe or a device in its place would be waited for without end.
+
+    Raises:
+        OSError: It cannot be opened, or is no file.
+    """
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no file")
+    return path.open("rb")
+
+
+def _too_deep(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    level = [value]
+    for _ in range(DEEPEST_JSON):
+        level = [
+            item
+            for one in level
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True

@@ -16,7 +16,7 @@ from dfml.core.model_config import CONFIG, read_config
 from dfml.core.paths import read_json, write_atomically
 from dfml.meta.learners import LearnerConfig, MetaLearner, Params, make_learner
 from dfml.nets.build import build_network, fast_layout
-from dfml.zoo.storage import DETAILS, load_weights, save_network
+from dfml.zoo.storage import DETAILS, build_and_load, save_network
 from dfml.zoo.teacher import match_channels, match_size
 
 KIND, ENSEMBLE_KIND = "meta-model", "ensemble"
@@ -136,8 +136,7 @@ class MetaModel:
         if "img_size" not in config["model_args"]:
             raise BadInput(f"{folder / CONFIG} states no 'img_size' in 'model_args', and none is assumed.")
         args = {**config["model_args"], "num_classes": config["num_classes"], "bn": "batch"}
-        net = build_network(config["architecture"], **args)
-        load_weights(net, folder, check_digest=card.get("sha256"))
+        net = build_and_load(folder, config["architecture"], args, check_digest=card.get("sha256"))
         cfg = config["pretrained_cfg"]
         loaded = cls(
             net.train(), config["architecture"], args, cfg.get("mean"), cfg.get("std"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import timm
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from dfml.core.errors import BadInput, nearest
 
@@ -27,7 +30,7 @@ _UNBUILDABLE = (
 )
 _LARGEST = 100_000
 
-MOST_PARAMETERS = 500_000_000
+MOST_PARAMETERS, MOST_TENSORS = 500_000_000, 5_000
 
 
 def fast_layout(architecture: str) -> torch.memory_format:
@@ -56,20 +59,64 @@ def check_model_args(args: dict[str, Any]) -> dict[str, Any]:
         )
         too_large = isinstance(value, int | float) and not abs(value) <= _LARGEST
         if not plain or too_large or any(key.startswith(word) for word in _FORBIDDEN):
-            raise BadInput(f"model argument {key!r} = {value!r} is not allowed in a network's config.")
+            raise BadInput(f"model argument {key!r} = {repr(value):.100} is not allowed in a network's config.")
     return args
 
 
-def build_network(architecture: str, *, seed: int = 0, **args: Any) -> nn.Module:  # noqa: ANN401 - model arguments
+class _TooLarge(Exception):
+    pass
+
+
+def _count(module: nn.Module, name: str, parameter: Any) -> None:  # noqa: ANN401 - called by torch
+    """Torch calls it for each parameter of each network; only those of ``_skeleton`` in this thread are counted."""
+    left = getattr(_counted, "left", None)
+    if left is not None and parameter is not None:
+        _counted.left = (left[0] - 1, left[1] - parameter.numel())
+        if min(_counted.left) < 0:
+            raise _TooLarge
+
+
+_counted = threading.local()
+register_module_parameter_registration_hook(_count)
+
+
+def _skeleton(architecture: str, args: dict[str, Any]) -> nn.Module:
+    """The network without memory for its numbers; a foreign config may ask for more than the machine has.
+
+    Raises:
+        BadInput: It has more than ``MOST_TENSORS`` or ``MOST_PARAMETERS``; said while it is built, as a depth of
+            100,000 alone would take minutes.
+    """
+    _counted.left = (MOST_TENSORS, MOST_PARAMETERS)
+    try:
+        with torch.device("meta"):
+            return timm.create_model(architecture, pretrained=False, **args)
+    except _TooLarge:
+        raise BadInput(
+            f"{architecture} with {args!s:.300} has too many parameters; at most {MOST_PARAMETERS:,} in "
+            f"{MOST_TENSORS:,} tensors are built."
+        ) from None
+    finally:
+        _counted.left = None
+
+
+def build_network(
+    architecture: str,
+    *,
+    seed: int = 0,
+    check: Callable[[nn.Module], None] | None = None,
+    **args: Any,  # noqa: ANN401 - model arguments
+) -> nn.Module:
     """Build a registered network with fresh weights; the caller's random state is left as it was.
 
     Args:
         architecture: A name known to timm, for instance ``fewshot_conv4``.
         seed: Draws the initial weights.
+        check: Is shown the network before any memory is taken for it, and may refuse.
         args: Model arguments: num_classes, in_chans, img_size, width, bn.
 
     Raises:
-        BadInput: Unknown name, or arguments that the network does not take.
+        BadInput: Unknown name, arguments that the network does not take, or one that is too large.
     """
     if not timm.is_model(architecture):
         known = [*network_names(), *timm.list_models()]
@@ -91,14 +138,11 @@ def build_network(architecture: str, *, seed: int = 0, **args: Any) -> nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            # Counted without memory first: a foreign config may ask for more than the machine has.
-            with torch.device("meta"):
-                count = sum(p.numel() for p in timm.create_model(architecture, pretrained=False, **args).parameters())
-            if count > MOST_PARAMETERS:
-                raise BadInput(
-                    f"{architecture} with {args} has {count:,} parameters; at most {MOST_PARAMETERS:,} are built."
-                )
+            skeleton = _skeleton(architecture, args)
+            if check is not None:
+                check(skeleton)
+            del skeleton
             torch.manual_seed(seed)
             return timm.create_model(architecture, pretrained=False, **args)
         except _UNBUILDABLE as error:
-            raise BadInput(f"cannot build {architecture} with {args}: {error}") from None
+            raise BadInput(f"cannot build {architecture} with {args!s:.300}: {error}") from None

@@ -7,16 +7,14 @@ It finds what can be found without building a network: missing or damaged files,
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dfml.core.errors import BadInput, nearest
-from dfml.core.model_config import picture_input, read_config
-from dfml.core.paths import ASSETS, inside, read_json
+from dfml.core.paths import ASSETS
+from dfml.core.weights import tensor_shapes
+from dfml.zoo.card import Bounded, TeacherCard, model_folder, read_card, read_index
 
-FORMAT = 1
 HASHED_BYTES = 2_000_000
 """Larger weight files are checked by their header only: hashing gigabytes would hold up the page."""
 
@@ -140,88 +138,59 @@ def read_zoo(reference: str) -> ZooListing:
         raise BadInput(
             f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo import` makes one from model folders."
         )
-    meta = read_json(folder / "zoo.json", "zoo")
-    if not isinstance(meta, dict) or not isinstance(meta.get("models"), list):
-        raise BadInput(f"{folder / 'zoo.json'} lists no models: it is not a zoo of this program.")
-    if meta.get("format", 0) > FORMAT:
-        raise BadInput(
-            f"{folder} has zoo format {meta['format']}, this version reads up to {FORMAT}: update DFML Studio."
-        )
-    teachers, problems = [], {}
-    for model in map(str, meta["models"]):
+    index, _ = read_index(folder)
+    name = index.name or folder.name
+    teachers: dict[str, TeacherRow] = {}
+    problems: dict[str, str] = {}
+    bounded = Bounded()
+    for model in index.models:
         try:
-            teachers.append(_read_teacher(folder, model))
+            path = model_folder(folder, model)
+            if path.name not in teachers:
+                teachers[path.name] = _read_teacher(path, bounded)
         except BadInput as error:
-            problems[model] = str(error)
+            problems[str(model)] = str(error)
     if not teachers:
         reason = next(iter(problems.values()), "its list of models is empty")
-        raise BadInput(f"zoo {meta.get('name', folder.name)!r} has no usable teacher: {reason}")
+        raise BadInput(f"zoo {name!r} has no usable teacher: {reason}")
     return ZooListing(
-        name=reference if reference in names else str(meta.get("name", folder.name)),
+        name=reference if reference in names else name,
         folder=folder,
         embedded=reference in names,
-        domain=meta.get("domain"),
-        shared_class_names=bool(meta.get("shared_class_names", False)),
-        teachers=tuple(teachers),
+        domain=index.domain,
+        shared_class_names=index.shared_class_names,
+        teachers=tuple(teachers.values()),
         problems=problems,
     )
 
 
-def _read_teacher(zoo: Path, model: str) -> TeacherRow:
-    folder = inside(zoo, model)
-    config = read_config(folder)
-    takes, args, way = picture_input(folder, config), config["model_args"], config["num_classes"]
-    details = read_json(folder / "dfml.json", f"card of {model}") if (folder / "dfml.json").is_file() else {}
-    classes = details.get("classes")
-    if classes is not None and len(classes) != way:
-        raise BadInput(f"model {model!r}: {len(classes)} class names for {way} outputs.")
+def _read_teacher(folder: Path, bounded: Bounded) -> TeacherRow:
+    card = bounded.take(read_card(folder))
     weights = folder / "model.safetensors"
-    _check_weights(weights, model, details.get("sha256"))
+    _check_weights(weights, card)
     return TeacherRow(
-        id=model,
-        architecture=_family(config["architecture"], args),
-        classes=tuple(map(str, classes)) if classes else tuple(f"class {i}" for i in range(way)),
-        named=bool(classes),
-        input_size=takes.size,
-        accuracy=details.get("accuracy"),
+        id=card.id,
+        architecture=card.family,
+        classes=tuple(card.classes) if card.classes else tuple(f"class {i}" for i in range(card.way)),
+        named=bool(card.classes),
+        input_size=card.input_size,
+        accuracy=card.accuracy,
         size=weights.stat().st_size,
-        licence=details.get("licence") or "",
-        access=details.get("access") or "weights",
-        source=details.get("source") or "",
-        domain=details.get("domain"),
-        seed=details.get("seed"),
-        judge=(zoo / "judges" / model / "config.json").is_file(),
+        licence=card.licence,
+        access=card.access,
+        source=card.source,
+        domain=card.domain,
+        seed=card.seed,
+        judge=(folder.parent / "judges" / card.id / "config.json").is_file(),
     )
 
 
-def _family(architecture: str, args: dict[str, Any]) -> str:
-    """As ``TeacherCard.family``."""
-    width = args.get("width")
-    return f"{architecture}:{width}" if type(width) is int and width > 0 else architecture
-
-
-def _check_weights(path: Path, model: str, digest: str | None) -> None:
+def _check_weights(path: Path, card: TeacherCard) -> None:
     if not path.is_file():
-        raise BadInput(f"model {model!r}: {path.name} is missing.")
-    header = safetensors_header(path)
-    if header is None:
-        raise BadInput(f"model {model!r}: {path.name} is damaged or cut off (its header and its length do not agree).")
-    if digest and path.stat().st_size <= HASHED_BYTES:
+        raise BadInput(f"model {card.id!r}: {path.name} is missing.")
+    if not tensor_shapes(path, f"model {card.id!r}"):
+        raise BadInput(f"model {card.id!r}: {path.name} is damaged: it holds no tensors.")
+    if card.sha256 and path.stat().st_size <= HASHED_BYTES:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != digest:
-            raise BadInput(f"model {model!r}: {path.name} is not the file that dfml.json describes (sha256 differs).")
-
-
-def safetensors_header(path: Path) -> dict[str, Any] | None:
-    """The header of a safetensors file, or None where the file is damaged or cut off."""
-    length = path.stat().st_size
-    with path.open("rb") as file:
-        count = int.from_bytes(file.read(8), "little")
-        if not 2 <= count <= length - 8:
-            return None
-        try:
-            header = json.loads(file.read(count))
-        except ValueError:
-            return None
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return header if ends and 8 + count + max(ends) == length else None
+        if found != card.sha256:
+            raise BadInput(f"model {card.id!r}: {path.name} is not the file that dfml.json describes (sha256 differs).")

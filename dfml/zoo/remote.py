@@ -16,10 +16,11 @@ import torch
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.model_config import LARGEST_INPUT
+from dfml.zoo.card import MOST_CLASSES, MOST_MODELS, TeacherCard
 from dfml.zoo.connection import Connection, RemoteConfig
 from dfml.zoo.remote_api import CREDENTIALS, RemoteApi
 from dfml.zoo.reply import Reply, printable
-from dfml.zoo.teacher import Teacher, TeacherCard
+from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
 BINARY = "binary_tensor_data"
@@ -27,7 +28,6 @@ BINARY_UNSAID = ("kserve",)
 """Servers that understand binary tensors without naming the extension."""
 
 OPENING_TRIES, OPENING_SECONDS = 2, 60.0
-MOST_MODELS, MOST_CLASSES = 10_000, 100_000
 _SAFE_ID = re.compile(r"[\w-][\w.+ -]{0,199}")
 _ONE_MODEL = re.compile(r"(.*)/v2/models/([^/]+)/?")
 

@@ -19,9 +19,11 @@ from torch import nn
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, network_arguments, read_config
 from dfml.core.paths import write_atomically, write_json
+from dfml.core.weights import tensor_shapes
 from dfml.nets.build import build_network
+from dfml.zoo.card import DETAILS
 
-WEIGHTS, DETAILS = "model.safetensors", "dfml.json"
+WEIGHTS = "model.safetensors"
 
 
 def save_network(
@@ -95,29 +97,46 @@ def load_network(
             other than ``check_digest``. The message names the folder and the first difference.
     """
     config = read_config(folder, stated)
-    net = build_network(config["architecture"], **network_arguments(config))
-    load_weights(net, folder, check_digest=check_digest)
-    return net.eval()
+    args = network_arguments(config)
+    return build_and_load(folder, config["architecture"], args, check_digest=check_digest).eval()
 
 
-def load_weights(net: nn.Module, folder: Path, *, check_digest: str | None = None) -> None:
-    """Load ``model.safetensors`` into ``net`` after checking every tensor (see ``load_network``)."""
+def build_and_load(
+    folder: Path, architecture: str, args: dict[str, Any], *, check_digest: str | None = None
+) -> nn.Module:
+    """Build a network and load a folder's weights into it, on the CPU.
+
+    No memory is taken for it before the weight file is known to hold tensors of its shapes.
+
+    Raises:
+        BadInput: See ``load_network``.
+    """
+    label = f"model {folder.name!r}"
+    shapes = tensor_shapes(folder / WEIGHTS, label)
+
+    def fits(skeleton: nn.Module) -> None:
+        expected = skeleton.state_dict()
+        for name in expected.keys() | shapes.keys():
+            if name not in shapes:
+                raise BadInput(f"{label}: {WEIGHTS} lacks the tensor {name!r}.")
+            if name not in expected:
+                raise BadInput(f"{label}: {WEIGHTS} holds {name!r}, which the architecture does not have.")
+            if shapes[name] != list(expected[name].shape):
+                want = list(expected[name].shape)
+                raise BadInput(f"{label}: tensor {name!r} has shape {shapes[name]}, the architecture expects {want}.")
+
+    net = build_network(architecture, check=fits, **args)
+    _load_weights(net, folder, check_digest=check_digest)
+    return net
+
+
+def _load_weights(net: nn.Module, folder: Path, *, check_digest: str | None) -> None:
     path, label = folder / WEIGHTS, f"model {folder.name!r}"
-    if not path.is_file():
-        raise BadInput(f"{label}: {WEIGHTS} is missing in {folder}.")
     try:
         weights = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise BadInput(f"{label}: {WEIGHTS} is damaged ({error}).") from None
-    expected = net.state_dict()
-    for name in expected.keys() | weights.keys():
-        if name not in weights:
-            raise BadInput(f"{label}: {WEIGHTS} lacks the tensor {name!r}.")
-        if name not in expected:
-            raise BadInput(f"{label}: {WEIGHTS} holds {name!r}, which the architecture does not have.")
-        if weights[name].shape != expected[name].shape:
-            got, want = list(weights[name].shape), list(expected[name].shape)
-            raise BadInput(f"{label}: tensor {name!r} has shape {got}, the architecture expects {want}.")
+    for name in weights:
         if weights[name].is_floating_point() and not torch.isfinite(weights[name]).all():
             raise BadInput(f"{label}: tensor {name!r} holds values that are not finite.")
     if check_digest and weights_digest(folder) != check_digest:

@@ -5,78 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import nn
 
-from dfml.core.config import Config
-from dfml.core.errors import BadInput
-from dfml.core.model_config import CONFIG, network_arguments, picture_input, read_config
-from dfml.core.paths import read_json
-from dfml.zoo.storage import DETAILS, load_network
+from dfml.core.model_config import network_arguments, read_config
+from dfml.zoo.card import TeacherCard, read_card
+from dfml.zoo.storage import load_network
+
+__all__ = ["Teacher", "TeacherCard", "load_teacher", "match_channels", "match_size", "read_card"]
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness (ITU-R BT.601)."""
-
-
-class TeacherCard(Config):
-    """What is known of a teacher without loading its weights."""
-
-    id: str = Field(description="Name of the teacher inside its zoo; also its folder's name.")
-    architecture: str = Field(description="timm's name of the network.")
-    width: int | None = Field(None, ge=1, description="Filters of its first stage, where its folder names them.")
-    way: int = Field(ge=2, description="Number of classes.")
-    classes: list[str] | None = Field(None, description="Class names in the order of the outputs, or none.")
-    input_size: tuple[int, int, int] = Field(description="Channels, height, width of the network's input.")
-    mean: list[float] = Field(description="Channel means of its normalisation.")
-    std: list[float] = Field(description="Channel standard deviations of its normalisation.")
-    access: Literal["weights", "gradients", "queries"] = Field("weights", description="What the owner lets us see.")
-    accuracy: float | None = Field(None, ge=0, le=1, description="Reported held-out accuracy.")
-    domain: str | None = Field(None, description="The data set that it was trained on.")
-    source: str = Field("", description="Where it comes from.")
-    licence: str = Field("", description="Terms of its weights.")
-    seed: int | None = Field(None, description="Seed of its training.")
-    sha256: str | None = Field(None, description="Digest of its weight file.")
-
-    @property
-    def family(self) -> str:
-        """Architecture and width: ``fewshot_conv4:16``, or ``fewshot_conv4`` in its usual width."""
-        return f"{self.architecture}:{self.width}" if self.width else self.architecture
-
-
-def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherCard:
-    """Read a model folder's card; a plain timm folder without ``dfml.json`` has one too.
-
-    Args:
-        folder: The model's folder.
-        stated: ``mean``, ``std`` or ``input_size``, for a config that leaves them out.
-
-    Raises:
-        BadInput: The folder holds no model, its config leaves out what nobody stated, or a value is out of range.
-    """
-    config = read_config(folder, stated)
-    known = read_json(folder / DETAILS, "card") if (folder / DETAILS).is_file() else {}
-    if not isinstance(known, dict):
-        raise BadInput(f"model {folder.name!r}: {DETAILS} is no card of a teacher.")
-    takes = picture_input(folder, config)
-    fields = {key: known[key] for key in TeacherCard.model_fields if key in known}
-    width = config["model_args"].get("width")
-    fields.update(
-        id=folder.name,
-        architecture=config["architecture"],
-        width=width if type(width) is int and width > 0 else None,
-        way=config["num_classes"],
-        input_size=takes.size,
-        mean=takes.mean,
-        std=takes.std,
-    )
-    card = TeacherCard.parse(fields, what=f"{folder.name}/{CONFIG} field")
-    if card.classes is not None and len(card.classes) != card.way:
-        raise BadInput(f"model {folder.name!r}: {len(card.classes)} class names for {card.way} outputs.")
-    return card
 
 
 def match_channels(x: torch.Tensor, channels: int) -> torch.Tensor:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput, nearest
-from dfml.core.paths import ASSETS, inside, read_json, write_json
+from dfml.core.paths import ASSETS, write_json
+from dfml.zoo.card import FORMAT, Bounded, model_folder, read_index
 from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, read_card
-
-FORMAT = 1
 
 
 class Zoo:
@@ -45,30 +44,22 @@ class Zoo:
             raise BadInput(
                 f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo pretrain` or `import` makes one."
             )
-        self.meta: dict[str, Any] = read_json(folder / "zoo.json", "zoo")
-        if not isinstance(self.meta, dict) or not isinstance(self.meta.get("models"), list):
-            raise BadInput(f"{folder / 'zoo.json'} lists no models: it is not a zoo of this program.")
-        version = self.meta.get("format", 0)
-        if not isinstance(version, int) or version > FORMAT:
-            raise BadInput(
-                f"{folder} has zoo format {version!r}, this version reads up to {FORMAT}: update DFML Studio."
-            )
-        self.name = str(self.meta.get("name", folder.name))
-        self.domain = self.meta.get("domain")
-        self.shared_class_names = bool(self.meta.get("shared_class_names", False))
+        index, self.meta = read_index(folder)
+        self.name = index.name or folder.name
+        self.domain = index.domain
+        self.shared_class_names = index.shared_class_names
         if "name_spaces" in self.meta:
             spaces = self.meta["name_spaces"] if isinstance(self.meta["name_spaces"], dict) else {}
             self.name_spaces = {teacher: str(space) for teacher, space in spaces.items()}
         self.problems: dict[str, str] = {}
         self.cards: list[TeacherCard] = []
-        for model in self.meta["models"]:
+        bounded = Bounded()
+        for model in index.models:
             try:
-                path = inside(folder, str(model))
-                if path.parent != folder.resolve():
-                    raise BadInput(f"zoo.json lists {str(model)!r}, which is no folder of this zoo.")
+                path = model_folder(folder, model)
                 if path.name in self.ids:
                     continue  # listed twice
-                self.cards.append(read_card(path))
+                self.cards.append(bounded.take(read_card(path)))
             except BadInput as error:
                 self.problems[str(model)] = str(error)
         if not self.cards:
