@@ -23,10 +23,10 @@ FLOORS = {
     "cli": 9,
     "__main__": 10,
     "ui": 9,
-    "app_pages": 10,
+    "pages": 10,
     "app": 11,
 }
-SOURCES = sorted([*ROOT.glob("dfml/**/*.py"), *ROOT.glob("app_pages/**/*.py"), *ROOT.glob("*.py")])
+SOURCES = sorted([*ROOT.glob("dfml/**/*.py"), *ROOT.glob("pages/**/*.py"), *ROOT.glob("*.py")])
 EVERYTHING = SOURCES + sorted(ROOT.glob("tests/**/*.py"))
 
 
@@ -67,11 +67,7 @@ def test_imports_go_down(path):
     for module in imports(path):
         parts = module.split(".")
         other = (
-            parts[0]
-            if parts[0] in ("app_pages", "app")
-            else parts[1]
-            if parts[0] == "dfml" and len(parts) > 1
-            else None
+            parts[0] if parts[0] in ("pages", "app") else parts[1] if parts[0] == "dfml" and len(parts) > 1 else None
         )
         if other in FLOORS and other != room:
             assert FLOORS[other] < FLOORS.get(room, 0), f"{ids(path)} ({room}) imports {module} from above or beside it"
@@ -79,7 +75,7 @@ def test_imports_go_down(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=ids)
 def test_streamlit_stays_upstairs(path):
-    if room_of(path) not in ("ui", "app_pages", "app"):
+    if room_of(path) not in ("ui", "pages", "app"):
         assert not [m for m in imports(path) if m.split(".")[0] == "streamlit"]
 
 

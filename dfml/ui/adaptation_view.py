@@ -14,6 +14,7 @@ from dfml.ui.confidence_chart import confidence_bars
 from dfml.ui.galleries import enlarged
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.metrics import percent
+from dfml.ui.navigation import TRAINING
 from dfml.ui.picture_sets import Chosen
 from dfml.ui.remember import recall, remember
 from dfml.ui.run_chooser import minute, unique
@@ -54,9 +55,7 @@ def choose_model() -> Path | None:
             "or type a model's folder below.",
             icon=":material/model_training:",
         )
-        st.page_link(
-            "app_pages/training_lab.py", label="Go to Meta-training", icon=":material/model_training:", help=""
-        )
+        st.page_link(TRAINING, label="Go to Meta-training", icon=":material/model_training:", help="")
     if asked and asked != kept:
         st.session_state[key] = asked
     elif kept is None and options:

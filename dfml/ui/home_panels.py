@@ -7,24 +7,32 @@ import streamlit as st
 from dfml.core.errors import DfmlError
 from dfml.ui.messages import empty_state, plain
 from dfml.ui.metrics import megabytes, percent
+from dfml.ui.navigation import ADAPTATION, INVERSION, TRAINING, ZOO
 from dfml.ui.run_store import RunRow, page_of, run_rows
 from dfml.ui.theme import chip
 from dfml.ui.zoo_listing import embedded_names, read_zoo
 
-TEACHERS, RECOVER, TRAIN, ADAPT = (
-    f"app_pages/{name}.py" for name in ("model_zoo", "inversion_lab", "training_lab", "adaptation_lab")
-)
 ICONS = {"train": ":material/model_training:", "invert": ":material/image_search:"}
 STEPS = (
-    ("1. Model zoo", TEACHERS, ":material/pets:", "Meet the **teachers**: trained classifiers whose data is gone."),
+    ("1. Model zoo", ZOO, ":material/pets:", "Meet the **teachers**: trained classifiers whose data is gone."),
     (
         "2. Inversion",
-        RECOVER,
+        INVERSION,
         ":material/image_search:",
         "Watch pictures being **recovered** from a teacher, out of noise.",
     ),
-    ("3. Meta-training", TRAIN, ":material/model_training:", "Train a **meta-model** on tasks of recovered pictures."),
-    ("4. Adaptation", ADAPT, ":material/bolt:", "Show it a few pictures **of your own** and let it classify new ones."),
+    (
+        "3. Meta-training",
+        TRAINING,
+        ":material/model_training:",
+        "Train a **meta-model** on tasks of recovered pictures.",
+    ),
+    (
+        "4. Adaptation",
+        ADAPTATION,
+        ":material/bolt:",
+        "Show it a few pictures **of your own** and let it classify new ones.",
+    ),
 )
 
 
@@ -56,7 +64,7 @@ def zoo_cards() -> None:
                 st.error(plain(str(error)))
                 continue
             st.page_link(
-                "app_pages/model_zoo.py",
+                ZOO,
                 label=f"**{name}**",
                 icon=":material/pets:",
                 query_params={"zoo": name},

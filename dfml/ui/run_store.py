@@ -8,9 +8,10 @@ from pathlib import Path
 
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.spec import RunSpec
+from dfml.ui.navigation import INVERSION, TRAINING
 from dfml.ui.theme import ACTIVE
 
-PAGES = {"train": "app_pages/training_lab.py", "invert": "app_pages/inversion_lab.py"}
+PAGES = {"train": TRAINING, "invert": INVERSION}
 
 
 @dataclass(frozen=True)

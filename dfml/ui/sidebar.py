@@ -12,7 +12,6 @@ from dfml.ui.run_store import active_rows, page_of
 from dfml.ui.theme import chip
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
-SMALL_LOGO = str(Path(__file__).with_name("logo_small.svg"))
 
 
 def draw_sidebar() -> None:

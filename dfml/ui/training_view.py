@@ -12,6 +12,7 @@ from dfml.ui.curve_math import DENSE
 from dfml.ui.further_numbers import Scalars, further_charts
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric, percent
+from dfml.ui.navigation import ADAPTATION
 from dfml.ui.pictures_of_runs import newest_pictures
 from dfml.ui.reliability_view import reliability_panel
 from dfml.ui.run_panel import look_again, moved_on, run_controls, run_header
@@ -85,7 +86,7 @@ def result_panel(run: RunFolder) -> None:
     )
     with grid.cell():
         st.page_link(
-            "app_pages/adaptation_lab.py",
+            ADAPTATION,
             label="Try it on pictures",
             icon=":material/bolt:",
             query_params={"model": run.path.name},

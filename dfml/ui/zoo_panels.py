@@ -8,6 +8,7 @@ from dfml.core.errors import BadInput
 from dfml.ui.charts import accuracy_histogram, class_coverage
 from dfml.ui.messages import empty_state, plain
 from dfml.ui.metrics import megabytes, percent
+from dfml.ui.navigation import INVERSION
 from dfml.ui.remember import recall, remember
 from dfml.ui.remote_listing import ask_again, remote_listing
 from dfml.ui.theme import palette
@@ -222,7 +223,7 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
             hide_index=True,
         )
         st.page_link(
-            "app_pages/inversion_lab.py",
+            INVERSION,
             label="Recover pictures from this teacher",
             icon=":material/image_search:",
             query_params={"zoo": zoo.reference, "teacher": row.id},

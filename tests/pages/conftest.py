@@ -6,6 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import app_test
 
 from dfml.core.events import Images, Note, Progress, Scalars
 from dfml.core.paths import REPOSITORY, write_json
@@ -96,6 +98,13 @@ def fake_recovery(
         write_json(folder / "report.json", {**report, "per_class": per_class})
         write_json(run.path / "result.json", report)
     return run
+
+
+@pytest.fixture(autouse=True)
+def _warm_server(monkeypatch):
+    """Pages open as on a server that has shown one before; AppTest would begin every run as on a fresh one."""
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
+    monkeypatch.setattr(app_test, "PagesManager", type("Warm", (PagesManager,), {}))
 
 
 @pytest.fixture(autouse=True)

@@ -1,16 +1,13 @@
 """Opens a page as a reader does, without a browser."""
 
+from pathlib import Path
+
 from streamlit.testing.v1 import AppTest
 
 from dfml.core.paths import REPOSITORY
+from dfml.ui.navigation import ADAPTATION, HOME, INVERSION, TRAINING, ZOO
 
-PAGES = {
-    "home": "app_pages/home.py",
-    "zoo": "app_pages/model_zoo.py",
-    "inversion": "app_pages/inversion_lab.py",
-    "training": "app_pages/training_lab.py",
-    "adaptation": "app_pages/adaptation_lab.py",
-}
+PAGES = {Path(page).stem: page for page in (HOME, ZOO, INVERSION, TRAINING, ADAPTATION)}
 
 
 def open_page(name, **parameters):

@@ -3,7 +3,9 @@
 import streamlit as st
 
 from dfml.ui.home_panels import recent_runs, steps, zoo_cards
+from dfml.ui.navigation import within_app
 
+within_app()
 st.title("Learn to learn, without any data")
 st.markdown(
     "You have a **zoo** of trained classifiers, but none of the pictures that they were trained on. "

@@ -5,10 +5,12 @@ import streamlit as st
 from dfml.ui.comparisons import comparisons
 from dfml.ui.inversion_form import inversion_form
 from dfml.ui.inversion_view import no_recovery_yet, watch_recovery
+from dfml.ui.navigation import within_app
 from dfml.ui.recovery_gallery import recovery_gallery
 from dfml.ui.run_chooser import choose_run, form_box
 from dfml.ui.run_store import run_rows
 
+within_app()
 st.title("Inversion")
 st.caption(
     "A teacher's weights remember what its training pictures looked like. **Inversion** starts from noise and changes "

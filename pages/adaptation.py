@@ -3,8 +3,10 @@
 import streamlit as st
 
 from dfml.ui.adaptation_view import choose_model, classify
+from dfml.ui.navigation import within_app
 from dfml.ui.picture_sets import choose_pictures
 
+within_app()
 st.title("Adaptation")
 st.caption(
     "Show a meta-model a few labelled pictures (the **support set**). It adapts to them, by a few gradient steps or by "

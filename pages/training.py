@@ -2,12 +2,14 @@
 
 import streamlit as st
 
+from dfml.ui.navigation import within_app
 from dfml.ui.new_run import training_form
 from dfml.ui.run_chooser import choose_run, form_box
 from dfml.ui.run_store import run_rows
 from dfml.ui.run_table import compare_runs, run_table
 from dfml.ui.training_view import no_training_yet, watch_training
 
+within_app()
 st.title("Meta-training")
 st.caption(
     "A **meta-model** is trained on tasks of recovered pictures, or on the teachers' weights alone, so that a *support "

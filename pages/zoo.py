@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dfml.ui.messages import one_line_errors
+from dfml.ui.navigation import within_app
 from dfml.ui.pollution_panel import pollution_panel
 from dfml.ui.zoo_panels import (
     choose_zoo,
@@ -14,6 +15,7 @@ from dfml.ui.zoo_panels import (
     teacher_table,
 )
 
+within_app()
 st.title("Model zoo")
 st.caption("A **teacher** is a trained classifier that we may question, but whose training pictures we do not have.")
 

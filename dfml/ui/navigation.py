@@ -1,0 +1,52 @@
+"""The app's pages: the one place that says which there are and where they lie.
+
+Streamlit takes a folder ``pages/`` for an app of its older kind: the first link to a fresh server runs the file whose
+stem stands in the address, without ``app.py``. So each page's address is its file's stem, and each file begins with
+``within_app``, which hands such a visit over to ``app.py``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from streamlit.navigation.page import StreamlitPage
+
+HOME = "pages/home.py"
+ZOO = "pages/zoo.py"
+INVERSION = "pages/inversion.py"
+TRAINING = "pages/training.py"
+ADAPTATION = "pages/adaptation.py"
+_START = "pages/start.py"
+_DECLARED = "_pages_declared"
+SMALL_LOGO = str(Path(__file__).with_name("logo_small.svg"))
+
+
+def declare_pages() -> StreamlitPage:
+    """Tell Streamlit the window's title and the pages; returns the page that the address names."""
+    # The icon is a file of this project: browsers would fetch a named one, such as a page's, from the internet.
+    st.set_page_config(page_title="DFML Studio", page_icon=SMALL_LOGO, layout="wide")
+    st.session_state[_DECLARED] = True
+    return st.navigation(
+        [
+            # The address of a default page is `/`; its own path leads nowhere, so it is one that nobody tries.
+            st.Page(HOME, title="Home", icon=":material/home:", url_path="index", default=True),
+            st.Page(ZOO, title="Model zoo", icon=":material/pets:"),
+            st.Page(INVERSION, title="Inversion", icon=":material/image_search:"),
+            st.Page(TRAINING, title="Meta-training", icon=":material/model_training:"),
+            st.Page(ADAPTATION, title="Adaptation", icon=":material/bolt:"),
+            # These do get tried; they lead to the default page.
+            st.Page(_START, title="Home", visibility="hidden"),
+            st.Page(_START, title="Home", url_path="home", visibility="hidden"),
+        ]
+    )
+
+
+def within_app() -> None:
+    """The first line of each page: where it runs without ``app.py``, declare the pages and run again, within it."""
+    if _DECLARED not in st.session_state:
+        declare_pages()
+        st.rerun()
