@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import conditions
+
 _HOME = tempfile.mkdtemp(prefix="dfml-tests-")
 
 
@@ -18,8 +20,8 @@ def pytest_configure(config):
     # Before anything of dfml is imported, and inherited by every process that a test starts.
     os.environ["DFML_RUNS"] = os.path.join(_HOME, "runs")
     os.environ["DFML_CACHE"] = os.path.join(_HOME, "cache")
-    # Two threads that wait for each other stand still as soon as anything else computes on the machine.
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["OMP_NUM_THREADS"] = str(conditions.threads())
+    conditions.seed()  # refused here where it is no number
     # A line of their own for the device, so that tests never wait for somebody's real run.
     os.environ["DFML_LOCKS"] = os.path.join(_HOME, "locks")
 
@@ -58,12 +60,21 @@ def _why_not(marker):
     return "" if os.environ.get("DFML_DATA") else "DFML_DATA names no folder of real data sets"
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Runs inside a test's own process take all cores; the next test must not see that: sums change with it."""
+def _set_threads():
+    """Runs inside a test's own process set their threads; what comes next must not see that: sums change with it."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(conditions.threads())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup():
+    _set_threads()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call():
+    _set_threads()
 
 
 def patterned_picture(kind, rng, size=32, channels=3):
@@ -107,12 +118,9 @@ def grey_patterns(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_zoo_folder(patterns, tmp_path_factory):
     """Three five-way Conv4 teachers of width 8, trained for a second on the patterns. Do not change it."""
-    import torch
-
     from dfml.zoo.plans import PretrainConfig
     from dfml.zoo.pretrain import pretrain_zoo
 
-    torch.set_num_threads(1)  # fixtures of a session come before those of a test
     out = tmp_path_factory.mktemp("zoos") / "tiny"
     config = PretrainConfig(models=3, way=5, epochs=8, batch=32, lr=0.01, width=8, flip=False, shift=0, seed=1)
     pretrain_zoo(patterns, out, ["fewshot_conv4"], config)

@@ -44,7 +44,7 @@ class Server:
             "--server.port",
             str(port),
         ]
-        environment = {**os.environ, "DFML_RUNS": str(runs), "DFML_LOCKS": str(runs / ".locks"), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "DFML_RUNS": str(runs), "DFML_LOCKS": str(runs / ".locks")}
         self.log = open(runs / "server.log", "w+")  # noqa: SIM115 - open as long as the server
         self.process = subprocess.Popen(
             command, cwd=REPOSITORY, env=environment, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True

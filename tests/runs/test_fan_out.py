@@ -33,18 +33,9 @@ def pictures(result, teacher):
     return Recovery.load(RunFolder(result["run"]).path / "recovered" / teacher).task.images
 
 
-@pytest.fixture
-def one_thread():
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(1)
-
-
-@pytest.mark.usefixtures("one_thread")
 def test_processes_recover_the_same_pictures_as_one_after_another(tiny_zoo_folder):
     seen = []
     apart = run_in_process(order(tiny_zoo_folder), on_event=seen.append)
-    torch.set_num_threads(1)
     in_turn = run_in_process(order(tiny_zoo_folder, threads=1))
     assert [r["teacher"] for r in apart["teachers"]] == [r["teacher"] for r in in_turn["teachers"]]
     for teacher in ("000", "001", "002"):
