@@ -49,7 +49,8 @@ def test_a_run_in_a_process_of_its_own_takes_them_too(tiny_zoo_folder, tmp_path)
 
 
 def test_another_number_arrives():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "this_process or gone or processes"]
+    chosen = ["-p", "no:cacheprovider", "-k", "this_process or gone or processes"]
+    command = [sys.executable, "-m", "pytest", "-q", __file__, *chosen]
     environment = {**os.environ, "DFML_TEST_THREADS": "3" if conditions.threads() == 2 else "2"}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout
