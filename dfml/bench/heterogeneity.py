@@ -17,6 +17,7 @@ from dfml.bench.plan import check_data
 from dfml.bench.report import refuse_to_lose, write_report
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Note, Progress, until_done
+from dfml.core.names import same
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import fingerprint, load_split
@@ -203,7 +204,7 @@ def small_zoo(zoo: Zoo, ids: list[str], folder: Path) -> Path:
         return folder
     meta: dict[str, Any] = {"domain": zoo.domain, "shared_class_names": zoo.shared_class_names}
     if zoo.name_spaces is not None:
-        meta["name_spaces"] = {i: space for i, space in zoo.name_spaces.items() if i in ids}
+        meta["name_spaces"] = {i: space for i, space in zoo.name_spaces.items() if i in map(same, ids)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with new_zoo(folder) as part:
         for i in ids:

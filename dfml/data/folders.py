@@ -8,10 +8,11 @@ order in which a disk happens to list them.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,16 @@ from filelock import FileLock
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, cache_root, raise_if_disk_full, read_json, write_atomically, write_json
-from dfml.data.pictures import ENDINGS, fit_picture, open_picture
+from dfml.data.listing import MOVING, Listing, counted, list_classes, subfolders
+from dfml.data.pictures import KINDS, SEVERAL_FRAMES, fit_picture, open_picture
 from dfml.data.sheets import read_sheets
+from dfml.data.survey import Survey, survey
 
 SPLITS = ("train", "val", "test")
 LARGEST_DEFAULT = 224
 """Pictures are packed at most this large unless a size is asked for: a folder of photographs must not fill the disk."""
+_UNUSABLE = (BadInput, OSError, EOFError, ValueError, KeyError, TypeError)
+"""What reading a damaged cache raises."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class ClassSplit:
         labels: int64 [N], the class of each picture.
         class_names: One name a class, sorted.
         sample: Whether this is a small embedded sample, to be labelled as such.
+        notes: What was decided between unlike pictures, and what was passed over, one line each.
     """
 
     name: str
@@ -47,6 +53,7 @@ class ClassSplit:
     labels: np.ndarray
     class_names: list[str]
     sample: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -80,30 +87,12 @@ def list_splits(folder: Path) -> list[str]:
         raise BadInput(f"no data set at {folder}: expected a folder DIR/{{train,val,test}}/<class>/<picture>.")
     try:
         # A class may be called "train" (CIFAR-100 has one): a split is a folder of folders.
-        found = [split for split in SPLITS if (folder / split).is_dir() and _subfolders(folder / split)]
-        if found or _subfolders(folder):
+        found = [split for split in SPLITS if (folder / split).is_dir() and subfolders(folder / split)]
+        if found or subfolders(folder):
             return found or ["all"]
     except PermissionError as error:
         raise BadInput(f"{folder} may not be read: {error.strerror}.") from None
     raise BadInput(f"{folder} holds no class folders: expected DIR/{{train,val,test}}/<class>/<picture>.")
-
-
-def _subfolders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """Files directly in ``folder`` that are called like pictures, sorted by name; hidden ones left out."""
-    with os.scandir(folder) as entries:
-        names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
-    return [folder / name for name in sorted(names) if os.path.splitext(name)[1].lower() in ENDINGS]
-
-
-def list_classes(root: Path) -> dict[str, list[Path]]:
-    """The pictures of each class folder below ``root``, both sorted by name; empty folders left out."""
-    classes = {name: list_pictures(root / name) for name in _subfolders(root)}
-    return {name: files for name, files in classes.items() if files}
 
 
 def _cache_key(classes: dict[str, list[Path]]) -> str:
@@ -121,9 +110,9 @@ def load_split(source: str | Path, split: str, *, size: int | None = None, chann
     Args:
         source: A folder, or ``sample:NAME`` for an embedded sample.
         split: ``train``, ``val``, ``test``, or ``all`` where the folder has no splits.
-        size: Pictures are cropped to their central square and resized to ``size`` x ``size``; None
-            keeps the shorter side of the first picture, up to ``LARGEST_DEFAULT``.
-        channels: 1 or 3; None takes 1 where the first picture is grey, else 3.
+        size: Pictures are cropped to their central square and resized to ``size`` x ``size``; None lets the headers
+            of all pictures decide, see ``Survey.decide``.
+        channels: 1 or 3; None likewise.
 
     Raises:
         BadInput: The folder, the split or its pictures are missing; a picture cannot be read.
@@ -132,23 +121,47 @@ def load_split(source: str | Path, split: str, *, size: int | None = None, chann
     text = str(source)
     if text.startswith("sample:"):
         return _load_sample(text.removeprefix("sample:"), split, size, channels)
-    folder, classes = Path(source), _files(Path(source), split)
+    folder = Path(source)
+    listing = _listed(folder, split)
+    key, cache = _cache_key(listing.classes), _cache_folder(folder)
+    notes = [f"skipped {line}" for line in listing.skipped]
     if size is None or channels is None:
-        name, files = next(iter(classes.items()))
-        first = open_picture(files[0], name=f"{name}/{files[0].name}")
-        size = size or min(first.height, first.width, LARGEST_DEFAULT)
-        channels = channels or (1 if first.mode == "L" else 3)
-    cache, form = _cache_folder(folder), f"{split}-{size}x{channels}"
-    packed = cache / f"{form}-{_cache_key(classes)}.npy"
+        found = _surveyed(listing.classes, cache, f"{split}-headers-", key)
+        size, channels, decision = found.decide(size, channels, largest=LARGEST_DEFAULT)
+        notes = [decision, *notes] if decision else notes
+    form = f"{split}-{size}x{channels}"
+    packed = cache / f"{form}-{key}.npy"
     index = packed.with_suffix(".json")
+    name = folder.resolve().name
     with FileLock(cache / f"{form}.lock"):
         try:
-            return _opened(folder.resolve().name, split, packed, index)
-        except (BadInput, OSError, EOFError, ValueError, KeyError, TypeError):
+            data = _opened(name, split, packed, index, notes)
+        except _UNUSABLE:
             # Not packed yet, or the cache is damaged; it can always be made again.
-            _pack(classes, packed, index, size, channels)
-            _forget_others(cache, form, packed)
-            return _opened(folder.resolve().name, split, packed, index)
+            _pack(listing.classes, packed, index, size, channels)
+            _forget_others(cache, f"{form}-", packed)
+            data = _opened(name, split, packed, index, notes)
+    for note in data.notes:
+        _tell(folder.resolve(), split, note)
+    return data
+
+
+@lru_cache(maxsize=1024)
+def _tell(folder: Path, split: str, note: str) -> None:
+    """Say it once in a process, on stderr unless the program that uses the library logs elsewhere."""
+    logging.getLogger(__name__).warning("%s/%s: %s", folder.name, split, note)
+
+
+def _surveyed(classes: dict[str, list[Path]], cache: Path, prefix: str, key: str) -> Survey:
+    """What the headers say, read once and kept while no file changes."""
+    kept = cache / f"{prefix}{key}.kept"
+    try:
+        return Survey(**read_json(kept, "survey"))
+    except _UNUSABLE:
+        found = survey(classes)
+        write_json(kept, asdict(found))
+        _forget_others(cache, prefix, kept)
+        return found
 
 
 def fingerprint(source: str | Path, split: str) -> str:
@@ -160,22 +173,20 @@ def fingerprint(source: str | Path, split: str) -> str:
         BadInput: See ``load_split``.
     """
     text = str(source)
-    return text if text.startswith("sample:") else _cache_key(_files(Path(source), split))
+    return text if text.startswith("sample:") else _cache_key(_listed(Path(source), split).classes)
 
 
-def _files(folder: Path, split: str) -> dict[str, list[Path]]:
-    """Each class's pictures of a split; see ``load_split``."""
+def _listed(folder: Path, split: str) -> Listing:
+    """What a split holds; see ``load_split``."""
     splits = list_splits(folder)
     if split not in splits:
         raise BadInput(f"{folder} has no split {split!r}; it has: {', '.join(splits)}.")
     root = folder if split == "all" else folder / split
-    try:
-        classes = list_classes(root)
-    except PermissionError as error:
-        raise BadInput(f"{error.filename} may not be read: {error.strerror}.") from None
-    if not classes:
-        raise BadInput(f"{root} holds no class folders with pictures ({', '.join(sorted(ENDINGS))}).")
-    return classes
+    listing = list_classes(root)
+    if not listing.classes:
+        why = f" Skipped: {listing.skipped[0]}." if listing.skipped else ""
+        raise BadInput(f"{root} holds no class folders with pictures ({KINDS}).{why}")
+    return listing
 
 
 def _cache_folder(folder: Path) -> Path:
@@ -194,18 +205,21 @@ def _cache_folder(folder: Path) -> Path:
     return cache
 
 
-def _opened(name: str, split: str, packed: Path, index: Path) -> ClassSplit:
+def _opened(name: str, split: str, packed: Path, index: Path, notes: list[str]) -> ClassSplit:
     meta = read_json(index, "packed data set")
     images = np.load(packed, mmap_mode="r", allow_pickle=False)
     labels = np.repeat(np.arange(len(meta["classes"])), meta["counts"])
     if images.ndim != 4 or len(images) != len(labels):
         raise ValueError("the packed data set does not fit its index")
-    return ClassSplit(name, split, images, labels, list(meta["classes"]))
+    if moving := meta.get("several_frames"):
+        notes = [*notes, counted(moving, MOVING)]
+    return ClassSplit(name, split, images, labels, list(meta["classes"]), notes=tuple(notes))
 
 
 def _pack(classes: dict[str, list[Path]], packed: Path, index: Path, size: int, channels: int) -> None:
     total = sum(len(files) for files in classes.values())
     header = {"descr": "|u1", "fortran_order": False, "shape": (total, size, size, channels)}
+    moving: list[str] = []
 
     def write(part: Path) -> None:
         # Written as a stream: on a full disk a memory map would kill the process instead of raising.
@@ -213,17 +227,21 @@ def _pack(classes: dict[str, list[Path]], packed: Path, index: Path, size: int, 
             np.lib.format.write_array_header_1_0(file, header)
             for name, files in classes.items():
                 for path in files:
-                    picture = open_picture(path, name=f"{name}/{path.name}")
+                    label = f"{name}/{path.name}"
+                    picture = open_picture(path, name=label)
+                    if picture.info[SEVERAL_FRAMES]:
+                        moving.append(label.encode(errors="backslashreplace").decode())
                     file.write(fit_picture(picture, size=size, channels=channels).tobytes())
 
     write_atomically(packed, write)
-    write_json(index, {"classes": list(classes), "counts": [len(files) for files in classes.values()]})
+    about = {"classes": list(classes), "counts": [len(files) for files in classes.values()]}
+    write_json(index, {**about, "several_frames": moving} if moving else about)
 
 
-def _forget_others(cache: Path, form: str, packed: Path) -> None:
-    """Remove what was packed before a file changed; whoever has it open keeps reading it."""
-    for old in cache.glob(f"{form}-*"):
-        if old.stem != packed.stem:
+def _forget_others(cache: Path, prefix: str, kept: Path) -> None:
+    """Remove what was written before a file changed; whoever has it open keeps reading it."""
+    for old in cache.glob(f"{prefix}*"):
+        if old.stem != kept.stem:
             with suppress(OSError):
                 old.unlink()
 

@@ -7,20 +7,44 @@ and its size in pixels. Everything else is brought to upright 8-bit grey or RGB.
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from dfml.core.errors import BadInput
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
-FORMATS = ("PNG", "JPEG", "WEBP")
+if TYPE_CHECKING:
+    import torch
+
+_KINDS = {
+    "PNG": ("PNG", (".png", ".apng")),
+    "JPEG": ("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif")),
+    "WEBP": ("WebP", (".webp",)),
+    "GIF": ("GIF", (".gif",)),
+    "BMP": ("BMP", (".bmp",)),
+    "TIFF": ("TIFF", (".tif", ".tiff")),
+    "PPM": ("PNM", (".ppm", ".pgm", ".pbm", ".pnm")),
+    "AVIF": ("AVIF", (".avif",)),
+}
+"""The kinds that are read, by Pillow's names: what people call them, and how their files end."""
+
+FORMATS = tuple(kind for kind in _KINDS if kind not in ("WEBP", "AVIF") or features.check(kind.lower()))
+"""Those that this Pillow can decode; some builds lack AVIF."""
+ENDINGS = frozenset(ending for kind in FORMATS for ending in _KINDS[kind][1])
+"""How the names of pictures end, in small letters, with the dot: the one list for folders, uploads and the app."""
+KINDS = ", ".join(_KINDS[kind][0] for kind in FORMATS[:-1]) + f" or {_KINDS[FORMATS[-1]][0]}"
+"""The kinds in words: ``PNG, JPEG, ... or AVIF``."""
 MAX_PIXELS = 25_000_000
 MAX_BYTES = 20_000_000
+SEVERAL_FRAMES = "several frames"
+"""Key of ``Image.info``: whether a file held more frames than the one that was taken."""
 
 # What Pillow's decoders raise on damaged content, found by feeding them damaged files.
 _DAMAGE = (
@@ -31,9 +55,26 @@ _DAMAGE = (
     LookupError,
     ArithmeticError,
     TypeError,
+    RuntimeError,
     struct.error,
     zlib.error,
 )
+_PNG = b"\x89PNG\r\n\x1a\n"
+_GREY = ("1", "L", "LA", "La")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture's header says.
+
+    Attributes:
+        side: Its shorter side in pixels.
+        grey: Whether it has no colours.
+    """
+
+    side: int
+    grey: bool
 
 
 def open_picture(source: Path | bytes, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -45,30 +86,63 @@ def open_picture(source: Path | bytes, *, name: str | None = None, max_pixels: i
         max_pixels: Larger pictures are refused before they are decoded.
 
     Returns:
-        The first frame, upright (EXIF), mode ``L`` or ``RGB``; transparency is laid over white.
+        The first frame, upright (EXIF), mode ``L`` or ``RGB``; transparency is laid over white. Its
+        ``info[SEVERAL_FRAMES]`` says whether the file holds more frames.
 
     Raises:
         BadInput: No picture, another format, too large, or damaged.
     """
+
+    def decode(picture: Image.Image) -> Image.Image:
+        picture.seek(0)
+        picture.load()
+        still = _eight_bit(_upright(picture))
+        still.info[SEVERAL_FRAMES] = _has_several_frames(picture)
+        return still
+
+    return _read(source, name, max_pixels, decode)
+
+
+def read_header(source: Path | bytes, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Header:
+    """Look at a picture without decoding it.
+
+    Raises:
+        BadInput: See ``open_picture``; damage to the pixels is not seen.
+    """
+    return _read(source, name, max_pixels, lambda picture: Header(min(picture.size), is_grey(picture.mode)))
+
+
+def is_grey(mode: str) -> bool:
+    """Whether ``open_picture`` makes a grey picture of one in Pillow's ``mode``."""
+    return mode in _GREY or mode.startswith("I")
+
+
+def _read(source: Path | bytes, name: str | None, max_pixels: int, use: Callable[[Image.Image], _T]) -> _T:
+    """Open a picture, check its header, and use it; see ``open_picture``."""
     label = name or (source.name if isinstance(source, Path) else "the upload")
-    try:
-        size = source.stat().st_size if isinstance(source, Path) else len(source)
-        if size == 0:
-            raise BadInput(f"{label}: the file is empty.")
-        if size > MAX_BYTES:
-            raise BadInput(f"{label}: {size / 1e6:.0f} MB; pictures of at most {MAX_BYTES // 10**6} MB are read.")
-        with Image.open(source if isinstance(source, Path) else io.BytesIO(source), formats=FORMATS) as picture:
+
+    def opened(content: Path | io.BytesIO) -> _T:
+        with Image.open(content, formats=FORMATS) as picture:
             width, height = picture.size
             if width * height > max_pixels:
                 raise BadInput(
                     f"{label}: {width} x {height} pixels; at most {max_pixels / 1e6:.0f} million are read. "
                     "Make it smaller."
                 )
-            picture.seek(0)
-            picture.load()
-            return _eight_bit(_upright(picture))
+            return use(picture)
+
+    try:
+        _check_file(source, label)
+        try:
+            return opened(source if isinstance(source, Path) else io.BytesIO(source))
+        except ValueError:
+            content = source.read_bytes() if isinstance(source, Path) else source
+            if not content.startswith(_PNG):
+                raise
+            # Its pixels may be whole, and only its compressed notes too long to be unpacked.
+            return opened(io.BytesIO(_without_packed_notes(content)))
     except UnidentifiedImageError:
-        raise BadInput(f"{label}: not a PNG, JPEG or WebP picture.") from None
+        raise BadInput(f"{label}: not a {KINDS} picture.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadInput(f"{label}: too many pixels; at most {max_pixels / 1e6:.0f} million are read.") from None
     except FileNotFoundError:
@@ -77,6 +151,44 @@ def open_picture(source: Path | bytes, *, name: str | None = None, max_pixels: i
         raise BadInput(f"{label}: the file may not be read.") from None
     except _DAMAGE as error:
         raise BadInput(f"{label}: damaged picture ({error}).") from None
+
+
+def _check_file(source: Path | bytes, label: str) -> None:
+    if isinstance(source, bytes):
+        size = len(source)
+    else:
+        about = source.stat()
+        if not stat.S_ISREG(about.st_mode):
+            # Opening a pipe would wait for ever.
+            raise BadInput(f"{label}: not a file.")
+        size = about.st_size
+    if size == 0:
+        raise BadInput(f"{label}: the file is empty.")
+    if size > MAX_BYTES:
+        raise BadInput(f"{label}: {size / 1e6:.0f} MB; pictures of at most {MAX_BYTES // 10**6} MB are read.")
+
+
+def _without_packed_notes(png: bytes) -> bytes:
+    """A PNG without its compressed texts and colour profile; nothing of them is unpacked."""
+    kept, at = [png[:8]], 8
+    while at + 12 <= len(png):
+        end = at + 12 + int.from_bytes(png[at : at + 4], "big")
+        kind, body = png[at + 4 : at + 8], png[at + 8 : end - 4]
+        packed = kind in (b"zTXt", b"iCCP") or (kind == b"iTXt" and body.partition(b"\0")[2][:1] == b"\1")
+        if not packed:
+            kept.append(png[at:end])
+        at = end
+    return b"".join([*kept, png[at:]])
+
+
+def _has_several_frames(picture: Image.Image) -> bool:
+    if picture.format == "MPO":
+        return False  # a photograph, with what the camera keeps beside it
+    try:
+        # Not the number of frames: a small file can hold a million of them, and each would be looked at.
+        return bool(getattr(picture, "is_animated", False))
+    except _DAMAGE:
+        return False
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -88,14 +200,19 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
+    if picture.mode == "F":
+        raise ValueError("decimal numbers instead of 8 or 16 bits; nobody says which of them is white")
     if picture.mode.startswith("I"):
         # Pillow's own conversion clips 16 bits instead of scaling them.
+        values = np.asarray(picture)
+        if values.max() > 65535:
+            raise ValueError("32 bits a pixel; 8 and 16 are read")
         table = np.round(np.arange(65536) * (255 / 65535)).astype(np.uint8)
-        return Image.fromarray(table[np.clip(np.asarray(picture), 0, 65535)])
+        return Image.fromarray(table[np.clip(values, 0, 65535)])
     if "transparency" in picture.info or picture.mode in ("LA", "RGBA", "PA", "La", "RGBa"):
         layer = picture.convert("RGBA")
         flat = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-        return flat.convert("L" if picture.mode in ("1", "L", "LA", "La") else "RGB")
+        return flat.convert("L" if picture.mode in _GREY else "RGB")
     if picture.mode in ("L", "RGB"):
         return picture
     return picture.convert("L" if picture.mode == "1" else "RGB")
@@ -115,5 +232,7 @@ def fit_picture(picture: Image.Image, *, size: int, channels: int) -> np.ndarray
 
 def to_tensor(picture: Image.Image, *, size: int, channels: int) -> torch.Tensor:
     """Centre-crop to a square, resize, and return float32 [C, size, size] in [0, 1]."""
+    import torch  # here, so that pages which only ask for names of files do not load it
+
     array = fit_picture(picture, size=size, channels=channels).transpose(2, 0, 1)
     return torch.from_numpy(array.copy()).float().div_(255)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dfml.core.errors import BadInput, nearest
+from dfml.core.names import find_name
 from dfml.core.paths import raise_if_disk_full, write_json
 from dfml.data.folders import ClassSplit, load_split
 from dfml.data.sheets import write_sheet
@@ -111,7 +112,7 @@ def build_sample(recipe: str | SampleRecipe, source: str | Path, out: Path) -> d
 
 
 def _write_split(data: ClassSplit, split: str, out: Path, recipe: SampleRecipe, wanted: int | None) -> dict:
-    chosen = [c for c, name in enumerate(data.class_names) if name not in recipe.leave_out]
+    chosen = [c for c, name in enumerate(data.class_names) if find_name(name, recipe.leave_out) is None]
     if wanted is not None:
         chosen = [chosen[i] for i in _evenly(len(chosen), wanted, f"classes in {data.name}/{split}")]
     (out / split).mkdir(parents=True)

@@ -18,6 +18,7 @@ from filelock import FileLock
 from PIL import Image
 
 from dfml.core.errors import BadInput, RunFailed, nearest
+from dfml.core.names import same
 from dfml.core.paths import cache_root, raise_if_disk_full, read_json
 
 OMNIGLOT_SIZE = 28
@@ -150,12 +151,12 @@ def _read_omniglot(archives: Path, splits: dict[str, list[str]]) -> Iterator[Cla
                 extract_archive(folder / f"{part}.zip", folder)
             data = Omniglot(archives, background=background, download=True)
         for character in data._characters:
-            folders[character.replace("/", "_").replace("\\", "_")] = Path(data.target_folder) / character
+            folders[same(character.replace("/", "_").replace("\\", "_"))] = Path(data.target_folder) / character
     for split, names in splits.items():
         for name in names:
-            if name not in folders:
+            if same(name) not in folders:
                 raise RunFailed(f"the downloaded Omniglot has no character {name!r}: it is not the official archive.")
-            yield split, name, [_bright_ink(path) for path in sorted(folders[name].glob("*.png"))]
+            yield split, name, [_bright_ink(path) for path in sorted(folders[same(name)].glob("*.png"))]
 
 
 def _bright_ink(path: Path) -> Image.Image:

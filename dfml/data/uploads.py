@@ -5,15 +5,15 @@ A bad file costs one line and itself only; the good ones are kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.paths import inside
-from dfml.data.folders import list_classes, list_pictures
-from dfml.data.pictures import open_picture, to_tensor
+from dfml.data.listing import MOVING, counted, list_classes
+from dfml.data.pictures import KINDS, SEVERAL_FRAMES, open_picture, to_tensor
 
 MAX_FILES = 100
 MAX_FOLDER_FILES = 2000
@@ -58,25 +58,17 @@ def read_uploads(
     Returns:
         Pictures float32 [n, channels, size, size] in [0, 1], the name of each, and one line a bad file.
     """
-    pictures, names, problems = [], [], []
-    for name, content in files[:max_files]:
-        label = base_name(name)
-        try:
-            picture = open_picture(content, name=label)
-        except BadInput as error:
-            problems.append(str(error))
-        else:
-            pictures.append(to_tensor(picture, size=size, channels=channels))
-            names.append(label)
+    named = [(base_name(name), content) for name, content in files[:max_files]]
+    good, problems = _read_all(named, size, channels)
     if len(files) > max_files:
         problems.append(f"{len(files)} files given, the first {max_files} are read; {len(files) - max_files} left out.")
-    return _stacked(pictures, size, channels), names, problems
+    return _stacked([x for _, x in good], size, channels), [named[i][0] for i, _ in good], problems
 
 
 def read_support_folder(folder: Path, *, size: int, channels: int, max_files: int = MAX_FOLDER_FILES) -> SupportSet:
     """Read ``DIR/<class>/<picture>``.
 
-    Links that lead out of the folder are not followed.
+    Links are followed, as in every folder that a user names (see ``listing``).
 
     Args:
         folder: Holds a folder a class.
@@ -85,11 +77,12 @@ def read_support_folder(folder: Path, *, size: int, channels: int, max_files: in
         max_files: Pictures after these are left out, with one line that says so.
 
     Raises:
-        BadInput: The folder is missing or may not be read, or fewer than two classes have a usable picture.
+        BadInput: The folder is missing or may not be read, a class holds files and no picture among them, or fewer
+            than two classes have a usable picture.
     """
-    every = _listed(folder, "support set", "DIR/<class>/<picture>")
-    good, problems = _read_files(folder, every, size, channels, max_files)
-    class_names = sorted({name for name, _, _ in good})
+    every, skipped = _listed(folder, "support set", "DIR/<class>/<picture>")
+    good, problems = _read_files(every, skipped, size, channels, max_files)
+    class_names = list(dict.fromkeys(name for name, _, _ in good))
     if len(class_names) < 2:
         why = f" First problem: {problems[0]}" if problems else ""
         raise BadInput(
@@ -112,41 +105,55 @@ def read_query_folder(
     Raises:
         BadInput: The folder is missing or may not be read, or not one picture can be used.
     """
-    every = _listed(folder, "query folder", "DIR/<picture>", loose=True)
-    good, problems = _read_files(folder, every, size, channels, max_files)
+    every, skipped = _listed(folder, "query folder", "DIR/<picture>", queries=True)
+    good, problems = _read_files(every, skipped, size, channels, max_files)
     if not good:
         why = f" First problem: {problems[0]}" if problems else ""
-        raise BadInput(f"{folder} holds no usable PNG, JPEG or WebP picture.{why}")
+        raise BadInput(f"{folder} holds no usable {KINDS} picture.{why}")
     names = [f"{name}/{path.name}" if name else path.name for name, path, _ in good]
     return _stacked([x for _, _, x in good], size, channels), names, problems
 
 
-def _listed(folder: Path, what: str, layout: str, *, loose: bool = False) -> list[tuple[str, Path]]:
-    """Pictures with the folder that each lies in; with ``loose`` first those beside the folders, under no name."""
+def _listed(folder: Path, what: str, layout: str, *, queries: bool = False) -> tuple[list[tuple[str, Path]], list[str]]:
+    """Pictures with the folder that each lies in, and what was passed over.
+
+    With ``queries`` first those beside the folders, under no name.
+    """
     try:
         if not folder.is_dir():
             raise BadInput(f"no {what} at {folder}: expected a folder {layout}.")
-        every = [("", path) for path in list_pictures(folder)] if loose else []
-        return every + [(name, path) for name, paths in list_classes(folder).items() for path in paths]
     except OSError as error:
-        raise BadInput(f"{error.filename or folder} may not be read: {error.strerror}.") from None
+        raise BadInput(f"{folder} may not be read: {error.strerror}.") from None
+    listing = list_classes(folder, queries=queries)
+    every = [("", path) for path in listing.loose] if queries else []
+    return every + [(name, path) for name, paths in listing.classes.items() for path in paths], listing.skipped
 
 
 def _read_files(
-    folder: Path, every: list[tuple[str, Path]], size: int, channels: int, max_files: int
+    every: list[tuple[str, Path]], skipped: list[str], size: int, channels: int, max_files: int
 ) -> tuple[list[tuple[str, Path, torch.Tensor]], list[str]]:
-    good, problems = [], []
-    for name, path in every[:max_files]:
-        label = f"{name}/{path.name}" if name else path.name
-        try:
-            picture = open_picture(inside(folder, label), name=label)
-        except BadInput as error:
-            problems.append(str(error))
-        else:
-            good.append((name, path, to_tensor(picture, size=size, channels=channels)))
+    named = [(f"{name}/{path.name}" if name else path.name, path) for name, path in every[:max_files]]
+    good, problems = _read_all(named, size, channels)
     if len(every) > max_files:
         problems.append(f"{len(every)} pictures found, the first {max_files} are read.")
-    return good, problems
+    return [(*every[i], x) for i, x in good], problems + skipped
+
+
+def _read_all(
+    files: Sequence[tuple[str, Path | bytes]], size: int, channels: int
+) -> tuple[list[tuple[int, torch.Tensor]], list[str]]:
+    """Each readable file's position and picture, and one line a problem."""
+    good, problems, moving = [], [], []
+    for position, (label, source) in enumerate(files):
+        try:
+            picture = open_picture(source, name=label)
+        except BadInput as error:
+            problems.append(str(error))
+            continue
+        good.append((position, to_tensor(picture, size=size, channels=channels)))
+        if picture.info[SEVERAL_FRAMES]:
+            moving.append(label)
+    return good, problems + ([counted(moving, MOVING)] if moving else [])
 
 
 def _stacked(pictures: list[torch.Tensor], size: int, channels: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from dfml.core.errors import BadInput
+from dfml.core.names import find_name
 from dfml.core.paths import read_json
 from dfml.data.folders import ClassSplit, load_split
 from dfml.zoo.pretrain import split_class
@@ -79,7 +80,7 @@ def real_pictures(
     if not 0 < share < 1:
         raise BadInput(f"the held-out share must be between 0 and 1, received {share}.")
     data = _find(card, source)
-    classes = [data.class_names.index(name) for name in dict.fromkeys(card.classes)]
+    classes = dict.fromkeys(find_name(name, data.class_names) for name in card.classes)
     parts = [split_class(data.members[c], share) for c in classes]
     training, held = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     if len(held) < FEWEST_HELD_OUT:
@@ -111,7 +112,7 @@ def _find(card: TeacherCard, source: str | Path) -> ClassSplit:
     data = load_split(source, "train", size=max(height, width), channels=channels)
     if not card.classes:
         raise BadInput(f"teacher {card.id!r} names no classes: its training pictures cannot be found in {data.name}.")
-    missing = [name for name in card.classes if name not in data.class_names]
+    missing = [name for name in card.classes if find_name(name, data.class_names) is None]
     if missing:
         raise BadInput(
             f"{data.name}/train lacks {len(missing)} of teacher {card.id!r}'s classes, such as {missing[0]!r}: "

@@ -14,6 +14,7 @@ import numpy as np
 import streamlit as st
 
 from dfml.core.errors import BadInput
+from dfml.core.names import find_name
 from dfml.core.paths import read_json
 from dfml.ui.run_store import RunRow, run_rows
 
@@ -191,7 +192,8 @@ def _adapt(
     channels, size, _ = model.input_size
     names = [name for name, _ in support]
     pictures = [_tensors(files, size, channels) for _, files in support]
-    known = all(name in names for name, _ in query)
+    places = [find_name(name, names) for name, _ in query]
+    known = None not in places
     started = time.perf_counter()
     outcome = adapt(
         model,
@@ -199,7 +201,7 @@ def _adapt(
         torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(pictures)]),
         _tensors([file for _, file in query], size, channels),
         class_names=names,
-        query_y=torch.tensor([names.index(name) for name, _ in query]) if known else None,
+        query_y=torch.tensor(places) if known else None,
         bn=bn,
         how=how,
         steps=steps,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, read_json
-
-ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
+from dfml.data.listing import list_classes
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,4 @@ def read_example(name: str) -> ExampleSet:
 def _classes(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         return {}
-    found = {
-        child.name.replace("_", " "): sorted(p for p in child.iterdir() if p.suffix.lower() in ENDINGS)
-        for child in sorted(folder.iterdir())
-        if child.is_dir() and not child.name.startswith(".")
-    }
-    return {name: files for name, files in found.items() if files}
+    return {name.replace("_", " "): files for name, files in list_classes(folder).classes.items()}

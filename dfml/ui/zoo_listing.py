@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfml.core.errors import BadInput, nearest
+from dfml.core.names import natural, same
 from dfml.core.paths import ASSETS
 from dfml.core.weights import tensor_shapes
 from dfml.zoo.card import Bounded, TeacherCard, model_folder, read_card, read_index
@@ -87,9 +88,10 @@ class ZooListing:
         """In how many teachers each named class occurs, the most frequent first."""
         counts: dict[str, int] = {}
         for row in self.teachers:
-            for name in row.classes if row.named else ():
+            # A teacher may call two of its classes alike; it counts once.
+            for name in dict.fromkeys(map(same, row.classes)) if row.named else ():
                 counts[name] = counts.get(name, 0) + 1
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], natural(item[0]))))
 
     @property
     def mean_accuracy(self) -> float | None:
@@ -104,7 +106,7 @@ class ZooListing:
 
     def teacher(self, which: str) -> TeacherRow | None:
         """The teacher of an id, or None."""
-        return next((row for row in self.teachers if row.id == which), None)
+        return next((row for row in self.teachers if same(row.id) == same(which)), None)
 
 
 def embedded_names() -> list[str]:

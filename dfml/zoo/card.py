@@ -14,6 +14,7 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, LARGEST_CARD, picture_input, read_config
+from dfml.core.names import on_disk
 from dfml.core.paths import inside, read_json
 
 FORMAT = 1
@@ -125,7 +126,7 @@ def model_folder(zoo: Path, model: Any) -> Path:  # noqa: ANN401 - foreign JSON
     """
     if not isinstance(model, str | int) or isinstance(model, bool):
         raise BadInput("zoo.json lists something that is no name of a folder.")
-    path = inside(zoo, str(model))
+    path = inside(zoo, on_disk(zoo, str(model)))
     if path.parent != zoo.resolve():
         raise BadInput(f"zoo.json lists {str(model)!r}, which is no folder of this zoo.")
     return path

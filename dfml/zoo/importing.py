@@ -9,6 +9,7 @@ from typing import Any
 
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, FLAGS, read_config
+from dfml.core.names import find_name
 from dfml.core.paths import raise_if_disk_full, read_json, write_json
 from dfml.zoo.assembling import copy_model
 from dfml.zoo.teacher import load_teacher
@@ -53,7 +54,7 @@ def import_folders(
         if folder.name == "judges":
             problems.append(f"{folder}: a zoo keeps its judges under this name; rename the folder.")
             continue
-        if folder.name in models:
+        if find_name(folder.name, models) is not None:
             problems.append(f"{folder}: the zoo has a teacher {folder.name!r} already; rename the folder.")
             continue
         try:

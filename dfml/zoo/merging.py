@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from dfml.core.errors import BadInput
+from dfml.core.names import same
 from dfml.zoo.assembling import copy_model, new_zoo
 from dfml.zoo.zoo import Zoo, write_zoo
 
@@ -33,7 +34,7 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
     for folder in folders:
         if folders.count(folder) > 1:
             raise BadInput(f"zoo {folder.name!r} is given twice: leave one out.")
-    domains = {zoo.domain for zoo in zoos}
+    domains = {zoo.domain and same(str(zoo.domain)) for zoo in zoos}
     one_domain = len(domains) == 1 and None not in domains
     models: list[str] = []
     problems: list[str] = []

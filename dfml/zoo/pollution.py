@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.model_config import network_arguments, read_config
+from dfml.core.names import same
 from dfml.core.paths import read_json, write_json
 from dfml.core.seeds import derive_seed
 from dfml.nets.build import build_network
@@ -183,7 +184,7 @@ class _Drawer:
         like = self.cards[int(self._lie.integers(len(self.cards)))]
         space = self.clean.space(like)
         alike = [card for card in self.cards if self.clean.space(card) == space and card.domain == like.domain]
-        known = sorted({name for card in alike for name in card.classes or []})
+        known = sorted({same(name): name for card in alike for name in card.classes or []}.values())
         if way > len(known):
             raise BadInput(f"a teacher of {way} classes cannot claim them: zoo {self.clean.name!r} has {len(known)}.")
         # Accuracies of real teachers, from the better half.

@@ -5,13 +5,16 @@ Each class's first 80 % of pictures train, the rest are held out and choose the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from joblib import Parallel, delayed
 
 from dfml.core.errors import BadInput
+from dfml.core.names import find_name, same
 from dfml.core.parent import end_with_parent
 from dfml.core.paths import read_json
 from dfml.core.seeds import derive_seed
@@ -89,10 +92,10 @@ def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture:
         BadInput: The teacher names no classes, or the data set lacks one of them.
     """
     data = load_split(source, "train", size=config.size, channels=config.channels)
-    missing = [name for name in card.classes or [] if name not in data.class_names]
+    missing = [name for name in card.classes or [] if find_name(name, data.class_names) is None]
     if not card.classes or missing:
         raise BadInput(f"teacher {card.id!r} cannot get a judge: {missing or 'its classes'} not found in {data.name}.")
-    classes = [data.class_names.index(name) for name in card.classes]
+    classes = [find_name(name, data.class_names) for name in card.classes]
     plan = TeacherPlan(card.id, architecture, classes, derive_seed(config.seed, "judge", card.id))
     return train_teacher(data, plan, config, zoo_folder / "judges" / card.id, statistics=channel_statistics(data))
 
@@ -128,7 +131,7 @@ def pretrain_zoo(
     recipe = {"architectures": architectures, "config": config.recorded(), "data": data.name}
     if (out / "zoo.json").is_file():
         before = read_json(out / "zoo.json", "zoo")
-        if not isinstance(before, dict) or before.get("recipe") != recipe:
+        if not isinstance(before, dict) or not _alike(before.get("recipe"), recipe):
             raise BadInput(f"{out} holds a zoo made with another recipe: choose another --out, or remove it.")
     elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise BadInput(f"{out} holds something that is no zoo: choose another --out.")
@@ -157,6 +160,10 @@ def pretrain_zoo(
         if report:
             report(len(done), len(plans), plan.id, accuracy)
     return [done[plan.id] for plan in plans]
+
+
+def _alike(one: Any, other: Any) -> bool:  # noqa: ANN401 - JSON values
+    return same(json.dumps(one, ensure_ascii=False)) == same(json.dumps(other, ensure_ascii=False))
 
 
 def _train_all(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput, nearest
+from dfml.core.names import same
 from dfml.core.paths import ASSETS, write_json
 from dfml.zoo.card import FORMAT, Bounded, model_folder, read_index
 from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, read_card
@@ -50,7 +51,7 @@ class Zoo:
         self.shared_class_names = index.shared_class_names
         if "name_spaces" in self.meta:
             spaces = self.meta["name_spaces"] if isinstance(self.meta["name_spaces"], dict) else {}
-            self.name_spaces = {teacher: str(space) for teacher, space in spaces.items()}
+            self.name_spaces = {same(teacher): str(space) for teacher, space in spaces.items()}
         self.problems: dict[str, str] = {}
         self.cards: list[TeacherCard] = []
         bounded = Bounded()
@@ -107,7 +108,7 @@ class Zoo:
         if text in self.problems:
             raise BadInput(f"teacher {text!r} of zoo {self.name!r} cannot be used: {self.problems[text]}")
         for card in self.cards:
-            if card.id == text:
+            if same(card.id) == same(text):
                 return card
         if text.isdecimal() and int(text) < len(self.cards):
             return self.cards[int(text)]
@@ -181,7 +182,7 @@ class Zoo:
         lender = self.meta.get("judges_of")
         if lender in zoo_names():
             lent = ASSETS / "zoos" / str(lender) / "judges" / card.id
-            if (lent / "config.json").is_file() and read_card(lent).classes == card.classes:
+            if (lent / "config.json").is_file() and _same_classes(read_card(lent), card):
                 return lent
         return None
 
@@ -189,7 +190,7 @@ class Zoo:
         """Within which a teacher's class names identify classes; "": in the whole zoo; None: nowhere."""
         if not self.shared_class_names:
             return None
-        return "" if self.name_spaces is None else self.name_spaces.get(card.id)
+        return "" if self.name_spaces is None else self.name_spaces.get(same(card.id))
 
     def class_key(self, card: TeacherCard, slot: int) -> str:
         """The identity of a teacher's class: its name where the zoo vouches for names, else the slot.
@@ -197,14 +198,18 @@ class Zoo:
         A name that one teacher uses for two of its own outputs (as ImageNet's "crane") identifies neither. In a
         zoo merged from several data sets the name stands behind its data set's: equal names do not meet.
         """
-        space = self.space(card)
-        if space is None or not card.classes or card.classes.count(card.classes[slot]) > 1:
+        space, names = self.space(card), [same(name) for name in card.classes or ()]
+        if space is None or not names or names.count(names[slot]) > 1:
             return f"{card.id}:{slot}"
-        return f"{space}/{card.classes[slot]}" if space else card.classes[slot]
+        return f"{space}/{names[slot]}" if space else names[slot]
 
     def class_keys(self) -> dict[str, list[str]]:
         """For each usable teacher's id the identity of each of its classes, in the order of its head."""
         return {card.id: [self.class_key(card, slot) for slot in range(card.way)] for card in self.cards}
+
+
+def _same_classes(one: TeacherCard, other: TeacherCard) -> bool:
+    return [same(name) for name in one.classes or ()] == [same(name) for name in other.classes or ()]
 
 
 def write_zoo(folder: Path, *, models: list[str], **meta: Any) -> None:  # noqa: ANN401 - JSON values

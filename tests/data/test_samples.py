@@ -107,7 +107,7 @@ def test_the_example_support_sets():
         assert meta["title"]
         assert "CC BY 4.0" in meta["credit"]
         for part, least in (("support", 5), ("query", 2)):
-            classes = folders.list_classes(root / name / part)
+            classes = folders.list_classes(root / name / part).classes
             assert list(classes) == meta["classes"]
             assert all(len(files) >= least for files in classes.values())
             assert all(Image.open(file).size == (84, 84) for files in classes.values() for file in files)

@@ -1,0 +1,163 @@
+"""What lies in a folder of class folders: the pictures of each class, and a line for whatever is passed over.
+
+Links are followed: whoever names a folder of their own means what it shows, also where its pictures are links into
+a store beside it, as in caches of downloads. Only regular files are ever opened.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dfml.core.errors import BadInput
+from dfml.core.names import same
+from dfml.data.pictures import ENDINGS, KINDS
+
+QUIET = {"__macosx", "desktop.ini", "ehthumbs.db", "thumbs.db"}
+"""What systems leave in folders, in small letters; these and hidden names are passed over without a word."""
+MOVING = "picture{s} of several frames: all but the first"
+"""Words for ``counted``."""
+NAMED = 2
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures below a folder.
+
+    Attributes:
+        classes: The files of each class folder, all in the order of their names, which are as on the disk.
+        loose: Pictures beside the class folders.
+        skipped: What was passed over, one line a reason; each reads well after ``skipped`` or ``left out:``.
+    """
+
+    classes: dict[str, list[Path]]
+    loose: list[Path]
+    skipped: list[str]
+
+
+@dataclass
+class _Folder:
+    """The names in one folder, by what they are."""
+
+    pictures: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders directly in ``folder``, in their order.
+
+    Raises:
+        OSError: It may not be read.
+    """
+    return _look(folder).folders
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Files directly in ``folder`` that are called like pictures, in the order of their names.
+
+    Raises:
+        OSError: It may not be read.
+    """
+    return [folder / name for name in _look(folder).pictures]
+
+
+def list_classes(root: Path, *, queries: bool = False) -> Listing:
+    """List ``root/<class>/<picture>``.
+
+    Args:
+        root: Holds a folder a class.
+        queries: Pictures beside the folders are wanted too, and a folder need not hold any.
+
+    Raises:
+        BadInput: ``root`` may not be read; a class folder holds files and not one usable picture; two class folders
+            have one name that is only written in two ways; a class's name is no text.
+    """
+    try:
+        top = _look(root)
+    except OSError as error:
+        raise BadInput(f"{root} may not be read: {error.strerror}.") from None
+    _check_names(root, top.folders)
+    classes, others, odd, nested, locked, empty = {}, [], [], [], [], []
+    for name in top.folders:
+        try:
+            inner = _look(root / name)
+        except OSError as error:
+            locked.append(f"{name} ({error.strerror})")
+            continue
+        unusable = inner.others + inner.odd
+        if inner.pictures:
+            classes[name] = [root / name / picture for picture in inner.pictures]
+        elif unusable and not queries:
+            raise BadInput(
+                f"class {name!r} in {root} has no picture that can be read, only {_few(unusable)}: {KINDS} are read. "
+                "Convert its files, or take the folder away."
+            )
+        elif not unusable:
+            empty.append(name)
+        others += [f"{name}/{other}" for other in inner.others]
+        odd += [f"{name}/{other}" for other in inner.odd]
+        nested += [f"{name}/{other}" for other in inner.folders if inner.pictures]
+    skipped = [
+        (others, f"file{{s}} that {{are}} no picture{{s}} ({KINDS} are read)"),
+        (odd + top.odd, "link{s} to nothing, or no file{s} at all"),
+        (nested, "folder{s} inside a class folder"),
+        (locked, "folder{s} that may not be read"),
+        (empty, "folder{s} without pictures"),
+        ([] if queries else top.pictures, "picture{s} beside the class folders"),
+    ]
+    return Listing(
+        classes, [root / name for name in top.pictures], [counted(names, words) for names, words in skipped if names]
+    )
+
+
+def counted(names: list[str], words: str) -> str:
+    """``3 files that are ...: a.txt, b.doc and 1 more``; ``{s}`` and ``{are}`` in the words follow the number."""
+    one = len(names) == 1
+    words = words.replace("{s}", "" if one else "s").replace("{are}", "is" if one else "are")
+    return f"{len(names)} {words}: {_few(names)}"
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(name.encode(errors="backslashreplace").decode() for name in names[:NAMED])
+    return shown + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def _look(folder: Path) -> _Folder:
+    found = _Folder()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.name.lower() not in QUIET:
+                _kind_of(entry, found).append(entry.name)
+    for names in (found.pictures, found.folders, found.others, found.odd):
+        # A disk that takes names apart (é as two characters) gives the same order as one that does not.
+        names.sort(key=lambda name: (same(name), name))
+    return found
+
+
+def _kind_of(entry: os.DirEntry[str], found: _Folder) -> list[str]:
+    try:
+        if entry.is_dir():
+            return found.folders
+        if entry.is_file():
+            return found.pictures if os.path.splitext(entry.name)[1].lower() in ENDINGS else found.others
+    except OSError:  # a loop of links, or a link into a folder that may not be read
+        pass
+    return found.odd
+
+
+def _check_names(root: Path, names: list[str]) -> None:
+    known: dict[str, str] = {}
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise BadInput(f"a class folder in {root} is called {name!r}, which is no text: rename it.") from None
+        other = known.setdefault(same(name), name)
+        if other != name:
+            raise BadInput(
+                f"{root} has two class folders called {name!r}, which differ only in how the letters are written "
+                f"({ascii(other)} and {ascii(name)}): rename one of them."
+            )
