@@ -6,7 +6,7 @@ decides where they go. Pictures and vectors are arrays of the work's own library
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,13 +86,24 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class SafePoint:
+    """A moment at which the work could be kept: whoever drives asks for the ``state`` of a checkpoint, or goes on.
+
+    Asked at once or not at all: ``state()`` copies what the work has in its hands now. The last event of its step.
+    """
+
+    step: int
+    state: Callable[[], dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Done:
     """The last event: the finished product."""
 
     result: Any
 
 
-Event = Scalars | Progress | Images | Embedding | ZooMap | Note | Checkpoint | Done
+Event = Scalars | Progress | Images | Embedding | ZooMap | Note | Checkpoint | SafePoint | Done
 
 
 def until_done(events: Iterable[Event]) -> Generator[Event, None, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from dfml.core.events import Checkpoint, Event, Progress, Scalars
+from dfml.core.events import Checkpoint, Event, Progress, SafePoint, Scalars
 from dfml.core.state import flatten_state, part_of_state
 from dfml.methods.training import CHECKPOINTS, POINTS, Stateful
 
@@ -45,8 +45,11 @@ class StepRecord:
             yield Scalars(step, {name: sum(v) / len(v) for name, v in self.window.items()})
             self.window = {}
         if step % max(1, self.total // CHECKPOINTS) == 0 or last:
-            nested = {name: part.state() for name, part in self.parts.items()}
-            nested["window"] = {name: list(v) for name, v in self.window.items()}
-            yield Checkpoint(
-                step, flatten_state({**nested, "step": step, "generator": self.generator.get_state().clone()})
-            )
+            yield Checkpoint(step, self._snapshot(step))
+        else:
+            yield SafePoint(step, lambda: self._snapshot(step))
+
+    def _snapshot(self, step: int) -> dict[str, Any]:
+        nested = {name: part.state() for name, part in self.parts.items()}
+        nested["window"] = {name: list(v) for name, v in self.window.items()}
+        return flatten_state({**nested, "step": step, "generator": self.generator.get_state().clone()})

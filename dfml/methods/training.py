@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, Scalars
+from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
 from dfml.core.state import flatten_state, part_of_state
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep, Task
@@ -131,6 +131,8 @@ class TrainingRecord:
             yield from self.validation.measure(self.model, step, self.device)
         if step % max(1, cfg.iterations // CHECKPOINTS) == 0 or last:
             yield Checkpoint(step, self._snapshot(step))
+        else:
+            yield SafePoint(step, lambda: self._snapshot(step))
 
     def finish(self, side_information: list[str]) -> MetaModel:
         """Choose the weights and complete the card."""

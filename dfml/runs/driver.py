@@ -13,11 +13,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested
-from dfml.core.events import Done, Event, Note, Progress
+from dfml.core.events import Checkpoint, Done, Event, Note, Progress, SafePoint
 from dfml.core.paths import raise_if_disk_full, write_json
 from dfml.runs import liveness
 from dfml.runs.device_queue import DeviceQueue, device_key
 from dfml.runs.folder import CHECKPOINTS, LOCK, RESULT, RunFolder
+from dfml.runs.keeping import Keeping
 from dfml.runs.metrics import finite
 from dfml.runs.recorder import Listener, Recorder
 from dfml.runs.spec import RunSpec
@@ -201,10 +202,24 @@ def _work(
 ) -> dict[str, Any]:
     from dfml.runs.jobs import JOBS, JobContext
 
+    keeping = Keeping()
+
     def emit(event: Event) -> None:
-        recorder.record(event, context.tag)
-        tell(event)
-        stop.check()
+        if isinstance(event, SafePoint | Checkpoint):
+            keeping.meet()
+        if isinstance(event, SafePoint):
+            if not (stop.wanted() or keeping.due()):
+                return
+            event = Checkpoint(event.step, event.state())
+        if isinstance(event, Checkpoint):
+            with keeping.keeping():
+                recorder.record(event, context.tag)
+            tell(event)
+            stop.check()
+        else:
+            recorder.record(event, context.tag)
+            tell(event)
+            stop.check(wait=keeping.near())
 
     context = JobContext(spec, folder.path, device, reason, recorder.rewind(), emit)
     with closing(JOBS[spec.kind](context)) as events:

@@ -1,8 +1,9 @@
 """Asking long work to stop, politely first.
 
-A STOP file, SIGTERM or Ctrl-C asks; the work ends at its next event. A second signal, or five
-seconds without an event, breaks into whatever Python is running. A worker that even so has not ended
-after twenty seconds kills itself and its children; every checkpoint is written whole or not at all.
+A STOP file, SIGTERM or Ctrl-C asks; the work ends at its next safe point, where it is kept, or at its next event where
+no safe point is near. A second signal, or five seconds without an event, breaks into whatever Python is running. A
+worker that even so has not ended after twenty seconds kills itself and its children; every checkpoint is written whole
+or not at all.
 """
 
 from __future__ import annotations
@@ -61,15 +62,22 @@ class StopSwitch:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def check(self) -> None:
+    def wanted(self) -> bool:
+        """Whether somebody asked; call it or ``check`` at every event."""
+        self._last_event = time.monotonic()
+        self.requested = self.requested or self._file.exists()
+        return self.requested
+
+    def check(self, *, wait: bool = False) -> None:
         """Call at every event.
+
+        Args:
+            wait: The work will soon be where it can be kept: go on until then.
 
         Raises:
             StopRequested: Somebody asked for it.
         """
-        self._last_event = time.monotonic()
-        if self.requested or self._file.exists():
-            self.requested = True
+        if self.wanted() and not wait:
             raise StopRequested("stopped on request.")
 
     def settle(self) -> None:

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Checkpoint, Done, Images, Note, Progress, Scalars
+from dfml.core.events import Checkpoint, Done, Images, Note, Progress, SafePoint, Scalars
 from dfml.data.folders import load_split
 from dfml.meta.model import MetaModel
-from dfml.methods import METHODS
+from dfml.methods import METHODS, steps, training
 from dfml.methods.base import AdaptConfig, MetaTrainingConfig
 
 SMALL = {"width": 8, "test_steps": 3}
@@ -124,6 +124,25 @@ def test_resumed_from_the_disk_equals_uninterrupted(name, changes, run, small_ru
     assert [(e.step, e.values) for e in rest if isinstance(e, Scalars)] == [(e.step, e.values) for e in after]
     a, b = whole[-1].result.net.state_dict(), rest[-1].result.net.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_it_could_be_kept_at_the_end_of_every_step(name, small_run, tiny_zoo, patterns, monkeypatch):
+    method, config = small(name)
+    whole = {e.step: e.state for e in small_run(name) if isinstance(e, Checkpoint)}
+    for room in (steps, training):
+        monkeypatch.setattr(room, "CHECKPOINTS", 1)
+    generator = torch.Generator().manual_seed(0)
+    events = method(config).train(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
+    kept = {}
+    for event in itertools.takewhile(lambda e: e.step <= 4, events):
+        assert event.step not in kept, "what follows a safe point in its step would be done twice"
+        if isinstance(event, SafePoint):
+            kept[event.step] = event.state()
+    assert list(kept) == [1, 2, 3, 4]
+    for step, state in kept.items():
+        assert state.keys() == whole[step].keys()
+        assert all(torch.equal(v, whole[step][k]) for k, v in state.items() if isinstance(v, torch.Tensor))
 
 
 @pytest.mark.parametrize("name", ON_DATA)

@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Checkpoint, Done, Embedding, Images, Note, Progress, Scalars
+from dfml.core.events import Checkpoint, Done, Embedding, Images, Note, Progress, SafePoint, Scalars
 from dfml.runs import driver, jobs
 
 
@@ -23,7 +23,7 @@ def chain(value: float) -> float:
 
 
 def train(context):
-    """steps, sleep, every (checkpoint), images (every), kill_at, fail_at, bad, hang, trace."""
+    """steps, sleep, every (checkpoint), safe (points), images (every), kill_at, fail_at, bad, hang, trace."""
     config = context.spec.config
     state = context.state or {"step": 0, "value": 0.5 + context.spec.seed}
     value = state["value"]
@@ -47,6 +47,8 @@ def train(context):
             yield Note(step, f"passed {step}", "mark")
             yield Embedding(step, ["a", "b"], np.array([[value, 1.23456789], [0.0, 1.0]]))
             yield Checkpoint(step, {"step": step, "value": value})
+        elif config.get("safe"):
+            yield SafePoint(step, lambda now=(step, value): dict(zip(("step", "value"), now, strict=True)))
         time.sleep(config.get("sleep", 0.0))
     _trace(config, "end", context.folder.name)
     yield Done({"final": value})
