@@ -27,6 +27,7 @@ from joblib import Parallel, delayed
 from dfml.bench.order import Order, failure, finished_rows
 from dfml.bench.turns import turn_on
 from dfml.core.paths import REPOSITORY
+from dfml.core.threads import wait_briefly
 from dfml.runs.folder import RunFolder
 
 COMMAND = [sys.executable, "-m", "dfml.bench.one_run"]
@@ -95,6 +96,7 @@ class Children:
         with ExitStack() as stack:
             words = stack.enter_context(tempfile.TemporaryFile())
             environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+            wait_briefly(environment)
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
             if order.jobs > 1:
                 # Whoever compares holds the device for all of them, so they do not wait for each other.

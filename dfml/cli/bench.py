@@ -149,6 +149,25 @@ def speed(
 
 
 @app.command()
+def waiting(
+    zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")] = "cifar-fs-conv4",
+    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
+    work: Annotated[Path, typer.Option(help="Folder of the measurements; what is there is not done again.")] = Path(
+        "runs/bench/waiting"
+    ),
+    out: Out = Path("benchmarks/results"),
+    json: Json = False,
+) -> None:
+    """Time ways in which threads wait for each other, on an idle machine and beside busy programs."""
+    from dfml.bench.waiting import bench_waiting
+    from dfml.nets.device import use_threads
+
+    use_threads()
+    result = bench_waiting(zoo=zoo, out=out, work=work, command=_command(), rounds=rounds, progress=say)
+    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
+
+
+@app.command()
 def inversion(
     zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")] = "cifar-fs-conv4",
     methods: Annotated[str | None, typer.Option(help="Rows, with semicolons; all, if left out.")] = None,

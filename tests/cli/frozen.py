@@ -13,6 +13,7 @@ COMMANDS = {
     "--split --device --set --jobs --work --out --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--zoo --data --episodes --device --out --json",
+    "bench waiting": "--zoo --rounds --work --out --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",
     "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr "

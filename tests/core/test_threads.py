@@ -1,6 +1,31 @@
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
-from dfml.core.threads import at_most_as_wanted
+from dfml.core.paths import REPOSITORY
+from dfml.core.threads import at_most_as_wanted, wait_briefly
+
+STEERING = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY", "OMP_WAIT_POLICY")
+
+# What the process has set when it first asks for torch, or for a library with an OpenMP copy of its own.
+LOOK = """
+import json, os, runpy, sys
+class Look:
+    def find_spec(name, path=None, target=None):
+        if name in ("torch", "sklearn", "ot"):
+            print("FOUND", json.dumps(dict(os.environ)), file=sys.__stdout__, flush=True)
+            os._exit(0)
+sys.meta_path.insert(0, Look)
+kind, name, *sys.argv[1:] = json.loads(sys.argv[1])
+if kind == "module":
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
+else:
+    runpy.run_path(name, run_name="__main__")
+    import torch
+"""
 
 
 @pytest.mark.parametrize(
@@ -9,3 +34,83 @@ from dfml.core.threads import at_most_as_wanted
 def test_the_environment_lowers_the_number_of_threads_and_never_raises_it(wanted, cores, taken, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", wanted)
     assert at_most_as_wanted(cores) == taken
+
+
+def _bare(**more):
+    kept = {k: v for k, v in os.environ.items() if k not in STEERING}
+    return {**kept, "PYTHONPATH": str(REPOSITORY), **more}
+
+
+def _entry(name, tmp_path, tiny_zoo_folder):
+    from dfml.runs.folder import RunFolder
+    from dfml.runs.spec import RunSpec
+
+    if name == "worker":
+        spec = RunSpec(kind="train", method="random", zoo=str(tiny_zoo_folder))
+        return ["module", "dfml.runs.worker", str(RunFolder.create(spec, path=tmp_path / "run").path)]
+    if name == "app":
+        return ["path", str(REPOSITORY / "app.py")]
+    if name == "page":
+        return ["path", str(REPOSITORY / "pages" / "adaptation.py")]
+    return ["module", "dfml", "evaluate", "--model", str(tmp_path), "--data", "sample:cifar-fs"]
+
+
+@pytest.mark.parametrize("name", ["command line", "worker", "app", "page"])
+@pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "77", "KMP_BLOCKTIME": "88", "OMP_NUM_THREADS": "3"}])
+def test_each_process_sets_how_threads_wait_before_torch_loads(name, given, tmp_path, tiny_zoo_folder):
+    (tmp_path / "in").write_text("{}\n")
+    with (tmp_path / "in").open() as stdin:
+        done = subprocess.run(
+            [sys.executable, "-c", LOOK, json.dumps(_entry(name, tmp_path, tiny_zoo_folder))],
+            stdin=stdin, capture_output=True, text=True, cwd=REPOSITORY, env=_bare(**given), timeout=120,
+        )  # fmt: skip
+    found = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
+    assert found, done.stderr[-2000:]
+    seen = json.loads(found[0].removeprefix("FOUND "))
+    assert 0 < int(seen["GOMP_SPINCOUNT"]) < 300_000 and 0 < int(seen["KMP_BLOCKTIME"]) < 200
+    assert all(seen[variable] == value for variable, value in given.items())
+    assert seen.get("OMP_NUM_THREADS") == given.get("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS"))
+
+
+@pytest.mark.parametrize(
+    ("given", "added"),
+    [
+        ({}, {"GOMP_SPINCOUNT", "KMP_BLOCKTIME"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, set()),
+        ({"GOMP_SPINCOUNT": "5"}, {"KMP_BLOCKTIME"}),
+        ({"KMP_LIBRARY": "turnaround"}, {"GOMP_SPINCOUNT"}),
+        ({"KMP_BLOCKTIME": "0"}, {"GOMP_SPINCOUNT"}),
+    ],
+)
+def test_what_a_user_has_set_for_a_library_stays(given, added):
+    environment = dict(given)
+    wait_briefly(environment)
+    assert set(environment) == set(given) | added and given.items() <= environment.items()
+
+
+WORK = """
+import hashlib, sys
+if sys.argv[1] == "briefly":
+    from dfml.core.threads import wait_briefly
+    wait_briefly()
+import torch
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(5))
+net(torch.randn(64, 3, 32, 32)).square().mean().backward()
+print(torch.get_num_threads(), hashlib.sha256(b"".join(p.grad.numpy().tobytes() for p in net.parameters())).hexdigest())
+"""
+
+
+def test_waiting_briefly_changes_neither_the_threads_nor_a_byte_of_the_result():
+    def result(how):
+        environment = _bare(OMP_NUM_THREADS="2", OMP_DISPLAY_ENV="VERBOSE")
+        return subprocess.run(
+            [sys.executable, "-c", WORK, how], capture_output=True, text=True, env=environment, check=True
+        )
+
+    briefly, plain = result("briefly"), result("plain")
+    assert briefly.stdout == plain.stdout and briefly.stdout.startswith("2 ")
+    # Where torch ships GNU's library, that says itself what it has read.
+    counts = [line for line in briefly.stderr.splitlines() if "GOMP_SPINCOUNT" in line]
+    assert all(f"'{os.environ.get('GOMP_SPINCOUNT', 3000)}'" in line for line in counts)
+    assert not sys.platform.startswith("linux") or counts

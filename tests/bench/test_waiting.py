@@ -1,0 +1,77 @@
+import json
+import subprocess
+
+import pytest
+
+from dfml.bench import waiting
+from dfml.bench.waiting import CHOSEN, DEFAULT, LOADS, MOST_BUSY, MOST_IDLE, WAYS, WORKS, bench_waiting, busy_programs
+from dfml.core.errors import BadInput
+from dfml.core.paths import REPOSITORY
+from dfml.core.threads import wait_briefly
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Seconds that are made up: ways from the library's default on, doubled where other programs are busy."""
+    calls = []
+
+    def seconds(piece, zoo, variables):
+        calls.append((piece, variables))
+        return float(1 + list(WAYS.values()).index(variables)) * (2 if calls[:-1].count(calls[-1]) % 2 else 1)
+
+    monkeypatch.setattr(waiting, "_timed", seconds)
+    monkeypatch.setattr(waiting, "_BUSY", "")
+    return calls
+
+
+def test_all_ways_are_measured_in_turns_and_what_was_measured_is_kept(timed, tmp_path, monkeypatch):
+    order = {"zoo": "z", "out": tmp_path / "out", "work": tmp_path / "work", "command": "python -m dfml bench waiting"}
+    result = bench_waiting(**order, rounds=2)
+    assert len(timed) == 2 * len(WORKS) * len(WAYS) * len(LOADS)
+    for number in range(2):
+        measured = [m for m in result["measured"] if m["round"] == number]
+        assert {(m["work"], m["way"], m["load"]) for m in measured} == {
+            (piece, way, load) for piece in WORKS for way in WAYS for load in LOADS
+        }
+    row = next(r for r in result["rows"] if (r["work"], r["way"]) == ("training", CHOSEN))
+    assert row["busy_ratio"] == 2 and row["idle_ratio"] == row["idle_seconds"]
+    stored = json.loads((tmp_path / "out" / "waiting.json").read_text())
+    assert stored["rows"] == result["rows"] and stored["command"] == order["command"]
+
+    # Two measurements lost: only they are done again.
+    kept = tmp_path / "work" / "waiting.jsonl"
+    kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:-2]))
+    timed.clear()
+    bench_waiting(**order, rounds=2)
+    assert len(timed) == 2
+    with pytest.raises(BadInput, match="another zoo"):
+        bench_waiting(**{**order, "zoo": "other"})
+
+
+def test_what_the_commands_set_is_what_the_benchmark_calls_chosen():
+    environment = {}
+    wait_briefly(environment)
+    assert WAYS[CHOSEN].items() <= environment.items() and not WAYS[DEFAULT]
+
+
+def test_busy_programs_compute_until_the_measurement_ends(monkeypatch):
+    started = []
+    real = subprocess.Popen
+
+    def popen(*args, **kwargs):
+        started.append(real(*args, **kwargs))
+        return started[-1]
+
+    monkeypatch.setattr(waiting.subprocess, "Popen", popen)
+    with busy_programs(2):
+        assert len(started) == 2 and all(each.poll() is None for each in started)
+    assert all(each.poll() is not None for each in started)
+
+
+def test_the_committed_choice_costs_little_idle_and_keeps_its_speed_beside_busy_programs():
+    stored = json.loads((REPOSITORY / "benchmarks" / "results" / "waiting.json").read_text())
+    assert stored["rounds"] >= 5
+    chosen = {row["work"]: row for row in stored["rows"] if row["way"] == CHOSEN}
+    assert set(chosen) == set(WORKS)
+    for row in chosen.values():
+        assert row["busy_ratio"] <= MOST_BUSY and row["idle_ratio"] <= MOST_IDLE, row
