@@ -12,10 +12,12 @@ import typer
 from dfml.cli.heterogeneity import heterogeneity
 from dfml.cli.options import names, percentages, refuse_given, shot_counts
 from dfml.cli.output import STOPPED, answer, say
+from dfml.cli.paired import paired
 from dfml.cli.pollution import pollution
 
 app = typer.Typer(help="Benchmarks; each writes a table.", no_args_is_help=True, rich_markup_mode=None)
 app.command("heterogeneity")(heterogeneity)
+app.command("paired")(paired)
 app.command("pollution")(pollution)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Out = Annotated[Path, typer.Option(help="Folder of the table.")]

@@ -10,7 +10,7 @@ import typer
 
 from dfml.cli.calibrating import chosen_calibrator
 from dfml.cli.options import shot_counts
-from dfml.cli.output import Bar, answer, percent, say, table
+from dfml.cli.output import Bar, answer, percent, say, table, told_difference
 
 
 def evaluate(
@@ -32,6 +32,12 @@ def evaluate(
         list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the episodes, and the calibration's first pictures.")] = 0,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another result (what --json printed, a run's result.json): also tell the difference from it."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
@@ -44,9 +50,11 @@ def evaluate(
     from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
     from dfml.meta.evaluation import evaluate as measure
     from dfml.meta.model import MetaModel
+    from dfml.meta.pairing import differences, stored_rows
     from dfml.nets.device import pick_device, use_threads
 
     counts, calibrator = shot_counts(shots), chosen_calibrator(calibrate, set_)
+    others = stored_rows(against) if against else []
     used_threads = use_threads(threads)
     chosen, why = pick_device(device)
     began = time.perf_counter()
@@ -72,6 +80,8 @@ def evaluate(
             found = measure(loaded, sampler, **modes, device=chosen, progress=bar)
         rows += [{"calibrate": calibrate, **evaluation.row()} for evaluation in found]
         reference += found[0].reference_seconds
+    for row, found in differences(rows, others):
+        row["against"] = found.row()
     # The yardstick's own passes are left out; reading the model and the pictures is not.
     seconds = loading + sum({row["shots"]: row["seconds"] for row in rows}.values())
     result = {
@@ -90,6 +100,7 @@ def evaluate(
         "inner_lr": loaded.learner.config.inner_lr if "steps" in loaded.adapts else None,
         "calibration": calibrator.config.model_dump() if calibrator else None,
         "seed": seed,
+        "against": str(against) if against else None,
         "device": str(chosen),
         "threads": used_threads,
         "side_information": loaded.details.get("side_information"),
@@ -101,4 +112,8 @@ def evaluate(
         header += ["without calibration", "gain", "± 95 %"]
         for line, r in zip(shown, rows, strict=True):
             line += [percent(r["uncalibrated"]), f"{100 * r['gain']:+.2f}", f"{100 * r['gain_ci95']:.2f}"]
+    if against:
+        header += ["difference", "± 95 %", f"from {against.name}"]
+        for line, r in zip(shown, rows, strict=True):
+            line += told_difference(r.get("against"))
     answer(result, json, f"{pictures.name}/{split}{note}\n{table(shown, header)}")

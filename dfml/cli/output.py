@@ -68,6 +68,14 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2f} %"
 
 
+def told_difference(found: dict[str, Any] | None) -> list[str]:
+    """A difference of two results, its interval, and whether it is paired, for a table; in points."""
+    if found is None:
+        return ["–", "–", "has no such row"]
+    half = found["difference_ci95"]
+    return [f"{100 * found['difference']:+.2f}", "–" if half is None else f"{100 * half:.2f}", found["pairing"]]
+
+
 def table(rows: list[list[str]], header: list[str]) -> str:
     """Plain columns for a terminal."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]

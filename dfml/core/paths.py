@@ -94,8 +94,9 @@ def raise_if_disk_full(error: BaseException, path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
-    """Write ``value`` as JSON, atomically, with sorted keys left as given."""
+    """Write ``value`` as JSON, atomically, with keys left in their order; long lists of whole numbers take one line."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
+    text = re.sub(r"\[\n\s*(-?\d+(?:,\n\s*-?\d+){20,})\n\s*\]", lambda found: f"[{' '.join(found[1].split())}]", text)
     write_atomically(path, lambda part: part.write_text(text + "\n", encoding="utf-8"))
 
 

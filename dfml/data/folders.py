@@ -20,7 +20,7 @@ import torch
 from filelock import FileLock
 
 from dfml.core.errors import BadInput
-from dfml.core.paths import ASSETS, cache_root, raise_if_disk_full, read_json, write_atomically, write_json
+from dfml.core.paths import ASSETS, cache_root, inside, raise_if_disk_full, read_json, write_atomically, write_json
 from dfml.data.listing import MOVING, Listing, counted, list_classes, subfolders
 from dfml.data.pictures import KINDS, SEVERAL_FRAMES, fit_picture, open_picture
 from dfml.data.sheets import read_sheets
@@ -45,6 +45,7 @@ class ClassSplit:
         class_names: One name a class, sorted.
         sample: Whether this is a small embedded sample, to be labelled as such.
         notes: What was decided between unlike pictures, and what was passed over, one line each.
+        content: A digest of all pictures before they were brought to a size, the same wherever they lie.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ClassSplit:
     class_names: list[str]
     sample: bool = False
     notes: tuple[str, ...] = ()
+    content: str = ""
 
     @property
     def channels(self) -> int:
@@ -213,13 +215,15 @@ def _opened(name: str, split: str, packed: Path, index: Path, notes: list[str]) 
         raise ValueError("the packed data set does not fit its index")
     if moving := meta.get("several_frames"):
         notes = [*notes, counted(moving, MOVING)]
-    return ClassSplit(name, split, images, labels, list(meta["classes"]), notes=tuple(notes))
+    content = meta["content"]
+    return ClassSplit(name, split, images, labels, list(meta["classes"]), notes=tuple(notes), content=content)
 
 
 def _pack(classes: dict[str, list[Path]], packed: Path, index: Path, size: int, channels: int) -> None:
     total = sum(len(files) for files in classes.values())
     header = {"descr": "|u1", "fortran_order": False, "shape": (total, size, size, channels)}
     moving: list[str] = []
+    content = hashlib.sha256()
 
     def write(part: Path) -> None:
         # Written as a stream: on a full disk a memory map would kill the process instead of raising.
@@ -231,10 +235,13 @@ def _pack(classes: dict[str, list[Path]], packed: Path, index: Path, size: int, 
                     picture = open_picture(path, name=label)
                     if picture.info[SEVERAL_FRAMES]:
                         moving.append(label.encode(errors="backslashreplace").decode())
+                    # As decoded, not as stored: another version of a packer writes other files of the same pixels.
+                    content.update(f"{picture.mode} {picture.size}".encode() + picture.tobytes())
                     file.write(fit_picture(picture, size=size, channels=channels).tobytes())
 
     write_atomically(packed, write)
-    about = {"classes": list(classes), "counts": [len(files) for files in classes.values()]}
+    counts = [len(files) for files in classes.values()]
+    about = {"classes": list(classes), "counts": counts, "content": content.hexdigest()}
     write_json(index, {**about, "several_frames": moving} if moving else about)
 
 
@@ -261,4 +268,7 @@ def _load_sample(name: str, split: str, size: int | None, channels: int | None) 
         raise BadInput(f"sample:{name} has no split {split!r}; it has: {', '.join(meta['splits'])}.")
     images, classes, counts = read_sheets(root, meta["splits"][split], size, channels)
     labels = np.repeat(np.arange(len(classes)), counts)
-    return ClassSplit(f"sample:{name}", split, images, labels, classes, sample=True)
+    content = hashlib.sha256()
+    for entry in meta["splits"][split]["classes"]:
+        content.update(inside(root, entry["file"]).read_bytes())
+    return ClassSplit(f"sample:{name}", split, images, labels, classes, sample=True, content=content.hexdigest())

@@ -13,7 +13,16 @@ from dfml.core.errors import BadInput
 from dfml.data.episodes import Episode, EpisodeSampler
 from dfml.meta.calibration import AdaptedTask, Icfil, inner_loop
 from dfml.meta.ensemble import check_one_model
-from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, Adapt, Bn, Evaluation, gradient_learner, interval95
+from dfml.meta.evaluation import (
+    ADAPT_MODES,
+    BN_MODES,
+    Adapt,
+    Bn,
+    Evaluation,
+    about_episodes,
+    gradient_learner,
+    interval95,
+)
 from dfml.meta.learners import Params, make_learner
 from dfml.meta.model import MetaModel
 
@@ -44,10 +53,10 @@ class CalibratedEvaluation(Evaluation):
     plain_per_episode: list[float] = field(repr=False)
 
     def row(self) -> dict[str, Any]:
-        """The table row: everything but the single episodes."""
+        """The table row; ``uncalibrated_right`` counts each episode's right query pictures before the calibration."""
         row = super().row()
-        del row["plain_per_episode"]
-        return row
+        before = self._counts(row.pop("plain_per_episode"))
+        return {**row, "uncalibrated_right": before}
 
 
 def adapted_task(model: MetaModel, episode: Episode, adapt: Adapt, name: str = "task") -> AdaptedTask:
@@ -140,6 +149,7 @@ def calibrated_evaluation_steps(
                 contrast=(loss_before, loss_after),
                 recovered_accuracy=recovered,
                 plain_per_episode=before[way, b],
+                **about_episodes(sampler),
             )
         )  # fmt: skip
     yield done, rows

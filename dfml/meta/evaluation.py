@@ -41,6 +41,8 @@ class Evaluation:
         seconds: Wall clock of all modes that were computed together.
         reference_seconds: The bare adaptation steps of all episodes, estimated from a sample timed in the same call.
         per_episode: Accuracy of each episode.
+        episode_list: Digest of the list of episodes, see ``EpisodeSampler.digest``.
+        query_pictures: Query pictures of an episode, all classes together.
     """
 
     shots: int
@@ -52,10 +54,21 @@ class Evaluation:
     seconds: float
     reference_seconds: float
     per_episode: list[float] = field(repr=False)
+    episode_list: str = field(kw_only=True)
+    query_pictures: int = field(kw_only=True)
 
     def row(self) -> dict[str, Any]:
-        """The table row: everything but the single episodes."""
-        return {key: value for key, value in asdict(self).items() if key != "per_episode"}
+        """The table row. Of each episode it says under ``right`` how many query pictures were."""
+        row = {key: value for key, value in asdict(self).items() if key != "per_episode"}
+        return {**row, "right": self._counts(self.per_episode)}
+
+    def _counts(self, accuracies: list[float]) -> list[int]:
+        return [round(accuracy * self.query_pictures) for accuracy in accuracies]
+
+
+def about_episodes(sampler: EpisodeSampler) -> dict[str, Any]:
+    """What every evaluation on these episodes says of them."""
+    return {"episode_list": sampler.digest, "query_pictures": sampler.way * sampler.query}
 
 
 def interval95(values: list[float]) -> tuple[float, float]:
@@ -139,7 +152,9 @@ def evaluation_steps(
     seconds = time.perf_counter() - started
     reference = bare / max(1, timed) * len(sampler)
     found = [
-        Evaluation(sampler.shot, b, a, *interval95(values), len(values), seconds, reference, values)
+        Evaluation(
+            sampler.shot, b, a, *interval95(values), len(values), seconds, reference, values, **about_episodes(sampler)
+        )
         for (a, b), values in results.items()
     ]
     yield len(sampler), found
@@ -156,7 +171,10 @@ def _ensemble_steps(
         if not values:
             yield int(share * len(sampler)), []
     counts = (*interval95(values), len(values), time.perf_counter() - started, table.pass_seconds)
-    yield len(sampler), [Evaluation(sampler.shot, b, "centroid", *counts, values) for b in bns]
+    yield (
+        len(sampler),
+        [Evaluation(sampler.shot, b, "centroid", *counts, values, **about_episodes(sampler)) for b in bns],
+    )
 
 
 def _prepared(model: MetaModel, episode: Episode) -> Episode:

@@ -123,7 +123,7 @@ def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dic
         "shots": row.shots,
         "bn": row.bn,
         "adapt": row.adapt,
-        "episodes": row.episodes,
+        **{name: row.row()[name] for name in ("episodes", "episode_list", "query_pictures", "right")},
     }
 
 

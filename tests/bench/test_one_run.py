@@ -39,6 +39,7 @@ def test_rows_tell_accuracies_costs_and_side_information(order, patterns):
     for row in rows:
         assert row["side_information"] == ["reported accuracies"] and row["method"] == "best-teacher"
         assert row["rate"] == 40 and row["data"] == patterns.name and row["preparation_seconds"] == 12.0
+        assert len(row["right"]) == 2 and len(row["episode_list"]) == 64 and row["query_pictures"] == 15
         assert row["peak_memory_mib"] > 0 and row["memory_of"] == "cpu" and row["seconds"] >= 0
 
 

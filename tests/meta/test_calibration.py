@@ -237,6 +237,7 @@ def test_evaluating_compares_the_same_episodes_with_and_without(model, patterns)
         assert row.gain == pytest.approx(row.accuracy - row.uncalibrated, abs=1e-6)
         told = row.row()
         assert told["calibrate"] == "icfil" and not {"per_episode", "plain_per_episode"} & set(told)
+        assert len(told["right"]) == len(told["uncalibrated_right"]) == told["episodes"]
     alone = evaluate_calibrated(model, sampler(patterns, episodes=4), quick(), bn=["inductive"], adapt=["centroid"])
     (same,) = (r for r in rows if (r.adapt, r.bn) == ("centroid", "inductive"))
     assert alone[0].per_episode == same.per_episode, "a mode's numbers do not depend on the others asked for"

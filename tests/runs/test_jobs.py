@@ -45,6 +45,7 @@ def test_training_saves_and_tests_the_model(tiny_zoo_folder, patterns):
     result = run_in_process(spec(zoo=str(tiny_zoo_folder), data=str(patterns), config={"width": 4}))
     assert result["state"] == "finished" and result["model"] == result["run"] + "/model"
     assert 0 <= result["test_accuracy"] <= 1 and result["ci95"] >= 0 and result["episodes"] == 4
+    assert len(result["right"]) == 4 and len(result["episode_list"]) == 64, "it can be paired with another run's"
     assert result["val_accuracy"] is None and (result["shots"], result["bn"]) == (5, "transductive")
     folder = RunFolder(result["run"])
     assert folder.scalars()["test/accuracy"][1] == [result["test_accuracy"]]

@@ -1,0 +1,117 @@
+"""Differences between results: paired where both were measured on the same episodes, and said where they were not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dfml.core.errors import BadInput
+from dfml.meta.evaluation import interval95
+
+Row = dict[str, Any]
+COLUMN = ("shots", "adapt", "bn")
+"""What two rows must have in common before their accuracies are compared."""
+NOT_KEPT, OTHERS = "not paired: no episode list kept", "not paired: other episodes"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much one accuracy is above another.
+
+    Attributes:
+        difference: Of the means, a fraction in [-1, 1].
+        difference_ci95: Half width of its 95 % interval. Paired: of the differences episode by episode. Otherwise the
+            root of the sum of squares of both half widths, which is wider; None where one of them is unknown.
+        paired: Whether both were measured on the same list of episodes.
+        pairing: ``paired`` or ``not paired: ...`` with the reason.
+    """
+
+    difference: float
+    difference_ci95: float | None
+    paired: bool
+    pairing: str
+
+    def row(self) -> Row:
+        """For a table row."""
+        return asdict(self)
+
+
+def difference(row: Row, other: Row) -> Difference:
+    """Compare two rows of results (``Evaluation.row()``, also of older versions, which kept no episodes).
+
+    Args:
+        row: The one that is looked at.
+        other: The one that it is set against; of the same ``COLUMN``.
+    """
+    own, others = _shares(row), _shares(other)
+    if own and others and row["episode_list"] == other["episode_list"] and len(own) == len(others):
+        mean, half = interval95([x - y for x, y in zip(own, others, strict=True)])
+        return Difference(mean, half, True, "paired")
+    halves = [each.get("ci95") for each in (row, other)]
+    half = None if None in halves else (halves[0] ** 2 + halves[1] ** 2) ** 0.5
+    return Difference(row["accuracy"] - other["accuracy"], half, False, OTHERS if own and others else NOT_KEPT)
+
+
+def _shares(row: Row) -> list[float]:
+    """Accuracy of each episode; empty where a row keeps none, or nothing that can be read."""
+    right, of = row.get("right"), row.get("query_pictures")
+    counts = isinstance(right, list) and all(isinstance(count, int) for count in right)
+    known = isinstance(row.get("episode_list"), str) and isinstance(of, int) and of > 0
+    return [count / of for count in right] if counts and known else []
+
+
+def differences(rows: list[Row], others: list[Row], along: tuple[str, ...] = ()) -> Iterator[tuple[Row, Difference]]:
+    """Each row that has a counterpart, with the difference from it.
+
+    Args:
+        rows: Those that are looked at.
+        others: Those that they are set against.
+        along: What must agree besides ``COLUMN``, such as ``seed``.
+    """
+    wanted = (*COLUMN, *along)
+    known = {tuple(other.get(name) for name in wanted): other for other in others}
+    for row in rows:
+        other = known.get(tuple(row.get(name) for name in wanted))
+        if other is not None:
+            yield row, difference(row, other)
+
+
+def stored_rows(path: Path) -> list[Row]:
+    """The rows of a stored result.
+
+    Args:
+        path: What a command printed with ``--json``, the JSON file of a benchmark's table, or a run's ``result.json``,
+            whose closing test is one row.
+
+    Raises:
+        BadInput: The file cannot be read or holds no accuracies.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
+    found: Any = None
+    for part in (text, *text.strip().splitlines()[-1:]):  # the answer is the last line, whatever was printed before
+        try:
+            found = json.loads(part)
+            break
+        except (ValueError, RecursionError):
+            continue
+    rows = found.get("rows") if isinstance(found, dict) else None
+    if rows is None and isinstance(found, dict) and found.get("test_accuracy") is not None:
+        rows = [{**found, "accuracy": found["test_accuracy"]}]
+    good = [row for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict) and _is_number(row.get("accuracy"))]
+    good = [row for row in good if row.get("ci95") is None or _is_number(row["ci95"])]
+    if not good:
+        raise BadInput(
+            f"{path} holds no accuracies: give what `evaluate --json` printed, a benchmark's JSON file, or a run's "
+            "result.json."
+        )
+    return good
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401 - a JSON value
+    return isinstance(value, int | float) and not isinstance(value, bool)
