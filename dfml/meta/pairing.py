@@ -103,7 +103,8 @@ def stored_rows(path: Path) -> list[Row]:
     rows = found.get("rows") if isinstance(found, dict) else None
     if rows is None and isinstance(found, dict) and found.get("test_accuracy") is not None:
         rows = [{**found, "accuracy": found["test_accuracy"]}]
-    good = [row for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict) and _is_number(row.get("accuracy"))]
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    good = [row for row in rows if _is_number(row.get("accuracy"))]
     good = [row for row in good if row.get("ci95") is None or _is_number(row["ci95"])]
     if not good:
         raise BadInput(
