@@ -25,6 +25,9 @@ from dfml.zoo.zoo import Zoo
 
 FORMAT = 2
 SAVED_EVERY = 20
+"""Steps between two times that it is kept,"""
+SAVED_SECONDS = 20.0
+"""or seconds, whichever comes first."""
 SHOWN = 50
 WAIT_SECONDS = 0.5
 SHOWN_EVERY = 5
@@ -111,17 +114,24 @@ def warm_up(
             yield Progress(0, 0, "waiting: another run is doing the same warm-up")
     try:
         spent = _restore(path, work, generator, device)
-        kept, resumed = spent > 0, time.perf_counter()
+        kept, resumed, saved, kept_at = spent > 0, time.perf_counter(), True, spent
         for step in work.fit(oracles, generator=generator, device=device):
-            kept = False
+            kept = saved = False
             spent += time.perf_counter() - resumed
             yield Progress(step.step, step.total, "warming up on other teachers")
             if step.step % SHOWN_EVERY == 0 or step.step in (1, step.total):
                 yield Scalars(step.step, {f"warm-up/{name}": value for name, value in step.losses.items()})
             if step.step % SAVED_EVERY == 0 or step.step == step.total:
                 yield Images(step.step, "warm-up", step.images[:SHOWN].cpu(), step.labels[:SHOWN].tolist())
+            if step.step % SAVED_EVERY == 0 or step.step == step.total or spent - kept_at >= SAVED_SECONDS:
                 _keep(path, work, generator, spent)
+                saved, kept_at = True, spent
             resumed = time.perf_counter()
+    except GeneratorExit:
+        # Whoever drives has enough for now: what was learned since the last time is kept, too.
+        if not saved:
+            _keep(path, work, generator, spent)
+        raise
     finally:
         lock.release()
     steps = int(work.state().get("meta_steps", 0))

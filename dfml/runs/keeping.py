@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-KEEP_SECONDS = 20.0
-"""A run is kept at the first safe point after these; with one step more, less than 30 seconds are lost by a kill."""
+MOST_LOST_SECONDS = 25.0
+"""What a kill may cost: a run is kept before a step as long as the longest so far would make it more."""
 LARGEST_SHARE = 0.1
 """Of the time may go into keeping: where writing takes long, it is done less often."""
 WAIT_SECONDS = 12.0
@@ -20,11 +20,12 @@ class Keeping:
     def __init__(self) -> None:
         self._kept = self._point = time.monotonic()
         self._met = False
-        self._cost = self._gap = 0.0
+        self._cost = self._gap = self._longest = 0.0
 
     def due(self) -> bool:
         """Whether it is time to keep the run."""
-        return time.monotonic() - self._kept >= max(KEEP_SECONDS, self._cost / LARGEST_SHARE)
+        since = time.monotonic() - self._kept
+        return since + self._longest >= MOST_LOST_SECONDS and since >= self._cost / LARGEST_SHARE
 
     def near(self) -> bool:
         """Whether the work comes by safe points regularly, so that it is worth waiting for the next one."""
@@ -34,6 +35,7 @@ class Keeping:
         """The work is at a safe point."""
         now = time.monotonic()
         self._gap = now - self._point
+        self._longest = max(self._longest, self._gap)
         self._point, self._met = now, True
 
     @contextmanager
