@@ -13,7 +13,7 @@ import typer
 
 from dfml.cli import adapt, bench, data, evaluate, export, invert, runs, train, zoo
 from dfml.cli.options import join_numbers, wants_options_of
-from dfml.cli.output import STOPPED, fail, only_answers
+from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.core.errors import DfmlError
 
 NAME = "python -m dfml"
@@ -45,6 +45,7 @@ app.command("export")(export.export)
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    take_any_text()
     args = list(sys.argv[1:] if argv is None else argv)
     args = join_numbers(args, "--shots")
     as_json = "--json" in args

@@ -14,6 +14,17 @@ STOPPED = 130
 _answers: TextIO | None = None
 
 
+def take_any_text() -> None:
+    r"""Let stdout and stderr take any text; what their encoding lacks is written as an escape, such as ``\\u732b``.
+
+    A file or a pipe may be in a narrow encoding (cp1252, cp932), and a class may be called anything: the result of
+    hours must not end in a traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 @contextmanager
 def only_answers(wanted: bool) -> Iterator[None]:
     """Keep stdout for answers: whatever a library prints goes to stderr."""
@@ -46,7 +57,7 @@ def fail(message: str, code: int, as_json: bool) -> NoReturn:
 def answer(value: dict[str, Any], as_json: bool, text: str = "") -> None:
     """Print the result: one JSON object as the last line of stdout, or text for people."""
     if as_json:
-        print(json.dumps(value, ensure_ascii=False), file=_answers, flush=True)
+        print(json.dumps(value), file=_answers, flush=True)
     elif text:
         print(text, flush=True)
 

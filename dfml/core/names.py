@@ -23,10 +23,10 @@ def find_name(name: str, names: Sequence[str]) -> int | None:
     return forms.index(same(name)) if same(name) in forms else None
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
+def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """A key that sorts ``2`` before ``10``, and ``page 9`` before ``page 10``."""
-    parts = re.split(r"([0-9]+)", same(name).casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+    parts = re.split(r"([0-9]{1,18})", same(name).casefold())
+    return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts if part], name
 
 
 def on_disk(folder: Path, name: str) -> str:

@@ -164,6 +164,7 @@ def _launch(folder: RunFolder, *, resume: bool) -> None:
     with holding(folder):
         queued = order(folder, resume=resume)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # of its log, whatever this terminal writes
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
     try:
         with (folder.path / LOG).open("ab") as log:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from dfml.ui.curve_math import MAX_POINTS, Curve, calm_range, downsample, log_ticks, mean_window, running_mean
+from dfml.ui.name_axis import name_axis
 from dfml.ui.theme import LIGHT, Palette, translucent
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -215,20 +216,19 @@ def accuracy_histogram(accuracies: Sequence[float], *, palette: Palette = LIGHT,
     return figure
 
 
-def class_coverage(counts: Mapping[str, int], *, palette: Palette = LIGHT) -> go.Figure:
-    """In how many teachers each class occurs: one bar a class, the most frequent on top."""
-    names, values = list(counts), list(counts.values())
+def class_coverage(counts: Sequence[tuple[str, int]], *, palette: Palette = LIGHT) -> go.Figure:
+    """In how many teachers each class occurs: one bar a class, in the given order from the top."""
+    names, values = [name for name, _ in counts], [count for _, count in counts]
     figure = _figure(palette, x="teachers that know the class", y="", height=44 + 18 * max(3, len(names)))
     figure.add_trace(
         go.Bar(
             x=values,
-            y=names,
+            y=name_axis(figure, "y", names, autorange="reversed", tickfont_size=11, showgrid=False),
             orientation="h",
             marker_color=palette.series[0],
             hovertemplate="%{y}: %{x} teachers<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=names, tickfont_size=11, showgrid=False)
     figure.update_xaxes(rangemode="tozero", tickformat="d", side="top")
     figure.update_layout(showlegend=False, hovermode="closest", bargap=0.25)
     return figure

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from dfml.ui.charts import curves
+from dfml.ui.name_axis import name_axis
 from dfml.ui.theme import LIGHT, Palette, translucent
 
 
@@ -29,11 +29,11 @@ def confidence_bars(
         palette: Colours of the theme.
     """
     order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
-    # Plotly draws tags of labels.
-    names = [html.escape(classes[i], quote=False) + " (true)" * (classes[i] == truth) for i in order]
+    names = [classes[i] + " (true)" * (classes[i] == truth) for i in order]
     values = [probabilities[i] for i in order]
     colours = [palette.series[0]] + [translucent(palette.series[0], 0.4)] * (len(order) - 1)
     figure = curves({}, x="", y="", palette=palette, height=16 + 22 * len(order))
+    names = name_axis(figure, "y", names, autorange="reversed", showgrid=False)
     figure.add_trace(
         go.Bar(
             x=values,
@@ -50,7 +50,6 @@ def confidence_bars(
         _add_before(figure, names, [before[i] for i in order], values, palette)
     # Room for the number beside a full bar, also where the page is narrow.
     figure.update_xaxes(range=[0, 1.45 if before is None else 2.2], visible=False)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_layout(showlegend=False, hovermode="closest", margin={"l": 4, "r": 4, "t": 2, "b": 2}, bargap=0.3)
     return figure
 

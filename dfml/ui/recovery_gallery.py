@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dfml.core.names import natural
 from dfml.ui.galleries import strip
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.metrics import percent
@@ -36,7 +37,7 @@ def recovery_gallery(rows: list[RunRow]) -> None:
     left = [found for found in recoveries if run in ("all runs", found.run)]
     teacher = filters.selectbox(
         "Teacher",
-        ["all teachers", *sorted({found.teacher for found in left})],
+        ["all teachers", *sorted({found.teacher for found in left}, key=natural)],
         key="gallery_teacher",
         persist_state="session",
     )
@@ -50,7 +51,7 @@ def recovery_gallery(rows: list[RunRow]) -> None:
     left = [found for found in left if method in ("all inverters", found.method)]
     label = filters.selectbox(
         "Class",
-        ["all classes", *sorted({name for found in left for name in found.classes})],
+        ["all classes", *sorted({name for found in left for name in found.classes}, key=natural)],
         key="gallery_class",
         persist_state="session",
     )

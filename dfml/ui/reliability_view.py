@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 import streamlit as st
 
+from dfml.core.names import natural
 from dfml.runs.folder import RunFolder
 from dfml.ui.metrics import percent
+from dfml.ui.name_axis import name_axis
 from dfml.ui.run_store import plottable
 from dfml.ui.theme import LIGHT, Palette, palette, translucent
 
@@ -24,7 +26,7 @@ def newest_weights(scalars: Mapping[str, tuple[Sequence[float], Sequence[float]]
         for name, (_, values) in scalars.items()
         if name.startswith(PREFIX) and len(values)
     }
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return dict(sorted(found.items(), key=lambda item: (-item[1], natural(item[0]))))
 
 
 def reliability_bars(weights: Mapping[str, float], *, palette: Palette = LIGHT) -> go.Figure:
@@ -36,10 +38,12 @@ def reliability_bars(weights: Mapping[str, float], *, palette: Palette = LIGHT) 
     """
     names, values = list(weights), list(weights.values())
     even = 1 / len(names)
-    figure = go.Figure(
+    figure = go.Figure()
+    keys = name_axis(figure, "y", names, title_text="teacher", autorange="reversed", showgrid=False, automargin=True)
+    figure.add_trace(
         go.Bar(
             x=values,
-            y=names,
+            y=keys,
             orientation="h",
             # Weight is told by length and number; the shade only helps the eye to find the even weight.
             marker_color=[palette.series[0] if v >= even else translucent(palette.series[0], 0.45) for v in values],
@@ -58,8 +62,6 @@ def reliability_bars(weights: Mapping[str, float], *, palette: Palette = LIGHT) 
     figure.update_xaxes(
         title_text="weight", tickformat=".0%", range=[0, 1.18 * max(values)], gridcolor=palette.quiet, zeroline=False
     )
-    # Ids are words, also where they look like numbers.
-    figure.update_yaxes(title_text="teacher", type="category", autorange="reversed", showgrid=False, automargin=True)
     figure.update_layout(
         height=90 + 22 * len(names),
         margin={"l": 8, "r": 8, "t": 28, "b": 8},

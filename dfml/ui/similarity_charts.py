@@ -106,9 +106,16 @@ def similarity_matrix(
         ticks, texts = middles, [str(groups[order[int(middle + 0.5)]] + 1) for middle in middles]
         figure.update_xaxes(title_text="teachers, by group")
         figure.update_yaxes(title_text="teachers, by group")
-    figure.update_xaxes(tickvals=ticks, ticktext=texts, showgrid=False, constrain="domain")
+    # Positions, since lines stand between them; so names may be anything, and equal ones stay apart.
+    figure.update_xaxes(type="linear", tickvals=ticks, ticktext=texts, showgrid=False, constrain="domain")
     figure.update_yaxes(
-        tickvals=ticks, ticktext=texts, showgrid=False, autorange="reversed", scaleanchor="x", constrain="domain"
+        type="linear",
+        tickvals=ticks,
+        ticktext=texts,
+        showgrid=False,
+        autorange="reversed",
+        scaleanchor="x",
+        constrain="domain",
     )
     figure.update_layout(hovermode="closest", showlegend=False)
     return figure

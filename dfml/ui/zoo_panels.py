@@ -248,7 +248,7 @@ def coverage_panel(zoo: ZooListing) -> None:
             empty_state("No accuracies", "The owners of these models reported none.", icon=":material/query_stats:")
     with right:
         st.subheader("Which classes they know", anchor=False)
-        counts = {spaced(name): count for name, count in zoo.class_counts.items()}
+        counts = [(spaced(name), count) for name, count in zoo.class_counts.items()]
         if counts:
             with st.container(height=300, border=False):
                 st.plotly_chart(

@@ -81,7 +81,7 @@ def test_empty_numbers_give_an_empty_figure():
 
 
 def test_coverage_shows_every_class_from_the_most_frequent_down():
-    figure = class_coverage({"bee": 5, "can": 3})
+    figure = class_coverage([("bee", 5), ("can", 3)])
     assert list(figure.data[0].y) == ["bee", "can"]
     assert figure.layout.yaxis.autorange == "reversed"
 

@@ -1,0 +1,54 @@
+"""An axis of names: class names and ids are words, also where they look like numbers or dates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+_TAKEN = "__proto__"
+"""A browser's own word, which Plotly cannot look a category up by."""
+
+
+def name_axis(figure: go.Figure, axis: Literal["x", "y"], names: Sequence[str], **look: Any) -> list[str]:  # noqa: ANN401 - as plotly's
+    """Make an axis one of categories, in the given order, each with its name beside it.
+
+    Plotly otherwise reads ``10``, ``1e3``, ``nan`` or ``2024-01-02`` as numbers and dates, and lays equal names upon
+    each other.
+
+    Args:
+        figure: Of the axis.
+        axis: Which one.
+        names: In the order of the axis; several may be equal.
+        look: Further options of the axis.
+
+    Returns:
+        What the traces take instead of the names: the names themselves, or something like them where a name was there
+        before.
+    """
+    keys: list[str] = []
+    taken = {_TAKEN}
+    for name in names:
+        number, key = 1, str(name)
+        while _seen(key) in taken:
+            number += 1
+            key = f"{name} ({number})"
+        taken.add(_seen(key))
+        keys.append(key)
+    update = figure.update_xaxes if axis == "x" else figure.update_yaxes
+    update(
+        type="category",
+        categoryorder="array",
+        categoryarray=keys,
+        tickmode="array",
+        tickvals=keys,
+        ticktext=[str(name) for name in names],
+        **look,
+    )
+    return keys
+
+
+def _seen(key: str) -> str:
+    """What of a key can be told apart: signs that nobody sees may be taken out before it is drawn."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in key).split())
