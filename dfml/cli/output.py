@@ -15,7 +15,7 @@ _answers: TextIO | None = None
 
 
 def take_any_text() -> None:
-    r"""Let stdout and stderr take any text; what their encoding lacks is written as an escape, such as ``\\u732b``.
+    r"""Let stdout and stderr take any text; what their encoding lacks is written as an escape, such as ``\u732b``.
 
     A file or a pipe may be in a narrow encoding (cp1252, cp932), and a class may be called anything: the result of
     hours must not end in a traceback.
