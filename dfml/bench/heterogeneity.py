@@ -23,7 +23,7 @@ from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import fingerprint, load_split
 from dfml.methods import METHODS
 from dfml.methods.comparing import GroupingConfig, compare_zoo
-from dfml.methods.recovering import teachers_of_way
+from dfml.methods.taking_part import of_way
 from dfml.methods.tgr import Tgr
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import MODEL, RunFolder
@@ -172,7 +172,7 @@ def compared(
 
     def work() -> Iterator[Any]:
         jobs = default_threads() if device.type == "cpu" else 1
-        teachers = teachers_of_way(zoo, config.way)
+        teachers = of_way(zoo, config)
         kept["result"] = yield from until_done(compare_zoo(zoo, config, teachers, device=device, jobs=jobs))
 
     for event in work():

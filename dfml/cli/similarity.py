@@ -27,6 +27,7 @@ def similarity(
     """Compare a zoo's teachers by their recovered pictures, which are kept, and group them."""
     from dfml.core.events import Note, Progress, until_done
     from dfml.methods.comparing import compare_zoo
+    from dfml.methods.taking_part import everyone
     from dfml.methods.tgr import Tgr
     from dfml.nets.device import pick_device
     from dfml.runs.spec import default_threads
@@ -38,7 +39,7 @@ def similarity(
     bar, kept = Bar("comparing teachers"), {}
 
     def work():  # noqa: ANN202 - a generator that only carries the result over
-        kept["result"] = yield from until_done(compare_zoo(opened, config, opened.check(), device=chosen, jobs=jobs))
+        kept["result"] = yield from until_done(compare_zoo(opened, config, everyone(opened), device=chosen, jobs=jobs))
 
     for event in work():
         if isinstance(event, Progress):

@@ -160,13 +160,19 @@ def model_card(card: dict[str, Any]) -> str:
     lines = [
         "---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", "",
         f"# Meta-model trained with `{card.get('method', 'unknown')}`", "",
-        f"- zoo: {card.get('zoo', 'unknown')}",
+        f"- zoo: {card.get('zoo', 'unknown')}{_teachers(card)}",
         f"- learner: {card['learner']}, {card['adapt_steps']} inner steps at rate {card['learner_config']['inner_lr']}",
         f"- side information used: {side}", "",
         "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
         "adapt it with `python -m dfml adapt --model FOLDER --support DIR`.", "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _teachers(card: dict[str, Any]) -> str:
+    """How many of the zoo's teachers it learned from, where its method took that down."""
+    told = card.get("taking_part")
+    return f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
 
 
 def new_meta_model(

@@ -12,6 +12,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.meta.fusion import load_average
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
+from dfml.methods.taking_part import TakingPart, rejected, with_weights
 from dfml.zoo.teacher import Teacher, TeacherCard
 from dfml.zoo.zoo import Zoo
 
@@ -49,17 +50,22 @@ class Average(Method):
     ) -> Iterator[Event]:
         """Average the weights; see ``Method.train``."""
         model = start_model(zoo, self.config, generator, {"method": self.name, "side_information": []})
-        teachers = yield from read_teachers(zoo)
+        teachers, taking_part = yield from read_teachers(zoo)
+        model.details |= taking_part.details()
         load_average(model, [teacher.net for teacher in teachers], head=self.config.head == "average")
         yield Done(model.to(device))
 
 
-def read_teachers(zoo: Zoo) -> Generator[Event, None, list[Teacher]]:
-    """Load all teachers whose weights may be seen; those that cannot be read are named and left out.
+def read_teachers(zoo: Zoo) -> Generator[Event, None, tuple[list[Teacher], TakingPart]]:
+    """Load all teachers whose weights may be seen; the others are named and left out.
+
+    Returns:
+        The teachers, and who takes part.
 
     Raises:
         BadInput: There is none.
     """
+    yield from rejected(zoo)
     teachers, cards = [], list(zoo.cards)
     for position, card in enumerate(cards):
         yield Progress(position, len(cards), f"reading teacher {card.id}")
@@ -67,7 +73,9 @@ def read_teachers(zoo: Zoo) -> Generator[Event, None, list[Teacher]]:
             teachers.append(teacher)
     if not teachers:
         raise BadInput(f"no teacher of zoo {zoo.name!r} gives its weights.")
-    return teachers
+    taking_part = with_weights(zoo)
+    yield taking_part.note()
+    return teachers, taking_part
 
 
 def read_teacher(zoo: Zoo, card: TeacherCard, step: int = 0) -> Generator[Event, None, Teacher | None]:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
-from dfml.core.events import Done, Event, Note
+from dfml.core.events import Done, Event
 from dfml.core.registry import Registry
 from dfml.data.folders import list_splits
 from dfml.meta.learners import LearnerConfig, make_learner
@@ -139,7 +139,8 @@ class Method(ABC):
             state: From a ``Checkpoint``, to go on from there.
 
         Yields:
-            Events, at least one a second; last ``Done(MetaModel)``.
+            Events, at least one a second; early among them who takes part (``TakingPart``), where teachers are asked
+            at all, which the model's details keep as ``taking_part``; last ``Done(MetaModel)``.
         """
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
@@ -158,12 +159,6 @@ class Method(ABC):
 
 
 METHODS: Registry[Method] = Registry("method")
-
-
-def left_out(zoo: Zoo) -> Iterator[Event]:
-    """A note for each teacher that cannot be used, with the reason."""
-    for teacher_id, reason in zoo.problems.items():
-        yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
 
 
 def zoo_statistics(zoo: Zoo, ids: Collection[str] | None = None) -> tuple[list[float], list[float]]:

@@ -14,8 +14,14 @@ from dfml.meta.fusion import fits
 from dfml.meta.model import MetaModel
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
 from dfml.methods.starting import REPORTED, best_reported, load_teacher_weights
+from dfml.methods.taking_part import with_weights
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
+
+Choice = tuple[Teacher, MetaModel, dict[str, str]]
+"""The teacher, a fresh meta-model, and why other teachers were no candidates, by id."""
+
+NO_META_MODEL = "no network that a meta-model for these pictures can be"
 
 
 class BestTeacherConfig(AdaptConfig):
@@ -52,28 +58,32 @@ class BestTeacher(Method):
         yield Progress(0, 1, "choosing the teacher")
         if all(card.accuracy is None for card in zoo.cards):
             raise BadInput(f"best-teacher needs reported accuracies; zoo {zoo.name!r} gives none.")
-        best, model = yield from (self.own if self.config.network == "own" else self.given)(zoo, generator)
+        best, model, others = yield from (self.own if self.config.network == "own" else self.given)(zoo, generator)
         load_teacher_weights(model, best, head=self.config.head == "teacher", who=self.name)
-        model.details |= {"teacher": best.card.id, "side_information": [REPORTED]}
+        silent = {card.id: "reports no accuracy" for card in zoo.cards if card.accuracy is None}
+        taking_part = with_weights(zoo, {**others, **silent})
+        yield from taking_part.events(zoo)
+        model.details |= {"teacher": best.card.id, "side_information": [REPORTED], **taking_part.details()}
         yield Note(1, f"teacher {best.card.id}, reported accuracy {best.card.accuracy:.1%}", kind="teacher")
         yield Done(model.to(device))
 
-    def given(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, tuple[Teacher, MetaModel]]:
+    def given(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, Choice]:
         """The best teacher, and a fresh meta-model of the network that the options give."""
         best = yield from best_reported(zoo)
         if best is None:
             raise BadInput(f"best-teacher: no teacher of zoo {zoo.name!r} with a reported accuracy can be loaded.")
-        return best, start_model(zoo, self.config, generator, {"method": self.name})
+        return best, start_model(zoo, self.config, generator, {"method": self.name}), {}
 
-    def own(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, tuple[Teacher, MetaModel]]:
+    def own(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, Choice]:
         """The best teacher whose network a meta-model can be, and a fresh meta-model of that network.
 
         Other networks than the few-shot ones normalise with what they stored, which a meta-model does not have.
         """
         known = get_args(AdaptConfig.model_fields["architecture"].annotation)
         cards = sorted((c for c in zoo.cards if c.accuracy is not None), key=lambda c: c.accuracy, reverse=True)
+        others = {card.id: NO_META_MODEL for card in zoo.cards if card.architecture not in known}
         for better, card in enumerate(cards):
-            if card.architecture not in known:
+            if card.id in others:
                 continue
             config = self.config.override({"architecture": card.architecture, "width": card.width or self.config.width})
             try:
@@ -86,7 +96,8 @@ class BestTeacher(Method):
                 if better:
                     text = f"passed over {better} with better reports, which cannot be loaded or be a meta-model"
                     yield Note(0, text, kind="teacher")
-                return teacher, model
+                return teacher, model, others
+            others[card.id] = NO_META_MODEL
         raise BadInput(
             f"best-teacher: no teacher of zoo {zoo.name!r} that reports an accuracy can be loaded and is a few-shot "
             f"network ({', '.join(known)}) for the zoo's pictures."

@@ -23,14 +23,14 @@ from dfml.inversion.disagreement import Student, disagreement
 from dfml.meta.distillation import KdForm, adapted_student, distilling, kd_loss
 from dfml.meta.learners import MetaLearner, make_learner
 from dfml.meta.outer import OuterLoop, Task
-from dfml.methods.base import METHODS, Method, left_out, start_model
+from dfml.methods.base import METHODS, Method, start_model
 from dfml.methods.recovering import (
     RecoveringConfig,
     bill_of,
     prepare_recoveries,
     recoveries_of,
-    teachers_of_way,
 )
+from dfml.methods.taking_part import TakingPart, of_way
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.recoveries import Recoveries
@@ -124,9 +124,10 @@ class BidfMkd(Method):
     ) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: BidfMkdConfig = self.config
-        apis = self.apis(zoo)
-        yield from left_out(zoo)
-        model = start_model(zoo, cfg, generator, {"method": self.name}).to(device)
+        taking_part = self.apis(zoo)
+        apis = taking_part.ids
+        yield from taking_part.events(zoo)
+        model = start_model(zoo, cfg, generator, {"method": self.name, **taking_part.details()}).to(device)
         distiller = make_learner(
             cfg.learner, model.learner.config.override({"inner_steps": cfg.kd_steps}), distilling(cfg.kd)
         )
@@ -208,8 +209,8 @@ class BidfMkd(Method):
             recoveries_of(zoo, fresh, "generator", device=device, seed=other, asking=asking),
         )
 
-    def apis(self, zoo: Zoo) -> list[str]:
-        """Ids of the teachers to ask.
+    def apis(self, zoo: Zoo) -> TakingPart:
+        """The teachers to ask.
 
         Raises:
             BadInput: None has as many classes as the student's head, or the memory could never hold a task.
@@ -221,7 +222,7 @@ class BidfMkd(Method):
                 f"replay takes {cfg.shot} + {cfg.query} pictures a class, but the memory holds at most {most}: "
                 "raise recovered_per_class or memory_visits."
             )
-        return teachers_of_way(zoo, cfg.way)[: cfg.apis]
+        return of_way(zoo, cfg).first(cfg.apis, "apis")
 
     def draw_api(self, apis: list[str], number: int, seed: int, generator: torch.Generator) -> str:
         """The API that is inverted as the ``number``-th, from 0."""

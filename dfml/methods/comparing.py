@@ -11,6 +11,7 @@ from pydantic import Field
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, ZooMap, until_done
 from dfml.methods.recovering import RecoveringConfig, prepare_recoveries, recoveries_of
+from dfml.methods.taking_part import TakingPart
 from dfml.tasks.grouping import GroupBy, group_teachers, planar_map, within_and_between
 from dfml.tasks.probes import EMBEDDED, open_probe
 from dfml.tasks.recoveries import Recoveries
@@ -156,26 +157,26 @@ def zoo_map(found: Similarity, config: GroupingConfig, probe: str) -> ZooMap:
 
 
 def prepare_groups(
-    zoo: Zoo, config: GroupingConfig, ids: Sequence[str], *, device: torch.device, jobs: int
+    zoo: Zoo, config: GroupingConfig, teachers: TakingPart, *, device: torch.device, jobs: int
 ) -> Iterator[Event]:
     """``Method.prepare`` of methods that group teachers: recoveries and similarity are kept."""
     recoveries = recoveries_of(zoo, config, "generator", device=device)
-    cost = yield from until_done(prepare_recoveries(recoveries, ids, config, jobs))
+    cost = yield from until_done(prepare_recoveries(recoveries, teachers, config, jobs))
     if config.recovered == "kept" and config.group_by != "random":
-        found, _ = yield from compare_teachers(zoo, config, recoveries.plain, ids)
+        found, _ = yield from compare_teachers(zoo, config, recoveries.plain, teachers.ids)
         cost["kept_seconds"] += found.seconds
     yield Done(cost)
 
 
 def compare_zoo(
-    zoo: Zoo, config: GroupingConfig, ids: Sequence[str], *, device: torch.device, jobs: int = 1
+    zoo: Zoo, config: GroupingConfig, teachers: TakingPart, *, device: torch.device, jobs: int = 1
 ) -> Iterator[Event]:
     """Compare and group a zoo's teachers by kept recoveries, making those that are missing.
 
     Args:
         zoo: The zoo.
         config: Of a method that groups.
-        ids: The teachers.
+        teachers: That are compared.
         device: Where to compute.
         jobs: Processes.
 
@@ -183,7 +184,7 @@ def compare_zoo(
         Progress; last ``Done((ZooMap, cost))``, the cost as ``Method.prepare`` tells it.
     """
     config = config.override({"recovered": "kept", "visits": config.embed_visits, "agreement": 0})
-    cost = yield from until_done(prepare_groups(zoo, config, ids, device=device, jobs=jobs))
+    cost = yield from until_done(prepare_groups(zoo, config, teachers, device=device, jobs=jobs))
     recoveries = recoveries_of(zoo, config, "generator", device=device)
-    found, probe = yield from compare_teachers(zoo, config, recoveries, ids)
+    found, probe = yield from compare_teachers(zoo, config, recoveries, teachers.ids)
     yield Done((zoo_map(found, config, probe), cost))

@@ -14,9 +14,10 @@ from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.committee import Committee, Distance
 from dfml.methods.augmenting import Augmenter
-from dfml.methods.base import METHODS, Method, left_out
-from dfml.methods.recovering import RecoveringConfig, bill_of, prepare_recoveries, recoveries_of, teachers_to_ask
+from dfml.methods.base import METHODS, Method
+from dfml.methods.recovering import RecoveringConfig, bill_of, prepare_recoveries, recoveries_of
 from dfml.methods.starting import InitConfig, begin, side_information_of
+from dfml.methods.taking_part import TakingPart, everyone
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.recoveries import Recoveries
 from dfml.zoo.zoo import Zoo
@@ -87,9 +88,11 @@ class Distill(Method):
     ) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: DistillConfig = self.config
-        ids = self.teachers(zoo)
-        yield from left_out(zoo)
-        model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
+        taking_part = self.teachers(zoo)
+        ids = taking_part.ids
+        yield from taking_part.events(zoo)
+        told = {"method": self.name, **taking_part.details()}
+        model = (yield from begin(zoo, cfg, generator, told)).to(device)
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
         committee = Committee(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
@@ -129,8 +132,8 @@ class Distill(Method):
         model.details |= bill_of(recoveries) | {"recoveries": len(found)}
         yield Done(record.finish(side_information_of(model)))
 
-    def teachers(self, zoo: Zoo) -> list[str]:
-        """Ids of the teachers; their heads may be of any width.
+    def teachers(self, zoo: Zoo) -> TakingPart:
+        """All that can be used; their heads may be of any width.
 
         Raises:
             BadInput: A recovery is too small for a batch.
@@ -141,7 +144,7 @@ class Distill(Method):
                 f"a step takes {cfg.shot} + {cfg.query} pictures a class, a recovery has "
                 f"{cfg.recovered_per_class}: raise recovered_per_class, or lower query."
             )
-        return teachers_to_ask(zoo)
+        return everyone(zoo)
 
     def ask(self, recoveries: Recoveries, ids: list[str], found: list[PseudoTask], step: int) -> Iterator[Event]:
         """Each task's answers [N, T, way] of the teachers that count, and how many pictures were looked at for it."""

@@ -22,6 +22,7 @@ from dfml.methods.average import read_teacher, read_teachers
 from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
 from dfml.methods.ota import in_one_order
 from dfml.methods.steps import StepRecord
+from dfml.methods.taking_part import UNUSABLE, rejected, with_weights
 from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
 from dfml.zoo.zoo import Zoo
 
@@ -133,6 +134,25 @@ class RobustFusion:
         self.taught = Phi(here["taught/weight"], here["taught/bias"]) if "taught/bias" in here else None
 
 
+class Missed:
+    """Teachers that could not be read when they came; part of the checkpoints of the online loop.
+
+    Attributes:
+        ids: Theirs.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def state(self) -> dict[str, Any]:
+        """For checkpoints."""
+        return {"ids": list(self.ids)}
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()``; older checkpoints have none."""
+        self.ids = [str(teacher) for teacher in flat.get("ids", [])]
+
+
 def draw_shares(count: int, config: DroConfig, generator: torch.Generator) -> list[tuple[list[int], list[int]]]:
     """S and Q of each epoch: positions of the teachers to learn from and of those that validate."""
     cut = min(max(1, round(config.held_out * count)), count - 1)
@@ -215,7 +235,8 @@ class Dro(Method):
     ) -> Generator[Event, None, RobustFusion]:
         """Algorithm 1: all teachers at hand, S to learn from and Q to validate."""
         cfg: DroConfig = self.config
-        teachers = yield from read_teachers(zoo)
+        teachers, taking_part = yield from read_teachers(zoo)
+        space.model.details |= taking_part.details()
         need_two(len(teachers), zoo)
         nets = [teacher.net for teacher in teachers]
         if cfg.align == "ota":
@@ -243,8 +264,12 @@ class Dro(Method):
         # No other network is at hand to take the units from.
         space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))
         fusion = RobustFusion(self.config, space.first_network(self.config.start), len(zoo.cards) - 1)
-        record = StepRecord(len(zoo.cards), generator, {"fusion": fusion})
+        missed = Missed()
+        record = StepRecord(len(zoo.cards), generator, {"fusion": fusion, "missed": missed})
         done = record.restore(state)
+        yield from rejected(zoo)
+        expected = with_weights(zoo)
+        yield expected.note()
         for step, card in enumerate(list(zoo.cards)[done:], done + 1):
             seen: dict[str, float] = {}
             if teacher := (yield from read_teacher(zoo, card, step)):
@@ -254,6 +279,12 @@ class Dro(Method):
                     worst = fusion.worst_case(t, network)
                     seen = fusion.update(worst, t, network)
                 fusion.ascend(t, network)
+            else:
+                missed.ids.append(card.id)
             yield from record.events(step, seen, f"teacher {card.id}")
+        taking_part = with_weights(zoo, dict.fromkeys(missed.ids, UNUSABLE))
+        if taking_part != expected:  # some could not be read when they came
+            yield taking_part.note(len(zoo.cards))
+        space.model.details |= taking_part.details()
         need_two(len(fusion.embeddings), zoo)
         return fusion

@@ -49,12 +49,18 @@ class EnsembleFeatures(Method):
         state: dict[str, Any] | None = None,
     ) -> Iterator[Event]:
         """Collect the teachers; see ``Method.train``."""
-        teachers = yield from read_teachers(zoo)
+        teachers, taking_part = yield from read_teachers(zoo)
         model = EnsembleModel(
             teachers,
             zoo,
             normalise=self.config.normalise,
             way=self.config.way,
-            details={"method": self.name, "zoo": zoo.name, "way": self.config.way, "side_information": []},
+            details={
+                "method": self.name,
+                "zoo": zoo.name,
+                "way": self.config.way,
+                "side_information": [],
+                **taking_part.details(),
+            },
         )
         yield Done(model.to(device))

@@ -26,11 +26,11 @@ from dfml.meta.learners import class_means, extract_features, squared_distances
 from dfml.meta.lessons import StudentOf, lesson_of
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop
-from dfml.methods.base import METHODS, MetaTrainingConfig, Method, left_out
+from dfml.methods.base import METHODS, MetaTrainingConfig, Method
 from dfml.methods.bills import Bill
-from dfml.methods.recovering import teachers_of_way
 from dfml.methods.replaying import replay, round_outcome
 from dfml.methods.starting import InitConfig, begin, side_information_of
+from dfml.methods.taking_part import of_way
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.memory import TaskMemory
 from dfml.zoo.asking import AskingConfig, make_oracle
@@ -131,11 +131,12 @@ class Free(Method):
     ) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: FreeConfig = self.config
-        ids = teachers_of_way(zoo, cfg.way)
-        yield from left_out(zoo)
-        model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
+        taking_part = of_way(zoo, cfg)
+        yield from taking_part.events(zoo)
+        told = {"method": self.name, **taking_part.details()}
+        model = (yield from begin(zoo, cfg, generator, told)).to(device)
         white = AskingConfig(oracle="autograd")
-        oracles = [make_oracle(zoo, i, white, generator=generator, device=device) for i in ids]
+        oracles = [make_oracle(zoo, i, white, generator=generator, device=device) for i in taking_part.ids]
         five = MetaGenerator(self.inverter_config())
         five.shape = zoo.picture_shape
         outer = OuterLoop(model, cfg.outer_lr)

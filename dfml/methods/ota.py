@@ -61,7 +61,8 @@ class Ota(Method):
         """Align and average; see ``Method.train``."""
         model = start_model(zoo, self.config, generator, {"method": self.name, "side_information": []})
         asked = None if self.config.reference is None else zoo.card(self.config.reference).id
-        teachers = yield from read_teachers(zoo)
+        teachers, taking_part = yield from read_teachers(zoo)
+        model.details |= taking_part.details()
         ids = [teacher.card.id for teacher in teachers]
         chosen = asked or ids[int(torch.randint(len(ids), (), generator=generator))]
         if chosen not in ids:

@@ -20,9 +20,10 @@ from dfml.inversion.dynamic_set import DynamicSet
 from dfml.meta.fusion import load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
-from dfml.methods.base import METHODS, MetaTrainingConfig, Method, left_out
+from dfml.methods.base import METHODS, MetaTrainingConfig, Method
 from dfml.methods.bills import Bill
 from dfml.methods.starting import begin, side_information_of
+from dfml.methods.taking_part import everyone
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.triggers import PlateauTrigger
 from dfml.zoo.oracle import AutogradOracle
@@ -133,8 +134,10 @@ class Purer(Method):
             raise BadInput(
                 f"purer draws {cfg.way}-way episodes of the classes, but zoo {zoo.name!r} has {len(known)}: set way."
             )
-        yield from left_out(zoo)
-        model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
+        taking_part = everyone(zoo, list(oracles))
+        yield from taking_part.events(zoo)
+        told = {"method": self.name, **taking_part.details()}
+        model = (yield from begin(zoo, cfg, generator, told)).to(device)
         pictures = DynamicSet(
             zoo.class_keys(),
             per_class=cfg.shot + cfg.query,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -14,10 +14,10 @@ from dfml.data.episodes import PseudoTask
 from dfml.inversion import INVERTERS
 from dfml.inversion.agreement import AgreementConfig
 from dfml.methods.base import MetaTrainingConfig
+from dfml.methods.taking_part import TakingPart, everyone
 from dfml.tasks.agreed import AgreedRecoveries
 from dfml.tasks.recoveries import Recoveries, Visit
 from dfml.zoo.asking import AskingConfig, answers_only_queries
-from dfml.zoo.remote import RemoteZoo
 from dfml.zoo.zoo import Zoo
 
 
@@ -50,24 +50,6 @@ class RecoveringConfig(MetaTrainingConfig):
 KEPT_SEED = 0
 MOST_KEPT = 1000
 """Visits of a teacher that are prepared; each takes about half a megabyte."""
-
-
-def teachers_to_ask(zoo: Zoo) -> list[str]:
-    """Ids of all teachers that can be used; a server's models were looked at when it was opened."""
-    return zoo.ids if isinstance(zoo, RemoteZoo) else zoo.check()
-
-
-def teachers_of_way(zoo: Zoo, way: int) -> list[str]:
-    """Ids of the teachers whose heads are as wide as the meta-model's, which distillation needs.
-
-    Raises:
-        BadInput: There is none.
-    """
-    found = [teacher for teacher in teachers_to_ask(zoo) if zoo.card(teacher).way == way]
-    if not found:
-        ways = sorted({card.way for card in zoo.cards})
-        raise BadInput(f"zoo {zoo.name!r} has teachers of {ways} classes, none of {way}: set way.")
-    return found
 
 
 def recoveries_of(
@@ -121,11 +103,11 @@ def recoveries_of(
     if not config.agreement:
         return plain
     agreement = AgreementConfig(sweeps=config.agreement, shift=config.shift, flip=config.flip)
-    return AgreedRecoveries(plain, teachers_to_ask(zoo), agreement)
+    return AgreedRecoveries(plain, everyone(zoo).ids, agreement)
 
 
 def prepare_recoveries(
-    recoveries: Recoveries, teachers: Sequence[str], config: RecoveringConfig, jobs: int
+    recoveries: Recoveries, teachers: TakingPart, config: RecoveringConfig, jobs: int
 ) -> Iterator[Event]:
     """``Method.prepare`` for methods that keep recoveries: every visit to these teachers.
 
@@ -134,9 +116,11 @@ def prepare_recoveries(
     """
     if config.recovered == "kept" and config.visits > MOST_KEPT:
         raise BadInput(
-            f"{config.visits:,} visits of {len(teachers)} teachers are not kept: set visits, at most {MOST_KEPT:,}."
+            f"{config.visits:,} visits of {len(teachers.ids)} teachers are not kept: set visits, at most {MOST_KEPT:,}."
         )
-    visits: list[Visit] = [(t, v) for v in range(config.visits) for t in teachers] if config.recovered == "kept" else []
+    yield teachers.note()
+    kept = config.recovered == "kept"
+    visits: list[Visit] = [(t, v) for v in range(config.visits) for t in teachers.ids] if kept else []
     yield from recoveries.prepare(visits, jobs=jobs)
 
 

@@ -92,6 +92,11 @@ def begin(
     model.details["init"] = f"teacher {teacher.card.id}"
     text = f"starts from teacher {teacher.card.id}, reported accuracy {teacher.card.accuracy:.1%}"
     yield Note(0, text, kind="teacher")
+    if better := sum((card.accuracy or 0.0) > teacher.card.accuracy for card in zoo.cards):
+        text = (
+            f"passed over {better} with better reports, which cannot be loaded or are no {model.architecture} like it"
+        )
+        yield Note(0, text, kind="teacher")
     return model
 
 

@@ -23,7 +23,7 @@ from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
 from dfml.meta.panel import PanelLearner
 from dfml.methods.augmenting import AugmentConfig, Augmenter
-from dfml.methods.base import METHODS, Method, left_out
+from dfml.methods.base import METHODS, Method
 from dfml.methods.panels import MemoryPanel, PanelConfig
 from dfml.methods.recovering import (
     RecoveringConfig,
@@ -31,10 +31,10 @@ from dfml.methods.recovering import (
     own_accuracy,
     prepare_recoveries,
     recoveries_of,
-    teachers_of_way,
 )
 from dfml.methods.reliance import Reliance, RelianceConfig
 from dfml.methods.starting import InitConfig, begin, side_information_of
+from dfml.methods.taking_part import TakingPart, of_way
 from dfml.methods.training import Stateful, TrainingRecord
 from dfml.methods.watching import Watch
 from dfml.tasks.memory import TaskMemory
@@ -136,9 +136,11 @@ class Teapot(Method):
     ) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: TeapotConfig = self.config
-        teachers = self.teachers(zoo)
-        yield from left_out(zoo)
-        model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
+        taking_part = self.teachers(zoo)
+        teachers = taking_part.ids
+        yield from taking_part.events(zoo)
+        told = {"method": self.name, **taking_part.details()}
+        model = (yield from begin(zoo, cfg, generator, told)).to(device)
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = self.recoveries(zoo, device, seed)
         outer = OuterLoop(model, cfg.outer_lr)
@@ -210,8 +212,8 @@ class Teapot(Method):
         """Of the conditional generator."""
         return recoveries_of(zoo, self.config, "conditional-generator", device=device, seed=seed)
 
-    def teachers(self, zoo: Zoo) -> list[str]:
-        """Ids of the teachers that may be asked.
+    def teachers(self, zoo: Zoo) -> TakingPart:
+        """The teachers that may be asked.
 
         Raises:
             BadInput: There is none, all together have too few classes, or a recovery is too small for a task.
@@ -222,7 +224,7 @@ class Teapot(Method):
                 f"a new task takes {cfg.shot} + {cfg.query} pictures a class, a recovery has "
                 f"{cfg.recovered_per_class}: raise recovered_per_class."
             )
-        return teachers_of_way(zoo, cfg.way)
+        return of_way(zoo, cfg)
 
     def new_task(self, found: PseudoTask) -> Task:
         """A recovery as a task whose labels are what its own teacher says of its pictures.

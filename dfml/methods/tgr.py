@@ -23,11 +23,12 @@ from dfml.meta.lessons import lesson_of
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop
 from dfml.meta.panel import PanelLearner
-from dfml.methods.base import METHODS, Method, left_out
+from dfml.methods.base import METHODS, Method
 from dfml.methods.comparing import GroupingConfig, Groups, prepare_groups
-from dfml.methods.recovering import recoveries_of, teachers_of_way
+from dfml.methods.recovering import recoveries_of
 from dfml.methods.replaying import replay, round_outcome
 from dfml.methods.starting import InitConfig, begin, side_information_of
+from dfml.methods.taking_part import TakingPart, of_way
 from dfml.methods.training import TrainingRecord
 from dfml.tasks.grouping import GroupSampler
 from dfml.tasks.memory import TaskMemory
@@ -120,9 +121,11 @@ class Tgr(Method):
     ) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: TgrConfig = self.config
-        ids = self.teachers(zoo)
-        yield from left_out(zoo)
-        model = (yield from begin(zoo, cfg, generator, {"method": self.name})).to(device)
+        taking_part = self.teachers(zoo)
+        ids = taking_part.ids
+        yield from taking_part.events(zoo)
+        told = {"method": self.name, **taking_part.details()}
+        model = (yield from begin(zoo, cfg, generator, told)).to(device)
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
         # 1. Embed the teachers, compare them, and group those that are unlike each other.
@@ -191,8 +194,8 @@ class Tgr(Method):
             lessons.append(lambda params, parts=parts: panel.outer(model.net, params, *parts))
         return lessons
 
-    def teachers(self, zoo: Zoo) -> list[str]:
-        """Ids of the teachers that are grouped.
+    def teachers(self, zoo: Zoo) -> TakingPart:
+        """The teachers that are grouped.
 
         Raises:
             BadInput: There is none, or a recovery is too small.
@@ -201,7 +204,7 @@ class Tgr(Method):
         episodic = cfg.student == "episode" or cfg.learner == "protonet"
         if episodic and cfg.recovered_per_class <= cfg.shot:
             raise BadInput(f"recovered_per_class must exceed the {cfg.shot} support pictures of a class (shot).")
-        return teachers_of_way(zoo, cfg.way)
+        return of_way(zoo, cfg)
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover and compare what runs with kept recoveries take; see ``Method.prepare``."""

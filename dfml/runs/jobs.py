@@ -72,6 +72,7 @@ def train(context: JobContext) -> Iterator[Event]:
             "model": str(context.folder / MODEL),
             "val_accuracy": _validation_accuracy(context.folder, config),
             **(tested or {"test_accuracy": None, "ci95": None}),
+            "teachers": model.details.get("taking_part"),
         }
     )
 

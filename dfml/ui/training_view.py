@@ -53,12 +53,20 @@ def watch_training(row: RunRow) -> None:
             run_controls(run, status, key="training")
             if status.state == "finished":
                 result_panel(run)
+            left_out(run)
             training_charts(run)
             reliability_panel(run)
             compared_teachers(run)
             newest_pictures(run)
 
     live()
+
+
+def left_out(run: RunFolder) -> None:
+    """Which teachers do not take part, and why; nothing where all do."""
+    told = [text for _, kind, text in run.notes() if kind == "left-out"]
+    if told:
+        st.info(plain(told[-1]) + ".", icon=":material/group_off:")
 
 
 def result_panel(run: RunFolder) -> None:

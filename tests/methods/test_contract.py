@@ -13,6 +13,7 @@ from dfml.data.folders import load_split
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS, steps, training
 from dfml.methods.base import AdaptConfig, MetaTrainingConfig
+from dfml.methods.taking_part import ALL, SOME
 
 SMALL = {"width": 8, "test_steps": 3}
 SMALL_TRAINING = {
@@ -54,6 +55,8 @@ SIZES = {
     "watched_episodes": 2, "teachers": 2, "panel": 2, "asked": 2, "visits": 4, "embed_visits": 2,
 }  # fmt: skip
 """What only sets how much is done: with these a preset's own choices all remain."""
+ASK_NOBODY = {"random", "real-data"}
+"""They look at no teacher."""
 LONG = [n for n in METHODS if METHODS.get(n).long]
 # Methods on the teachers' weights have steps, but neither tasks nor pictures nor validation episodes.
 ON_DATA = [n for n in LONG if METHODS.get(n).space == "data"]
@@ -99,6 +102,19 @@ def test_it_ends_with_a_meta_model_and_finite_numbers(name, small_run, tmp_path)
     again, x = MetaModel.load(tmp_path / "m"), torch.rand(6, *model.input_size)
     with torch.no_grad():
         assert torch.equal(again.net(again.prepare(x)), model.net(model.prepare(x)))
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_it_says_who_takes_part_before_anything_is_learned(name, small_run):
+    events = small_run(name)
+    told = events[-1].result.details.get("taking_part")
+    if name in ASK_NOBODY:
+        assert told is None
+        return
+    assert told == {"taking_part": 3, "of": 3, "left_out": []}
+    (place,) = (i for i, e in enumerate(events) if isinstance(e, Note) and e.kind in (ALL, SOME))
+    assert events[place].kind == ALL
+    assert not any(isinstance(e, Scalars | Images | Checkpoint) for e in events[:place])
 
 
 @pytest.mark.parametrize("name", list(METHODS))

@@ -19,6 +19,24 @@ def test_training_page_shows_curves_marks_and_the_result(runs, training):
     assert "3 adversarial steps" in texts(app)
 
 
+def test_teachers_that_do_not_take_part_are_shown_and_a_whole_zoo_is_not(runs, training):
+    from dfml.core.events import Note
+    from dfml.methods.taking_part import TakingPart
+    from dfml.runs.recorder import Recorder
+
+    run = training(runs)
+    with Recorder(run.path, {"state": "finished"}) as recorder:
+        recorder.record(TakingPart(["000"], {}).note())
+    assert "take part" not in texts(open_page("training"))
+    with Recorder(run.path, {"state": "finished"}) as recorder:
+        recorder.record(Note(0, "who *else*", kind="teacher"))
+        recorder.record(TakingPart(["000"], {"a*b*": "3 classes", "C": "3 classes"}).note())
+    app = open_page("training")
+    (shown,) = (element.value for element in app.info if "take part" in element.value)
+    assert "1 of 3" in shown and "a\\*b\\*, C" in shown
+    assert not app.exception
+
+
 def test_the_watch_page_draws_every_number_of_a_run(runs, training):
     from dfml.core.events import Scalars
     from dfml.runs.recorder import Recorder

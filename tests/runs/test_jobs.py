@@ -52,6 +52,20 @@ def test_training_saves_and_tests_the_model(tiny_zoo_folder, patterns):
     assert MetaModel.load(folder.model).details["method"] == "random"
 
 
+def test_the_result_tells_who_took_part(zoo_copy, patterns):
+    card = zoo_copy / "001" / "dfml.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "access": "queries"}))
+    result = run_in_process(spec(method="average", zoo=str(zoo_copy), data=str(patterns), config={"width": 8}))
+    told = result["teachers"]
+    assert (told["taking_part"], told["of"], told["left_out"][0]["ids"]) == (2, 3, ["001"])
+    folder = RunFolder(result["run"])
+    assert folder.result()["teachers"] == told
+    assert any(kind == "left-out" and "001" in text for _, kind, text in folder.notes())
+    assert "2 of 3" in (folder.model / "README.md").read_text()
+    nobody = run_in_process(spec(zoo=str(zoo_copy), data=str(patterns), config={"width": 4}))
+    assert nobody["teachers"] is None, "random weights ask nobody"
+
+
 def test_unusable_test_data_is_named_before_the_training(tiny_zoo_folder, tmp_path, patterns):
     few = tmp_path / "few" / "test"
     few.mkdir(parents=True)
