@@ -21,6 +21,7 @@ INVERSION = "pages/inversion.py"
 TRAINING = "pages/training.py"
 ADAPTATION = "pages/adaptation.py"
 _START = "pages/start.py"
+_WITH_RUNS = {Path(page).stem for page in (INVERSION, TRAINING)}
 _DECLARED = "_pages_declared"
 SMALL_LOGO = str(Path(__file__).with_name("logo_small.svg"))
 
@@ -30,7 +31,7 @@ def declare_pages() -> StreamlitPage:
     # The icon is a file of this project: browsers would fetch a named one, such as a page's, from the internet.
     st.set_page_config(page_title="DFML Studio", page_icon=SMALL_LOGO, layout="wide")
     st.session_state[_DECLARED] = True
-    return st.navigation(
+    page = st.navigation(
         [
             # The address of a default page is `/`; its own path leads nowhere, so it is one that nobody tries.
             st.Page(HOME, title="Home", icon=":material/home:", url_path="index", default=True),
@@ -43,6 +44,10 @@ def declare_pages() -> StreamlitPage:
             st.Page(_START, title="Home", url_path="home", visibility="hidden"),
         ]
     )
+    if page.url_path not in _WITH_RUNS:
+        # Who goes through the pages fast finds the run of the last page in the address of the next.
+        st.query_params.pop("run", None)
+    return page
 
 
 def within_app() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Container
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 T = TypeVar("T")
 
@@ -22,9 +23,13 @@ def recall(key: str, options: Container | None = None) -> None:
         options: What it offers now; a last value outside is forgotten.
     """
     kept = st.session_state.get("_kept", {}).get(key)
-    if kept is None or key in st.query_params or key in st.session_state:
+    if kept is None or key in st.query_params or (options is not None and kept not in options):
         return
-    if options is None or kept in options:
+    if getattr(get_script_run_ctx(), "is_history_navigation", False):
+        # In a run that Back or Forward started, Streamlit gives a widget that the link does not name its default,
+        # whatever is set here. Leaving a page takes its choices out of the link, so that would be every such widget.
+        st.rerun()
+    if key not in st.session_state:
         st.session_state[key] = kept
 
 

@@ -1,6 +1,7 @@
 """The real server in a process of its own, and the system's Chromium."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -87,11 +88,38 @@ def chromium():
         browser.close()
 
 
+LOCAL = re.compile(r"(https?|wss?)://127\.0\.0\.1:|data:|blob:")
+# Streamlit's own client looks for its server below the page's address first, and at the right place next.
+SEARCH = re.compile(r"/\w+/_stcore/(health|host-config)$")
+
+
+def listen(page):
+    """A list that grows by what the page complains of in its console, and by what it asks of other computers."""
+    heard = []
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on("request", lambda request: LOCAL.match(request.url) or heard.append(f"asked {request.url[:200]}"))
+
+    def console(message):
+        where = message.location["url"]
+        if message.type in ("error", "warning") and not SEARCH.search(where):
+            heard.append(f"{message.type}: {message.text} {where}")
+
+    page.on("console", console)
+    return heard
+
+
+def settled(page):
+    """Wait until the page's script has run and everything of it is there."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
 @pytest.fixture
 def page(chromium):
-    """A fresh browser window."""
+    """A fresh browser window, in which nothing may go wrong unseen."""
     context = chromium.new_context(viewport={"width": 1280, "height": 1000})
     context.set_default_timeout(120_000)
     page = context.new_page()
+    heard = listen(page)
     yield page
     context.close()
+    assert not heard

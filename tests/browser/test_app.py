@@ -10,24 +10,6 @@ from PIL import Image
 
 pytestmark = pytest.mark.browser
 
-TITLES = {
-    "": "Learn to learn, without any data",
-    "zoo": "Model zoo",
-    "inversion": "Inversion",
-    "training": "Meta-training",
-    "adaptation": "Adaptation",
-}
-
-
-@pytest.mark.parametrize("path", TITLES)
-def test_a_link_to_a_cold_server_opens_its_page_inside_the_app(cold_server, page, path):
-    page.goto(f"{cold_server.url}/{path}")
-    page.get_by_role("heading", name=TITLES[path], exact=True).wait_for()
-    page.get_by_test_id("stSidebarNav").get_by_text("Meta-training").wait_for()
-    time.sleep(0.5)
-    assert page.get_by_role("dialog").count() == 0, "Streamlit says that there is no such page"
-    assert page.get_by_test_id("stException").count() == 0
-
 
 def test_home_is_usable_soon_and_the_server_holds_no_torch(cold_server, page, record_property):
     page.goto(cold_server.url)

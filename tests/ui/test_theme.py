@@ -73,3 +73,7 @@ def test_every_state_has_its_own_word_and_an_unknown_one_is_named():
 
 def test_translucent():
     assert translucent("#0072b2", 0.5) == "rgba(0, 114, 178, 0.5)"
+
+
+def test_the_weights_of_headings_are_ones_that_streamlit_takes():
+    assert all(100 <= weight <= 900 and weight % 50 == 0 for weight in CONFIG["theme"]["headingFontWeights"])
