@@ -94,6 +94,7 @@ def evaluate(
         "data": pictures.name,
         "split": split,
         "sample": pictures.sample,
+        "notes": list(pictures.notes),
         "way": way,
         "query": query,
         "inner_steps": loaded.adapt_steps if "steps" in loaded.adapts else None,

@@ -244,7 +244,7 @@ def _verdict(spaces: list[SpaceReport], count: int) -> tuple[str, str]:
 
 
 def _notes(card: TeacherCard, real: RealPictures, network: Teacher, recovered: int) -> list[str]:
-    data, held_out, notes = real.data.name, len(real.held_out), []
+    data, held_out, notes = real.data.name, len(real.held_out), [f"Real pictures: {n}." for n in real.data.notes]
     if card.domain and card.domain != data:
         notes.append(
             f"The teacher says that it was trained on {card.domain!r}, these pictures are called {data!r}: "

@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from dfml.core.errors import DfmlError
+from dfml.core.names import same
 from dfml.ui.galleries import open_thumbnails, strip
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.remember import recall, remember
@@ -132,7 +133,7 @@ def _own() -> Chosen:
 
 
 def _complete(store: UploadSet, names: list[str]) -> Chosen:
-    clean = [name.strip() for name in names]
+    clean = [same(name.strip()) for name in names]
     support = {name: store.pictures(slot) for slot, name in enumerate(clean)}
     query = [("", path) for path in store.pictures(QUERY)]
     if len(set(clean)) < len(clean):

@@ -10,6 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from dfml.core.errors import BadInput
+from dfml.core.names import same
 from dfml.core.paths import read_json
 from dfml.ui.messages import empty_state, plain
 from dfml.ui.recoveries import StoredRecovery
@@ -104,7 +105,7 @@ def cut_pairs(sheet: Image.Image, count: int) -> list[Image.Image]:
 def pair_caption(pair: dict[str, Any]) -> str:
     """``0.83 · apple / pear``: the ratio, the asked class, and the training picture's where it is another."""
     asked, real = (str(pair.get(k, "?")).replace("_", " ") for k in ("recovered_class", "training_class"))
-    return f"{pair.get('ratio', 0):.2f} · {asked}" + ("" if asked == real else f" / {real}")
+    return f"{pair.get('ratio', 0):.2f} · {asked}" + ("" if same(asked) == same(real) else f" / {real}")
 
 
 def _pairs(path: Path, pairs: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dfml.core.errors import BadInput
+from dfml.core.names import on_disk
 from dfml.core.paths import read_json
 from dfml.ui.zoo_listing import TeacherRow, ZooListing
 
@@ -32,10 +33,11 @@ def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str 
         raise BadInput(f"no folder {folder / 'train'}: Real pictures wants a data set DIR/train/<class>/<picture>.")
     if not teacher.named:
         raise BadInput(f"teacher {teacher.id} names no classes: its training pictures cannot be found in {folder}.")
-    missing = [name for name in teacher.classes if not (folder / "train" / name).is_dir()]
+    train = folder / "train"
+    missing = [name for name in teacher.classes if not (train / on_disk(train, name)).is_dir()]
     if missing:
         raise BadInput(
-            f"{folder / 'train'} lacks {len(missing)} of teacher {teacher.id}'s classes, such as {missing[0]!r}: give "
+            f"{train} lacks {len(missing)} of teacher {teacher.id}'s classes, such as {missing[0]!r}: give "
             "the data set that it was trained on."
         )
     details = zoo.folder / teacher.id / "dfml.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dfml.core.errors import BadInput
+from dfml.core.names import same
 from dfml.ui.charts import accuracy_histogram, class_coverage
 from dfml.ui.messages import empty_state, plain
 from dfml.ui.metrics import megabytes, percent
@@ -190,8 +191,8 @@ def spaced(name: str) -> str:
 
 def matches(row: TeacherRow, words: str) -> bool:
     """Whether all words occur in the teacher's id, architecture or classes."""
-    text = " ".join((row.id, row.architecture, *map(spaced, row.classes))).casefold()
-    return all(word in text for word in (words or "").casefold().split())
+    text = same(" ".join((row.id, row.architecture, *map(spaced, row.classes)))).casefold()
+    return all(word in text for word in same(words or "").casefold().split())
 
 
 def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
