@@ -19,3 +19,8 @@ def load_optimiser_state(optimiser: torch.optim.Optimizer, flat: dict[str, torch
         position, name = key.split("/")
         whole["state"].setdefault(int(position), {})[name] = value.clone()
     optimiser.load_state_dict(whole)
+    # A file has no memory layout, and sums may depend on it: moments lie as their parameters do.
+    for parameter, moments in optimiser.state.items():
+        for name, value in moments.items():
+            if value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

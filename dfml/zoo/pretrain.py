@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from dfml.zoo.plans import PretrainConfig, TeacherPlan, channel_statistics, plan
 from dfml.zoo.storage import DETAILS, save_network
 from dfml.zoo.teacher import TeacherCard
 from dfml.zoo.training import train_classifier
+from dfml.zoo.unfinished import Unfinished
 from dfml.zoo.zoo import write_zoo
 
 
@@ -38,7 +40,7 @@ def train_teacher(
     statistics: tuple[list[float], list[float]],
     licence: str = "",
 ) -> float:
-    """Train one teacher and write its folder.
+    """Train one teacher and write its folder; one that was cut off goes on from a file beside it.
 
     Returns:
         Its held-out accuracy in [0, 1].
@@ -58,12 +60,16 @@ def train_teacher(
     first = derive_seed(config.seed, "start") if config.same_start else plan.seed
     net = build_network(name, seed=first, **args)
     generator = torch.Generator().manual_seed(plan.seed)
+    unfinished = Unfinished(
+        _unfinished(folder),
+        {"plan": asdict(plan), "config": config.model_dump(mode="json"), "data": [data.name, data.content]},
+    )
     # Narrow ResNets crash natively in backward passes of two threads (torch 2.15 on the CPU), Conv4 does not.
     threads = torch.get_num_threads()
     if "conv4" not in name:
         use_threads(1)
     try:
-        accuracy = train_classifier(net, name, gather(0), gather(1), config, generator)
+        accuracy = train_classifier(net, name, gather(0), gather(1), config, generator, unfinished)
     finally:
         use_threads(threads)
     details = {
@@ -77,7 +83,13 @@ def train_teacher(
         "pretraining": config.model_dump(),
     }
     save_network(folder, net, architecture=name, model_args=args, details=details, mean=mean, std=std, size=data.size)
+    unfinished.remove()
     return accuracy
+
+
+def _unfinished(folder: Path) -> Path:
+    """Of a teacher's training: beside the folder, which is there only when it is whole."""
+    return folder.with_name(f".{folder.name}.training")
 
 
 def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture: str, config: PretrainConfig) -> float:
@@ -159,6 +171,8 @@ def pretrain_zoo(
         record()
         if report:
             report(len(done), len(plans), plan.id, accuracy)
+    for plan in plans:
+        _unfinished(out / plan.id).unlink(missing_ok=True)
     return [done[plan.id] for plan in plans]
 
 

@@ -6,14 +6,13 @@ last epoch.
 
 from __future__ import annotations
 
-import copy
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from dfml.nets.build import fast_layout
 from dfml.zoo.plans import PretrainConfig
+from dfml.zoo.unfinished import Training, Unfinished
 
 
 def _optimiser(net: nn.Module, architecture: str, lr: float) -> torch.optim.Optimizer:
@@ -31,6 +30,7 @@ def train_classifier(
     held: tuple[torch.Tensor, torch.Tensor],
     config: PretrainConfig,
     generator: torch.Generator,
+    unfinished: Unfinished | None = None,
 ) -> float:
     """Train ``net`` in place and leave it with the weights of its best epoch.
 
@@ -41,6 +41,7 @@ def train_classifier(
         held: Held-out pictures and labels.
         config: Epochs, batch, learning rate, mirroring.
         generator: Draws batches and mirrors.
+        unfinished: Where it is kept while it goes on, and from where it goes on.
 
     Returns:
         The best held-out accuracy in [0, 1].
@@ -52,10 +53,14 @@ def train_classifier(
     optimiser = _optimiser(net, architecture, config.lr)
     steps = config.epochs * -(-len(x) // config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.lr / 100)
-    best, kept = -1.0, copy.deepcopy(net.state_dict())
-    for _ in range(config.epochs):
+    training = Training(net, optimiser, schedule, generator)
+    if unfinished:
+        unfinished.restore(training)
+    while training.epoch < config.epochs:
         net.train()
-        for rows in torch.randperm(len(x), generator=generator).split(config.batch):
+        if training.order is None:
+            training.order = torch.randperm(len(x), generator=generator)
+        for rows in training.order.split(config.batch)[training.batches :]:
             if len(rows) > 1:
                 batch = augment(x[rows], flip=config.flip, shift=config.shift, generator=generator)
                 batch = batch.contiguous(memory_format=layout)
@@ -65,12 +70,13 @@ def train_classifier(
                 nn.utils.clip_grad_norm_(net.parameters(), 50.0)
                 optimiser.step()
             schedule.step()
-        accuracy = held_out_accuracy(net, held)
-        if accuracy > best:
-            best, kept = accuracy, copy.deepcopy(net.state_dict())
-    net.load_state_dict(kept)
+            training.batches += 1
+            if unfinished:
+                unfinished.keep_when_due(training)
+        training.end_epoch(held_out_accuracy(net, held))
+    net.load_state_dict(training.weights)
     net.to(memory_format=torch.contiguous_format).eval()
-    return best
+    return training.best
 
 
 def augment(x: torch.Tensor, *, flip: bool, shift: int, generator: torch.Generator) -> torch.Tensor:

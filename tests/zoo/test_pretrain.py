@@ -11,7 +11,7 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.data.folders import load_split
 from dfml.nets import build_network
-from dfml.zoo import open_zoo, pretrain, training
+from dfml.zoo import open_zoo, pretrain, training, unfinished
 from dfml.zoo.plans import PretrainConfig, channel_statistics, plan_teachers, split_class
 from dfml.zoo.pretrain import pretrain_zoo
 from dfml.zoo.training import augment
@@ -61,7 +61,7 @@ def test_grey_pictures_can_have_teachers_in_colour(grey_patterns, tmp_path):
 def test_held_out_pictures_never_train(patterns, tmp_path, monkeypatch):
     seen = {}
 
-    def spy(net, architecture, train, held, config, generator):
+    def spy(net, architecture, train, held, config, generator, unfinished):
         seen["train"], seen["held"] = train, held
         return 0.5
 
@@ -117,6 +117,86 @@ def test_the_same_seed_gives_the_same_bytes(patterns, tmp_path):
     zoo = open_zoo(tmp_path / "a")
     assert [card.architecture for card in zoo.cards] == ["fewshot_conv4", "fewshot_resnet10"]
     assert [teacher.logits(torch.rand(1, 3, 32, 32)).shape for teacher in zoo] == [(1, 3)] * 2
+
+
+@pytest.fixture
+def cut_off(monkeypatch):
+    """Keep a training after every step, and cut it off after so many of them."""
+    keep = unfinished.Unfinished.keep_when_due
+    steps = []
+    monkeypatch.setattr(unfinished, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(unfinished, "LARGEST_SHARE", float("inf"))
+
+    def after(count):
+        steps.clear()
+
+        def keep_and_end(self, state):
+            keep(self, state)
+            steps.append((state.epoch, state.batches))
+            if len(steps) == count:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(unfinished.Unfinished, "keep_when_due", keep_and_end)
+        return steps
+
+    return after
+
+
+@pytest.mark.parametrize("architecture", ["fewshot_conv4:8", "fewshot_resnet10:4", "fewshot_vit:24"])
+def test_a_teacher_that_was_cut_off_goes_on_at_its_step_to_the_same_bytes(architecture, patterns, tmp_path, cut_off):
+    config = FAST.override({"models": 1, "epochs": 3, "flip": True, "shift": 2, "batch": 32})
+    per_epoch = -(-3 * 19 // 32)
+    pretrain_zoo(patterns, tmp_path / "whole", [architecture], config)
+    for count in (per_epoch + 1, 1, per_epoch):  # within an epoch, in its first step, at an end of one
+        with pytest.raises(KeyboardInterrupt):
+            cut_off(count)
+            pretrain_zoo(patterns, tmp_path / "cut", [architecture], config)
+    steps = cut_off(0)
+    pretrain_zoo(patterns, tmp_path / "cut", [architecture], config)
+    assert len(steps) == 3 * per_epoch - (per_epoch + 1 + 1 + per_epoch), "no step is done twice"
+    assert {path.name for path in (tmp_path / "cut").iterdir()} == {"zoo.json", "000"}
+    for name in ("model.safetensors", "dfml.json"):
+        assert (tmp_path / "cut" / "000" / name).read_bytes() == (tmp_path / "whole" / "000" / name).read_bytes()
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.01}, {"epochs": 2}])
+def test_an_unfinished_training_of_another_recipe_or_damaged_is_passed_over(change, patterns, tmp_path, cut_off):
+    config = FAST.override({"models": 1})
+    with pytest.raises(KeyboardInterrupt):
+        cut_off(1)
+        pretrain_zoo(patterns, tmp_path / "zoo", ["fewshot_conv4"], config)
+    (left,) = (tmp_path / "zoo").glob(".*")
+    other = config.override(change)
+    pretrain_zoo(patterns, tmp_path / "plain", ["fewshot_conv4"], other)
+    for number, content in enumerate((left.read_bytes(), left.read_bytes()[:50])):
+        out = tmp_path / str(number)
+        out.mkdir()
+        (out / left.name).write_bytes(content)
+        data = load_split(patterns, "train")
+        (plan,) = plan_teachers(data, ["fewshot_conv4"], other)
+        pretrain.train_teacher(data, plan, other, out / "000", statistics=channel_statistics(data))
+        weights = [(folder / "000" / "model.safetensors").read_bytes() for folder in (out, tmp_path / "plain")]
+        assert weights[0] == weights[1] and not (out / left.name).exists()
+
+
+def test_a_training_is_kept_every_few_seconds_and_little_of_them_goes_into_that(monkeypatch, tmp_path):
+    clock, kept = [0.0], []
+    monkeypatch.setattr(unfinished.time, "monotonic", lambda: clock[0])
+
+    def save(path, state, about):
+        kept.append(clock[0])
+        clock[0] += 4.0  # so slow that it must be done less often
+
+    monkeypatch.setattr(unfinished, "save_checkpoint", save)
+    file = unfinished.Unfinished(tmp_path / "file", {})
+    net = torch.nn.Linear(1, 1)
+    optimiser = torch.optim.Adam(net.parameters())
+    going = unfinished.Training(net, optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser), torch.Generator())
+    for _ in range(1000):
+        clock[0] += 1.0
+        file.keep_when_due(going)
+    assert kept[0] == unfinished.KEEP_SECONDS
+    assert len(kept) > 5 and 4.0 * len(kept[1:]) / (clock[0] - kept[1]) <= 0.06
 
 
 def test_a_stopped_run_goes_on_where_it_was(patterns, tmp_path):
