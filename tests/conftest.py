@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests import conditions
+from tests.margins import Margin, refuse_unlike
 
 _HOME = tempfile.mkdtemp(prefix="dfml-tests-")
 
@@ -39,6 +40,10 @@ def pytest_collection_modifyitems(items):
                     reasons[marker] = _why_not(marker)
                 if reasons[marker]:
                     item.add_marker(pytest.mark.skip(reason=reasons[marker]))
+
+
+def pytest_itemcollected(item):
+    refuse_unlike(item)
 
 
 def _why_not(marker):
@@ -75,6 +80,14 @@ def pytest_fixture_setup():
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call():
     _set_threads()
+
+
+@pytest.fixture
+def margin(request):
+    """Checks that record how near their limit they came; see ``Margin``. For tests that are marked ``stochastic``."""
+    made, failed = Margin(request.node.nodeid), request.session.testsfailed
+    yield made
+    assert made.records or request.session.testsfailed > failed, "a stochastic test checks something with its margin"
 
 
 def patterned_picture(kind, rng, size=32, channels=3):
@@ -122,7 +135,8 @@ def tiny_zoo_folder(patterns, tmp_path_factory):
     from dfml.zoo.pretrain import pretrain_zoo
 
     out = tmp_path_factory.mktemp("zoos") / "tiny"
-    config = PretrainConfig(models=3, way=5, epochs=8, batch=32, lr=0.01, width=8, flip=False, shift=0, seed=1)
+    config = PretrainConfig(models=3, way=5, epochs=8, batch=32, lr=0.01, width=8, flip=False, shift=0)
+    config = config.override({"seed": conditions.seed(1)})
     pretrain_zoo(patterns, out, ["fewshot_conv4"], config)
     return out
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dfml.inversion.disagreement import disagreement
+from tests import conditions
 
 
 def logits(*probabilities):
@@ -29,8 +30,9 @@ def test_relative_answers_differ_in_their_probabilities_alone():
         torch.testing.assert_close(found, torch.tensor(apart, dtype=torch.double))
 
 
+@pytest.mark.stochastic
 @pytest.mark.parametrize("oracle", ["autograd", "zeroth-order"])
-def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny_zoo, oracle):
+def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny_zoo, oracle, margin):
     """The student is the teacher itself, less confident: the term drives their answers apart on agreed classes."""
     from dfml.inversion import INVERTERS
     from dfml.inversion.session import labels_per_class
@@ -47,12 +49,14 @@ def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny
             asked = AutogradOracle(teacher)
         else:
             config = ZerothOrderConfig(q=40, mu=1e-3)
-            asked = ZerothOrderOracle(LocalApi(teacher), config, generator=torch.Generator().manual_seed(0))
+            asked = ZerothOrderOracle(
+                LocalApi(teacher), config, generator=torch.Generator().manual_seed(conditions.seed())
+            )
         cls = INVERTERS.get("generator")
         work = cls(cls.preset("demo").override({"steps": 40, "width": 8, "latent": 8, "lr": 0.01, "bn": 0.0}))
         steps = list(
             work.recover(
-                [asked], [labels_per_class(5, 2)], generator=torch.Generator().manual_seed(0),
+                [asked], [labels_per_class(5, 2)], generator=torch.Generator().manual_seed(conditions.seed()),
                 device=torch.device("cpu"), extra_loss=extra,
             )
         )  # fmt: skip
@@ -60,4 +64,5 @@ def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny
         return -disagreement(student, distance=kind)(images, None, teacher.logits(images)).mean()
 
     kind = "kl" if oracle == "autograd" else "l1"
-    assert recover(disagreement(student, weight=3.0, distance=kind)) > 1.2 * recover(None)
+    harder = recover(disagreement(student, weight=3.0, distance=kind)) / recover(None)
+    margin.at_least("disagreement over that of others", harder, 1.2, null=1)

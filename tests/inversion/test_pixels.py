@@ -6,40 +6,47 @@ from dfml.core.events import Done, Images, Progress, Scalars
 from dfml.inversion import INVERTERS
 from dfml.inversion.session import Recovery, invert_teacher, labels_per_class
 from dfml.zoo.oracle import AutogradOracle
+from tests import conditions
 
 FAST = {"steps": 60, "lr": 0.1}
 
 
 def recover(zoo, which=0, seed=0, **changes):
     config = INVERTERS.get("pixels").preset("demo").override({**FAST, **changes})
-    events = list(invert_teacher(zoo, which, "pixels", config, per_class=4, seed=seed))
+    events = list(invert_teacher(zoo, which, "pixels", config, per_class=4, seed=conditions.seed(seed)))
     return events, events[-1].result
 
 
-def test_the_own_teacher_sees_what_was_asked_for(tiny_zoo):
+@pytest.mark.stochastic
+def test_the_own_teacher_sees_what_was_asked_for(tiny_zoo, margin):
     events, recovery = recover(tiny_zoo)
     task = recovery.task
-    assert recovery.report["teacher_accuracy"] >= 0.95
+    margin.at_least("as asked", recovery.report["teacher_accuracy"], 0.95, null=1)
     # Measured afresh, with a teacher loaded anew: the report is not taken on trust.
-    assert (tiny_zoo.teacher(0).logits(task.images).argmax(1) == task.labels).float().mean() >= 0.95
+    afresh = tiny_zoo.teacher(0).logits(task.images)
+    margin.at_least("as asked, afresh", (afresh.argmax(1) == task.labels).float().mean(), 0.95, null=1)
     assert task.images.shape == (20, 3, 32, 32)
     assert task.images.min() >= 0 and task.images.max() <= 1
-    assert torch.equal(task.soft_targets, tiny_zoo.teacher(0).logits(task.images)) or torch.allclose(
-        task.soft_targets, tiny_zoo.teacher(0).logits(task.images), atol=1e-4
-    )
+    margin.alike("soft targets", task.soft_targets, afresh, atol=1e-4, rtol=1e-5)
     assert recovery.report["queries"] >= 60 * 20
 
 
-def test_two_teachers_give_two_different_tasks_each_right_for_its_own(tiny_zoo):
+@pytest.mark.stochastic
+def test_two_teachers_give_two_different_tasks_each_right_for_its_own(tiny_zoo, margin):
     oracles = [AutogradOracle(tiny_zoo.teacher(i)) for i in (0, 1)]
     labels = [labels_per_class(5, 3)] * 2
     work = INVERTERS.get("pixels")(INVERTERS.get("pixels").preset("demo").override(FAST))
-    steps = list(work.recover(oracles, labels, generator=torch.Generator().manual_seed(0), device=torch.device("cpu")))
+    steps = list(
+        work.recover(
+            oracles, labels, generator=torch.Generator().manual_seed(conditions.seed()), device=torch.device("cpu")
+        )
+    )
     tasks = steps[-1].tasks
     assert [t.teacher_id for t in tasks] == ["000", "001"]
     assert not torch.allclose(tasks[0].images, tasks[1].images)
     for i, task in enumerate(tasks):
-        assert (tiny_zoo.teacher(i).logits(task.images).argmax(1) == task.labels).float().mean() >= 0.9
+        hits = (tiny_zoo.teacher(i).logits(task.images).argmax(1) == task.labels).float().mean()
+        margin.at_least("as asked", hits, 0.9, null=1)
 
 
 def test_a_seed_gives_the_same_bytes_and_another_seed_others(tiny_zoo):
@@ -48,11 +55,13 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(tiny_zoo):
     assert not torch.equal(first, other)
 
 
-def test_the_losses_fall_and_the_events_tell_of_it(tiny_zoo):
+@pytest.mark.stochastic
+def test_the_losses_fall_and_the_events_tell_of_it(tiny_zoo, margin):
     events, _ = recover(tiny_zoo)
     ce = [e.values["inversion/ce"] for e in events if isinstance(e, Scalars) and "inversion/ce" in e.values]
     bn = [e.values["inversion/bn"] for e in events if isinstance(e, Scalars) and "inversion/bn" in e.values]
-    assert ce[-1] < 0.2 * ce[0] and bn[-1] < bn[0]
+    margin.at_most("cross-entropy", ce[-1] / ce[0], 0.2)
+    margin.at_most("distance of statistics", bn[-1] / bn[0], 0.9, null=1)
     assert [e.step for e in events if isinstance(e, Progress)] == list(range(1, 61))
     assert any(isinstance(e, Images) for e in events) and isinstance(events[-1], Done)
 
@@ -63,7 +72,10 @@ def test_inverting_changes_nothing_about_the_teacher_even_when_stopped_half_way(
     oracle = AutogradOracle(teacher)
     work = INVERTERS.get("pixels")()
     steps = work.recover(
-        [oracle], [labels_per_class(5, 2)], generator=torch.Generator().manual_seed(0), device=torch.device("cpu")
+        [oracle],
+        [labels_per_class(5, 2)],
+        generator=torch.Generator().manual_seed(conditions.seed()),
+        device=torch.device("cpu"),
     )
     next(steps)
     steps.close()
@@ -73,12 +85,13 @@ def test_inverting_changes_nothing_about_the_teacher_even_when_stopped_half_way(
     assert all(not layer._forward_pre_hooks for layer in teacher.modules())
 
 
-def test_bn_statistics_are_met_better_with_their_term_than_without(tiny_zoo):
+@pytest.mark.stochastic
+def test_bn_statistics_are_met_better_with_their_term_than_without(tiny_zoo, margin):
     with_term = recover(tiny_zoo, bn=1.0)[0]
     bn = [e.values["inversion/bn"] for e in with_term if isinstance(e, Scalars) and "inversion/bn" in e.values]
     weak = recover(tiny_zoo, bn=1e-6)[0]
     without = [e.values["inversion/bn"] for e in weak if isinstance(e, Scalars) and "inversion/bn" in e.values]
-    assert bn[-1] < 0.5 * without[-1]
+    margin.at_most("distance with the term", bn[-1] / without[-1], 0.5)
 
 
 def test_a_recovery_survives_saving(tiny_zoo, tmp_path):
@@ -118,9 +131,11 @@ def test_teachers_of_different_sizes_and_colours_are_recovered_side_by_side(tiny
     oracles = [AutogradOracle(tiny_zoo.teacher(0)), AutogradOracle(Teacher(card, net))]
     work = INVERTERS.get("pixels")(INVERTERS.get("pixels").preset("demo").override({"steps": 2}))
     labels = [labels_per_class(5, 2)] * 2
-    last = list(work.recover(oracles, labels, generator=torch.Generator().manual_seed(0), device=torch.device("cpu")))[
-        -1
-    ]
+    last = list(
+        work.recover(
+            oracles, labels, generator=torch.Generator().manual_seed(conditions.seed()), device=torch.device("cpu")
+        )
+    )[-1]
     assert last.images.shape == (20, 3, 32, 32)
     assert [t.images.shape[1:] for t in last.tasks] == [(3, 32, 32), (1, 28, 28)]
 

@@ -10,6 +10,7 @@ from dfml.inversion.terms import bn_distance
 from dfml.nets.build import build_network
 from dfml.zoo.oracle import batch_statistics
 from dfml.zoo.teacher import Teacher, TeacherCard
+from tests import conditions
 
 KEYS = {
     "teacher_accuracy",
@@ -94,16 +95,18 @@ def test_any_size_and_colour(shape):
     assert found["diversity"] > 0
 
 
-def test_a_collapsed_class_has_no_diversity_and_independent_pictures_have_much():
+@pytest.mark.stochastic
+def test_a_collapsed_class_has_no_diversity_and_independent_pictures_have_much(margin):
     labels = torch.arange(40) % 2
+    torch.manual_seed(conditions.seed())
     one = torch.rand(2, 3, 32, 32)
     assert quality.feature_diversity(one[labels], labels) == pytest.approx(0, abs=1e-5)
     assert quality.pixel_diversity(one[labels], labels) == pytest.approx(0, abs=1e-5)
     free = torch.rand(40, 3, 32, 32)
     # Two uniform numbers differ by sqrt(1 / 6) in the root mean square.
-    assert quality.pixel_diversity(free, labels) == pytest.approx(6**-0.5, rel=0.02)
+    margin.close("diversity of uniform numbers", quality.pixel_diversity(free, labels), 6**-0.5, 0.02 * 6**-0.5)
     smooth = torch.nn.functional.interpolate(torch.rand(40, 3, 4, 4), 32, mode="bilinear")
-    assert quality.feature_diversity(smooth, labels) > 0.05
+    margin.at_least("diversity of smooth pictures", quality.feature_diversity(smooth, labels), 0.05)
 
 
 def test_diversity_is_the_mean_over_pairs_inside_a_class():

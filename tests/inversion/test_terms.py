@@ -49,10 +49,11 @@ def test_total_variation_of_a_chessboard_agrees_with_an_independent_one():
     assert terms.total_variation(x).item() == pytest.approx(2 * float(half.sqrt()), rel=1e-6)
 
 
-def test_total_variation_falls_when_a_picture_is_smoothed():
+@pytest.mark.stochastic
+def test_total_variation_falls_when_a_picture_is_smoothed(margin):
     x = torch.rand(2, 3, 16, 16)
     smooth = torch.nn.functional.avg_pool2d(x, 3, 1, 1)
-    assert terms.total_variation(smooth) < 0.5 * terms.total_variation(x)
+    margin.at_most("smoothed", terms.total_variation(smooth) / terms.total_variation(x), 0.5)
 
 
 def test_jitter_moves_by_at_most_the_shift_and_depends_on_the_seed_alone():

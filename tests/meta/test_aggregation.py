@@ -77,7 +77,8 @@ def test_what_is_left_over_shrinks_with_the_square_of_beta(params):
     assert rest(2e-3) / rest(1e-3) == pytest.approx(4, rel=0.05)
 
 
-def test_descending_it_makes_the_gradients_agree_more_than_the_plain_mean_does(params):
+@pytest.mark.stochastic
+def test_descending_it_makes_the_gradients_agree_more_than_the_plain_mean_does(params, margin):
     tasks = lessons()
 
     def variance_after(beta):
@@ -87,7 +88,7 @@ def test_descending_it_makes_the_gradients_agree_more_than_the_plain_mean_does(p
             there = {n: p - 0.05 * step[n] for n, p in there.items()}
         return implicit_gradient(tasks, there, 0.0).variance
 
-    assert variance_after(0.5) < 0.9 * variance_after(0.0)
+    margin.at_most("variance over the plain mean's", variance_after(0.5) / variance_after(0.0), 0.9, null=1)
 
 
 def test_without_beta_it_is_the_plain_mean_and_nothing_is_changed(params):

@@ -15,6 +15,7 @@ from dfml.meta.learners import LearnerConfig, extract_features, make_learner
 from dfml.meta.model import new_meta_model
 from dfml.nets.norm import recorded_statistics
 from dfml.zoo.oracle import batch_statistics
+from tests import conditions
 from tests.meta.test_ensemble import ensemble
 from tests.meta.test_evaluation import sampler, tiny_model
 
@@ -57,7 +58,7 @@ def test_info_nce_is_what_a_hand_computes():
 
 
 def test_info_nce_agrees_with_its_formula_written_out():
-    g = torch.Generator().manual_seed(0)
+    g = torch.Generator().manual_seed(conditions.seed())
     real, pseudo = (torch.randn(n, 6, generator=g, dtype=torch.float64) for n in (7, 9))
     real_y, pseudo_y = torch.arange(7) % 3, torch.arange(9) % 3
     total = 0.0
@@ -78,8 +79,9 @@ def test_its_gradient_draws_a_picture_to_its_own_class_and_away_from_the_others(
     assert grad[0, 0] < 0 < grad[0, 1]
 
 
+@pytest.mark.stochastic
 @pytest.mark.parametrize("adapt", ["steps", "centroid"])
-def test_the_adapted_models_teacher_answers_as_its_inductive_self(model, episode, adapt, patterns):
+def test_the_adapted_models_teacher_answers_as_its_inductive_self(model, episode, adapt, patterns, margin):
     task = adapted_task(model, episode, adapt)
     teacher = as_teacher(model, task.params, task.support_x, classes=5)
     fixed = task.learner.support_statistics(model.net, task.params, task.support_x)
@@ -91,10 +93,11 @@ def test_the_adapted_models_teacher_answers_as_its_inductive_self(model, episode
         # The same distances but for a number that a picture's classes share, on a scale of their own.
         wanted, found = wanted - wanted.mean(1, keepdim=True), found - found.mean(1, keepdim=True)
         wanted *= found.norm() / wanted.norm()
-    assert torch.allclose(found, wanted, atol=1e-3)
+    margin.alike("answers", found, wanted, atol=1e-3, rtol=1e-4)
 
 
-def test_the_bn_targets_are_the_support_sets_taken_with_the_adapted_weights(model, episode, patterns):
+@pytest.mark.stochastic
+def test_the_bn_targets_are_the_support_sets_taken_with_the_adapted_weights(model, episode, patterns, margin):
     task = adapted_task(model, episode, "steps")
     teacher = as_teacher(model, task.params, task.support_x, classes=5)
     support, query = (getattr(sampler(patterns, shot=3).episode(0), part) for part in ("support_x", "query_x"))
@@ -103,25 +106,29 @@ def test_the_bn_targets_are_the_support_sets_taken_with_the_adapted_weights(mode
         with torch.no_grad(), batch_statistics(teacher.net) as statistics:
             teacher.logits(pictures)
         distances.append(float(bn_distance(statistics)))
-    assert distances[0] < 1e-2 < distances[1], "the support set itself is at distance 0"
+    margin.at_most("distance of the support set itself", distances[0], 1e-2)
+    margin.at_least("distance of others", distances[1], 1e-2)
     with torch.no_grad(), recorded_statistics(model.net) as unadapted:
         model.net(task.support_x)
     assert not torch.allclose(unadapted[1][0], teacher.net.blocks[1][1].running_mean)
 
 
+@pytest.mark.stochastic
 @pytest.mark.parametrize("adapt", ["steps", "centroid"])
-def test_the_loss_falls_and_the_models_own_weights_stay(model, episode, adapt):
+def test_the_loss_falls_and_the_models_own_weights_stay(model, episode, adapt, margin):
     before = {k: v.clone() for k, v in model.net.state_dict().items()}
     found = last(quick(inversion_steps=20).calibrate(model, [adapted_task(model, episode, adapt)])).results[0]
-    assert len(found.contrast) == 5 and found.contrast[-1] < found.contrast[0]
+    assert len(found.contrast) == 5
+    margin.at_most("loss", found.contrast[-1] / found.contrast[0], 0.99, null=1)
     assert found.pictures.shape == (10, 3, 32, 32) and 0 <= found.pictures.min() and found.pictures.max() <= 1
     assert found.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    assert found.recovered_accuracy >= 0.6
+    margin.at_least("recovered as asked", found.recovered_accuracy, 0.6, null=0.2)
     assert all(torch.equal(before[k], v) for k, v in model.net.state_dict().items())
     assert not any(p.requires_grad for p in found.params.values())
 
 
-def test_with_permuted_labels_the_answers_get_worse(model, patterns):
+@pytest.mark.stochastic
+def test_with_permuted_labels_the_answers_get_worse(model, patterns, margin):
     config = quick(inversion_steps=20, steps=10, lr=0.05).config
     losses = {"right": 0.0, "wrong": 0.0}
     for number in range(3):
@@ -134,14 +141,15 @@ def test_with_permuted_labels_the_answers_get_worse(model, patterns):
             with torch.no_grad():
                 logits = task.learner.predict(model.net, params, episode.query_x)
             losses[name] += float(torch.nn.functional.cross_entropy(logits, episode.query_y))
-    assert losses["right"] < losses["wrong"]
+    margin.at_most("loss with right labels over that with wrong ones", losses["right"] / losses["wrong"], 0.9, null=1)
 
 
-def test_calibrating_brings_real_and_recovered_pictures_of_a_class_together(model, episode):
+@pytest.mark.stochastic
+def test_calibrating_brings_real_and_recovered_pictures_of_a_class_together(model, episode, margin):
     task = adapted_task(model, episode, "steps")
     found = last(quick(inversion_steps=20, steps=10, refit=0).calibrate(model, [task])).results[0]
 
-    def margin(params):
+    def apart(params):
         real, pseudo = (
             extract_features(model.net, params, x) for x in (episode.support_x, model.prepare(found.pictures))
         )
@@ -149,7 +157,9 @@ def test_calibrating_brings_real_and_recovered_pictures_of_a_class_together(mode
         same = episode.support_y.unsqueeze(1) == found.labels.unsqueeze(0)
         return float(cosine[same].mean() - cosine[~same].mean())
 
-    assert margin(found.params) > margin(task.params)
+    margin.at_least(
+        "nearer to its class than to others, over before", apart(found.params) / apart(task.params), 1.1, null=1
+    )
 
 
 def test_only_the_support_set_counts(model, patterns):
@@ -160,14 +170,15 @@ def test_only_the_support_set_counts(model, patterns):
         assert all(torch.equal(a.params[k], b.params[k]) for k in a.params) and torch.equal(a.pictures, b.pictures)
 
 
-def test_an_inductive_answer_does_not_depend_on_the_other_queries(model, patterns):
+@pytest.mark.stochastic
+def test_an_inductive_answer_does_not_depend_on_the_other_queries(model, patterns, margin):
     from dfml.meta.adaptation import adapt
 
     first = sampler(patterns).episode(0)
     options = {"class_names": list("abcde"), "calibrate": quick()}
     whole = adapt(model, first.support_x, first.support_y, first.query_x, **options)
     alone = adapt(model, first.support_x, first.support_y, first.query_x[:1], **options)
-    assert torch.allclose(whole.probabilities[:1], alone.probabilities, atol=1e-4)
+    margin.alike("alone", whole.probabilities[:1], alone.probabilities, atol=1e-4)
 
 
 def test_a_seed_gives_the_same_bytes_and_a_task_does_not_depend_on_its_neighbours(model, patterns):

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from dfml.meta.committee import Committee, committee_loss
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import new_meta_model
+from tests import conditions
 
 
 def test_equal_answers_cost_nothing_and_only_those_asked_for_count():
-    teachers = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
+    teachers = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(conditions.seed()))
     asked = torch.ones(4, 3, dtype=torch.bool)
     for distance in ("kl", "mse"):
         assert float(committee_loss(teachers + 2.0, teachers, asked, distance)) == pytest.approx(0, abs=1e-6)
@@ -27,27 +28,29 @@ def test_equal_answers_cost_nothing_and_only_those_asked_for_count():
 
 @pytest.mark.parametrize("distance", ["kl", "mse"])
 def test_teachers_with_fewer_classes_are_masked_and_gradients_stay_finite(distance):
-    teachers = torch.randn(4, 2, 5, generator=torch.Generator().manual_seed(0))
+    teachers = torch.randn(4, 2, 5, generator=torch.Generator().manual_seed(conditions.seed()))
     teachers[:, 1, 3:] = -math.inf
-    student = torch.randn(4, 2, 5, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    student = torch.randn(4, 2, 5, generator=torch.Generator().manual_seed(conditions.seed(1)), requires_grad=True)
     loss = committee_loss(student, teachers, torch.ones(4, 2, dtype=torch.bool), distance)
     (grad,) = torch.autograd.grad(loss, student)
     assert math.isfinite(float(loss.detach())) and bool(grad.isfinite().all())
     assert not grad[:, 1, 3:].any() and bool(grad[:, 1, :3].any())
 
 
-def test_it_learns_each_teachers_answers_in_that_teachers_layer():
+@pytest.mark.stochastic
+def test_it_learns_each_teachers_answers_in_that_teachers_layer(margin):
     model = new_meta_model(
         "fewshot_conv4", shape=(3, 16, 16), way=5, mean=[0.5] * 3, std=[0.5] * 3,
         learner=make_learner("protonet", LearnerConfig()), width=8,
     )  # fmt: skip
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(conditions.seed())
     own_head = model.net.fc.weight.detach().clone()
     committee = Committee(model, [5, 3], 1e-2, generator)
     images, logits = torch.rand(12, 3, 16, 16, generator=generator), 3 * torch.randn(12, 2, 5, generator=generator)
     logits[:, 1, 3:] = -math.inf
     batch = (images, logits, torch.ones(12, 2, dtype=torch.bool))
     steps = [committee.step([batch, batch], distance="kl", lr=1e-2) for _ in range(60)]
-    assert steps[-1].loss < 0.2 * steps[0].loss and steps[-1].accuracy == 1.0
-    assert steps[-1].alignment == pytest.approx(1.0, abs=1e-4), "the same task twice"
+    assert steps[-1].accuracy == 1.0
+    margin.at_most("loss", steps[-1].loss / steps[0].loss, 0.2)
+    margin.close("alignment of the same task twice", steps[-1].alignment, 1.0, 1e-4)
     assert torch.equal(own_head, model.net.fc.weight), "the model's own last layer takes no part"

@@ -40,7 +40,8 @@ def mixed_zoo(tmp_path):
     return open_zoo(root)
 
 
-def test_a_saved_ensemble_holds_a_link_and_no_weights_and_answers_the_same(tiny_zoo, patterns, tmp_path):
+@pytest.mark.stochastic
+def test_a_saved_ensemble_holds_a_link_and_no_weights_and_answers_the_same(tiny_zoo, patterns, tmp_path, margin):
     model = ensemble(tiny_zoo)
     model.save(tmp_path / "m", {"seed": 3})
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["README.md", "dfml.json"]
@@ -49,7 +50,8 @@ def test_a_saved_ensemble_holds_a_link_and_no_weights_and_answers_the_same(tiny_
     again = MetaModel.load(tmp_path / "m")
     assert isinstance(again, EnsembleModel) and again.way == 5 and again.input_size == (3, 32, 32)
     first, second = (evaluate(m, sampler(patterns))[0].per_episode for m in (model, again))
-    assert first == second and sum(first) / len(first) > 0.4
+    assert first == second
+    margin.at_least("accuracy", sum(first) / len(first), 0.4, null=0.2)
     again.save(tmp_path / "copy")
     assert json.loads((tmp_path / "copy" / "dfml.json").read_text()) == card
 
@@ -152,8 +154,9 @@ def test_gradient_steps_and_one_network_are_refused(tiny_zoo, patterns):
     check_one_model(tiny_model(), "it cannot be exported")
 
 
+@pytest.mark.stochastic
 @pytest.mark.parametrize("classes", [2, 5, 6])
-def test_it_adapts_to_any_number_of_classes_and_each_picture_on_its_own(tiny_zoo, patterns, classes):
+def test_it_adapts_to_any_number_of_classes_and_each_picture_on_its_own(tiny_zoo, patterns, classes, margin):
     model, episode = ensemble(tiny_zoo), sampler(patterns, way=classes).episode(0)
     names = [f"c{k}" for k in range(classes)]
     given = (model, episode.support_x, episode.support_y)
@@ -161,7 +164,7 @@ def test_it_adapts_to_any_number_of_classes_and_each_picture_on_its_own(tiny_zoo
     assert found.probabilities.shape == (4 * classes, classes) and len(found.support_accuracy) == 1
     assert torch.allclose(found.probabilities.sum(1), torch.ones(4 * classes))
     alone = adapt(*given, episode.query_x[:1], class_names=names, bn="transductive", how="centroid")
-    assert torch.allclose(alone.probabilities, found.probabilities[:1], atol=1e-5)
+    margin.alike("alone", alone.probabilities, found.probabilities[:1], atol=1e-5)
     with pytest.raises(BadInput, match="no inner steps"):
         adapt(*given, episode.query_x, class_names=names, how="steps")
 

@@ -13,6 +13,7 @@ from dfml.meta.learners import (
     target_loss,
 )
 from dfml.nets import build_network
+from tests import conditions
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def net():
 
 @pytest.fixture
 def task():
-    g = torch.Generator().manual_seed(0)
+    g = torch.Generator().manual_seed(conditions.seed())
     support, query = (torch.rand(n, 3, 16, 16, generator=g, dtype=torch.float64) for n in (10, 15))
     return (support, torch.arange(5).repeat_interleave(2)), (query, torch.arange(5).repeat_interleave(3))
 
@@ -31,12 +32,13 @@ def outer_loss(learner, net, params, task):
     return learner.outer(net, params, *task).loss
 
 
+@pytest.mark.stochastic
 @pytest.mark.parametrize("name", list(LEARNERS))
-def test_the_meta_gradient_agrees_with_a_finite_difference(name, net, task):
+def test_the_meta_gradient_agrees_with_a_finite_difference(name, net, task, margin):
     learner = make_learner(name, LearnerConfig(inner_lr=0.4, inner_steps=3))
     params = {n: p.detach().clone().requires_grad_(True) for n, p in net.named_parameters()}
     grads = torch.autograd.grad(outer_loss(learner, net, params, task), list(params.values()), allow_unused=True)
-    g = torch.Generator().manual_seed(1)
+    g = torch.Generator().manual_seed(conditions.seed(1))
     direction = {n: torch.randn(p.shape, generator=g, dtype=p.dtype) for n, p in params.items()}
     along = sum((d * gr).sum() for d, gr in zip(direction.values(), grads, strict=True) if gr is not None)
     step = 1e-6
@@ -44,7 +46,7 @@ def test_the_meta_gradient_agrees_with_a_finite_difference(name, net, task):
         outer_loss(learner, net, {n: p.detach() + s * direction[n] for n, p in params.items()}, task).detach()
         for s in (step, -step)
     )
-    assert torch.isclose(along.detach(), (up - down) / (2 * step), rtol=2e-3, atol=1e-7)
+    margin.alike("slope", along, (up - down) / (2 * step), rtol=2e-3, atol=1e-7)
 
 
 def test_first_order_maml_is_the_gradient_at_the_adapted_parameters(net, task):
@@ -66,7 +68,8 @@ def test_first_order_maml_is_the_gradient_at_the_adapted_parameters(net, task):
     assert not torch.allclose(approximate[0], true[0], rtol=1e-2)
 
 
-def test_adapting_lowers_the_support_loss_and_leaves_the_network_alone(net, task):
+@pytest.mark.stochastic
+def test_adapting_lowers_the_support_loss_and_leaves_the_network_alone(net, task, margin):
     before = {k: v.clone() for k, v in net.state_dict().items()}
     params = {n: p.detach() for n, p in net.named_parameters()}
     for name in ("maml", "anil"):
@@ -75,7 +78,8 @@ def test_adapting_lowers_the_support_loss_and_leaves_the_network_alone(net, task
             float(target_loss(learner.predict(net, adapted, task[0][0]), task[0][1]))
             for adapted in learner.adapt(net, params, *task[0], steps=5)
         ]
-        assert len(losses) == 5 and losses[-1] < losses[0]
+        assert len(losses) == 5
+        margin.at_most("loss", losses[-1] / losses[0], 0.98, null=1)
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
 
 

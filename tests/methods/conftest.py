@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dfml.methods import training
+from tests import conditions
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +59,7 @@ def run(tiny_zoo, patterns):
     """Train a method and return its events."""
 
     def train(method, config, *, state=None, seed=0, zoo=tiny_zoo, data=str(patterns)):
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(conditions.seed(seed))
         return list(method(config).train(zoo, data=data, device=torch.device("cpu"), generator=generator, state=state))
 
     return train

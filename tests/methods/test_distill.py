@@ -32,12 +32,13 @@ def asked(zoo, **changes):
     return method, found, answers, queries
 
 
-def test_every_teacher_answers_about_every_picture(tiny_zoo):
+@pytest.mark.stochastic
+def test_every_teacher_answers_about_every_picture(tiny_zoo, margin):
     _, found, answers, queries = asked(tiny_zoo)
     assert queries == sum(len(t.labels) for t in found) * len(tiny_zoo)
     for task, given in zip(found, answers, strict=True):
         for position, teacher in enumerate(tiny_zoo):
-            assert torch.allclose(given[:, position], teacher.logits(task.images), atol=1e-4)
+            margin.alike("answers", given[:, position], teacher.logits(task.images), atol=1e-4, rtol=1e-5)
 
 
 def test_with_own_answers_no_further_question_is_asked_and_no_strangers_answer_counts(tiny_zoo):

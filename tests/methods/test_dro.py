@@ -76,16 +76,18 @@ def test_the_bilevel_step_is_the_first_order_one_computed_by_hand():
     assert size == len(made.phi.bias)
 
 
-def test_the_worst_case_is_less_likely_and_stays_nearer_as_gamma_grows():
+@pytest.mark.stochastic
+def test_the_worst_case_is_less_likely_and_stays_nearer_as_gamma_grows(margin):
     shifts = []
     for gamma in (0.1, 0.5, 2.0):
         made, networks = fusion(gamma=gamma, descent_steps=20)
         made.ascend(0, networks[0])
         worst = made.worst_case(1, networks[1])
         at_worst, at_home = (log_likelihood(made.taught, e, networks[1]) for e in (worst, made.embeddings[1]))
-        assert at_worst < at_home
+        margin.at_least("how unlikely the worst case is", at_worst / at_home, 1.05, null=1)
         shifts.append(float((worst - made.embeddings[1]).norm()))
-    assert shifts[0] > shifts[1] > shifts[2] > 0
+    assert shifts[2] > 0
+    margin.at_most("shift as gamma grows", max(shifts[1] / shifts[0], shifts[2] / shifts[1]), 0.95, null=1)
 
 
 def test_gamma_is_not_felt_in_a_single_descent_step():
@@ -125,13 +127,14 @@ def test_offline_learns_from_s_and_validates_on_q_only():
     assert set(learned) <= {0, 1, 2, 3} and set(validated) <= {4, 5}
 
 
-def test_the_initialisation_comes_near_the_average_of_a_zoo_that_it_has_learned():
+@pytest.mark.stochastic
+def test_the_initialisation_comes_near_the_average_of_a_zoo_that_it_has_learned(margin):
     made, networks = fusion(resplit=True)
     made.config = made.config.override({"epochs": 100, "lr": 0.02})
     before = (made.initialisation() - networks.mean(0)).norm()
     for _ in algorithm_1(made, networks, draw_shares(6, made.config, generator()), generator()):
         pass
-    assert (made.initialisation() - networks.mean(0)).norm() < 0.3 * before
+    margin.at_most("distance", (made.initialisation() - networks.mean(0)).norm() / before, 0.3, null=1)
 
 
 def test_the_fit_that_is_asked_for_is_reached_whatever_the_number_of_steps():
@@ -189,13 +192,15 @@ def test_a_checkpoint_is_not_moved_by_later_steps():
     assert all(torch.equal(flatten_state(made.state())[name], kept[name]) for name in kept)
 
 
+@pytest.mark.stochastic
 @pytest.mark.parametrize("mode", ["offline", "online"])
-def test_the_head_is_fresh_or_fused(mode, run, tiny_zoo):
+def test_the_head_is_fresh_or_fused(mode, run, tiny_zoo, margin):
     heads = torch.stack([teacher.net.fc.weight for teacher in tiny_zoo])
     fresh = run(*small("random"))[-1].result.net.fc.weight
     assert torch.equal(run(*small("dro", mode=mode))[-1].result.net.fc.weight, fresh)
     fused = run(*small("dro", mode=mode, head="average", fit=0.9))[-1].result.net.fc.weight
-    assert (fused - heads.mean(0)).norm() < (fresh - heads.mean(0)).norm()
+    apart = [(head - heads.mean(0)).norm() for head in (fused, fresh)]
+    margin.at_most("distance from the mean head", (apart[0] / apart[1]).detach(), 0.8, null=1)
 
 
 @pytest.mark.parametrize("mode", ["offline", "online"])

@@ -15,6 +15,7 @@ from dfml.methods import free
 from dfml.methods.base import start_model
 from dfml.methods.free import Free
 from dfml.zoo import open_zoo
+from tests import conditions
 from tests.methods.test_contract import small
 
 
@@ -22,14 +23,14 @@ from tests.methods.test_contract import small
 def model(tiny_zoo):
     def make(learner):
         _, config = small("free", learner=learner)
-        return start_model(tiny_zoo, config, torch.Generator().manual_seed(0), {}), config
+        return start_model(tiny_zoo, config, torch.Generator().manual_seed(conditions.seed()), {}), config
 
     return make
 
 
 def task_of(teacher, answers=None):
     labels = torch.arange(5).repeat_interleave(4)
-    images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(conditions.seed(1)))
     soft = teacher.logits(images) if answers is None else answers
     return PseudoTask(images, labels, soft, teacher.card.id, {})
 
@@ -50,22 +51,25 @@ def test_the_memory_takes_every_recovery_of_a_round_or_as_published_the_last(sto
     assert events[-1].result.details["recoveries"] == 4 * each
 
 
-def test_a_students_own_answers_are_distilled_and_the_teacher_itself_is_the_minimum(tiny_zoo, model):
+@pytest.mark.stochastic
+def test_a_students_own_answers_are_distilled_and_the_teacher_itself_is_the_minimum(tiny_zoo, model, margin):
     made, config = model("maml")
-    g = torch.Generator().manual_seed(0)
+    g = torch.Generator().manual_seed(conditions.seed())
     with torch.no_grad():
         own = made.net(made.prepare(task_of(next(iter(tiny_zoo))).images))
     same = lesson_of(made, task_of(next(iter(tiny_zoo)), own), g, student="head", shot=2)
-    assert float(same(made.params).loss.detach()) == pytest.approx(0, abs=1e-6)
+    margin.close("loss of equal answers", same(made.params).loss.detach(), 0, 1e-6)
     other = lesson_of(made, task_of(next(iter(tiny_zoo))), g, student="head", shot=2)
-    assert float(other(made.params).loss.detach()) > 0.01
+    margin.at_least("loss of others", other(made.params).loss.detach(), 0.01)
 
 
 def test_teachers_of_one_round_give_different_lessons(tiny_zoo, model):
     made, _ = model("protonet")
     losses = []
     for teacher in tiny_zoo:
-        lesson = lesson_of(made, task_of(teacher), torch.Generator().manual_seed(0), student="episode", shot=2)
+        lesson = lesson_of(
+            made, task_of(teacher), torch.Generator().manual_seed(conditions.seed()), student="episode", shot=2
+        )
         assert float(lesson(made.params).loss.detach()) == float(lesson(made.params).loss.detach())
         losses.append(float(lesson(made.params).loss.detach()))
     assert len(set(losses)) == len(tiny_zoo)
@@ -118,7 +122,7 @@ def test_teachers_that_only_answer_are_refused(run, zoo_copy):
 def test_pictures_seek_where_the_learner_is_less_sure_than_the_teacher(learner, tiny_zoo, model):
     made, config = model(learner)
     teacher = next(iter(tiny_zoo))
-    images = torch.rand(10, 3, 32, 32, generator=torch.Generator().manual_seed(2)).requires_grad_(True)
+    images = torch.rand(10, 3, 32, 32, generator=torch.Generator().manual_seed(conditions.seed(2))).requires_grad_(True)
     labels = torch.arange(5).repeat_interleave(2)
     against = Free(config).against(made)
     loss = against(images, labels, teacher.logits(images))

@@ -7,6 +7,7 @@ from dfml.core.state import flatten_state
 from dfml.inversion.dynamic_set import DynamicSet
 from dfml.methods.purer import Purer
 from dfml.zoo.oracle import AutogradOracle
+from tests import conditions
 from tests.methods.test_contract import small
 
 
@@ -16,14 +17,14 @@ def dynamic_set(zoo, per_class=5):
         per_class=per_class,
         shape=(3, 32, 32),
         lr=0.1,
-        generator=torch.Generator().manual_seed(0),
+        generator=torch.Generator().manual_seed(conditions.seed()),
         device=torch.device("cpu"),
     )
 
 
 def descend(pictures, oracles, steps, **changes):
     weights = {"bn": 0.01, "tv": 1e-4, "l2": 1e-5, "shift": 0, "flip": False, **changes}
-    g = torch.Generator().manual_seed(0)
+    g = torch.Generator().manual_seed(conditions.seed())
     return [pictures.step(oracles, generator=g, **weights) for _ in range(steps)]
 
 
@@ -44,15 +45,17 @@ def test_targets_follow_each_teachers_own_slots(tiny_zoo):
             assert torch.equal(images[labels == slot], pictures.pixels[pictures.keys.index(name)])
 
 
-def test_each_teacher_recognises_its_classes_after_shared_inversion(tiny_zoo):
+@pytest.mark.stochastic
+def test_each_teacher_recognises_its_classes_after_shared_inversion(tiny_zoo, margin):
     pictures = dynamic_set(tiny_zoo)
     descend(pictures, [AutogradOracle(t) for t in tiny_zoo], 60)
     for teacher in tiny_zoo:
         images, labels = pictures.of_teacher(teacher.card.id)
-        assert (teacher.logits(images).argmax(1) == labels).float().mean() >= 0.9
+        margin.at_least("recognised", (teacher.logits(images).argmax(1) == labels).float().mean(), 0.9, null=1)
 
 
-def test_every_teacher_has_the_same_weight(tiny_zoo):
+@pytest.mark.stochastic
+def test_every_teacher_has_the_same_weight(tiny_zoo, margin):
     """The authors add losses cumulatively, which gives the first of n teachers n times the weight of the last."""
     first, second = (AutogradOracle(tiny_zoo.teacher(i)) for i in (0, 1))
     grads = {}
@@ -63,7 +66,8 @@ def test_every_teacher_has_the_same_weight(tiny_zoo):
         grads[order] = [None if x.grad is None else x.grad.clone() for x in pictures.pixels]
     for a, b in zip(grads["ab"], grads["ba"], strict=True):
         assert (a is None) == (b is None)
-        assert a is None or torch.allclose(a, b, rtol=1e-3, atol=1e-7)
+        if a is not None:
+            margin.alike("gradient", a, b, rtol=1e-3, atol=1e-7)
 
 
 def test_classes_that_take_no_part_do_not_move(tiny_zoo):
@@ -75,37 +79,38 @@ def test_classes_that_take_no_part_do_not_move(tiny_zoo):
         assert torch.equal(old, new) == (position not in pictures.slots["000"])
 
 
+@pytest.mark.stochastic
 @pytest.mark.parametrize("learner", ["maml", "anil", "protonet"])
-def test_an_adversarial_step_raises_the_outer_loss_of_the_tasks_it_changes(tiny_zoo, run, learner):
+def test_an_adversarial_step_raises_the_outer_loss_of_the_tasks_it_changes(tiny_zoo, run, margin, learner):
+    """Adam's first step moves each pixel by its whole rate: by 0.01 the way down may already end beyond the valley."""
     method, config = small("purer", learner=learner, iterations=6, first_order=True)
     model = run(method, config)[-1].result
     pictures = DynamicSet(
         tiny_zoo.class_keys(),
         per_class=5,
         shape=(3, 32, 32),
-        lr=0.01,
-        generator=torch.Generator().manual_seed(0),
+        lr=0.001,
+        generator=torch.Generator().manual_seed(conditions.seed()),
         device=torch.device("cpu"),
     )
     oracle = AutogradOracle(tiny_zoo.teacher(0))
     work = method(config)
-    raised, kept = 0, 0
-    for seed in range(5):
-        state = flatten_state(pictures.state())
+    state = flatten_state(pictures.state())
+    for seed in range(conditions.seed(), conditions.seed(5)):
 
         def loss(seed=seed):
             return work.outer_loss(model, work.episode(pictures, torch.Generator().manual_seed(seed))[1])
 
-        before = float(loss().detach())
-        weights = {"bn": 0.01, "tv": 1e-4, "l2": 1e-5, "shift": 0, "flip": False}
-        pictures.step([oracle], generator=torch.Generator(), adversarial=-1000 * loss(), **weights)
-        raised += float(loss().detach()) > before
-        pictures.load(state)
-        pictures.step([oracle], generator=torch.Generator(), adversarial=1000 * loss(), **weights)
-        kept += float(loss().detach()) > before
-        pictures.load(state)
-    assert raised == 5, "climbing the outer loss must raise it"
-    assert kept == 0, "the sign must matter"
+        def after(weight, loss=loss):
+            before = loss()
+            weights = {"bn": 0.01, "tv": 1e-4, "l2": 1e-5, "shift": 0, "flip": False}
+            pictures.step([oracle], generator=torch.Generator(), adversarial=weight * before, **weights)
+            ratio = float(loss().detach() / before.detach())
+            pictures.load(state)
+            return ratio
+
+        margin.at_least("outer loss after climbing it", after(-1000), 1.03, null=1)
+        margin.at_most("outer loss after descending it", after(1000), 0.97, null=1)
 
 
 def test_the_switch_is_forced_after_the_warm_up_fires_again_and_acts_one_step_later(run):
@@ -117,7 +122,8 @@ def test_the_switch_is_forced_after_the_warm_up_fires_again_and_acts_one_step_la
     assert [f + 1 for f in fired] == marks
 
 
-def test_each_adversarial_step_tells_by_how_much_it_made_its_own_episode_harder(run):
+@pytest.mark.stochastic
+def test_each_adversarial_step_tells_by_how_much_it_made_its_own_episode_harder(run, margin):
     """A heavy weight must raise the loss, a weight of nearly nothing must not do so by itself."""
 
     def rises(weight):
@@ -129,8 +135,9 @@ def test_each_adversarial_step_tells_by_how_much_it_made_its_own_episode_harder(
         assert len(found) == sum(isinstance(e, Note) and e.kind == "adversarial" for e in events)
         return found
 
-    heavy, light = rises(1000.0), rises(1e-6)
-    assert sum(heavy) / len(heavy) > max(0.0, sum(light) / len(light))
+    heavy, light = (sum(found) / len(found) for found in (rises(1000.0), rises(1e-6)))
+    margin.at_least("rise of the outer loss", heavy, 0.3)
+    margin.at_most("rise by a weight of nearly nothing", light / heavy, 0.5, null=1)
 
 
 def test_a_switch_that_fires_at_the_very_end_is_not_counted_as_a_step(run):
@@ -176,7 +183,7 @@ def test_too_few_classes_are_noticed_where_the_zoo_vouches_for_no_names_too(run,
 def test_an_adversarial_episode_reaches_beyond_the_chosen_teachers_where_they_have_too_few_classes(run, tiny_zoo):
     pictures = dynamic_set(tiny_zoo)
     few = {c for t in ["000"] for c in pictures.slots[t]}
-    g = torch.Generator().manual_seed(0)
+    g = torch.Generator().manual_seed(conditions.seed())
     classes, task = pictures.draw_episode(way=7, shot=2, query=3, generator=g, teachers=["000"])
     assert len(set(classes)) == 7 and len(task[0]) == len(task[1]) == 14
     assert set(pictures.draw_episode(way=5, shot=2, query=3, generator=g, teachers=["000"])[0]) == few
@@ -184,7 +191,7 @@ def test_an_adversarial_episode_reaches_beyond_the_chosen_teachers_where_they_ha
 
 def test_no_class_is_left_behind(tiny_zoo):
     pictures = dynamic_set(tiny_zoo)
-    g = torch.Generator().manual_seed(0)
+    g = torch.Generator().manual_seed(conditions.seed())
     oracles = {t.card.id: AutogradOracle(t) for t in tiny_zoo}
     for _ in range(6):
         (chosen,) = pictures.choose_teachers(1, g)

@@ -6,6 +6,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.tasks.grouping import GroupSampler, choose_alike, group_teachers, in_order_of_appearance, planar_map
+from tests import conditions
 
 
 def planted(kinds, per_kind, *, within=0.9, between=0.3, seed=0):
@@ -60,14 +61,16 @@ def test_a_torn_matrix_is_refused():
         group_teachers(np.ones((2, 3)), 2)
 
 
-def test_teachers_of_a_step_come_from_one_group_with_replacement():
+@pytest.mark.stochastic
+def test_teachers_of_a_step_come_from_one_group_with_replacement(margin):
     sampler = GroupSampler(list("abcdef"), [0, 1, 0, 1, 0, 2])
     assert sampler.members == [["a", "c", "e"], ["b", "d"], ["f"]]
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(conditions.seed())
     drawn = [sampler.draw(4, generator) for _ in range(300)]
     assert all(set(ids) <= set(sampler.members[group]) and len(ids) == 4 for group, ids in drawn)
     counts = np.bincount([group for group, _ in drawn])
-    assert counts.min() > 70, "groups are drawn alike, however many teachers they have"
+    # Drawn alike, however many teachers they have.
+    margin.at_least("draws of the rarest of three groups", counts.min(), 70, null=100)
     assert any(len(set(ids)) < 4 for group, ids in drawn if group == 0)
     assert {i for _, ids in drawn for i in ids} == set("abcdef")
 

@@ -13,6 +13,7 @@ from dfml.core.state import flatten_state
 from dfml.inversion import INVERTERS
 from dfml.tasks.recoveries import Recoveries
 from dfml.zoo.asking import AskingConfig
+from tests import conditions
 
 
 @pytest.fixture
@@ -34,15 +35,16 @@ def tasks_of(made, visits, **kw):
     return last.result, rest
 
 
-def test_each_teacher_gives_its_own_task_and_its_own_soft_targets(tiny_zoo, cache):
-    made = recoveries(tiny_zoo, steps=60, keep=False)
+@pytest.mark.stochastic
+def test_each_teacher_gives_its_own_task_and_its_own_soft_targets(tiny_zoo, cache, margin):
+    made = recoveries(tiny_zoo, steps=60, keep=False, seed=conditions.seed())
     tasks, _ = tasks_of(made, [(i, 0) for i in tiny_zoo.ids])
     assert [t.teacher_id for t in tasks] == tiny_zoo.ids
     for task, teacher in zip(tasks, tiny_zoo, strict=True):
         answers = teacher.logits(task.images)
         # The soft targets are those of the picture before it was rounded to 16 bits.
-        assert torch.allclose(task.soft_targets, answers, atol=0.05)
-        assert float((answers.argmax(1) == task.labels).float().mean()) >= 0.8
+        margin.alike("soft targets", task.soft_targets, answers, atol=0.05)
+        margin.at_least("as asked", (answers.argmax(1) == task.labels).float().mean(), 0.8, null=1)
     assert not torch.equal(tasks[0].images, tasks[1].images)
     assert not any(cache.rglob("*.safetensors"))
 

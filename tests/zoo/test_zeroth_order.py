@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from dfml.core.errors import BadInput, RunFailed
 from dfml.zoo.oracle import AutogradOracle
 from dfml.zoo.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+from tests import conditions
 
 LABELS = torch.tensor([0, 1, 2, 3])
 
@@ -16,19 +17,21 @@ def ask(logits, pictures):
 
 
 def pictures():
-    return torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    return torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(conditions.seed()))
 
 
 def oracle(teacher, outputs="logits", seed=0, **changes):
+    generator = torch.Generator().manual_seed(conditions.seed(seed))
     config = ZerothOrderConfig(outputs=outputs, **changes)
-    return ZerothOrderOracle(LocalApi(teacher, outputs=outputs), config, generator=torch.Generator().manual_seed(seed))
+    return ZerothOrderOracle(LocalApi(teacher, outputs=outputs), config, generator=generator)
 
 
 def cosines(estimate, truth):
     return F.cosine_similarity(estimate.flatten(1), truth.flatten(1), dim=1)
 
 
-def test_the_estimate_nears_the_true_gradient_as_theory_says(tiny_zoo):
+@pytest.mark.stochastic
+def test_the_estimate_nears_the_true_gradient_as_theory_says(tiny_zoo, margin):
     """With q unit directions in d dimensions the expected cosine is about sqrt(q / (q + d))."""
     teacher = tiny_zoo.teacher(0).double()
     x, d = pictures().double(), 3 * 32 * 32
@@ -37,41 +40,51 @@ def test_the_estimate_nears_the_true_gradient_as_theory_says(tiny_zoo):
     for q in (10, 100, 1000):
         answer = oracle(teacher, q=q, mu=1e-5, chunk=50).loss_and_grad(x, ask)
         found.append(float(cosines(answer.grad, truth).mean()))
-        assert found[-1] == pytest.approx(math.sqrt(q / (q + d)), rel=0.25)
+        margin.close("cosine over its expectation", found[-1] / math.sqrt(q / (q + d)), 1, 0.25)
     assert found[0] < found[1] < found[2]
 
 
-def test_the_estimate_has_the_true_length_and_sign_in_the_mean(tiny_zoo):
+@pytest.mark.stochastic
+def test_the_estimate_has_the_true_length_and_sign_in_the_mean(tiny_zoo, margin):
     teacher = tiny_zoo.teacher(0).double()
     x = pictures().double()
     truth = AutogradOracle(teacher).loss_and_grad(x, ask).grad
     estimate = oracle(teacher, q=1500, mu=1e-5, chunk=100).loss_and_grad(x, ask).grad
     # Unbiased: its projection on the true gradient is the true gradient's own squared length.
-    assert float((estimate * truth).sum() / truth.square().sum()) == pytest.approx(1.0, abs=0.15)
+    margin.close("projection", (estimate * truth).sum() / truth.square().sum(), 1, 0.15)
 
 
-def test_probabilities_give_the_same_cross_entropy_gradient_as_logits(tiny_zoo):
+@pytest.mark.stochastic
+def test_probabilities_give_the_same_cross_entropy_gradient_as_logits(tiny_zoo, margin):
+    """Up to rounding: a loss errs by some units in the last place, a rise by two losses' errors, over mu."""
     teacher = tiny_zoo.teacher(0).double()
-    x = pictures().double()
-    one, other = (oracle(teacher, kind, q=20, mu=1e-4).loss_and_grad(x, ask) for kind in ("logits", "probabilities"))
-    torch.testing.assert_close(one.grad, other.grad, rtol=1e-6, atol=1e-12)
+    x, q, mu = pictures().double(), 20, 1e-4
+    one, other = (oracle(teacher, kind, q=q, mu=mu).loss_and_grad(x, ask) for kind in ("logits", "probabilities"))
+    # Each of q directions adds at most d / (q mu N) times its rise's error times its largest entry, below 5 / sqrt(d).
+    rise = 2 * 20 * torch.finfo(torch.double).eps * max(1.0, float(one.loss.max()))
+    rounding = math.sqrt(x[0].numel()) * 5 / (mu * len(x)) * rise
+    margin.at_most("difference over the rounding that may be", (one.grad - other.grad).abs().max() / rounding, 1.0)
+    margin.at_least("gradient over that rounding", one.grad.abs().max() / rounding, 1e4)
 
 
-def test_chunks_change_the_batches_and_not_the_answer(tiny_zoo):
+@pytest.mark.stochastic
+def test_chunks_change_the_batches_and_not_the_answer(tiny_zoo, margin):
     teacher = tiny_zoo.teacher(0)
     whole, parts = (oracle(teacher, q=12, chunk=c) for c in (12, 4))
     one, other = (o.loss_and_grad(pictures(), ask).grad for o in (whole, parts))
-    assert cosines(one, other).min() > 0.999
+    margin.at_least("cosine", cosines(one, other).min(), 0.999, null=1)
     assert whole.queries == parts.queries == 13 * 4
     assert (whole.passes, parts.passes) == (2, 4)
 
 
-def test_a_term_of_the_pictures_themselves_is_followed_too(tiny_zoo):
+@pytest.mark.stochastic
+def test_a_term_of_the_pictures_themselves_is_followed_too(tiny_zoo, margin):
     """Disagreement with another network depends on the moved pictures, not only on the teacher's answers."""
     teacher = tiny_zoo.teacher(0).double()
     x = pictures().double()
     answer = oracle(teacher, q=300, mu=1e-4).loss_and_grad(x, lambda logits, seen: seen.flatten(1).sum(1))
-    assert cosines(answer.grad, torch.ones_like(x)).mean() == pytest.approx(math.sqrt(300 / 3372), rel=0.25)
+    found = cosines(answer.grad, torch.ones_like(x)).mean()
+    margin.close("cosine over its expectation", found / math.sqrt(300 / 3372), 1, 0.25)
 
 
 def test_a_spent_budget_ends_the_run_in_one_line_and_is_never_overdrawn(tiny_zoo):

@@ -10,7 +10,8 @@ from dfml.zoo import open_zoo, zoo_names
 from dfml.zoo.zoo import Zoo, write_zoo
 
 
-def test_a_zoo_and_its_cards(tiny_zoo, patterns):
+@pytest.mark.stochastic
+def test_a_zoo_and_its_cards(tiny_zoo, patterns, margin):
     assert len(tiny_zoo) == 3
     assert tiny_zoo.ids == ["000", "001", "002"]
     assert tiny_zoo.way == 5
@@ -20,7 +21,7 @@ def test_a_zoo_and_its_cards(tiny_zoo, patterns):
     card = tiny_zoo.card("001")
     assert set(card.classes) <= {f"kind{n:02d}" for n in range(8)}
     assert len(set(card.classes)) == 5
-    assert card.accuracy > 0.8
+    margin.at_least("accuracy", card.accuracy, 0.8, null=1)
     assert card.access == "weights"
     assert tiny_zoo.card(1) == tiny_zoo.card("1") == card
     assert [teacher.card.id for teacher in tiny_zoo] == tiny_zoo.ids
