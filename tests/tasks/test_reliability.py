@@ -95,7 +95,7 @@ def test_with_a_bonus_for_evenness_weights_settle_instead_of_going_to_one_teache
             asked.learn(drawn, [worth[i] for i in drawn])
         found[entropy] = list(asked.weights().values())
     margin.at_least("one teacher's weight", max(found[0.0]), 0.8, null=1)
-    margin.at_most("largest weight with the bonus", max(found[1.0]), 0.35)
+    margin.at_most("largest weight with the bonus", max(found[1.0]), 0.35, null=1 / 8)
     margin.at_most("weight of bad ones", max(found[1.0][:2]), 0.01)
     margin.at_least("weight of good ones", min(found[1.0][2:]), 0.05)
 
