@@ -205,21 +205,19 @@ def _work(
     keeping = Keeping()
 
     def emit(event: Event) -> None:
-        if isinstance(event, SafePoint | Checkpoint):
-            keeping.meet()
         if isinstance(event, SafePoint):
+            keeping.meet()
+            stop.safe_point_ahead = True
             if not (stop.wanted() or keeping.due()):
                 return
             event = Checkpoint(event.step, event.state())
         if isinstance(event, Checkpoint):
             with keeping.keeping():
                 recorder.record(event, context.tag)
-            tell(event)
-            stop.check()
         else:
             recorder.record(event, context.tag)
-            tell(event)
-            stop.check(wait=keeping.near())
+        tell(event)
+        stop.check(kept=isinstance(event, Checkpoint))
 
     context = JobContext(spec, folder.path, device, reason, recorder.rewind(), emit)
     with closing(JOBS[spec.kind](context)) as events:

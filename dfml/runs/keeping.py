@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 MOST_LOST_SECONDS = 25.0
-"""What a kill may cost: a run is kept before a step as long as the longest so far would make it more."""
+"""What a kill may cost: a run is kept before a step as long as the longest of the last ones would make it more."""
 LARGEST_SHARE = 0.1
 """Of the time may go into keeping: where writing takes long, it is done less often."""
-WAIT_SECONDS = 12.0
-"""At most, for the next safe point, of a run that shall stop."""
+WINDOW = 200
+"""The last steps."""
 
 
 class Keeping:
-    """Knows how long ago the run was kept, and whether a moment to keep it is near."""
+    """Knows how long ago the run was kept, and how long its steps take.
 
-    def __init__(self) -> None:
-        self._kept = self._point = time.monotonic()
-        self._met = False
-        self._cost = self._gap = self._longest = 0.0
+    Args:
+        clock: Seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept = clock()
+        self._cost = 0.0
+        self._point: float | None = None  # what comes before the first one is no step
+        self._steps: deque[float] = deque(maxlen=WINDOW)
 
     def due(self) -> bool:
         """Whether it is time to keep the run."""
-        since = time.monotonic() - self._kept
-        return since + self._longest >= MOST_LOST_SECONDS and since >= self._cost / LARGEST_SHARE
-
-    def near(self) -> bool:
-        """Whether the work comes by safe points regularly, so that it is worth waiting for the next one."""
-        return self._met and time.monotonic() - self._point <= min(WAIT_SECONDS, 1.0 + 2.0 * self._gap)
+        since = self._clock() - self._kept
+        # However long one step took (a computer that slept, say), not every short one is kept after it.
+        longest = min(max(self._steps, default=0.0), 0.8 * MOST_LOST_SECONDS)
+        return since + longest >= MOST_LOST_SECONDS and since >= self._cost / LARGEST_SHARE
 
     def meet(self) -> None:
-        """The work is at a safe point."""
-        now = time.monotonic()
-        self._gap = now - self._point
-        self._longest = max(self._longest, self._gap)
-        self._point, self._met = now, True
+        """The work is where it could be kept."""
+        now = self._clock()
+        if self._point is not None:
+            self._steps.append(now - self._point)
+        self._point = now
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Around the writing of a checkpoint."""
-        began = time.monotonic()
+        """Around the writing of a checkpoint, which is no part of a step."""
+        began = self._clock()
         yield
-        self._kept = time.monotonic()
-        self._cost = self._kept - began
-        self._point = self._kept  # writing is no part of a step
+        now = self._clock()
+        self._cost, self._kept = now - began, now
+        self._point = now if self._point is not None else None

@@ -1,9 +1,9 @@
 """Asking long work to stop, politely first.
 
-A STOP file, SIGTERM or Ctrl-C asks; the work ends at its next safe point, where it is kept, or at its next event where
-no safe point is near. A second signal, or five seconds without an event, breaks into whatever Python is running. A
-worker that even so has not ended after twenty seconds kills itself and its children; every checkpoint is written whole
-or not at all.
+A STOP file, SIGTERM or Ctrl-C asks; the work ends at its next event, or where it comes by safe points at the next one,
+where it is kept. A second signal, or some seconds without an event, breaks into whatever Python is running. A worker
+that even so has not ended after twenty seconds kills itself and its children; every checkpoint is written whole or
+not at all.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from dfml.runs import liveness
 from dfml.runs.status import STOP
 
 PATIENCE_SECONDS = 5.0
+"""Without an event, before a stop breaks into the work."""
+WAIT_SECONDS = 12.0
+"""At most, for the next safe point of work that has them."""
 LAST_RESORT_SECONDS = 20.0
 _LOOK_SECONDS = 0.2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -36,10 +39,12 @@ class StopSwitch:
 
     Attributes:
         requested: Whether somebody asked.
+        safe_point_ahead: Set by the driver: the work comes by safe points, so that a stop waits for the next one.
     """
 
     def __init__(self, folder: Path, *, worker: bool = False) -> None:
-        self.requested = False
+        self.requested = self.safe_point_ahead = False
+        self._asked: float | None = None
         self._file = folder / STOP
         self._worker = worker
         self._signals = 0
@@ -65,20 +70,26 @@ class StopSwitch:
     def wanted(self) -> bool:
         """Whether somebody asked; call it or ``check`` at every event."""
         self._last_event = time.monotonic()
-        self.requested = self.requested or self._file.exists()
+        if not self.requested and self._file.exists():
+            self.requested = True
+        if self.requested and self._asked is None:
+            self._asked = self._last_event
         return self.requested
 
-    def check(self, *, wait: bool = False) -> None:
+    def check(self, *, kept: bool = True) -> None:
         """Call at every event.
 
         Args:
-            wait: The work will soon be where it can be kept: go on until then.
+            kept: Nothing would be lost now. Where something would be, the next safe point is waited for.
 
         Raises:
             StopRequested: Somebody asked for it.
         """
-        if self.wanted() and not wait:
+        if self.wanted() and (kept or not self.safe_point_ahead or self._waited() > WAIT_SECONDS):
             raise StopRequested("stopped on request.")
+
+    def _waited(self) -> float:
+        return time.monotonic() - self._asked if self._asked is not None else 0.0
 
     def settle(self) -> None:
         """From here on nothing breaks in any more: the last words are being written."""
@@ -105,7 +116,8 @@ class StopSwitch:
                     self._file.touch()  # whatever comes of it, readers know that the end was wanted
             if self._worker and now - first_asked > LAST_RESORT_SECONDS and liveness.owns_its_group(os.getpid()):
                 os.killpg(os.getpid(), signal.SIGKILL)
-            if now - max(asked_at, self._last_event) > PATIENCE_SECONDS and self._in_main and not self._settled:
+            patience = WAIT_SECONDS if self.safe_point_ahead else PATIENCE_SECONDS
+            if now - max(asked_at, self._last_event) > patience and self._in_main and not self._settled:
                 self._signals += 1
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
                 asked_at = now

@@ -23,7 +23,7 @@ def chain(value: float) -> float:
 
 
 def train(context):
-    """steps, sleep, every (checkpoint), safe (points), images (every), kill_at, fail_at, bad, hang, trace."""
+    """steps, sleep, every (checkpoint), safe (points), images (every), slow, kill_at, fail_at, bad, hang, trace."""
     config = context.spec.config
     state = context.state or {"step": 0, "value": 0.5 + context.spec.seed}
     value = state["value"]
@@ -34,6 +34,9 @@ def train(context):
     for step in range(state["step"] + 1, config["steps"] + 1):
         value = chain(value)
         yield Progress(step, config["steps"], "counting")
+        for _ in range(20 if step == config.get("slow") and not context.state else 0):
+            time.sleep(0.1)
+            yield Progress(step, config["steps"], "counting slowly")
         yield Scalars(step, {"train/loss": value, "train/odd": float("nan") if step == 2 else 1.0})
         if config.get("images") and step % config["images"] == 0:
             yield Images(step, "pictures", np.full((6, 3, 8, 8), value, np.float32), [0, 0, 1, 1, 2, 2])
@@ -42,7 +45,7 @@ def train(context):
         if step == config.get("fail_at") and not context.state:
             raise ValueError("the numbers\nran away")
         if step == config.get("hang") and not context.state:
-            time.sleep(60)
+            time.sleep(config.get("hang_seconds", 60))
         if step % config.get("every", 10**9) == 0:
             yield Note(step, f"passed {step}", "mark")
             yield Embedding(step, ["a", "b"], np.array([[value, 1.23456789], [0.0, 1.0]]))
