@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from dfml.core.errors import BadInput
+from dfml.core.names import same
 from dfml.data.folders import ClassSplit
 
 
@@ -123,7 +123,7 @@ class EpisodeSampler:
         It follows from the pictures, the classes' names, the split, the shape of an episode and what was drawn, not
         from where the pictures lie or at which size a model looks at them.
         """
-        names = [unicodedata.normalize("NFC", name) for name in self.data.class_names]
+        names = [same(name) for name in self.data.class_names]
         content = self.data.content or hashlib.sha256(np.ascontiguousarray(self.data.images)).hexdigest()
         facts = [1, content, names, self.data.split, self.way, self.shot, self.query, len(self.plan)]
         found = hashlib.sha256(json.dumps(facts).encode())

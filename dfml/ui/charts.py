@@ -191,7 +191,7 @@ def accuracy_histogram(accuracies: Sequence[float], *, palette: Palette = LIGHT,
     """How many teachers reach which held-out accuracy; a dashed line marks the mean."""
     figure = _figure(palette, x="held-out accuracy", y="teachers", height=height)
     figure.update_xaxes(tickformat=".0%")
-    figure.update_yaxes(rangemode="tozero", tickformat="d")
+    figure.update_yaxes(rangemode="tozero", tickformat="d", dtick=1 if len(accuracies) <= 8 else None)
     if accuracies:
         low, high = min(accuracies), max(accuracies)
         # Whole per cents: fine where teachers lie close together, coarse where they spread.
@@ -230,6 +230,8 @@ def class_coverage(counts: Sequence[tuple[str, int]], *, palette: Palette = LIGH
         )
     )
     figure.update_xaxes(rangemode="tozero", tickformat="d", side="top")
+    if max(values, default=0) <= 8:
+        figure.update_xaxes(dtick=1)  # else 0.5 and 1.5 stand there, rounded
     figure.update_layout(showlegend=False, hovermode="closest", bargap=0.25)
     return figure
 

@@ -7,8 +7,11 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-_TAKEN = "__proto__"
-"""A browser's own word, which Plotly cannot look a category up by."""
+_WORDS_OF_THE_BROWSER = {
+    "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__", "__proto__", "constructor",
+    "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf",
+}  # fmt: skip
+"""Plotly keeps categories in a JavaScript object, which has these already: a bar of such a name is not drawn."""
 
 
 def name_axis(figure: go.Figure, axis: Literal["x", "y"], names: Sequence[str], **look: Any) -> list[str]:  # noqa: ANN401 - as plotly's
@@ -25,10 +28,10 @@ def name_axis(figure: go.Figure, axis: Literal["x", "y"], names: Sequence[str], 
 
     Returns:
         What the traces take instead of the names: the names themselves, or something like them where a name was there
-        before.
+        before, or is a word of the browser's.
     """
     keys: list[str] = []
-    taken = {_TAKEN}
+    taken = set(_WORDS_OF_THE_BROWSER)
     for name in names:
         number, key = 1, str(name)
         while _seen(key) in taken:
