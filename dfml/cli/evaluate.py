@@ -46,11 +46,11 @@ def evaluate(
     from dfml.core.errors import BadInput
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
+    from dfml.data.pairing import differences, stored_rows
     from dfml.meta.calibrated_evaluation import evaluate_calibrated
     from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
     from dfml.meta.evaluation import evaluate as measure
     from dfml.meta.model import MetaModel
-    from dfml.meta.pairing import differences, stored_rows
     from dfml.nets.device import pick_device, use_threads
 
     counts, calibrator = shot_counts(shots), chosen_calibrator(calibrate, set_)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, NoReturn, TextIO
 
+from dfml.core.time_left import TimeLeft, in_words
+
 STOPPED = 130
 """The exit code of a command that was stopped: a shell gives it for Ctrl-C."""
 _answers: TextIO | None = None
@@ -101,19 +103,21 @@ class Bar:
 
     def __init__(self, what: str) -> None:
         self.what = what
-        self.started = time.monotonic()
+        self.left = TimeLeft()
         self.shown = 0.0
         self.terminal = sys.stderr.isatty()
 
     def __call__(self, done: int, total: int, text: str = "") -> None:
         """Show ``done`` of ``total``."""
         now = time.monotonic()
+        self.left.see(done, total, now)
         last = done >= total
         if not last and now - self.shown < (0.2 if self.terminal else 15):
             return
         self.shown = now
-        left = (now - self.started) / max(1, done) * (total - done)
-        line = f"{self.what} {done}/{total} {text} ({left:.0f} s left)" if not last else f"{self.what} {done}/{total}"
+        left = self.left.range(now)
+        told = f"{in_words(left)} left" if left else "estimating time left"
+        line = f"{self.what} {done}/{total} {text} ({told})" if not last else f"{self.what} {done}/{total}"
         if self.terminal:
             print(f"\r\x1b[2K{line}", end="\n" if last else "", file=sys.stderr, flush=True)
         else:

@@ -21,7 +21,7 @@ def paired(
 ) -> None:
     """Tell the differences between a method and the others of a stored table, paired over the same episodes."""
     from dfml.core.errors import BadInput, nearest
-    from dfml.meta.pairing import differences, stored_rows
+    from dfml.data.pairing import differences, stored_rows
 
     rows = stored_rows(result)
     baseline = stored_rows(other) if other else rows

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dfml.cli.output import answer, say, table
+from dfml.core.time_left import in_words
 
 app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
 Run = Annotated[str, typer.Argument(help="A run's folder, its name under runs/, or an unmistakable part of it.")]
@@ -44,7 +45,9 @@ def show(run: Run, json: Json = False) -> None:
 
 
 def _readable(key: str, value: Any) -> Any:  # noqa: ANN401 - JSON values
-    """Moments as local time, not as seconds since 1970; the JSON keeps the seconds."""
+    """Moments as local time, not as seconds since 1970, and a range in words; the JSON keeps the seconds."""
+    if key == "eta_range":
+        return f"{in_words(value)} left"
     if key in ("queued", "started", "updated", "ended") and isinstance(value, int | float):
         return datetime.fromtimestamp(value).astimezone().isoformat(sep=" ", timespec="seconds")
     return value

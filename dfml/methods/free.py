@@ -69,7 +69,9 @@ class FreeConfig(MetaTrainingConfig, InitConfig):
     kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
     bell_lr: float = Field(1e-3, gt=0, le=1, description="Rate of the step on each teacher of a round.")
     bell_inner: Literal["adam", "sgd"] = Field("adam", description="Kind of these steps.")
-    bell_scale: float = Field(67.0, gt=0, le=1e6, description="Factor of the way gone; Adam hardly notices it.")
+    bell_scale: float = Field(
+        67.0, gt=0, le=1e6, description="Factor of the way gone: its weight beside replay in the one Adam of both."
+    )
     store: Literal["all", "last"] = Field(
         "all", description="Recoveries of a round that enter the memory; the authors' code stores the last alone."
     )

@@ -137,12 +137,12 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
             result = _outcome(folder, "finished", recorder, values)
             write_json(folder.path / RESULT, result)
             recorder.log(f"finished after {recorder.seconds:.1f} s")
-            recorder.set_status(state="finished", text="", error=None, eta_seconds=None)
+            recorder.set_status(state="finished", text="", error=None)
             return result
         except (StopRequested, KeyboardInterrupt):
             stop.settle()
             recorder.log("stopped on request")
-            recorder.set_status(state="stopped", text="stopped on request", eta_seconds=None)
+            recorder.set_status(state="stopped", text="stopped on request")
             return _outcome(folder, "stopped", recorder)
         except Exception as error:
             stop.settle()
@@ -150,7 +150,7 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
             if not isinstance(error, DfmlError):
                 recorder.log(traceback.format_exc())
             recorder.log(f"failed: {clear}")
-            recorder.set_status(state="failed", error=str(clear), eta_seconds=None)
+            recorder.set_status(state="failed", error=str(clear))
             raise clear from error
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, Scalars, ZooMap
+from dfml.core.time_left import TimeLeft
 from dfml.runs.folder import CHECKPOINTS
 from dfml.runs.grid import IMAGES, MAX_TILES, file_name, save_grid, to_thin_out
 from dfml.runs.metrics import METRICS, MetricsReader, MetricsWriter, cut_back
@@ -41,7 +42,7 @@ class Recorder:
         self._known_notes: set[tuple[int, str, str]] = set()
         self._spent_before = float(raw.get("seconds") or 0.0)
         self._began: float | None = None
-        self._first_step: tuple[int, float] | None = None
+        self._time_left = TimeLeft()
         self._written = 0.0
 
     def __enter__(self) -> Recorder:
@@ -67,6 +68,8 @@ class Recorder:
     def set_status(self, **changes: Any) -> bool:  # noqa: ANN401 - JSON values
         """Change and write the status; False where the disk is full."""
         with self._lock:
+            if changes.get("state", "running") != "running":
+                self._raw.update(eta_seconds=None, eta_range=None)
             self._raw.update(changes)
             return self._write_status()
 
@@ -141,17 +144,9 @@ class Recorder:
 
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()
-        if self._first_step is None or event.step < self._first_step[0]:
-            self._first_step = (event.step, now)
-        first, since = self._first_step
-        eta = None
-        if event.step > first and event.total:
-            eta = (now - since) / (event.step - first) * max(0, event.total - event.step)
         with self._lock:
-            self._raw.update(
-                step=int(event.step), total=int(event.total), text=event.text,
-                eta_seconds=None if eta is None else round(eta, 1),
-            )  # fmt: skip
+            self._time_left.see(int(event.step), int(event.total), now)
+            self._raw.update(step=int(event.step), total=int(event.total), text=event.text)
             if now - self._written >= STATUS_SECONDS:
                 self._write_status()
 
@@ -209,6 +204,12 @@ class Recorder:
 
     def _write_status(self) -> bool:
         self._written = time.monotonic()
+        if self._raw.get("state") == "running":
+            left = self._time_left.range(self._written)
+            self._raw.update(
+                eta_seconds=None if left is None else round(sum(left) / 2, 1),
+                eta_range=None if left is None else [round(end, 1) for end in left],
+            )
         self._raw.update(updated=time.time(), seconds=round(self.seconds, 3))
         return write_raw(self.folder, self._raw)
 

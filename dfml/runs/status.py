@@ -40,7 +40,8 @@ class RunStatus:
         started: When it first had its device.
         updated: The last heartbeat.
         seconds: Time spent with the device, over all resumes.
-        eta_seconds: Time left, where it can be told.
+        eta_seconds: Time left, where it can be told: the middle of ``eta_range``.
+        eta_range: Least and most seconds left, by the speeds of the last minute.
     """
 
     state: str
@@ -56,6 +57,7 @@ class RunStatus:
     updated: float | None = None
     seconds: float = 0.0
     eta_seconds: float | None = None
+    eta_range: list[float] | None = None
 
     @property
     def active(self) -> bool:
@@ -101,7 +103,10 @@ def _is_status(raw: dict[str, Any]) -> bool:
         value = raw.get(key)
         if value is not None and not isinstance(value, int | float if kind is float else kind):
             return False
-    return True
+    left = raw.get("eta_range")
+    return left is None or (
+        isinstance(left, list) and len(left) == 2 and all(isinstance(end, int | float) for end in left)
+    )
 
 
 def write_raw(folder: Path, raw: dict[str, Any]) -> bool:
@@ -149,8 +154,8 @@ def live_status(folder: Path) -> RunStatus:
     if last and last.get("state") not in ("queued", "running"):
         return live_status(folder)
     if asked:
-        return _with(status, state="stopped", text="stopped (it had to be killed)", eta_seconds=None)
-    return _with(status, state="crashed", error=reason, eta_seconds=None)
+        return _with(status, state="stopped", text="stopped (it had to be killed)", eta_seconds=None, eta_range=None)
+    return _with(status, state="crashed", error=reason, eta_seconds=None, eta_range=None)
 
 
 def is_active(folder: Path) -> bool:

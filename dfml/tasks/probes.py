@@ -18,6 +18,8 @@ from dfml.zoo.zoo import probe as embedded_probe
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 EMBEDDED = "embedded"
+EMBEDDED_NAME = "embedded probe (a classifier of CIFAR-FS's 64 training classes, trained on their real pictures)"
+"""Among them are all classes that the embedded zoos of CIFAR-FS know."""
 
 
 def open_probe(which: str, shape: tuple[int, int, int]) -> tuple[Teacher, str]:
@@ -36,7 +38,7 @@ def open_probe(which: str, shape: tuple[int, int, int]) -> tuple[Teacher, str]:
         BadInput: There is nothing there, or it cannot be used.
     """
     if which == EMBEDDED:
-        return embedded_probe(), "embedded probe (trained on real pictures of other tasks)"
+        return embedded_probe(), EMBEDDED_NAME
     path = Path(which)
     if path.is_dir() and (path / CONFIG).is_file():
         found = load_teacher(path)

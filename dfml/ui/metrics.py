@@ -88,6 +88,11 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
+def with_interval(value: float, half: float | None, sign: str = "") -> str:
+    """A fraction as ``83.4 ± 1.2`` in per cent or points, without an interval that is not known."""
+    return f"{100 * value:{sign}.1f}" + (f" ± {100 * half:.1f}" if half is not None else "")
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as ``42 s``, ``3 min 20 s`` or ``1 h 05 min``; a dash where unknown."""
     if seconds is None:

@@ -13,6 +13,7 @@ import streamlit as st
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import runs_root
+from dfml.core.time_left import in_words
 from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
@@ -67,9 +68,7 @@ def progress_text(status: RunStatus, others: Mapping[str, str] | None = None) ->
     if status.total:
         parts.append(f"step {status.step} of {status.total}")
     if status.state == "running":
-        parts.append(
-            f"about {duration(status.eta_seconds)} left" if status.eta_seconds is not None else "estimating time left"
-        )
+        parts.append(f"{in_words(status.eta_range)} left" if status.eta_range else "estimating time left")
     return " · ".join(parts) or "starting"
 
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from dfml.core.time_left import in_words
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.spec import RunSpec
 from dfml.ui.navigation import INVERSION, TRAINING
@@ -29,6 +30,7 @@ class RunRow:
         message: Why it failed, crashed or cannot be read.
         created: Seconds since 1970.
         spec: Its order, or None where it cannot be read.
+        left: How long it will still work, in words; empty where that is not known.
     """
 
     name: str
@@ -41,6 +43,7 @@ class RunRow:
     message: str
     created: float
     spec: RunSpec | None
+    left: str = ""
 
     @property
     def age(self) -> str:
@@ -51,6 +54,13 @@ class RunRow:
     def active(self) -> bool:
         """Whether its numbers may still change."""
         return self.state in ACTIVE
+
+    @property
+    def share(self) -> float | None:
+        """Share done, in [0, 1]; a finished run is, also one without steps. None where it is not known."""
+        if self.state == "finished":
+            return 1.0
+        return min(1.0, self.step / self.total) if self.total else None
 
 
 def age(seconds: float) -> str:
@@ -80,6 +90,7 @@ def read_row(run: RunFolder) -> RunRow:
         message=status.error or "",
         created=run.created,
         spec=spec,
+        left=f"{in_words(status.eta_range)} left" if status.eta_range and status.state == "running" else "",
     )
 
 

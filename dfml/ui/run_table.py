@@ -1,12 +1,18 @@
-"""All runs of a page in a table, and the curves of several runs in one chart."""
+"""All runs of a page in a table, and several runs side by side: their curves, and what they came to."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 import streamlit as st
 
+from dfml.core.errors import BadInput
+from dfml.data.pairing import difference, stored_rows
+from dfml.runs.folder import RESULT
 from dfml.ui.charts import Curve, curves
 from dfml.ui.messages import empty_state, one_line_errors, plain
-from dfml.ui.metrics import metric
+from dfml.ui.metrics import metric, with_interval
 from dfml.ui.run_chooser import NEXT
 from dfml.ui.run_store import RunRow, open_run, plottable
 from dfml.ui.theme import chip, palette
@@ -40,7 +46,7 @@ def run_table(rows: list[RunRow]) -> None:
             "run": [row.title for row in rows],
             "seed": [row.spec.seed if row.spec else None for row in rows],
             "accuracy": [_tested(row) for row in rows],
-            "done": [row.step / row.total * 100 if row.total else None for row in rows],
+            "done": [None if row.share is None else 100 * row.share for row in rows],
             "age": [row.age for row in rows],
             "reason": [row.message for row in rows],
         },
@@ -69,16 +75,23 @@ def run_table(rows: list[RunRow]) -> None:
     st.caption("Select a row to open the run.")
 
 
-def _tested(row: RunRow) -> float | None:
-    """The accuracy on new classes of a finished training, in per cent."""
+def _closing_test(row: RunRow) -> dict[str, Any] | None:
+    """The row of accuracies with which a finished training ended; None where there is none."""
     if row.state != "finished" or row.kind != "train":
         return None
-    accuracy = (open_run(row).result() or {}).get("test_accuracy")
-    return 100 * accuracy if isinstance(accuracy, int | float) else None
+    with suppress(BadInput):
+        return stored_rows(row.path / RESULT)[0]
+    return None
+
+
+def _tested(row: RunRow) -> float | None:
+    """The accuracy on new classes of a finished training, in per cent."""
+    test = _closing_test(row)
+    return 100 * test["accuracy"] if test else None
 
 
 def compare_runs(rows: list[RunRow]) -> None:
-    """One number of several runs over their iterations."""
+    """One number of several runs over their iterations, and how their tests at the end differ."""
     readable = {row.name: row for row in rows if row.spec}
     if not readable:
         empty_state(
@@ -104,13 +117,18 @@ def compare_runs(rows: list[RunRow]) -> None:
         {key for scalars in loaded.values() for key, curve in scalars.items() if len(curve[0]) > 1}, key=_order
     )
     names = [name for name in names if not name.endswith("ci95")]
-    if not names:
-        st.caption("The chosen runs have no curves: methods without training, such as random, report only a result.")
-        return
+    if names:
+        _compared_curves(names, {short_name(readable[name]): curves_of for name, curves_of in loaded.items()})
+    elif chosen:
+        st.caption("The chosen runs have no curves: methods without training, such as random, have only a result.")
+    _compared_tests([readable[name] for name in chosen])
+
+
+def _compared_curves(names: list[str], loaded: dict[str, dict[str, Curve]]) -> None:
     what = st.selectbox(
         "Curve", names, format_func=lambda name: metric(name).title, key="compared_metric", persist_state="session"
     )
-    series = {short_name(readable[name]): scalars[what] for name, scalars in loaded.items() if what in scalars}
+    series = {name: scalars[what] for name, scalars in loaded.items() if what in scalars}
     look = metric(what)
     st.plotly_chart(
         curves(series, y=look.title, percent=look.percent, palette=palette(), height=380),
@@ -119,6 +137,43 @@ def compare_runs(rows: list[RunRow]) -> None:
     )
     if look.help:
         st.caption(plain(look.help))
+
+
+def _compared_tests(rows: list[RunRow]) -> None:
+    """What the runs came to, also those without a curve, and by how much each lies above the first of them."""
+    tests = {short_name(row): test for row in rows if (test := _closing_test(row))}
+    if not tests:
+        return
+    first = next(iter(tests))
+    apart = [None if name == first else difference(test, tests[first]) for name, test in tests.items()]
+    st.markdown("**Accuracy on new classes, in the test at the end**")
+    st.dataframe(
+        {
+            "run": list(tests),
+            "accuracy": [with_interval(test["accuracy"], test.get("ci95")) for test in tests.values()],
+            "above": [d and with_interval(d.difference, d.difference_ci95, sign="+") for d in apart],
+            "pairing": [d and d.pairing for d in apart],
+        },
+        key="compared_tests",
+        hide_index=True,
+        placeholder="–",
+        column_config={
+            "run": st.column_config.TextColumn("Run", width="medium"),
+            "accuracy": st.column_config.TextColumn(
+                "Per cent ± 95 %", width="small", help=metric("test/accuracy").help
+            ),
+            "above": st.column_config.TextColumn(
+                "Points above the first ± 95 %", width="small", help="The difference of the accuracies."
+            ),
+            "pairing": st.column_config.TextColumn(
+                "Episodes",
+                width="medium",
+                help="Paired: both runs were tested on the same episodes, so the interval is that of the differences "
+                "episode by episode. Otherwise it is that of two results apart, which is wider.",
+            ),
+        },
+        alt=f"Accuracies of {len(tests)} runs at their end",
+    )
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -45,7 +45,8 @@ def _live_part() -> bool:
         title = f"{look.sign} {plain(row.title)}"
         st.page_link(page, label=title, query_params=parameters, help=f"{look.word}; open it")
         if row.total:
-            st.progress(min(1.0, row.step / row.total), text=f"{look.word}, {row.step} of {row.total}")
+            told = [look.word, f"{row.step} of {row.total}", *([row.left] if row.left else [])]
+            st.progress(row.share or 0.0, text=", ".join(told))
         else:
             st.caption(look.word)
     if len(rows) > 6:

@@ -231,11 +231,13 @@ def test_the_readme_quotes_the_results_truly():
             found.setdefault(row["method"], {})[row["adapt"]] = row
     assert set(quoted) == {"method", "---", *found}
     for method, ways in found.items():
-        _, _, steps, centroid, seconds, side, _ = (cell.strip() for cell in quoted[method].split("|"))
+        _, _, steps, centroid, seconds, prepared, side, _ = (cell.strip() for cell in quoted[method].split("|"))
         for adapt, cell in (("steps", steps), ("centroid", centroid)):
             row = ways.get(adapt)
             assert cell == (f"{100 * row['accuracy']:.2f} ± {100 * row['ci95']:.2f}" if row else "–"), method
         assert seconds == f"{ways['centroid']['seconds']:,.0f}"
+        kept = ways["centroid"].get("preparation_seconds")
+        assert prepared == (f"{kept:,.0f}" if kept else "–"), f"{method}: seconds alone leave out preparation"
         assert (side == "none") == (not ways["centroid"]["side_information"]), method
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from dfml.core.paths import REPOSITORY, write_json
+from tests.data.test_pairing import row
 from tests.meta.test_evaluation import tiny_model
-from tests.meta.test_pairing import row
 
 
 @pytest.fixture

@@ -139,3 +139,24 @@ def test_a_resumed_run_goes_on_counting_what_teachers_were_asked(run):
     rest = run(method, config, state=middle.state)
     for name in ("passes", "queries", "recoveries"):
         assert rest[-1].result.details[name] == whole[-1].result.details[name] > 0
+
+
+def test_the_factor_of_the_way_gone_weighs_bell_against_replay_in_their_one_adam(model):
+    """Adam takes a factor out of gradients that all have it; here replay's, in the same moments, do not."""
+
+    def learned(scale, *, replays):
+        made, _ = model("maml")
+        outer, generator = OuterLoop(made), torch.Generator().manual_seed(0)
+        for parameter in made.net.parameters():
+            torch.nn.init.constant_(parameter, 0.5)
+        for position in range(6):
+            factor = 1.0 if replays and position % 2 else scale
+            outer.descend([factor * torch.randn(p.shape, generator=generator) for p in made.net.parameters()])
+        return torch.cat([p.detach().flatten() - 0.5 for p in made.net.parameters()])
+
+    def moved(**how):
+        low, high = (learned(scale, **how) for scale in (1.0, 67.0))
+        return float((high - low).norm() / low.norm())
+
+    assert moved(replays=False) < 1e-3 and moved(replays=True) > 0.1
+    assert "hardly" not in Free.Config.model_fields["bell_scale"].description

@@ -19,6 +19,7 @@ from dfml.methods.recovering import recoveries_of
 from dfml.methods.replaying import replay
 from dfml.methods.tgr import Tgr
 from dfml.tasks.memory import TaskMemory
+from dfml.tasks.probes import EMBEDDED_NAME
 from dfml.zoo import open_zoo
 from dfml.zoo.zoo import write_zoo
 from tests import conditions
@@ -179,7 +180,7 @@ def test_every_teacher_is_compared_grouped_and_visited(tiny_zoo, run):
     assert made.similarity.shape == (3, 3) and (made.similarity == made.similarity.T).all()
     details = events[-1].result.details
     assert details["groups"] == {"000": 0, "001": 0, "002": 0} and details["recoveries"] == 24
-    assert details["side_information"] == ["embedded probe (trained on real pictures of other tasks)"]
+    assert details["side_information"] == [EMBEDDED_NAME]
     assert details["queries"] > 0 and details["passes"] > 0 and details["preparation_seconds"] == 0
     assert any(isinstance(e, Note) and e.kind == "groups" for e in events)
     seen = {key for e in events if isinstance(e, Scalars) for key in e.values}

@@ -41,7 +41,7 @@ def fake_training(root, *, state="finished", label="", seed=0, steps=60, error=N
                 recorder.record(Images(step, "train/pictures", pictures, [i // 5 for i in range(25)]))
             if step % 17 == 0:
                 recorder.record(Note(step, f"adversarial step {step // 17}", kind="adversarial"))
-        end = {"state": state, "step": done, "total": steps, "error": error, "text": "", "eta_seconds": 42.0}
+        end = {"state": state, "step": done, "total": steps, "error": error, "text": ""}
         if state == "crashed":
             end = {**end, "state": "running", "pid": 2**22 + 1, "process": "none"}
         recorder.set_status(**end)

@@ -4,8 +4,12 @@ import json
 
 import pytest
 
-from dfml.core.paths import REPOSITORY
+from dfml.core.events import Scalars
+from dfml.core.paths import REPOSITORY, write_json
 from dfml.methods import METHODS
+from dfml.runs.folder import RunFolder
+from dfml.runs.recorder import Recorder
+from dfml.runs.spec import RunSpec
 from tests.pages.opening import open_page, texts
 
 
@@ -38,9 +42,6 @@ def test_teachers_that_do_not_take_part_are_shown_and_a_whole_zoo_is_not(runs, t
 
 
 def test_the_watch_page_draws_every_number_of_a_run(runs, training):
-    from dfml.core.events import Scalars
-    from dfml.runs.recorder import Recorder
-
     run = training(runs)
     with Recorder(run.path, {"state": "finished"}) as recorder:
         for step in (20, 40):
@@ -246,3 +247,36 @@ def test_a_click_is_not_lost_when_what_the_sidebar_waits_for_has_ended(runs, mon
     question.known = {"auto": "cpu", "threads": 2, "reason": "no GPU was found"}
     next(button for button in app.button if button.label == "Start training").click().run()
     assert not app.exception and len(orders) == 1
+
+
+def a_run_without_steps(runs, accuracy=0.3, **result):
+    """As ``random`` leaves it: no step, no curve, one number."""
+    run = RunFolder.create(RunSpec(kind="train", method="random", zoo="cifar-fs-conv4"), root=runs)
+    with Recorder(run.path, {"state": "running"}) as recorder:
+        recorder.record(Scalars(0, {"test/accuracy": accuracy, "test/ci95": 0.02}))
+        recorder.set_status(state="finished", step=0, total=1)
+    write_json(run.path / "result.json", {"test_accuracy": accuracy, "ci95": 0.02, **result})
+    return run
+
+
+def test_a_finished_run_without_steps_is_done_and_is_compared(runs, training):
+    training(runs)
+    a_run_without_steps(runs)
+    app = open_page("training", view="All runs")
+    table = next(frame.value for frame in app.dataframe if "done" in frame.value)
+    assert list(table["done"]) == [100.0, 100.0] and set(table["state"].str.split().str[-1]) == {"finished"}
+    tests = next(frame.value for frame in app.dataframe if "pairing" in frame.value)
+    assert list(tests["accuracy"]) == ["30.0 ± 2.0", "56.8 ± 1.2"]
+    assert tests["above"].isna()[0] and tests["above"][1] == "+26.8 ± 2.3"
+    assert tests["pairing"][1] == "not paired: no episode list kept"
+
+
+def test_runs_without_a_curve_are_compared_and_paired_where_they_can_be(runs):
+    common = {"episode_list": "a", "query_pictures": 10}
+    a_run_without_steps(runs, 0.6, right=[5, 7], **common)
+    a_run_without_steps(runs, 0.5, right=[4, 6], **common)
+    app = open_page("training", view="Compare")
+    assert "have only a result" in texts(app)
+    tests = next(frame.value for frame in app.dataframe if "pairing" in frame.value)
+    assert tests["pairing"].isna()[0] and tests["pairing"][1] == "paired"
+    assert tests["above"][1] in ("+10.0 ± 0.0", "-10.0 ± 0.0")

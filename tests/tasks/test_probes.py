@@ -6,8 +6,22 @@ from safetensors.torch import save_file
 
 from dfml.core.errors import BadInput
 from dfml.nets.build import build_network
-from dfml.tasks.probes import open_probe, probe_mark
+from dfml.tasks.probes import EMBEDDED_NAME, open_probe, probe_mark
 from dfml.tasks.similarity import fisher_embedding
+
+
+def test_the_embedded_probe_is_called_what_it_is_a_classifier_of_the_zoos_classes():
+    from dfml.core.paths import REPOSITORY
+    from dfml.data.sources import split_lists
+    from dfml.zoo import open_zoo
+
+    probe, name = open_probe("embedded", (3, 32, 32))
+    classes = set(probe.card.classes)
+    assert name == EMBEDDED_NAME and "64" in name and "other tasks" not in name
+    assert classes == set(split_lists("cifar-fs")["train"]) and len(classes) == 64
+    assert {c for card in open_zoo("cifar-fs-conv4").cards for c in card.classes} == classes
+    for page in [*(REPOSITORY / "docs").rglob("*.md"), REPOSITORY / "assets" / "README.md", REPOSITORY / "README.md"]:
+        assert "pictures of other tasks" not in page.read_text(encoding="utf-8"), page.name
 
 
 def test_a_model_folder_serves_as_a_probe_and_is_named(tiny_zoo_folder):

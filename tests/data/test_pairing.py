@@ -11,8 +11,8 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
+from dfml.data.pairing import NOT_KEPT, OTHERS, difference, differences, stored_rows
 from dfml.meta.evaluation import evaluate
-from dfml.meta.pairing import NOT_KEPT, OTHERS, difference, differences, stored_rows
 from tests.meta.test_evaluation import sampler, tiny_model
 
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean, pstdev
 from typing import Any
 
 from dfml.core.errors import BadInput
-from dfml.meta.evaluation import interval95
 
 Row = dict[str, Any]
 COLUMN = ("shots", "adapt", "bn")
@@ -48,8 +48,8 @@ def difference(row: Row, other: Row) -> Difference:
     """
     own, others = _shares(row), _shares(other)
     if own and others and row["episode_list"] == other["episode_list"] and len(own) == len(others):
-        mean, half = interval95([x - y for x, y in zip(own, others, strict=True)])
-        return Difference(mean, half, True, "paired")
+        gone = [x - y for x, y in zip(own, others, strict=True)]
+        return Difference(fmean(gone), 1.96 * pstdev(gone) / len(gone) ** 0.5, True, "paired")
     halves = [each.get("ci95") for each in (row, other)]
     half = None if None in halves else (halves[0] ** 2 + halves[1] ** 2) ** 0.5
     return Difference(row["accuracy"] - other["accuracy"], half, False, OTHERS if own and others else NOT_KEPT)

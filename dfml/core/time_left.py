@@ -1,0 +1,80 @@
+"""How long work will still take, as a range: what speeds of the last minute say, not the mean since the beginning."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import ceil, floor
+
+WINDOWS = (15.0, 30.0, 60.0)
+"""Seconds. Where the speed changed, the shortest knows first; where it varies, the longest is right in the mean."""
+FEWEST = 3
+"""Steps without which nothing is said, and which every window holds."""
+SHORTEST = 1.0
+"""Seconds of steps without which nothing is said."""
+
+DOUBT = 0.1
+"""A window begins anywhere between two slower steps, such as those with a validation."""
+GRAIN = 0.1
+"""Seconds between two steps that are kept."""
+
+Range = tuple[float, float]
+
+
+class TimeLeft:
+    """Watches the steps of one piece of work.
+
+    The time before the first step ends does not count: warming up, reading and preparing come there.
+    """
+
+    def __init__(self) -> None:
+        self._ends: deque[tuple[float, int]] = deque()
+        self._step = self._total = -1
+        self._newest = 0.0
+
+    def see(self, step: int, total: int, now: float) -> None:
+        """Look at the work.
+
+        Args:
+            step: Steps done; fewer than before, or another ``total``, begin another piece of work.
+            total: Steps in all, 0 where unknown.
+            now: Seconds of a clock that never goes back.
+        """
+        if total != self._total or step < self._step:
+            self._ends.clear()
+            self._step, self._total = step, total
+        elif step > self._step:
+            self._step, self._newest = step, now
+            if self._ends and now - self._ends[-1][0] < GRAIN:
+                return
+            self._ends.append((now, step))
+            while len(self._ends) > FEWEST + 1 and self._ends[1][0] < now - WINDOWS[-1]:
+                self._ends.popleft()
+
+    def range(self, now: float) -> Range | None:
+        """Least and most seconds left, neither below 0; None while nothing can be said."""
+        if self._total <= 0 or len(self._ends) <= FEWEST or self._ends[-1][0] - self._ends[0][0] < SHORTEST:
+            return None
+        waited, remaining = max(0.0, now - self._newest), max(0, self._total - self._step)
+        paces = [self._pace(window, self._ends[-1][0]) for window in WINDOWS]
+        if waited > max(paces):  # it stands still for longer than a step takes
+            paces.append(self._pace(WINDOWS[0], now))
+        left = [max(0.0, pace * remaining - min(waited, pace)) for pace in paces]
+        return min(left) * (1 - DOUBT), max(left) * (1 + DOUBT)
+
+    def _pace(self, window: float, until: float) -> float:
+        """Seconds a step, over the steps that ended in the last ``window`` seconds, ``FEWEST`` at least."""
+        ends = list(self._ends)
+        within = next(position for position, (end, _) in enumerate(ends) if end >= ends[-1][0] - window)
+        since, first = ends[min(within, len(ends) - 1 - FEWEST)]
+        return (until - since) / (ends[-1][1] - first)
+
+
+def in_words(left: Range) -> str:
+    """A range as ``40 to 60 s``, ``2 to 4 min``, ``about 3 min``, ``up to 2 min`` or ``1.5 to 2 h``."""
+    unit, size = ("s", 5) if left[1] < 100 else ("min", 60) if left[1] < 5400 else ("h", 1800)
+    factor = {"s": 5, "min": 1, "h": 0.5}[unit]
+    # Rounded outwards, but not for a quarter of a unit: what is known well is not told as if it were not.
+    low, high = floor(left[0] / size + 0.25), max(1, ceil(left[1] / size - 0.25))
+    if low == high:
+        return f"about {high * factor:g} {unit}"
+    return f"{low * factor:g} to {high * factor:g} {unit}" if low else f"up to {high * factor:g} {unit}"
