@@ -88,9 +88,11 @@ def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[s
         raise BadInput(f"{path}: {_short(config['num_classes'])} classes, but {classes} in 'model_args'.")
     for key, value in (stated or {}).items():
         found = cfg.get(key)
+        if key == "input_size" and found in (None, []) and args.get("img_size") is not None:
+            found = [args.get("in_chans", 3), *_sides(args["img_size"])]
         if found in (None, []):
             cfg[key] = [args.get("in_chans", 3), *value] if key == "input_size" and len(value) == 2 else value
-        elif not isinstance(found, list) or found[-len(value) :] != value:
+        elif not _agree(key, found, value):
             raise BadInput(f"{path} states {key!r} {_short(found)}, not the {value} of {FLAGS[key]}: leave one out.")
     return config
 
@@ -106,8 +108,8 @@ def picture_input(folder: Path, config: dict[str, Any]) -> PictureInput:
         # Without running statistics its answer about a picture would depend on the others of the batch.
         raise BadInput(f"model {folder.name!r} is a meta-model (normalised by batch statistics), no teacher.")
     size, side = cfg.get("input_size"), args.get("img_size")
-    sides = side if isinstance(side, list) else [side, side]
-    if side is not None and (size in (None, []) or cfg.get("fixed_input_size") is True and isinstance(size, list)):
+    sides = _sides(side)
+    if side is not None and (size in (None, []) or _has_fixed_size(config) and isinstance(size, list)):
         # A network of a fixed size takes the size that it is built for, as timm reads it too.
         size = [size[0] if size else args.get("in_chans", 3), *sides]
     found = {"mean": cfg.get("mean"), "std": cfg.get("std"), "input_size": size}
@@ -137,9 +139,29 @@ def network_arguments(config: dict[str, Any]) -> dict[str, Any]:
     told, size = {"num_classes": config["num_classes"]}, config["pretrained_cfg"].get("input_size")
     if isinstance(size, list) and len(size) == 3:
         told["in_chans"] = size[0]
-        if config["pretrained_cfg"].get("fixed_input_size") is True or config["architecture"].startswith("fewshot_"):
+        if _has_fixed_size(config) or config["architecture"].startswith("fewshot_"):
             told["img_size"] = size[1] if size[1] == size[2] else size[1:]
     return {**told, **config["model_args"]}
+
+
+def _has_fixed_size(config: dict[str, Any]) -> bool:
+    """Whether the network takes pictures of the size it is built for only; some arguments say otherwise, as in timm."""
+    args = config["model_args"]
+    free = args.get("dynamic_img_size") or args.get("strict_img_size") is False or args.get("use_naflex")
+    return config["pretrained_cfg"].get("fixed_input_size") is True and not free
+
+
+def _sides(side: Any) -> list[Any]:  # noqa: ANN401 - foreign JSON
+    return side if isinstance(side, list) else [side, side]
+
+
+def _agree(key: str, found: Any, value: list[Any]) -> bool:  # noqa: ANN401 - foreign JSON
+    """Whether a config states what a person does; one number of a statistic stands for all channels."""
+    if not isinstance(found, list):
+        return False
+    if key == "input_size":
+        return found[-len(value) :] == value
+    return found == value or (1 in (len(found), len(value)) and len({*found, *value}) == 1)
 
 
 def _size(path: Path, size: Any) -> tuple[int, int, int]:  # noqa: ANN401 - foreign JSON

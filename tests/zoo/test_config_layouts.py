@@ -10,7 +10,7 @@ from timm.models._hub import load_model_config_from_path
 
 from dfml.cli import main
 from dfml.core.errors import BadInput
-from dfml.core.model_config import split_flat
+from dfml.core.model_config import picture_input, read_config, split_flat
 from dfml.core.paths import ASSETS
 from dfml.data.folders import load_split
 from dfml.ui.zoo_listing import read_zoo
@@ -100,6 +100,45 @@ def test_a_flat_config_is_split_as_timm_splits_it(tmp_path, config):
     mine["input_size"] = list(mine["input_size"]) if "input_size" in mine else None
     assert {"input_size": None, **ours["pretrained_cfg"]} == mine
     assert (ours["architecture"], ours.get("model_args", {})) == (name, args)
+
+
+@pytest.mark.parametrize("fixed", [True, False, None])
+@pytest.mark.parametrize(
+    "args", [{}, {"img_size": 64}, {"img_size": [64, 48]}]
+    + [{"img_size": 64, key: value} for key, value in
+       (("dynamic_img_size", True), ("strict_img_size", False), ("use_naflex", True), ("dynamic_img_size", False))],
+)  # fmt: skip
+def test_the_size_of_the_input_is_the_one_that_timm_reads(tmp_path, args, fixed):
+    cfg = {"input_size": [3, 224, 224], "mean": [0.5] * 3, "std": [0.5] * 3, "num_classes": 5}
+    config = {"architecture": "vit_tiny_patch16_224", "model_args": args, "pretrained_cfg": cfg}
+    if fixed is not None:
+        cfg["fixed_input_size"] = fixed
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    theirs, _, _ = load_model_config_from_path(tmp_path)
+    assert picture_input(tmp_path, read_config(tmp_path)).size == tuple(theirs["input_size"])
+
+
+@pytest.mark.parametrize(
+    ("stated", "fits"),
+    [
+        ({"mean": [0.406]}, False),
+        ({"mean": [0.485, 0.456, 0.406]}, True),
+        ({"std": [0.2, 0.2, 0.2]}, True),
+        ({"std": [0.2, 0.2, 0.3]}, False),
+        ({"input_size": [64, 64]}, False),
+        ({"input_size": [32, 32]}, True),
+        ({"input_size": [1, 32, 32]}, False),
+    ],
+)
+def test_what_a_person_states_must_agree_with_the_whole_of_a_config(tmp_path, stated, fits):
+    cfg = {"mean": [0.485, 0.456, 0.406], "std": [0.2], "num_classes": 5}
+    config = {"architecture": "resnet18", "model_args": {"img_size": 32}, "pretrained_cfg": cfg}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    if fits:
+        picture_input(tmp_path, read_config(tmp_path, stated))
+    else:
+        with pytest.raises(BadInput, match="leave one out"):
+            read_config(tmp_path, stated)
 
 
 @pytest.fixture(params=["new", "flat"])
