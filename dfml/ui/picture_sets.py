@@ -10,13 +10,20 @@ import streamlit as st
 
 from dfml.core.errors import DfmlError
 from dfml.core.names import same
+from dfml.data.pictures import KINDS
 from dfml.ui.galleries import open_thumbnails, strip
 from dfml.ui.messages import empty_state, one_line_errors, plain
 from dfml.ui.remember import recall, remember
 from dfml.ui.support_sets import example_names, read_example
 from dfml.ui.upload_store import MAX_CLASSES, MIN_CLASSES, QUERY, UploadSet, is_token, new_token
 
-KINDS = ["png", "jpg", "jpeg", "webp"]
+MANY_LINES = 240
+"""Pixels of the box in which more than four lines of problems scroll."""
+# The pictures show below what was taken; of the uploader's own list, only what it refuses or still sends is of use.
+_OWN_LIST = """<style>
+.st-key-own_pictures [data-testid=stFileChip]:not(:has([data-testid=stFileChipIconError],
+[data-testid=stFileChipIconSpinner])) { display: none; }
+</style>"""
 
 
 @dataclass(frozen=True)
@@ -108,9 +115,16 @@ def _own() -> Chosen:
     store = _uploads()
     names = store.names()
     st.caption(
-        f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five pictures each suffice. PNG, JPEG or WebP. The pictures "
-        "stay on this computer, and the link of this page finds them again."
+        f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five pictures each suffice. {KINDS}. The pictures stay on "
+        "this computer, and the link of this page finds them again."
     )
+    st.html(_OWN_LIST)
+    with st.container(key="own_pictures"):
+        _boxes(store, names)
+    return _complete(store, store.names())
+
+
+def _boxes(store: UploadSet, names: list[str]) -> None:
     grid = st.grid(3, min_column_width=230, border=True)
     for slot, name in enumerate(names):
         with grid.cell():
@@ -122,14 +136,13 @@ def _own() -> Chosen:
                 st.rerun()
         if store.folder.is_dir() and st.button("Remove all pictures", icon=":material/delete:"):
             store.forget()
-            st.session_state["_upload_round"] = st.session_state.get("_upload_round", 0) + 1
+            _empty_uploaders()
             st.rerun()
     with st.container(border=True):
         st.markdown(
             "**Query pictures**", help="The model has not seen these: it says which of your classes each one shows."
         )
         _inbox(store, QUERY, "the query set")
-    return _complete(store, store.names())
 
 
 def _complete(store: UploadSet, names: list[str]) -> Chosen:
@@ -166,34 +179,40 @@ def _class_cell(store: UploadSet, names: list[str], slot: int, name: str) -> Non
         "Remove class", key=f"drop:{slot}:{len(names)}", icon=":material/close:", type="tertiary"
     ):
         store.drop_class(slot)
+        _empty_uploaders()
         st.rerun()
 
 
+def _empty_uploaders() -> None:
+    st.session_state["_upload_round"] = st.session_state.get("_upload_round", 0) + 1
+    st.session_state.pop("_upload_problems", None)
+
+
 def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
-    """An uploader that is emptied as soon as its files are stored, with what is stored below it."""
+    """An uploader, what of its files was not taken and why, and what is stored."""
+    # The key stays as long as it can: what is given to an uploader while a fresh one takes its place would be lost.
     count = st.session_state.get(f"_round:{slot}", 0)
-    key = f"up:{store.token}:{slot}:{count}"
+    key = f"up:{store.token}:{slot}:{st.session_state.get('_upload_round', 0)}:{count}"
 
     def keep() -> None:
         # In the callback, so that one run of the page both stores the files and shows them.
-        files = st.session_state[key] or []
+        seen = st.session_state.setdefault("_seen_uploads", set())
         try:
-            problems = store.add(slot, [(file.name, file.getvalue()) for file in files])
+            told = store.take(slot, st.session_state.get(key) or [], seen)
         except DfmlError as error:
-            problems = [str(error)]
-        st.session_state[f"_problems:{slot}"] = problems
-        st.session_state[f"_round:{slot}"] = count + 1
+            told = [str(error)]
+        if told is not None:
+            st.session_state.setdefault("_upload_problems", {})[slot] = told
 
+    # Of any type: a browser that only lets pictures through drops the others without a word.
     st.file_uploader(
-        f"Pictures of {name}",
-        KINDS,
-        accept_multiple_files=True,
-        key=key,
-        on_change=keep,
-        label_visibility="collapsed",
+        f"Pictures of {name}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
     )
-    for problem in st.session_state.get(f"_problems:{slot}", []):
-        st.error(plain(problem), icon=":material/broken_image:")
+    lines = [plain(line) for line in st.session_state.get("_upload_problems", {}).get(slot, [])]
+    if lines:
+        with st.container(height=MANY_LINES if len(lines) > 4 else "content", border=False):
+            for line in lines:
+                st.error(line, icon=":material/broken_image:")
     stored = store.pictures(slot)
     if stored:
         st.image(
@@ -205,5 +224,6 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
             st.caption(f"{len(stored)} picture{'s' * (len(stored) > 1)}", width="content")
             if st.button("Clear", key=f"clear:{slot}", type="tertiary", icon=":material/backspace:"):
                 store.clear(slot)
-                st.session_state.pop(f"_problems:{slot}", None)
+                st.session_state.get("_upload_problems", {}).pop(slot, None)
+                st.session_state[f"_round:{slot}"] = count + 1
                 st.rerun()

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json, runs_root, write_atomically, write_json
@@ -21,6 +23,7 @@ MAX_PICTURES = 50
 """Pictures of one class, or of the query set."""
 MIN_CLASSES, MAX_CLASSES = 2, 10
 QUERY = "query"
+LOST = "A file was lost on its way to the server: choose it again."
 _TOKEN = re.compile(r"[0-9a-f]{12}")
 
 
@@ -32,6 +35,16 @@ def new_token() -> str:
 def is_token(text: str | None) -> bool:
     """Whether the text can be a token (it comes from a link, so anything may stand there)."""
     return bool(text and _TOKEN.fullmatch(text))
+
+
+class Upload(Protocol):
+    """A file as Streamlit hands it over. One that the server no longer holds has its id alone."""
+
+    file_id: str
+    name: str
+
+    def getvalue(self) -> bytes:
+        """Its content."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,28 @@ class UploadSet:
         """The stored pictures of a class's slot, or of ``query``."""
         folder = self._slot(slot)
         return sorted(folder.glob("*.png")) if folder.is_dir() else []
+
+    def take(self, slot: int | str, uploads: Sequence[Upload], seen: set[str]) -> list[str] | None:
+        """Store the uploads that are new.
+
+        An uploader reports all its files at each change, and one that has left the page may report once more, so each
+        upload is known by its id. The same picture chosen again is a new upload, and is stored again.
+
+        Args:
+            slot: A class's position, or ``query``.
+            uploads: What the uploader reports, in order.
+            seen: Ids of the uploads that were taken before; these are added.
+
+        Returns:
+            One line a file that could not be used; None where no upload was new.
+        """
+        new = [upload for upload in uploads if upload.file_id not in seen]
+        if not new:
+            return None
+        seen.update(upload.file_id for upload in new)
+        whole = [upload for upload in new if hasattr(upload, "getvalue")]
+        lost = [LOST] * (len(new) - len(whole))
+        return lost + self.add(slot, [(upload.name, upload.getvalue()) for upload in whole])
 
     def add(self, slot: int | str, files: list[tuple[str, bytes]]) -> list[str]:
         """Store uploads.

@@ -1,9 +1,12 @@
 import io
+from types import SimpleNamespace
 
 import pytest
+import streamlit as st
 from PIL import Image
 
 from dfml.core.errors import BadInput
+from dfml.ui import picture_sets
 from dfml.ui.upload_store import QUERY, UploadSet, is_token, new_token
 
 
@@ -76,3 +79,68 @@ def test_clear_and_forget(store):
     store.add(0, [("a.png", png())])
     store.forget()
     assert not store.folder.exists()
+
+
+class Boxes:
+    """The page's uploaders, whose callbacks a test calls itself: as often as it likes, also those of earlier draws."""
+
+    NAMES = {0: "class 1", 1: "class 2", QUERY: "the query set"}
+
+    def __init__(self, store, monkeypatch):
+        self.store, self.now, self.every = store, {}, []
+        monkeypatch.setattr(st, "session_state", {})
+        monkeypatch.setattr(st, "file_uploader", self.uploader)
+        self.draw()
+
+    def uploader(self, label, *_, key, on_change, **__):
+        self.now[label] = key, on_change
+        self.every.append((key, on_change))
+
+    def draw(self):
+        for slot, name in self.NAMES.items():
+            picture_sets._inbox(self.store, slot, name)
+
+    def give(self, slot, files):
+        key, on_change = self.now[f"Pictures of {self.NAMES[slot]}"]
+        st.session_state[key] = [*st.session_state.get(key, []), *files]
+        on_change()
+        self.draw()
+
+    def report_again(self):
+        for key, on_change in list(self.every):
+            if key in st.session_state:
+                on_change()
+        self.draw()
+
+
+def upload(name, content=None):
+    content = png() if content is None else content
+    return SimpleNamespace(file_id=f"id of {name}", name=name, getvalue=lambda: content)
+
+
+def test_an_uploader_that_reports_the_same_files_again_adds_nothing(store, monkeypatch):
+    boxes, expected = Boxes(store, monkeypatch), {0: "", 1: "", QUERY: ""}
+    for slot, names in ((0, "abc"), (1, "def"), (QUERY, "ghi"), (0, "j"), (1, "kl")):
+        boxes.give(slot, [upload(name) for name in names])
+        expected[slot] += names
+        for _ in range(2):
+            boxes.report_again()
+            stored = {each: "".join(path.stem[5:] for path in store.pictures(each)) for each in expected}
+            assert stored == expected, "each once, in the order of the uploads"
+
+
+def test_the_lines_of_an_upload_outlive_a_second_report(store, monkeypatch):
+    boxes, told = Boxes(store, monkeypatch), []
+    boxes.give(0, [upload("notes.txt", b"text"), upload("a.png"), SimpleNamespace(file_id="gone")])
+    monkeypatch.setattr(st, "error", lambda line, **_: told.append(line))
+    boxes.report_again()
+    assert len(told) == 2 and "lost" in told[0] and told[1].startswith("notes")
+
+
+def test_a_picture_that_is_chosen_again_on_purpose_is_kept(store):
+    seen = set()
+    first, second = (SimpleNamespace(file_id=name, name="a.png", getvalue=png) for name in ("one", "two"))
+    assert store.take(0, [first], seen) == []
+    assert store.take(0, [first, second], seen) == []
+    assert store.take(0, [first, second], seen) is None
+    assert len(store.pictures(0)) == 2

@@ -1,0 +1,75 @@
+"""The reader's own pictures: each box holds what it was given, once, whatever happens next."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfml.data.pictures import MAX_BYTES
+from tests.browser.conftest import settled
+
+pytestmark = pytest.mark.browser
+
+BOXES = ("class 1", "class 2", "the query set")
+LINK = "adaptation?source=My+own+pictures&pictures=0123456789ab"
+
+
+def picture(seed, kind="PNG"):
+    pixels = np.random.default_rng(seed).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def give(page, box, files):
+    """Give files to the uploader of a box."""
+    page.locator("[data-stale=false] input[type=file]").nth(BOXES.index(box)).set_input_files(
+        [{"name": name, "mimeType": "application/octet-stream", "buffer": content} for name, content in files.items()]
+    )
+
+
+def look(page, counts):
+    """Every box shows its number of pictures, and still does once the page has come to rest."""
+    for _ in range(2):
+        for box, count in counts.items():
+            if count:
+                page.get_by_alt_text(f"{count} picture{'s' * (count > 1)} of {box}", exact=True).wait_for()
+        settled(page)
+
+
+def test_every_box_keeps_its_pictures_once_and_in_order(cold_server, page, tmp_path):
+    page.goto(f"{cold_server.url}/{LINK}")
+    page.get_by_text("Query pictures", exact=True).first.wait_for()
+    settled(page)
+    counts, seed = dict.fromkeys(BOXES, 0), 0
+    for box, number in (("class 1", 3), ("class 2", 3), ("the query set", 3), ("class 1", 1)):
+        give(page, box, {f"p{seed + i:02d}.png": picture(seed + i) for i in range(number)})
+        counts[box] += number
+        seed += number
+        look(page, counts)
+    assert counts == {"class 1": 4, "class 2": 3, "the query set": 3}
+
+    page.get_by_role("button", name="Add a class").click()
+    page.get_by_role("textbox", name="Class name").nth(2).wait_for()
+    look(page, counts)
+    page.reload()
+    look(page, counts)
+    stored = {path.parent.name: [] for path in sorted(tmp_path.rglob("*.png"))}
+    for path in sorted(tmp_path.glob(".uploads/*/**/*.png")):
+        stored[path.parent.name].append(int(path.stem[-2:]))
+    assert stored == {"0": [0, 1, 2, 9], "1": [3, 4, 5], "query": [6, 7, 8]}
+
+
+def test_every_file_that_is_not_taken_is_named(cold_server, page):
+    page.goto(f"{cold_server.url}/{LINK}")
+    page.get_by_text("Query pictures", exact=True).first.wait_for()
+    settled(page)
+    bad = {"notes.txt": b"text", "some.zip": b"PK\x03\x04", "empty.png": b"", "big.png": b"0" * (MAX_BYTES + 2**21)}
+    good = {"a.png": picture(0), "moving.gif": picture(1, "GIF"), "b.jfif": picture(2, "JPEG")}
+    give(page, "class 1", {**bad, **good})
+    look(page, {"class 1": 3})
+    for name in bad:
+        page.get_by_text(name).filter(visible=True).first.wait_for()
+    for name in good:
+        assert page.get_by_text(name).filter(visible=True).count() == 0
