@@ -1,6 +1,7 @@
 """Folders as people have them: other files, odd names, locked folders, links into a store, and one rule for all."""
 
 import errno
+import hashlib
 import logging
 import os
 import shutil
@@ -228,9 +229,14 @@ def test_sets_of_one_kind_are_packed_as_before(patterns, tmp_path):
     copy = shutil.copytree(patterns, tmp_path / "copy", ignore=shutil.ignore_patterns(".dfml-cache"))
     data = load_split(copy, "val")
     assert data.notes == ()
-    digest = fingerprint(copy, "val")
-    assert (copy / ".dfml-cache" / f"val-32x3-{digest}.npy").is_file(), "the name under which older versions packed it"
-    expected = [np.asarray(Image.open(path)) for path in sorted((copy / "val").rglob("*.png"))]
+    files, digest = sorted((copy / "val").rglob("*.png")), hashlib.sha256(b"v2")
+    for path in files:
+        about = path.stat()
+        digest.update(f"{path.parent.name}/{path.name} {about.st_size} {about.st_mtime_ns}\n".encode())
+    key = digest.hexdigest()[:24]
+    assert fingerprint(copy, "val") == key
+    assert (copy / ".dfml-cache" / f"val-32x3-{key}.npy").is_file(), "the name under which older versions packed it"
+    expected = [np.asarray(Image.open(path)) for path in files]
     assert np.array_equal(data.images, expected)
 
 
