@@ -9,15 +9,17 @@ from PIL import Image
 
 from dfml.ui.adapting import Answer, adapt_to, calibrate_to, finished_models, model_card, model_folder
 from dfml.ui.calibration_panel import choose_calibration, draw_calibration, points, progress_bar
+from dfml.ui.chart_box import show_chart
 from dfml.ui.charts import steps_accuracy
 from dfml.ui.confidence_chart import confidence_bars
 from dfml.ui.galleries import enlarged
-from dfml.ui.messages import empty_state, one_line_errors, plain
+from dfml.ui.messages import empty_state, one_line_errors
 from dfml.ui.metrics import percent
 from dfml.ui.navigation import TRAINING
 from dfml.ui.picture_sets import Chosen
 from dfml.ui.remember import recall, remember
 from dfml.ui.run_chooser import minute, unique
+from dfml.ui.texts import plain
 from dfml.ui.theme import palette
 
 PAGE_SIZE = 6
@@ -221,7 +223,7 @@ def draw_answer(answer: Answer, chosen: Chosen) -> None:
 
 
 def _steps_chart(answer: Answer) -> None:
-    st.plotly_chart(
+    show_chart(
         steps_accuracy(
             answer.support_accuracy, answer.query_accuracy or None, chance=1 / len(answer.classes), palette=palette()
         ),
@@ -254,7 +256,7 @@ def _prediction(answer: Answer, row: int, truth: str, file: Path) -> None:
             alt = f"query picture {row + 1}" + (f": {truth}" if truth else "")
             st.image(enlarged(opened.convert("RGB"), 160), width=96, alt=alt)
         before = answer.calibration.before[row] if answer.calibration else None
-        st.plotly_chart(
+        show_chart(
             confidence_bars(answer.classes, chances, truth=truth or None, before=before, palette=palette()),
             key=f"confidence:{row}",
             width="stretch",

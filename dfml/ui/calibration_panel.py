@@ -10,13 +10,14 @@ import pandas as pd
 import streamlit as st
 
 from dfml.ui.adapting import Answer, CalibrationAnswer
+from dfml.ui.chart_box import show_chart
 from dfml.ui.charts import curves
 from dfml.ui.forms import all_options
 from dfml.ui.galleries import from_arrays, open_thumbnails, strip
-from dfml.ui.messages import plain
 from dfml.ui.metrics import percent
 from dfml.ui.picture_sets import Chosen
 from dfml.ui.remember import recall, remember
+from dfml.ui.texts import plain
 from dfml.ui.theme import palette
 
 WHAT = (
@@ -121,7 +122,7 @@ def draw_calibration(answer: Answer, chosen: Chosen) -> None:
             "look like it to us."
         )
     with right:
-        st.plotly_chart(
+        show_chart(
             curves(
                 {"contrastive loss": (range(len(found.contrast)), found.contrast)},
                 y="contrastive loss", x="calibration step", palette=palette(), height=240,

@@ -14,9 +14,9 @@ import streamlit as st
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
 from dfml.ui.galleries import strip
-from dfml.ui.messages import plain
 from dfml.ui.privacy_panel import read_privacy
 from dfml.ui.recoveries import StoredRecovery
+from dfml.ui.texts import plain
 
 SIDE = 64
 WIDEST = 20

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import streamlit as st
 
+from dfml.ui.chart_box import show_chart
 from dfml.ui.charts import curves
 from dfml.ui.metrics import metric, percent
 from dfml.ui.reliability_view import PREFIX
@@ -42,7 +43,7 @@ def further_charts(scalars: Scalars, drawn: Collection[str]) -> None:
         look, newest = metric(name), scalars[name][1][-1]
         with grid.cell():
             st.markdown(look.title[:1].upper() + look.title[1:], help=look.help or None)
-            st.plotly_chart(
+            show_chart(
                 curves(
                     {look.title: scalars[name]},
                     y=look.title,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from dfml.core.errors import DfmlError
-from dfml.ui.messages import empty_state, plain
+from dfml.ui.messages import empty_state
 from dfml.ui.metrics import megabytes, percent
 from dfml.ui.navigation import ADAPTATION, INVERSION, TRAINING, ZOO
 from dfml.ui.run_store import RunRow, page_of, run_rows
+from dfml.ui.texts import plain
 from dfml.ui.theme import chip
 from dfml.ui.zoo_listing import embedded_names, read_zoo
 

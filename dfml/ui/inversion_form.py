@@ -11,12 +11,13 @@ from dfml.core.config import Config
 from dfml.core.errors import DfmlError
 from dfml.ui.comparisons import MOST, new_group, series_names
 from dfml.ui.forms import all_options, config_form, more_options
-from dfml.ui.messages import one_line_errors, plain
+from dfml.ui.messages import one_line_errors
 from dfml.ui.new_run import preset_choice, seed_and_device, zoo_cell
 from dfml.ui.real_pictures_field import HELP, check_real_pictures
 from dfml.ui.registries import asking, inverters
 from dfml.ui.remember import recall, remember
 from dfml.ui.run_chooser import go_to_run
+from dfml.ui.texts import plain
 from dfml.ui.zoo_listing import TeacherRow, ZooListing
 from dfml.ui.zoo_panels import spaced
 

@@ -14,7 +14,7 @@ from dfml.runs.status import RunStatus
 from dfml.ui.comparisons import Comparison, whose
 from dfml.ui.downloads import download_row
 from dfml.ui.galleries import strip
-from dfml.ui.messages import empty_state, one_line_errors, plain
+from dfml.ui.messages import empty_state, one_line_errors
 from dfml.ui.pictures_of_runs import open_sheet
 from dfml.ui.privacy_panel import privacy_panel
 from dfml.ui.quality_table import quality_table
@@ -23,6 +23,7 @@ from dfml.ui.recovery_curves import recovery_curves
 from dfml.ui.recovery_frames import Frame, at_share, frames, own_curves, steps_in_all, teachers_of, warming
 from dfml.ui.run_panel import look_again, moved_on, run_controls, run_header
 from dfml.ui.run_store import RunRow, open_run
+from dfml.ui.texts import plain
 from dfml.ui.zoo_listing import is_address
 from dfml.ui.zoo_panels import open_listing
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from dfml.core.errors import DfmlError
+from dfml.ui.texts import plain
 
 
 @contextmanager
@@ -23,13 +24,6 @@ def one_line_errors(*, stop: bool = False) -> Iterator[None]:
         st.error(plain(str(error)), icon=":material/error:")
         if stop:
             st.stop()
-
-
-def plain(text: str) -> str:
-    """Text from outside (names of files, messages), so that Markdown shows it as it stands."""
-    for sign in "\\`*_[]$<>#|~:":
-        text = text.replace(sign, "\\" + sign)
-    return text
 
 
 def empty_state(title: str, text: str, *, icon: str) -> None:

@@ -12,9 +12,10 @@ from dfml.core.errors import DfmlError
 from dfml.core.names import same
 from dfml.data.pictures import KINDS
 from dfml.ui.galleries import open_thumbnails, strip
-from dfml.ui.messages import empty_state, one_line_errors, plain
+from dfml.ui.messages import empty_state, one_line_errors
 from dfml.ui.remember import recall, remember
 from dfml.ui.support_sets import example_names, read_example
+from dfml.ui.texts import plain
 from dfml.ui.upload_store import MAX_CLASSES, MIN_CLASSES, QUERY, UploadSet, is_token, new_token
 
 MANY_LINES = 240

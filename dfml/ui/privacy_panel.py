@@ -12,8 +12,9 @@ from PIL import Image
 from dfml.core.errors import BadInput
 from dfml.core.names import same
 from dfml.core.paths import read_json
-from dfml.ui.messages import empty_state, plain
+from dfml.ui.messages import empty_state
 from dfml.ui.recoveries import StoredRecovery
+from dfml.ui.texts import plain
 
 LEVELS = {
     "none": ("no sign", ":material/check_circle:", "green"),

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from dfml.ui.chart_box import show_chart
 from dfml.ui.charts import curves
-from dfml.ui.messages import plain
 from dfml.ui.metrics import metric
 from dfml.ui.recovery_frames import Curve
+from dfml.ui.texts import plain
 from dfml.ui.theme import palette
 
 FIRST = ("inversion/ce", "inversion/bn", "inversion/teacher_accuracy", "inversion/tv", "inversion/l2")
@@ -86,6 +87,6 @@ def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[s
     if look.percent:
         figure.update_yaxes(range=[-0.03, 1.05])
     newest = ", ".join(f"{inverter} {values[-1]:.3g}" for inverter, (_, values) in drawn.items())
-    st.plotly_chart(figure, key=f"{key}:chart", alt=f"{curve_title(name)}; newest: {newest}")
+    show_chart(figure, key=f"{key}:chart", alt=f"{curve_title(name)}; newest: {newest}")
     if look.help:
         st.caption(plain(look.help))

@@ -6,10 +6,11 @@ import streamlit as st
 
 from dfml.core.names import natural
 from dfml.ui.galleries import strip
-from dfml.ui.messages import empty_state, one_line_errors, plain
+from dfml.ui.messages import empty_state, one_line_errors
 from dfml.ui.metrics import percent
 from dfml.ui.recoveries import all_recoveries
 from dfml.ui.run_store import RunRow
+from dfml.ui.texts import plain
 
 PER_ROW = 10
 ROWS_A_PAGE = 8

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dfml.core.names import natural
 from dfml.runs.folder import RunFolder
+from dfml.ui.chart_box import show_chart
 from dfml.ui.metrics import percent
 from dfml.ui.name_axis import name_axis
 from dfml.ui.run_store import plottable
@@ -86,7 +87,7 @@ def reliability_panel(run: RunFolder) -> None:
     )
     first, last = next(iter(weights.items())), list(weights.items())[-1]
     with st.container(height=90 + 22 * MANY if len(weights) > MANY else "content", border=False):
-        st.plotly_chart(
+        show_chart(
             reliability_bars(weights, palette=palette()),
             key="chart:reliability",
             alt=f"Weights of {len(weights)} teachers; highest {first[0]} with {percent(first[1])}, "

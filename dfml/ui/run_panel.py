@@ -18,10 +18,11 @@ from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import RESUMABLE, RunStatus
-from dfml.ui.messages import one_line_errors, plain
+from dfml.ui.messages import one_line_errors
 from dfml.ui.metrics import duration
 from dfml.ui.registries import inverters, methods
 from dfml.ui.run_store import RunRow
+from dfml.ui.texts import plain
 from dfml.ui.theme import ACTIVE, chip
 
 

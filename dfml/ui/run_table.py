@@ -10,11 +10,13 @@ import streamlit as st
 from dfml.core.errors import BadInput
 from dfml.data.pairing import difference, stored_rows
 from dfml.runs.folder import RESULT
+from dfml.ui.chart_box import show_chart
 from dfml.ui.charts import Curve, curves
-from dfml.ui.messages import empty_state, one_line_errors, plain
+from dfml.ui.messages import empty_state, one_line_errors
 from dfml.ui.metrics import metric, with_interval
 from dfml.ui.run_chooser import NEXT
 from dfml.ui.run_store import RunRow, open_run, plottable
+from dfml.ui.texts import plain
 from dfml.ui.theme import chip, palette
 
 MOST = 7
@@ -130,7 +132,7 @@ def _compared_curves(names: list[str], loaded: dict[str, dict[str, Curve]]) -> N
     )
     series = {name: scalars[what] for name, scalars in loaded.items() if what in scalars}
     look = metric(what)
-    st.plotly_chart(
+    show_chart(
         curves(series, y=look.title, percent=look.percent, palette=palette(), height=380),
         key="chart:compare",
         alt=f"{look.title} of {len(series)} runs over their iterations",

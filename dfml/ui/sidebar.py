@@ -7,8 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from dfml.ui.device_line import describe_device, device_question
-from dfml.ui.messages import plain
 from dfml.ui.run_store import active_rows, page_of
+from dfml.ui.texts import plain
 from dfml.ui.theme import chip
 
 LOGO = str(Path(__file__).with_name("logo.svg"))

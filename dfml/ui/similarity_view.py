@@ -6,8 +6,9 @@ import streamlit as st
 
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
-from dfml.ui.messages import plain
+from dfml.ui.chart_box import show_chart
 from dfml.ui.similarity_charts import similarity_matrix, teacher_map
+from dfml.ui.texts import plain
 from dfml.ui.theme import palette
 from dfml.ui.zoo_panels import open_listing, spaced
 
@@ -25,7 +26,7 @@ def compared_teachers(run: RunFolder) -> None:
             help="Near teachers ask for similar changes of a fixed network, the probe. Distances stand for "
             "1 - similarity, as well as a plane can show them; the axes have no meaning of their own.",
         )
-        st.plotly_chart(
+        show_chart(
             teacher_map(found.ids, found.places, found.groups, about=_classes(run), palette=palette()),
             key="chart:teacher-map",
             alt=f"Map of {len(found.ids)} teachers in {count} groups",
@@ -35,7 +36,7 @@ def compared_teachers(run: RunFolder) -> None:
             "**Similarity of the teachers**",
             help="One row and one column a teacher, in the order of their groups; lines divide the groups.",
         )
-        st.plotly_chart(
+        show_chart(
             similarity_matrix(found.ids, found.similarity, found.groups, palette=palette()),
             key="chart:similarity",
             alt=f"Similarity matrix of {len(found.ids)} teachers in {count} groups",

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from dfml.runs.folder import RunFolder
+from dfml.ui.chart_box import show_chart
 from dfml.ui.charts import Curve, Mark, curves
 from dfml.ui.curve_math import DENSE
 from dfml.ui.further_numbers import Scalars, further_charts
-from dfml.ui.messages import empty_state, one_line_errors, plain
+from dfml.ui.messages import empty_state, one_line_errors
 from dfml.ui.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric, percent
 from dfml.ui.navigation import ADAPTATION
 from dfml.ui.pictures_of_runs import newest_pictures
@@ -18,6 +19,7 @@ from dfml.ui.reliability_view import reliability_panel
 from dfml.ui.run_panel import look_again, moved_on, run_controls, run_header
 from dfml.ui.run_store import RunRow, open_run, plottable
 from dfml.ui.similarity_view import compared_teachers
+from dfml.ui.texts import plain
 from dfml.ui.theme import palette
 
 ACCURACIES = ("val/accuracy", "train/accuracy", "group/accuracy")
@@ -172,7 +174,7 @@ def training_charts(run: RunFolder) -> None:
             st.markdown(
                 "**Accuracy**", help="Guessing gives 1 / way: 20 % for five classes. The shade is the 95 % interval."
             )
-            st.plotly_chart(
+            show_chart(
                 curves(series, y="accuracy", percent=True, band=band, smooth=True, palette=colours),
                 key="chart:accuracy",
                 alt="Accuracy over iterations; newest: "
@@ -244,7 +246,7 @@ def _chart(
 ) -> None:
     st.markdown(f"**{title}**", help=help_text or None)
     newest = ", ".join(f"{name} {curve[1][-1]:.3g}" for name, curve in series.items() if len(curve[1]))
-    st.plotly_chart(
+    show_chart(
         curves(series, y=y, marks=marks, log=log, smooth=True, palette=palette()),
         key=f"chart:{title}",
         alt=f"{title} over iterations; newest: {newest}" + (f"; {len(marks)} marks" if marks else ""),

@@ -6,12 +6,14 @@ import streamlit as st
 
 from dfml.core.errors import BadInput
 from dfml.core.names import same
+from dfml.ui.chart_box import show_chart
 from dfml.ui.charts import accuracy_histogram, class_coverage
-from dfml.ui.messages import empty_state, plain
+from dfml.ui.messages import empty_state
 from dfml.ui.metrics import megabytes, percent
 from dfml.ui.navigation import INVERSION
 from dfml.ui.remember import recall, remember
 from dfml.ui.remote_listing import ask_again, remote_listing
+from dfml.ui.texts import plain
 from dfml.ui.theme import palette
 from dfml.ui.zoo_listing import TeacherRow, ZooListing, embedded_names, is_address, read_zoo, zoo_path
 
@@ -239,7 +241,7 @@ def coverage_panel(zoo: ZooListing) -> None:
     with left:
         st.subheader("How good the teachers are", anchor=False)
         if known:
-            st.plotly_chart(
+            show_chart(
                 accuracy_histogram(known, palette=palette()),
                 key="accuracy_histogram",
                 alt=f"Histogram of held-out accuracy: {percent(min(known))} to {percent(max(known))}, "
@@ -252,7 +254,7 @@ def coverage_panel(zoo: ZooListing) -> None:
         counts = [(spaced(name), count) for name, count in zoo.class_counts.items()]
         if counts:
             with st.container(height=300, border=False):
-                st.plotly_chart(
+                show_chart(
                     class_coverage(counts, palette=palette()),
                     key="class_coverage",
                     alt=f"Bars: in how many teachers each of {len(counts)} classes occurs",

@@ -21,7 +21,8 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
-from dfml.zoo.reply import Reply, printable
+from dfml.core.texts import printable
+from dfml.zoo.reply import Reply
 
 WORTH_ANOTHER_TRY = (429, 502, 503, 504)
 """HTTP answers of a server that is busy, starting, or out of a proxy's reach."""

@@ -16,10 +16,11 @@ import torch
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.model_config import LARGEST_INPUT
+from dfml.core.texts import printable
 from dfml.zoo.card import MOST_CLASSES, MOST_MODELS, TeacherCard
 from dfml.zoo.connection import Connection, RemoteConfig
 from dfml.zoo.remote_api import CREDENTIALS, RemoteApi
-from dfml.zoo.reply import Reply, printable
+from dfml.zoo.reply import Reply
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import torch
 
 from dfml.core.errors import BadInput, RunFailed
+from dfml.core.texts import printable
 from dfml.zoo.connection import NEEDS, Connection
-from dfml.zoo.reply import Reply, printable
+from dfml.zoo.reply import Reply
 from dfml.zoo.teacher import TeacherCard, match_channels, match_size
 
 BODY_AND_HEADER = 65536

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from dfml.core.texts import printable
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -35,10 +37,3 @@ class Reply:
         value = self.read()
         error = value.get("error", value.get("detail")) if isinstance(value, dict) else None
         return f" ({printable(str(error))})" if error else ""
-
-
-def printable(text: str, most: int = 200) -> str:
-    """Foreign text on one line, without control characters, cut to ``most`` characters."""
-    kept = "".join(c if c.isprintable() else " " for c in text[: 4 * most])
-    line = " ".join(kept.split())
-    return line if len(line) <= most else line[: most - 3] + "..."

@@ -1,0 +1,67 @@
+"""Text from outside as it stands: class names, ids, runs, file names, messages may hold anything.
+
+Streamlit reads Markdown nearly everywhere (labels, captions, badges, cells of ``st.table``, help), and Plotly reads a
+little HTML. A picture in it would make the browser ask another address. Options of a selectbox or a multiselect, cells
+of ``st.dataframe`` and ``st.json`` are plain already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import plotly.graph_objects as go
+
+from dfml.core.texts import printable
+
+MOST = 4000
+"""Characters; more is cut."""
+
+_MARKUP = re.compile(r"[\\`*_\[\]$<>#|~:]|&(?=[#\w])")
+_LIST = re.compile(r"^(?:([-+=])|(\d{1,9})([.)]))")
+_ADDRESSES = r"(?<=:)(?=//|material[/_]|streamlit:)|(?<=www)(?=\.)|(?<=@)(?=\w)"
+_ARROWS = r"(?<![^ ])[-<>=~](?=(?:[-=>]|->)(?: |$))"
+_AUTOMATIC = re.compile(f"{_ADDRESSES}|{_ARROWS}")
+_WORD_JOINER = "\u2060"
+
+
+def plain(text: str) -> str:
+    """Text from outside, on one line, so that Markdown shows it as it stands.
+
+    What Streamlit replaces after the Markdown was read (addresses, icons, arrows) is taken apart by a character that is
+    not seen.
+    """
+    text = _AUTOMATIC.sub(lambda found: found.group() + _WORD_JOINER, printable(str(text), MOST))
+    text = _MARKUP.sub(r"\\\g<0>", text)
+    return _LIST.sub(lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\\{found[3]}", text)
+
+
+def chart_text(text: str) -> str:
+    """Text from outside, so that Plotly shows it as it stands; only line breaks stay."""
+    text = printable(str(text), MOST).replace("&", "&amp;").replace("<", "&lt;")
+    return text.replace("&lt;br>", "<br>")
+
+
+def with_plain_names(figure: go.Figure) -> go.Figure:
+    """The figure, with all its words (names, ticks, axes' titles, what hovering shows) as ``chart_text``."""
+    for trace in figure.data:
+        for part in ("name", "text", "x", "y", "customdata", "legendgroup"):
+            if part in trace and (found := trace[part]) is not None:
+                trace[part] = _each(found)
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
+        for part in ("ticktext", "tickvals", "categoryarray"):
+            if axis[part] is not None:
+                axis[part] = _each(axis[part])
+        if axis.title.text:
+            axis.title.text = chart_text(axis.title.text)
+    return figure
+
+
+def _each(value: Any) -> Any:  # noqa: ANN401 - what a trace holds
+    if isinstance(value, str):
+        return chart_text(value)
+    kind = getattr(getattr(value, "dtype", None), "kind", "O")
+    if kind not in "OUS" or not isinstance(value, Iterable):
+        return value
+    return [_each(one) for one in value]
