@@ -11,7 +11,8 @@ from typing import Any
 
 from scipy.stats import t
 
-from dfml.bench.inversion_table import write_tables
+from dfml.bench.inversion_table import report_name, write_tables
+from dfml.bench.report import claim_report
 from dfml.core.addresses import is_address, without_password
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
@@ -183,6 +184,7 @@ def bench_inversion(
     """
     from dfml.nets.device import pick_device
 
+    claim_report(out, report_name(zoo, preset))
     for address in (zoo, transformers or ""):
         if is_address(address):
             without_password(address)  # the report names command and zoo

@@ -8,6 +8,11 @@ from typing import Any
 from dfml.bench.report import markdown_table, percent, write_report
 
 
+def report_name(zoo: str, preset: str) -> str:
+    """What the report of a zoo is called."""
+    return f"inversion-{Path(zoo).name}-{preset}"
+
+
 def write_tables(
     out: Path,
     tables: dict[str, list[dict[str, Any]]],
@@ -35,7 +40,7 @@ def write_tables(
         ]
     return write_report(
         out,
-        f"inversion-{Path(zoo).name}-{preset}",
+        report_name(zoo, preset),
         title=f"Inversion of {Path(zoo).name}, {per_class} pictures a class, preset {preset}",
         command=command,
         tables=parts,

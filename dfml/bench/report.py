@@ -11,7 +11,7 @@ from typing import Any
 
 from dfml import __version__
 from dfml.core.errors import BadInput
-from dfml.core.paths import read_json, write_atomically, write_json
+from dfml.core.paths import claim_file, read_json, write_atomically, write_json
 
 
 def machine() -> dict[str, Any]:
@@ -52,6 +52,24 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def claim_report(folder: Path, name: str) -> None:
+    """See, before anything is measured, that ``write_report`` will replace nothing but an earlier report.
+
+    Raises:
+        BadInput: ``NAME.md``, ``.json`` or ``.svg`` lies there and is of something else.
+    """
+
+    def own(_: Path) -> bool:
+        try:
+            stored = read_json(folder / f"{name}.json", "results")
+        except BadInput:
+            return False
+        return isinstance(stored, dict) and {"command", "date", "machine"} <= stored.keys()
+
+    for ending in ("md", "json", "svg"):
+        claim_file(folder / f"{name}.{ending}", own=own)
+
+
 def refuse_to_lose(
     path: Path,
     planned: Callable[[dict[str, Any]], bool],
@@ -72,6 +90,7 @@ def refuse_to_lose(
     Raises:
         BadInput: It holds rows that are not planned, or that were measured otherwise.
     """
+    claim_report(path.parent, path.stem)
     if not path.is_file():
         return
     stored = read_json(path, "results")

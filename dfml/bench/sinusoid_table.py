@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dfml.bench.report import markdown_table, write_report
+from dfml.bench.report import claim_report, markdown_table, write_report
 from dfml.bench.sinusoid import (
     POINTS,
     QUERIES,
@@ -162,6 +162,7 @@ def bench_sinusoid(
         ``rows`` (method, points, mse, ci95, published, ratio), ``differences`` (of DRO and average over the same tasks)
         and the report's path.
     """
+    claim_report(out, "sinusoid")
     chosen, candidates = choose_protocol(seed, progress) if choose else (settings or Settings(), [])
     progress("training the teachers")
     teachers = train_teachers(draw_tasks(TEACHERS, derive_seed(seed, "train")), chosen, seed)

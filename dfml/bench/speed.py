@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.report import markdown_table, write_report
+from dfml.bench.report import claim_report, markdown_table, write_report
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
 from dfml.inversion import INVERTERS
@@ -43,6 +43,7 @@ def bench_speed(
     Returns:
         ``rows`` with seconds, reference_seconds and ratio; and the report's path.
     """
+    claim_report(out, "speed")
     from dfml.nets.device import pick_device
 
     chosen, _ = pick_device(device)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dfml.cli.output import answer
+from dfml.core.paths import claim_file, claim_folder
 
 
 def export(
@@ -16,13 +17,23 @@ def export(
     format: Annotated[
         Literal["safetensors", "onnx"], typer.Option(help="safetensors: a timm-style folder; onnx: one file.")
     ] = "safetensors",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what lies there, also where another program wrote it.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """Write a meta-model as a timm-style folder, or as an ONNX graph from pictures to logits."""
+    """Write a meta-model as a timm-style folder, or as an ONNX graph from pictures to logits.
+
+    The folder must be new, empty, or of an earlier export that nobody has changed.
+    """
     from dfml.meta.ensemble import check_one_model
     from dfml.meta.export import export_onnx
-    from dfml.meta.model import MetaModel
+    from dfml.meta.model import MetaModel, is_untouched_model
 
+    if format == "onnx":
+        claim_file(out, overwrite=overwrite)
+    else:
+        claim_folder(out, own=is_untouched_model, kind="earlier export", overwrite=overwrite)
     loaded = MetaModel.load(model)
     check_one_model(loaded, "it cannot be exported")
     if format == "onnx":

@@ -9,7 +9,9 @@ import typer
 
 from dfml.cli.output import Bar, answer, say, table
 from dfml.cli.similarity_drawing import drawing
-from dfml.core.paths import write_atomically, write_json
+from dfml.core.paths import claim_folder, write_atomically, write_json
+
+NAMES = {"similarity.json", "similarity.csv", "similarity.svg"}
 
 
 def similarity(
@@ -22,6 +24,7 @@ def similarity(
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes of one thread; a core each, if left out.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder of something else too.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Compare a zoo's teachers by their recovered pictures, which are kept, and group them."""
@@ -33,6 +36,8 @@ def similarity(
     from dfml.runs.spec import default_threads
     from dfml.zoo import open_zoo
 
+    if out is not None:
+        claim_folder(out, own=_is_ours, overwrite=overwrite)
     config = Tgr.preset("demo").override({"groups": groups, "group_by": by}).override(set_ or [])
     opened, (chosen, _) = open_zoo(zoo), pick_device(device)
     jobs = jobs or (default_threads() if chosen.type == "cpu" else 1)
@@ -67,3 +72,7 @@ def similarity(
     members = [[i for i, group in zip(found.ids, found.groups, strict=True) if group == n] for n in set(found.groups)]
     rows = [[str(n + 1), str(len(ids)), " ".join(ids)] for n, ids in enumerate(members)]
     answer(value, json, f"{found.text}\n\n{table(rows, ['group', 'size', 'teachers'])}")
+
+
+def _is_ours(folder: Path) -> bool:
+    return {path.name for path in folder.iterdir()} <= NAMES

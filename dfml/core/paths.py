@@ -50,6 +50,51 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
+def claim_folder(
+    folder: Path,
+    *,
+    own: Callable[[Path], bool] = lambda folder: False,
+    kind: str = "work of this command",
+    overwrite: bool | None = None,
+) -> None:
+    """See that a command may write into a folder: a new or empty one, or one that it wrote before.
+
+    Args:
+        folder: Where to write; it is not made here.
+        own: Whether a folder's files are those of the command itself.
+        kind: What they would be.
+        overwrite: Whether the user gave ``--overwrite``; None where the command has no such option.
+
+    Raises:
+        BadInput: Other files lie there, or a file is in the way; the message says what to do.
+    """
+    try:
+        there = sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        if folder.exists():
+            raise BadInput(f"{folder} is there already and is no {kind}, but a file: give another --out.") from None
+        raise BadInput(f"no folder can be made at {folder}: a file is in the way.") from None
+    except OSError as error:
+        raise BadInput(f"cannot read {folder}: {error.strerror}.") from None
+    if there and not overwrite and not own(folder):
+        more = ", ..." if len(there) > 3 else ""
+        raise BadInput(
+            f"{folder} is there already with files that are no {kind} ({', '.join(there[:3])}{more}): give a new or an "
+            f"empty folder as --out{'' if overwrite is None else ', or add --overwrite'}."
+        )
+
+
+def claim_file(path: Path, *, own: Callable[[Path], bool] = lambda path: False, overwrite: bool | None = None) -> None:
+    """The same for a single file; see ``claim_folder``."""
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder: give the name of a file as --out.")
+    if (path.exists() or path.is_symlink()) and not overwrite and not own(path):
+        extra = "" if overwrite is None else ", or add --overwrite"
+        raise BadInput(f"{path} is there already and would be replaced: give another --out{extra}.")
+
+
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a file beside ``path``, then rename it into place.
 

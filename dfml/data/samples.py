@@ -15,7 +15,7 @@ import numpy as np
 
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import find_name
-from dfml.core.paths import raise_if_disk_full, write_json
+from dfml.core.paths import claim_folder, raise_if_disk_full, read_json, write_json
 from dfml.data.folders import ClassSplit, load_split
 from dfml.data.sheets import write_sheet
 
@@ -65,6 +65,15 @@ RECIPES = {
 }
 
 
+def _is_sample(folder: Path) -> bool:
+    """Whether a folder holds a sample and nothing else: an older one is replaced whole."""
+    try:
+        splits = read_json(folder / "sample.json", "sample")["splits"]
+        return {path.name for path in folder.iterdir()} <= {"sample.json", *splits}
+    except (BadInput, LookupError, TypeError):
+        return False
+
+
 def build_sample(recipe: str | SampleRecipe, source: str | Path, out: Path) -> dict[str, Any]:
     """Write a sample; the same pictures give the same sample, whatever order a disk lists them in.
 
@@ -85,8 +94,7 @@ def build_sample(recipe: str | SampleRecipe, source: str | Path, out: Path) -> d
         if recipe not in RECIPES:
             raise BadInput(f"unknown sample {recipe!r}.{nearest(recipe, RECIPES)} Known: {', '.join(RECIPES)}.")
         recipe = RECIPES[recipe]
-    if out.exists() and not out.is_dir() or out.is_dir() and any(out.iterdir()) and not (out / "sample.json").is_file():
-        raise BadInput(f"{out} holds something that is no sample: give another folder.")
+    claim_folder(out, own=_is_sample, kind="sample")
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.core.names import same
-from dfml.core.paths import cache_root, raise_if_disk_full, read_json
+from dfml.core.paths import cache_root, claim_folder, raise_if_disk_full, read_json
 
 OMNIGLOT_SIZE = 28
 DOWNLOAD_TIMEOUT = 30.0
@@ -74,8 +74,7 @@ def get(
     """
     if name not in _READERS:
         raise BadInput(f"unknown data set {name!r}.{nearest(name, _READERS)} Known: {', '.join(_READERS)}.")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise BadInput(f"{out} exists already: remove it, or give another folder.")
+    claim_folder(out)
     archives = cache or cache_root() / "archives"
     splits = split_lists(name)
     total = sum(map(len, splits.values()))

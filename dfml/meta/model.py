@@ -16,10 +16,11 @@ from dfml.core.model_config import CONFIG, read_config
 from dfml.core.paths import read_json, write_atomically
 from dfml.meta.learners import LearnerConfig, MetaLearner, Params, make_learner
 from dfml.nets.build import build_network, fast_layout
-from dfml.zoo.storage import DETAILS, build_and_load, save_network
+from dfml.zoo.storage import DETAILS, WEIGHTS, build_and_load, save_network
 from dfml.zoo.teacher import match_channels, match_size
 
 KIND, ENSEMBLE_KIND = "meta-model", "ensemble"
+README = "README.md"
 
 
 class _Adapting(Config):
@@ -111,7 +112,7 @@ class MetaModel:
             folder, self.net, architecture=self.architecture, model_args=self.model_args, details=card,
             mean=self.mean, std=self.std,
         )  # fmt: skip
-        write_atomically(folder / "README.md", lambda part: part.write_text(model_card(card), encoding="utf-8"))
+        write_atomically(folder / README, lambda part: part.write_text(model_card(card), encoding="utf-8"))
 
     @classmethod
     def load(cls, folder: Path) -> MetaModel:
@@ -152,6 +153,18 @@ class MetaModel:
             numbers = isinstance(values, list) and all(isinstance(v, int | float) and least <= v <= 1e6 for v in values)
             if not numbers or len(values) not in (1, channels):
                 raise BadInput(f"{folder / CONFIG}: {name} {values!r}, expected {channels} numbers.")
+
+
+def is_untouched_model(folder: Path) -> bool:
+    """Whether a folder holds a saved meta-model and nothing else, its README as it was written."""
+    try:
+        card = read_json(folder / DETAILS, "the model's card")
+        readme = (folder / README).read_text(encoding="utf-8")
+        return {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS, DETAILS, README} and (
+            card["kind"] == KIND and readme == model_card(card)
+        )
+    except (BadInput, OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 def model_card(card: dict[str, Any]) -> str:

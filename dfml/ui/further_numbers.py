@@ -10,6 +10,7 @@ from dfml.ui.chart_box import show_chart
 from dfml.ui.charts import curves
 from dfml.ui.metrics import metric, percent
 from dfml.ui.reliability_view import PREFIX
+from dfml.ui.texts import plain
 from dfml.ui.theme import palette
 
 Scalars = Mapping[str, tuple[Sequence[float], Sequence[float]]]
@@ -42,7 +43,7 @@ def further_charts(scalars: Scalars, drawn: Collection[str]) -> None:
     for name in names[:MOST]:
         look, newest = metric(name), scalars[name][1][-1]
         with grid.cell():
-            st.markdown(look.title[:1].upper() + look.title[1:], help=look.help or None)
+            st.markdown(plain(look.title[:1].upper() + look.title[1:]), help=look.help or None)
             show_chart(
                 curves(
                     {look.title: scalars[name]},

@@ -103,7 +103,8 @@ def _headers(shown: Comparison, columns: list[Column]) -> None:
     st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(
-            f"{len(columns)} inverters · {spec.per_class} pictures a class · seed {spec.seed} · {spec.preset} preset"
+            f"{len(columns)} inverters · {spec.per_class} pictures a class · seed {spec.seed} · "
+            + plain(f"{spec.preset} preset")
             + (f" · real pictures from {plain(spec.data)}" if spec.data else ""),
             width="content",
         )
@@ -162,7 +163,7 @@ def _pictures(column: Column, teacher: str, found: list[Frame], share: float, *,
     title = "" if wide else f"**{plain(column.name)}** · "
     if stored and (frame is None or frame is found[-1]):
         steps = stored.report.get("steps")
-        st.markdown(f"{title}last step" + (f", {steps} of {steps}" if steps else ""))
+        st.markdown(f"{title}last step" + (plain(f", {steps} of {steps}") if steps else ""))
         class_rows(stored.pictures(), wide=wide)
     elif frame:
         sheet = frame.sheet()

@@ -66,7 +66,9 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
     told = [name for name, report in reports.items() if report]
     name = told[0]
     if len(told) > 1:
-        name = st.segmented_control("Closest pairs of", told, default=name, required=True, key=f"{key}:pairs")
+        name = st.segmented_control(
+            "Closest pairs of", told, default=name, required=True, key=f"{key}:pairs", format_func=plain
+        )
     else:
         st.markdown("Closest pairs" + (f" of **{plain(name)}**" if len(done) > 1 else ""))
     report = reports[name]
@@ -90,9 +92,9 @@ def _verdict(name: str, report: dict[str, Any] | None) -> None:
 
 
 def _counts(report: dict[str, Any]) -> str:
-    compared = (
+    compared = plain(
         f"{report.get('recovered')} recovered pictures against {report.get('training')} training and "
-        f"{report.get('held_out')} held-out pictures of {plain(str(report.get('data', '')))}."
+        f"{report.get('held_out')} held-out pictures of {report.get('data', '')}."
     )
     return " ".join([compared, *(plain(str(note)) for note in report.get("notes", []))])
 
@@ -140,8 +142,8 @@ def _numbers(spaces: list[dict[str, Any]]) -> None:
                 "… by chance, in 95 of 100 cases": [
                     f"{s['by_chance'][0]:.0%} to {s['by_chance'][1]:.0%}" for s in spaces
                 ],
-                "At least twice as near to a training picture": [str(s["twice_as_near"]) for s in spaces],
-                "… the same, of held-out pictures": [str(s["twice_as_near_held_out"]) for s in spaces],
+                "At least twice as near to a training picture": [plain(str(s["twice_as_near"])) for s in spaces],
+                "… the same, of held-out pictures": [plain(str(s["twice_as_near_held_out"])) for s in spaces],
             }
         except (KeyError, TypeError, IndexError):
             st.caption("This report was written by another version; privacy.json holds its numbers.")

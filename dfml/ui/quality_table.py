@@ -9,6 +9,7 @@ import streamlit as st
 
 from dfml.ui.metrics import duration, percent
 from dfml.ui.recoveries import StoredRecovery
+from dfml.ui.texts import plain
 
 HELP = {
     "Time": "Wall clock of the recovery alone, without warm-up, loading and measuring. It depends on the machine and "
@@ -107,11 +108,11 @@ def _remarks(name: str, recovery: StoredRecovery | None, *, several: bool) -> No
     if warm.get("steps") and warm.get("kept"):
         parts.append("the warm-up was kept from an earlier run")
     if asked.get("kind") == "zeroth-order":
-        parts.append(f"asked by queries only, {asked.get('q')} directions a picture and step")
+        parts.append(f"asked by queries only, {plain(str(asked.get('q')))} directions a picture and step")
     if report.get("judge_agreement") is None:
         parts.append("no judge for this teacher")
     if parts:
-        st.caption((f"**{name}**: " if several else "") + "; ".join(parts) + ".")
+        st.caption((f"**{plain(name)}**: " if several else "") + "; ".join(parts) + ".")
 
 
 def _count(value: float | None) -> str | None:

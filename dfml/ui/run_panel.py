@@ -90,7 +90,7 @@ def _waiting(text: str, others: Mapping[str, str]) -> str:
 def spent(status: RunStatus) -> list[str]:
     """Time spent, and the device."""
     found = [f"{duration(status.seconds)} of work"] if status.seconds else []
-    return [*found, f"on {status.device}"] if status.device else found
+    return [*found, f"on {plain(status.device)}"] if status.device else found
 
 
 def facts(run: RunFolder, status: RunStatus) -> list[str]:
@@ -98,7 +98,8 @@ def facts(run: RunFolder, status: RunStatus) -> list[str]:
     spec = run.spec
     found = [f"{duration(status.seconds)} of work"] if status.seconds else []
     if status.device:
-        found.append(f"on {status.device}" + (f" ({plain(status.device_reason)})" if status.device_reason else ""))
+        why = f" ({status.device_reason})" if status.device_reason else ""
+        found.append("on " + plain(status.device + why))
     found += [preset_of(spec), f"seed {spec.seed}"]
     if spec.threads:
         found.append(f"{spec.threads} CPU thread{'s' * (spec.threads > 1)}")
@@ -111,11 +112,11 @@ def preset_of(spec: RunSpec) -> str:
     Presets come with their methods, which need torch: a page that only watches does not load it, and says less.
     """
     if "torch" not in sys.modules or not spec.method:
-        return f"from the {spec.preset} preset"
+        return f"from the {plain(spec.preset)} preset"
     changed = _changed(spec.kind, spec.method, spec.preset, json.dumps(spec.config))
     if changed is None:
-        return f"{spec.preset} preset of another version"
-    return f"{spec.preset} preset" + (f", {changed} option{'s' * (changed > 1)} changed" if changed else "")
+        return f"{plain(spec.preset)} preset of another version"
+    return f"{plain(spec.preset)} preset" + (f", {changed} option{'s' * (changed > 1)} changed" if changed else "")
 
 
 @lru_cache(maxsize=256)
@@ -157,7 +158,7 @@ def run_controls(run: RunFolder, status: RunStatus, key: str, *, narrow: bool = 
                 launcher.resume(run.path)
                 st.rerun()
         with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
-            st.markdown(f"**Folder** `{run.path}`")
+            st.markdown(f"**Folder** {plain(str(run.path))}")
             st.markdown("**Order** (spec.json)")
             st.json(run.spec.model_dump(), expanded=1)
             tail = run.log_tail(40)

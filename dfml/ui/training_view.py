@@ -141,7 +141,7 @@ def tested_how(result: Mapping[str, object]) -> str:
     sample = "" if not str(result.get("test_data", "sample:")).startswith("sample:") else " a small embedded sample of"
     parts = [f"On real pictures from{sample} classes that no teacher has seen; guessing gives 1 / way, 20 % for five."]
     if result.get("episodes") and result.get("shots"):
-        parts.append(f"{result['episodes']} episodes, {result['shots']} support pictures a class.")
+        parts.append(plain(f"{result['episodes']} episodes, {result['shots']} support pictures a class."))
     if result.get("bn") == "transductive":
         parts.append("Transductive: the query pictures of an episode are normalised together.")
     return " ".join(parts)

@@ -122,7 +122,7 @@ def summary(zoo: ZooListing) -> None:
         "Architectures",
         len(zoo.architectures),
         border=True,
-        help=", ".join(f"{n}: {k}" for n, k in zoo.architectures.items()),
+        help=plain(", ".join(f"{n}: {k}" for n, k in zoo.architectures.items())),
     )
     grid.metric("Size", megabytes(zoo.size), border=True, help="Bytes of all weight files.")
 
@@ -199,7 +199,7 @@ def matches(row: TeacherRow, words: str) -> bool:
 
 def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
     """All that is known of one teacher, and the way to its pictures."""
-    st.subheader(f"Teacher {row.id}", anchor=False)
+    st.subheader(f"Teacher {plain(row.id)}", anchor=False)
     with st.container(border=True):
         with st.container(horizontal=True, gap="xsmall"):
             for name in row.classes[:20]:
@@ -217,7 +217,7 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
             "Trained on": row.domain or zoo.domain or "unknown",
             "Seed": "unknown" if row.seed is None else str(row.seed),
             "Licence": row.licence or "not stated",
-            "Source": (row.source or "not stated").replace("`", ""),
+            "Source": row.source or "not stated",
         }
         st.table(
             {"": [f"**{name}**" for name in facts], " ": [plain(text) for text in facts.values()]},

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG
-from dfml.core.paths import raise_if_disk_full
+from dfml.core.paths import claim_folder, raise_if_disk_full
 from dfml.zoo.storage import DETAILS, WEIGHTS
 
 
@@ -24,8 +24,7 @@ def new_zoo(out: Path) -> Iterator[Path]:
         RunFailed: The disk is full or not writable.
     """
     out = out.resolve()  # "." has a name too
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise BadInput(f"{out} is there already: choose another --out, or remove it.")
+    claim_folder(out)
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, FLAGS, read_config
 from dfml.core.names import find_name
-from dfml.core.paths import raise_if_disk_full, read_json, write_json
+from dfml.core.paths import claim_folder, raise_if_disk_full, read_json, write_json
 from dfml.zoo.assembling import copy_model
 from dfml.zoo.teacher import load_teacher
 from dfml.zoo.zoo import write_zoo
@@ -47,8 +47,8 @@ def import_folders(
         models = before.pop("models")
         before.pop("format", None)
         meta = before
-    elif out.is_dir() and any(out.iterdir()):
-        raise BadInput(f"{out} is no zoo and not empty: choose another folder.")
+    else:
+        claim_folder(out)
     added, problems = [], []
     for folder in (folder.resolve() for folder in folders):  # "." has a name too
         if folder.name == "judges":

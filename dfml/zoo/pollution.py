@@ -22,7 +22,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.model_config import network_arguments, read_config
 from dfml.core.names import same
-from dfml.core.paths import read_json, write_json
+from dfml.core.paths import claim_file, read_json, write_json
 from dfml.core.seeds import derive_seed
 from dfml.nets.build import build_network
 from dfml.zoo.assembling import copy_model, new_zoo
@@ -101,6 +101,7 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
         BadInput: Fewer teachers than are to be kept, nothing to lie about, a source of the same domain or none
             where one is needed, too many teachers, or something at ``out`` already.
     """
+    claim_file(truth_file(out), own=_is_truth)
     drawer = _Drawer(clean, config)
     kept = drawer.kept()
     total = math.ceil(len(kept) / (1 - Fraction(str(config.rate))))
@@ -139,6 +140,14 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
         # Before the zoo appears: there is never a polluted zoo without its truth.
         write_json(truth_file(out), truth)
     return truth
+
+
+def _is_truth(path: Path) -> bool:
+    try:
+        told = read_json(path, "truth")
+    except BadInput:
+        return False
+    return isinstance(told, dict) and {"clean", "config", "teachers"} <= told.keys()
 
 
 class _Drawer:

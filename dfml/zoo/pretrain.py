@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 from dfml.core.errors import BadInput
 from dfml.core.names import find_name, same
 from dfml.core.parent import end_with_parent
-from dfml.core.paths import read_json
+from dfml.core.paths import claim_folder, read_json
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
@@ -145,8 +145,8 @@ def pretrain_zoo(
         before = read_json(out / "zoo.json", "zoo")
         if not isinstance(before, dict) or not _alike(before.get("recipe"), recipe):
             raise BadInput(f"{out} holds a zoo made with another recipe: choose another --out, or remove it.")
-    elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise BadInput(f"{out} holds something that is no zoo: choose another --out.")
+    else:
+        claim_folder(out)
     for text in dict.fromkeys(architectures):
         # Before anything is written: the last of several networks must not fail after the others were trained.
         Architecture.parse(text).model_args(way=config.way, channels=data.channels, size=data.size, width=config.width)

@@ -18,7 +18,7 @@ COMMANDS = {
     "data sample": "SOURCE --out --name --json",
     "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr "
     "--calibrate --set --seed --device --threads --json",
-    "export": "--model --out --format --json",
+    "export": "--model --out --format --overwrite --json",
     "invert": "--zoo --out --teacher --method --preset --per-class --set --oracle --oracle-set --against "
     "--against-weight --data --seed --device --threads --label --resume --json",
     "runs list": "--json",
@@ -35,6 +35,6 @@ COMMANDS = {
     "zoo pollute": "ZOO --out --rate --attack --source --keep --seed --json",
     "zoo pretrain": "--data --out --models --way --arch --epochs --seed --set --jobs --licence --json",
     "zoo serve": "ZOO --port --host --python --threads --json",
-    "zoo similarity": "ZOO --groups --by --out --set --jobs --device --json",
+    "zoo similarity": "ZOO --groups --by --out --set --jobs --device --overwrite --json",
     "zoo show": "ZOO --json",
 }

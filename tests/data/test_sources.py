@@ -124,11 +124,11 @@ def test_what_is_there_is_never_overwritten(cifar, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("x")
-    with pytest.raises(BadInput, match="exists already"):
+    with pytest.raises(BadInput, match="is there already"):
         sources.get("cifar-fs", out, cache=cifar)
     (out / "mine.txt").unlink()
     assert sources.get("cifar-fs", out, cache=cifar)["images"] == 16
-    with pytest.raises(BadInput, match="exists already"):
+    with pytest.raises(BadInput, match="is there already"):
         sources.get("cifar-fs", out, cache=cifar)
 
 

@@ -16,6 +16,7 @@ NAME = "![n](n.png)<b>n<b>:streamlit:`"
 """The same for names of folders."""
 
 BARE = re.compile(r"(?<!\\)(\[[mn]\\?\]\\?\(|</?b>)|:material/evil:|(?<!\\):streamlit:|http://evil")
+TAG = re.compile(r"</?b>")
 AS_IT_STANDS = {
     # Streamlit shows these without reading markup.
     "Selectbox": {"options", "raw_value", "set_value", "value"},
@@ -27,6 +28,7 @@ AS_IT_STANDS = {
     "TextInput": {"default", "value", "placeholder"},
     "TextArea": {"default", "value"},
 }
+MEDIANS = ("recovered_to_training", "recovered_to_training_equal", "recovered_to_held_out", "held_out_to_training")
 ALWAYS = {"id", "key", "alt", "form_id", "element_id", "url", "hash"}
 
 
@@ -43,6 +45,8 @@ def hostile_zoo(folder):
             folder / model / "dfml.json",
             {**card, "classes": classes, "source": MARKUP, "licence": MARKUP, "domain": MARKUP},
         )
+    config = json.loads((folder / models[2] / "config.json").read_text())
+    write_json(folder / models[2] / "config.json", {**config, "architecture": MARKUP})
     return folder
 
 
@@ -63,8 +67,8 @@ def hostile_run(run, zoo):
     with Recorder(run.path, raw) as recorder:
         for step in (61, 62):
             recorder.record(Progress(step, 70, MARKUP))
-            recorder.record(Scalars(step, {f"train/{MARKUP}": 1.0, MARKUP: 0.5, f"reliability/{MARKUP}": 0.5}))
-            recorder.record(Scalars(step, {f"inversion/{MARKUP}": 0.5}), tag=NAME)
+            recorder.record(Scalars(step, {f"train/{NAME}": 1.0, MARKUP: 0.5, f"reliability/{MARKUP}": 0.5}))
+            recorder.record(Scalars(step, {f"inversion/{NAME}": 0.5}), tag=NAME)
         recorder.record(Note(61, MARKUP, kind="adversarial"))
         recorder.record(Embedding(61, [MARKUP, NAME], [[0.0, 1.0], [1.0, 0.0]]))
         recorder.record(ZooMap(61, [MARKUP, NAME], [[1, 0], [0, 1]], [0, 1], [[0, 0], [1, 1]], MARKUP))
@@ -73,11 +77,21 @@ def hostile_run(run, zoo):
     if (run.path / "result.json").is_file():
         result = json.loads((run.path / "result.json").read_text())
         write_json(run.path / "result.json", {**result, "test_data": MARKUP, "episodes": MARKUP, "shots": MARKUP})
+        card = {"learner": MARKUP, "method": MARKUP, "zoo": NAME, "side_information": [MARKUP], "adapt_steps": 3}
+        write_json(run.path / "model" / "dfml.json", card)
     for report in run.path.glob("recovered/*/report.json"):
         value = json.loads(report.read_text())
         value |= {"classes": [f"{MARKUP}{i}" for i in range(len(value["classes"]))], "method": MARKUP, "zoo": MARKUP}
         value |= {"teacher": NAME, "oracle": {"kind": "zeroth-order", "q": MARKUP}, "steps": MARKUP}
         write_json(report, value)
+        space = {"space": MARKUP, "nearest_is_training": 0.5, "by_chance": [0.4, 0.6], "twice_as_near": MARKUP}
+        space |= {
+            "twice_as_near_held_out": MARKUP,
+        }
+        space |= {name: {"median": 1.0} for name in MEDIANS}
+        pairs = [{"ratio": 1.0, "recovered_class": MARKUP, "training_class": MARKUP}]
+        privacy = {"level": MARKUP, "verdict": MARKUP, "notes": [MARKUP], "data": MARKUP, "pairs": pairs}
+        write_json(report.with_name("privacy.json"), {**privacy, "spaces": [space], "recovered": MARKUP})
         report.parent.rename(report.parent.with_name(NAME))
     path = run.path.with_name(f"{run.path.name}-{NAME}")
     run.path.rename(path)
@@ -113,5 +127,7 @@ def bare(app):
     return [
         (kind, field, text[:300])
         for kind, field, text in messages(app)
-        if field not in ALWAYS and field not in AS_IT_STANDS.get(kind, ()) and BARE.search(text)
+        if (TAG if kind == "PlotlyChart" else BARE).search(text)
+        and field not in ALWAYS
+        and field not in AS_IT_STANDS.get(kind, ())
     ]

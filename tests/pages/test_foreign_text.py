@@ -5,19 +5,20 @@ import pytest
 from tests.pages.hostile import bare, hostile_run, hostile_zoo, messages
 from tests.pages.opening import open_page
 
+STATES = ("finished", "failed", "running")
 
-@pytest.fixture
-def hostile(runs, training, recovery, zoo_copy):
-    """A zoo and runs in every state of which each text is markup."""
+
+PAGES = ["home", "zoo", "adaptation", *((page, state) for page in ("training", "inversion") for state in STATES)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_foreign_text_is_plain_in_every_element(runs, training, recovery, zoo_copy, page):
     zoo = hostile_zoo(zoo_copy)
-    for state in ("finished", "failed", "running"):
+    name, states = page if isinstance(page, tuple) else (page, STATES)
+    for state in [states] if isinstance(states, str) else states:
         hostile_run(training(runs, state=state), zoo)
-        hostile_run(recovery(runs, state=state), zoo)
-    return zoo
-
-
-@pytest.mark.parametrize("name", ["home", "zoo", "training", "inversion", "adaptation"])
-def test_foreign_text_is_plain_in_every_element(hostile, runs, name):
-    app = open_page(name, zoo=str(hostile))
+        for _ in range(2):  # of one group, so they stand side by side
+            hostile_run(recovery(runs, state=state), zoo)
+    app = open_page(name, zoo=str(zoo))
     assert any("evil" in text for _, _, text in messages(app)), "the page shows nothing of it: the test sees nothing"
     assert bare(app) == []
