@@ -67,6 +67,8 @@ def main(argv: list[str] | None = None) -> None:
         # The reader of our output went away (`| head`): nothing is wrong on this side.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:
+        fail(f"{error.filename or 'the system'}: {error.strerror or error}.", 1, as_json)
     except Exception as error:
         # Typer carries its own copy of click, so usage errors are known by what they can do.
         if not hasattr(error, "format_message"):

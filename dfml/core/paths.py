@@ -34,6 +34,26 @@ def cache_root() -> Path:
     return Path(os.environ.get("DFML_CACHE") or Path.home() / ".cache" / "dfml")
 
 
+def given_path(text: str) -> Path:
+    """A path that somebody typed or put into a link; ``~`` is their home. It need not exist.
+
+    Raises:
+        BadInput: The system cannot even look there: half a character, too long a name, a loop of links, no permission.
+    """
+    shown = repr(text if len(text) <= 80 else text[:77] + "...")
+    try:
+        path = Path(text).expanduser()
+        os.fsencode(path)
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise BadInput(f"cannot look at {shown}: {error.strerror}.") from None
+    except (ValueError, RuntimeError):  # a NUL byte, half a character; the home of nobody
+        raise BadInput(f"{shown} is no usable path.") from None
+    return path
+
+
 def inside(folder: Path, name: str) -> Path:
     """Resolve ``name`` below ``folder``.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfml.core.errors import BadInput, nearest
-from dfml.core.paths import read_json, runs_root, write_json
+from dfml.core.paths import given_path, read_json, runs_root, write_json
 from dfml.runs import status as live
 from dfml.runs.grid import IMAGES
 from dfml.runs.metrics import Curve, shared_reader
@@ -245,7 +245,8 @@ def find_run(name: str | Path, root: Path | None = None) -> RunFolder:
     Raises:
         BadInput: None or several fit.
     """
-    path, text = Path(name), str(name)
+    text = str(name)
+    path = given_path(text)
     if (path / SPEC).exists() or (path / live.STATUS).exists():
         return RunFolder(path)
     runs = list_runs(root)

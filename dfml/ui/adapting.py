@@ -15,7 +15,7 @@ import streamlit as st
 
 from dfml.core.errors import BadInput
 from dfml.core.names import find_name
-from dfml.core.paths import read_json
+from dfml.core.paths import given_path, read_json
 from dfml.ui.run_store import RunRow, run_rows
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def model_folder(choice: str) -> Path:
     for row in finished_models():
         if row.name == choice:
             return row.path / "model"
-    path = Path(choice).expanduser()
+    path = given_path(choice)
     folder = path / "model" if (path / "model" / "dfml.json").is_file() else path
     if not (folder / "dfml.json").is_file():
         raise BadInput(f"no model at {choice!r}: give the folder of a meta-model, such as RUN/model.")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from dfml.core.errors import BadInput
 from dfml.core.names import on_disk
-from dfml.core.paths import read_json
+from dfml.core.paths import given_path, read_json
 from dfml.ui.zoo_listing import TeacherRow, ZooListing
 
 HELP = (
@@ -28,7 +26,7 @@ def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str 
         raise BadInput("a teacher behind a server names no classes: leave Real pictures empty.")
     if text.startswith("sample:"):
         raise BadInput(f"{text} is a sample of other classes: give the data set that teacher {teacher.id} learnt from.")
-    folder = Path(text).expanduser()
+    folder = given_path(text)
     if not (folder / "train").is_dir():
         raise BadInput(f"no folder {folder / 'train'}: Real pictures wants a data set DIR/train/<class>/<picture>.")
     if not teacher.named:
@@ -41,8 +39,9 @@ def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str 
             "the data set that it was trained on."
         )
     details = zoo.folder / teacher.id / "dfml.json"
-    recipe = read_json(details, "card").get("pretraining") if details.is_file() else None
-    if not isinstance((recipe or {}).get("held_out"), float):
+    card = read_json(details, "card") if details.is_file() else None
+    recipe = card.get("pretraining") if isinstance(card, dict) else None
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("held_out"), float):
         raise BadInput(
             f"teacher {teacher.id} does not record which pictures it was trained on, so there is nothing to compare "
             "with: leave Real pictures empty."

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import natural, same
-from dfml.core.paths import ASSETS
+from dfml.core.paths import ASSETS, given_path
 from dfml.core.weights import tensor_shapes
 from dfml.zoo.card import Bounded, TeacherCard, model_folder, read_card, read_index
 
@@ -121,8 +121,8 @@ def is_address(reference: str) -> bool:
 
 
 def zoo_path(reference: str) -> Path:
-    """The folder of an embedded zoo's name or of a path."""
-    return ASSETS / "zoos" / reference if reference in embedded_names() else Path(reference).expanduser()
+    """The folder of an embedded zoo's name or of a path; see ``given_path``."""
+    return ASSETS / "zoos" / reference if reference in embedded_names() else given_path(reference)
 
 
 def read_zoo(reference: str) -> ZooListing:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import same
-from dfml.core.paths import ASSETS, write_json
+from dfml.core.paths import ASSETS, given_path, write_json
 from dfml.zoo.card import FORMAT, Bounded, model_folder, read_index
 from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, read_card
 
@@ -226,7 +226,7 @@ def zoo_names() -> list[str]:
 def zoo_folder(name_or_path: str | Path) -> Path:
     """The folder of an embedded zoo's name or of a path."""
     text = str(name_or_path)
-    return ASSETS / "zoos" / text if text in zoo_names() else Path(text)
+    return ASSETS / "zoos" / text if text in zoo_names() else given_path(text)
 
 
 def open_zoo(name_or_path: str | Path) -> Zoo:
