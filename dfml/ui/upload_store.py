@@ -113,9 +113,9 @@ class UploadSet:
             files: Name and content of each.
 
         Returns:
-            One line a file that could not be used.
+            One line a file that could not be used, or not all of it.
         """
-        from dfml.data.pictures import open_picture
+        from dfml.data.pictures import SEVERAL_FRAMES, open_picture
         from dfml.data.uploads import base_name
 
         folder, problems = self._slot(slot), []
@@ -131,6 +131,8 @@ class UploadSet:
             except BadInput as error:
                 problems.append(str(error))
                 continue
+            if picture.info[SEVERAL_FRAMES]:
+                problems.append(f"{label}: the first of its frames is taken.")
             picture.thumbnail((MAX_SIDE, MAX_SIDE))
             stem = re.sub(r"[^\w.-]+", "_", Path(label).stem)[:40] or "picture"
             path = folder / f"{first:02d}{count - first:02d}-{stem}.png"

@@ -30,6 +30,16 @@ def test_a_bad_file_costs_one_line_and_itself_only(store):
     assert len(store.pictures(0)) == 2
 
 
+def test_of_a_moving_picture_the_first_frame_is_taken_and_it_is_said(store):
+    buffer, blue = io.BytesIO(), Image.new("RGB", (16, 16), "blue")
+    Image.new("RGB", (16, 16), "red").save(buffer, "GIF", save_all=True, append_images=[blue])
+    (problem,) = store.add(0, [("cat.gif", buffer.getvalue()), ("still.gif", png(kind="GIF"))])
+    assert problem.startswith("cat.gif: ") and "first" in problem
+    first, _ = store.pictures(0)
+    with Image.open(first) as picture:
+        assert picture.convert("RGB").getpixel((8, 8)) == (255, 0, 0)
+
+
 def test_pictures_outlive_the_object_and_are_small_upright_rgb(store):
     store.add(QUERY, [("big.png", png((3000, 1000)))])
     again = UploadSet(store.token)
