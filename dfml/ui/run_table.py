@@ -132,8 +132,10 @@ def _compared_curves(names: list[str], loaded: dict[str, dict[str, Curve]]) -> N
     )
     series = {name: scalars[what] for name, scalars in loaded.items() if what in scalars}
     look = metric(what)
+    figure = curves(series, y=look.title, percent=look.percent, palette=palette(), height=380)
+    figure.update_layout(showlegend=True)  # also of a single curve: whose it is, of the chosen runs
     show_chart(
-        curves(series, y=look.title, percent=look.percent, palette=palette(), height=380),
+        figure,
         key="chart:compare",
         alt=f"{look.title} of {len(series)} runs over their iterations",
     )
@@ -162,10 +164,10 @@ def _compared_tests(rows: list[RunRow]) -> None:
         column_config={
             "run": st.column_config.TextColumn("Run", width="medium"),
             "accuracy": st.column_config.TextColumn(
-                "Per cent ± 95 %", width="small", help=metric("test/accuracy").help
+                "Accuracy", width="small", help=f"{metric('test/accuracy').help} Per cent ± 95 %."
             ),
             "above": st.column_config.TextColumn(
-                "Points above the first ± 95 %", width="small", help="The difference of the accuracies."
+                "Above first", width="small", help="Points above the first run, ± 95 %."
             ),
             "pairing": st.column_config.TextColumn(
                 "Episodes",
