@@ -183,6 +183,29 @@ def test_the_page_on_evaluation_names_the_side_information_of_every_preset():
         assert not others & who(entry), f"{entry}: no preset of these does"
 
 
+def test_the_page_on_zoos_tells_what_their_cards_say():
+    from statistics import fmean
+
+    from dfml.zoo.zoo import open_zoo, zoo_names
+
+    page = (ROOT / "docs" / "zoos.md").read_text(encoding="utf-8")
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    told = {row[0].strip("`"): row for row in cells}
+    assert set(zoo_names()) <= set(told)
+    for name in zoo_names():
+        cards = open_zoo(name).cards
+        teachers, accuracy = told[name][1], told[name][4]
+        assert (teachers, accuracy) == (str(len(cards)), f"{100 * fmean(c.accuracy for c in cards):.1f} %"), name
+        size = cards[0].input_size
+        assert told[name][3] == f"{'colour' if size[0] == 3 else 'grey'}, {size[1]} px", name
+    mixed = open_zoo("cifar-fs-mixed").cards
+    families = [row for row in cells if len(row) == 5 and row[1] == "4"]
+    assert len(families) == 6
+    for place, (_, _, mean, lowest, _) in enumerate(families):
+        of_family = [card.accuracy for card in mixed[place :: len(families)]]
+        assert (mean, lowest) == (f"{100 * fmean(of_family):.1f} %", f"{100 * min(of_family):.1f} %")
+
+
 def test_the_page_on_evaluation_says_what_floor_and_ceiling_are():
     from dfml.methods import METHODS
 
