@@ -20,10 +20,17 @@ from dfml.ui.upload_store import MAX_CLASSES, MIN_CLASSES, QUERY, UploadSet, is_
 
 MANY_LINES = 240
 """Pixels of the box in which more than four lines of problems scroll."""
-# The pictures show below what was taken; of the uploader's own list, only what it refuses or still sends is of use.
+# The pictures that were taken show below the uploader, so its own list keeps only what it refuses, with the reason that
+# it tells screen readers, and what it still sends.
 _OWN_LIST = """<style>
 .st-key-own_pictures [data-testid=stFileChip]:not(:has([data-testid=stFileChipIconError],
-[data-testid=stFileChipIconSpinner])) { display: none; }
+    [data-testid=stFileChipIconSpinner])) { display: none; }
+.st-key-own_pictures [data-testid=stFileChip] { flex-wrap: wrap; height: auto; margin-bottom: 0.4rem; }
+.st-key-own_pictures [data-testid=stFileChip] > span { position: static; width: 100%; height: auto; margin: 0;
+    clip: auto; clip-path: none; white-space: normal; font-size: 0.875rem; }
+.st-key-own_pictures [data-testid=stFileChips] > div { gap: 0; }
+.st-key-own_pictures [data-testid=stFileChips] > button { width: auto; white-space: nowrap; }
+.st-key-own_pictures [data-testid=stFileChips] > button::after { content: attr(aria-label); padding-left: 0.3rem; }
 </style>"""
 
 

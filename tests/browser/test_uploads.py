@@ -71,5 +71,6 @@ def test_every_file_that_is_not_taken_is_named(cold_server, page):
     look(page, {"class 1": 3})
     for name in bad:
         page.get_by_text(name).filter(visible=True).first.wait_for()
+    page.get_by_text("must be 20.0MB or smaller").filter(visible=True).first.wait_for()
     for name in good:
         assert page.get_by_text(name).filter(visible=True).count() == 0
