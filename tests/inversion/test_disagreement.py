@@ -44,19 +44,17 @@ def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny
     def student(pictures):
         return 0.5 * teacher.logits(pictures) + 0.2 * other.logits(pictures)
 
-    def recover(extra):
+    def recover(seed, extra=None):
         if oracle == "autograd":
             asked = AutogradOracle(teacher)
         else:
             config = ZerothOrderConfig(q=40, mu=1e-3)
-            asked = ZerothOrderOracle(
-                LocalApi(teacher), config, generator=torch.Generator().manual_seed(conditions.seed())
-            )
+            asked = ZerothOrderOracle(LocalApi(teacher), config, generator=torch.Generator().manual_seed(seed))
         cls = INVERTERS.get("generator")
         work = cls(cls.preset("demo").override({"steps": 40, "width": 8, "latent": 8, "lr": 0.01, "bn": 0.0}))
         steps = list(
             work.recover(
-                [asked], [labels_per_class(5, 2)], generator=torch.Generator().manual_seed(conditions.seed()),
+                [asked], [labels_per_class(5, 2)], generator=torch.Generator().manual_seed(seed),
                 device=torch.device("cpu"), extra_loss=extra,
             )
         )  # fmt: skip
@@ -64,5 +62,6 @@ def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny
         return -disagreement(student, distance=kind)(images, None, teacher.logits(images)).mean()
 
     kind = "kl" if oracle == "autograd" else "l1"
-    harder = recover(disagreement(student, weight=3.0, distance=kind)) / recover(None)
-    margin.at_least("disagreement over that of others", harder, 1.2, null=1)
+    seeds = range(conditions.seed(), conditions.seed(4 if oracle == "autograd" else 1))
+    harder = [recover(s, disagreement(student, weight=3.0, distance=kind)) / recover(s) for s in seeds]
+    margin.at_least("disagreement over that of others", sum(harder) / len(harder), 1.2, null=1)
