@@ -31,13 +31,16 @@ def test_relative_answers_differ_in_their_probabilities_alone():
 
 
 @pytest.mark.stochastic
-@pytest.mark.parametrize("oracle", ["autograd", "zeroth-order"])
-def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny_zoo, oracle, margin):
-    """The student is the teacher itself, less confident: the term drives their answers apart on agreed classes."""
+def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny_zoo, margin):
+    """The student is the teacher itself, less confident: the term drives their answers apart.
+
+    By the whole divergence: the term itself is 0 again where a picture has crossed the boundary. With exact gradients;
+    what an estimate from queries can follow of the term is in tests/methods/test_bidf_mkd.py.
+    """
     from dfml.inversion import INVERTERS
     from dfml.inversion.session import labels_per_class
+    from dfml.meta.distillation import kd_loss
     from dfml.zoo.oracle import AutogradOracle
-    from dfml.zoo.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 
     teacher, other = tiny_zoo.teacher(0), tiny_zoo.teacher(1)
 
@@ -45,23 +48,17 @@ def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny
         return 0.5 * teacher.logits(pictures) + 0.2 * other.logits(pictures)
 
     def recover(seed, extra=None):
-        if oracle == "autograd":
-            asked = AutogradOracle(teacher)
-        else:
-            config = ZerothOrderConfig(q=40, mu=1e-3)
-            asked = ZerothOrderOracle(LocalApi(teacher), config, generator=torch.Generator().manual_seed(seed))
         cls = INVERTERS.get("generator")
         work = cls(cls.preset("demo").override({"steps": 40, "width": 8, "latent": 8, "lr": 0.01, "bn": 0.0}))
         steps = list(
             work.recover(
-                [asked], [labels_per_class(5, 2)], generator=torch.Generator().manual_seed(seed),
+                [AutogradOracle(teacher)], [labels_per_class(5, 2)], generator=torch.Generator().manual_seed(seed),
                 device=torch.device("cpu"), extra_loss=extra,
             )
         )  # fmt: skip
         images = steps[-1].tasks[0].images
-        return -disagreement(student, distance=kind)(images, None, teacher.logits(images)).mean()
+        return float(kd_loss(student(images), teacher.logits(images)))
 
-    kind = "kl" if oracle == "autograd" else "l1"
-    seeds = range(conditions.seed(), conditions.seed(4 if oracle == "autograd" else 1))
-    harder = [recover(s, disagreement(student, weight=3.0, distance=kind)) / recover(s) for s in seeds]
-    margin.at_least("disagreement over that of others", sum(harder) / len(harder), 1.2, null=1)
+    seeds = range(conditions.seed(), conditions.seed(3))
+    harder = [recover(seed, disagreement(student, weight=3.0)) / recover(seed) for seed in seeds]
+    margin.at_least("divergence over that of others", sum(harder) / len(harder), 1.2, null=1)
