@@ -29,11 +29,12 @@ class Config(BaseModel):
         for key in values:
             if key not in cls.model_fields:
                 known = ", ".join(cls.model_fields)
+                key = str(key)[:80]
                 raise BadInput(f"unknown {what} {key!r}.{nearest(key, cls.model_fields)} Known: {known}.")
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise BadInput(_one_line(error, what)) from None
+            raise BadInput(one_line(error, what)) from None
 
     def override(self, pairs: list[str] | dict[str, Any]) -> Self:
         """Return a copy with ``key=value`` pairs applied; ``none`` clears an optional field, ``[1, 5]`` is a list.
@@ -93,11 +94,12 @@ class Config(BaseModel):
         return rows
 
 
-def _one_line(error: ValidationError, what: str) -> str:
+def one_line(error: ValidationError, what: str) -> str:
+    """The first thing that is wrong, in one line."""
     first = error.errors()[0]
     if not first["loc"] and "error" in first.get("ctx", {}):  # said by the config itself, of several options
         return f"{first['ctx']['error']}."
-    where = ".".join(str(part) for part in first["loc"]) or what
+    where = ".".join(str(part) for part in first["loc"])[:80] or what
     received = repr(first["input"])
     shown = received if len(received) <= 80 else received[:77] + "..."
     return f"{what} {where!r}: {first['msg'].lower()}; received {shown}."

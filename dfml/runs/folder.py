@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import given_path, read_json, runs_root, write_json
+from dfml.core.record import LATEST
 from dfml.runs import status as live
 from dfml.runs.grid import IMAGES
 from dfml.runs.metrics import Curve, shared_reader
+from dfml.runs.records import StoredResult
 from dfml.runs.spec import SPEC, RunSpec, read_spec
 from dfml.runs.status import RunStatus, live_status, log_tail, write_raw
 
@@ -136,12 +138,14 @@ class RunFolder:
     @property
     def created(self) -> float:
         """When the run was made, seconds since 1970."""
-        with suppress(BadInput, ValueError):
-            return datetime.fromisoformat(self.spec.created).timestamp()
+        with suppress(BadInput, ValueError, OverflowError, OSError):
+            made = datetime.fromisoformat(self.spec.created).timestamp()
+            if 0 <= made <= LATEST:
+                return made
         with suppress(ValueError):
             return datetime.strptime(self.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
         with suppress(OSError):
-            return self.path.stat().st_mtime
+            return min(max(0.0, self.path.stat().st_mtime), LATEST)
         return 0.0
 
     def status(self) -> RunStatus:
@@ -162,7 +166,9 @@ class RunFolder:
 
     def images(self) -> list[StoredImages]:
         """The grids that are kept, oldest first."""
-        kept = set(os.listdir(self.path / IMAGES)) if (self.path / IMAGES).is_dir() else set()
+        kept = set()
+        with suppress(OSError):
+            kept = set(os.listdir(self.path / IMAGES))
         return [
             StoredImages(r["step"], r["tag"], self.path / IMAGES / r["file"], r["labels"])
             for r in shared_reader(self.path).records("images")
@@ -186,14 +192,14 @@ class RunFolder:
     def result(self) -> dict[str, Any] | None:
         """The finished run's result; None before that."""
         with suppress(BadInput):
-            return read_json(self.path / RESULT, "result")
+            return StoredResult.checked(read_json(self.path / RESULT, "result"), RESULT)
         return None
 
     @property
     def model(self) -> Path | None:
         """The folder of the finished meta-model, where there is one."""
         folder = self.path / MODEL
-        return folder if (folder / "dfml.json").is_file() else None
+        return folder if os.path.isfile(folder / "dfml.json") else None
 
     def log_tail(self, lines: int = 200) -> str:
         """The last lines of the worker's log."""
@@ -233,7 +239,7 @@ def list_runs(root: Path | None = None) -> list[RunFolder]:
         path = Path(entry.path)
         if entry.name.endswith(_LINK):
             path = _follow(path)
-        if path and path.is_dir() and ((path / SPEC).exists() or (path / live.STATUS).exists()):
+        if path and _is_text(path.name) and _holds_run(path):
             folder = RunFolder(path)
             found[folder.path.resolve()] = folder
     return sorted(found.values(), key=lambda run: (run.created, run.name), reverse=True)
@@ -247,7 +253,7 @@ def find_run(name: str | Path, root: Path | None = None) -> RunFolder:
     """
     text = str(name)
     path = given_path(text)
-    if (path / SPEC).exists() or (path / live.STATUS).exists():
+    if _holds_run(path):
         return RunFolder(path)
     runs = list_runs(root)
     fitting = [run for run in runs if run.name == text] or [run for run in runs if text in run.name]
@@ -262,14 +268,27 @@ def find_run(name: str | Path, root: Path | None = None) -> RunFolder:
 
 def _follow(link: Path) -> Path | None:
     try:
-        target = Path(json.loads(link.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        target = Path(read_json(link, "link", most=16_384))
+    except (BadInput, TypeError):
         return None
-    if not target.is_dir():
+    if not os.path.isdir(target):
         with suppress(OSError):
             link.unlink()
         return None
     return target
+
+
+def _holds_run(path: Path) -> bool:
+    # Not Path.exists, which raises where nobody may look.
+    return os.path.isdir(path) and any(os.path.exists(path / name) for name in (SPEC, live.STATUS))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name can be shown; the system takes bytes that are none."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _run_name(spec: RunSpec) -> str:

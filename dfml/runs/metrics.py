@@ -9,19 +9,22 @@ import threading
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dfml.core.errors import RunFailed
-from dfml.core.paths import raise_if_disk_full
+from dfml.core.paths import open_file, raise_if_disk_full
+from dfml.runs.records import LINE, MOST_CURVES, EmbeddingLine, ScalarsLine, ZooMapLine
 
 METRICS = "metrics.jsonl"
 _FINGERPRINT = 64
 _KEPT_READERS = 64
-_NEEDED = {
-    "images": ("tag", "file", "labels"),
-    "embedding": ("ids", "vectors"),
-    "zoo_map": ("ids", "similarity", "groups", "places"),
-}
+LONGEST_LINE = 16 * 2**20
+"""Bytes; a longer one is passed over."""
+
+LARGEST = 2 * 2**30
+"""Bytes of the file that are read; of a larger one the rest is left."""
+
+_CHUNK = 4 * 2**20
 
 Curve = tuple[list[int], list[float | None]]
 
@@ -153,44 +156,52 @@ class MetricsReader:
 
     def _refresh(self) -> None:
         try:
-            with self._path.open("rb") as file:
+            with open_file(self._path) as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, self._offset - len(self._last)))
                 if size < self._offset or file.read(len(self._last)) != self._last:
                     self._reset()
                     file.seek(0)
-                if size == self._offset:
-                    return
-                data = file.read()
+                # A piece at a time: what a file takes here is bounded, however large it is.
+                while self._offset < min(size, LARGEST) and (whole := self._next_lines(file)):
+                    for line in whole.splitlines():
+                        self._take(line)
+                    self._last = (self._last + whole)[-_FINGERPRINT:]
         except OSError:
             self._reset()
-            return
-        whole = data[: data.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            self._take(line)
-        self._offset += len(whole)
-        self._last = (self._last + whole)[-_FINGERPRINT:]
+
+    def _next_lines(self, file: BinaryIO) -> bytes:
+        """Some whole lines from here on, empty where there is none yet; a line that is too long is passed over."""
+        data = b""
+        while piece := file.read(_CHUNK):
+            data += piece
+            if (end := data.rfind(b"\n") + 1) or len(data) > LONGEST_LINE:
+                whole = data[: end or None]
+                self._offset += len(whole)
+                file.seek(self._offset)
+                return whole
+        return b""
 
     def _take(self, line: bytes) -> None:
         try:
-            record = json.loads(line)
-            kind, step = record["type"], int(record["step"])
-            if kind == "scalars":
-                tag = record.get("tag", "")
-                for name, value in record["values"].items():
-                    curves = (self._merged.setdefault(name, ([], [])), self._scalars.setdefault((tag, name), ([], [])))
-                    for steps, values in curves:
-                        steps.append(step)
-                        values.append(value)
-                return
-            if any(name not in record for name in _NEEDED.get(kind, ())):
-                raise KeyError(kind)
-            if kind in ("embedding", "zoo_map"):
-                self._newest[kind] = record
-            elif kind in self._records:
-                self._records[kind].append(record)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            record = LINE.validate_json(line, strict=False)
+        except ValueError:
             self.damaged += 1
+            return
+        if isinstance(record, ScalarsLine):
+            for name, value in record.values.items():
+                key = (record.tag, name)
+                if key not in self._scalars and len(self._scalars) >= MOST_CURVES:
+                    self.damaged += 1
+                    return
+                for curves, place in ((self._merged, name), (self._scalars, key)):
+                    steps, values = curves.setdefault(place, ([], []))
+                    steps.append(record.step)
+                    values.append(value)
+        elif isinstance(record, EmbeddingLine | ZooMapLine):
+            self._newest[record.type] = record.model_dump()
+        else:
+            self._records[record.type].append(record.model_dump())
 
 
 _readers: OrderedDict[Path, MetricsReader] = OrderedDict()

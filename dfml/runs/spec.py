@@ -18,10 +18,14 @@ from dfml.core.addresses import is_address, without_password
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, REPOSITORY, read_json
+from dfml.core.texts import printable
 from dfml.core.threads import at_most_as_wanted
 
 FORMAT = 1
 SPEC = "spec.json"
+LARGEST_SPEC = 2**20
+"""Bytes."""
+
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "safetensors")
 
 
@@ -71,7 +75,7 @@ class RunSpec(Config):
     def title(self) -> str:
         """What people call the run: its label, or its method and zoo."""
         zoo = Path(self.zoo).name if self.zoo else ""
-        return self.label or " on ".join(part for part in (self.method, zoo) if part)
+        return printable(self.label or " on ".join(part for part in (self.method, zoo) if part), 160)
 
 
 def read_spec(folder: Path) -> RunSpec:
@@ -80,13 +84,14 @@ def read_spec(folder: Path) -> RunSpec:
     Raises:
         BadInput: Missing, damaged, no run's, or of another format; one line that says which.
     """
-    data = read_json(folder / SPEC, f"run {folder.name}")
+    data = read_json(folder / SPEC, f"run {folder.name}", most=LARGEST_SPEC)
     if not isinstance(data, dict) or "kind" not in data:
         raise BadInput(f"{folder / SPEC} is not a run's: it names no kind of work.")
     found = data.get("format", 0)
     if found != FORMAT:
         newer = isinstance(found, int) and found > FORMAT
         cure = "update DFML Studio to open it" if newer else "start it again with this version, or delete it"
+        found = printable(str(found), 40)
         raise BadInput(
             f"run {folder.name} has format {found} of {'a newer' if newer else 'an older'} version, "
             f"this one reads format {FORMAT}: {cure}."

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dfml.core.errors import BadInput
+from dfml.core.paths import open_file, read_json
 from dfml.runs import liveness
+from dfml.runs.records import StoredStatus
 
 STATUS, STOP, LAUNCH, LOG = "status.json", "STOP", "launch.json", "log.txt"
 ACTIVE = ("queued", "running", "stopping")
@@ -19,6 +22,7 @@ STATES = ("queued", "running", "stopping", "stopped", "finished", "failed", "cra
 STARTUP_SECONDS = 10.0
 LOST_HEARTBEAT_SECONDS = 60.0
 _ROOM = 2048
+_MOST = 2**20
 _TROUBLE = ("error", "killed", "fatal", "exception", "abort", "segmentation")
 
 
@@ -81,32 +85,12 @@ def read_raw(folder: Path) -> dict[str, Any] | None:
     """``status.json`` as it was written; None where it is missing or damaged."""
     for _ in range(2):
         try:
-            value = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-            return value if isinstance(value, dict) and _is_status(value) else None
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, RecursionError):
+            return StoredStatus.checked(read_json(folder / STATUS, "status", most=_MOST), STATUS)
+        except BadInput:
+            if not os.path.lexists(folder / STATUS):
+                return None
             time.sleep(0.01)  # only a file that was written in place, on a full disk, can be torn
     return None
-
-
-def _is_status(raw: dict[str, Any]) -> bool:
-    """Whether each value is of the kind that the readers count on; another program's file may hold anything."""
-    if raw.get("state") not in STATES:
-        return False
-    kinds: dict[str, Any] = {
-        "pid": int, "step": int, "total": int, "text": str, "error": str, "device": str, "device_reason": str,
-        "process": str, "host": str, "queued": float, "started": float, "updated": float, "seconds": float,
-        "eta_seconds": float,
-    }  # fmt: skip
-    for key, kind in kinds.items():
-        value = raw.get(key)
-        if value is not None and not isinstance(value, int | float if kind is float else kind):
-            return False
-    left = raw.get("eta_range")
-    return left is None or (
-        isinstance(left, list) and len(left) == 2 and all(isinstance(end, int | float) for end in left)
-    )
 
 
 def write_raw(folder: Path, raw: dict[str, Any]) -> bool:
@@ -166,7 +150,7 @@ def is_active(folder: Path) -> bool:
 def log_tail(folder: Path, lines: int = 200) -> str:
     """The last lines of ``log.txt``."""
     try:
-        with (folder / LOG).open("rb") as file:
+        with open_file(folder / LOG) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 200 * lines - 1000))
             text = file.read().decode("utf-8", "replace")
@@ -223,7 +207,7 @@ def _last_word(folder: Path) -> str:
 
 def _read_launch(folder: Path) -> dict[str, Any]:
     try:
-        value = json.loads((folder / LAUNCH).read_text(encoding="utf-8"))
-        return value if isinstance(value, dict) else {}
-    except (OSError, ValueError):
+        value = read_json(folder / LAUNCH, "launch", most=_MOST)
+        return StoredStatus.checked({**value, "state": "queued"}, LAUNCH)
+    except (BadInput, TypeError):
         return {}

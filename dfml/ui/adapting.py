@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from dfml.core.errors import BadInput
 from dfml.core.names import find_name
 from dfml.core.paths import given_path, read_json
 from dfml.ui.run_store import RunRow, run_rows
+from dfml.ui.stored import ModelCard
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +79,7 @@ class Answer:
 
 def finished_models() -> list[RunRow]:
     """Training runs that ended with a model, the newest first."""
-    return [row for row in run_rows("train") if (row.path / "model" / "dfml.json").is_file()]
+    return [row for row in run_rows("train") if os.path.isfile(row.path / "model" / "dfml.json")]
 
 
 def model_folder(choice: str) -> Path:
@@ -90,8 +92,8 @@ def model_folder(choice: str) -> Path:
         if row.name == choice:
             return row.path / "model"
     path = given_path(choice)
-    folder = path / "model" if (path / "model" / "dfml.json").is_file() else path
-    if not (folder / "dfml.json").is_file():
+    folder = path / "model" if os.path.isfile(path / "model" / "dfml.json") else path
+    if not os.path.isfile(folder / "dfml.json"):
         raise BadInput(f"no model at {choice!r}: give the folder of a meta-model, such as RUN/model.")
     return folder
 
@@ -105,7 +107,7 @@ def model_card(folder: Path) -> dict:
     card = read_json(folder / "dfml.json", "the model's card")
     if not isinstance(card, dict) or "learner" not in card:
         raise BadInput(f"{folder} holds no meta-model; a teacher of a zoo, for example, is none. Train one first.")
-    return card
+    return ModelCard.checked(card, "the model's card")
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

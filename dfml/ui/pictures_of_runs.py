@@ -9,6 +9,8 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
+from dfml.core.errors import BadInput
+from dfml.data.pictures import open_picture
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.grid import MAX_TILES, grid_columns
 from dfml.ui.galleries import strip
@@ -49,8 +51,7 @@ def cut_grid(sheet: Image.Image, count: int) -> list[Image.Image]:
 
 @st.cache_data(show_spinner=False, max_entries=32)
 def _cells(path: str, count: int) -> list[Image.Image]:
-    with Image.open(path) as sheet:
-        return cut_grid(sheet.convert("RGB"), count)
+    return cut_grid(open_picture(Path(path)).convert("RGB"), count)
 
 
 def open_sheet(entry: StoredImages) -> Sheet | None:
@@ -58,7 +59,7 @@ def open_sheet(entry: StoredImages) -> Sheet | None:
     count = min(len(entry.labels), MAX_TILES)
     try:
         return Sheet(entry.step, entry.tag, _cells(str(Path(entry.path)), count), list(entry.labels[:count]))
-    except OSError:  # thinned out between the two looks
+    except BadInput:  # thinned out between the two looks, or damaged
         return None
 
 

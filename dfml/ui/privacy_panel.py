@@ -12,8 +12,10 @@ from PIL import Image
 from dfml.core.errors import BadInput
 from dfml.core.names import same
 from dfml.core.paths import read_json
+from dfml.data.pictures import open_picture
 from dfml.ui.messages import empty_state
 from dfml.ui.recoveries import StoredRecovery
+from dfml.ui.stored import Privacy
 from dfml.ui.texts import plain
 
 LEVELS = {
@@ -31,10 +33,11 @@ def read_privacy(recovery: StoredRecovery) -> dict[str, Any] | None:
     file = recovery.folder / "privacy.json"
     if not file.is_file():
         return None
-    found = read_json(file, f"privacy report of {recovery.teacher}")
-    if not isinstance(found, dict) or not isinstance(found.get("pairs"), list) or "level" not in found:
-        raise BadInput(f"{file} is no privacy report of this program.")
-    return found
+    what = f"privacy report of {recovery.teacher}"
+    try:
+        return Privacy.checked(read_json(file, what), what)
+    except BadInput as error:
+        raise BadInput(f"{file} is no privacy report of this program: {error}") from None
 
 
 def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) -> None:
@@ -113,9 +116,8 @@ def pair_caption(pair: dict[str, Any]) -> str:
 
 def _pairs(path: Path, pairs: list[dict[str, Any]]) -> None:
     try:
-        with Image.open(path) as sheet:
-            columns = cut_pairs(sheet.convert("RGB"), len(pairs))
-    except OSError:
+        columns = cut_pairs(open_picture(path).convert("RGB"), len(pairs))
+    except BadInput:
         st.caption("The pictures of the pairs are missing.")
         return
     grid = st.grid(SHOWN, min_column_width=84, gap="small")

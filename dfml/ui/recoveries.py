@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,13 @@ from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json
+from dfml.core.weights import tensor_shapes
 from dfml.ui.galleries import from_arrays
 from dfml.ui.run_store import RunRow
+from dfml.ui.stored import Report
+
+MOST_NUMBERS = 200_000_000
+"""Numbers in a recovery's pictures; a larger file is not opened by a page."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,13 @@ class StoredRecovery:
     @property
     def method(self) -> str:
         """The inverter's name."""
-        return str(self.report.get("method", "unknown inverter"))
+        return self.report.get("method") or "unknown inverter"
 
     @property
     def classes(self) -> list[str]:
         """Class names in the order of the labels; ``class 0`` and so on where there are none."""
         names = self.report.get("classes")
-        count = max(1, int(self.report.get("images", 0)) // max(1, int(self.report.get("per_class", 1))))
+        count = max(1, self.report.get("images", 0) // self.report.get("per_class", 1))
         return [str(name).replace("_", " ") for name in names] if names else [f"class {i}" for i in range(count)]
 
     def pictures(self) -> dict[str, list[Image.Image]]:
@@ -62,10 +68,16 @@ def _pictures(file: str, changed: int, classes: tuple[str, ...]) -> dict[str, li
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    shapes = tensor_shapes(Path(file), "recovered pictures")
+    shape, count = shapes.get("images", []), shapes.get("labels", [])
+    if len(shape) != 4 or shape[1] not in (1, 3) or count != shape[:1] or not 0 < math.prod(shape) <= MOST_NUMBERS:
+        raise BadInput(
+            f"{file} holds pictures of shape {shape} and labels of shape {count}: nothing that can be shown."
+        )
     try:
         tensors = load_file(file)
-        images, labels = from_arrays(tensors["images"]), tensors["labels"].tolist()
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        images, labels = from_arrays(tensors["images"]), [int(label) for label in tensors["labels"]]
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, OverflowError) as error:
         raise BadInput(f"{file} is damaged: {error}.") from None
     return by_class(images, labels, classes)
 
@@ -83,16 +95,22 @@ def by_class(
 
 def recoveries_of(path: Path, name: str, title: str) -> list[StoredRecovery]:
     """The recoveries in a run's folder; a damaged one is left out."""
-    root = path / "recovered"
     found = []
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+    for folder in _folders(path / "recovered"):
+        what = f"recovery {folder.name}"
         try:
-            report = read_json(folder / "report.json", f"recovery {folder.name}")
+            report = Report.checked(read_json(folder / "report.json", what), what)
         except BadInput:
             continue
-        if isinstance(report, dict):
-            found.append(StoredRecovery(name, title, str(report.get("teacher", folder.name)), folder, report))
+        found.append(StoredRecovery(name, title, report.get("teacher") or folder.name, folder, report))
     return found
+
+
+def _folders(root: Path) -> list[Path]:
+    try:
+        return sorted(path for path in root.iterdir() if path.name.isprintable())
+    except OSError:
+        return []
 
 
 def all_recoveries(rows: list[RunRow]) -> list[StoredRecovery]:

@@ -66,7 +66,7 @@ def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[s
         if name in curves_of:
             steps, values = curves_of[name]
             # One step alone is the whole way.
-            last = max(totals.get(inverter, 0), steps[-1])
+            last = max(totals.get(inverter, 0), steps[-1], 1)
             drawn[inverter] = ([100 * step / last for step in steps], values) if across == SHARE else (steps, values)
     look = metric(name.replace(WARM_UP, "inversion/"))
     axis = "share of the way (per cent)" if across == SHARE else "meta-step" if name.startswith(WARM_UP) else "step"

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from dfml.core.texts import printable
 from dfml.core.time_left import in_words
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.spec import RunSpec
@@ -87,7 +88,7 @@ def read_row(run: RunFolder) -> RunRow:
         state=status.state,
         step=status.step,
         total=status.total,
-        message=status.error or "",
+        message=printable(status.error or "", 800),
         created=run.created,
         spec=spec,
         left=f"{in_words(status.eta_range)} left" if status.eta_range and status.state == "running" else "",

@@ -103,7 +103,7 @@ def result_panel(run: RunFolder) -> None:
             help="Adapt this meta-model to a few pictures",
         )
     way = run.spec.config.get("way")
-    if test is not None and isinstance(way, int):
+    if test is not None and isinstance(way, int) and way > 0:
         text = f"Tasks of {way} classes; guessing gives {percent(1 / way)}."
         if result.get("val_accuracy") is not None:
             text += (
@@ -204,7 +204,7 @@ def training_charts(run: RunFolder) -> None:
     if max(len(steps) for steps, _ in scalars.values()) > DENSE:
         notes.append("Faint lines show single iterations, strong ones their running mean.")
     warm = run.spec.config.get("warm_start")
-    if warm:
+    if isinstance(warm, int) and warm > 0:
         notes.append(f"The first {warm} iterations only recover pictures; the meta-model learns from then on.")
     if notes:
         st.caption(" ".join(notes))

@@ -7,6 +7,7 @@ It finds what can be found without building a network: missing or damaged files,
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,11 +133,11 @@ def read_zoo(reference: str) -> ZooListing:
         BadInput: No zoo there, a newer format, or no usable teacher; one line that says what to do.
     """
     folder, names = zoo_path(reference), embedded_names()
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise BadInput(
             f"no folder at {reference!r}.{nearest(reference, names)} Give the path of a folder with a zoo.json."
         )
-    if not (folder / "zoo.json").is_file():
+    if not os.path.isfile(folder / "zoo.json"):
         raise BadInput(
             f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo import` makes one from model folders."
         )
@@ -183,12 +184,12 @@ def _read_teacher(folder: Path, bounded: Bounded) -> TeacherRow:
         source=card.source,
         domain=card.domain,
         seed=card.seed,
-        judge=(folder.parent / "judges" / card.id / "config.json").is_file(),
+        judge=os.path.isfile(folder.parent / "judges" / card.id / "config.json"),
     )
 
 
 def _check_weights(path: Path, card: TeacherCard) -> None:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise BadInput(f"model {card.id!r}: {path.name} is missing.")
     if not tensor_shapes(path, f"model {card.id!r}"):
         raise BadInput(f"model {card.id!r}: {path.name} is damaged: it holds no tensors.")

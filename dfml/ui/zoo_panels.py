@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import streamlit as st
 
 from dfml.core.errors import BadInput
@@ -19,6 +21,9 @@ from dfml.ui.zoo_listing import TeacherRow, ZooListing, embedded_names, is_addre
 
 CONNECTED = "_connected_servers"
 NEXT_ZOO = "_next_zoo"
+MOST_BARS, SHOWN = 300, 100
+"""Classes in the chart, and in a cell of the table."""
+
 ACCESS = {
     "weights": "weights: everything may be looked at",
     "gradients": "gradients: pictures in, gradients out",
@@ -44,7 +49,8 @@ def open_listing(reference: str) -> ZooListing:
             raise BadInput(f"Server {reference} has not been asked for its teachers yet: press Connect.")
         return remote_listing(reference)
     index = zoo_path(reference) / "zoo.json"
-    changed = (index.stat().st_mtime_ns, index.parent.stat().st_mtime_ns) if index.is_file() else ()
+    there = os.path.isfile(index)
+    changed = (index.stat().st_mtime_ns, index.parent.stat().st_mtime_ns) if there else ()
     return _listing(reference, changed)
 
 
@@ -160,7 +166,7 @@ def teacher_table(zoo: ZooListing) -> TeacherRow:
     columns = {
         "id": [row.id for row in found],
         "accuracy": [None if row.accuracy is None else 100 * row.accuracy for row in found],
-        "classes": [", ".join(map(spaced, row.classes)) for row in found],
+        "classes": [", ".join(map(spaced, row.classes[:SHOWN])) + ", …" * (len(row.classes) > SHOWN) for row in found],
         "architecture": [row.architecture for row in found],
     }
     event = st.dataframe(
@@ -255,11 +261,13 @@ def coverage_panel(zoo: ZooListing) -> None:
         if counts:
             with st.container(height=300, border=False):
                 show_chart(
-                    class_coverage(counts, palette=palette()),
+                    class_coverage(counts[:MOST_BARS], palette=palette()),
                     key="class_coverage",
                     alt=f"Bars: in how many teachers each of {len(counts)} classes occurs",
                     config={"displayModeBar": False},
                 )
+            if len(counts) > MOST_BARS:
+                st.caption(f"The {MOST_BARS} most frequent of {len(counts):,} classes.")
             if not zoo.shared_class_names:
                 st.caption("The owners do not vouch that equal names mean the same class, so methods keep them apart.")
         else:

@@ -5,6 +5,7 @@ Zoos come from other people: each number that decides how much is allocated, or 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -72,7 +73,7 @@ def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherC
         BadInput: The folder holds no model, its config leaves out what nobody stated, or a value is out of range.
     """
     config = read_config(folder, stated)
-    known = read_json(folder / DETAILS, "card", most=LARGEST_CARD) if (folder / DETAILS).is_file() else {}
+    known = read_json(folder / DETAILS, "card", most=LARGEST_CARD) if os.path.lexists(folder / DETAILS) else {}
     if not isinstance(known, dict):
         raise BadInput(f"model {folder.name!r}: {DETAILS} is no card of a teacher.")
     takes = picture_input(folder, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -39,9 +40,9 @@ class Zoo:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise BadInput(f"no zoo at {folder}: give the path of a zoo's folder or one of: {', '.join(zoo_names())}.")
-        if not (folder / "zoo.json").is_file():
+        if not os.path.isfile(folder / "zoo.json"):
             raise BadInput(
                 f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo pretrain` or `import` makes one."
             )
@@ -177,7 +178,7 @@ class Zoo:
     def judge_folder(self, card: TeacherCard) -> Path | None:
         """Its own judge's, or that of the embedded zoo with the same class sets which ``judges_of`` names."""
         own = self.folder / "judges" / card.id
-        if (own / "config.json").is_file():
+        if os.path.isfile(own / "config.json"):
             return own
         lender = self.meta.get("judges_of")
         if lender in zoo_names():
