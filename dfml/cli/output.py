@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, NoReturn, TextIO
 
+from dfml.core.texts import for_terminal
 from dfml.core.time_left import TimeLeft, in_words
 
 STOPPED = 130
@@ -44,12 +45,12 @@ def only_answers(wanted: bool) -> Iterator[None]:
 
 def say(text: str) -> None:
     """Print a line for people (stderr)."""
-    print(text, file=sys.stderr, flush=True)
+    print(for_terminal(text), file=sys.stderr, flush=True)
 
 
 def fail(message: str, code: int, as_json: bool) -> NoReturn:
     """Print one line and exit."""
-    line = " ".join(message.split())
+    line = for_terminal(" ".join(message.split()))
     print(f"error: {line}", file=sys.stderr, flush=True)
     if as_json:
         print(json.dumps({"error": line}), flush=True)
@@ -61,7 +62,7 @@ def answer(value: dict[str, Any], as_json: bool, text: str = "") -> None:
     if as_json:
         print(json.dumps(value), file=_answers, flush=True)
     elif text:
-        print(text, flush=True)
+        print(for_terminal(text), flush=True)
 
 
 def stopped(result: dict[str, Any], as_json: bool) -> None:
@@ -91,6 +92,7 @@ def told_difference(found: dict[str, Any] | None) -> list[str]:
 
 def table(rows: list[list[str]], header: list[str]) -> str:
     """Plain columns for a terminal."""
+    rows = [[for_terminal(cell).replace("\n", " ") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = []
     for row in [header, ["-" * width for width in widths], *rows]:
@@ -119,6 +121,6 @@ class Bar:
         told = f"{in_words(left)} left" if left else "estimating time left"
         line = f"{self.what} {done}/{total} {text} ({told})" if not last else f"{self.what} {done}/{total}"
         if self.terminal:
-            print(f"\r\x1b[2K{line}", end="\n" if last else "", file=sys.stderr, flush=True)
+            print(f"\r\x1b[2K{for_terminal(line)}", end="\n" if last else "", file=sys.stderr, flush=True)
         else:
             say(line)

@@ -63,7 +63,7 @@ def inside(folder: Path, name: str) -> Path:
     base = folder.resolve()
     try:
         path = (base / name).resolve()
-    except (ValueError, OSError):  # a NUL byte, a loop of links, a name that is too long
+    except (ValueError, OSError, RuntimeError):  # a NUL byte, a name that is too long, a loop of links
         raise BadInput(f"{name!r} is not a usable name of a file.") from None
     if path != base and base not in path.parents:
         raise BadInput(f"{name!r} leads out of {folder.name!r}: give a name inside that folder.")

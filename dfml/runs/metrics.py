@@ -210,7 +210,7 @@ _readers_lock = threading.Lock()
 
 def shared_reader(folder: Path) -> MetricsReader:
     """The process's reader of a run: pages that are rebuilt each second go on where they were."""
-    path = (folder / METRICS).resolve()
+    path = folder.resolve() / METRICS
     with _readers_lock:
         reader = _readers.setdefault(path, MetricsReader(path))
         _readers.move_to_end(path)

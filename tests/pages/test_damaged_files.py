@@ -48,6 +48,16 @@ def test_a_damaged_model_of_a_zoo_is_one_line_beside_the_good_ones(zoo_copy, fil
             look((way, value))
 
 
+@pytest.mark.parametrize("kind", ["a loop", "a pipe", "empty", "gone"])
+def test_what_stands_in_the_place_of_a_models_folder_is_one_line(zoo_copy, kind):
+    shutil.rmtree(zoo_copy / "001")
+    if kind != "gone":
+        (zoo_copy / "001").touch()
+        WHOLE[kind](zoo_copy / "001")
+    for problems in (read_zoo(str(zoo_copy)).problems, open_zoo(zoo_copy).problems):
+        assert list(problems) == ["001"] and "\n" not in problems["001"]
+
+
 def test_a_damaged_list_of_models_is_one_line_or_leaves_the_good_ones(zoo_copy):
     file = zoo_copy / "zoo.json"
     good = json.loads(file.read_text())
