@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.report import machine, markdown_table, write_report
+from dfml.bench.report import claim_report, machine, markdown_table, write_report
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done
 from dfml.core.threads import SPINS, wait_briefly
@@ -34,6 +34,7 @@ WORKS = {"inversion": "pixel inversion", "training": "demo training (purer), 12 
 MOST_BUSY, MOST_IDLE = 2.6, 1.05
 """What is asked for: busy against idle, and idle against the library's default."""
 
+_FIELDS = {"round", "work", "way", "load", "seconds"}
 # Ends with the one that started it, even where that is killed.
 _BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(10**6): pass"
 
@@ -65,15 +66,12 @@ def bench_waiting(
         BadInput: What is kept in ``work`` was measured on another zoo or machine.
         RunFailed: A measurement failed.
     """
+    claim_report(out, "waiting")
     order = {"zoo": zoo, "machine": machine()}
     work.mkdir(parents=True, exist_ok=True)
     kept = work / "waiting.jsonl"
-    lines = [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else [order]
-    if lines[0] != order:
-        raise BadInput(f"{kept} was measured on another zoo or machine: choose another --work.")
-    if not kept.is_file():
-        kept.write_text(json.dumps(order) + "\n")
-    measured = lines[1:]
+    measured = _measured(kept, order)
+    kept.write_text("".join(json.dumps(line) + "\n" for line in [order, *measured]))
     known = {(m["round"], m["work"], m["way"], m["load"]) for m in measured}
     result: dict[str, Any] = {}
     for number in range(rounds):
@@ -92,6 +90,19 @@ def bench_waiting(
                     progress(f"round {number + 1} of {rounds}: {piece}, {way}, {load}: {seconds:.2f} s")
         result = _report(measured, number + 1, out, command)
     return result
+
+
+def _measured(kept: Path, order: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was measured before; a last line that was cut off is left out."""
+    lines = []
+    for line in kept.read_text(encoding="utf-8", errors="replace").splitlines() if kept.is_file() else ():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    if lines and lines[0] != order:
+        raise BadInput(f"{kept} was measured on another zoo or machine: choose another --work.")
+    return [m for m in lines[1:] if isinstance(m, dict) and _FIELDS <= m.keys()]
 
 
 @contextmanager

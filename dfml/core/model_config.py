@@ -161,7 +161,7 @@ def _agree(key: str, found: Any, value: list[Any]) -> bool:  # noqa: ANN401 - fo
         return False
     if key == "input_size":
         return found[-len(value) :] == value
-    return found == value or (1 in (len(found), len(value)) and len({*found, *value}) == 1)
+    return found == value or (1 in (len(found), len(value)) and all(number == value[0] for number in found + value))
 
 
 def _size(path: Path, size: Any) -> tuple[int, int, int]:  # noqa: ANN401 - foreign JSON

@@ -19,7 +19,7 @@ from dfml.ui.navigation import TRAINING
 from dfml.ui.picture_sets import Chosen
 from dfml.ui.remember import recall, remember
 from dfml.ui.run_chooser import minute, unique
-from dfml.ui.texts import plain
+from dfml.ui.texts import badge, plain
 from dfml.ui.theme import palette
 
 PAGE_SIZE = 6
@@ -249,7 +249,7 @@ def _prediction(answer: Answer, row: int, truth: str, file: Path) -> None:
         if word:
             right = word == "right"
             icon = ":material/check:" if right else ":material/close:"
-            st.badge(plain(word), icon=icon, color="green" if right else "orange")
+            st.markdown(badge(word, "green" if right else "orange", icon))
     # Side by side where there is room, else the bars below: in a narrow column they would shrink to nothing.
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with Image.open(file) as opened:

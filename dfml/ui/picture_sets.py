@@ -214,7 +214,7 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
 
     # Of any type: a browser that only lets pictures through drops the others without a word.
     st.file_uploader(
-        f"Pictures of {name}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
+        f"Pictures of {plain(name)}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
     )
     lines = [plain(line) for line in st.session_state.get("_upload_problems", {}).get(slot, [])]
     if lines:

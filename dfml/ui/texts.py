@@ -37,6 +37,11 @@ def plain(text: str) -> str:
     return _LIST.sub(lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\\{found[3]}", text)
 
 
+def badge(text: str, colour: str, icon: str = "") -> str:
+    """Markdown for a badge of text from outside; ``st.badge`` would escape its brackets a second time."""
+    return f":{colour}-badge[{icon} {plain(text)}]"
+
+
 def chart_text(text: str) -> str:
     """Text from outside, so that Plotly shows it as it stands; only line breaks stay."""
     text = printable(str(text), MOST).replace("&", "&amp;").replace("<", "&lt;")

@@ -15,7 +15,7 @@ from dfml.ui.metrics import megabytes, percent
 from dfml.ui.navigation import INVERSION
 from dfml.ui.remember import recall, remember
 from dfml.ui.remote_listing import ask_again, remote_listing
-from dfml.ui.texts import plain
+from dfml.ui.texts import badge, plain
 from dfml.ui.theme import palette
 from dfml.ui.zoo_listing import TeacherRow, ZooListing, embedded_names, is_address, read_zoo, zoo_path
 
@@ -160,7 +160,7 @@ def teacher_table(zoo: ZooListing) -> TeacherRow:
     found = [row for row in zoo.teachers if matches(row, words)]
     if not found:
         empty_state(
-            "No teacher matches", f"Nothing in this zoo is called {plain(words)!r}.", icon=":material/search_off:"
+            "No teacher matches", f"Nothing in this zoo is called {plain(repr(words))}.", icon=":material/search_off:"
         )
         return zoo.teachers[0]
     columns = {
@@ -209,7 +209,7 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, gap="xsmall"):
             for name in row.classes[:20]:
-                st.badge(plain(spaced(name)), color="blue" if row.named else "gray")
+                st.markdown(badge(spaced(name), "blue" if row.named else "gray"))
             if len(row.classes) > 20:
                 st.badge(f"and {len(row.classes) - 20} more", color="gray")
         channels, height, width = row.input_size

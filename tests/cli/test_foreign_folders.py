@@ -19,12 +19,13 @@ WRITERS = {
     "invert": "invert --zoo ZOO",
     "speed": "bench speed --zoo ZOO --data DATA",
     "sinusoid": "bench sinusoid",
+    "waiting": "bench waiting --work WORK",
     "inversion": "bench inversion --zoo ZOO",
     "accuracy": "bench accuracy --work WORK --zoo ZOO --data DATA --methods random",
 }
 THEIRS = (
     "README.md", "config.json", "dfml.json", "model.safetensors", "zoo.json", "sample.json", "speed.md", "sinusoid.md",
-    "inversion-tiny-demo.md", "accuracy-tiny-demo.md", "similarity.csv", "notes/a.txt",
+    "waiting.md", "inversion-tiny-demo.md", "accuracy-tiny-demo.md", "similarity.csv", "notes/a.txt",
 )  # fmt: skip
 
 

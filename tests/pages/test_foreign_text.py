@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.pages.hostile import bare, hostile_run, hostile_zoo, messages
+from dfml.ui.upload_store import UploadSet, new_token
+from tests.pages.hostile import MARKUP, NAME, bare, hostile_run, hostile_zoo, messages
 from tests.pages.opening import open_page
 
 STATES = ("finished", "failed", "running")
@@ -21,4 +22,16 @@ def test_foreign_text_is_plain_in_every_element(runs, training, recovery, zoo_co
             hostile_run(recovery(runs, state=state), zoo)
     app = open_page(name, zoo=str(zoo))
     assert any("evil" in text for _, _, text in messages(app)), "the page shows nothing of it: the test sees nothing"
+    assert bare(app) == []
+
+
+def test_names_of_the_readers_own_classes_and_words_to_search_for_are_plain(runs, zoo_copy):
+    store = UploadSet(new_token())
+    store.write_names([MARKUP, NAME])
+    app = open_page("adaptation", source="My own pictures", pictures=store.token)
+    assert any("evil" in text for _, _, text in messages(app))
+    assert bare(app) == []
+    words = "nothing [m](//evil)"
+    app = open_page("zoo", zoo=str(hostile_zoo(zoo_copy)), search=words)
+    assert any("Nothing in this zoo" in text for _, _, text in messages(app))
     assert bare(app) == []

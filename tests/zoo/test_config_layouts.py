@@ -141,6 +141,13 @@ def test_what_a_person_states_must_agree_with_the_whole_of_a_config(tmp_path, st
             read_config(tmp_path, stated)
 
 
+def test_what_is_stated_beside_a_value_that_is_none_is_refused(tmp_path):
+    config = {"architecture": "resnet18", "pretrained_cfg": {"mean": [[0.5]], "num_classes": 5}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BadInput, match="mean"):
+        read_config(tmp_path, {"mean": [0.5]})
+
+
 @pytest.fixture(params=["new", "flat"])
 def pair(request, tmp_path):
     """A zoo of two teachers, and a function that changes the first one's config, in either layout."""
