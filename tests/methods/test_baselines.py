@@ -81,12 +81,13 @@ def test_real_data_learns_the_patterns(run, patterns, margin):
     sampler = EpisodeSampler(load_split(patterns, "test"), way=5, shot=2, query=5, episodes=20, seed=conditions.seed())
     found = {}
     for name in ("random", "real-data"):
-        changes = {"inner_lr": 0.05} | (
+        # Measured as it is trained: a prototypical network, which the demo is, learns nothing about gradient steps.
+        changes = {"inner_lr": 0.05, "learner": "maml"} | (
             {"iterations": 60, "inner_steps": 3, "outer_lr": 0.01} if name == "real-data" else {}
         )
         model = run(*small(name, **changes))[-1].result
         found[name] = evaluate(model, sampler, bn=["transductive"], adapt=["steps"])[0].accuracy
-    margin.at_least("gain over random weights", found["real-data"] - found["random"], 0.1)
+    margin.at_least("gain over random weights", found["real-data"] - found["random"], 0.15)
 
 
 def test_the_best_weights_are_kept_as_a_copy(run):
