@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, read_config
 from dfml.core.paths import read_json, write_atomically
+from dfml.core.texts import printable
 from dfml.meta.learners import LearnerConfig, MetaLearner, Params, make_learner
 from dfml.nets.build import build_network, fast_layout
 from dfml.zoo.storage import DETAILS, WEIGHTS, build_and_load, save_network
@@ -170,10 +172,11 @@ def is_untouched_model(folder: Path) -> bool:
 def model_card(card: dict[str, Any]) -> str:
     """A README for the model's folder, in Markdown."""
     side = ", ".join(card.get("side_information") or []) or "none"
+    method, zoo, side = (_bare(card.get("method", "unknown")), _bare(card.get("zoo", "unknown")), _bare(side))
     lines = [
         "---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", "",
-        f"# Meta-model trained with `{card.get('method', 'unknown')}`", "",
-        f"- zoo: {card.get('zoo', 'unknown')}{_teachers(card)}",
+        f"# Meta-model trained with `{method}`", "",
+        f"- zoo: {zoo}{_teachers(card)}",
         f"- learner: {card['learner']}, {card['adapt_steps']} inner steps at rate {card['learner_config']['inner_lr']}",
         f"- side information used: {side}", "",
         "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
@@ -186,6 +189,11 @@ def _teachers(card: dict[str, Any]) -> str:
     """How many of the zoo's teachers it learned from, where its method took that down."""
     told = card.get("taking_part")
     return f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
+
+
+def _bare(text: object) -> str:
+    """Names from outside as one line of Markdown: no link, picture, HTML or end of a piece of code."""
+    return re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", printable(str(text)))
 
 
 def new_meta_model(

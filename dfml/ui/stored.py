@@ -99,4 +99,4 @@ class ModelCard(Record):
     zoo: Text | None = None
     side_information: list[Text] | None = None
     adapt_steps: Annotated[int, Field(ge=1, le=1000)] = 10
-    teachers: list[Text] | None = None
+    teachers: dict[Text, Text] | None = None

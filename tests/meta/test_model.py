@@ -46,3 +46,12 @@ def test_a_loaded_model_saved_with_another_adaptation_keeps_the_new_one(tmp_path
     again = MetaModel.load(tmp_path / "again")
     assert (again.learner.name, again.learner.config.inner_lr, again.adapt_steps) == ("anil", 0.5, 7)
     assert again.details["method"] == "random"
+
+
+def test_a_model_card_takes_no_markup_from_a_foreign_name():
+    from dfml.meta.model import model_card
+
+    evil = "![m](http://evil.example/m.png)\n# h <b>"
+    card = {"method": evil, "zoo": evil, "side_information": [evil], "learner": "maml", "adapt_steps": 3}
+    text = model_card({**card, "learner_config": {"inner_lr": 0.1}})
+    assert "![m]" not in text and "\n# h" not in text and " <b>" not in text

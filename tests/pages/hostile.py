@@ -15,7 +15,7 @@ MARKUP = f"![m](http://{ADDRESS}/m.png)<b>m</b>:material/evil:`"
 NAME = "![n](n.png)<b>n<b>:streamlit:`"
 """The same for names of folders."""
 
-BARE = re.compile(r"(?<!\\)(?:\\\\)*(\[[mn]\\?\]\\?\(|</?b>)|:material/evil:|(?<!\\):streamlit:|http://evil")
+BARE = re.compile(r"(?<!\\)(?:\\\\)*(\[[mn]\\*\]\\?\(|</?b>)|:material/evil:|(?<!\\):streamlit:|http://evil")
 TAG = re.compile(r"</?b>")
 AS_IT_STANDS = {
     # Streamlit shows these without reading markup.
