@@ -1,7 +1,7 @@
 """The command line as it is promised: scripts depend on it, so change it on purpose only."""
 
 COMMANDS = {
-    "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
+    "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --against --device --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
     "--calibrate --jobs --add-zoo --rates --attack --clean --source --protocol --models --epochs --same-start --work "
     "--out --update --json",
@@ -9,6 +9,7 @@ COMMANDS = {
     "--device --set --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
+    "bench paired": "RESULT --against --other --json",
     "bench pollution": "--data --zoo --rates --attack --clean --source --variants --seeds --preset --shot --episodes "
     "--split --device --set --jobs --work --out --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
@@ -17,7 +18,7 @@ COMMANDS = {
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",
     "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr "
-    "--calibrate --set --seed --device --threads --json",
+    "--calibrate --set --seed --against --device --threads --json",
     "export": "--model --out --format --overwrite --json",
     "invert": "--zoo --out --teacher --method --preset --per-class --set --oracle --oracle-set --against "
     "--against-weight --data --seed --device --threads --label --resume --json",
