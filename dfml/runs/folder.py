@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfml.core.errors import BadInput, nearest
-from dfml.core.paths import given_path, read_json, runs_root, write_json
+from dfml.core.paths import claim_folder, given_path, read_json, runs_root, write_json
 from dfml.core.record import LATEST
 from dfml.runs import status as live
 from dfml.runs.grid import IMAGES
@@ -209,11 +209,8 @@ class RunFolder:
         if (self.path / SPEC).exists() or (self.path / live.STATUS).exists():
             state = self.status().state
             raise BadInput(f"{self.path} already holds a run ({state}): add --resume to go on, or choose another.")
-        if self.path.exists() and not self.path.is_dir():
-            raise BadInput(f"{self.path} is a file: give a folder for the run.")
+        claim_folder(self.path, kind="run")
         self.path.mkdir(parents=True, exist_ok=True)
-        if any(self.path.iterdir()):
-            raise BadInput(f"{self.path} is not empty and holds no run: give an empty or a new folder.")
 
     def _link(self, spec: RunSpec, root: Path) -> None:
         """Leave a pointer below the root, so that the app lists runs that lie elsewhere too."""
