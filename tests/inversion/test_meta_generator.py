@@ -25,26 +25,32 @@ def fit(work, zoo, which=(1, 2), seed=9):
     return list(work.fit(oracles, generator=torch.Generator().manual_seed(conditions.seed(seed)), device=CPU))
 
 
-def accuracy(work, zoo, seeds=6):
+def accuracy(work, zoo, seeds=6, of=0):
     labels, hits = [labels_per_class(5, 4)], []
     for seed in range(seeds):
         steps = work.recover(
-            [AutogradOracle(zoo.teacher(0))],
+            [AutogradOracle(zoo.teacher(of))],
             labels,
             generator=torch.Generator().manual_seed(conditions.seed(seed)),
             device=CPU,
         )
         task = list(steps)[-1].tasks[0]
-        hits.append((zoo.teacher(0).logits(task.images).argmax(1) == task.labels).float().mean())
+        hits.append((zoo.teacher(of).logits(task.images).argmax(1) == task.labels).float().mean())
     return float(torch.stack(hits).mean())
 
 
 @pytest.mark.stochastic
-def test_after_its_warm_up_it_recovers_an_unseen_teacher_far_better_in_the_same_five_steps(tiny_zoo, margin):
-    cold, warm = make(warm_up=0), make(warm_up=40)
-    fit(warm, tiny_zoo)
-    assert warm.meta_steps == 40
-    margin.at_least("gain in accuracy", accuracy(warm, tiny_zoo) - accuracy(cold, tiny_zoo), 0.15)
+def test_its_warm_up_on_others_makes_it_recover_an_unseen_teacher_far_better(tiny_zoo, margin):
+    """In the same five steps. Each teacher in turn is the unseen one, since a single one's gain scatters; and the
+    share of wrong pictures is compared, since a zoo that a cold start recovers well leaves less to gain."""
+    wrong_cold = wrong_warm = 0.0
+    for unseen in range(3):
+        cold, warm = make(warm_up=0), make(warm_up=20)
+        fit(warm, tiny_zoo, which=[i for i in range(3) if i != unseen])
+        assert warm.meta_steps == 20
+        wrong_cold += 1 - accuracy(cold, tiny_zoo, seeds=12, of=unseen)
+        wrong_warm += 1 - accuracy(warm, tiny_zoo, seeds=12, of=unseen)
+    margin.at_most("pictures still wrong after the warm-up", wrong_warm / wrong_cold, 0.7, null=1.0)
 
 
 def test_without_a_warm_up_every_recovery_starts_from_weights_of_its_own(tiny_zoo):
