@@ -1,12 +1,12 @@
 """DFML Studio: `streamlit run app.py`.
 
-The frame of every page: navigation and sidebar. Which pages there are stands in `dfml/ui/navigation.py`.
+The frame of every page: navigation and sidebar. Which pages there are stands in `dfml/ui/widgets/navigation.py`.
 """
 
 import streamlit as st
 
-from dfml.ui.navigation import SMALL_LOGO, declare_pages
-from dfml.ui.sidebar import LOGO, draw_sidebar
+from dfml.ui.widgets.navigation import SMALL_LOGO, declare_pages
+from dfml.ui.widgets.sidebar import LOGO, draw_sidebar
 
 page = declare_pages()
 st.logo(LOGO, icon_image=SMALL_LOGO)

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from dfml.ui.adaptation_view import choose_model, classify
-from dfml.ui.navigation import within_app
-from dfml.ui.picture_sets import choose_pictures
+from dfml.ui.adaptation.pictures import choose_pictures
+from dfml.ui.adaptation.view import choose_model, classify
+from dfml.ui.widgets.navigation import within_app
 
 within_app()
 st.title("Adaptation")

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from dfml.ui.home_panels import recent_runs, steps, zoo_cards
-from dfml.ui.navigation import within_app
+from dfml.ui.widgets.navigation import within_app
+from dfml.ui.zoo.home import recent_runs, steps, zoo_cards
 
 within_app()
 st.title("Learn to learn, without any data")

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from dfml.ui.comparisons import comparisons
-from dfml.ui.inversion_form import inversion_form
-from dfml.ui.inversion_view import no_recovery_yet, watch_recovery
-from dfml.ui.navigation import within_app
-from dfml.ui.recovery_gallery import recovery_gallery
-from dfml.ui.run_chooser import choose_run, form_box
-from dfml.ui.run_store import run_rows
+from dfml.ui.inversion.comparisons import comparisons
+from dfml.ui.inversion.form import inversion_form
+from dfml.ui.inversion.recoveries import recovery_gallery
+from dfml.ui.inversion.view import no_recovery_yet, watch_recovery
+from dfml.ui.runs.chooser import choose_run, form_box
+from dfml.ui.runs.rows import run_rows
+from dfml.ui.widgets.navigation import within_app
 
 within_app()
 st.title("Inversion")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dfml.ui.navigation import HOME, within_app
+from dfml.ui.widgets.navigation import HOME, within_app
 
 within_app()
 st.switch_page(HOME)

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from dfml.ui.navigation import within_app
-from dfml.ui.new_run import training_form
-from dfml.ui.run_chooser import choose_run, form_box
-from dfml.ui.run_store import run_rows
-from dfml.ui.run_table import compare_runs, run_table
-from dfml.ui.training_view import no_training_yet, watch_training
+from dfml.ui.runs.chooser import choose_run, form_box
+from dfml.ui.runs.rows import run_rows
+from dfml.ui.runs.table import compare_runs, run_table
+from dfml.ui.training.form import training_form
+from dfml.ui.training.view import no_training_yet, watch_training
+from dfml.ui.widgets.navigation import within_app
 
 within_app()
 st.title("Meta-training")

@@ -2,10 +2,9 @@
 
 import streamlit as st
 
-from dfml.ui.messages import one_line_errors
-from dfml.ui.navigation import within_app
-from dfml.ui.pollution_panel import pollution_panel
-from dfml.ui.zoo_panels import (
+from dfml.ui.widgets.messages import one_line_errors
+from dfml.ui.widgets.navigation import within_app
+from dfml.ui.zoo.panels import (
     choose_zoo,
     coverage_panel,
     open_listing,
@@ -14,6 +13,7 @@ from dfml.ui.zoo_panels import (
     teacher_card,
     teacher_table,
 )
+from dfml.ui.zoo.pollution import pollution_panel
 
 within_app()
 st.title("Model zoo")

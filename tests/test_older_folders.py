@@ -83,7 +83,7 @@ def test_an_older_stopped_run_goes_on_from_its_checkpoint(old):
 
 def test_older_recoveries_are_met_and_not_made_again(old):
     from dfml.methods import METHODS
-    from dfml.methods.recovering import recoveries_of
+    from dfml.training.recovered import recoveries_of
     from dfml.zoo import open_zoo
 
     cls = METHODS.get("distill")

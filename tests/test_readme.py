@@ -66,7 +66,7 @@ def test_every_command_is_understood(command):
 def test_the_tour_works_from_its_first_to_its_last_command(tmp_path, monkeypatch, capsys):
     from dfml.cli import main
     from dfml.methods import METHODS
-    from dfml.runs import jobs
+    from dfml.runs.jobs import train as jobs
 
     monkeypatch.setenv("DFML_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("DFML_LOCKS", str(tmp_path / "locks"))
@@ -132,7 +132,7 @@ def test_option_tables_agree_with_the_configs(path):
 
 
 def test_the_glossary_knows_every_number_that_is_shown():
-    from dfml.ui.metrics import METRICS
+    from dfml.ui.widgets.metrics import METRICS
 
     glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     missing = [name for name in METRICS if f"`{name}`" not in glossary and name != "inversion/l2"]
@@ -186,7 +186,8 @@ def test_the_page_on_evaluation_names_the_side_information_of_every_preset():
 def test_the_page_on_zoos_tells_what_their_cards_say():
     from statistics import fmean
 
-    from dfml.zoo.zoo import open_zoo, zoo_names
+    from dfml.zoo.listing import zoo_names
+    from dfml.zoo.open import open_zoo
 
     page = (ROOT / "docs" / "zoos.md").read_text(encoding="utf-8")
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]

@@ -22,15 +22,15 @@ from dfml.core.seeds import derive_seed
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import fingerprint, load_split
 from dfml.methods import METHODS
-from dfml.methods.comparing import GroupingConfig, compare_zoo
-from dfml.methods.taking_part import of_way
 from dfml.methods.tgr import Tgr
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import MODEL, RunFolder
 from dfml.runs.spec import RunSpec, default_threads
+from dfml.training.groups import GroupingConfig, compare_zoo
+from dfml.training.taking_part import of_way
 from dfml.zoo import open_zoo
-from dfml.zoo.assembling import copy_model, new_zoo
-from dfml.zoo.remote import RemoteZoo
+from dfml.zoo.build.collect import copy_model, new_zoo
+from dfml.zoo.remote.remote_zoo import RemoteZoo
 from dfml.zoo.zoo import Zoo, write_zoo
 
 PLAIN = {

@@ -18,10 +18,10 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done
 from dfml.inversion import INVERTERS
-from dfml.inversion.session import invert_teachers
 from dfml.inversion.warm_up import WarmUp, warm_up
+from dfml.reports.recovery import invert_teachers
 from dfml.zoo import open_zoo
-from dfml.zoo.asking import AskingConfig
+from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
 
 FAST_RECOVERIES = 20

@@ -15,11 +15,11 @@ from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import list_splits, load_split
 from dfml.methods import METHODS
-from dfml.methods.base import Method
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec, default_threads
+from dfml.training.method import Method
 from dfml.zoo import open_zoo
-from dfml.zoo.remote import RemoteZoo
+from dfml.zoo.remote.remote_zoo import RemoteZoo
 
 QUERY = 15
 EPISODE_SEED = 0

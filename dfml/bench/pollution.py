@@ -25,10 +25,10 @@ from dfml.bench.report import percent, refuse_to_lose, write_report
 from dfml.bench.scenarios import ScenarioConfig, set_up
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
-from dfml.methods import validation
 from dfml.runs.folder import MODEL
+from dfml.training import validation
 from dfml.zoo import open_zoo
-from dfml.zoo.pollution import pollution_truth
+from dfml.zoo.build.pollute import pollution_truth
 
 METHOD = "teapot"
 VARIANTS = {

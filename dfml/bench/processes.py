@@ -27,7 +27,7 @@ from joblib import Parallel, delayed
 from dfml.bench.order import Order, failure, finished_rows
 from dfml.bench.turns import turn_on
 from dfml.core.paths import REPOSITORY
-from dfml.core.threads import wait_briefly
+from dfml.core.process import wait_briefly
 from dfml.runs.folder import RunFolder
 
 COMMAND = [sys.executable, "-m", "dfml.bench.one_run"]

@@ -12,11 +12,12 @@ from pydantic import Field
 from dfml.core.addresses import is_address, without_password
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
-from dfml.methods.base import zoo_statistics
+from dfml.training.method import zoo_statistics
 from dfml.zoo import open_zoo
-from dfml.zoo.merging import merge_zoos
-from dfml.zoo.pollution import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, pollution_truth, truth_file
-from dfml.zoo.zoo import Zoo, zoo_names
+from dfml.zoo.build.collect import merge_zoos
+from dfml.zoo.build.pollute import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, pollution_truth, truth_file
+from dfml.zoo.listing import zoo_names
+from dfml.zoo.zoo import Zoo
 
 EMBEDDED = {"SS": "cifar-fs-conv4", "SH": "cifar-fs-mixed", "polluted": "cifar-fs-conv4"}
 DOMAINS = {"cifar-fs": ("cifar-fs-mixed", "cifar-fs-conv4"), "omniglot": ("omniglot-conv4",), "mini-imagenet": ()}

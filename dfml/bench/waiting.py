@@ -20,7 +20,7 @@ from typing import Any
 from dfml.bench.report import claim_report, machine, markdown_table, write_report
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done
-from dfml.core.threads import SPINS, wait_briefly
+from dfml.core.process import SPINS, wait_briefly
 
 CHOSEN, DEFAULT = f"spin {SPINS}", "library's default"
 WAYS = {
@@ -178,9 +178,9 @@ def time_work(piece: str, zoo: str) -> float:
     import torch
 
     from dfml.inversion import INVERTERS
-    from dfml.inversion.session import invert_teachers
     from dfml.methods import METHODS
     from dfml.nets.device import use_threads
+    from dfml.reports.recovery import invert_teachers
     from dfml.zoo import open_zoo
 
     use_threads()

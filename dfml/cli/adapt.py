@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dfml.cli.calibrating import chosen_calibrator
 from dfml.cli.output import Bar, answer, percent, say, table
+from dfml.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from dfml.meta.calibration import Icfil
 
 
 def adapt(
@@ -89,3 +92,19 @@ def _named(probabilities: Any, names: list[str], classes: list[str]) -> list[dic
         best = int(row.argmax())
         rows.append({"file": name, "class": classes[best], "probability": round(float(row[best]), 4)})
     return rows
+
+
+def chosen_calibrator(name: str | None, changes: list[str] | None) -> Icfil | None:
+    """The calibrator of that name with its options changed; None where none is wanted.
+
+    Raises:
+        BadInput: Unknown name or option, or options without a calibrator.
+    """
+    from dfml.meta.calibration import CALIBRATORS
+
+    if name is None:
+        if changes:
+            raise BadInput("--set changes options of the calibration: give --calibrate icfil with it.")
+        return None
+    calibrator = CALIBRATORS.get(name)
+    return calibrator(calibrator.preset("demo").override(changes or []))

@@ -85,7 +85,7 @@ def accuracy(
 
     use_threads()
     if protocol != "shared":
-        from dfml.bench.dro_protocol import bench_dro, check_protocol
+        from dfml.bench.dro_paper.protocol import bench_dro, check_protocol
 
         check_protocol(protocol, data)
         refuse_given(context, SHARED_ONLY, f"by --protocol {protocol}")
@@ -216,7 +216,7 @@ def sinusoid(
     json: Json = False,
 ) -> None:
     """Repeat the DRO paper's toy regression: average, fine-tune, OTA and DRO beside the published errors."""
-    from dfml.bench.sinusoid_table import bench_sinusoid
+    from dfml.bench.dro_paper.sinusoid_table import bench_sinusoid
     from dfml.nets.device import use_threads
 
     use_threads(1)  # the networks are too small to share out

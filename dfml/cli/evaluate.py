@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dfml.cli.calibrating import chosen_calibrator
+from dfml.cli.adapt import chosen_calibrator
 from dfml.cli.options import shot_counts
 from dfml.cli.output import Bar, answer, percent, say, table, told_difference
 

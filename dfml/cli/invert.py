@@ -37,12 +37,12 @@ def invert(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Recover the task of one teacher, several, or all."""
-    from dfml.cli.driving import drive
+    from dfml.cli.train import drive
     from dfml.core.errors import BadInput
     from dfml.inversion import INVERTERS
     from dfml.runs.spec import RunSpec
     from dfml.zoo import open_zoo
-    from dfml.zoo.asking import AskingConfig, answers_only_queries
+    from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
 
     spec, shown = None, ""
     if not resume:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from dfml.bench.similarity_svg import drawing
 from dfml.cli.output import Bar, answer, say, table
-from dfml.cli.similarity_drawing import drawing
 from dfml.core.paths import claim_folder, write_atomically, write_json
 
 NAMES = {"similarity.json", "similarity.csv", "similarity.svg"}
@@ -29,11 +29,11 @@ def similarity(
 ) -> None:
     """Compare a zoo's teachers by their recovered pictures, which are kept, and group them."""
     from dfml.core.events import Note, Progress, until_done
-    from dfml.methods.comparing import compare_zoo
-    from dfml.methods.taking_part import everyone
     from dfml.methods.tgr import Tgr
     from dfml.nets.device import pick_device
     from dfml.runs.spec import default_threads
+    from dfml.training.groups import compare_zoo
+    from dfml.training.taking_part import everyone
     from dfml.zoo import open_zoo
 
     if out is not None:

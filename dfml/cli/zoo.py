@@ -96,8 +96,8 @@ def pretrain(
 ) -> None:
     """Train a zoo: each teacher on a random subset of the training classes."""
     from dfml.nets.device import use_threads
-    from dfml.zoo.plans import PretrainConfig
-    from dfml.zoo.pretrain import pretrain_zoo
+    from dfml.zoo.build.class_plan import PretrainConfig
+    from dfml.zoo.build.pretrain import pretrain_zoo
 
     use_threads()
     given = {"models": models, "way": way, "epochs": epochs, "seed": seed}
@@ -129,8 +129,8 @@ def judge(
     """Train judges: networks of another architecture on the same classes, which only measure."""
     from dfml.nets.device import use_threads
     from dfml.zoo import open_zoo
-    from dfml.zoo.plans import PretrainConfig
-    from dfml.zoo.pretrain import train_judge
+    from dfml.zoo.build.class_plan import PretrainConfig
+    from dfml.zoo.build.pretrain import train_judge
 
     use_threads()
     for pair in set_ or []:
@@ -162,7 +162,7 @@ def import_models(
     json: Json = False,
 ) -> None:
     """Copy model folders (config.json, model.safetensors, optionally dfml.json) into a zoo."""
-    from dfml.zoo.importing import import_folders, other_preparation, stated_input
+    from dfml.zoo.build.collect import import_folders, other_preparation, stated_input
 
     stated = stated_input(mean, std, size)
     added, problems = import_folders(folders, out, domain=domain, shared_class_names=shared_class_names, stated=stated)
@@ -193,7 +193,7 @@ def pollute(
 ) -> None:
     """Hide deceptive teachers in a copy of a zoo; which ones is written beside it, where no method looks."""
     from dfml.zoo import open_zoo
-    from dfml.zoo.pollution import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, truth_file
+    from dfml.zoo.build.pollute import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, truth_file
 
     config = PollutionConfig.parse({"rate": rate, "attack": attack, "keep": keep, "seed": seed})
     clean, liars = open_zoo(zoo), None if attack == "fake" else open_zoo(source or OTHER_DOMAIN)
@@ -219,7 +219,7 @@ def merge(
 ) -> None:
     """Put the teachers of several zoos into a new one; equal class names of different data sets stay apart."""
     from dfml.zoo import open_zoo
-    from dfml.zoo.merging import merge_zoos
+    from dfml.zoo.build.collect import merge_zoos
 
     models, problems = merge_zoos([open_zoo(zoo) for zoo in zoos], out, name=name)
     for problem in problems:
@@ -241,7 +241,7 @@ def serve(
 ) -> None:
     """Answer queries to a zoo's teachers over HTTP (Open Inference Protocol v2), until Ctrl-C."""
     from dfml.zoo import open_zoo
-    from dfml.zoo.serving import LOCAL, become_server, find_server_python, serve_command
+    from dfml.zoo.remote.serving import LOCAL, become_server, find_server_python, serve_command
 
     opened, found = open_zoo(zoo), find_server_python(python)
     command = serve_command(opened, host=host, port=port, python=found, threads=threads, as_json=json)

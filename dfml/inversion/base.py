@@ -13,7 +13,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.core.registry import Registry
 from dfml.data.episodes import PseudoTask
-from dfml.zoo.oracle import Oracle
+from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.teacher import match_channels, match_size
 
 ExtraLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]

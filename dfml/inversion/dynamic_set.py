@@ -11,7 +11,7 @@ from dfml.core.state import part_of_state
 from dfml.inversion import terms
 from dfml.inversion.pixels import noise_pictures
 from dfml.nets.optim import load_optimiser_state, optimiser_state
-from dfml.zoo.oracle import Oracle
+from dfml.zoo.oracles.base import Oracle
 
 
 class DynamicSet:

@@ -13,7 +13,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
 from dfml.inversion.dynamic_set import DynamicSet
-from dfml.zoo.oracle import Oracle
+from dfml.zoo.oracles.base import Oracle
 
 
 class DynamicSetConfig(Config):

@@ -11,14 +11,14 @@ from pydantic import Field
 
 from dfml.core.state import part_of_state
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, make_tasks, side_by_side
+from dfml.inversion.batched import Frame, Lane, LaneInverter, alike, open_lanes
 from dfml.inversion.generator import NetworkConfig, draw_noise, layout_on, new_generators
-from dfml.inversion.lanes import Frame, Lane, LaneInverter, alike, open_lanes
 from dfml.inversion.objective import inversion_loss, stacks
-from dfml.nets.bank import Bank
 from dfml.nets.generator import ImageGenerator
 from dfml.nets.optim import load_optimiser_state, optimiser_state
-from dfml.zoo.oracle import Oracle
-from dfml.zoo.panel import Panel
+from dfml.nets.stacked_modules import Bank
+from dfml.zoo.oracles.base import Oracle
+from dfml.zoo.oracles.stacked_oracles import Panel
 
 
 class MetaGeneratorConfig(NetworkConfig):

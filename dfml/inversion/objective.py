@@ -11,8 +11,8 @@ from dfml.core.config import Config
 from dfml.core.errors import NotFinite
 from dfml.inversion import terms
 from dfml.inversion.base import ExtraLoss
-from dfml.inversion.lanes import Lane
-from dfml.zoo.panel import Panel
+from dfml.inversion.batched import Lane
+from dfml.zoo.oracles.stacked_oracles import Panel
 
 
 class ObjectiveConfig(Config):

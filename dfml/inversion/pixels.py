@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from dfml.inversion.base import INVERTERS, ExtraLoss
-from dfml.inversion.lanes import Frame, Lane, LaneInverter
+from dfml.inversion.batched import Frame, Lane, LaneInverter
 from dfml.inversion.objective import ObjectiveConfig, inversion_loss, stacks
-from dfml.zoo.panel import Panel
+from dfml.zoo.oracles.stacked_oracles import Panel
 
 
 class PixelsConfig(ObjectiveConfig):

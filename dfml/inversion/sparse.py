@@ -13,11 +13,11 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import RunFailed
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
-from dfml.inversion.lanes import open_lanes
+from dfml.inversion.batched import open_lanes
 from dfml.inversion.pixels import noise_pictures
 from dfml.inversion.terms import cross_entropy
-from dfml.zoo.oracle import Oracle
-from dfml.zoo.patches import PatchOracle
+from dfml.zoo.oracles.base import Oracle
+from dfml.zoo.oracles.patches import PatchOracle
 
 BETAS = (0.5, 0.99)
 Share = Annotated[float, Field(gt=0, lt=1)]

@@ -19,8 +19,8 @@ from dfml.core.paths import cache_root
 from dfml.core.seeds import derive_seed
 from dfml.inversion.base import Inverter
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
-from dfml.zoo.asking import AskingConfig, make_oracle
-from dfml.zoo.remote import RemoteZoo
+from dfml.zoo.oracles.choose import AskingConfig, make_oracle
+from dfml.zoo.remote.remote_zoo import RemoteZoo
 from dfml.zoo.zoo import Zoo
 
 FORMAT = 2

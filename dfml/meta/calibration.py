@@ -23,7 +23,7 @@ from dfml.meta.adapted_teacher import as_teacher
 from dfml.meta.ensemble import check_one_model
 from dfml.meta.learners import HEAD, MetaLearner, Params, extract_features, network_params
 from dfml.meta.model import MetaModel
-from dfml.zoo.oracle import AutogradOracle
+from dfml.zoo.oracles.base import AutogradOracle
 
 
 class IcfilConfig(Config):

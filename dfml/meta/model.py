@@ -21,7 +21,6 @@ from dfml.nets.build import build_network, fast_layout
 from dfml.zoo.storage import DETAILS, WEIGHTS, build_and_load, save_network
 from dfml.zoo.teacher import match_channels, match_size
 
-KIND, ENSEMBLE_KIND = "meta-model", "ensemble"
 README = "README.md"
 
 
@@ -46,9 +45,11 @@ class MetaModel:
         learner: How it adapts.
         adapt_steps: Inner steps at test.
         details: Method, side information and whatever else the card tells.
-        adapts: Ways of adapting that it has; of the kind ``ensemble`` only the second, see ``dfml.meta.ensemble``.
+        kind: Of its folder, as the card there names it.
+        adapts: Ways of adapting that it has.
     """
 
+    kind: ClassVar[str] = "meta-model"
     adapts: ClassVar[tuple[str, ...]] = ("steps", "centroid")
 
     net: nn.Module
@@ -105,7 +106,7 @@ class MetaModel:
         card = {
             **self.details,
             **(details or {}),
-            "kind": KIND,
+            "kind": self.kind,
             "learner": self.learner.name,
             "learner_config": self.learner.config.model_dump(),
             "adapt_steps": self.adapt_steps,
@@ -127,14 +128,15 @@ class MetaModel:
         if not folder.is_dir():
             raise BadInput(f"no model at {folder}: give the folder of a meta-model, such as RUN/model.")
         card = read_json(folder / DETAILS, f"model {folder.name}")
-        if isinstance(card, dict) and card.get("kind") == ENSEMBLE_KIND:
-            from dfml.meta.ensemble import EnsembleModel
-
-            return EnsembleModel.open(folder, card)
-        config = read_config(folder)
-        if not isinstance(card, dict) or card.get("kind") != KIND:
-            kind = card.get("kind", "teacher") if isinstance(card, dict) else "unknown"
+        kind = card.get("kind", "teacher") if isinstance(card, dict) else "unknown"
+        if kind not in _KINDS:
             raise BadInput(f"{folder} holds no meta-model (its kind is {kind!r}); train one first.")
+        return _KINDS[kind].open(folder, card)
+
+    @classmethod
+    def open(cls, folder: Path, card: dict[str, Any]) -> MetaModel:
+        """Read a folder of this kind, whose card was read already; for the rest see ``load``."""
+        config = read_config(folder)
         how = _Adapting.parse({k: card[k] for k in _Adapting.model_fields if k in card}, what=f"{DETAILS} field")
         if "img_size" not in config["model_args"]:
             raise BadInput(f"{folder / CONFIG} states no 'img_size' in 'model_args', and none is assumed.")
@@ -149,6 +151,10 @@ class MetaModel:
         loaded._check_normalisation(folder)
         return loaded
 
+    def __init_subclass__(cls) -> None:
+        """Another kind of folder is opened by the class that declares it."""
+        _KINDS[cls.kind] = cls
+
     def _check_normalisation(self, folder: Path) -> None:
         channels = self.input_size[0]
         for name, values, least in (("mean", self.mean, -1e6), ("std", self.std, 1e-6)):
@@ -157,13 +163,16 @@ class MetaModel:
                 raise BadInput(f"{folder / CONFIG}: {name} {values!r}, expected {channels} numbers.")
 
 
+_KINDS: dict[str, type[MetaModel]] = {MetaModel.kind: MetaModel}
+
+
 def is_untouched_model(folder: Path) -> bool:
     """Whether a folder holds a saved meta-model and nothing else, its README as it was written."""
     try:
         card = read_json(folder / DETAILS, "the model's card")
         readme = (folder / README).read_text(encoding="utf-8")
         return {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS, DETAILS, README} and (
-            card["kind"] == KIND and readme == model_card(card)
+            card["kind"] == MetaModel.kind and readme == model_card(card)
         )
     except (BadInput, OSError, ValueError, LookupError, TypeError, AttributeError):
         return False

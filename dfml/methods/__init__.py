@@ -17,6 +17,6 @@ from dfml.methods import (
     teapot,
     tgr,
 )
-from dfml.methods.base import METHODS, Method
+from dfml.training.method import METHODS, Method
 
 __all__ = ["METHODS", "Method"]

@@ -11,8 +11,8 @@ from pydantic import Field
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.meta.fusion import load_average
-from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
-from dfml.methods.taking_part import TakingPart, rejected, with_weights
+from dfml.training.method import METHODS, AdaptConfig, Method, start_model
+from dfml.training.taking_part import TakingPart, rejected, with_weights
 from dfml.zoo.teacher import Teacher, TeacherCard
 from dfml.zoo.zoo import Zoo
 

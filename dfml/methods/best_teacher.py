@@ -12,9 +12,9 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.meta.fusion import fits
 from dfml.meta.model import MetaModel
-from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
-from dfml.methods.starting import REPORTED, best_reported, load_teacher_weights
-from dfml.methods.taking_part import with_weights
+from dfml.training.initial import REPORTED, best_reported, load_teacher_weights
+from dfml.training.method import METHODS, AdaptConfig, Method, start_model
+from dfml.training.taking_part import with_weights
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 

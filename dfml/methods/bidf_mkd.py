@@ -19,23 +19,23 @@ from dfml.core.events import Done, Event, Note, Scalars, until_done
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
-from dfml.inversion.disagreement import Student, disagreement
+from dfml.inversion.terms import Student, disagreement
 from dfml.meta.distillation import KdForm, adapted_student, distilling, kd_loss
 from dfml.meta.learners import MetaLearner, make_learner
 from dfml.meta.outer import OuterLoop, Task
-from dfml.methods.base import METHODS, Method, start_model
-from dfml.methods.recovering import (
+from dfml.tasks.cache import Recoveries
+from dfml.tasks.memory import TaskMemory
+from dfml.tasks.plateau import PlateauTrigger
+from dfml.training.method import METHODS, Method, start_model
+from dfml.training.record import TrainingRecord
+from dfml.training.recovered import (
     RecoveringConfig,
     bill_of,
     prepare_recoveries,
     recoveries_of,
 )
-from dfml.methods.taking_part import TakingPart, of_way
-from dfml.methods.training import TrainingRecord
-from dfml.tasks.memory import TaskMemory
-from dfml.tasks.recoveries import Recoveries
-from dfml.tasks.triggers import PlateauTrigger
-from dfml.zoo.asking import AskingConfig
+from dfml.training.taking_part import TakingPart, of_way
+from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
 
 

@@ -12,14 +12,14 @@ from pydantic import Field
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
-from dfml.meta.committee import Committee, Distance
-from dfml.methods.augmenting import Augmenter
-from dfml.methods.base import METHODS, Method
-from dfml.methods.recovering import RecoveringConfig, bill_of, prepare_recoveries, recoveries_of
-from dfml.methods.starting import InitConfig, begin, side_information_of
-from dfml.methods.taking_part import TakingPart, everyone
-from dfml.methods.training import TrainingRecord
-from dfml.tasks.recoveries import Recoveries
+from dfml.meta.multi_teacher import Committee, Distance
+from dfml.tasks.cache import Recoveries
+from dfml.training.augment import Augmenter
+from dfml.training.initial import InitConfig, begin, side_information_of
+from dfml.training.method import METHODS, Method
+from dfml.training.record import TrainingRecord
+from dfml.training.recovered import RecoveringConfig, bill_of, prepare_recoveries, recoveries_of
+from dfml.training.taking_part import TakingPart, everyone
 from dfml.zoo.zoo import Zoo
 
 

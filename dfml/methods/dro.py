@@ -19,11 +19,11 @@ from dfml.core.events import Done, Event
 from dfml.meta.fusion import WeightSpace, load_backbone
 from dfml.meta.learners import HEAD
 from dfml.methods.average import read_teacher, read_teachers
-from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
 from dfml.methods.ota import in_one_order
-from dfml.methods.steps import StepRecord
-from dfml.methods.taking_part import UNUSABLE, rejected, with_weights
 from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
+from dfml.training.method import METHODS, AdaptConfig, Method, start_model
+from dfml.training.record import StepRecord
+from dfml.training.taking_part import UNUSABLE, rejected, with_weights
 from dfml.zoo.zoo import Zoo
 
 

@@ -12,7 +12,7 @@ from dfml.core.config import Config
 from dfml.core.events import Done, Event
 from dfml.meta.ensemble import EnsembleModel
 from dfml.methods.average import read_teachers
-from dfml.methods.base import METHODS, Method
+from dfml.training.method import METHODS, Method
 from dfml.zoo.zoo import Zoo
 
 

@@ -17,23 +17,21 @@ from dfml.core.errors import RunFailed
 from dfml.core.events import Done, Event, Progress
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
-from dfml.inversion.disagreement import disagreement
 from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
-from dfml.meta.aggregation import Lesson
-from dfml.meta.bell import journey
-from dfml.meta.distillation import KdForm
+from dfml.inversion.terms import disagreement
+from dfml.meta.distillation import KdForm, StudentOf, lesson_of
+from dfml.meta.gradients import Lesson, journey
 from dfml.meta.learners import class_means, extract_features, squared_distances
-from dfml.meta.lessons import StudentOf, lesson_of
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop
-from dfml.methods.base import METHODS, MetaTrainingConfig, Method
-from dfml.methods.bills import Bill
-from dfml.methods.replaying import replay, round_outcome
-from dfml.methods.starting import InitConfig, begin, side_information_of
-from dfml.methods.taking_part import of_way
-from dfml.methods.training import TrainingRecord
 from dfml.tasks.memory import TaskMemory
-from dfml.zoo.asking import AskingConfig, make_oracle
+from dfml.training.initial import InitConfig, begin, side_information_of
+from dfml.training.method import METHODS, MetaTrainingConfig, Method
+from dfml.training.query_counter import Bill
+from dfml.training.record import TrainingRecord
+from dfml.training.replay import replay, round_outcome
+from dfml.training.taking_part import of_way
+from dfml.zoo.oracles.choose import AskingConfig, make_oracle
 from dfml.zoo.zoo import Zoo
 
 

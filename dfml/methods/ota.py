@@ -18,7 +18,7 @@ from dfml.meta.fusion import fits, load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.transport import align_network
 from dfml.methods.average import read_teachers
-from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
+from dfml.training.method import METHODS, AdaptConfig, Method, start_model
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 

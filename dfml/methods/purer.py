@@ -20,13 +20,13 @@ from dfml.inversion.dynamic_set import DynamicSet
 from dfml.meta.fusion import load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
-from dfml.methods.base import METHODS, MetaTrainingConfig, Method
-from dfml.methods.bills import Bill
-from dfml.methods.starting import begin, side_information_of
-from dfml.methods.taking_part import everyone
-from dfml.methods.training import TrainingRecord
-from dfml.tasks.triggers import PlateauTrigger
-from dfml.zoo.oracle import AutogradOracle
+from dfml.tasks.plateau import PlateauTrigger
+from dfml.training.initial import begin, side_information_of
+from dfml.training.method import METHODS, MetaTrainingConfig, Method
+from dfml.training.query_counter import Bill
+from dfml.training.record import TrainingRecord
+from dfml.training.taking_part import everyone
+from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.zoo import Zoo
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from dfml.core.events import Done, Event, Progress
-from dfml.methods.base import METHODS, AdaptConfig, Method, start_model
+from dfml.training.method import METHODS, AdaptConfig, Method, start_model
 from dfml.zoo.zoo import Zoo
 
 

@@ -12,8 +12,8 @@ from dfml.core.seeds import derive_seed
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
 from dfml.meta.outer import OuterLoop, Task
-from dfml.methods.base import METHODS, MetaTrainingConfig, Method, start_model
-from dfml.methods.training import TrainingRecord
+from dfml.training.method import METHODS, MetaTrainingConfig, Method, start_model
+from dfml.training.record import TrainingRecord
 from dfml.zoo.zoo import Zoo
 
 

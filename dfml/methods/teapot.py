@@ -20,26 +20,26 @@ from dfml.data.episodes import PseudoTask
 from dfml.meta.interpolation import InterpolatedLearner, paired, plain
 from dfml.meta.learners import MetaLearner
 from dfml.meta.model import MetaModel
+from dfml.meta.multi_teacher import PanelLearner
 from dfml.meta.outer import OuterLoop, Task
-from dfml.meta.panel import PanelLearner
-from dfml.methods.augmenting import AugmentConfig, Augmenter
-from dfml.methods.base import METHODS, Method
-from dfml.methods.panels import MemoryPanel, PanelConfig
-from dfml.methods.recovering import (
+from dfml.tasks.cache import Recoveries
+from dfml.tasks.memory import TaskMemory
+from dfml.tasks.plateau import PlateauTrigger
+from dfml.training.augment import AugmentConfig, Augmenter
+from dfml.training.initial import InitConfig, begin, side_information_of
+from dfml.training.method import METHODS, Method
+from dfml.training.record import Stateful, TrainingRecord
+from dfml.training.recovered import (
     RecoveringConfig,
     bill_of,
     own_accuracy,
     prepare_recoveries,
     recoveries_of,
 )
-from dfml.methods.reliance import Reliance, RelianceConfig
-from dfml.methods.starting import InitConfig, begin, side_information_of
-from dfml.methods.taking_part import TakingPart, of_way
-from dfml.methods.training import Stateful, TrainingRecord
-from dfml.methods.watching import Watch
-from dfml.tasks.memory import TaskMemory
-from dfml.tasks.recoveries import Recoveries
-from dfml.tasks.triggers import PlateauTrigger
+from dfml.training.taking_part import TakingPart, of_way
+from dfml.training.teacher_panel import MemoryPanel, PanelConfig
+from dfml.training.teacher_policy import Reliance, RelianceConfig
+from dfml.training.validation import Watch
 from dfml.zoo.zoo import Zoo
 
 TaskLearner = MetaLearner | InterpolatedLearner | PanelLearner

@@ -17,22 +17,21 @@ from pydantic import Field
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
-from dfml.meta.aggregation import Aggregate, Lesson, implicit_gradient
-from dfml.meta.distillation import KdForm
-from dfml.meta.lessons import lesson_of
+from dfml.meta.distillation import KdForm, lesson_of
+from dfml.meta.gradients import Aggregate, Lesson, implicit_gradient
 from dfml.meta.model import MetaModel
+from dfml.meta.multi_teacher import PanelLearner
 from dfml.meta.outer import OuterLoop
-from dfml.meta.panel import PanelLearner
-from dfml.methods.base import METHODS, Method
-from dfml.methods.comparing import GroupingConfig, Groups, prepare_groups
-from dfml.methods.recovering import recoveries_of
-from dfml.methods.replaying import replay, round_outcome
-from dfml.methods.starting import InitConfig, begin, side_information_of
-from dfml.methods.taking_part import TakingPart, of_way
-from dfml.methods.training import TrainingRecord
+from dfml.tasks.cache import Recoveries
 from dfml.tasks.grouping import GroupSampler
 from dfml.tasks.memory import TaskMemory
-from dfml.tasks.recoveries import Recoveries
+from dfml.training.groups import GroupingConfig, Groups, prepare_groups
+from dfml.training.initial import InitConfig, begin, side_information_of
+from dfml.training.method import METHODS, Method
+from dfml.training.record import TrainingRecord
+from dfml.training.recovered import recoveries_of
+from dfml.training.replay import replay, round_outcome
+from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.zoo import Zoo
 
 

@@ -10,7 +10,7 @@ import sys
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.threads import at_most_as_wanted
+from dfml.core.process import at_most_as_wanted
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of mallopt(3)."""

@@ -18,8 +18,8 @@ from dfml.core.addresses import is_address, without_password
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, REPOSITORY, read_json
+from dfml.core.process import at_most_as_wanted
 from dfml.core.texts import printable
-from dfml.core.threads import at_most_as_wanted
 
 FORMAT = 1
 SPEC = "spec.json"

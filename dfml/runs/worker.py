@@ -10,7 +10,7 @@ import faulthandler
 import sys
 
 from dfml.core.errors import DfmlError
-from dfml.core.threads import wait_briefly
+from dfml.core.process import wait_briefly
 from dfml.runs.driver import drive, holding, order, run_in_process
 from dfml.runs.folder import RunFolder
 from dfml.runs.status import read_raw

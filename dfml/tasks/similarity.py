@@ -20,8 +20,8 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, until_done
 from dfml.core.paths import cache_root
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
-from dfml.tasks.probes import probe_mark
-from dfml.tasks.recoveries import Recoveries
+from dfml.tasks.cache import Recoveries
+from dfml.tasks.embedding import probe_mark
 from dfml.zoo.teacher import Teacher
 
 FLOOR = 1e-6

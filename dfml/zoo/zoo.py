@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import same
-from dfml.core.paths import ASSETS, given_path, write_json
-from dfml.zoo.card import FORMAT, Bounded, model_folder, read_index
+from dfml.core.paths import ASSETS, write_json
+from dfml.zoo.card import FORMAT
+from dfml.zoo.listing import read_contents, zoo_names
 from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, read_card
 
 
@@ -40,33 +40,14 @@ class Zoo:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if not os.path.isdir(folder):
-            raise BadInput(f"no zoo at {folder}: give the path of a zoo's folder or one of: {', '.join(zoo_names())}.")
-        if not os.path.isfile(folder / "zoo.json"):
-            raise BadInput(
-                f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo pretrain` or `import` makes one."
-            )
-        index, self.meta = read_index(folder)
-        self.name = index.name or folder.name
-        self.domain = index.domain
-        self.shared_class_names = index.shared_class_names
+        contents = read_contents(folder)
+        self.meta, self.cards, self.problems = contents.meta, contents.cards, contents.problems
+        self.name = contents.index.name or folder.name
+        self.domain = contents.index.domain
+        self.shared_class_names = contents.index.shared_class_names
         if "name_spaces" in self.meta:
             spaces = self.meta["name_spaces"] if isinstance(self.meta["name_spaces"], dict) else {}
             self.name_spaces = {same(teacher): str(space) for teacher, space in spaces.items()}
-        self.problems: dict[str, str] = {}
-        self.cards: list[TeacherCard] = []
-        bounded = Bounded()
-        for model in index.models:
-            try:
-                path = model_folder(folder, model)
-                if path.name in self.ids:
-                    continue  # listed twice
-                self.cards.append(bounded.take(read_card(path)))
-            except BadInput as error:
-                self.problems[str(model)] = str(error)
-        if not self.cards:
-            reason = next(iter(self.problems.values()), "its list of models is empty")
-            raise BadInput(f"zoo {self.name!r} has no usable teacher: {reason}")
 
     def __len__(self) -> int:
         return len(self.cards)
@@ -216,45 +197,3 @@ def _same_classes(one: TeacherCard, other: TeacherCard) -> bool:
 def write_zoo(folder: Path, *, models: list[str], **meta: Any) -> None:  # noqa: ANN401 - JSON values
     """Write ``zoo.json``, replacing an older one whole."""
     write_json(folder / "zoo.json", {"format": FORMAT, **meta, "models": models})
-
-
-def zoo_names() -> list[str]:
-    """The embedded zoos."""
-    root = ASSETS / "zoos"
-    return sorted(p.name for p in root.iterdir() if (p / "zoo.json").is_file()) if root.is_dir() else []
-
-
-def zoo_folder(name_or_path: str | Path) -> Path:
-    """The folder of an embedded zoo's name or of a path."""
-    text = str(name_or_path)
-    return ASSETS / "zoos" / text if text in zoo_names() else given_path(text)
-
-
-def open_zoo(name_or_path: str | Path) -> Zoo:
-    """Open an embedded zoo by name, any zoo by path, or the models of a server by its address (``http://...``).
-
-    Raises:
-        BadInput: There is none; the message names the nearest embedded zoo.
-        RunFailed: The server gives no answer.
-    """
-    text = str(name_or_path)
-    if "://" in text:
-        from dfml.zoo.remote import RemoteZoo
-
-        return RemoteZoo(text)
-    if not zoo_folder(text).exists():
-        names = zoo_names()
-        raise BadInput(
-            f"no zoo {text!r}: it is neither a folder nor an embedded zoo.{nearest(text, names)} "
-            f"Embedded: {', '.join(names)}."
-        )
-    return Zoo(zoo_folder(text))
-
-
-@lru_cache(maxsize=1)
-def probe() -> Teacher:
-    """The probe: a small network shipped in the assets, for task embeddings only.
-
-    It is side information (it was trained on real classes); every result that used it says so.
-    """
-    return load_teacher(ASSETS / "probe")

@@ -1,9 +1,9 @@
 import pytest
 
-from dfml.bench import dro_protocol
-from dfml.bench.dro_adaptation import check_validation
-from dfml.bench.dro_protocol import bench_dro, check_protocol
-from dfml.bench.dro_protocol_table import protocol_table
+from dfml.bench.dro_paper import protocol as dro_protocol
+from dfml.bench.dro_paper.adaptation import check_validation
+from dfml.bench.dro_paper.protocol import bench_dro, check_protocol
+from dfml.bench.dro_paper.protocol_table import protocol_table
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
 

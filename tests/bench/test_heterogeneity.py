@@ -9,7 +9,7 @@ from dfml.bench.heterogeneity_table import summarised
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
 from dfml.zoo import open_zoo
-from dfml.zoo.merging import merge_zoos
+from dfml.zoo.build.collect import merge_zoos
 
 SMALL = [
     "width=4", "test_steps=1", "iterations=2", "tasks=1", "shot=1", "query=2", "teachers=2", "replay_limit=1",

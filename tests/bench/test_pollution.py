@@ -9,9 +9,9 @@ from dfml.bench.pollution import bench_pollution
 from dfml.bench.pollution_table import distrusted, separation, summarise_pollution, verdicts
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
-from dfml.methods import validation
 from dfml.runs.folder import RunFolder
-from dfml.zoo.pollution import pollution_truth
+from dfml.training import validation
+from dfml.zoo.build.pollute import pollution_truth
 
 TINY = [
     "width=8", "test_steps=2", "recovered=fresh", "recovered_per_class=3", "inversion_steps=2", "latent=8",

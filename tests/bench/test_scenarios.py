@@ -3,11 +3,11 @@ import pytest
 from dfml.bench import scenarios
 from dfml.bench.scenarios import ScenarioConfig, set_up
 from dfml.core.errors import BadInput
-from dfml.methods.base import zoo_statistics
+from dfml.training.method import zoo_statistics
 from dfml.zoo import open_zoo
-from dfml.zoo.plans import PretrainConfig
-from dfml.zoo.pollution import pollution_truth
-from dfml.zoo.pretrain import pretrain_zoo
+from dfml.zoo.build.class_plan import PretrainConfig
+from dfml.zoo.build.pollute import pollution_truth
+from dfml.zoo.build.pretrain import pretrain_zoo
 
 
 def made(tmp_path, *, data=(), seeds=(0,), lines=None, **config):

@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
-from dfml.bench import sinusoid_table
-from dfml.bench.sinusoid import (
+from dfml.bench.dro_paper import sinusoid_table
+from dfml.bench.dro_paper.sinusoid import (
     Settings,
     adapted_errors,
     average,

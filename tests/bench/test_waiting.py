@@ -7,7 +7,7 @@ from dfml.bench import waiting
 from dfml.bench.waiting import CHOSEN, DEFAULT, LOADS, MOST_BUSY, MOST_IDLE, WAYS, WORKS, bench_waiting, busy_programs
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
-from dfml.core.threads import wait_briefly
+from dfml.core.process import wait_briefly
 
 RESULT = REPOSITORY / "benchmarks" / "results" / "waiting.json"
 

@@ -11,7 +11,7 @@ CPU = ["--device", "cpu"]
 @pytest.fixture
 def model(dfml, tiny_zoo_folder, patterns, tmp_path, monkeypatch):
     """The folder of a finished ensemble of the tiny zoo."""
-    from dfml.runs import jobs
+    from dfml.runs.jobs import train as jobs
 
     monkeypatch.setattr(jobs, "TEST_EPISODES", 4)
     called = dfml(

@@ -69,13 +69,13 @@ def test_with_json_the_error_is_an_object_too(dfml, tiny_zoo_folder):
 
 
 def test_a_failed_run_is_exit_1(dfml, tiny_zoo_folder, patterns, tmp_path, monkeypatch):
-    from dfml.runs import jobs
+    from dfml.runs.jobs import JOBS
 
     def fail(context):
         raise RunFailed("no space left while writing model.safetensors.")
         yield
 
-    monkeypatch.setitem(jobs.JOBS, "train", fail)
+    monkeypatch.setitem(JOBS, "train", fail)
     called = dfml("train", "--zoo", tiny_zoo_folder, "--method", "random", "--out", tmp_path / "r", "--json")
     assert called.code == 1
     assert json.loads(called.out)["error"] == "no space left while writing model.safetensors."
@@ -84,14 +84,14 @@ def test_a_failed_run_is_exit_1(dfml, tiny_zoo_folder, patterns, tmp_path, monke
 
 def test_a_stopped_run_is_neither_done_nor_failed(dfml, tiny_zoo_folder, tmp_path, monkeypatch):
     from dfml.core.events import Progress
-    from dfml.runs import jobs
+    from dfml.runs.jobs import JOBS
 
     def endless(context):
         yield Progress(1, 9)
         (context.folder / "STOP").touch()
         yield Progress(2, 9)
 
-    monkeypatch.setitem(jobs.JOBS, "train", endless)
+    monkeypatch.setitem(JOBS, "train", endless)
     called = dfml("train", "--zoo", tiny_zoo_folder, "--method", "random", "--out", tmp_path / "r", "--json")
     assert called.code == 130 and json.loads(called.out)["state"] == "stopped"
     assert "--resume" in called.err
@@ -99,12 +99,12 @@ def test_a_stopped_run_is_neither_done_nor_failed(dfml, tiny_zoo_folder, tmp_pat
 
 def test_a_second_run_does_not_overwrite_the_first(dfml, tiny_zoo_folder, tmp_path, monkeypatch):
     from dfml.core.events import Done
-    from dfml.runs import jobs
+    from dfml.runs.jobs import JOBS
 
     def nothing(context):
         yield Done({})
 
-    monkeypatch.setitem(jobs.JOBS, "train", nothing)
+    monkeypatch.setitem(JOBS, "train", nothing)
     words = ["train", "--zoo", tiny_zoo_folder, "--method", "random", "--out", tmp_path / "r"]
     assert dfml(*words).code == 0
     called = dfml(*words)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from dfml.data.folders import load_split
-from dfml.ui.real_pictures_field import check_real_pictures
-from dfml.ui.zoo_listing import read_zoo
+from dfml.ui.inversion.form import check_real_pictures
+from dfml.zoo.listing import read_zoo
 
 
 @pytest.fixture

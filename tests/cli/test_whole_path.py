@@ -20,8 +20,8 @@ CPU = ["--device", "cpu", "--threads", 1]
 @pytest.fixture(autouse=True)
 def short(monkeypatch, tiny_zoo_folder):
     """Four test episodes, and a teacher as the probe."""
-    from dfml.methods import training
-    from dfml.runs import jobs
+    from dfml.runs.jobs import train as jobs
+    from dfml.training import record as training
     from dfml.zoo.teacher import load_teacher
 
     monkeypatch.setattr(jobs, "TEST_EPISODES", 4)

@@ -8,15 +8,15 @@ import time
 
 import pytest
 
-from dfml.core.parent import end_with_parent
 from dfml.core.paths import REPOSITORY
+from dfml.core.process import end_with_parent
 
 POOL = """
 import os, time
 from joblib import Parallel, delayed
 
 def work(folder, number):
-    from dfml.core.parent import end_with_parent
+    from dfml.core.process import end_with_parent
     assert end_with_parent() and end_with_parent()
     open(os.path.join(folder, f"{number}-{os.getpid()}"), "w").close()
     time.sleep(0.5)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from dfml.core.paths import REPOSITORY
-from dfml.core.threads import at_most_as_wanted, wait_briefly
+from dfml.core.process import at_most_as_wanted, wait_briefly
 
 STEERING = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY", "OMP_WAIT_POLICY")
 
@@ -91,7 +91,7 @@ def test_what_a_user_has_set_for_a_library_stays(given, added):
 WORK = """
 import hashlib, sys
 if sys.argv[1] == "briefly":
-    from dfml.core.threads import wait_briefly
+    from dfml.core.process import wait_briefly
     wait_briefly()
 import torch
 torch.manual_seed(0)

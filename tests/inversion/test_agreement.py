@@ -6,8 +6,8 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.data.episodes import PseudoTask
-from dfml.inversion.agreement import AgreementConfig, agree
-from dfml.zoo.oracle import AutogradOracle
+from dfml.inversion.consensus import AgreementConfig, agree
+from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 
 

@@ -7,9 +7,9 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.inversion import INVERTERS
-from dfml.inversion.session import labels_per_class
 from dfml.nets import build_network
-from dfml.zoo.oracle import AutogradOracle
+from dfml.reports.recovery import labels_per_class
+from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.teacher import Teacher, TeacherCard
 from tests import conditions
 
@@ -174,7 +174,7 @@ def test_sparse_names_a_teacher_that_is_no_transformer(tiny_zoo):
 
 
 def test_the_shared_set_asks_black_boxes_too_and_keeps_the_order_of_the_labels(tiny_zoo):
-    from dfml.zoo.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+    from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 
     api = LocalApi(tiny_zoo.teacher(0))
     black = ZerothOrderOracle(api, ZerothOrderConfig(q=2), generator=torch.Generator().manual_seed(conditions.seed()))

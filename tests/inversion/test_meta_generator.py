@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from dfml.inversion import INVERTERS
-from dfml.inversion.lanes import open_lanes
-from dfml.inversion.session import labels_per_class
-from dfml.zoo.oracle import AutogradOracle
+from dfml.inversion.batched import open_lanes
+from dfml.reports.recovery import labels_per_class
+from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 
 CPU = torch.device("cpu")

@@ -5,8 +5,8 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.nets import build_network
-from dfml.zoo.oracle import AutogradOracle
-from dfml.zoo.patches import GREY, PatchOracle
+from dfml.zoo.oracles.base import AutogradOracle
+from dfml.zoo.oracles.patches import GREY, PatchOracle
 from dfml.zoo.teacher import Teacher, TeacherCard
 from tests.inversion.transformers import KINDS, TIMM, make_teacher, plain_attention, plain_tokens
 

@@ -4,8 +4,8 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Images, Progress, Scalars
 from dfml.inversion import INVERTERS
-from dfml.inversion.session import Recovery, invert_teacher, labels_per_class
-from dfml.zoo.oracle import AutogradOracle
+from dfml.reports.recovery import Recovery, invert_teacher, labels_per_class
+from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 
 FAST = {"steps": 60, "lr": 0.1}

@@ -9,10 +9,10 @@ from PIL import Image
 from dfml.core.errors import BadInput
 from dfml.data.episodes import PseudoTask
 from dfml.data.folders import load_split
-from dfml.inversion.privacy import privacy_report
-from dfml.inversion.real_pictures import real_pictures
+from dfml.reports.privacy import privacy_report
+from dfml.reports.real_pictures import real_pictures
 from dfml.zoo import open_zoo
-from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo
+from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 
 
 def write_scenes(root, *, classes=6, per_class=60, size=32, channels=3, seed=0):

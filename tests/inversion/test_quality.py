@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from dfml.data.episodes import PseudoTask
-from dfml.inversion import quality
 from dfml.inversion.terms import bn_distance
 from dfml.nets.build import build_network
-from dfml.zoo.oracle import batch_statistics
+from dfml.reports import quality
+from dfml.zoo.oracles.base import batch_statistics
 from dfml.zoo.teacher import Teacher, TeacherCard
 from tests import conditions
 

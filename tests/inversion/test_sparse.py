@@ -8,10 +8,10 @@ from dfml.core.errors import BadInput
 from dfml.inversion import INVERTERS, terms
 from dfml.inversion.sparse import SparseConfig, SparsePictures, cosine_rate, shown_variation
 from dfml.nets import build_network
-from dfml.zoo.oracle import AutogradOracle
-from dfml.zoo.patches import GREY, PatchOracle
+from dfml.zoo.oracles.base import AutogradOracle
+from dfml.zoo.oracles.patches import GREY, PatchOracle
+from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderOracle
 from dfml.zoo.teacher import Teacher, TeacherCard
-from dfml.zoo.zeroth_order import LocalApi, ZerothOrderOracle
 from tests.inversion.transformers import SMALL, make_teacher, plain_attention, plain_tokens
 
 
@@ -126,7 +126,7 @@ def test_patches_are_shifted_only_until_the_first_drop():
 @pytest.fixture(scope="module")
 def vit_zoo(patterns, tmp_path_factory):
     from dfml.zoo import open_zoo
-    from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo
+    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 
     out = tmp_path_factory.mktemp("zoos") / "vit"
     config = PretrainConfig(models=1, way=5, epochs=20, batch=32, lr=0.04, width=16, flip=False, shift=0, seed=1)
@@ -137,7 +137,7 @@ def vit_zoo(patterns, tmp_path_factory):
 
 @pytest.mark.stochastic
 def test_the_own_teacher_sees_what_was_asked_for_in_the_patches_that_are_left(vit_zoo, margin):
-    from dfml.inversion.session import invert_teacher
+    from dfml.reports.recovery import invert_teacher
 
     config = SparseConfig(keep=0.7).override({"steps": 60})
     recovery = list(invert_teacher(vit_zoo, 0, "sparse", config, per_class=4))[-1].result

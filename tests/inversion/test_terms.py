@@ -3,7 +3,7 @@ import torch
 from kornia.losses import total_variation
 
 from dfml.inversion import terms
-from dfml.zoo.oracle import LayerStatistics
+from dfml.zoo.oracles.base import LayerStatistics
 
 
 def test_cross_entropy_is_one_number_a_picture():

@@ -4,9 +4,9 @@ import torch
 from dfml.core.events import Done, Progress
 from dfml.core.paths import cache_root
 from dfml.inversion import INVERTERS
-from dfml.inversion.session import invert_teacher
 from dfml.inversion.warm_up import warm_up
-from dfml.zoo.asking import AskingConfig
+from dfml.reports.recovery import invert_teacher
+from dfml.zoo.oracles.choose import AskingConfig
 
 CPU = torch.device("cpu")
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dfml.meta.aggregation import gradient_variance, implicit_gradient
+from dfml.meta.gradients import gradient_variance, implicit_gradient
 from dfml.meta.learners import TaskOutcome
 
 

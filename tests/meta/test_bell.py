@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dfml.meta.bell import journey
+from dfml.meta.gradients import journey
 from dfml.meta.learners import TaskOutcome
 
 

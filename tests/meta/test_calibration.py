@@ -14,7 +14,7 @@ from dfml.meta.fusion import load_backbone
 from dfml.meta.learners import LearnerConfig, extract_features, make_learner
 from dfml.meta.model import new_meta_model
 from dfml.nets.norm import recorded_statistics
-from dfml.zoo.oracle import batch_statistics
+from dfml.zoo.oracles.base import batch_statistics
 from tests import conditions
 from tests.meta.test_ensemble import ensemble
 from tests.meta.test_evaluation import sampler, tiny_model

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dfml.meta.committee import Committee, committee_loss
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import new_meta_model
+from dfml.meta.multi_teacher import Committee, committee_loss
 from tests import conditions
 
 

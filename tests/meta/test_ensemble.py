@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.meta import feature_table
+from dfml.meta import ensemble as feature_table
 from dfml.meta.adaptation import adapt
 from dfml.meta.ensemble import EnsembleModel, check_one_model
 from dfml.meta.evaluation import centroid_logits, evaluate, evaluation_steps

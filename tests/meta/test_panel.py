@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 
 from dfml.meta.learners import class_means, extract_features, make_learner, squared_distances
-from dfml.meta.panel import PanelLearner
+from dfml.meta.multi_teacher import PanelLearner
 from tests.meta.test_interpolation import network, outer, task
 
 

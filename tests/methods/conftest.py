@@ -3,7 +3,7 @@ import shutil
 import pytest
 import torch
 
-from dfml.methods import training
+from dfml.training import record as training
 from tests import conditions
 
 
@@ -18,8 +18,8 @@ def tiny_probe(tiny_zoo_folder, monkeypatch):
 @pytest.fixture(scope="module")
 def mixed_folder(tiny_zoo_folder, grey_patterns, tmp_path_factory):
     """A colour Conv4 and a grey ResNet that read pictures of another size."""
-    from dfml.zoo.plans import PretrainConfig
-    from dfml.zoo.pretrain import pretrain_zoo
+    from dfml.zoo.build.class_plan import PretrainConfig
+    from dfml.zoo.build.pretrain import pretrain_zoo
     from dfml.zoo.zoo import write_zoo
 
     folder = tmp_path_factory.mktemp("mixed")
@@ -34,8 +34,8 @@ def mixed_folder(tiny_zoo_folder, grey_patterns, tmp_path_factory):
 @pytest.fixture(scope="module")
 def timm_folder(tiny_zoo_folder, patterns, tmp_path_factory):
     """A Conv4 and a small network out of timm's registry, for pictures alike."""
-    from dfml.zoo.plans import PretrainConfig
-    from dfml.zoo.pretrain import pretrain_zoo
+    from dfml.zoo.build.class_plan import PretrainConfig
+    from dfml.zoo.build.pretrain import pretrain_zoo
     from dfml.zoo.zoo import write_zoo
 
     folder = tmp_path_factory.mktemp("timm")

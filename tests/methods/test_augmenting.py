@@ -3,8 +3,8 @@
 import torch
 
 from dfml.inversion import terms
-from dfml.methods.augmenting import Augmenter, may_mirror
 from dfml.methods.purer import Purer
+from dfml.training.augment import Augmenter, may_mirror
 from tests.methods.test_contract import small
 
 

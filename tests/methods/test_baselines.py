@@ -98,7 +98,7 @@ def test_the_best_weights_are_kept_as_a_copy(run):
 
 
 def test_the_kept_weights_are_those_of_the_best_validation_and_not_the_last_ones(run, monkeypatch):
-    from dfml.methods import validation
+    from dfml.training import validation
 
     measured, scripted = validation.evaluation_steps, iter([0.3, 0.9, 0.4, 0.5])
 

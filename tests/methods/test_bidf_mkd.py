@@ -12,11 +12,11 @@ from dfml.meta.distillation import adapted_student, distilling, kd_loss
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.outer import OuterLoop
 from dfml.methods import bidf_mkd
-from dfml.methods.base import start_model
 from dfml.tasks.memory import TaskMemory
-from dfml.tasks.triggers import PlateauTrigger
-from dfml.zoo.oracle import AutogradOracle
-from dfml.zoo.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+from dfml.tasks.plateau import PlateauTrigger
+from dfml.training.method import start_model
+from dfml.zoo.oracles.base import AutogradOracle
+from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 from tests import conditions
 from tests.methods.test_contract import small
 

@@ -11,9 +11,11 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Done, Images, Note, Progress, SafePoint, Scalars
 from dfml.data.folders import load_split
 from dfml.meta.model import MetaModel
-from dfml.methods import METHODS, steps, training
-from dfml.methods.base import AdaptConfig, MetaTrainingConfig
-from dfml.methods.taking_part import ALL, SOME
+from dfml.methods import METHODS
+from dfml.training import record as steps
+from dfml.training import record as training
+from dfml.training.method import AdaptConfig, MetaTrainingConfig
+from dfml.training.taking_part import ALL, SOME
 
 SMALL = {"width": 8, "test_steps": 3}
 SMALL_TRAINING = {
@@ -238,7 +240,7 @@ def test_it_trains_with_every_learner(name, learner, run):
 def test_more_classes_than_sample_and_probe_have_cost_only_the_measurements(
     way, says, run, patterns, tiny_zoo, monkeypatch
 ):
-    from dfml.methods import validation
+    from dfml.training import validation
 
     split = dataclasses.replace(load_split(patterns, "val"), name="sample:cifar-fs")
     monkeypatch.setattr(validation, "data_source", lambda zoo, data: data or "sample:cifar-fs")
@@ -322,8 +324,8 @@ def test_a_teacher_out_of_timms_registry_teaches_too_or_the_method_says_why_not(
 @pytest.fixture(scope="module")
 def grey_zoo(grey_patterns, tmp_path_factory):
     from dfml.zoo import open_zoo
-    from dfml.zoo.plans import PretrainConfig
-    from dfml.zoo.pretrain import pretrain_zoo
+    from dfml.zoo.build.class_plan import PretrainConfig
+    from dfml.zoo.build.pretrain import pretrain_zoo
 
     out = tmp_path_factory.mktemp("zoos") / "grey"
     pretrain_zoo(

@@ -5,9 +5,9 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, until_done
-from dfml.methods.augmenting import Augmenter
 from dfml.methods.distill import Distill
-from dfml.methods.recovering import recoveries_of
+from dfml.training.augment import Augmenter
+from dfml.training.recovered import recoveries_of
 from tests.methods.test_contract import small
 
 

@@ -9,11 +9,11 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Progress, Scalars
 from dfml.core.paths import read_json, write_json
 from dfml.data.episodes import PseudoTask
-from dfml.meta.lessons import lesson_of
+from dfml.meta.distillation import lesson_of
 from dfml.meta.outer import OuterLoop
 from dfml.methods import free
-from dfml.methods.base import start_model
 from dfml.methods.free import Free
+from dfml.training.method import start_model
 from dfml.zoo import open_zoo
 from tests import conditions
 from tests.methods.test_contract import small

@@ -6,7 +6,7 @@ from dfml.core.events import Checkpoint, Images, Note
 from dfml.core.state import flatten_state
 from dfml.inversion.dynamic_set import DynamicSet
 from dfml.methods.purer import Purer
-from dfml.zoo.oracle import AutogradOracle
+from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 from tests.methods.test_contract import small
 

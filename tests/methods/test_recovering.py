@@ -8,8 +8,8 @@ from dfml.core.events import Done
 from dfml.core.paths import read_json, write_json
 from dfml.methods import METHODS
 from dfml.methods.distill import Distill
-from dfml.methods.recovering import recoveries_of
-from dfml.tasks.agreed import AgreedRecoveries
+from dfml.tasks.consensus_cache import AgreedRecoveries
+from dfml.training.recovered import recoveries_of
 from dfml.zoo import open_zoo
 from tests.methods.test_contract import small
 

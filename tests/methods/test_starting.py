@@ -5,7 +5,7 @@ import torch
 
 from dfml.core.events import Note
 from dfml.meta.learners import HEAD
-from dfml.methods.starting import begin
+from dfml.training.initial import begin
 from dfml.zoo import open_zoo
 from tests.methods.test_contract import small
 

@@ -8,8 +8,8 @@ import pytest
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note
 from dfml.methods import METHODS
-from dfml.methods.base import MetaTrainingConfig
-from dfml.methods.taking_part import ALL, SOME, TakingPart, of_way
+from dfml.training.method import MetaTrainingConfig
+from dfml.training.taking_part import ALL, SOME, TakingPart, of_way
 from dfml.zoo import Teacher, open_zoo
 from dfml.zoo.zoo import write_zoo
 from tests.methods.test_contract import ASK_NOBODY, small

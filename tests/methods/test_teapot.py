@@ -4,9 +4,9 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note, Progress, Scalars
 from dfml.meta.interpolation import InterpolatedLearner
+from dfml.meta.multi_teacher import PanelLearner
 from dfml.meta.outer import OuterLoop
-from dfml.meta.panel import PanelLearner
-from dfml.methods.reliance import Reliance
+from dfml.training.teacher_policy import Reliance
 from tests.methods.test_contract import small
 
 
@@ -92,7 +92,7 @@ def test_a_panel_of_reliable_teachers_labels_pictures_of_the_whole_memory(run, b
 
 @pytest.mark.parametrize(("share", "kinds"), [(0.0, {False}), (0.5, {False, True}), (1.0, {True})])
 def test_with_outputs_a_share_of_the_memory_updates_learns_the_panels_answers(share, kinds, run, tiny_zoo, monkeypatch):
-    from dfml.meta.committee import Committee
+    from dfml.meta.multi_teacher import Committee
 
     seen, real = [], Committee.step
 
@@ -141,7 +141,7 @@ def test_pictures_from_the_memory_are_augmented_only_where_that_is_wanted(run, b
 def test_teachers_are_asked_at_the_start_and_where_the_watched_accuracy_has_set_no_maximum_for_a_while(
     run, monkeypatch
 ):
-    from dfml.methods.watching import Watch
+    from dfml.training.validation import Watch
 
     script = iter([0.3, 0.4, 0.4, 0.3, 0.2, 0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
     monkeypatch.setattr(Watch, "accuracy", lambda self, model, outcome: next(script))
@@ -175,7 +175,7 @@ def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeyp
 def test_a_teacher_is_worth_what_its_features_are_and_its_answers_where_it_shows_no_more(run, monkeypatch, zoo_copy):
     """The second teacher gives gradients only."""
     from dfml.core.paths import read_json, write_json
-    from dfml.methods.watching import Watch
+    from dfml.training.validation import Watch
     from dfml.zoo import open_zoo
 
     card = zoo_copy / "001" / "dfml.json"
@@ -224,7 +224,7 @@ def test_without_weights_all_teachers_stay_alike_and_nothing_is_forgotten(run):
 
 
 def test_the_rewards_of_the_paper_are_shared_by_those_asked_last(run, monkeypatch):
-    from dfml.tasks.reliability import ReliabilitySampler
+    from dfml.training.policy_gradient import ReliabilitySampler
 
     given, learn = [], ReliabilitySampler.learn
     monkeypatch.setattr(

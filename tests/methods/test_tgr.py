@@ -13,13 +13,13 @@ from dfml.meta.distillation import kd_loss
 from dfml.meta.learners import extract_features
 from dfml.meta.outer import OuterLoop, OuterStep
 from dfml.methods import tgr
-from dfml.methods.base import start_model
-from dfml.methods.comparing import Groups
-from dfml.methods.recovering import recoveries_of
-from dfml.methods.replaying import replay
 from dfml.methods.tgr import Tgr
+from dfml.tasks.embedding import EMBEDDED_NAME
 from dfml.tasks.memory import TaskMemory
-from dfml.tasks.probes import EMBEDDED_NAME
+from dfml.training.groups import Groups
+from dfml.training.method import start_model
+from dfml.training.recovered import recoveries_of
+from dfml.training.replay import replay
 from dfml.zoo import open_zoo
 from dfml.zoo.zoo import write_zoo
 from tests import conditions
@@ -83,7 +83,7 @@ def test_an_episode_learns_from_its_support_part_and_is_asked_about_the_rest(tin
         asked.append(teacher.detach())
         return kd_loss(logits, teacher, form)
 
-    monkeypatch.setattr("dfml.meta.lessons.kd_loss", spy)
+    monkeypatch.setattr("dfml.meta.distillation.kd_loss", spy)
     loss_of(method, model, task)
     (answers,) = asked
     rows = [next(i for i in range(25) if torch.equal(task.soft_targets[i], row)) for row in answers]

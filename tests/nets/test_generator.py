@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from dfml.nets.bank import Bank
 from dfml.nets.generator import ImageGenerator
+from dfml.nets.stacked_modules import Bank
 
 
 def count(net):

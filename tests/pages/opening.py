@@ -5,7 +5,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from dfml.core.paths import REPOSITORY
-from dfml.ui.navigation import ADAPTATION, HOME, INVERSION, TRAINING, ZOO
+from dfml.ui.widgets.navigation import ADAPTATION, HOME, INVERSION, TRAINING, ZOO
 
 PAGES = {Path(page).stem: page for page in (HOME, ZOO, INVERSION, TRAINING, ADAPTATION)}
 

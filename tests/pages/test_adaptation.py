@@ -92,7 +92,7 @@ def test_own_pictures_survive_a_new_session(finished):
 
     from PIL import Image
 
-    from dfml.ui.upload_store import QUERY, UploadSet
+    from dfml.ui.adaptation.uploads import QUERY, UploadSet
 
     store = UploadSet("0123456789ab")
     for slot, colour in ((0, "red"), (1, "blue"), (QUERY, "red")):

@@ -9,10 +9,10 @@ import pytest
 
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder, list_runs
-from dfml.ui.recoveries import recoveries_of
-from dfml.ui.run_store import plottable, read_row
-from dfml.ui.zoo_listing import read_zoo
+from dfml.ui.inversion.recoveries import recoveries_of
+from dfml.ui.runs.rows import plottable, read_row
 from dfml.zoo import open_zoo
+from dfml.zoo.listing import read_zoo
 from tests.pages.damages import VALUES, WHOLE, changed, places
 from tests.pages.opening import open_page
 

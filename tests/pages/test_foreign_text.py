@@ -2,7 +2,7 @@
 
 import pytest
 
-from dfml.ui.upload_store import UploadSet, new_token
+from dfml.ui.adaptation.uploads import UploadSet, new_token
 from tests.pages.hostile import MARKUP, NAME, bare, hostile_run, hostile_zoo, messages
 from tests.pages.opening import open_page
 

@@ -52,7 +52,7 @@ def test_an_older_link_opens_what_it_opened(page, link, shown):
 
 
 def test_older_pictures_are_those_of_the_link():
-    from dfml.ui.upload_store import UploadSet
+    from dfml.ui.adaptation.uploads import UploadSet
 
     kept = UploadSet(PICTURES)
     assert kept.names() == ["stripes", "dots"]

@@ -25,8 +25,8 @@ def test_training_page_shows_curves_marks_and_the_result(runs, training):
 
 def test_teachers_that_do_not_take_part_are_shown_and_a_whole_zoo_is_not(runs, training):
     from dfml.core.events import Note
-    from dfml.methods.taking_part import TakingPart
     from dfml.runs.recorder import Recorder
+    from dfml.training.taking_part import TakingPart
 
     run = training(runs)
     with Recorder(run.path, {"state": "finished"}) as recorder:
@@ -197,7 +197,7 @@ def test_how_long_a_demo_takes_is_said_before_it_is_started(runs):
 
 def test_options_that_differ_from_the_preset_are_counted(runs):
     from dfml.runs.spec import RunSpec
-    from dfml.ui.run_panel import preset_of
+    from dfml.ui.runs.panel import preset_of
 
     config = METHODS.get("purer").preset("demo").model_dump(mode="json")
 
@@ -214,7 +214,7 @@ def test_a_run_that_waits_names_what_it_waits_for(runs):
     from dfml.runs.folder import RunFolder
     from dfml.runs.spec import RunSpec
     from dfml.runs.status import RunStatus
-    from dfml.ui.run_panel import progress_text
+    from dfml.ui.runs.panel import progress_text
 
     run = RunFolder.create(RunSpec(kind="train", method="dro", zoo="cifar-fs-conv4", label="class *demo*"), root=runs)
 
@@ -231,7 +231,7 @@ def test_a_run_that_waits_names_what_it_waits_for(runs):
 def test_a_click_is_not_lost_when_what_the_sidebar_waits_for_has_ended(runs, monkeypatch):
     from dfml.runs import launcher
     from dfml.runs.folder import RunFolder
-    from dfml.ui import sidebar
+    from dfml.ui.widgets import sidebar
 
     class Question:
         known = None

@@ -48,7 +48,7 @@ def order(app, *, attack, **numbers):
 
 
 def test_a_polluted_copy_is_made_opened_and_shows_who_deceives_only_when_asked(runs):
-    from dfml.zoo.pollution import pollution_truth
+    from dfml.zoo.build.pollute import pollution_truth
 
     app = open_pollution()
     order(app, attack="fake", keep=2, rate=0.5)
@@ -74,7 +74,7 @@ def test_a_polluted_copy_that_cannot_be_made_is_one_line(runs):
 
 
 def test_where_the_liars_are_of_the_zoos_own_domain_another_attack_is_wanted(runs, zoo_copy, monkeypatch):
-    from dfml.ui import pollution_panel
+    from dfml.ui.zoo import pollution as pollution_panel
 
     monkeypatch.setattr(pollution_panel, "_same_domain", lambda zoo, other: True)
     app = open_pollution()

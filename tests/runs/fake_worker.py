@@ -14,7 +14,8 @@ import numpy as np
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Done, Embedding, Images, Note, Progress, SafePoint, Scalars
-from dfml.runs import driver, jobs
+from dfml.runs import driver
+from dfml.runs.jobs import JOBS
 
 
 def chain(value: float) -> float:
@@ -65,12 +66,12 @@ def _trace(config, word, name):
 
 def install():
     """Put the fake in place of training; returns what undoes it."""
-    before = (jobs.JOBS["train"], driver.prepare)
-    jobs.JOBS["train"] = train
+    before = (JOBS["train"], driver.prepare)
+    JOBS["train"] = train
     driver.prepare = lambda spec, wanted: ("cpu", "chosen by the test")
 
     def undo():
-        jobs.JOBS["train"], driver.prepare = before
+        JOBS["train"], driver.prepare = before
 
     return undo
 

@@ -10,10 +10,11 @@ import torch
 
 from dfml.core.errors import RunFailed
 from dfml.core.events import Progress
-from dfml.inversion.session import Recovery
-from dfml.runs import fan_out, inverting
+from dfml.reports.recovery import Recovery
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
+from dfml.runs.jobs import fan_out
+from dfml.runs.jobs import invert as inverting
 from dfml.runs.spec import RunSpec
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Scalars
-from dfml.runs import jobs
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
+from dfml.runs.jobs import train as jobs
 from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
 
@@ -110,8 +110,8 @@ def test_teachers_recovered_together_lose_none_to_a_damaged_one(zoo_copy, monkey
     """On a GPU teachers are recovered in groups; here the group's rule is tried on the CPU."""
     import torch
 
-    from dfml.runs import inverting
-    from dfml.runs.registry import JobContext
+    from dfml.runs.jobs import invert as inverting
+    from dfml.runs.jobs.context import JobContext
 
     (zoo_copy / "001" / "model.safetensors").write_bytes(b"rubbish")
     monkeypatch.setattr(inverting, "TOGETHER", size)
@@ -132,7 +132,7 @@ def test_teachers_recovered_together_lose_none_to_a_damaged_one(zoo_copy, monkey
 
 def test_a_teacher_whose_recovery_diverges_is_left_out_of_a_whole_zoo(tiny_zoo_folder, monkeypatch):
     from dfml.core.errors import NotFinite
-    from dfml.inversion import session
+    from dfml.reports import recovery as session
 
     recover = session.invert_teachers
 

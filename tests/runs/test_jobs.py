@@ -11,9 +11,11 @@ import pytest
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Progress
-from dfml.runs import jobs, launcher
+from dfml.runs import launcher
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
+from dfml.runs.jobs import JOBS
+from dfml.runs.jobs import train as jobs
 from dfml.runs.spec import RunSpec
 
 
@@ -97,7 +99,7 @@ def test_a_bad_order_is_one_clear_line(tiny_zoo_folder, values, message):
 
 
 def test_a_killed_worker_of_a_real_method_ends_with_the_same_numbers(tiny_zoo_folder, patterns, tools, monkeypatch):
-    from dfml.methods import training
+    from dfml.training import record as training
     from dfml.zoo import open_zoo
 
     # Any network will do as the probe of the diversity.
@@ -106,9 +108,10 @@ def test_a_killed_worker_of_a_real_method_ends_with_the_same_numbers(tiny_zoo_fo
     assert plain["val_accuracy"] is not None
     code = (
         "import os, signal, sys\n"
-        "from dfml.runs import jobs, recorder\n"
+        "from dfml.runs import recorder\n"
+        "from dfml.runs.jobs import train as jobs\n"
         "from dfml.runs.worker import main\n"
-        "from dfml.methods import training\n"
+        "from dfml.training import record as training\n"
         "from dfml.zoo import open_zoo\n"
         f"training.probe = lambda: open_zoo({str(tiny_zoo_folder)!r}).teacher(0)\n"
         "jobs.TEST_EPISODES = 4\n"
@@ -164,11 +167,11 @@ def test_pretraining_goes_on_with_the_teachers_that_are_missing(patterns, monkey
 
 
 def test_every_kind_of_run_has_its_job():
-    assert set(get_args(RunSpec.model_fields["kind"].annotation)) == set(jobs.JOBS)
+    assert set(get_args(RunSpec.model_fields["kind"].annotation)) == set(JOBS)
 
 
 def test_a_job_without_a_result_fails(monkeypatch):
-    monkeypatch.setitem(jobs.JOBS, "train", lambda context: (event for event in [Progress(1, 1)]))
+    monkeypatch.setitem(JOBS, "train", lambda context: (event for event in [Progress(1, 1)]))
     with pytest.raises(RunFailed, match="ended without a result"):
         run_in_process(spec())
 
@@ -191,7 +194,7 @@ def test_the_worker_is_a_command(tmp_path):
 
 
 def test_a_finished_training_shows_its_own_length_not_the_test_s(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
-    from dfml.methods import training
+    from dfml.training import record as training
     from dfml.zoo import open_zoo
 
     monkeypatch.setattr(training, "probe", lambda: open_zoo(tiny_zoo_folder).teacher(0))

@@ -10,7 +10,7 @@ from dfml.runs import recorder as recording
 from dfml.runs.folder import RunFolder
 from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
-from dfml.ui.run_panel import progress_text
+from dfml.ui.runs.panel import progress_text
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dfml.core.events import until_done
-from dfml.inversion.agreement import AgreementConfig
-from dfml.tasks.agreed import AgreedRecoveries
+from dfml.inversion.consensus import AgreementConfig
+from dfml.tasks.consensus_cache import AgreedRecoveries
 from tests.tasks.test_recoveries import cache, recoveries, tasks_of  # noqa: F401 - a fixture
 
 

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from dfml.core.errors import BadInput
 from dfml.nets.build import build_network
-from dfml.tasks.probes import EMBEDDED_NAME, open_probe, probe_mark
+from dfml.tasks.embedding import EMBEDDED_NAME, open_probe, probe_mark
 from dfml.tasks.similarity import fisher_embedding
 
 

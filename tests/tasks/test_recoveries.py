@@ -11,8 +11,8 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.core.state import flatten_state
 from dfml.inversion import INVERTERS
-from dfml.tasks.recoveries import Recoveries
-from dfml.zoo.asking import AskingConfig
+from dfml.tasks.cache import Recoveries
+from dfml.zoo.oracles.choose import AskingConfig
 from tests import conditions
 
 
@@ -144,7 +144,7 @@ def test_inverters_that_need_the_others_are_refused(tiny_zoo):
 PREPARE = """
 import sys, time, torch
 from dfml.inversion import INVERTERS
-from dfml.tasks import recoveries
+from dfml.tasks import cache as recoveries
 from dfml.zoo import open_zoo
 
 class Counted(recoveries.Recoveries):

@@ -5,7 +5,7 @@ import torch
 
 from dfml.core.state import flatten_state
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
-from dfml.tasks.reliability import AskedTeachers, ReliabilitySampler, log_likelihoods
+from dfml.training.policy_gradient import AskedTeachers, ReliabilitySampler, log_likelihoods
 from tests import conditions
 
 

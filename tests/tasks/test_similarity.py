@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.inversion import INVERTERS
-from dfml.tasks.recoveries import Recoveries
+from dfml.tasks.cache import Recoveries
 from dfml.tasks.similarity import fisher_embedding, mean_similarity, measure_similarity, pairwise_similarity, turns
 
 

@@ -1,4 +1,4 @@
-from dfml.tasks.triggers import PlateauTrigger
+from dfml.tasks.plateau import PlateauTrigger
 
 
 def fired(trigger, values):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from dfml.core.paths import REPOSITORY
-from dfml.ui import adapting
-from dfml.ui.adapting import Answer, CalibrationAnswer, adapt_to, calibrate_to
-from dfml.ui.calibration_panel import changed_rows, points
-from dfml.ui.picture_sets import Chosen
+from dfml.ui.adaptation import adapt as adapting
+from dfml.ui.adaptation.adapt import Answer, CalibrationAnswer, adapt_to, calibrate_to
+from dfml.ui.adaptation.calibration import changed_rows, points
+from dfml.ui.adaptation.pictures import Chosen
 from tests.meta.test_evaluation import tiny_model
 
 QUICK = {"inversion_steps": 3, "steps": 2, "per_class": 1}

@@ -1,6 +1,7 @@
 import pytest
 
-from dfml.ui.charts import (
+from dfml.ui.charts.confidence import confidence_bars
+from dfml.ui.charts.curves import (
     MAX_POINTS,
     Mark,
     accuracy_histogram,
@@ -9,8 +10,7 @@ from dfml.ui.charts import (
     downsample,
     steps_accuracy,
 )
-from dfml.ui.confidence_chart import confidence_bars
-from dfml.ui.theme import DARK, LIGHT
+from dfml.ui.widgets.theme import DARK, LIGHT
 
 
 def test_downsampling_keeps_ends_and_extremes_within_the_limit():

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from dfml.runs.spec import RunSpec
-from dfml.ui.comparisons import Comparison, comparisons, new_group, series_names, whose
-from dfml.ui.run_store import RunRow
+from dfml.ui.inversion.comparisons import Comparison, comparisons, new_group, series_names, whose
+from dfml.ui.runs.rows import RunRow
 
 
 def spec(method="pixels", **more):

@@ -1,7 +1,7 @@
 import pytest
 
-from dfml.ui.charts import curves
-from dfml.ui.curve_math import DENSE, calm_range, log_ticks, mean_window, running_mean
+from dfml.ui.charts.curve_math import DENSE, calm_range, log_ticks, mean_window, running_mean
+from dfml.ui.charts.curves import curves
 
 
 def test_only_dense_curves_have_a_running_mean():

@@ -9,9 +9,9 @@ from safetensors.numpy import save_file
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
-from dfml.ui.downloads import arrays_npz, file_stem, grid_png, report_json
-from dfml.ui.privacy_panel import cut_pairs, pair_caption, read_privacy
-from dfml.ui.recoveries import StoredRecovery
+from dfml.ui.inversion.downloads import arrays_npz, file_stem, grid_png, report_json
+from dfml.ui.inversion.privacy import cut_pairs, pair_caption, read_privacy
+from dfml.ui.inversion.recoveries import StoredRecovery
 
 REPORT = {"teacher": "000", "zoo": "/zoos/my zoo", "classes": ["bee", "sweet_pepper"], "images": 5, "per_class": 3}
 

@@ -5,7 +5,7 @@ from pydantic import Field
 from streamlit.testing.v1 import AppTest
 
 from dfml.core.config import Config
-from dfml.ui.forms import number_format, number_step, split_rows, words
+from dfml.ui.widgets.forms import number_format, number_step, split_rows, words
 
 
 class EveryKind(Config):
@@ -47,7 +47,7 @@ def draw(module):
 
     import streamlit as st
 
-    from dfml.ui.forms import config_form, more_options
+    from dfml.ui.widgets.forms import config_form, more_options
 
     kind = importlib.import_module(module).EveryKind if isinstance(module, str) else module
     values = config_form(kind(), st.grid(2), key="k")

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from dfml.core.events import Scalars
-from dfml.ui.further_numbers import further_names
-from dfml.ui.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric
-from dfml.ui.training_view import ON_CHARTS, inversion_losses, loss_help, over_the_run
+from dfml.ui.training.further_numbers import further_names
+from dfml.ui.training.view import ON_CHARTS, inversion_losses, loss_help, over_the_run
+from dfml.ui.widgets.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric
 
 LINE = ([1, 2], [0.1, 0.2])
 

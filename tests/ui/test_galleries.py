@@ -2,9 +2,9 @@ import numpy as np
 from PIL import Image
 
 from dfml.runs.grid import make_grid
-from dfml.ui.galleries import GAP, enlarged, from_arrays, square, strip
-from dfml.ui.pictures_of_runs import cut_grid
-from dfml.ui.recoveries import by_class
+from dfml.ui.inversion.recoveries import by_class
+from dfml.ui.runs.pictures import cut_grid
+from dfml.ui.widgets.galleries import GAP, enlarged, from_arrays, square, strip
 
 
 def chequers(size):

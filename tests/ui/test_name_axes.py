@@ -10,14 +10,14 @@ import pytest
 
 import dfml.ui
 from dfml.bench.chart import chart
-from dfml.cli.similarity_drawing import drawing
+from dfml.bench.similarity_svg import drawing
 from dfml.core.events import ZooMap
 from dfml.core.names import natural
-from dfml.ui.charts import class_coverage
-from dfml.ui.confidence_chart import confidence_bars
-from dfml.ui.name_axis import name_axis
-from dfml.ui.reliability_view import reliability_bars
-from dfml.ui.similarity_charts import similarity_matrix
+from dfml.ui.charts.confidence import confidence_bars
+from dfml.ui.charts.curves import class_coverage
+from dfml.ui.charts.name_axis import name_axis
+from dfml.ui.charts.similarity import similarity_matrix
+from dfml.ui.training.teacher_policy import reliability_bars
 
 HOSTILE = {
     "numbers": ["0", "10", "7"],

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from dfml.core.paths import REPOSITORY
-from dfml.ui import navigation
+from dfml.ui.widgets import navigation
 
 FILES = sorted((REPOSITORY / "pages").glob("*.py"))
 

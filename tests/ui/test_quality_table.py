@@ -1,5 +1,5 @@
-from dfml.ui.quality_table import HELP, brief, row_of
-from dfml.ui.recovery_curves import curve_title, offered
+from dfml.ui.charts.recovery_curves import curve_title, offered
+from dfml.ui.inversion.quality import HELP, brief, row_of
 
 REPORT = {
     "seconds": 3.42,

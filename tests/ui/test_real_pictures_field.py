@@ -1,8 +1,9 @@
 import pytest
 
+from dfml.core.addresses import is_address
 from dfml.core.errors import BadInput
-from dfml.ui.real_pictures_field import check_real_pictures
-from dfml.ui.zoo_listing import TeacherRow, ZooListing, is_address
+from dfml.ui.inversion.form import check_real_pictures
+from dfml.zoo.listing import TeacherRow, ZooListing
 
 
 def listing(folder, *, named=True, address=""):

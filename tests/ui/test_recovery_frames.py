@@ -5,7 +5,7 @@ from dfml.core.events import Images, Progress, Scalars
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
-from dfml.ui.recovery_frames import Frame, at_share, frames, own_curves, warming
+from dfml.ui.inversion.frames import Frame, at_share, frames, own_curves, warming
 
 
 def frame(step, total):

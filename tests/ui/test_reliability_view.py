@@ -1,7 +1,7 @@
 import pytest
 
-from dfml.ui.reliability_view import newest_weights, reliability_bars
-from dfml.ui.theme import DARK, LIGHT
+from dfml.ui.training.teacher_policy import newest_weights, reliability_bars
+from dfml.ui.widgets.theme import DARK, LIGHT
 
 SCALARS = {
     "train/loss": ([1, 2], [3.0, 2.0]),

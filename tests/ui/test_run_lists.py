@@ -7,10 +7,10 @@ from streamlit.testing.v1 import AppTest
 from dfml.core.paths import write_json
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
-from dfml.ui.run_chooser import unique
-from dfml.ui.run_panel import look_again, moved_on
-from dfml.ui.run_store import RunRow, read_row
-from dfml.ui.run_table import _tested
+from dfml.ui.runs.chooser import unique
+from dfml.ui.runs.panel import look_again, moved_on
+from dfml.ui.runs.rows import RunRow, read_row
+from dfml.ui.runs.table import _tested
 
 
 def test_equal_lines_are_told_apart_by_the_end_of_the_name():
@@ -28,8 +28,8 @@ def chooser_page():
     import streamlit as st
 
     from dfml.runs.spec import RunSpec
-    from dfml.ui.run_chooser import choose_run
-    from dfml.ui.run_store import RunRow
+    from dfml.ui.runs.chooser import choose_run
+    from dfml.ui.runs.rows import RunRow
 
     if st.session_state.pop("spoil", False):
         st.query_params.pop("run", None)

@@ -1,7 +1,7 @@
 import pytest
 
-from dfml.ui.similarity_charts import by_group, similarity_matrix, teacher_map
-from dfml.ui.theme import DARK, LIGHT
+from dfml.ui.charts.similarity import by_group, similarity_matrix, teacher_map
+from dfml.ui.widgets.theme import DARK, LIGHT
 
 IDS = ["000", "001", "002", "003"]
 GROUPS = [0, 1, 0, 1]

@@ -9,7 +9,7 @@ import pytest
 
 from dfml.core.paths import REPOSITORY
 from dfml.core.texts import for_terminal
-from dfml.ui.texts import chart_text, plain, with_plain_names
+from dfml.ui.widgets.texts import chart_text, plain, with_plain_names
 
 MARKUP = (
     "![x](http://evil.example/a.png)", "[x](y)", "<img src=x>", "**b** _i_ ~~s~~ `c`", "$x$", "# h", "- li", "1. li",

@@ -4,7 +4,7 @@ import tomllib
 import pytest
 
 from dfml.core.paths import REPOSITORY
-from dfml.ui.theme import CHIPS, DARK, LIGHT, chip, translucent
+from dfml.ui.widgets.theme import CHIPS, DARK, LIGHT, chip, translucent
 
 CONFIG = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
 

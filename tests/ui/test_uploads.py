@@ -6,8 +6,8 @@ import streamlit as st
 from PIL import Image
 
 from dfml.core.errors import BadInput
-from dfml.ui import picture_sets
-from dfml.ui.upload_store import QUERY, UploadSet, is_token, new_token
+from dfml.ui.adaptation import pictures as picture_sets
+from dfml.ui.adaptation.uploads import QUERY, UploadSet, is_token, new_token
 
 
 def png(size=(40, 30), mode="RGB", colour="red", kind="PNG"):

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from dfml.core.errors import BadInput
-from dfml.ui.zoo_listing import read_zoo
+from dfml.zoo.listing import read_zoo
 
 
 def test_the_listing_says_the_same_as_the_zoo(tiny_zoo, tiny_zoo_folder):
@@ -23,7 +23,7 @@ def test_the_listing_says_the_same_as_the_zoo(tiny_zoo, tiny_zoo_folder):
 def test_reading_a_zoo_loads_no_torch(tiny_zoo_folder):
     code = f"""
 import sys
-from dfml.ui.zoo_listing import read_zoo
+from dfml.zoo.listing import read_zoo
 assert read_zoo({str(tiny_zoo_folder)!r}).teachers
 assert "torch" not in sys.modules and "timm" not in sys.modules
 """

@@ -2,7 +2,7 @@
 
 import torch
 
-from dfml.zoo.remote import RemoteConfig, RemoteZoo
+from dfml.zoo.remote.remote_zoo import RemoteConfig, RemoteZoo
 
 
 def config(**changes):

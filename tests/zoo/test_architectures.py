@@ -3,10 +3,10 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
-from dfml.zoo.architectures import Architecture
-from dfml.zoo.oracle import AutogradOracle
-from dfml.zoo.plans import PretrainConfig
-from dfml.zoo.pretrain import pretrain_zoo
+from dfml.zoo.build.architectures import Architecture
+from dfml.zoo.build.class_plan import PretrainConfig
+from dfml.zoo.build.pretrain import pretrain_zoo
+from dfml.zoo.oracles.base import AutogradOracle
 
 FAST = PretrainConfig(models=4, way=3, epochs=1, batch=32, flip=False, shift=0)
 MIXED = ["fewshot_conv4:16", "fewshot_conv4:4", "test_efficientnet", "test_byobnet"]

@@ -13,9 +13,9 @@ from dfml.core.errors import BadInput
 from dfml.core.model_config import picture_input, read_config, split_flat
 from dfml.core.paths import ASSETS
 from dfml.data.folders import load_split
-from dfml.ui.zoo_listing import read_zoo
 from dfml.zoo import open_zoo
-from dfml.zoo.importing import import_folders
+from dfml.zoo.build.collect import import_folders
+from dfml.zoo.listing import read_zoo
 from dfml.zoo.storage import save_network
 from dfml.zoo.teacher import load_teacher, read_card
 from dfml.zoo.zoo import write_zoo

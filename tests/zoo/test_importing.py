@@ -2,7 +2,7 @@ import pytest
 
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
-from dfml.zoo.importing import import_folders
+from dfml.zoo.build.collect import import_folders
 from tests.zoo.test_storage import saved
 
 

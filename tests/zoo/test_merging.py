@@ -6,8 +6,7 @@ from safetensors import SafetensorError
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.zoo import open_zoo
-from dfml.zoo.assembling import new_zoo
-from dfml.zoo.merging import merge_zoos
+from dfml.zoo.build.collect import merge_zoos, new_zoo
 
 
 def renamed(folder, target, **meta):

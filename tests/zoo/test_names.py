@@ -10,14 +10,14 @@ from dfml.core.names import find_name, on_disk, same
 from dfml.core.paths import read_json, write_json
 from dfml.data.episodes import PseudoTask
 from dfml.data.folders import load_split
-from dfml.inversion.real_pictures import real_pictures
+from dfml.reports.real_pictures import real_pictures
 from dfml.tasks.memory import TaskMemory
-from dfml.ui.real_pictures_field import check_real_pictures
-from dfml.ui.zoo_listing import read_zoo
-from dfml.ui.zoo_panels import matches
+from dfml.ui.inversion.form import check_real_pictures
+from dfml.ui.zoo.panels import matches
 from dfml.zoo import open_zoo
-from dfml.zoo.plans import PretrainConfig
-from dfml.zoo.pretrain import pretrain_zoo, train_judge
+from dfml.zoo.build.class_plan import PretrainConfig
+from dfml.zoo.build.pretrain import pretrain_zoo, train_judge
+from dfml.zoo.listing import read_zoo
 
 NFC = ["café", "naïve", "Å", "한글", "ñandú"]
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dfml.zoo.oracle import AutogradOracle, batch_statistics
+from dfml.zoo.oracles.base import AutogradOracle, batch_statistics
 from tests import conditions
 
 

@@ -4,10 +4,10 @@ import torch.nn.functional as F
 
 from dfml.inversion.terms import bn_distance
 from dfml.nets import build_network
-from dfml.zoo.oracle import AutogradOracle
-from dfml.zoo.panel import Panel, can_stack
+from dfml.zoo.oracles.base import AutogradOracle
+from dfml.zoo.oracles.stacked_oracles import Panel, can_stack
+from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 from dfml.zoo.teacher import Teacher
-from dfml.zoo.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 
 
 def loss(logits, pictures, labels):

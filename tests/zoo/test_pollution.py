@@ -9,10 +9,10 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.zoo import open_zoo
-from dfml.zoo.merging import merge_zoos
-from dfml.zoo.plans import PretrainConfig
-from dfml.zoo.pollution import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, pollution_truth, truth_file
-from dfml.zoo.pretrain import pretrain_zoo
+from dfml.zoo.build.class_plan import PretrainConfig
+from dfml.zoo.build.collect import merge_zoos
+from dfml.zoo.build.pollute import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, pollution_truth, truth_file
+from dfml.zoo.build.pretrain import pretrain_zoo
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_the_truth_lies_outside_the_zoo_and_no_method_reads_it(tiny_zoo, tmp_pat
     for room in ("inversion", "tasks", "meta", "methods", "runs"):
         for path in (REPOSITORY / "dfml" / room).rglob("*.py"):
             words = {n.module for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)}
-            assert "dfml.zoo.pollution" not in words and "truth.json" not in path.read_text(), path
+            assert "dfml.zoo.build.pollute" not in words and "truth.json" not in path.read_text(), path
 
 
 def test_the_same_seed_gives_the_same_bytes_and_the_same_clean_teachers(tiny_zoo, foreign, tmp_path):
@@ -165,7 +165,7 @@ def test_what_cannot_be_polluted_gives_one_line_and_leaves_nothing(tiny_zoo, zoo
 
 
 def test_a_failure_in_the_middle_leaves_no_half_zoo(tiny_zoo, tmp_path, monkeypatch):
-    from dfml.zoo import pollution
+    from dfml.zoo.build import pollute as pollution
 
     def break_down(folder, seed):
         raise KeyboardInterrupt

@@ -11,10 +11,12 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.data.folders import load_split
 from dfml.nets import build_network
-from dfml.zoo import open_zoo, pretrain, training, unfinished
-from dfml.zoo.plans import PretrainConfig, channel_statistics, plan_teachers, split_class
-from dfml.zoo.pretrain import pretrain_zoo
-from dfml.zoo.training import augment
+from dfml.zoo import open_zoo
+from dfml.zoo.build import classifier as training
+from dfml.zoo.build import pretrain, unfinished
+from dfml.zoo.build.class_plan import PretrainConfig, channel_statistics, plan_teachers, split_class
+from dfml.zoo.build.classifier import augment
+from dfml.zoo.build.pretrain import pretrain_zoo
 
 FAST = PretrainConfig(models=2, way=3, epochs=1, batch=32, width=4, flip=False, shift=0)
 
@@ -280,7 +282,7 @@ def test_training_with_two_threads_leaves_the_memory_whole(patterns, tmp_path, a
     """In channels_last, narrow ResNets corrupted the heap with two threads, and the process aborted."""
     code = (
         "import sys, torch; from pathlib import Path; torch.set_num_threads(2)\n"
-        "from dfml.zoo.pretrain import PretrainConfig, pretrain_zoo\n"
+        "from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo\n"
         "config = PretrainConfig(models=2, way=3, epochs=2, batch=16, width=8)\n"
         f"pretrain_zoo(Path(sys.argv[1]), Path(sys.argv[2]), ['{architecture}'], config)"
     )

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.zoo.zeroth_order import ZerothOrderConfig, ZerothOrderOracle
+from dfml.zoo.oracles.zeroth_order import ZerothOrderConfig, ZerothOrderOracle
 from tests.zoo.asking import api, one_line, pictures
 
 pytest.importorskip("tritonclient.http", reason="requirements-remote.txt is not installed")
@@ -62,7 +62,7 @@ def test_the_waits_double_and_are_jittered(stub, monkeypatch):
     waits = []
     remote = api(stub, retries=5, backoff=0.5, deadline=1000)
     stub.moods = [503] * 6
-    monkeypatch.setattr("dfml.zoo.connection.time.sleep", waits.append)
+    monkeypatch.setattr("dfml.zoo.remote.connection.time.sleep", waits.append)
     with pytest.raises(RunFailed, match="HTTP 503"):
         remote.ask(pictures())
     assert len(waits) == 5

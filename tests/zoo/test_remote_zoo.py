@@ -9,7 +9,7 @@ import pytest
 
 from dfml.core.errors import BadInput, DfmlError, RunFailed
 from dfml.zoo import open_zoo
-from dfml.zoo.remote import RemoteZoo
+from dfml.zoo.remote.remote_zoo import RemoteZoo
 from tests.zoo.asking import config, pictures
 
 pytest.importorskip("tritonclient.http", reason="requirements-remote.txt is not installed")

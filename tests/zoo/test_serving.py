@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.paths import REPOSITORY
 from dfml.zoo import open_zoo
-from dfml.zoo.remote import RemoteConfig, RemoteZoo
-from dfml.zoo.serving import find_server_python
-from dfml.zoo.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+from dfml.zoo.remote.remote_zoo import RemoteConfig, RemoteZoo
+from dfml.zoo.remote.serving import find_server_python
 
 pytest.importorskip("tritonclient.http", reason="requirements-remote.txt is not installed")
 START = 270  # seconds that a busy machine may take to import torch and load three teachers
@@ -190,7 +190,7 @@ def test_a_recovery_goes_on_by_itself_once_its_server_is_back(mortal):
 
 @pytest.mark.server
 def test_an_inversion_of_the_served_zoo_from_end_to_end(served, tmp_path, monkeypatch):
-    from dfml.inversion.session import Recovery
+    from dfml.reports.recovery import Recovery
     from dfml.runs.driver import run_in_process
     from dfml.runs.spec import RunSpec
 
@@ -238,7 +238,7 @@ def test_a_taken_port_is_named_in_one_line(mortal):
 
 def test_a_missing_environment_is_named_with_its_remedy(dfml_cli, monkeypatch, tmp_path, tiny_zoo_folder):
     monkeypatch.delenv("DFML_SERVER_PYTHON", raising=False)
-    monkeypatch.setattr("dfml.zoo.serving.OWN", tmp_path / "none")
+    monkeypatch.setattr("dfml.zoo.remote.serving.OWN", tmp_path / "none")
     code, said = dfml_cli("zoo", "serve", tiny_zoo_folder)
     assert code == 2 and said.count("\n") == 1 and "-r requirements-server.txt" in said
     code, said = dfml_cli("zoo", "serve", tiny_zoo_folder, "--python", tmp_path / "gone")

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.ui.zoo_listing import read_zoo
 from dfml.zoo import open_zoo
+from dfml.zoo.listing import read_zoo
 from dfml.zoo.storage import load_network
 
 MUCH = 10_000_000

@@ -1,0 +1,1 @@
+"""The benchmarks of the DRO paper: its protocol on images, and its sinusoids."""

@@ -1,0 +1,175 @@
+"""How the DRO protocol adapts at test: the paper states neither rate nor steps, so they are chosen here.
+
+They are chosen on episodes of the validation classes, by what has nothing to do with DRO: random weights and the
+average of the teachers'. One choice serves all methods, numbers of classes and of shots.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from joblib import Parallel, delayed
+
+from dfml.bench.report import markdown_table, percent
+from dfml.bench.scenarios import key_of_teachers
+from dfml.core.errors import BadInput
+from dfml.core.events import Done
+from dfml.core.paths import read_json, write_json
+from dfml.core.process import end_with_parent
+from dfml.core.seeds import derive_seed
+from dfml.data.episodes import EpisodeSampler
+from dfml.data.folders import fingerprint, list_splits, load_split
+from dfml.meta.evaluation import accuracy_after_steps
+from dfml.methods import METHODS
+from dfml.nets.device import use_threads
+from dfml.zoo import open_zoo
+
+RATES, STEPS = (0.01, 0.03, 0.1, 0.3), (5, 10, 20)
+"""The candidates. More steps would cost the whole protocol in proportion."""
+CHOSEN_BY = ("random", "average")
+SPLIT, SHOT, QUERY, EPISODES = "val", 10, 15, 40
+
+Row = dict[str, Any]
+
+
+def check_validation(data: str, ways: Iterable[int], size: int | None, channels: int | None) -> None:
+    """See that rate and steps can be chosen, before teachers are trained for it.
+
+    Args:
+        data: A class-folder data set.
+        ways: Classes of an episode.
+        size: Of the teachers' pictures; None is the data set's.
+        channels: Of the teachers' pictures; None is the data set's.
+
+    Raises:
+        BadInput: The data set has no split ``val``, or one that is too small.
+    """
+    without = "give both rate and steps, which need none, for instance --set inner_lr=0.1 --set test_steps=20."
+    if SPLIT not in list_splits(Path(data)):
+        raise BadInput(f"{data} has no split {SPLIT!r}, on which rate and steps of adapting are chosen: {without}")
+    pictures = load_split(data, SPLIT, size=size, channels=channels)
+    try:
+        for way in ways:
+            EpisodeSampler(pictures, way=way, shot=SHOT, query=QUERY, episodes=1, seed=0)
+    except BadInput as error:
+        raise BadInput(f"{str(error).rstrip('.')}; on them rate and steps of adapting are chosen: {without}") from None
+
+
+def choose_adaptation(
+    zoos: dict[int, Path],
+    *,
+    data: str,
+    width: int,
+    preset: str,
+    changes: dict[str, list[str]],
+    rates: Iterable[float],
+    steps: Iterable[int],
+    kept: Path,
+    jobs: int,
+    progress: Callable[[str], None],
+) -> tuple[float, int, list[Row]]:
+    """The rate and the number of steps with the highest mean accuracy on validation classes.
+
+    Args:
+        zoos: The folder of the zoo of each number of ways.
+        data: A class-folder data set that passed ``check_validation``.
+        width: Filters of the networks.
+        preset: Of the methods.
+        changes: Of each method of ``CHOSEN_BY``, what its runs change of the preset.
+        rates: Candidates.
+        steps: Candidates.
+        kept: A file in which the measurements are kept for the next call, each as soon as it is there.
+        jobs: Measurements side by side.
+        progress: Told one line a measurement.
+
+    Returns:
+        Rate, steps, and one row a candidate, method and number of ways: ``inner_lr``, ``test_steps``, ``method``,
+        ``way``, ``accuracy`` and its 95 % interval ``ci95`` in [0, 1], transductive.
+    """
+    rates, steps = sorted(set(rates)), sorted(set(steps))
+    asked = {
+        "zoos": {str(way): key_of_teachers([open_zoo(folder)]) for way, folder in zoos.items()},
+        "data": fingerprint(data, SPLIT), "steps": steps, "preset": preset, "width": width, "changes": changes,
+        "episodes": [SHOT, QUERY, EPISODES],
+    }  # fmt: skip
+    known: list[Row] = []
+    if kept.is_file():
+        before = read_json(kept, "choice")
+        known = before["rows"] if before.get("asked") == asked else []
+    cells = [(way, method, rate) for way in zoos for method in CHOSEN_BY for rate in rates]
+    found = {cell: [r for r in known if (r["way"], r["method"], r["inner_lr"]) == cell] for cell in cells}
+    left = [cell for cell in cells if not found[cell]]
+    measuring = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_measured)(
+            zoos[way], data, way, method, rate, steps, width, preset, changes.get(method, []), 1 if jobs > 1 else None
+        )
+        for way, method, rate in left
+    )
+    for cell, rows in zip(left, measuring, strict=True):
+        found[cell] = rows
+        write_json(kept, {"asked": asked, "rows": [row for part in found.values() for row in part]})
+        progress(f"choosing rate and steps of adapting on {SPLIT}: {sum(map(bool, found.values()))} of {len(cells)}")
+    rows = [row for part in found.values() for row in part]
+    means = {(rate, count): mean_accuracy(rows, rate, count) for rate in rates for count in steps}
+    rate, count = max(means, key=lambda pair: means[pair])
+    return rate, count, rows
+
+
+def at_the_edge(rows: list[Row], rate: float, steps: int) -> bool:
+    """Whether the chosen pair is an outermost one where others were tried, so that one outside may be better."""
+    rates, counts = {r["inner_lr"] for r in rows}, {r["test_steps"] for r in rows}
+    return any(
+        len(tried) > 1 and chosen in {min(tried), max(tried)} for tried, chosen in [(rates, rate), (counts, steps)]
+    )
+
+
+def mean_accuracy(rows: list[Row], rate: float, steps: int) -> float:
+    """Of a candidate, over methods and numbers of ways."""
+    return statistics.fmean(r["accuracy"] for r in rows if (r["inner_lr"], r["test_steps"]) == (rate, steps))
+
+
+def candidates_table(rows: list[Row]) -> str:
+    """One line a candidate, the best first."""
+    pairs = sorted({(r["inner_lr"], r["test_steps"]) for r in rows}, key=lambda pair: -mean_accuracy(rows, *pair))
+    cells = list(dict.fromkeys((r["method"], r["way"]) for r in rows))
+    lines = []
+    for rate, steps in pairs:
+        own = {(r["method"], r["way"]): r for r in rows if (r["inner_lr"], r["test_steps"]) == (rate, steps)}
+        line = [f"{rate:g}", str(steps), *(percent(own[cell]["accuracy"], own[cell].get("ci95")) for cell in cells)]
+        lines.append([*line, percent(mean_accuracy(rows, rate, steps))])
+    header = ["rate", "steps", *(f"{method}, {way} ways" for method, way in cells), "mean"]
+    return markdown_table(header, lines)
+
+
+def _measured(
+    zoo: Path,
+    data: str,
+    way: int,
+    method: str,
+    rate: float,
+    steps: Sequence[int],
+    width: int,
+    preset: str,
+    changes: list[str],
+    threads: int | None,
+) -> list[Row]:
+    if threads is not None:  # alone, it runs in the command's own process
+        use_threads(threads)
+    end_with_parent()
+    own = METHODS.get(method).preset(preset).override(changes)
+    config = own.override({"width": width, "way": way, "inner_lr": rate})
+    generator = torch.Generator().manual_seed(derive_seed(0, "adaptation"))
+    events = METHODS.get(method)(config).train(open_zoo(zoo), device=torch.device("cpu"), generator=generator)
+    (model,) = [event.result for event in events if isinstance(event, Done)]
+    channels, size, _ = model.input_size
+    sampler = EpisodeSampler(
+        load_split(data, SPLIT, size=size, channels=channels),
+        way=way, shot=SHOT, query=QUERY, episodes=EPISODES, seed=derive_seed(0, "adaptation episodes"),
+    )  # fmt: skip
+    about = {"method": method, "way": way, "inner_lr": rate}
+    found = accuracy_after_steps(model, sampler, steps)
+    return [{**about, "test_steps": count, "accuracy": mean, "ci95": half} for count, (mean, half) in found.items()]

@@ -1,0 +1,1 @@
+"""How good and how private recovered images are."""

@@ -1,0 +1,253 @@
+"""Nearest neighbours among real pictures, and the statistics of the privacy report, as pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dfml.reports.real_pictures import RealPictures
+
+RESAMPLES = 1000
+NEGLIGIBLE = 1e-6
+
+
+def nearest(
+    queries: list[torch.Tensor], store: Iterable[torch.Tensor], ranks: int, own: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nearest members of a store.
+
+    Args:
+        queries: Versions of the same N queries (as they are, mirrored), each [N, D]; the nearest version counts.
+        store: The members in chunks, each [m, D].
+        ranks: How many of the nearest to keep, at least 1; no more than there are members are given.
+        own: For each query the position in the store that is itself and is passed over, int64 [N].
+
+    Returns:
+        Euclidean distances, ascending, and positions in the store, both [N, ranks].
+    """
+    best, where, start = None, None, 0
+    for chunk in store:
+        distance = torch.stack([torch.cdist(q, chunk) for q in queries]).amin(0)
+        position = torch.arange(start, start + len(chunk), device=chunk.device).expand_as(distance)
+        if own is not None:
+            distance = distance.masked_fill(position == own.to(chunk.device)[:, None], math.inf)
+        if best is not None:
+            distance, position = torch.cat([best, distance], 1), torch.cat([where, position], 1)
+        best, kept = distance.topk(min(ranks, distance.shape[1]), largest=False)
+        where, start = position.gather(1, kept), start + len(chunk)
+    return best, where
+
+
+def ranks_needed(count: int, size: int) -> int:
+    """How many of the nearest of ``count`` decide the nearest of a random ``size`` of them, but for 1e-6."""
+    if size >= count:
+        return 1
+    return min(count, math.ceil(math.log(NEGLIGIBLE) / math.log(1 - size / count)))
+
+
+def expected_nearest(ascending: np.ndarray, count: int, size: int) -> np.ndarray:
+    """Mean nearest distance over all subsets of ``size`` out of ``count`` members: what endless redraws would give.
+
+    The k-th nearest member is the nearest of a subset with probability C(count - k, size - 1) / C(count, size).
+
+    Args:
+        ascending: The nearest distances [N, ranks_needed(count, size)].
+        count: Members of the store.
+        size: Members drawn.
+
+    Returns:
+        [N].
+    """
+    if size >= count:
+        return ascending[:, 0]
+    weights = np.empty(ascending.shape[1])
+    weights[0] = size / count
+    for k in range(1, len(weights)):
+        weights[k] = weights[k - 1] * max(0, count - k - size + 1) / (count - k)
+    return ascending @ (weights / weights.sum())
+
+
+def quantiles(distances: np.ndarray) -> dict[str, float]:
+    """Median and the 5 % and 95 % quantiles of [N]."""
+    low, middle, high = np.quantile(distances, (0.05, 0.5, 0.95)).tolist()
+    return {"q05": low, "median": middle, "q95": high}
+
+
+def share_smaller(a: np.ndarray, b: np.ndarray) -> float:
+    """Probability that a random one of ``a`` is smaller than a random one of ``b`` (the AUC; ties count half)."""
+    b = np.sort(b)
+    above = len(b) - np.searchsorted(b, a, side="right")
+    ties = np.searchsorted(b, a, side="right") - np.searchsorted(b, a, side="left")
+    return float((above + ties / 2).mean() / len(b))
+
+
+def share_smaller_interval(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    """95 % interval of ``share_smaller`` by bootstrap over the pictures of both sides."""
+    found = [share_smaller(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(RESAMPLES)]
+    low, high = np.quantile(found, (0.025, 0.975)).tolist()
+    return low, high
+
+
+def membership_by_chance(
+    neighbours: np.ndarray, training: int, held_out: int, rng: np.random.Generator, draws: int = 4000
+) -> np.ndarray:
+    """Shares of nearest neighbours that would be training pictures if it were drawn anew which pictures trained.
+
+    Many recovered pictures may share one neighbour (smooth and noisy ones all do), which makes the share swing far
+    more than that of independent pictures; redrawing the real pictures' parts accounts for it.
+
+    Args:
+        neighbours: Position of each recovered picture's nearest real picture, [N].
+        training: How many of the real pictures trained.
+        held_out: How many did not.
+        rng: Draws the parts.
+        draws: How often.
+
+    Returns:
+        The share in each draw, [draws].
+    """
+    weights = np.unique(neighbours, return_counts=True)[1] / len(neighbours)
+    trained = np.arange(training + held_out) < training
+    return np.array([weights @ rng.permutation(trained)[: len(weights)] for _ in range(draws)])
+
+
+def chance_of_as_many(hits: int, count: int, other_hits: int, other_count: int) -> float:
+    """Fisher's exact test, one-sided: chance of at least ``hits`` of ``count`` where both groups are alike.
+
+    Returns:
+        A p-value in (0, 1].
+    """
+    total, marked = count + other_count, hits + other_hits
+    ways = math.comb(total, marked)
+    found = sum(math.comb(count, k) * math.comb(other_count, marked - k) for k in range(hits, min(count, marked) + 1))
+    return found / ways
+
+
+NEAR = 0.5
+"""Ratio of distances to training and held-out pictures below which a recovered picture may be a copy."""
+
+SAME = 1e-3
+"""Distances below this (a quarter of a grey level) are taken for equal."""
+
+Embed = Callable[[torch.Tensor], torch.Tensor]
+"""Maps pictures [N, C, H, W] to vectors [N, D] whose Euclidean distance is meant."""
+
+
+@dataclass(frozen=True)
+class SpaceReport:
+    """The distances in one space; the module's text says which number answers which question.
+
+    Attributes:
+        space: What distances are measured in.
+        recovered_to_training: q05, median, q95 of the distance to the nearest of all training pictures.
+        recovered_to_training_equal: The same to as many training pictures as are held out.
+        recovered_to_held_out: To the nearest held-out picture.
+        held_out_to_training: From held-out pictures to the nearest of all training pictures.
+        held_out_to_held_out: To the nearest other held-out picture.
+        share_nearer: Share of recovered pictures that are nearer to a training picture than the 5 % of held-out
+            pictures that are nearest to one; 0.05 where both are alike.
+        nearer_than_real: Probability that a recovered picture is nearer to training pictures than a held-out one is
+            (AUC); 0.5 where both are alike.
+        nearer_than_real_ci95: Its interval, by bootstrap over pictures.
+        nearest_is_training: Share of recovered pictures whose nearest real picture is a training picture.
+        by_chance: 2.5 % and 97.5 % quantile of that share where training pictures play no part.
+        by_chance_p: Chance of at least that share.
+        twice_as_near: Number of recovered pictures at most half as far from a training as from a held-out picture.
+        twice_as_near_held_out: The same number of held-out pictures.
+        twice_as_near_p: Chance of as many among the recovered if they were like held-out ones; those that share their
+            nearest real picture count as one.
+    """
+
+    space: str
+    recovered_to_training: dict[str, float]
+    recovered_to_training_equal: dict[str, float]
+    recovered_to_held_out: dict[str, float]
+    held_out_to_training: dict[str, float]
+    held_out_to_held_out: dict[str, float]
+    share_nearer: float
+    nearer_than_real: float
+    nearer_than_real_ci95: tuple[float, float]
+    nearest_is_training: float
+    by_chance: tuple[float, float]
+    by_chance_p: float
+    twice_as_near: int
+    twice_as_near_held_out: int
+    twice_as_near_p: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison found.
+
+    Attributes:
+        report: Its numbers.
+        to_training: Distance of each recovered picture to the nearest training picture, [N].
+        to_held_out: Likewise to the nearest held-out picture, [N].
+        nearest_training: Position of that training picture in the data set, [N].
+        nearest_held_out: Position of that held-out picture, [N].
+    """
+
+    report: SpaceReport
+    to_training: np.ndarray
+    to_held_out: np.ndarray
+    nearest_training: np.ndarray
+    nearest_held_out: np.ndarray
+
+    @property
+    def ratio(self) -> np.ndarray:
+        """``to_training / to_held_out``, [N]."""
+        return _ratio(self.to_training, self.to_held_out)
+
+
+def _ratio(near: np.ndarray, far: np.ndarray) -> np.ndarray:
+    # A picture that is in both parts is no nearer to one of them: rounding must not decide.
+    return np.maximum(near, SAME) / np.maximum(far, SAME)
+
+
+@torch.no_grad()
+def compare(recovered: torch.Tensor, real: RealPictures, embed: Embed, name: str, rng: np.random.Generator) -> Compared:
+    """All distances and statistics in the space of ``embed``, which maps pictures to vectors [N, D]."""
+    n, m = len(real.training), len(real.held_out)
+    size = min(n, m)
+
+    def look(pictures: torch.Tensor, which: np.ndarray, ranks: int, own: torch.Tensor | None = None) -> tuple:
+        versions = [pictures, pictures.flip(-1)] if pictures.shape[1] > 1 else [pictures]
+        found = nearest([embed(x) for x in versions], real.chunks(which, embed), ranks, own)
+        return tuple(t.cpu().double().numpy() for t in found)
+
+    training, where = look(recovered, real.training, ranks_needed(n, size))
+    held, held_where = look(recovered, real.held_out, ranks_needed(m, size))
+    asked = real.at(real.held_out[real.asked])
+    reference = look(asked, real.training, 1)[0][:, 0]
+    other = look(asked, real.held_out, 1, torch.from_numpy(real.asked))[0][:, 0]
+    near, far = training[:, 0], held[:, 0]
+    hits = _ratio(near, far) < NEAR
+    hits_held = int((_ratio(reference, other) < NEAR).sum())
+    first = np.where(near <= far, where[:, 0], n + held_where[:, 0])
+    shares = membership_by_chance(first, n, m, rng)
+    seen = float((first < n).mean())
+    # Recovered pictures that share their neighbour count as one: a collapsed recovery is one chance, not a hundred.
+    single, single_hits = len(np.unique(first)), len(np.unique(where[hits, 0]))
+    report = SpaceReport(
+        space=name,
+        recovered_to_training=quantiles(near),
+        recovered_to_training_equal=quantiles(expected_nearest(training, n, size)),
+        recovered_to_held_out=quantiles(expected_nearest(held, m, size)),
+        held_out_to_training=quantiles(reference),
+        held_out_to_held_out=quantiles(other),
+        share_nearer=float((near < np.quantile(reference, 0.05)).mean()),
+        nearer_than_real=share_smaller(near, reference),
+        nearer_than_real_ci95=share_smaller_interval(near, reference, rng),
+        nearest_is_training=seen,
+        by_chance=tuple(np.quantile(shares, (0.025, 0.975)).tolist()),
+        by_chance_p=float(((shares >= seen - 1e-9).sum() + 1) / (len(shares) + 1)),
+        twice_as_near=int(hits.sum()),
+        twice_as_near_held_out=hits_held,
+        twice_as_near_p=chance_of_as_many(single_hits, single, hits_held, len(reference)),
+    )
+    positions = [real.training[where[:, 0].astype(int)], real.held_out[held_where[:, 0].astype(int)]]
+    return Compared(report, near, far, *positions)

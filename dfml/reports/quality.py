@@ -1,0 +1,220 @@
+"""How good recovered pictures are: measures that stand beside every recovery (docs/quality.md).
+
+All are computed without gradients, in chunks, where the pictures are; no network is changed or moved.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+import torch.nn.functional as F
+
+from dfml.data.episodes import PseudoTask
+from dfml.inversion.terms import bn_distance
+from dfml.zoo.open import probe
+from dfml.zoo.oracles.base import LayerStatistics, Oracle, batch_statistics
+from dfml.zoo.teacher import Teacher
+
+CHUNK = 256
+"""Pictures a pass."""
+
+Z95 = 1.959964
+
+
+@torch.no_grad()
+def measure(
+    task: PseudoTask, teacher: Teacher | None, judge: Teacher | None, oracle: Oracle | None = None
+) -> dict[str, float | None]:
+    """Measure a recovered task.
+
+    Args:
+        task: The recovered pictures, of any size, grey or colour.
+        teacher: Their own teacher; None for one that is only questioned from afar. A teacher whose card grants
+            queries alone is treated likewise: its answers are those kept in ``task.soft_targets``.
+        judge: A network of another architecture on the same classes, or None.
+        oracle: Asked for the own teacher's answers where there is no network and the task keeps none.
+
+    Returns:
+        One number a measure, None where it cannot be had:
+
+        - ``teacher_accuracy``: share of pictures whose own teacher's first answer is the asked class, 0 .. 1.
+        - ``confidence``: mean probability that the own teacher gives the asked class, 0 .. 1.
+        - ``judge_agreement``: share of pictures whose judge's first answer is the asked class, 0 .. 1.
+        - ``judge_agreement_ci95``: distance to the farther end of its 95 % Wilson interval.
+        - ``judge_accuracy``: the judge's own accuracy on held-out real pictures, from its card.
+        - ``diversity``: see ``feature_diversity``, 0 .. 1.
+        - ``diversity_pixels``: see ``pixel_diversity``, 0 .. 1.
+        - ``bn_distance``: see ``statistics_distance``, at least 0.
+    """
+    images, labels = task.images, task.labels.to(task.images.device)
+    inside = teacher if teacher is not None and teacher.card.access != "queries" else None
+    if inside is not None:
+        own = answers(inside, images)
+    elif len(task.soft_targets) == len(labels):
+        own = task.soft_targets.to(images.device)
+    else:
+        own = None if oracle is None else torch.cat([oracle.logits(x) for x in images.split(CHUNK)])
+    hits = None if judge is None else agreement(answers(judge, images), labels)
+    return {
+        "teacher_accuracy": None if own is None else _share(agreement(own, labels)),
+        "confidence": None if own is None else _number(own.softmax(1).gather(1, labels[:, None]).mean()),
+        "judge_agreement": None if hits is None else _share(hits),
+        "judge_agreement_ci95": None if hits is None else wilson_reach(int(hits.sum()), len(hits)),
+        "judge_accuracy": None if judge is None else judge.card.accuracy,
+        "diversity": feature_diversity(images, labels),
+        "diversity_pixels": pixel_diversity(images, labels),
+        "bn_distance": None if inside is None else statistics_distance(inside, images),
+    }
+
+
+def _number(value: torch.Tensor) -> float | None:
+    """A finite number, or None: JSON has no word for anything else."""
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _share(hits: torch.Tensor) -> float:
+    return int(hits.sum()) / len(hits)
+
+
+def placed(network: Teacher, device: torch.device) -> Teacher:
+    """The network on a device; a copy where it lies elsewhere, since moving would pull it from under others."""
+    return network if network.mean.device == device else copy.deepcopy(network).to(device)
+
+
+@torch.no_grad()
+def answers(network: Teacher, images: torch.Tensor) -> torch.Tensor:
+    """Logits [N, way] of pictures [N, C, H, W]."""
+    network = placed(network, images.device)
+    return torch.cat([network.logits(x) for x in images.split(CHUNK)])
+
+
+@torch.no_grad()
+def features(network: Teacher, images: torch.Tensor) -> torch.Tensor:
+    """Features [N, D] before the last layer, scaled to length 1, of pictures [N, C, H, W]."""
+    network = placed(network, images.device)
+    return torch.cat([F.normalize(network.features(x).flatten(1)) for x in images.split(CHUNK)])
+
+
+def agreement(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Where the first answer of logits [N, way] is the label [N], bool [N]; an answer that is no number never is."""
+    return (logits.argmax(1) == labels) & logits.isfinite().all(1)
+
+
+def wilson_interval(hits: int, count: int, z: float = Z95) -> tuple[float, float]:
+    """Wilson's score interval of a share.
+
+    It stays inside [0, 1] and has a width even where all or none are hits, unlike the normal interval. It takes the
+    pictures for independent; those of one recovery are optimised together, so it is rather too narrow.
+
+    Args:
+        hits: 0 .. count.
+        count: At least 1.
+        z: Standard deviations; the default gives 95 %.
+
+    Returns:
+        Its lower and upper end.
+    """
+    share, square = hits / count, z * z
+    middle = (share + square / (2 * count)) / (1 + square / count)
+    half = z / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
+    return middle - half, middle + half
+
+
+def wilson_reach(hits: int, count: int) -> float:
+    """Distance from the share to the farther end of its 95 % Wilson interval, so that share +- it covers the interval.
+
+    The interval is not centred on the share, and lies all below it where all are hits.
+    """
+    low, high = wilson_interval(hits, count)
+    return max(hits / count - low, high - hits / count)
+
+
+def mean_square_distance(vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
+    """Mean over classes of the mean squared distance between two different members of a class.
+
+    Twice the unbiased variance: no pair is formed, and a collapsed class gives 0 without rounding noise.
+
+    Args:
+        vectors: [N, D].
+        labels: int64 [N].
+
+    Returns:
+        A scalar, or None where no class has two members.
+    """
+    found = []
+    for label in labels.unique():
+        members = vectors[labels == label]
+        if len(members) > 1:
+            found.append(2 * (members - members.mean(0)).square().sum(1).sum() / (len(members) - 1))
+    return torch.stack(found).mean() if found else None
+
+
+def feature_diversity(images: torch.Tensor, labels: torch.Tensor, network: Teacher | None = None) -> float | None:
+    """Diversity inside a class: mean pairwise cosine distance of features, averaged over classes.
+
+    0 for a collapsed class; features are not negative as a rule, so 1 is the most. The default space is the embedded
+    probe's features before its last layer: one fixed network, so that numbers of different teachers and methods
+    can be compared. The probe saw real pictures; it measures, and no inverter learns from it.
+
+    Args:
+        images: [N, C, H, W] in [0, 1].
+        labels: int64 [N].
+        network: Another feature space.
+
+    Returns:
+        The diversity, or None where no class has two pictures.
+    """
+    distance = mean_square_distance(features(network or probe(), images), labels)
+    # Of vectors of length 1: |u - v|^2 = 2 (1 - cos).
+    return None if distance is None else _number(distance / 2)
+
+
+def pixel_diversity(images: torch.Tensor, labels: torch.Tensor) -> float | None:
+    """Diversity inside a class in pixels: root mean square difference of two pictures a pixel, classes averaged.
+
+    0 for a collapsed class, 0.41 for uniform noise, at most 0.71 or so for many black and white pictures. Unlike
+    ``feature_diversity`` it takes noise for diversity.
+
+    Args:
+        images: [N, C, H, W] in [0, 1].
+        labels: int64 [N].
+
+    Returns:
+        The diversity, or None where no class has two pictures.
+    """
+    vectors = images.flatten(1)
+    distance = mean_square_distance(vectors, labels)
+    return None if distance is None else _number((distance / vectors.shape[1]).sqrt())
+
+
+@torch.no_grad()
+def statistics_distance(teacher: Teacher, images: torch.Tensor) -> float | None:
+    """Distance of all pictures' batch statistics from those that the teacher remembers (``terms.bn_distance``).
+
+    Chunks are merged, so the number is that of one large batch. It depends on how many pictures there are (few
+    give noisy statistics) and sums over layers: compare it for one teacher and one number of pictures only.
+
+    Returns:
+        At least 0, or None for a network without batch normalisation.
+    """
+    teacher = placed(teacher, images.device)
+    chunks = []
+    for x in images.split(CHUNK):
+        with batch_statistics(teacher.net) as found:
+            teacher.logits(x)
+        chunks.append((len(x), found))
+    if not chunks[0][1]:
+        return None
+    weights = [count / len(images) for count, _ in chunks]
+    layers = zip(*(found for _, found in chunks), strict=True)
+    return _number(bn_distance([_merged(list(layer), weights) for layer in layers]))
+
+
+def _merged(parts: list[LayerStatistics], weights: list[float]) -> LayerStatistics:
+    """The statistics of several batches together; ``weights`` are their shares of the pictures."""
+    mean = sum(w * part.mean for w, part in zip(weights, parts, strict=True))
+    var = sum(w * (part.var + (part.mean - mean).square()) for w, part in zip(weights, parts, strict=True))
+    return LayerStatistics(mean, var, parts[0].running_mean, parts[0].running_var)

@@ -1,0 +1,11 @@
+"""What each kind of run does: a generator of events whose last is ``Done(a dict for result.json)``."""
+
+from __future__ import annotations
+
+from dfml.runs.jobs import invert, pretrain, train
+from dfml.runs.jobs.context import Job, JobContext
+
+__all__ = ["JOBS", "JobContext"]
+
+JOBS: dict[str, Job] = {"invert": invert.invert, "pretrain": pretrain.pretrain, "train": train.train}
+"""The work of each kind of run."""

@@ -1,0 +1,131 @@
+"""The work of a ``train`` run: meta-train, save, and test on new classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.events import Checkpoint, Done, Event, Note, Progress, Scalars
+from dfml.runs.folder import MODEL, RunFolder
+from dfml.runs.jobs.context import JobContext, needed
+from dfml.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from dfml.core.config import Config
+    from dfml.data.episodes import EpisodeSampler
+    from dfml.meta.model import MetaModel
+    from dfml.zoo.zoo import Zoo
+
+TEST_EPISODES, TEST_SHOT, TEST_QUERY, TEST_SEED = 200, 5, 15, 0
+_PHASE = "job/phase"
+
+
+def train(context: JobContext) -> Iterator[Event]:
+    """Meta-train, save the model, and test it on novel classes where there are any."""
+    import torch
+
+    from dfml.meta.model import MetaModel
+    from dfml.methods import METHODS
+    from dfml.zoo import open_zoo
+
+    spec = context.spec
+    cls = METHODS.get(spec.method)
+    config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
+    zoo = open_zoo(needed(spec.zoo, "zoo"))
+    sampler, why_not = _test_episodes(zoo, spec, config)
+    state = context.state or {}
+    if state.get(_PHASE) == "test":
+        model, step = MetaModel.load(context.folder / MODEL), int(state["step"])
+    else:
+        model, step = None, 0
+        generator = torch.Generator().manual_seed(spec.seed)
+        for event in cls(config).train(
+            zoo, data=spec.data, device=context.device, generator=generator, state=context.state
+        ):
+            if isinstance(event, Done):
+                model = event.result
+                break
+            step = max(step, event.step)
+            yield event
+        if model is None:
+            raise RunFailed(f"method {spec.method!r} ended without a model.")
+        details = {"method": spec.method, "preset": spec.preset, "seed": spec.seed, "run": context.folder.name}
+        model.save(context.folder / MODEL, {**details, "config": config.model_dump(mode="json")})
+        yield Checkpoint(step, {_PHASE: "test", "step": step})
+    tested = None
+    if sampler is None:
+        yield Note(step, f"not tested: {why_not}", "test")
+    else:
+        tested = _test(context, model, sampler)
+        yield Scalars(step, {"test/accuracy": tested["test_accuracy"], "test/ci95": tested["ci95"]})
+        # The run's length is that of its training, not the number of episodes of its test.
+        yield Progress(step, max(step, 1), "tested")
+    yield Done(
+        {
+            "model": str(context.folder / MODEL),
+            "val_accuracy": _validation_accuracy(context.folder, config),
+            **(tested or {"test_accuracy": None, "ci95": None}),
+            "teachers": model.details.get("taking_part"),
+        }
+    )
+
+
+def _test_episodes(zoo: Zoo, spec: RunSpec, config: Config) -> tuple[EpisodeSampler | None, str]:
+    """The test's episodes, made before the training so that unusable data is named at once."""
+    from dfml.data.episodes import EpisodeSampler
+    from dfml.data.folders import list_splits, load_split
+    from dfml.training.validation import data_source
+
+    source = data_source(zoo, spec.data)
+    if source is None:
+        return None, "no --data was given, and no sample of the zoo's domain is embedded."
+    if not source.startswith("sample:") and "test" not in list_splits(Path(source)):
+        return None, f"{source} has no test split."
+    channels, size, _ = zoo.picture_shape
+    try:
+        split = load_split(source, "test", size=size, channels=channels)
+        way = int(getattr(config, "way", 5))
+        sampler = EpisodeSampler(
+            split, way=way, shot=TEST_SHOT, query=TEST_QUERY, episodes=TEST_EPISODES, seed=TEST_SEED
+        )
+    except BadInput as error:
+        if spec.data is not None:
+            raise
+        return None, str(error)
+    return sampler, ""
+
+
+def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dict[str, Any]:
+    from dfml.data.episodes import EpisodeSampler
+    from dfml.meta.evaluation import evaluate
+
+    if sampler.way > model.way:
+        sampler = EpisodeSampler(
+            sampler.data, way=model.way, shot=sampler.shot, query=sampler.query, episodes=len(sampler), seed=TEST_SEED
+        )
+    adapt = "centroid" if model.learner.name == "protonet" else "steps"
+    text = f"testing on {sampler.data.name}"
+
+    def progress(done: int, total: int) -> None:
+        context.emit(Progress(done, total, text))
+
+    (row,) = evaluate(model, sampler, bn=("transductive",), adapt=(adapt,), device=context.device, progress=progress)
+    return {
+        "test_accuracy": row.accuracy,
+        "ci95": row.ci95,
+        "test_data": sampler.data.name,
+        "shots": row.shots,
+        "bn": row.bn,
+        "adapt": row.adapt,
+        **{name: row.row()[name] for name in ("episodes", "episode_list", "query_pictures", "right")},
+    }
+
+
+def _validation_accuracy(folder: Path, config: Config) -> float | None:
+    """The accuracy on validation classes of the weights that were kept."""
+    measured = [value for value in RunFolder(folder).scalars().get("val/accuracy", ([], []))[1] if value is not None]
+    if not measured:
+        return None
+    return max(measured) if getattr(config, "keep", "last") == "best" else measured[-1]

@@ -1,0 +1,1 @@
+"""What methods share: their contract, records, validation, recovered tasks, policies over teachers."""

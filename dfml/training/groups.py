@@ -1,0 +1,190 @@
+"""How a zoo's teachers are compared and grouped: the options, what a run keeps of it, and its preparation."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Event, Note, ZooMap, until_done
+from dfml.tasks.cache import Recoveries
+from dfml.tasks.embedding import EMBEDDED, open_probe
+from dfml.tasks.grouping import GroupBy, group_teachers, planar_map, within_and_between
+from dfml.tasks.similarity import Similarity, measure_similarity
+from dfml.training.recovered import RecoveringConfig, prepare_recoveries, recoveries_of
+from dfml.training.taking_part import TakingPart
+from dfml.zoo.zoo import Zoo
+
+GROUP_SEED = 42
+"""As published; all runs on a zoo have the same groups, but for dealt ones."""
+
+
+class GroupingConfig(RecoveringConfig):
+    """Options of comparing and grouping teachers by their recovered pictures."""
+
+    teachers: int = Field(4, ge=1, le=64, description="Teachers of a group step, drawn with replacement.")
+    groups: int = Field(5, ge=1, le=1000, description="Groups of teachers; at most half as many as teachers.")
+    group_by: GroupBy = Field("dissimilar", description="Which teachers share a group; dissimilar as published.")
+    probe: str = Field(
+        EMBEDDED,
+        description="Network that embeds teachers: embedded, a model folder, or a .safetensors file of torchvision's "
+        "ResNet-34 (published).",
+    )
+    embed_visits: int = Field(1, ge=1, le=1000, description="Recoveries of a teacher that its embedding is taken from.")
+    embed_batch: int = Field(5, ge=1, le=1000, description="Pictures in a batch of the embedding.")
+    embed_filters: bool = Field(False, description="Average embeddings over each filter, for large probes.")
+
+
+class Groups:
+    """The groups of a run and how often each teacher was visited; part of its checkpoints.
+
+    Attributes:
+        numbers: Of each teacher's group.
+        visited: Visits by a teacher's id, those of its embedding not counted.
+        probe: What embedded the teachers, for the side information; empty where nothing did.
+        kept_seconds: What embedding and comparing once took, where it was kept.
+    """
+
+    def __init__(self, config: GroupingConfig) -> None:
+        self.config = config
+        self.numbers: list[int] = []
+        self.visited: dict[str, int] = {}
+        self.probe, self.kept_seconds = "", 0.0
+
+    def make(self, zoo: Zoo, recoveries: Recoveries, ids: Sequence[str], *, seed: int) -> Iterator[Event]:
+        """Group the teachers, telling what came out.
+
+        Args:
+            zoo: The zoo.
+            recoveries: Of the run.
+            ids: The teachers.
+            seed: Of dealt groups.
+        """
+        cfg = self.config
+        if cfg.group_by == "random":
+            self.numbers = group_teachers(torch.ones(len(ids), len(ids)).numpy(), cfg.groups, by="random", seed=seed)
+            yield Note(1, described(self.numbers, cfg), kind="groups")
+            return
+        found, self.probe = yield from compare_teachers(zoo, cfg, recoveries, ids, step=1, total=cfg.iterations)
+        self.kept_seconds = found.seconds if found.kept else 0.0
+        made = zoo_map(found, cfg, self.probe)
+        self.numbers = list(made.groups)
+        yield Note(1, described(self.numbers, cfg), kind="groups")
+        yield made
+
+    def visit(self, teacher: str) -> int:
+        """The number of a teacher's next visit; those of its embedding came before."""
+        count = self.visited.get(teacher, 0)
+        self.visited[teacher] = count + 1
+        return (self.config.embed_visits + count) % self.config.visits
+
+    def details(self, ids: Sequence[str], cost: dict[str, float]) -> dict[str, Any]:
+        """For the model's card."""
+        return {
+            "groups": dict(zip(ids, self.numbers, strict=True)),
+            "recoveries": sum(self.visited.values()),
+            "queries": cost["queries"],
+            "passes": cost["passes"],
+            "preparation_seconds": cost["kept_seconds"] + self.kept_seconds,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """For checkpoints."""
+        return {
+            "numbers": list(self.numbers),
+            "visited": [[teacher, count] for teacher, count in self.visited.items()],
+            "probe": self.probe,
+            "kept_seconds": self.kept_seconds,
+        }
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()``."""
+        self.numbers = [int(n) for n in flat["numbers"]]
+        self.visited = {teacher: int(count) for teacher, count in flat["visited"]}
+        self.probe, self.kept_seconds = str(flat["probe"]), float(flat["kept_seconds"])
+
+
+def compare_teachers(
+    zoo: Zoo, config: GroupingConfig, recoveries: Recoveries, ids: Sequence[str], *, step: int = 0, total: int = 0
+) -> Generator[Event, None, tuple[Similarity, str]]:
+    """Measure the similarity of teachers as a config says.
+
+    Args:
+        zoo: The zoo.
+        config: Probe and embedding.
+        recoveries: Give the pictures.
+        ids: The teachers.
+        step: Of the caller, for the progress.
+        total: Likewise.
+
+    Yields:
+        Progress.
+
+    Returns:
+        The similarity, and what to call the probe.
+
+    Raises:
+        BadInput: The probe cannot be used, or an embedding wants more visits than a teacher has.
+    """
+    if config.embed_visits > config.visits:
+        raise BadInput(f"embed_visits {config.embed_visits} is more than the {config.visits} visits of a teacher.")
+    probe, name = open_probe(config.probe, zoo.picture_shape)
+    found = yield from measure_similarity(
+        recoveries, ids, probe, visits=config.embed_visits, batch=config.embed_batch,
+        per_filter=config.embed_filters, step=step, total=total,
+    )  # fmt: skip
+    return found, name
+
+
+def described(numbers: Sequence[int], config: GroupingConfig) -> str:
+    """How many groups of what."""
+    count = len(set(numbers))
+    kind = "teachers dealt out at random" if config.group_by == "random" else f"{config.group_by} teachers"
+    return f"1 group of {kind}" if count == 1 else f"{count} groups of {kind}"
+
+
+def zoo_map(found: Similarity, config: GroupingConfig, probe: str) -> ZooMap:
+    """Groups and map of compared teachers."""
+    matrix = found.matrix.numpy()
+    numbers = group_teachers(matrix, config.groups, by=config.group_by, seed=GROUP_SEED)
+    within, between = within_and_between(matrix, numbers)
+    parts = [f"{value:.3f} {where}" for value, where in ((within, "within"), (between, "between")) if value is not None]
+    text = f"{described(numbers, config)}, compared by the {probe}; mean similarity {' and '.join(parts)} groups"
+    return ZooMap(1, list(found.ids), matrix, numbers, planar_map(matrix), text)
+
+
+def prepare_groups(
+    zoo: Zoo, config: GroupingConfig, teachers: TakingPart, *, device: torch.device, jobs: int
+) -> Iterator[Event]:
+    """``Method.prepare`` of methods that group teachers: recoveries and similarity are kept."""
+    recoveries = recoveries_of(zoo, config, "generator", device=device)
+    cost = yield from until_done(prepare_recoveries(recoveries, teachers, config, jobs))
+    if config.recovered == "kept" and config.group_by != "random":
+        found, _ = yield from compare_teachers(zoo, config, recoveries.plain, teachers.ids)
+        cost["kept_seconds"] += found.seconds
+    yield Done(cost)
+
+
+def compare_zoo(
+    zoo: Zoo, config: GroupingConfig, teachers: TakingPart, *, device: torch.device, jobs: int = 1
+) -> Iterator[Event]:
+    """Compare and group a zoo's teachers by kept recoveries, making those that are missing.
+
+    Args:
+        zoo: The zoo.
+        config: Of a method that groups.
+        teachers: That are compared.
+        device: Where to compute.
+        jobs: Processes.
+
+    Yields:
+        Progress; last ``Done((ZooMap, cost))``, the cost as ``Method.prepare`` tells it.
+    """
+    config = config.override({"recovered": "kept", "visits": config.embed_visits, "agreement": 0})
+    cost = yield from until_done(prepare_groups(zoo, config, teachers, device=device, jobs=jobs))
+    recoveries = recoveries_of(zoo, config, "generator", device=device)
+    found, probe = yield from compare_teachers(zoo, config, recoveries, teachers.ids)
+    yield Done((zoo_map(found, config, probe), cost))

@@ -1,0 +1,121 @@
+"""Who of a zoo takes part in a run, and who does not, and why: decided, told and kept in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Event, Note
+from dfml.training.method import AdaptConfig
+from dfml.zoo.remote.remote_zoo import RemoteZoo
+from dfml.zoo.zoo import Zoo
+
+ALL, SOME = "taking-part", "left-out"
+"""Kinds of the note that tells it: nobody is left out, or somebody is."""
+
+UNUSABLE = "cannot be used"
+NAMED, LONGEST = 5, 40
+"""Ids that a note names for each reason, and letters of an id."""
+
+
+@dataclass(frozen=True)
+class TakingPart:
+    """The teachers of a run.
+
+    Attributes:
+        ids: Of those that take part, in the zoo's order.
+        left_out: The reason for each of the others, by its id.
+    """
+
+    ids: list[str]
+    left_out: Mapping[str, str]
+
+    def first(self, count: int, option: str) -> TakingPart:
+        """The same with no more than ``count`` teachers, as an option asks."""
+        reason = f"not among the first {count}, as {option} says"
+        return TakingPart(self.ids[:count], {**self.left_out, **dict.fromkeys(self.ids[count:], reason)})
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Ids of those that are left out, by reason."""
+        found: dict[str, list[str]] = {}
+        for teacher, reason in self.left_out.items():
+            found.setdefault(reason, []).append(teacher)
+        return found
+
+    def details(self) -> dict[str, Any]:
+        """For the model's card, from where it gets into the run's result."""
+        rows = [{"reason": reason, "ids": ids} for reason, ids in self.reasons.items()]
+        count = len(self.ids)
+        return {"taking_part": {"taking_part": count, "of": count + len(self.left_out), "left_out": rows}}
+
+    def note(self, step: int = 0) -> Note:
+        """How many take part, who does not, and why, in one line."""
+        count, of = len(self.ids), len(self.ids) + len(self.left_out)
+        if not self.left_out:
+            return Note(step, f"all {of} teachers of the zoo take part", kind=ALL)
+        others = "; ".join(f"{named(ids)} ({reason})" for reason, ids in self.reasons.items())
+        return Note(step, f"{count} of {of} teachers of the zoo take part; left out: {others}", kind=SOME)
+
+    def events(self, zoo: Zoo) -> Iterator[Event]:
+        """The note, and before it one for each teacher that cannot be used, with what is wrong with it."""
+        yield from rejected(zoo)
+        yield self.note()
+
+
+def named(ids: list[str]) -> str:
+    """A handful of ids, and how many more there are."""
+    shown = [" ".join(teacher.split())[:LONGEST] for teacher in ids[:NAMED]]
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(shown) + more
+
+
+def rejected(zoo: Zoo) -> Iterator[Event]:
+    """A note for each teacher whose card or weights cannot be used, with the reason."""
+    for teacher_id, reason in zoo.problems.items():
+        if teacher_id not in zoo.ids:  # else it is tried, and named then
+            yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
+
+
+def everyone(zoo: Zoo, loaded: list[str] | None = None) -> TakingPart:
+    """All teachers that can be used.
+
+    Args:
+        zoo: The zoo.
+        loaded: Those that were loaded already. Otherwise they are tried; a server's were when it was opened.
+    """
+    ids = loaded or (zoo.ids if isinstance(zoo, RemoteZoo) else zoo.check())
+    return TakingPart(ids, dict.fromkeys(zoo.problems, UNUSABLE))
+
+
+def of_way(zoo: Zoo, config: AdaptConfig) -> TakingPart:
+    """The teachers whose heads are as wide as the meta-model's (``config.way``), which distillation needs.
+
+    Raises:
+        BadInput: There is none.
+    """
+    usable, way = everyone(zoo), config.way
+    # Whoever is not learned from may still have its say about the others' pictures.
+    still = "; it only revises pictures" if getattr(config, "agreement", 0) else ""
+    others = {
+        card.id: f"{card.way} classes, where the tasks have {way}{still}" for card in zoo.cards if card.way != way
+    }
+    ids = [teacher for teacher in usable.ids if teacher not in others]
+    if not ids:
+        ways = sorted({card.way for card in zoo.cards})
+        raise BadInput(f"zoo {zoo.name!r} has teachers of {ways} classes, none of {way}: set way.")
+    return TakingPart(ids, {**others, **usable.left_out})
+
+
+def with_weights(zoo: Zoo, others: Mapping[str, str] | None = None) -> TakingPart:
+    """The teachers whose weights may be seen and, so far, could be.
+
+    Args:
+        zoo: The zoo.
+        others: Reasons to leave out further ones, by id.
+    """
+    kept_back = {c.id: f"grants {c.access}, not its weights" for c in zoo.cards if c.access != "weights"}
+    left_out = {**(others or {}), **kept_back, **dict.fromkeys(zoo.problems, UNUSABLE)}
+    return TakingPart([teacher for teacher in zoo.ids if teacher not in left_out], left_out)

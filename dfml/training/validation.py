@@ -1,0 +1,205 @@
+"""Watching a meta-model on validation classes while it trains."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Event, Progress, Scalars
+from dfml.data.episodes import Episode, EpisodeSampler
+from dfml.data.folders import list_splits, load_split, sample_names
+from dfml.meta.evaluation import Evaluation, episode_logits, evaluation_steps
+from dfml.meta.learners import class_means, squared_distances
+from dfml.meta.model import MetaModel
+from dfml.meta.outer import OuterStep
+from dfml.training.method import MetaTrainingConfig
+from dfml.zoo.zoo import Zoo
+
+VALIDATION_SEED = 1
+
+
+def data_source(zoo: Zoo, data: str | None) -> str | None:
+    """The given data, else the embedded sample of the zoo's domain, else None."""
+    if data is not None:
+        return data
+    return f"sample:{zoo.domain}" if zoo.domain in sample_names() else None
+
+
+class Validation:
+    """Accuracy on a fixed list of validation episodes (transductive), and the best weights so far.
+
+    Args:
+        zoo: Its domain names the embedded sample.
+        data: See ``data_source``; without validation pictures nothing is measured.
+        config: Shots, episodes, and which weights to keep.
+
+    Attributes:
+        why_not: Why nothing is measured, in one sentence; empty where it is.
+
+    Raises:
+        BadInput: The given data cannot make these episodes. Where no data was given, the embedded sample
+            is only passed over: it is small, and nobody asked for it.
+    """
+
+    def __init__(self, zoo: Zoo, data: str | None, config: MetaTrainingConfig) -> None:
+        self.config = config
+        self.best = self.last = -1.0
+        self.kept: dict[str, torch.Tensor] | None = None
+        self.sampler: EpisodeSampler | None = None
+        source = data_source(zoo, data)
+        self.why_not = ""
+        if source is None or (not source.startswith("sample:") and "val" not in list_splits(Path(source))):
+            self.why_not = "no data with a val split was given, and no sample of the zoo's domain is embedded."
+            return
+        channels, size, _ = zoo.picture_shape
+        counts = {"way": config.way, "shot": config.shot, "query": 15, "episodes": config.validation_episodes}
+        try:
+            split = load_split(source, "val", size=size, channels=channels)
+            self.sampler = EpisodeSampler(split, **counts, seed=VALIDATION_SEED)
+        except BadInput as error:
+            if data is not None:
+                raise
+            self.why_not = str(error)
+
+    @property
+    def side_information(self) -> list[str]:
+        """What the choice of the weights used."""
+        chosen = self.config.keep == "best" and self.sampler is not None
+        return [f"validation pictures ({self.sampler.data.name})"] if chosen and self.sampler else []
+
+    def measure(self, model: MetaModel, step: int, device: torch.device) -> Iterator[Event]:
+        """Measure ``val/accuracy`` and ``val/ci95``; keep a copy of the weights where they are the best.
+
+        Yields:
+            A ``Progress`` after each episode, so that a long validation can be watched and stopped; last
+            the ``Scalars``. Nothing where nothing is measured.
+        """
+        if self.sampler is None:
+            return
+        adapt = "centroid" if model.learner.name == "protonet" else "steps"
+        episodes = evaluation_steps(model, self.sampler, bn=["transductive"], adapt=[adapt], device=device)
+        found: list[Evaluation] = []
+        for done, found in episodes:  # noqa: B007
+            text = f"validating, {done} of {len(self.sampler)} episodes"
+            yield Progress(step, self.config.iterations, text)
+        (row,) = found
+        self.last = row.accuracy
+        if row.accuracy > self.best:
+            self.best = row.accuracy
+            self.kept = copy.deepcopy({k: v.detach() for k, v in model.net.state_dict().items()})
+        yield Scalars(step, {"val/accuracy": row.accuracy, "val/ci95": row.ci95})
+
+    def over_the_run(self) -> dict[str, float]:
+        """Peak and last validation accuracy, and by how much the last lies below the peak; empty without any."""
+        if self.last < 0:
+            return {}
+        return {"peak": self.best, "last": self.last, "variation": self.best - self.last}
+
+    def choose(self, model: MetaModel) -> None:
+        """Put the best weights into the model, where the config says so."""
+        if self.config.keep == "best" and self.kept is not None:
+            model.net.load_state_dict(self.kept)
+
+    def state(self) -> dict[str, Any]:
+        """For checkpoints."""
+        kept = self.kept if self.config.keep == "best" and self.kept else {}
+        return {"best": self.best, "last": self.last, "kept": {k: v.clone() for k, v in kept.items()}}
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()`` from its flat form."""
+        self.best, self.last = float(flat["best"]), float(flat.get("last", flat["best"]))
+        self.kept = {k[5:]: v.clone() for k, v in flat.items() if k.startswith("kept/")} or None
+
+
+WATCH_SEED, JUDGING_SEED = 2, 3
+JUDGING_EPISODES = 12
+"""On which a network's features are judged, once for all."""
+
+
+class Watch:
+    """Accuracy on a few fixed validation episodes, none of them among those of ``val/accuracy``.
+
+    Args:
+        validation: Its pictures are used.
+        look_at: ``validation``: those episodes where there are any, else the training; ``training``: the accuracy
+            on the pseudo tasks of the last outer step, which needs no real picture.
+        shot: Support pictures a class of an episode.
+        episodes: How many.
+        device: Where the model is.
+
+    Attributes:
+        episodes: The watched episodes; empty where the training is watched.
+        judging: Further ones, for ``centroid_accuracy``.
+        why_not: Why none are watched though they were wanted, in one sentence; empty where they are.
+    """
+
+    def __init__(
+        self,
+        validation: Validation,
+        look_at: Literal["validation", "training"],
+        *,
+        shot: int,
+        episodes: int,
+        device: torch.device,
+    ) -> None:
+        self.episodes: list[Episode] = []
+        self.judging: list[Episode] = []
+        self._judged: dict[str, float] = {}
+        self.why_not, self.source = "", ""
+        if look_at == "training":
+            return
+        if validation.sampler is None:
+            self.why_not = validation.why_not
+            return
+        seen = validation.sampler
+
+        def sample(count: int, seed: int) -> list[Episode]:
+            sampler = EpisodeSampler(seen.data, way=seen.way, shot=shot, query=seen.query, episodes=count, seed=seed)
+            return [episode.to(device) for episode in sampler]
+
+        self.episodes, self.judging = sample(episodes, WATCH_SEED), sample(JUDGING_EPISODES, JUDGING_SEED)
+        self.source = seen.data.name
+
+    def side_information(self, rewards: bool) -> list[str]:
+        """What real pictures it used, and for what."""
+        use = "stop rule and reliability weights" if rewards else "stop rule"
+        return [f"labelled validation pictures ({self.source}): {use}"] if self.episodes else []
+
+    def accuracy(self, model: MetaModel, outcome: OuterStep) -> float:
+        """Accuracy in [0, 1] of the model, or of its last outer step."""
+        if not self.episodes:
+            return outcome.accuracy
+        adapt = "centroid" if model.learner.name == "protonet" else "steps"
+        hits = []
+        for e in self.episodes:
+            prepared = Episode(model.prepare(e.support_x), e.support_y, model.prepare(e.query_x), e.query_y)
+            (logits,) = episode_logits(model, prepared, ("transductive",), (adapt,)).values()
+            hits.append(float((logits.argmax(1) == e.query_y).float().mean()))
+        return sum(hits) / len(hits)
+
+    @torch.no_grad()
+    def centroid_accuracy(self, name: str, features: Callable[[torch.Tensor], torch.Tensor]) -> float:
+        """How well a network that learned other classes tells those of further validation episodes apart.
+
+        Args:
+            name: Of the network, which is judged once.
+            features: Maps pictures [N, C, H, W] in [0, 1] to vectors [N, D].
+
+        Returns:
+            Accuracy in [0, 1] of the nearest centroid of a class's support features.
+        """
+        if name in self._judged:
+            return self._judged[name]
+        hits = []
+        for e in self.judging:
+            vectors = features(torch.cat([e.support_x, e.query_x]))
+            support, query = vectors[: len(e.support_x)], vectors[len(e.support_x) :]
+            nearest = squared_distances(query, class_means(support, e.support_y)).argmin(1)
+            hits.append(float((nearest == e.query_y).float().mean()))
+        self._judged[name] = sum(hits) / len(hits)
+        return self._judged[name]

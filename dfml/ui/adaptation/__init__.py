@@ -1,0 +1,1 @@
+"""The page on which a meta-model adapts to support images."""

@@ -1,0 +1,288 @@
+"""Choosing the support and query pictures: an example set, or the reader's own uploads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+
+import streamlit as st
+
+from dfml.core.errors import BadInput, DfmlError
+from dfml.core.names import same
+from dfml.core.paths import ASSETS, read_json
+from dfml.data.listing import list_classes
+from dfml.data.pictures import KINDS
+from dfml.ui.adaptation.uploads import MAX_CLASSES, MIN_CLASSES, QUERY, UploadSet, is_token, new_token
+from dfml.ui.widgets.galleries import open_thumbnails, strip
+from dfml.ui.widgets.messages import empty_state, one_line_errors
+from dfml.ui.widgets.remember import recall, remember
+from dfml.ui.widgets.texts import plain
+
+MANY_LINES = 240
+"""Pixels of the box in which more than four lines of problems scroll."""
+# The pictures that were taken show below the uploader, so its own list keeps only what it refuses, with the reason that
+# it tells screen readers, and what it still sends.
+_OWN_LIST = """<style>
+.st-key-own_pictures [data-testid=stFileChip]:not(:has([data-testid=stFileChipIconError],
+    [data-testid=stFileChipIconSpinner])) { display: none; }
+.st-key-own_pictures [data-testid=stFileChip] { flex-wrap: wrap; height: auto; margin-bottom: 0.4rem; }
+.st-key-own_pictures [data-testid=stFileChip] > span { position: static; width: 100%; height: auto; margin: 0;
+    clip: auto; clip-path: none; white-space: normal; font-size: 0.875rem; }
+.st-key-own_pictures [data-testid=stFileChips] > div { gap: 0; }
+.st-key-own_pictures [data-testid=stFileChips] > button { width: auto; white-space: nowrap; }
+.st-key-own_pictures [data-testid=stFileChips] > button::after { content: attr(aria-label); padding-left: 0.3rem; }
+</style>"""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The pictures to adapt to and to classify.
+
+    Attributes:
+        support: Class name and files, in order.
+        query: Class name (empty where unknown) and file of each picture.
+        missing: What is still missing, in one line; empty when all is there.
+    """
+
+    support: dict[str, list[Path]] = field(default_factory=dict)
+    query: list[tuple[str, Path]] = field(default_factory=list)
+    missing: str = ""
+
+
+def choose_pictures() -> Chosen:
+    """Draw the chooser and return what is chosen."""
+    recall("source")
+    source = st.segmented_control(
+        "Pictures",
+        ["Example set", "My own pictures"],
+        default="Example set",
+        required=True,
+        key="source",
+        bind="query-params",
+        help="The support set shows the model its new classes; the query pictures are the ones that it classifies.",
+    )
+    remember("source", source)
+    return _example() if source == "Example set" else _own()
+
+
+def _example() -> Chosen:
+    names = example_names()
+    if not names:
+        empty_state(
+            "No example sets",
+            "None are embedded here; choose your own pictures above.",
+            icon=":material/photo_library:",
+        )
+        return Chosen(missing="Choose your own pictures.")
+    left, right = st.columns([2, 1])
+    recall("set", names)
+    name = remember("set", left.selectbox("Example set", names, key="set", bind="query-params"))
+    with one_line_errors(stop=True):
+        example = read_example(name)
+    most = max(1, min(len(files) for files in example.support.values()))
+    shots = right.number_input(
+        "Shots",
+        1,
+        most,
+        min(5, most),
+        key="shots",
+        bind="query-params",
+        help="Support pictures a class: 1-shot, 5-shot, …",
+    )
+    support = {label: files[: int(shots)] for label, files in example.support.items()}
+    st.caption(f"{plain(example.title)}. {plain(example.note)}")
+    # The classes take turns, so that the first page of predictions shows all of them.
+    rounds = zip_longest(*([(label, file) for file in files] for label, files in example.query.items()))
+    query = [pair for one_of_each in rounds for pair in one_of_each if pair]
+    shown, asked = st.columns([3, 2], gap="medium")
+    with shown:
+        st.markdown("**Support set**: what the model may learn from")
+        for label, files in support.items():
+            name, pictures = st.columns([1, 4], vertical_alignment="center", gap="small", wrap=False)
+            name.markdown(plain(label))
+            row = strip(open_thumbnails(files), side=96, columns=max(5, len(files)))
+            pictures.image(row, width="stretch", alt=f"{len(files)} support pictures of {label}")
+    with asked:
+        st.markdown(f"**Query pictures**: the {len(query)} that it must classify")
+        if query:
+            sheet = strip(open_thumbnails([file for _, file in query], 72), side=72, columns=8)
+            st.image(sheet, width="stretch", alt=f"{len(query)} query pictures of {len(example.query)} classes")
+    return Chosen(support, query)
+
+
+def _uploads() -> UploadSet:
+    token = st.query_params.get("pictures")
+    if not is_token(token):
+        token = st.session_state.get("_pictures") or new_token()
+        st.query_params["pictures"] = token
+    st.session_state["_pictures"] = token
+    return UploadSet(token)
+
+
+def _own() -> Chosen:
+    store = _uploads()
+    names = store.names()
+    st.caption(
+        f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five pictures each suffice. {KINDS}. The pictures stay on "
+        "this computer, and the link of this page finds them again."
+    )
+    st.html(_OWN_LIST)
+    with st.container(key="own_pictures"):
+        _boxes(store, names)
+    return _complete(store, store.names())
+
+
+def _boxes(store: UploadSet, names: list[str]) -> None:
+    grid = st.grid(3, min_column_width=230, border=True)
+    for slot, name in enumerate(names):
+        with grid.cell():
+            _class_cell(store, names, slot, name)
+    with st.container(horizontal=True):
+        if len(names) < MAX_CLASSES and st.button("Add a class", icon=":material/add:"):
+            with one_line_errors():
+                store.write_names([*names, _free_name(names)])
+                st.rerun()
+        if store.folder.is_dir() and st.button("Remove all pictures", icon=":material/delete:"):
+            store.forget()
+            _empty_uploaders()
+            st.rerun()
+    with st.container(border=True):
+        st.markdown(
+            "**Query pictures**", help="The model has not seen these: it says which of your classes each one shows."
+        )
+        _inbox(store, QUERY, "the query set")
+
+
+def _complete(store: UploadSet, names: list[str]) -> Chosen:
+    clean = [same(name.strip()) for name in names]
+    support = {name: store.pictures(slot) for slot, name in enumerate(clean)}
+    query = [("", path) for path in store.pictures(QUERY)]
+    if len(set(clean)) < len(clean):
+        twice = next(name for name in clean if clean.count(name) > 1)
+        return Chosen(missing=f"Two classes are called {twice!r}: give each its own name.")
+    empty = [name for name, files in support.items() if not files]
+    if empty:
+        return Chosen(missing=f"Add at least one picture of {', '.join(empty)}.")
+    if not query:
+        return Chosen(missing="Add the query pictures that the model is to classify.")
+    return Chosen(support, query)
+
+
+def _free_name(names: list[str]) -> str:
+    return next(name for name in (f"class {i}" for i in range(1, 99)) if name not in names)
+
+
+def _class_cell(store: UploadSet, names: list[str], slot: int, name: str) -> None:
+    key = f"name:{store.token}:{slot}:{len(names)}:{st.session_state.get('_upload_round', 0)}"
+    new = st.text_input(
+        "Class name", name, max_chars=40, key=key, label_visibility="collapsed", placeholder="class name"
+    )
+    new = new.strip() or name
+    if new != name:
+        with one_line_errors():
+            store.write_names([*names[:slot], new, *names[slot + 1 :]])
+            names[slot] = new
+    _inbox(store, slot, new)
+    if len(names) > MIN_CLASSES and st.button(
+        "Remove class", key=f"drop:{slot}:{len(names)}", icon=":material/close:", type="tertiary"
+    ):
+        store.drop_class(slot)
+        _empty_uploaders()
+        st.rerun()
+
+
+def _empty_uploaders() -> None:
+    st.session_state["_upload_round"] = st.session_state.get("_upload_round", 0) + 1
+    st.session_state.pop("_upload_problems", None)
+
+
+def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
+    """An uploader, what of its files was not taken and why, and what is stored."""
+    # The key stays as long as it can: what is given to an uploader while a fresh one takes its place would be lost.
+    count = st.session_state.get(f"_round:{slot}", 0)
+    key = f"up:{store.token}:{slot}:{st.session_state.get('_upload_round', 0)}:{count}"
+
+    def keep() -> None:
+        # In the callback, so that one run of the page both stores the files and shows them.
+        seen = st.session_state.setdefault("_seen_uploads", set())
+        try:
+            told = store.take(slot, st.session_state.get(key) or [], seen)
+        except DfmlError as error:
+            told = [str(error)]
+        if told is not None:
+            st.session_state.setdefault("_upload_problems", {})[slot] = told
+
+    # Of any type: a browser that only lets pictures through drops the others without a word.
+    st.file_uploader(
+        f"Pictures of {plain(name)}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
+    )
+    lines = [plain(line) for line in st.session_state.get("_upload_problems", {}).get(slot, [])]
+    if lines:
+        with st.container(height=MANY_LINES if len(lines) > 4 else "content", border=False):
+            for line in lines:
+                st.error(line, icon=":material/broken_image:")
+    stored = store.pictures(slot)
+    if stored:
+        st.image(
+            strip(open_thumbnails(stored[:20]), side=96, columns=min(5, max(3, len(stored)))),
+            width="stretch" if len(stored) > 2 else 210,
+            alt=f"{len(stored)} picture{'s' * (len(stored) > 1)} of {name}",
+        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{len(stored)} picture{'s' * (len(stored) > 1)}", width="content")
+            if st.button("Clear", key=f"clear:{slot}", type="tertiary", icon=":material/backspace:"):
+                store.clear(slot)
+                st.session_state.get("_upload_problems", {}).pop(slot, None)
+                st.session_state[f"_round:{slot}"] = count + 1
+                st.rerun()
+
+
+@dataclass(frozen=True)
+class ExampleSet:
+    """An example set.
+
+    Attributes:
+        name: Its folder's name.
+        title: For people.
+        note: What it shows, and where its pictures come from.
+        support: Class name and files, in the order of names.
+        query: The same for the pictures to classify.
+    """
+
+    name: str
+    title: str
+    note: str
+    support: dict[str, list[Path]]
+    query: dict[str, list[Path]]
+
+
+def example_names() -> list[str]:
+    """Names of the example sets."""
+    root = ASSETS / "support-sets"
+    return sorted(p.name for p in root.iterdir() if (p / "support").is_dir()) if root.is_dir() else []
+
+
+def read_example(name: str) -> ExampleSet:
+    """Read one example set.
+
+    Raises:
+        BadInput: There is none of that name, or fewer than two classes have pictures.
+    """
+    if name not in example_names():
+        raise BadInput(f"no example set {name!r}; there are: {', '.join(example_names()) or 'none'}.")
+    folder = ASSETS / "support-sets" / name
+    about = read_json(folder / "set.json", f"set {name}") if (folder / "set.json").is_file() else {}
+    support = _classes(folder / "support")
+    if len(support) < 2:
+        raise BadInput(f"example set {name!r} has {len(support)} classes with pictures, at least 2 are needed.")
+    note = " ".join(str(about[key]) for key in ("description", "credit") if about.get(key))
+    return ExampleSet(
+        name, str(about.get("title") or name.replace("-", " ")), note, support, _classes(folder / "query")
+    )
+
+
+def _classes(folder: Path) -> dict[str, list[Path]]:
+    if not folder.is_dir():
+        return {}
+    return {name.replace("_", " "): files for name, files in list_classes(folder).classes.items()}

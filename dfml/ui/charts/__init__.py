@@ -1,0 +1,1 @@
+"""Charts: figures of plotly, and the box in which a page shows one."""

@@ -1,0 +1,15 @@
+"""Where every chart is drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dfml.ui.widgets.texts import with_plain_names
+
+
+def show_chart(figure: go.Figure, **options: Any) -> Any:  # noqa: ANN401 - as st.plotly_chart
+    """``st.plotly_chart`` with all words of the figure as they stand: they may be anybody's."""
+    return st.plotly_chart(with_plain_names(figure), **options)

@@ -1,0 +1,107 @@
+"""A recovery to take home: its pictures as one PNG and as arrays, and everything that was set and measured."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from dfml.core.errors import BadInput
+from dfml.runs.folder import RunFolder
+from dfml.ui.inversion.privacy import read_privacy
+from dfml.ui.inversion.recoveries import StoredRecovery
+from dfml.ui.widgets.galleries import strip
+from dfml.ui.widgets.texts import plain
+
+SIDE = 64
+WIDEST = 20
+
+
+def grid_png(recovery: StoredRecovery) -> bytes:
+    """All pictures, a row a class; a class with many takes several rows.
+
+    Raises:
+        BadInput: The pictures are missing or damaged.
+    """
+    rows = recovery.pictures()
+    columns = min(WIDEST, max(map(len, rows.values()), default=1))
+    cells = []
+    for pictures in rows.values():
+        cells += [*pictures, *[None] * (-len(pictures) % columns)]
+    side = max(SIDE, *(max(cell.size) for cell in cells if cell))
+    buffer = io.BytesIO()
+    strip(cells, side=side, columns=columns).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def arrays_npz(recovery: StoredRecovery) -> bytes:
+    """``images`` [N, C, H, W] in [0, 1], ``labels`` [N], ``soft_targets`` [N, way], ``class_names`` [way].
+
+    Plain arrays, so ``np.load`` opens them without pickle.
+
+    Raises:
+        BadInput: The pictures are missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(recovery.folder / "pictures.safetensors")
+        arrays = {name: tensors[name] for name in ("images", "labels", "soft_targets") if name in tensors}
+        names = np.array(recovery.classes, dtype=np.str_)
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"the pictures of teacher {recovery.teacher} cannot be read: {error}.") from None
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays, class_names=names)
+    return buffer.getvalue()
+
+
+def report_json(run: RunFolder, recovery: StoredRecovery) -> bytes:
+    """The order, the measures, and the privacy report where there is one."""
+    found = {"order": run.spec.model_dump(mode="json"), "report": recovery.report, "privacy": read_privacy(recovery)}
+    return json.dumps(found, indent=2, ensure_ascii=False).encode()
+
+
+def file_stem(recovery: StoredRecovery, name: str) -> str:
+    """A file's name that says where the pictures come from."""
+    zoo = Path(str(recovery.report.get("zoo", "zoo"))).name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{zoo}-{recovery.teacher}-{name}").strip("-")[:80]
+
+
+def download_row(run: RunFolder, recovery: StoredRecovery, name: str, key: str) -> None:
+    """The buttons of one recovery; files are made when they are asked for."""
+    stem = file_stem(recovery, name)
+    kinds: tuple[tuple[str, str, str, str, Callable[[], bytes]], ...] = (
+        ("PNG", ".png", "image/png", "All pictures as one grid, a row a class.", lambda: grid_png(recovery)),
+        (
+            "npz",
+            ".npz",
+            "application/octet-stream",
+            "images, labels, soft_targets and class_names as NumPy arrays.",
+            lambda: arrays_npz(recovery),
+        ),
+        (
+            "JSON",
+            ".json",
+            "application/json",
+            "Every option, seed and version, all measures, and the privacy report.",
+            lambda: report_json(run, recovery),
+        ),
+    )
+    with st.container(horizontal=True, gap="xsmall"):
+        for label, ending, mime, help_text, make in kinds:
+            st.download_button(
+                label,
+                make,
+                file_name=f"{stem}{ending}",
+                mime=mime,
+                key=f"{key}:{label}",
+                help=f"{help_text} ({plain(stem)}{ending})",
+                icon=":material/download:",
+                on_click="ignore",
+            )

@@ -1,0 +1,127 @@
+"""The quality of recoveries side by side: what each number says, and what it does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from dfml.ui.inversion.recoveries import StoredRecovery
+from dfml.ui.widgets.metrics import duration, percent
+from dfml.ui.widgets.texts import plain
+
+HELP = {
+    "Time": "Wall clock of the recovery alone, without warm-up, loading and measuring. It depends on the machine and "
+    "on what else it does: compare within one comparison.",
+    "Warm-up": "Time that the inverter learned on other teachers before. It is paid once, kept, and serves every later "
+    "recovery with the same options and seed. A dash: it needs none.",
+    "Passes": "Batches that the teacher computed, forward and backward or forward only. The fair measure of work "
+    "where the machine is busy; it leaves out the inverter's own network.",
+    "Queries": "Pictures that the teacher was asked about. What counts where a teacher only answers questions.",
+    "Teacher": "Share of the pictures that their own teacher takes for the class that was asked for. Recovery aims at "
+    "just this, so it is high nearly always and says little about what the pictures show.",
+    "Judge": "Share on which a judge agrees: a network of another architecture, trained on the same classes, that no "
+    "inverter saw. It says whether the class is in the pictures for others too. ± is its 95 % interval, which "
+    "takes the pictures for independent and is rather too narrow; guessing gives 1 / classes.",
+    "Judge on real": "How often the judge is right on real pictures that it did not see in training. An agreement near "
+    "it means as recognisable, to this judge, as real pictures; above it does not mean better than real.",
+    "Diversity": "How different the pictures of one class are, in the features of one fixed network: 0 where all are "
+    "the same, about 0.3 for real pictures. It does not say that they look like anything.",
+    "BN distance": "How far the statistics of the pictures are from those that the teacher remembers; lower is nearer. "
+    "Inverters lower it directly, and it depends on the number of pictures: compare it for one teacher and equally "
+    "many pictures only.",
+}
+
+WIDTHS = {"Warm-up": 68, "Judge": 108, "Judge on real": 90, "BN distance": 88, "Diversity": 74}
+"""Pixels; wide enough for the numbers, narrow enough for a page of 1280."""
+
+
+def row_of(name: str, report: dict[str, Any]) -> dict[str, str | None]:
+    """One line of the table: text a column, None where the number cannot be had."""
+    warm, judge, reach = report.get("warm_up") or {}, report.get("judge_agreement"), report.get("judge_agreement_ci95")
+    interval = f" ± {100 * reach:.1f}" if reach is not None else ""
+    return {
+        "Inverter": name,
+        "Time": brief(report.get("seconds")),
+        "Warm-up": brief(warm.get("seconds")) if warm.get("steps") else None,
+        "Passes": _count(report.get("passes")),
+        "Queries": _count(report.get("queries")),
+        "Teacher": _share(report.get("teacher_accuracy")),
+        "Judge": None if judge is None else f"{100 * judge:.1f}{interval} %",
+        "Judge on real": _share(report.get("judge_accuracy")),
+        "Diversity": _number(report.get("diversity")),
+        "BN distance": _number(report.get("bn_distance")),
+    }
+
+
+def brief(seconds: float | None) -> str | None:
+    """Seconds with a digit after the point where they are few: five steps take less than one."""
+    if seconds is None:
+        return None
+    return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+
+
+def quality_table(found: Sequence[tuple[str, StoredRecovery | None]], key: str) -> None:
+    """One row an inverter; those that are not done have dashes.
+
+    Args:
+        found: Each inverter's name, and its recovery where there is one.
+        key: Of this table.
+    """
+    if not any(recovery for _, recovery in found):
+        return
+    rows = [row_of(name, recovery.report if recovery else {}) for name, recovery in found]
+    st.markdown("**Quality and cost**", help="Point at a column's name, or open the list below, for what it says.")
+    st.dataframe(
+        {column: [row[column] or "–" for row in rows] for column in rows[0]},
+        key=key,
+        hide_index=True,
+        width="stretch",
+        column_config={
+            "Inverter": st.column_config.TextColumn("Inverter", width=118, pinned=True),
+            **{
+                name: st.column_config.TextColumn(name, help=text, width=WIDTHS.get(name, 66), alignment="right")
+                for name, text in HELP.items()
+            },
+        },
+        alt="; ".join(
+            f"{row['Inverter']}: teacher accuracy {row['Teacher']}, judge {row['Judge']}"
+            for row in rows
+            if row["Teacher"]
+        ),
+    )
+    for name, recovery in found:
+        _remarks(name, recovery, several=len(found) > 1)
+    with st.expander("What these numbers say, and what they do not", icon=":material/help:"):
+        st.markdown("\n".join(f"- **{name}**: {text}" for name, text in HELP.items()))
+
+
+def _remarks(name: str, recovery: StoredRecovery | None, *, several: bool) -> None:
+    """What has to be known beside a row."""
+    if recovery is None:
+        return
+    report, parts = recovery.report, []
+    warm, asked = report.get("warm_up") or {}, report.get("oracle") or {}
+    if warm.get("met_the_asked"):
+        parts.append("this teacher took part in the warm-up, so it was not unseen")
+    if warm.get("steps") and warm.get("kept"):
+        parts.append("the warm-up was kept from an earlier run")
+    if asked.get("kind") == "zeroth-order":
+        parts.append(f"asked by queries only, {plain(str(asked.get('q')))} directions a picture and step")
+    if report.get("judge_agreement") is None:
+        parts.append("no judge for this teacher")
+    if parts:
+        st.caption((f"**{plain(name)}**: " if several else "") + "; ".join(parts) + ".")
+
+
+def _count(value: float | None) -> str | None:
+    return None if value is None else f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value:,.0f}"
+
+
+def _share(value: float | None) -> str | None:
+    return None if value is None else percent(value)
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3g}"

@@ -1,0 +1,1 @@
+"""Lists, tables and panels of runs, on several pages."""

@@ -1,0 +1,181 @@
+"""What every run shows: its state, progress, time left, and stop, resume and delete."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import streamlit as st
+
+from dfml.core.errors import BadInput
+from dfml.core.paths import runs_root
+from dfml.core.time_left import in_words
+from dfml.runs import launcher
+from dfml.runs.folder import RunFolder
+from dfml.runs.spec import RunSpec
+from dfml.runs.status import RESUMABLE, RunStatus
+from dfml.ui.runs.rows import RunRow
+from dfml.ui.widgets.messages import one_line_errors
+from dfml.ui.widgets.metrics import duration
+from dfml.ui.widgets.registries import inverters, methods
+from dfml.ui.widgets.texts import plain
+from dfml.ui.widgets.theme import ACTIVE, chip
+
+
+def look_again(*rows: RunRow) -> int | None:
+    """Seconds until the view of these runs looks again: another tab may resume one that has stopped."""
+    if any(row.active for row in rows):
+        return 1
+    return 5 if any(row.state in RESUMABLE for row in rows) else None
+
+
+def moved_on(was: str, now: str) -> bool:
+    """Whether a run's state changed so that the page around its view has to be drawn anew."""
+    return was != now and not (was in ACTIVE and now in ACTIVE)
+
+
+def run_header(
+    run: RunFolder, status: RunStatus, title: str | None = None, others: Mapping[str, str] | None = None
+) -> None:
+    """Title, chip, progress, and the facts of the run.
+
+    Args:
+        run: The run.
+        status: What it is doing now.
+        title: Instead of the run's own, with fewer facts: where runs stand side by side.
+        others: What runs beside it are called, by their folders' names.
+    """
+    look = chip(status.state)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"#### {plain(title or run.spec.title)}", width="content", anchors=False)
+        st.badge(look.word, icon=look.icon, color=look.colour)
+    if status.error:
+        show = st.error if status.state in ("failed", "crashed") else st.warning
+        show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
+    if status.state != "finished":
+        st.progress(status.fraction, text=progress_text(status, others))
+    st.caption(" · ".join(spent(status) if title else facts(run, status)) or "not begun yet")
+
+
+def progress_text(status: RunStatus, others: Mapping[str, str] | None = None) -> str:
+    """One line: what it is doing, how far it is, and the time left; ``others`` as of ``run_header``."""
+    if status.state == "queued":
+        return _waiting(status.text, others or {}) or "waiting for the device: one run works on a device at a time"
+    parts = [plain(status.text)] if status.text else []
+    if status.total:
+        parts.append(f"step {status.step} of {status.total}")
+    if status.state == "running":
+        parts.append(f"{in_words(status.eta_range)} left" if status.eta_range else "estimating time left")
+    return " · ".join(parts) or "starting"
+
+
+def _waiting(text: str, others: Mapping[str, str]) -> str:
+    """What a queued run says, with the title of the run that it waits for; see ``DeviceQueue.try_take``."""
+    told = re.fullmatch(r"waiting for (\S+) \(run (.+?)(, \d+ more before this one)?\)", text)
+    if told is None:
+        return plain(text)
+    device, name, ahead = told.groups()
+    found = RunFolder(runs_root() / name) if name == Path(name).name else None
+    if name in others or (found is not None and not found.problem):
+        who = others.get(name) or found.spec.title
+    else:  # a command, or a run of another folder
+        who = f"{name}, outside this app,"
+    return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
+
+
+def spent(status: RunStatus) -> list[str]:
+    """Time spent, and the device."""
+    found = [f"{duration(status.seconds)} of work"] if status.seconds else []
+    return [*found, f"on {plain(status.device)}"] if status.device else found
+
+
+def facts(run: RunFolder, status: RunStatus) -> list[str]:
+    """Short facts: time spent, device, seed, threads, preset."""
+    spec = run.spec
+    found = [f"{duration(status.seconds)} of work"] if status.seconds else []
+    if status.device:
+        why = f" ({status.device_reason})" if status.device_reason else ""
+        found.append("on " + plain(status.device + why))
+    found += [preset_of(spec), f"seed {spec.seed}"]
+    if spec.threads:
+        found.append(f"{spec.threads} CPU thread{'s' * (spec.threads > 1)}")
+    return found
+
+
+def preset_of(spec: RunSpec) -> str:
+    """Which preset the run's options are, and how many were changed.
+
+    Presets come with their methods, which need torch: a page that only watches does not load it, and says less.
+    """
+    if "torch" not in sys.modules or not spec.method:
+        return f"from the {plain(spec.preset)} preset"
+    changed = _changed(spec.kind, spec.method, spec.preset, json.dumps(spec.config))
+    if changed is None:
+        return f"{plain(spec.preset)} preset of another version"
+    return f"{plain(spec.preset)} preset" + (f", {changed} option{'s' * (changed > 1)} changed" if changed else "")
+
+
+@lru_cache(maxsize=256)
+def _changed(kind: str, method: str, preset: str, config: str) -> int | None:
+    """How many of a run's options its preset has otherwise; None where it has none such."""
+    registry = methods() if kind == "train" else inverters()
+    try:
+        wanted = registry.get(method).preset(preset)
+        had = type(wanted).parse(json.loads(config))  # what the run fills in where its order has gaps
+    except BadInput:
+        return None
+    return sum(getattr(wanted, name) != getattr(had, name) for name in type(wanted).model_fields)
+
+
+def run_controls(run: RunFolder, status: RunStatus, key: str, *, narrow: bool = False) -> None:
+    """Stop, resume, delete, and the details that make the run reproducible.
+
+    Args:
+        run: The run.
+        status: What it is doing now.
+        key: Prefix of the widgets' keys.
+        narrow: Deleting is found among the details, so that the buttons fit a column.
+    """
+    with st.container(horizontal=True, gap="small"):
+        if status.active:
+            stopping = status.state == "stopping"
+            if st.button("Stop run", icon=":material/stop_circle:", key=f"{key}:stop", disabled=stopping):
+                with one_line_errors():
+                    launcher.stop(run.path)
+                    st.rerun()
+        elif status.resumable and st.button(
+            "Resume",
+            icon=":material/play_arrow:",
+            key=f"{key}:resume",
+            type="primary",
+            help="Go on from the last checkpoint.",
+        ):
+            with one_line_errors():
+                launcher.resume(run.path)
+                st.rerun()
+        with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
+            st.markdown(f"**Folder** {plain(str(run.path))}")
+            st.markdown("**Order** (spec.json)")
+            st.json(run.spec.model_dump(), expanded=1)
+            tail = run.log_tail(40)
+            st.markdown("**End of the log**")
+            st.code(tail or "empty", language=None, height=200)
+            if narrow and not status.active:
+                _delete(run, key)
+        if not narrow and not status.active:
+            with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
+                _delete(run, key)
+
+
+def _delete(run: RunFolder, key: str) -> None:
+    st.markdown("Delete this run with its model, pictures and curves?")
+    if st.button("Delete for good", icon=":material/delete_forever:", key=f"{key}:delete_yes", type="primary"):
+        with one_line_errors():
+            launcher.delete(run.path)
+            if not run.spec.group:
+                st.query_params.pop("run", None)
+            st.rerun()

@@ -1,0 +1,89 @@
+"""The grids of pictures that a run keeps while it works, cut back into single pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from dfml.core.errors import BadInput
+from dfml.data.pictures import open_picture
+from dfml.runs.folder import RunFolder, StoredImages
+from dfml.runs.grid import MAX_TILES, grid_columns
+from dfml.ui.widgets.galleries import strip
+
+GRID_GAP = 2
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One grid of pictures.
+
+    Attributes:
+        step: When it was made.
+        tag: What it shows.
+        pictures: In the order of the labels.
+        labels: One a picture.
+    """
+
+    step: int
+    tag: str
+    pictures: list[Image.Image]
+    labels: list[int]
+
+
+def cut_grid(sheet: Image.Image, count: int) -> list[Image.Image]:
+    """Cut a run's grid into its pictures, row by row."""
+    columns = grid_columns(count)
+    rows = -(-count // columns)
+    width = (sheet.width + GRID_GAP) // columns - GRID_GAP
+    height = (sheet.height + GRID_GAP) // rows - GRID_GAP
+    cells = []
+    for position in range(count):
+        row, column = divmod(position, columns)
+        left, top = column * (width + GRID_GAP), row * (height + GRID_GAP)
+        cells.append(sheet.crop((left, top, left + width, top + height)))
+    return cells
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _cells(path: str, count: int) -> list[Image.Image]:
+    return cut_grid(open_picture(Path(path)).convert("RGB"), count)
+
+
+def open_sheet(entry: StoredImages) -> Sheet | None:
+    """The pictures of one grid; None where the file has gone."""
+    count = min(len(entry.labels), MAX_TILES)
+    try:
+        return Sheet(entry.step, entry.tag, _cells(str(Path(entry.path)), count), list(entry.labels[:count]))
+    except BadInput:  # thinned out between the two looks, or damaged
+        return None
+
+
+def newest_sheet(run: RunFolder, prefix: str = "") -> Sheet | None:
+    """The newest grid whose tag starts with ``prefix``, or None."""
+    for entry in reversed(run.images()):
+        if entry.tag.startswith(prefix) and entry.labels and (sheet := open_sheet(entry)):
+            return sheet
+    return None
+
+
+def newest_pictures(run: RunFolder) -> None:
+    """The pictures that a training works on now."""
+    sheet = newest_sheet(run)
+    if sheet is None:
+        return
+    st.markdown(
+        f"**Newest recovered pictures** · iteration {sheet.step}",
+        help="What the meta-model is trained on at this moment; pictures of one class stand side by side.",
+    )
+    count = len(sheet.pictures)
+    same = max(Counter(sheet.labels).values())
+    st.image(
+        strip(sheet.pictures, side=84, columns=min(max(same, 10 // same * same), count, 10)),
+        width="stretch",
+        alt=f"{count} recovered pictures of {len(set(sheet.labels))} classes at iteration {sheet.step}",
+    )

@@ -1,0 +1,185 @@
+"""All runs of a page in a table, and several runs side by side: their curves, and what they came to."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import streamlit as st
+
+from dfml.core.errors import BadInput
+from dfml.data.pairing import difference, stored_rows
+from dfml.runs.folder import RESULT
+from dfml.ui.charts.chart_box import show_chart
+from dfml.ui.charts.curves import Curve, curves
+from dfml.ui.runs.chooser import NEXT
+from dfml.ui.runs.rows import RunRow, open_run, plottable
+from dfml.ui.widgets.messages import empty_state, one_line_errors
+from dfml.ui.widgets.metrics import metric, with_interval
+from dfml.ui.widgets.texts import plain
+from dfml.ui.widgets.theme import chip, palette
+
+MOST = 7
+
+
+def short_name(row: RunRow) -> str:
+    """A name that tells two runs of one method apart."""
+    return f"{row.title} · seed {row.spec.seed} · {row.name.rpartition('-')[2]}" if row.spec else row.name
+
+
+def run_table(rows: list[RunRow]) -> None:
+    """Every run with its state and the reason of a bad end; selecting one opens it."""
+    if not rows:
+        empty_state(
+            "No runs yet", "Every run that you start is listed here, also after a restart.", icon=":material/list:"
+        )
+        return
+    key = "run_table"
+
+    def open_selected() -> None:
+        picked = st.session_state[key].selection.rows
+        if picked:
+            st.session_state[NEXT] = rows[picked[0]].name
+            st.session_state["view"] = "Watch"
+
+    st.dataframe(
+        {
+            "state": [f"{chip(row.state).sign} {chip(row.state).word}" for row in rows],
+            "run": [row.title for row in rows],
+            "seed": [row.spec.seed if row.spec else None for row in rows],
+            "accuracy": [_tested(row) for row in rows],
+            "done": [None if row.share is None else 100 * row.share for row in rows],
+            "age": [row.age for row in rows],
+            "reason": [row.message for row in rows],
+        },
+        key=key,
+        on_select=open_selected,
+        selection_mode="single-row",
+        hide_index=True,
+        placeholder="–",
+        column_config={
+            "state": st.column_config.TextColumn("State", width="small"),
+            "run": st.column_config.TextColumn("Run", width="medium"),
+            "seed": st.column_config.NumberColumn("Seed", width="small"),
+            "accuracy": st.column_config.NumberColumn(
+                "Accuracy", format="%.1f %%", width="small", help=metric("test/accuracy").help
+            ),
+            "done": st.column_config.ProgressColumn(
+                "Done", format="%.0f %%", min_value=0, max_value=100, width="small"
+            ),
+            "age": st.column_config.TextColumn("Started", width="small"),
+            "reason": st.column_config.TextColumn(
+                "Reason", width="large", help="Why a run failed, crashed or cannot be read."
+            ),
+        },
+        alt=f"Table of {len(rows)} runs",
+    )
+    st.caption("Select a row to open the run.")
+
+
+def _closing_test(row: RunRow) -> dict[str, Any] | None:
+    """The row of accuracies with which a finished training ended; None where there is none."""
+    if row.state != "finished" or row.kind != "train":
+        return None
+    with suppress(BadInput):
+        return stored_rows(row.path / RESULT)[0]
+    return None
+
+
+def _tested(row: RunRow) -> float | None:
+    """The accuracy on new classes of a finished training, in per cent."""
+    test = _closing_test(row)
+    return 100 * test["accuracy"] if test else None
+
+
+def compare_runs(rows: list[RunRow]) -> None:
+    """One number of several runs over their iterations, and how their tests at the end differ."""
+    readable = {row.name: row for row in rows if row.spec}
+    if not readable:
+        empty_state(
+            "Nothing to compare yet",
+            "Start two runs, for example of two methods, and lay their curves over each other.",
+            icon=":material/compare:",
+        )
+        return
+    chosen = st.multiselect(
+        "Runs",
+        list(readable),
+        default=list(readable)[:3],
+        format_func=lambda name: short_name(readable[name]) if name in readable else name,
+        key="compared",
+        persist_state="session",
+        max_selections=MOST,
+    )
+    loaded: dict[str, dict[str, Curve]] = {}
+    for name in chosen:
+        with one_line_errors():
+            loaded[name] = plottable(open_run(readable[name]))
+    names = sorted(
+        {key for scalars in loaded.values() for key, curve in scalars.items() if len(curve[0]) > 1}, key=_order
+    )
+    names = [name for name in names if not name.endswith("ci95")]
+    if names:
+        _compared_curves(names, {short_name(readable[name]): curves_of for name, curves_of in loaded.items()})
+    elif chosen:
+        st.caption("The chosen runs have no curves: methods without training, such as random, have only a result.")
+    _compared_tests([readable[name] for name in chosen])
+
+
+def _compared_curves(names: list[str], loaded: dict[str, dict[str, Curve]]) -> None:
+    what = st.selectbox(
+        "Curve", names, format_func=lambda name: metric(name).title, key="compared_metric", persist_state="session"
+    )
+    series = {name: scalars[what] for name, scalars in loaded.items() if what in scalars}
+    look = metric(what)
+    figure = curves(series, y=look.title, percent=look.percent, palette=palette(), height=380)
+    figure.update_layout(showlegend=True)  # also of a single curve: whose it is, of the chosen runs
+    show_chart(
+        figure,
+        key="chart:compare",
+        alt=f"{look.title} of {len(series)} runs over their iterations",
+    )
+    if look.help:
+        st.caption(plain(look.help))
+
+
+def _compared_tests(rows: list[RunRow]) -> None:
+    """What the runs came to, also those without a curve, and by how much each lies above the first of them."""
+    tests = {short_name(row): test for row in rows if (test := _closing_test(row))}
+    if not tests:
+        return
+    first = next(iter(tests))
+    apart = [None if name == first else difference(test, tests[first]) for name, test in tests.items()]
+    st.markdown("**Accuracy on new classes, in the test at the end**")
+    st.dataframe(
+        {
+            "run": list(tests),
+            "accuracy": [with_interval(test["accuracy"], test.get("ci95")) for test in tests.values()],
+            "above": [d and with_interval(d.difference, d.difference_ci95, sign="+") for d in apart],
+            "pairing": [d and d.pairing for d in apart],
+        },
+        key="compared_tests",
+        hide_index=True,
+        placeholder="–",
+        column_config={
+            "run": st.column_config.TextColumn("Run", width="medium"),
+            "accuracy": st.column_config.TextColumn(
+                "Accuracy", width="small", help=f"{metric('test/accuracy').help} Per cent ± 95 %."
+            ),
+            "above": st.column_config.TextColumn(
+                "Above first", width="small", help="Points above the first run, ± 95 %."
+            ),
+            "pairing": st.column_config.TextColumn(
+                "Episodes",
+                width="medium",
+                help="Paired: both runs were tested on the same episodes, so the interval is that of the differences "
+                "episode by episode. Otherwise it is that of two results apart, which is wider.",
+            ),
+        },
+        alt=f"Accuracies of {len(tests)} runs at their end",
+    )
+
+
+def _order(name: str) -> tuple[int, str]:
+    first = ("val/accuracy", "train/accuracy", "train/loss", "tasks/diversity")
+    return (first.index(name) if name in first else len(first), name)

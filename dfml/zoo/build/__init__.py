@@ -1,0 +1,1 @@
+"""Making zoos: pre-training, pollution, and collecting models that others trained."""

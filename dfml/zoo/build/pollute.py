@@ -1,0 +1,217 @@
+"""Polluted zoos: deceptive teachers hidden among honest ones, as in TEAPOT's two attacks.
+
+- ``ood``: teachers of another domain claim classes that they never saw, and a high accuracy.
+- ``fake``: networks that nobody trained claim classes and a high accuracy.
+
+Which teacher deceives is written beside the zoo, in ``NAME.truth.json``. Only measurements may read it
+(``pollution_truth``); ids, order and cards of the zoo itself do not tell.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+from safetensors.torch import save_file
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.model_config import network_arguments, read_config
+from dfml.core.names import same
+from dfml.core.paths import claim_file, read_json, write_json
+from dfml.core.seeds import derive_seed
+from dfml.nets.build import build_network
+from dfml.zoo.build.collect import copy_model, new_zoo
+from dfml.zoo.storage import DETAILS, WEIGHTS, weights_digest
+from dfml.zoo.teacher import TeacherCard
+from dfml.zoo.zoo import Zoo, write_zoo
+
+FORMAT = 1
+OTHER_DOMAIN = "omniglot-colour-conv4"
+"""The embedded zoo whose teachers lie about their classes: characters, in the shape of CIFAR-FS's pictures.
+
+Teachers of another shape would give themselves away, and no method that fuses weights could be measured.
+"""
+MOST_TEACHERS = 10_000
+TOLD = ("access", "domain", "source", "licence")
+"""What the cards of a polluted zoo say beside classes and accuracy: no seed, no recipe, which the deceptive lack."""
+
+
+class PollutionConfig(Config):
+    """How a zoo is polluted."""
+
+    rate: float = Field(0.4, ge=0, lt=1, description="Share of deceptive teachers in the polluted zoo.")
+    attack: Literal["ood", "fake", "both"] = Field(
+        "ood", description="Teachers of another domain (ood), untrained ones (fake), or half of each (both)."
+    )
+    keep: int | None = Field(None, ge=1, description="Clean teachers, drawn by the seed; none keeps them all.")
+    seed: int = Field(0, ge=0, description="Draws clean teachers, lies, weights and the order.")
+
+
+def truth_file(folder: Path) -> Path:
+    """Where the truth about a polluted zoo stands: beside its folder, so that no reader of the zoo meets it."""
+    folder = folder.resolve()
+    return folder.with_name(f"{folder.name}.truth.json")
+
+
+def pollution_truth(folder: Path | str) -> dict[str, str]:
+    """What each teacher of a polluted zoo is: ``clean``, ``ood`` or ``fake``. For measurements only.
+
+    Raises:
+        BadInput: No truth stands beside the folder.
+    """
+    path = truth_file(Path(folder))
+    told = read_json(path, f"the truth about zoo {Path(folder).name!r}")
+    if not isinstance(told, dict) or not isinstance(told.get("teachers"), list):
+        raise BadInput(f"{path} lists no teachers: it is not written by `python -m dfml zoo pollute`.")
+    return {row["id"]: row["kind"] for row in told["teachers"]}
+
+
+def given_away(clean: Zoo, source: Zoo | None) -> str | None:
+    """Why teachers of ``source`` are told from those of ``clean`` at a glance, if they are."""
+    if source is None or source.picture_shape == clean.picture_shape:
+        return None
+    theirs, ours = ("x".join(map(str, zoo.picture_shape)) for zoo in (source, clean))
+    return (
+        f"Teachers of {source.name} take pictures of {theirs}, those of {clean.name} of {ours}: they give themselves "
+        "away, and methods that need one shape cannot work with the polluted zoo."
+    )
+
+
+def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | None = None) -> dict[str, Any]:
+    """Write a zoo of clean and deceptive teachers, and the truth about it beside it.
+
+    With n clean teachers it has ceil(n / (1 - rate)). The same zoos and config give the same bytes.
+
+    Args:
+        clean: Its teachers name their classes and report accuracies; those that cannot be loaded are left out.
+        out: The new zoo's folder.
+        config: See ``PollutionConfig``.
+        source: Whose teachers lie about their classes (``ood`` and ``both``); where it has too few, its networks
+            occur several times, each time with other claims.
+
+    Returns:
+        What is written to ``truth_file(out)``.
+
+    Raises:
+        BadInput: Fewer teachers than are to be kept, nothing to lie about, a source of the same domain or none
+            where one is needed, too many teachers, or something at ``out`` already.
+    """
+    claim_file(truth_file(out), own=_is_truth)
+    drawer = _Drawer(clean, config)
+    kept = drawer.kept()
+    total = math.ceil(len(kept) / (1 - Fraction(str(config.rate))))
+    if total > MOST_TEACHERS:
+        raise BadInput(f"a rate of {config.rate} makes a zoo of {total} teachers, at most {MOST_TEACHERS} are made.")
+    bad = total - len(kept)
+    strange = {"ood": bad, "fake": 0, "both": math.ceil(bad / 2)}[config.attack]
+    foreign = drawer.foreign(source, strange) if strange else []
+    teachers = [("clean", clean.folder / card.id, card, card) for card in kept]
+    teachers += [("ood", source.folder / card.id, card, None) for card in foreign]
+    models = [drawer.model() for _ in range(bad - strange)]
+    teachers += [("fake", clean.folder / card.id, card, None) for card in models]
+    order = drawer.rng("order").permutation(total).tolist()
+    digits = max(3, len(str(total - 1)))
+    rows, spaces = [], {}
+    with new_zoo(out) as part:
+        for position, which in enumerate(order):
+            kind, origin, card, honest = teachers[which]
+            folder = part / f"{position:0{digits}d}"
+            copy_model(origin, folder, details=False)
+            if kind == "fake":
+                _forget(folder, derive_seed(config.seed, "weights", which))
+            told, space = (_honest(honest), clean.space(honest)) if honest else drawer.lie(card.way)
+            write_json(folder / DETAILS, {**told, "sha256": weights_digest(folder)})
+            if space is not None:
+                spaces[folder.name] = space
+            rows.append({"id": folder.name, "kind": kind, "origin": card.id})
+        meta = {"name": out.resolve().name, "domain": clean.domain, "shared_class_names": clean.shared_class_names}
+        if clean.name_spaces is not None:
+            meta["name_spaces"] = spaces
+        write_zoo(part, models=[row["id"] for row in rows], **meta)
+        truth = {
+            "format": FORMAT, "zoo": meta["name"], "clean": clean.name, "source": source.name if foreign else None,
+            "config": config.model_dump(), "teachers": rows,
+        }  # fmt: skip
+        # Before the zoo appears: there is never a polluted zoo without its truth.
+        write_json(truth_file(out), truth)
+    return truth
+
+
+def _is_truth(path: Path) -> bool:
+    try:
+        told = read_json(path, "truth")
+    except BadInput:
+        return False
+    return isinstance(told, dict) and {"clean", "config", "teachers"} <= told.keys()
+
+
+class _Drawer:
+    """Everything that chance decides, each purpose with a stream of its own."""
+
+    def __init__(self, clean: Zoo, config: PollutionConfig) -> None:
+        self.clean, self.config = clean, config
+        self.cards = [teacher.card for teacher in clean]
+        if not all(card.classes and card.accuracy is not None for card in self.cards):
+            raise BadInput(
+                f"zoo {clean.name!r} has teachers without class names or accuracy: there is nothing to lie about."
+            )
+        self._model, self._lie = self.rng("model"), self.rng("lie")
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        return np.random.default_rng(derive_seed(self.config.seed, "pollution", purpose))
+
+    def kept(self) -> list[TeacherCard]:
+        """The clean teachers: the same ones for every attack and rate."""
+        count = self.config.keep or len(self.cards)
+        if count > len(self.cards):
+            raise BadInput(f"zoo {self.clean.name!r} has {len(self.cards)} usable teachers, cannot keep {count}.")
+        chosen = self.rng("clean").choice(len(self.cards), count, replace=False)
+        return [self.cards[i] for i in sorted(chosen)]
+
+    def foreign(self, source: Zoo | None, count: int) -> list[TeacherCard]:
+        if source is None:
+            raise BadInput("teachers of another domain are needed: give a zoo of them with --source.")
+        if source.folder.resolve() == self.clean.folder.resolve() or (
+            source.domain is not None and source.domain == self.clean.domain
+        ):
+            raise BadInput(f"--source {source.name!r} is of the same domain as {self.clean.name!r}: give another.")
+        cards = [teacher.card for teacher in source]
+        order = self.rng("source").permutation(len(cards))
+        return [cards[order[i % len(cards)]] for i in range(count)]
+
+    def model(self) -> TeacherCard:
+        """A clean teacher, to be imitated."""
+        return self.cards[int(self._model.integers(len(self.cards)))]
+
+    def lie(self, way: int) -> tuple[dict[str, Any], str | None]:
+        """A card that reads like a clean teacher's, and the space of its class names."""
+        like = self.cards[int(self._lie.integers(len(self.cards)))]
+        space = self.clean.space(like)
+        alike = [card for card in self.cards if self.clean.space(card) == space and card.domain == like.domain]
+        known = sorted({same(name): name for card in alike for name in card.classes or []}.values())
+        if way > len(known):
+            raise BadInput(f"a teacher of {way} classes cannot claim them: zoo {self.clean.name!r} has {len(known)}.")
+        # Accuracies of real teachers, from the better half.
+        best = sorted(card.accuracy or 0.0 for card in alike)[len(alike) // 2 :]
+        claims = {"classes": self._lie.choice(known, way, replace=False).tolist()}
+        return {**claims, "accuracy": best[int(self._lie.integers(len(best)))], **_told(like)}, space
+
+
+def _told(card: TeacherCard) -> dict[str, Any]:
+    return {name: getattr(card, name) for name in TOLD}
+
+
+def _honest(card: TeacherCard) -> dict[str, Any]:
+    return {"classes": card.classes, "accuracy": card.accuracy, **_told(card)}
+
+
+def _forget(folder: Path, seed: int) -> None:
+    """Replace a model's weights by those that it began with under another seed."""
+    config = read_config(folder)
+    net = build_network(config["architecture"], seed=seed, **network_arguments(config))
+    save_file({key: value.contiguous() for key, value in net.state_dict().items()}, folder / WEIGHTS)

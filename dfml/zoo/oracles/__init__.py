@@ -1,0 +1,1 @@
+"""Questions to a teacher: gradients, or queries only, one teacher or several in one pass."""

@@ -1,0 +1,202 @@
+"""Black box: gradients estimated from answers alone.
+
+Zeroth-order estimation as BiDf-MKD (ICML 2023) uses it: follow the loss of each picture along q random unit
+directions u_k and take g(x) = d / (q mu) * sum_k [l(x + mu u_k) - l(x)] u_k, with d the number of its pixels.
+Its mean over the directions is the gradient of the loss smoothed over a ball of radius mu; its cosine with the
+true gradient is about sqrt(q / (q + d)) (Nesterov and Spokoiny, 2017).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol
+
+import torch
+from pydantic import Field
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput, RunFailed
+from dfml.nets.build import fast_layout
+from dfml.zoo.oracles.base import Answer, LossFn, StatisticsLoss
+from dfml.zoo.teacher import Teacher
+
+SMALLEST_PROBABILITY = 1e-12
+PIXELS_AT_ONCE = 2**16
+"""Pixels that a local teacher computes at once on a CPU; eight times as many take up to three times as long."""
+
+
+class Api(Protocol):
+    """Anything that answers pictures with scores, and nothing else.
+
+    Attributes:
+        teacher_id: Whose answers they are.
+        way: Number of classes.
+        picture_shape: Channels, height and width of the pictures that it takes.
+        queries: Pictures that were put to it so far; those of a repeated request count again.
+    """
+
+    teacher_id: str
+    way: int
+    picture_shape: tuple[int, int, int]
+    queries: int
+
+    def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
+        """Scores [N, way] of pictures [N, C, H, W] in [0, 1]; at most ``most`` pictures are put to it for them."""
+        ...
+
+
+@contextmanager
+def exact_convolutions(device: torch.device) -> Iterator[None]:
+    """Convolutions in full float32: an estimate along small steps drowns in the rounding of TF32."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+class LocalApi:
+    """A teacher of this process behind the counter: pictures go in, scores come out.
+
+    Args:
+        teacher: Any teacher, whatever its access.
+        device: Where it computes.
+        outputs: What it hands out.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        device: torch.device | str = "cpu",
+        outputs: Literal["logits", "probabilities"] = "logits",
+    ) -> None:
+        self.teacher = teacher.to(device)
+        self.layout = fast_layout(teacher.card.architecture)
+        if torch.device(device).type == "cpu":
+            self.teacher.net.to(memory_format=self.layout)
+        self.outputs = outputs
+        self.teacher_id = teacher.card.id
+        self.way = teacher.way
+        self.picture_shape = teacher.card.input_size
+        self.queries = 0
+
+    @torch.no_grad()
+    def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
+        """See ``Api.ask``; nothing is ever asked twice here, so ``most`` is not read."""
+        self.queries += len(x)
+        at_once = max(1, PIXELS_AT_ONCE // math.prod(x.shape[2:])) if x.device.type == "cpu" else max(1, len(x))
+        with exact_convolutions(x.device):
+            parts = [self.teacher.logits(p.contiguous(memory_format=self.layout)) for p in x.split(at_once)]
+        logits = torch.cat(parts)
+        return logits if self.outputs == "logits" else logits.softmax(1)
+
+
+class ZerothOrderConfig(Config):
+    """How a black box is questioned."""
+
+    q: int = Field(100, ge=1, le=10_000, description="Random directions a picture and step.")
+    mu: float = Field(0.005, gt=0, le=1, description="Length of a step along a direction, in units of pixels.")
+    chunk: int = Field(10, ge=1, le=1000, description="Directions that are asked in one batch.")
+    outputs: Literal["logits", "probabilities"] = Field("logits", description="What the teacher answers with.")
+    budget: int | None = Field(None, ge=1, description="Most pictures that may be asked in all; none: no limit.")
+    per_call: int | None = Field(None, ge=1, description="Most pictures that one gradient may ask; none: no limit.")
+
+
+class ZerothOrderOracle:
+    """Answers like ``AutogradOracle``, from scores alone.
+
+    Args:
+        api: The black box.
+        config: See ``ZerothOrderConfig``.
+        generator: On the CPU; draws the directions.
+        class_keys: See ``Oracle``.
+    """
+
+    gives_statistics = False
+
+    def __init__(
+        self,
+        api: Api,
+        config: ZerothOrderConfig | None = None,
+        *,
+        generator: torch.Generator,
+        class_keys: list[str] | None = None,
+    ) -> None:
+        self.api = api
+        self.config = config or ZerothOrderConfig()
+        self.generator = generator
+        self.teacher_id = api.teacher_id
+        self.way = api.way
+        self.picture_shape = api.picture_shape
+        self.class_keys = class_keys or [f"{api.teacher_id}:{slot}" for slot in range(api.way)]
+        self.queries = 0
+        self.passes = 0
+        self._there: torch.Generator | None = None
+
+    def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
+        """Answer for pictures x [N, C, H, W] in [0, 1] with (q + 1) * N queries.
+
+        Raises:
+            BadInput: Statistics were asked for, or one call would cost more than ``per_call``.
+            RunFailed: The budget is spent.
+        """
+        cfg = self.config
+        if statistics_fn is not None:
+            raise BadInput(f"teacher {self.teacher_id!r} only answers queries: it shows no BN statistics.")
+        needed = (cfg.q + 1) * len(x)
+        if cfg.per_call is not None and needed > cfg.per_call:
+            raise BadInput(
+                f"one gradient of {len(x)} pictures along q = {cfg.q} directions asks {needed} pictures, but "
+                f"per_call allows {cfg.per_call}: lower q or the pictures a class."
+            )
+        x = x.detach()
+        with torch.no_grad():
+            logits = self.logits(x)
+            loss = loss_fn(logits, x)
+            grad = torch.zeros_like(x)
+            for start in range(0, cfg.q, cfg.chunk):
+                count = min(cfg.chunk, cfg.q - start)
+                directions = self._unit_directions(count, x)
+                moved = x + cfg.mu * directions
+                answers = self.logits(moved.flatten(0, 1)).unflatten(0, (count, len(x)))
+                rise = torch.stack([loss_fn(a, m) for a, m in zip(answers, moved, strict=True)]) - loss
+                grad += torch.einsum("kn,knchw->nchw", rise, directions)
+        # Of the mean over the pictures, as with exact gradients.
+        grad *= math.prod(x.shape[1:]) / (cfg.q * cfg.mu * len(x))
+        return Answer(loss, grad, logits)
+
+    @torch.no_grad()
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """The scores [N, way] of pictures [N, C, H, W] as logits: probabilities enter by their logarithm.
+
+        Raises:
+            RunFailed: The budget is spent.
+        """
+        budget = self.config.budget
+        if budget is not None and self.queries + len(x) > budget:
+            raise RunFailed(
+                f"teacher {self.teacher_id!r}: the budget of {budget} queries is spent ({self.queries} asked, "
+                f"{len(x)} more wanted): raise it, or lower q, the steps or the pictures a class."
+            )
+        before = self.api.queries
+        try:
+            scores = self.api.ask(x, most=None if budget is None else budget - self.queries)
+        finally:
+            # What was sent is spent, also where no answer came or a request had to be repeated.
+            self.queries += self.api.queries - before
+        self.passes += 1
+        return scores.clamp_min(SMALLEST_PROBABILITY).log() if self.config.outputs == "probabilities" else scores
+
+    def _unit_directions(self, count: int, x: torch.Tensor) -> torch.Tensor:
+        """Gaussian directions of length 1, [count, N, C, H, W], drawn where the pictures are."""
+        if self._there is None or self._there.device != x.device:
+            seed = int(torch.randint(2**62, (), generator=self.generator))
+            self._there = torch.Generator(x.device).manual_seed(seed)
+        drawn = torch.randn(count, *x.shape, generator=self._there, device=x.device, dtype=x.dtype)
+        return drawn / drawn.flatten(2).norm(dim=2).view(count, len(x), 1, 1, 1)

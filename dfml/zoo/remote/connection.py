@@ -1,0 +1,267 @@
+"""A connection to a server that may be gone, slow, or answer nonsense: it never hangs and never fills the memory.
+
+The transport is geventhttpclient, which tritonclient uses too. It is needed only here and imported on first use.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.texts import printable
+from dfml.zoo.remote.reply import Reply
+
+WORTH_ANOTHER_TRY = (429, 502, 503, 504)
+"""HTTP answers of a server that is busy, starting, or out of a proxy's reach."""
+
+LONGEST_WAIT = 8.0
+LARGEST_DESCRIPTION = 16 * 2**20
+BLOCK = 65536
+_JITTER = random.Random()
+PASSWORD = "DFML_REMOTE_PASSWORD"
+"""Variable of the environment with ``user:password@HOST`` or ``...@HOST:PORT``, for addresses that name none."""
+
+NEEDS = "a remote zoo needs two more packages: pip install -r requirements-remote.txt."
+
+
+class RemoteConfig(Config):
+    """How a server is spoken to."""
+
+    batch: int = Field(64, ge=1, le=4096, description="Most pictures of one request.")
+    encoding: Literal["auto", "binary", "json"] = Field(
+        "auto", description="How tensors travel; auto: binary where the server is known to understand it."
+    )
+    connect_timeout: float = Field(5.0, gt=0, le=600, description="Seconds to wait for a connection.")
+    read_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds of silence after which a try is given up.")
+    deadline: float = Field(120.0, gt=0, le=86400, description="Seconds of one call, with all its tries and waits.")
+    retries: int = Field(8, ge=0, le=100, description="Further tries of a request after a failure that may pass.")
+    backoff: float = Field(0.5, gt=0, le=60, description="Seconds before the second try; doubled for each one after.")
+
+
+class Connection:
+    """Talks HTTP with one server.
+
+    Args:
+        url: ``http://`` or ``https://``, a host, optionally a port, a path and ``user:password@``.
+        config: Time limits and tries.
+
+    Attributes:
+        shown: The address without user and password, for people.
+
+    Raises:
+        BadInput: The address cannot be used, or the client's packages are missing.
+    """
+
+    def __init__(self, url: str, config: RemoteConfig | None = None) -> None:
+        self.config = config or RemoteConfig()
+        self.url = url
+        try:
+            parts = urlsplit(url.strip())
+            port = parts.port
+        except ValueError:
+            # Not repeated: what cannot be parsed may hold a password.
+            raise BadInput("the address of the server cannot be read: expected http://HOST:PORT.") from None
+        if parts.scheme not in ("http", "https"):
+            raise BadInput(f"a server's address begins with http:// or https://, received {parts.scheme + '://'!r}.")
+        if not parts.hostname or any(c.isspace() or not c.isprintable() for c in url.strip()):
+            raise BadInput(f"the address of the server names no host: expected {parts.scheme}://HOST:PORT.")
+        if parts.query or parts.fragment:
+            raise BadInput("the address of the server ends in ? or #, which has no meaning here: leave that out.")
+        self.secure = parts.scheme == "https"
+        self.host, self.port = parts.hostname, port or (443 if self.secure else 80)
+        self.base = parts.path.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self.shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "") + self.base
+        self._headers = {"Accept": "application/json, application/octet-stream"}
+        pair, _, where = os.environ.get(PASSWORD, "").rpartition("@")
+        if where not in (self.host, f"{self.host}:{self.port}"):
+            pair = ""  # meant for another server
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        if pair:
+            self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        self._of_thread = threading.local()
+        try:
+            import geventhttpclient  # noqa: F401
+        except ImportError:
+            raise BadInput(NEEDS) from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Connection, (self.url, self.config)
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        largest: int = LARGEST_DESCRIPTION,
+        until: float | None = None,
+        retries: int | None = None,
+        charge: Callable[[int], None] = lambda sign: None,
+    ) -> Reply:
+        """Send a request, again where the failure may pass.
+
+        Args:
+            method: GET or POST.
+            path: Below the server's address, quoted.
+            body: Of the request.
+            headers: Beside the connection's own.
+            largest: Most bytes of an answer.
+            until: ``time.monotonic()`` at which to give up; None: the config's deadline from now.
+            retries: Further tries; None: the config's.
+            charge: Called with 1 before each try, and with -1 where that try cannot have reached the server. It may
+                raise to forbid the try.
+
+        Raises:
+            RunFailed: No answer in time, or one that is too long.
+            BadInput: The host does not exist, or its certificate is not trusted.
+        """
+        started = time.monotonic()
+        until = started + self.config.deadline if until is None else until
+        retries = self.config.retries if retries is None else retries
+        tries = 0
+        while True:
+            charge(1)
+            tries += 1
+            try:
+                reply = self._once(method, path, body, headers or {}, largest, until)
+                if reply.status not in WORTH_ANOTHER_TRY:
+                    return reply
+                reason = f"it answered HTTP {reply.status}{reply.says()}"
+            except _Failed as failure:
+                reason = str(failure)
+                if failure.unsent:
+                    charge(-1)
+            # Between half the wait and the whole: clients that lost a server together do not return together.
+            wait = min(LONGEST_WAIT, self.config.backoff * 2 ** (tries - 1)) * _JITTER.uniform(0.5, 1.0)
+            late = time.monotonic() + wait >= until
+            if tries > retries or late:
+                seconds = time.monotonic() - started
+                spent = "the deadline is over" if late else "no try is left"
+                raise RunFailed(
+                    f"server {self.shown} gives no answer: {reason}. {spent.capitalize()} "
+                    f"({tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s): see that it runs, then go on."
+                )
+            time.sleep(wait)
+
+    def _once(self, method: str, path: str, body: bytes, headers: dict[str, str], largest: int, until: float) -> Reply:
+        """One try.
+
+        Raises:
+            _Failed: A failure that may pass.
+            RunFailed: See ``exchange``.
+            BadInput: See ``exchange``.
+        """
+        from geventhttpclient.response import HTTPParseError
+
+        whole = False
+        try:
+            with _time_limit(until):
+                response = self._client().request(method, f"{self.base}/{path}", body, {**self._headers, **headers})
+                with response:
+                    reply = Reply(
+                        response.status_code,
+                        _whole_number(response.get("Inference-Header-Content-Length")),
+                        str(response.get("Content-Type", "")),
+                        self._read(response, largest, until),
+                    )
+            whole = True
+            return reply
+        except TimeoutError as error:
+            raise _Failed(str(error) if isinstance(error, _Late) else "it was silent for too long") from None
+        except ConnectionRefusedError:
+            raise _Failed("the connection was refused", unsent=True) from None
+        except socket.gaierror as error:
+            if error.errno == socket.EAI_AGAIN:
+                raise _Failed("its name cannot be looked up now", unsent=True) from None
+            raise BadInput(f"no host {self.host!r} is known: check the address of the server.") from None
+        except ssl.SSLCertVerificationError as error:
+            raise BadInput(f"server {self.shown} is not trusted: {printable(error.verify_message)}.") from None
+        except ssl.SSLError:
+            raise BadInput(f"server {self.shown} speaks no TLS that is understood here: try http://.") from None
+        except HTTPParseError:
+            raise _Failed("the connection was lost, or it speaks no HTTP") from None
+        except OSError as error:
+            raise _Failed(f"the connection was lost ({error.strerror or type(error).__name__})") from None
+        finally:
+            if not whole:  # whatever is left in the connection belongs to a request that nobody waits for any more
+                self._drop()
+
+    def _read(self, response: Any, largest: int, until: float) -> bytes:  # noqa: ANN401 - imported lazily
+        body = bytearray()
+        while block := response.read(BLOCK):
+            body += block
+            if len(body) > largest:
+                raise RunFailed(
+                    f"server {self.shown} answers nonsense: more than {largest:,} bytes where fewer were to come."
+                )
+            # A server that never pauses gives the other clock no chance.
+            if time.monotonic() > until:
+                raise _Late()
+        return bytes(body)
+
+    def _client(self) -> Any:  # noqa: ANN401 - imported lazily
+        """The connection of this thread: gevent's must not be shared."""
+        client = getattr(self._of_thread, "client", None)
+        if client is None:
+            from geventhttpclient import HTTPClient
+
+            client = HTTPClient(
+                self.host, self.port, ssl=self.secure, block_size=BLOCK,
+                connection_timeout=self.config.connect_timeout, network_timeout=self.config.read_timeout,
+            )  # fmt: skip
+            self._of_thread.client = client
+        return client
+
+    def _drop(self) -> None:
+        client, self._of_thread.client = getattr(self._of_thread, "client", None), None
+        if client is not None:
+            client.close()
+
+
+class _Failed(Exception):
+    """A try that failed in a way that may pass; ``unsent`` where it cannot have reached the server."""
+
+    def __init__(self, reason: str, *, unsent: bool = False) -> None:
+        super().__init__(reason)
+        self.unsent = unsent
+
+
+class _Late(TimeoutError):
+    def __init__(self) -> None:
+        super().__init__("it was too slow")
+
+
+@contextmanager
+def _time_limit(until: float) -> Any:  # noqa: ANN401 - a generator
+    """Raise ``_Late`` in the block at ``until``: at whatever it waits for, a name or a byte that trickles in."""
+    from gevent import Timeout
+
+    timer = Timeout.start_new(max(0.001, until - time.monotonic()))
+    try:
+        yield
+    except Timeout as raised:
+        if raised is not timer:
+            raise
+        raise _Late() from None
+    finally:
+        timer.close()
+
+
+def _whole_number(text: Any) -> int | None:  # noqa: ANN401 - a header, once, several times or not at all
+    return int(text) if isinstance(text, str) and text.isdecimal() else None

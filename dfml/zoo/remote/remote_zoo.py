@@ -1,0 +1,232 @@
+"""Teachers that answer over HTTP by the Open Inference Protocol v2: KServe, Triton, MLServer and others.
+
+The protocol: github.com/kserve/open-inference-protocol.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import torch
+
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.model_config import LARGEST_INPUT
+from dfml.core.texts import printable
+from dfml.zoo.card import MOST_CLASSES, MOST_MODELS, TeacherCard
+from dfml.zoo.remote.api import CREDENTIALS, RemoteApi
+from dfml.zoo.remote.connection import Connection, RemoteConfig
+from dfml.zoo.remote.reply import Reply
+from dfml.zoo.teacher import Teacher
+from dfml.zoo.zoo import Zoo
+
+BINARY = "binary_tensor_data"
+BINARY_UNSAID = ("kserve",)
+"""Servers that understand binary tensors without naming the extension."""
+
+OPENING_TRIES, OPENING_SECONDS = 2, 60.0
+_SAFE_ID = re.compile(r"[\w-][\w.+ -]{0,199}")
+_ONE_MODEL = re.compile(r"(.*)/v2/models/([^/]+)/?")
+
+
+class RemoteZoo(Zoo):
+    """The models of a server; they only answer queries.
+
+    Args:
+        url: The server's address; ``.../v2/models/NAME`` takes one model alone, which every server can do.
+        config: How it is spoken to.
+
+    Attributes:
+        connection: To the server.
+        binary: Whether tensors travel as bytes.
+
+    Raises:
+        BadInput: No server of the protocol there, or none of its models is a classifier of pictures.
+        RunFailed: No answer.
+    """
+
+    def __init__(self, url: str, config: RemoteConfig | None = None) -> None:
+        only = _ONE_MODEL.fullmatch(url.strip())
+        address = only[1] if only else url.strip().rstrip("/").removesuffix("/v2")
+        self.connection = Connection(address, config)
+        self.name = self.connection.shown
+        self.domain, self.shared_class_names = None, False
+        self.problems: dict[str, str] = {}
+        self.cards: list[TeacherCard] = []
+        self._tensors: dict[str, tuple[str, str]] = {}
+        self._until = time.monotonic() + min(OPENING_SECONDS, self.connection.config.deadline)
+        self.binary = self._choose_encoding(self._introduction())
+        names = [unquote(only[2])] if only else self._names()
+        self.meta = {"models": names}
+        for name in names:
+            try:
+                card, tensors = self._describe(name)
+            except BadInput as error:
+                self.problems[printable(name)] = str(error)
+                continue
+            self.cards.append(card)
+            self._tensors[card.id] = tensors
+        if not self.cards:
+            reason = next(iter(self.problems.values()), "it has no model that is ready.")
+            raise BadInput(f"server {self.name} has no teacher of pictures: {reason}")
+
+    def __iter__(self) -> Iterator[Teacher]:
+        raise BadInput(self._only_queries("the teachers of"))
+
+    def __len__(self) -> int:
+        return len(self.cards)
+
+    @property
+    def folder(self) -> Path:
+        """A server has none.
+
+        Raises:
+            BadInput: Always.
+        """
+        raise BadInput(f"zoo {self.name} is a server, not a folder: do this with the folder that it serves.")
+
+    def api(self, which: str | int) -> RemoteApi:
+        """A teacher by id or position, ready to be asked.
+
+        Raises:
+            BadInput: There is none.
+        """
+        card = self.card(which)
+        return RemoteApi(self.connection, card, self._tensors[card.id], binary=self.binary)
+
+    def teacher(self, which: str | int) -> Teacher:
+        """Never given out.
+
+        Raises:
+            BadInput: Always; the message says what a remote teacher can do.
+        """
+        raise BadInput(self._only_queries(f"teacher {self.card(which).id!r} of"))
+
+    weights_of = teacher
+
+    def usable(self) -> list[Teacher]:
+        """Never given out; see ``teacher`` and ``check``."""
+        raise BadInput(self._only_queries("the teachers of"))
+
+    def check(self) -> list[str]:
+        """Ask every teacher for one picture; those that fail are moved to ``problems``.
+
+        Raises:
+            RunFailed: The server is gone.
+        """
+        for card in list(self.cards):
+            try:
+                self.api(card.id).ask(torch.full((1, *card.input_size), 0.5))
+            except (BadInput, RunFailed) as error:
+                self.cards.remove(card)
+                self.problems[card.id] = str(error)
+                self._get("v2")  # the server itself is still there, or this ends the command
+        return self.ids
+
+    def judge(self, which: str | int) -> None:
+        """A server shows no judge."""
+        self.card(which)
+
+    def has_judge(self, which: str | int) -> bool:
+        """A server shows no judge."""
+        self.card(which)
+        return False
+
+    def _only_queries(self, whose: str) -> str:
+        return f"{whose} {self.name} only answers queries: it takes a method that works on a black box."
+
+    def _get(self, path: str, *, method: str = "GET", body: bytes = b"") -> Reply:
+        # At the door people wait: a wrong address is named soon.
+        tries = min(OPENING_TRIES, self.connection.config.retries)
+        headers = {"Content-Type": "application/json"} if body else None
+        reply = self.connection.exchange(method, path, body, headers, until=self._until, retries=tries)
+        if reply.status in (401, 403):
+            raise BadInput(f"server {self.name} refuses (HTTP {reply.status}): {CREDENTIALS}")
+        return reply
+
+    def _introduction(self) -> dict[str, Any]:
+        """The server's metadata, after checking that it is one of this protocol."""
+        reply = self._get("v2")
+        value = reply.read()
+        if reply.status == 200 and isinstance(value, dict) and "name" in value:
+            return value
+        older = self._get("v1/models")
+        if older.status == 200 and isinstance(older.read(), dict) and "models" in older.read():
+            raise BadInput(
+                f"server {self.name} speaks only version 1 of the protocol, not the Open Inference one (v2)."
+            )
+        kind = f" of type {printable(reply.kind, 40)!r}" if reply.kind else ""
+        raise BadInput(
+            f"{self.name} is no server of the Open Inference Protocol v2: /v2 gave HTTP {reply.status}{kind}."
+        )
+
+    def _choose_encoding(self, server: dict[str, Any]) -> bool:
+        extensions = server.get("extensions")
+        known = isinstance(extensions, list) and BINARY in extensions or server["name"] in BINARY_UNSAID
+        return {"binary": True, "json": False}.get(self.connection.config.encoding, known)
+
+    def _names(self) -> list[str]:
+        """The models that are ready: by the repository extension, else by KServe's own list."""
+        value = self._get("v2/repository/index", method="POST", body=b"{}").read()
+        if isinstance(value, list):
+            rows = [
+                row for row in value if isinstance(row, dict) and str(row.get("state") or "READY").upper() == "READY"
+            ]
+            found = [row.get("name") for row in rows]
+        else:
+            value = self._get("v2/models").read()
+            found = value.get("models") if isinstance(value, dict) else None
+        if not isinstance(found, list):
+            raise BadInput(f"server {self.name} does not list its models: name one, as in {self.name}/v2/models/NAME.")
+        names = list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
+        if len(names) > MOST_MODELS:
+            raise BadInput(f"server {self.name} lists {len(names):,} models, at most {MOST_MODELS:,} are read.")
+        return names
+
+    def _describe(self, name: str) -> tuple[TeacherCard, tuple[str, str]]:
+        """A model's card and the names of its input and output, from its metadata."""
+        # The id names folders of runs.
+        if not _SAFE_ID.fullmatch(name):
+            raise BadInput(f"model {printable(name)!r}: the name cannot be a folder's.")
+        reply = self._get(f"v2/models/{quote(name, safe='')}")
+        value = reply.read()
+        if reply.status != 200 or not isinstance(value, dict):
+            raise BadInput(f"model {name!r}: server {self.name} describes it with HTTP {reply.status}{reply.says()}.")
+        takes, gives = _tensor(value.get("inputs"), 4), _tensor(value.get("outputs"), 2)
+        if takes is None or gives is None:
+            raise BadInput(
+                f"model {name!r}: expected one input FP32 [-1, C, H, W] and one output FP32 [-1, way], it has "
+                f"{_shapes(value.get('inputs'))} and {_shapes(value.get('outputs'))}."
+            )
+        (channels, height, width), (way,) = takes[1], gives[1]
+        if channels not in (1, 3) or max(height, width) > LARGEST_INPUT or not 2 <= way <= MOST_CLASSES:
+            raise BadInput(f"model {name!r}: takes {list(takes[1])} and gives {way} scores, no classifier of pictures.")
+        card = TeacherCard(
+            id=name, architecture="remote", way=way, input_size=takes[1], mean=[0.0], std=[1.0], access="queries",
+            source=self.name,
+        )  # fmt: skip
+        return card, (takes[0], gives[0])
+
+
+def _tensor(described: Any, rank: int) -> tuple[str, tuple[int, ...]] | None:  # noqa: ANN401 - foreign JSON
+    """Name and shape without the batch of the only tensor, if it is FP32 of the rank with any batch."""
+    if not isinstance(described, list) or len(described) != 1 or not isinstance(described[0], dict):
+        return None
+    name, shape = described[0].get("name"), described[0].get("shape")
+    if not isinstance(name, str) or described[0].get("datatype") != "FP32" or not isinstance(shape, list):
+        return None
+    numbers = all(isinstance(n, int) and not isinstance(n, bool) for n in shape)
+    if not numbers or len(shape) != rank or shape[0] != -1 or min(shape[1:]) < 1:
+        return None
+    return name, tuple(shape[1:])
+
+
+def _shapes(described: Any) -> str:  # noqa: ANN401 - foreign JSON
+    if not isinstance(described, list) or not described:
+        return "none"
+    tensors = [d for d in described if isinstance(d, dict)]
+    return printable(", ".join(f"{d.get('datatype')} {d.get('shape')}" for d in tensors), 80)

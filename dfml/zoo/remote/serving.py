@@ -1,0 +1,76 @@
+"""Starting the server of a zoo in its own virtual environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from dfml.core.errors import BadInput
+from dfml.core.paths import REPOSITORY
+from dfml.zoo.zoo import Zoo
+
+VARIABLE = "DFML_SERVER_PYTHON"
+OWN = REPOSITORY / ".venv-server" / "bin" / "python"
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+# The project comes last on the path: the server's own packages win over whatever lies beside it.
+START = """
+import json, sys
+sys.path.append(sys.argv[1])
+settings = json.loads(sys.argv[2])
+from dfml.core.errors import DfmlError
+try:
+    try:
+        from dfml.zoo.remote.server import main
+    except ModuleNotFoundError as error:
+        print(f"error: {sys.executable} has no {error.name}: {settings['remedy']}", file=sys.stderr)
+        sys.exit(2)
+    main(settings)
+except DfmlError as error:
+    print("error: " + " ".join(str(error).split()), file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
+
+
+def find_server_python(given: Path | None = None) -> Path:
+    """The Python of the server's virtual environment: ``given``, ``$DFML_SERVER_PYTHON``, or ``.venv-server``.
+
+    Raises:
+        BadInput: There is none; the message says how to make it.
+    """
+    named = os.environ.get(VARIABLE)
+    candidates = [("--python", given)] if given else [(VARIABLE, Path(named))] if named else [("", OWN)]
+    source, python = candidates[0]
+    if python.is_file() and os.access(python, os.X_OK):
+        return python
+    where = f"{source} names {python}, which is no Python" if source else "the server has no virtual environment yet"
+    raise BadInput(f"{where}: {remedy()}")
+
+
+def remedy() -> str:
+    """How to make the server's virtual environment, in one sentence."""
+    return (
+        "make one with `python3 -m venv .venv-server && .venv-server/bin/pip install -r requirements-server.txt` "
+        "in the project's folder (Python 3.11 to 3.13)."
+    )
+
+
+def serve_command(zoo: Zoo, *, host: str, port: int, python: Path, threads: int | None, as_json: bool) -> list[str]:
+    """The command line of the server's process."""
+    settings = {
+        "zoo": str(zoo.folder.resolve()), "host": host, "port": port, "threads": threads, "json": as_json,
+        "remedy": remedy(),
+    }  # fmt: skip
+    # -P: the folder in which the command is given must not shadow the server's packages.
+    return [str(python), "-P", "-c", START, str(REPOSITORY), json.dumps(settings)]
+
+
+def become_server(command: list[str]) -> NoReturn:
+    """Turn this process into the server, so that signals reach it and nothing is left behind."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(command[0], command, environment)
