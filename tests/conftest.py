@@ -14,6 +14,7 @@ from PIL import Image
 from tests import conditions
 from tests.margins import Margin, refuse_unlike
 
+pytest_plugins = ["tests.method_fixtures"]
 _HOME = tempfile.mkdtemp(prefix="dfml-tests-")
 
 

@@ -36,7 +36,7 @@ from dfml.zoo.zoo import Zoo, write_zoo
 PLAIN = {
     "tgr": {
         "groups": 1, "group_by": "random", "beta": 0.0, "iterations": 100, "validate_every": 100,
-        "init": "random", "agreement": 0, "patience": 4, "replay_limit": 1,
+        "init": "random", "consensus": 0, "patience": 4, "replay_limit": 1,
     },
 }  # fmt: skip
 """A plain recipe: all teachers of a set in one group, the mean of their gradients, replay, and a random start."""

@@ -37,7 +37,7 @@ def prepare(order: Order, tell: Tell) -> dict[str, Any]:
     """Let the method do what is kept for all its runs on this zoo; returns what that once cost."""
     from filelock import FileLock
 
-    from dfml.bench.turns import turn_on
+    from dfml.bench.turns import take_turns
     from dfml.core.paths import cache_root
     from dfml.methods import METHODS
     from dfml.nets.device import pick_device, use_threads
@@ -53,7 +53,7 @@ def prepare(order: Order, tell: Tell) -> dict[str, Any]:
     locks = cache_root() / "preparing"
     locks.mkdir(parents=True, exist_ok=True)
     # Two seeds of a method need the same work: the second waits, and then finds it done.
-    with FileLock(locks / f"{key}.lock"), turn_on(str(device), f"preparing {spec.method}", tell):
+    with FileLock(locks / f"{key}.lock"), take_turns(str(device), f"preparing {spec.method}", tell):
         for event in method.prepare(open_zoo(spec.zoo or ""), device=device, jobs=jobs):
             if isinstance(event, Progress):
                 tell(f"preparing, {event.step} of {event.total}: {event.text}")

@@ -32,16 +32,16 @@ from dfml.zoo.build.pollute import pollution_truth
 
 METHOD = "teapot"
 VARIANTS = {
-    "even": ["reliability=none"],
-    "weights": ["reliability=policy-gradient"],
+    "even": ["teacher_policy=none"],
+    "weights": ["teacher_policy=policy-gradient"],
     "published": [
-        "reliability=policy-gradient", "reward=accuracy", "reward_scale=percent", "likelihood=published",
-        "reliability_lr=0.1", "entropy=0", "forget=0",
+        "teacher_policy=policy-gradient", "reward=accuracy", "reward_scale=percent", "likelihood=published",
+        "policy_lr=0.1", "entropy=0", "forget=0",
     ],
 }  # fmt: skip
 """How teachers are drawn: evenly, by weights as the preset learns them, or by weights as published."""
 CAUTIOUS = {
-    "demo": ["agreement=0", "init=random", "panel=8", "panel_student=prototypes", "outer_lr=0.003", "asked=8"],
+    "demo": ["consensus=0", "init=random", "panel=8", "panel_student=prototypes", "outer_lr=0.003", "asked=8"],
     "paper": [],
 }
 """What trusts the whole zoo or its reports is left out, so that whom the weights draw decides what is learned.

@@ -25,7 +25,7 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from dfml.bench.order import Order, failure, finished_rows
-from dfml.bench.turns import turn_on
+from dfml.bench.turns import take_turns
 from dfml.core.paths import REPOSITORY
 from dfml.core.process import wait_briefly
 from dfml.runs.folder import RunFolder
@@ -185,7 +185,7 @@ def do_orders(
     children = Children()
     with ExitStack() as stack:
         if jobs > 1:
-            stack.enter_context(turn_on(device, "bench accuracy", progress))
+            stack.enter_context(take_turns(device, "bench accuracy", progress))
         results = Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered", pre_dispatch="n_jobs")(
             delayed(_do)(children, position, order) for position, order in enumerate(orders)
         )

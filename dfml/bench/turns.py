@@ -11,7 +11,7 @@ from dfml.runs.driver import QUEUE_LOOK_SECONDS
 
 
 @contextmanager
-def turn_on(device: str, name: str, tell: Callable[[str], None]) -> Iterator[None]:
+def take_turns(device: str, name: str, tell: Callable[[str], None]) -> Iterator[None]:
     """Hold a device for work that is no run of its own.
 
     Args:

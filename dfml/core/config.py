@@ -7,7 +7,9 @@ The command line (``--set key=value``), the forms of the app, the option tables 
 from __future__ import annotations
 
 import json
-from typing import Any, Self, get_args
+import logging
+from functools import lru_cache
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,8 +17,13 @@ from dfml.core.errors import BadInput, nearest
 
 
 class Config(BaseModel):
-    """Base of all configs: immutable, unknown keys refused, values validated."""
+    """Base of all configs: immutable, unknown keys refused, values validated.
 
+    Attributes:
+        renamed: Older names of options and today's. They are still read, with one notice for each.
+    """
+
+    renamed: ClassVar[dict[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
@@ -26,6 +33,7 @@ class Config(BaseModel):
         Raises:
             BadInput: An unknown key or a value out of its range, in one line.
         """
+        values = cls.with_new_names(values)
         for key in values:
             if key not in cls.model_fields:
                 known = ", ".join(cls.model_fields)
@@ -48,10 +56,36 @@ class Config(BaseModel):
                 key, equals, value = pair.partition("=")
                 if not equals:
                     raise BadInput(f"expected key=value, received {pair!r}.")
-                changes[key.strip()] = self._from_text(key.strip(), value.strip())
+                name = self.new_name(key.strip())
+                changes[key.strip()] = self._from_text(name, value.strip())
         else:
             changes = pairs
+        changes = self.with_new_names(changes)
         return type(self).parse({**self.model_dump(), **changes})
+
+    @classmethod
+    def new_name(cls, key: str) -> str:
+        """Today's name of an option; every class that options are inherited from knows its own older ones."""
+        return next(
+            (base.__dict__["renamed"][key] for base in cls.__mro__ if key in base.__dict__.get("renamed", ())), key
+        )
+
+    @classmethod
+    def with_new_names(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Options under today's names.
+
+        Raises:
+            BadInput: One is given under both names.
+        """
+        found: dict[str, Any] = {}
+        for key, value in values.items():
+            name = cls.new_name(key)
+            if name in found or (name != key and name in values):
+                raise BadInput(f"options {key!r} and {name!r} are the same one: give {name!r} only.")
+            if name != key:
+                _tell(key, name)
+            found[name] = value
+        return found
 
     @classmethod
     def _from_text(cls, key: str, text: str) -> Any:  # noqa: ANN401 - any option's value
@@ -92,6 +126,12 @@ class Config(BaseModel):
                 }
             )
         return rows
+
+
+@lru_cache
+def _tell(old: str, new: str) -> None:
+    """Say once that an option has another name now."""
+    logging.getLogger("dfml").warning("option %r is called %r now; the older name is still read.", old, new)
 
 
 def one_line(error: ValidationError, what: str) -> str:

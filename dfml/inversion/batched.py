@@ -1,4 +1,4 @@
-"""Recovering from several teachers at once: teachers whose pictures stack run in step, as lanes."""
+"""Recovering from several teachers at once: teachers whose pictures stack run in step, as batch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dfml.zoo.oracles.stacked_oracles import build_of
 
 
 @dataclass(frozen=True)
-class Lane:
+class BatchItem:
     """One teacher's part of a recovery.
 
     Attributes:
         oracle: The teacher's.
         labels: Wanted, int64 [N], on the pictures' device.
-        generator: On the CPU; of this lane alone, so that a teacher's pictures do not depend on its neighbours.
+        generator: On the CPU; of this item alone, so that a teacher's pictures do not depend on its neighbours.
     """
 
     oracle: Oracle
@@ -35,14 +35,14 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """One step of lanes that stack.
+class BatchStep:
+    """One step of batch that stack.
 
     Attributes:
         step: 1 .. total.
         total: Steps in all.
         images: [K, N, C, H, W] in [0, 1], detached.
-        losses: Means over the lanes.
+        losses: Means over the batch.
     """
 
     step: int
@@ -51,36 +51,36 @@ class Frame:
     losses: dict[str, float]
 
 
-def open_lanes(
+def open_batch(
     oracles: list[Oracle], labels: list[torch.Tensor], generator: torch.Generator, device: torch.device
-) -> list[Lane]:
-    """One lane a teacher; its seed follows from the generator's next number and the teacher's id."""
+) -> list[BatchItem]:
+    """One item a teacher; its seed follows from the generator's next number and the teacher's id."""
     base = int(torch.randint(2**62, (), generator=generator))
-    lanes, met = [], dict.fromkeys((o.teacher_id for o in oracles), 0)
+    batch, met = [], dict.fromkeys((o.teacher_id for o in oracles), 0)
     for oracle, wanted in zip(oracles, labels, strict=True):
         # A teacher that is drawn twice recovers two different sets.
         seed = derive_seed(base, oracle.teacher_id, met[oracle.teacher_id])
         met[oracle.teacher_id] += 1
-        lanes.append(Lane(oracle, wanted.to(device), torch.Generator().manual_seed(seed)))
-    return lanes
+        batch.append(BatchItem(oracle, wanted.to(device), torch.Generator().manual_seed(seed)))
+    return batch
 
 
-def alike(lanes: list[Lane]) -> list[list[int]]:
-    """Positions of lanes whose pictures and answers stack and whose teachers are of one build, group after group."""
+def same_shape(batch: list[BatchItem]) -> list[list[int]]:
+    """Positions of batch whose pictures and answers stack and whose teachers are of one build, group after group."""
     groups: dict[tuple, list[int]] = {}
-    for position, lane in enumerate(lanes):
-        key = (lane.oracle.picture_shape, len(lane.labels), lane.oracle.way, build_of(lane.oracle))
+    for position, item in enumerate(batch):
+        key = (item.oracle.picture_shape, len(item.labels), item.oracle.way, build_of(item.oracle))
         groups.setdefault(key, []).append(position)
     return list(groups.values())
 
 
-class LaneInverter(Inverter):
-    """An inverter that says how lanes that stack are recovered; the rest is here."""
+class BatchedInverter(Inverter):
+    """An inverter that says how batch that stack are recovered; the rest is here."""
 
     @abstractmethod
-    def recover_lanes(
-        self, lanes: list[Lane], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[Frame]:
+    def recover_batch(
+        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
+    ) -> Iterator[BatchStep]:
         """Recover from teachers that want pictures of one shape, equally many, and have equally many classes."""
 
     def recover(
@@ -95,26 +95,26 @@ class LaneInverter(Inverter):
         """Recover pictures from one or several teachers; see ``Inverter.recover``."""
         spent, resumed = 0.0, time.perf_counter()
         before = [(o.passes, o.queries) for o in oracles]
-        lanes = open_lanes(oracles, labels, generator, device)
-        groups = alike(lanes)
-        streams = [self.recover_lanes([lanes[i] for i in g], device=device, extra_loss=extra_loss) for g in groups]
+        batch = open_batch(oracles, labels, generator, device)
+        groups = same_shape(batch)
+        streams = [self.recover_batch([batch[i] for i in g], device=device, extra_loss=extra_loss) for g in groups]
         for frames in zip(*streams, strict=True):
-            images: list[torch.Tensor] = [torch.empty(0)] * len(lanes)
+            images: list[torch.Tensor] = [torch.empty(0)] * len(batch)
             losses: dict[str, float] = {}
             for group, frame in zip(groups, frames, strict=True):
                 for position, pictures in zip(group, frame.images, strict=True):
                     images[position] = pictures.contiguous()
                 for name, value in frame.losses.items():
-                    losses[name] = losses.get(name, 0.0) + value * len(group) / len(lanes)
+                    losses[name] = losses.get(name, 0.0) + value * len(group) / len(batch)
             step, total = frames[0].step, frames[0].total
             tasks = []
             if step == total:
-                tasks = make_tasks(oracles, images, [lane.labels for lane in lanes], before)
+                tasks = make_tasks(oracles, images, [item.labels for item in batch], before)
             # Only time in here counts, not what is done with the steps.
             spent += time.perf_counter() - resumed
             for task in tasks:
-                task.cost["seconds"] = spent / len(lanes)
+                task.cost["seconds"] = spent / len(batch)
             yield InversionStep(
-                step, total, side_by_side(images), torch.cat([lane.labels for lane in lanes]), losses, tasks
+                step, total, side_by_side(images), torch.cat([item.labels for item in batch]), losses, tasks
             )
             resumed = time.perf_counter()

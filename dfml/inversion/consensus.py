@@ -18,7 +18,7 @@ from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.teacher import match_channels, match_size
 
 
-class AgreementConfig(Config):
+class ConsensusConfig(Config):
     """Options of the revision; the weights are those of PURER."""
 
     sweeps: int = Field(6, ge=1, le=1000, description="How often each teacher sees all pictures of its classes.")
@@ -30,11 +30,11 @@ class AgreementConfig(Config):
     batch: int = Field(150, ge=2, le=100_000, description="Most pictures that a teacher sees at once.")
 
 
-def agree(
+def reach_consensus(
     tasks: Sequence[PseudoTask],
     oracles: Sequence[Oracle],
     class_keys: dict[str, list[str]],
-    config: AgreementConfig,
+    config: ConsensusConfig,
     *,
     shape: tuple[int, int, int],
     generator: torch.Generator,
@@ -116,7 +116,7 @@ def agree(
 
 
 def _ask(
-    oracle: Oracle, x: torch.Tensor, labels: torch.Tensor, config: AgreementConfig, generator: torch.Generator
+    oracle: Oracle, x: torch.Tensor, labels: torch.Tensor, config: ConsensusConfig, generator: torch.Generator
 ) -> tuple[torch.Tensor, float]:
     """Gradient of a teacher's inversion loss in pictures [N, C, H, W], and how often it names their class."""
     move = terms.draw_jitter(min(x.shape[1], oracle.picture_shape[0]), config.shift, config.flip, generator)

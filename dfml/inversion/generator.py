@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 
 from dfml.inversion.base import INVERTERS, ExtraLoss
-from dfml.inversion.batched import Frame, Lane, LaneInverter
+from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep
 from dfml.inversion.objective import ObjectiveConfig, inversion_loss, stacks
 from dfml.nets.generator import ImageGenerator
-from dfml.nets.stacked_modules import Bank
-from dfml.zoo.oracles.stacked_oracles import Panel
+from dfml.nets.stacked_modules import StackedModules
+from dfml.zoo.oracles.stacked_oracles import StackedOracles
 
 
 class NetworkConfig(ObjectiveConfig):
@@ -36,7 +36,7 @@ class FreeNoiseConfig(GeneratorConfig):
 
 
 @INVERTERS.register("generator")
-class Generator(LaneInverter):
+class Generator(BatchedInverter):
     """Train a generator, newly drawn for each teacher, until the teacher sees the wanted classes in its pictures.
 
     The white-box recovery of BiDf-MKD (ICML 2023) and TGR (ICML 2024); with a black-box oracle the black-box
@@ -51,35 +51,35 @@ class Generator(LaneInverter):
         """TGR's: 2.3 million parameters, 200 steps at rate 1e-3, cross-entropy and BN at weight 1."""
         return FreeNoiseConfig(steps=200, lr=1e-3, noise_lr=1e-3, latent=256, width=128, shift=4)
 
-    def recover_lanes(
-        self, lanes: list[Lane], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[Frame]:
-        """Train the generators; see ``LaneInverter.recover_lanes``."""
+    def recover_batch(
+        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
+    ) -> Iterator[BatchStep]:
+        """Train the generators; see ``BatchedInverter.recover_batch``."""
         cfg: FreeNoiseConfig = self.config
-        labels = torch.stack([lane.labels for lane in lanes])
-        panel = Panel([lane.oracle for lane in lanes], stacked=stacks(cfg, device))
-        bank = Bank(new_generators(lanes, cfg, device), stacked=panel.stacked)
-        z = draw_noise(lanes, cfg.latent, device).requires_grad_(True)
-        groups = [{"params": bank.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
+        labels = torch.stack([item.labels for item in batch])
+        stack = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
+        modules = StackedModules(new_generators(batch, cfg, device), stacked=stack.stacked)
+        z = draw_noise(batch, cfg.latent, device).requires_grad_(True)
+        groups = [{"params": modules.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):
-            images = bank(z)
-            surrogate, losses = inversion_loss(panel, lanes, images, labels, cfg, extra_loss)
+            images = modules(z)
+            surrogate, losses = inversion_loss(stack, batch, images, labels, cfg, extra_loss)
             optimiser.zero_grad(set_to_none=True)
             surrogate.backward()
             optimiser.step()
-            yield Frame(step, cfg.steps, images.detach(), losses)
+            yield BatchStep(step, cfg.steps, images.detach(), losses)
 
 
 def new_generators(
-    lanes: list[Lane], cfg: NetworkConfig, device: torch.device, classes: int = 0
+    batch: list[BatchItem], cfg: NetworkConfig, device: torch.device, classes: int = 0
 ) -> list[ImageGenerator]:
-    """One freshly drawn generator a lane."""
+    """One freshly drawn generator a item."""
     return [
         ImageGenerator(
-            lane.oracle.picture_shape, latent=cfg.latent, width=cfg.width, classes=classes, seed=lane.draw_seed()
+            item.oracle.picture_shape, latent=cfg.latent, width=cfg.width, classes=classes, seed=item.draw_seed()
         ).to(device, memory_format=layout_on(device))
-        for lane in lanes
+        for item in batch
     ]
 
 
@@ -88,14 +88,14 @@ def layout_on(device: torch.device) -> torch.memory_format:
     return torch.channels_last if device.type == "cpu" else torch.contiguous_format
 
 
-def draw_noise(lanes: list[Lane], latent: int, device: torch.device) -> torch.Tensor:
-    """Normal noise [K, N, latent], each lane's from its own generator."""
-    drawn = [torch.randn(len(lane.labels), latent, generator=lane.generator) for lane in lanes]
+def draw_noise(batch: list[BatchItem], latent: int, device: torch.device) -> torch.Tensor:
+    """Normal noise [K, N, latent], each item's from its own generator."""
+    drawn = [torch.randn(len(item.labels), latent, generator=item.generator) for item in batch]
     return torch.stack(drawn).to(device)
 
 
 @INVERTERS.register("conditional-generator")
-class ConditionalGenerator(LaneInverter):
+class ConditionalGenerator(BatchedInverter):
     """Train a class-conditional generator for each teacher, under fixed noise.
 
     Hu et al., task-distributionally robust data-free meta-learning (TEAPOT), TPAMI 2025. The class enters as
@@ -111,20 +111,20 @@ class ConditionalGenerator(LaneInverter):
         """TEAPOT's: 200 steps at rate 1e-3, cross-entropy and BN at weight 1."""
         return GeneratorConfig(steps=200, lr=1e-3, latent=256, width=128, shift=4)
 
-    def recover_lanes(
-        self, lanes: list[Lane], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[Frame]:
-        """Train the generators; see ``LaneInverter.recover_lanes``."""
+    def recover_batch(
+        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
+    ) -> Iterator[BatchStep]:
+        """Train the generators; see ``BatchedInverter.recover_batch``."""
         cfg: GeneratorConfig = self.config
-        labels = torch.stack([lane.labels for lane in lanes])
-        panel = Panel([lane.oracle for lane in lanes], stacked=stacks(cfg, device))
-        bank = Bank(new_generators(lanes, cfg, device, classes=lanes[0].oracle.way), stacked=panel.stacked)
-        z = draw_noise(lanes, cfg.latent, device)
-        optimiser = torch.optim.Adam(bank.parameters(), lr=cfg.lr, betas=(0.5, 0.999))
+        labels = torch.stack([item.labels for item in batch])
+        stack = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
+        modules = StackedModules(new_generators(batch, cfg, device, classes=batch[0].oracle.way), stacked=stack.stacked)
+        z = draw_noise(batch, cfg.latent, device)
+        optimiser = torch.optim.Adam(modules.parameters(), lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):
-            images = bank(z, labels)
-            surrogate, losses = inversion_loss(panel, lanes, images, labels, cfg, extra_loss)
+            images = modules(z, labels)
+            surrogate, losses = inversion_loss(stack, batch, images, labels, cfg, extra_loss)
             optimiser.zero_grad(set_to_none=True)
             surrogate.backward()
             optimiser.step()
-            yield Frame(step, cfg.steps, images.detach(), losses)
+            yield BatchStep(step, cfg.steps, images.detach(), losses)

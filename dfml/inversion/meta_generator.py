@@ -11,14 +11,14 @@ from pydantic import Field
 
 from dfml.core.state import part_of_state
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, make_tasks, side_by_side
-from dfml.inversion.batched import Frame, Lane, LaneInverter, alike, open_lanes
+from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep, open_batch, same_shape
 from dfml.inversion.generator import NetworkConfig, draw_noise, layout_on, new_generators
 from dfml.inversion.objective import inversion_loss, stacks
 from dfml.nets.generator import ImageGenerator
 from dfml.nets.optim import load_optimiser_state, optimiser_state
-from dfml.nets.stacked_modules import Bank
+from dfml.nets.stacked_modules import StackedModules
 from dfml.zoo.oracles.base import Oracle
-from dfml.zoo.oracles.stacked_oracles import Panel
+from dfml.zoo.oracles.stacked_oracles import StackedOracles
 
 
 class MetaGeneratorConfig(NetworkConfig):
@@ -38,7 +38,7 @@ class MetaGeneratorConfig(NetworkConfig):
 
 
 @INVERTERS.register("meta-generator")
-class MetaGenerator(LaneInverter):
+class MetaGenerator(BatchedInverter):
     """Meta-learn a generator over teachers, so that a few steps adapt it to a new one.
 
     Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its FIVE part. A recovery clones
@@ -78,13 +78,13 @@ class MetaGenerator(LaneInverter):
             self.net.to(device, memory_format=layout_on(device))
             self.optimiser = torch.optim.Adam(self.net.parameters(), lr=cfg.meta_lr, betas=(0.5, 0.999))
 
-    def recover_lanes(
-        self, lanes: list[Lane], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[Frame]:
-        """Adapt a clone to each teacher; see ``LaneInverter.recover_lanes``."""
+    def recover_batch(
+        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
+    ) -> Iterator[BatchStep]:
+        """Adapt a clone to each teacher; see ``BatchedInverter.recover_batch``."""
         # Without a warm-up each recovery starts from weights of its own, as the inverter ``generator`` does.
-        nets = new_generators(lanes, self.config, device) if self.net is None else [self.net] * len(lanes)
-        for frame, _ in self._adapt(lanes, nets, device, extra_loss):
+        nets = new_generators(batch, self.config, device) if self.net is None else [self.net] * len(batch)
+        for frame, _ in self._adapt(batch, nets, device, extra_loss):
             yield frame
 
     def fit(
@@ -143,13 +143,13 @@ class MetaGenerator(LaneInverter):
             the recovered tasks if they were wanted.
         """
         before = [(o.passes, o.queries) for o in oracles]
-        lanes = open_lanes(oracles, labels, generator, device)
+        batch = open_batch(oracles, labels, generator, device)
         self.prepare(self._shape_for(oracles), int(torch.randint(2**62, (), generator=generator)), device)
         outer = {name: torch.zeros_like(p) for name, p in self.net.named_parameters()}
-        images: list[torch.Tensor] = [torch.empty(0)] * len(lanes)
+        images: list[torch.Tensor] = [torch.empty(0)] * len(batch)
         losses: dict[str, float] = {}
-        for group in alike(lanes):
-            members = [lanes[i] for i in group]
+        for group in same_shape(batch):
+            members = [batch[i] for i in group]
             frames = []
             for frame, gradients in self._adapt(members, [self.net] * len(members), device, extra_loss):
                 frames = [frame]
@@ -161,14 +161,14 @@ class MetaGenerator(LaneInverter):
             for position, pictures in zip(group, frame.images, strict=True):
                 images[position] = pictures.contiguous()
             for name, value in frame.losses.items():
-                losses[name] = losses.get(name, 0.0) + value * len(group) / len(lanes)
+                losses[name] = losses.get(name, 0.0) + value * len(group) / len(batch)
         for name, parameter in self.net.named_parameters():
-            parameter.grad = outer[name] / len(lanes)
+            parameter.grad = outer[name] / len(batch)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.meta_steps += 1
-        tasks = make_tasks(oracles, images, [lane.labels for lane in lanes], before) if with_tasks else []
-        everything = torch.cat([lane.labels for lane in lanes])
+        tasks = make_tasks(oracles, images, [item.labels for item in batch], before) if with_tasks else []
+        everything = torch.cat([item.labels for item in batch])
         total = max(self.config.warm_up, self.meta_steps)
         yield InversionStep(self.meta_steps, total, side_by_side(images), everything, losses, tasks)
 
@@ -181,31 +181,31 @@ class MetaGenerator(LaneInverter):
         return self.shape or (max(shape[0] for shape in shapes), *largest[1:])
 
     def _adapt(
-        self, lanes: list[Lane], nets: list[ImageGenerator], device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[tuple[Frame, list[dict[str, torch.Tensor]]]]:
-        """Adapt a clone of its net to each lane's teacher; yields each step and its share of the outer gradient."""
+        self, batch: list[BatchItem], nets: list[ImageGenerator], device: torch.device, extra_loss: ExtraLoss | None
+    ) -> Iterator[tuple[BatchStep, list[dict[str, torch.Tensor]]]]:
+        """Adapt a clone of its net to each item's teacher; yields each step and its share of the outer gradient."""
         cfg: MetaGeneratorConfig = self.config
-        labels = torch.stack([lane.labels for lane in lanes])
-        panel = Panel([lane.oracle for lane in lanes], stacked=stacks(cfg, device))
-        bank = Bank([copy.deepcopy(net) for net in nets], stacked=panel.stacked)
-        z = draw_noise(lanes, cfg.latent, device).requires_grad_(True)
-        groups = [{"params": bank.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
+        labels = torch.stack([item.labels for item in batch])
+        stack = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
+        modules = StackedModules([copy.deepcopy(net) for net in nets], stacked=stack.stacked)
+        z = draw_noise(batch, cfg.latent, device).requires_grad_(True)
+        groups = [{"params": modules.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):
-            images = bank(z)
-            surrogate, losses = inversion_loss(panel, lanes, images, labels, cfg, extra_loss)
+            images = modules(z)
+            surrogate, losses = inversion_loss(stack, batch, images, labels, cfg, extra_loss)
             optimiser.zero_grad(set_to_none=True)
             surrogate.backward()
             share: list[dict[str, torch.Tensor]] = []
             if cfg.outer == "fomaml-every" or (cfg.outer == "fomaml" and step == cfg.steps):
-                share = [{n: g.detach().clone() for n, g in each.items()} for each in bank.gradients()]
+                share = [{n: g.detach().clone() for n, g in each.items()} for each in modules.gradients()]
             optimiser.step()
             if cfg.outer == "reptile" and step == cfg.steps:
                 share = [
                     {n: (start - end[n]).detach() for n, start in net.named_parameters()}
-                    for net, end in zip(nets, bank.of_each(), strict=True)
+                    for net, end in zip(nets, modules.of_each(), strict=True)
                 ]
-            yield Frame(step, cfg.steps, images.detach(), losses), share
+            yield BatchStep(step, cfg.steps, images.detach(), losses), share
 
     def state(self) -> dict[str, Any]:
         """The meta-generator, its Adam and its age, as copies."""

@@ -11,8 +11,8 @@ from dfml.core.config import Config
 from dfml.core.errors import NotFinite
 from dfml.inversion import terms
 from dfml.inversion.base import ExtraLoss
-from dfml.inversion.batched import Lane
-from dfml.zoo.oracles.stacked_oracles import Panel
+from dfml.inversion.batched import BatchItem
+from dfml.zoo.oracles.stacked_oracles import StackedOracles
 
 
 class ObjectiveConfig(Config):
@@ -35,8 +35,8 @@ def stacks(cfg: ObjectiveConfig, device: torch.device) -> bool:
 
 
 def inversion_loss(
-    panel: Panel,
-    lanes: list[Lane],
+    stack: StackedOracles,
+    batch: list[BatchItem],
     images: torch.Tensor,
     labels: torch.Tensor,
     cfg: ObjectiveConfig,
@@ -48,8 +48,8 @@ def inversion_loss(
     generator) is differentiated exactly, with gradients that were computed or estimated.
 
     Args:
-        panel: The teachers.
-        lanes: One a teacher; their generators draw shift and mirror.
+        stack: The teachers.
+        batch: One a teacher; their generators draw shift and mirror.
         images: [K, N, C, H, W] in [0, 1], with a graph.
         labels: [K, N].
         cfg: The weights.
@@ -63,8 +63,8 @@ def inversion_loss(
         NotFinite: The loss is not a number.
     """
     # A grey teacher's pictures are never mirrored, whatever is painted for it.
-    channels = [lane.oracle.picture_shape[0] for lane in lanes]
-    moves = [terms.draw_jitter(c, cfg.shift, cfg.flip, x.generator) for c, x in zip(channels, lanes, strict=True)]
+    channels = [item.oracle.picture_shape[0] for item in batch]
+    moves = [terms.draw_jitter(c, cfg.shift, cfg.flip, x.generator) for c, x in zip(channels, batch, strict=True)]
     seen = torch.stack([move.apply(x) for move, x in zip(moves, images.detach(), strict=True)])
     extras: list[torch.Tensor] = []
 
@@ -76,7 +76,7 @@ def inversion_loss(
             loss = loss + extra
         return loss
 
-    answer = panel.ask(
+    answer = stack.ask(
         seen, labels, loss_of, statistics_fn=(lambda s: cfg.bn * terms.bn_distance(s)) if cfg.bn else None
     )
     grad = torch.stack([move.undo(g) for move, g in zip(moves, answer.grad, strict=True)])

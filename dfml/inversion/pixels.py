@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from dfml.inversion.base import INVERTERS, ExtraLoss
-from dfml.inversion.batched import Frame, Lane, LaneInverter
+from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep
 from dfml.inversion.objective import ObjectiveConfig, inversion_loss, stacks
-from dfml.zoo.oracles.stacked_oracles import Panel
+from dfml.zoo.oracles.stacked_oracles import StackedOracles
 
 
 class PixelsConfig(ObjectiveConfig):
@@ -26,7 +26,7 @@ class PixelsConfig(ObjectiveConfig):
 
 
 @INVERTERS.register("pixels")
-class Pixels(LaneInverter):
+class Pixels(BatchedInverter):
     """Adam on pixels under cross-entropy, BN statistics, total variation, L2, jitter and flip.
 
     Yin et al., "Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion", CVPR 2020;
@@ -41,33 +41,33 @@ class Pixels(LaneInverter):
         """PURER's weights: rate 0.25 for pixels normalised by a standard deviation of 0.27."""
         return PixelsConfig(steps=2000, lr=0.0675, bn=1e-2, tv=1e-4, l2=1e-5, shift=2, flip=False, start="white")
 
-    def recover_lanes(
-        self, lanes: list[Lane], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[Frame]:
-        """Descend on the pixels; see ``LaneInverter.recover_lanes``."""
+    def recover_batch(
+        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
+    ) -> Iterator[BatchStep]:
+        """Descend on the pixels; see ``BatchedInverter.recover_batch``."""
         cfg: PixelsConfig = self.config
-        labels = torch.stack([lane.labels for lane in lanes])
-        panel = Panel([lane.oracle for lane in lanes], stacked=stacks(cfg, device))
+        labels = torch.stack([item.labels for item in batch])
+        stack = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
         pixels = torch.stack(
             [
                 noise_pictures(
-                    len(lane.labels), lane.oracle.picture_shape, lane.generator, smooth=cfg.start == "smooth"
+                    len(item.labels), item.oracle.picture_shape, item.generator, smooth=cfg.start == "smooth"
                 )
-                for lane in lanes
+                for item in batch
             ]
         )
         pixels = pixels.to(device).requires_grad_(True)
         optimiser = torch.optim.Adam([pixels], lr=cfg.lr, betas=(0.9, 0.999))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, cfg.steps, eta_min=cfg.lr / 20)
         for step in range(1, cfg.steps + 1):
-            surrogate, losses = inversion_loss(panel, lanes, pixels, labels, cfg, extra_loss)
+            surrogate, losses = inversion_loss(stack, batch, pixels, labels, cfg, extra_loss)
             optimiser.zero_grad(set_to_none=True)
             surrogate.backward()
             optimiser.step()
             schedule.step()
             with torch.no_grad():
                 pixels.clamp_(0, 1)
-            yield Frame(step, cfg.steps, pixels.detach(), losses)
+            yield BatchStep(step, cfg.steps, pixels.detach(), losses)
 
 
 def noise_pictures(

@@ -13,7 +13,7 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import RunFailed
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
-from dfml.inversion.batched import open_lanes
+from dfml.inversion.batched import open_batch
 from dfml.inversion.pixels import noise_pictures
 from dfml.inversion.terms import cross_entropy
 from dfml.zoo.oracles.base import Oracle
@@ -197,8 +197,8 @@ class Sparse(Inverter):
         cfg: SparseConfig = self.config
         started = time.perf_counter()
         before = [(oracle.passes, oracle.queries) for oracle in oracles]
-        lanes = open_lanes(oracles, labels, generator, device)
-        sets = [SparsePictures(lane.oracle, lane.labels, cfg, lane.generator) for lane in lanes]
+        batch = open_batch(oracles, labels, generator, device)
+        sets = [SparsePictures(item.oracle, item.labels, cfg, item.generator) for item in batch]
         drops = cfg.drops()
         for step in range(1, cfg.steps + 1):
             rate, now = cosine_rate(cfg.lr, step, cfg.steps), drops.get(step, 0)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch.func import functional_call
 
 from dfml.data.episodes import PseudoTask
-from dfml.meta.gradients import Lesson
+from dfml.meta.gradients import TaskLoss
 from dfml.meta.learners import MetaLearner, Params, TargetLoss, TaskOutcome, target_loss
 from dfml.meta.model import MetaModel
 
@@ -69,7 +69,7 @@ def adapted_student(
 StudentOf = Literal["head", "episode"]
 
 
-def lesson_of(
+def task_loss_of(
     model: MetaModel,
     task: PseudoTask,
     generator: torch.Generator,
@@ -79,7 +79,7 @@ def lesson_of(
     ce: float = 0.0,
     kd: float = 1.0,
     form: KdForm = "correct",
-) -> Lesson:
+) -> TaskLoss:
     """Return the loss of a task as a function of the parameters.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 from dfml.meta.learners import Params, TaskOutcome
 from dfml.meta.outer import mean_pairwise_cosine
 
-Lesson = Callable[[Params], TaskOutcome]
+TaskLoss = Callable[[Params], TaskOutcome]
 """A task's loss and accuracy as a function of the parameters; the same parameters must give the same loss."""
 
 
@@ -34,7 +34,9 @@ class Aggregate:
     variance: float
 
 
-def implicit_gradient(lessons: Sequence[Lesson], params: Params, beta: float, *, keep_graph: bool = False) -> Aggregate:
+def implicit_gradient(
+    task_losses: Sequence[TaskLoss], params: Params, beta: float, *, keep_graph: bool = False
+) -> Aggregate:
     """The mean of the tasks' gradients, each taken where the task itself disagrees with the others.
 
     Implicit gradient regularisation (Wei et al., ICML 2024). With g_i the gradient of task i at ``params`` and g
@@ -43,17 +45,17 @@ def implicit_gradient(lessons: Sequence[Lesson], params: Params, beta: float, *,
     without second derivatives.
 
     Args:
-        lessons: One a task.
+        task_losses: One a task.
         params: Where; they are not changed.
         beta: How far; 0 gives the plain mean.
         keep_graph: Differentiate through the displacement too, as the authors' code does. It adds the same
             term once more, so that the coefficient becomes twice ``beta``, and needs second derivatives.
     """
-    assert lessons, "an aggregate needs a task"
+    assert task_losses, "an aggregate needs a task"
     leaves = {n: p.detach().requires_grad_(True) for n, p in params.items()}
     outcomes, gradients = [], []
-    for lesson in lessons:
-        outcome = lesson(leaves)
+    for task_loss in task_losses:
+        outcome = task_loss(leaves)
         gradients.append(_gradient(outcome.loss, leaves, create_graph=keep_graph and beta > 0))
         outcomes.append((float(outcome.loss.detach()), outcome.accuracy))
     mean = {n: torch.stack([g[n] for g in gradients]).mean(0) for n in leaves}
@@ -61,13 +63,13 @@ def implicit_gradient(lessons: Sequence[Lesson], params: Params, beta: float, *,
     if beta > 0:
         moved = [{n: p - beta * (mean[n] - g[n]) for n, p in leaves.items()} for g in gradients]
         if keep_graph:
-            total = torch.stack([lesson(at).loss for lesson, at in zip(lessons, moved, strict=True)]).mean()
+            total = torch.stack([task_loss(at).loss for task_loss, at in zip(task_losses, moved, strict=True)]).mean()
             aggregate = _gradient(total, leaves)
         else:
             there = []
-            for lesson, at in zip(lessons, moved, strict=True):
+            for task_loss, at in zip(task_losses, moved, strict=True):
                 at = {n: p.detach().requires_grad_(True) for n, p in at.items()}
-                there.append(_gradient(lesson(at).loss, at))
+                there.append(_gradient(task_loss(at).loss, at))
             aggregate = {n: torch.stack([g[n] for g in there]).mean(0) for n in leaves}
     flat = [torch.cat([x.detach().reshape(-1) for x in g.values()]) for g in gradients]
     losses, accuracies = zip(*outcomes, strict=True)
@@ -94,7 +96,7 @@ def _gradient(loss: torch.Tensor, params: Params, *, create_graph: bool = False)
 
 
 @dataclass(frozen=True)
-class Journey:
+class SequentialUpdate:
     """Where learning the tasks in turn led.
 
     Attributes:
@@ -110,7 +112,9 @@ class Journey:
     alignment: float | None
 
 
-def journey(lessons: Sequence[Lesson], params: Params, lr: float, *, inner: Literal["adam", "sgd"] = "adam") -> Journey:
+def sequential_update(
+    task_losses: Sequence[TaskLoss], params: Params, lr: float, *, inner: Literal["adam", "sgd"] = "adam"
+) -> SequentialUpdate:
     """Take one gradient step on each task in turn, from a copy of the parameters.
 
     Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its BELL part. Expanded to second
@@ -119,17 +123,17 @@ def journey(lessons: Sequence[Lesson], params: Params, lr: float, *, inner: Lite
     parameters along it (Reptile; Nichol, Achiam and Schulman, 2018) makes the tasks' gradients agree.
 
     Args:
-        lessons: One a task, in the order in which they are learned.
+        task_losses: One a task, in the order in which they are learned.
         params: The start; not changed.
         lr: Rate of the steps.
         inner: ``adam`` (published; its moments begin anew) or ``sgd``.
     """
-    assert lessons, "a journey needs a task"
+    assert task_losses, "a sequential update needs a task"
     at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
     optimiser = (torch.optim.Adam if inner == "adam" else torch.optim.SGD)(list(at.values()), lr=lr)
     losses, accuracies, flat = [], [], []
-    for lesson in lessons:
-        outcome = lesson(at)
+    for task_loss in task_losses:
+        outcome = task_loss(at)
         grads = torch.autograd.grad(outcome.loss, list(at.values()), allow_unused=True, materialize_grads=True)
         for parameter, grad in zip(at.values(), grads, strict=True):
             parameter.grad = grad
@@ -139,4 +143,4 @@ def journey(lessons: Sequence[Lesson], params: Params, lr: float, *, inner: Lite
         flat.append(torch.cat([g.reshape(-1) for g in grads]))
     gone = {n: (params[n] - end).detach() for n, end in at.items()}
     mean_loss, mean_accuracy = sum(losses) / len(losses), sum(accuracies) / len(losses)
-    return Journey(gone, mean_loss, mean_accuracy, mean_pairwise_cosine(flat))
+    return SequentialUpdate(gone, mean_loss, mean_accuracy, mean_pairwise_cosine(flat))

@@ -20,7 +20,7 @@ Distance = Literal["kl", "mse"]
 MISSING = -1e4
 
 
-def committee_loss(
+def multi_head_loss(
     student: torch.Tensor, teachers: torch.Tensor, asked: torch.Tensor, distance: Distance = "kl"
 ) -> torch.Tensor:
     """What a student with an output layer a teacher loses against those teachers' answers.
@@ -51,7 +51,7 @@ def _centred(logits: torch.Tensor, exists: torch.Tensor) -> torch.Tensor:
     return (filled - filled.sum(2, keepdim=True) / exists.sum(2, keepdim=True)) * exists
 
 
-class Committee:
+class MultiHeadStudent:
     """Trains a meta-model's backbone, with one fresh output layer a teacher that is thrown away afterwards.
 
     Args:
@@ -87,7 +87,7 @@ class Committee:
 
         Args:
             batches: For each task pictures [N, C, H, W], logits [N, T, way] and whose count, bool [N, T].
-            distance: See ``committee_loss``.
+            distance: See ``multi_head_loss``.
             lr: The rate now.
 
         Returns:
@@ -99,7 +99,7 @@ class Committee:
         losses, agreements, flat = [], [], []
         for images, logits, asked in batches:
             answers = self.answers(images)
-            loss = committee_loss(answers, logits, asked, distance)
+            loss = multi_head_loss(answers, logits, asked, distance)
             grads = torch.autograd.grad(loss, parameters)
             total = list(grads) if total is None else [a + b for a, b in zip(total, grads, strict=True)]
             flat.append(torch.cat([g.reshape(-1) for g in grads[:-2]]))
@@ -138,7 +138,7 @@ SMALLEST_WEIGHT = 1e-4
 """What every picture counts at least for every class: a class that a teacher sees nowhere lies at the mean of all."""
 
 
-class PanelLearner:
+class MultiTeacherProtoNet:
     """ProtoNet's outer loss on pictures that several teachers label, each with its own classes.
 
     For each teacher the support features make soft prototypes of its classes, weighted by its probabilities, and

@@ -25,12 +25,12 @@ from dfml.meta.learners import MetaLearner, make_learner
 from dfml.meta.outer import OuterLoop, Task
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
-from dfml.tasks.plateau import PlateauTrigger
+from dfml.tasks.plateau import PlateauDetector
 from dfml.training.method import METHODS, Method, start_model
 from dfml.training.record import TrainingRecord
 from dfml.training.recovered import (
     RecoveringConfig,
-    bill_of,
+    cost_of,
     prepare_recoveries,
     recoveries_of,
 )
@@ -135,7 +135,7 @@ class BidfMkd(Method):
         outer = OuterLoop(model, cfg.outer_lr)
         memory = TaskMemory(zoo.class_keys(), capacity=cfg.memory_visits, shape=zoo.picture_shape, device=device)
         supports, queries = self.recoveries(zoo, device, seed)
-        plateau = PlateauTrigger(cfg.generate_interval)
+        plateau = PlateauDetector(cfg.generate_interval)
         plateau.armed = True
         parts = {"outer": outer, "memory": memory, "supports": supports, "queries": queries, "plateau": plateau}
         record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
@@ -184,7 +184,7 @@ class BidfMkd(Method):
             yield from record.events(
                 step, outcome, losses=losses, task=replayed, pictures=lambda now=shown: now, text=text
             )
-        model.details |= bill_of(supports, queries)
+        model.details |= cost_of(supports, queries)
         model.details["inversions"] = memory.added // 2
         yield Done(record.finish([]))
 

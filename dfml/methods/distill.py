@@ -12,13 +12,13 @@ from pydantic import Field
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
-from dfml.meta.multi_teacher import Committee, Distance
+from dfml.meta.multi_teacher import Distance, MultiHeadStudent
 from dfml.tasks.cache import Recoveries
 from dfml.training.augment import Augmenter
 from dfml.training.initial import InitConfig, begin, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.record import TrainingRecord
-from dfml.training.recovered import RecoveringConfig, bill_of, prepare_recoveries, recoveries_of
+from dfml.training.recovered import RecoveringConfig, cost_of, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, everyone
 from dfml.zoo.zoo import Zoo
 
@@ -53,7 +53,7 @@ class Distill(Method):
             iterations=1000,
             tasks=2,
             outer_lr=2e-3,
-            agreement=6,
+            consensus=6,
             recovered="kept",
             visits=1,
             inversion_steps=60,
@@ -95,7 +95,7 @@ class Distill(Method):
         model = (yield from begin(zoo, cfg, generator, told)).to(device)
         seed = int(torch.randint(2**62, (), generator=generator))
         recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
-        committee = Committee(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
+        committee = MultiHeadStudent(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
         record = TrainingRecord(
             zoo, data, cfg, model, generator, device, {"outer": committee, "recoveries": recoveries}
         )
@@ -129,7 +129,7 @@ class Distill(Method):
                 pictures=lambda x=first, r=rows: (x.images[r], x.labels[r].tolist()),
                 text="distilling",
             )
-        model.details |= bill_of(recoveries) | {"recoveries": len(found)}
+        model.details |= cost_of(recoveries) | {"recoveries": len(found)}
         yield Done(record.finish(side_information_of(model)))
 
     def teachers(self, zoo: Zoo) -> TakingPart:

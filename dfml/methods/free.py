@@ -19,15 +19,15 @@ from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
 from dfml.inversion.terms import disagreement
-from dfml.meta.distillation import KdForm, StudentOf, lesson_of
-from dfml.meta.gradients import Lesson, journey
+from dfml.meta.distillation import KdForm, StudentOf, task_loss_of
+from dfml.meta.gradients import TaskLoss, sequential_update
 from dfml.meta.learners import class_means, extract_features, squared_distances
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop
 from dfml.tasks.memory import TaskMemory
 from dfml.training.initial import InitConfig, begin, side_information_of
 from dfml.training.method import METHODS, MetaTrainingConfig, Method
-from dfml.training.query_counter import Bill
+from dfml.training.query_counter import QueryCounter
 from dfml.training.record import TrainingRecord
 from dfml.training.replay import replay, round_outcome
 from dfml.training.taking_part import of_way
@@ -141,8 +141,8 @@ class Free(Method):
         five.shape = zoo.picture_shape
         outer = OuterLoop(model, cfg.outer_lr)
         memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
-        bill = Bill(oracles)
-        parts = {"outer": outer, "memory": memory, "five": Movable(five, device), "bill": bill}
+        counter = QueryCounter(oracles)
+        parts = {"outer": outer, "memory": memory, "five": Movable(five, device), "bill": counter}
         record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
         done = record.restore(state)
         labels = torch.arange(cfg.way).repeat_interleave(cfg.recovered_per_class)
@@ -166,8 +166,8 @@ class Free(Method):
             if warm:
                 text = "learning from " + ", ".join(oracle.teacher_id for oracle in drawn)
                 # 2. BELL: learn the teachers one after another, then move towards where that led.
-                lessons = [self.lesson(model, each, generator) for each in found.tasks]
-                gone = journey(lessons, model.params, cfg.bell_lr, inner=cfg.bell_inner)
+                task_losses = [self.task_loss(model, each, generator) for each in found.tasks]
+                gone = sequential_update(task_losses, model.params, cfg.bell_lr, inner=cfg.bell_inner)
                 if not all(bool(g.isfinite().all()) for g in gone.gradient.values()):
                     raise RunFailed("learning the teachers in turn diverged: lower bell_lr, then start again.")
                 outer.descend([cfg.bell_scale * g for g in gone.gradient.values()])
@@ -183,7 +183,7 @@ class Free(Method):
             yield from record.events(
                 step, outcome, losses=losses, task=task, pictures=lambda now=(images, shown): now, text=text
             )
-        model.details |= bill.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
+        model.details |= counter.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
         yield Done(record.finish(side_information_of(model)))
 
     def inverter_config(self) -> MetaGeneratorConfig:
@@ -195,10 +195,10 @@ class Free(Method):
             flip=cfg.flip, teachers=cfg.teachers, per_class=cfg.recovered_per_class,
         )  # fmt: skip
 
-    def lesson(self, model: MetaModel, task: PseudoTask, generator: torch.Generator) -> Lesson:
+    def task_loss(self, model: MetaModel, task: PseudoTask, generator: torch.Generator) -> TaskLoss:
         """What a teacher's task asks of the learner: to answer as the teacher does."""
         cfg: FreeConfig = self.config
-        return lesson_of(model, task, generator, student=cfg.student, shot=cfg.shot, form=cfg.kd_form)
+        return task_loss_of(model, task, generator, student=cfg.student, shot=cfg.shot, form=cfg.kd_form)
 
     def against(self, model: MetaModel) -> ExtraLoss:
         """Pictures seek where the learner is less sure than the teacher, though both name the same class."""

@@ -20,10 +20,10 @@ from dfml.inversion.dynamic_set import DynamicSet
 from dfml.meta.fusion import load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
-from dfml.tasks.plateau import PlateauTrigger
+from dfml.tasks.plateau import PlateauDetector
 from dfml.training.initial import begin, side_information_of
 from dfml.training.method import METHODS, MetaTrainingConfig, Method
-from dfml.training.query_counter import Bill
+from dfml.training.query_counter import QueryCounter
 from dfml.training.record import TrainingRecord
 from dfml.training.taking_part import everyone
 from dfml.zoo.oracles.base import AutogradOracle
@@ -150,9 +150,9 @@ class Purer(Method):
         if cfg.init == "average":
             load_average(model, [oracle.teacher.net for oracle in oracles.values()])
         outer = OuterLoop(model, cfg.outer_lr)
-        switch = PlateauTrigger(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
-        bill = Bill(list(oracles.values()))
-        parts = {"outer": outer, "pictures": pictures, "switch": switch, "bill": bill}
+        switch = PlateauDetector(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
+        counter = QueryCounter(list(oracles.values()))
+        parts = {"outer": outer, "pictures": pictures, "switch": switch, "bill": counter}
         record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
         done = record.restore(state)
 
@@ -196,7 +196,7 @@ class Purer(Method):
             yield from record.events(step, outcome, losses=losses, task=task, pictures=pictures.shown, text=text)
         # Outer steps after which pictures moved; one that fired at the very end had no step left to act in.
         model.details["adversarial_steps"] = switch.fired_at[: -1 if switch.armed else None]
-        model.details |= bill.state()
+        model.details |= counter.state()
         yield Done(record.finish(side_information_of(model)))
 
     def episode(

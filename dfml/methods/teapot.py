@@ -20,32 +20,32 @@ from dfml.data.episodes import PseudoTask
 from dfml.meta.interpolation import InterpolatedLearner, paired, plain
 from dfml.meta.learners import MetaLearner
 from dfml.meta.model import MetaModel
-from dfml.meta.multi_teacher import PanelLearner
+from dfml.meta.multi_teacher import MultiTeacherProtoNet
 from dfml.meta.outer import OuterLoop, Task
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
-from dfml.tasks.plateau import PlateauTrigger
+from dfml.tasks.plateau import PlateauDetector
 from dfml.training.augment import AugmentConfig, Augmenter
 from dfml.training.initial import InitConfig, begin, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.record import Stateful, TrainingRecord
 from dfml.training.recovered import (
     RecoveringConfig,
-    bill_of,
+    cost_of,
     own_accuracy,
     prepare_recoveries,
     recoveries_of,
 )
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.training.teacher_panel import MemoryPanel, PanelConfig
-from dfml.training.teacher_policy import Reliance, RelianceConfig
+from dfml.training.teacher_policy import TeacherPolicy, TeacherPolicyConfig
 from dfml.training.validation import Watch
 from dfml.zoo.zoo import Zoo
 
-TaskLearner = MetaLearner | InterpolatedLearner | PanelLearner
+TaskLearner = MetaLearner | InterpolatedLearner | MultiTeacherProtoNet
 
 
-class TeapotConfig(RecoveringConfig, RelianceConfig, PanelConfig, InitConfig, AugmentConfig):
+class TeapotConfig(RecoveringConfig, TeacherPolicyConfig, PanelConfig, InitConfig, AugmentConfig):
     """Options of TEAPOT."""
 
     asked: int = Field(4, ge=1, le=64, description="Teachers that are asked at a time.")
@@ -93,15 +93,15 @@ class Teapot(Method):
             visits=1,
             inversion_steps=60,
             inversion_lr=1e-2,
-            agreement=6,
+            consensus=6,
             patience=6,
             decay=True,
             augment=True,
             panel=100,
             panel_student="outputs",
             panel_share=0.9,
-            reliability="policy-gradient",
-            reliability_lr=0.2,
+            teacher_policy="policy-gradient",
+            policy_lr=0.2,
             entropy=1.0,
             forget=0.5,
             validate_every=70,
@@ -117,7 +117,7 @@ class Teapot(Method):
             latent=256,
             generator_width=128,
             shift=4,
-            reliability="policy-gradient",
+            teacher_policy="policy-gradient",
             reward="accuracy",
             reward_scale="percent",
             likelihood="published",
@@ -145,19 +145,19 @@ class Teapot(Method):
         recoveries = self.recoveries(zoo, device, seed)
         outer = OuterLoop(model, cfg.outer_lr)
         memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
-        plateau = PlateauTrigger(cfg.patience)
+        plateau = PlateauDetector(cfg.patience)
         parts: dict[str, Stateful] = {"outer": outer, "memory": memory, "recoveries": recoveries, "plateau": plateau}
         record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
         watch = Watch(record.validation, cfg.watch, shot=cfg.shot, episodes=cfg.watched_episodes, device=device)
-        reliance = record.parts["reliance"] = Reliance(cfg, teachers, watch, recoveries)
+        policy = record.parts["policy"] = TeacherPolicy(cfg, teachers, watch, recoveries)
         seen = Augmenter(zoo, active=cfg.augment, flip=cfg.flip, shift=cfg.shift)
         panel = MemoryPanel(
-            cfg, model, teachers, recoveries, reliance, way=cfg.way, count=cfg.way * (cfg.shot + cfg.query),
+            cfg, model, teachers, recoveries, policy, way=cfg.way, count=cfg.way * (cfg.shot + cfg.query),
             moved=seen, generator=generator,
         )  # fmt: skip
         record.parts |= panel.parts()
         yield from panel.notes()
-        yield from reliance.notes()
+        yield from policy.notes()
         done = record.restore(state)
 
         for step in range(done + 1, cfg.iterations + 1):
@@ -166,14 +166,14 @@ class Teapot(Method):
             outer.optimiser.param_groups[0]["lr"] = cfg.outer_lr * falls
             if plateau.armed or not memory.can_sample(cfg.way, cfg.shot, cfg.query):
                 # 1. Recover a task of each of a few teachers, drawn evenly or by reliability, into the memory.
-                visits = reliance.ask(cfg.asked, cfg.visits, generator)
+                visits = policy.ask(cfg.asked, cfg.visits, generator)
                 found = yield from until_done(recoveries.recover(visits, step=step, total=cfg.iterations))
                 for each in found:
                     said = yield from panel.answers(each, memory, step=step, total=cfg.iterations)
                     memory.add(each, said)
                 tasks = [self.new_task(each) for each in found]
-                reliance.reward_features()
-                memory.forget(reliance.distrusted())
+                policy.reward_features()
+                memory.forget(policy.distrusted())
                 # 2. New-task update: distil each teacher on its own task.
                 outcome = outer.step(tasks)
                 recovered["accuracy"] = sum(own_accuracy(each) for each in found) / len(found)
@@ -192,16 +192,16 @@ class Teapot(Method):
             # 4. Stop rule: no new best watched accuracy for a while, and teachers are asked again.
             watched = watch.accuracy(model, outcome)
             plateau.armed = plateau.update(watched)
-            reliance.reward_accuracy(watched, plateau.armed)
+            policy.reward_accuracy(watched, plateau.armed)
             if step % cfg.validate_every == 0 or step in (1, cfg.iterations):
-                yield from reliance.events(step)
+                yield from policy.events(step)
             task = plain(tasks[0])
             shown = (task[0], task[1].tolist())
             yield from record.events(step, outcome, losses=recovered, task=task, pictures=lambda p=shown: p, text=text)
-        model.details |= bill_of(recoveries)
-        model.details |= {"asked_at": plateau.fired_at, **reliance.details()}
+        model.details |= cost_of(recoveries)
+        model.details |= {"asked_at": plateau.fired_at, **policy.details()}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
-        looked_at = watch.side_information(reliance.reward is not None)
+        looked_at = watch.side_information(policy.reward is not None)
         yield Done(record.finish([*side_information_of(model), *looked_at]))
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:

@@ -17,10 +17,10 @@ from pydantic import Field
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
-from dfml.meta.distillation import KdForm, lesson_of
-from dfml.meta.gradients import Aggregate, Lesson, implicit_gradient
+from dfml.meta.distillation import KdForm, task_loss_of
+from dfml.meta.gradients import Aggregate, TaskLoss, implicit_gradient
 from dfml.meta.model import MetaModel
-from dfml.meta.multi_teacher import PanelLearner
+from dfml.meta.multi_teacher import MultiTeacherProtoNet
 from dfml.meta.outer import OuterLoop
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.grouping import GroupSampler
@@ -89,7 +89,7 @@ class Tgr(Method):
             outer_lr=1e-3,
             recovered="kept",
             visits=1,
-            agreement=6,
+            consensus=6,
             inversion_steps=60,
             inversion_lr=1e-2,
             validate_every=50,
@@ -146,8 +146,8 @@ class Tgr(Method):
             for task in found:
                 memory.add(task)
             # 3. A gradient for each teacher, taken where it disagrees with the others; one step on their mean.
-            lessons = self.lessons(model, found, memory, recoveries, generator)
-            together = implicit_gradient(lessons, model.params, cfg.beta, keep_graph=cfg.displacement == "graph")
+            task_losses = self.task_losses(model, found, memory, recoveries, generator)
+            together = implicit_gradient(task_losses, model.params, cfg.beta, keep_graph=cfg.displacement == "graph")
             if not math.isfinite(together.loss):
                 raise RunFailed("the loss of a group is no longer finite: lower outer_lr or beta, then start again.")
             outer.descend(together.gradient.values())
@@ -167,31 +167,31 @@ class Tgr(Method):
         model.details |= groups.details(ids, recoveries.cost)
         yield Done(record.finish([*([groups.probe] if groups.probe else []), *side_information_of(model)]))
 
-    def lessons(
+    def task_losses(
         self,
         model: MetaModel,
         found: list[PseudoTask],
         memory: TaskMemory,
         recoveries: Recoveries,
         generator: torch.Generator,
-    ) -> list[Lesson]:
+    ) -> list[TaskLoss]:
         """What each recovered task asks of the parameters: its wanted classes, and its teacher's soft answers."""
         cfg: TgrConfig = self.config
         if cfg.student != "panel":
             how = {"student": cfg.student, "shot": cfg.shot, "ce": cfg.ce, "kd": cfg.kd, "form": cfg.kd_form}
-            return [lesson_of(model, task, generator, **how) for task in found]
+            return [task_loss_of(model, task, generator, **how) for task in found]
         # The teachers of the group are asked about pictures of the whole memory; the first half makes the prototypes.
         images = memory.pictures(cfg.asked, generator=generator)
-        prepared, half, panel = model.prepare(images), len(images) // 2, PanelLearner()
-        lessons = []
+        prepared, half, panel = model.prepare(images), len(images) // 2, MultiTeacherProtoNet()
+        task_losses = []
         for task in found:
             oracle = recoveries.oracle((task.teacher_id, 0))
             queries = oracle.queries
             said = oracle.logits(images).softmax(1).unsqueeze(1)
             recoveries.cost["queries"] += oracle.queries - queries
             parts = (prepared[:half], said[:half]), (prepared[half:], said[half:])
-            lessons.append(lambda params, parts=parts: panel.outer(model.net, params, *parts))
-        return lessons
+            task_losses.append(lambda params, parts=parts: panel.outer(model.net, params, *parts))
+        return task_losses
 
     def teachers(self, zoo: Zoo) -> TakingPart:
         """The teachers that are grouped.

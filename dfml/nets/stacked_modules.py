@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call, stack_module_state
 
 
-class Bank:
+class StackedModules:
     """K networks of the same build that map [K, ...] to [K, ...], each its own slice.
 
     Args:

@@ -14,12 +14,12 @@ from dfml.core.paths import cache_root
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
-from dfml.inversion.consensus import AgreementConfig, agree
+from dfml.inversion.consensus import ConsensusConfig, reach_consensus
 from dfml.tasks.cache import FORMAT, Recoveries, Visit
 
 
-class AgreedRecoveries(Recoveries):
-    """Recovers a visit of every teacher at once and revises them together; see ``agree``.
+class ConsensusRecoveries(Recoveries):
+    """Recovers a visit of every teacher at once and revises them together; see ``reach_consensus``.
 
     The n-th visits of all teachers belong together: asking for one of them makes them all, and all are billed.
     A visit with an ``extra_loss``, which seeks disagreement, is not revised.
@@ -27,15 +27,15 @@ class AgreedRecoveries(Recoveries):
     Args:
         plain: Gives the pictures that are revised; it keeps what it recovers.
         teachers: Ids of those that take part.
-        agreement: How they are revised.
+        consensus: How they are revised.
     """
 
-    def __init__(self, plain: Recoveries, teachers: Sequence[str], agreement: AgreementConfig) -> None:
+    def __init__(self, plain: Recoveries, teachers: Sequence[str], consensus: ConsensusConfig) -> None:
         super().__init__(
             plain.zoo, plain.inverter, per_class=plain.per_class, seed=plain.seed, device=plain.device,
             keep=plain.keep, asking=plain.asking,
         )  # fmt: skip
-        self.unrevised, self.teachers, self.agreement = plain, list(teachers), agreement
+        self.unrevised, self.teachers, self.consensus = plain, list(teachers), consensus
         self._oracles = plain._oracles
         self._made: dict[Visit, PseudoTask] = {}
 
@@ -84,11 +84,11 @@ class AgreedRecoveries(Recoveries):
         before = self.unrevised.cost["kept_seconds"]
         found = yield from until_done(self.unrevised.recover(visits, step=step, total=total))
         kept = self.unrevised.cost["kept_seconds"] - before
-        stream = agree(
+        stream = reach_consensus(
             found,
             [self.oracle(visit) for visit in visits],
             self.zoo.class_keys(),
-            self.agreement,
+            self.consensus,
             shape=self.zoo.picture_shape,
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "agreement", number)),
             device=self.device,
@@ -112,7 +112,7 @@ class AgreedRecoveries(Recoveries):
     def _path(self, visit: Visit) -> Path:
         facts = {
             "format": FORMAT,
-            "agreement": json.loads(self.agreement.model_dump_json()),
+            "agreement": json.loads(self.consensus.model_dump_json()),
             "together": [self.unrevised.mark((teacher, visit[1])) for teacher in self.teachers],
             "visit": list(visit),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class PlateauTrigger:
+class PlateauDetector:
     """Fires when a measure has set no new maximum for a while.
 
     As published (PURER, BiDf-MKD, FREE, TGR), the counter looks for a new *maximum*, not for an

@@ -58,7 +58,7 @@ def fisher_embedding(
         raise BadInput(f"{len(images)} pictures are fewer than a batch of {batch} for the embedding.")
     params = {n: p.detach().requires_grad_(True) for n, p in probe.net.named_parameters()}
     buffers = dict(probe.net.named_buffers())
-    order = turns(labels)
+    order = interleave_classes(labels)
     total = {n: torch.zeros_like(p) for n, p in params.items()}
     batches = order.split(batch)[: len(order) // batch]
     for rows in batches:
@@ -74,7 +74,7 @@ def fisher_embedding(
     return found
 
 
-def turns(labels: torch.Tensor) -> torch.Tensor:
+def interleave_classes(labels: torch.Tensor) -> torch.Tensor:
     """Positions in an order in which classes take turns: the first picture of each, then the second of each."""
     ranks = torch.empty_like(labels)
     for label in labels.unique().tolist():

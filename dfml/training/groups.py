@@ -183,7 +183,7 @@ def compare_zoo(
     Yields:
         Progress; last ``Done((ZooMap, cost))``, the cost as ``Method.prepare`` tells it.
     """
-    config = config.override({"recovered": "kept", "visits": config.embed_visits, "agreement": 0})
+    config = config.override({"recovered": "kept", "visits": config.embed_visits, "consensus": 0})
     cost = yield from until_done(prepare_groups(zoo, config, teachers, device=device, jobs=jobs))
     recoveries = recoveries_of(zoo, config, "generator", device=device)
     found, probe = yield from compare_teachers(zoo, config, recoveries, teachers.ids)

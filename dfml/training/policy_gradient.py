@@ -38,7 +38,7 @@ def log_likelihoods(logits: torch.Tensor, chosen: Sequence[int], likelihood: Lik
     return torch.stack(found)
 
 
-class ReliabilitySampler:
+class TeacherSampler:
     """Draws teachers with probabilities that a policy gradient learns (Williams, 1992).
 
     One logit a teacher, all equal at first. After a draw each drawn teacher's log-probability is raised by its

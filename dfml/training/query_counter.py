@@ -8,7 +8,7 @@ from typing import Any
 from dfml.zoo.oracles.base import Oracle
 
 
-class Bill:
+class QueryCounter:
     """What the teachers were asked, also before a run was resumed."""
 
     def __init__(self, oracles: Sequence[Oracle]) -> None:

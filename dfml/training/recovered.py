@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -12,9 +12,9 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Event
 from dfml.data.episodes import PseudoTask
 from dfml.inversion import INVERTERS
-from dfml.inversion.consensus import AgreementConfig
+from dfml.inversion.consensus import ConsensusConfig
 from dfml.tasks.cache import Recoveries, Visit
-from dfml.tasks.consensus_cache import AgreedRecoveries
+from dfml.tasks.consensus_cache import ConsensusRecoveries
 from dfml.training.method import MetaTrainingConfig
 from dfml.training.taking_part import TakingPart, everyone
 from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
@@ -23,6 +23,8 @@ from dfml.zoo.zoo import Zoo
 
 class RecoveringConfig(MetaTrainingConfig):
     """Options of recovering pictures from single teachers."""
+
+    renamed: ClassVar[dict[str, str]] = {"agreement": "consensus"}
 
     recovered: Literal["kept", "fresh"] = Field(
         "fresh", description="Recover anew in each run, or take what `zoo prepare` (or an earlier run) has kept."
@@ -38,7 +40,7 @@ class RecoveringConfig(MetaTrainingConfig):
     generator_width: int = Field(32, ge=2, le=512, multiple_of=2, description="Maps of the generator's first layer.")
     shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels before a teacher looks.")
     flip: bool = Field(True, description="Mirror at random before a teacher looks (not for characters).")
-    agreement: int = Field(
+    consensus: int = Field(
         0,
         ge=0,
         le=1000,
@@ -82,14 +84,14 @@ def recoveries_of(
     if "noise_lr" in cls.Config.model_fields:
         changes["noise_lr"] = config.inversion_lr
     kept = config.recovered == "kept"
-    if config.agreement:
+    if config.consensus:
         if not kept or asking is not None:
-            raise BadInput("agreement revises kept recoveries of white boxes: set recovered=kept, or agreement=0.")
+            raise BadInput("consensus revises kept recoveries of white boxes: set recovered=kept, or consensus=0.")
         for card in zoo.cards:
             if answers_only_queries(zoo, card.id, AskingConfig()):
                 raise BadInput(
-                    f"agreement takes gradients through all teachers, and {card.id!r} of {zoo.name} only answers "
-                    "queries: set agreement=0."
+                    f"consensus takes gradients through all teachers, and {card.id!r} of {zoo.name} only answers "
+                    "queries: set consensus=0."
                 )
     plain = Recoveries(
         zoo,
@@ -100,10 +102,10 @@ def recoveries_of(
         keep=kept,
         asking=asking,
     )
-    if not config.agreement:
+    if not config.consensus:
         return plain
-    agreement = AgreementConfig(sweeps=config.agreement, shift=config.shift, flip=config.flip)
-    return AgreedRecoveries(plain, everyone(zoo).ids, agreement)
+    config_of_consensus = ConsensusConfig(sweeps=config.consensus, shift=config.shift, flip=config.flip)
+    return ConsensusRecoveries(plain, everyone(zoo).ids, config_of_consensus)
 
 
 def prepare_recoveries(
@@ -129,7 +131,7 @@ def own_accuracy(found: PseudoTask) -> float:
     return float((found.soft_targets.argmax(1) == found.labels).float().mean())
 
 
-def bill_of(*recoveries: Recoveries) -> dict[str, float]:
+def cost_of(*recoveries: Recoveries) -> dict[str, float]:
     """What all of them cost, for the model's card."""
     names = {"queries": "queries", "passes": "passes", "preparation_seconds": "kept_seconds"}
     return {name: sum(each.cost[cost] for each in recoveries) for name, cost in names.items()}

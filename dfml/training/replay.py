@@ -10,7 +10,7 @@ import torch
 from dfml.core.events import Event, Progress, Scalars
 from dfml.meta.outer import OuterLoop, OuterStep, Task
 from dfml.tasks.memory import TaskMemory
-from dfml.tasks.plateau import PlateauTrigger
+from dfml.tasks.plateau import PlateauDetector
 from dfml.training.method import MetaTrainingConfig
 
 
@@ -39,7 +39,7 @@ def replay(
         The outer steps, and one task of the last.
     """
     size = config.way, config.shot, config.query
-    plateau, steps, task = PlateauTrigger(patience), [], None
+    plateau, steps, task = PlateauDetector(patience), [], None
     while len(steps) < limit and memory.can_sample(*size):
         drawn = [memory.sample(*size, generator=generator).task for _ in range(config.tasks)]
         steps.append(outer.step(drawn))
@@ -52,7 +52,7 @@ def replay(
     return steps, task
 
 
-class Lessons(Protocol):
+class NewTasks(Protocol):
     """What a step on new tasks saw before the replay."""
 
     loss: float
@@ -60,7 +60,7 @@ class Lessons(Protocol):
     alignment: float | None
 
 
-def round_outcome(steps: Sequence[OuterStep], before: Lessons) -> OuterStep:
+def round_outcome(steps: Sequence[OuterStep], before: NewTasks) -> OuterStep:
     """A round in one outer step: means over its replay, or where there was none the new tasks; their alignment."""
     if not steps:
         return OuterStep(before.loss, before.accuracy, before.alignment)

@@ -12,11 +12,11 @@ from dfml.core.config import Config
 from dfml.core.events import Event, Note, Progress
 from dfml.data.episodes import PseudoTask
 from dfml.meta.model import MetaModel
-from dfml.meta.multi_teacher import Committee, PanelLearner
+from dfml.meta.multi_teacher import MultiHeadStudent, MultiTeacherProtoNet
 from dfml.meta.outer import OuterStep, Task
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
-from dfml.training.teacher_policy import Reliance
+from dfml.training.teacher_policy import TeacherPolicy
 
 Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 """Augments pictures [N, C, H, W]."""
@@ -51,7 +51,7 @@ class MemoryPanel:
         model: The meta-model; output layers are trained beside it.
         teachers: Ids of all that may be drawn.
         recoveries: Their oracles answer.
-        reliance: Draws them.
+        policy: Draws them.
         way: Classes of each.
         count: Pictures of an update.
         moved: Augments what the student sees.
@@ -67,25 +67,25 @@ class MemoryPanel:
         model: MetaModel,
         teachers: list[str],
         recoveries: Recoveries,
-        reliance: Reliance,
+        policy: TeacherPolicy,
         *,
         way: int,
         count: int,
         moved: Moved,
         generator: torch.Generator,
     ) -> None:
-        self.config, self.teachers, self.recoveries, self.reliance = config, teachers, recoveries, reliance
+        self.config, self.teachers, self.recoveries, self.policy = config, teachers, recoveries, policy
         self.count, self.moved = count, moved
         self.active = config.panel > 0 and model.learner.name == "protonet"
         self.committee = None
         if self.active and config.panel_student == "outputs":
-            self.committee = Committee(model, [way] * len(teachers), config.panel_lr, generator)
+            self.committee = MultiHeadStudent(model, [way] * len(teachers), config.panel_lr, generator)
 
     def notes(self) -> Iterator[Event]:
         """That there is no panel, where one is asked for, or that it listens to teachers whom the weights distrust."""
         if self.config.panel and not self.active:
             yield Note(0, "no panel of teachers labels the memory: that needs learner=protonet", kind="panel")
-        elif self.active and self.config.panel >= len(self.teachers) and self.reliance.reward:
+        elif self.active and self.config.panel >= len(self.teachers) and self.policy.reward:
             text = (
                 "the panel holds all teachers, so the weights choose whose pictures are recovered, not who labels them"
             )
@@ -111,23 +111,23 @@ class MemoryPanel:
     def step(self, memory: TaskMemory, falls: float, generator: torch.Generator) -> OuterStep:
         """One step towards the answers of the drawn teachers, at ``falls`` times the rate."""
         assert self.committee is not None, "only due where there are output layers"
-        drawn = set(self.reliance.draw(self.config.panel, generator))
+        drawn = set(self.policy.draw(self.config.panel, generator))
         images, answers = memory.answered(self.count, generator=generator)
         counts = torch.tensor([t in drawn for t in self.teachers], device=images.device).expand(len(images), -1)
         return self.committee.step(
             [(self.moved(images, generator), answers, counts)], distance="kl", lr=self.config.panel_lr * falls
         )
 
-    def pairs(self, memory: TaskMemory, generator: torch.Generator) -> list[tuple[Task, PanelLearner]]:
+    def pairs(self, memory: TaskMemory, generator: torch.Generator) -> list[tuple[Task, MultiTeacherProtoNet]]:
         """With prototypes: pictures of the memory and what the drawn teachers say of each; one half is the support."""
         if not self.active or self.committee is not None:
             return []
         x = self.moved(memory.pictures(self.count, generator=generator), generator)
-        oracles = [self.recoveries.oracle((t, 0)) for t in self.reliance.draw(self.config.panel, generator)]
+        oracles = [self.recoveries.oracle((t, 0)) for t in self.policy.draw(self.config.panel, generator)]
         said = torch.stack([oracle.logits(x).softmax(1) for oracle in oracles], 1)
         self.recoveries.cost["queries"] += len(x) * len(oracles)
         half = len(x) // 2
-        return [((x[:half], said[:half], x[half:], said[half:]), PanelLearner())]
+        return [((x[:half], said[:half], x[half:], said[half:]), MultiTeacherProtoNet())]
 
     def parts(self) -> dict[str, Any]:
         """For checkpoints."""

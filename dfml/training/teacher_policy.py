@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -12,15 +12,17 @@ from dfml.core.config import Config
 from dfml.core.events import Event, Note, Scalars
 from dfml.core.state import part_of_state
 from dfml.tasks.cache import Recoveries, Visit
-from dfml.training.policy_gradient import AskedTeachers, ReliabilitySampler
+from dfml.training.policy_gradient import AskedTeachers, TeacherSampler
 from dfml.training.validation import Watch
 from dfml.zoo.oracles.base import AutogradOracle
 
 
-class RelianceConfig(Config):
+class TeacherPolicyConfig(Config):
     """Options of learning whom to ask."""
 
-    reliability: Literal["none", "policy-gradient"] = Field(
+    renamed: ClassVar[dict[str, str]] = {"reliability": "teacher_policy", "reliability_lr": "policy_lr"}
+
+    teacher_policy: Literal["none", "policy-gradient"] = Field(
         "none", description="Draw teachers evenly, or by weights that a policy gradient learns on validation episodes."
     )
     reward: Literal["features", "accuracy"] = Field(
@@ -28,7 +30,7 @@ class RelianceConfig(Config):
         description="What a drawn teacher earns: the accuracy of its own features on further validation episodes "
         "(ours), or the watched accuracy in per cent, mean of the last four steps, for all drawn alike (published).",
     )
-    reliability_lr: float = Field(0.1, gt=0, le=10, description="Adam's rate on the weights' logits.")
+    policy_lr: float = Field(0.1, gt=0, le=10, description="Adam's rate on the weights' logits.")
     reward_scale: Literal["standard", "percent"] = Field(
         "standard",
         description="Divide rewards less their running mean by their running deviation, or take them as they are, "
@@ -48,11 +50,11 @@ class RelianceConfig(Config):
     )
 
 
-class Reliance:
+class TeacherPolicy:
     """Draws teachers, rewards them, and learns their weights where it may.
 
     Args:
-        config: See ``RelianceConfig``.
+        config: See ``TeacherPolicyConfig``.
         teachers: Ids.
         watch: Without episodes to watch no weights are learned, and all teachers stay alike.
         recoveries: Their oracles tell what a teacher sees in a picture.
@@ -63,24 +65,24 @@ class Reliance:
         reward: What teachers earn, or None where no weights are learned.
     """
 
-    def __init__(self, config: RelianceConfig, teachers: list[str], watch: Watch, recoveries: Recoveries) -> None:
+    def __init__(self, config: TeacherPolicyConfig, teachers: list[str], watch: Watch, recoveries: Recoveries) -> None:
         self.config, self.watch, self.recoveries = config, watch, recoveries
-        self.sampler = ReliabilitySampler(
+        self.sampler = TeacherSampler(
             teachers,
-            lr=config.reliability_lr,
+            lr=config.policy_lr,
             likelihood=config.likelihood,
             scale=config.reward_scale,
             entropy=config.entropy,
         )
         self.asked = AskedTeachers(len(teachers))
-        self.reward = config.reward if config.reliability != "none" and watch.episodes else None
+        self.reward = config.reward if config.teacher_policy != "none" and watch.episodes else None
 
     def notes(self) -> Iterator[Event]:
         """Why no weights are learned, where they are asked for, or why the stop rule is another one."""
         if self.watch.why_not:
             text = f"the stop rule follows pseudo tasks, no weights are learned: {self.watch.why_not}"
             yield Note(0, text, "validation")
-        elif self.config.reliability != "none" and not self.reward:
+        elif self.config.teacher_policy != "none" and not self.reward:
             yield Note(0, "no weights are learned: watch=training sees no validation pictures", "validation")
 
     def draw(self, count: int, generator: torch.Generator) -> list[str]:

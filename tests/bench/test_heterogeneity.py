@@ -40,7 +40,7 @@ def test_both_sets_are_trained_alike_and_finished_runs_are_taken(bench, tmp_path
     by_set = {r["set"]: r for r in found["rows"]}
     configs = [RunFolder(p).spec.config for p in (tmp_path / "work").glob("tgr-*") if p.is_dir()]
     # All sets start alike, and no set's pictures are revised.
-    assert len(configs) == 2 and all(c["init"] == "random" and c["agreement"] == 0 for c in configs)
+    assert len(configs) == 2 and all(c["init"] == "random" and c["consensus"] == 0 for c in configs)
     assert by_set["similar"]["similarity"] >= by_set["dissimilar"]["similarity"]
     assert all(r["teachers"] == 2 and 5 <= r["classes"] <= 10 and abs(r["alignment"]) < 1.001 for r in found["rows"])
     text = (tmp_path / "results" / "heterogeneity-tiny-demo.md").read_text()

@@ -115,8 +115,8 @@ def test_without_validation_pictures_no_weights_can_be_learned_and_it_says_so(be
 
 
 def test_what_the_variants_differ_in_cannot_be_set_for_all(bench):
-    with pytest.raises(BadInput, match="the variants differ in reliability:"):
-        bench(changes=["reliability=none"])
+    with pytest.raises(BadInput, match="the variants differ in teacher_policy:"):
+        bench(changes=["teacher_policy=none"])
     with pytest.raises(BadInput, match="no variant is given"):
         bench(variants=[])
 
@@ -128,7 +128,7 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
     def do(orders, **_):
         for position, order in enumerate(orders):
             asked.append(order)
-            learns = order.spec.config["reliability"] != "none"
+            learns = order.spec.config["teacher_policy"] != "none"
             truth = pollution_truth(order.spec.zoo)
             card = {"asked": dict.fromkeys(truth, 2)}
             if learns:
@@ -151,7 +151,7 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
     text = (tmp_path / "results" / "pollution-tiny-fake-demo.md").read_text()
     assert "with weights 8.00 ± 0.00: at most half of it" in text and "Unfinished" not in text
     assert "Trained by commit " in text and "cpu, " in text and "even 0 %, weights 0 %, even 40 %" in text
-    assert "All variants: " in text and "agreement=0" in text and "width=8" in text
+    assert "All variants: " in text and "consensus=0" in text and "width=8" in text
     # Only what trusts the zoo is changed, and a panel of all teachers trusts it.
     assert {o.spec.config["panel"] for o in asked} == {8} and {o.spec.config["init"] for o in asked} == {"random"}
     data = json.loads((tmp_path / "results" / "pollution-tiny-fake-demo.json").read_text())

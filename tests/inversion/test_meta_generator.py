@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dfml.inversion import INVERTERS
-from dfml.inversion.batched import open_lanes
+from dfml.inversion.batched import open_batch
 from dfml.reports.recovery import labels_per_class
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
@@ -80,7 +80,7 @@ def test_a_recovery_leaves_the_meta_generator_as_it_was(tiny_zoo):
 
 def by_hand(work, oracle, labels, seed):
     """Adapt a clone step by step; returns gradients at each step and the clone's final weights."""
-    (lane,) = open_lanes([oracle], [labels], torch.Generator().manual_seed(conditions.seed(seed)), CPU)
+    (lane,) = open_batch([oracle], [labels], torch.Generator().manual_seed(conditions.seed(seed)), CPU)
     net, cfg = copy.deepcopy(work.net), work.config
     z = torch.randn(len(labels), cfg.latent, generator=lane.generator).requires_grad_(True)
     groups = [{"params": list(net.parameters())}, {"params": [z], "lr": cfg.noise_lr}]

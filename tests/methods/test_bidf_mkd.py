@@ -13,7 +13,7 @@ from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.outer import OuterLoop
 from dfml.methods import bidf_mkd
 from dfml.tasks.memory import TaskMemory
-from dfml.tasks.plateau import PlateauTrigger
+from dfml.tasks.plateau import PlateauDetector
 from dfml.training.method import start_model
 from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
@@ -241,7 +241,7 @@ def test_an_api_is_inverted_at_the_start_and_then_only_at_plateaus(run):
     events = run(*tiny(generate_interval=4))
     accuracy = [e.values["train/accuracy"] for e in events if isinstance(e, Scalars) and "train/accuracy" in e.values]
     assert len(accuracy) == 20
-    trigger = PlateauTrigger(4)
+    trigger = PlateauDetector(4)
     due = [1] + [step + 1 for step, value in enumerate(accuracy, 1) if trigger.update(value) and step < 20]
     found = [n.step for n in inversions(events)]
     assert found == due and 2 <= len(found) < 6

@@ -30,7 +30,7 @@ OWN = {
     },
     "distill": {
         "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
-        "visits": 2, "agreement": 0,
+        "visits": 2, "consensus": 0,
     },
     "dro": {"epochs": 7, "embedding": 4},
     "free": {
@@ -41,12 +41,12 @@ OWN = {
     "teapot": {
         "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
         "capacity": 3, "patience": 3, "watched_episodes": 2, "panel": 2, "asked": 2,
-        "agreement": 0, "panel_share": 0.5, "init": "random",
+        "consensus": 0, "panel_share": 0.5, "init": "random",
     },
     "tgr": {
         "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
         "capacity": 3, "patience": 2, "replay_limit": 3, "teachers": 2, "visits": 4,
-        "agreement": 0, "init": "random",
+        "consensus": 0, "init": "random",
     },
 }  # fmt: skip
 SIZES = {

@@ -9,7 +9,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Progress, Scalars
 from dfml.core.paths import read_json, write_json
 from dfml.data.episodes import PseudoTask
-from dfml.meta.distillation import lesson_of
+from dfml.meta.distillation import task_loss_of
 from dfml.meta.outer import OuterLoop
 from dfml.methods import free
 from dfml.methods.free import Free
@@ -57,9 +57,9 @@ def test_a_students_own_answers_are_distilled_and_the_teacher_itself_is_the_mini
     g = torch.Generator().manual_seed(conditions.seed())
     with torch.no_grad():
         own = made.net(made.prepare(task_of(next(iter(tiny_zoo))).images))
-    same = lesson_of(made, task_of(next(iter(tiny_zoo)), own), g, student="head", shot=2)
+    same = task_loss_of(made, task_of(next(iter(tiny_zoo)), own), g, student="head", shot=2)
     margin.close("loss of equal answers", same(made.params).loss.detach(), 0, 1e-6)
-    other = lesson_of(made, task_of(next(iter(tiny_zoo))), g, student="head", shot=2)
+    other = task_loss_of(made, task_of(next(iter(tiny_zoo))), g, student="head", shot=2)
     margin.at_least("loss of others", other(made.params).loss.detach(), 0.01)
 
 
@@ -67,38 +67,38 @@ def test_teachers_of_one_round_give_different_lessons(tiny_zoo, model):
     made, _ = model("protonet")
     losses = []
     for teacher in tiny_zoo:
-        lesson = lesson_of(
+        task_loss = task_loss_of(
             made, task_of(teacher), torch.Generator().manual_seed(conditions.seed()), student="episode", shot=2
         )
-        assert float(lesson(made.params).loss.detach()) == float(lesson(made.params).loss.detach())
-        losses.append(float(lesson(made.params).loss.detach()))
+        assert float(task_loss(made.params).loss.detach()) == float(task_loss(made.params).loss.detach())
+        losses.append(float(task_loss(made.params).loss.detach()))
     assert len(set(losses)) == len(tiny_zoo)
 
 
 def test_a_round_has_a_lesson_of_each_teacher_it_drew_and_goes_where_they_led(run, monkeypatch):
-    lessons, led, gone = [], [], []
-    lesson, journey, descend = Free.lesson, free.journey, OuterLoop.descend
+    task_losses, led, gone = [], [], []
+    task_loss, sequential_update, descend = Free.task_loss, free.sequential_update, OuterLoop.descend
 
     def look(self, model, task, generator):
-        lessons.append((task.teacher_id, task.images))
-        return lesson(self, model, task, generator)
+        task_losses.append((task.teacher_id, task.images))
+        return task_loss(self, model, task, generator)
 
     def travel(*args, **kwargs):
-        led.append(journey(*args, **kwargs))
+        led.append(sequential_update(*args, **kwargs))
         return led[-1]
 
     def note(self, gradients):
         gone.append([g.clone() for g in gradients])
         descend(self, gone[-1])
 
-    monkeypatch.setattr(Free, "lesson", look)
+    monkeypatch.setattr(Free, "task_loss", look)
     monkeypatch.setattr(free, "journey", travel)
     monkeypatch.setattr(OuterLoop, "descend", note)
     events = run(*small("free", warm_up=0, iterations=5, teachers=3, replay_limit=0, bell_scale=5.0))
     texts = {e.step: e.text for e in events if isinstance(e, Progress) and e.text.startswith("learning from ")}
     drawn = [name for step in sorted(texts) for name in texts[step].removeprefix("learning from ").split(", ")]
-    assert [teacher for teacher, _ in lessons] == drawn and len(set(drawn)) > 1
-    assert not any(torch.equal(a, b) for (_, a), (_, b) in itertools.combinations(lessons, 2))
+    assert [teacher for teacher, _ in task_losses] == drawn and len(set(drawn)) > 1
+    assert not any(torch.equal(a, b) for (_, a), (_, b) in itertools.combinations(task_losses, 2))
     assert len(led) == len(gone) == 5
     for way, step in zip(led, gone, strict=True):
         assert all(torch.allclose(5 * g, taken) for g, taken in zip(way.gradient.values(), step, strict=True))

@@ -4,9 +4,9 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note, Progress, Scalars
 from dfml.meta.interpolation import InterpolatedLearner
-from dfml.meta.multi_teacher import PanelLearner
+from dfml.meta.multi_teacher import MultiTeacherProtoNet
 from dfml.meta.outer import OuterLoop
-from dfml.training.teacher_policy import Reliance
+from dfml.training.teacher_policy import TeacherPolicy
 from tests.methods.test_contract import small
 
 
@@ -82,25 +82,27 @@ def test_a_panel_of_reliable_teachers_labels_pictures_of_the_whole_memory(run, b
         assert all(len(tasks) == len(learners) == 2 + (panel > 0) for tasks, learners in memory_updates)
     assert cost[2] == cost[0] + len(memory_updates) * 25 * 2
     for (*_, (_, support_p, query_x, query_p)), (*_, learner) in memory_updates:
-        assert isinstance(learner, PanelLearner)
+        assert isinstance(learner, MultiTeacherProtoNet)
         assert support_p.shape == (12, 2, 5) and query_p.shape == (13, 2, 5)
         said = {i: tiny_zoo.teacher(i).logits(query_x).softmax(1) for i in tiny_zoo.ids}
         asked = {i for i in said for k in range(2) if torch.allclose(said[i], query_p[:, k], atol=1e-4)}
         assert len(asked) == 2, "each answers for itself"
-    assert not any(isinstance(x, PanelLearner) for _, ls in batches_of_another_learner(run, batches) for x in ls)
+    assert not any(
+        isinstance(x, MultiTeacherProtoNet) for _, ls in batches_of_another_learner(run, batches) for x in ls
+    )
 
 
 @pytest.mark.parametrize(("share", "kinds"), [(0.0, {False}), (0.5, {False, True}), (1.0, {True})])
 def test_with_outputs_a_share_of_the_memory_updates_learns_the_panels_answers(share, kinds, run, tiny_zoo, monkeypatch):
-    from dfml.meta.multi_teacher import Committee
+    from dfml.meta.multi_teacher import MultiHeadStudent
 
-    seen, real = [], Committee.step
+    seen, real = [], MultiHeadStudent.step
 
     def step(self, given, **kw):
         seen.append((given, kw["lr"]))
         return real(self, given, **kw)
 
-    monkeypatch.setattr(Committee, "step", step)
+    monkeypatch.setattr(MultiHeadStudent, "step", step)
     settings = {"panel": 2, "panel_student": "outputs", "panel_share": share, "iterations": 16, "patience": 99}
     events = run(*small("teapot", **settings, augment=False, decay=True, panel_lr=0.01))
     texts = {
@@ -154,11 +156,9 @@ def test_teachers_are_asked_at_the_start_and_where_the_watched_accuracy_has_set_
 @pytest.mark.stochastic
 def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeypatch, tiny_zoo, margin):
     worth = {"000": 0.5, "001": 0.5, "002": 0.1}
-    monkeypatch.setattr(Reliance, "worth", lambda self, teacher: worth[teacher])
+    monkeypatch.setattr(TeacherPolicy, "worth", lambda self, teacher: worth[teacher])
     tiny_zoo.shared_class_names = False
-    method, config = small(
-        "teapot", iterations=60, patience=1, reliability_lr=0.5, forget=0.25, panel_student="prototypes"
-    )
+    method, config = small("teapot", iterations=60, patience=1, policy_lr=0.5, forget=0.25, panel_student="prototypes")
     events = run(method, config, zoo=tiny_zoo)
     start, end = weights(events)[0], weights(events)[-1]
     assert sum(end.values()) == pytest.approx(1) and end == events[-1].result.details["reliability"]
@@ -207,7 +207,7 @@ def test_answers_that_earn_a_reward_are_billed(run, zoo_copy):
         write_json(card, {**read_json(card, "card"), "access": "gradients"})
     # Twelve episodes of 2 + 15 pictures of each of five classes.
     assert queries() - shown == 3 * 12 * 5 * (2 + 15)
-    assert queries(reliability="none") == shown
+    assert queries(teacher_policy="none") == shown
 
 
 def test_a_panel_that_the_learner_cannot_use_is_said_to_be_none(run):
@@ -217,18 +217,18 @@ def test_a_panel_that_the_learner_cannot_use_is_said_to_be_none(run):
 
 
 def test_without_weights_all_teachers_stay_alike_and_nothing_is_forgotten(run):
-    events = run(*small("teapot", reliability="none", forget=1.0))
+    events = run(*small("teapot", teacher_policy="none", forget=1.0))
     assert not weights(events) and "reliability" not in events[-1].result.details
     (side,) = events[-1].result.details["side_information"]
     assert side.startswith("labelled validation pictures") and side.endswith(": stop rule")
 
 
 def test_the_rewards_of_the_paper_are_shared_by_those_asked_last(run, monkeypatch):
-    from dfml.training.policy_gradient import ReliabilitySampler
+    from dfml.training.policy_gradient import TeacherSampler
 
-    given, learn = [], ReliabilitySampler.learn
+    given, learn = [], TeacherSampler.learn
     monkeypatch.setattr(
-        ReliabilitySampler,
+        TeacherSampler,
         "learn",
         lambda self, drawn, rewards: given.append((drawn, rewards)) or learn(self, drawn, rewards),
     )
@@ -239,7 +239,7 @@ def test_the_rewards_of_the_paper_are_shared_by_those_asked_last(run, monkeypatc
     middle = next(e for e in events if isinstance(e, Checkpoint) and e.step == 11)
     rest = run(method, config, state=middle.state)
     assert weights(rest)[-1] == weights(events)[-1], "Adam's moments and the running mean belong to the state"
-    assert any(key.startswith("reliance/sampler/adam/") for key in middle.state)
+    assert any(key.startswith("policy/sampler/adam/") for key in middle.state)
 
 
 def test_without_validation_pictures_it_is_data_free_and_says_so(run):
@@ -250,7 +250,7 @@ def test_without_validation_pictures_it_is_data_free_and_says_so(run):
     assert events[-1].result.details["side_information"] == [] and not weights(events)
     assert len(asking(events)) >= 2, "the training accuracy fires the stop rule"
     # Asked for, it needs no note.
-    events = run(method, config.override({"watch": "training", "reliability": "none"}))
+    events = run(method, config.override({"watch": "training", "teacher_policy": "none"}))
     assert not any(isinstance(e, Note) and "stop rule" in e.text for e in events)
     assert events[-1].result.details["side_information"] == []
 

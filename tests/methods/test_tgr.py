@@ -48,8 +48,8 @@ HEAD = {"learner": "maml", "student": "head"}
 
 
 def loss_of(method, model, task):
-    (lesson,) = method.lessons(model, [task], None, None, torch.Generator().manual_seed(conditions.seed(3)))
-    return lesson(model.params)
+    (task_loss,) = method.task_losses(model, [task], None, None, torch.Generator().manual_seed(conditions.seed(3)))
+    return task_loss(model.params)
 
 
 def test_the_published_loss_asks_the_own_head_for_wanted_classes_and_soft_answers(tiny_zoo):
@@ -93,14 +93,14 @@ def test_an_episode_learns_from_its_support_part_and_is_asked_about_the_rest(tin
 
 @pytest.mark.stochastic
 def test_each_teachers_answers_stay_with_its_own_pictures(tiny_zoo, run, monkeypatch, margin):
-    """The teacher aliasing of other public code: four lessons must hold four different targets."""
-    seen, original = [], Tgr.lessons
+    """The teacher aliasing of other public code: four task_losses must hold four different targets."""
+    seen, original = [], Tgr.task_losses
 
-    def lessons(self, model, found, *rest):
+    def task_losses(self, model, found, *rest):
         seen.extend(found)
         return original(self, model, found, *rest)
 
-    monkeypatch.setattr(Tgr, "lessons", lessons)
+    monkeypatch.setattr(Tgr, "task_losses", task_losses)
     run(*small("tgr", iterations=2, teachers=4, inversion_steps=30, visits=9, student="episode"))
     assert len(seen) == 8 and len({t.teacher_id for t in seen}) > 1
     for task in seen:
@@ -118,18 +118,18 @@ def test_a_panel_is_asked_about_the_same_pictures_and_each_teachers_answers_are_
     for task in found:
         memory.add(task)
     images = memory.pictures(20, generator=torch.Generator().manual_seed(conditions.seed()))
-    lessons = method.lessons(model, found, memory, recoveries, torch.Generator().manual_seed(conditions.seed()))
+    task_losses = method.task_losses(model, found, memory, recoveries, torch.Generator().manual_seed(conditions.seed()))
     assert recoveries.cost["queries"] == 40
     with torch.no_grad():
         features = extract_features(model.net, model.params, model.prepare(images[:10]))
         asked = extract_features(model.net, model.params, model.prepare(images[10:]))
-        for lesson, teacher in zip(lessons, ("002", "000"), strict=True):
+        for task_loss, teacher in zip(task_losses, ("002", "000"), strict=True):
             said = tiny_zoo.teacher(teacher).logits(images).softmax(1)
             weights = said[:10] + 1e-4
             prototypes = (weights.T @ features) / weights.sum(0)[:, None]
             logits = -torch.cdist(asked, prototypes).pow(2)
             expected = F.kl_div(logits.log_softmax(1), said[10:], reduction="batchmean")
-            margin.close("loss", lesson(model.params).loss / expected, 1, 1e-3)
+            margin.close("loss", task_loss(model.params).loss / expected, 1, 1e-3)
 
 
 def test_replay_ends_after_patience_steps_without_a_new_best(tiny_zoo):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dfml.nets.generator import ImageGenerator
-from dfml.nets.stacked_modules import Bank
+from dfml.nets.stacked_modules import StackedModules
 
 
 def count(net):
@@ -52,8 +52,8 @@ def test_a_conditional_generator_paints_by_the_label():
 def test_a_bank_computes_and_differentiates_each_network_by_itself(stacked):
     nets = [ImageGenerator((3, 8, 8), latent=4, width=4, seed=s).double() for s in range(3)]
     z = torch.randn(3, 5, 4, dtype=torch.double, generator=torch.Generator().manual_seed(0))
-    bank = Bank(nets, stacked=stacked)
-    images = bank(z)
+    modules = StackedModules(nets, stacked=stacked)
+    images = modules(z)
     images.square().sum().backward()
     for k, net in enumerate(nets):
         alone = ImageGenerator((3, 8, 8), latent=4, width=4, seed=k).double()
@@ -61,6 +61,6 @@ def test_a_bank_computes_and_differentiates_each_network_by_itself(stacked):
         expected.square().sum().backward()
         torch.testing.assert_close(images[k], expected)
         for name, parameter in alone.named_parameters():
-            torch.testing.assert_close(bank.gradients()[k][name], parameter.grad)
-            torch.testing.assert_close(bank.of_each()[k][name].detach(), parameter.detach())
+            torch.testing.assert_close(modules.gradients()[k][name], parameter.grad)
+            torch.testing.assert_close(modules.of_each()[k][name].detach(), parameter.detach())
         del net

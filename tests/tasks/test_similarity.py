@@ -8,7 +8,13 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.inversion import INVERTERS
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.similarity import fisher_embedding, mean_similarity, measure_similarity, pairwise_similarity, turns
+from dfml.tasks.similarity import (
+    fisher_embedding,
+    interleave_classes,
+    mean_similarity,
+    measure_similarity,
+    pairwise_similarity,
+)
 
 
 @pytest.fixture
@@ -36,10 +42,10 @@ def test_an_embedding_is_the_mean_of_squared_batch_gradients(probe):
 
 @pytest.mark.stochastic
 def test_classes_take_turns_and_pictures_that_fill_no_batch_are_left_out(probe, margin):
-    assert turns(torch.tensor([1, 1, 0, 0, 2])).tolist() == [2, 0, 4, 3, 1]
+    assert interleave_classes(torch.tensor([1, 1, 0, 0, 2])).tolist() == [2, 0, 4, 3, 1]
     images, labels = pictures(15)
     whole = fisher_embedding(probe, images, labels, batch=10)
-    kept = turns(labels)[:10]
+    kept = interleave_classes(labels)[:10]
     part = fisher_embedding(probe, images[kept], labels[kept], batch=10)
     for name in whole:
         margin.alike(name, whole[name], part[name], rtol=1e-3, atol=1e-8)

@@ -28,15 +28,15 @@ REVISED, PLAIN = RECOVERY + REVISION, RECOVERY
     ("method", "changes", "ways", "count", "each"),
     [
         ("teapot", {}, [5] * 100, 100, REVISED),
-        ("tgr", {"agreement": 0}, [5] * 100, 100, PLAIN),
+        ("tgr", {"consensus": 0}, [5] * 100, 100, PLAIN),
         ("distill", {"visits": 2}, [5] * 10, 20, REVISED),
         ("teapot", {}, [5] * 3, 3, REVISED),
         ("teapot", {}, [5, 5, 10], 3, REVISED),
-        ("teapot", {"agreement": 0}, [5, 5, 10], 2, PLAIN),
+        ("teapot", {"consensus": 0}, [5, 5, 10], 2, PLAIN),
         ("bidf-mkd", {}, [5] * 100, 10, BY_QUERIES),
         ("bidf-mkd", {"oracle": "autograd"}, [5] * 9, 9, PLAIN),
         ("bidf-mkd", {}, [5] * 4, 4, BY_QUERIES),
-        ("teapot", {"recovered": "fresh", "agreement": 0}, [5] * 100, 0, REVISED),
+        ("teapot", {"recovered": "fresh", "consensus": 0}, [5] * 100, 0, REVISED),
         ("purer", {}, [5] * 100, 0, REVISED),
     ],
 )

@@ -17,7 +17,7 @@ from dfml.ui.charts.confidence import confidence_bars
 from dfml.ui.charts.curves import class_coverage
 from dfml.ui.charts.name_axis import name_axis
 from dfml.ui.charts.similarity import similarity_matrix
-from dfml.ui.training.teacher_policy import reliability_bars
+from dfml.ui.training.teacher_policy import teacher_policy_bars
 
 HOSTILE = {
     "numbers": ["0", "10", "7"],
@@ -44,7 +44,7 @@ WITH_NAMES = {
     "class_coverage": lambda names: class_coverage([(name, 3 + i) for i, name in enumerate(names)]),
     "confidence_bars": lambda names: confidence_bars(names, spread(names), truth=names[0]),
     "confidence_bars before": lambda names: confidence_bars(names, spread(names), before=spread(names)),
-    "reliability_bars": lambda names: reliability_bars(dict(zip(names, spread(names), strict=True))),
+    "teacher_policy_bars": lambda names: teacher_policy_bars(dict(zip(names, spread(names), strict=True))),
     "similarity_matrix": matrix,
 }
 OF_NUMBERS = {"curves", "accuracy_histogram", "steps_accuracy", "teacher_map"}
@@ -62,7 +62,7 @@ def axes_of(figure):
 @pytest.mark.parametrize("chart_name", WITH_NAMES)
 def test_every_axis_of_names_keeps_each_name_apart(chart_name, what):
     names = HOSTILE[what]
-    if chart_name == "reliability_bars":
+    if chart_name == "teacher_policy_bars":
         names = list(dict.fromkeys(names))  # ids are folders' names, no two alike
     figure = WITH_NAMES[chart_name](names)
     drawn = json.loads(figure.to_json())["data"]

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from dfml.inversion.terms import bn_distance
 from dfml.nets import build_network
 from dfml.zoo.oracles.base import AutogradOracle
-from dfml.zoo.oracles.stacked_oracles import Panel, can_stack
+from dfml.zoo.oracles.stacked_oracles import StackedOracles, can_stack
 from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 from dfml.zoo.teacher import Teacher
 
@@ -23,7 +23,7 @@ def test_one_stacked_pass_answers_like_one_teacher_after_another(teachers):
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(3, 4, 3, 32, 32, generator=generator, dtype=torch.double)
     labels = torch.randint(5, (3, 4), generator=generator)
-    apart, stacked = (Panel([AutogradOracle(t) for t in teachers], stacked=s) for s in (False, True))
+    apart, stacked = (StackedOracles([AutogradOracle(t) for t in teachers], stacked=s) for s in (False, True))
     assert stacked.stacked and not apart.stacked
     one, other = (p.ask(x, labels, loss, statistics_fn=bn_distance) for p in (apart, stacked))
     for name in ("loss", "grad", "logits", "statistics_loss"):
@@ -38,14 +38,16 @@ def test_a_loss_that_compares_pictures_never_sees_those_of_two_teachers_together
     x = torch.rand(3, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.double)
     x = x * torch.tensor([0.2, 0.6, 1.0]).view(3, 1, 1, 1, 1)
     labels = torch.zeros(3, 4, dtype=torch.long)
-    one, other = (Panel([AutogradOracle(t) for t in teachers], stacked=s).ask(x, labels, apart) for s in (False, True))
+    one, other = (
+        StackedOracles([AutogradOracle(t) for t in teachers], stacked=s).ask(x, labels, apart) for s in (False, True)
+    )
     torch.testing.assert_close(one.loss, other.loss)
     torch.testing.assert_close(one.grad, other.grad)
 
 
 def test_stacking_leaves_the_teachers_as_they_were(teachers):
     before = [{n: w.clone() for n, w in t.state_dict().items()} for t in teachers]
-    panel = Panel([AutogradOracle(t) for t in teachers], stacked=True)
+    panel = StackedOracles([AutogradOracle(t) for t in teachers], stacked=True)
     x = torch.rand(3, 2, 3, 32, 32, dtype=torch.double)
     panel.ask(x, torch.zeros(3, 2, dtype=torch.long), loss, statistics_fn=bn_distance)
     for teacher, weights in zip(teachers, before, strict=True):
@@ -63,10 +65,13 @@ def test_teachers_of_other_builds_and_black_boxes_are_asked_one_after_another(ti
     )
     assert not can_stack([conv, resnet]) and not can_stack([conv, black])
     x, labels = torch.rand(2, 3, 3, 32, 32), torch.zeros(2, 3, dtype=torch.long)
-    mixed = Panel([conv, resnet], stacked=True)
+    mixed = StackedOracles([conv, resnet], stacked=True)
     assert not mixed.stacked
     assert mixed.ask(x, labels, loss, statistics_fn=bn_distance).statistics_loss.shape == (2,)
-    assert Panel([conv, black], stacked=True).ask(x, labels, loss, statistics_fn=bn_distance).statistics_loss is None
+    assert (
+        StackedOracles([conv, black], stacked=True).ask(x, labels, loss, statistics_fn=bn_distance).statistics_loss
+        is None
+    )
 
 
 def test_networks_whose_weights_merely_have_equal_shapes_are_not_stacked(tiny_zoo):
@@ -83,8 +88,8 @@ def test_networks_whose_weights_merely_have_equal_shapes_are_not_stacked(tiny_zo
 @pytest.mark.cuda
 def test_a_stacked_pass_on_the_gpu_agrees_with_the_cpu(tiny_zoo):
     x, labels = torch.rand(3, 4, 3, 32, 32), torch.randint(5, (3, 4))
-    here = Panel([AutogradOracle(tiny_zoo.teacher(i)) for i in range(3)], stacked=False)
-    there = Panel([AutogradOracle(tiny_zoo.teacher(i), "cuda") for i in range(3)], stacked=True)
+    here = StackedOracles([AutogradOracle(tiny_zoo.teacher(i)) for i in range(3)], stacked=False)
+    there = StackedOracles([AutogradOracle(tiny_zoo.teacher(i), "cuda") for i in range(3)], stacked=True)
     assert there.stacked
     one = here.ask(x, labels, loss, statistics_fn=bn_distance)
     other = there.ask(x.cuda(), labels.cuda(), loss, statistics_fn=bn_distance)

@@ -216,14 +216,14 @@ def kept_recoveries(config: Config, ways: Sequence[int]) -> int:
     if getattr(config, "recovered", "") != "kept":
         return 0
     # Pictures are revised by all teachers together; without that only those whose heads fit are asked.
-    fitting = len(ways) if getattr(config, "agreement", 0) else list(ways).count(getattr(config, "way", 0))
+    fitting = len(ways) if getattr(config, "consensus", 0) else list(ways).count(getattr(config, "way", 0))
     return min(fitting, getattr(config, "apis", fitting)) * getattr(config, "visits", 1)
 
 
 def first_run_seconds(config: Config, ways: Sequence[int]) -> float:
     """Roughly how many seconds of two CPU cores these recoveries take; arguments as of ``kept_recoveries``."""
     by_queries = getattr(config, "oracle", "") == "zeroth-order"
-    each = BY_QUERIES if by_queries else RECOVERY + (REVISION if getattr(config, "agreement", 0) else 0.0)
+    each = BY_QUERIES if by_queries else RECOVERY + (REVISION if getattr(config, "consensus", 0) else 0.0)
     return kept_recoveries(config, ways) * each / CORES
 
 

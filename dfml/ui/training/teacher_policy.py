@@ -30,7 +30,7 @@ def newest_weights(scalars: Mapping[str, tuple[Sequence[float], Sequence[float]]
     return dict(sorted(found.items(), key=lambda item: (-item[1], natural(item[0]))))
 
 
-def reliability_bars(weights: Mapping[str, float], *, palette: Palette = LIGHT) -> go.Figure:
+def teacher_policy_bars(weights: Mapping[str, float], *, palette: Palette = LIGHT) -> go.Figure:
     """One bar a teacher with its number, in the given order; a dashed line marks the even weight.
 
     Args:
@@ -75,7 +75,7 @@ def reliability_bars(weights: Mapping[str, float], *, palette: Palette = LIGHT) 
     return figure
 
 
-def reliability_panel(run: RunFolder) -> None:
+def teacher_policy_panel(run: RunFolder) -> None:
     """Draw the newest weights of a run, where it learns any."""
     weights = newest_weights(plottable(run))
     if not weights:
@@ -88,7 +88,7 @@ def reliability_panel(run: RunFolder) -> None:
     first, last = next(iter(weights.items())), list(weights.items())[-1]
     with st.container(height=90 + 22 * MANY if len(weights) > MANY else "content", border=False):
         show_chart(
-            reliability_bars(weights, palette=palette()),
+            teacher_policy_bars(weights, palette=palette()),
             key="chart:reliability",
             alt=f"Weights of {len(weights)} teachers; highest {first[0]} with {percent(first[1])}, "
             f"lowest {last[0]} with {percent(last[1])}",

@@ -15,7 +15,7 @@ from dfml.ui.runs.pictures import newest_pictures
 from dfml.ui.runs.rows import RunRow, open_run, plottable
 from dfml.ui.training.further_numbers import Scalars, further_charts
 from dfml.ui.training.similarity import compared_teachers
-from dfml.ui.training.teacher_policy import reliability_panel
+from dfml.ui.training.teacher_policy import teacher_policy_panel
 from dfml.ui.widgets.messages import empty_state, one_line_errors
 from dfml.ui.widgets.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric, percent
 from dfml.ui.widgets.navigation import ADAPTATION
@@ -57,7 +57,7 @@ def watch_training(row: RunRow) -> None:
                 result_panel(run)
             left_out(run)
             training_charts(run)
-            reliability_panel(run)
+            teacher_policy_panel(run)
             compared_teachers(run)
             newest_pictures(run)
 

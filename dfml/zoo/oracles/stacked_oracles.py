@@ -16,7 +16,7 @@ PanelLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class PanelAnswer:
+class StackedAnswer:
     """What K oracles answer; each slice as in ``Answer``.
 
     Attributes:
@@ -46,7 +46,7 @@ def can_stack(oracles: Sequence[Oracle]) -> bool:
     return all(isinstance(o, AutogradOracle) for o in oracles) and len({build_of(o) for o in oracles}) == 1
 
 
-class Panel:
+class StackedOracles:
     """K oracles that take pictures of one shape and have equally many classes.
 
     Args:
@@ -71,7 +71,7 @@ class Panel:
         loss_fn: PanelLoss,
         *,
         statistics_fn: StatisticsLoss | None = None,
-    ) -> PanelAnswer:
+    ) -> StackedAnswer:
         """Answer for pictures x [K, N, C, H, W] with labels [K, N]; ``x``'s own graph is not touched."""
         if self.stacked:
             return self._ask_in_one_pass(x, labels, loss_fn, statistics_fn)
@@ -84,7 +84,7 @@ class Panel:
             for k, oracle in enumerate(self.oracles)
         ]
         found = [a.statistics_loss for a in answers]
-        return PanelAnswer(
+        return StackedAnswer(
             torch.stack([a.loss for a in answers]),
             torch.stack([a.grad for a in answers]),
             torch.stack([a.logits for a in answers]),
@@ -93,7 +93,7 @@ class Panel:
 
     def _ask_in_one_pass(
         self, x: torch.Tensor, labels: torch.Tensor, loss_fn: PanelLoss, statistics_fn: StatisticsLoss | None
-    ) -> PanelAnswer:
+    ) -> StackedAnswer:
         if not self.gives_statistics:
             statistics_fn = None
 
@@ -116,4 +116,4 @@ class Panel:
         for oracle in self.oracles:
             oracle.queries += x.shape[1]
             oracle.passes += 1
-        return PanelAnswer(loss.detach(), grad, logits.detach(), None if statistics_fn is None else extra.detach())
+        return StackedAnswer(loss.detach(), grad, logits.detach(), None if statistics_fn is None else extra.detach())

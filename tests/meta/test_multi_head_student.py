@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import new_meta_model
-from dfml.meta.multi_teacher import Committee, committee_loss
+from dfml.meta.multi_teacher import MultiHeadStudent, multi_head_loss
 from tests import conditions
 
 
@@ -16,14 +16,14 @@ def test_equal_answers_cost_nothing_and_only_those_asked_for_count():
     teachers = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(conditions.seed()))
     asked = torch.ones(4, 3, dtype=torch.bool)
     for distance in ("kl", "mse"):
-        assert float(committee_loss(teachers + 2.0, teachers, asked, distance)) == pytest.approx(0, abs=1e-6)
+        assert float(multi_head_loss(teachers + 2.0, teachers, asked, distance)) == pytest.approx(0, abs=1e-6)
     student = teachers.clone()
     student[:, 1] += torch.arange(5.0)
     asked[:, 1] = False
-    assert float(committee_loss(student, teachers, asked)) == pytest.approx(0, abs=1e-6)
+    assert float(multi_head_loss(student, teachers, asked)) == pytest.approx(0, abs=1e-6)
     asked[0, 1] = True
     wanted = F.kl_div(student[0, 1].log_softmax(0), teachers[0, 1].softmax(0), reduction="sum") / int(asked.sum())
-    assert float(committee_loss(student, teachers, asked)) == pytest.approx(float(wanted), rel=1e-4)
+    assert float(multi_head_loss(student, teachers, asked)) == pytest.approx(float(wanted), rel=1e-4)
 
 
 @pytest.mark.parametrize("distance", ["kl", "mse"])
@@ -31,7 +31,7 @@ def test_teachers_with_fewer_classes_are_masked_and_gradients_stay_finite(distan
     teachers = torch.randn(4, 2, 5, generator=torch.Generator().manual_seed(conditions.seed()))
     teachers[:, 1, 3:] = -math.inf
     student = torch.randn(4, 2, 5, generator=torch.Generator().manual_seed(conditions.seed(1)), requires_grad=True)
-    loss = committee_loss(student, teachers, torch.ones(4, 2, dtype=torch.bool), distance)
+    loss = multi_head_loss(student, teachers, torch.ones(4, 2, dtype=torch.bool), distance)
     (grad,) = torch.autograd.grad(loss, student)
     assert math.isfinite(float(loss.detach())) and bool(grad.isfinite().all())
     assert not grad[:, 1, 3:].any() and bool(grad[:, 1, :3].any())
@@ -45,7 +45,7 @@ def test_it_learns_each_teachers_answers_in_that_teachers_layer(margin):
     )  # fmt: skip
     generator = torch.Generator().manual_seed(conditions.seed())
     own_head = model.net.fc.weight.detach().clone()
-    committee = Committee(model, [5, 3], 1e-2, generator)
+    committee = MultiHeadStudent(model, [5, 3], 1e-2, generator)
     images, logits = torch.rand(12, 3, 16, 16, generator=generator), 3 * torch.randn(12, 2, 5, generator=generator)
     logits[:, 1, 3:] = -math.inf
     batch = (images, logits, torch.ones(12, 2, dtype=torch.bool))

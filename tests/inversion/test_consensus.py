@@ -6,7 +6,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.data.episodes import PseudoTask
-from dfml.inversion.consensus import AgreementConfig, agree
+from dfml.inversion.consensus import ConsensusConfig, reach_consensus
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 
@@ -21,8 +21,8 @@ def task_of(teacher, per_class=4, seed=0):
 def revise(zoo, tasks, keys=None, seed=0, **changes):
     keys = keys or zoo.class_keys()
     oracles = [AutogradOracle(t, class_keys=keys[t.card.id]) for t in zoo]
-    *rest, last = agree(
-        tasks, oracles, keys, AgreementConfig(**{"sweeps": 20, "lr": 0.05, "shift": 0, "flip": False, **changes}),
+    *rest, last = reach_consensus(
+        tasks, oracles, keys, ConsensusConfig(**{"sweeps": 20, "lr": 0.05, "shift": 0, "flip": False, **changes}),
         shape=zoo.picture_shape, device=torch.device("cpu"),
         generator=torch.Generator().manual_seed(conditions.seed(seed)),
     )  # fmt: skip

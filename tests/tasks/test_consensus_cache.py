@@ -2,15 +2,15 @@
 
 import pytest
 import torch
+from tests.tasks.test_recoveries import cache, recoveries, tasks_of  # noqa: F401 - a fixture
 
 from dfml.core.events import until_done
-from dfml.inversion.consensus import AgreementConfig
-from dfml.tasks.consensus_cache import AgreedRecoveries
-from tests.tasks.test_recoveries import cache, recoveries, tasks_of  # noqa: F401 - a fixture
+from dfml.inversion.consensus import ConsensusConfig
+from dfml.tasks.consensus_cache import ConsensusRecoveries
 
 
 def agreed(zoo, sweeps=2):
-    return AgreedRecoveries(recoveries(zoo), zoo.ids, AgreementConfig(sweeps=sweeps, shift=0, flip=False))
+    return ConsensusRecoveries(recoveries(zoo), zoo.ids, ConsensusConfig(sweeps=sweeps, shift=0, flip=False))
 
 
 def test_kept_ones_are_the_same_pictures_whichever_is_asked_for_first(tiny_zoo, cache):  # noqa: F811

@@ -1,6 +1,6 @@
 import pytest
 
-from dfml.ui.training.teacher_policy import newest_weights, reliability_bars
+from dfml.ui.training.teacher_policy import newest_weights, teacher_policy_bars
 from dfml.ui.widgets.theme import DARK, LIGHT
 
 SCALARS = {
@@ -19,7 +19,7 @@ def test_the_newest_weights_come_sorted_and_nothing_else():
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
 def test_each_teacher_has_a_bar_with_its_number_and_the_even_weight_is_marked(palette):
-    figure = reliability_bars(newest_weights(SCALARS), palette=palette)
+    figure = teacher_policy_bars(newest_weights(SCALARS), palette=palette)
     (bars,) = figure.data
     assert bars.y == ("001", "net/a", "000", "003") and bars.x == (0.6, 0.2, 0.1, 0.1)
     assert bars.text == ("60.0%", "20.0%", "10.0%", "10.0%")
@@ -31,5 +31,5 @@ def test_each_teacher_has_a_bar_with_its_number_and_the_even_weight_is_marked(pa
 
 
 def test_a_hundred_teachers_stay_readable():
-    figure = reliability_bars({f"{i:03d}": 0.01 for i in range(100)})
+    figure = teacher_policy_bars({f"{i:03d}": 0.01 for i in range(100)})
     assert figure.layout.height >= 20 * 100

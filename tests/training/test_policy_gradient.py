@@ -5,12 +5,12 @@ import torch
 
 from dfml.core.state import flatten_state
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
-from dfml.training.policy_gradient import AskedTeachers, ReliabilitySampler, log_likelihoods
+from dfml.training.policy_gradient import AskedTeachers, TeacherSampler, log_likelihoods
 from tests import conditions
 
 
 def sampler(count=4, **options):
-    return ReliabilitySampler([f"{i:03d}" for i in range(count)], **options)
+    return TeacherSampler([f"{i:03d}" for i in range(count)], **options)
 
 
 def probability(logits, order):

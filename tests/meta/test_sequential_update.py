@@ -3,24 +3,24 @@
 import pytest
 import torch
 
-from dfml.meta.gradients import journey
+from dfml.meta.gradients import sequential_update
 from dfml.meta.learners import TaskOutcome
 
 
 def quartic(seed):
-    """A smooth lesson in three double-precision parameters, with a Hessian that changes from place to place."""
+    """A smooth task_loss in three double-precision parameters, with a Hessian that changes from place to place."""
     a = torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
-    def lesson(params):
+    def task_loss(params):
         y = a @ params["w"] - 1
         return TaskOutcome((y.pow(2) + 0.2 * y.pow(4)).sum(), 0.5)
 
-    return lesson
+    return task_loss
 
 
-def gradient(lesson, w):
+def gradient(task_loss, w):
     w = w.clone().requires_grad_(True)
-    return torch.autograd.grad(lesson({"w": w}).loss, w)[0]
+    return torch.autograd.grad(task_loss({"w": w}).loss, w)[0]
 
 
 START = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64)
@@ -29,7 +29,7 @@ START = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64)
 def test_the_way_gone_raises_the_inner_product_of_the_gradients():
     first, second = quartic(0), quartic(1)
     lr = 1e-5
-    ways = [journey(order, {"w": START}, lr, inner="sgd") for order in ([first, second], [second, first])]
+    ways = [sequential_update(order, {"w": START}, lr, inner="sgd") for order in ([first, second], [second, first])]
     mean_way = (ways[0].gradient["w"] + ways[1].gradient["w"]) / 2
     plain = lr * (gradient(first, START) + gradient(second, START))
     w = START.clone().requires_grad_(True)
@@ -41,22 +41,22 @@ def test_the_way_gone_raises_the_inner_product_of_the_gradients():
 
 
 def test_one_task_gives_its_own_gradient_and_nothing_is_changed():
-    lesson, params = quartic(0), {"w": START.clone()}
-    gone = journey([lesson], params, 1e-2, inner="sgd")
-    assert torch.allclose(gone.gradient["w"], 1e-2 * gradient(lesson, START))
+    task_loss, params = quartic(0), {"w": START.clone()}
+    gone = sequential_update([task_loss], params, 1e-2, inner="sgd")
+    assert torch.allclose(gone.gradient["w"], 1e-2 * gradient(task_loss, START))
     assert gone.alignment is None and torch.equal(params["w"], START)
-    assert gone.loss == pytest.approx(float(lesson({"w": START}).loss)) and gone.accuracy == 0.5
+    assert gone.loss == pytest.approx(float(task_loss({"w": START}).loss)) and gone.accuracy == 0.5
 
 
 def test_alignment_is_the_cosine_of_the_gradients_met():
     first, second = quartic(0), quartic(1)
-    gone = journey([first, second], {"w": START}, 1e-9, inner="sgd")
+    gone = sequential_update([first, second], {"w": START}, 1e-9, inner="sgd")
     wanted = torch.cosine_similarity(gradient(first, START), gradient(second, START), dim=0)
     assert gone.alignment == pytest.approx(float(wanted), abs=1e-4)
 
 
 def test_adam_begins_anew_each_time():
-    lesson = quartic(0)
+    task_loss = quartic(0)
     # Its first step is the rate in each coordinate, whatever the gradient's size.
-    gone = journey([lesson], {"w": START}, 1e-2)
+    gone = sequential_update([task_loss], {"w": START}, 1e-2)
     assert torch.allclose(gone.gradient["w"].abs(), torch.full((3,), 1e-2, dtype=torch.float64), rtol=1e-4)

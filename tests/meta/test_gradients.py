@@ -14,18 +14,18 @@ def params():
     return {n: torch.randn(*s, generator=g, dtype=torch.float64) for n, s in shapes.items()}
 
 
-def lessons(count=4):
+def task_losses(count=4):
     g = torch.Generator().manual_seed(1)
 
     def make():
         x = torch.randn(20, 3, generator=g, dtype=torch.float64)
         y = torch.randn(20, 2, generator=g, dtype=torch.float64)
 
-        def lesson(p):
+        def task_loss(p):
             answers = torch.tanh(x @ p["first"].T + p["bias"]) @ p["last"].T
             return TaskOutcome((answers - y).pow(2).mean(), 0.5)
 
-        return lesson
+        return task_loss
 
     return [make() for _ in range(count)]
 
@@ -57,7 +57,7 @@ def mean_and_penalty(tasks, params):
 
 @pytest.mark.parametrize(("keep_graph", "coefficient"), [(False, 1.0), (True, 2.0)])
 def test_to_first_order_the_gradients_variance_is_descended_too(params, keep_graph, coefficient):
-    tasks, beta = lessons(), 1e-5
+    tasks, beta = task_losses(), 1e-5
     mean, slope, penalty = mean_and_penalty(tasks, params)
     found = implicit_gradient(tasks, params, beta, keep_graph=keep_graph)
     extra = (flat(found.gradient) - mean) / beta
@@ -68,7 +68,7 @@ def test_to_first_order_the_gradients_variance_is_descended_too(params, keep_gra
 
 
 def test_what_is_left_over_shrinks_with_the_square_of_beta(params):
-    tasks = lessons()
+    tasks = task_losses()
     mean, slope, _ = mean_and_penalty(tasks, params)
 
     def rest(beta):
@@ -79,7 +79,7 @@ def test_what_is_left_over_shrinks_with_the_square_of_beta(params):
 
 @pytest.mark.stochastic
 def test_descending_it_makes_the_gradients_agree_more_than_the_plain_mean_does(params, margin):
-    tasks = lessons()
+    tasks = task_losses()
 
     def variance_after(beta):
         there = {n: p.clone() for n, p in params.items()}
@@ -93,15 +93,15 @@ def test_descending_it_makes_the_gradients_agree_more_than_the_plain_mean_does(p
 
 def test_without_beta_it_is_the_plain_mean_and_nothing_is_changed(params):
     before = {n: p.clone() for n, p in params.items()}
-    found = implicit_gradient(lessons(), params, 0.0)
-    mean, _, _ = mean_and_penalty(lessons(), params)
+    found = implicit_gradient(task_losses(), params, 0.0)
+    mean, _, _ = mean_and_penalty(task_losses(), params)
     assert torch.equal(flat(found.gradient), mean)
     assert all(torch.equal(params[n], before[n]) and not params[n].requires_grad for n in params)
     assert found.accuracy == 0.5 and not found.gradient["unused"].any()
 
 
 def test_tasks_that_agree_are_not_displaced(params):
-    (one,) = lessons(1)
+    (one,) = task_losses(1)
     found = implicit_gradient([one, one, one], params, 0.7)
     assert torch.allclose(flat(found.gradient), mean_and_penalty([one], params)[0], atol=1e-12)
     assert found.alignment == pytest.approx(1) and found.variance == pytest.approx(0, abs=1e-20)

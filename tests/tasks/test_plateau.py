@@ -1,4 +1,4 @@
-from dfml.tasks.plateau import PlateauTrigger
+from dfml.tasks.plateau import PlateauDetector
 
 
 def fired(trigger, values):
@@ -7,25 +7,25 @@ def fired(trigger, values):
 
 def test_it_fires_after_patience_updates_without_a_new_maximum():
     # The maximum 0.5 comes second; rises that stay below it do not count.
-    assert fired(PlateauTrigger(3), [0.1, 0.5, 0.2, 0.3, 0.4, 0.45, 0.46]) == [5]
+    assert fired(PlateauDetector(3), [0.1, 0.5, 0.2, 0.3, 0.4, 0.45, 0.46]) == [5]
 
 
 def test_it_forgets_the_maximum_when_it_fires():
     # After firing at 4 the value 0.2 is a new maximum, so it takes three more updates.
-    assert fired(PlateauTrigger(3), [0.9, 0.1, 0.1, 0.1, 0.2, 0.1, 0.1, 0.1]) == [4, 8]
+    assert fired(PlateauDetector(3), [0.9, 0.1, 0.1, 0.1, 0.2, 0.1, 0.1, 0.1]) == [4, 8]
 
 
 def test_it_never_fires_in_the_warm_up_and_is_forced_once_at_its_end():
-    trigger = PlateauTrigger(2, warm_up=6, force_at_warm_up=True)
+    trigger = PlateauDetector(2, warm_up=6, force_at_warm_up=True)
     assert fired(trigger, [0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.1, 0.1]) == [6, 9]
     assert trigger.fired_at == [6, 9]
 
 
 def test_its_state_restores_it():
     values = [0.5, 0.4, 0.6, 0.1, 0.1, 0.2, 0.3, 0.1]
-    whole = PlateauTrigger(2)
+    whole = PlateauDetector(2)
     all_at_once = fired(whole, values)
-    first, second = PlateauTrigger(2), PlateauTrigger(2)
+    first, second = PlateauDetector(2), PlateauDetector(2)
     fired(first, values[:4])
     second.load(first.state())
     fired(second, values[4:])
@@ -33,6 +33,6 @@ def test_its_state_restores_it():
 
 
 def test_without_a_warm_up_it_is_forced_at_the_first_update():
-    trigger = PlateauTrigger(2, warm_up=0, force_at_warm_up=True)
+    trigger = PlateauDetector(2, warm_up=0, force_at_warm_up=True)
     assert fired(trigger, [0.5, 0.4, 0.3, 0.3]) == [1, 4]
-    assert fired(PlateauTrigger(2, warm_up=0), [0.5, 0.4, 0.3, 0.3]) == [3]
+    assert fired(PlateauDetector(2, warm_up=0), [0.5, 0.4, 0.3, 0.3]) == [3]

@@ -1,0 +1,68 @@
+"""Fixtures of tests that train methods, in ``tests/methods`` and ``tests/training``."""
+
+# Loaded before pytest_configure sets the threads: nothing here may import torch but inside a fixture.
+import shutil
+
+import pytest
+
+from tests import conditions
+
+
+@pytest.fixture
+def tiny_probe(tiny_zoo_folder, monkeypatch):
+    """A tiny probe, so that these tests need no assets."""
+    from dfml.training import record
+    from dfml.zoo.teacher import load_teacher
+
+    monkeypatch.setattr(record, "probe", lambda: load_teacher(tiny_zoo_folder / "002"))
+
+
+@pytest.fixture(scope="module")
+def mixed_folder(tiny_zoo_folder, grey_patterns, tmp_path_factory):
+    """A colour Conv4 and a grey ResNet that read pictures of another size."""
+    from dfml.zoo.build.class_plan import PretrainConfig
+    from dfml.zoo.build.pretrain import pretrain_zoo
+    from dfml.zoo.zoo import write_zoo
+
+    folder = tmp_path_factory.mktemp("mixed")
+    config = PretrainConfig(models=1, epochs=1, batch=16, width=4, flip=False, seed=2)
+    pretrain_zoo(grey_patterns, folder / "grey", ["fewshot_resnet10"], config)
+    for source, name in ((tiny_zoo_folder / "000", "000"), (folder / "grey" / "000", "grey")):
+        shutil.copytree(source, folder / "mixed" / name)
+    write_zoo(folder / "mixed", models=["000", "grey"], name="mixed")
+    return folder / "mixed"
+
+
+@pytest.fixture(scope="module")
+def timm_folder(tiny_zoo_folder, patterns, tmp_path_factory):
+    """A Conv4 and a small network out of timm's registry, for pictures alike."""
+    from dfml.zoo.build.class_plan import PretrainConfig
+    from dfml.zoo.build.pretrain import pretrain_zoo
+    from dfml.zoo.zoo import write_zoo
+
+    folder = tmp_path_factory.mktemp("timm")
+    pretrain_zoo(patterns, folder / "byob", ["test_byobnet"], PretrainConfig(models=1, epochs=1, batch=32, seed=3))
+    for source, name in ((tiny_zoo_folder / "000", "000"), (folder / "byob" / "000", "byob")):
+        shutil.copytree(source, folder / "both" / name)
+    write_zoo(folder / "both", models=["000", "byob"], name="both")
+    return folder / "both"
+
+
+@pytest.fixture
+def mixed_zoo(mixed_folder):
+    """See ``mixed_folder``; opened."""
+    from dfml.zoo import open_zoo
+
+    return open_zoo(mixed_folder)
+
+
+@pytest.fixture
+def run(tiny_zoo, patterns):
+    """Train a method and return its events."""
+    import torch
+
+    def train(method, config, *, state=None, seed=0, zoo=tiny_zoo, data=str(patterns)):
+        generator = torch.Generator().manual_seed(conditions.seed(seed))
+        return list(method(config).train(zoo, data=data, device=torch.device("cpu"), generator=generator, state=state))
+
+    return train
