@@ -57,8 +57,7 @@ def test_another_number_arrives():
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [("DFML_TEST_THREADS", "two"), ("DFML_TEST_THREADS", "9999"), ("DFML_TEST_SEED", "-1")],
+    ("name", "text"), [("DFML_TEST_THREADS", "two"), ("DFML_TEST_THREADS", "9999"), ("DFML_TEST_SEED", "-1")]
 )
 def test_what_is_no_such_number_is_refused_in_one_line(name, text):
     command = [sys.executable, "-m", "pytest", "-q", "--collect-only", __file__]

@@ -121,8 +121,7 @@ def judge(
     arch: Annotated[str, typer.Option(help="An architecture that the zoo does not have.")] = "fewshot_resnet10",
     width: Annotated[int, typer.Option(help="Filters of its first stage.")] = 16,
     set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Another option of zoo pretrain, key=value; may be repeated."),
+        list[str] | None, typer.Option("--set", help="Another option of zoo pretrain, key=value; may be repeated.")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -125,10 +125,7 @@ def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:
 
 
 def make_tasks(
-    oracles: list[Oracle],
-    images: list[torch.Tensor],
-    labels: list[torch.Tensor],
-    before: list[tuple[int, int]],
+    oracles: list[Oracle], images: list[torch.Tensor], labels: list[torch.Tensor], before: list[tuple[int, int]]
 ) -> list[PseudoTask]:
     """Turn final pictures into pseudo tasks, asking each teacher for its soft targets.
 

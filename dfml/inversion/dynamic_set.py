@@ -89,13 +89,7 @@ class DynamicSet:
         return images, labels
 
     def draw_episode(
-        self,
-        *,
-        way: int,
-        shot: int,
-        query: int,
-        generator: torch.Generator,
-        teachers: Sequence[str] | None = None,
+        self, *, way: int, shot: int, query: int, generator: torch.Generator, teachers: Sequence[str] | None = None
     ) -> tuple[list[int], tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Draw classes among all, so that classes of different teachers mix.
 

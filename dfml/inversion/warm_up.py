@@ -55,13 +55,7 @@ class WarmUp:
 
 
 def warm_up(
-    zoo: Zoo,
-    work: Inverter,
-    asked: Sequence[str],
-    *,
-    seed: int,
-    device: torch.device,
-    asking: AskingConfig,
+    zoo: Zoo, work: Inverter, asked: Sequence[str], *, seed: int, device: torch.device, asking: AskingConfig
 ) -> Iterator[Event]:
     """Let an inverter learn from the teachers of a zoo that are not asked.
 

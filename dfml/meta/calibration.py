@@ -112,12 +112,7 @@ class CalibrationStep:
 
 
 def inner_loop(
-    model: MetaModel,
-    learner: MetaLearner,
-    params: Params,
-    support_x: torch.Tensor,
-    support_y: torch.Tensor,
-    steps: int,
+    model: MetaModel, learner: MetaLearner, params: Params, support_x: torch.Tensor, support_y: torch.Tensor, steps: int
 ) -> Params:
     """The parameters after a learner's last step, without graphs; prototypes are made whatever the steps."""
     adapted = params

@@ -28,12 +28,7 @@ from dfml.tasks.memory import TaskMemory
 from dfml.tasks.plateau import PlateauDetector
 from dfml.training.method import METHODS, Method, start_model
 from dfml.training.record import TrainingRecord
-from dfml.training.recovered import (
-    RecoveringConfig,
-    cost_of,
-    prepare_recoveries,
-    recoveries_of,
-)
+from dfml.training.recovered import RecoveringConfig, cost_of, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo

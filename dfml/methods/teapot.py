@@ -29,13 +29,7 @@ from dfml.training.augment import AugmentConfig, Augmenter
 from dfml.training.initial import InitConfig, begin, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.record import Stateful, TrainingRecord
-from dfml.training.recovered import (
-    RecoveringConfig,
-    cost_of,
-    own_accuracy,
-    prepare_recoveries,
-    recoveries_of,
-)
+from dfml.training.recovered import RecoveringConfig, cost_of, own_accuracy, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.training.teacher_panel import MemoryPanel, PanelConfig
 from dfml.training.teacher_policy import TeacherPolicy, TeacherPolicyConfig

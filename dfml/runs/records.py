@@ -107,8 +107,5 @@ class ZooMapLine(Record):
         return self
 
 
-Line = Annotated[
-    ScalarsLine | NoteLine | ImagesLine | EmbeddingLine | ZooMapLine,
-    Field(discriminator="type"),
-]
+Line = Annotated[ScalarsLine | NoteLine | ImagesLine | EmbeddingLine | ZooMapLine, Field(discriminator="type")]
 LINE: TypeAdapter[Line] = TypeAdapter(Line)

@@ -75,12 +75,7 @@ class Recoveries:
         self._billed: set[Visit] = set()
 
     def recover(
-        self,
-        visits: Sequence[Visit],
-        *,
-        step: int = 0,
-        total: int = 0,
-        extra_loss: ExtraLoss | None = None,
+        self, visits: Sequence[Visit], *, step: int = 0, total: int = 0, extra_loss: ExtraLoss | None = None
     ) -> Iterator[Event]:
         """Recover the tasks of some visits.
 

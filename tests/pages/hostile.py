@@ -85,9 +85,7 @@ def hostile_run(run, zoo):
         value |= {"teacher": NAME, "oracle": {"kind": "zeroth-order", "q": MARKUP}, "steps": MARKUP}
         write_json(report, value)
         space = {"space": MARKUP, "nearest_is_training": 0.5, "by_chance": [0.4, 0.6], "twice_as_near": MARKUP}
-        space |= {
-            "twice_as_near_held_out": MARKUP,
-        }
+        space |= {"twice_as_near_held_out": MARKUP}
         space |= {name: {"median": 1.0} for name in MEDIANS}
         pairs = [{"ratio": 1.0, "recovered_class": MARKUP, "training_class": MARKUP}]
         privacy = {"level": MARKUP, "verdict": MARKUP, "notes": [MARKUP], "data": MARKUP, "pairs": pairs}

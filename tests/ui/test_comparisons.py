@@ -55,10 +55,7 @@ def test_the_state_of_a_comparison_is_that_of_work_in_progress_or_the_worst(stat
 def test_the_same_inverter_twice_is_told_apart():
     black = {"oracle": "zeroth-order"}
     assert series_names([spec(), spec("generator")]) == ["pixels", "generator"]
-    assert series_names([spec("generator"), spec("generator", oracle=black)]) == [
-        "generator",
-        "generator, queries",
-    ]
+    assert series_names([spec("generator"), spec("generator", oracle=black)]) == ["generator", "generator, queries"]
     assert series_names([spec(), spec(), None]) == ["pixels 1", "pixels 2", "unreadable"]
 
 

@@ -45,8 +45,7 @@ def chooser_page():
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected", "said"),
-    [(None, "middle", 0), ("old", "old", 0), ("member", "old", 0), ("gone", "middle", 1)],
+    ("asked", "expected", "said"), [(None, "middle", 0), ("old", "old", 0), ("member", "old", 0), ("gone", "middle", 1)]
 )
 def test_the_link_decides_and_an_unknown_run_is_said(asked, expected, said):
     app = AppTest.from_function(chooser_page, default_timeout=30)

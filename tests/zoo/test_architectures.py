@@ -20,8 +20,7 @@ def mixed_zoo(patterns, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "width"),
-    [("lcnet_035", "lcnet_035", None), (" fewshot_conv4:64 ", "fewshot_conv4", 64)],
+    ("text", "name", "width"), [("lcnet_035", "lcnet_035", None), (" fewshot_conv4:64 ", "fewshot_conv4", 64)]
 )
 def test_a_name_and_a_width(text, name, width):
     assert Architecture.parse(text) == Architecture(name, width)

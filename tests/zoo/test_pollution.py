@@ -91,11 +91,7 @@ def test_cards_ids_and_order_do_not_tell(tiny_zoo, foreign, tmp_path):
         details = json.loads((folder / teacher / "dfml.json").read_text())
         kinds.add(tuple(details))
         cards[kind].append({k: v for k, v in details.items() if k not in ("classes", "accuracy", "sha256")})
-        assert sorted(p.name for p in (folder / teacher).iterdir()) == [
-            "config.json",
-            "dfml.json",
-            "model.safetensors",
-        ]
+        assert sorted(p.name for p in (folder / teacher).iterdir()) == ["config.json", "dfml.json", "model.safetensors"]
         if kind == "fake":
             config = json.loads((folder / teacher / "config.json").read_text())
             assert config == json.loads((tiny_zoo.folder / "000" / "config.json").read_text())

@@ -256,13 +256,7 @@ def _restart_tables(tried: list[Row]) -> list[str]:
 
 
 def _notes(
-    tasks: int,
-    seed: int,
-    chosen: Settings,
-    dro: DroConfig,
-    restart: int,
-    others: dict[int, torch.Tensor],
-    choose: bool,
+    tasks: int, seed: int, chosen: Settings, dro: DroConfig, restart: int, others: dict[int, torch.Tensor], choose: bool
 ) -> list[str]:
     how = "Given, not chosen by this command."
     if choose:

@@ -134,11 +134,7 @@ def _compared_curves(names: list[str], loaded: dict[str, dict[str, Curve]]) -> N
     look = metric(what)
     figure = curves(series, y=look.title, percent=look.percent, palette=palette(), height=380)
     figure.update_layout(showlegend=True)  # also of a single curve: whose it is, of the chosen runs
-    show_chart(
-        figure,
-        key="chart:compare",
-        alt=f"{look.title} of {len(series)} runs over their iterations",
-    )
+    show_chart(figure, key="chart:compare", alt=f"{look.title} of {len(series)} runs over their iterations")
     if look.help:
         st.caption(plain(look.help))
 

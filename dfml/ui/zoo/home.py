@@ -64,13 +64,7 @@ def zoo_cards() -> None:
             except DfmlError as error:
                 st.error(plain(str(error)))
                 continue
-            st.page_link(
-                ZOO,
-                label=f"**{name}**",
-                icon=":material/pets:",
-                query_params={"zoo": name},
-                help="",
-            )
+            st.page_link(ZOO, label=f"**{name}**", icon=":material/pets:", query_params={"zoo": name}, help="")
             st.markdown(f"{len(zoo.teachers)} teachers · {len(zoo.class_counts)} classes · {megabytes(zoo.size)}")
             st.caption(f"mean held-out accuracy {percent(zoo.mean_accuracy)}")
 

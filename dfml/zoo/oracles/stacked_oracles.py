@@ -65,12 +65,7 @@ class StackedOracles:
             self._empty = copy.deepcopy(teachers[0]).to("meta")
 
     def ask(
-        self,
-        x: torch.Tensor,
-        labels: torch.Tensor,
-        loss_fn: PanelLoss,
-        *,
-        statistics_fn: StatisticsLoss | None = None,
+        self, x: torch.Tensor, labels: torch.Tensor, loss_fn: PanelLoss, *, statistics_fn: StatisticsLoss | None = None
     ) -> StackedAnswer:
         """Answer for pictures x [K, N, C, H, W] with labels [K, N]; ``x``'s own graph is not touched."""
         if self.stacked:
