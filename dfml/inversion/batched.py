@@ -1,4 +1,4 @@
-"""Recovering from several teachers at once: teachers whose pictures stack run in step, as batch."""
+"""Recovering from several teachers at once: those whose images stack run in step, as a batch."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class BatchItem:
 
 @dataclass(frozen=True)
 class BatchStep:
-    """One step of batch that stack.
+    """One step of items that stack.
 
     Attributes:
         step: 1 .. total.
         total: Steps in all.
         images: [K, N, C, H, W] in [0, 1], detached.
-        losses: Means over the batch.
+        losses: Means over the items.
     """
 
     step: int
@@ -66,7 +66,7 @@ def open_batch(
 
 
 def same_shape(batch: list[BatchItem]) -> list[list[int]]:
-    """Positions of batch whose pictures and answers stack and whose teachers are of one build, group after group."""
+    """Group the positions of items whose images and answers stack and whose teachers are of one build."""
     groups: dict[tuple, list[int]] = {}
     for position, item in enumerate(batch):
         key = (item.oracle.picture_shape, len(item.labels), item.oracle.way, build_of(item.oracle))
@@ -75,7 +75,7 @@ def same_shape(batch: list[BatchItem]) -> list[list[int]]:
 
 
 class BatchedInverter(Inverter):
-    """An inverter that says how batch that stack are recovered; the rest is here."""
+    """An inverter that says how items that stack are recovered; the rest is here."""
 
     @abstractmethod
     def recover_batch(
@@ -98,15 +98,15 @@ class BatchedInverter(Inverter):
         batch = open_batch(oracles, labels, generator, device)
         groups = same_shape(batch)
         streams = [self.recover_batch([batch[i] for i in g], device=device, extra_loss=extra_loss) for g in groups]
-        for frames in zip(*streams, strict=True):
+        for steps in zip(*streams, strict=True):
             images: list[torch.Tensor] = [torch.empty(0)] * len(batch)
             losses: dict[str, float] = {}
-            for group, frame in zip(groups, frames, strict=True):
-                for position, pictures in zip(group, frame.images, strict=True):
+            for group, one in zip(groups, steps, strict=True):
+                for position, pictures in zip(group, one.images, strict=True):
                     images[position] = pictures.contiguous()
-                for name, value in frame.losses.items():
+                for name, value in one.losses.items():
                     losses[name] = losses.get(name, 0.0) + value * len(group) / len(batch)
-            step, total = frames[0].step, frames[0].total
+            step, total = steps[0].step, steps[0].total
             tasks = []
             if step == total:
                 tasks = make_tasks(oracles, images, [item.labels for item in batch], before)

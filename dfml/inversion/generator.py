@@ -57,14 +57,14 @@ class Generator(BatchedInverter):
         """Train the generators; see ``BatchedInverter.recover_batch``."""
         cfg: FreeNoiseConfig = self.config
         labels = torch.stack([item.labels for item in batch])
-        stack = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
-        modules = StackedModules(new_generators(batch, cfg, device), stacked=stack.stacked)
+        teachers = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
+        modules = StackedModules(new_generators(batch, cfg, device), stacked=teachers.stacked)
         z = draw_noise(batch, cfg.latent, device).requires_grad_(True)
         groups = [{"params": modules.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):
             images = modules(z)
-            surrogate, losses = inversion_loss(stack, batch, images, labels, cfg, extra_loss)
+            surrogate, losses = inversion_loss(teachers, batch, images, labels, cfg, extra_loss)
             optimiser.zero_grad(set_to_none=True)
             surrogate.backward()
             optimiser.step()
@@ -117,13 +117,15 @@ class ConditionalGenerator(BatchedInverter):
         """Train the generators; see ``BatchedInverter.recover_batch``."""
         cfg: GeneratorConfig = self.config
         labels = torch.stack([item.labels for item in batch])
-        stack = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
-        modules = StackedModules(new_generators(batch, cfg, device, classes=batch[0].oracle.way), stacked=stack.stacked)
+        teachers = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
+        modules = StackedModules(
+            new_generators(batch, cfg, device, classes=batch[0].oracle.way), stacked=teachers.stacked
+        )
         z = draw_noise(batch, cfg.latent, device)
         optimiser = torch.optim.Adam(modules.parameters(), lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):
             images = modules(z, labels)
-            surrogate, losses = inversion_loss(stack, batch, images, labels, cfg, extra_loss)
+            surrogate, losses = inversion_loss(teachers, batch, images, labels, cfg, extra_loss)
             optimiser.zero_grad(set_to_none=True)
             surrogate.backward()
             optimiser.step()

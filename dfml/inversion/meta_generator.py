@@ -186,14 +186,14 @@ class MetaGenerator(BatchedInverter):
         """Adapt a clone of its net to each item's teacher; yields each step and its share of the outer gradient."""
         cfg: MetaGeneratorConfig = self.config
         labels = torch.stack([item.labels for item in batch])
-        stack = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
-        modules = StackedModules([copy.deepcopy(net) for net in nets], stacked=stack.stacked)
+        teachers = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
+        modules = StackedModules([copy.deepcopy(net) for net in nets], stacked=teachers.stacked)
         z = draw_noise(batch, cfg.latent, device).requires_grad_(True)
         groups = [{"params": modules.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):
             images = modules(z)
-            surrogate, losses = inversion_loss(stack, batch, images, labels, cfg, extra_loss)
+            surrogate, losses = inversion_loss(teachers, batch, images, labels, cfg, extra_loss)
             optimiser.zero_grad(set_to_none=True)
             surrogate.backward()
             share: list[dict[str, torch.Tensor]] = []

@@ -35,7 +35,7 @@ def stacks(cfg: ObjectiveConfig, device: torch.device) -> bool:
 
 
 def inversion_loss(
-    stack: StackedOracles,
+    teachers: StackedOracles,
     batch: list[BatchItem],
     images: torch.Tensor,
     labels: torch.Tensor,
@@ -48,7 +48,7 @@ def inversion_loss(
     generator) is differentiated exactly, with gradients that were computed or estimated.
 
     Args:
-        stack: The teachers.
+        teachers: Whom to ask.
         batch: One a teacher; their generators draw shift and mirror.
         images: [K, N, C, H, W] in [0, 1], with a graph.
         labels: [K, N].
@@ -76,7 +76,7 @@ def inversion_loss(
             loss = loss + extra
         return loss
 
-    answer = stack.ask(
+    answer = teachers.ask(
         seen, labels, loss_of, statistics_fn=(lambda s: cfg.bn * terms.bn_distance(s)) if cfg.bn else None
     )
     grad = torch.stack([move.undo(g) for move, g in zip(moves, answer.grad, strict=True)])

@@ -47,7 +47,7 @@ class Pixels(BatchedInverter):
         """Descend on the pixels; see ``BatchedInverter.recover_batch``."""
         cfg: PixelsConfig = self.config
         labels = torch.stack([item.labels for item in batch])
-        stack = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
+        teachers = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
         pixels = torch.stack(
             [
                 noise_pictures(
@@ -60,7 +60,7 @@ class Pixels(BatchedInverter):
         optimiser = torch.optim.Adam([pixels], lr=cfg.lr, betas=(0.9, 0.999))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, cfg.steps, eta_min=cfg.lr / 20)
         for step in range(1, cfg.steps + 1):
-            surrogate, losses = inversion_loss(stack, batch, pixels, labels, cfg, extra_loss)
+            surrogate, losses = inversion_loss(teachers, batch, pixels, labels, cfg, extra_loss)
             optimiser.zero_grad(set_to_none=True)
             surrogate.backward()
             optimiser.step()

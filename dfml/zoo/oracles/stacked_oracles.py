@@ -1,4 +1,4 @@
-"""A panel: several oracles asked at once, in one stacked pass where that is faster."""
+"""Several oracles asked at once, in one stacked pass where that is faster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.func import functional_call, stack_module_state
 
 from dfml.zoo.oracles.base import AutogradOracle, Oracle, StatisticsLoss, batch_statistics
 
-PanelLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+StackedLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Maps logits [M, way], pictures [M, C, H, W] and labels [M] to one loss a picture, [M]."""
 
 
@@ -65,7 +65,12 @@ class StackedOracles:
             self._empty = copy.deepcopy(teachers[0]).to("meta")
 
     def ask(
-        self, x: torch.Tensor, labels: torch.Tensor, loss_fn: PanelLoss, *, statistics_fn: StatisticsLoss | None = None
+        self,
+        x: torch.Tensor,
+        labels: torch.Tensor,
+        loss_fn: StackedLoss,
+        *,
+        statistics_fn: StatisticsLoss | None = None,
     ) -> StackedAnswer:
         """Answer for pictures x [K, N, C, H, W] with labels [K, N]; ``x``'s own graph is not touched."""
         if self.stacked:
@@ -87,7 +92,7 @@ class StackedOracles:
         )
 
     def _ask_in_one_pass(
-        self, x: torch.Tensor, labels: torch.Tensor, loss_fn: PanelLoss, statistics_fn: StatisticsLoss | None
+        self, x: torch.Tensor, labels: torch.Tensor, loss_fn: StackedLoss, statistics_fn: StatisticsLoss | None
     ) -> StackedAnswer:
         if not self.gives_statistics:
             statistics_fn = None
