@@ -1,4 +1,4 @@
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 from pydantic import Field, ValidationError
@@ -68,3 +68,36 @@ def test_every_field_is_described_for_forms():
     assert rows["width"]["optional"]
     assert not rows["steps"]["optional"]
     assert all(row["help"] for row in rows.values())
+
+
+class Older(Config):
+    renamed: ClassVar[dict[str, str]] = {"speed": "lr"}
+    lr: float = Field(0.1, gt=0, description="Learning rate.")
+
+
+class Other(Config):
+    renamed: ClassVar[dict[str, str]] = {"count": "steps"}
+    steps: int | None = Field(3, description="Steps.")
+
+
+class Both(Older, Other):
+    pass
+
+
+def test_older_names_of_options_are_read_wherever_they_are_inherited_from(caplog):
+    assert Both.parse({"speed": 0.5, "count": 2}) == Both(lr=0.5, steps=2)
+    assert Both().override(["speed=0.5", "count=none"]) == Both(lr=0.5, steps=None)
+    assert Both().override({"speed": "0.5"}).model_dump() == {"steps": 3, "lr": 0.5}
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2 and all(any(old in line for line in told) for old in ("'speed'", "'count'"))
+    with pytest.raises(BadInput, match="'speed'"):
+        Both.parse({"speed": 1, "lr": 1})
+
+
+def test_what_methods_called_otherwise_before_is_still_read():
+    from dfml.methods import METHODS
+
+    older = {"agreement": 3, "reliability": "none", "reliability_lr": 0.3}
+    teapot = METHODS.get("teapot").preset("demo").override(older)
+    assert (teapot.consensus, teapot.teacher_policy, teapot.policy_lr) == (3, "none", 0.3)
+    assert METHODS.get("tgr").preset("demo").override(["agreement=0"]).consensus == 0
