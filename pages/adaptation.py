@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dfml.ui.adaptation.pictures import choose_pictures
+from dfml.ui.adaptation.choose_images import choose_pictures
 from dfml.ui.adaptation.view import choose_model, classify
 from dfml.ui.widgets.navigation import within_app
 

@@ -7,7 +7,7 @@ from dfml.ui.inversion.form import inversion_form
 from dfml.ui.inversion.recoveries import recovery_gallery
 from dfml.ui.inversion.view import no_recovery_yet, watch_recovery
 from dfml.ui.runs.chooser import choose_run, form_box
-from dfml.ui.runs.rows import run_rows
+from dfml.ui.runs.run_rows import run_rows
 from dfml.ui.widgets.navigation import within_app
 
 within_app()

@@ -31,7 +31,7 @@ FLOORS = {
 }
 SAME_SUBJECT = {
     "adapt": "cli, ui/adaptation",
-    "adaptation": "bench/dro_paper, meta, pages",
+    "adaptation": "meta, pages",
     "base": "inversion, zoo/oracles",
     "calibration": "meta, ui/adaptation",
     "export": "cli, meta",
@@ -42,12 +42,14 @@ SAME_SUBJECT = {
     "inversion": "bench, pages",
     "invert": "cli, runs/jobs",
     "listing": "data, zoo",
+    "metrics": "runs, ui/widgets",
     "pollution": "bench, cli, ui/zoo",
     "pretrain": "runs/jobs, zoo/build",
     "privacy": "reports, ui/inversion",
     "quality": "reports, ui/inversion",
     "similarity": "cli, tasks, ui/charts, ui/training",
     "teacher_policy": "training, ui/training",
+    "texts": "core, ui/widgets",
     "train": "cli, runs/jobs",
     "uploads": "data, ui/adaptation",
     "view": "ui/adaptation, ui/inversion, ui/training",

@@ -21,8 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.memory import peak_memory_mib, process_peak_mib
 from dfml.bench.order import Ledger, Order, digest_of, failure
+from dfml.bench.peak_memory import peak_memory_mib, process_peak_mib
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Progress
 from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder

@@ -1,4 +1,4 @@
-"""How many threads a process may take, and how they wait for each other."""
+"""Threads and processes: how many threads, how they wait, and ending with the process that wanted the work."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ import threading
 import time
 from collections.abc import MutableMapping
 
-SPINS = 3000
-"""Looks of a waiting thread before it sleeps, some hundredths of a millisecond; GNU's default are 300,000."""
-_STEERED_BY = {
-    "GOMP_SPINCOUNT": (str(SPINS), ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")),
-    # Milliseconds, and the least at which a thread spins at all; the default is 200.
-    "KMP_BLOCKTIME": ("1", ("KMP_BLOCKTIME", "KMP_LIBRARY", "OMP_WAIT_POLICY")),
-}
-"""Per OpenMP library (GNU's in wheels for Linux, Intel's and LLVM's for Windows and macOS): what to set, and which
-variables of a user stand against it."""
+BLOCKTIME = "1"
+"""Milliseconds, and the least at which a thread spins at all; the default is 200."""
+_BY_USER = ("KMP_BLOCKTIME", "KMP_LIBRARY", "OMP_WAIT_POLICY")
 
 
 def at_most_as_wanted(count: int) -> int:
@@ -26,20 +20,18 @@ def at_most_as_wanted(count: int) -> int:
 
 
 def wait_briefly(environment: MutableMapping[str, str] | None = None) -> None:
-    """Let threads that wait for each other soon sleep, so that they leave the cores to those that have work.
+    """Let threads of Intel's and LLVM's OpenMP, which wheels for Windows and macOS ship, soon sleep when they wait.
 
-    By default they spin for a long time. That is as fast on an idle machine, but beside another busy program
-    a spinning thread keeps the one it waits for from its core. How many threads there are, and what they compute, stays
-    as it is. OpenMP libraries read this when they are loaded: call it before torch, scikit-learn or POT are imported.
-    Processes that are started later inherit it.
+    They read this when they are loaded: call it before torch, scikit-learn or POT are imported. Processes that are
+    started later inherit it. GNU's, in wheels for Linux, waits as ``dfml.nets.waiting`` says. How many threads there
+    are, and what they compute, stays as it is.
 
     Args:
         environment: Changed in place; that of this process if left out. What a user has set in it stays.
     """
     environment = os.environ if environment is None else environment
-    for name, (value, set_by_user) in _STEERED_BY.items():
-        if not any(other in environment for other in set_by_user):
-            environment[name] = value
+    if not any(name in environment for name in _BY_USER):
+        environment["KMP_BLOCKTIME"] = BLOCKTIME
 
 
 LOOK_SECONDS = 1.0

@@ -4,7 +4,6 @@ from dfml.inversion import (  # noqa: F401, I001 - registers the inverters, in t
     pixels,
     dynamic_set_inverter,
     generator,
-    conditional_generator,
     meta_generator,
     sparse,
 )

@@ -11,6 +11,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.process import at_most_as_wanted
+from dfml.nets.waiting import watch_load
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of mallopt(3)."""
@@ -71,9 +72,11 @@ def use_threads(wanted: int | None = None) -> int:
 
     By default one a core that this process may use, at most ``$OMP_NUM_THREADS``.
 
-    For processes that work and then end: their memory stays with them, see ``keep_memory``.
+    For processes that work and then end: their memory stays with them, see ``keep_memory``; how threads wait for each
+    other follows the load, see ``watch_load``.
     """
     keep_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(wanted or at_most_as_wanted(cores))
+    watch_load(torch.get_num_threads())
     return torch.get_num_threads()

@@ -11,55 +11,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from dfml.core.checked import LATEST
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import claim_folder, given_path, read_json, runs_root, write_json
-from dfml.core.record import LATEST
 from dfml.runs import status as live
 from dfml.runs.grid import IMAGES
 from dfml.runs.metrics import Curve, shared_reader
-from dfml.runs.records import StoredResult
+from dfml.runs.records import StoredEmbedding, StoredImages, StoredNote, StoredResult, StoredZooMap
 from dfml.runs.spec import SPEC, RunSpec, read_spec
 from dfml.runs.status import RunStatus, live_status, log_tail, write_raw
 
 RESULT, CHECKPOINTS, MODEL, RECOVERED, LOCK = "result.json", "checkpoints", "model", "recovered", "run.lock"
 _LINK = ".link"
-
-
-class StoredNote(NamedTuple):
-    """Something that happened in a run."""
-
-    step: int
-    kind: str
-    text: str
-
-
-class StoredImages(NamedTuple):
-    """A grid of pictures: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
-
-    step: int
-    tag: str
-    path: Path
-    labels: list[int]
-
-
-class StoredEmbedding(NamedTuple):
-    """Vectors [N, D] of the newest tasks, with a name each."""
-
-    step: int
-    ids: list[str]
-    vectors: list[list[float]]
-
-
-class StoredZooMap(NamedTuple):
-    """Compared teachers; see ``dfml.core.events.ZooMap``."""
-
-    ids: list[str]
-    similarity: list[list[float]]
-    groups: list[int]
-    places: list[list[float]]
-    text: str
 
 
 class RunFolder:

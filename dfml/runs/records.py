@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from dfml.core.record import Count, Moment, Number, Record, Share, Text
+from dfml.core.checked import Count, Moment, Number, Record, Share, Text
 
 MOST_LABELS, MOST_CURVES = 100_000, 20_000
 Label = Annotated[int, Field(ge=0, le=MOST_LABELS)]
@@ -109,3 +110,38 @@ class ZooMapLine(Record):
 
 Line = Annotated[ScalarsLine | NoteLine | ImagesLine | EmbeddingLine | ZooMapLine, Field(discriminator="type")]
 LINE: TypeAdapter[Line] = TypeAdapter(Line)
+
+
+class StoredNote(NamedTuple):
+    """Something that happened in a run."""
+
+    step: int
+    kind: str
+    text: str
+
+
+class StoredImages(NamedTuple):
+    """A grid of pictures: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
+
+    step: int
+    tag: str
+    path: Path
+    labels: list[int]
+
+
+class StoredEmbedding(NamedTuple):
+    """Vectors [N, D] of the newest tasks, with a name each."""
+
+    step: int
+    ids: list[str]
+    vectors: list[list[float]]
+
+
+class StoredZooMap(NamedTuple):
+    """Compared teachers; see ``dfml.core.events.ZooMap``."""
+
+    ids: list[str]
+    similarity: list[list[float]]
+    groups: list[int]
+    places: list[list[float]]
+    text: str

@@ -2,8 +2,8 @@ import shutil
 
 import pytest
 
-from dfml.bench.dro_paper import adaptation as dro_adaptation
-from dfml.bench.dro_paper.adaptation import at_the_edge, candidates_table, check_validation, choose_adaptation
+from dfml.bench.dro_paper import choose_adaptation as dro_adaptation
+from dfml.bench.dro_paper.choose_adaptation import at_the_edge, candidates_table, check_validation, choose_adaptation
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split

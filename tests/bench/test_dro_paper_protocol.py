@@ -1,7 +1,7 @@
 import pytest
 
 from dfml.bench.dro_paper import protocol as dro_protocol
-from dfml.bench.dro_paper.adaptation import check_validation
+from dfml.bench.dro_paper.choose_adaptation import check_validation
 from dfml.bench.dro_paper.protocol import bench_dro, check_protocol
 from dfml.bench.dro_paper.protocol_table import protocol_table
 from dfml.core.errors import BadInput

@@ -1,13 +1,16 @@
 import json
 import subprocess
+import sys
+import threading
 
 import pytest
 
 from dfml.bench import waiting
-from dfml.bench.waiting import CHOSEN, DEFAULT, LOADS, MOST_BUSY, MOST_IDLE, WAYS, WORKS, bench_waiting, busy_programs
+from dfml.bench.waiting import CHOSEN, LOADS, MOST_BUSY, MOST_IDLE, STEERING, WAYS, WORKS, bench_waiting, busy_programs
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
-from dfml.core.process import wait_briefly
+from dfml.nets import waiting as waiting_nets
+from dfml.nets.waiting import watch_load
 
 RESULT = REPOSITORY / "benchmarks" / "results" / "waiting.json"
 
@@ -51,10 +54,16 @@ def test_all_ways_are_measured_in_turns_and_what_was_measured_is_kept(timed, tmp
         bench_waiting(**{**order, "zoo": "other"})
 
 
-def test_what_the_commands_set_is_what_the_benchmark_calls_chosen():
-    environment = {}
-    wait_briefly(environment)
-    assert WAYS[CHOSEN].items() <= environment.items() and not WAYS[DEFAULT]
+def test_only_the_chosen_way_follows_the_load(monkeypatch):
+    monkeypatch.setattr(waiting_nets, "_started", threading.Lock())
+    monkeypatch.setattr(waiting_nets, "_look_on", lambda watch: None)
+    for way, variables in WAYS.items():
+        with monkeypatch.context() as patch:
+            for name in STEERING:
+                patch.delenv(name, raising=False)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            assert watch_load(2) == (way == CHOSEN and sys.platform.startswith("linux"))
 
 
 def test_busy_programs_compute_until_the_measurement_ends(monkeypatch):

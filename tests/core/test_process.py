@@ -56,7 +56,7 @@ def _entry(name, tmp_path, tiny_zoo_folder):
 
 
 @pytest.mark.parametrize("name", ["command line", "worker", "app", "page"])
-@pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "77", "KMP_BLOCKTIME": "88", "OMP_NUM_THREADS": "3"}])
+@pytest.mark.parametrize("given", [{}, {"KMP_BLOCKTIME": "88", "OMP_NUM_THREADS": "3"}])
 def test_each_process_sets_how_threads_wait_before_torch_loads(name, given, tmp_path, tiny_zoo_folder):
     (tmp_path / "in").write_text("{}\n")
     with (tmp_path / "in").open() as stdin:
@@ -67,7 +67,7 @@ def test_each_process_sets_how_threads_wait_before_torch_loads(name, given, tmp_
     found = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
     assert found, done.stderr[-2000:]
     seen = json.loads(found[0].removeprefix("FOUND "))
-    assert 0 < int(seen["GOMP_SPINCOUNT"]) < 300_000 and 0 < int(seen["KMP_BLOCKTIME"]) < 200
+    assert 0 < int(seen["KMP_BLOCKTIME"]) < 200
     assert all(seen[variable] == value for variable, value in given.items())
     assert seen.get("OMP_NUM_THREADS") == given.get("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS"))
 
@@ -75,42 +75,14 @@ def test_each_process_sets_how_threads_wait_before_torch_loads(name, given, tmp_
 @pytest.mark.parametrize(
     ("given", "added"),
     [
-        ({}, {"GOMP_SPINCOUNT", "KMP_BLOCKTIME"}),
+        ({}, {"KMP_BLOCKTIME"}),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, set()),
         ({"GOMP_SPINCOUNT": "5"}, {"KMP_BLOCKTIME"}),
-        ({"KMP_LIBRARY": "turnaround"}, {"GOMP_SPINCOUNT"}),
-        ({"KMP_BLOCKTIME": "0"}, {"GOMP_SPINCOUNT"}),
+        ({"KMP_LIBRARY": "turnaround"}, set()),
+        ({"KMP_BLOCKTIME": "0"}, set()),
     ],
 )
 def test_what_a_user_has_set_for_a_library_stays(given, added):
     environment = dict(given)
     wait_briefly(environment)
     assert set(environment) == set(given) | added and given.items() <= environment.items()
-
-
-WORK = """
-import hashlib, sys
-if sys.argv[1] == "briefly":
-    from dfml.core.process import wait_briefly
-    wait_briefly()
-import torch
-torch.manual_seed(0)
-net = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(5))
-net(torch.randn(64, 3, 32, 32)).square().mean().backward()
-print(torch.get_num_threads(), hashlib.sha256(b"".join(p.grad.numpy().tobytes() for p in net.parameters())).hexdigest())
-"""
-
-
-def test_waiting_briefly_changes_neither_the_threads_nor_a_byte_of_the_result():
-    def result(how):
-        environment = _bare(OMP_NUM_THREADS="2", OMP_DISPLAY_ENV="VERBOSE")
-        return subprocess.run(
-            [sys.executable, "-c", WORK, how], capture_output=True, text=True, env=environment, check=True
-        )
-
-    briefly, plain = result("briefly"), result("plain")
-    assert briefly.stdout == plain.stdout and briefly.stdout.startswith("2 ")
-    # Where torch ships GNU's library, that says itself what it has read.
-    counts = [line for line in briefly.stderr.splitlines() if "GOMP_SPINCOUNT" in line]
-    assert all(f"'{os.environ.get('GOMP_SPINCOUNT', 3000)}'" in line for line in counts)
-    assert not sys.platform.startswith("linux") or counts

@@ -241,7 +241,7 @@ def test_sets_of_one_kind_are_packed_as_before(patterns, tmp_path):
 
 
 def test_the_app_offers_what_folders_read():
-    from dfml.ui.adaptation import pictures as support_sets
+    from dfml.ui.adaptation import choose_images as support_sets
 
     assert not hasattr(support_sets, "ENDINGS"), "one list of endings"
     assert ".jfif" in ENDINGS

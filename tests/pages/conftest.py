@@ -112,7 +112,7 @@ def _embedded_zoo(tiny_zoo_folder, tmp_path, monkeypatch):
     """The pages find one embedded zoo, the tiny one, under the name of the real one."""
     assets = tmp_path / "assets"
     shutil.copytree(tiny_zoo_folder, assets / "zoos" / "cifar-fs-conv4")
-    for module in ("dfml.zoo.listing", "dfml.ui.adaptation.pictures", "dfml.runs.spec", "dfml.zoo.zoo"):
+    for module in ("dfml.zoo.listing", "dfml.ui.adaptation.choose_images", "dfml.runs.spec", "dfml.zoo.zoo"):
         monkeypatch.setattr(f"{module}.ASSETS", assets)
     shutil.copytree(REPOSITORY / "assets" / "support-sets", assets / "support-sets")
 

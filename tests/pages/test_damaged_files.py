@@ -10,7 +10,7 @@ import pytest
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.ui.inversion.recoveries import recoveries_of
-from dfml.ui.runs.rows import plottable, read_row
+from dfml.ui.runs.run_rows import plottable, read_row
 from dfml.zoo import open_zoo
 from dfml.zoo.listing import read_zoo
 from tests.pages.damages import VALUES, WHOLE, changed, places

@@ -7,7 +7,7 @@ from dfml.core.paths import REPOSITORY
 from dfml.ui.adaptation import adapt as adapting
 from dfml.ui.adaptation.adapt import Answer, CalibrationAnswer, adapt_to, calibrate_to
 from dfml.ui.adaptation.calibration import changed_rows, points
-from dfml.ui.adaptation.pictures import Chosen
+from dfml.ui.adaptation.choose_images import Chosen
 from tests.meta.test_evaluation import tiny_model
 
 QUICK = {"inversion_steps": 3, "steps": 2, "per_class": 1}

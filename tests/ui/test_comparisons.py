@@ -4,7 +4,7 @@ import pytest
 
 from dfml.runs.spec import RunSpec
 from dfml.ui.inversion.comparisons import Comparison, comparisons, new_group, series_names, whose
-from dfml.ui.runs.rows import RunRow
+from dfml.ui.runs.run_rows import RunRow
 
 
 def spec(method="pixels", **more):

@@ -3,7 +3,7 @@ from PIL import Image
 
 from dfml.runs.grid import make_grid
 from dfml.ui.inversion.recoveries import by_class
-from dfml.ui.runs.pictures import cut_grid
+from dfml.ui.runs.image_grids import cut_grid
 from dfml.ui.widgets.galleries import GAP, enlarged, from_arrays, square, strip
 
 

@@ -9,7 +9,7 @@ from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.chooser import unique
 from dfml.ui.runs.panel import look_again, moved_on
-from dfml.ui.runs.rows import RunRow, read_row
+from dfml.ui.runs.run_rows import RunRow, read_row
 from dfml.ui.runs.table import _tested
 
 
@@ -29,7 +29,7 @@ def chooser_page():
 
     from dfml.runs.spec import RunSpec
     from dfml.ui.runs.chooser import choose_run
-    from dfml.ui.runs.rows import RunRow
+    from dfml.ui.runs.run_rows import RunRow
 
     if st.session_state.pop("spoil", False):
         st.query_params.pop("run", None)

@@ -6,7 +6,7 @@ import streamlit as st
 from PIL import Image
 
 from dfml.core.errors import BadInput
-from dfml.ui.adaptation import pictures as picture_sets
+from dfml.ui.adaptation import choose_images as picture_sets
 from dfml.ui.adaptation.uploads import QUERY, UploadSet, is_token, new_token
 
 

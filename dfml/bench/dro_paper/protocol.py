@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.bench.accuracy import bench_accuracy
-from dfml.bench.dro_paper.adaptation import CHOSEN_BY, RATES, STEPS, check_validation, choose_adaptation
+from dfml.bench.dro_paper.choose_adaptation import CHOSEN_BY, RATES, STEPS, check_validation, choose_adaptation
 from dfml.bench.dro_paper.protocol_table import PUBLISHED, choice_tables, protocol_notes, protocol_table
 from dfml.bench.plan import changes_of, configs_of
 from dfml.bench.report import refuse_to_lose, write_report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dfml.bench.dro_paper.adaptation import EPISODES, SHOT, at_the_edge, candidates_table
+from dfml.bench.dro_paper.choose_adaptation import EPISODES, SHOT, at_the_edge, candidates_table
 from dfml.bench.report import markdown_table, percent
 from dfml.bench.summary import over_seeds
 

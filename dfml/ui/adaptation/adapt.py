@@ -17,7 +17,7 @@ import streamlit as st
 from dfml.core.errors import BadInput
 from dfml.core.names import find_name
 from dfml.core.paths import given_path, read_json
-from dfml.ui.runs.rows import RunRow, run_rows
+from dfml.ui.runs.run_rows import RunRow, run_rows
 from dfml.ui.runs.stored import ModelCard
 
 if TYPE_CHECKING:
@@ -112,8 +112,12 @@ def model_card(folder: Path) -> dict:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _load(folder: str, changed: int) -> MetaModel:
-    from dfml.meta.model import MetaModel
+    import torch
 
+    from dfml.meta.model import MetaModel
+    from dfml.nets.waiting import watch_load
+
+    watch_load(torch.get_num_threads())
     return MetaModel.load(Path(folder))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dfml.ui.adaptation.adapt import Answer, CalibrationAnswer
-from dfml.ui.adaptation.pictures import Chosen
+from dfml.ui.adaptation.choose_images import Chosen
 from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.curves import curves
 from dfml.ui.widgets.forms import all_options

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dfml.ui.adaptation.adapt import Answer, adapt_to, calibrate_to, finished_models, model_card, model_folder
 from dfml.ui.adaptation.calibration import choose_calibration, draw_calibration, points, progress_bar
-from dfml.ui.adaptation.pictures import Chosen
+from dfml.ui.adaptation.choose_images import Chosen
 from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.confidence import confidence_bars
 from dfml.ui.charts.curves import steps_accuracy

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dfml.runs.spec import RunSpec
-from dfml.ui.runs.rows import RunRow
+from dfml.ui.runs.run_rows import RunRow
 
 MOST = 3
 _WORST_FIRST = ("crashed", "failed", "unreadable", "stopped", "finished")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.status import RunStatus
 from dfml.ui.inversion.recoveries import StoredRecovery
-from dfml.ui.runs.pictures import Sheet, open_sheet
-from dfml.ui.runs.rows import plottable
+from dfml.ui.runs.image_grids import Sheet, open_sheet
+from dfml.ui.runs.run_rows import plottable
 
 WARM_UP = "warm-up"
 RECOVERED = "recovered/"

@@ -14,7 +14,7 @@ from dfml.core.errors import BadInput
 from dfml.core.names import natural
 from dfml.core.paths import read_json
 from dfml.core.weights import tensor_shapes
-from dfml.ui.runs.rows import RunRow
+from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.runs.stored import Report
 from dfml.ui.widgets.galleries import from_arrays, strip
 from dfml.ui.widgets.messages import empty_state, one_line_errors

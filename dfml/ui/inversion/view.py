@@ -19,9 +19,9 @@ from dfml.ui.inversion.frames import Frame, at_share, frames, own_curves, steps_
 from dfml.ui.inversion.privacy import privacy_panel
 from dfml.ui.inversion.quality import quality_table
 from dfml.ui.inversion.recoveries import StoredRecovery, by_class, recoveries_of
+from dfml.ui.runs.image_grids import open_sheet
 from dfml.ui.runs.panel import look_again, moved_on, run_controls, run_header
-from dfml.ui.runs.pictures import open_sheet
-from dfml.ui.runs.rows import RunRow, open_run
+from dfml.ui.runs.run_rows import RunRow, open_run
 from dfml.ui.widgets.galleries import strip
 from dfml.ui.widgets.messages import empty_state, one_line_errors
 from dfml.ui.widgets.texts import plain

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import streamlit as st
 
 from dfml.ui.inversion.comparisons import Comparison
-from dfml.ui.runs.rows import RunRow
+from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.widgets.theme import chip
 
 if TYPE_CHECKING:

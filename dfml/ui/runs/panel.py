@@ -18,7 +18,7 @@ from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import RESUMABLE, RunStatus
-from dfml.ui.runs.rows import RunRow
+from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.widgets.messages import one_line_errors
 from dfml.ui.widgets.metrics import duration
 from dfml.ui.widgets.registries import inverters, methods

@@ -13,7 +13,7 @@ from dfml.runs.folder import RESULT
 from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.curves import Curve, curves
 from dfml.ui.runs.chooser import NEXT
-from dfml.ui.runs.rows import RunRow, open_run, plottable
+from dfml.ui.runs.run_rows import RunRow, open_run, plottable
 from dfml.ui.widgets.messages import empty_state, one_line_errors
 from dfml.ui.widgets.metrics import metric, with_interval
 from dfml.ui.widgets.texts import plain

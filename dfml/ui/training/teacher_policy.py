@@ -11,7 +11,7 @@ from dfml.core.names import natural
 from dfml.runs.folder import RunFolder
 from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.name_axis import name_axis
-from dfml.ui.runs.rows import plottable
+from dfml.ui.runs.run_rows import plottable
 from dfml.ui.widgets.metrics import percent
 from dfml.ui.widgets.theme import LIGHT, Palette, palette, translucent
 

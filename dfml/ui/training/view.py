@@ -10,9 +10,9 @@ from dfml.runs.folder import RunFolder
 from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.curve_math import DENSE
 from dfml.ui.charts.curves import Curve, Mark, curves
+from dfml.ui.runs.image_grids import newest_pictures
 from dfml.ui.runs.panel import look_again, moved_on, run_controls, run_header
-from dfml.ui.runs.pictures import newest_pictures
-from dfml.ui.runs.rows import RunRow, open_run, plottable
+from dfml.ui.runs.run_rows import RunRow, open_run, plottable
 from dfml.ui.training.further_numbers import Scalars, further_charts
 from dfml.ui.training.similarity import compared_teachers
 from dfml.ui.training.teacher_policy import teacher_policy_panel

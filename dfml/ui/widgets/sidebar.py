@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dfml.ui.runs.rows import active_rows, page_of
+from dfml.ui.runs.run_rows import active_rows, page_of
 from dfml.ui.widgets.device_line import describe_device, device_question
 from dfml.ui.widgets.texts import plain
 from dfml.ui.widgets.theme import chip

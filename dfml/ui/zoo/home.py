@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dfml.core.errors import DfmlError
-from dfml.ui.runs.rows import RunRow, page_of, run_rows
+from dfml.ui.runs.run_rows import RunRow, page_of, run_rows
 from dfml.ui.widgets.messages import empty_state
 from dfml.ui.widgets.metrics import megabytes, percent
 from dfml.ui.widgets.navigation import ADAPTATION, INVERSION, TRAINING, ZOO
