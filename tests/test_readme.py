@@ -108,19 +108,35 @@ def test_links_lead_somewhere(path):
         assert target.startswith("https://") or (path.parent / target).exists(), f"{_page(path)}: {target}"
 
 
-def test_every_method_and_inverter_has_its_page():
+def test_every_method_inverter_and_calibrator_has_its_page():
     from dfml.cli.docs import PAGES as FOLDER
     from dfml.inversion import INVERTERS
+    from dfml.meta.calibration import CALIBRATORS
     from dfml.methods import METHODS
 
-    for name in [*METHODS, *INVERTERS]:
+    for name in [*METHODS, *INVERTERS, *CALIBRATORS]:
         page = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
-        idea, box, rest = page.split("```", 2)
-        assert idea.startswith(f"# {name}: ") and 2 <= len(re.findall(r"[.:](?:\s|$)", idea)), f"{name}: the idea"
-        assert len(box.splitlines()) > 2, f"{name}: the algorithm"
-        assert f"<!-- options: {name} -->" in rest and "## Citing" in rest, name
-        assert re.search(r"^## (What differs from|Where the paper is silent)", rest, re.MULTILINE), name
+        sections = ["Algorithm", "Options", "Measurements", "Source"]
+        assert re.findall(r"^## (.*)$", page, re.MULTILINE) == sections, name
+        opening, algorithm, options, *told = re.split(r"^## .*$", page, flags=re.MULTILINE)
+        assert opening.startswith(f"# {name}: ") and 2 <= len(re.findall(r"[.:](?:\s|$)", opening)), f"{name}: its use"
+        box = re.search(r"^```\n(.*?)^```$", algorithm, re.MULTILINE | re.DOTALL)[1]
+        lines = box.splitlines()
+        assert 2 < len(lines) <= 15 and max(map(len, lines)) <= 96 and box.isascii(), f"{name}: the algorithm box"
+        assert "1. " in box and lines[0].endswith(".") and not lines[1], f"{name}: opens as a docstring does"
+        assert f"<!-- options: {name} -->" in options and all(part.strip() for part in told), name
+        if name not in CALIBRATORS:
+            assert re.search(r"^### Differences from", algorithm, re.MULTILINE), name
     assert all(f"[{name}](docs/methods/{name}.md)" in README for name in METHODS)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "methods").glob("*.md")), ids=_page)
+def test_no_paragraph_of_a_method_page_is_long(path):
+    text = re.sub(r"^```\n.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^(\||    ).*$", "", text, flags=re.MULTILINE)
+    for paragraph in re.split(r"\n\s*\n|\n(?=- )", text):
+        lines = paragraph.strip().splitlines()
+        assert len(lines) <= 6 and all(len(line) <= 120 for line in lines), paragraph
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "methods").glob("*.md")), ids=_page)
