@@ -12,11 +12,12 @@ import typer
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "assets" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = re.findall(r"^python -m dfml (.*)$", README, re.MULTILINE)
+TOUR = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^python -m dfml (.*)$", TOUR, re.MULTILINE)
 DOCUMENTED = sorted(
     {
         command
-        for page in (ROOT / "docs").rglob("*.md")
+        for page in PAGES
         for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8").replace("\\\n", " "), re.DOTALL)
         for command in re.findall(r"^python -m dfml (.*)$", block, re.MULTILINE)
         if "$" not in command  # a shell's variables are words only when they are filled in
@@ -95,11 +96,25 @@ def test_the_tour_works_from_its_first_to_its_last_command(tmp_path, monkeypatch
 
 
 def test_the_file_map_is_the_tree():
-    mapped = re.search(r"## File map.*?```\n(.*?)```", README, re.DOTALL)[1]
+    page = (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8")
+    mapped = re.search(r"## File map.*?```\n(.*?)```", page, re.DOTALL)[1]
     paths = [line.split()[0] for line in mapped.splitlines()]
     assert all((ROOT / path).exists() for path in paths)
     rooms = {f"dfml/{p.name}/" for p in (ROOT / "dfml").iterdir() if (p / "__init__.py").is_file()}
     assert rooms <= set(paths), "a room is missing from the file map"
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=_page)
+def test_a_page_opens_with_prose_and_its_paragraphs_are_short(path):
+    text = re.sub(r"^```.*?^```$", "```", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    title, opening, *_ = blocks = text.split("\n\n")
+    assert re.fullmatch(r"# \S.*", title) and re.match(r"\w", opening), "a title, then what the page is for"
+    for block in blocks:
+        lines = block.strip("\n").splitlines()
+        if not block.startswith(("|", "#", "- ", "1. ", "```", "    ")):
+            assert len(lines) <= 6, f"a paragraph of {len(lines)} lines: {lines[0]}"
+        # A table's row and a link's address cannot be broken.
+        assert all(len(line) <= 120 for line in lines if not line.lstrip().startswith(("|", "["))), lines[0]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=_page)
@@ -127,7 +142,9 @@ def test_every_method_inverter_and_calibrator_has_its_page():
         assert f"<!-- options: {name} -->" in options and all(part.strip() for part in told), name
         if name not in CALIBRATORS:
             assert re.search(r"^### Differences from", algorithm, re.MULTILINE), name
-    assert all(f"[{name}](docs/methods/{name}.md)" in README for name in METHODS)
+    assert all(f"| [{name}](docs/methods/{name}.md)" in README for name in METHODS)
+    overview = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert all(f"| [{name}](methods/{name}.md) |" in overview for name in [*METHODS, *INVERTERS])
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "methods").glob("*.md")), ids=_page)
@@ -163,10 +180,10 @@ def _leaves(command, path=()):
             yield " ".join((*path, name))
 
 
-def test_every_benchmark_and_its_result_stand_in_the_page_on_evaluation():
+def test_every_benchmark_and_its_result_stand_in_the_page_on_benchmarks():
     from dfml.cli import app
 
-    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     names = [name for name in _leaves(typer.main.get_command(app)) if name.startswith("bench ")]
     missing = [name for name in [*names, "bench accuracy --protocol dro"] if f"| `{name}` |" not in page]
     assert not missing and "zoo similarity" in page
@@ -227,18 +244,21 @@ def test_the_page_on_evaluation_says_what_floor_and_ceiling_are():
     from dfml.methods import METHODS
 
     page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    told = {row[0]: row[1:] for row in rows if len(row) == 3}
     learners = {
         name: [METHODS.get(name).preset(p).learner for p in ("demo", "paper")] for name in ("random", "real-data")
     }
     assert learners == {"random": ["maml", "maml"], "real-data": ["protonet", "maml"]}
-    assert "`random` is MAML\nin both presets; `real-data` is a ProtoNet in `demo`" in page
+    assert learners == {name: told[name] for name in learners}
     adapting = {
         (config.test_steps, config.inner_lr)
         for name in METHODS
         for config in (METHODS.get(name).preset(preset) for preset in ("demo", "paper"))
         if hasattr(config, "test_steps")
     }
-    assert adapting == {(10, 0.01)} and "by 10 gradient steps at rate 0.01" in page
+    stated = re.findall(r"(\d+) gradient steps with learning rate (\d+\.\d+)", " ".join(page.split()))
+    assert adapting == {(10, 0.01)} == {(int(steps), float(lr)) for steps, lr in stated}
 
 
 def test_the_example_method_of_the_docs_works(tiny_zoo, tmp_path, monkeypatch):
