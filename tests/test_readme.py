@@ -244,7 +244,8 @@ def test_the_page_on_evaluation_says_what_floor_and_ceiling_are():
     from dfml.methods import METHODS
 
     page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
-    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines]
     told = {row[0]: row[1:] for row in rows if len(row) == 3}
     learners = {
         name: [METHODS.get(name).preset(p).learner for p in ("demo", "paper")] for name in ("random", "real-data")

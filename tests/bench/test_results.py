@@ -223,13 +223,12 @@ def test_the_dro_protocol_is_whole_adapts_as_validation_says_and_hides_nothing()
 
 
 def quoted_results(page):
-    """The rows of a page's first table of methods, by method: their further cells by column."""
-    lines = [line for line in (REPOSITORY / page).read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    """The rows of a page's table of methods, by method: their further cells by column."""
+    lines = (REPOSITORY / page).read_text(encoding="utf-8").splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("| method | 10 gradient steps |"))
-    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[start:]]
-    header = table[0]
-    table = itertools.takewhile(lambda cells: len(cells) == len(header), table[2:])
-    return {re.match(r"\[?([a-z-]+)", name)[1]: dict(zip(header[1:], cells, strict=True)) for name, *cells in table}
+    table = itertools.takewhile(lambda line: line.startswith("|"), lines[start:])
+    header, _, *cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table]
+    return {re.match(r"\[?([a-z-]+)", row[0])[1]: dict(zip(header, row, strict=True)) for row in cells}
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
