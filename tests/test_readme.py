@@ -95,15 +95,6 @@ def test_the_tour_works_from_its_first_to_its_last_command(tmp_path, monkeypatch
     assert done >= 10
 
 
-def test_the_file_map_is_the_tree():
-    page = (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8")
-    mapped = re.search(r"## File map.*?```\n(.*?)```", page, re.DOTALL)[1]
-    paths = [line.split()[0] for line in mapped.splitlines()]
-    assert all((ROOT / path).exists() for path in paths)
-    rooms = {f"dfml/{p.name}/" for p in (ROOT / "dfml").iterdir() if (p / "__init__.py").is_file()}
-    assert rooms <= set(paths), "a room is missing from the file map"
-
-
 @pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=_page)
 def test_a_page_opens_with_prose_and_its_paragraphs_are_short(path):
     text = re.sub(r"^```.*?^```$", "```", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)

@@ -29,7 +29,7 @@ def test_zoo_page_names_a_bad_model_and_a_bad_path(runs, zoo_copy):
     app = open_page("zoo", zoo=str(zoo_copy))
     assert "1 model cannot be used; the other 2 can" in app.warning[0].value
     app = open_page("zoo", zoo="/no/such/folder")
-    assert "no folder at" in app.error[0].value
+    assert "no zoo at" in app.error[0].value
     assert not app.exception
 
 

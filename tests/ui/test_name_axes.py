@@ -84,8 +84,8 @@ def test_every_axis_of_names_keeps_each_name_apart(chart_name, what):
 
 def test_every_chart_is_known_here():
     found = set()
-    for module in pkgutil.iter_modules(dfml.ui.__path__):
-        for name, function in vars(importlib.import_module(f"dfml.ui.{module.name}")).items():
+    for module in pkgutil.walk_packages(dfml.ui.__path__, "dfml.ui."):
+        for name, function in vars(importlib.import_module(module.name)).items():
             returned = getattr(function, "__annotations__", {}).get("return")
             if inspect.isfunction(function) and returned == "go.Figure" and not name.startswith("_"):
                 found.add(name)

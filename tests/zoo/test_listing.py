@@ -56,7 +56,7 @@ def test_a_bad_model_is_named_and_the_others_are_listed(zoo_copy, what):
 
 
 def test_a_missing_foreign_or_newer_folder_gets_one_line(tmp_path, zoo_copy):
-    with pytest.raises(BadInput, match="no folder"):
+    with pytest.raises(BadInput, match="no zoo at"):
         read_zoo(str(tmp_path / "nowhere"))
     with pytest.raises(BadInput, match="no zoo.json"):
         read_zoo(str(tmp_path))
