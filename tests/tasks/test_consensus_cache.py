@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.tasks.test_recoveries import cache, recoveries, tasks_of  # noqa: F401 - a fixture
+from tests.tasks.test_cache import cache, recoveries, tasks_of  # noqa: F401 - a fixture
 
 from dfml.core.events import until_done
 from dfml.inversion.consensus import ConsensusConfig
