@@ -12,12 +12,14 @@ it takes some minutes. Nothing is written into the checkout.
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -25,8 +27,7 @@ from queue import SimpleQueue
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = Path(__file__).with_name("faults.toml")
 KILLED, SURVIVED, NOT_FOUND, DULL = "killed", "SURVIVED", "not found", "tests pass no longer without it"
-FAILED = 1
-"""Pytest's exit code where tests failed; a higher one says that they did not run."""
+FAILED = 1  # pytest's exit code; a higher one says that the tests did not run
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,15 @@ def run_tests(folder: Path, tests: list[str], limit: float, *options: str) -> tu
     with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as place:
         # A file that is changed twice in a second must not be taken from a cache of bytecode.
         own = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder), "TMPDIR": place}
-        environment = {**os.environ, **own, "OMP_NUM_THREADS": "1", "DFML_TEST_THREADS": "1"}
-        log, code = Path(place) / "log.txt", None
-        with log.open("w", encoding="utf-8") as out:
-            try:
-                code = subprocess.run(
-                    command, cwd=folder, env=environment, stdout=out, stderr=out, timeout=limit
-                ).returncode
-            except subprocess.TimeoutExpired:
-                pass
+        env = {**os.environ, **own, "OMP_NUM_THREADS": "1", "DFML_TEST_THREADS": "1"}
+        with (log := Path(place) / "log.txt").open("wb") as out:
+            work = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out, start_new_session=True)
+        with suppress(subprocess.TimeoutExpired):
+            work.wait(limit)
+        code = work.poll()
+        with suppress(ProcessLookupError):
+            os.killpg(work.pid, signal.SIGKILL)  # tests that hang, and what others have left running
+        work.wait()
         return code, log.read_text(encoding="utf-8", errors="replace")
 
 
@@ -120,7 +121,7 @@ def main(words: list[str] | None = None) -> int:
     if unknown := set(asked.names) - every.keys():
         parser.error(f"no fault is called {', '.join(map(repr, sorted(unknown)))}")
     faults, jobs = [every[name] for name in asked.names or every], max(1, asked.jobs)
-    with tempfile.TemporaryDirectory(prefix="dfml-mutants-") as place:
+    with tempfile.TemporaryDirectory(prefix="dfml-mutants-", ignore_cleanup_errors=True) as place:
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(jobs):
             copies.put(copy_checkout(Path(place) / f"copy-{number}"))
