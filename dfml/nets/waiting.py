@@ -130,6 +130,6 @@ def watch_load(threads: int) -> bool:
 
 
 def _look_on(watch: LoadWatch) -> None:
-    while True:
-        time.sleep(LOOK_SECONDS)
+    pause = threading.Event()  # never set
+    while not pause.wait(LOOK_SECONDS):
         watch.look()
