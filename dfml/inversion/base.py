@@ -117,6 +117,11 @@ class Inverter(ABC):
 INVERTERS: Registry[Inverter] = Registry("inverter")
 
 
+def labels_per_class(way: int, per_class: int) -> torch.Tensor:
+    """Wanted labels, class after class: int64 [way * per_class]."""
+    return torch.arange(way).repeat_interleave(per_class)
+
+
 def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:
     """One batch of several teachers' pictures, grown to the largest channels and size among them."""
     channels = max(x.shape[1] for x in images)

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from dfml.core.state import part_of_state
-from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, make_tasks, side_by_side
+from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, labels_per_class, make_tasks, side_by_side
 from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep, open_batch, same_shape
 from dfml.inversion.generator import NetworkConfig, draw_noise, layout_on, new_generators
 from dfml.inversion.objective import inversion_loss, stacks
@@ -97,7 +97,7 @@ class MetaGenerator(BatchedInverter):
         while self.meta_steps < cfg.warm_up:
             chosen = torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()
             drawn = [oracles[i] for i in chosen]
-            labels = [torch.arange(o.way).repeat_interleave(cfg.per_class) for o in drawn]
+            labels = [labels_per_class(o.way, cfg.per_class) for o in drawn]
             yield self.meta_step(drawn, labels, generator=generator, device=device, with_tasks=False)
 
     def meta_step(

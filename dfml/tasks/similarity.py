@@ -7,8 +7,6 @@ parameter tensor by parameter tensor, so that no layer outweighs another.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -18,8 +16,7 @@ import torch.nn.functional as F
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, until_done
-from dfml.core.paths import cache_root
-from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
+from dfml.inversion.kept import kept_path, read_kept, write_kept
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.embedding import probe_mark
 from dfml.zoo.teacher import Teacher
@@ -163,15 +160,11 @@ def measure_similarity(
     """
     every = [[(teacher, number) for number in range(visits)] for teacher in teachers]
     facts = [[recoveries.mark(visit) for own in every for visit in own], probe_mark(probe), batch, per_filter]
-    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
-    path = cache_root() / "similarity" / f"{digest}.safetensors"
-    if recoveries.keep and path.is_file():
-        try:
-            state, about = load_checkpoint(path)
-            recoveries.bill([visit for own in every for visit in own])
-            return Similarity(list(teachers), state["matrix"], float(about["seconds"]), kept=True)
-        except (BadInput, KeyError):
-            pass  # damaged: it is only a cache
+    path = kept_path("similarity", "", facts)
+    state, about = (recoveries.keep and read_kept(path)) or ({}, {})
+    if "matrix" in state:
+        recoveries.bill([visit for own in every for visit in own])
+        return Similarity(list(teachers), state["matrix"], float(about["seconds"]), kept=True)
     embeddings, seconds = [], 0.0
     for position, own in enumerate(every, 1):
         tasks = yield from until_done(recoveries.recover(own, step=step, total=total))
@@ -186,6 +179,5 @@ def measure_similarity(
     matrix = pairwise_similarity([{n: f.cpu() for n, f in e.items()} for e in embeddings])
     seconds += time.perf_counter() - started
     if recoveries.keep:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(path, {"matrix": matrix}, {"seconds": seconds})
+        write_kept(path, {"matrix": matrix}, {"seconds": seconds})
     return Similarity(list(teachers), matrix, seconds)

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.tasks.test_recoveries import cache, recoveries, tasks_of  # noqa: F401 - a fixture
 
 from dfml.core.events import until_done
 from dfml.inversion.consensus import ConsensusConfig
 from dfml.tasks.consensus_cache import ConsensusRecoveries
+from tests.tasks.test_cache import cache, recoveries, tasks_of  # noqa: F401 - a fixture
 
 
 def agreed(zoo, sweeps=2):
