@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -86,7 +85,7 @@ class DynamicSetInverter(Inverter):
         counts = {int(n) for y in labels for n in torch.bincount(y) if n}
         if len(counts) != 1:
             raise BadInput(f"dynamic-set holds equally many pictures of each class, received {sorted(counts)}.")
-        started = time.perf_counter()
+        labels = [y.to(device) for y in labels]
         asked = list({o.teacher_id: o for o in oracles}.values())
         everyone = asked + self.helpers(asked)
         starts = {o.teacher_id: (o.passes, o.queries) for o in everyone}
@@ -110,19 +109,16 @@ class DynamicSetInverter(Inverter):
             images = []
             for oracle, wanted in zip(oracles, labels, strict=True):
                 every, slots = pictures.of_teacher(oracle.teacher_id)
-                images.append(every.detach()[in_order(slots, wanted.to(device))])
-            given = [y.to(device) for y in labels]
+                images.append(every.detach()[in_order(slots, wanted)])
             tasks = []
             if step == cfg.steps:
-                tasks = make_tasks(oracles, images, given, [starts[o.teacher_id] for o in oracles])
-                for task in tasks:
-                    task.cost["seconds"] = (time.perf_counter() - started) / len(oracles)
+                tasks = make_tasks(oracles, images, labels, [starts[o.teacher_id] for o in oracles])
                 for helper in everyone[len(asked) :]:
                     passes, queries = starts[helper.teacher_id]
                     for task in tasks:
                         task.cost["passes"] += (helper.passes - passes) / len(tasks)
                         task.cost["queries"] += (helper.queries - queries) / len(tasks)
-            yield InversionStep(step, cfg.steps, side_by_side(images), torch.cat(given), losses, tasks)
+            yield InversionStep(step, cfg.steps, side_by_side(images), torch.cat(labels), losses, tasks)
 
 
 def in_order(slots: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

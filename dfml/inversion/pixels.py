@@ -11,8 +11,7 @@ from pydantic import Field
 
 from dfml.inversion.base import INVERTERS, ExtraLoss
 from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep
-from dfml.inversion.objective import ObjectiveConfig, inversion_loss, stacks
-from dfml.zoo.oracles.stacked_oracles import StackedOracles
+from dfml.inversion.objective import BatchObjective, ObjectiveConfig
 
 
 class PixelsConfig(ObjectiveConfig):
@@ -46,28 +45,21 @@ class Pixels(BatchedInverter):
     ) -> Iterator[BatchStep]:
         """Descend on the pixels; see ``BatchedInverter.recover_batch``."""
         cfg: PixelsConfig = self.config
-        labels = torch.stack([item.labels for item in batch])
-        teachers = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
-        pixels = torch.stack(
-            [
-                noise_pictures(
-                    len(item.labels), item.oracle.picture_shape, item.generator, smooth=cfg.start == "smooth"
-                )
-                for item in batch
-            ]
-        )
-        pixels = pixels.to(device).requires_grad_(True)
+        objective = BatchObjective(batch, cfg, device, extra_loss)
+        first = [
+            noise_pictures(len(item.labels), item.oracle.picture_shape, item.generator, smooth=cfg.start == "smooth")
+            for item in batch
+        ]
+        pixels = torch.stack(first).to(device).requires_grad_(True)
         optimiser = torch.optim.Adam([pixels], lr=cfg.lr, betas=(0.9, 0.999))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, cfg.steps, eta_min=cfg.lr / 20)
-        for step in range(1, cfg.steps + 1):
-            surrogate, losses = inversion_loss(teachers, batch, pixels, labels, cfg, extra_loss)
-            optimiser.zero_grad(set_to_none=True)
-            surrogate.backward()
+        for _ in range(cfg.steps):
+            losses = objective.backward(pixels, optimiser)
             optimiser.step()
             schedule.step()
             with torch.no_grad():
                 pixels.clamp_(0, 1)
-            yield BatchStep(step, cfg.steps, pixels.detach(), losses)
+            yield pixels.detach(), losses
 
 
 def noise_pictures(

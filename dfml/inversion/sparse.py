@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -195,7 +194,6 @@ class Sparse(Inverter):
             BadInput: A teacher is no vision transformer, or does not let its weights be seen.
         """
         cfg: SparseConfig = self.config
-        started = time.perf_counter()
         before = [(oracle.passes, oracle.queries) for oracle in oracles]
         batch = open_batch(oracles, labels, generator, device)
         sets = [SparsePictures(item.oracle, item.labels, cfg, item.generator) for item in batch]
@@ -210,7 +208,6 @@ class Sparse(Inverter):
             if step == cfg.steps:
                 tasks = make_tasks(oracles, images, [pictures.labels for pictures in sets], before)
                 for task, pictures in zip(tasks, sets, strict=True):
-                    task.cost["seconds"] = (time.perf_counter() - started) / len(sets)
                     task.cost["patches"] = pictures.kept.shape[1] / pictures.eye.count
                     task.cost["sparse_accuracy"] = pictures.accuracy()
             wanted = torch.cat([pictures.labels for pictures in sets])

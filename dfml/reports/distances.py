@@ -121,10 +121,10 @@ def chance_of_as_many(hits: int, count: int, other_hits: int, other_count: int) 
     Returns:
         A p-value in (0, 1].
     """
-    total, marked = count + other_count, hits + other_hits
-    ways = math.comb(total, marked)
-    found = sum(math.comb(count, k) * math.comb(other_count, marked - k) for k in range(hits, min(count, marked) + 1))
-    return found / ways
+    from scipy.stats import fisher_exact
+
+    table = [[hits, count - hits], [other_hits, other_count - other_hits]]
+    return float(fisher_exact(table, alternative="greater").pvalue)
 
 
 NEAR = 0.5

@@ -20,8 +20,6 @@ from dfml.zoo.teacher import Teacher
 CHUNK = 256
 """Pictures a pass."""
 
-Z95 = 1.959964
-
 
 @torch.no_grad()
 def measure(
@@ -103,24 +101,16 @@ def agreement(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (logits.argmax(1) == labels) & logits.isfinite().all(1)
 
 
-def wilson_interval(hits: int, count: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval of a share.
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """Lower and upper end of the 95 % Wilson interval of ``hits`` in ``count``, at least 1.
 
     It stays inside [0, 1] and has a width even where all or none are hits, unlike the normal interval. It takes the
-    pictures for independent; those of one recovery are optimised together, so it is rather too narrow.
-
-    Args:
-        hits: 0 .. count.
-        count: At least 1.
-        z: Standard deviations; the default gives 95 %.
-
-    Returns:
-        Its lower and upper end.
+    images for independent; those of one recovery are optimised together, so it is rather too narrow.
     """
-    share, square = hits / count, z * z
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = z / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
-    return middle - half, middle + half
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, count).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def wilson_reach(hits: int, count: int) -> float:

@@ -97,21 +97,27 @@ class TaskMemory:
         if slots and not 0 <= min(slots) <= max(slots) < len(keys):
             raise BadInput(f"labels {slots} for teacher {task.teacher_id!r}, which has {len(keys)} classes.")
         for slot in slots:
-            ring = self.rings.setdefault(keys[slot], deque(maxlen=self.capacity))
-            pictures = self._fitted(task.images[task.labels == slot].detach()).to("cpu", torch.float16)
-            if not any(torch.equal(visit.images, pictures) for visit in ring):
+            pictures = self._of_slot(task, slot)
+            if not self._is_stored(keys[slot], pictures):
                 said = None if answers is None else answers[task.labels == slot].to("cpu", torch.float16)
+                ring = self.rings.setdefault(keys[slot], deque(maxlen=self.capacity))
                 ring.append(_Visit(task.teacher_id, pictures.clone(), said))
         self.added += 1
 
     def holds(self, task: PseudoTask) -> bool:
         """Whether all pictures of a recovery are in store."""
         keys = self.class_keys[task.teacher_id]
-        return all(
-            any(torch.equal(visit.images, pictures) for visit in self.rings.get(keys[slot], ()))
-            for slot in task.labels.unique().tolist()
-            for pictures in [self._fitted(task.images[task.labels == slot].detach()).to("cpu", torch.float16)]
-        )
+        return all(self._is_stored(keys[s], self._of_slot(task, s)) for s in task.labels.unique().tolist())
+
+    def _of_slot(self, task: PseudoTask, slot: int) -> torch.Tensor:
+        """A class's pictures as they are stored."""
+        images = task.images[task.labels == slot].detach()
+        if self.shape is not None:
+            images = match_size(match_channels(images, self.shape[0]), self.shape[1:])
+        return images.to("cpu", torch.float16)
+
+    def _is_stored(self, key: str, pictures: torch.Tensor) -> bool:
+        return any(torch.equal(visit.images, pictures) for visit in self.rings.get(key, ()))
 
     def forget(self, teachers: Sequence[str]) -> None:
         """Drop everything that was recovered from these teachers."""
@@ -122,11 +128,6 @@ class TaskMemory:
                 self.rings[key] = deque(kept, maxlen=self.capacity)
             else:
                 del self.rings[key]
-
-    def _fitted(self, images: torch.Tensor) -> torch.Tensor:
-        if self.shape is None:
-            return images
-        return match_size(match_channels(images, self.shape[0]), self.shape[1:])
 
     def classes(self, least: int = 1) -> list[str]:
         """Keys of the classes with at least ``least`` pictures, in the order in which they came."""

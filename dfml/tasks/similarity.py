@@ -12,13 +12,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, until_done
 from dfml.inversion.kept import kept_path, read_kept, write_kept
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.embedding import probe_mark
+from dfml.tasks.embedding import probe_mark, squared_gradients
 from dfml.zoo.teacher import Teacher
 
 FLOOR = 1e-6
@@ -53,22 +52,13 @@ def fisher_embedding(
         )
     if len(images) < batch:
         raise BadInput(f"{len(images)} pictures are fewer than a batch of {batch} for the embedding.")
-    params = {n: p.detach().requires_grad_(True) for n, p in probe.net.named_parameters()}
-    buffers = dict(probe.net.named_buffers())
-    order = interleave_classes(labels)
-    total = {n: torch.zeros_like(p) for n, p in params.items()}
+    order, total = interleave_classes(labels), {}
     batches = order.split(batch)[: len(order) // batch]
     for rows in batches:
-        with torch.enable_grad():
-            logits = torch.func.functional_call(probe.net, {**params, **buffers}, (probe.prepare(images[rows]),))
-            grads = torch.autograd.grad(F.cross_entropy(logits, labels[rows]), list(params.values()))
-        for name, grad in zip(params, grads, strict=True):
-            total[name] += grad.detach().pow(2)
-    found = {}
-    for name, summed in total.items():
-        mean = summed / len(batches)
-        found[name] = mean.flatten(1).mean(1) if per_filter and mean.dim() > 1 else mean.flatten()
-    return found
+        squares = squared_gradients(probe, images[rows], labels[rows], lambda weight: True)
+        total = {name: total[name] + square if total else square for name, square in squares.items()}
+    means = {name: summed / len(batches) for name, summed in total.items()}
+    return {n: m.flatten(1).mean(1) if per_filter and m.dim() > 1 else m.flatten() for n, m in means.items()}
 
 
 def interleave_classes(labels: torch.Tensor) -> torch.Tensor:
