@@ -25,16 +25,16 @@ class DynamicSetConfig(Config):
     flip: bool = Field(True, description="Mirror the batch at random (not for characters).")
     steps: int = Field(200, ge=1, le=100_000, description="Gradient steps.")
     lr: float = Field(0.1, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
-    start: Literal["smooth", "white"] = Field("smooth", description="First pictures: blotches, or white noise.")
+    start: Literal["smooth", "white"] = Field("smooth", description="First images: blotches, or white noise.")
     others: int = Field(3, ge=0, le=1000, description="Other teachers that take part because they share classes.")
 
 
 @INVERTERS.register("dynamic-set")
 class DynamicSetInverter(Inverter):
-    """One set of pictures for all teachers: a class that several teachers know is painted for all of them.
+    """One set of images for all teachers: a class that several teachers know is painted for all of them.
 
     The dynamic set of PURER (CVPR 2023) by itself, without its curriculum. Besides the asked teachers, those of
-    the zoo that share most classes with them take part; their pictures are not handed out.
+    the zoo that share most classes with them take part; their images are not handed out.
     """
 
     Config = DynamicSetConfig
@@ -74,10 +74,10 @@ class DynamicSetInverter(Inverter):
         device: torch.device,
         extra_loss: ExtraLoss | None = None,
     ) -> Iterator[InversionStep]:
-        """Recover pictures from one or several teachers; see ``Inverter.recover``.
+        """Recover images from one or several teachers; see ``Inverter.recover``.
 
         Raises:
-            BadInput: Labels that ask for different numbers of pictures, or an extra loss.
+            BadInput: Labels that ask for different numbers of images, or an extra loss.
         """
         cfg: DynamicSetConfig = self.config
         if extra_loss is not None:

@@ -18,7 +18,7 @@ from dfml.nets.stacked_modules import StackedModules
 class NetworkConfig(ObjectiveConfig):
     """Size of the generator."""
 
-    latent: int = Field(64, ge=1, le=4096, description="Noise numbers a picture.")
+    latent: int = Field(64, ge=1, le=4096, description="Noise numbers an image.")
     width: int = Field(32, ge=2, le=512, multiple_of=2, description="Maps of the generator's first layer.")
 
 
@@ -37,7 +37,7 @@ class FreeNoiseConfig(GeneratorConfig):
 
 @INVERTERS.register("generator")
 class Generator(BatchedInverter):
-    """Train a generator, newly drawn for each teacher, until the teacher sees the wanted classes in its pictures.
+    """Train a generator, newly drawn for each teacher, until the teacher sees the wanted classes in its images.
 
     The white-box recovery of BiDf-MKD (ICML 2023) and TGR (ICML 2024); with a black-box oracle the black-box
     recovery of BiDf-MKD. The noise is learned with the weights.
@@ -101,7 +101,7 @@ class ConditionalGenerator(Generator):
     """Train a class-conditional generator for each teacher, under fixed noise.
 
     Hu et al., task-distributionally robust data-free meta-learning (TEAPOT), TPAMI 2025. The class enters as
-    half of the first maps; the noise is drawn once and stays, so any number of pictures a class can be drawn
+    half of the first maps; the noise is drawn once and stays, so any number of images per class can be drawn
     from the trained generator.
     """
 

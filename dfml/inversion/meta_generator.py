@@ -33,7 +33,7 @@ class MetaGeneratorConfig(NetworkConfig):
     )
     warm_up: int = Field(100, ge=0, le=100_000, description="Meta-steps on other teachers before the first recovery.")
     teachers: int = Field(4, ge=1, le=1000, description="Teachers of a meta-step.")
-    per_class: int = Field(10, ge=1, le=500, description="Pictures a class in a meta-step.")
+    per_class: int = Field(10, ge=1, le=500, description="Images per class in a meta-step.")
 
 
 @INVERTERS.register("meta-generator")
@@ -41,13 +41,13 @@ class MetaGenerator(BatchedInverter):
     """Meta-learn a generator over teachers, so that a few steps adapt it to a new one.
 
     Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its FIVE part. A recovery clones
-    the meta-generator, draws fresh noise and takes five Adam steps on both; the recovered pictures are those of
+    the meta-generator, draws fresh noise and takes five Adam steps on both; the recovered images are those of
     the fifth forward pass. A meta-step does that for several teachers and moves the meta-generator along the
     gradients of their last steps (first-order MAML), of all their steps, or towards where they ended (Reptile).
     Its Adam keeps its moments from one meta-step to the next (the authors' code forgets them).
 
     Attributes:
-        shape: Of the pictures, where it shall not follow from whom the first meta-step asks.
+        shape: Of the images, where it shall not follow from whom the first meta-step asks.
     """
 
     Config = MetaGeneratorConfig
@@ -70,7 +70,7 @@ class MetaGenerator(BatchedInverter):
         )  # fmt: skip
 
     def prepare(self, shape: tuple[int, int, int], seed: int, device: torch.device) -> None:
-        """Draw the meta-generator for pictures of ``shape``, unless there is one; teachers resize its pictures."""
+        """Draw the meta-generator for images of ``shape``, unless there is one; teachers resize its images."""
         cfg: MetaGeneratorConfig = self.config
         if self.net is None:
             self.net = ImageGenerator(shape, latent=cfg.latent, width=cfg.width, seed=seed)

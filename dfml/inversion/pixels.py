@@ -1,4 +1,4 @@
-"""Pixel inversion: the pictures themselves are the unknowns."""
+"""Pixel inversion: the images themselves are the unknowns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PixelsConfig(ObjectiveConfig):
     l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
     steps: int = Field(200, ge=1, le=20000, description="Gradient steps.")
     lr: float = Field(0.1, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
-    start: Literal["smooth", "white"] = Field("smooth", description="First pictures: blotches, or white noise.")
+    start: Literal["smooth", "white"] = Field("smooth", description="First images: blotches, or white noise.")
 
 
 @INVERTERS.register("pixels")
@@ -65,13 +65,13 @@ class Pixels(BatchedInverter):
 def noise_pictures(
     count: int, shape: tuple[int, int, int], generator: torch.Generator, *, smooth: bool = False
 ) -> torch.Tensor:
-    """Draw noise around mid-grey with the spread of natural pictures.
+    """Draw noise around mid-grey with the spread of natural images.
 
     Args:
         count: How many.
         shape: Channels, height, width.
         generator: On the CPU.
-        smooth: Blotches of four pixels instead of independent pixels. Most of a natural picture's power
+        smooth: Blotches of four pixels instead of independent pixels. Most of a natural image's power
             is at low frequencies, which gradient steps reach last from white noise.
 
     Returns:

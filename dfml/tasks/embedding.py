@@ -2,7 +2,7 @@
 
 The embedding of a task is the squared gradient of the probe's loss on it, averaged over each
 filter: a diagonal empirical Fisher in small, as in Task2Vec (Achille et al., ICCV 2019), of one
-batch gradient. The probe is side information: it was trained on real pictures.
+batch gradient. The probe is side information: it was trained on real images.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def open_probe(which: str, shape: tuple[int, int, int]) -> tuple[Teacher, str]:
     Args:
         which: ``embedded``; a model folder in timm's layout; or a ``.safetensors`` file with the weights of
             torchvision's ResNet-34, which TGR uses. Nothing is downloaded, nothing is unpickled.
-        shape: Channels, height and width of the zoo's pictures. A network that pools its last maps is shown
+        shape: Channels, height and width of the zoo's images. A network that pools its last maps is shown
             them at this size, as the authors do; others (Conv4) at the size of their card.
 
     Returns:
@@ -172,7 +172,7 @@ def _resnet34(path: Path, shape: tuple[int, int, int]) -> Teacher:
 
 
 def probe_mark(probe: Teacher) -> str:
-    """A digest of a probe's weights and of how it is shown pictures."""
+    """A digest of a probe's weights and of how it is shown images."""
     digest = hashlib.sha256(repr((probe.card.architecture, probe.card.input_size)).encode())
     for name, value in probe.net.state_dict().items():
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())

@@ -1,7 +1,7 @@
-"""How similar two teachers are: what their recovered pictures would change in a fixed probe.
+"""How similar two teachers are: what their recovered images would change in a fixed probe.
 
 TGR's measure (Wei et al., ICML 2024), after Task2Vec (Achille et al., ICCV 2019): a teacher is embedded as the
-diagonal empirical Fisher information of a probe on its recovered pictures, and two embeddings are compared
+diagonal empirical Fisher information of a probe on its recovered images, and two embeddings are compared
 parameter tensor by parameter tensor, so that no layer outweighs another.
 """
 
@@ -33,18 +33,18 @@ def fisher_embedding(
     """Embed a task: the mean over its batches of the squared gradient of the probe's loss.
 
     The square is taken of a *batch's* gradient, which shrinks as batches grow, so the batch size is the same for
-    all: pictures that fill no batch are left out. Batches are balanced: they take the classes in turn.
+    all: images that fill no batch are left out. Batches are balanced: they take the classes in turn.
 
     Args:
         probe: A frozen network with an output for each label. What its outputs meant in training plays no part.
         images: float [N, C, H, W] in [0, 1].
         labels: int64 [N].
-        batch: Pictures in a batch, at most N.
+        batch: Images in a batch, at most N.
         per_filter: Average over all but the first axis of a tensor, as Task2Vec does: thousands of numbers in
             place of millions for a large probe.
 
     Raises:
-        BadInput: The probe has too few outputs, or there are fewer pictures than a batch takes.
+        BadInput: The probe has too few outputs, or there are fewer images than a batch takes.
     """
     if int(labels.max()) >= probe.way:
         raise BadInput(
@@ -62,7 +62,7 @@ def fisher_embedding(
 
 
 def interleave_classes(labels: torch.Tensor) -> torch.Tensor:
-    """Positions in an order in which classes take turns: the first picture of each, then the second of each."""
+    """Positions in an order in which classes take turns: the first image of each, then the second of each."""
     ranks = torch.empty_like(labels)
     for label in labels.unique().tolist():
         mine = labels == label
@@ -128,12 +128,12 @@ def measure_similarity(
     step: int = 0,
     total: int = 0,
 ) -> Generator[Event, None, Similarity]:
-    """Embed teachers by their recovered pictures and compare each with each.
+    """Embed teachers by their recovered images and compare each with each.
 
     Where recoveries are kept, the matrix is kept too.
 
     Args:
-        recoveries: Gives the pictures.
+        recoveries: Gives the images.
         teachers: Ids.
         probe: See ``open_probe``.
         visits: Recoveries of each teacher, the first ones.
