@@ -99,21 +99,9 @@ class MetaGenerator(BatchedInverter):
             labels = [labels_per_class(o.way, cfg.per_class) for o in drawn]
             yield self.meta_step(drawn, labels, generator=generator, device=device, with_tasks=False)
 
-    def meta_step(
-        self,
-        oracles: list[Oracle],
-        labels: list[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        device: torch.device,
-        extra_loss: ExtraLoss | None = None,
-        with_tasks: bool = True,
-    ) -> InversionStep:
-        """Take a whole ``meta_stepping`` and return the step."""
-        stepping = self.meta_stepping(
-            oracles, labels, generator=generator, device=device, extra_loss=extra_loss, with_tasks=with_tasks
-        )
-        *_, last = stepping
+    def meta_step(self, *task: Any, **options: Any) -> InversionStep:  # noqa: ANN401
+        """Take a whole ``meta_stepping``, whose arguments these are, and return the step."""
+        *_, last = self.meta_stepping(*task, **options)
         assert last is not None, "a meta-step ends with its result"
         return last
 
