@@ -76,7 +76,7 @@ class Generator(BatchedInverter):
 def new_generators(
     batch: list[BatchItem], cfg: NetworkConfig, device: torch.device, classes: int = 0
 ) -> list[ImageGenerator]:
-    """One freshly drawn generator a item."""
+    """One freshly drawn generator for each item."""
     return [
         ImageGenerator(
             item.oracle.picture_shape, latent=cfg.latent, width=cfg.width, classes=classes, seed=item.draw_seed()
