@@ -18,7 +18,8 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done
 from dfml.inversion import INVERTERS
-from dfml.inversion.warm_up import WarmUp, warm_up
+from dfml.inversion.recipe import Recipe, WarmUp
+from dfml.inversion.warm_up import warm_up
 from dfml.reports.recovery import invert_teachers
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.choose import AskingConfig
@@ -76,7 +77,7 @@ def recover_row(
     asking = AskingConfig().override(entry.asking)
     work, warmed = cls(config), None
     progress(f"{entry.name}: warming up" if cls.uses_others else f"{entry.name}: recovering")
-    for event in warm_up(zoo, work, teachers, seed=0, device=device, asking=asking):
+    for event in warm_up(Recipe(zoo, work, device=device, asking=asking), teachers):
         if isinstance(event, Done):
             warmed: WarmUp | None = event.result
     seeds = list(seeds)

@@ -27,7 +27,7 @@ class InversionStep:
     Attributes:
         step: 1 .. total.
         total: Steps in all.
-        images: float32 [N, C, H, W] in [0, 1], detached; all teachers' pictures one after another.
+        images: float32 [N, C, H, W] in [0, 1], detached; all teachers' images one after another.
         labels: int64 [N], positions in each teacher's head.
         losses: ``ce``, ``bn``, ``tv``, ... of this step.
         tasks: One pseudo task a teacher, in the last step only.
@@ -42,7 +42,7 @@ class InversionStep:
 
 
 class Inverter(ABC):
-    """Recovers pictures that a teacher takes for its training classes."""
+    """Recovers images that a teacher takes for its training classes."""
 
     name: ClassVar[str]
     Config: ClassVar[type[Config]]
@@ -87,14 +87,14 @@ class Inverter(ABC):
         device: torch.device,
         extra_loss: ExtraLoss | None = None,
     ) -> Iterator[InversionStep]:
-        """Recover pictures from one or several teachers.
+        """Recover images from one or several teachers.
 
         Args:
             oracles: One a teacher.
             labels: For each teacher the wanted labels, int64 [N_i].
-            generator: On the CPU; the same seed gives the same pictures.
-            device: Where the pictures live.
-            extra_loss: Added to each picture's loss.
+            generator: On the CPU; the same seed gives the same images.
+            device: Where the images live.
+            extra_loss: Added to each image's loss.
 
         Yields:
             Every step; the last one carries the tasks.
@@ -117,8 +117,13 @@ class Inverter(ABC):
 INVERTERS: Registry[Inverter] = Registry("inverter")
 
 
+def labels_per_class(way: int, per_class: int) -> torch.Tensor:
+    """Wanted labels, class after class: int64 [way * per_class]."""
+    return torch.arange(way).repeat_interleave(per_class)
+
+
 def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:
-    """One batch of several teachers' pictures, grown to the largest channels and size among them."""
+    """One batch of several teachers' images, grown to the largest channels and size among them."""
     channels = max(x.shape[1] for x in images)
     size = max(tuple(x.shape[-2:]) for x in images)
     return torch.cat([match_size(match_channels(x, channels), size) for x in images])
@@ -127,11 +132,11 @@ def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:
 def make_tasks(
     oracles: list[Oracle], images: list[torch.Tensor], labels: list[torch.Tensor], before: list[tuple[int, int]]
 ) -> list[PseudoTask]:
-    """Turn final pictures into pseudo tasks, asking each teacher for its soft targets.
+    """Turn final images into pseudo tasks, asking each teacher for its soft targets.
 
     Args:
         oracles: One a teacher.
-        images: For each its pictures.
+        images: For each its images.
         labels: For each the asked labels.
         before: For each oracle its passes and queries when the recovery began; the cost of a task is the
             difference, soft targets included.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,9 @@ from dfml.inversion.base import ExtraLoss, InversionStep, Inverter, make_tasks, 
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.stacked_oracles import build_of
 
+BatchStep = tuple[torch.Tensor, dict[str, float]]
+"""One step of items that stack: images [K, N, C, H, W] in [0, 1], detached, and means of the losses over the items."""
+
 
 @dataclass(frozen=True)
 class BatchItem:
@@ -21,8 +23,8 @@ class BatchItem:
 
     Attributes:
         oracle: The teacher's.
-        labels: Wanted, int64 [N], on the pictures' device.
-        generator: On the CPU; of this item alone, so that a teacher's pictures do not depend on its neighbours.
+        labels: Wanted, int64 [N], on the images' device.
+        generator: On the CPU; of this item alone, so that a teacher's images do not depend on its neighbours.
     """
 
     oracle: Oracle
@@ -32,23 +34,6 @@ class BatchItem:
     def draw_seed(self) -> int:
         """A fresh seed."""
         return int(torch.randint(2**62, (), generator=self.generator))
-
-
-@dataclass(frozen=True)
-class BatchStep:
-    """One step of items that stack.
-
-    Attributes:
-        step: 1 .. total.
-        total: Steps in all.
-        images: [K, N, C, H, W] in [0, 1], detached.
-        losses: Means over the items.
-    """
-
-    step: int
-    total: int
-    images: torch.Tensor
-    losses: dict[str, float]
 
 
 def open_batch(
@@ -74,14 +59,27 @@ def same_shape(batch: list[BatchItem]) -> list[list[int]]:
     return list(groups.values())
 
 
+def merged(groups: list[list[int]], steps: list[BatchStep]) -> tuple[list[torch.Tensor], dict[str, float]]:
+    """Each item's images, and the means of the losses over all items, from a step of each group."""
+    count = sum(map(len, groups))
+    images: list[torch.Tensor] = [torch.empty(0)] * count
+    losses: dict[str, float] = {}
+    for group, (stacked, means) in zip(groups, steps, strict=True):
+        for position, its in zip(group, stacked, strict=True):
+            images[position] = its.contiguous()
+        for name, value in means.items():
+            losses[name] = losses.get(name, 0.0) + value * len(group) / count
+    return images, losses
+
+
 class BatchedInverter(Inverter):
-    """An inverter that says how items that stack are recovered; the rest is here."""
+    """An inverter of ``config.steps`` steps that says how items that stack are recovered; the rest is here."""
 
     @abstractmethod
     def recover_batch(
         self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
     ) -> Iterator[BatchStep]:
-        """Recover from teachers that want pictures of one shape, equally many, and have equally many classes."""
+        """Recover from teachers that want images of one shape, equally many, and have equally many classes."""
 
     def recover(
         self,
@@ -92,29 +90,12 @@ class BatchedInverter(Inverter):
         device: torch.device,
         extra_loss: ExtraLoss | None = None,
     ) -> Iterator[InversionStep]:
-        """Recover pictures from one or several teachers; see ``Inverter.recover``."""
-        spent, resumed = 0.0, time.perf_counter()
+        """Recover images from one or several teachers; see ``Inverter.recover``."""
         before = [(o.passes, o.queries) for o in oracles]
-        batch = open_batch(oracles, labels, generator, device)
-        groups = same_shape(batch)
+        batch, total = open_batch(oracles, labels, generator, device), self.config.steps
+        groups, wanted = same_shape(batch), [item.labels for item in batch]
         streams = [self.recover_batch([batch[i] for i in g], device=device, extra_loss=extra_loss) for g in groups]
-        for steps in zip(*streams, strict=True):
-            images: list[torch.Tensor] = [torch.empty(0)] * len(batch)
-            losses: dict[str, float] = {}
-            for group, one in zip(groups, steps, strict=True):
-                for position, pictures in zip(group, one.images, strict=True):
-                    images[position] = pictures.contiguous()
-                for name, value in one.losses.items():
-                    losses[name] = losses.get(name, 0.0) + value * len(group) / len(batch)
-            step, total = steps[0].step, steps[0].total
-            tasks = []
-            if step == total:
-                tasks = make_tasks(oracles, images, [item.labels for item in batch], before)
-            # Only time in here counts, not what is done with the steps.
-            spent += time.perf_counter() - resumed
-            for task in tasks:
-                task.cost["seconds"] = spent / len(batch)
-            yield InversionStep(
-                step, total, side_by_side(images), torch.cat([item.labels for item in batch]), losses, tasks
-            )
-            resumed = time.perf_counter()
+        for step, steps in enumerate(zip(*streams, strict=True), 1):
+            images, losses = merged(groups, list(steps))
+            tasks = make_tasks(oracles, images, wanted, before) if step == total else []
+            yield InversionStep(step, total, side_by_side(images), torch.cat(wanted), losses, tasks)

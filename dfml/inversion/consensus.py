@@ -1,4 +1,4 @@
-"""Pictures of several teachers revised together, until every teacher that knows a picture's class names it."""
+"""Images of several teachers revised together, until every teacher that knows an image's class names it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from dfml.zoo.teacher import match_channels, match_size
 class ConsensusConfig(Config):
     """Options of the revision; the weights are those of PURER."""
 
-    sweeps: int = Field(6, ge=1, le=1000, description="How often each teacher sees all pictures of its classes.")
+    sweeps: int = Field(6, ge=1, le=1000, description="How often each teacher sees all images of its classes.")
     lr: float = Field(0.02, gt=0, le=1, description="Adam's rate on the pixels; falls to nothing along a line.")
     bn: float = Field(0.01, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
     tv: float = Field(1e-4, ge=0, le=10, description="Weight of the total variation (smoothness).")
     shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels, each axis.")
     flip: bool = Field(True, description="Mirror a batch at random (not for characters).")
-    batch: int = Field(150, ge=2, le=100_000, description="Most pictures that a teacher sees at once.")
+    batch: int = Field(150, ge=2, le=100_000, description="Most images that a teacher sees at once.")
 
 
 def reach_consensus(
@@ -40,23 +40,23 @@ def reach_consensus(
     generator: torch.Generator,
     device: torch.device,
 ) -> Iterator[Event]:
-    """Revise recovered pictures so that all teachers which know a class agree on its pictures.
+    """Revise recovered images so that all teachers which know a class agree on its images.
 
-    A picture that one teacher recovered shows what that teacher alone goes by; other teachers of the class often
+    An image that one teacher recovered shows what that teacher alone goes by; other teachers of the class often
     see something else in it. This is the joint inversion loss of PURER's dynamic set (Hu et al., CVPR 2023: the sum
-    over the teachers of CE + 0.01 BN + 0.0001 TV), begun at recovered pictures instead of noise.
+    over the teachers of CE + 0.01 BN + 0.0001 TV), begun at recovered images instead of noise.
 
     Args:
         tasks: Recoveries of any teachers; they are not changed.
         oracles: The teachers that take part.
         class_keys: See ``Zoo.class_keys``: which classes of different teachers are the same.
         config: The options.
-        shape: Channels, height and width of the revised pictures.
+        shape: Channels, height and width of the revised images.
         generator: On the CPU; draws orders, shifts and mirrors.
         device: Where to compute.
 
     Yields:
-        Progress after each batch; last ``Done(list of PseudoTask)``: the same tasks with revised pictures, what
+        Progress after each batch; last ``Done(list of PseudoTask)``: the same tasks with revised images, what
         their own teachers answer now, and an equal share each of the cost.
 
     Raises:
@@ -69,7 +69,7 @@ def reach_consensus(
         raise BadInput(f"pictures of teacher {strangers[0]!r} cannot be revised without it.")
     before = {o.teacher_id: (o.passes, o.queries) for o in oracles}
     keys = [class_keys[t.teacher_id][label] for t in tasks for label in t.labels.tolist()]
-    # A grey or smaller picture is brought to the common shape, as a memory would do.
+    # A grey or smaller image is brought to the common shape, as a memory would do.
     x = torch.cat([match_size(match_channels(t.images.to(device), shape[0]), shape[1:]) for t in tasks]).clone()
     first, second, seen = torch.zeros_like(x), torch.zeros_like(x), torch.zeros(len(x), 1, 1, 1, device=device)
     rows_of: dict[str, list[int]] = {}
@@ -88,7 +88,7 @@ def reach_consensus(
                 rows, labels = part[:, 0].to(device), part[:, 1].to(device)
                 grad, hits = _ask(oracle, x[rows], labels, config, generator)
                 right.append(hits)
-                # Adam with a count of its own for each picture: some have more teachers than others.
+                # Adam with a count of its own for each image: some have more teachers than others.
                 seen[rows] += 1
                 first[rows] = first[rows].lerp(grad, 0.1)
                 second[rows] = second[rows].lerp(grad.square(), 0.01)
@@ -118,7 +118,7 @@ def reach_consensus(
 def _ask(
     oracle: Oracle, x: torch.Tensor, labels: torch.Tensor, config: ConsensusConfig, generator: torch.Generator
 ) -> tuple[torch.Tensor, float]:
-    """Gradient of a teacher's inversion loss in pictures [N, C, H, W], and how often it names their class."""
+    """Gradient of a teacher's inversion loss in images [N, C, H, W], and how often it names their class."""
     move = terms.draw_jitter(min(x.shape[1], oracle.picture_shape[0]), config.shift, config.flip, generator)
     answer = oracle.loss_and_grad(
         move.apply(x),

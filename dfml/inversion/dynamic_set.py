@@ -1,4 +1,4 @@
-"""PURER's dynamic set: pictures of every class of the zoo, learned all through meta-training."""
+"""PURER's dynamic set: images of every class of the zoo, learned all through meta-training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dfml.zoo.oracles.base import Oracle
 
 
 class DynamicSet:
-    """m learnable pictures for each class that the zoo knows.
+    """m learnable images for each class that the zoo knows.
 
     Hu et al., "Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning" (PURER),
     CVPR 2023. Classes of two teachers are one class only where the zoo vouches for their names.
@@ -23,10 +23,10 @@ class DynamicSet:
 
     Args:
         class_keys: For each teacher's id the identity of each of its classes, in the order of its head.
-        per_class: m, pictures a class.
+        per_class: m, images per class.
         shape: Channels, height, width.
         lr: Adam's rate on un-normalised pixels.
-        generator: Draws the first pictures.
+        generator: Draws the first images.
         device: Where the set lives.
         smooth: Start from blotches instead of white noise.
 
@@ -82,7 +82,7 @@ class DynamicSet:
         return chosen
 
     def of_teacher(self, teacher_id: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """The pictures [way * m, C, H, W] of a teacher's classes and their labels in its head."""
+        """The images [way * m, C, H, W] of a teacher's classes and their labels in its head."""
         slots = self.slots[teacher_id]
         images = torch.cat([self.pixels[c] for c in slots])
         labels = torch.arange(len(slots), device=images.device).repeat_interleave(self.per_class)
@@ -95,14 +95,14 @@ class DynamicSet:
 
         Args:
             way: Classes.
-            shot: Support pictures a class.
-            query: Query pictures a class.
-            generator: Draws classes and pictures.
+            shot: Support images per class.
+            query: Query images per class.
+            generator: Draws classes and images.
             teachers: Draw among the classes of these teachers only, where they have enough.
 
         Returns:
-            The classes, and support pictures, support labels, query pictures, query labels; the
-            pictures keep their graph to ``pixels``.
+            The classes, and support images, support labels, query images, query labels; the
+            images keep their graph to ``pixels``.
         """
         pool: Sequence[int] = sorted({c for t in teachers or () for c in self.slots[t]})
         if len(pool) < way:
@@ -185,13 +185,13 @@ class DynamicSet:
         return seen_losses
 
     def shown(self, classes: int = 8, pictures: int = 4) -> tuple[torch.Tensor, list[int]]:
-        """A few pictures of the first classes, to look at, with their classes."""
+        """A few images of the first classes, to look at, with their classes."""
         chosen = range(min(classes, len(self.keys)))
         images = torch.cat([self.pixels[c].detach()[:pictures] for c in chosen])
         return images, [c for c in chosen for _ in range(min(pictures, self.per_class))]
 
     def state(self) -> dict[str, Any]:
-        """Copies of the pictures, [classes, m, C, H, W], and of Adam's moments."""
+        """Copies of the images, [classes, m, C, H, W], and of Adam's moments."""
         return {
             "pixels": torch.stack([x.detach() for x in self.pixels]).clone(),
             "visits": list(self.visits),

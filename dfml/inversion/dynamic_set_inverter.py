@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -26,16 +25,16 @@ class DynamicSetConfig(Config):
     flip: bool = Field(True, description="Mirror the batch at random (not for characters).")
     steps: int = Field(200, ge=1, le=100_000, description="Gradient steps.")
     lr: float = Field(0.1, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
-    start: Literal["smooth", "white"] = Field("smooth", description="First pictures: blotches, or white noise.")
+    start: Literal["smooth", "white"] = Field("smooth", description="First images: blotches, or white noise.")
     others: int = Field(3, ge=0, le=1000, description="Other teachers that take part because they share classes.")
 
 
 @INVERTERS.register("dynamic-set")
 class DynamicSetInverter(Inverter):
-    """One set of pictures for all teachers: a class that several teachers know is painted for all of them.
+    """One set of images for all teachers: a class that several teachers know is painted for all of them.
 
     The dynamic set of PURER (CVPR 2023) by itself, without its curriculum. Besides the asked teachers, those of
-    the zoo that share most classes with them take part; their pictures are not handed out.
+    the zoo that share most classes with them take part; their images are not handed out.
     """
 
     Config = DynamicSetConfig
@@ -75,10 +74,10 @@ class DynamicSetInverter(Inverter):
         device: torch.device,
         extra_loss: ExtraLoss | None = None,
     ) -> Iterator[InversionStep]:
-        """Recover pictures from one or several teachers; see ``Inverter.recover``.
+        """Recover images from one or several teachers; see ``Inverter.recover``.
 
         Raises:
-            BadInput: Labels that ask for different numbers of pictures, or an extra loss.
+            BadInput: Labels that ask for different numbers of images, or an extra loss.
         """
         cfg: DynamicSetConfig = self.config
         if extra_loss is not None:
@@ -86,7 +85,7 @@ class DynamicSetInverter(Inverter):
         counts = {int(n) for y in labels for n in torch.bincount(y) if n}
         if len(counts) != 1:
             raise BadInput(f"dynamic-set holds equally many pictures of each class, received {sorted(counts)}.")
-        started = time.perf_counter()
+        labels = [y.to(device) for y in labels]
         asked = list({o.teacher_id: o for o in oracles}.values())
         everyone = asked + self.helpers(asked)
         starts = {o.teacher_id: (o.passes, o.queries) for o in everyone}
@@ -110,19 +109,16 @@ class DynamicSetInverter(Inverter):
             images = []
             for oracle, wanted in zip(oracles, labels, strict=True):
                 every, slots = pictures.of_teacher(oracle.teacher_id)
-                images.append(every.detach()[in_order(slots, wanted.to(device))])
-            given = [y.to(device) for y in labels]
+                images.append(every.detach()[in_order(slots, wanted)])
             tasks = []
             if step == cfg.steps:
-                tasks = make_tasks(oracles, images, given, [starts[o.teacher_id] for o in oracles])
-                for task in tasks:
-                    task.cost["seconds"] = (time.perf_counter() - started) / len(oracles)
+                tasks = make_tasks(oracles, images, labels, [starts[o.teacher_id] for o in oracles])
                 for helper in everyone[len(asked) :]:
                     passes, queries = starts[helper.teacher_id]
                     for task in tasks:
                         task.cost["passes"] += (helper.passes - passes) / len(tasks)
                         task.cost["queries"] += (helper.queries - queries) / len(tasks)
-            yield InversionStep(step, cfg.steps, side_by_side(images), torch.cat(given), losses, tasks)
+            yield InversionStep(step, cfg.steps, side_by_side(images), torch.cat(labels), losses, tasks)
 
 
 def in_order(slots: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 
 from dfml.inversion.base import INVERTERS, ExtraLoss
 from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep
-from dfml.inversion.objective import ObjectiveConfig, inversion_loss, stacks
+from dfml.inversion.objective import BatchObjective, ObjectiveConfig
 from dfml.nets.generator import ImageGenerator
 from dfml.nets.stacked_modules import StackedModules
-from dfml.zoo.oracles.stacked_oracles import StackedOracles
 
 
 class NetworkConfig(ObjectiveConfig):
     """Size of the generator."""
 
-    latent: int = Field(64, ge=1, le=4096, description="Noise numbers a picture.")
+    latent: int = Field(64, ge=1, le=4096, description="Noise numbers an image.")
     width: int = Field(32, ge=2, le=512, multiple_of=2, description="Maps of the generator's first layer.")
 
 
@@ -37,13 +37,15 @@ class FreeNoiseConfig(GeneratorConfig):
 
 @INVERTERS.register("generator")
 class Generator(BatchedInverter):
-    """Train a generator, newly drawn for each teacher, until the teacher sees the wanted classes in its pictures.
+    """Train a generator, newly drawn for each teacher, until the teacher sees the wanted classes in its images.
 
     The white-box recovery of BiDf-MKD (ICML 2023) and TGR (ICML 2024); with a black-box oracle the black-box
     recovery of BiDf-MKD. The noise is learned with the weights.
     """
 
     Config = FreeNoiseConfig
+    told_classes: ClassVar[bool] = False
+    """Whether the network is told the classes; its noise then stays fixed."""
     summary = "Trains a small network, anew for each teacher, that paints what the teacher wants to see."
 
     @classmethod
@@ -55,26 +57,26 @@ class Generator(BatchedInverter):
         self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
     ) -> Iterator[BatchStep]:
         """Train the generators; see ``BatchedInverter.recover_batch``."""
-        cfg: FreeNoiseConfig = self.config
-        labels = torch.stack([item.labels for item in batch])
-        teachers = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
-        modules = StackedModules(new_generators(batch, cfg, device), stacked=teachers.stacked)
-        z = draw_noise(batch, cfg.latent, device).requires_grad_(True)
-        groups = [{"params": modules.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
+        cfg: GeneratorConfig = self.config
+        objective = BatchObjective(batch, cfg, device, extra_loss)
+        nets = new_generators(batch, cfg, device, classes=batch[0].oracle.way if self.told_classes else 0)
+        modules = StackedModules(nets, stacked=objective.teachers.stacked)
+        z = draw_noise(batch, cfg.latent, device)
+        groups = [{"params": modules.parameters()}]
+        if not self.told_classes:
+            groups.append({"params": [z.requires_grad_(True)], "lr": cfg.noise_lr})
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
-        for step in range(1, cfg.steps + 1):
-            images = modules(z)
-            surrogate, losses = inversion_loss(teachers, batch, images, labels, cfg, extra_loss)
-            optimiser.zero_grad(set_to_none=True)
-            surrogate.backward()
+        for _ in range(cfg.steps):
+            images = modules(z, objective.labels) if self.told_classes else modules(z)
+            losses = objective.backward(images, optimiser)
             optimiser.step()
-            yield BatchStep(step, cfg.steps, images.detach(), losses)
+            yield images.detach(), losses
 
 
 def new_generators(
     batch: list[BatchItem], cfg: NetworkConfig, device: torch.device, classes: int = 0
 ) -> list[ImageGenerator]:
-    """One freshly drawn generator a item."""
+    """One freshly drawn generator for each item."""
     return [
         ImageGenerator(
             item.oracle.picture_shape, latent=cfg.latent, width=cfg.width, classes=classes, seed=item.draw_seed()
@@ -95,38 +97,19 @@ def draw_noise(batch: list[BatchItem], latent: int, device: torch.device) -> tor
 
 
 @INVERTERS.register("conditional-generator")
-class ConditionalGenerator(BatchedInverter):
+class ConditionalGenerator(Generator):
     """Train a class-conditional generator for each teacher, under fixed noise.
 
     Hu et al., task-distributionally robust data-free meta-learning (TEAPOT), TPAMI 2025. The class enters as
-    half of the first maps; the noise is drawn once and stays, so any number of pictures a class can be drawn
+    half of the first maps; the noise is drawn once and stays, so any number of images per class can be drawn
     from the trained generator.
     """
 
     Config = GeneratorConfig
+    told_classes = True
     summary = "Like generator, but the network is told each picture's class; its noise stays fixed."
 
     @classmethod
     def paper(cls) -> GeneratorConfig:
         """TEAPOT's: 200 steps at rate 1e-3, cross-entropy and BN at weight 1."""
         return GeneratorConfig(steps=200, lr=1e-3, latent=256, width=128, shift=4)
-
-    def recover_batch(
-        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[BatchStep]:
-        """Train the generators; see ``BatchedInverter.recover_batch``."""
-        cfg: GeneratorConfig = self.config
-        labels = torch.stack([item.labels for item in batch])
-        teachers = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
-        modules = StackedModules(
-            new_generators(batch, cfg, device, classes=batch[0].oracle.way), stacked=teachers.stacked
-        )
-        z = draw_noise(batch, cfg.latent, device)
-        optimiser = torch.optim.Adam(modules.parameters(), lr=cfg.lr, betas=(0.5, 0.999))
-        for step in range(1, cfg.steps + 1):
-            images = modules(z, labels)
-            surrogate, losses = inversion_loss(teachers, batch, images, labels, cfg, extra_loss)
-            optimiser.zero_grad(set_to_none=True)
-            surrogate.backward()
-            optimiser.step()
-            yield BatchStep(step, cfg.steps, images.detach(), losses)

@@ -10,15 +10,14 @@ import torch
 from pydantic import Field
 
 from dfml.core.state import part_of_state
-from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, make_tasks, side_by_side
-from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep, open_batch, same_shape
+from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, labels_per_class, make_tasks, side_by_side
+from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep, merged, open_batch, same_shape
 from dfml.inversion.generator import NetworkConfig, draw_noise, layout_on, new_generators
-from dfml.inversion.objective import inversion_loss, stacks
+from dfml.inversion.objective import BatchObjective
 from dfml.nets.generator import ImageGenerator
 from dfml.nets.optim import load_optimiser_state, optimiser_state
 from dfml.nets.stacked_modules import StackedModules
 from dfml.zoo.oracles.base import Oracle
-from dfml.zoo.oracles.stacked_oracles import StackedOracles
 
 
 class MetaGeneratorConfig(NetworkConfig):
@@ -34,7 +33,7 @@ class MetaGeneratorConfig(NetworkConfig):
     )
     warm_up: int = Field(100, ge=0, le=100_000, description="Meta-steps on other teachers before the first recovery.")
     teachers: int = Field(4, ge=1, le=1000, description="Teachers of a meta-step.")
-    per_class: int = Field(10, ge=1, le=500, description="Pictures a class in a meta-step.")
+    per_class: int = Field(10, ge=1, le=500, description="Images per class in a meta-step.")
 
 
 @INVERTERS.register("meta-generator")
@@ -42,13 +41,13 @@ class MetaGenerator(BatchedInverter):
     """Meta-learn a generator over teachers, so that a few steps adapt it to a new one.
 
     Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its FIVE part. A recovery clones
-    the meta-generator, draws fresh noise and takes five Adam steps on both; the recovered pictures are those of
+    the meta-generator, draws fresh noise and takes five Adam steps on both; the recovered images are those of
     the fifth forward pass. A meta-step does that for several teachers and moves the meta-generator along the
     gradients of their last steps (first-order MAML), of all their steps, or towards where they ended (Reptile).
     Its Adam keeps its moments from one meta-step to the next (the authors' code forgets them).
 
     Attributes:
-        shape: Of the pictures, where it shall not follow from whom the first meta-step asks.
+        shape: Of the images, where it shall not follow from whom the first meta-step asks.
     """
 
     Config = MetaGeneratorConfig
@@ -71,7 +70,7 @@ class MetaGenerator(BatchedInverter):
         )  # fmt: skip
 
     def prepare(self, shape: tuple[int, int, int], seed: int, device: torch.device) -> None:
-        """Draw the meta-generator for pictures of ``shape``, unless there is one; teachers resize its pictures."""
+        """Draw the meta-generator for images of ``shape``, unless there is one; teachers resize its images."""
         cfg: MetaGeneratorConfig = self.config
         if self.net is None:
             self.net = ImageGenerator(shape, latent=cfg.latent, width=cfg.width, seed=seed)
@@ -84,8 +83,8 @@ class MetaGenerator(BatchedInverter):
         """Adapt a clone to each teacher; see ``BatchedInverter.recover_batch``."""
         # Without a warm-up each recovery starts from weights of its own, as the inverter ``generator`` does.
         nets = new_generators(batch, self.config, device) if self.net is None else [self.net] * len(batch)
-        for frame, _ in self._adapt(batch, nets, device, extra_loss):
-            yield frame
+        for step, _ in self._adapt(batch, nets, device, extra_loss):
+            yield step
 
     def fit(
         self, oracles: list[Oracle], *, generator: torch.Generator, device: torch.device
@@ -97,24 +96,12 @@ class MetaGenerator(BatchedInverter):
         while self.meta_steps < cfg.warm_up:
             chosen = torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()
             drawn = [oracles[i] for i in chosen]
-            labels = [torch.arange(o.way).repeat_interleave(cfg.per_class) for o in drawn]
+            labels = [labels_per_class(o.way, cfg.per_class) for o in drawn]
             yield self.meta_step(drawn, labels, generator=generator, device=device, with_tasks=False)
 
-    def meta_step(
-        self,
-        oracles: list[Oracle],
-        labels: list[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        device: torch.device,
-        extra_loss: ExtraLoss | None = None,
-        with_tasks: bool = True,
-    ) -> InversionStep:
-        """Take a whole ``meta_stepping`` and return the step."""
-        stepping = self.meta_stepping(
-            oracles, labels, generator=generator, device=device, extra_loss=extra_loss, with_tasks=with_tasks
-        )
-        *_, last = stepping
+    def meta_step(self, *task: Any, **options: Any) -> InversionStep:  # noqa: ANN401
+        """Take a whole ``meta_stepping``, whose arguments these are, and return the step."""
+        *_, last = self.meta_stepping(*task, **options)
         assert last is not None, "a meta-step ends with its result"
         return last
 
@@ -146,22 +133,16 @@ class MetaGenerator(BatchedInverter):
         batch = open_batch(oracles, labels, generator, device)
         self.prepare(self._shape_for(oracles), int(torch.randint(2**62, (), generator=generator)), device)
         outer = {name: torch.zeros_like(p) for name, p in self.net.named_parameters()}
-        images: list[torch.Tensor] = [torch.empty(0)] * len(batch)
-        losses: dict[str, float] = {}
-        for group in same_shape(batch):
-            members = [batch[i] for i in group]
-            frames = []
-            for frame, gradients in self._adapt(members, [self.net] * len(members), device, extra_loss):
-                frames = [frame]
+        groups, last = same_shape(batch), []
+        for members in [[batch[i] for i in group] for group in groups]:
+            for step, gradients in self._adapt(members, [self.net] * len(members), device, extra_loss):
+                newest = step
                 for gradient in gradients:
                     for name, value in gradient.items():
                         outer[name] += value
                 yield None
-            (frame,) = frames
-            for position, pictures in zip(group, frame.images, strict=True):
-                images[position] = pictures.contiguous()
-            for name, value in frame.losses.items():
-                losses[name] = losses.get(name, 0.0) + value * len(group) / len(batch)
+            last.append(newest)
+        images, losses = merged(groups, last)
         for name, parameter in self.net.named_parameters():
             parameter.grad = outer[name] / len(batch)
         self.optimiser.step()
@@ -185,17 +166,14 @@ class MetaGenerator(BatchedInverter):
     ) -> Iterator[tuple[BatchStep, list[dict[str, torch.Tensor]]]]:
         """Adapt a clone of its net to each item's teacher; yields each step and its share of the outer gradient."""
         cfg: MetaGeneratorConfig = self.config
-        labels = torch.stack([item.labels for item in batch])
-        teachers = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
-        modules = StackedModules([copy.deepcopy(net) for net in nets], stacked=teachers.stacked)
+        objective = BatchObjective(batch, cfg, device, extra_loss)
+        modules = StackedModules([copy.deepcopy(net) for net in nets], stacked=objective.teachers.stacked)
         z = draw_noise(batch, cfg.latent, device).requires_grad_(True)
         groups = [{"params": modules.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):
             images = modules(z)
-            surrogate, losses = inversion_loss(teachers, batch, images, labels, cfg, extra_loss)
-            optimiser.zero_grad(set_to_none=True)
-            surrogate.backward()
+            losses = objective.backward(images, optimiser)
             share: list[dict[str, torch.Tensor]] = []
             if cfg.outer == "fomaml-every" or (cfg.outer == "fomaml" and step == cfg.steps):
                 share = [{n: g.detach().clone() for n, g in each.items()} for each in modules.gradients()]
@@ -205,7 +183,7 @@ class MetaGenerator(BatchedInverter):
                     {n: (start - end[n]).detach() for n, start in net.named_parameters()}
                     for net, end in zip(nets, modules.of_each(), strict=True)
                 ]
-            yield BatchStep(step, cfg.steps, images.detach(), losses), share
+            yield (images.detach(), losses), share
 
     def state(self) -> dict[str, Any]:
         """The meta-generator, its Adam and its age, as copies."""

@@ -1,4 +1,4 @@
-"""Pixel inversion: the pictures themselves are the unknowns."""
+"""Pixel inversion: the images themselves are the unknowns."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pydantic import Field
 
 from dfml.inversion.base import INVERTERS, ExtraLoss
 from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep
-from dfml.inversion.objective import ObjectiveConfig, inversion_loss, stacks
-from dfml.zoo.oracles.stacked_oracles import StackedOracles
+from dfml.inversion.objective import BatchObjective, ObjectiveConfig
 
 
 class PixelsConfig(ObjectiveConfig):
@@ -22,7 +21,7 @@ class PixelsConfig(ObjectiveConfig):
     l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
     steps: int = Field(200, ge=1, le=20000, description="Gradient steps.")
     lr: float = Field(0.1, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
-    start: Literal["smooth", "white"] = Field("smooth", description="First pictures: blotches, or white noise.")
+    start: Literal["smooth", "white"] = Field("smooth", description="First images: blotches, or white noise.")
 
 
 @INVERTERS.register("pixels")
@@ -46,40 +45,33 @@ class Pixels(BatchedInverter):
     ) -> Iterator[BatchStep]:
         """Descend on the pixels; see ``BatchedInverter.recover_batch``."""
         cfg: PixelsConfig = self.config
-        labels = torch.stack([item.labels for item in batch])
-        teachers = StackedOracles([item.oracle for item in batch], stacked=stacks(cfg, device))
-        pixels = torch.stack(
-            [
-                noise_pictures(
-                    len(item.labels), item.oracle.picture_shape, item.generator, smooth=cfg.start == "smooth"
-                )
-                for item in batch
-            ]
-        )
-        pixels = pixels.to(device).requires_grad_(True)
+        objective = BatchObjective(batch, cfg, device, extra_loss)
+        first = [
+            noise_pictures(len(item.labels), item.oracle.picture_shape, item.generator, smooth=cfg.start == "smooth")
+            for item in batch
+        ]
+        pixels = torch.stack(first).to(device).requires_grad_(True)
         optimiser = torch.optim.Adam([pixels], lr=cfg.lr, betas=(0.9, 0.999))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, cfg.steps, eta_min=cfg.lr / 20)
-        for step in range(1, cfg.steps + 1):
-            surrogate, losses = inversion_loss(teachers, batch, pixels, labels, cfg, extra_loss)
-            optimiser.zero_grad(set_to_none=True)
-            surrogate.backward()
+        for _ in range(cfg.steps):
+            losses = objective.backward(pixels, optimiser)
             optimiser.step()
             schedule.step()
             with torch.no_grad():
                 pixels.clamp_(0, 1)
-            yield BatchStep(step, cfg.steps, pixels.detach(), losses)
+            yield pixels.detach(), losses
 
 
 def noise_pictures(
     count: int, shape: tuple[int, int, int], generator: torch.Generator, *, smooth: bool = False
 ) -> torch.Tensor:
-    """Draw noise around mid-grey with the spread of natural pictures.
+    """Draw noise around mid-grey with the spread of natural images.
 
     Args:
         count: How many.
         shape: Channels, height, width.
         generator: On the CPU.
-        smooth: Blotches of four pixels instead of independent pixels. Most of a natural picture's power
+        smooth: Blotches of four pixels instead of independent pixels. Most of a natural image's power
             is at low frequencies, which gradient steps reach last from white noise.
 
     Returns:

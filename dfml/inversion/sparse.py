@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -15,7 +14,7 @@ from dfml.core.errors import RunFailed
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
 from dfml.inversion.batched import open_batch
 from dfml.inversion.pixels import noise_pictures
-from dfml.inversion.terms import cross_entropy
+from dfml.inversion.terms import cross_entropy, draw_jitter
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.patches import PatchOracle
 
@@ -41,26 +40,26 @@ class SparseConfig(Config):
     tv: float = Field(1e-2, ge=0, le=10, description="Weight of the total variation (smoothness) of kept pixels.")
     shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels, until the first drop.")
     flip: bool = Field(True, description="Mirror the batch at random (not for characters).")
-    start: Literal["smooth", "white"] = Field("smooth", description="First pictures: blotches, or white noise.")
+    start: Literal["smooth", "white"] = Field("smooth", description="First images: blotches, or white noise.")
 
     def drops(self) -> dict[int, int]:
         """After which steps patches are dropped, and how many times there; none after the last step."""
         counts: dict[int, int] = {}
         for share in self.drop_at:
             step = max(1, round(share * self.steps))
-            if step < self.steps:  # a drop after the last step would leave pictures that nobody has looked at
+            if step < self.steps:  # a drop after the last step would leave images that nobody has looked at
                 counts[step] = counts.get(step, 0) + 1
         return counts
 
 
 class SparsePictures:
-    """The pictures of one teacher while they are recovered: the patches that are left, and Adam's moments of them.
+    """The images of one teacher while they are recovered: the patches that are left, and Adam's moments of them.
 
     Args:
         oracle: The teacher's.
-        labels: Wanted, int64 [N], on the pictures' device.
+        labels: Wanted, int64 [N], on the images' device.
         config: See ``SparseConfig``.
-        generator: On the CPU; draws first pictures and jitter.
+        generator: On the CPU; draws first images and jitter.
 
     Attributes:
         patches: The unknowns, [N, K, C, P, P] in [0, 1].
@@ -132,13 +131,11 @@ class SparsePictures:
         blur the attention that a drop goes by. A mirror moves whole patches and is always possible.
         """
         cfg, seen, where = self.config, self.patches, self.kept
-        if cfg.shift and not still and self.kept.shape[1] == self.eye.count:
-            by = torch.randint(-cfg.shift, cfg.shift + 1, (2,), generator=self.generator).tolist()
-            seen = self.eye.split(torch.roll(self.eye.join(seen, where), by, dims=(2, 3)))
-        # Grey pictures are never mirrored: they are characters as a rule.
-        if cfg.flip and seen.shape[2] > 1 and torch.rand((), generator=self.generator).item() < 0.5:
-            seen, where = seen.flip(-1), self.eye.mirrored(where)
-        return seen, where
+        shift = 0 if still or self.kept.shape[1] < self.eye.count else cfg.shift
+        move = draw_jitter(seen.shape[2], shift, cfg.flip, self.generator)
+        if shift:
+            seen = self.eye.split(torch.roll(self.eye.join(seen, where), (move.down, move.right), dims=(2, 3)))
+        return (seen.flip(-1), self.eye.mirrored(where)) if move.mirrored else (seen, where)
 
     def _drop(self, attention: torch.Tensor, times: int) -> None:
         left = self.kept.shape[1]
@@ -152,7 +149,7 @@ class SparsePictures:
         self._watch(self.patches.detach()[rows, best], moments)
 
     def images(self) -> torch.Tensor:
-        """The pictures [N, C, H, W] as they are now, detached; grey where patches are left out."""
+        """The images [N, C, H, W] as they are now, detached; grey where patches are left out."""
         return self.eye.join(self.patches.detach(), self.kept)
 
     @torch.no_grad()
@@ -167,7 +164,7 @@ class Sparse(Inverter):
     """Adam on the pixels of patches; at given steps those with the least attention leave for good.
 
     Hu et al., "Sparse Model Inversion: Efficient Inversion of Vision Transformers for Data-Free Applications",
-    ICML 2024. What has left is neither computed nor changed any more, and is mid-grey in the final picture.
+    ICML 2024. What has left is neither computed nor changed any more, and is mid-grey in the final image.
     """
 
     Config = SparseConfig
@@ -189,13 +186,12 @@ class Sparse(Inverter):
         device: torch.device,
         extra_loss: ExtraLoss | None = None,
     ) -> Iterator[InversionStep]:
-        """Recover pictures from one or several teachers; see ``Inverter.recover``.
+        """Recover images from one or several teachers; see ``Inverter.recover``.
 
         Raises:
             BadInput: A teacher is no vision transformer, or does not let its weights be seen.
         """
         cfg: SparseConfig = self.config
-        started = time.perf_counter()
         before = [(oracle.passes, oracle.queries) for oracle in oracles]
         batch = open_batch(oracles, labels, generator, device)
         sets = [SparsePictures(item.oracle, item.labels, cfg, item.generator) for item in batch]
@@ -210,7 +206,6 @@ class Sparse(Inverter):
             if step == cfg.steps:
                 tasks = make_tasks(oracles, images, [pictures.labels for pictures in sets], before)
                 for task, pictures in zip(tasks, sets, strict=True):
-                    task.cost["seconds"] = (time.perf_counter() - started) / len(sets)
                     task.cost["patches"] = pictures.kept.shape[1] / pictures.eye.count
                     task.cost["sparse_accuracy"] = pictures.accuracy()
             wanted = torch.cat([pictures.labels for pictures in sets])
@@ -223,7 +218,7 @@ def cosine_rate(lr: float, step: int, steps: int) -> float:
 
 
 def shown_variation(x: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
-    """Total variation of pictures [N, C, H, W] over pairs of pixels that are both shown ([N, 1, H, W]): a scalar.
+    """Total variation of images [N, C, H, W] over pairs of pixels that are both shown ([N, 1, H, W]): a scalar.
 
     As ``terms.total_variation``: the edges of what was left out are not smoothed.
     """

@@ -17,7 +17,7 @@ from dfml.zoo.oracles.base import LayerStatistics
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Per-picture cross-entropy [N] of logits [N, way] against labels [N]."""
+    """Per-image cross-entropy [N] of logits [N, way] against labels [N]."""
     return F.cross_entropy(logits, labels, reduction="none")
 
 
@@ -42,7 +42,7 @@ def bn_distance(statistics: list[LayerStatistics], first_weight: float = 1.0) ->
 
 
 def total_variation(x: torch.Tensor) -> torch.Tensor:
-    """Roughness of pictures [N, C, H, W]: a scalar, at least 0.
+    """Roughness of images [N, C, H, W]: a scalar, at least 0.
 
     The sum of the l2 norms of the horizontal, vertical and both diagonal first differences.
     """
@@ -54,9 +54,9 @@ def total_variation(x: torch.Tensor) -> torch.Tensor:
 
 
 def l2_from_grey(x: torch.Tensor) -> torch.Tensor:
-    """||x - 1/2||_2 of pictures in [0, 1]: a scalar.
+    """||x - 1/2||_2 of images in [0, 1]: a scalar.
 
-    The papers take ||x||_2 of normalised pixels, whose zero is the mean colour. Here pictures are
+    The papers take ||x||_2 of normalised pixels, whose zero is the mean colour. Here images are
     un-normalised, so the origin is mid-grey.
     """
     return (x - 0.5).norm(2)
@@ -77,13 +77,13 @@ class Jitter:
     mirrored: bool
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
-        """Move pictures [N, C, H, W]."""
+        """Move images [N, C, H, W]."""
         if self.down or self.right:
             x = torch.roll(x, (self.down, self.right), dims=(2, 3))
         return x.flip(-1) if self.mirrored else x
 
     def undo(self, x: torch.Tensor) -> torch.Tensor:
-        """Move back: also carries a gradient from the moved pictures to the pictures."""
+        """Move back: also carries a gradient from the moved images to the images."""
         x = x.flip(-1) if self.mirrored else x
         if self.down or self.right:
             x = torch.roll(x, (-self.down, -self.right), dims=(2, 3))
@@ -93,9 +93,9 @@ class Jitter:
 def draw_jitter(channels: int, shift: int, flip: bool, generator: torch.Generator) -> Jitter:
     """Draw a move of up to ``shift`` px in each axis, mirrored half of the time if ``flip``.
 
-    Grey pictures are never mirrored: they are characters as a rule, and a mirrored character is another one.
+    Grey images are never mirrored: they are characters as a rule, and a mirrored character is another one.
 
-    The generator lives on the CPU, whatever the pictures' device, so that a seed means the same everywhere.
+    The generator lives on the CPU, whatever the images' device, so that a seed means the same everywhere.
     """
     down, right = torch.randint(-shift, shift + 1, (2,), generator=generator).tolist() if shift else (0, 0)
     mirrored = flip and channels > 1 and torch.rand((), generator=generator).item() < 0.5
@@ -103,13 +103,13 @@ def draw_jitter(channels: int, shift: int, flip: bool, generator: torch.Generato
 
 
 Student = Callable[[torch.Tensor], torch.Tensor]
-"""Maps pictures [N, C, H, W] in [0, 1] to logits [N, way]."""
+"""Maps images [N, C, H, W] in [0, 1] to logits [N, way]."""
 
 
 def disagreement(
     student: Student, *, weight: float = 1.0, distance: Literal["kl", "l1"] = "kl", relative: bool = False
 ) -> ExtraLoss:
-    """Return the term - weight * D(teacher, student) * [both name the same class], one value a picture.
+    """Return the term - weight * D(teacher, student) * [both name the same class], one value an image.
 
     Args:
         student: The current meta-model; its parameters get no gradient.

@@ -1,4 +1,4 @@
-"""Nearest neighbours among real pictures, and the statistics of the privacy report, as pure functions."""
+"""Nearest neighbours among real images, and the statistics of the privacy report, as pure functions."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def share_smaller(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def share_smaller_interval(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """95 % interval of ``share_smaller`` by bootstrap over the pictures of both sides."""
+    """95 % interval of ``share_smaller`` by bootstrap over the images of both sides."""
     found = [share_smaller(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(RESAMPLES)]
     low, high = np.quantile(found, (0.025, 0.975)).tolist()
     return low, high
@@ -95,14 +95,14 @@ def share_smaller_interval(a: np.ndarray, b: np.ndarray, rng: np.random.Generato
 def membership_by_chance(
     neighbours: np.ndarray, training: int, held_out: int, rng: np.random.Generator, draws: int = 4000
 ) -> np.ndarray:
-    """Shares of nearest neighbours that would be training pictures if it were drawn anew which pictures trained.
+    """Shares of nearest neighbours that would be training images if it were drawn anew which images trained.
 
-    Many recovered pictures may share one neighbour (smooth and noisy ones all do), which makes the share swing far
-    more than that of independent pictures; redrawing the real pictures' parts accounts for it.
+    Many recovered images may share one neighbour (smooth and noisy ones all do), which makes the share swing far
+    more than that of independent images; redrawing the real images' parts accounts for it.
 
     Args:
-        neighbours: Position of each recovered picture's nearest real picture, [N].
-        training: How many of the real pictures trained.
+        neighbours: Position of each recovered image's nearest real image, [N].
+        training: How many of the real images trained.
         held_out: How many did not.
         rng: Draws the parts.
         draws: How often.
@@ -121,20 +121,20 @@ def chance_of_as_many(hits: int, count: int, other_hits: int, other_count: int) 
     Returns:
         A p-value in (0, 1].
     """
-    total, marked = count + other_count, hits + other_hits
-    ways = math.comb(total, marked)
-    found = sum(math.comb(count, k) * math.comb(other_count, marked - k) for k in range(hits, min(count, marked) + 1))
-    return found / ways
+    from scipy.stats import fisher_exact
+
+    table = [[hits, count - hits], [other_hits, other_count - other_hits]]
+    return float(fisher_exact(table, alternative="greater").pvalue)
 
 
 NEAR = 0.5
-"""Ratio of distances to training and held-out pictures below which a recovered picture may be a copy."""
+"""Ratio of distances to training and held-out images below which a recovered image may be a copy."""
 
 SAME = 1e-3
 """Distances below this (a quarter of a grey level) are taken for equal."""
 
 Embed = Callable[[torch.Tensor], torch.Tensor]
-"""Maps pictures [N, C, H, W] to vectors [N, D] whose Euclidean distance is meant."""
+"""Maps images [N, C, H, W] to vectors [N, D] whose Euclidean distance is meant."""
 
 
 @dataclass(frozen=True)
@@ -143,23 +143,23 @@ class SpaceReport:
 
     Attributes:
         space: What distances are measured in.
-        recovered_to_training: q05, median, q95 of the distance to the nearest of all training pictures.
-        recovered_to_training_equal: The same to as many training pictures as are held out.
-        recovered_to_held_out: To the nearest held-out picture.
-        held_out_to_training: From held-out pictures to the nearest of all training pictures.
-        held_out_to_held_out: To the nearest other held-out picture.
-        share_nearer: Share of recovered pictures that are nearer to a training picture than the 5 % of held-out
-            pictures that are nearest to one; 0.05 where both are alike.
-        nearer_than_real: Probability that a recovered picture is nearer to training pictures than a held-out one is
+        recovered_to_training: q05, median, q95 of the distance to the nearest of all training images.
+        recovered_to_training_equal: The same to as many training images as are held out.
+        recovered_to_held_out: To the nearest held-out image.
+        held_out_to_training: From held-out images to the nearest of all training images.
+        held_out_to_held_out: To the nearest other held-out image.
+        share_nearer: Share of recovered images that are nearer to a training image than the 5 % of held-out
+            images that are nearest to one; 0.05 where both are alike.
+        nearer_than_real: Probability that a recovered image is nearer to training images than a held-out one is
             (AUC); 0.5 where both are alike.
-        nearer_than_real_ci95: Its interval, by bootstrap over pictures.
-        nearest_is_training: Share of recovered pictures whose nearest real picture is a training picture.
-        by_chance: 2.5 % and 97.5 % quantile of that share where training pictures play no part.
+        nearer_than_real_ci95: Its interval, by bootstrap over images.
+        nearest_is_training: Share of recovered images whose nearest real image is a training image.
+        by_chance: 2.5 % and 97.5 % quantile of that share where training images play no part.
         by_chance_p: Chance of at least that share.
-        twice_as_near: Number of recovered pictures at most half as far from a training as from a held-out picture.
-        twice_as_near_held_out: The same number of held-out pictures.
+        twice_as_near: Number of recovered images at most half as far from a training as from a held-out image.
+        twice_as_near_held_out: The same number of held-out images.
         twice_as_near_p: Chance of as many among the recovered if they were like held-out ones; those that share their
-            nearest real picture count as one.
+            nearest real image count as one.
     """
 
     space: str
@@ -185,10 +185,10 @@ class Compared:
 
     Attributes:
         report: Its numbers.
-        to_training: Distance of each recovered picture to the nearest training picture, [N].
-        to_held_out: Likewise to the nearest held-out picture, [N].
-        nearest_training: Position of that training picture in the data set, [N].
-        nearest_held_out: Position of that held-out picture, [N].
+        to_training: Distance of each recovered image to the nearest training image, [N].
+        to_held_out: Likewise to the nearest held-out image, [N].
+        nearest_training: Position of that training image in the data set, [N].
+        nearest_held_out: Position of that held-out image, [N].
     """
 
     report: SpaceReport
@@ -204,13 +204,13 @@ class Compared:
 
 
 def _ratio(near: np.ndarray, far: np.ndarray) -> np.ndarray:
-    # A picture that is in both parts is no nearer to one of them: rounding must not decide.
+    # An image that is in both parts is no nearer to one of them: rounding must not decide.
     return np.maximum(near, SAME) / np.maximum(far, SAME)
 
 
 @torch.no_grad()
 def compare(recovered: torch.Tensor, real: RealPictures, embed: Embed, name: str, rng: np.random.Generator) -> Compared:
-    """All distances and statistics in the space of ``embed``, which maps pictures to vectors [N, D]."""
+    """All distances and statistics in the space of ``embed``, which maps images to vectors [N, D]."""
     n, m = len(real.training), len(real.held_out)
     size = min(n, m)
 
@@ -230,7 +230,7 @@ def compare(recovered: torch.Tensor, real: RealPictures, embed: Embed, name: str
     first = np.where(near <= far, where[:, 0], n + held_where[:, 0])
     shares = membership_by_chance(first, n, m, rng)
     seen = float((first < n).mean())
-    # Recovered pictures that share their neighbour count as one: a collapsed recovery is one chance, not a hundred.
+    # Recovered images that share their neighbour count as one: a collapsed recovery is one chance, not a hundred.
     single, single_hits = len(np.unique(first)), len(np.unique(where[hits, 0]))
     report = SpaceReport(
         space=name,

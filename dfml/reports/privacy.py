@@ -1,19 +1,19 @@
-"""Do recovered pictures show training pictures? A report for those who hold the real data (docs/privacy.md).
+"""Do recovered images show training images? A report for those who hold the real data (docs/privacy.md).
 
-Four distances to the nearest real picture of the teacher's classes are compared, in pixels and in the features of
+Four distances to the nearest real image of the teacher's classes are compared, in pixels and in the features of
 a network that is not the teacher:
 
-- recovered -> training against held-out -> training (``nearer_than_real``, ``share_nearer``): are recovered pictures
-  nearer to training pictures than other real pictures are? Same target, so no bias of size. But smooth pictures are
-  near to every picture: alone, this says nothing of copying.
+- recovered -> training against held-out -> training (``nearer_than_real``, ``share_nearer``): are recovered images
+  nearer to training images than other real images are? Same target, so no bias of size. But smooth images are
+  near to every image: alone, this says nothing of copying.
 - recovered -> training against recovered -> held-out: are they nearer to what trained than to what did not? The
   larger set has the nearer neighbour by chance alone, which is set right twice: ``recovered_to_training_equal`` is
-  the mean over all subsets of training pictures as large as the held-out part, and ``nearest_is_training`` is
-  compared with the shares that come out when the real pictures' parts are drawn anew (``by_chance``).
-- ``twice_as_near``: recovered pictures less than half as far from a training picture as from any held-out one, which
-  few pictures are but copies; the same count for held-out pictures (against the *other* held-out ones) stands beside.
+  the mean over all subsets of training images as large as the held-out part, and ``nearest_is_training`` is
+  compared with the shares that come out when the real images' parts are drawn anew (``by_chance``).
+- ``twice_as_near``: recovered images less than half as far from a training image as from any held-out one, which
+  few images are but copies; the same count for held-out images (against the *other* held-out ones) stands beside.
 
-Colour pictures are compared with their mirror images too, since teachers train on mirrored pictures.
+Colour images are compared with their mirror images too, since teachers train on mirrored images.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from dfml.core.errors import BadInput
@@ -44,16 +45,16 @@ LEVEL = 0.005
 
 @dataclass(frozen=True)
 class Pair:
-    """A recovered picture and the training picture that it is nearest to.
+    """A recovered image and the training image that it is nearest to.
 
     Attributes:
         recovered: Position in the task.
         recovered_class: The class that was asked for.
         training: Position in the data set's training split.
-        training_class: The class of the training picture.
+        training_class: The class of the training image.
         space: Where the pair stands out most.
         distance: Between both, in that space.
-        held_out: Position of the nearest held-out picture.
+        held_out: Position of the nearest held-out image.
         held_out_distance: Distance to it.
         ratio: ``distance / held_out_distance``; near 0 for a copy, about 1 or a little less by chance.
     """
@@ -76,17 +77,17 @@ class PrivacyReport:
     Attributes:
         teacher: Id of the teacher.
         data: Name of the data set.
-        recovered: Number of recovered pictures.
-        training: Number of training pictures.
-        held_out: Number of held-out pictures.
+        recovered: Number of recovered images.
+        training: Number of training images.
+        held_out: Number of held-out images.
         held_out_asked: How many of these were compared as if they were recovered.
-        level: ``none``; ``look`` (single pictures that stand out, too few to tell from chance); ``leaning`` (as a group
-            nearer to training pictures, none like a copy); ``closer`` (more such pictures than chance gives).
+        level: ``none``; ``look`` (single images that stand out, too few to tell from chance); ``leaning`` (as a group
+            nearer to training images, none like a copy); ``closer`` (more such images than chance gives).
         verdict: In plain words.
         notes: What limits it.
         spaces: Pixels, then features.
         pairs: Those with the smallest ratio first.
-        pictures: For each pair the recovered, the training and the held-out picture, float32 [P, 3, C, H, W].
+        pictures: For each pair the recovered, the training and the held-out image, float32 [P, 3, C, H, W].
     """
 
     teacher: str
@@ -103,23 +104,18 @@ class PrivacyReport:
     pictures: torch.Tensor = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the pictures, as JSON values."""
+        """Everything but the images, as JSON values."""
         values = {name: value for name, value in vars(self).items() if name not in ("spaces", "pairs", "pictures")}
         return {**values, "spaces": [asdict(s) for s in self.spaces], "pairs": [asdict(p) for p in self.pairs]}
 
     def sheet(self) -> Image.Image:
-        """The pairs as one picture, a column each: recovered, nearest training, nearest held-out picture."""
-        count, rows, channels, height, width = self.pictures.shape
-        factor, gap = max(1, round(84 / width)), 2
-        pixels = (self.pictures.cpu().clamp(0, 1) * 255).round().byte().numpy()
-        pixels = pixels.transpose(0, 1, 3, 4, 2).repeat(factor, 2).repeat(factor, 3)
-        high, wide = height * factor + gap, width * factor + gap
-        sheet = np.full((rows * high - gap, count * wide - gap, channels), 255, np.uint8)
-        for column in range(count):
-            for row in range(rows):
-                top, left = row * high, column * wide
-                sheet[top : top + high - gap, left : left + wide - gap] = pixels[column, row]
-        return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+        """The pairs as one image, a column each: recovered, nearest training, nearest held-out image."""
+        factor, gap = max(1, round(84 / self.pictures.shape[-1])), 2
+        pixels = (self.pictures.cpu().clamp(0, 1) * 255).round().byte()
+        pixels = pixels.repeat_interleave(factor, 3).repeat_interleave(factor, 4)
+        tiles = F.pad(pixels, (0, gap, 0, gap), value=255).permute(1, 3, 0, 4, 2)
+        sheet = tiles.flatten(2, 3).flatten(0, 1)[:-gap, :-gap].numpy()
+        return Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet)
 
     def save(self, folder: Path) -> None:
         """Write ``privacy-pairs.png`` and, last, ``privacy.json``."""
@@ -139,16 +135,16 @@ def privacy_report(
     pairs: int = 8,
     seed: int = 0,
 ) -> PrivacyReport:
-    """Compare recovered pictures with the real ones of a teacher's classes.
+    """Compare recovered images with the real ones of a teacher's classes.
 
     Args:
         zoo: The teacher's zoo.
         which: Id or position of the teacher; only its card is read.
-        task: Its recovered pictures.
+        task: Its recovered images.
         source: The class-folder data set that it was trained on.
         network: Its features are the second space; the embedded probe by default. A network trained on the same
-            pictures, as judges are, may lay them nearer to everything that looks like their class.
-        held_out: Share of each class's pictures, the last ones, that the teacher was not trained on; read from the
+            images, as judges are, may lay them nearer to everything that looks like their class.
+        held_out: Share of each class's images, the last ones, that the teacher was not trained on; read from the
             teacher's folder by default.
         pairs: How many of the closest pairs to show, at least 1.
         seed: Draws the resamples.
@@ -194,7 +190,7 @@ def privacy_report(
 def _closest(
     compared: list[Compared], labels: list[int], card: TeacherCard, real: RealPictures, count: int
 ) -> list[Pair]:
-    """The recovered pictures with the smallest ratio in either space, each with its nearest real pictures there."""
+    """The recovered images with the smallest ratio in either space, each with its nearest real images there."""
     ratios = np.stack([c.ratio for c in compared])
     spaces = ratios.argmin(0)
     found = []

@@ -1,6 +1,6 @@
-"""How good recovered pictures are: measures that stand beside every recovery (docs/quality.md).
+"""How good recovered images are: measures that stand beside every recovery (docs/quality.md).
 
-All are computed without gradients, in chunks, where the pictures are; no network is changed or moved.
+All are computed without gradients, in chunks, where the images are; no network is changed or moved.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from dfml.zoo.oracles.base import LayerStatistics, Oracle, batch_statistics
 from dfml.zoo.teacher import Teacher
 
 CHUNK = 256
-"""Pictures a pass."""
-
-Z95 = 1.959964
+"""Images a pass."""
 
 
 @torch.no_grad()
@@ -30,7 +28,7 @@ def measure(
     """Measure a recovered task.
 
     Args:
-        task: The recovered pictures, of any size, grey or colour.
+        task: The recovered images, of any size, grey or colour.
         teacher: Their own teacher; None for one that is only questioned from afar. A teacher whose card grants
             queries alone is treated likewise: its answers are those kept in ``task.soft_targets``.
         judge: A network of another architecture on the same classes, or None.
@@ -39,11 +37,11 @@ def measure(
     Returns:
         One number a measure, None where it cannot be had:
 
-        - ``teacher_accuracy``: share of pictures whose own teacher's first answer is the asked class, 0 .. 1.
+        - ``teacher_accuracy``: share of images whose own teacher's first answer is the asked class, 0 .. 1.
         - ``confidence``: mean probability that the own teacher gives the asked class, 0 .. 1.
-        - ``judge_agreement``: share of pictures whose judge's first answer is the asked class, 0 .. 1.
+        - ``judge_agreement``: share of images whose judge's first answer is the asked class, 0 .. 1.
         - ``judge_agreement_ci95``: distance to the farther end of its 95 % Wilson interval.
-        - ``judge_accuracy``: the judge's own accuracy on held-out real pictures, from its card.
+        - ``judge_accuracy``: the judge's own accuracy on held-out real images, from its card.
         - ``diversity``: see ``feature_diversity``, 0 .. 1.
         - ``diversity_pixels``: see ``pixel_diversity``, 0 .. 1.
         - ``bn_distance``: see ``statistics_distance``, at least 0.
@@ -86,14 +84,14 @@ def placed(network: Teacher, device: torch.device) -> Teacher:
 
 @torch.no_grad()
 def answers(network: Teacher, images: torch.Tensor) -> torch.Tensor:
-    """Logits [N, way] of pictures [N, C, H, W]."""
+    """Logits [N, way] of images [N, C, H, W]."""
     network = placed(network, images.device)
     return torch.cat([network.logits(x) for x in images.split(CHUNK)])
 
 
 @torch.no_grad()
 def features(network: Teacher, images: torch.Tensor) -> torch.Tensor:
-    """Features [N, D] before the last layer, scaled to length 1, of pictures [N, C, H, W]."""
+    """Features [N, D] before the last layer, scaled to length 1, of images [N, C, H, W]."""
     network = placed(network, images.device)
     return torch.cat([F.normalize(network.features(x).flatten(1)) for x in images.split(CHUNK)])
 
@@ -103,24 +101,16 @@ def agreement(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (logits.argmax(1) == labels) & logits.isfinite().all(1)
 
 
-def wilson_interval(hits: int, count: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval of a share.
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """Lower and upper end of the 95 % Wilson interval of ``hits`` in ``count``, at least 1.
 
     It stays inside [0, 1] and has a width even where all or none are hits, unlike the normal interval. It takes the
-    pictures for independent; those of one recovery are optimised together, so it is rather too narrow.
-
-    Args:
-        hits: 0 .. count.
-        count: At least 1.
-        z: Standard deviations; the default gives 95 %.
-
-    Returns:
-        Its lower and upper end.
+    images for independent; those of one recovery are optimised together, so it is rather too narrow.
     """
-    share, square = hits / count, z * z
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = z / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
-    return middle - half, middle + half
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, count).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def wilson_reach(hits: int, count: int) -> float:
@@ -157,7 +147,7 @@ def feature_diversity(images: torch.Tensor, labels: torch.Tensor, network: Teach
 
     0 for a collapsed class; features are not negative as a rule, so 1 is the most. The default space is the embedded
     probe's features before its last layer: one fixed network, so that numbers of different teachers and methods
-    can be compared. The probe saw real pictures; it measures, and no inverter learns from it.
+    can be compared. The probe saw real images; it measures, and no inverter learns from it.
 
     Args:
         images: [N, C, H, W] in [0, 1].
@@ -165,7 +155,7 @@ def feature_diversity(images: torch.Tensor, labels: torch.Tensor, network: Teach
         network: Another feature space.
 
     Returns:
-        The diversity, or None where no class has two pictures.
+        The diversity, or None where no class has two images.
     """
     distance = mean_square_distance(features(network or probe(), images), labels)
     # Of vectors of length 1: |u - v|^2 = 2 (1 - cos).
@@ -173,9 +163,9 @@ def feature_diversity(images: torch.Tensor, labels: torch.Tensor, network: Teach
 
 
 def pixel_diversity(images: torch.Tensor, labels: torch.Tensor) -> float | None:
-    """Diversity inside a class in pixels: root mean square difference of two pictures a pixel, classes averaged.
+    """Diversity inside a class in pixels: root mean square difference of two images a pixel, classes averaged.
 
-    0 for a collapsed class, 0.41 for uniform noise, at most 0.71 or so for many black and white pictures. Unlike
+    0 for a collapsed class, 0.41 for uniform noise, at most 0.71 or so for many black and white images. Unlike
     ``feature_diversity`` it takes noise for diversity.
 
     Args:
@@ -183,7 +173,7 @@ def pixel_diversity(images: torch.Tensor, labels: torch.Tensor) -> float | None:
         labels: int64 [N].
 
     Returns:
-        The diversity, or None where no class has two pictures.
+        The diversity, or None where no class has two images.
     """
     vectors = images.flatten(1)
     distance = mean_square_distance(vectors, labels)
@@ -192,10 +182,10 @@ def pixel_diversity(images: torch.Tensor, labels: torch.Tensor) -> float | None:
 
 @torch.no_grad()
 def statistics_distance(teacher: Teacher, images: torch.Tensor) -> float | None:
-    """Distance of all pictures' batch statistics from those that the teacher remembers (``terms.bn_distance``).
+    """Distance of all images' batch statistics from those that the teacher remembers (``terms.bn_distance``).
 
-    Chunks are merged, so the number is that of one large batch. It depends on how many pictures there are (few
-    give noisy statistics) and sums over layers: compare it for one teacher and one number of pictures only.
+    Chunks are merged, so the number is that of one large batch. It depends on how many images there are (few
+    give noisy statistics) and sums over layers: compare it for one teacher and one number of images only.
 
     Returns:
         At least 0, or None for a network without batch normalisation.
@@ -214,7 +204,7 @@ def statistics_distance(teacher: Teacher, images: torch.Tensor) -> float | None:
 
 
 def _merged(parts: list[LayerStatistics], weights: list[float]) -> LayerStatistics:
-    """The statistics of several batches together; ``weights`` are their shares of the pictures."""
+    """The statistics of several batches together; ``weights`` are their shares of the images."""
     mean = sum(w * part.mean for w, part in zip(weights, parts, strict=True))
     var = sum(w * (part.var + (part.mean - mean).square()) for w, part in zip(weights, parts, strict=True))
     return LayerStatistics(mean, var, parts[0].running_mean, parts[0].running_var)

@@ -1,4 +1,4 @@
-"""The real pictures that a teacher was trained on, and those of the same classes that it never saw."""
+"""The real images that a teacher was trained on, and those of the same classes that it never saw."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MOST_ASKED = 1000
 
 
 class RealPictures:
-    """The real pictures of a teacher's classes, read in chunks, as it saw them.
+    """The real images of a teacher's classes, read in chunks, as it saw them.
 
     Attributes:
         data: The split that they are in.
         training: Their positions in the data set, [n].
         held_out: Likewise, [m].
-        asked: Which of the held-out ones play the part of recovered pictures, positions in ``held_out``.
+        asked: Which of the held-out ones play the part of recovered images, positions in ``held_out``.
     """
 
     def __init__(
@@ -45,15 +45,15 @@ class RealPictures:
         self.asked = np.linspace(0, len(held_out) - 1, count).round().astype(np.int64)
 
     def fitted(self, x: torch.Tensor) -> torch.Tensor:
-        """Pictures [N, C, H, W] in the teacher's channels and size."""
+        """Images [N, C, H, W] in the teacher's channels and size."""
         return match_size(match_channels(x, self.shape[0]), self.shape[1:])
 
     def at(self, positions: np.ndarray | list[int]) -> torch.Tensor:
-        """The pictures at positions of the data set."""
+        """The images at positions of the data set."""
         return self.fitted(self.data.pictures(positions).to(self.device))
 
     def chunks(self, positions: np.ndarray, embed: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[torch.Tensor]:
-        """Their vectors, some at a time; ``embed`` maps pictures to vectors [n, D]."""
+        """Their vectors, some at a time; ``embed`` maps images to vectors [n, D]."""
         for start in range(0, len(positions), CHUNK):
             yield embed(self.at(positions[start : start + CHUNK]))
 
@@ -61,19 +61,19 @@ class RealPictures:
 def real_pictures(
     zoo: Zoo, which: str | int, source: str | Path, *, held_out: float | None = None, device: torch.device | str = "cpu"
 ) -> RealPictures:
-    """Find a teacher's real pictures.
+    """Find a teacher's real images.
 
     Args:
         zoo: The teacher's zoo.
         which: Id or position of the teacher; only its card is read.
         source: The class-folder data set that it was trained on; its ``train`` split is read.
-        held_out: Share of each class's pictures, the last ones, that the teacher was not trained on, in (0, 1); by
+        held_out: Share of each class's images, the last ones, that the teacher was not trained on, in (0, 1); by
             default what its training recorded.
-        device: Where pictures are brought to.
+        device: Where images are brought to.
 
     Raises:
         BadInput: The teacher names no classes or does not record how it was trained; the data set lacks its classes,
-            is an embedded sample, or has too few pictures.
+            is an embedded sample, or has too few images.
     """
     card = zoo.card(which)
     share = _held_out_share(zoo.folder / card.id, card) if held_out is None else held_out

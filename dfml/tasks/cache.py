@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
-from joblib import Parallel, delayed
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import cache_root
-from dfml.core.process import end_with_parent
-from dfml.core.seeds import derive_seed
+from dfml.core.pool import in_processes
 from dfml.data.episodes import PseudoTask
-from dfml.inversion.base import INVERTERS, ExtraLoss, Inverter
-from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
-from dfml.nets.device import use_threads
-from dfml.zoo.open import open_zoo
+from dfml.inversion.base import ExtraLoss, Inverter
+from dfml.inversion.kept import kept_path, read_kept, write_kept
+from dfml.inversion.pipeline import recover_together
+from dfml.inversion.recipe import Recipe, WorkerArgs
 from dfml.zoo.oracles.base import Oracle
-from dfml.zoo.oracles.choose import AskingConfig, make_oracle
-from dfml.zoo.remote.remote_zoo import RemoteZoo
+from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
 
 FORMAT = 1
 Visit = tuple[str, int]
-"""A teacher's id and the number of the visit to it: each visit recovers other pictures."""
+"""A teacher's id and the number of the visit to it: each visit recovers other images."""
 
 
 class Recoveries:
     """Recovers tasks on demand, or takes them from below ``cache_root()`` where they were recovered before.
 
     A recovery depends on the teacher, the visit, the inverter's config and the seed alone, not on what was
-    recovered before it, so kept and fresh ones are the same pictures. Pictures are rounded to 16-bit floats.
+    recovered before it, so kept and fresh ones are the same images. Images are rounded to 16-bit floats.
 
     Args:
         zoo: The zoo.
         inverter: One that needs no other teachers (``generator``, ``conditional-generator``, ``pixels``).
-        per_class: Pictures a class.
-        seed: Draws everything.
-        device: Where to compute.
         keep: Look for kept recoveries and keep new ones. A visit with an ``extra_loss`` is never kept.
-        asking: How teachers are questioned.
+        asking: How teachers are asked.
+        options: See ``Recipe``.
 
     Attributes:
         cost: ``seconds`` spent here, ``kept_seconds`` that the kept ones once took, and the ``passes`` and
@@ -60,17 +52,15 @@ class Recoveries:
         zoo: Zoo,
         inverter: Inverter,
         *,
-        per_class: int,
-        seed: int,
-        device: torch.device,
         keep: bool = True,
         asking: AskingConfig | None = None,
+        **options: Any,  # noqa: ANN401 - as Recipe takes them
     ) -> None:
         if inverter.uses_others:
             raise BadInput(f"recoveries of single teachers are not for {inverter.name!r}, which needs the others.")
-        self.zoo, self.inverter, self.per_class, self.seed = zoo, inverter, per_class, seed
-        self.device, self.keep, self.asking = device, keep, asking or AskingConfig()
-        self.cost = {"seconds": 0.0, "kept_seconds": 0.0, "passes": 0.0, "queries": 0.0}
+        self.zoo, self.keep = zoo, keep
+        self.recipe = Recipe(zoo, inverter, asking=asking or AskingConfig(), **options)
+        self.cost = self._no_cost()
         self._oracles: dict[str, Oracle] = {}
         self._billed: set[Visit] = set()
 
@@ -89,23 +79,19 @@ class Recoveries:
             Progress; last ``Done(list of PseudoTask)``, one a visit in their order.
         """
         found: list[PseudoTask] = []
+        recipe = replace(self.recipe, extra_loss=extra_loss)
         for visit in visits:
             task = self._kept(visit) if extra_loss is None else None
             if task is None:
-                started, last = time.perf_counter(), None
-                oracle, labels = self.oracle(visit), self._labels(visit[0])
-                generator = torch.Generator().manual_seed(derive_seed(self.seed, "recovery", *visit))
-                stream = self.inverter.recover(
-                    [oracle], [labels], generator=generator, device=self.device, extra_loss=extra_loss
-                )
-                for last in stream:  # noqa: B007 - the last one is wanted
-                    yield Progress(step, total, f"recovering from teacher {visit[0]}")
-                assert last is not None, "an inverter yields at least one step"
-                task = last.tasks[0].rounded()
-                self._spend(visit, task, seconds=time.perf_counter() - started)
+                for event in recover_together(recipe, [self.oracle(visit)], recipe.generator("recovery", *visit)):
+                    if isinstance(event, Progress):
+                        yield Progress(step, total, f"recovering from teacher {visit[0]}")
+                    elif isinstance(event, Done):
+                        task = event.result[0].task.rounded()
+                self._spend(visit, task)
                 if self.keep and extra_loss is None:
                     self._file(visit, task)
-            found.append(task.to(self.device))
+            found.append(task.to(recipe.device))
         yield Done(found)
 
     def prepare(self, visits: Sequence[Visit], *, jobs: int = 1) -> Iterator[Event]:
@@ -121,19 +107,15 @@ class Recoveries:
             Progress, a note for each teacher that cannot be inverted; last ``Done(cost of all as a dict)``.
         """
         missing = [v for v in visits if not self._path(v).is_file()]
-        yield Progress(len(visits) - len(missing), len(visits), "recovering tasks")
-        source = self.zoo.connection.address if isinstance(self.zoo, RemoteZoo) else str(self.zoo.folder)
-        common = (self.per_class, self.seed, str(self.device), self.asking.model_dump(), str(cache_root()))
         done, wait = len(visits) - len(missing), False
+        yield Progress(done, len(visits), "recovering tasks")
         while missing:
             busy: list[Visit] = []
-            results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-                delayed(_recover_one)(
-                    source, self.inverter.name, self.inverter.config.model_dump(), visit, *common, wait
-                )
-                for visit in missing
-            )
-            for visit, problem in results:
+            work = partial(_recover_one, self.recipe.for_workers(), wait)
+            for outcome in in_processes(work, missing, jobs=jobs, what="recovered teachers"):
+                if outcome is None:
+                    continue
+                visit, problem = outcome
                 if problem is None:
                     busy.append(visit)
                     continue
@@ -143,14 +125,7 @@ class Recoveries:
                     yield Note(0, problem, "rejected")
             # What others were at the first time is theirs; only where they failed is it left to do.
             missing, wait = busy, True
-        total = dict.fromkeys(self.cost, 0.0)
-        for visit in visits:
-            task = self._read(visit)
-            if task is not None:
-                total["kept_seconds"] += task.cost.get("seconds", 0.0)
-                total["passes"] += task.cost.get("passes", 0.0)
-                total["queries"] += task.cost.get("queries", 0.0)
-        yield Done(total)
+        yield Done(self._cost_of_kept([self._read(visit) for visit in visits]))
 
     def bill(self, visits: Sequence[Visit]) -> None:
         """Count what kept recoveries once cost, where work that follows from them is taken from earlier."""
@@ -169,12 +144,9 @@ class Recoveries:
 
     def oracle(self, visit: Visit) -> Oracle:
         """The oracle of a visit; black boxes draw their directions from the visit's own seed."""
-        teacher, number = visit
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "directions", teacher, number))
-        known = self._oracles.get(teacher)
+        known = self._oracles.get(visit[0])
         if known is None or not known.gives_statistics:
-            known = make_oracle(self.zoo, teacher, self.asking, generator=generator, device=self.device)
-            self._oracles[teacher] = known
+            known = self._oracles[visit[0]] = self.recipe.oracle(*visit)
         return known
 
     def state(self) -> dict[str, Any]:
@@ -186,14 +158,21 @@ class Recoveries:
         self.cost = {name: float(flat[f"cost/{name}"]) for name in self.cost}
         self._billed = {(teacher, int(number)) for teacher, number in flat["billed"]}
 
-    def _labels(self, teacher: str) -> torch.Tensor:
-        return torch.arange(self.zoo.card(teacher).way).repeat_interleave(self.per_class)
+    @staticmethod
+    def _no_cost() -> dict[str, float]:
+        return {"seconds": 0.0, "kept_seconds": 0.0, "passes": 0.0, "queries": 0.0}
 
-    def _spend(self, visit: Visit, task: PseudoTask, *, seconds: float = 0.0, kept: bool = False) -> None:
+    def _cost_of_kept(self, tasks: Iterable[PseudoTask | None]) -> dict[str, float]:
+        cost = self._no_cost()
+        for task in tasks:
+            for name, of_task in (("kept_seconds", "seconds"), ("passes", "passes"), ("queries", "queries")):
+                cost[name] += task.cost.get(of_task, 0.0) if task else 0.0
+        return cost
+
+    def _spend(self, visit: Visit, task: PseudoTask, *, kept: bool = False) -> None:
         if kept and visit in self._billed:
             return  # paid for when it was first met
         self._billed.add(visit)
-        task.cost["seconds"] = task.cost["seconds"] if kept else seconds
         self.cost["kept_seconds" if kept else "seconds"] += task.cost["seconds"]
         for name in ("passes", "queries"):
             self.cost[name] += task.cost.get(name, 0.0)
@@ -205,77 +184,34 @@ class Recoveries:
         return task
 
     def _read(self, visit: Visit) -> PseudoTask | None:
-        path = self._path(visit)
-        if not path.is_file():
+        found = read_kept(self._path(visit))
+        if found is None:
             return None
-        try:
-            state, about = load_checkpoint(path)
+        state, about = found
+        with suppress(KeyError):  # damaged: it is only a cache
             return PseudoTask(
                 state["images"].float(), state["labels"], state["soft_targets"], visit[0], dict(about["cost"])
             )
-        except (BadInput, KeyError):
-            return None  # damaged: it is only a cache
+        return None
 
     def _file(self, visit: Visit, task: PseudoTask) -> None:
-        path = self._path(visit)
-        path.parent.mkdir(parents=True, exist_ok=True)
         state = {"images": task.images.half(), "labels": task.labels, "soft_targets": task.soft_targets}
-        save_checkpoint(path, state, {"cost": task.cost})
+        write_kept(self._path(visit), state, {"cost": task.cost})
 
     def _path(self, visit: Visit) -> Path:
         teacher, number = visit
-        card = self.zoo.card(teacher)
-        facts = {
-            "format": FORMAT,
-            "torch": torch.__version__,
-            "device": self.device.type,
-            "inverter": self.inverter.name,
-            "config": json.loads(self.inverter.config.model_dump_json()),
-            "asking": json.loads(self.asking.model_dump_json()),
-            "zoo": self.zoo.name if isinstance(self.zoo, RemoteZoo) else "",
-            "teacher": [card.model_dump_json(), card.sha256 or _file_mark(self.zoo, teacher)],
-            "per_class": self.per_class,
-            "seed": self.seed,
-            "visit": number,
-        }
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
-        return cache_root() / "recovered" / f"{self.inverter.name}-{key}.safetensors"
+        facts = {"teacher": self.recipe.facts_of(teacher), "per_class": self.recipe.per_class, "visit": number}
+        return kept_path("recovered", f"{self.recipe.inverter.name}-", self.recipe.facts(FORMAT) | facts)
 
 
-def _file_mark(zoo: Zoo, teacher: str) -> str:
-    """Stands in for the digest of a plain timm folder."""
-    if isinstance(zoo, RemoteZoo):
-        return ""
-    found = (zoo.folder / teacher / "model.safetensors").stat()
-    return f"{found.st_size}-{found.st_mtime_ns}"
-
-
-def _recover_one(
-    source: str,
-    inverter: str,
-    config: dict,
-    visit: Visit,
-    per_class: int,
-    seed: int,
-    device: str,
-    asking: dict,
-    cache: str,
-    wait: bool,
-) -> tuple[Visit, str | None]:
+def _recover_one(args: WorkerArgs, wait: bool, visit: Visit) -> tuple[Visit, str | None]:
     """In a process of its own: recover and keep one visit.
 
     Returns:
         The visit, and why it could not be recovered, or nothing; None where somebody else is at it and ``wait`` is off.
     """
-    use_threads(1)
-    end_with_parent()
-    os.environ["DFML_CACHE"] = cache  # processes are used again, and may be older than the caller's setting
-    cls, visit = INVERTERS.get(inverter), (visit[0], visit[1])
     try:
-        recoveries = Recoveries(
-            open_zoo(source), cls(cls.Config.parse(config)), per_class=per_class, seed=seed,
-            device=torch.device(device), asking=AskingConfig.parse(asking),
-        )  # fmt: skip
+        recoveries = Recoveries(**vars(args.open()))
         locks = cache_root() / "preparing"
         locks.mkdir(parents=True, exist_ok=True)
         mine = locks / f"{recoveries.mark(visit)}.lock"

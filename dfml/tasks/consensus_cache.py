@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
 from dfml.core.events import Done, Event, Note, Progress, until_done
-from dfml.core.paths import cache_root
-from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.consensus import ConsensusConfig, reach_consensus
+from dfml.inversion.kept import kept_path
 from dfml.tasks.cache import FORMAT, Recoveries, Visit
 
 
@@ -25,16 +21,13 @@ class ConsensusRecoveries(Recoveries):
     A visit with an ``extra_loss``, which seeks disagreement, is not revised.
 
     Args:
-        plain: Gives the pictures that are revised; it keeps what it recovers.
+        plain: Gives the images that are revised; it keeps what it recovers.
         teachers: Ids of those that take part.
         consensus: How they are revised.
     """
 
     def __init__(self, plain: Recoveries, teachers: Sequence[str], consensus: ConsensusConfig) -> None:
-        super().__init__(
-            plain.zoo, plain.inverter, per_class=plain.per_class, seed=plain.seed, device=plain.device,
-            keep=plain.keep, asking=plain.asking,
-        )  # fmt: skip
+        super().__init__(**vars(plain.recipe), keep=plain.keep)
         self.unrevised, self.teachers, self.consensus = plain, list(teachers), consensus
         self._oracles = plain._oracles
         self._made: dict[Visit, PseudoTask] = {}
@@ -57,9 +50,9 @@ class ConsensusRecoveries(Recoveries):
             if task is None:
                 yield from until_done(self._make(visit[1], step, total))
                 task = self._made[visit]
-            # Its pictures are those that all the others agreed to.
+            # Its images are those that all the others agreed to.
             self.bill([(teacher, visit[1]) for teacher in self.teachers])
-            found.append(task.to(self.device))
+            found.append(task.to(self.recipe.device))
         yield Done(found)
 
     def prepare(self, visits: Sequence[Visit], *, jobs: int = 1) -> Iterator[Event]:
@@ -69,15 +62,10 @@ class ConsensusRecoveries(Recoveries):
         yield from until_done(self.unrevised.prepare([(t, n) for n in unkept for t in self.teachers], jobs=jobs))
         for number in unkept:
             yield from until_done(self._make(number, 0, 0))
-        cost = dict.fromkeys(self.cost, 0.0)
-        for visit in visits:
-            task = self._made.get(visit) or self._read(visit)
-            if task is None:
-                yield Note(0, f"nothing is kept of teacher {visit[0]}, visit {visit[1]}", "rejected")
-                continue
-            for name, of_task in (("kept_seconds", "seconds"), ("passes", "passes"), ("queries", "queries")):
-                cost[name] += task.cost.get(of_task, 0.0)
-        yield Done(cost)
+        tasks = [self._made.get(visit) or self._read(visit) for visit in visits]
+        for visit in [visit for visit, task in zip(visits, tasks, strict=True) if task is None]:
+            yield Note(0, f"nothing is kept of teacher {visit[0]}, visit {visit[1]}", "rejected")
+        yield Done(self._cost_of_kept(tasks))
 
     def _make(self, number: int, step: int, total: int) -> Iterator[Event]:
         visits = [(teacher, number) for teacher in self.teachers]
@@ -90,8 +78,8 @@ class ConsensusRecoveries(Recoveries):
             self.zoo.class_keys(),
             self.consensus,
             shape=self.zoo.picture_shape,
-            generator=torch.Generator().manual_seed(derive_seed(self.seed, "agreement", number)),
-            device=self.device,
+            generator=self.recipe.generator("agreement", number),
+            device=self.recipe.device,
         )
         for event in stream:
             if isinstance(event, Progress):
@@ -99,10 +87,10 @@ class ConsensusRecoveries(Recoveries):
                 yield Progress(step, total, event.text) if total else event
             else:
                 revised = event.result
-        # Only the newest stay in memory: a zoo's pictures are many, and the others are on the disk.
+        # Only the newest stay in memory: a zoo's images are many, and the others are on the disk.
         self._made = {visit: task.rounded() for visit, task in zip(visits, revised, strict=True)}
         for visit, task in self._made.items():
-            self._spend(visit, task, seconds=task.cost["seconds"])
+            self._spend(visit, task)
             self._file(visit, task)
         # Not all of these seconds were spent now.
         self.cost["seconds"] -= kept
@@ -116,5 +104,4 @@ class ConsensusRecoveries(Recoveries):
             "together": [self.unrevised.mark((teacher, visit[1])) for teacher in self.teachers],
             "visit": list(visit),
         }
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
-        return cache_root() / "recovered" / f"agreed-{self.inverter.name}-{key}.safetensors"
+        return kept_path("recovered", f"agreed-{self.recipe.inverter.name}-", facts)

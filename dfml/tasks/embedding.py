@@ -2,13 +2,14 @@
 
 The embedding of a task is the squared gradient of the probe's loss on it, averaged over each
 filter: a diagonal empirical Fisher in small, as in Task2Vec (Achille et al., ICCV 2019), of one
-batch gradient. The probe is side information: it was trained on real pictures.
+batch gradient. The probe is side information: it was trained on real images.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -39,16 +40,21 @@ def embed_task(probe: Teacher, images: torch.Tensor, labels: torch.Tensor) -> to
         float32 [F], one number for each filter of each convolution: mean over the filter's
         weights of the squared gradient of the mean cross-entropy.
     """
-    weights = [p for p in probe.net.parameters() if p.dim() == 4]
-    inputs = probe.prepare(images)
-    fresh = {n: p.detach().requires_grad_(p.dim() == 4) for n, p in probe.net.named_parameters()}
+    squares = squared_gradients(probe, images, labels, lambda weight: weight.dim() == 4)
+    return torch.cat([square.mean(dim=(1, 2, 3)) for square in squares.values()])
+
+
+def squared_gradients(
+    probe: Teacher, images: torch.Tensor, labels: torch.Tensor, wanted: Callable[[torch.Tensor], bool]
+) -> dict[str, torch.Tensor]:
+    """Squared gradients of the probe's mean cross-entropy in its ``wanted`` parameters, by their names."""
+    params = {n: p.detach().requires_grad_(wanted(p)) for n, p in probe.net.named_parameters()}
+    asked = {n: p for n, p in params.items() if p.requires_grad}
     buffers = dict(probe.net.named_buffers())
     with torch.enable_grad():
-        logits = torch.func.functional_call(probe.net, {**fresh, **buffers}, (inputs,))
-        loss = F.cross_entropy(logits, labels)
-        grads = torch.autograd.grad(loss, [p for p in fresh.values() if p.requires_grad])
-    assert len(grads) == len(weights)
-    return torch.cat([g.pow(2).mean(dim=(1, 2, 3)) for g in grads]).detach()
+        logits = torch.func.functional_call(probe.net, {**params, **buffers}, (probe.prepare(images),))
+        grads = torch.autograd.grad(F.cross_entropy(logits, labels), list(asked.values()))
+    return {name: grad.detach().pow(2) for name, grad in zip(asked, grads, strict=True)}
 
 
 def mean_pairwise_cosine_distance(vectors: torch.Tensor) -> float:
@@ -113,7 +119,7 @@ def open_probe(which: str, shape: tuple[int, int, int]) -> tuple[Teacher, str]:
     Args:
         which: ``embedded``; a model folder in timm's layout; or a ``.safetensors`` file with the weights of
             torchvision's ResNet-34, which TGR uses. Nothing is downloaded, nothing is unpickled.
-        shape: Channels, height and width of the zoo's pictures. A network that pools its last maps is shown
+        shape: Channels, height and width of the zoo's images. A network that pools its last maps is shown
             them at this size, as the authors do; others (Conv4) at the size of their card.
 
     Returns:
@@ -166,7 +172,7 @@ def _resnet34(path: Path, shape: tuple[int, int, int]) -> Teacher:
 
 
 def probe_mark(probe: Teacher) -> str:
-    """A digest of a probe's weights and of how it is shown pictures."""
+    """A digest of a probe's weights and of how it is shown images."""
     digest = hashlib.sha256(repr((probe.card.architecture, probe.card.input_size)).encode())
     for name, value in probe.net.state_dict().items():
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())

@@ -1,4 +1,4 @@
-"""The task memory: recovered pictures by class, and the tasks that are made of them."""
+"""The task memory: recovered images by class, and the tasks that are made of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MemoryTask:
     """A task drawn from the memory.
 
     Attributes:
-        task: Support pictures [way * shot, C, H, W] and labels, query pictures [way * query, C, H, W] and labels.
+        task: Support images [way * shot, C, H, W] and labels, query images [way * query, C, H, W] and labels.
         classes: The class key of each label.
         partner: The second task of an interpolation; its label l is mixed with label l of ``task``.
         share: Weight in [0, 1] of the partner's features; 0 without one.
@@ -38,7 +38,7 @@ class MemoryTask:
 
 @dataclass(frozen=True)
 class _Visit:
-    """The pictures of one class from one recovery."""
+    """The images of one class from one recovery."""
 
     teacher: str
     images: torch.Tensor
@@ -46,16 +46,16 @@ class _Visit:
 
 
 class TaskMemory:
-    """A bounded ring of recovered pictures for each class.
+    """A bounded ring of recovered images for each class.
 
     Slots of two teachers share a ring only where the zoo says that they name the same class
     (``Zoo.class_key``), so that a class is never overwritten by a stranger of the same position.
-    Pictures are kept as 16-bit floats: half the memory, finer than the 8 bits of a picture file.
+    Images are kept as 16-bit floats: half the memory, finer than the 8 bits of an image file.
 
     Args:
         class_keys: For each teacher's id the identity of each of its slots, see ``Zoo.class_keys``.
         capacity: Recoveries kept a class; the oldest leaves first.
-        shape: Channels, height and width of all pictures (``Zoo.picture_shape``), so that those of
+        shape: Channels, height and width of all images (``Zoo.picture_shape``), so that those of
             teachers with different inputs stack; None where all are alike.
         device: Where drawn tasks go; the store itself stays on the CPU.
     """
@@ -74,7 +74,7 @@ class TaskMemory:
         self.added = 0
 
     def __len__(self) -> int:
-        """Pictures in store."""
+        """Images in store."""
         return sum(len(visit.images) for ring in self.rings.values() for visit in ring)
 
     def add(self, task: PseudoTask, answers: torch.Tensor | None = None) -> None:
@@ -82,10 +82,10 @@ class TaskMemory:
 
         Args:
             task: The recovery.
-            answers: What several teachers say of its pictures, logits [N, teachers, way], to be stored with them.
+            answers: What several teachers say of its images, logits [N, teachers, way], to be stored with them.
 
-        Pictures that are in store already, such as those of a kept recovery that is met again, are not stored
-        twice: no task may hold a picture in its support and in its query set.
+        Images that are in store already, such as those of a kept recovery that is met again, are not stored
+        twice: no task may hold an image in its support and in its query set.
 
         Raises:
             BadInput: The task's teacher is unknown, or a label lies outside its head.
@@ -97,21 +97,27 @@ class TaskMemory:
         if slots and not 0 <= min(slots) <= max(slots) < len(keys):
             raise BadInput(f"labels {slots} for teacher {task.teacher_id!r}, which has {len(keys)} classes.")
         for slot in slots:
-            ring = self.rings.setdefault(keys[slot], deque(maxlen=self.capacity))
-            pictures = self._fitted(task.images[task.labels == slot].detach()).to("cpu", torch.float16)
-            if not any(torch.equal(visit.images, pictures) for visit in ring):
+            pictures = self._of_slot(task, slot)
+            if not self._is_stored(keys[slot], pictures):
                 said = None if answers is None else answers[task.labels == slot].to("cpu", torch.float16)
+                ring = self.rings.setdefault(keys[slot], deque(maxlen=self.capacity))
                 ring.append(_Visit(task.teacher_id, pictures.clone(), said))
         self.added += 1
 
     def holds(self, task: PseudoTask) -> bool:
-        """Whether all pictures of a recovery are in store."""
+        """Whether all images of a recovery are in store."""
         keys = self.class_keys[task.teacher_id]
-        return all(
-            any(torch.equal(visit.images, pictures) for visit in self.rings.get(keys[slot], ()))
-            for slot in task.labels.unique().tolist()
-            for pictures in [self._fitted(task.images[task.labels == slot].detach()).to("cpu", torch.float16)]
-        )
+        return all(self._is_stored(keys[s], self._of_slot(task, s)) for s in task.labels.unique().tolist())
+
+    def _of_slot(self, task: PseudoTask, slot: int) -> torch.Tensor:
+        """A class's images as they are stored."""
+        images = task.images[task.labels == slot].detach()
+        if self.shape is not None:
+            images = match_size(match_channels(images, self.shape[0]), self.shape[1:])
+        return images.to("cpu", torch.float16)
+
+    def _is_stored(self, key: str, pictures: torch.Tensor) -> bool:
+        return any(torch.equal(visit.images, pictures) for visit in self.rings.get(key, ()))
 
     def forget(self, teachers: Sequence[str]) -> None:
         """Drop everything that was recovered from these teachers."""
@@ -123,17 +129,12 @@ class TaskMemory:
             else:
                 del self.rings[key]
 
-    def _fitted(self, images: torch.Tensor) -> torch.Tensor:
-        if self.shape is None:
-            return images
-        return match_size(match_channels(images, self.shape[0]), self.shape[1:])
-
     def classes(self, least: int = 1) -> list[str]:
-        """Keys of the classes with at least ``least`` pictures, in the order in which they came."""
+        """Keys of the classes with at least ``least`` images, in the order in which they came."""
         return [key for key, ring in self.rings.items() if sum(len(v.images) for v in ring) >= least]
 
     def can_sample(self, way: int, shot: int, query: int) -> bool:
-        """Whether enough classes have enough pictures for a task."""
+        """Whether enough classes have enough images for a task."""
         return len(self.classes(shot + query)) >= way
 
     def sample(
@@ -143,15 +144,15 @@ class TaskMemory:
 
         Args:
             way: Classes.
-            shot: Support pictures a class.
-            query: Query pictures a class, none of them in the support.
-            mode: ``recombine``: classes of any teachers; ``native``: classes of one teacher, pictures
+            shot: Support images per class.
+            query: Query images per class, none of them in the support.
+            mode: ``recombine``: classes of any teachers; ``native``: classes of one teacher, images
                 from it alone; ``mixup``: two recombined tasks and a share from Beta(1/2, 1/2), to be mixed
                 class by class in feature space (TEAPOT).
             generator: On the CPU.
 
         Raises:
-            BadInput: The memory holds too few classes or pictures.
+            BadInput: The memory holds too few classes or images.
         """
         if mode == "native":
             return self._native(way, shot, query, generator)
@@ -193,7 +194,7 @@ class TaskMemory:
         return MemoryTask(self._draw([classes[key] for key in chosen], shot, query, generator), chosen)
 
     def _draw(self, stores: list[list[torch.Tensor]], shot: int, query: int, generator: torch.Generator) -> Task:
-        """Support and query of one task, without a picture in both; ``stores`` holds each class's visits."""
+        """Support and query of one task, without an image in both; ``stores`` holds each class's visits."""
         support, held = [], []
         for images in stores:
             rows = _some(images, shot + query, generator)
@@ -208,12 +209,12 @@ class TaskMemory:
         )
 
     def pictures(self, count: int, *, generator: torch.Generator) -> torch.Tensor:
-        """Some pictures of any classes, [at most ``count``, C, H, W], no two of them the same."""
+        """Some images of any classes, [at most ``count``, C, H, W], no two of them the same."""
         stores = [visit.images for ring in self.rings.values() for visit in ring]
         return _some(stores, count, generator).float().to(self.device)
 
     def answered(self, count: int, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Some pictures that came with answers, [at most ``count``, C, H, W], and the logits [N, teachers, way].
+        """Some images that came with answers, [at most ``count``, C, H, W], and the logits [N, teachers, way].
 
         Raises:
             BadInput: There are none.
@@ -227,7 +228,7 @@ class TaskMemory:
         return images.float().to(self.device), answers.float().to(self.device)
 
     def state(self) -> dict[str, Any]:
-        """Copies of all pictures, ring by ring."""
+        """Copies of all images, ring by ring."""
         flat: dict[str, Any] = {"added": self.added, "keys": list(self.rings)}
         for position, ring in enumerate(self.rings.values()):
             flat[f"ring{position}"] = {
@@ -260,7 +261,7 @@ class TaskMemory:
 
 
 def _some(stores: list[torch.Tensor], count: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw pictures out of several stores; only the drawn ones are copied."""
+    """Draw images out of several stores; only the drawn ones are copied."""
     return torch.stack([stores[store][row] for store, row in _places(stores, count, generator)])
 
 

@@ -45,18 +45,12 @@ class PlateauDetector:
 
     def state(self) -> dict[str, object]:
         """For checkpoints; JSON values only."""
+        kept = {name: getattr(self, name) for name in ("updates", "since_best", "best", "armed")}
         best = None if self.best == float("-inf") else self.best
-        return {
-            "updates": self.updates,
-            "since_best": self.since_best,
-            "best": best,
-            "fired_at": list(self.fired_at),
-            "armed": self.armed,
-        }
+        return {**kept, "best": best, "fired_at": list(self.fired_at)}
 
     def load(self, state: dict[str, object]) -> None:
         """Restore ``state()``."""
         self.updates, self.since_best = int(state["updates"]), int(state["since_best"])
         self.best = float("-inf") if state["best"] is None else float(state["best"])
-        self.fired_at = list(state["fired_at"])
-        self.armed = bool(state["armed"])
+        self.fired_at, self.armed = list(state["fired_at"]), bool(state["armed"])

@@ -1,27 +1,23 @@
-"""How similar two teachers are: what their recovered pictures would change in a fixed probe.
+"""How similar two teachers are: what their recovered images would change in a fixed probe.
 
 TGR's measure (Wei et al., ICML 2024), after Task2Vec (Achille et al., ICCV 2019): a teacher is embedded as the
-diagonal empirical Fisher information of a probe on its recovered pictures, and two embeddings are compared
+diagonal empirical Fisher information of a probe on its recovered images, and two embeddings are compared
 parameter tensor by parameter tensor, so that no layer outweighs another.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, until_done
-from dfml.core.paths import cache_root
-from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
+from dfml.inversion.kept import kept_path, read_kept, write_kept
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.embedding import probe_mark
+from dfml.tasks.embedding import probe_mark, squared_gradients
 from dfml.zoo.teacher import Teacher
 
 FLOOR = 1e-6
@@ -37,18 +33,18 @@ def fisher_embedding(
     """Embed a task: the mean over its batches of the squared gradient of the probe's loss.
 
     The square is taken of a *batch's* gradient, which shrinks as batches grow, so the batch size is the same for
-    all: pictures that fill no batch are left out. Batches are balanced: they take the classes in turn.
+    all: images that fill no batch are left out. Batches are balanced: they take the classes in turn.
 
     Args:
         probe: A frozen network with an output for each label. What its outputs meant in training plays no part.
         images: float [N, C, H, W] in [0, 1].
         labels: int64 [N].
-        batch: Pictures in a batch, at most N.
+        batch: Images in a batch, at most N.
         per_filter: Average over all but the first axis of a tensor, as Task2Vec does: thousands of numbers in
             place of millions for a large probe.
 
     Raises:
-        BadInput: The probe has too few outputs, or there are fewer pictures than a batch takes.
+        BadInput: The probe has too few outputs, or there are fewer images than a batch takes.
     """
     if int(labels.max()) >= probe.way:
         raise BadInput(
@@ -56,26 +52,17 @@ def fisher_embedding(
         )
     if len(images) < batch:
         raise BadInput(f"{len(images)} pictures are fewer than a batch of {batch} for the embedding.")
-    params = {n: p.detach().requires_grad_(True) for n, p in probe.net.named_parameters()}
-    buffers = dict(probe.net.named_buffers())
-    order = interleave_classes(labels)
-    total = {n: torch.zeros_like(p) for n, p in params.items()}
+    order, total = interleave_classes(labels), {}
     batches = order.split(batch)[: len(order) // batch]
     for rows in batches:
-        with torch.enable_grad():
-            logits = torch.func.functional_call(probe.net, {**params, **buffers}, (probe.prepare(images[rows]),))
-            grads = torch.autograd.grad(F.cross_entropy(logits, labels[rows]), list(params.values()))
-        for name, grad in zip(params, grads, strict=True):
-            total[name] += grad.detach().pow(2)
-    found = {}
-    for name, summed in total.items():
-        mean = summed / len(batches)
-        found[name] = mean.flatten(1).mean(1) if per_filter and mean.dim() > 1 else mean.flatten()
-    return found
+        squares = squared_gradients(probe, images[rows], labels[rows], lambda weight: True)
+        total = {name: total[name] + square if total else square for name, square in squares.items()}
+    means = {name: summed / len(batches) for name, summed in total.items()}
+    return {n: m.flatten(1).mean(1) if per_filter and m.dim() > 1 else m.flatten() for n, m in means.items()}
 
 
 def interleave_classes(labels: torch.Tensor) -> torch.Tensor:
-    """Positions in an order in which classes take turns: the first picture of each, then the second of each."""
+    """Positions in an order in which classes take turns: the first image of each, then the second of each."""
     ranks = torch.empty_like(labels)
     for label in labels.unique().tolist():
         mine = labels == label
@@ -141,12 +128,12 @@ def measure_similarity(
     step: int = 0,
     total: int = 0,
 ) -> Generator[Event, None, Similarity]:
-    """Embed teachers by their recovered pictures and compare each with each.
+    """Embed teachers by their recovered images and compare each with each.
 
     Where recoveries are kept, the matrix is kept too.
 
     Args:
-        recoveries: Gives the pictures.
+        recoveries: Gives the images.
         teachers: Ids.
         probe: See ``open_probe``.
         visits: Recoveries of each teacher, the first ones.
@@ -163,15 +150,11 @@ def measure_similarity(
     """
     every = [[(teacher, number) for number in range(visits)] for teacher in teachers]
     facts = [[recoveries.mark(visit) for own in every for visit in own], probe_mark(probe), batch, per_filter]
-    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
-    path = cache_root() / "similarity" / f"{digest}.safetensors"
-    if recoveries.keep and path.is_file():
-        try:
-            state, about = load_checkpoint(path)
-            recoveries.bill([visit for own in every for visit in own])
-            return Similarity(list(teachers), state["matrix"], float(about["seconds"]), kept=True)
-        except (BadInput, KeyError):
-            pass  # damaged: it is only a cache
+    path = kept_path("similarity", "", facts)
+    state, about = (recoveries.keep and read_kept(path)) or ({}, {})
+    if "matrix" in state:
+        recoveries.bill([visit for own in every for visit in own])
+        return Similarity(list(teachers), state["matrix"], float(about["seconds"]), kept=True)
     embeddings, seconds = [], 0.0
     for position, own in enumerate(every, 1):
         tasks = yield from until_done(recoveries.recover(own, step=step, total=total))
@@ -186,6 +169,5 @@ def measure_similarity(
     matrix = pairwise_similarity([{n: f.cpu() for n, f in e.items()} for e in embeddings])
     seconds += time.perf_counter() - started
     if recoveries.keep:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(path, {"matrix": matrix}, {"seconds": seconds})
+        write_kept(path, {"matrix": matrix}, {"seconds": seconds})
     return Similarity(list(teachers), matrix, seconds)

@@ -7,8 +7,8 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.inversion import INVERTERS
+from dfml.inversion.base import labels_per_class
 from dfml.nets import build_network
-from dfml.reports.recovery import labels_per_class
 from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.teacher import Teacher, TeacherCard
 from tests import conditions

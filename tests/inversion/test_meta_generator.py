@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dfml.inversion import INVERTERS
+from dfml.inversion.base import labels_per_class
 from dfml.inversion.batched import open_batch
-from dfml.reports.recovery import labels_per_class
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 

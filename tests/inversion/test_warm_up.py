@@ -4,11 +4,9 @@ import torch
 from dfml.core.events import Done, Progress
 from dfml.core.paths import cache_root
 from dfml.inversion import INVERTERS
+from dfml.inversion.recipe import Recipe
 from dfml.inversion.warm_up import warm_up
 from dfml.reports.recovery import invert_teacher
-from dfml.zoo.oracles.choose import AskingConfig
-
-CPU = torch.device("cpu")
 
 
 def make(**changes):
@@ -18,7 +16,7 @@ def make(**changes):
 
 
 def run(zoo, work, asked=("000",), seed=0):
-    events = list(warm_up(zoo, work, list(asked), seed=seed, device=CPU, asking=AskingConfig()))
+    events = list(warm_up(Recipe(zoo, work, seed=seed), list(asked)))
     return events, events[-1].result
 
 
@@ -54,7 +52,7 @@ def test_an_interrupted_warm_up_goes_on(tiny_zoo, monkeypatch, every):
     run(tiny_zoo, whole, seed=5)
     for path in (cache_root() / "warm-ups").iterdir():
         path.unlink()
-    stream = warm_up(tiny_zoo, make(warm_up=4), ["000"], seed=5, device=CPU, asking=AskingConfig())
+    stream = warm_up(Recipe(tiny_zoo, make(warm_up=4), seed=5), ["000"])
     for event in stream:
         if isinstance(event, Progress) and event.step == 3 and "warming" in event.text:
             stream.close()

@@ -132,16 +132,16 @@ def test_teachers_recovered_together_lose_none_to_a_damaged_one(zoo_copy, monkey
 
 def test_a_teacher_whose_recovery_diverges_is_left_out_of_a_whole_zoo(tiny_zoo_folder, monkeypatch):
     from dfml.core.errors import NotFinite
-    from dfml.reports import recovery as session
+    from dfml.inversion import pipeline
 
-    recover = session.invert_teachers
+    recover = pipeline.recover_teachers
 
-    def diverges(zoo, which, work, **rest):
-        if "001" in which:
+    def diverges(recipe, teachers):
+        if "001" in teachers:
             raise NotFinite("the recovery's loss is not a number")
-        yield from recover(zoo, which, work, **rest)
+        yield from recover(recipe, teachers)
 
-    monkeypatch.setattr(session, "invert_teachers", diverges)
+    monkeypatch.setattr(pipeline, "recover_teachers", diverges)
     order = spec(kind="invert", method="pixels", zoo=str(tiny_zoo_folder), per_class=1, config={"steps": 2})
     result = run_in_process(order)
     assert [report["teacher"] for report in result["teachers"]] == ["000", "002"]

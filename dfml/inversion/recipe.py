@@ -1,0 +1,144 @@
+"""What recoveries follow from: made once, and opened again by processes that share the work."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.paths import cache_root
+from dfml.core.process import end_with_parent
+from dfml.core.seeds import derive_seed
+from dfml.inversion.base import INVERTERS, ExtraLoss, Inverter
+from dfml.nets.device import use_threads
+from dfml.zoo.open import open_zoo
+from dfml.zoo.oracles.base import Oracle
+from dfml.zoo.oracles.choose import AskingConfig, make_oracle
+from dfml.zoo.remote.remote_zoo import RemoteZoo
+from dfml.zoo.zoo import Zoo
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """What an inverter's warm-up was and what it cost.
+
+    Attributes:
+        steps: Meta-steps; 0 where nothing is learned.
+        seconds: Wall clock, also where it was done at another time.
+        teachers: How many took part.
+        met_the_asked: Whether the asked teachers were among them, so that they are no longer unseen.
+        kept: Whether it was taken from the cache.
+        queries: Images that those teachers looked at this time; 0 where it was kept.
+    """
+
+    steps: int
+    seconds: float
+    teachers: int
+    met_the_asked: bool
+    kept: bool
+    queries: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What recoveries follow from.
+
+    Attributes:
+        zoo: The zoo, local or remote.
+        inverter: The inverter, warmed up where it wants to be.
+        per_class: Images per class, 1 .. 500.
+        seed: Draws everything.
+        device: Where to compute, or its name.
+        asking: How teachers are asked.
+        warmed: What the inverter's warm-up was.
+        extra_loss: See ``Inverter.recover``.
+
+    Raises:
+        BadInput: ``per_class`` is out of range.
+    """
+
+    zoo: Zoo
+    inverter: Inverter
+    per_class: int = 20
+    seed: int = 0
+    device: torch.device = "cpu"
+    asking: AskingConfig = field(default_factory=AskingConfig)
+    warmed: WarmUp | None = None
+    extra_loss: ExtraLoss | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.per_class <= 500:
+            raise BadInput(f"pictures a class must be between 1 and 500, received {self.per_class}.")
+        object.__setattr__(self, "device", torch.device(self.device))
+
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """A generator on the CPU for one part of the work."""
+        return torch.Generator().manual_seed(derive_seed(self.seed, *purpose))
+
+    def oracle(self, teacher: str, *visit: int) -> Oracle:
+        """A teacher's oracle; that of a black box draws its directions from the teacher's own seed, or the visit's."""
+        directions = self.generator("directions", teacher, *visit)
+        return make_oracle(self.zoo, teacher, self.asking, generator=directions, device=self.device)
+
+    def facts(self, form: int) -> dict[str, Any]:
+        """What the name of a kept file says of the recipe; ``form`` is the number of the file's format."""
+        return {
+            "format": form,
+            "torch": torch.__version__,
+            "device": self.device.type,
+            "inverter": self.inverter.name,
+            "config": json.loads(self.inverter.config.model_dump_json()),
+            "asking": json.loads(self.asking.model_dump_json()),
+            "zoo": self.zoo.name if isinstance(self.zoo, RemoteZoo) else "",
+            "seed": self.seed,
+        }
+
+    def facts_of(self, teacher: str) -> list[str]:
+        """What it says of a teacher: its card, and the digest of its weights."""
+        card = self.zoo.card(teacher)
+        mark = card.sha256 or ""
+        if not mark and not isinstance(self.zoo, RemoteZoo):
+            # A plain timm folder has no digest.
+            found = (self.zoo.folder / teacher / "model.safetensors").stat()
+            mark = f"{found.st_size}-{found.st_mtime_ns}"
+        return [card.model_dump_json(), mark]
+
+    def for_workers(self) -> WorkerArgs:
+        """The recipe as it is sent to processes; what the inverter has learned goes along, the extra loss does not."""
+        remote = isinstance(self.zoo, RemoteZoo)
+        return WorkerArgs(
+            source=self.zoo.connection.address if remote else str(self.zoo.folder),
+            inverter=self.inverter.name,
+            config=self.inverter.config,
+            learned=self.inverter.state(),
+            cache=cache_root(),
+            options={n: getattr(self, n) for n in ("per_class", "seed", "device", "asking", "warmed")},
+        )
+
+
+@dataclass(frozen=True)
+class WorkerArgs:
+    """A recipe on its way to a process; see ``Recipe.for_workers``."""
+
+    source: str
+    inverter: str
+    config: Config
+    learned: dict[str, Any]
+    cache: Path
+    options: dict[str, Any]
+
+    def open(self) -> Recipe:
+        """The recipe, in a process that from now on computes with one thread and ends with its parent."""
+        use_threads(1)
+        end_with_parent()
+        os.environ["DFML_CACHE"] = str(self.cache)  # processes are used again, and may be older than the setting
+        inverter = INVERTERS.get(self.inverter)(self.config)
+        if self.learned:
+            inverter.load(self.learned)
+        return Recipe(open_zoo(self.source), inverter, **self.options)
