@@ -4,15 +4,8 @@ import streamlit as st
 
 from dfml.ui.widgets.messages import one_line_errors
 from dfml.ui.widgets.navigation import within_app
-from dfml.ui.zoo.panels import (
-    choose_zoo,
-    coverage_panel,
-    open_listing,
-    problems_panel,
-    summary,
-    teacher_card,
-    teacher_table,
-)
+from dfml.ui.zoo.choose_zoo import choose_zoo, open_listing
+from dfml.ui.zoo.panels import coverage_panel, problems_panel, summary, teacher_card, teacher_table
 from dfml.ui.zoo.pollution import pollution_panel
 
 within_app()

@@ -5,7 +5,7 @@ import pytest
 
 from dfml.core.paths import REPOSITORY
 from dfml.ui.adaptation import adapt as adapting
-from dfml.ui.adaptation.adapt import Answer, CalibrationAnswer, adapt_to, calibrate_to
+from dfml.ui.adaptation.adapt import Answer, CalibrationAnswer, Request, adapt_to, calibrate_to
 from dfml.ui.adaptation.calibration import changed_rows, points
 from dfml.ui.adaptation.choose_images import Chosen
 from tests.meta.test_evaluation import tiny_model
@@ -43,20 +43,20 @@ def arguments(tmp_path):
     support = tuple((name, tuple(files)) for name, files in pictures.items())
     query = tuple((name, files[0]) for name, files in pictures.items())
     adapting._calibrated().clear()
-    return str(tmp_path / "model"), 1, support, query, "inductive", "steps", 2
+    return Request(str(tmp_path / "model"), 1, support, query, "inductive", "steps", 2)
 
 
 def test_a_calibration_tells_its_progress_and_is_kept(arguments):
     heard = []
-    first = calibrate_to(*arguments, options=QUICK, progress=lambda *step: heard.append(step))
+    first = calibrate_to(arguments, options=QUICK, progress=lambda *step: heard.append(step))
     assert heard[0][:2] == (1, 5) and heard[-1][:2] == (5, 5)
-    plain = adapt_to(*arguments)
+    plain = adapt_to(arguments)
     assert first.calibration.before == plain.probabilities != first.probabilities
     assert plain.calibration is None and first.support_accuracy == plain.support_accuracy
     count = len(heard)
-    assert calibrate_to(*arguments, options=QUICK, progress=lambda *step: heard.append(step)) is first
+    assert calibrate_to(arguments, options=QUICK, progress=lambda *step: heard.append(step)) is first
     assert len(heard) == count
-    assert calibrate_to(*arguments, options={**QUICK, "lr": 0.5}, progress=lambda *_: None) is not first
+    assert calibrate_to(arguments, options={**QUICK, "lr": 0.5}, progress=lambda *_: None) is not first
 
 
 def test_whoever_leaves_in_the_middle_leaves_nothing_behind(arguments):
@@ -68,6 +68,6 @@ def test_whoever_leaves_in_the_middle_leaves_nothing_behind(arguments):
             raise Left
 
     with pytest.raises(Left):
-        calibrate_to(*arguments, options=QUICK, progress=leave)
+        calibrate_to(arguments, options=QUICK, progress=leave)
     assert not adapting._calibrated() and not adapting._ONE_AT_A_TIME.locked()
-    assert calibrate_to(*arguments, options=QUICK, progress=lambda *_: None).calibration
+    assert calibrate_to(arguments, options=QUICK, progress=lambda *_: None).calibration

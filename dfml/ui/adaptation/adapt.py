@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from dfml.meta.model import MetaModel
 
-
+MOST_CALIBRATED = 32
 # Every session's script thread shares the loaded models, whose normalisation layers hold an episode's statistics.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -121,32 +121,38 @@ def _load(folder: str, changed: int) -> MetaModel:
     return MetaModel.load(Path(folder))
 
 
-Sets = tuple[tuple[str, tuple[str, ...]], ...]
+@dataclass(frozen=True)
+class Request:
+    """What a model is to adapt to, and how.
 
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def adapt_to(
-    folder: str, changed: int, support: Sets, query: tuple[tuple[str, str], ...], bn: str, how: str, steps: int
-) -> Answer:
-    """Adapt the model of ``folder`` and classify.
-
-    Args:
-        folder: The model's folder.
+    Attributes:
+        folder: The model's.
         changed: Its card's time of change, so that another model there is loaded anew.
-        support: Class name and picture files of each class.
-        query: Class name (empty where unknown) and file of each picture to classify.
+        support: Name and image files of each class.
+        query: Class name (empty where unknown) and file of each image to classify.
         bn: ``inductive`` or ``transductive``.
         how: ``steps`` (gradient steps) or ``centroid`` (nearest class centroid of the features).
         steps: Inner steps.
+    """
+
+    folder: str
+    changed: int
+    support: tuple[tuple[str, tuple[str, ...]], ...]
+    query: tuple[tuple[str, str], ...]
+    bn: str
+    how: str
+    steps: int
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def adapt_to(request: Request) -> Answer:
+    """Adapt and classify.
 
     Raises:
-        BadInput: The model or a picture cannot be used.
+        BadInput: The model or an image cannot be used.
     """
     with _ONE_AT_A_TIME:
-        return _adapt(folder, changed, support, query, bn, how, steps)
-
-
-MOST_CALIBRATED = 32
+        return _adapt(request)
 
 
 @st.cache_resource(show_spinner=False)
@@ -155,22 +161,17 @@ def _calibrated() -> OrderedDict[tuple, Answer]:
     return OrderedDict()
 
 
-def calibrate_to(*arguments: str | int | tuple, options: dict, progress: Callable[[int, int, str], None]) -> Answer:
-    """Adapt, calibrate and classify.
-
-    Args:
-        arguments: Those of ``adapt_to``.
-        options: Of the calibration.
-        progress: Told (step, total, text) after each step; whatever it raises ends the work.
+def calibrate_to(request: Request, *, options: dict, progress: Callable[[int, int, str], None]) -> Answer:
+    """Adapt, calibrate with some options and classify; ``progress`` is told (step, total, text) after each step.
 
     Raises:
-        BadInput: See ``adapt_to``; or an option is out of its range.
+        BadInput: See ``adapt_to``; or an option is out of its range. Whatever ``progress`` raises ends the work, too.
     """
-    key = (*arguments, tuple(sorted(options.items())))
+    key = (request, tuple(sorted(options.items())))
     with _ONE_AT_A_TIME:
         kept = _calibrated()
         if key not in kept:
-            kept[key] = _adapt(*arguments, options=options, progress=progress)
+            kept[key] = _adapt(request, options, progress)
         kept.move_to_end(key)
         while len(kept) > MOST_CALIBRATED:
             kept.popitem(last=False)
@@ -178,39 +179,29 @@ def calibrate_to(*arguments: str | int | tuple, options: dict, progress: Callabl
 
 
 def _adapt(
-    folder: str,
-    changed: int,
-    support: Sets,
-    query: tuple[tuple[str, str], ...],
-    bn: str,
-    how: str,
-    steps: int,
-    *,
-    options: dict | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    request: Request, options: dict | None = None, progress: Callable[[int, int, str], None] | None = None
 ) -> Answer:
     import torch
 
     from dfml.meta.adaptation import adapt
     from dfml.meta.calibration import Icfil
 
-    model = _load(folder, changed)
+    model = _load(request.folder, request.changed)
     channels, size, _ = model.input_size
-    names = [name for name, _ in support]
-    pictures = [_tensors(files, size, channels) for _, files in support]
-    places = [find_name(name, names) for name, _ in query]
-    known = None not in places
+    names = [name for name, _ in request.support]
+    images = [_tensors(files, size, channels) for _, files in request.support]
+    places = [find_name(name, names) for name, _ in request.query]
     started = time.perf_counter()
     outcome = adapt(
         model,
-        torch.cat(pictures),
-        torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(pictures)]),
-        _tensors([file for _, file in query], size, channels),
+        torch.cat(images),
+        torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(images)]),
+        _tensors([file for _, file in request.query], size, channels),
         class_names=names,
-        query_y=torch.tensor(places) if known else None,
-        bn=bn,
-        how=how,
-        steps=steps,
+        query_y=None if None in places else torch.tensor(places),
+        bn=request.bn,
+        how=request.how,
+        steps=request.steps,
         calibrate=None if options is None else Icfil(Icfil.Config.parse(options)),
         progress=progress,
     )

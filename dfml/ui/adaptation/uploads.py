@@ -49,11 +49,7 @@ class Upload(Protocol):
 
 @dataclass(frozen=True)
 class UploadSet:
-    """One reader's classes and query pictures.
-
-    Args:
-        token: Its name, see ``is_token``.
-    """
+    """One reader's classes and query pictures; ``slot`` is a class's position, or ``query``."""
 
     token: str
 
@@ -87,15 +83,11 @@ class UploadSet:
         """Store the uploads that are new.
 
         An uploader reports all its files at each change, and one that has left the page may report once more, so each
-        upload is known by its id. The same picture chosen again is a new upload, and is stored again.
-
-        Args:
-            slot: A class's position, or ``query``.
-            uploads: What the uploader reports, in order.
-            seen: Ids of the uploads that were taken before; these are added.
+        upload is known by its id: ``seen`` holds those that were taken before, and grows. The same picture chosen
+        again is a new upload, and is stored again.
 
         Returns:
-            One line a file that could not be used; None where no upload was new.
+            One line for each file that could not be used; None where no upload was new.
         """
         new = [upload for upload in uploads if upload.file_id not in seen]
         if not new:
@@ -106,21 +98,12 @@ class UploadSet:
         return lost + self.add(slot, [(upload.name, upload.getvalue()) for upload in whole])
 
     def add(self, slot: int | str, files: list[tuple[str, bytes]]) -> list[str]:
-        """Store uploads.
-
-        Args:
-            slot: A class's position, or ``query``.
-            files: Name and content of each.
-
-        Returns:
-            One line a file that could not be used, or not all of it.
-        """
+        """Store files of a name and a content; returns a line for each that could not be used, or not all of it."""
         from dfml.data.pictures import SEVERAL_FRAMES, open_picture
         from dfml.data.uploads import base_name
 
         folder, problems = self._slot(slot), []
-        count = len(self.pictures(slot))
-        first = count
+        first = count = len(self.pictures(slot))
         for name, content in files:
             label = base_name(name)
             if count >= MAX_PICTURES:

@@ -23,11 +23,7 @@ WIDEST = 20
 
 
 def grid_png(recovery: StoredRecovery) -> bytes:
-    """All pictures, a row a class; a class with many takes several rows.
-
-    Raises:
-        BadInput: The pictures are missing or damaged.
-    """
+    """All pictures, a row per class; a class with many takes several rows. Raises as ``StoredRecovery.pictures``."""
     rows = recovery.pictures()
     columns = min(WIDEST, max(map(len, rows.values()), default=1))
     cells = []
@@ -76,32 +72,29 @@ def file_stem(recovery: StoredRecovery, name: str) -> str:
 def download_row(run: RunFolder, recovery: StoredRecovery, name: str, key: str) -> None:
     """The buttons of one recovery; files are made when they are asked for."""
     stem = file_stem(recovery, name)
-    kinds: tuple[tuple[str, str, str, str, Callable[[], bytes]], ...] = (
-        ("PNG", ".png", "image/png", "All pictures as one grid, a row a class.", lambda: grid_png(recovery)),
-        (
-            "npz",
-            ".npz",
+    kinds: dict[str, tuple[str, str, Callable[[], bytes]]] = {
+        "PNG": ("image/png", "All pictures as one grid, a row per class.", lambda: grid_png(recovery)),
+        "npz": (
             "application/octet-stream",
             "images, labels, soft_targets and class_names as NumPy arrays.",
             lambda: arrays_npz(recovery),
         ),
-        (
-            "JSON",
-            ".json",
+        "JSON": (
             "application/json",
             "Every option, seed and version, all measures, and the privacy report.",
             lambda: report_json(run, recovery),
         ),
-    )
+    }
     with st.container(horizontal=True, gap="xsmall"):
-        for label, ending, mime, help_text, make in kinds:
+        for label, (mime, about, make) in kinds.items():
+            ending = f".{label.lower()}"
             st.download_button(
                 label,
                 make,
                 file_name=f"{stem}{ending}",
                 mime=mime,
                 key=f"{key}:{label}",
-                help=f"{help_text} ({plain(stem)}{ending})",
+                help=f"{about} ({plain(stem)}{ending})",
                 icon=":material/download:",
                 on_click="ignore",
             )

@@ -6,24 +6,18 @@ from dataclasses import dataclass
 
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.status import RunStatus
+from dfml.ui.charts.curve_math import Curve
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.runs.image_grids import Sheet, open_sheet
-from dfml.ui.runs.run_rows import plottable
+from dfml.ui.runs.run_rows import finite
 
 WARM_UP = "warm-up"
 RECOVERED = "recovered/"
-Curve = tuple[list[int], list[float]]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Pictures at a step.
-
-    Attributes:
-        step: The inverter's own step, from 1.
-        total: Its steps in all, 0 where that cannot be told yet.
-        entry: Where the pictures are.
-    """
+    """Pictures at a step of the inverter, from 1, of ``total`` (0 where that cannot be told yet)."""
 
     step: int
     total: int
@@ -88,16 +82,13 @@ def warming(run: RunFolder) -> StoredImages | None:
 
 def own_curves(run: RunFolder, teacher: str) -> dict[str, Curve]:
     """One teacher's curves with the recovery's own steps, from 1; a warm-up keeps its meta-steps."""
-    curves = run.scalars(teacher)
-    if not any(name.startswith("inversion/") for name in curves):
-        # Teachers recovered together have curves in common.
-        curves = plottable(run)
-    starts = [steps[0] for name, (steps, _) in curves.items() if name.startswith("inversion/") and steps]
+    found = run.scalars(teacher)
+    if not any(name.startswith("inversion/") for name in found):
+        found = run.scalars()  # teachers recovered together have curves in common
+    starts = [steps[0] for name, (steps, _) in found.items() if name.startswith("inversion/") and steps]
     before = min(starts) - 1 if starts else 0
-    found = {}
-    for name, (steps, values) in curves.items():
-        shift = before if name.startswith("inversion/") else 0
-        pairs = [(step - shift, value) for step, value in zip(steps, values, strict=True) if value is not None]
-        if len(pairs) > 1:
-            found[name] = ([step for step, _ in pairs], [value for _, value in pairs])
-    return found
+    shifted = {
+        name: ([step - before * name.startswith("inversion/") for step in steps], values)
+        for name, (steps, values) in finite(found).items()
+    }
+    return {name: curve for name, curve in shifted.items() if len(curve[0]) > 1}

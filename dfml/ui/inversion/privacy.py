@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from dfml.data.pictures import open_picture
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.runs.stored import Privacy
 from dfml.ui.widgets.messages import empty_state
-from dfml.ui.widgets.texts import plain
+from dfml.ui.widgets.texts import plain, spaced
 
 LEVELS = {
     "none": ("no sign", ":material/check_circle:", "green"),
@@ -26,6 +26,23 @@ LEVELS = {
 }
 GAP = 2
 SHOWN = 8
+
+
+def _median(name: str) -> Callable[[dict[str, Any]], str]:
+    return lambda space: f"{space[name]['median']:.3g}"
+
+
+NUMBERS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "Median distance, recovered to training": _median("recovered_to_training"),
+    "… to as many training as held-out pictures": _median("recovered_to_training_equal"),
+    "Median distance, recovered to held-out": _median("recovered_to_held_out"),
+    "Median distance, held-out to training": _median("held_out_to_training"),
+    "Nearest real picture is a training picture": lambda space: f"{space['nearest_is_training']:.0%}",
+    "… by chance, in 95 of 100 cases": lambda space: "{:.0%} to {:.0%}".format(*space["by_chance"]),
+    "At least twice as near to a training picture": lambda space: str(space["twice_as_near"]),
+    "… the same, of held-out pictures": lambda space: str(space["twice_as_near_held_out"]),
+}
+"""Rows of the table, from a space of the report."""
 
 
 def read_privacy(recovery: StoredRecovery) -> dict[str, Any] | None:
@@ -41,12 +58,7 @@ def read_privacy(recovery: StoredRecovery) -> dict[str, Any] | None:
 
 
 def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) -> None:
-    """The reports of all recoveries that have one.
-
-    Args:
-        found: Each inverter's name, and its recovery where there is one.
-        key: Of the widgets.
-    """
+    """Draw the reports of all recoveries (of each inverter's name) that have one."""
     done = [(name, recovery) for name, recovery in found if recovery]
     if not done:
         return
@@ -91,7 +103,7 @@ def _verdict(name: str, report: dict[str, Any] | None) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{plain(name)}**", width="content")
             st.badge(word, icon=icon, color=colour)
-        st.caption(plain(str(report.get("verdict", ""))) if report else "No real pictures given.")
+        st.caption(plain(report.get("verdict", "")) if report else "No real pictures given.")
 
 
 def _counts(report: dict[str, Any]) -> str:
@@ -99,7 +111,7 @@ def _counts(report: dict[str, Any]) -> str:
         f"{report.get('recovered')} recovered pictures against {report.get('training')} training and "
         f"{report.get('held_out')} held-out pictures of {report.get('data', '')}."
     )
-    return " ".join([compared, *(plain(str(note)) for note in report.get("notes", []))])
+    return " ".join([compared, *map(plain, report.get("notes", []))])
 
 
 def cut_pairs(sheet: Image.Image, count: int) -> list[Image.Image]:
@@ -110,7 +122,7 @@ def cut_pairs(sheet: Image.Image, count: int) -> list[Image.Image]:
 
 def pair_caption(pair: dict[str, Any]) -> str:
     """``0.83 · apple / pear``: the ratio, the asked class, and the training picture's where it is another."""
-    asked, real = (str(pair.get(k, "?")).replace("_", " ") for k in ("recovered_class", "training_class"))
+    asked, real = (spaced(pair.get(key, "?")) for key in ("recovered_class", "training_class"))
     return f"{pair.get('ratio', 0):.2f} · {asked}" + ("" if same(asked) == same(real) else f" / {real}")
 
 
@@ -133,20 +145,7 @@ def _numbers(spaces: list[dict[str, Any]]) -> None:
         return
     with st.expander("The numbers behind the verdict", icon=":material/functions:"):
         try:
-            rows = {
-                "Median distance, recovered to training": [_middle(s, "recovered_to_training") for s in spaces],
-                "… to as many training as held-out pictures": [
-                    _middle(s, "recovered_to_training_equal") for s in spaces
-                ],
-                "Median distance, recovered to held-out": [_middle(s, "recovered_to_held_out") for s in spaces],
-                "Median distance, held-out to training": [_middle(s, "held_out_to_training") for s in spaces],
-                "Nearest real picture is a training picture": [f"{s['nearest_is_training']:.0%}" for s in spaces],
-                "… by chance, in 95 of 100 cases": [
-                    f"{s['by_chance'][0]:.0%} to {s['by_chance'][1]:.0%}" for s in spaces
-                ],
-                "At least twice as near to a training picture": [plain(str(s["twice_as_near"])) for s in spaces],
-                "… the same, of held-out pictures": [plain(str(s["twice_as_near_held_out"])) for s in spaces],
-            }
+            rows = {title: [tell(space) for space in spaces] for title, tell in NUMBERS.items()}
         except (KeyError, TypeError, IndexError):
             st.caption("This report was written by another version; privacy.json holds its numbers.")
             return
@@ -156,7 +155,3 @@ def _numbers(spaces: list[dict[str, Any]]) -> None:
             hide_index=True,
         )
         st.caption("  \n".join(f"{title}: {plain(str(s['space']))}" for title, s in zip(titles, spaces, strict=True)))
-
-
-def _middle(space: dict[str, Any], name: str) -> str:
-    return f"{space[name]['median']:.3g}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from dfml.ui.inversion.recoveries import StoredRecovery
-from dfml.ui.widgets.metrics import duration, percent
+from dfml.ui.widgets.metrics import duration, percent, with_interval
 from dfml.ui.widgets.texts import plain
 
 HELP = {
@@ -38,20 +38,23 @@ WIDTHS = {"Warm-up": 68, "Judge": 108, "Judge on real": 90, "BN distance": 88, "
 
 
 def row_of(name: str, report: dict[str, Any]) -> dict[str, str | None]:
-    """One line of the table: text a column, None where the number cannot be had."""
-    warm, judge, reach = report.get("warm_up") or {}, report.get("judge_agreement"), report.get("judge_agreement_ci95")
-    interval = f" ± {100 * reach:.1f}" if reach is not None else ""
+    """One line of the table: text per column, None where the number cannot be had."""
+    warm, judge = report.get("warm_up") or {}, report.get("judge_agreement")
+
+    def told(key: str, form: Callable[[float], str]) -> str | None:
+        return None if report.get(key) is None else form(report[key])
+
     return {
         "Inverter": name,
         "Time": brief(report.get("seconds")),
         "Warm-up": brief(warm.get("seconds")) if warm.get("steps") else None,
-        "Passes": _count(report.get("passes")),
-        "Queries": _count(report.get("queries")),
-        "Teacher": _share(report.get("teacher_accuracy")),
-        "Judge": None if judge is None else f"{100 * judge:.1f}{interval} %",
-        "Judge on real": _share(report.get("judge_accuracy")),
-        "Diversity": _number(report.get("diversity")),
-        "BN distance": _number(report.get("bn_distance")),
+        "Passes": told("passes", _count),
+        "Queries": told("queries", _count),
+        "Teacher": told("teacher_accuracy", percent),
+        "Judge": None if judge is None else f"{with_interval(judge, report.get('judge_agreement_ci95'))} %",
+        "Judge on real": told("judge_accuracy", percent),
+        "Diversity": told("diversity", "{:.3g}".format),
+        "BN distance": told("bn_distance", "{:.3g}".format),
     }
 
 
@@ -63,33 +66,21 @@ def brief(seconds: float | None) -> str | None:
 
 
 def quality_table(found: Sequence[tuple[str, StoredRecovery | None]], key: str) -> None:
-    """One row an inverter; those that are not done have dashes.
-
-    Args:
-        found: Each inverter's name, and its recovery where there is one.
-        key: Of this table.
-    """
+    """Draw one row per inverter (its name, its recovery); those that are not done have dashes."""
     if not any(recovery for _, recovery in found):
         return
     rows = [row_of(name, recovery.report if recovery else {}) for name, recovery in found]
+    done = [row for row in rows if row["Teacher"]]
+    column = st.column_config.TextColumn
+    looks = {name: column(name, help=HELP[name], width=WIDTHS.get(name, 66), alignment="right") for name in HELP}
     st.markdown("**Quality and cost**", help="Point at a column's name, or open the list below, for what it says.")
     st.dataframe(
         {column: [row[column] or "–" for row in rows] for column in rows[0]},
         key=key,
         hide_index=True,
         width="stretch",
-        column_config={
-            "Inverter": st.column_config.TextColumn("Inverter", width=118, pinned=True),
-            **{
-                name: st.column_config.TextColumn(name, help=text, width=WIDTHS.get(name, 66), alignment="right")
-                for name, text in HELP.items()
-            },
-        },
-        alt="; ".join(
-            f"{row['Inverter']}: teacher accuracy {row['Teacher']}, judge {row['Judge']}"
-            for row in rows
-            if row["Teacher"]
-        ),
+        column_config={"Inverter": column("Inverter", width=118, pinned=True), **looks},
+        alt="; ".join(f"{row['Inverter']}: teacher accuracy {row['Teacher']}, judge {row['Judge']}" for row in done),
     )
     for name, recovery in found:
         _remarks(name, recovery, several=len(found) > 1)
@@ -115,13 +106,5 @@ def _remarks(name: str, recovery: StoredRecovery | None, *, several: bool) -> No
         st.caption((f"**{plain(name)}**: " if several else "") + "; ".join(parts) + ".")
 
 
-def _count(value: float | None) -> str | None:
-    return None if value is None else f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value:,.0f}"
-
-
-def _share(value: float | None) -> str | None:
-    return None if value is None else percent(value)
-
-
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3g}"
+def _count(value: float) -> str:
+    return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value:,.0f}"

@@ -7,13 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """How a number is shown.
-
-    Attributes:
-        title: Short, in the field's words.
-        help: One sentence for a student.
-        percent: A fraction, shown in per cent.
-    """
+    """How a number is shown: a short title, a sentence for a student, whether it is a fraction in per cent."""
 
     title: str
     help: str = ""
