@@ -1,11 +1,13 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
 from dfml.core.paths import REPOSITORY
+from dfml.meta.adaptation import Adaptation
+from dfml.meta.calibration import Calibration
 from dfml.ui.adaptation import adapt as adapting
-from dfml.ui.adaptation.adapt import Answer, CalibrationAnswer, Request, adapt_to, calibrate_to
+from dfml.ui.adaptation.adapt import Request, adapt_to, calibrate_to
 from dfml.ui.adaptation.calibration import changed_rows, points
 from dfml.ui.adaptation.choose_images import Chosen
 from tests.meta.test_evaluation import tiny_model
@@ -14,8 +16,9 @@ QUICK = {"inversion_steps": 3, "steps": 2, "per_class": 1}
 
 
 def answer(after, before):
-    found = CalibrationAnswer(before, 1.0, 0.5, (1.0, 0.5), 1.0, np.zeros((2, 3, 4, 4), np.float32), (0, 1))
-    return Answer(("cat", "dog"), after, (0.5, 1.0), (0.5,), "", 0.1, found)
+    found = Calibration({}, torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]), [1.0, 0.5], 1.0)
+    after, before = torch.tensor(after), torch.tensor(before)
+    return Adaptation(["cat", "dog"], after, [before], [0.5, 1.0], [0.5], [], found, (1.0, 0.5))
 
 
 def test_only_changed_answers_are_listed_with_what_became_of_them():
@@ -50,9 +53,9 @@ def test_a_calibration_tells_its_progress_and_is_kept(arguments):
     heard = []
     first = calibrate_to(arguments, options=QUICK, progress=lambda *step: heard.append(step))
     assert heard[0][:2] == (1, 5) and heard[-1][:2] == (5, 5)
-    plain = adapt_to(arguments)
-    assert first.calibration.before == plain.probabilities != first.probabilities
-    assert plain.calibration is None and first.support_accuracy == plain.support_accuracy
+    (calibrated, _), (plain, _) = first, adapt_to(arguments)
+    assert calibrated.uncalibrated.tolist() == plain.probabilities.tolist() != calibrated.probabilities.tolist()
+    assert plain.calibration is None and calibrated.support_accuracy == plain.support_accuracy
     count = len(heard)
     assert calibrate_to(arguments, options=QUICK, progress=lambda *step: heard.append(step)) is first
     assert len(heard) == count
@@ -70,4 +73,4 @@ def test_whoever_leaves_in_the_middle_leaves_nothing_behind(arguments):
     with pytest.raises(Left):
         calibrate_to(arguments, options=QUICK, progress=leave)
     assert not adapting._calibrated() and not adapting._ONE_AT_A_TIME.locked()
-    assert calibrate_to(arguments, options=QUICK, progress=lambda *_: None).calibration
+    assert calibrate_to(arguments, options=QUICK, progress=lambda *_: None)[0].calibration

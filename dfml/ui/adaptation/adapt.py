@@ -7,11 +7,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import streamlit as st
 
 from dfml.core.errors import BadInput
@@ -21,60 +20,12 @@ from dfml.ui.runs.run_rows import RunRow, run_rows
 from dfml.ui.runs.stored import ModelCard
 
 if TYPE_CHECKING:
-    import torch
-
+    from dfml.meta.adaptation import Adaptation
     from dfml.meta.model import MetaModel
 
 MOST_CALIBRATED = 32
 # Every session's script thread shares the loaded models, whose normalisation layers hold an episode's statistics.
 _ONE_AT_A_TIME = threading.Lock()
-
-
-@dataclass(frozen=True)
-class CalibrationAnswer:
-    """What a calibration did.
-
-    Attributes:
-        before: Probabilities of the query pictures before it.
-        support_accuracy: On the support pictures after it.
-        query_accuracy: On the query pictures after it; None where their classes are not known.
-        contrast: The contrastive loss before each of its steps and after the last.
-        recovered_accuracy: Share of the recovered pictures that the adapted model classifies as asked.
-        pictures: Recovered from the adapted model, float32 [N, C, H, W] in [0, 1].
-        labels: Their classes, 0 .. classes - 1.
-    """
-
-    before: tuple[tuple[float, ...], ...]
-    support_accuracy: float
-    query_accuracy: float | None
-    contrast: tuple[float, ...]
-    recovered_accuracy: float
-    pictures: np.ndarray
-    labels: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came out of adapting.
-
-    Attributes:
-        classes: Class names.
-        probabilities: One row a query picture, in [0, 1].
-        support_accuracy: Before adapting and after each inner step, on the support pictures.
-        query_accuracy: The same on the query pictures; empty where their classes are not known.
-        note: What the model had to do, such as a new last layer.
-        seconds: Wall clock of adapting, calibrating and classifying.
-        calibration: Where the model was calibrated; ``probabilities`` are then those after it, the accuracies
-            those of the inner loop before it.
-    """
-
-    classes: tuple[str, ...]
-    probabilities: tuple[tuple[float, ...], ...]
-    support_accuracy: tuple[float, ...]
-    query_accuracy: tuple[float, ...]
-    note: str
-    seconds: float
-    calibration: CalibrationAnswer | None = None
 
 
 def finished_models() -> list[RunRow]:
@@ -123,16 +74,10 @@ def _load(folder: str, changed: int) -> MetaModel:
 
 @dataclass(frozen=True)
 class Request:
-    """What a model is to adapt to, and how.
+    """What the model of a folder is to adapt to, and how: see ``dfml.meta.adaptation.adapt``.
 
-    Attributes:
-        folder: The model's.
-        changed: Its card's time of change, so that another model there is loaded anew.
-        support: Name and image files of each class.
-        query: Class name (empty where unknown) and file of each image to classify.
-        bn: ``inductive`` or ``transductive``.
-        how: ``steps`` (gradient steps) or ``centroid`` (nearest class centroid of the features).
-        steps: Inner steps.
+    Classes and images to classify (with their class, empty where unknown) come with their files. ``changed`` is the
+    card's time of change, so that another model there is loaded anew.
     """
 
     folder: str
@@ -145,8 +90,8 @@ class Request:
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def adapt_to(request: Request) -> Answer:
-    """Adapt and classify.
+def adapt_to(request: Request) -> tuple[Adaptation, float]:
+    """Adapt and classify; returns what came out, and the seconds that all of it took.
 
     Raises:
         BadInput: The model or an image cannot be used.
@@ -156,13 +101,15 @@ def adapt_to(request: Request) -> Answer:
 
 
 @st.cache_resource(show_spinner=False)
-def _calibrated() -> OrderedDict[tuple, Answer]:
+def _calibrated() -> OrderedDict[tuple, tuple[Adaptation, float]]:
     """The newest calibrated answers of all sessions; a cached function could not show its progress."""
     return OrderedDict()
 
 
-def calibrate_to(request: Request, *, options: dict, progress: Callable[[int, int, str], None]) -> Answer:
-    """Adapt, calibrate with some options and classify; ``progress`` is told (step, total, text) after each step.
+def calibrate_to(
+    request: Request, *, options: dict, progress: Callable[[int, int, str], None]
+) -> tuple[Adaptation, float]:
+    """Adapt, calibrate and classify, as ``adapt_to``; ``progress`` is told (step, total, text) after each step.
 
     Raises:
         BadInput: See ``adapt_to``; or an option is out of its range. Whatever ``progress`` raises ends the work, too.
@@ -180,7 +127,7 @@ def calibrate_to(request: Request, *, options: dict, progress: Callable[[int, in
 
 def _adapt(
     request: Request, options: dict | None = None, progress: Callable[[int, int, str], None] | None = None
-) -> Answer:
+) -> tuple[Adaptation, float]:
     import torch
 
     from dfml.meta.adaptation import adapt
@@ -205,31 +152,9 @@ def _adapt(
         calibrate=None if options is None else Icfil(Icfil.Config.parse(options)),
         progress=progress,
     )
-    calibration = None
-    if outcome.calibration is not None:
-        on_support, on_query = outcome.calibrated_accuracy
-        calibration = CalibrationAnswer(
-            before=_rows(outcome.uncalibrated),
-            support_accuracy=on_support,
-            query_accuracy=on_query,
-            contrast=tuple(outcome.calibration.contrast),
-            recovered_accuracy=outcome.calibration.recovered_accuracy,
-            pictures=outcome.calibration.pictures.numpy(),
-            labels=tuple(outcome.calibration.labels.tolist()),
-        )
-    return Answer(
-        classes=tuple(outcome.classes),
-        probabilities=_rows(outcome.probabilities),
-        support_accuracy=tuple(outcome.support_accuracy),
-        query_accuracy=tuple(outcome.query_accuracy),
-        note=" ".join(outcome.notes),
-        seconds=time.perf_counter() - started,
-        calibration=calibration,
-    )
-
-
-def _rows(probabilities: torch.Tensor) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(row) for row in probabilities.tolist())
+    if outcome.calibration is not None:  # of which several are kept: without the parameters, which nothing shows
+        outcome = replace(outcome, calibration=replace(outcome.calibration, params={}))
+    return outcome, time.perf_counter() - started
 
 
 def _tensors(files: tuple[str, ...] | list[str], size: int, channels: int):  # noqa: ANN202 - a tensor; torch is not loaded here

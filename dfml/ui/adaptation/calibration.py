@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
-from dfml.ui.adaptation.adapt import Answer, CalibrationAnswer
 from dfml.ui.adaptation.choose_images import Chosen
 from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.curves import curves
@@ -18,6 +18,9 @@ from dfml.ui.widgets.metrics import percent
 from dfml.ui.widgets.remember import lasting
 from dfml.ui.widgets.texts import plain
 from dfml.ui.widgets.theme import palette
+
+if TYPE_CHECKING:
+    from dfml.meta.adaptation import Adaptation
 
 WHAT = (
     "ICFIL, the second part of PURER: pictures of your classes are recovered from the adapted model, and its features "
@@ -59,14 +62,14 @@ def points(after: float, before: float) -> str | None:
     return f"{100 * (after - before):+.1f} points" if after != before else None
 
 
-def changed_rows(answer: Answer, chosen: Chosen) -> list[dict[str, str]]:
+def changed_rows(outcome: Adaptation, chosen: Chosen) -> list[dict[str, str]]:
     """A row for each query picture whose class changed: what it shows, and both answers."""
-    rows = []
-    for number, (after, before) in enumerate(zip(answer.probabilities, answer.calibration.before, strict=True)):
+    rows, chances = [], zip(outcome.probabilities.tolist(), outcome.uncalibrated.tolist(), strict=True)
+    for number, (after, before) in enumerate(chances):
         old, new = (max(range(len(row)), key=row.__getitem__) for row in (before, after))
         if old == new:
             continue
-        truth, was, now = chosen.query[number][0], answer.classes[old], answer.classes[new]
+        truth, was, now = chosen.query[number][0], outcome.classes[old], outcome.classes[new]
         verdict = "right" if truth == now else "no longer right" if truth == was else "still wrong"
         rows.append(
             {
@@ -80,14 +83,14 @@ def changed_rows(answer: Answer, chosen: Chosen) -> list[dict[str, str]]:
     return rows
 
 
-def draw_calibration(answer: Answer, chosen: Chosen) -> None:
+def draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
     """What the calibration did: the loss, the recovered pictures beside the real ones, and the changed answers."""
-    found: CalibrationAnswer = answer.calibration
+    found, (on_support, _) = outcome.calibration, outcome.calibrated_accuracy
     st.subheader("What the calibration did", anchor=False)
-    rows, right_now = changed_rows(answer, chosen), percent(found.support_accuracy)
-    change = points(found.support_accuracy, answer.support_accuracy[-1])
+    rows, right_now = changed_rows(outcome, chosen), percent(on_support)
+    change = points(on_support, outcome.support_accuracy[-1])
     numbers = (
-        ("Answers changed", f"{len(rows)} of {len(answer.probabilities)}", None, CHANGED),
+        ("Answers changed", f"{len(rows)} of {len(outcome.probabilities)}", None, CHANGED),
         ("Support pictures right", right_now, change, "After the calibration, and the difference from before."),
         ("Recovered as asked", percent(found.recovered_accuracy), None, RECOVERED),
     )
@@ -97,9 +100,9 @@ def draw_calibration(answer: Answer, chosen: Chosen) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.markdown("**Support pictures, and those recovered from the adapted model**")
-        recovered = from_arrays(found.pictures)
+        recovered = from_arrays(found.pictures.numpy())
         for slot, (name, files) in enumerate(chosen.support.items()):
-            own = [picture for picture, label in zip(recovered, found.labels, strict=True) if label == slot]
+            own = [picture for picture, label in zip(recovered, found.labels.tolist(), strict=True) if label == slot]
             label, real, pseudo = st.columns([2, 5, 5], vertical_alignment="center", gap="small")
             label.markdown(plain(name))
             for cell, pictures, kind in ((real, files, "support"), (pseudo, own, "recovered")):

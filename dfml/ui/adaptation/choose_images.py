@@ -19,6 +19,8 @@ from dfml.ui.widgets.messages import empty_state, one_line_errors
 from dfml.ui.widgets.remember import lasting
 from dfml.ui.widgets.texts import plain, spaced
 
+Classes = dict[str, list[Path]]
+"""Files by class name."""
 MANY_LINES = 240
 """Pixels of the box in which more than four lines of problems scroll."""
 # The pictures that were taken show below the uploader, so its own list keeps only what it refuses, with the reason that
@@ -42,7 +44,7 @@ class Chosen:
     ``missing`` is what is still missing, in one line; empty when all is there.
     """
 
-    support: dict[str, list[Path]] = field(default_factory=dict)
+    support: Classes = field(default_factory=dict)
     query: list[tuple[str, Path]] = field(default_factory=list)
     missing: str = ""
 
@@ -64,27 +66,27 @@ def _example() -> Chosen:
     left, right = st.columns([2, 1])
     name = lasting(left.selectbox, "Example set", names, key="set")
     with one_line_errors(stop=True):
-        example = read_example(name)
-    most = max(1, min(len(files) for files in example.support.values()))
+        about, every, asked = read_example(name)
+    most = max(1, min(len(files) for files in every.values()))
     text = "Support pictures per class: 1-shot, 5-shot, …"
     shots = right.number_input("Shots", 1, most, min(5, most), key="shots", bind="query-params", help=text)
-    support = {label: files[: int(shots)] for label, files in example.support.items()}
-    st.caption(f"{plain(example.title)}. {plain(example.note)}")
+    support = {label: files[: int(shots)] for label, files in every.items()}
+    st.caption(plain(about))
     # The classes take turns, so that the first page of predictions shows all of them.
-    rounds = zip_longest(*([(label, file) for file in files] for label, files in example.query.items()))
+    rounds = zip_longest(*([(label, file) for file in files] for label, files in asked.items()))
     query = [pair for one_of_each in rounds for pair in one_of_each if pair]
-    shown, asked = st.columns([3, 2], gap="medium")
-    with shown:
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
         st.markdown("**Support set**: what the model may learn from")
         for label, files in support.items():
             name, pictures = st.columns([1, 4], vertical_alignment="center", gap="small", wrap=False)
             name.markdown(plain(label))
             with pictures:
                 show_strip(files, f"{len(files)} support pictures of {label}", columns=max(5, len(files)))
-    with asked:
+    with right:
         st.markdown(f"**Query pictures**: the {len(query)} that it must classify")
         if query:
-            alt = f"{len(query)} query pictures of {len(example.query)} classes"
+            alt = f"{len(query)} query pictures of {len(asked)} classes"
             show_strip([file for _, file in query], alt, side=72, columns=8)
     return Chosen(support, query)
 
@@ -207,24 +209,14 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
                 st.rerun()
 
 
-@dataclass(frozen=True)
-class ExampleSet:
-    """An example set: its title, what it shows and where that comes from, and the files of each class."""
-
-    title: str
-    note: str
-    support: dict[str, list[Path]]
-    query: dict[str, list[Path]]
-
-
 def example_names() -> list[str]:
     """Names of the example sets."""
     root = ASSETS / "support-sets"
     return sorted(p.name for p in root.iterdir() if (p / "support").is_dir()) if root.is_dir() else []
 
 
-def read_example(name: str) -> ExampleSet:
-    """Read one example set.
+def read_example(name: str) -> tuple[str, Classes, Classes]:
+    """Read one example set: what it shows, its support and its query images.
 
     Raises:
         BadInput: There is none of that name, or fewer than two classes have pictures.
@@ -238,10 +230,10 @@ def read_example(name: str) -> ExampleSet:
         raise BadInput(f"example set {name!r} has {len(support)} classes with pictures, at least 2 are needed.")
     note = " ".join(str(about[key]) for key in ("description", "credit") if about.get(key))
     title = str(about.get("title") or name.replace("-", " "))
-    return ExampleSet(title, note, support, _classes(folder / "query"))
+    return f"{title}. {note}", support, _classes(folder / "query")
 
 
-def _classes(folder: Path) -> dict[str, list[Path]]:
+def _classes(folder: Path) -> Classes:
     if not folder.is_dir():
         return {}
     return {spaced(name): files for name, files in list_classes(folder).classes.items()}

@@ -13,10 +13,13 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json, runs_root, write_atomically, write_json
+
+if TYPE_CHECKING:
+    from streamlit.elements.widgets.file_uploader import DeletedFile, UploadedFile
 
 MAX_SIDE = 512
 MAX_PICTURES = 50
@@ -35,16 +38,6 @@ def new_token() -> str:
 def is_token(text: str | None) -> bool:
     """Whether the text can be a token (it comes from a link, so anything may stand there)."""
     return bool(text and _TOKEN.fullmatch(text))
-
-
-class Upload(Protocol):
-    """A file as Streamlit hands it over. One that the server no longer holds has its id alone."""
-
-    file_id: str
-    name: str
-
-    def getvalue(self) -> bytes:
-        """Its content."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ class UploadSet:
         folder = self._slot(slot)
         return sorted(folder.glob("*.png")) if folder.is_dir() else []
 
-    def take(self, slot: int | str, uploads: Sequence[Upload], seen: set[str]) -> list[str] | None:
+    def take(self, slot: int | str, uploads: Sequence[UploadedFile | DeletedFile], seen: set[str]) -> list[str] | None:
         """Store the uploads that are new.
 
         An uploader reports all its files at each change, and one that has left the page may report once more, so each

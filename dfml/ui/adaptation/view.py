@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from PIL import Image
 
-from dfml.ui.adaptation.adapt import Answer, Request, adapt_to, calibrate_to, finished_models, model_card, model_folder
+from dfml.ui.adaptation.adapt import Request, adapt_to, calibrate_to, finished_models, model_card, model_folder
 from dfml.ui.adaptation.calibration import choose_calibration, draw_calibration, points, progress_bar
 from dfml.ui.adaptation.choose_images import Chosen
 from dfml.ui.charts.bars import confidence_bars
@@ -22,6 +22,9 @@ from dfml.ui.widgets.navigation import TRAINING
 from dfml.ui.widgets.remember import lasting
 from dfml.ui.widgets.texts import badge, plain
 from dfml.ui.widgets.theme import palette
+
+if TYPE_CHECKING:
+    from dfml.meta.adaptation import Adaptation
 
 PAGE_SIZE = 6
 BN_MODES = {
@@ -153,30 +156,30 @@ def classify(folder: Path, chosen: Chosen) -> None:
         )
         if options is None:
             with st.skeleton(240):
-                answer = adapt_to(request)
+                outcome, seconds = adapt_to(request)
         else:
             with progress_bar() as progress:
-                answer = calibrate_to(request, options=options, progress=progress)
-        draw_answer(answer, chosen)
-        if answer.calibration:
-            draw_calibration(answer, chosen)
+                outcome, seconds = calibrate_to(request, options=options, progress=progress)
+        draw_answer(outcome, seconds, chosen)
+        if outcome.calibration:
+            draw_calibration(outcome, chosen)
 
 
-def draw_answer(answer: Answer, chosen: Chosen) -> None:
+def draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
     """Draw predictions with confidences, and the accuracy after each inner step."""
-    if answer.note:
-        st.info(plain(answer.note), icon=":material/info:")
+    if outcome.notes:
+        st.info(plain(" ".join(outcome.notes)), icon=":material/info:")
     left, right = st.columns([3, 2], gap="medium")
     with right:
         st.subheader("While it adapts", anchor=False)
-        _numbers(answer, sum(bool(name) for name, _ in chosen.query))
-        if len(answer.support_accuracy) < 2:
+        _numbers(outcome, seconds, sum(bool(name) for name, _ in chosen.query))
+        if len(outcome.support_accuracy) < 2:
             st.caption("Nearest centroids need no inner steps, so there is no curve.")
         else:
-            _steps_chart(answer)
+            _steps_chart(outcome)
     with left:
         st.subheader("Predictions", anchor=False)
-        if answer.calibration:
+        if outcome.calibration:
             st.caption("Before and after the calibration: diamonds and bars.")
         pages = -(-len(chosen.query) // PAGE_SIZE)
         page = st.session_state.get("page_of_predictions", 1) if pages > 1 else 1
@@ -184,30 +187,30 @@ def draw_answer(answer: Answer, chosen: Chosen) -> None:
         grid = st.grid(2, min_column_width=250, border=True)
         for row in range(first, min(first + PAGE_SIZE, len(chosen.query))):
             with grid.cell():
-                _prediction(answer, row, *chosen.query[row])
+                _prediction(outcome, row, *chosen.query[row])
         if pages > 1:
             st.pagination(pages, key="page_of_predictions")
 
 
-def _numbers(answer: Answer, known: int) -> None:
+def _numbers(outcome: Adaptation, seconds: float, known: int) -> None:
     """Draw how many of the query pictures whose class is known are right, and the time."""
-    guessing, shown = percent(1 / len(answer.classes)), ""
+    guessing, shown = percent(1 / len(outcome.classes)), ""
     with st.container(horizontal=True):
-        if answer.query_accuracy:
-            before = answer.query_accuracy[-1]
-            now = before if answer.calibration is None else answer.calibration.query_accuracy
+        if outcome.query_accuracy:
+            before = outcome.query_accuracy[-1]
+            now = before if outcome.calibration is None else outcome.calibrated_accuracy[1]
             text = f"Of {known} whose class is known. Guessing gives {guessing}."
-            if answer.calibration:
+            if outcome.calibration:
                 text += " Below: the difference that the calibration made."
             st.metric("Query pictures right", percent(now), points(now, before), border=True, help=text)
-            shown = f"Query pictures: {known}, of {len(answer.classes)} classes; guessing gets {guessing} right."
-        st.metric("Time", f"{answer.seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
+            shown = f"Query pictures: {known}, of {len(outcome.classes)} classes; guessing gets {guessing} right."
+        st.metric("Time", f"{seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
     if shown:
         st.caption(shown)
 
 
-def _steps_chart(answer: Answer) -> None:
-    support, query, chance = answer.support_accuracy, answer.query_accuracy or None, 1 / len(answer.classes)
+def _steps_chart(outcome: Adaptation) -> None:
+    support, query, chance = outcome.support_accuracy, outcome.query_accuracy or None, 1 / len(outcome.classes)
     show_chart(
         steps_accuracy(support, query, chance=chance, palette=palette()),
         key="steps_accuracy",
@@ -216,10 +219,10 @@ def _steps_chart(answer: Answer) -> None:
     st.caption("Step 0 is before adapting. A good meta-model rises within few steps.")
 
 
-def _prediction(answer: Answer, row: int, truth: str, file: Path) -> None:
-    chances = answer.probabilities[row]
+def _prediction(outcome: Adaptation, row: int, truth: str, file: Path) -> None:
+    chances = outcome.probabilities[row].tolist()
     best = max(range(len(chances)), key=chances.__getitem__)
-    guess = answer.classes[best]
+    guess = outcome.classes[best]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{plain(guess)}** · {chances[best]:.0%} sure", width="content")
         if truth == guess:
@@ -231,10 +234,10 @@ def _prediction(answer: Answer, row: int, truth: str, file: Path) -> None:
         with Image.open(file) as opened:
             alt = f"query picture {row + 1}" + (f": {truth}" if truth else "")
             st.image(enlarged(opened.convert("RGB"), 160), width=96, alt=alt)
-        before = answer.calibration.before[row] if answer.calibration else None
-        told = ", ".join(f"{name} {chance:.0%}" for name, chance in zip(answer.classes, chances, strict=True))
+        before = outcome.uncalibrated[row].tolist() if outcome.calibration else None
+        told = ", ".join(f"{name} {chance:.0%}" for name, chance in zip(outcome.classes, chances, strict=True))
         show_chart(
-            confidence_bars(answer.classes, chances, truth=truth or None, before=before, palette=palette()),
+            confidence_bars(outcome.classes, chances, truth=truth or None, before=before, palette=palette()),
             key=f"confidence:{row}",
             width="stretch",
             config={"displayModeBar": False, "staticPlot": True},

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.core.names import same
 from dfml.core.paths import read_json
 from dfml.data.pictures import open_picture
 from dfml.ui.inversion.recoveries import StoredRecovery
+from dfml.ui.runs.image_grids import cut_grid
 from dfml.ui.runs.stored import Privacy
 from dfml.ui.widgets.messages import empty_state
 from dfml.ui.widgets.texts import plain, spaced
@@ -24,7 +24,6 @@ LEVELS = {
     "leaning": ("leaning towards training pictures", ":material/trending_up:", "orange"),
     "closer": ("closer than chance", ":material/warning:", "red"),
 }
-GAP = 2
 SHOWN = 8
 
 
@@ -114,12 +113,6 @@ def _counts(report: dict[str, Any]) -> str:
     return " ".join([compared, *map(plain, report.get("notes", []))])
 
 
-def cut_pairs(sheet: Image.Image, count: int) -> list[Image.Image]:
-    """The columns of the report's sheet: recovered, training and held-out picture, one upon the other."""
-    width = (sheet.width + GAP) // max(1, count)
-    return [sheet.crop((i * width, 0, i * width + width - GAP, sheet.height)) for i in range(count)]
-
-
 def pair_caption(pair: dict[str, Any]) -> str:
     """``0.83 · apple / pear``: the ratio, the asked class, and the training picture's where it is another."""
     asked, real = (spaced(pair.get(key, "?")) for key in ("recovered_class", "training_class"))
@@ -128,7 +121,8 @@ def pair_caption(pair: dict[str, Any]) -> str:
 
 def _pairs(path: Path, pairs: list[dict[str, Any]]) -> None:
     try:
-        columns = cut_pairs(open_picture(path).convert("RGB"), len(pairs))
+        # Recovered, training and held-out picture, one upon the other.
+        columns = cut_grid(open_picture(path).convert("RGB"), len(pairs), len(pairs)) if pairs else []
     except BadInput:
         st.caption("The pictures of the pairs are missing.")
         return

@@ -27,9 +27,9 @@ class Sheet:
     labels: list[int]
 
 
-def cut_grid(sheet: Image.Image, count: int) -> list[Image.Image]:
-    """Cut a run's grid into its pictures, row by row."""
-    columns = grid_columns(count)
+def cut_grid(sheet: Image.Image, count: int, columns: int = 0) -> list[Image.Image]:
+    """Cut a grid, by default a run's, into its pictures, row by row."""
+    columns = columns or grid_columns(count)
     rows = -(-count // columns)
     width = (sheet.width + GRID_GAP) // columns - GRID_GAP
     height = (sheet.height + GRID_GAP) // rows - GRID_GAP

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import streamlit as st
 
@@ -42,31 +43,25 @@ def training_charts(run: RunFolder) -> None:
     grid = st.grid(2, min_column_width=360, gap="medium")
     if "train/loss" in scalars:
         with grid.cell():
-            _chart("Outer loss", loss_help(scalars), {"loss": scalars["train/loss"]}, "loss", marks)
+            _chart("Outer loss", loss_help(scalars), {"loss": scalars["train/loss"]}, y="loss", marks=marks)
             if marks:
                 steps = "1 adversarial step" if len(marks) == 1 else f"{len(marks)} adversarial steps"
                 st.caption(f"◆ {steps}: the pictures were moved to be harder for the learner.")
     series = {metric(name).title: scalars[name] for name in ACCURACIES if name in scalars}
     if series:
         with grid.cell():
-            newest = ", ".join(f"{name} {percent(curve[1][-1])}" for name, curve in series.items())
-            show_chart(
-                curves(series, y="accuracy", percent=True, band=interval(scalars), smooth=True, palette=palette()),
-                "**Accuracy**",
-                about="Guessing gives 1 / way: 20 % for five classes. The shade is the 95 % interval.",
-                key="chart:accuracy",
-                alt=f"Accuracy over iterations; newest: {newest}",
-            )
+            text = "Guessing gives 1 / way: 20 % for five classes. The shade is the 95 % interval."
+            _chart("Accuracy", text, series, key="accuracy", y="accuracy", percent=True, band=interval(scalars))
     for name in ("tasks/diversity", "grad/alignment"):
         if name in scalars:
             with grid.cell():
                 look = metric(name)
-                _chart(look.title.capitalize(), look.help, {look.title: scalars[name]}, look.title)
+                _chart(look.title.capitalize(), look.help, {look.title: scalars[name]}, y=look.title)
     losses = inversion_losses(scalars)
     if losses:
         with grid.cell():
             text = "What recovering the pictures minimises, on a logarithmic axis."
-            _chart("Inversion losses", text, {metric(name).title: scalars[name] for name in losses}, "loss", log=True)
+            _chart("Inversion losses", text, {metric(name).title: scalars[name] for name in losses}, y="loss", log=True)
     _further_charts(scalars, further_names(scalars, (*ON_CHARTS, *losses)))
     notes = []
     if max(len(steps) for steps, _ in scalars.values()) > DENSE:
@@ -101,17 +96,15 @@ def interval(scalars: Scalars) -> dict[str, list[float]]:
     return {metric("val/accuracy").title: [halves.get(step, 0.0) for step in scalars["val/accuracy"][0]]}
 
 
-def _chart(
-    title: str, about: str, series: dict[str, Curve], y: str, marks: Sequence[Mark] = (), *, log: bool = False
-) -> None:
-    newest = ", ".join(f"{name} {curve[1][-1]:.3g}" for name, curve in series.items())
-    show_chart(
-        curves(series, y=y, marks=marks, log=log, smooth=True, palette=palette()),
-        f"**{title}**",
-        about=about,
-        key=f"chart:{title}",
-        alt=f"{title} over iterations; newest: {newest}" + (f"; {len(marks)} marks" if marks else ""),
-    )
+def _chart(title: str, about: str, series: dict[str, Curve], *, key: str = "", **look: Any) -> None:  # noqa: ANN401 - as of curves
+    def told(value: float) -> str:
+        return percent(value) if look.get("percent") else f"{value:.3g}"
+
+    newest = ", ".join(f"{name} {told(values[-1])}" for name, (_, values) in series.items())
+    marked = f"; {len(look['marks'])} marks" if look.get("marks") else ""
+    figure = curves(series, smooth=True, palette=palette(), **look)
+    alt = f"{title} over iterations; newest: {newest}{marked}"
+    show_chart(figure, f"**{plain(title)}**", about=about, key=f"chart:{key or title}", alt=alt)
 
 
 def further_names(scalars: Scalars, drawn: Collection[str]) -> list[str]:
@@ -126,16 +119,10 @@ def _further_charts(scalars: Scalars, names: list[str]) -> None:
     st.markdown("**Further numbers**")
     grid = st.grid(3, min_column_width=240, gap="medium")
     for name in names[:MOST_FURTHER]:
-        look, newest = metric(name), scalars[name][1][-1]
-        line = {look.title: scalars[name]}
+        look = metric(name)
+        title, series = look.title[:1].upper() + look.title[1:], {look.title: scalars[name]}
         with grid.cell():
-            show_chart(
-                curves(line, y=look.title, percent=look.percent, smooth=True, palette=palette(), height=200),
-                plain(look.title[:1].upper() + look.title[1:]),
-                about=look.help,
-                key=f"chart:{name}",
-                alt=f"{look.title} over iterations; newest: {percent(newest) if look.percent else f'{newest:.3g}'}",
-            )
+            _chart(title, look.help, series, key=name, y=look.title, percent=look.percent, height=200)
     if len(names) > MOST_FURTHER:
         st.caption(f"and {len(names) - MOST_FURTHER} more under Compare")
 
