@@ -1,4 +1,4 @@
-"""Inversion: recover pictures from a teacher in up to three ways, watch them appear, look through all of them."""
+"""Inversion: recover images from a teacher in up to three ways, watch them appear, look through all of them."""
 
 import streamlit as st
 
@@ -13,8 +13,8 @@ from dfml.ui.widgets.navigation import within_app
 within_app()
 st.title("Inversion")
 st.caption(
-    "A teacher's weights remember what its training pictures looked like. **Inversion** starts from noise and changes "
-    "the pictures until the teacher sees the wanted class in them. **Inverters** differ in what they change, and in "
+    "A teacher's weights remember what its training images looked like. **Inversion** starts from noise and changes "
+    "the images until the teacher sees the wanted class in them. **Inverters** differ in what they change, and in "
     "how long that takes."
 )
 

@@ -12,10 +12,10 @@ from dfml.ui.widgets.navigation import within_app
 within_app()
 st.title("Meta-training")
 st.caption(
-    "A **meta-model** is trained on tasks of recovered pictures, or on the teachers' weights alone, so that a *support "
-    "set* of a few pictures teaches it new classes. Data-free methods learn from no real picture, but for what the "
-    "model's card names as *side information*: labelled validation pictures, a probe that was trained on real "
-    "pictures, or reported accuracies."
+    "A **meta-model** is trained on tasks of recovered images, or on the teachers' weights alone, so that a *support "
+    "set* of a few images teaches it new classes. Data-free methods learn from no real image, but for what the "
+    "model's card names as *side information*: labelled validation images, a probe that was trained on real "
+    "images, or reported accuracies."
 )
 
 form, view = form_box("New run", "training"), st.container()

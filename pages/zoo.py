@@ -10,7 +10,7 @@ from dfml.ui.zoo.pollution import pollution_panel
 
 within_app()
 st.title("Model zoo")
-st.caption("A **teacher** is a trained classifier that we may question, but whose training pictures we do not have.")
+st.caption("A **teacher** is a trained classifier that we may question, but whose training images we do not have.")
 
 reference = choose_zoo()
 with one_line_errors(stop=True):

@@ -26,7 +26,7 @@ def test_only_changed_answers_are_listed_with_what_became_of_them():
     before = ((0.4, 0.6), (0.7, 0.3), (0.1, 0.9), (0.2, 0.8))
     files = [(name, Path("x.png")) for name in ("cat", "cat", "dog", "")]
     rows = changed_rows(answer(after, before), Chosen(query=files))
-    assert [(row["Query picture"], row["Before"], row["After"], row["Now"]) for row in rows] == [
+    assert [(row["Query image"], row["Before"], row["After"], row["Now"]) for row in rows] == [
         ("1", "dog (60%)", "cat (60%)", "right"),
         ("2", "cat (70%)", "dog (70%)", "no longer right"),
         ("4", "dog (80%)", "cat (90%)", "–"),

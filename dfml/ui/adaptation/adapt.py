@@ -1,4 +1,4 @@
-"""Adapting a meta-model to a few pictures, on the CPU; torch is loaded on first need."""
+"""Adapting a meta-model to a few images, on the CPU; torch is loaded on first need."""
 
 from __future__ import annotations
 

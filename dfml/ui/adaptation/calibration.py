@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from dfml.meta.adaptation import Adaptation
 
 WHAT = (
-    "ICFIL, the second part of PURER: pictures of your classes are recovered from the adapted model, and its features "
-    "of real and recovered pictures of a class are pulled together. It looks at the support pictures only. Whether it "
+    "ICFIL, the second part of PURER: images of your classes are recovered from the adapted model, and its features "
+    "of real and recovered images of a class are pulled together. It looks at the support images only. Whether it "
     "helps depends on the model, so the answers before and after stand side by side."
 )
 
-CHANGED = "Query pictures whose most likely class is another one after the calibration."
-RECOVERED = "Share of the recovered pictures that the adapted model takes for their class."
+CHANGED = "Query images whose most likely class is another one after the calibration."
+RECOVERED = "Share of the recovered images that the adapted model takes for their class."
 
 
 def choose_calibration() -> dict | None:
@@ -63,7 +63,7 @@ def points(after: float, before: float) -> str | None:
 
 
 def changed_rows(outcome: Adaptation, chosen: Chosen) -> list[dict[str, str]]:
-    """A row for each query picture whose class changed: what it shows, and both answers."""
+    """A row for each query image whose class changed: what it shows, and both answers."""
     rows, chances = [], zip(outcome.probabilities.tolist(), outcome.uncalibrated.tolist(), strict=True)
     for number, (after, before) in enumerate(chances):
         old, new = (max(range(len(row)), key=row.__getitem__) for row in (before, after))
@@ -73,7 +73,7 @@ def changed_rows(outcome: Adaptation, chosen: Chosen) -> list[dict[str, str]]:
         verdict = "right" if truth == now else "no longer right" if truth == was else "still wrong"
         rows.append(
             {
-                "Query picture": str(number + 1),
+                "Query image": str(number + 1),
                 "It is": truth or "–",
                 "Before": f"{was} ({before[old]:.0%})",
                 "After": f"{now} ({after[new]:.0%})",
@@ -84,14 +84,14 @@ def changed_rows(outcome: Adaptation, chosen: Chosen) -> list[dict[str, str]]:
 
 
 def draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
-    """What the calibration did: the loss, the recovered pictures beside the real ones, and the changed answers."""
+    """What the calibration did: the loss, the recovered images beside the real ones, and the changed answers."""
     found, (on_support, _) = outcome.calibration, outcome.calibrated_accuracy
     st.subheader("What the calibration did", anchor=False)
     rows, right_now = changed_rows(outcome, chosen), percent(on_support)
     change = points(on_support, outcome.support_accuracy[-1])
     numbers = (
         ("Answers changed", f"{len(rows)} of {len(outcome.probabilities)}", None, CHANGED),
-        ("Support pictures right", right_now, change, "After the calibration, and the difference from before."),
+        ("Support images right", right_now, change, "After the calibration, and the difference from before."),
         ("Recovered as asked", percent(found.recovered_accuracy), None, RECOVERED),
     )
     with st.container(horizontal=True):
@@ -99,7 +99,7 @@ def draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
             st.metric(label, value, delta, border=True, help=text)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.markdown("**Support pictures, and those recovered from the adapted model**")
+        st.markdown("**Support images, and those recovered from the adapted model**")
         recovered = from_arrays(found.pictures.numpy())
         for slot, (name, files) in enumerate(chosen.support.items()):
             own = [picture for picture, label in zip(recovered, found.labels.tolist(), strict=True) if label == slot]
@@ -107,9 +107,9 @@ def draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
             label.markdown(plain(name))
             for cell, pictures, kind in ((real, files, "support"), (pseudo, own, "recovered")):
                 with cell:
-                    show_strip(pictures[:5], f"{kind} pictures of {name}", columns=5)
+                    show_strip(pictures[:5], f"{kind} images of {name}", columns=5)
         st.caption(
-            "Recovered pictures are what the model itself takes for a class after these few examples. They need not "
+            "Recovered images are what the model itself takes for a class after these few examples. They need not "
             "look like it to us."
         )
     with right:
@@ -119,9 +119,9 @@ def draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
             key="contrast",
             alt=f"Contrastive loss, from {found.contrast[0]:.2f} to {found.contrast[-1]:.2f}",
         )
-        st.caption("0 would mean: each support picture's features point to its own class's recovered pictures alone.")
+        st.caption("0 would mean: each support image's features point to its own class's recovered images alone.")
     if rows:
-        st.markdown("**Query pictures that changed their class**")
+        st.markdown("**Query images that changed their class**")
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="changed")
     else:
-        st.caption("No query picture changed its class; only the confidences moved.")
+        st.caption("No query image changed its class; only the confidences moved.")

@@ -1,4 +1,4 @@
-"""Choosing the support and query pictures: an example set, or the reader's own uploads."""
+"""Choosing the support and query images: an example set, or the reader's own uploads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Classes = dict[str, list[Path]]
 """Files by class name."""
 MANY_LINES = 240
 """Pixels of the box in which more than four lines of problems scroll."""
-# The pictures that were taken show below the uploader, so its own list keeps only what it refuses, with the reason that
+# The images that were taken show below the uploader, so its own list keeps only what it refuses, with the reason that
 # it tells screen readers, and what it still sends.
 _OWN_LIST = """<style>
 .st-key-own_pictures [data-testid=stFileChip]:not(:has([data-testid=stFileChipIconError],
@@ -39,7 +39,7 @@ _OWN_LIST = """<style>
 
 @dataclass(frozen=True)
 class Chosen:
-    """The pictures to adapt to, by class, and to classify, each with its class (empty where unknown).
+    """The images to adapt to, by class, and to classify, each with its class (empty where unknown).
 
     ``missing`` is what is still missing, in one line; empty when all is there.
     """
@@ -51,24 +51,24 @@ class Chosen:
 
 def choose_pictures() -> Chosen:
     """Draw the chooser and return what is chosen."""
-    text = "The support set shows the model its new classes; the query pictures are the ones that it classifies."
+    text = "The support set shows the model its new classes; the query images are the ones that it classifies."
     look = {"default": "Example set", "required": True, "help": text}
-    source = lasting(st.segmented_control, "Pictures", ["Example set", "My own pictures"], key="source", **look)
+    source = lasting(st.segmented_control, "Images", ["Example set", "My own pictures"], key="source", **look)
     return _example() if source == "Example set" else _own()
 
 
 def _example() -> Chosen:
     names = example_names()
     if not names:
-        text = "None are embedded here; choose your own pictures above."
+        text = "None are embedded here; choose your own images above."
         empty_state("No example sets", text, icon=":material/photo_library:")
-        return Chosen(missing="Choose your own pictures.")
+        return Chosen(missing="Choose your own images.")
     left, right = st.columns([2, 1])
     name = lasting(left.selectbox, "Example set", names, key="set")
     with one_line_errors(stop=True):
         about, every, asked = read_example(name)
     most = max(1, min(len(files) for files in every.values()))
-    text = "Support pictures per class: 1-shot, 5-shot, …"
+    text = "Support images per class: 1-shot, 5-shot, …"
     shots = right.number_input("Shots", 1, most, min(5, most), key="shots", bind="query-params", help=text)
     support = {label: files[: int(shots)] for label, files in every.items()}
     st.caption(plain(about))
@@ -82,11 +82,11 @@ def _example() -> Chosen:
             name, pictures = st.columns([1, 4], vertical_alignment="center", gap="small", wrap=False)
             name.markdown(plain(label))
             with pictures:
-                show_strip(files, f"{len(files)} support pictures of {label}", columns=max(5, len(files)))
+                show_strip(files, f"{len(files)} support images of {label}", columns=max(5, len(files)))
     with right:
-        st.markdown(f"**Query pictures**: the {len(query)} that it must classify")
+        st.markdown(f"**Query images**: the {len(query)} that it must classify")
         if query:
-            alt = f"{len(query)} query pictures of {len(asked)} classes"
+            alt = f"{len(query)} query images of {len(asked)} classes"
             show_strip([file for _, file in query], alt, side=72, columns=8)
     return Chosen(support, query)
 
@@ -103,7 +103,7 @@ def _uploads() -> UploadSet:
 def _own() -> Chosen:
     store = _uploads()
     st.caption(
-        f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five pictures each suffice. {KINDS}. The pictures stay on "
+        f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five images each suffice. {KINDS}. The images stay on "
         "this computer, and the link of this page finds them again."
     )
     st.html(_OWN_LIST)
@@ -123,13 +123,13 @@ def _boxes(store: UploadSet, names: list[str]) -> None:
                 free = next(name for name in (f"class {i}" for i in range(1, 99)) if name not in names)
                 store.write_names([*names, free])
                 st.rerun()
-        if store.folder.is_dir() and st.button("Remove all pictures", icon=":material/delete:"):
+        if store.folder.is_dir() and st.button("Remove all images", icon=":material/delete:"):
             store.forget()
             _empty_uploaders()
             st.rerun()
     with st.container(border=True):
         text = "The model has not seen these: it says which of your classes each one shows."
-        st.markdown("**Query pictures**", help=text)
+        st.markdown("**Query images**", help=text)
         _inbox(store, QUERY, "the query set")
 
 
@@ -142,9 +142,9 @@ def _complete(store: UploadSet, names: list[str]) -> Chosen:
         return Chosen(missing=f"Two classes are called {twice!r}: give each its own name.")
     empty = [name for name, files in support.items() if not files]
     if empty:
-        return Chosen(missing=f"Add at least one picture of {', '.join(empty)}.")
+        return Chosen(missing=f"Add at least one image of {', '.join(empty)}.")
     if not query:
-        return Chosen(missing="Add the query pictures that the model is to classify.")
+        return Chosen(missing="Add the query images that the model is to classify.")
     return Chosen(support, query)
 
 
@@ -186,9 +186,9 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
         if told is not None:
             st.session_state.setdefault("_upload_problems", {})[slot] = told
 
-    # Of any type: a browser that only lets pictures through drops the others without a word.
+    # Of any type: a browser that only lets images through drops the others without a word.
     st.file_uploader(
-        f"Pictures of {plain(name)}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
+        f"Images of {plain(name)}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
     )
     lines = [plain(line) for line in st.session_state.get("_upload_problems", {}).get(slot, [])]
     if lines:
@@ -197,7 +197,7 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
                 st.error(line, icon=":material/broken_image:")
     stored = store.pictures(slot)
     if stored:
-        count_told = f"{len(stored)} picture{'s' * (len(stored) > 1)}"
+        count_told = f"{len(stored)} image{'s' * (len(stored) > 1)}"
         width = "stretch" if len(stored) > 2 else 210
         show_strip(stored[:20], f"{count_told} of {name}", columns=min(5, max(3, len(stored))), width=width)
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -219,7 +219,7 @@ def read_example(name: str) -> tuple[str, Classes, Classes]:
     """Read one example set: what it shows, its support and its query images.
 
     Raises:
-        BadInput: There is none of that name, or fewer than two classes have pictures.
+        BadInput: There is none of that name, or fewer than two classes have images.
     """
     if name not in example_names():
         raise BadInput(f"no example set {name!r}; there are: {', '.join(example_names()) or 'none'}.")
@@ -227,7 +227,7 @@ def read_example(name: str) -> tuple[str, Classes, Classes]:
     about = read_json(folder / "set.json", f"set {name}") if (folder / "set.json").is_file() else {}
     support = _classes(folder / "support")
     if len(support) < 2:
-        raise BadInput(f"example set {name!r} has {len(support)} classes with pictures, at least 2 are needed.")
+        raise BadInput(f"example set {name!r} has {len(support)} classes with images, at least 2 are needed.")
     note = " ".join(str(about[key]) for key in ("description", "credit") if about.get(key))
     title = str(about.get("title") or name.replace("-", " "))
     return f"{title}. {note}", support, _classes(folder / "query")

@@ -1,8 +1,8 @@
-"""The reader's own pictures, kept on this computer so that a reload or a second tab loses nothing.
+"""The reader's own images, kept on this computer so that a reload or a second tab loses nothing.
 
 A set lies in ``RUNS/.uploads/TOKEN/{support,query}/<slot>/<picture>.png`` with ``names.json`` beside
-it; the token stands in the page's link. Every picture is decoded, turned upright and made smaller
-before it is stored, so nothing is kept that was not really a picture.
+it; the token stands in the page's link. Every image is decoded, turned upright and made smaller
+before it is stored, so nothing is kept that was not really an image.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_SIDE = 512
 MAX_PICTURES = 50
-"""Pictures of one class, or of the query set."""
+"""Images of one class, or of the query set."""
 MIN_CLASSES, MAX_CLASSES = 2, 10
 QUERY = "query"
 LOST = "A file was lost on its way to the server: choose it again."
@@ -42,15 +42,15 @@ def is_token(text: str | None) -> bool:
 
 @dataclass(frozen=True)
 class UploadSet:
-    """One reader's classes and query pictures; ``slot`` is a class's position, or ``query``."""
+    """One reader's classes and query images; ``slot`` is a class's position, or ``query``."""
 
     token: str
 
     @property
     def folder(self) -> Path:
-        """Where it lies; made at the first picture."""
+        """Where it lies; made at the first image."""
         if not is_token(self.token):
-            raise BadInput(f"{self.token!r} is no set of pictures.")
+            raise BadInput(f"{self.token!r} is no set of images.")
         return runs_root() / ".uploads" / self.token
 
     def names(self) -> list[str]:
@@ -68,7 +68,7 @@ class UploadSet:
         write_json(self.folder / "names.json", names)
 
     def pictures(self, slot: int | str) -> list[Path]:
-        """The stored pictures of a class's slot, or of ``query``."""
+        """The stored images of a class's slot, or of ``query``."""
         folder = self._slot(slot)
         return sorted(folder.glob("*.png")) if folder.is_dir() else []
 
@@ -76,7 +76,7 @@ class UploadSet:
         """Store the uploads that are new.
 
         An uploader reports all its files at each change, and one that has left the page may report once more, so each
-        upload is known by its id: ``seen`` holds those that were taken before, and grows. The same picture chosen
+        upload is known by its id: ``seen`` holds those that were taken before, and grows. The same image chosen
         again is a new upload, and is stored again.
 
         Returns:
@@ -100,7 +100,7 @@ class UploadSet:
         for name, content in files:
             label = base_name(name)
             if count >= MAX_PICTURES:
-                problems.append(f"{label}: left out, a class holds at most {MAX_PICTURES} pictures.")
+                problems.append(f"{label}: left out, a class holds at most {MAX_PICTURES} images.")
                 continue
             try:
                 picture = open_picture(content, name=label)
@@ -117,7 +117,7 @@ class UploadSet:
         return problems
 
     def clear(self, slot: int | str) -> None:
-        """Forget the pictures of a slot."""
+        """Forget the images of a slot."""
         shutil.rmtree(self._slot(slot), ignore_errors=True)
 
     def drop_class(self, position: int) -> None:

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 6
 BN_MODES = {
-    "inductive": "Each query picture is classified on its own; normalisation uses the support pictures only.",
-    "transductive": "All query pictures are normalised together, as the papers do: usually a little better, but one "
-    "picture's answer then depends on the others.",
+    "inductive": "Each query image is classified on its own; normalisation uses the support images only.",
+    "transductive": "All query images are normalised together, as the papers do: usually a little better, but one "
+    "image's answer then depends on the others.",
 }
 WAYS = {
-    "steps": "A few gradient steps on the support pictures, as in MAML.",
-    "centroid": "The class whose support pictures lie nearest in feature space; no steps.",
+    "steps": "A few gradient steps on the support images, as in MAML.",
+    "centroid": "The class whose support images lie nearest in feature space; no steps.",
 }
 TITLES = {"steps": "Gradient steps", "centroid": "Nearest centroid"}
 LEARNERS = {
@@ -100,7 +100,7 @@ def describe_model(card: dict) -> None:
     st.caption(
         " · ".join(parts),
         help="Side information is anything real that the training used although the task is data-free, such as "
-        "accuracies or validation pictures.",
+        "accuracies or validation images.",
     )
 
 
@@ -108,7 +108,7 @@ def choose_adaptation(card: dict) -> tuple[str, str, int]:
     """Draw the choice of how to adapt, of the batch statistics and of the inner steps."""
     if card.get("kind") == "ensemble":
         st.caption(
-            f"All {len(card.get('teachers') or ())} teachers look at each picture, and the nearest centroid of their "
+            f"All {len(card.get('teachers') or ())} teachers look at each image, and the nearest centroid of their "
             "features answers. There are no weights for gradient steps, and teachers normalise with the statistics "
             "that they learned, whatever the batch."
         )
@@ -123,7 +123,7 @@ def choose_adaptation(card: dict) -> tuple[str, str, int]:
     if how == "steps":
         with right:
             steps = st.slider("Inner steps", 1, max(50, made_for), made_for, key="steps", bind="query-params")
-            st.caption(f"Gradient steps on the support pictures. The model's own number is {made_for}.")
+            st.caption(f"Gradient steps on the support images. The model's own number is {made_for}.")
     return how, bn, int(steps)
 
 
@@ -193,7 +193,7 @@ def draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
 
 
 def _numbers(outcome: Adaptation, seconds: float, known: int) -> None:
-    """Draw how many of the query pictures whose class is known are right, and the time."""
+    """Draw how many of the query images whose class is known are right, and the time."""
     guessing, shown = percent(1 / len(outcome.classes)), ""
     with st.container(horizontal=True):
         if outcome.query_accuracy:
@@ -202,8 +202,8 @@ def _numbers(outcome: Adaptation, seconds: float, known: int) -> None:
             text = f"Of {known} whose class is known. Guessing gives {guessing}."
             if outcome.calibration:
                 text += " Below: the difference that the calibration made."
-            st.metric("Query pictures right", percent(now), points(now, before), border=True, help=text)
-            shown = f"Query pictures: {known}, of {len(outcome.classes)} classes; guessing gets {guessing} right."
+            st.metric("Query images right", percent(now), points(now, before), border=True, help=text)
+            shown = f"Query images: {known}, of {len(outcome.classes)} classes; guessing gets {guessing} right."
         st.metric("Time", f"{seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
     if shown:
         st.caption(shown)
@@ -232,7 +232,7 @@ def _prediction(outcome: Adaptation, row: int, truth: str, file: Path) -> None:
     # Side by side where there is room, else the bars below: in a narrow column they would shrink to nothing.
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with Image.open(file) as opened:
-            alt = f"query picture {row + 1}" + (f": {truth}" if truth else "")
+            alt = f"query image {row + 1}" + (f": {truth}" if truth else "")
             st.image(enlarged(opened.convert("RGB"), 160), width=96, alt=alt)
         before = outcome.uncalibrated[row].tolist() if outcome.calibration else None
         told = ", ".join(f"{name} {chance:.0%}" for name, chance in zip(outcome.classes, chances, strict=True))

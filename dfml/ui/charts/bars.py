@@ -80,7 +80,7 @@ def confidence_bars(
     Args:
         classes: Class names.
         probabilities: One per class, in [0, 1].
-        truth: The picture's own class, marked in the labels, where it is known.
+        truth: The image's own class, marked in the labels, where it is known.
         before: The probabilities before something happened, set as diamonds.
         palette: Colours of the theme.
     """

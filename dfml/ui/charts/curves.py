@@ -161,9 +161,9 @@ def steps_accuracy(
 
     ``query`` is None where the classes are not known; ``chance`` is what guessing gives, drawn as a line.
     """
-    series: dict[str, Curve] = {"support pictures": (range(len(support)), support)}
+    series: dict[str, Curve] = {"support images": (range(len(support)), support)}
     if query:
-        series["query pictures"] = (range(len(query)), query)
+        series["query images"] = (range(len(query)), query)
     figure = curves(series, x="inner step", y="accuracy", percent=True, palette=palette, height=260)
     figure.update_yaxes(range=[-0.03, 1.05])
     figure.update_xaxes(dtick=1 if len(support) <= 12 else None, tickformat="d")

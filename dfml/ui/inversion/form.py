@@ -25,7 +25,7 @@ SLOTS = ("inverter", "inverter2", "inverter3")
 """Keys of the choosers, which are also the parameters of a link."""
 REAL_PICTURES = (
     "Optional: the class-folder data set DIR/train/<class>/<picture> that the teacher was trained on. No inverter sees "
-    "it; it adds the privacy report, which compares recovered pictures with training pictures."
+    "it; it adds the privacy report, which compares recovered images with training images."
 )
 
 Choice = tuple[str, dict[str, Any], str]
@@ -39,7 +39,7 @@ def inversion_form() -> None:
     if zoo is None:
         return
     with grid.cell():
-        ids, text = [row.id for row in zoo.teachers], "The trained classifier to recover pictures from."
+        ids, text = [row.id for row in zoo.teachers], "The trained classifier to recover images from."
         teacher = st.selectbox("Teacher", ids, key="teacher", bind="query-params", help=text)
     row = zoo.teacher(teacher) or zoo.teachers[0]
     registry = inverters()
@@ -53,15 +53,15 @@ def inversion_form() -> None:
                 config = registry.get(name).preset(preset)
                 choices.append(_options(place, name, config, f"{place}:{name}:{preset}", row.access == "queries"))
         grid = st.grid(4, min_column_width=150)
-        text = "How many pictures to recover for each class."
+        text = "How many images to recover for each class."
         look: dict[str, Any] = {"persist_state": "session"}
-        per_class = int(grid.number_input("Pictures a class", 1, 100, 10, key="per_class", help=text, **look))
+        per_class = int(grid.number_input("Images per class", 1, 100, 10, key="per_class", help=text, **look))
         order = {"kind": "invert", "zoo": zoo.reference, "teachers": [row.id], "preset": preset, "per_class": per_class}
         order |= seed_and_device(grid, "invert")
         look |= {"placeholder": "none", "help": REAL_PICTURES}
-        data = grid.text_input("Real pictures", key="invert:data", **look)
+        data = grid.text_input("Real images", key="invert:data", **look)
         asked = _asking()
-        start = st.form_submit_button("Recover pictures", type="primary", icon=":material/play_arrow:")
+        start = st.form_submit_button("Recover images", type="primary", icon=":material/play_arrow:")
         if len(chosen) > 1:
             st.caption("All start from the same seed and wait in line: one works on a device at a time.")
     if start:
@@ -78,7 +78,7 @@ def _about(row: TeacherRow) -> str:
 def _slots(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], which needs torch
     """The inverters that were chosen, at least one."""
     names, chosen = registry.names(), []
-    first = {"index": 0, "help": "The way to recover pictures; the line below says how it works."}
+    first = {"index": 0, "help": "The way to recover images; the line below says how it works."}
     text = "Optional: runs beside the first, from the same seed. It may be the same one again, with other options."
     others = {"index": None, "placeholder": "none", "help": text}
     for place, (key, cell) in enumerate(zip(SLOTS, st.columns(MOST, gap="medium"), strict=True)):
@@ -110,7 +110,7 @@ def _asking() -> dict[str, Any]:
     """How a black box is questioned, the same for all."""
     with st.expander("How teachers are questioned", icon=":material/forum:"):
         st.caption(
-            "For inverters that ask for queries only. A recovery then asks (q + 1) × pictures × steps of them: more "
+            "For inverters that ask for queries only. A recovery then asks (q + 1) × images × steps of them: more "
             "directions q give a better gradient and cost more. A run that has spent its budget ends as failed."
         )
         return all_options(asking()(), st.grid(3, min_column_width=150), key="asking", without=("oracle",))
@@ -152,14 +152,14 @@ def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str 
     if not text:
         return None
     if zoo.address:
-        raise BadInput("a teacher behind a server names no classes: leave Real pictures empty.")
+        raise BadInput("a teacher behind a server names no classes: leave Real images empty.")
     if text.startswith("sample:"):
         raise BadInput(f"{text} is a sample of other classes: give the data set that teacher {teacher.id} learnt from.")
     folder = given_path(text)
     if not (folder / "train").is_dir():
-        raise BadInput(f"no folder {folder / 'train'}: Real pictures wants a data set DIR/train/<class>/<picture>.")
+        raise BadInput(f"no folder {folder / 'train'}: Real images wants a data set DIR/train/<class>/<picture>.")
     if not teacher.classes:
-        raise BadInput(f"teacher {teacher.id} names no classes: its training pictures cannot be found in {folder}.")
+        raise BadInput(f"teacher {teacher.id} names no classes: its training images cannot be found in {folder}.")
     train = folder / "train"
     missing = [name for name in teacher.classes if not (train / on_disk(train, name)).is_dir()]
     if missing:
@@ -172,7 +172,7 @@ def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str 
     recipe = card.get("pretraining") if isinstance(card, dict) else None
     if not isinstance(recipe, dict) or not isinstance(recipe.get("held_out"), float):
         raise BadInput(
-            f"teacher {teacher.id} does not record which pictures it was trained on, so there is nothing to compare "
-            "with: leave Real pictures empty."
+            f"teacher {teacher.id} does not record which images it was trained on, so there is nothing to compare "
+            "with: leave Real images empty."
         )
     return str(folder)

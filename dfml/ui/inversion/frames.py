@@ -1,4 +1,4 @@
-"""The stored pictures of a recovery, step by step, each with its own step and its share of the way."""
+"""The stored images of a recovery, step by step, each with its own step and its share of the way."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ RECOVERED = "recovered/"
 
 @dataclass(frozen=True)
 class Frame:
-    """Pictures at a step of the inverter, from 1, of ``total`` (0 where that cannot be told yet)."""
+    """Images at a step of the inverter, from 1, of ``total`` (0 where that cannot be told yet)."""
 
     step: int
     total: int
     entry: StoredImages
 
     def sheet(self) -> Sheet | None:
-        """Its pictures; None where the file has gone."""
+        """Its images; None where the file has gone."""
         return open_sheet(self.entry)
 
     @property
@@ -34,17 +34,17 @@ class Frame:
 
 
 def teachers_of(run: RunFolder, stored: list[StoredRecovery]) -> list[str]:
-    """The teachers that the run has pictures of, or was ordered to recover."""
+    """The teachers that the run has images of, or was ordered to recover."""
     seen = [entry.tag.removeprefix(RECOVERED) for entry in run.images() if entry.tag.startswith(RECOVERED)]
     ordered = [] if run.spec.teachers == ["all"] else run.spec.teachers
     return list(dict.fromkeys([*ordered, *(found.teacher for found in stored), *seen]))
 
 
 def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecovery | None = None) -> list[Frame]:
-    """The stored pictures of one teacher's recovery, oldest first.
+    """The stored images of one teacher's recovery, oldest first.
 
     A run's steps go on counting from the warm-up and from the teachers before; a recovery's first
-    pictures are always kept and are those of its step 1.
+    images are always kept and are those of its step 1.
     """
     entries = [entry for entry in run.images() if entry.tag == f"{RECOVERED}{teacher}" and entry.labels]
     if not entries:
@@ -76,7 +76,7 @@ def at_share(found: list[Frame], share: float) -> Frame | None:
 
 
 def warming(run: RunFolder) -> StoredImages | None:
-    """The newest pictures of the warm-up, where the run has one."""
+    """The newest images of the warm-up, where the run has one."""
     return next((entry for entry in reversed(run.images()) if entry.tag == WARM_UP and entry.labels), None)
 
 

@@ -1,4 +1,4 @@
-"""Do the recovered pictures show training pictures? The report's verdict, and the closest pairs to look at."""
+"""Do the recovered images show training images? The report's verdict, and the closest pairs to look at."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dfml.ui.widgets.texts import plain, spaced
 LEVELS = {
     "none": ("no sign", ":material/check_circle:", "green"),
     "look": ("look at the pairs", ":material/visibility:", "blue"),
-    "leaning": ("leaning towards training pictures", ":material/trending_up:", "orange"),
+    "leaning": ("leaning towards training images", ":material/trending_up:", "orange"),
     "closer": ("closer than chance", ":material/warning:", "red"),
 }
 SHOWN = 8
@@ -33,19 +33,19 @@ def _median(name: str) -> Callable[[dict[str, Any]], str]:
 
 NUMBERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "Median distance, recovered to training": _median("recovered_to_training"),
-    "… to as many training as held-out pictures": _median("recovered_to_training_equal"),
+    "… to as many training as held-out images": _median("recovered_to_training_equal"),
     "Median distance, recovered to held-out": _median("recovered_to_held_out"),
     "Median distance, held-out to training": _median("held_out_to_training"),
-    "Nearest real picture is a training picture": lambda space: f"{space['nearest_is_training']:.0%}",
+    "Nearest real image is a training image": lambda space: f"{space['nearest_is_training']:.0%}",
     "… by chance, in 95 of 100 cases": lambda space: "{:.0%} to {:.0%}".format(*space["by_chance"]),
-    "At least twice as near to a training picture": lambda space: str(space["twice_as_near"]),
-    "… the same, of held-out pictures": lambda space: str(space["twice_as_near_held_out"]),
+    "At least twice as near to a training image": lambda space: str(space["twice_as_near"]),
+    "… the same, of held-out images": lambda space: str(space["twice_as_near_held_out"]),
 }
 """Rows of the table, from a space of the report."""
 
 
 def read_privacy(recovery: StoredRecovery) -> dict[str, Any] | None:
-    """The whole report of a recovery, or None where real pictures were not given."""
+    """The whole report of a recovery, or None where real images were not given."""
     file = recovery.folder / "privacy.json"
     if not file.is_file():
         return None
@@ -63,15 +63,15 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
         return
     st.markdown(
         "**Privacy**",
-        help="Compares recovered pictures with the training pictures of this teacher, and with pictures of the same "
-        "classes that it never saw. It looks for whole pictures that resemble one another: no sign is no proof.",
+        help="Compares recovered images with the training images of this teacher, and with images of the same "
+        "classes that it never saw. It looks for whole images that resemble one another: no sign is no proof.",
     )
     reports = {name: read_privacy(recovery) for name, recovery in done}
     if not any(reports.values()):
         empty_state(
-            "No real pictures given",
-            "Whoever holds the data set that the teacher was trained on can name its folder under Real pictures in "
-            "the form: the report then compares recovered pictures with training pictures and with held-out ones.",
+            "No real images given",
+            "Whoever holds the data set that the teacher was trained on can name its folder under Real images in "
+            "the form: the report then compares recovered images with training images and with held-out ones.",
             icon=":material/shield_question:",
         )
         return
@@ -88,9 +88,9 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
     report = reports[name]
     _pairs(dict(done)[name].folder / "privacy-pairs.png", report["pairs"])
     st.caption(
-        "**Top**: recovered; **middle**: the nearest training picture; **bottom**: the nearest held-out picture. The "
-        "number is the distance to the training picture divided by that to the held-out one: near 0 for a copy, about "
-        "1 or a little less by chance. Then the class asked for, and the training picture's where it is another."
+        "**Top**: recovered; **middle**: the nearest training image; **bottom**: the nearest held-out image. The "
+        "number is the distance to the training image divided by that to the held-out one: near 0 for a copy, about "
+        "1 or a little less by chance. Then the class asked for, and the training image's where it is another."
     )
     st.caption(_counts(report))
     _numbers(report.get("spaces", []))
@@ -102,35 +102,35 @@ def _verdict(name: str, report: dict[str, Any] | None) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{plain(name)}**", width="content")
             st.badge(word, icon=icon, color=colour)
-        st.caption(plain(report.get("verdict", "")) if report else "No real pictures given.")
+        st.caption(plain(report.get("verdict", "")) if report else "No real images given.")
 
 
 def _counts(report: dict[str, Any]) -> str:
     compared = plain(
-        f"{report.get('recovered')} recovered pictures against {report.get('training')} training and "
-        f"{report.get('held_out')} held-out pictures of {report.get('data', '')}."
+        f"{report.get('recovered')} recovered images against {report.get('training')} training and "
+        f"{report.get('held_out')} held-out images of {report.get('data', '')}."
     )
     return " ".join([compared, *map(plain, report.get("notes", []))])
 
 
 def pair_caption(pair: dict[str, Any]) -> str:
-    """``0.83 · apple / pear``: the ratio, the asked class, and the training picture's where it is another."""
+    """``0.83 · apple / pear``: the ratio, the asked class, and the training image's where it is another."""
     asked, real = (spaced(pair.get(key, "?")) for key in ("recovered_class", "training_class"))
     return f"{pair.get('ratio', 0):.2f} · {asked}" + ("" if same(asked) == same(real) else f" / {real}")
 
 
 def _pairs(path: Path, pairs: list[dict[str, Any]]) -> None:
     try:
-        # Recovered, training and held-out picture, one upon the other.
+        # Recovered, training and held-out image, one upon the other.
         columns = cut_grid(open_picture(path).convert("RGB"), len(pairs), len(pairs)) if pairs else []
     except BadInput:
-        st.caption("The pictures of the pairs are missing.")
+        st.caption("The images of the pairs are missing.")
         return
     grid = st.grid(SHOWN, min_column_width=84, gap="small")
     for column, pair in list(zip(columns, pairs, strict=False))[:SHOWN]:
         with grid.cell():
             text = pair_caption(pair)
-            st.image(column, width="stretch", alt=f"Recovered, training and held-out picture; {text}")
+            st.image(column, width="stretch", alt=f"Recovered, training and held-out image; {text}")
             st.caption(plain(text))
 
 

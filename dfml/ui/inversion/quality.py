@@ -18,19 +18,19 @@ HELP = {
     "recovery with the same options and seed. A dash: it needs none.",
     "Passes": "Batches that the teacher computed, forward and backward or forward only. The fair measure of work "
     "where the machine is busy; it leaves out the inverter's own network.",
-    "Queries": "Pictures that the teacher was asked about. What counts where a teacher only answers questions.",
-    "Teacher": "Share of the pictures that their own teacher takes for the class that was asked for. Recovery aims at "
-    "just this, so it is high nearly always and says little about what the pictures show.",
+    "Queries": "Images that the teacher was asked about. What counts where a teacher only answers questions.",
+    "Teacher": "Share of the images that their own teacher takes for the class that was asked for. Recovery aims at "
+    "just this, so it is high nearly always and says little about what the images show.",
     "Judge": "Share on which a judge agrees: a network of another architecture, trained on the same classes, that no "
-    "inverter saw. It says whether the class is in the pictures for others too. ± is its 95 % interval, which "
-    "takes the pictures for independent and is rather too narrow; guessing gives 1 / classes.",
-    "Judge on real": "How often the judge is right on real pictures that it did not see in training. An agreement near "
-    "it means as recognisable, to this judge, as real pictures; above it does not mean better than real.",
-    "Diversity": "How different the pictures of one class are, in the features of one fixed network: 0 where all are "
-    "the same, about 0.3 for real pictures. It does not say that they look like anything.",
-    "BN distance": "How far the statistics of the pictures are from those that the teacher remembers; lower is nearer. "
-    "Inverters lower it directly, and it depends on the number of pictures: compare it for one teacher and equally "
-    "many pictures only.",
+    "inverter saw. It says whether the class is in the images for others too. ± is its 95 % interval, which "
+    "takes the images for independent and is rather too narrow; guessing gives 1 / classes.",
+    "Judge on real": "How often the judge is right on real images that it did not see in training. An agreement near "
+    "it means as recognisable, to this judge, as real images; above it does not mean better than real.",
+    "Diversity": "How different the images of one class are, in the features of one fixed network: 0 where all are "
+    "the same, about 0.3 for real images. It does not say that they look like anything.",
+    "BN distance": "How far the statistics of the images are from those that the teacher remembers; lower is nearer. "
+    "Inverters lower it directly, and it depends on the number of images: compare it for one teacher and equally "
+    "many images only.",
 }
 
 WIDTHS = {"Warm-up": 68, "Judge": 108, "Judge on real": 90, "BN distance": 88, "Diversity": 74}
@@ -99,7 +99,7 @@ def _remarks(name: str, recovery: StoredRecovery | None, *, several: bool) -> No
     if warm.get("steps") and warm.get("kept"):
         parts.append("the warm-up was kept from an earlier run")
     if asked.get("kind") == "zeroth-order":
-        parts.append(f"asked by queries only, {plain(str(asked.get('q')))} directions a picture and step")
+        parts.append(f"asked by queries only, {plain(str(asked.get('q')))} directions per image and step")
     if report.get("judge_agreement") is None:
         parts.append("no judge for this teacher")
     if parts:

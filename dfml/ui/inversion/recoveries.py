@@ -24,12 +24,12 @@ from dfml.ui.widgets.texts import plain, spaced
 
 PER_ROW, ROWS_A_PAGE = 10, 8
 MOST_NUMBERS = 200_000_000
-"""Numbers in a recovery's pictures; a larger file is not opened by a page."""
+"""Numbers in a recovery's images; a larger file is not opened by a page."""
 
 
 @dataclass(frozen=True)
 class StoredRecovery:
-    """One teacher's recovered pictures in their folder, the run's name and title, measures and settings."""
+    """One teacher's recovered images in their folder, the run's name and title, measures and settings."""
 
     run: str
     run_title: str
@@ -50,14 +50,14 @@ class StoredRecovery:
         return [spaced(name) for name in names] if names else [f"class {i}" for i in range(count)]
 
     def pictures(self) -> dict[str, list[Image.Image]]:
-        """Pictures by class name.
+        """Images by class name.
 
         Raises:
             BadInput: The file is missing or damaged.
         """
         file = self.folder / "pictures.safetensors"
         if not file.is_file():
-            raise BadInput(f"the pictures of teacher {self.teacher} are missing in {self.folder}.")
+            raise BadInput(f"the images of teacher {self.teacher} are missing in {self.folder}.")
         return _pictures(str(file), file.stat().st_mtime_ns, tuple(self.classes))
 
 
@@ -66,12 +66,10 @@ def _pictures(file: str, changed: int, classes: tuple[str, ...]) -> dict[str, li
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    shapes = tensor_shapes(Path(file), "recovered pictures")
+    shapes = tensor_shapes(Path(file), "recovered images")
     shape, count = shapes.get("images", []), shapes.get("labels", [])
     if len(shape) != 4 or shape[1] not in (1, 3) or count != shape[:1] or not 0 < math.prod(shape) <= MOST_NUMBERS:
-        raise BadInput(
-            f"{file} holds pictures of shape {shape} and labels of shape {count}: nothing that can be shown."
-        )
+        raise BadInput(f"{file} holds images of shape {shape} and labels of shape {count}: nothing that can be shown.")
     try:
         tensors = load_file(file)
         images, labels = from_arrays(tensors["images"]), [int(label) for label in tensors["labels"]]
@@ -81,7 +79,7 @@ def _pictures(file: str, changed: int, classes: tuple[str, ...]) -> dict[str, li
 
 
 def by_class(images: list[Image.Image], labels: list[int], classes: Sequence[str]) -> dict[str, list[Image.Image]]:
-    """Sort pictures into rows by class name, in the order of the labels."""
+    """Sort images into rows by class name, in the order of the labels."""
     rows: dict[str, list[Image.Image]] = {}
     for picture, label in sorted(zip(images, labels, strict=False), key=lambda pair: pair[1]):
         name = classes[label] if 0 <= label < len(classes) else f"class {label}"
@@ -139,10 +137,10 @@ def recovery_gallery(rows: list[RunRow]) -> None:
             pictures = found.pictures().get(name, [])
             st.markdown(
                 f"**{plain(name)}** · {plain(found.method)} · teacher {plain(found.teacher)} · "
-                f"{percent(found.report.get('teacher_accuracy'))} of this teacher's pictures classified as asked"
+                f"{percent(found.report.get('teacher_accuracy'))} of this teacher's images classified as asked"
             )
             if pictures:
-                show_strip(pictures, f"{len(pictures)} pictures recovered for {name}", side=64, columns=PER_ROW)
+                show_strip(pictures, f"{len(pictures)} images recovered for {name}", side=64, columns=PER_ROW)
             st.caption(plain(found.run_title))
     if pages > 1:
         st.pagination(pages, key="gallery_page")

@@ -1,4 +1,4 @@
-"""Recoveries on the page, side by side: pictures that emerge from noise, one slider over all, curves, quality."""
+"""Recoveries on the page, side by side: images that emerge from noise, one slider over all, curves, quality."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def no_recovery_yet() -> None:
     """Say what will be here, and how to get it."""
     empty_state(
         "No recovery yet",
-        "Choose a teacher and up to three inverters, then press Recover pictures: within seconds the teacher's "
+        "Choose a teacher and up to three inverters, then press Recover images: within seconds the teacher's "
         "classes appear here, a column per inverter.",
         icon=":material/image_search:",
     )
 
 
 def watch_recovery(shown: Comparison) -> None:
-    """Show the runs side by side; pictures and numbers move each second until all have ended."""
+    """Show the runs side by side; images and numbers move each second until all have ended."""
     for row in shown.rows:
         if row.spec is None:
             st.warning(plain(row.message), icon=":material/broken_image:")
@@ -94,8 +94,8 @@ def _headers(shown: Comparison, columns: list[Column]) -> None:
         return
     spec, active = columns[0].run.spec, [column for column in columns if column.status.active]
     st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
-    told = [f"{len(columns)} inverters", f"{spec.per_class} pictures a class", f"seed {spec.seed}"]
-    told += [plain(f"{spec.preset} preset"), *([f"real pictures from {plain(spec.data)}"] if spec.data else [])]
+    told = [f"{len(columns)} inverters", f"{spec.per_class} images per class", f"seed {spec.seed}"]
+    told += [plain(f"{spec.preset} preset"), *([f"real images from {plain(spec.data)}"] if spec.data else [])]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(" · ".join(told), width="content")
         if len(active) > 1 and st.button("Stop all", icon=":material/stop_circle:", key="inversion:stop_all"):
@@ -111,7 +111,7 @@ def _headers(shown: Comparison, columns: list[Column]) -> None:
 
 
 def _choose_teacher(columns: list[Column], key: str) -> str:
-    """The teacher whose pictures are shown, where the runs recover several."""
+    """The teacher whose images are shown, where the runs recover several."""
     known = [teacher for column in columns for teacher in teachers_of(column.run, list(column.stored.values()))]
     teachers = list(dict.fromkeys(known))
     if len(teachers) < 2:
@@ -120,7 +120,7 @@ def _choose_teacher(columns: list[Column], key: str) -> str:
 
 
 def _grids(columns: list[Column], teacher: str, key: str) -> None:
-    """Each inverter's pictures at the same share of its way."""
+    """Each inverter's images at the same share of its way."""
     found = [frames(column.run, column.status, teacher, column.stored.get(teacher)) for column in columns]
     share = 100
     if any(len(one) > 1 for one in found):
@@ -143,7 +143,7 @@ def _grids(columns: list[Column], teacher: str, key: str) -> None:
 
 
 def _pictures(column: Column, teacher: str, frame: Frame | None, found: list[Frame], *, wide: bool) -> None:
-    """Draw the pictures of one inverter at a frame, the line that says which these are, and its downloads."""
+    """Draw the images of one inverter at a frame, the line that says which these are, and its downloads."""
     stored = column.stored.get(teacher)
     title = "" if wide else f"**{plain(column.name)}** · "
     if stored and (frame is None or frame is found[-1]):
@@ -157,18 +157,18 @@ def _pictures(column: Column, teacher: str, frame: Frame | None, found: list[Fra
     elif (entry := warming(column.run)) and (sheet := open_sheet(entry)):
         st.markdown(f"{title}warm-up, meta-step {entry.step}")
         class_rows(by_class(sheet.pictures, sheet.labels, []), wide=wide)
-        st.caption("Pictures of another teacher of the zoo: the inverter still learns, before it meets this one.")
+        st.caption("Images of another teacher of the zoo: the inverter still learns, before it meets this one.")
     elif column.status.active:
-        st.markdown(f"{title}no pictures yet")
+        st.markdown(f"{title}no images yet")
         st.skeleton(260)
     else:
-        st.markdown(f"{title}no pictures")
+        st.markdown(f"{title}no images")
     if stored:
         download_row(column.run, stored, column.name, key=f"download:{column.run.name}:{teacher}")
 
 
 def class_rows(rows: dict[str, list[Image.Image]], *, wide: bool) -> None:
-    """Draw a row per class: its name and its first pictures; a narrow column folds it, so that they stay large."""
+    """Draw a row per class: its name and its first images; a narrow column folds it, so that they stay large."""
     widest = max((min(PER_ROW, len(pictures)) for pictures in rows.values()), default=1)
     look = {"side": 96, "columns": max(5, widest)} if wide else {"side": 64, "columns": 5}
     for name, pictures in rows.items():
@@ -181,7 +181,7 @@ def class_rows(rows: dict[str, list[Image.Image]], *, wide: bool) -> None:
             place.caption(plain(name))
         with place:
             cells = [*shown, *[None] * (widest - len(shown))]
-            show_strip(cells, f"{len(shown)} pictures recovered for {name}", **look)
+            show_strip(cells, f"{len(shown)} images recovered for {name}", **look)
     if any(len(pictures) > PER_ROW for pictures in rows.values()):
         st.caption(f"The first {PER_ROW} of each class; the gallery has all.")
 

@@ -1,4 +1,4 @@
-"""The grids of pictures that a run keeps while it works, cut back into single pictures."""
+"""The grids of images that a run keeps while it works, cut back into single images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GRID_GAP = 2
 
 @dataclass(frozen=True)
 class Sheet:
-    """One grid of pictures: when it was made, the pictures, and a label for each."""
+    """One grid of images: when it was made, the images, and a label for each."""
 
     step: int
     pictures: list[Image.Image]
@@ -28,7 +28,7 @@ class Sheet:
 
 
 def cut_grid(sheet: Image.Image, count: int, columns: int = 0) -> list[Image.Image]:
-    """Cut a grid, by default a run's, into its pictures, row by row."""
+    """Cut a grid, by default a run's, into its images, row by row."""
     columns = columns or grid_columns(count)
     rows = -(-count // columns)
     width = (sheet.width + GRID_GAP) // columns - GRID_GAP
@@ -47,7 +47,7 @@ def _cells(path: str, count: int) -> list[Image.Image]:
 
 
 def open_sheet(entry: StoredImages) -> Sheet | None:
-    """The pictures of one grid; None where the file has gone."""
+    """The images of one grid; None where the file has gone."""
     count = min(len(entry.labels), MAX_TILES)
     try:
         return Sheet(entry.step, _cells(str(entry.path), count), list(entry.labels[:count]))
@@ -56,15 +56,15 @@ def open_sheet(entry: StoredImages) -> Sheet | None:
 
 
 def newest_pictures(run: RunFolder) -> None:
-    """Draw the pictures that a training works on now."""
+    """Draw the images that a training works on now."""
     sheets = (open_sheet(entry) for entry in reversed(run.images()) if entry.labels)
     sheet = next((found for found in sheets if found), None)
     if sheet is None:
         return
     st.markdown(
-        f"**Newest recovered pictures** · iteration {sheet.step}",
-        help="What the meta-model is trained on at this moment; pictures of one class stand side by side.",
+        f"**Newest recovered images** · iteration {sheet.step}",
+        help="What the meta-model is trained on at this moment; images of one class stand side by side.",
     )
     count, same = len(sheet.pictures), max(Counter(sheet.labels).values())
-    alt = f"{count} recovered pictures of {len(set(sheet.labels))} classes at iteration {sheet.step}"
+    alt = f"{count} recovered images of {len(set(sheet.labels))} classes at iteration {sheet.step}"
     show_strip(sheet.pictures, alt, side=84, columns=min(max(same, 10 // same * same), count, 10))

@@ -158,7 +158,7 @@ def run_controls(run: RunFolder, status: RunStatus, key: str, *, narrow: bool = 
 
 
 def _delete(run: RunFolder, key: str) -> None:
-    st.markdown("Delete this run with its model, pictures and curves?")
+    st.markdown("Delete this run with its model, images and curves?")
     if st.button("Delete for good", icon=":material/delete_forever:", key=f"{key}:delete_yes", type="primary"):
         with one_line_errors():
             launcher.delete(run.path)

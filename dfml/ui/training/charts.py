@@ -46,7 +46,7 @@ def training_charts(run: RunFolder) -> None:
             _chart("Outer loss", loss_help(scalars), {"loss": scalars["train/loss"]}, y="loss", marks=marks)
             if marks:
                 steps = "1 adversarial step" if len(marks) == 1 else f"{len(marks)} adversarial steps"
-                st.caption(f"◆ {steps}: the pictures were moved to be harder for the learner.")
+                st.caption(f"◆ {steps}: the images were moved to be harder for the learner.")
     series = {metric(name).title: scalars[name] for name in ACCURACIES if name in scalars}
     if series:
         with grid.cell():
@@ -60,7 +60,7 @@ def training_charts(run: RunFolder) -> None:
     losses = inversion_losses(scalars)
     if losses:
         with grid.cell():
-            text = "What recovering the pictures minimises, on a logarithmic axis."
+            text = "What recovering the images minimises, on a logarithmic axis."
             _chart("Inversion losses", text, {metric(name).title: scalars[name] for name in losses}, y="loss", log=True)
     _further_charts(scalars, further_names(scalars, (*ON_CHARTS, *losses)))
     notes = []
@@ -68,7 +68,7 @@ def training_charts(run: RunFolder) -> None:
         notes.append("Faint lines show single iterations, strong ones their running mean.")
     warm = run.spec.config.get("warm_start")
     if isinstance(warm, int) and warm > 0:
-        notes.append(f"The first {warm} iterations only recover pictures; the meta-model learns from then on.")
+        notes.append(f"The first {warm} iterations only recover images; the meta-model learns from then on.")
     if notes:
         st.caption(" ".join(notes))
 
@@ -141,7 +141,7 @@ def teacher_policy_panel(run: RunFolder) -> None:
     (first, high), *_ = weights.items()
     *_, (last, low) = weights.items()
     st.markdown(
-        "**Reliability of the teachers**",
+        "**Teacher policy**",
         help="How probable it is that a teacher is asked next. A policy gradient raises the weight of teachers that "
         "help on validation classes and lowers that of deceptive ones. The dashed line: all alike.",
     )

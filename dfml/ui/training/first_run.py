@@ -12,7 +12,7 @@ from dfml.core.config import Config
 from dfml.core.paths import REPOSITORY
 
 RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
-"""Seconds of one thread for a teacher of the embedded Conv4 zoo, with the demos' options: recovering its pictures,
+"""Seconds of one thread for a teacher of the embedded Conv4 zoo, with the demos' options: recovering its images,
 revising them until all teachers agree, and recovering them from answers alone. They lie between what was measured on
 different days."""
 CORES = 2
@@ -24,7 +24,7 @@ def kept_recoveries(config: Config, ways: Sequence[int]) -> int:
     """How many recoveries the runs of a method's config keep for each other; ``ways``: classes of each teacher."""
     if getattr(config, "recovered", "") != "kept":
         return 0
-    # Pictures are revised by all teachers together; without that only those whose heads fit are asked.
+    # Images are revised by all teachers together; without that only those whose heads fit are asked.
     fitting = len(ways) if getattr(config, "consensus", 0) else list(ways).count(getattr(config, "way", 0))
     return min(fitting, getattr(config, "apis", fitting)) * getattr(config, "visits", 1)
 
@@ -51,7 +51,7 @@ def first_run_text(config: Config, ways: Sequence[int], *, remote: bool = False)
     long = "as long as the server needs" if remote else f"about {minutes} minute{'s' * (minutes > 1)} on two CPU cores"
     recoveries = "1 recovery" if count == 1 else f"{count} recoveries"
     text = (
-        "The first run on a zoo also recovers pictures of its teachers and keeps them, unless they are kept already: "
+        "The first run on a zoo also recovers images of its teachers and keeps them, unless they are kept already: "
         f"here {recoveries}, {long}. Later runs take those."
     )
     if hasattr(config, "query_inversion_steps"):

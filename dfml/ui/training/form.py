@@ -53,7 +53,7 @@ def training_form() -> None:
 
         def real_pictures(cells: GridContainer, waiting: str) -> None:
             look = {"placeholder": waiting, "help": pictures_help(method, config), "persist_state": "session"}
-            order["data"] = cells.text_input("Real pictures", key="train:data", **look).strip() or None
+            order["data"] = cells.text_input("Real images", key="train:data", **look).strip() or None
 
         if not method.data_free:  # it needs them, so they stand in the open
             real_pictures(options, "a folder DIR")
@@ -74,14 +74,14 @@ def training_form() -> None:
 
 
 def pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class of methods, which need torch
-    """What a method, with the config of its preset, does with the real pictures that it is given."""
+    """What a method, with the config of its preset, does with the real images that it is given."""
     text = "A class-folder data set DIR/{train,val,test}/<class>/<picture>, or sample:NAME. "
     if not method.data_free:
         return f"{text}This method is not data-free: it learns from the split train, so a folder must be named here."
     text += "It measures the model, on validation classes while it is trained and on test classes at the end. "
     if getattr(config, "watch", "") == "validation":
         text += (
-            "This method also looks at labelled pictures of the validation classes while it learns, and names them as "
+            "This method also looks at labelled images of the validation classes while it learns, and names them as "
             "side information; `watch=training` does without. "
         )
     if hasattr(config, "keep"):

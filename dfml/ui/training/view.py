@@ -1,4 +1,4 @@
-"""A meta-training run on the page: curves that grow, marks of adversarial steps, newest pictures, the result."""
+"""A meta-training run on the page: curves that grow, marks of adversarial steps, newest images, the result."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def result_panel(run: RunFolder) -> None:
     with grid.cell():
         st.page_link(
             ADAPTATION,
-            label="Try it on pictures",
+            label="Try it on images",
             icon=":material/bolt:",
             query_params={"model": run.name},
-            help="Adapt this meta-model to a few pictures",
+            help="Adapt this meta-model to a few images",
         )
     way = run.spec.config.get("way")
     if test is not None and isinstance(way, int) and way > 0:
@@ -114,9 +114,9 @@ def over_the_run(scalars: Scalars) -> dict[str, float]:
 def tested_how(result: Mapping[str, object]) -> str:
     """How the accuracy on new classes was measured, in two or three sentences."""
     sample = "" if not str(result.get("test_data", "sample:")).startswith("sample:") else " a small embedded sample of"
-    parts = [f"On real pictures from{sample} classes that no teacher has seen; guessing gives 1 / way, 20 % for five."]
+    parts = [f"On real images from{sample} classes that no teacher has seen; guessing gives 1 / way, 20 % for five."]
     if result.get("episodes") and result.get("shots"):
-        parts.append(plain(f"{result['episodes']} episodes, {result['shots']} support pictures a class."))
+        parts.append(plain(f"{result['episodes']} episodes, {result['shots']} support images per class."))
     if result.get("bn") == "transductive":
-        parts.append("Transductive: the query pictures of an episode are normalised together.")
+        parts.append("Transductive: the query images of an episode are normalised together.")
     return " ".join(parts)

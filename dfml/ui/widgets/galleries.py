@@ -1,4 +1,4 @@
-"""Pictures on a page: small ones enlarged without blur, many of them laid out as one."""
+"""Images on a page: small ones enlarged without blur, many of them laid out as one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GAP = 3
 
 
 def enlarged(picture: Image.Image, side: int) -> Image.Image:
-    """Bring a picture to about ``side`` pixels: whole multiples without blur upwards, smoothly downwards."""
+    """Bring an image to about ``side`` pixels: whole multiples without blur upwards, smoothly downwards."""
     small = max(picture.size)
     if small >= side:
         copy = picture.copy()
@@ -26,7 +26,7 @@ def enlarged(picture: Image.Image, side: int) -> Image.Image:
 
 
 def square(picture: Image.Image, side: int) -> Image.Image:
-    """The middle square of a picture, ``side`` pixels wide."""
+    """The middle square of an image, ``side`` pixels wide."""
     edge = min(picture.size)
     left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
     cut = picture.crop((left, top, left + edge, top + edge))
@@ -35,7 +35,7 @@ def square(picture: Image.Image, side: int) -> Image.Image:
 
 
 def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, columns: int = 0) -> Image.Image:
-    """Lay pictures, or files of our own, out in rows as one RGBA image, with a transparent gap.
+    """Lay images, or files of our own, out in rows as one RGBA image, with a transparent gap.
 
     Args:
         pictures: At least one; None leaves its cell empty.
@@ -68,6 +68,6 @@ def show_strip(
 
 
 def from_arrays(images: np.ndarray) -> list[Image.Image]:
-    """Pictures [N, C, H, W] in [0, 1] as Pillow images."""
+    """Images [N, C, H, W] in [0, 1] as Pillow images."""
     values = (np.clip(images, 0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
     return [Image.fromarray(v.squeeze(-1) if v.shape[-1] == 1 else v) for v in values]

@@ -1,7 +1,7 @@
 """Text from outside as it stands: class names, ids, runs, file names, messages may hold anything.
 
 Streamlit reads Markdown nearly everywhere (labels, captions, badges, cells of ``st.table``, help), and Plotly reads a
-little HTML. A picture in it would make the browser ask another address. Options of a selectbox or a multiselect, cells
+little HTML. An image in it would make the browser ask another address. Options of a selectbox or a multiselect, cells
 of ``st.dataframe`` and ``st.json`` are plain already.
 """
 

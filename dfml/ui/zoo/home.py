@@ -21,9 +21,9 @@ ICONS = {
 }
 STEPS = (
     ("1. Model zoo", ZOO, "Meet the **teachers**: trained classifiers whose data is gone."),
-    ("2. Inversion", INVERSION, "Watch pictures being **recovered** from a teacher, out of noise."),
-    ("3. Meta-training", TRAINING, "Train a **meta-model** on tasks of recovered pictures."),
-    ("4. Adaptation", ADAPTATION, "Show it a few pictures **of your own** and let it classify new ones."),
+    ("2. Inversion", INVERSION, "Watch images being **recovered** from a teacher, out of noise."),
+    ("3. Meta-training", TRAINING, "Train a **meta-model** on tasks of recovered images."),
+    ("4. Adaptation", ADAPTATION, "Show it a few images **of your own** and let it classify new ones."),
 )
 
 

@@ -19,15 +19,15 @@ MOST_BARS, SHOWN = 300, 100
 
 ACCESS = {
     "weights": "weights: everything may be looked at",
-    "gradients": "gradients: pictures in, gradients out",
-    "queries": "queries: pictures in, probabilities out",
+    "gradients": "gradients: images in, gradients out",
+    "queries": "queries: images in, probabilities out",
 }
 
 
 def summary(zoo: ZooListing) -> None:
     """Draw the zoo in five numbers."""
     networks = plain(", ".join(f"{name}: {count}" for name, count in zoo.architectures.items()))
-    mean = "Mean over the teachers, each on pictures of its own classes that it was not trained on."
+    mean = "Mean over the teachers, each on images of its own classes that it was not trained on."
     classes = len(zoo.class_counts) or "unnamed"
     grid = st.grid(5, min_column_width=130)
     grid.metric("Teachers", len(zoo.teachers), border=True)
@@ -82,7 +82,7 @@ def teacher_table(zoo: ZooListing) -> TeacherRow:
         height=420,
         column_config={
             "id": text("Teacher", width="small"),
-            "accuracy": number("Accuracy", format="%.1f %%", width="small", help="On held-out pictures."),
+            "accuracy": number("Accuracy", format="%.1f %%", width="small", help="On held-out images."),
             "classes": text("Classes", width="large"),
             "architecture": text("Architecture", width="small"),
         },
@@ -100,7 +100,7 @@ def matches(row: TeacherRow, words: str) -> bool:
 
 
 def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
-    """Draw all that is known of one teacher, and the way to its pictures."""
+    """Draw all that is known of one teacher, and the way to its images."""
     st.subheader(f"Teacher {plain(row.id)}", anchor=False)
     with st.container(border=True):
         with st.container(horizontal=True, gap="xsmall"):
@@ -115,7 +115,7 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
             "Input": f"{width} × {height} px, {'grey' if channels == 1 else 'colour'}",
             "Weights": megabytes(row.size),
             "Access": ACCESS[row.access],
-            "Judge": "yes, for checking recovered pictures" if row.judge else "none",
+            "Judge": "yes, for checking recovered images" if row.judge else "none",
             "Trained on": row.domain or zoo.domain or "unknown",
             "Seed": "unknown" if row.seed is None else str(row.seed),
             "Licence": row.licence or "not stated",
@@ -125,7 +125,7 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
         st.table(table, border="horizontal", hide_header=True, hide_index=True)
         st.page_link(
             INVERSION,
-            label="Recover pictures from this teacher",
+            label="Recover images from this teacher",
             icon=":material/image_search:",
             query_params={"zoo": zoo.reference, "teacher": row.id},
             help="",

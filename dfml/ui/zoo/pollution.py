@@ -48,7 +48,7 @@ def _truth(zoo: ZooListing) -> None:
         kinds = [truth[row.id] for row in rows]
         counts = [f"{kinds.count(kind)} {word}" for kind, word in KINDS.items() if kind in kinds]
         unlike = len({row.input_size for row in rows}) > 1
-        told = " They give themselves away by the size of their pictures." if unlike else ""
+        told = " They give themselves away by the size of their images." if unlike else ""
         st.caption(f"{'; '.join(counts)}.{told}")
         columns = {
             "Teacher": [row.id for row in rows],
