@@ -6,7 +6,7 @@ from dfml.ui.runs.chooser import choose_run, form_box
 from dfml.ui.runs.run_rows import run_rows
 from dfml.ui.runs.table import compare_runs, run_table
 from dfml.ui.training.form import training_form
-from dfml.ui.training.view import no_training_yet, watch_training
+from dfml.ui.training.view import watch_training
 from dfml.ui.widgets.navigation import within_app
 
 within_app()
@@ -23,11 +23,7 @@ with view:
     rows = run_rows("train", "")
     watch, compare, every = st.tabs(["Watch", "Compare", "All runs"], key="view", bind="query-params")
     with watch:
-        row = choose_run(rows, key="training_run")
-        if row:
-            watch_training(row)
-        else:
-            no_training_yet()
+        watch_training(choose_run(rows, key="training_run"))
     with compare:
         compare_runs(rows)
     with every:

@@ -5,7 +5,7 @@ import streamlit as st
 from dfml.ui.widgets.messages import one_line_errors
 from dfml.ui.widgets.navigation import within_app
 from dfml.ui.zoo.choose_zoo import choose_zoo, open_listing
-from dfml.ui.zoo.panels import coverage_panel, problems_panel, summary, teacher_card, teacher_table
+from dfml.ui.zoo.panels import coverage_panel, summary, teacher_card, teacher_table
 from dfml.ui.zoo.pollution import pollution_panel
 
 within_app()
@@ -17,7 +17,6 @@ with one_line_errors(stop=True):
     zoo = open_listing(reference)
 
 summary(zoo)
-problems_panel(zoo)
 
 left, right = st.columns([3, 2], gap="medium")
 with left:

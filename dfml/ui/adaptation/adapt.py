@@ -16,6 +16,7 @@ import streamlit as st
 from dfml.core.errors import BadInput
 from dfml.core.names import find_name
 from dfml.core.paths import given_path, read_json
+from dfml.runs.folder import RunFolder
 from dfml.ui.runs.run_rows import RunRow, run_rows
 from dfml.ui.runs.stored import ModelCard
 
@@ -30,7 +31,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 def finished_models() -> list[RunRow]:
     """Training runs that ended with a model, the newest first."""
-    return [row for row in run_rows("train") if os.path.isfile(row.path / "model" / "dfml.json")]
+    return [row for row in run_rows("train") if row.run.model]
 
 
 def model_folder(choice: str) -> Path:
@@ -39,11 +40,8 @@ def model_folder(choice: str) -> Path:
     Raises:
         BadInput: There is no model.
     """
-    for row in finished_models():
-        if row.name == choice:
-            return row.path / "model"
-    path = given_path(choice)
-    folder = path / "model" if os.path.isfile(path / "model" / "dfml.json") else path
+    path = next((row.path for row in finished_models() if row.name == choice), None) or given_path(choice)
+    folder = RunFolder(path).model or path
     if not os.path.isfile(folder / "dfml.json"):
         raise BadInput(f"no model at {choice!r}: give the folder of a meta-model, such as RUN/model.")
     return folder

@@ -173,10 +173,16 @@ def draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
     with right:
         st.subheader("While it adapts", anchor=False)
         _numbers(outcome, seconds, sum(bool(name) for name, _ in chosen.query))
-        if len(outcome.support_accuracy) < 2:
+        support, query = outcome.support_accuracy, outcome.query_accuracy or None
+        if len(support) < 2:
             st.caption("Nearest centroids need no inner steps, so there is no curve.")
         else:
-            _steps_chart(outcome)
+            show_chart(
+                steps_accuracy(support, query, chance=1 / len(outcome.classes), palette=palette()),
+                key="steps_accuracy",
+                alt=f"Accuracy after each inner step; on the support set it ends at {percent(support[-1])}",
+            )
+            st.caption("Step 0 is before adapting. A good meta-model rises within few steps.")
     with left:
         st.subheader("Predictions", anchor=False)
         if outcome.calibration:
@@ -199,24 +205,13 @@ def _numbers(outcome: Adaptation, seconds: float, known: int) -> None:
         if outcome.query_accuracy:
             before = outcome.query_accuracy[-1]
             now = before if outcome.calibration is None else outcome.calibrated_accuracy[1]
-            text = f"Of {known} whose class is known. Guessing gives {guessing}."
-            if outcome.calibration:
-                text += " Below: the difference that the calibration made."
+            text = "Below: the difference that the calibration made." if outcome.calibration else None
             st.metric("Query images right", percent(now), points(now, before), border=True, help=text)
-            shown = f"Query images: {known}, of {len(outcome.classes)} classes; guessing gets {guessing} right."
+            shown = f"Query images whose class is known: {known}, of {len(outcome.classes)} classes; "
+            shown += f"guessing gets {guessing} right."
         st.metric("Time", f"{seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
     if shown:
         st.caption(shown)
-
-
-def _steps_chart(outcome: Adaptation) -> None:
-    support, query, chance = outcome.support_accuracy, outcome.query_accuracy or None, 1 / len(outcome.classes)
-    show_chart(
-        steps_accuracy(support, query, chance=chance, palette=palette()),
-        key="steps_accuracy",
-        alt=f"Accuracy after each inner step; on the support set it ends at {percent(support[-1])}",
-    )
-    st.caption("Step 0 is before adapting. A good meta-model rises within few steps.")
 
 
 def _prediction(outcome: Adaptation, row: int, truth: str, file: Path) -> None:

@@ -92,7 +92,11 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
         "number is the distance to the training image divided by that to the held-out one: near 0 for a copy, about "
         "1 or a little less by chance. Then the class asked for, and the training image's where it is another."
     )
-    st.caption(_counts(report))
+    compared = (
+        f"{report.get('recovered')} recovered images against {report.get('training')} training and "
+        f"{report.get('held_out')} held-out images of {report.get('data', '')}."
+    )
+    st.caption(" ".join(map(plain, (compared, *report.get("notes", [])))))
     _numbers(report.get("spaces", []))
 
 
@@ -103,14 +107,6 @@ def _verdict(name: str, report: dict[str, Any] | None) -> None:
             st.markdown(f"**{plain(name)}**", width="content")
             st.badge(word, icon=icon, color=colour)
         st.caption(plain(report.get("verdict", "")) if report else "No real images given.")
-
-
-def _counts(report: dict[str, Any]) -> str:
-    compared = plain(
-        f"{report.get('recovered')} recovered images against {report.get('training')} training and "
-        f"{report.get('held_out')} held-out images of {report.get('data', '')}."
-    )
-    return " ".join([compared, *map(plain, report.get("notes", []))])
 
 
 def pair_caption(pair: dict[str, Any]) -> str:

@@ -75,7 +75,7 @@ def quality_table(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
     looks = {name: column(name, help=HELP[name], width=WIDTHS.get(name, 66), alignment="right") for name in HELP}
     st.markdown("**Quality and cost**", help="Point at a column's name, or open the list below, for what it says.")
     st.dataframe(
-        {column: [row[column] or "–" for row in rows] for column in rows[0]},
+        {name: [row[name] or "–" for row in rows] for name in rows[0]},
         key=key,
         hide_index=True,
         width="stretch",

@@ -39,19 +39,23 @@ class Column:
     status: RunStatus
     stored: dict[str, StoredRecovery]
 
-
-def no_recovery_yet() -> None:
-    """Say what will be here, and how to get it."""
-    empty_state(
-        "No recovery yet",
-        "Choose a teacher and up to three inverters, then press Recover images: within seconds the teacher's "
-        "classes appear here, a column per inverter.",
-        icon=":material/image_search:",
-    )
+    @classmethod
+    def now(cls, row: RunRow, name: str) -> Column:
+        """Look at a run."""
+        recoveries = recoveries_of(row.path, row.name, row.title)
+        return cls(name, row.run, row.run.status(), {found.teacher: found for found in recoveries})
 
 
-def watch_recovery(shown: Comparison) -> None:
+def watch_recovery(shown: Comparison | None) -> None:
     """Show the runs side by side; images and numbers move each second until all have ended."""
+    if shown is None:
+        empty_state(
+            "No recovery yet",
+            "Choose a teacher and up to three inverters, then press Recover images: within seconds the teacher's "
+            "classes appear here, a column per inverter.",
+            icon=":material/image_search:",
+        )
+        return
     for row in shown.rows:
         if row.spec is None:
             st.warning(plain(row.message), icon=":material/broken_image:")
@@ -62,7 +66,7 @@ def watch_recovery(shown: Comparison) -> None:
     @st.fragment(run_every=look_again(*(row for row, _ in rows)))
     def live() -> None:
         with one_line_errors():
-            columns = [_column(row, name) for row, name in rows]
+            columns = [Column.now(row, name) for row, name in rows]
             _headers(shown, columns)
             teacher = _choose_teacher(columns, shown.name)
             _grids(columns, teacher, shown.name)
@@ -77,12 +81,6 @@ def watch_recovery(shown: Comparison) -> None:
                 st.rerun()
 
     live()
-
-
-def _column(row: RunRow, name: str) -> Column:
-    run = row.run
-    stored = {found.teacher: found for found in recoveries_of(run.path, row.name, row.title)}
-    return Column(name, run, run.status(), stored)
 
 
 def _headers(shown: Comparison, columns: list[Column]) -> None:

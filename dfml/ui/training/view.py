@@ -18,18 +18,16 @@ from dfml.ui.widgets.navigation import ADAPTATION
 from dfml.ui.widgets.texts import plain
 
 
-def no_training_yet() -> None:
-    """What will be here, and how to get it."""
-    empty_state(
-        "No training run yet",
-        "Choose a method on this page and press Start training. The demo preset takes minutes on two CPU cores; "
-        "“random” and “average” take seconds and are the floor to compare with.",
-        icon=":material/model_training:",
-    )
-
-
-def watch_training(row: RunRow) -> None:
+def watch_training(row: RunRow | None) -> None:
     """Show the run; its numbers move each second until it ends."""
+    if row is None:
+        empty_state(
+            "No training run yet",
+            "Choose a method on this page and press Start training. The demo preset takes minutes on two CPU cores; "
+            "“random” and “average” take seconds and are the floor to compare with.",
+            icon=":material/model_training:",
+        )
+        return
     if row.spec is None:
         st.warning(plain(row.message), icon=":material/broken_image:")
         return
@@ -72,8 +70,7 @@ def result_panel(run: RunFolder) -> None:
     delta = f"± {100 * half:.1f} (95 % interval)" if test is not None and half is not None else None
     label, plain_delta = "Accuracy on new classes", {"delta_color": "off", "delta_arrow": "off"}
     grid.metric(label, percent(test), delta=delta, **plain_delta, help=tested_how(result), **look)
-    text = f"{metric('val/accuracy').help} Other classes and fewer episodes than beside, so the two may differ."
-    grid.metric("Validation accuracy", percent(validated), help=text, **look)
+    grid.metric("Validation accuracy", percent(validated), help=metric("val/accuracy").help, **look)
     with grid.cell():
         st.page_link(
             ADAPTATION,

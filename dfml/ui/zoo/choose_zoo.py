@@ -58,15 +58,10 @@ def _ask(address: str) -> ZooListing | str:
     return ZooListing(zoo.name, Path(), False, None, False, rows, zoo.problems, address)
 
 
-def offered_zoos() -> list[str]:
-    """What a zoo chooser offers: the embedded zoos, those that the reader opened by path, that of the link."""
-    asked = st.query_params.get("zoo")
-    return list(dict.fromkeys([*zoo_names(), *st.session_state.get(OPENED, []), *([asked] if asked else [])]))
-
-
 def choose_zoo() -> str:
     """Draw the zoo chooser; the choice (a name, a path, an address or nothing) stands in the link as ``zoo``."""
-    names = offered_zoos()
+    asked = st.query_params.get("zoo")
+    names = list(dict.fromkeys([*zoo_names(), *st.session_state.get(OPENED, []), *([asked] if asked else [])]))
     if NEXT_ZOO in st.session_state:
         st.session_state["zoo"] = st.session_state.pop(NEXT_ZOO)
     choice = lasting(

@@ -25,7 +25,7 @@ ACCESS = {
 
 
 def summary(zoo: ZooListing) -> None:
-    """Draw the zoo in five numbers."""
+    """Draw the zoo in five numbers, and name the models that cannot be used."""
     networks = plain(", ".join(f"{name}: {count}" for name, count in zoo.architectures.items()))
     mean = "Mean over the teachers, each on images of its own classes that it was not trained on."
     classes = len(zoo.class_counts) or "unnamed"
@@ -35,10 +35,6 @@ def summary(zoo: ZooListing) -> None:
     grid.metric("Classes", classes, border=True, help="Different class names over all teachers.")
     grid.metric("Architectures", len(zoo.architectures), border=True, help=networks)
     grid.metric("Size", megabytes(zoo.size), border=True, help="Bytes of all weight files.")
-
-
-def problems_panel(zoo: ZooListing) -> None:
-    """Name the models that cannot be used."""
     if zoo.problems:
         count = len(zoo.problems)
         lines = "\n".join(f"- {plain(reason)}" for reason in list(zoo.problems.values())[:10])
