@@ -8,9 +8,9 @@ from dfml.ui.zoo.home import recent_runs, steps, zoo_cards
 within_app()
 st.title("Learn to learn, without any data")
 st.markdown(
-    "You have a **zoo** of trained classifiers, but none of the pictures that they were trained on. "
-    "**Data-free meta-learning** recovers pictures from those classifiers and makes small tasks of them. "
-    "On these tasks it trains one **meta-model** that learns a new class from one to five pictures.",
+    "You have a **zoo** of trained classifiers, but none of the images that they were trained on. "
+    "**Data-free meta-learning** recovers images from those classifiers and makes small tasks of them. "
+    "On these tasks it trains one **meta-model** that learns a new class from one to five images.",
     width=820,
 )
 steps()

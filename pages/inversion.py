@@ -1,11 +1,11 @@
-"""Inversion: recover pictures from a teacher in up to three ways, watch them appear, look through all of them."""
+"""Inversion: recover images from a teacher in up to three ways, watch them appear, look through all of them."""
 
 import streamlit as st
 
 from dfml.ui.inversion.comparisons import comparisons
 from dfml.ui.inversion.form import inversion_form
 from dfml.ui.inversion.recoveries import recovery_gallery
-from dfml.ui.inversion.view import no_recovery_yet, watch_recovery
+from dfml.ui.inversion.view import watch_recovery
 from dfml.ui.runs.chooser import choose_run, form_box
 from dfml.ui.runs.run_rows import run_rows
 from dfml.ui.widgets.navigation import within_app
@@ -13,8 +13,8 @@ from dfml.ui.widgets.navigation import within_app
 within_app()
 st.title("Inversion")
 st.caption(
-    "A teacher's weights remember what its training pictures looked like. **Inversion** starts from noise and changes "
-    "the pictures until the teacher sees the wanted class in them. **Inverters** differ in what they change, and in "
+    "A teacher's weights remember what its training images looked like. **Inversion** starts from noise and changes "
+    "the images until the teacher sees the wanted class in them. **Inverters** differ in what they change, and in "
     "how long that takes."
 )
 
@@ -24,11 +24,8 @@ with view:
     watch, gallery = st.tabs(["Watch", "Gallery"], key="view", bind="query-params")
     with watch:
         shown = comparisons(rows)
-        chosen = choose_run(shown, key="inversion_run", also={name: one.name for one in shown for name in one.members})
-        if chosen:
-            watch_recovery(chosen)
-        else:
-            no_recovery_yet()
+        members = {name: one.name for one in shown for name in one.members}
+        watch_recovery(choose_run(shown, key="inversion_run", also=members))
     with gallery:
         recovery_gallery(rows)
 # After the view, so that runs can be watched while the form waits for PyTorch.

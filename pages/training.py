@@ -6,16 +6,16 @@ from dfml.ui.runs.chooser import choose_run, form_box
 from dfml.ui.runs.run_rows import run_rows
 from dfml.ui.runs.table import compare_runs, run_table
 from dfml.ui.training.form import training_form
-from dfml.ui.training.view import no_training_yet, watch_training
+from dfml.ui.training.view import watch_training
 from dfml.ui.widgets.navigation import within_app
 
 within_app()
 st.title("Meta-training")
 st.caption(
-    "A **meta-model** is trained on tasks of recovered pictures, or on the teachers' weights alone, so that a *support "
-    "set* of a few pictures teaches it new classes. Data-free methods learn from no real picture, but for what the "
-    "model's card names as *side information*: labelled validation pictures, a probe that was trained on real "
-    "pictures, or reported accuracies."
+    "A **meta-model** is trained on tasks of recovered images, or on the teachers' weights alone, so that a *support "
+    "set* of a few images teaches it new classes. Data-free methods learn from no real image, but for what the "
+    "model's card names as *side information*: labelled validation images, a probe that was trained on real "
+    "images, or reported accuracies."
 )
 
 form, view = form_box("New run", "training"), st.container()
@@ -23,11 +23,7 @@ with view:
     rows = run_rows("train", "")
     watch, compare, every = st.tabs(["Watch", "Compare", "All runs"], key="view", bind="query-params")
     with watch:
-        row = choose_run(rows, key="training_run")
-        if row:
-            watch_training(row)
-        else:
-            no_training_yet()
+        watch_training(choose_run(rows, key="training_run"))
     with compare:
         compare_runs(rows)
     with every:

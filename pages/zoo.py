@@ -4,27 +4,19 @@ import streamlit as st
 
 from dfml.ui.widgets.messages import one_line_errors
 from dfml.ui.widgets.navigation import within_app
-from dfml.ui.zoo.panels import (
-    choose_zoo,
-    coverage_panel,
-    open_listing,
-    problems_panel,
-    summary,
-    teacher_card,
-    teacher_table,
-)
+from dfml.ui.zoo.choose_zoo import choose_zoo, open_listing
+from dfml.ui.zoo.panels import coverage_panel, summary, teacher_card, teacher_table
 from dfml.ui.zoo.pollution import pollution_panel
 
 within_app()
 st.title("Model zoo")
-st.caption("A **teacher** is a trained classifier that we may question, but whose training pictures we do not have.")
+st.caption("A **teacher** is a trained classifier that we may question, but whose training images we do not have.")
 
 reference = choose_zoo()
 with one_line_errors(stop=True):
     zoo = open_listing(reference)
 
 summary(zoo)
-problems_panel(zoo)
 
 left, right = st.columns([3, 2], gap="medium")
 with left:

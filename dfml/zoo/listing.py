@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import natural, same
 from dfml.core.paths import ASSETS, given_path
@@ -22,39 +24,16 @@ HASHED_BYTES = 2_000_000
 """Larger weight files are checked by their header only: hashing gigabytes would hold up the page."""
 
 
-@dataclass(frozen=True)
-class TeacherRow:
-    """One teacher as the tables show it.
+class TeacherRow(TeacherCard):
+    """One teacher as the tables show it: its card, and what lies beside it."""
 
-    Attributes:
-        id: Name of its folder.
-        architecture: timm's name, with the width where the folder names one (``fewshot_conv4:16``).
-        classes: Class names; ``class 0`` and so on where the owner gave none.
-        named: Whether the owner gave names.
-        input_size: Channels, height, width.
-        accuracy: Held-out accuracy in [0, 1], or None.
-        size: Bytes of its weights.
-        licence: Terms of its weights.
-        access: weights, gradients or queries.
-        source: Where it comes from.
-        domain: The data set that it was trained on.
-        seed: Of its training.
-        judge: Whether an independent network on the same classes lies beside it.
-    """
+    size: int = Field(0, ge=0, description="Bytes of its weights.")
+    judge: bool = Field(False, description="Whether an independent network on the same classes lies beside it.")
 
-    id: str
-    architecture: str
-    classes: tuple[str, ...]
-    named: bool
-    input_size: tuple[int, int, int]
-    accuracy: float | None
-    size: int
-    licence: str = ""
-    access: str = "weights"
-    source: str = ""
-    domain: str | None = None
-    seed: int | None = None
-    judge: bool = False
+    @property
+    def class_names(self) -> list[str]:
+        """The classes' names; ``class 0`` and so on where the owner gave none."""
+        return self.classes or [f"class {i}" for i in range(self.way)]
 
 
 @dataclass(frozen=True)
@@ -82,7 +61,7 @@ class ZooListing:
         """Teachers an architecture, the most frequent first."""
         counts: dict[str, int] = {}
         for row in self.teachers:
-            counts[row.architecture] = counts.get(row.architecture, 0) + 1
+            counts[row.family] = counts.get(row.family, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
     @property
@@ -91,7 +70,7 @@ class ZooListing:
         counts: dict[str, int] = {}
         for row in self.teachers:
             # A teacher may call two of its classes alike; it counts once.
-            for name in dict.fromkeys(map(same, row.classes)) if row.named else ():
+            for name in dict.fromkeys(map(same, row.classes or ())):
                 counts[name] = counts.get(name, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (-item[1], natural(item[0]))))
 
@@ -201,21 +180,8 @@ def read_zoo(reference: str) -> ZooListing:
 def _read_teacher(folder: Path, card: TeacherCard) -> TeacherRow:
     weights = folder / "model.safetensors"
     _check_weights(weights, card)
-    return TeacherRow(
-        id=card.id,
-        architecture=card.family,
-        classes=tuple(card.classes) if card.classes else tuple(f"class {i}" for i in range(card.way)),
-        named=bool(card.classes),
-        input_size=card.input_size,
-        accuracy=card.accuracy,
-        size=weights.stat().st_size,
-        licence=card.licence,
-        access=card.access,
-        source=card.source,
-        domain=card.domain,
-        seed=card.seed,
-        judge=os.path.isfile(folder.parent / "judges" / card.id / "config.json"),
-    )
+    judge = os.path.isfile(folder.parent / "judges" / card.id / "config.json")
+    return TeacherRow(**dict(card), size=weights.stat().st_size, judge=judge)
 
 
 def _check_weights(path: Path, card: TeacherCard) -> None:

@@ -11,15 +11,15 @@ pytestmark = pytest.mark.browser
 def test_two_inverters_are_compared(cold_server, page, tiny_zoo_folder, tmp_path):
     page.set_default_timeout(300_000)
     page.goto(f"{cold_server.url}/inversion?zoo={tiny_zoo_folder}&inverter2=generator")
-    page.get_by_role("button", name="Recover pictures").wait_for()
+    page.get_by_role("button", name="Recover images").wait_for()
     steps = page.get_by_role("spinbutton", name="Steps", exact=True)
     for place, value in enumerate(("12", "4")):
         steps.nth(place).fill(value)
         steps.nth(place).press("Tab")
-    per_class = page.get_by_role("spinbutton", name="Pictures a class")
+    per_class = page.get_by_role("spinbutton", name="Images per class")
     per_class.fill("2")
     per_class.press("Tab")
-    page.get_by_role("button", name="Recover pictures").click()
+    page.get_by_role("button", name="Recover images").click()
 
     # Each grid says the step that it shows; a reload of the link keeps the comparison.
     page.get_by_text("pixels · last step, 12 of 12").wait_for()

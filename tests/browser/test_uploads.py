@@ -34,13 +34,13 @@ def look(page, counts):
     for _ in range(2):
         for box, count in counts.items():
             if count:
-                page.get_by_alt_text(f"{count} picture{'s' * (count > 1)} of {box}", exact=True).wait_for()
+                page.get_by_alt_text(f"{count} image{'s' * (count > 1)} of {box}", exact=True).wait_for()
         settled(page)
 
 
 def test_every_box_keeps_its_pictures_once_and_in_order(cold_server, page, tmp_path):
     page.goto(f"{cold_server.url}/{LINK}")
-    page.get_by_text("Query pictures", exact=True).first.wait_for()
+    page.get_by_text("Query images", exact=True).first.wait_for()
     settled(page)
     counts, seed = dict.fromkeys(BOXES, 0), 0
     for box, number in (("class 1", 3), ("class 2", 3), ("the query set", 3), ("class 1", 1)):
@@ -63,7 +63,7 @@ def test_every_box_keeps_its_pictures_once_and_in_order(cold_server, page, tmp_p
 
 def test_every_file_that_is_not_taken_is_named(cold_server, page):
     page.goto(f"{cold_server.url}/{LINK}")
-    page.get_by_text("Query pictures", exact=True).first.wait_for()
+    page.get_by_text("Query images", exact=True).first.wait_for()
     settled(page)
     bad = {"notes.txt": b"text", "some.zip": b"PK\x03\x04", "empty.png": b"", "big.png": b"0" * (MAX_BYTES + 2**21)}
     good = {"a.png": picture(0), "moving.gif": picture(1, "GIF"), "b.jfif": picture(2, "JPEG")}

@@ -24,7 +24,7 @@ def finished(runs, training, tiny_zoo):
 def test_adaptation_classifies_the_example_set(finished):
     app = open_page("adaptation")
     values = {metric.label: metric.value for metric in app.metric}
-    assert values["Query pictures right"].endswith("%")
+    assert values["Query images right"].endswith("%")
     specs = [chart.proto.spec for chart in app.get("plotly_chart")]
     assert any("inner step" in spec for spec in specs)
     assert sum("(true)" in spec for spec in specs) == 6
@@ -45,7 +45,7 @@ def test_all_teachers_at_once_adapt_by_centroids_without_a_choice(runs, training
     details = {"method": "ensemble-features", "zoo": "tiny", "side_information": []}
     EnsembleModel(tiny_zoo.usable(), tiny_zoo, normalise="l2", way=5, details=details).save(run.path / "model")
     app = open_page("adaptation", calibrate="true", how="steps")
-    assert "All 3 teachers look at each picture" in texts(app) and "no curve" in texts(app)
+    assert "All 3 teachers look at each image" in texts(app) and "no curve" in texts(app)
     assert not [group for group in app.button_group if group.key in ("how", "bn")]
     (run.path / "model" / "dfml.json").write_text(
         (run.path / "model" / "dfml.json").read_text().replace(str(tiny_zoo.folder), str(tiny_zoo.folder / "gone"))
@@ -63,7 +63,7 @@ def test_calibrating_shows_what_it_changed(finished):
         chart.proto.spec for chart in app.get("plotly_chart")
     )
     values = [metric.label for metric in app.metric]
-    assert {"Query pictures right", "Answers changed", "Support pictures right", "Recovered as asked"} <= set(values)
+    assert {"Query images right", "Answers changed", "Support images right", "Recovered as asked"} <= set(values)
     assert sum("before: %{x" in chart.proto.spec for chart in app.get("plotly_chart")) == 6
     app.toggle(key="calibrate").set_value(False).run()
     assert not app.exception
@@ -84,7 +84,7 @@ def test_a_calibration_that_fails_is_one_line(finished, monkeypatch):
 
 def test_own_pictures_need_a_picture_of_each_class_first(finished):
     app = open_page("adaptation", source="My own pictures", pictures="0123456789ab")
-    assert "Add at least one picture of class 1, class 2" in texts(app)
+    assert "Add at least one image of class 1, class 2" in texts(app)
 
 
 def test_own_pictures_survive_a_new_session(finished):

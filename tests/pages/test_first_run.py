@@ -4,7 +4,7 @@ import pytest
 
 from tests.pages.opening import open_page, texts
 
-TOLD = "The first run on a zoo also recovers pictures"
+TOLD = "The first run on a zoo also recovers images"
 
 
 @pytest.mark.parametrize(

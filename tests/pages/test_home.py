@@ -11,7 +11,7 @@ def test_every_page_opens_without_runs_and_says_what_to_do(runs, name):
     hints = {
         "home": "Start with a recovery",
         "zoo": "teacher",
-        "inversion": "press Recover pictures",
+        "inversion": "press Recover images",
         "training": "press Start training",
         "adaptation": "Train one on the Meta-training page",
     }

@@ -17,7 +17,7 @@ def test_a_recovery_shows_its_measures_and_a_row_a_class(runs, recovery):
     shown = texts(app)
     assert "no judge for this teacher" in shown
     assert "**sweet pepper**" in shown
-    assert "No real pictures given" in shown
+    assert "No real images given" in shown
     assert len(app.get("image") or app.get("image_list") or app.get("imgs")) >= 2
 
 
@@ -55,11 +55,11 @@ def test_two_inverters_start_as_one_comparison(runs, monkeypatch):
     monkeypatch.setattr(launcher, "start", lambda spec: orders.append(spec) or RunFolder.create(spec))
     app = open_page("inversion", inverter2="generator")
     app.text_input(key="invert:data").set_value("/no/such")
-    next(button for button in app.button if button.label == "Recover pictures").click().run()
+    next(button for button in app.button if button.label == "Recover images").click().run()
     assert "no folder" in texts(app)
     assert not orders
     app.text_input(key="invert:data").set_value("")
-    next(button for button in app.button if button.label == "Recover pictures").click().run()
+    next(button for button in app.button if button.label == "Recover images").click().run()
     assert not app.exception
     assert [order.method for order in orders] == ["pixels", "generator"]
     assert len({(order.group, order.seed) for order in orders}) == 1

@@ -78,7 +78,7 @@ def test_what_methods_do_with_real_pictures_is_said(runs):
     for method in ("teapot", "purer", "random", "real-data"):
         app.selectbox(key="method").set_value(method).run()
         told[method] = app.text_input(key="train:data").help
-    assert "labelled pictures of the validation classes while it learns" in told["teapot"]
+    assert "labelled images of the validation classes while it learns" in told["teapot"]
     assert "labelled" not in told["purer"] and "`keep=best`" in told["purer"]
     assert "keep" not in told["random"]
     assert "not data-free" in told["real-data"] and "embedded sample" not in told["real-data"]
@@ -181,7 +181,7 @@ def test_reliability_weights_are_bars_and_the_alignment_of_gradients_a_curve(run
             recorder.record(Scalars(step, {"grad/alignment": 0.01 * step, **weights}))
     app = open_page("training")
     shown = texts(app)
-    assert "**Gradient alignment**" in shown and "**Reliability of the teachers**" in shown and not app.exception
+    assert "**Gradient alignment**" in shown and "**Teacher policy**" in shown and not app.exception
     specs = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
     bars = [trace for spec in specs for trace in spec["data"] if trace["type"] == "bar"]
     assert len(bars) == 1 and "0.7" in json.dumps(bars[0])

@@ -1,11 +1,13 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
 from dfml.core.paths import REPOSITORY
+from dfml.meta.adaptation import Adaptation
+from dfml.meta.calibration import Calibration
 from dfml.ui.adaptation import adapt as adapting
-from dfml.ui.adaptation.adapt import Answer, CalibrationAnswer, adapt_to, calibrate_to
+from dfml.ui.adaptation.adapt import Request, adapt_to, calibrate_to
 from dfml.ui.adaptation.calibration import changed_rows, points
 from dfml.ui.adaptation.choose_images import Chosen
 from tests.meta.test_evaluation import tiny_model
@@ -14,8 +16,9 @@ QUICK = {"inversion_steps": 3, "steps": 2, "per_class": 1}
 
 
 def answer(after, before):
-    found = CalibrationAnswer(before, 1.0, 0.5, (1.0, 0.5), 1.0, np.zeros((2, 3, 4, 4), np.float32), (0, 1))
-    return Answer(("cat", "dog"), after, (0.5, 1.0), (0.5,), "", 0.1, found)
+    found = Calibration({}, torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]), [1.0, 0.5], 1.0)
+    after, before = torch.tensor(after), torch.tensor(before)
+    return Adaptation(["cat", "dog"], after, [before], [0.5, 1.0], [0.5], [], found, (1.0, 0.5))
 
 
 def test_only_changed_answers_are_listed_with_what_became_of_them():
@@ -23,7 +26,7 @@ def test_only_changed_answers_are_listed_with_what_became_of_them():
     before = ((0.4, 0.6), (0.7, 0.3), (0.1, 0.9), (0.2, 0.8))
     files = [(name, Path("x.png")) for name in ("cat", "cat", "dog", "")]
     rows = changed_rows(answer(after, before), Chosen(query=files))
-    assert [(row["Query picture"], row["Before"], row["After"], row["Now"]) for row in rows] == [
+    assert [(row["Query image"], row["Before"], row["After"], row["Now"]) for row in rows] == [
         ("1", "dog (60%)", "cat (60%)", "right"),
         ("2", "cat (70%)", "dog (70%)", "no longer right"),
         ("4", "dog (80%)", "cat (90%)", "–"),
@@ -43,20 +46,20 @@ def arguments(tmp_path):
     support = tuple((name, tuple(files)) for name, files in pictures.items())
     query = tuple((name, files[0]) for name, files in pictures.items())
     adapting._calibrated().clear()
-    return str(tmp_path / "model"), 1, support, query, "inductive", "steps", 2
+    return Request(str(tmp_path / "model"), 1, support, query, "inductive", "steps", 2)
 
 
 def test_a_calibration_tells_its_progress_and_is_kept(arguments):
     heard = []
-    first = calibrate_to(*arguments, options=QUICK, progress=lambda *step: heard.append(step))
+    first = calibrate_to(arguments, options=QUICK, progress=lambda *step: heard.append(step))
     assert heard[0][:2] == (1, 5) and heard[-1][:2] == (5, 5)
-    plain = adapt_to(*arguments)
-    assert first.calibration.before == plain.probabilities != first.probabilities
-    assert plain.calibration is None and first.support_accuracy == plain.support_accuracy
+    (calibrated, _), (plain, _) = first, adapt_to(arguments)
+    assert calibrated.uncalibrated.tolist() == plain.probabilities.tolist() != calibrated.probabilities.tolist()
+    assert plain.calibration is None and calibrated.support_accuracy == plain.support_accuracy
     count = len(heard)
-    assert calibrate_to(*arguments, options=QUICK, progress=lambda *step: heard.append(step)) is first
+    assert calibrate_to(arguments, options=QUICK, progress=lambda *step: heard.append(step)) is first
     assert len(heard) == count
-    assert calibrate_to(*arguments, options={**QUICK, "lr": 0.5}, progress=lambda *_: None) is not first
+    assert calibrate_to(arguments, options={**QUICK, "lr": 0.5}, progress=lambda *_: None) is not first
 
 
 def test_whoever_leaves_in_the_middle_leaves_nothing_behind(arguments):
@@ -68,6 +71,6 @@ def test_whoever_leaves_in_the_middle_leaves_nothing_behind(arguments):
             raise Left
 
     with pytest.raises(Left):
-        calibrate_to(*arguments, options=QUICK, progress=leave)
+        calibrate_to(arguments, options=QUICK, progress=leave)
     assert not adapting._calibrated() and not adapting._ONE_AT_A_TIME.locked()
-    assert calibrate_to(*arguments, options=QUICK, progress=lambda *_: None).calibration
+    assert calibrate_to(arguments, options=QUICK, progress=lambda *_: None)[0].calibration

@@ -1,15 +1,7 @@
 import pytest
 
-from dfml.ui.charts.confidence import confidence_bars
-from dfml.ui.charts.curves import (
-    MAX_POINTS,
-    Mark,
-    accuracy_histogram,
-    class_coverage,
-    curves,
-    downsample,
-    steps_accuracy,
-)
+from dfml.ui.charts.bars import accuracy_histogram, class_coverage, confidence_bars
+from dfml.ui.charts.curves import MAX_POINTS, Mark, curves, downsample, steps_accuracy
 from dfml.ui.widgets.theme import DARK, LIGHT
 
 

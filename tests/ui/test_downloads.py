@@ -10,8 +10,9 @@ from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.ui.inversion.downloads import arrays_npz, file_stem, grid_png, report_json
-from dfml.ui.inversion.privacy import cut_pairs, pair_caption, read_privacy
+from dfml.ui.inversion.privacy import pair_caption, read_privacy
 from dfml.ui.inversion.recoveries import StoredRecovery
+from dfml.ui.runs.image_grids import cut_grid
 
 REPORT = {"teacher": "000", "zoo": "/zoos/my zoo", "classes": ["bee", "sweet_pepper"], "images": 5, "per_class": 3}
 
@@ -75,7 +76,7 @@ def test_a_foreign_privacy_report_is_refused(stored, tmp_path):
 
 def test_the_sheet_of_pairs_is_cut_into_its_columns():
     sheet = Image.new("RGB", (3 * 96 + 2 * 2, 3 * 96 + 4))
-    assert [part.size for part in cut_pairs(sheet, 3)] == [(96, 292)] * 3
+    assert [part.size for part in cut_grid(sheet, 3, 3)] == [(96, 292)] * 3
 
 
 def test_a_pair_names_the_training_pictures_class_where_it_is_another():

@@ -13,11 +13,9 @@ from dfml.bench.chart import chart
 from dfml.bench.similarity_svg import drawing
 from dfml.core.events import ZooMap
 from dfml.core.names import natural
-from dfml.ui.charts.confidence import confidence_bars
-from dfml.ui.charts.curves import class_coverage
+from dfml.ui.charts.bars import class_coverage, confidence_bars, teacher_policy_bars
 from dfml.ui.charts.name_axis import name_axis
 from dfml.ui.charts.similarity import similarity_matrix
-from dfml.ui.training.teacher_policy import teacher_policy_bars
 
 HOSTILE = {
     "numbers": ["0", "10", "7"],
@@ -48,8 +46,8 @@ WITH_NAMES = {
     "similarity_matrix": matrix,
 }
 OF_NUMBERS = {"curves", "accuracy_histogram", "steps_accuracy", "teacher_map"}
-HELPERS = {"with_plain_names"}
-"""They change figures and make none."""
+HELPERS = {"with_plain_names", "blank"}
+"""They change figures and make none, or one without traces."""
 
 
 def axes_of(figure):

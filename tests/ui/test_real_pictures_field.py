@@ -7,7 +7,9 @@ from dfml.zoo.listing import TeacherRow, ZooListing
 
 
 def listing(folder, *, named=True, address=""):
-    teacher = TeacherRow("000", "net", ("bee", "can"), named, (3, 32, 32), None, 0)
+    names = ["bee", "can"] if named else None
+    look = {"input_size": (3, 32, 32), "mean": [0.0], "std": [1.0]}
+    teacher = TeacherRow(id="000", architecture="net", way=2, classes=names, **look)
     return ZooListing("zoo", folder, False, None, False, (teacher,), address=address), teacher
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from dfml.ui.training.teacher_policy import newest_weights, teacher_policy_bars
+from dfml.ui.charts.bars import teacher_policy_bars
+from dfml.ui.training.charts import newest_weights
 from dfml.ui.widgets.theme import DARK, LIGHT
 
 SCALARS = {

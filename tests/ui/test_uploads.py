@@ -111,7 +111,7 @@ class Boxes:
             picture_sets._inbox(self.store, slot, name)
 
     def give(self, slot, files):
-        key, on_change = self.now[f"Pictures of {self.NAMES[slot]}"]
+        key, on_change = self.now[f"Images of {self.NAMES[slot]}"]
         st.session_state[key] = [*st.session_state.get(key, []), *files]
         on_change()
         self.draw()

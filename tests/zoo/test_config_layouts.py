@@ -227,7 +227,7 @@ def test_the_cards_of_both_readers_agree(pair):
     for card, row in zip(open_zoo(zoo).cards, read_zoo(str(zoo)).teachers, strict=True):
         assert (card.id, card.family, card.input_size, card.way) == (
             row.id,
-            row.architecture,
+            row.family,
             row.input_size,
             len(row.classes),
         )

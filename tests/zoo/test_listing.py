@@ -12,7 +12,7 @@ def test_the_listing_says_the_same_as_the_zoo(tiny_zoo, tiny_zoo_folder):
     listing = read_zoo(str(tiny_zoo_folder))
     assert [row.id for row in listing.teachers] == tiny_zoo.ids
     for row, card in zip(listing.teachers, tiny_zoo.cards, strict=True):
-        assert row.architecture == card.family
+        assert row.family == card.family
         assert list(row.classes) == card.classes
         assert row.accuracy == card.accuracy
         assert row.input_size == card.input_size

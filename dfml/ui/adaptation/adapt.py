@@ -1,4 +1,4 @@
-"""Adapting a meta-model to a few pictures, on the CPU; torch is loaded on first need."""
+"""Adapting a meta-model to a few images, on the CPU; torch is loaded on first need."""
 
 from __future__ import annotations
 
@@ -7,79 +7,31 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import streamlit as st
 
 from dfml.core.errors import BadInput
 from dfml.core.names import find_name
 from dfml.core.paths import given_path, read_json
+from dfml.runs.folder import RunFolder
 from dfml.ui.runs.run_rows import RunRow, run_rows
 from dfml.ui.runs.stored import ModelCard
 
 if TYPE_CHECKING:
-    import torch
-
+    from dfml.meta.adaptation import Adaptation
     from dfml.meta.model import MetaModel
 
-
+MOST_CALIBRATED = 32
 # Every session's script thread shares the loaded models, whose normalisation layers hold an episode's statistics.
 _ONE_AT_A_TIME = threading.Lock()
 
 
-@dataclass(frozen=True)
-class CalibrationAnswer:
-    """What a calibration did.
-
-    Attributes:
-        before: Probabilities of the query pictures before it.
-        support_accuracy: On the support pictures after it.
-        query_accuracy: On the query pictures after it; None where their classes are not known.
-        contrast: The contrastive loss before each of its steps and after the last.
-        recovered_accuracy: Share of the recovered pictures that the adapted model classifies as asked.
-        pictures: Recovered from the adapted model, float32 [N, C, H, W] in [0, 1].
-        labels: Their classes, 0 .. classes - 1.
-    """
-
-    before: tuple[tuple[float, ...], ...]
-    support_accuracy: float
-    query_accuracy: float | None
-    contrast: tuple[float, ...]
-    recovered_accuracy: float
-    pictures: np.ndarray
-    labels: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came out of adapting.
-
-    Attributes:
-        classes: Class names.
-        probabilities: One row a query picture, in [0, 1].
-        support_accuracy: Before adapting and after each inner step, on the support pictures.
-        query_accuracy: The same on the query pictures; empty where their classes are not known.
-        note: What the model had to do, such as a new last layer.
-        seconds: Wall clock of adapting, calibrating and classifying.
-        calibration: Where the model was calibrated; ``probabilities`` are then those after it, the accuracies
-            those of the inner loop before it.
-    """
-
-    classes: tuple[str, ...]
-    probabilities: tuple[tuple[float, ...], ...]
-    support_accuracy: tuple[float, ...]
-    query_accuracy: tuple[float, ...]
-    note: str
-    seconds: float
-    calibration: CalibrationAnswer | None = None
-
-
 def finished_models() -> list[RunRow]:
     """Training runs that ended with a model, the newest first."""
-    return [row for row in run_rows("train") if os.path.isfile(row.path / "model" / "dfml.json")]
+    return [row for row in run_rows("train") if row.run.model]
 
 
 def model_folder(choice: str) -> Path:
@@ -88,11 +40,8 @@ def model_folder(choice: str) -> Path:
     Raises:
         BadInput: There is no model.
     """
-    for row in finished_models():
-        if row.name == choice:
-            return row.path / "model"
-    path = given_path(choice)
-    folder = path / "model" if os.path.isfile(path / "model" / "dfml.json") else path
+    path = next((row.path for row in finished_models() if row.name == choice), None) or given_path(choice)
+    folder = RunFolder(path).model or path
     if not os.path.isfile(folder / "dfml.json"):
         raise BadInput(f"no model at {choice!r}: give the folder of a meta-model, such as RUN/model.")
     return folder
@@ -121,56 +70,53 @@ def _load(folder: str, changed: int) -> MetaModel:
     return MetaModel.load(Path(folder))
 
 
-Sets = tuple[tuple[str, tuple[str, ...]], ...]
+@dataclass(frozen=True)
+class Request:
+    """What the model of a folder is to adapt to, and how: see ``dfml.meta.adaptation.adapt``.
+
+    Classes and images to classify (with their class, empty where unknown) come with their files. ``changed`` is the
+    card's time of change, so that another model there is loaded anew.
+    """
+
+    folder: str
+    changed: int
+    support: tuple[tuple[str, tuple[str, ...]], ...]
+    query: tuple[tuple[str, str], ...]
+    bn: str
+    how: str
+    steps: int
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def adapt_to(
-    folder: str, changed: int, support: Sets, query: tuple[tuple[str, str], ...], bn: str, how: str, steps: int
-) -> Answer:
-    """Adapt the model of ``folder`` and classify.
-
-    Args:
-        folder: The model's folder.
-        changed: Its card's time of change, so that another model there is loaded anew.
-        support: Class name and picture files of each class.
-        query: Class name (empty where unknown) and file of each picture to classify.
-        bn: ``inductive`` or ``transductive``.
-        how: ``steps`` (gradient steps) or ``centroid`` (nearest class centroid of the features).
-        steps: Inner steps.
+def adapt_to(request: Request) -> tuple[Adaptation, float]:
+    """Adapt and classify; returns what came out, and the seconds that all of it took.
 
     Raises:
-        BadInput: The model or a picture cannot be used.
+        BadInput: The model or an image cannot be used.
     """
     with _ONE_AT_A_TIME:
-        return _adapt(folder, changed, support, query, bn, how, steps)
-
-
-MOST_CALIBRATED = 32
+        return _adapt(request)
 
 
 @st.cache_resource(show_spinner=False)
-def _calibrated() -> OrderedDict[tuple, Answer]:
+def _calibrated() -> OrderedDict[tuple, tuple[Adaptation, float]]:
     """The newest calibrated answers of all sessions; a cached function could not show its progress."""
     return OrderedDict()
 
 
-def calibrate_to(*arguments: str | int | tuple, options: dict, progress: Callable[[int, int, str], None]) -> Answer:
-    """Adapt, calibrate and classify.
-
-    Args:
-        arguments: Those of ``adapt_to``.
-        options: Of the calibration.
-        progress: Told (step, total, text) after each step; whatever it raises ends the work.
+def calibrate_to(
+    request: Request, *, options: dict, progress: Callable[[int, int, str], None]
+) -> tuple[Adaptation, float]:
+    """Adapt, calibrate and classify, as ``adapt_to``; ``progress`` is told (step, total, text) after each step.
 
     Raises:
-        BadInput: See ``adapt_to``; or an option is out of its range.
+        BadInput: See ``adapt_to``; or an option is out of its range. Whatever ``progress`` raises ends the work, too.
     """
-    key = (*arguments, tuple(sorted(options.items())))
+    key = (request, tuple(sorted(options.items())))
     with _ONE_AT_A_TIME:
         kept = _calibrated()
         if key not in kept:
-            kept[key] = _adapt(*arguments, options=options, progress=progress)
+            kept[key] = _adapt(request, options, progress)
         kept.move_to_end(key)
         while len(kept) > MOST_CALIBRATED:
             kept.popitem(last=False)
@@ -178,67 +124,35 @@ def calibrate_to(*arguments: str | int | tuple, options: dict, progress: Callabl
 
 
 def _adapt(
-    folder: str,
-    changed: int,
-    support: Sets,
-    query: tuple[tuple[str, str], ...],
-    bn: str,
-    how: str,
-    steps: int,
-    *,
-    options: dict | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> Answer:
+    request: Request, options: dict | None = None, progress: Callable[[int, int, str], None] | None = None
+) -> tuple[Adaptation, float]:
     import torch
 
     from dfml.meta.adaptation import adapt
     from dfml.meta.calibration import Icfil
 
-    model = _load(folder, changed)
+    model = _load(request.folder, request.changed)
     channels, size, _ = model.input_size
-    names = [name for name, _ in support]
-    pictures = [_tensors(files, size, channels) for _, files in support]
-    places = [find_name(name, names) for name, _ in query]
-    known = None not in places
+    names = [name for name, _ in request.support]
+    images = [_tensors(files, size, channels) for _, files in request.support]
+    places = [find_name(name, names) for name, _ in request.query]
     started = time.perf_counter()
     outcome = adapt(
         model,
-        torch.cat(pictures),
-        torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(pictures)]),
-        _tensors([file for _, file in query], size, channels),
+        torch.cat(images),
+        torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(images)]),
+        _tensors([file for _, file in request.query], size, channels),
         class_names=names,
-        query_y=torch.tensor(places) if known else None,
-        bn=bn,
-        how=how,
-        steps=steps,
+        query_y=None if None in places else torch.tensor(places),
+        bn=request.bn,
+        how=request.how,
+        steps=request.steps,
         calibrate=None if options is None else Icfil(Icfil.Config.parse(options)),
         progress=progress,
     )
-    calibration = None
-    if outcome.calibration is not None:
-        on_support, on_query = outcome.calibrated_accuracy
-        calibration = CalibrationAnswer(
-            before=_rows(outcome.uncalibrated),
-            support_accuracy=on_support,
-            query_accuracy=on_query,
-            contrast=tuple(outcome.calibration.contrast),
-            recovered_accuracy=outcome.calibration.recovered_accuracy,
-            pictures=outcome.calibration.pictures.numpy(),
-            labels=tuple(outcome.calibration.labels.tolist()),
-        )
-    return Answer(
-        classes=tuple(outcome.classes),
-        probabilities=_rows(outcome.probabilities),
-        support_accuracy=tuple(outcome.support_accuracy),
-        query_accuracy=tuple(outcome.query_accuracy),
-        note=" ".join(outcome.notes),
-        seconds=time.perf_counter() - started,
-        calibration=calibration,
-    )
-
-
-def _rows(probabilities: torch.Tensor) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(row) for row in probabilities.tolist())
+    if outcome.calibration is not None:  # of which several are kept: without the parameters, which nothing shows
+        outcome = replace(outcome, calibration=replace(outcome.calibration, params={}))
+    return outcome, time.perf_counter() - started
 
 
 def _tensors(files: tuple[str, ...] | list[str], size: int, channels: int):  # noqa: ANN202 - a tensor; torch is not loaded here

@@ -1,4 +1,4 @@
-"""Choosing the support and query pictures: an example set, or the reader's own uploads."""
+"""Choosing the support and query images: an example set, or the reader's own uploads."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from dfml.core.paths import ASSETS, read_json
 from dfml.data.listing import list_classes
 from dfml.data.pictures import KINDS
 from dfml.ui.adaptation.uploads import MAX_CLASSES, MIN_CLASSES, QUERY, UploadSet, is_token, new_token
-from dfml.ui.widgets.galleries import open_thumbnails, strip
+from dfml.ui.widgets.galleries import show_strip
 from dfml.ui.widgets.messages import empty_state, one_line_errors
-from dfml.ui.widgets.remember import recall, remember
-from dfml.ui.widgets.texts import plain
+from dfml.ui.widgets.remember import lasting
+from dfml.ui.widgets.texts import plain, spaced
 
+Classes = dict[str, list[Path]]
+"""Files by class name."""
 MANY_LINES = 240
 """Pixels of the box in which more than four lines of problems scroll."""
-# The pictures that were taken show below the uploader, so its own list keeps only what it refuses, with the reason that
+# The images that were taken show below the uploader, so its own list keeps only what it refuses, with the reason that
 # it tells screen readers, and what it still sends.
 _OWN_LIST = """<style>
 .st-key-own_pictures [data-testid=stFileChip]:not(:has([data-testid=stFileChipIconError],
@@ -37,77 +39,55 @@ _OWN_LIST = """<style>
 
 @dataclass(frozen=True)
 class Chosen:
-    """The pictures to adapt to and to classify.
+    """The images to adapt to, by class, and to classify, each with its class (empty where unknown).
 
-    Attributes:
-        support: Class name and files, in order.
-        query: Class name (empty where unknown) and file of each picture.
-        missing: What is still missing, in one line; empty when all is there.
+    ``missing`` is what is still missing, in one line; empty when all is there.
     """
 
-    support: dict[str, list[Path]] = field(default_factory=dict)
+    support: Classes = field(default_factory=dict)
     query: list[tuple[str, Path]] = field(default_factory=list)
     missing: str = ""
 
 
 def choose_pictures() -> Chosen:
     """Draw the chooser and return what is chosen."""
-    recall("source")
-    source = st.segmented_control(
-        "Pictures",
-        ["Example set", "My own pictures"],
-        default="Example set",
-        required=True,
-        key="source",
-        bind="query-params",
-        help="The support set shows the model its new classes; the query pictures are the ones that it classifies.",
-    )
-    remember("source", source)
+    text = "The support set shows the model its new classes; the query images are the ones that it classifies."
+    look = {"default": "Example set", "required": True, "help": text}
+    source = lasting(st.segmented_control, "Images", ["Example set", "My own pictures"], key="source", **look)
     return _example() if source == "Example set" else _own()
 
 
 def _example() -> Chosen:
     names = example_names()
     if not names:
-        empty_state(
-            "No example sets",
-            "None are embedded here; choose your own pictures above.",
-            icon=":material/photo_library:",
-        )
-        return Chosen(missing="Choose your own pictures.")
+        text = "None are embedded here; choose your own images above."
+        empty_state("No example sets", text, icon=":material/photo_library:")
+        return Chosen(missing="Choose your own images.")
     left, right = st.columns([2, 1])
-    recall("set", names)
-    name = remember("set", left.selectbox("Example set", names, key="set", bind="query-params"))
+    name = lasting(left.selectbox, "Example set", names, key="set")
     with one_line_errors(stop=True):
-        example = read_example(name)
-    most = max(1, min(len(files) for files in example.support.values()))
-    shots = right.number_input(
-        "Shots",
-        1,
-        most,
-        min(5, most),
-        key="shots",
-        bind="query-params",
-        help="Support pictures a class: 1-shot, 5-shot, …",
-    )
-    support = {label: files[: int(shots)] for label, files in example.support.items()}
-    st.caption(f"{plain(example.title)}. {plain(example.note)}")
+        about, every, asked = read_example(name)
+    most = max(1, min(len(files) for files in every.values()))
+    text = "Support images per class: 1-shot, 5-shot, …"
+    shots = right.number_input("Shots", 1, most, min(5, most), key="shots", bind="query-params", help=text)
+    support = {label: files[: int(shots)] for label, files in every.items()}
+    st.caption(plain(about))
     # The classes take turns, so that the first page of predictions shows all of them.
-    rounds = zip_longest(*([(label, file) for file in files] for label, files in example.query.items()))
+    rounds = zip_longest(*([(label, file) for file in files] for label, files in asked.items()))
     query = [pair for one_of_each in rounds for pair in one_of_each if pair]
-    shown, asked = st.columns([3, 2], gap="medium")
-    with shown:
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
         st.markdown("**Support set**: what the model may learn from")
         for label, files in support.items():
             name, pictures = st.columns([1, 4], vertical_alignment="center", gap="small", wrap=False)
             name.markdown(plain(label))
-            row = strip(open_thumbnails(files), side=96, columns=max(5, len(files)))
-            pictures.image(row, width="stretch", alt=f"{len(files)} support pictures of {label}")
-    with asked:
-        st.markdown(f"**Query pictures**: the {len(query)} that it must classify")
+            with pictures:
+                show_strip(files, f"{len(files)} support images of {label}", columns=max(5, len(files)))
+    with right:
+        st.markdown(f"**Query images**: the {len(query)} that it must classify")
         if query:
-            sheet = strip(open_thumbnails([file for _, file in query], 72), side=72, columns=8)
-            st.image(sheet, width="stretch", alt=f"{len(query)} query pictures of {len(example.query)} classes")
+            alt = f"{len(query)} query images of {len(asked)} classes"
+            show_strip([file for _, file in query], alt, side=72, columns=8)
     return Chosen(support, query)
 
 
@@ -122,14 +102,13 @@ def _uploads() -> UploadSet:
 
 def _own() -> Chosen:
     store = _uploads()
-    names = store.names()
     st.caption(
-        f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five pictures each suffice. {KINDS}. The pictures stay on "
+        f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five images each suffice. {KINDS}. The images stay on "
         "this computer, and the link of this page finds them again."
     )
     st.html(_OWN_LIST)
     with st.container(key="own_pictures"):
-        _boxes(store, names)
+        _boxes(store, store.names())
     return _complete(store, store.names())
 
 
@@ -141,16 +120,16 @@ def _boxes(store: UploadSet, names: list[str]) -> None:
     with st.container(horizontal=True):
         if len(names) < MAX_CLASSES and st.button("Add a class", icon=":material/add:"):
             with one_line_errors():
-                store.write_names([*names, _free_name(names)])
+                free = next(name for name in (f"class {i}" for i in range(1, 99)) if name not in names)
+                store.write_names([*names, free])
                 st.rerun()
-        if store.folder.is_dir() and st.button("Remove all pictures", icon=":material/delete:"):
+        if store.folder.is_dir() and st.button("Remove all images", icon=":material/delete:"):
             store.forget()
             _empty_uploaders()
             st.rerun()
     with st.container(border=True):
-        st.markdown(
-            "**Query pictures**", help="The model has not seen these: it says which of your classes each one shows."
-        )
+        text = "The model has not seen these: it says which of your classes each one shows."
+        st.markdown("**Query images**", help=text)
         _inbox(store, QUERY, "the query set")
 
 
@@ -163,30 +142,24 @@ def _complete(store: UploadSet, names: list[str]) -> Chosen:
         return Chosen(missing=f"Two classes are called {twice!r}: give each its own name.")
     empty = [name for name, files in support.items() if not files]
     if empty:
-        return Chosen(missing=f"Add at least one picture of {', '.join(empty)}.")
+        return Chosen(missing=f"Add at least one image of {', '.join(empty)}.")
     if not query:
-        return Chosen(missing="Add the query pictures that the model is to classify.")
+        return Chosen(missing="Add the query images that the model is to classify.")
     return Chosen(support, query)
-
-
-def _free_name(names: list[str]) -> str:
-    return next(name for name in (f"class {i}" for i in range(1, 99)) if name not in names)
 
 
 def _class_cell(store: UploadSet, names: list[str], slot: int, name: str) -> None:
     key = f"name:{store.token}:{slot}:{len(names)}:{st.session_state.get('_upload_round', 0)}"
-    new = st.text_input(
-        "Class name", name, max_chars=40, key=key, label_visibility="collapsed", placeholder="class name"
-    )
+    look = {"max_chars": 40, "label_visibility": "collapsed", "placeholder": "class name"}
+    new = st.text_input("Class name", name, key=key, **look)
     new = new.strip() or name
     if new != name:
         with one_line_errors():
             store.write_names([*names[:slot], new, *names[slot + 1 :]])
             names[slot] = new
     _inbox(store, slot, new)
-    if len(names) > MIN_CLASSES and st.button(
-        "Remove class", key=f"drop:{slot}:{len(names)}", icon=":material/close:", type="tertiary"
-    ):
+    look = {"icon": ":material/close:", "type": "tertiary"}
+    if len(names) > MIN_CLASSES and st.button("Remove class", key=f"drop:{slot}:{len(names)}", **look):
         store.drop_class(slot)
         _empty_uploaders()
         st.rerun()
@@ -213,9 +186,9 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
         if told is not None:
             st.session_state.setdefault("_upload_problems", {})[slot] = told
 
-    # Of any type: a browser that only lets pictures through drops the others without a word.
+    # Of any type: a browser that only lets images through drops the others without a word.
     st.file_uploader(
-        f"Pictures of {plain(name)}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
+        f"Images of {plain(name)}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
     )
     lines = [plain(line) for line in st.session_state.get("_upload_problems", {}).get(slot, [])]
     if lines:
@@ -224,37 +197,16 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
                 st.error(line, icon=":material/broken_image:")
     stored = store.pictures(slot)
     if stored:
-        st.image(
-            strip(open_thumbnails(stored[:20]), side=96, columns=min(5, max(3, len(stored)))),
-            width="stretch" if len(stored) > 2 else 210,
-            alt=f"{len(stored)} picture{'s' * (len(stored) > 1)} of {name}",
-        )
+        count_told = f"{len(stored)} image{'s' * (len(stored) > 1)}"
+        width = "stretch" if len(stored) > 2 else 210
+        show_strip(stored[:20], f"{count_told} of {name}", columns=min(5, max(3, len(stored))), width=width)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{len(stored)} picture{'s' * (len(stored) > 1)}", width="content")
+            st.caption(count_told, width="content")
             if st.button("Clear", key=f"clear:{slot}", type="tertiary", icon=":material/backspace:"):
                 store.clear(slot)
                 st.session_state.get("_upload_problems", {}).pop(slot, None)
                 st.session_state[f"_round:{slot}"] = count + 1
                 st.rerun()
-
-
-@dataclass(frozen=True)
-class ExampleSet:
-    """An example set.
-
-    Attributes:
-        name: Its folder's name.
-        title: For people.
-        note: What it shows, and where its pictures come from.
-        support: Class name and files, in the order of names.
-        query: The same for the pictures to classify.
-    """
-
-    name: str
-    title: str
-    note: str
-    support: dict[str, list[Path]]
-    query: dict[str, list[Path]]
 
 
 def example_names() -> list[str]:
@@ -263,11 +215,11 @@ def example_names() -> list[str]:
     return sorted(p.name for p in root.iterdir() if (p / "support").is_dir()) if root.is_dir() else []
 
 
-def read_example(name: str) -> ExampleSet:
-    """Read one example set.
+def read_example(name: str) -> tuple[str, Classes, Classes]:
+    """Read one example set: what it shows, its support and its query images.
 
     Raises:
-        BadInput: There is none of that name, or fewer than two classes have pictures.
+        BadInput: There is none of that name, or fewer than two classes have images.
     """
     if name not in example_names():
         raise BadInput(f"no example set {name!r}; there are: {', '.join(example_names()) or 'none'}.")
@@ -275,14 +227,13 @@ def read_example(name: str) -> ExampleSet:
     about = read_json(folder / "set.json", f"set {name}") if (folder / "set.json").is_file() else {}
     support = _classes(folder / "support")
     if len(support) < 2:
-        raise BadInput(f"example set {name!r} has {len(support)} classes with pictures, at least 2 are needed.")
+        raise BadInput(f"example set {name!r} has {len(support)} classes with images, at least 2 are needed.")
     note = " ".join(str(about[key]) for key in ("description", "credit") if about.get(key))
-    return ExampleSet(
-        name, str(about.get("title") or name.replace("-", " ")), note, support, _classes(folder / "query")
-    )
+    title = str(about.get("title") or name.replace("-", " "))
+    return f"{title}. {note}", support, _classes(folder / "query")
 
 
-def _classes(folder: Path) -> dict[str, list[Path]]:
+def _classes(folder: Path) -> Classes:
     if not folder.is_dir():
         return {}
-    return {name.replace("_", " "): files for name, files in list_classes(folder).classes.items()}
+    return {spaced(name): files for name, files in list_classes(folder).classes.items()}

@@ -1,8 +1,8 @@
-"""The reader's own pictures, kept on this computer so that a reload or a second tab loses nothing.
+"""The reader's own images, kept on this computer so that a reload or a second tab loses nothing.
 
 A set lies in ``RUNS/.uploads/TOKEN/{support,query}/<slot>/<picture>.png`` with ``names.json`` beside
-it; the token stands in the page's link. Every picture is decoded, turned upright and made smaller
-before it is stored, so nothing is kept that was not really a picture.
+it; the token stands in the page's link. Every image is decoded, turned upright and made smaller
+before it is stored, so nothing is kept that was not really an image.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json, runs_root, write_atomically, write_json
 
+if TYPE_CHECKING:
+    from streamlit.elements.widgets.file_uploader import DeletedFile, UploadedFile
+
 MAX_SIDE = 512
 MAX_PICTURES = 50
-"""Pictures of one class, or of the query set."""
+"""Images of one class, or of the query set."""
 MIN_CLASSES, MAX_CLASSES = 2, 10
 QUERY = "query"
 LOST = "A file was lost on its way to the server: choose it again."
@@ -37,31 +40,17 @@ def is_token(text: str | None) -> bool:
     return bool(text and _TOKEN.fullmatch(text))
 
 
-class Upload(Protocol):
-    """A file as Streamlit hands it over. One that the server no longer holds has its id alone."""
-
-    file_id: str
-    name: str
-
-    def getvalue(self) -> bytes:
-        """Its content."""
-
-
 @dataclass(frozen=True)
 class UploadSet:
-    """One reader's classes and query pictures.
-
-    Args:
-        token: Its name, see ``is_token``.
-    """
+    """One reader's classes and query images; ``slot`` is a class's position, or ``query``."""
 
     token: str
 
     @property
     def folder(self) -> Path:
-        """Where it lies; made at the first picture."""
+        """Where it lies; made at the first image."""
         if not is_token(self.token):
-            raise BadInput(f"{self.token!r} is no set of pictures.")
+            raise BadInput(f"{self.token!r} is no set of images.")
         return runs_root() / ".uploads" / self.token
 
     def names(self) -> list[str]:
@@ -79,23 +68,19 @@ class UploadSet:
         write_json(self.folder / "names.json", names)
 
     def pictures(self, slot: int | str) -> list[Path]:
-        """The stored pictures of a class's slot, or of ``query``."""
+        """The stored images of a class's slot, or of ``query``."""
         folder = self._slot(slot)
         return sorted(folder.glob("*.png")) if folder.is_dir() else []
 
-    def take(self, slot: int | str, uploads: Sequence[Upload], seen: set[str]) -> list[str] | None:
+    def take(self, slot: int | str, uploads: Sequence[UploadedFile | DeletedFile], seen: set[str]) -> list[str] | None:
         """Store the uploads that are new.
 
         An uploader reports all its files at each change, and one that has left the page may report once more, so each
-        upload is known by its id. The same picture chosen again is a new upload, and is stored again.
-
-        Args:
-            slot: A class's position, or ``query``.
-            uploads: What the uploader reports, in order.
-            seen: Ids of the uploads that were taken before; these are added.
+        upload is known by its id: ``seen`` holds those that were taken before, and grows. The same image chosen
+        again is a new upload, and is stored again.
 
         Returns:
-            One line a file that could not be used; None where no upload was new.
+            One line for each file that could not be used; None where no upload was new.
         """
         new = [upload for upload in uploads if upload.file_id not in seen]
         if not new:
@@ -106,25 +91,16 @@ class UploadSet:
         return lost + self.add(slot, [(upload.name, upload.getvalue()) for upload in whole])
 
     def add(self, slot: int | str, files: list[tuple[str, bytes]]) -> list[str]:
-        """Store uploads.
-
-        Args:
-            slot: A class's position, or ``query``.
-            files: Name and content of each.
-
-        Returns:
-            One line a file that could not be used, or not all of it.
-        """
+        """Store files of a name and a content; returns a line for each that could not be used, or not all of it."""
         from dfml.data.pictures import SEVERAL_FRAMES, open_picture
         from dfml.data.uploads import base_name
 
         folder, problems = self._slot(slot), []
-        count = len(self.pictures(slot))
-        first = count
+        first = count = len(self.pictures(slot))
         for name, content in files:
             label = base_name(name)
             if count >= MAX_PICTURES:
-                problems.append(f"{label}: left out, a class holds at most {MAX_PICTURES} pictures.")
+                problems.append(f"{label}: left out, a class holds at most {MAX_PICTURES} images.")
                 continue
             try:
                 picture = open_picture(content, name=label)
@@ -141,7 +117,7 @@ class UploadSet:
         return problems
 
     def clear(self, slot: int | str) -> None:
-        """Forget the pictures of a slot."""
+        """Forget the images of a slot."""
         shutil.rmtree(self._slot(slot), ignore_errors=True)
 
     def drop_class(self, position: int) -> None:

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from PIL import Image
 
-from dfml.ui.adaptation.adapt import Answer, adapt_to, calibrate_to, finished_models, model_card, model_folder
+from dfml.ui.adaptation.adapt import Request, adapt_to, calibrate_to, finished_models, model_card, model_folder
 from dfml.ui.adaptation.calibration import choose_calibration, draw_calibration, points, progress_bar
 from dfml.ui.adaptation.choose_images import Chosen
+from dfml.ui.charts.bars import confidence_bars
 from dfml.ui.charts.chart_box import show_chart
-from dfml.ui.charts.confidence import confidence_bars
 from dfml.ui.charts.curves import steps_accuracy
 from dfml.ui.runs.chooser import minute, unique
 from dfml.ui.widgets.galleries import enlarged
 from dfml.ui.widgets.messages import empty_state, one_line_errors
 from dfml.ui.widgets.metrics import percent
 from dfml.ui.widgets.navigation import TRAINING
-from dfml.ui.widgets.remember import recall, remember
+from dfml.ui.widgets.remember import lasting
 from dfml.ui.widgets.texts import badge, plain
 from dfml.ui.widgets.theme import palette
 
+if TYPE_CHECKING:
+    from dfml.meta.adaptation import Adaptation
+
 PAGE_SIZE = 6
 BN_MODES = {
-    "inductive": "Each query picture is classified on its own; normalisation uses the support pictures only.",
-    "transductive": "All query pictures are normalised together, as the papers do: usually a little better, but one "
-    "picture's answer then depends on the others.",
+    "inductive": "Each query image is classified on its own; normalisation uses the support images only.",
+    "transductive": "All query images are normalised together, as the papers do: usually a little better, but one "
+    "image's answer then depends on the others.",
 }
 WAYS = {
-    "steps": ("Gradient steps", "A few gradient steps on the support pictures, as in MAML."),
-    "centroid": ("Nearest centroid", "The class whose support pictures lie nearest in feature space; no steps."),
+    "steps": "A few gradient steps on the support images, as in MAML.",
+    "centroid": "The class whose support images lie nearest in feature space; no steps.",
 }
+TITLES = {"steps": "Gradient steps", "centroid": "Nearest centroid"}
 LEARNERS = {
     "maml": "MAML: a few gradient steps on all weights",
     "anil": "ANIL: a few gradient steps on the last layer only",
@@ -42,15 +47,11 @@ LEARNERS = {
 def choose_model() -> Path | None:
     """Draw the model chooser; returns the model's folder, or None where there is none yet."""
     rows = finished_models()
-    by_name = {row.name: row for row in rows}
     asked = st.query_params.get("model")
     key = "adapt_model"
-    options = list(by_name)
     kept = st.session_state.get(key)
-    for extra in (asked, kept):
-        if extra and extra not in options:
-            options.append(extra)
-    if not options and not st.session_state.get("_typing_model"):
+    options = list(dict.fromkeys([*(row.name for row in rows), *filter(None, (asked, kept))]))
+    if not options:
         empty_state(
             "No meta-model yet",
             "Train one on the Meta-training page (the demo preset takes minutes, `random` takes seconds), "
@@ -88,18 +89,18 @@ def choose_model() -> Path | None:
 
 
 def describe_model(card: dict) -> None:
-    """The model in one line."""
+    """Draw the model in one line."""
     side = ", ".join(card.get("side_information") or []) or "none"
     parts = [
-        f"trained by **{plain(str(card.get('method', 'unknown')))}**",
-        f"on {plain(Path(str(card.get('zoo', 'an unknown zoo'))).name)}",
+        f"trained by **{plain(card.get('method') or 'unknown')}**",
+        f"on {plain(Path(card.get('zoo') or 'an unknown zoo').name)}",
         LEARNERS.get(card["learner"], plain(card["learner"])),
         f"side information used: {plain(side)}",
     ]
     st.caption(
         " · ".join(parts),
         help="Side information is anything real that the training used although the task is data-free, such as "
-        "accuracies or validation pictures.",
+        "accuracies or validation images.",
     )
 
 
@@ -107,45 +108,31 @@ def choose_adaptation(card: dict) -> tuple[str, str, int]:
     """Draw the choice of how to adapt, of the batch statistics and of the inner steps."""
     if card.get("kind") == "ensemble":
         st.caption(
-            f"All {len(card.get('teachers') or ())} teachers look at each picture, and the nearest centroid of their "
+            f"All {len(card.get('teachers') or ())} teachers look at each image, and the nearest centroid of their "
             "features answers. There are no weights for gradient steps, and teachers normalise with the statistics "
             "that they learned, whatever the batch."
         )
         return "centroid", "inductive", 1
     left, middle, right = st.columns(3, gap="medium")
     with left:
-        recall("how", WAYS)
         own = "centroid" if card["learner"] == "protonet" else "steps"
-        how = st.segmented_control(
-            "Adapt by",
-            list(WAYS),
-            default=own,
-            required=True,
-            format_func=lambda name: WAYS[name][0],
-            key="how",
-            bind="query-params",
-            width="stretch",
-        )
-        st.caption(WAYS[remember("how", how)][1])
+        how = _choose("Adapt by", WAYS, "how", default=own, format_func=lambda name: TITLES[name])
     with middle:
-        recall("bn", BN_MODES)
-        bn = st.segmented_control(
-            "Batch statistics",
-            list(BN_MODES),
-            default="inductive",
-            required=True,
-            key="bn",
-            bind="query-params",
-            width="stretch",
-        )
-        st.caption(BN_MODES[remember("bn", bn)])
-    made_for = int(card.get("adapt_steps", 10))
-    steps = made_for
+        bn = _choose("Batch statistics", BN_MODES, "bn", default="inductive")
+    steps = made_for = int(card.get("adapt_steps", 10))
     if how == "steps":
         with right:
             steps = st.slider("Inner steps", 1, max(50, made_for), made_for, key="steps", bind="query-params")
-            st.caption(f"Gradient steps on the support pictures. The model's own number is {made_for}.")
+            st.caption(f"Gradient steps on the support images. The model's own number is {made_for}.")
     return how, bn, int(steps)
+
+
+def _choose(label: str, texts: dict[str, str], key: str, **look: Any) -> str:  # noqa: ANN401 - as the widget's
+    """Draw a choice that stands in the link, and the text of what is chosen."""
+    look |= {"required": True, "width": "stretch"}
+    name = lasting(st.segmented_control, label, list(texts), key=key, **look)
+    st.caption(texts[name])
+    return name
 
 
 def classify(folder: Path, chosen: Chosen) -> None:
@@ -158,58 +145,47 @@ def classify(folder: Path, chosen: Chosen) -> None:
         how, bn, steps = choose_adaptation(card)
         # All teachers at once have no weights that a calibration could move.
         options = None if card.get("kind") == "ensemble" else choose_calibration()
-        arguments = (
-            str(folder),
-            (folder / "dfml.json").stat().st_mtime_ns,
-            tuple((name, tuple(map(str, files))) for name, files in chosen.support.items()),
-            tuple((name, str(file)) for name, file in chosen.query),
-            bn,
-            how,
-            steps,
+        request = Request(
+            folder=str(folder),
+            changed=(folder / "dfml.json").stat().st_mtime_ns,
+            support=tuple((name, tuple(map(str, files))) for name, files in chosen.support.items()),
+            query=tuple((name, str(file)) for name, file in chosen.query),
+            bn=bn,
+            how=how,
+            steps=steps,
         )
         if options is None:
             with st.skeleton(240):
-                answer = adapt_to(*arguments)
+                outcome, seconds = adapt_to(request)
         else:
             with progress_bar() as progress:
-                answer = calibrate_to(*arguments, options=options, progress=progress)
-        draw_answer(answer, chosen)
-        if answer.calibration:
-            draw_calibration(answer, chosen)
+                outcome, seconds = calibrate_to(request, options=options, progress=progress)
+        draw_answer(outcome, seconds, chosen)
+        if outcome.calibration:
+            draw_calibration(outcome, chosen)
 
 
-def draw_answer(answer: Answer, chosen: Chosen) -> None:
-    """Predictions with confidences, and the accuracy after each inner step."""
-    if answer.note:
-        st.info(plain(answer.note), icon=":material/info:")
+def draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
+    """Draw predictions with confidences, and the accuracy after each inner step."""
+    if outcome.notes:
+        st.info(plain(" ".join(outcome.notes)), icon=":material/info:")
     left, right = st.columns([3, 2], gap="medium")
     with right:
         st.subheader("While it adapts", anchor=False)
-        known = sum(bool(name) for name, _ in chosen.query)
-        guessing, shown = percent(1 / len(answer.classes)), ""
-        with st.container(horizontal=True):
-            if answer.query_accuracy:
-                before = answer.query_accuracy[-1]
-                now = before if answer.calibration is None else answer.calibration.query_accuracy
-                st.metric(
-                    "Query pictures right",
-                    percent(now),
-                    points(now, before),
-                    border=True,
-                    help=f"Of {known} whose class is known. Guessing gives {guessing}."
-                    + (" Below: the difference that the calibration made." if answer.calibration else ""),
-                )
-                shown = f"Query pictures: {known}, of {len(answer.classes)} classes; guessing gets {guessing} right."
-            st.metric("Time", f"{answer.seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
-        if shown:
-            st.caption(shown)
-        if len(answer.support_accuracy) < 2:
+        _numbers(outcome, seconds, sum(bool(name) for name, _ in chosen.query))
+        support, query = outcome.support_accuracy, outcome.query_accuracy or None
+        if len(support) < 2:
             st.caption("Nearest centroids need no inner steps, so there is no curve.")
         else:
-            _steps_chart(answer)
+            show_chart(
+                steps_accuracy(support, query, chance=1 / len(outcome.classes), palette=palette()),
+                key="steps_accuracy",
+                alt=f"Accuracy after each inner step; on the support set it ends at {percent(support[-1])}",
+            )
+            st.caption("Step 0 is before adapting. A good meta-model rises within few steps.")
     with left:
         st.subheader("Predictions", anchor=False)
-        if answer.calibration:
+        if outcome.calibration:
             st.caption("Before and after the calibration: diamonds and bars.")
         pages = -(-len(chosen.query) // PAGE_SIZE)
         page = st.session_state.get("page_of_predictions", 1) if pages > 1 else 1
@@ -217,50 +193,48 @@ def draw_answer(answer: Answer, chosen: Chosen) -> None:
         grid = st.grid(2, min_column_width=250, border=True)
         for row in range(first, min(first + PAGE_SIZE, len(chosen.query))):
             with grid.cell():
-                _prediction(answer, row, *chosen.query[row])
+                _prediction(outcome, row, *chosen.query[row])
         if pages > 1:
             st.pagination(pages, key="page_of_predictions")
 
 
-def _steps_chart(answer: Answer) -> None:
-    show_chart(
-        steps_accuracy(
-            answer.support_accuracy, answer.query_accuracy or None, chance=1 / len(answer.classes), palette=palette()
-        ),
-        key="steps_accuracy",
-        alt=f"Accuracy after each inner step; on the support set it ends at {percent(answer.support_accuracy[-1])}",
-    )
-    st.caption("Step 0 is before adapting. A good meta-model rises within few steps.")
+def _numbers(outcome: Adaptation, seconds: float, known: int) -> None:
+    """Draw how many of the query images whose class is known are right, and the time."""
+    guessing, shown = percent(1 / len(outcome.classes)), ""
+    with st.container(horizontal=True):
+        if outcome.query_accuracy:
+            before = outcome.query_accuracy[-1]
+            now = before if outcome.calibration is None else outcome.calibrated_accuracy[1]
+            text = "Below: the difference that the calibration made." if outcome.calibration else None
+            st.metric("Query images right", percent(now), points(now, before), border=True, help=text)
+            shown = f"Query images whose class is known: {known}, of {len(outcome.classes)} classes; "
+            shown += f"guessing gets {guessing} right."
+        st.metric("Time", f"{seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
+    if shown:
+        st.caption(shown)
 
 
-def verdict(guess: str, truth: str) -> str:
-    """Whether the answer is right, in words."""
-    if not truth:
-        return ""
-    return "right" if guess == truth else f"wrong, it is {truth}"
-
-
-def _prediction(answer: Answer, row: int, truth: str, file: Path) -> None:
-    chances = answer.probabilities[row]
+def _prediction(outcome: Adaptation, row: int, truth: str, file: Path) -> None:
+    chances = outcome.probabilities[row].tolist()
     best = max(range(len(chances)), key=chances.__getitem__)
-    guess, word = answer.classes[best], verdict(answer.classes[best], truth)
+    guess = outcome.classes[best]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{plain(guess)}** · {chances[best]:.0%} sure", width="content")
-        if word:
-            right = word == "right"
-            icon = ":material/check:" if right else ":material/close:"
-            st.markdown(badge(word, "green" if right else "orange", icon))
+        if truth == guess:
+            st.markdown(badge("right", "green", ":material/check:"))
+        elif truth:
+            st.markdown(badge(f"wrong, it is {truth}", "orange", ":material/close:"))
     # Side by side where there is room, else the bars below: in a narrow column they would shrink to nothing.
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with Image.open(file) as opened:
-            alt = f"query picture {row + 1}" + (f": {truth}" if truth else "")
+            alt = f"query image {row + 1}" + (f": {truth}" if truth else "")
             st.image(enlarged(opened.convert("RGB"), 160), width=96, alt=alt)
-        before = answer.calibration.before[row] if answer.calibration else None
+        before = outcome.uncalibrated[row].tolist() if outcome.calibration else None
+        told = ", ".join(f"{name} {chance:.0%}" for name, chance in zip(outcome.classes, chances, strict=True))
         show_chart(
-            confidence_bars(answer.classes, chances, truth=truth or None, before=before, palette=palette()),
+            confidence_bars(outcome.classes, chances, truth=truth or None, before=before, palette=palette()),
             key=f"confidence:{row}",
             width="stretch",
             config={"displayModeBar": False, "staticPlot": True},
-            alt="Confidences: "
-            + ", ".join(f"{name} {chance:.0%}" for name, chance in zip(answer.classes, chances, strict=True)),
+            alt=f"Confidences: {told}",
         )

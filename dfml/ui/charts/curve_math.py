@@ -14,16 +14,7 @@ DENSE = 120
 
 
 def downsample(steps: Sequence[float], values: Sequence[float], limit: int = MAX_POINTS) -> Curve:
-    """Thin a curve to at most ``limit`` points, keeping its ends and the extremes in between.
-
-    Args:
-        steps: Positions, rising.
-        values: One a step.
-        limit: At least 4.
-
-    Returns:
-        Steps and values of the points that are kept.
-    """
+    """Thin a curve to at most ``limit`` (4 or more) points, keeping its ends and the extremes in between."""
     count = len(steps)
     if count <= limit:
         return list(steps), list(values)
@@ -61,12 +52,8 @@ def log_ticks(low: float, high: float) -> list[float]:
 def calm_range(values: Sequence[float], *, percent: bool = False) -> tuple[float, float] | None:
     """An axis for values that hardly differ: drawn to their own range they would look as if they jumped.
 
-    Args:
-        values: All that the axis shows.
-        percent: They are fractions, in [0, 1].
-
     Returns:
-        Both ends, 5 points or a thousandth of the value apart; None where the values differ by as much.
+        Both ends, 5 points (of fractions) or a thousandth of the value apart; None where the values differ by as much.
     """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:

@@ -15,16 +15,10 @@ _WORDS_OF_THE_BROWSER = {
 
 
 def name_axis(figure: go.Figure, axis: Literal["x", "y"], names: Sequence[str], **look: Any) -> list[str]:  # noqa: ANN401 - as plotly's
-    """Make an axis one of categories, in the given order, each with its name beside it.
+    """Make an axis one of categories, in the given order, each with its name beside it; several names may be equal.
 
     Plotly otherwise reads ``10``, ``1e3``, ``nan`` or ``2024-01-02`` as numbers and dates, and lays equal names upon
     each other.
-
-    Args:
-        figure: Of the axis.
-        axis: Which one.
-        names: In the order of the axis; several may be equal.
-        look: Further options of the axis.
 
     Returns:
         What the traces take instead of the names: the names themselves, or something like them where a name was there
@@ -40,15 +34,9 @@ def name_axis(figure: go.Figure, axis: Literal["x", "y"], names: Sequence[str], 
         taken.add(_seen(key))
         keys.append(key)
     update = figure.update_xaxes if axis == "x" else figure.update_yaxes
-    update(
-        type="category",
-        categoryorder="array",
-        categoryarray=keys,
-        tickmode="array",
-        tickvals=keys,
-        ticktext=[str(name) for name in names],
-        **look,
-    )
+    texts = [str(name) for name in names]
+    update(type="category", categoryorder="array", categoryarray=keys, **look)
+    update(tickmode="array", tickvals=keys, ticktext=texts)
     return keys
 
 

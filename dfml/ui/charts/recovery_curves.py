@@ -7,31 +7,34 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from dfml.ui.charts.chart_box import show_chart
+from dfml.ui.charts.curve_math import Curve
 from dfml.ui.charts.curves import curves
-from dfml.ui.inversion.frames import Curve
-from dfml.ui.widgets.metrics import metric
+from dfml.ui.widgets.metrics import Metric, metric
 from dfml.ui.widgets.texts import plain
 from dfml.ui.widgets.theme import palette
 
 FIRST = ("inversion/ce", "inversion/bn", "inversion/teacher_accuracy", "inversion/tv", "inversion/l2")
 SHARE, STEP = "share of the way", "step"
-WARM_UP = "warm-up/"
+WARM_UP, RECOVERY = "warm-up/", "inversion/"
+
+
+def _look(name: str) -> Metric:
+    """That of a recovery's number, also for the warm-up's."""
+    return metric(name.replace(WARM_UP, RECOVERY))
 
 
 def curve_title(name: str) -> str:
     """What a curve is called in the chooser and on the axis."""
-    if name.startswith(WARM_UP):
-        return f"warm-up: {metric(name.replace(WARM_UP, 'inversion/')).title}"
-    return metric(name).title
+    return f"warm-up: {_look(name).title}" if name.startswith(WARM_UP) else metric(name).title
 
 
 def offered(found: Sequence[Mapping[str, Curve]]) -> list[str]:
     """The curves that at least one recovery has: recovery first, then warm-up."""
-    names = {name for curves_of in found for name in curves_of if name.startswith(("inversion/", WARM_UP))}
+    names = {name for curves_of in found for name in curves_of if name.startswith((RECOVERY, WARM_UP))}
 
     def order(name: str) -> tuple[bool, int, str]:
-        plain_name = name.replace(WARM_UP, "inversion/")
-        return name.startswith(WARM_UP), FIRST.index(plain_name) if plain_name in FIRST else len(FIRST), name
+        own = name.replace(WARM_UP, RECOVERY)
+        return name.startswith(WARM_UP), FIRST.index(own) if own in FIRST else len(FIRST), name
 
     return sorted(names, key=order)
 
@@ -47,11 +50,11 @@ def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[s
     names = offered(list(series.values()))
     if not names:
         return
+    across = STEP
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         name = st.selectbox("Curve", names, format_func=curve_title, key=f"{key}:what", width=260)
-        shares = not name.startswith(WARM_UP) and len(series) > 1
-        across = STEP
-        if shares:
+        warming = name.startswith(WARM_UP)
+        if not warming and len(series) > 1:
             across = st.segmented_control(
                 "Across",
                 [SHARE, STEP],
@@ -68,16 +71,14 @@ def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[s
             # One step alone is the whole way.
             last = max(totals.get(inverter, 0), steps[-1], 1)
             drawn[inverter] = ([100 * step / last for step in steps], values) if across == SHARE else (steps, values)
-    look = metric(name.replace(WARM_UP, "inversion/"))
-    axis = "share of the way (per cent)" if across == SHARE else "meta-step" if name.startswith(WARM_UP) else "step"
-    places = {inverter: place for place, inverter in enumerate(series)}
+    look, title = _look(name), curve_title(name)
     figure = curves(
         drawn,
-        x=axis,
-        y=curve_title(name) + ("" if look.percent else " (logarithmic)"),
+        x="share of the way (per cent)" if across == SHARE else "meta-step" if warming else "step",
+        y=title + ("" if look.percent else " (logarithmic)"),
         percent=look.percent,
         log=not look.percent,
-        places=places,
+        places={inverter: place for place, inverter in enumerate(series)},
         palette=palette(),
         height=300,
     )
@@ -87,6 +88,6 @@ def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[s
     if look.percent:
         figure.update_yaxes(range=[-0.03, 1.05])
     newest = ", ".join(f"{inverter} {values[-1]:.3g}" for inverter, (_, values) in drawn.items())
-    show_chart(figure, key=f"{key}:chart", alt=f"{curve_title(name)}; newest: {newest}")
+    show_chart(figure, key=f"{key}:chart", alt=f"{title}; newest: {newest}")
     if look.help:
         st.caption(plain(look.help))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from dfml.ui.charts.curves import curves
+from dfml.ui.charts.curves import blank
 from dfml.ui.widgets.theme import LIGHT, Palette
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x")
@@ -26,19 +26,12 @@ def teacher_map(
     *,
     about: Mapping[str, str] | None = None,
     palette: Palette = LIGHT,
-    height: int = 340,
 ) -> go.Figure:
-    """Teachers as points, a colour and a sign each group; near means alike.
+    """Teachers as points at ``places`` [N, 2], a colour and a sign per group; near means alike.
 
-    Args:
-        ids: The teachers'.
-        places: Coordinates [N, 2].
-        groups: The number of each one's group.
-        about: What else is told of a teacher under the pointer, by its id.
-        palette: Colours of the theme.
-        height: Pixels.
+    ``about`` is what else is told of a teacher under the pointer, by its id.
     """
-    figure = curves({}, x="", y="", palette=palette, height=height)
+    figure = blank(palette, x="", y="", height=340)
     for group in sorted(set(groups)):
         mine = [i for i in range(len(ids)) if groups[i] == group]
         figure.add_trace(
@@ -58,19 +51,14 @@ def teacher_map(
             )
         )
     # A step to the right means as much as one upwards; the numbers themselves mean nothing.
-    figure.update_xaxes(showticklabels=False, showgrid=False, rangemode="normal")
+    figure.update_xaxes(showticklabels=False, showgrid=False)
     figure.update_yaxes(showticklabels=False, showgrid=False, scaleanchor="x", scaleratio=1)
     figure.update_layout(hovermode="closest", showlegend=True)
     return figure
 
 
 def similarity_matrix(
-    ids: Sequence[str],
-    similarity: Sequence[Sequence[float]],
-    groups: Sequence[int],
-    *,
-    palette: Palette = LIGHT,
-    height: int = 340,
+    ids: Sequence[str], similarity: Sequence[Sequence[float]], groups: Sequence[int], *, palette: Palette = LIGHT
 ) -> go.Figure:
     """The similarity of each pair of teachers, in the order of their groups, which lines divide.
 
@@ -79,17 +67,17 @@ def similarity_matrix(
     order = by_group(groups)
     names = [ids[i] for i in order]
     values = [[None if a == b else similarity[a][b] for b in order] for a in order]
-    figure = curves({}, x="teacher", y="teacher", palette=palette, height=height)
+    figure = blank(palette, x="teacher", y="teacher", height=340)
+    places = list(range(len(order)))
+    bar = {"title": {"text": "similarity", "side": "right"}, "thickness": 12, "tickformat": ".2f"}
     figure.add_trace(
         go.Heatmap(
             z=values,
-            x=list(range(len(order))),
-            y=list(range(len(order))),
-            customdata=[
-                [f"{names[row]} and {names[column]}" for column in range(len(order))] for row in range(len(order))
-            ],
+            x=places,
+            y=places,
+            customdata=[[f"{row} and {column}" for column in names] for row in names],
             colorscale="Cividis",
-            colorbar={"title": {"text": "similarity", "side": "right"}, "thickness": 12, "tickformat": ".2f"},
+            colorbar=bar,
             hovertemplate="teachers %{customdata}: %{z:.3f}<extra></extra>",
             hoverongaps=False,
         )
@@ -101,21 +89,14 @@ def similarity_matrix(
     starts = [-0.5, *ends]
     middles = [(a + b) / 2 for a, b in zip(starts, [*ends, len(order) - 0.5], strict=True)]
     if len(names) <= NAMED:
-        ticks, texts = list(range(len(names))), names
+        ticks, texts = places, names
     else:
         ticks, texts = middles, [str(groups[order[int(middle + 0.5)]] + 1) for middle in middles]
         figure.update_xaxes(title_text="teachers, by group")
         figure.update_yaxes(title_text="teachers, by group")
     # Positions, since lines stand between them; so names may be anything, and equal ones stay apart.
-    figure.update_xaxes(type="linear", tickvals=ticks, ticktext=texts, showgrid=False, constrain="domain")
-    figure.update_yaxes(
-        type="linear",
-        tickvals=ticks,
-        ticktext=texts,
-        showgrid=False,
-        autorange="reversed",
-        scaleanchor="x",
-        constrain="domain",
-    )
+    scale = {"type": "linear", "tickvals": ticks, "ticktext": texts, "showgrid": False, "constrain": "domain"}
+    figure.update_xaxes(**scale)
+    figure.update_yaxes(**scale, autorange="reversed", scaleanchor="x")
     figure.update_layout(hovermode="closest", showlegend=False)
     return figure

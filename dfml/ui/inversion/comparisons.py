@@ -16,11 +16,9 @@ _WORST_FIRST = ("crashed", "failed", "unreadable", "stopped", "finished")
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs that stand side by side; a run that was started alone is a comparison of one.
+    """Runs that stand side by side, in the order of their start; a run that was started alone is one of one.
 
-    Attributes:
-        name: What a link says: the group's id, or the folder's name of a single run.
-        rows: In the order in which they were started.
+    ``name`` is what a link says: the group's id, or the folder's name of a single run.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A recovery to take home: its pictures as one PNG and as arrays, and everything that was set and measured."""
+"""A recovery to take home: its images as one PNG and as arrays, and everything that was set and measured."""
 
 from __future__ import annotations
 
@@ -23,11 +23,7 @@ WIDEST = 20
 
 
 def grid_png(recovery: StoredRecovery) -> bytes:
-    """All pictures, a row a class; a class with many takes several rows.
-
-    Raises:
-        BadInput: The pictures are missing or damaged.
-    """
+    """All images, a row per class; a class with many takes several rows. Raises as ``StoredRecovery.pictures``."""
     rows = recovery.pictures()
     columns = min(WIDEST, max(map(len, rows.values()), default=1))
     cells = []
@@ -45,7 +41,7 @@ def arrays_npz(recovery: StoredRecovery) -> bytes:
     Plain arrays, so ``np.load`` opens them without pickle.
 
     Raises:
-        BadInput: The pictures are missing or damaged.
+        BadInput: The images are missing or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -55,7 +51,7 @@ def arrays_npz(recovery: StoredRecovery) -> bytes:
         arrays = {name: tensors[name] for name in ("images", "labels", "soft_targets") if name in tensors}
         names = np.array(recovery.classes, dtype=np.str_)
     except (SafetensorError, OSError) as error:
-        raise BadInput(f"the pictures of teacher {recovery.teacher} cannot be read: {error}.") from None
+        raise BadInput(f"the images of teacher {recovery.teacher} cannot be read: {error}.") from None
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays, class_names=names)
     return buffer.getvalue()
@@ -68,7 +64,7 @@ def report_json(run: RunFolder, recovery: StoredRecovery) -> bytes:
 
 
 def file_stem(recovery: StoredRecovery, name: str) -> str:
-    """A file's name that says where the pictures come from."""
+    """A file's name that says where the images come from."""
     zoo = Path(str(recovery.report.get("zoo", "zoo"))).name
     return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{zoo}-{recovery.teacher}-{name}").strip("-")[:80]
 
@@ -76,32 +72,29 @@ def file_stem(recovery: StoredRecovery, name: str) -> str:
 def download_row(run: RunFolder, recovery: StoredRecovery, name: str, key: str) -> None:
     """The buttons of one recovery; files are made when they are asked for."""
     stem = file_stem(recovery, name)
-    kinds: tuple[tuple[str, str, str, str, Callable[[], bytes]], ...] = (
-        ("PNG", ".png", "image/png", "All pictures as one grid, a row a class.", lambda: grid_png(recovery)),
-        (
-            "npz",
-            ".npz",
+    kinds: dict[str, tuple[str, str, Callable[[], bytes]]] = {
+        "PNG": ("image/png", "All images as one grid, a row per class.", lambda: grid_png(recovery)),
+        "npz": (
             "application/octet-stream",
             "images, labels, soft_targets and class_names as NumPy arrays.",
             lambda: arrays_npz(recovery),
         ),
-        (
-            "JSON",
-            ".json",
+        "JSON": (
             "application/json",
             "Every option, seed and version, all measures, and the privacy report.",
             lambda: report_json(run, recovery),
         ),
-    )
+    }
     with st.container(horizontal=True, gap="xsmall"):
-        for label, ending, mime, help_text, make in kinds:
+        for label, (mime, about, make) in kinds.items():
+            ending = f".{label.lower()}"
             st.download_button(
                 label,
                 make,
                 file_name=f"{stem}{ending}",
                 mime=mime,
                 key=f"{key}:{label}",
-                help=f"{help_text} ({plain(stem)}{ending})",
+                help=f"{about} ({plain(stem)}{ending})",
                 icon=":material/download:",
                 on_click="ignore",
             )

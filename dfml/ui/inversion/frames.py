@@ -1,4 +1,4 @@
-"""The stored pictures of a recovery, step by step, each with its own step and its share of the way."""
+"""The stored images of a recovery, step by step, each with its own step and its share of the way."""
 
 from __future__ import annotations
 
@@ -6,31 +6,25 @@ from dataclasses import dataclass
 
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.status import RunStatus
+from dfml.ui.charts.curve_math import Curve
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.runs.image_grids import Sheet, open_sheet
-from dfml.ui.runs.run_rows import plottable
+from dfml.ui.runs.run_rows import finite
 
 WARM_UP = "warm-up"
 RECOVERED = "recovered/"
-Curve = tuple[list[int], list[float]]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Pictures at a step.
-
-    Attributes:
-        step: The inverter's own step, from 1.
-        total: Its steps in all, 0 where that cannot be told yet.
-        entry: Where the pictures are.
-    """
+    """Images at a step of the inverter, from 1, of ``total`` (0 where that cannot be told yet)."""
 
     step: int
     total: int
     entry: StoredImages
 
     def sheet(self) -> Sheet | None:
-        """Its pictures; None where the file has gone."""
+        """Its images; None where the file has gone."""
         return open_sheet(self.entry)
 
     @property
@@ -40,17 +34,17 @@ class Frame:
 
 
 def teachers_of(run: RunFolder, stored: list[StoredRecovery]) -> list[str]:
-    """The teachers that the run has pictures of, or was ordered to recover."""
+    """The teachers that the run has images of, or was ordered to recover."""
     seen = [entry.tag.removeprefix(RECOVERED) for entry in run.images() if entry.tag.startswith(RECOVERED)]
     ordered = [] if run.spec.teachers == ["all"] else run.spec.teachers
     return list(dict.fromkeys([*ordered, *(found.teacher for found in stored), *seen]))
 
 
 def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecovery | None = None) -> list[Frame]:
-    """The stored pictures of one teacher's recovery, oldest first.
+    """The stored images of one teacher's recovery, oldest first.
 
     A run's steps go on counting from the warm-up and from the teachers before; a recovery's first
-    pictures are always kept and are those of its step 1.
+    images are always kept and are those of its step 1.
     """
     entries = [entry for entry in run.images() if entry.tag == f"{RECOVERED}{teacher}" and entry.labels]
     if not entries:
@@ -82,22 +76,19 @@ def at_share(found: list[Frame], share: float) -> Frame | None:
 
 
 def warming(run: RunFolder) -> StoredImages | None:
-    """The newest pictures of the warm-up, where the run has one."""
+    """The newest images of the warm-up, where the run has one."""
     return next((entry for entry in reversed(run.images()) if entry.tag == WARM_UP and entry.labels), None)
 
 
 def own_curves(run: RunFolder, teacher: str) -> dict[str, Curve]:
     """One teacher's curves with the recovery's own steps, from 1; a warm-up keeps its meta-steps."""
-    curves = run.scalars(teacher)
-    if not any(name.startswith("inversion/") for name in curves):
-        # Teachers recovered together have curves in common.
-        curves = plottable(run)
-    starts = [steps[0] for name, (steps, _) in curves.items() if name.startswith("inversion/") and steps]
+    found = run.scalars(teacher)
+    if not any(name.startswith("inversion/") for name in found):
+        found = run.scalars()  # teachers recovered together have curves in common
+    starts = [steps[0] for name, (steps, _) in found.items() if name.startswith("inversion/") and steps]
     before = min(starts) - 1 if starts else 0
-    found = {}
-    for name, (steps, values) in curves.items():
-        shift = before if name.startswith("inversion/") else 0
-        pairs = [(step - shift, value) for step, value in zip(steps, values, strict=True) if value is not None]
-        if len(pairs) > 1:
-            found[name] = ([step for step, _ in pairs], [value for _, value in pairs])
-    return found
+    shifted = {
+        name: ([step - before * name.startswith("inversion/") for step in steps], values)
+        for name, (steps, values) in finite(found).items()
+    }
+    return {name: curve for name, curve in shifted.items() if len(curve[0]) > 1}

@@ -1,35 +1,51 @@
-"""Do the recovered pictures show training pictures? The report's verdict, and the closest pairs to look at."""
+"""Do the recovered images show training images? The report's verdict, and the closest pairs to look at."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.core.names import same
 from dfml.core.paths import read_json
 from dfml.data.pictures import open_picture
 from dfml.ui.inversion.recoveries import StoredRecovery
+from dfml.ui.runs.image_grids import cut_grid
 from dfml.ui.runs.stored import Privacy
 from dfml.ui.widgets.messages import empty_state
-from dfml.ui.widgets.texts import plain
+from dfml.ui.widgets.texts import plain, spaced
 
 LEVELS = {
     "none": ("no sign", ":material/check_circle:", "green"),
     "look": ("look at the pairs", ":material/visibility:", "blue"),
-    "leaning": ("leaning towards training pictures", ":material/trending_up:", "orange"),
+    "leaning": ("leaning towards training images", ":material/trending_up:", "orange"),
     "closer": ("closer than chance", ":material/warning:", "red"),
 }
-GAP = 2
 SHOWN = 8
 
 
+def _median(name: str) -> Callable[[dict[str, Any]], str]:
+    return lambda space: f"{space[name]['median']:.3g}"
+
+
+NUMBERS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "Median distance, recovered to training": _median("recovered_to_training"),
+    "… to as many training as held-out images": _median("recovered_to_training_equal"),
+    "Median distance, recovered to held-out": _median("recovered_to_held_out"),
+    "Median distance, held-out to training": _median("held_out_to_training"),
+    "Nearest real image is a training image": lambda space: f"{space['nearest_is_training']:.0%}",
+    "… by chance, in 95 of 100 cases": lambda space: "{:.0%} to {:.0%}".format(*space["by_chance"]),
+    "At least twice as near to a training image": lambda space: str(space["twice_as_near"]),
+    "… the same, of held-out images": lambda space: str(space["twice_as_near_held_out"]),
+}
+"""Rows of the table, from a space of the report."""
+
+
 def read_privacy(recovery: StoredRecovery) -> dict[str, Any] | None:
-    """The whole report of a recovery, or None where real pictures were not given."""
+    """The whole report of a recovery, or None where real images were not given."""
     file = recovery.folder / "privacy.json"
     if not file.is_file():
         return None
@@ -41,26 +57,21 @@ def read_privacy(recovery: StoredRecovery) -> dict[str, Any] | None:
 
 
 def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) -> None:
-    """The reports of all recoveries that have one.
-
-    Args:
-        found: Each inverter's name, and its recovery where there is one.
-        key: Of the widgets.
-    """
+    """Draw the reports of all recoveries (of each inverter's name) that have one."""
     done = [(name, recovery) for name, recovery in found if recovery]
     if not done:
         return
     st.markdown(
         "**Privacy**",
-        help="Compares recovered pictures with the training pictures of this teacher, and with pictures of the same "
-        "classes that it never saw. It looks for whole pictures that resemble one another: no sign is no proof.",
+        help="Compares recovered images with the training images of this teacher, and with images of the same "
+        "classes that it never saw. It looks for whole images that resemble one another: no sign is no proof.",
     )
     reports = {name: read_privacy(recovery) for name, recovery in done}
     if not any(reports.values()):
         empty_state(
-            "No real pictures given",
-            "Whoever holds the data set that the teacher was trained on can name its folder under Real pictures in "
-            "the form: the report then compares recovered pictures with training pictures and with held-out ones.",
+            "No real images given",
+            "Whoever holds the data set that the teacher was trained on can name its folder under Real images in "
+            "the form: the report then compares recovered images with training images and with held-out ones.",
             icon=":material/shield_question:",
         )
         return
@@ -77,11 +88,15 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
     report = reports[name]
     _pairs(dict(done)[name].folder / "privacy-pairs.png", report["pairs"])
     st.caption(
-        "**Top**: recovered; **middle**: the nearest training picture; **bottom**: the nearest held-out picture. The "
-        "number is the distance to the training picture divided by that to the held-out one: near 0 for a copy, about "
-        "1 or a little less by chance. Then the class asked for, and the training picture's where it is another."
+        "**Top**: recovered; **middle**: the nearest training image; **bottom**: the nearest held-out image. The "
+        "number is the distance to the training image divided by that to the held-out one: near 0 for a copy, about "
+        "1 or a little less by chance. Then the class asked for, and the training image's where it is another."
     )
-    st.caption(_counts(report))
+    compared = (
+        f"{report.get('recovered')} recovered images against {report.get('training')} training and "
+        f"{report.get('held_out')} held-out images of {report.get('data', '')}."
+    )
+    st.caption(" ".join(map(plain, (compared, *report.get("notes", [])))))
     _numbers(report.get("spaces", []))
 
 
@@ -91,40 +106,27 @@ def _verdict(name: str, report: dict[str, Any] | None) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{plain(name)}**", width="content")
             st.badge(word, icon=icon, color=colour)
-        st.caption(plain(str(report.get("verdict", ""))) if report else "No real pictures given.")
-
-
-def _counts(report: dict[str, Any]) -> str:
-    compared = plain(
-        f"{report.get('recovered')} recovered pictures against {report.get('training')} training and "
-        f"{report.get('held_out')} held-out pictures of {report.get('data', '')}."
-    )
-    return " ".join([compared, *(plain(str(note)) for note in report.get("notes", []))])
-
-
-def cut_pairs(sheet: Image.Image, count: int) -> list[Image.Image]:
-    """The columns of the report's sheet: recovered, training and held-out picture, one upon the other."""
-    width = (sheet.width + GAP) // max(1, count)
-    return [sheet.crop((i * width, 0, i * width + width - GAP, sheet.height)) for i in range(count)]
+        st.caption(plain(report.get("verdict", "")) if report else "No real images given.")
 
 
 def pair_caption(pair: dict[str, Any]) -> str:
-    """``0.83 · apple / pear``: the ratio, the asked class, and the training picture's where it is another."""
-    asked, real = (str(pair.get(k, "?")).replace("_", " ") for k in ("recovered_class", "training_class"))
+    """``0.83 · apple / pear``: the ratio, the asked class, and the training image's where it is another."""
+    asked, real = (spaced(pair.get(key, "?")) for key in ("recovered_class", "training_class"))
     return f"{pair.get('ratio', 0):.2f} · {asked}" + ("" if same(asked) == same(real) else f" / {real}")
 
 
 def _pairs(path: Path, pairs: list[dict[str, Any]]) -> None:
     try:
-        columns = cut_pairs(open_picture(path).convert("RGB"), len(pairs))
+        # Recovered, training and held-out image, one upon the other.
+        columns = cut_grid(open_picture(path).convert("RGB"), len(pairs), len(pairs)) if pairs else []
     except BadInput:
-        st.caption("The pictures of the pairs are missing.")
+        st.caption("The images of the pairs are missing.")
         return
     grid = st.grid(SHOWN, min_column_width=84, gap="small")
     for column, pair in list(zip(columns, pairs, strict=False))[:SHOWN]:
         with grid.cell():
             text = pair_caption(pair)
-            st.image(column, width="stretch", alt=f"Recovered, training and held-out picture; {text}")
+            st.image(column, width="stretch", alt=f"Recovered, training and held-out image; {text}")
             st.caption(plain(text))
 
 
@@ -133,20 +135,7 @@ def _numbers(spaces: list[dict[str, Any]]) -> None:
         return
     with st.expander("The numbers behind the verdict", icon=":material/functions:"):
         try:
-            rows = {
-                "Median distance, recovered to training": [_middle(s, "recovered_to_training") for s in spaces],
-                "… to as many training as held-out pictures": [
-                    _middle(s, "recovered_to_training_equal") for s in spaces
-                ],
-                "Median distance, recovered to held-out": [_middle(s, "recovered_to_held_out") for s in spaces],
-                "Median distance, held-out to training": [_middle(s, "held_out_to_training") for s in spaces],
-                "Nearest real picture is a training picture": [f"{s['nearest_is_training']:.0%}" for s in spaces],
-                "… by chance, in 95 of 100 cases": [
-                    f"{s['by_chance'][0]:.0%} to {s['by_chance'][1]:.0%}" for s in spaces
-                ],
-                "At least twice as near to a training picture": [plain(str(s["twice_as_near"])) for s in spaces],
-                "… the same, of held-out pictures": [plain(str(s["twice_as_near_held_out"])) for s in spaces],
-            }
+            rows = {title: [tell(space) for space in spaces] for title, tell in NUMBERS.items()}
         except (KeyError, TypeError, IndexError):
             st.caption("This report was written by another version; privacy.json holds its numbers.")
             return
@@ -156,7 +145,3 @@ def _numbers(spaces: list[dict[str, Any]]) -> None:
             hide_index=True,
         )
         st.caption("  \n".join(f"{title}: {plain(str(s['space']))}" for title, s in zip(titles, spaces, strict=True)))
-
-
-def _middle(space: dict[str, Any], name: str) -> str:
-    return f"{space[name]['median']:.3g}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from dfml.ui.inversion.recoveries import StoredRecovery
-from dfml.ui.widgets.metrics import duration, percent
+from dfml.ui.widgets.metrics import duration, percent, with_interval
 from dfml.ui.widgets.texts import plain
 
 HELP = {
@@ -18,19 +18,19 @@ HELP = {
     "recovery with the same options and seed. A dash: it needs none.",
     "Passes": "Batches that the teacher computed, forward and backward or forward only. The fair measure of work "
     "where the machine is busy; it leaves out the inverter's own network.",
-    "Queries": "Pictures that the teacher was asked about. What counts where a teacher only answers questions.",
-    "Teacher": "Share of the pictures that their own teacher takes for the class that was asked for. Recovery aims at "
-    "just this, so it is high nearly always and says little about what the pictures show.",
+    "Queries": "Images that the teacher was asked about. What counts where a teacher only answers questions.",
+    "Teacher": "Share of the images that their own teacher takes for the class that was asked for. Recovery aims at "
+    "just this, so it is high nearly always and says little about what the images show.",
     "Judge": "Share on which a judge agrees: a network of another architecture, trained on the same classes, that no "
-    "inverter saw. It says whether the class is in the pictures for others too. ± is its 95 % interval, which "
-    "takes the pictures for independent and is rather too narrow; guessing gives 1 / classes.",
-    "Judge on real": "How often the judge is right on real pictures that it did not see in training. An agreement near "
-    "it means as recognisable, to this judge, as real pictures; above it does not mean better than real.",
-    "Diversity": "How different the pictures of one class are, in the features of one fixed network: 0 where all are "
-    "the same, about 0.3 for real pictures. It does not say that they look like anything.",
-    "BN distance": "How far the statistics of the pictures are from those that the teacher remembers; lower is nearer. "
-    "Inverters lower it directly, and it depends on the number of pictures: compare it for one teacher and equally "
-    "many pictures only.",
+    "inverter saw. It says whether the class is in the images for others too. ± is its 95 % interval, which "
+    "takes the images for independent and is rather too narrow; guessing gives 1 / classes.",
+    "Judge on real": "How often the judge is right on real images that it did not see in training. An agreement near "
+    "it means as recognisable, to this judge, as real images; above it does not mean better than real.",
+    "Diversity": "How different the images of one class are, in the features of one fixed network: 0 where all are "
+    "the same, about 0.3 for real images. It does not say that they look like anything.",
+    "BN distance": "How far the statistics of the images are from those that the teacher remembers; lower is nearer. "
+    "Inverters lower it directly, and it depends on the number of images: compare it for one teacher and equally "
+    "many images only.",
 }
 
 WIDTHS = {"Warm-up": 68, "Judge": 108, "Judge on real": 90, "BN distance": 88, "Diversity": 74}
@@ -38,20 +38,23 @@ WIDTHS = {"Warm-up": 68, "Judge": 108, "Judge on real": 90, "BN distance": 88, "
 
 
 def row_of(name: str, report: dict[str, Any]) -> dict[str, str | None]:
-    """One line of the table: text a column, None where the number cannot be had."""
-    warm, judge, reach = report.get("warm_up") or {}, report.get("judge_agreement"), report.get("judge_agreement_ci95")
-    interval = f" ± {100 * reach:.1f}" if reach is not None else ""
+    """One line of the table: text per column, None where the number cannot be had."""
+    warm, judge = report.get("warm_up") or {}, report.get("judge_agreement")
+
+    def told(key: str, form: Callable[[float], str]) -> str | None:
+        return None if report.get(key) is None else form(report[key])
+
     return {
         "Inverter": name,
         "Time": brief(report.get("seconds")),
         "Warm-up": brief(warm.get("seconds")) if warm.get("steps") else None,
-        "Passes": _count(report.get("passes")),
-        "Queries": _count(report.get("queries")),
-        "Teacher": _share(report.get("teacher_accuracy")),
-        "Judge": None if judge is None else f"{100 * judge:.1f}{interval} %",
-        "Judge on real": _share(report.get("judge_accuracy")),
-        "Diversity": _number(report.get("diversity")),
-        "BN distance": _number(report.get("bn_distance")),
+        "Passes": told("passes", _count),
+        "Queries": told("queries", _count),
+        "Teacher": told("teacher_accuracy", percent),
+        "Judge": None if judge is None else f"{with_interval(judge, report.get('judge_agreement_ci95'))} %",
+        "Judge on real": told("judge_accuracy", percent),
+        "Diversity": told("diversity", "{:.3g}".format),
+        "BN distance": told("bn_distance", "{:.3g}".format),
     }
 
 
@@ -63,33 +66,21 @@ def brief(seconds: float | None) -> str | None:
 
 
 def quality_table(found: Sequence[tuple[str, StoredRecovery | None]], key: str) -> None:
-    """One row an inverter; those that are not done have dashes.
-
-    Args:
-        found: Each inverter's name, and its recovery where there is one.
-        key: Of this table.
-    """
+    """Draw one row per inverter (its name, its recovery); those that are not done have dashes."""
     if not any(recovery for _, recovery in found):
         return
     rows = [row_of(name, recovery.report if recovery else {}) for name, recovery in found]
+    done = [row for row in rows if row["Teacher"]]
+    column = st.column_config.TextColumn
+    looks = {name: column(name, help=HELP[name], width=WIDTHS.get(name, 66), alignment="right") for name in HELP}
     st.markdown("**Quality and cost**", help="Point at a column's name, or open the list below, for what it says.")
     st.dataframe(
-        {column: [row[column] or "–" for row in rows] for column in rows[0]},
+        {name: [row[name] or "–" for row in rows] for name in rows[0]},
         key=key,
         hide_index=True,
         width="stretch",
-        column_config={
-            "Inverter": st.column_config.TextColumn("Inverter", width=118, pinned=True),
-            **{
-                name: st.column_config.TextColumn(name, help=text, width=WIDTHS.get(name, 66), alignment="right")
-                for name, text in HELP.items()
-            },
-        },
-        alt="; ".join(
-            f"{row['Inverter']}: teacher accuracy {row['Teacher']}, judge {row['Judge']}"
-            for row in rows
-            if row["Teacher"]
-        ),
+        column_config={"Inverter": column("Inverter", width=118, pinned=True), **looks},
+        alt="; ".join(f"{row['Inverter']}: teacher accuracy {row['Teacher']}, judge {row['Judge']}" for row in done),
     )
     for name, recovery in found:
         _remarks(name, recovery, several=len(found) > 1)
@@ -108,20 +99,12 @@ def _remarks(name: str, recovery: StoredRecovery | None, *, several: bool) -> No
     if warm.get("steps") and warm.get("kept"):
         parts.append("the warm-up was kept from an earlier run")
     if asked.get("kind") == "zeroth-order":
-        parts.append(f"asked by queries only, {plain(str(asked.get('q')))} directions a picture and step")
+        parts.append(f"asked by queries only, {plain(str(asked.get('q')))} directions per image and step")
     if report.get("judge_agreement") is None:
         parts.append("no judge for this teacher")
     if parts:
         st.caption((f"**{plain(name)}**: " if several else "") + "; ".join(parts) + ".")
 
 
-def _count(value: float | None) -> str | None:
-    return None if value is None else f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value:,.0f}"
-
-
-def _share(value: float | None) -> str | None:
-    return None if value is None else percent(value)
-
-
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3g}"
+def _count(value: float) -> str:
+    return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value:,.0f}"

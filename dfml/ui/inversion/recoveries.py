@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,26 +17,19 @@ from dfml.core.paths import read_json
 from dfml.core.weights import tensor_shapes
 from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.runs.stored import Report
-from dfml.ui.widgets.galleries import from_arrays, strip
+from dfml.ui.widgets.galleries import from_arrays, show_strip
 from dfml.ui.widgets.messages import empty_state, one_line_errors
 from dfml.ui.widgets.metrics import percent
-from dfml.ui.widgets.texts import plain
+from dfml.ui.widgets.texts import plain, spaced
 
+PER_ROW, ROWS_A_PAGE = 10, 8
 MOST_NUMBERS = 200_000_000
-"""Numbers in a recovery's pictures; a larger file is not opened by a page."""
+"""Numbers in a recovery's images; a larger file is not opened by a page."""
 
 
 @dataclass(frozen=True)
 class StoredRecovery:
-    """One teacher's recovered pictures.
-
-    Attributes:
-        run: The run's folder name.
-        run_title: What people call the run.
-        teacher: The teacher's id.
-        folder: Where it lies.
-        report: Measures and settings.
-    """
+    """One teacher's recovered images in their folder, the run's name and title, measures and settings."""
 
     run: str
     run_title: str
@@ -53,17 +47,17 @@ class StoredRecovery:
         """Class names in the order of the labels; ``class 0`` and so on where there are none."""
         names = self.report.get("classes")
         count = max(1, self.report.get("images", 0) // self.report.get("per_class", 1))
-        return [str(name).replace("_", " ") for name in names] if names else [f"class {i}" for i in range(count)]
+        return [spaced(name) for name in names] if names else [f"class {i}" for i in range(count)]
 
     def pictures(self) -> dict[str, list[Image.Image]]:
-        """Pictures by class name.
+        """Images by class name.
 
         Raises:
             BadInput: The file is missing or damaged.
         """
         file = self.folder / "pictures.safetensors"
         if not file.is_file():
-            raise BadInput(f"the pictures of teacher {self.teacher} are missing in {self.folder}.")
+            raise BadInput(f"the images of teacher {self.teacher} are missing in {self.folder}.")
         return _pictures(str(file), file.stat().st_mtime_ns, tuple(self.classes))
 
 
@@ -72,12 +66,10 @@ def _pictures(file: str, changed: int, classes: tuple[str, ...]) -> dict[str, li
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    shapes = tensor_shapes(Path(file), "recovered pictures")
+    shapes = tensor_shapes(Path(file), "recovered images")
     shape, count = shapes.get("images", []), shapes.get("labels", [])
     if len(shape) != 4 or shape[1] not in (1, 3) or count != shape[:1] or not 0 < math.prod(shape) <= MOST_NUMBERS:
-        raise BadInput(
-            f"{file} holds pictures of shape {shape} and labels of shape {count}: nothing that can be shown."
-        )
+        raise BadInput(f"{file} holds images of shape {shape} and labels of shape {count}: nothing that can be shown.")
     try:
         tensors = load_file(file)
         images, labels = from_arrays(tensors["images"]), [int(label) for label in tensors["labels"]]
@@ -86,10 +78,8 @@ def _pictures(file: str, changed: int, classes: tuple[str, ...]) -> dict[str, li
     return by_class(images, labels, classes)
 
 
-def by_class(
-    images: list[Image.Image], labels: list[int], classes: tuple[str, ...] | list[str]
-) -> dict[str, list[Image.Image]]:
-    """Sort pictures into rows by class name, in the order of the labels."""
+def by_class(images: list[Image.Image], labels: list[int], classes: Sequence[str]) -> dict[str, list[Image.Image]]:
+    """Sort images into rows by class name, in the order of the labels."""
     rows: dict[str, list[Image.Image]] = {}
     for picture, label in sorted(zip(images, labels, strict=False), key=lambda pair: pair[1]):
         name = classes[label] if 0 <= label < len(classes) else f"class {label}"
@@ -117,55 +107,28 @@ def _folders(root: Path) -> list[Path]:
         return []
 
 
-def all_recoveries(rows: list[RunRow]) -> list[StoredRecovery]:
-    """The stored recoveries of all runs, the newest run first."""
-    return [found for row in rows for found in recoveries_of(row.path, row.name, row.title)]
-
-
-PER_ROW = 10
-ROWS_A_PAGE = 8
-
-
 def recovery_gallery(rows: list[RunRow]) -> None:
-    """All stored recoveries, by run, teacher and class."""
-    recoveries = all_recoveries(rows)
+    """Draw all stored recoveries, by run, teacher and class."""
+    recoveries = [found for row in rows for found in recoveries_of(row.path, row.name, row.title)]
     if not recoveries:
-        empty_state(
-            "The gallery is empty",
-            "Every finished recovery is kept here, by run, teacher and class.",
-            icon=":material/photo_library:",
-        )
+        text = "Every finished recovery is kept here, by run, teacher and class."
+        empty_state("The gallery is empty", text, icon=":material/photo_library:")
         return
     filters = st.grid(4, min_column_width=150)
+
+    def choose(label: str, key: str, options: list[str], **look: Any) -> str:  # noqa: ANN401 - as the widget's
+        return filters.selectbox(label, options, key=key, persist_state="session", **look)
+
     titles = {found.run: found.run_title for found in recoveries}
-    run = filters.selectbox(
-        "Run",
-        ["all runs", *titles],
-        format_func=lambda name: titles.get(name, name),
-        key="gallery_run",
-        persist_state="session",
-    )
+    run = choose("Run", "gallery_run", ["all runs", *titles], format_func=lambda name: titles.get(name, name))
     left = [found for found in recoveries if run in ("all runs", found.run)]
-    teacher = filters.selectbox(
-        "Teacher",
-        ["all teachers", *sorted({found.teacher for found in left}, key=natural)],
-        key="gallery_teacher",
-        persist_state="session",
-    )
+    teachers = sorted({found.teacher for found in left}, key=natural)
+    teacher = choose("Teacher", "gallery_teacher", ["all teachers", *teachers])
     left = [found for found in left if teacher in ("all teachers", found.teacher)]
-    method = filters.selectbox(
-        "Inverter",
-        ["all inverters", *sorted({found.method for found in left})],
-        key="gallery_method",
-        persist_state="session",
-    )
+    method = choose("Inverter", "gallery_method", ["all inverters", *sorted({found.method for found in left})])
     left = [found for found in left if method in ("all inverters", found.method)]
-    label = filters.selectbox(
-        "Class",
-        ["all classes", *sorted({name for found in left for name in found.classes}, key=natural)],
-        key="gallery_class",
-        persist_state="session",
-    )
+    classes = sorted({name for found in left for name in found.classes}, key=natural)
+    label = choose("Class", "gallery_class", ["all classes", *classes])
     items = [(found, name) for found in left for name in found.classes if label in ("all classes", name)]
     pages = -(-len(items) // ROWS_A_PAGE)
     page = min(st.session_state.get("gallery_page", 1), max(1, pages))
@@ -174,18 +137,12 @@ def recovery_gallery(rows: list[RunRow]) -> None:
             pictures = found.pictures().get(name, [])
             st.markdown(
                 f"**{plain(name)}** · {plain(found.method)} · teacher {plain(found.teacher)} · "
-                f"{percent(found.report.get('teacher_accuracy'))} of this teacher's pictures classified as asked"
+                f"{percent(found.report.get('teacher_accuracy'))} of this teacher's images classified as asked"
             )
             if pictures:
-                st.image(
-                    strip(pictures, side=64, columns=PER_ROW),
-                    width="stretch",
-                    alt=f"{len(pictures)} pictures recovered for {name}",
-                )
+                show_strip(pictures, f"{len(pictures)} images recovered for {name}", side=64, columns=PER_ROW)
             st.caption(plain(found.run_title))
     if pages > 1:
         st.pagination(pages, key="gallery_page")
-    st.caption(
-        f"{len(items)} class row{'s' * (len(items) != 1)} of {len(left)} "
-        f"{'recovery' if len(left) == 1 else 'recoveries'}."
-    )
+    word = "recovery" if len(left) == 1 else "recoveries"
+    st.caption(f"{len(items)} class row{'s' * (len(items) != 1)} of {len(left)} {word}.")

@@ -16,7 +16,6 @@ from dfml.ui.widgets.theme import chip
 if TYPE_CHECKING:
     from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
 
-
 One = TypeVar("One", RunRow, Comparison)
 NEXT = "_next_run"
 FORM_OPEN = "new_run_open"
@@ -29,7 +28,7 @@ def go_to_run(name: str) -> None:
 
 
 def form_box(title: str, page: str) -> ExpanderContainer:
-    """The box of the form that starts runs: open at first, folded where the link names a run.
+    """Draw the box of the form that starts runs: open at first, folded where the link names a run.
 
     Its content is drawn only while ``open`` is true, so that watching a run needs no torch.
     """
@@ -43,8 +42,7 @@ def form_box(title: str, page: str) -> ExpanderContainer:
 def label(row: RunRow | Comparison) -> str:
     """A run's line in the chooser. It stays true while the run works: no state that may have changed since."""
     look = chip(row.state)
-    state = "" if row.active else f" · {look.word}"
-    sign = "▶" if row.active else look.sign
+    sign, state = ("▶", "") if row.active else (look.sign, f" · {look.word}")
     seed = f" · seed {row.spec.seed}" if row.spec and not row.spec.label else ""
     return f"{sign} {row.title}{seed}{state} · {started_at(row.created)}"
 
@@ -67,12 +65,9 @@ def minute(created: float) -> str:
 
 
 def choose_run(rows: Sequence[One], *, key: str, also: Mapping[str, str] | None = None) -> One | None:
-    """Draw the chooser and return the chosen run, or None where there is none.
+    """Draw the chooser of a page's runs, the newest first; returns the chosen one, or None where there is none.
 
-    Args:
-        rows: The runs of this page, the newest first.
-        key: The page's own key.
-        also: Other names that a link may say, each with the name of the entry that is meant.
+    ``also`` are other names that a link may say, each with the name of the entry that is meant.
     """
     if not rows:
         return None
@@ -94,6 +89,7 @@ def choose_run(rows: Sequence[One], *, key: str, also: Mapping[str, str] | None 
         if st.session_state[key] in by_name:
             st.query_params["run"] = st.session_state[key]
 
+    text = "All runs, the newest first. They live in folders on this computer, so closing the browser loses nothing."
     name = st.selectbox(
         "Run",
         list(by_name),
@@ -101,7 +97,7 @@ def choose_run(rows: Sequence[One], *, key: str, also: Mapping[str, str] | None 
         key=key,
         persist_state="session",
         on_change=keep,
-        help="All runs, the newest first. They live in folders on this computer, so closing the browser loses nothing.",
+        help=text,
     )
     st.session_state[f"_{key}"] = name
     if st.query_params.get("run") != name:

@@ -1,4 +1,4 @@
-"""The grids of pictures that a run keeps while it works, cut back into single pictures."""
+"""The grids of images that a run keeps while it works, cut back into single images."""
 
 from __future__ import annotations
 
@@ -13,31 +13,23 @@ from dfml.core.errors import BadInput
 from dfml.data.pictures import open_picture
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.grid import MAX_TILES, grid_columns
-from dfml.ui.widgets.galleries import strip
+from dfml.ui.widgets.galleries import show_strip
 
 GRID_GAP = 2
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One grid of pictures.
-
-    Attributes:
-        step: When it was made.
-        tag: What it shows.
-        pictures: In the order of the labels.
-        labels: One a picture.
-    """
+    """One grid of images: when it was made, the images, and a label for each."""
 
     step: int
-    tag: str
     pictures: list[Image.Image]
     labels: list[int]
 
 
-def cut_grid(sheet: Image.Image, count: int) -> list[Image.Image]:
-    """Cut a run's grid into its pictures, row by row."""
-    columns = grid_columns(count)
+def cut_grid(sheet: Image.Image, count: int, columns: int = 0) -> list[Image.Image]:
+    """Cut a grid, by default a run's, into its images, row by row."""
+    columns = columns or grid_columns(count)
     rows = -(-count // columns)
     width = (sheet.width + GRID_GAP) // columns - GRID_GAP
     height = (sheet.height + GRID_GAP) // rows - GRID_GAP
@@ -55,35 +47,24 @@ def _cells(path: str, count: int) -> list[Image.Image]:
 
 
 def open_sheet(entry: StoredImages) -> Sheet | None:
-    """The pictures of one grid; None where the file has gone."""
+    """The images of one grid; None where the file has gone."""
     count = min(len(entry.labels), MAX_TILES)
     try:
-        return Sheet(entry.step, entry.tag, _cells(str(Path(entry.path)), count), list(entry.labels[:count]))
+        return Sheet(entry.step, _cells(str(entry.path), count), list(entry.labels[:count]))
     except BadInput:  # thinned out between the two looks, or damaged
         return None
 
 
-def newest_sheet(run: RunFolder, prefix: str = "") -> Sheet | None:
-    """The newest grid whose tag starts with ``prefix``, or None."""
-    for entry in reversed(run.images()):
-        if entry.tag.startswith(prefix) and entry.labels and (sheet := open_sheet(entry)):
-            return sheet
-    return None
-
-
 def newest_pictures(run: RunFolder) -> None:
-    """The pictures that a training works on now."""
-    sheet = newest_sheet(run)
+    """Draw the images that a training works on now."""
+    sheets = (open_sheet(entry) for entry in reversed(run.images()) if entry.labels)
+    sheet = next((found for found in sheets if found), None)
     if sheet is None:
         return
     st.markdown(
-        f"**Newest recovered pictures** · iteration {sheet.step}",
-        help="What the meta-model is trained on at this moment; pictures of one class stand side by side.",
+        f"**Newest recovered images** · iteration {sheet.step}",
+        help="What the meta-model is trained on at this moment; images of one class stand side by side.",
     )
-    count = len(sheet.pictures)
-    same = max(Counter(sheet.labels).values())
-    st.image(
-        strip(sheet.pictures, side=84, columns=min(max(same, 10 // same * same), count, 10)),
-        width="stretch",
-        alt=f"{count} recovered pictures of {len(set(sheet.labels))} classes at iteration {sheet.step}",
-    )
+    count, same = len(sheet.pictures), max(Counter(sheet.labels).values())
+    alt = f"{count} recovered images of {len(set(sheet.labels))} classes at iteration {sheet.step}"
+    show_strip(sheet.pictures, alt, side=84, columns=min(max(same, 10 // same * same), count, 10))

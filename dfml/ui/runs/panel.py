@@ -41,7 +41,7 @@ def moved_on(was: str, now: str) -> bool:
 def run_header(
     run: RunFolder, status: RunStatus, title: str | None = None, others: Mapping[str, str] | None = None
 ) -> None:
-    """Title, chip, progress, and the facts of the run.
+    """Draw title, chip, progress, and the facts of the run.
 
     Args:
         run: The run.
@@ -58,7 +58,7 @@ def run_header(
         show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
     if status.state != "finished":
         st.progress(status.fraction, text=progress_text(status, others))
-    st.caption(" · ".join(spent(status) if title else facts(run, status)) or "not begun yet")
+    st.caption(" · ".join(facts(status, None if title else run.spec)) or "not begun yet")
 
 
 def progress_text(status: RunStatus, others: Mapping[str, str] | None = None) -> str:
@@ -87,22 +87,16 @@ def _waiting(text: str, others: Mapping[str, str]) -> str:
     return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
 
 
-def spent(status: RunStatus) -> list[str]:
-    """Time spent, and the device."""
-    found = [f"{duration(status.seconds)} of work"] if status.seconds else []
-    return [*found, f"on {plain(status.device)}"] if status.device else found
-
-
-def facts(run: RunFolder, status: RunStatus) -> list[str]:
-    """Short facts: time spent, device, seed, threads, preset."""
-    spec = run.spec
+def facts(status: RunStatus, spec: RunSpec | None = None) -> list[str]:
+    """Short facts: time spent and device; of a run with its order also why that device, preset, seed, threads."""
     found = [f"{duration(status.seconds)} of work"] if status.seconds else []
     if status.device:
-        why = f" ({status.device_reason})" if status.device_reason else ""
+        why = f" ({status.device_reason})" if spec and status.device_reason else ""
         found.append("on " + plain(status.device + why))
-    found += [preset_of(spec), f"seed {spec.seed}"]
-    if spec.threads:
-        found.append(f"{spec.threads} CPU thread{'s' * (spec.threads > 1)}")
+    if spec:
+        found += [preset_of(spec), f"seed {spec.seed}"]
+        if spec.threads:
+            found.append(f"{spec.threads} CPU thread{'s' * (spec.threads > 1)}")
     return found
 
 
@@ -132,38 +126,30 @@ def _changed(kind: str, method: str, preset: str, config: str) -> int | None:
 
 
 def run_controls(run: RunFolder, status: RunStatus, key: str, *, narrow: bool = False) -> None:
-    """Stop, resume, delete, and the details that make the run reproducible.
+    """Draw stop, resume, delete, and the details that make the run reproducible.
 
-    Args:
-        run: The run.
-        status: What it is doing now.
-        key: Prefix of the widgets' keys.
-        narrow: Deleting is found among the details, so that the buttons fit a column.
+    ``key`` is the prefix of the widgets' keys. Where the column is ``narrow``, deleting is found among the details, so
+    that the buttons fit.
     """
     with st.container(horizontal=True, gap="small"):
+        stop, resume = ":material/stop_circle:", ":material/play_arrow:"
         if status.active:
-            stopping = status.state == "stopping"
-            if st.button("Stop run", icon=":material/stop_circle:", key=f"{key}:stop", disabled=stopping):
+            if st.button("Stop run", icon=stop, key=f"{key}:stop", disabled=status.state == "stopping"):
                 with one_line_errors():
                     launcher.stop(run.path)
                     st.rerun()
-        elif status.resumable and st.button(
-            "Resume",
-            icon=":material/play_arrow:",
-            key=f"{key}:resume",
-            type="primary",
-            help="Go on from the last checkpoint.",
-        ):
-            with one_line_errors():
-                launcher.resume(run.path)
-                st.rerun()
+        elif status.resumable:
+            text = "Go on from the last checkpoint."
+            if st.button("Resume", icon=resume, key=f"{key}:resume", type="primary", help=text):
+                with one_line_errors():
+                    launcher.resume(run.path)
+                    st.rerun()
         with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
             st.markdown(f"**Folder** {plain(str(run.path))}")
             st.markdown("**Order** (spec.json)")
             st.json(run.spec.model_dump(), expanded=1)
-            tail = run.log_tail(40)
             st.markdown("**End of the log**")
-            st.code(tail or "empty", language=None, height=200)
+            st.code(run.log_tail(40) or "empty", language=None, height=200)
             if narrow and not status.active:
                 _delete(run, key)
         if not narrow and not status.active:
@@ -172,7 +158,7 @@ def run_controls(run: RunFolder, status: RunStatus, key: str, *, narrow: bool = 
 
 
 def _delete(run: RunFolder, key: str) -> None:
-    st.markdown("Delete this run with its model, pictures and curves?")
+    st.markdown("Delete this run with its model, images and curves?")
     if st.button("Delete for good", icon=":material/delete_forever:", key=f"{key}:delete_yes", type="primary"):
         with one_line_errors():
             launcher.delete(run.path)

@@ -10,6 +10,7 @@ from dfml.core.texts import printable
 from dfml.core.time_left import in_words
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.spec import RunSpec
+from dfml.ui.charts.curve_math import Curve
 from dfml.ui.widgets.navigation import INVERSION, TRAINING
 from dfml.ui.widgets.theme import ACTIVE
 
@@ -18,19 +19,11 @@ PAGES = {"train": TRAINING, "invert": INVERSION}
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run in a list.
+    """A run in a list; one that cannot be read has an empty kind, no ``spec``, and says why in ``message``.
 
     Attributes:
-        name: Its folder's name.
-        path: Its folder.
-        kind: train, invert, pretrain, or an empty string where it cannot be read.
-        title: What people call it.
-        state: See ``RunStatus``.
-        step: Steps done.
         total: Steps in all, 0 where unknown.
-        message: Why it failed, crashed or cannot be read.
         created: Seconds since 1970.
-        spec: Its order, or None where it cannot be read.
         left: How long it will still work, in words; empty where that is not known.
     """
 
@@ -47,9 +40,22 @@ class RunRow:
     left: str = ""
 
     @property
+    def run(self) -> RunFolder:
+        """Its folder. Readers of its metrics are shared, so opening it again costs nothing."""
+        return RunFolder(self.path)
+
+    @property
     def age(self) -> str:
-        """How long ago it was made, in words."""
-        return age(time.time() - self.created)
+        """How long ago it was made: ``just now``, ``5 min ago``, ``3 h ago`` or ``2 days ago``."""
+        seconds = time.time() - self.created
+        if seconds < 60:
+            return "just now"
+        if seconds < 3600:
+            return f"{int(seconds // 60)} min ago"
+        if seconds < 86400:
+            return f"{int(seconds // 3600)} h ago"
+        days = int(seconds // 86400)
+        return f"{days} day{'s' * (days > 1)} ago"
 
     @property
     def active(self) -> bool:
@@ -64,22 +70,11 @@ class RunRow:
         return min(1.0, self.step / self.total) if self.total else None
 
 
-def age(seconds: float) -> str:
-    """``just now``, ``5 min ago``, ``3 h ago`` or ``2 days ago``."""
-    if seconds < 60:
-        return "just now"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min ago"
-    if seconds < 86400:
-        return f"{int(seconds // 3600)} h ago"
-    days = int(seconds // 86400)
-    return f"{days} day{'s' * (days > 1)} ago"
-
-
 def read_row(run: RunFolder) -> RunRow:
     """One run's row; a damaged or foreign folder gives a row that says so."""
     status = run.status()
     spec = None if run.problem else run.spec
+    left = f"{in_words(status.eta_range)} left" if status.eta_range and status.state == "running" else ""
     return RunRow(
         name=run.name,
         path=run.path,
@@ -91,23 +86,14 @@ def read_row(run: RunFolder) -> RunRow:
         message=printable(status.error or "", 800),
         created=run.created,
         spec=spec,
-        left=f"{in_words(status.eta_range)} left" if status.eta_range and status.state == "running" else "",
+        left=left,
     )
 
 
 def run_rows(*kinds: str) -> list[RunRow]:
-    """All runs, the newest first.
-
-    Args:
-        *kinds: Only these kinds; an empty text stands for folders that cannot be read. None means all.
-    """
+    """All runs, or those of some kinds (an empty one: folders that cannot be read), the newest first."""
     rows = [read_row(run) for run in list_runs()]
     return [row for row in rows if not kinds or row.kind in kinds]
-
-
-def active_rows() -> list[RunRow]:
-    """The runs that wait or work now."""
-    return [row for row in run_rows() if row.active]
 
 
 def page_of(row: RunRow) -> tuple[str | None, dict[str, str]]:
@@ -115,16 +101,16 @@ def page_of(row: RunRow) -> tuple[str | None, dict[str, str]]:
     return PAGES.get(row.kind), {"run": row.name}
 
 
-def open_run(row: RunRow) -> RunFolder:
-    """The folder of a row. Readers of its metrics are shared, so opening it again costs nothing."""
-    return RunFolder(row.path)
-
-
-def plottable(run: RunFolder) -> dict[str, tuple[list[int], list[float]]]:
-    """A run's curves without the points that were not finite, and without curves that have no point."""
+def finite(curves: dict[str, Curve]) -> dict[str, Curve]:
+    """Curves without the points that were not finite, and without curves that have no point."""
     found = {}
-    for name, (steps, values) in run.scalars().items():
+    for name, (steps, values) in curves.items():
         pairs = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
         if pairs:
             found[name] = ([step for step, _ in pairs], [value for _, value in pairs])
     return found
+
+
+def plottable(run: RunFolder) -> dict[str, Curve]:
+    """A run's curves, as ``finite``."""
+    return finite(run.scalars())

@@ -49,7 +49,7 @@ class Report(Record):
 
 
 class Pair(Record):
-    """A recovered picture and the training picture nearest to it."""
+    """A recovered image and the training image nearest to it."""
 
     ratio: Number = 0.0
     recovered_class: Text = "?"
@@ -63,7 +63,7 @@ class Distances(Record):
 
 
 class Space(Record):
-    """The numbers of one space in which pictures were compared."""
+    """The numbers of one space in which images were compared."""
 
     space: Text
     recovered_to_training: Distances | None = None

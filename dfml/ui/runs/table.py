@@ -13,13 +13,17 @@ from dfml.runs.folder import RESULT
 from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.curves import Curve, curves
 from dfml.ui.runs.chooser import NEXT
-from dfml.ui.runs.run_rows import RunRow, open_run, plottable
+from dfml.ui.runs.run_rows import RunRow, plottable
 from dfml.ui.widgets.messages import empty_state, one_line_errors
 from dfml.ui.widgets.metrics import metric, with_interval
 from dfml.ui.widgets.texts import plain
 from dfml.ui.widgets.theme import chip, palette
 
 MOST = 7
+PAIRING = (
+    "Paired: both runs were tested on the same episodes, so the interval is that of the differences by episode. "
+    "Otherwise it is that of two results apart, which is wider."
+)
 
 
 def short_name(row: RunRow) -> str:
@@ -30,9 +34,8 @@ def short_name(row: RunRow) -> str:
 def run_table(rows: list[RunRow]) -> None:
     """Every run with its state and the reason of a bad end; selecting one opens it."""
     if not rows:
-        empty_state(
-            "No runs yet", "Every run that you start is listed here, also after a restart.", icon=":material/list:"
-        )
+        text = "Every run that you start is listed here, also after a restart."
+        empty_state("No runs yet", text, icon=":material/list:")
         return
     key = "run_table"
 
@@ -42,6 +45,8 @@ def run_table(rows: list[RunRow]) -> None:
             st.session_state[NEXT] = rows[picked[0]].name
             st.session_state["view"] = "Watch"
 
+    text, number, bar = st.column_config.TextColumn, st.column_config.NumberColumn, st.column_config.ProgressColumn
+    tested, why = metric("test/accuracy").help, "Why a run failed, crashed or cannot be read."
     st.dataframe(
         {
             "state": [f"{chip(row.state).sign} {chip(row.state).word}" for row in rows],
@@ -58,19 +63,13 @@ def run_table(rows: list[RunRow]) -> None:
         hide_index=True,
         placeholder="–",
         column_config={
-            "state": st.column_config.TextColumn("State", width="small"),
-            "run": st.column_config.TextColumn("Run", width="medium"),
-            "seed": st.column_config.NumberColumn("Seed", width="small"),
-            "accuracy": st.column_config.NumberColumn(
-                "Accuracy", format="%.1f %%", width="small", help=metric("test/accuracy").help
-            ),
-            "done": st.column_config.ProgressColumn(
-                "Done", format="%.0f %%", min_value=0, max_value=100, width="small"
-            ),
-            "age": st.column_config.TextColumn("Started", width="small"),
-            "reason": st.column_config.TextColumn(
-                "Reason", width="large", help="Why a run failed, crashed or cannot be read."
-            ),
+            "state": text("State", width="small"),
+            "run": text("Run", width="medium"),
+            "seed": number("Seed", width="small"),
+            "accuracy": number("Accuracy", format="%.1f %%", width="small", help=tested),
+            "done": bar("Done", format="%.0f %%", min_value=0, max_value=100, width="small"),
+            "age": text("Started", width="small"),
+            "reason": text("Reason", width="large", help=why),
         },
         alt=f"Table of {len(rows)} runs",
     )
@@ -96,11 +95,8 @@ def compare_runs(rows: list[RunRow]) -> None:
     """One number of several runs over their iterations, and how their tests at the end differ."""
     readable = {row.name: row for row in rows if row.spec}
     if not readable:
-        empty_state(
-            "Nothing to compare yet",
-            "Start two runs, for example of two methods, and lay their curves over each other.",
-            icon=":material/compare:",
-        )
+        text = "Start two runs, for example of two methods, and lay their curves over each other."
+        empty_state("Nothing to compare yet", text, icon=":material/compare:")
         return
     chosen = st.multiselect(
         "Runs",
@@ -114,11 +110,9 @@ def compare_runs(rows: list[RunRow]) -> None:
     loaded: dict[str, dict[str, Curve]] = {}
     for name in chosen:
         with one_line_errors():
-            loaded[name] = plottable(open_run(readable[name]))
-    names = sorted(
-        {key for scalars in loaded.values() for key, curve in scalars.items() if len(curve[0]) > 1}, key=_order
-    )
-    names = [name for name in names if not name.endswith("ci95")]
+            loaded[name] = plottable(readable[name].run)
+    found = {key for scalars in loaded.values() for key, curve in scalars.items() if len(curve[0]) > 1}
+    names = sorted((name for name in found if not name.endswith("ci95")), key=_order)
     if names:
         _compared_curves(names, {short_name(readable[name]): curves_of for name, curves_of in loaded.items()})
     elif chosen:
@@ -145,6 +139,7 @@ def _compared_tests(rows: list[RunRow]) -> None:
     if not tests:
         return
     first = next(iter(tests))
+    text = st.column_config.TextColumn
     apart = [None if name == first else difference(test, tests[first]) for name, test in tests.items()]
     st.markdown("**Accuracy on new classes, in the test at the end**")
     st.dataframe(
@@ -158,19 +153,10 @@ def _compared_tests(rows: list[RunRow]) -> None:
         hide_index=True,
         placeholder="–",
         column_config={
-            "run": st.column_config.TextColumn("Run", width="medium"),
-            "accuracy": st.column_config.TextColumn(
-                "Accuracy", width="small", help=f"{metric('test/accuracy').help} Per cent ± 95 %."
-            ),
-            "above": st.column_config.TextColumn(
-                "Above first", width="small", help="Points above the first run, ± 95 %."
-            ),
-            "pairing": st.column_config.TextColumn(
-                "Episodes",
-                width="medium",
-                help="Paired: both runs were tested on the same episodes, so the interval is that of the differences "
-                "episode by episode. Otherwise it is that of two results apart, which is wider.",
-            ),
+            "run": text("Run", width="medium"),
+            "accuracy": text("Accuracy", width="small", help=f"{metric('test/accuracy').help} Per cent ± 95 %."),
+            "above": text("Above first", width="small", help="Points above the first run, ± 95 %."),
+            "pairing": text("Episodes", width="medium", help=PAIRING),
         },
         alt=f"Accuracies of {len(tests)} runs at their end",
     )

@@ -1,18 +1,21 @@
-"""Pictures on a page: small ones enlarged without blur, many of them laid out as one image."""
+"""Images on a page: small ones enlarged without blur, many of them laid out as one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import streamlit as st
 from PIL import Image
 
 GAP = 3
 
 
 def enlarged(picture: Image.Image, side: int) -> Image.Image:
-    """Bring a picture to about ``side`` pixels: whole multiples without blur upwards, smoothly downwards."""
+    """Bring an image to about ``side`` pixels: whole multiples without blur upwards, smoothly downwards."""
     small = max(picture.size)
     if small >= side:
         copy = picture.copy()
@@ -23,7 +26,7 @@ def enlarged(picture: Image.Image, side: int) -> Image.Image:
 
 
 def square(picture: Image.Image, side: int) -> Image.Image:
-    """The middle square of a picture, ``side`` pixels wide."""
+    """The middle square of an image, ``side`` pixels wide."""
     edge = min(picture.size)
     left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
     cut = picture.crop((left, top, left + edge, top + edge))
@@ -31,13 +34,13 @@ def square(picture: Image.Image, side: int) -> Image.Image:
     return cut.resize((side, side), how)
 
 
-def strip(pictures: Sequence[Image.Image | None], *, side: int = 64, columns: int | None = None) -> Image.Image:
-    """Lay pictures out in rows, with a transparent gap, as one RGBA image.
+def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, columns: int = 0) -> Image.Image:
+    """Lay images, or files of our own, out in rows as one RGBA image, with a transparent gap.
 
     Args:
         pictures: At least one; None leaves its cell empty.
         side: Pixels of each square cell.
-        columns: Cells a row; None takes all of them in one row.
+        columns: Cells per row; 0 takes all of them in one row.
     """
     columns = columns or len(pictures)
     rows = -(-len(pictures) // columns)
@@ -45,21 +48,26 @@ def strip(pictures: Sequence[Image.Image | None], *, side: int = 64, columns: in
     for position, picture in enumerate(pictures):
         if picture is None:
             continue
+        with Image.open(picture) if isinstance(picture, Path) else nullcontext(picture) as opened:
+            cell = square(opened.convert("RGB"), side)
         row, column = divmod(position, columns)
-        sheet.paste(square(picture.convert("RGB"), side), (column * (side + GAP), row * (side + GAP)))
+        sheet.paste(cell, (column * (side + GAP), row * (side + GAP)))
     return sheet
 
 
-def open_thumbnails(paths: Sequence[Path], side: int = 96) -> list[Image.Image]:
-    """Open small copies of picture files that are our own."""
-    found = []
-    for path in paths:
-        with Image.open(path) as picture:
-            found.append(square(picture.convert("RGB"), side))
-    return found
+def show_strip(
+    pictures: Sequence[Image.Image | Path | None],
+    alt: str,
+    *,
+    side: int = 96,
+    columns: int = 0,
+    width: int | Literal["stretch"] = "stretch",
+) -> None:
+    """Draw a ``strip``, whose content ``alt`` tells."""
+    st.image(strip(pictures, side=side, columns=columns), width=width, alt=alt)
 
 
 def from_arrays(images: np.ndarray) -> list[Image.Image]:
-    """Pictures [N, C, H, W] in [0, 1] as Pillow images."""
+    """Images [N, C, H, W] in [0, 1] as Pillow images."""
     values = (np.clip(images, 0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
     return [Image.fromarray(v.squeeze(-1) if v.shape[-1] == 1 else v) for v in values]

@@ -13,11 +13,7 @@ from dfml.ui.widgets.texts import plain
 
 @contextmanager
 def one_line_errors(*, stop: bool = False) -> Iterator[None]:
-    """Show an error that is meant for people as its one line; others pass.
-
-    Args:
-        stop: Also end the page's script there.
-    """
+    """Show an error that is meant for people as its one line; others pass. ``stop`` also ends the page's script."""
     try:
         yield
     except DfmlError as error:

@@ -7,13 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """How a number is shown.
-
-    Attributes:
-        title: Short, in the field's words.
-        help: One sentence for a student.
-        percent: A fraction, shown in per cent.
-    """
+    """How a number is shown: a short title, a sentence for a student, whether it is a fraction in per cent."""
 
     title: str
     help: str = ""
@@ -21,7 +15,7 @@ class Metric:
 
 
 LOSS_OF_TASKS = (
-    "What each outer step makes smaller: the loss on the query sets of its tasks or, on pictures that teachers were "
+    "What each outer step makes smaller: the loss on the query sets of its tasks or, on images that teachers were "
     "asked about, how far the answers are from theirs."
 )
 LOSS_OF_WEIGHTS = (
@@ -31,11 +25,11 @@ LOSS_OF_WEIGHTS = (
 METRICS = {
     "train/loss": Metric("loss", f"{LOSS_OF_TASKS} A method that only fuses weights has a loss of weights instead."),
     "train/accuracy": Metric(
-        "accuracy on pseudo tasks", "Share of query pictures of the training tasks that are right.", True
+        "accuracy on pseudo tasks", "Share of query images of the training tasks that are right.", True
     ),
     "val/accuracy": Metric(
         "accuracy on validation classes",
-        "On real pictures of classes that are kept aside, to follow the training or choose the best model.",
+        "On real images of classes that are kept aside, to follow the training or choose the best model.",
         True,
     ),
     "val/ci95": Metric("95 % interval", "Half-width of the 95 % interval of the validation accuracy.", True),
@@ -55,17 +49,17 @@ METRICS = {
     "grad/variance": Metric("gradient variance", "How far the gradients of a group's teachers are from their mean."),
     "group/loss": Metric("loss of a group", "What the teachers of a group ask for: their classes and soft answers."),
     "group/accuracy": Metric(
-        "accuracy on a group's tasks", "Share of a group's recovered pictures that are right.", True
+        "accuracy on a group's tasks", "Share of a group's recovered images that are right.", True
     ),
     "replay/steps": Metric("steps of a replay", "Outer steps on tasks of the memory until none was learned better."),
-    "inversion/ce": Metric("cross-entropy", "How far the teacher is from giving each picture its wanted class."),
+    "inversion/ce": Metric("cross-entropy", "How far the teacher is from giving each image its wanted class."),
     "inversion/bn": Metric(
         "BN statistics", "How far feature statistics are from those that the teacher stored in training."
     ),
-    "inversion/tv": Metric("total variation", "How rough the pictures are: smaller is smoother."),
+    "inversion/tv": Metric("total variation", "How rough the images are: smaller is smoother."),
     "inversion/l2": Metric("L2", "How far pixels are from mid-grey."),
     "inversion/teacher_accuracy": Metric(
-        "teacher accuracy", "Share of recovered pictures that their teacher classifies as asked.", True
+        "teacher accuracy", "Share of recovered images that their teacher classifies as asked.", True
     ),
     "inversion/judge_agreement": Metric(
         "judge agreement", "Share on which a judge, which the inverter never saw, agrees.", True
@@ -74,7 +68,7 @@ METRICS = {
     "tasks/disagreement": Metric(
         "API against student", "Distillation loss of the adapted student on a newly recovered query set."
     ),
-    "queries": Metric("teacher queries", "How many pictures the teachers were asked about."),
+    "queries": Metric("teacher queries", "How many images the teachers were asked about."),
 }
 
 

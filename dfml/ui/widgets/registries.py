@@ -1,8 +1,9 @@
-"""Methods and inverters for the forms. They need torch, so they are loaded on first need, behind a skeleton."""
+"""What forms need of rooms that need torch: it is loaded on first need, behind a skeleton."""
 
 from __future__ import annotations
 
 import sys
+from pkgutil import resolve_name
 from typing import Any
 
 import streamlit as st
@@ -11,52 +12,33 @@ from dfml.core.config import Config
 from dfml.core.registry import Registry
 
 
-@st.cache_resource(show_spinner=False)
-def _load(kind: str) -> Any:  # noqa: ANN401 - a registry or a config
-    if kind == "method":
-        from dfml.methods import METHODS
-
-        return METHODS
-    if kind == "asking":
-        from dfml.zoo.oracles.choose import AskingConfig
-
-        return AskingConfig
-    if kind == "polluting":
-        from dfml.zoo.build import pollute as pollution
-
-        return pollution
-    from dfml.inversion import INVERTERS
-
-    return INVERTERS
-
-
 def methods() -> Registry[Any]:
     """All methods, by name."""
-    return _behind_skeleton("method")
+    return _load("dfml.methods:METHODS")
 
 
 def inverters() -> Registry[Any]:
     """All inverters, by name."""
-    return _behind_skeleton("inverter")
+    return _load("dfml.inversion:INVERTERS")
 
 
 def asking() -> type[Config]:
     """How teachers are questioned: ``AskingConfig``."""
-    return _behind_skeleton("asking")
+    return _load("dfml.zoo.oracles.choose:AskingConfig")
 
 
 def polluting() -> Any:  # noqa: ANN401 - a module
     """The module ``dfml.zoo.build.pollute``."""
-    return _behind_skeleton("polluting")
+    return _load("dfml.zoo.build.pollute")
 
 
-def _behind_skeleton(kind: str) -> Any:  # noqa: ANN401 - see _load
+def _load(name: str) -> Any:  # noqa: ANN401 - whatever stands there
     if "torch" in sys.modules:
-        return _load(kind)
+        return resolve_name(name)
     with st.container():
         note = st.empty()
         note.caption("Loading PyTorch, once after the start of the server …")
         with st.skeleton(160):
-            registry = _load(kind)
+            found = resolve_name(name)
         note.empty()
-    return registry
+    return found

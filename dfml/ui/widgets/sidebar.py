@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dfml.ui.runs.run_rows import active_rows, page_of
+from dfml.ui.runs.run_rows import RunRow, page_of, run_rows
 from dfml.ui.widgets.device_line import describe_device, device_question
 from dfml.ui.widgets.texts import plain
 from dfml.ui.widgets.theme import chip
@@ -14,9 +14,13 @@ from dfml.ui.widgets.theme import chip
 LOGO = str(Path(__file__).with_name("logo.svg"))
 
 
+def _active_rows() -> list[RunRow]:
+    return [row for row in run_rows() if row.active]
+
+
 def draw_sidebar() -> None:
     """Draw both; the timer runs only while there is something to wait for."""
-    waiting = device_question().answer() is None or bool(active_rows())
+    waiting = device_question().answer() is None or bool(_active_rows())
     drawn = False
 
     def live() -> None:
@@ -34,7 +38,7 @@ def draw_sidebar() -> None:
 
 def _live_part() -> bool:
     """Draw it; returns whether there is anything to wait for."""
-    rows = active_rows()
+    rows = _active_rows()
     known = device_question().answer()
     st.markdown("**Running and waiting**" if any(row.state == "queued" for row in rows) else "**Running now**")
     if not rows:

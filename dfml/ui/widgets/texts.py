@@ -1,14 +1,14 @@
 """Text from outside as it stands: class names, ids, runs, file names, messages may hold anything.
 
 Streamlit reads Markdown nearly everywhere (labels, captions, badges, cells of ``st.table``, help), and Plotly reads a
-little HTML. A picture in it would make the browser ask another address. Options of a selectbox or a multiselect, cells
+little HTML. An image in it would make the browser ask another address. Options of a selectbox or a multiselect, cells
 of ``st.dataframe`` and ``st.json`` are plain already.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -27,7 +27,7 @@ _WORD_JOINER = "\u2060"
 
 
 def plain(text: str) -> str:
-    """Text from outside, on one line, so that Markdown shows it as it stands.
+    """Escape text from outside, on one line, so that Markdown shows it as it stands.
 
     What Streamlit replaces after the Markdown was read (addresses, icons, arrows) is taken apart by a character that is
     not seen.
@@ -35,6 +35,16 @@ def plain(text: str) -> str:
     text = _AUTOMATIC.sub(lambda found: found.group() + _WORD_JOINER, printable(str(text), MOST))
     text = _MARKUP.sub(r"\\\g<0>", text)
     return _LIST.sub(lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\\{found[3]}", text)
+
+
+def spaced(name: str) -> str:
+    """A class name for people: data sets write blanks as underscores."""
+    return name.replace("_", " ")
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first class names on a line, with a sign where there are more."""
+    return ", ".join(map(spaced, names[:most])) + ", …" * (len(names) > most)
 
 
 def badge(text: str, colour: str, icon: str = "") -> str:

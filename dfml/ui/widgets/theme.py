@@ -12,32 +12,22 @@ import streamlit as st
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours of one theme, as ``#rrggbb``.
-
-    Attributes:
-        series: Distinguishable for every kind of colour vision, in the order of use.
-        text: Labels.
-        quiet: Grid lines, reference lines.
-        mark: Events on a curve.
-    """
+    """Colours of one theme, as ``#rrggbb``: of series (for every kind of colour vision), of text, of grid lines."""
 
     series: tuple[str, ...]
     text: str
     quiet: str
-    mark: str
 
 
 LIGHT = Palette(
     series=("#0072b2", "#d55e00", "#008f68", "#b0578d", "#b07800", "#2f96d0", "#64707f"),
     text="#1d2430",
     quiet="#d9dee6",
-    mark="#64707f",
 )
 DARK = Palette(
     series=("#56b4e9", "#f08a3c", "#2fc79b", "#dd93bd", "#e6b325", "#9ad1f2", "#9aa6b5"),
     text="#e8ecf2",
     quiet="#343d4b",
-    mark="#9aa6b5",
 )
 
 

@@ -14,7 +14,8 @@ from dfml.ui.widgets.forms import all_options
 from dfml.ui.widgets.messages import one_line_errors
 from dfml.ui.widgets.metrics import percent
 from dfml.ui.widgets.registries import polluting
-from dfml.ui.zoo.panels import choose_next, open_listing
+from dfml.ui.widgets.texts import spaced
+from dfml.ui.zoo.choose_zoo import choose_next, open_listing
 from dfml.zoo.listing import ZooListing, zoo_names
 
 KEPT = 20
@@ -22,54 +23,40 @@ KEPT = 20
 KINDS = {"clean": "honest", "ood": "of another domain", "fake": "untrained"}
 
 
-def truth_beside(zoo: ZooListing) -> Path:
-    """Where it would stand who deceives in the zoo; ``truth_file`` without torch."""
-    folder = zoo.folder.resolve()
-    return folder.with_name(f"{folder.name}.truth.json")
-
-
 def pollution_panel(zoo: ZooListing) -> None:
-    """Who deceives in a polluted zoo, after a click; for any other the form that makes one of it."""
+    """Draw who deceives in a polluted zoo, after a click; for any other the form that makes one of it."""
     if zoo.address:
         return
-    if truth_beside(zoo).is_file():
+    folder = zoo.folder.resolve()
+    if folder.with_name(f"{folder.name}.truth.json").is_file():  # ``truth_file`` without torch
         _truth(zoo)
         return
-    box = st.expander(
-        "Hide deceptive teachers in a copy", key="pollution_open", icon=":material/domino_mask:", on_change="rerun"
-    )
+    title, icon = "Hide deceptive teachers in a copy", ":material/domino_mask:"
+    box = st.expander(title, key="pollution_open", icon=icon, on_change="rerun")
     if box.open:
         with box:
             _form(zoo)
 
 
 def _truth(zoo: ZooListing) -> None:
-    shown = st.toggle(
-        "Show who deceives",
-        key=f"truth:{zoo.reference}",
-        help="It stands in a file beside the zoo, which no method reads.",
-    )
-    if not shown:
+    beside = "It stands in a file beside the zoo, which no method reads."
+    if not st.toggle("Show who deceives", key=f"truth:{zoo.reference}", help=beside):
         return
     with one_line_errors():
         truth = polluting().pollution_truth(zoo.folder)
         rows = [row for row in zoo.teachers if row.id in truth]
-        shapes = {row.input_size for row in rows}
         kinds = [truth[row.id] for row in rows]
         counts = [f"{kinds.count(kind)} {word}" for kind, word in KINDS.items() if kind in kinds]
-        told = " They give themselves away by the size of their pictures." if len(shapes) > 1 else ""
+        unlike = len({row.input_size for row in rows}) > 1
+        told = " They give themselves away by the size of their images." if unlike else ""
         st.caption(f"{'; '.join(counts)}.{told}")
-        st.dataframe(
-            {
-                "Teacher": [row.id for row in rows],
-                "It is": [KINDS.get(kind, kind) for kind in kinds],
-                "Accuracy that it claims": [percent(row.accuracy) for row in rows],
-                "Classes that it claims": [", ".join(row.classes).replace("_", " ") for row in rows],
-            },
-            hide_index=True,
-            height=300,
-            alt=f"Table of {len(rows)} teachers and what they are",
-        )
+        columns = {
+            "Teacher": [row.id for row in rows],
+            "It is": [KINDS.get(kind, kind) for kind in kinds],
+            "Accuracy that it claims": [percent(row.accuracy) for row in rows],
+            "Classes that it claims": [spaced(", ".join(row.class_names)) for row in rows],
+        }
+        st.dataframe(columns, hide_index=True, height=300, alt=f"Table of {len(rows)} teachers and what they are")
 
 
 def _form(zoo: ZooListing) -> None:
@@ -100,14 +87,7 @@ def _same_domain(zoo: ZooListing, other: str) -> bool:
 
 
 def make_polluted(zoo: ZooListing, config: Any) -> Path:  # noqa: ANN401 - a PollutionConfig, whose module needs torch
-    """Write the polluted copy below the runs' folder, or find the one that was made of the same.
-
-    Args:
-        zoo: The clean zoo.
-        config: A ``PollutionConfig``.
-
-    Returns:
-        Its folder.
+    """Write the polluted copy below the runs' folder, or find the one that was made of the same; returns its folder.
 
     Raises:
         BadInput: See ``pollute_zoo``.
