@@ -10,12 +10,12 @@ from typing import Any
 
 from dfml.bench.chart import write_chart
 from dfml.bench.earlier import Earlier, in_order, stored_table
+from dfml.bench.job import BenchJob, provenance_of
 from dfml.bench.notes import accuracy_notes, provenance_notes
-from dfml.bench.order import Order, provenance_of
 from dfml.bench.plan import EPISODE_SEED, QUERY, all_methods, plan
-from dfml.bench.processes import do_orders
 from dfml.bench.report import refuse_to_lose, write_report
 from dfml.bench.scenarios import Scenario, ScenarioConfig, set_up
+from dfml.bench.study import do_jobs
 from dfml.bench.summary import accuracy_table, summarise
 from dfml.bench.tables import forgetting_table, gains_table
 from dfml.runs.folder import RunFolder
@@ -106,7 +106,7 @@ def bench_accuracy(
         found.before = stored_table(found.path)
     if keep_table:
         found.refuse_other_table()
-    with closing(do_orders(orders, jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
+    with closing(do_jobs(orders, side_by_side=jobs, device=str(chosen), progress=progress)) as outcomes:
         for position, outcome in outcomes:
             found.add(position, outcome)
             progress(found.line(position))
@@ -127,7 +127,7 @@ class Comparison:
         before: The table that lies there, where rows of it are kept.
     """
 
-    orders: list[Order]
+    orders: list[BenchJob]
     scenario: Scenario
     out: Path
     command: str

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dfml.bench.heterogeneity_table import EPISODE_SEED, QUERY, SETS, Rows, noted, sets_table, summarised, summary_table
-from dfml.bench.order import PROTOCOL, Ledger, digest_of
+from dfml.bench.job import PROTOCOL, Ledger, digest_of
 from dfml.bench.plan import check_data
 from dfml.bench.report import refuse_to_lose, write_report
 from dfml.core.errors import BadInput, RunFailed
@@ -249,8 +249,8 @@ def measured(run: RunFolder, data: str, split: str, *, shot: int, episodes: int,
 
     ledger = Ledger(run.path, run.spec.created)
     protocol = f"{PROTOCOL} {fingerprint(data, split)} {split} {shot} {episodes} {digest_of(run.path)}"
-    found = ledger.rows(protocol)
-    if found is None:
+
+    def rows() -> Rows:
         model = MetaModel.load(run.path / MODEL)
         channels, size, _ = model.input_size
         sampler = EpisodeSampler(
@@ -258,7 +258,6 @@ def measured(run: RunFolder, data: str, split: str, *, shot: int, episodes: int,
             way=model.way, shot=shot, query=QUERY, episodes=episodes, seed=EPISODE_SEED,
         )  # fmt: skip
         found = [row.row() for row in evaluate(model, sampler, bn=["transductive"], device=device)]
-        for row in found:
-            row["evaluation_seconds"] = row.pop("seconds")
-        ledger.add_rows(protocol, found)
-    return found
+        return [{**row, "evaluation_seconds": row.pop("seconds")} for row in found]
+
+    return ledger.rows(protocol, rows)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.order import Ledger, Order
+from dfml.bench.job import BenchJob, Ledger
 from dfml.bench.scenarios import Scenario, key_of_teachers
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
@@ -85,7 +85,7 @@ def plan(
     episodes: int,
     split: str,
     calibrate: str | None = None,
-) -> list[Order]:
+) -> list[BenchJob]:
     """One order a method, rate of pollution and seed, in the order of the table; see ``bench_accuracy``.
 
     Raises:
@@ -118,7 +118,7 @@ def plan(
             for seed in seeds:
                 rated = f"-{rate}" if rate is not None else ""
                 orders.append(
-                    Order(
+                    BenchJob(
                         spec=RunSpec(
                             kind="train",
                             method=method,
@@ -151,23 +151,23 @@ def plan(
     return orders
 
 
-def refuse_another_run(order: Order) -> None:
-    """See that an order's folder is free, or holds its own run.
+def refuse_another_run(job: BenchJob) -> None:
+    """See that a job's folder is free, or holds its own run.
 
     Raises:
         BadInput: It holds another one.
     """
-    folder = Path(order.folder)
+    folder = Path(job.folder)
     if not (folder / "spec.json").is_file():
         return
-    found, wanted = RunFolder(folder).spec, order.spec.recorded()
+    found, wanted = RunFolder(folder).spec, job.spec.recorded()
     for name in ("method", "config", "zoo", "data", "seed"):
         if _comparable(found, name) != _comparable(wanted, name):
             raise BadInput(f"{folder} holds a run with another {name}: remove it, or choose another --work.")
     trained_on = Ledger(folder, found.created)["teachers"]
-    if trained_on and order.teachers and trained_on != order.teachers:
+    if trained_on and job.teachers and trained_on != job.teachers:
         raise BadInput(
-            f"{folder} holds a run on other teachers than those that are now in {order.spec.zoo}: remove it, or choose "
+            f"{folder} holds a run on other teachers than those that are now in {job.spec.zoo}: remove it, or choose "
             "another --work."
         )
 

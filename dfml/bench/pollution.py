@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from dfml.bench.job import BenchJob, provenance_of
 from dfml.bench.notes import provenance_notes
-from dfml.bench.order import Order, provenance_of
 from dfml.bench.plan import plan
 from dfml.bench.pollution_table import (
     Rows,
@@ -20,9 +20,9 @@ from dfml.bench.pollution_table import (
     summarise_pollution,
     verdicts,
 )
-from dfml.bench.processes import do_orders
 from dfml.bench.report import percent, refuse_to_lose, write_report
 from dfml.bench.scenarios import ScenarioConfig, set_up
+from dfml.bench.study import do_jobs
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
 from dfml.runs.folder import MODEL
@@ -128,7 +128,7 @@ def bench_pollution(
     if any(change.replace(" ", "") == "watch=training" for change in changes):
         raise BadInput("with watch=training no weights are learned: there would be nothing to compare.")
     settled = [*(c for c in CAUTIOUS.get(preset, []) if c.split("=")[0] not in own), *changes]
-    orders: list[tuple[str, Order]] = []
+    orders: list[tuple[str, BenchJob]] = []
     for variant in variants:
         found = plan(
             scenario, data=[data], methods=[METHOD], seeds=seeds, preset=preset,
@@ -153,7 +153,7 @@ def bench_pollution(
         out / f"{name}.json", lambda row: (row["rate"], row["variant"], row["seed"]) in asked_for,
         named="variant", measured=measured,
     )  # fmt: skip
-    with closing(do_orders([o for _, o in orders], jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
+    with closing(do_jobs([o for _, o in orders], side_by_side=jobs, device=str(chosen), progress=progress)) as outcomes:
         for done, (position, outcome) in enumerate(outcomes, 1):
             variant, order = orders[position]
             about = {"variant": variant, "rate": order.rate, "seed": order.spec.seed}
@@ -184,7 +184,7 @@ def bench_pollution(
     return {"rows": rows, "summary": summarise_pollution(rows), "failures": failures, "report": str(report)}
 
 
-def row_of(order: Order, rows: Rows) -> dict[str, Any]:
+def row_of(job: BenchJob, rows: Rows) -> dict[str, Any]:
     """The numbers of one run: final accuracy, forgetting, and whether its weights tell the honest from the others.
 
     Only here is the truth about the teachers read; the method never sees it.
@@ -193,9 +193,9 @@ def row_of(order: Order, rows: Rows) -> dict[str, Any]:
     kept = ("accuracy", "ci95", "adapt", "seconds", "preparation_seconds", "queries", "side_information")
     kept += ("device", "validation_peak", "validation_last", "validation_variation")
     found = {name: row[name] for name in kept if name in row}
-    found |= provenance_of(Path(order.folder))
-    card = read_json(Path(order.folder) / MODEL / "dfml.json", "model")
-    truth = pollution_truth(order.spec.zoo or "")
+    found |= provenance_of(Path(job.folder))
+    card = read_json(Path(job.folder) / MODEL / "dfml.json", "model")
+    truth = pollution_truth(job.spec.zoo or "")
     found["auc"] = separation(card["reliability"], truth) if card.get("reliability") else None
     found["distrusted"] = distrusted(card["reliability"], truth) if card.get("reliability") else None
     asked = card.get("asked") or {}

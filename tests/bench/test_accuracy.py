@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dfml.bench import accuracy, processes
+from dfml.bench import accuracy, study
 from dfml.bench import plan as planning
 from dfml.bench.accuracy import bench_accuracy
 from dfml.bench.scenarios import ScenarioConfig
@@ -67,7 +67,7 @@ def played(monkeypatch):
             ]
         }  # fmt: skip
 
-    monkeypatch.setattr(accuracy, "do_orders", do)
+    monkeypatch.setattr(accuracy, "do_jobs", do)
     do.deadly, do.unable, do.asked = deadly, unable, asked
     return do
 
@@ -271,7 +271,7 @@ def test_failed_rows_fail_two_jobs_run_side_by_side_and_nothing_finished_is_done
         raise AssertionError("a process was started")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes.Children, "_stage", none)
+        patch.setattr(study, "Child", none)
         again = bench(methods=["random"], changes=narrow)
     assert again["rows"] == first["rows"]
     with pytest.MonkeyPatch.context() as patch:
@@ -283,8 +283,8 @@ def test_failed_rows_fail_two_jobs_run_side_by_side_and_nothing_finished_is_done
 
 
 def test_an_interrupted_run_stops_and_goes_on(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "TELL_SECONDS", 0.0)
-    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(study, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(study, "LOOK_SECONDS", 0.05)
     steps = [
         "width=4", "test_steps=1", "iterations=80", "warm_start=1", "tasks=1", "query=2", "inner_steps=1",
         "validation_episodes=1", "validate_every=80",

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from dfml.bench.dro_paper.adaptation import mean_accuracy
+from dfml.bench.dro_paper.choose_adaptation import mean_accuracy
 from dfml.bench.dro_paper.protocol_table import PUBLISHED
 from dfml.bench.heterogeneity_table import summarised
 from dfml.bench.heterogeneity_table import summary_table as heterogeneity_table

@@ -1,9 +1,10 @@
-"""What one row of ``bench accuracy`` asks for, and what is kept beside its run."""
+"""What one job of a study asks for, and what is kept beside its run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +18,14 @@ from dfml.data.folders import fingerprint
 from dfml.runs.folder import MODEL, RunFolder
 from dfml.runs.spec import RunSpec
 
+Rows = list[dict[str, Any]]
+
 PROTOCOL = 1
 """Raised whenever the evaluation changes, so that no older numbers are taken for present ones."""
 
 
-class Order(Config):
-    """One run of a comparison: what to train, where, and how to measure it."""
+class BenchJob(Config):
+    """One run of a study: what to train, where, and how to measure it."""
 
     spec: RunSpec = Field(description="The training run.")
     folder: str = Field(description="Its folder.")
@@ -99,13 +102,13 @@ class Ledger:
         self.values.update(values)
         write_json(self.path, self.values)
 
-    def rows(self, protocol: str) -> list[dict[str, Any]] | None:
-        """The rows of a protocol, where they were measured before."""
-        return (self.values.get("evaluations") or {}).get(protocol)
-
-    def add_rows(self, protocol: str, rows: list[dict[str, Any]]) -> None:
-        """Keep the rows of a protocol."""
-        self.write(evaluations={**(self.values.get("evaluations") or {}), protocol: rows})
+    def rows(self, protocol: str, measure: Callable[[], Rows] | None = None) -> Rows | None:
+        """The rows of a protocol: those that were measured before, or else measured and kept now."""
+        known = self.values.get("evaluations") or {}
+        if protocol not in known and measure is not None:
+            known = {**known, protocol: measure()}
+            self.write(evaluations=known)
+        return known.get(protocol)
 
 
 def provenance_of(folder: Path) -> dict[str, Any]:
@@ -120,13 +123,13 @@ def digest_of(folder: Path) -> str:
     return hashlib.sha256((folder / MODEL / "dfml.json").read_bytes()).hexdigest()
 
 
-def finished_rows(order: Order) -> list[dict[str, Any]] | None:
-    """The rows of an order that was done before with the same protocol; None where there is anything to do."""
-    run = RunFolder(order.folder)
+def finished_rows(job: BenchJob) -> Rows | None:
+    """The rows of a job that was done before with the same protocol; None where there is anything to do."""
+    run = RunFolder(job.folder)
     if run.problem or run.status().state != "finished" or run.model is None:
         return None
     ledger, digest = Ledger(run.path, run.spec.created), digest_of(run.path)
-    parts = [ledger.rows(order.protocol(data, shot, digest)) for data in order.data for shot in order.shots]
+    parts = [ledger.rows(job.protocol(data, shot, digest)) for data in job.data for shot in job.shots]
     return None if any(part is None for part in parts) else [row for part in parts for row in part or []]
 
 
@@ -135,5 +138,5 @@ Failure = Literal["cannot", "failed", "stopped"]
 
 
 def failure(kind: Failure, reason: str) -> dict[str, Any]:
-    """What comes of an order that gave no rows."""
+    """What comes of a job that gave no rows."""
     return {"kind": kind, "reason": " ".join(reason.split())[:600]}
