@@ -20,6 +20,9 @@ from dfml.runs.spec import RunSpec
 
 Rows = list[dict[str, Any]]
 
+QUERY, EPISODE_SEED = 15, 0
+"""Query images per class, and the seed that draws the episodes: the same in all studies."""
+
 PROTOCOL = 1
 """Raised whenever the evaluation changes, so that no older numbers are taken for present ones."""
 
@@ -33,12 +36,14 @@ class BenchJob(Config):
     rate: int | None = Field(None, description="Per cent of the zoo that is polluted.")
     data: list[str] = Field(description="Data sets to test on.")
     split: str = Field("test", description="Their split.")
-    shots: list[int] = Field(description="Support pictures a class.")
-    query: int = Field(15, description="Query pictures a class.")
+    shots: list[int] = Field(description="Support images per class.")
+    query: int = Field(QUERY, description="Query images per class.")
     episodes: int = Field(600, description="Episodes of a row.")
-    episode_seed: int = Field(0, description="Draws them.")
-    all_ways: bool = Field(
-        True, description="Gradient steps and centroids, transductive and inductive; else as the learner itself adapts."
+    episode_seed: int = Field(EPISODE_SEED, description="Draws them.")
+    ways: Literal["all", "transductive", "own"] = Field(
+        "all",
+        description="all: gradient steps and centroids, transductive and inductive; transductive: these alone; own: "
+        "transductive, as the learner itself adapts.",
     )
     calibrate: str | None = Field(None, description="A calibrator of the adapted model.")
     jobs: int = Field(1, description="Runs side by side, which timings depend on.")
@@ -72,7 +77,7 @@ class BenchJob(Config):
             PROTOCOL, Path(data).name, fingerprint(data, self.split), self.split, shot, self.query, self.episodes,
             self.episode_seed, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
         ]  # fmt: skip
-        facts += [] if self.all_ways else ["as the learner itself adapts"]
+        facts += {"all": [], "transductive": ["transductive"], "own": ["as the learner itself adapts"]}[self.ways]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from scipy.special import stdtrit
 
-from dfml.bench.plan import QUERY
+from dfml.bench.job import QUERY, Rows
 from dfml.bench.report import markdown_table, percent
+from dfml.bench.study_config import PollutionConfig
 
 DISTRUSTED = 0.5
 WORTH_TELLING = 0.04
 """A loss from this on is what the weights must halve."""
-
-Rows = list[dict[str, Any]]
 
 
 def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None:
@@ -172,13 +168,13 @@ def gains(rows: Rows, rate: int, variant: str, seeds: list[int]) -> list[float]:
     return [at[variant, seed] - at["even", seed] for seed in seeds]
 
 
-def noted(rows: Rows, *, episodes: int, shot: int, data: str, split: str, changed: list[str], jobs: int) -> list[str]:
+def noted(rows: Rows, config: PollutionConfig, changed: list[str]) -> list[str]:
     """What a reader of the tables must know; ``changed`` is what all variants change in the preset."""
     sides = dict.fromkeys(f"{r['variant']}: {', '.join(r['side_information']) or 'none'}" for r in rows)
     return [
-        f"accuracy: per cent over {episodes} episodes of {shot} shots and {QUERY} queries a class on "
-        f"{Path(data).name} ({split}), transductive, as the learner classifies; ± is the 95 % interval by Student's t "
-        "over seeds, of a single seed over its episodes.",
+        f"accuracy: per cent over {config.episodes} episodes of {config.shots[0]} shots and {QUERY} queries a class on "
+        f"{config.tested[0]} ({config.split}), transductive, as the learner classifies; ± is the 95 % interval by "
+        "Student's t over seeds, of a single seed over its episodes.",
         "loss: accuracy at 0 % less accuracy at this rate, same variant and seed, in points.",
         "peak, last, variation: best and last accuracy on validation classes while training, and their difference.",
         "teachers drawn: even, all alike; weights, by reliability as the preset learns it; published, as the authors' "
@@ -188,7 +184,7 @@ def noted(rows: Rows, *, episodes: int, shot: int, data: str, split: str, change
         f"ended below {DISTRUSTED:g} of an even one. The truth is read for these columns alone.",
         "AUC and distrusted: – where no weights are learned.",
         f"Side information. {'; '.join(sides)}.",
-        *[f"seconds: {jobs} runs side by side, so they are not those of a quiet machine."] * (jobs > 1),
+        *[f"seconds: {config.jobs} runs side by side, so they are not those of a quiet machine."] * (config.jobs > 1),
         *[f"All variants: {', '.join(changed)}, for what trusts the whole zoo or its reports is left out."]
         * bool(changed),
     ]

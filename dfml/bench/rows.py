@@ -8,7 +8,7 @@ from typing import Any
 from dfml.bench.job import BenchJob, Ledger
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
-from dfml.meta.evaluation import Adapt, evaluate
+from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, Adapt, evaluate
 from dfml.meta.model import MetaModel
 from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
@@ -36,11 +36,12 @@ def measured_rows(
         found = evaluate_calibrated(
             model, sampler, cls(cls.preset(job.spec.preset)), seed=job.episode_seed, device=device, progress=progress
         )
-    elif not job.all_ways:
-        own: Adapt = "centroid" if model.learner.name == "protonet" else "steps"
-        found = evaluate(model, sampler, bn=["transductive"], adapt=[own], device=device, progress=progress)
     else:
-        found = evaluate(model, sampler, device=device, progress=progress)
+        own: Adapt = "centroid" if model.learner.name == "protonet" else "steps"
+        found = evaluate(
+            model, sampler, bn=BN_MODES if job.ways == "all" else ["transductive"],
+            adapt=[own] if job.ways == "own" else ADAPT_MODES, device=device, progress=progress,
+        )  # fmt: skip
     rows = []
     for evaluation in found:
         row = evaluation.row()

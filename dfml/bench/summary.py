@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
+from dfml.bench.job import Rows
 from dfml.bench.report import markdown_table, percent
 
 FLOOR, CEILING = "random", "real-data"
 COLUMNS = [(adapt, bn) for adapt in ("steps", "centroid") for bn in ("transductive", "inductive")]
 COSTS = ("preparation_seconds", "peak_memory_mib", "queries")
 """Means of what was measured; older rows and methods without such costs have none of them."""
-
-Rows = list[dict[str, Any]]
 
 
 def over_seeds(rows: Rows) -> tuple[float, float]:

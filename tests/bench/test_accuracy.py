@@ -7,7 +7,7 @@ import pytest
 from dfml.bench import accuracy, study
 from dfml.bench import plan as planning
 from dfml.bench.accuracy import bench_accuracy
-from dfml.bench.scenarios import ScenarioConfig
+from dfml.bench.study_config import AccuracyConfig
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
 
@@ -16,13 +16,14 @@ SMALL = ["width=8", "test_steps=2"]
 
 @pytest.fixture
 def bench(tiny_zoo_folder, patterns, tmp_path):
-    def run(lines=None, **changes):
+    def run(lines=None, progress=None, **changes):
+        lines = [] if lines is None else lines
         options = {
             "zoo": str(tiny_zoo_folder), "data": str(patterns), "methods": ["random", "average"], "shots": (1, 2),
             "episodes": 3, "device": "cpu", "changes": SMALL, "out": tmp_path / "results", "work": tmp_path / "work",
-            "command": "python -m dfml bench accuracy", "progress": (lines if lines is not None else []).append,
+            "command": "python -m dfml bench accuracy",
         }  # fmt: skip
-        return bench_accuracy(**{**options, **changes})
+        return bench_accuracy(AccuracyConfig(**{**options, **changes}), progress=progress or lines.append)
 
     return run
 
@@ -112,8 +113,8 @@ def test_by_default_all_methods_are_compared_between_floor_and_ceiling(bench, pl
 
 
 def test_polluted_zoos_are_rows_and_folders_of_their_own(bench, stored, played, tmp_path):
-    config = ScenarioConfig(name="polluted", rates=[0, 50], attack="fake", clean=2)
-    found = bench(methods=["random", "best-teacher"], seeds=(0, 1), scenario=config)
+    config = {"name": "polluted", "rates": [0, 50], "attack": "fake", "clean": 2}
+    found = bench(methods=["random", "best-teacher"], seeds=(0, 1), **config)
     assert {(e["method"], e["rate"]) for e in found["summary"]} == {
         (m, r) for m in ("random", "best-teacher") for r in (0, 50)
     }
@@ -203,9 +204,9 @@ def test_another_zoo_of_the_same_name_is_polluted_anew(bench, played, tiny_zoo_f
     other = shutil.copytree(tiny_zoo_folder, tmp_path / "other" / "tiny")
     shutil.rmtree(other / "000")
     shutil.copytree(other / "001", other / "000")
-    config = ScenarioConfig(name="polluted", rates=[50], attack="fake", clean=2)
+    config = {"name": "polluted", "rates": [50], "attack": "fake", "clean": 2}
     for zoo, out in ((tiny_zoo_folder, "a"), (other, "b")):
-        bench(methods=["random"], scenario=config, zoo=str(zoo), out=tmp_path / out)
+        bench(methods=["random"], **config, zoo=str(zoo), out=tmp_path / out)
     first, second = (order.spec.zoo for order in played.asked)
     assert first != second
 

@@ -7,6 +7,7 @@ from dfml.bench import pollution
 from dfml.bench.measuring import measure
 from dfml.bench.pollution import bench_pollution
 from dfml.bench.pollution_table import distrusted, separation, summarise_pollution, verdicts
+from dfml.bench.study_config import PollutionConfig
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
 from dfml.runs.folder import RunFolder
@@ -34,7 +35,7 @@ def bench(tiny_zoo_folder, patterns, tmp_path):
             "seeds": [0], "episodes": 2, "device": "cpu", "out": tmp_path / "results", "work": tmp_path / "work",
             "changes": TINY, "command": "python -m dfml bench pollution",
         }  # fmt: skip
-        return bench_pollution(**{**options, **changes})
+        return bench_pollution(PollutionConfig(**{**options, **changes}))
 
     return run
 
@@ -96,7 +97,7 @@ def test_a_table_of_other_runs_is_not_written_over(bench, monkeypatch):
     bench()
     bench()
     with pytest.raises(BadInput, match="holds numbers of other shot, and would be written anew"):
-        bench(shot=1)
+        bench(shots=1)
     with pytest.raises(BadInput, match="no weights are learned"):
         bench(changes=["watch=training"])
 
