@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.special import stdtrit
+from sklearn.metrics import roc_auc_score
 
 from dfml.bench.job import QUERY, Rows
 from dfml.bench.report import markdown_table, percent
 from dfml.bench.study_config import PollutionConfig
+from dfml.bench.summary import mean_interval
 
 DISTRUSTED = 0.5
 WORTH_TELLING = 0.04
@@ -24,12 +24,10 @@ def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None
     Returns:
         From 0 to 1, 1/2 for weights that tell nothing (ties count half); None where only one kind is there.
     """
-    good = np.array([w for teacher, w in weights.items() if truth[teacher] == "clean"])
-    bad = np.array([w for teacher, w in weights.items() if truth[teacher] != "clean"])
-    if not len(good) or not len(bad):
+    honest = [truth[teacher] == "clean" for teacher in weights]
+    if all(honest) or not any(honest):
         return None
-    apart = good[:, None] - bad[None, :]
-    return float(((apart > 0) + 0.5 * (apart == 0)).mean())
+    return float(roc_auc_score(honest, list(weights.values())))
 
 
 def distrusted(weights: dict[str, float], truth: dict[str, str]) -> dict[str, list[int]]:
@@ -84,13 +82,8 @@ def summarise_pollution(rows: Rows) -> Rows:
 
 
 def _mean(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and half width of its 95 % interval by Student's t; None for what too few values do not tell."""
-    if not values:
-        return None, None
-    if len(values) == 1:
-        return float(values[0]), None
-    x = np.array(values)
-    return float(x.mean()), float(stdtrit(len(x) - 1, 0.975) * x.std(ddof=1) / len(x) ** 0.5)
+    """See ``mean_interval``; None for what too few values do not tell."""
+    return mean_interval(values) if values else (None, None)
 
 
 def pollution_table(summary: Rows) -> str:

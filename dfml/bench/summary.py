@@ -16,16 +16,21 @@ COSTS = ("preparation_seconds", "peak_memory_mib", "queries")
 """Means of what was measured; older rows and methods without such costs have none of them."""
 
 
+def mean_interval(values: list[float]) -> tuple[float, float | None]:
+    """Mean and half width of its 95 % interval by Student's t; None in place of the half width of one value."""
+    x = np.array(values)
+    if len(x) == 1:
+        return float(x[0]), None
+    return float(x.mean()), float(stdtrit(len(x) - 1, 0.975) * x.std(ddof=1) / len(x) ** 0.5)
+
+
 def over_seeds(rows: Rows) -> tuple[float, float]:
     """Mean accuracy and half width of its 95 % interval, of one row a seed.
 
     With one seed the interval is that over its episodes; with more it is Student's t over the seeds' means.
     """
-    means = np.array([row["accuracy"] for row in rows])
-    if len(rows) == 1:
-        return float(means[0]), float(rows[0]["ci95"])
-    half = stdtrit(len(means) - 1, 0.975) * means.std(ddof=1) / len(means) ** 0.5
-    return float(means.mean()), float(half)
+    mean, half = mean_interval([row["accuracy"] for row in rows])
+    return mean, float(rows[0]["ci95"]) if half is None else half
 
 
 def over_data(rows: Rows) -> Rows:
