@@ -40,13 +40,13 @@ def test_what_keeps_nothing_promises_nothing():
 @pytest.mark.parametrize(
     ("words", "room", "function", "said"),
     [
-        (["bench", "sinusoid"], "sinusoid_table", "bench_sinusoid", "stopped."),
+        (["bench", "sinusoid"], "dro_paper.sinusoid_table", "bench_sinusoid", "stopped."),
         (
             ["bench", "heterogeneity", "--data", "sample:cifar-fs"], "heterogeneity", "bench_heterogeneity",
             "stopped; what was finished stays, and the same command goes on from there.",
         ),
         (
-            ["bench", "accuracy", "--protocol", "dro", "--data", "nowhere"], "dro_protocol", "bench_dro",
+            ["bench", "accuracy", "--protocol", "dro", "--data", "nowhere"], "dro_paper.protocol", "bench_dro",
             "stopped; what was finished stays, and the same command goes on from there.",
         ),
     ],
