@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,65 +10,29 @@ from typing import Any
 
 from dfml.bench.chart import write_chart
 from dfml.bench.earlier import Earlier, in_order, stored_table
+from dfml.bench.job import BenchJob, provenance_of
 from dfml.bench.notes import accuracy_notes, provenance_notes
-from dfml.bench.order import Order, provenance_of
-from dfml.bench.plan import EPISODE_SEED, QUERY, all_methods, plan
-from dfml.bench.processes import do_orders
+from dfml.bench.plan import plan
 from dfml.bench.report import refuse_to_lose, write_report
-from dfml.bench.scenarios import Scenario, ScenarioConfig, set_up
-from dfml.bench.summary import accuracy_table, summarise
+from dfml.bench.scenarios import Scenario, set_up
+from dfml.bench.study import do_jobs
+from dfml.bench.study_config import AccuracyConfig
+from dfml.bench.summary import Rows, accuracy_table, summarise
 from dfml.bench.tables import forgetting_table, gains_table
 from dfml.runs.folder import RunFolder
 
-Progress = Callable[[str], None]
-
 
 def bench_accuracy(
-    *,
-    data: str | list[str],
-    out: Path,
-    work: Path,
-    command: str,
-    scenario: ScenarioConfig | None = None,
-    zoo: str | None = None,
-    methods: Iterable[str] | None = None,
-    preset: str = "demo",
-    shots: Iterable[int] = (1, 5),
-    seeds: Iterable[int] = (0,),
-    episodes: int = 600,
-    split: str = "test",
-    device: str = "auto",
-    changes: list[str] | None = None,
-    jobs: int = 1,
-    calibrate: str | None = None,
-    keep_table: bool = True,
-    update: bool = False,
-    progress: Progress = lambda line: None,
+    config: AccuracyConfig, *, progress: Callable[[str], None] = lambda line: None, keep_table: bool = True
 ) -> dict[str, Any]:
     """Train and evaluate each method, and write the table after each of them, so that a kill loses nothing measured.
 
     Each run has a process of its own. One that fails, or a method that cannot work with the zoo, is told in its row.
 
     Args:
-        data: Class-folder data sets with the split, each a row of its own; reference methods train on ``train``.
-        out: Folder of the table and the chart.
-        work: Folder of the runs and of zoos that are made; finished ones are taken as they are.
-        command: For the report.
-        scenario: Which zoos; by default SS.
-        zoo: Instead of the scenario's own zoo.
-        methods: Registered names; None means all.
-        preset: Of every method.
-        shots: Support pictures a class.
-        seeds: Training seeds; episodes are the same for all.
-        episodes: A row's number of episodes.
-        split: Of ``data``.
-        device: See ``pick_device``.
-        changes: ``key=value`` pairs that replace the preset's options, in every method that has them.
-        jobs: Runs side by side, which share the machine's threads.
-        calibrate: A calibrator of the adapted model.
-        keep_table: Refuse to write over a table in ``out`` that holds other runs, or numbers measured otherwise.
-        update: Keep the rows of other methods of a table in ``out`` that was measured alike.
+        config: What is asked; reference methods train on ``train`` of its data sets.
         progress: Told one line a step.
+        keep_table: Refuse to write over a table that holds other runs, or numbers measured otherwise.
 
     Returns:
         ``rows`` (one a method, seed, rate, data set, shot, normalisation and way of adapting), ``summary`` (see
@@ -79,39 +43,21 @@ def bench_accuracy(
     """
     from dfml.nets.device import pick_device
 
-    data = list(dict.fromkeys([data] if isinstance(data, str) else data))
-    seeds, shots = list(dict.fromkeys(seeds)), list(dict.fromkeys(shots))
-    chosen, _ = pick_device(device)
-    config = scenario or ScenarioConfig()
-    if zoo is not None:
-        config = config.override({"zoo": zoo})
-    zoos = set_up(config, seeds=seeds, data=data, work=work, progress=progress)
-    orders = plan(
-        zoos,
-        data=data,
-        methods=all_methods() if methods is None else methods,
-        seeds=seeds,
-        preset=preset,
-        changes=changes or [],
-        work=work,
-        device=device,
-        jobs=jobs,
-        shots=shots,
-        episodes=episodes,
-        split=split,
-        calibrate=calibrate,
-    )
-    found = Comparison(orders, zoos, out, command, changes=changes or [])
-    if update:
+    chosen, _ = pick_device(config.device)
+    scenario = set_up(config, progress)
+    jobs = plan(config, scenario)
+    found = Comparison(config, jobs, scenario)
+    if config.update:
         found.before = stored_table(found.path)
     if keep_table:
         found.refuse_other_table()
-    with closing(do_orders(orders, jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
+    with closing(do_jobs(jobs, side_by_side=config.jobs, device=str(chosen), progress=progress)) as outcomes:
         for position, outcome in outcomes:
-            found.add(position, outcome)
+            found.outcomes[position] = outcome
             progress(found.line(position))
             found.write()
-    return found.result()
+    rows = found.rows
+    return {"rows": rows, "summary": summarise(rows), "failures": found.failures, "report": str(found.report)}
 
 
 @dataclass
@@ -119,56 +65,55 @@ class Comparison:
     """What is known so far.
 
     Args:
-        orders: In the order of the table.
+        config: What is asked.
+        jobs: In the order of the table.
         scenario: Their zoos.
-        out: Folder of the report.
-        command: For the report.
-        changes: What replaces the presets' options.
         before: The table that lies there, where rows of it are kept.
+        outcomes: Of the jobs that are done, by position.
+        report: The table's path, once it is written.
     """
 
-    orders: list[Order]
+    config: AccuracyConfig
+    jobs: list[BenchJob]
     scenario: Scenario
-    out: Path
-    command: str
-    changes: list[str] = field(default_factory=list)
     before: dict[str, Any] = field(default_factory=dict)
     outcomes: dict[int, dict[str, Any]] = field(default_factory=dict)
     report: Path | None = None
 
-    def add(self, position: int, outcome: dict[str, Any]) -> None:
-        """Take the outcome of an order."""
-        self.outcomes[position] = outcome
+    @property
+    def methods(self) -> set[str]:
+        """Those that are asked for."""
+        return {job.spec.method for job in self.jobs}
 
     @property
     def earlier(self) -> Earlier:
         """What stays of the table before: methods that are not asked for, and for now those that are still to come."""
-        missing = {order.spec.method for position, order in enumerate(self.orders) if position not in self.outcomes}
-        return Earlier.of(self.before, {order.spec.method for order in self.orders} - missing)
+        missing = {job.spec.method for position, job in enumerate(self.jobs) if position not in self.outcomes}
+        return Earlier.of(self.before, self.methods - missing)
 
     @property
-    def found(self) -> list[int]:
-        """Positions of the orders whose outcome is shown: not while rows of the method before stand there."""
+    def found(self) -> list[tuple[BenchJob, dict[str, Any]]]:
+        """The jobs whose outcome is shown, with it: not while rows of the method before stand there."""
         before = {row["method"] for row in self.earlier.rows}
-        return [position for position in sorted(self.outcomes) if self.orders[position].spec.method not in before]
+        done = [(self.jobs[position], outcome) for position, outcome in sorted(self.outcomes.items())]
+        return [(job, outcome) for job, outcome in done if job.spec.method not in before]
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> Rows:
         """All rows, in the order of the table, not of their coming."""
-        new = [row for position in self.found for row in self.outcomes[position].get("rows", [])]
+        new = [row for _, outcome in self.found for row in outcome.get("rows", [])]
         return in_order([*new, *self.earlier.rows]) if self.earlier.rows else new
 
     @property
-    def failures(self) -> list[dict[str, Any]]:
-        """The orders that gave no rows, and why."""
-        found = [(self.orders[p], self.outcomes[p]) for p in self.found]
-        new = [{**order.about, **outcome} for order, outcome in found if "reason" in outcome]
+    def failures(self) -> Rows:
+        """The jobs that gave no rows, and why."""
+        new = [{**job.about, **outcome} for job, outcome in self.found if "reason" in outcome]
         return [*new, *self.earlier.failures]
 
     def line(self, position: int) -> str:
-        """One line on the order that is just done."""
-        order, outcome = self.orders[position], self.outcomes[position]
-        head = f"[{len(self.outcomes)}/{len(self.orders)} done] {order.label}: "
+        """One line on the job that is just done."""
+        outcome = self.outcomes[position]
+        head = f"[{len(self.outcomes)}/{len(self.jobs)} done] {self.jobs[position].label}: "
         if "reason" in outcome:
             return head + f"{outcome['kind']}: {outcome['reason']}"
         best = max(row["accuracy"] for row in outcome["rows"])
@@ -177,14 +122,13 @@ class Comparison:
     @property
     def name(self) -> str:
         """Of the report's files."""
-        first = self.orders[0]
-        name = f"accuracy-{self.scenario.title}-{first.spec.preset}"
-        return name + (f"-{first.calibrate}" if first.calibrate else "")
+        calibrated = f"-{self.config.calibrate}" if self.config.calibrate else ""
+        return f"accuracy-{self.scenario.title}-{self.config.preset}{calibrated}"
 
     @property
     def path(self) -> Path:
         """The report's JSON file."""
-        return self.out / f"{self.name}.json"
+        return self.config.out / f"{self.name}.json"
 
     def refuse_other_table(self) -> None:
         """See that the report that lies there, if any, would lose nothing.
@@ -192,32 +136,30 @@ class Comparison:
         Raises:
             BadInput: It holds runs that are not among these, or was measured otherwise.
         """
-        first, of_row = self.orders[0], ("method", "seed", "rate", "shots")
-        planned = {(o.spec.method, o.spec.seed, o.rate, shot) for o in self.orders for shot in o.shots}
-        kept = [row for row in self.earlier.rows if row["method"] not in {o.spec.method for o in self.orders}]
-        alike = {
-            "shots": (first.shots, "shots"),
-            "seeds": ({o.spec.seed for o in self.orders}, "seed"),
-            "rates": ({o.rate for o in self.orders}, "rate"),
-        }
-        tested = {Path(source).name for source in first.data}
-        measured = {"split": first.split, "changes": self.changes, "scenario": self.scenario.name}
-        measured |= {
-            "zoos": self.scenario.notes,
-            "episodes": [first.episodes],
-            "data": sorted(tested),
-        }  # notes: how the zoos were made
+        config, of_row = self.config, ("method", "seed", "rate", "shots")
+        planned = {(job.spec.method, job.spec.seed, job.rate, shot) for job in self.jobs for shot in job.shots}
+        kept = [row for row in self.earlier.rows if row["method"] not in self.methods]
+        tested = set(config.tested)
+        measured = {
+            "split": config.split, "changes": config.changes, "scenario": config.name,
+            "zoos": self.scenario.notes,  # how they were made
+            "episodes": [config.episodes], "data": sorted(tested),
+        }  # fmt: skip
         if kept:
             # One table has one set of each, or its means and gaps would be of different things.
-            measured |= {name: set(value) for name, (value, _) in alike.items()}
+            measured |= {"shots": set(config.shots), "seeds": set(config.seeds), "rates": set(self.scenario.rates)}
 
         def of(stored: dict[str, Any]) -> dict[str, Any]:
-            episodes = {row["episodes"] for row in stored.get("rows", []) if "episodes" in row}
-            known = {row["data"] for row in stored.get("rows", []) if row.get("data")}
-            # Another data set may come to a table; none of its own may go.
-            data = sorted(tested if known <= tested and not kept else known)
-            found = {name: {row.get(key) for row in kept} for name, (_, key) in alike.items()}
-            return {**stored, "episodes": sorted(episodes) or [first.episodes], "data": data, **found}
+            rows = stored.get("rows", [])
+            known = {row["data"] for row in rows if row.get("data")}
+            alike = {"shots": "shots", "seeds": "seed", "rates": "rate"}
+            return {
+                **stored,
+                "episodes": sorted({row["episodes"] for row in rows if "episodes" in row}) or [config.episodes],
+                # Another data set may come to a table; none of its own may go.
+                "data": sorted(tested if known <= tested and not kept else known),
+                **{name: {row.get(key) for row in kept} for name, key in alike.items()},
+            }
 
         refuse_to_lose(
             self.path,
@@ -225,60 +167,49 @@ class Comparison:
             named="method", measured=measured, of=of,
         )  # fmt: skip
 
-    def runs(self) -> list[dict[str, Any]]:
+    def runs(self) -> Rows:
         """What each finished run was: its config, and the program, machine and time that it comes from."""
         found = []
-        for position in self.found:
-            order = self.orders[position]
-            if "rows" in self.outcomes[position] and (Path(order.folder) / "spec.json").is_file():
-                about = {"config": RunFolder(order.folder).spec.config, **provenance_of(Path(order.folder))}
-                found.append({**order.about, **about, "device": self.outcomes[position]["rows"][0].get("device")})
+        for job, outcome in self.found:
+            if "rows" in outcome and (Path(job.folder) / "spec.json").is_file():
+                about = {"config": RunFolder(job.folder).spec.config, **provenance_of(Path(job.folder))}
+                found.append({**job.about, **about, "device": outcome["rows"][0].get("device")})
         return [*found, *self.earlier.runs]
 
     def write(self) -> None:
         """Write table and chart anew."""
-        first, rows, failures, runs = self.orders[0], self.rows, self.failures, self.runs()
+        config, rows, failures, runs = self.config, self.rows, self.failures, self.runs()
         summary = summarise(rows)
-        missing = [order.label for position, order in enumerate(self.orders) if position not in self.outcomes]
+        missing = [job.label for position, job in enumerate(self.jobs) if position not in self.outcomes]
         notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] if missing else []
         if left := [label for label in self.earlier.missing if label not in missing]:
             notes.append(f"Not finished by an earlier command: {', '.join(left)}.")
-        missing += left
         notes += [*self.scenario.notes, *self.scenario.remarks]
-        notes += accuracy_notes(
-            rows, summary, failures, episodes=first.episodes, query=QUERY, episode_seed=EPISODE_SEED
-        )
-        if first.spec.preset == "demo":
+        notes += accuracy_notes(rows, summary, failures, episodes=config.episodes)
+        if config.preset == "demo":
             notes.append(
                 "demo: these presets were made with an eye on the validation classes of CIFAR-FS (see the methods' "
                 "pages). A run sees no more of them than its side information says."
             )
         notes += [*provenance_notes(runs), *self.earlier.notes()]
-        name = self.name
-        tested = ", ".join(Path(source).name for source in first.data)
-        title = f"Accuracy on {tested} ({first.split}), zoo {self.scenario.title}, preset {first.spec.preset}"
-        title += f", calibrated by {first.calibrate}" if first.calibrate else ""
+        title = f"Accuracy on {', '.join(config.tested)} ({config.split}), zoo {self.scenario.title}"
+        title += f", preset {config.preset}" + (f", calibrated by {config.calibrate}" if config.calibrate else "")
         tables = [accuracy_table(summary, failures)]
         if summary:
-            chart = write_chart(self.out / f"{name}.svg", title, summary)
+            chart = write_chart(config.out / f"{self.name}.svg", title, summary)
             tables.append(f"![Accuracy of each method with its 95 % interval]({chart.name})")
         self.report = write_report(
-            self.out,
-            name,
+            config.out,
+            self.name,
             title=title,
-            command=self.command,
+            command=config.command,
             tables=[*tables, *gains_table(rows), *forgetting_table(rows)],
             notes=notes,
             data={
-                "rows": rows, "summary": summary, "failures": failures, "missing": missing,
-                "scenario": self.scenario.name, "zoo": self.scenario.title, "split": first.split,
-                "preset": first.spec.preset, "jobs": max([first.jobs, *(row.get("jobs") or 1 for row in rows)]),
-                "calibrate": first.calibrate, "changes": self.changes, "runs": runs, "zoos": self.scenario.notes,
+                "rows": rows, "summary": summary, "failures": failures, "missing": [*missing, *left],
+                "scenario": config.name, "zoo": self.scenario.title, "split": config.split,
+                "preset": config.preset, "jobs": max([config.jobs, *(row.get("jobs") or 1 for row in rows)]),
+                "calibrate": config.calibrate, "changes": config.changes, "runs": runs, "zoos": self.scenario.notes,
                 "earlier": self.earlier.origins,
             },
         )  # fmt: skip
-
-    def result(self) -> dict[str, Any]:
-        """For the command line."""
-        rows = self.rows
-        return {"rows": rows, "summary": summarise(rows), "failures": self.failures, "report": str(self.report)}

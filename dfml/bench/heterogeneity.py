@@ -5,26 +5,27 @@ The question behind TGR (ICML 2024): teachers that are alike conflict less, but 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dfml.bench.heterogeneity_table import EPISODE_SEED, QUERY, SETS, Rows, noted, sets_table, summarised, summary_table
-from dfml.bench.order import PROTOCOL, Ledger, digest_of
-from dfml.bench.plan import check_data
+from dfml.bench.heterogeneity_table import SETS, noted, sets_table, summarised, summary_table
+from dfml.bench.job import BenchJob, Rows
+from dfml.bench.plan import check_data, refuse_another_run, teachers_of
 from dfml.bench.report import refuse_to_lose, write_report
+from dfml.bench.study import do_jobs
+from dfml.bench.study_config import HeterogeneityConfig, key_of
+from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Note, Progress, until_done
 from dfml.core.names import same
 from dfml.core.seeds import derive_seed
-from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import fingerprint, load_split
 from dfml.methods import METHODS
 from dfml.methods.tgr import Tgr
-from dfml.runs.driver import run_in_process
-from dfml.runs.folder import MODEL, RunFolder
+from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec, default_threads
 from dfml.training.groups import GroupingConfig, compare_zoo
 from dfml.training.taking_part import of_way
@@ -44,120 +45,100 @@ PLAIN = {
 Say = Callable[[str], None]
 
 
-def bench_heterogeneity(
-    *,
-    zoo: str,
-    data: str,
-    out: Path,
-    work: Path,
-    command: str,
-    method: str = "tgr",
-    preset: str = "demo",
-    teachers: int = 10,
-    sets: Iterable[str] = ("similar", "dissimilar"),
-    seeds: Iterable[int] = (0, 1, 2),
-    shots: Iterable[int] = (1, 5),
-    episodes: int = 600,
-    split: str = "test",
-    device: str = "auto",
-    changes: list[str] | None = None,
-    progress: Say = lambda line: None,
-) -> dict[str, Any]:
+def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda line: None) -> dict[str, Any]:
     """Train on few teachers that are alike, and on as many that are not, and compare.
 
     For each seed one teacher is drawn; both sets begin with it and grow by the teacher that is most (least) similar to
-    those chosen so far. The table is written after each run; finished runs are taken as they are.
-
-    Args:
-        zoo: An embedded zoo's name or a folder.
-        data: Pictures with the split.
-        out: Folder of the table.
-        work: Folder of the small zoos and their runs.
-        command: For the report.
-        method: Trains on each set; ``tgr`` as a plain recipe, see ``PLAIN``.
-        preset: Of the method.
-        teachers: Of a set.
-        sets: Of ``similar``, ``random``, ``dissimilar``.
-        seeds: Of the first teacher and of the training.
-        shots: Support pictures a class.
-        episodes: A row's number of episodes, the same for all sets.
-        split: Of ``data``.
-        device: See ``pick_device``.
-        changes: ``key=value`` pairs for the method's and the comparison's options.
-        progress: Told one line a step.
+    those chosen so far. The method trains on each set, ``tgr`` as a plain recipe, see ``PLAIN``. The table is written
+    after each run; finished runs are taken as they are.
 
     Returns:
         ``rows`` (one a set, seed, shot and way of adapting), ``summary`` and the report's path.
     """
     from dfml.nets.device import pick_device
 
-    sets, seeds, shots = (list(dict.fromkeys(given)) for given in (sets, seeds, shots))
-    if not sets:
+    if not config.sets:
         raise BadInput(f"no set of teachers is given; known: {', '.join(SETS)}.")
-    for name in sets:
+    for name in config.sets:
         if name not in SETS:
             raise BadInput(f"no set of teachers is called {name!r}; known: {', '.join(SETS)}.")
-    opened, (chosen, _) = open_zoo(zoo), pick_device(device)
-    if isinstance(opened, RemoteZoo):
+    zoo, (device, _) = open_zoo(config.zoo), pick_device(config.device)
+    if isinstance(zoo, RemoteZoo):
         raise BadInput("bench heterogeneity copies teachers into small zoos, which a server does not let us.")
-    cls = METHODS.get(method)
-    config = cls.preset(preset).override(PLAIN.get(method, {}))
-    comparing = Tgr.preset(preset)
-    for change in changes or []:
-        key = change.split("=")[0].strip()
-        known = [c for c in (config, comparing) if key in type(c).model_fields]
-        if not known:
-            raise BadInput(f"neither {method} nor the comparison has an option {key!r}.")
-        config, comparing = (c.override([change]) if c in known else c for c in (config, comparing))
-    check_data([data], zoo, split=split, shots=shots, way=int(getattr(config, "way", 5)))
-    if teachers > len(opened):
-        raise BadInput(f"cannot choose {teachers} of {len(opened)} teachers.")
-    ids, matrix, probe = compared(opened, comparing, device=chosen, progress=progress)
-    recipe = ", ".join(f"{key} {getattr(config, key)}" for key in PLAIN.get(method, {}))
-    rows: Rows = []
-    report = None
-    orders = [(seed, name) for seed in seeds for name in sets]
+    recipe, comparing = _recipes(config)
+    check_data(config, config.zoo, way=int(getattr(recipe, "way", 5)))
+    if config.teachers > len(zoo):
+        raise BadInput(f"cannot choose {config.teachers} of {len(zoo)} teachers.")
+    ids, matrix, probe = compared(zoo, comparing, device=device, progress=progress)
+    planned = [(seed, name) for seed in config.seeds for name in config.sets]
     measured_as = {
-        "method": method, "changes": changes or [], "teachers": teachers, "episodes": episodes, "split": split,
-        "data": Path(data).name,
+        "method": config.method, "changes": config.changes, "teachers": config.teachers, "episodes": config.episodes,
+        "split": config.split, "data": config.tested[0],
     }  # fmt: skip
-    table = f"heterogeneity-{Path(zoo).name}-{preset}"
+    table = f"heterogeneity-{Path(config.zoo).name}-{config.preset}"
     refuse_to_lose(
-        out / f"{table}.json",
-        lambda row: (row["seed"], row["set"]) in orders and row["shots"] in shots,
+        config.out / f"{table}.json",
+        lambda row: (row["seed"], row["set"]) in planned and row["shots"] in config.shots,
         named="set",
         measured=measured_as,
     )
-    for position, (seed, name) in enumerate(orders, 1):
-        mine = chosen_teachers(matrix, teachers, name, seed)
-        label = f"{name}-{teachers}-seed{seed}"
-        small = small_zoo(opened, [ids[i] for i in mine], work / "zoos" / label)
+    cls, jobs, members = METHODS.get(config.method), [], []
+    for seed, name in planned:
+        members.append(chosen_teachers(matrix, config.teachers, name, seed))
+        label = f"{name}-{config.teachers}-seed{seed}"
+        small = small_zoo(zoo, [ids[i] for i in members[-1]], config.work / "zoos" / label)
         spec = RunSpec(
-            kind="train", method=method, zoo=str(small), preset=preset, config=config.model_dump(mode="json"),
-            seed=seed, device=device, label=f"{method} on {label}", data=None if cls.data_free else data,
+            kind="train", method=config.method, zoo=str(small), preset=config.preset,
+            config=recipe.model_dump(mode="json"), seed=seed, device=config.device,
+            label=f"{config.method} on {label}", data=None if cls.data_free else config.data[0],
         )  # fmt: skip
-        progress(f"{label}: training")
-        run, result = trained(spec, work / f"{method}-{label}")
-        about = {"set": name, "seed": seed, **facts(open_zoo(small), matrix[np.ix_(mine, mine)], run, result)}
-        for shot in shots:
-            progress(f"{label}: {episodes} episodes of {shot} shots")
-            found = measured(run, data, split, shot=shot, episodes=episodes, device=chosen)
-            rows += [{**row, **about} for row in found]
-        missing = [f"{s} seed {n}" for n, s in orders[position:]]
-        summary = summarised(rows, sets)
-        notes = noted(rows, opened, method=method, probe=probe, recipe=recipe, teachers=teachers, episodes=episodes)
-        if missing:
-            notes.insert(0, f"Unfinished, still to come: {', '.join(missing)}. The same command goes on.")
-        report = write_report(
-            out,
-            table,
-            title=f"Similar against dissimilar teachers: {Path(data).name}/{split}, zoo {Path(zoo).name}",
-            command=command,
-            tables=[summary_table(summary), sets_table(rows)],
-            notes=notes,
-            data={"rows": rows, "summary": summary, "missing": missing, "measured": measured_as},
-        )
-    return {"rows": rows, "summary": summarised(rows, sets), "report": str(report)}
+        job = BenchJob(
+            spec=spec, folder=str((config.work / f"{config.method}-{label}").absolute()), scenario=name,
+            data=config.data, split=config.split, shots=config.shots, episodes=config.episodes, ways="transductive",
+            teachers=teachers_of(str(small)),
+        )  # fmt: skip
+        refuse_another_run(job)
+        jobs.append(job)
+    rows: Rows = []
+    result: dict[str, Any] = {}
+    with closing(do_jobs(jobs, side_by_side=1, device=str(device), progress=progress)) as outcomes:
+        for position, outcome in outcomes:
+            seed, name = planned[position]
+            if "reason" in outcome:
+                broken = BadInput if outcome["kind"] == "cannot" else RunFailed
+                raise broken(f"{jobs[position].spec.label}: {outcome['reason']}")
+            part = matrix[np.ix_(members[position], members[position])]
+            about = {"set": name, **facts(jobs[position], part)}
+            rows += [{**row, **about} for row in outcome["rows"]]
+            missing = [f"{s} seed {n}" for n, s in planned[position + 1 :]]
+            progress(f"[{position + 1}/{len(jobs)} done] {jobs[position].spec.label}")
+            result = {"rows": rows, "summary": summarised(rows, config.sets)}
+            notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] if missing else []
+            plain = ", ".join(f"{key} {getattr(recipe, key)}" for key in PLAIN.get(config.method, {}))
+            report = write_report(
+                config.out,
+                table,
+                title=f"Similar against dissimilar teachers: {config.tested[0]}/{config.split}, zoo "
+                f"{Path(config.zoo).name}",
+                command=config.command,
+                tables=[summary_table(result["summary"]), sets_table(rows)],
+                notes=[*notes, *noted(rows, zoo, config, probe=probe, recipe=plain)],
+                data={**result, "missing": missing, "measured": measured_as},
+            )
+    return {**result, "report": str(report)}
+
+
+def _recipes(config: HeterogeneityConfig) -> tuple[Config, GroupingConfig]:
+    """What trains on each set, and what compares the teachers; each takes those of the changes that it has."""
+    cls = METHODS.get(config.method)
+    found = [cls.preset(config.preset).override(PLAIN.get(config.method, {})), Tgr.preset(config.preset)]
+    for change in config.changes:
+        key = key_of(change)
+        known = [key in type(each).model_fields for each in found]
+        if not any(known):
+            raise BadInput(f"neither {config.method} nor the comparison has an option {key!r}.")
+        found = [each.override([change]) if has else each for each, has in zip(found, known, strict=True)]
+    return found[0], found[1]
 
 
 def compared(
@@ -213,52 +194,14 @@ def small_zoo(zoo: Zoo, ids: list[str], folder: Path) -> Path:
     return folder
 
 
-def trained(spec: RunSpec, folder: Path) -> tuple[RunFolder, dict[str, Any]]:
-    """Train in ``folder``, or take the finished run of an earlier call."""
-    if (folder / "spec.json").is_file():
-        run, wanted = RunFolder(folder), spec.recorded()
-        for name in ("config", "zoo", "data", "seed"):
-            if getattr(run.spec, name) != getattr(wanted, name):
-                raise BadInput(f"{folder} holds a run with another {name}: remove it, or choose another --work.")
-        result = run_in_process(run, resume=True)
-    else:
-        run = RunFolder.create(spec, path=folder)
-        result = run_in_process(run)
-    if result["state"] == "stopped":
-        raise RunFailed(f"{spec.label} was stopped: the same command goes on from there.")
-    return run, result
-
-
-def facts(zoo: Zoo, matrix: np.ndarray, run: RunFolder, result: dict[str, Any]) -> dict[str, Any]:
-    """What tells the sets apart besides accuracy."""
-    alignment = [v for v in run.scalars().get("grad/alignment", ([], []))[1] if v is not None]
+def facts(job: BenchJob, matrix: np.ndarray) -> dict[str, Any]:
+    """What tells the sets apart besides accuracy; ``matrix`` is the similarity of a set's teachers."""
+    zoo, curves = open_zoo(job.spec.zoo), RunFolder(job.folder).scalars()
+    alignment = [value for value in curves.get("grad/alignment", ([], []))[1] if value is not None]
     off = matrix[~np.eye(len(matrix), dtype=bool)]
     return {
         "teachers": len(zoo),
         "classes": len({key for keys in zoo.class_keys().values() for key in keys}),
         "similarity": float(off.mean()) if len(off) else 1.0,
         "alignment": float(np.mean(alignment)) if alignment else None,
-        "seconds": result["seconds"],
     }
-
-
-def measured(run: RunFolder, data: str, split: str, *, shot: int, episodes: int, device: Any) -> Rows:  # noqa: ANN401
-    """Transductive rows of a run's model; those measured before are taken as they are."""
-    from dfml.meta.evaluation import evaluate
-    from dfml.meta.model import MetaModel
-
-    ledger = Ledger(run.path, run.spec.created)
-    protocol = f"{PROTOCOL} {fingerprint(data, split)} {split} {shot} {episodes} {digest_of(run.path)}"
-    found = ledger.rows(protocol)
-    if found is None:
-        model = MetaModel.load(run.path / MODEL)
-        channels, size, _ = model.input_size
-        sampler = EpisodeSampler(
-            load_split(data, split, size=size, channels=channels),
-            way=model.way, shot=shot, query=QUERY, episodes=episodes, seed=EPISODE_SEED,
-        )  # fmt: skip
-        found = [row.row() for row in evaluate(model, sampler, bn=["transductive"], device=device)]
-        for row in found:
-            row["evaluation_seconds"] = row.pop("seconds")
-        ledger.add_rows(protocol, found)
-    return found

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from dfml.bench.job import EPISODE_SEED, QUERY, Rows
 from dfml.bench.report import markdown_table, percent
+from dfml.bench.study_config import HeterogeneityConfig
 from dfml.bench.summary import over_seeds
 from dfml.zoo.zoo import Zoo
 
-QUERY, EPISODE_SEED = 15, 0
 SETS = ("similar", "random", "dissimilar")
 
-Rows = list[dict[str, Any]]
 
-
-def summarised(rows: Rows, sets: list[str]) -> Rows:
+def summarised(rows: Rows, sets: Iterable[str]) -> Rows:
     """For each shot and way of adapting the mean accuracy of each set, and of the pairs' differences."""
     found = []
     for shot, adapt in dict.fromkeys((r["shots"], r["adapt"]) for r in rows):
@@ -59,18 +59,18 @@ def sets_table(rows: Rows) -> str:
     return markdown_table(header, lines)
 
 
-def noted(rows: Rows, zoo: Zoo, *, method: str, probe: str, recipe: str, teachers: int, episodes: int) -> list[str]:
+def noted(rows: Rows, zoo: Zoo, config: HeterogeneityConfig, *, probe: str, recipe: str) -> list[str]:
     """What a reader must know."""
     several = len({r["seed"] for r in rows}) > 1
     return [
-        f"Accuracies in per cent over {episodes} episodes of {QUERY} queries a class, transductive, drawn once from "
-        f"seed {EPISODE_SEED}. "
+        f"Accuracies in per cent over {config.episodes} episodes of {QUERY} queries a class, transductive, drawn once "
+        f"from seed {EPISODE_SEED}. "
         + ("± is the 95 % interval over the seeds (Student's t)." if several else "± is that over episodes."),
-        f"Each set holds {teachers} of the {len(zoo)} teachers; the sets of a seed begin with the same one and grow by "
-        "the one most (least) similar on average to those chosen so far. All train for the same number of rounds.",
+        f"Each set holds {config.teachers} of the {len(zoo)} teachers; the sets of a seed begin with the same one and "
+        "grow by the one most (least) similar on average to those chosen so far. All train for as many rounds.",
         "classes: different classes that a set's teachers know; sets differ in that too, so it is part of what is "
         "compared.",
         f"Similarity: TGR's, by the {probe}; it chose the teachers, so it is side information of every row. gradient "
         "alignment: mean pairwise cosine of the gradients of the teachers of a step, over the whole training.",
-        f"Trained with {method}" + (f": {recipe}." if recipe else "."),
+        f"Trained with {config.method}" + (f": {recipe}." if recipe else "."),
     ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from dfml.bench.job import EPISODE_SEED, QUERY
 from dfml.bench.summary import CEILING, FLOOR, Rows
 
 
-def accuracy_notes(
-    rows: Rows, summary: Rows, failures: Rows | None = None, *, episodes: int, query: int, episode_seed: int
-) -> list[str]:
+def accuracy_notes(rows: Rows, summary: Rows, failures: Rows | None = None, *, episodes: int) -> list[str]:
     """The notes below the table, in the order of its columns."""
     several = any(len(entry["seeds"]) > 1 for entry in summary)
     interval = "± is the 95 % interval over episodes."
@@ -18,8 +17,8 @@ def accuracy_notes(
             "it). Rows of one seed: ± is the 95 % interval over episodes."
         )
     notes = [
-        f"Accuracies in per cent over {episodes} episodes of {query} queries a class, drawn once from seed "
-        f"{episode_seed}. {interval}",
+        f"Accuracies in per cent over {episodes} episodes of {QUERY} queries a class, drawn once from seed "
+        f"{EPISODE_SEED}. {interval}",
         "steps: gradient steps of the inner loop; centroid: nearest class centroid of the features. "
         "transductive: normalised with the query batch's statistics; inductive: with the support set's.",
     ]

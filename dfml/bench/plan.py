@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.order import Ledger, Order
+from dfml.bench.job import EPISODE_SEED, QUERY, BenchJob, Ledger
 from dfml.bench.scenarios import Scenario, key_of_teachers
+from dfml.bench.study_config import AccuracyConfig, StudyConfig, key_of
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
@@ -21,8 +22,6 @@ from dfml.training.method import Method
 from dfml.zoo import open_zoo
 from dfml.zoo.remote.remote_zoo import RemoteZoo
 
-QUERY = 15
-EPISODE_SEED = 0
 BASELINES = ("random", "average", "ota", "best-teacher", "distill", "ensemble-features")
 CEILING = "real-data"
 
@@ -35,7 +34,7 @@ def all_methods() -> list[str]:
 
 def changes_of(config: Config, changes: list[str]) -> list[str]:
     """Those of the ``key=value`` pairs whose option a config has."""
-    return [change for change in changes if change.split("=")[0].strip() in type(config).model_fields]
+    return [change for change in changes if key_of(change) in type(config).model_fields]
 
 
 def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[str, Config]:
@@ -46,7 +45,7 @@ def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[
     """
     found = {name: METHODS.get(name).preset(preset) for name in methods}
     for change in changes:
-        key = change.split("=")[0].strip()
+        key = key_of(change)
         if not any(key in config.model_fields for config in map(type, found.values())):
             raise BadInput(f"none of {', '.join(found)} has an option {key!r}.")
     for name, config in found.items():
@@ -57,117 +56,101 @@ def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[
     return found
 
 
-def check_data(data: list[str], zoo: str, *, split: str, shots: Iterable[int], way: int) -> None:
-    """Pack the pictures, and see that there are enough for the episodes.
+def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:
+    """Pack the images, and see that there are enough for the episodes.
 
     Raises:
         BadInput: There are not, or no such data.
     """
     channels, size, _ = open_zoo(zoo).picture_shape
-    for source in data:
-        pictures = load_split(source, split, size=size, channels=channels)
-        for shot in shots:
-            EpisodeSampler(pictures, way=way, shot=shot, query=QUERY, episodes=1, seed=EPISODE_SEED)
+    for source in config.data:
+        images = load_split(source, config.split, size=size, channels=channels)
+        for shot in config.shots:
+            EpisodeSampler(images, way=way, shot=shot, query=QUERY, episodes=1, seed=EPISODE_SEED)
 
 
-def plan(
-    scenario: Scenario,
-    *,
-    data: list[str],
-    methods: Iterable[str],
-    seeds: Iterable[int],
-    preset: str,
-    changes: list[str],
-    work: Path,
-    device: str,
-    jobs: int,
-    shots: list[int],
-    episodes: int,
-    split: str,
-    calibrate: str | None = None,
-) -> list[Order]:
-    """One order a method, rate of pollution and seed, in the order of the table; see ``bench_accuracy``.
+def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
+    """One job a method, rate of pollution and seed, in the order of the table.
 
     Raises:
         BadInput: Something cannot be used, or a folder holds another run.
     """
-    methods, seeds = list(dict.fromkeys(methods)), list(dict.fromkeys(seeds))
+    methods = all_methods() if config.methods is None else config.methods
     if not methods:
         raise BadInput(f"no method is given; known: {', '.join(METHODS)}.")
-    names = [Path(source).name for source in data]
-    if len(set(names)) < len(names):
-        raise BadInput(f"data sets are told apart by their names; received {', '.join(names)}: rename a folder.")
-    if calibrate:
+    if len(set(config.tested)) < len(config.data):
+        raise BadInput(
+            f"data sets are told apart by their names; received {', '.join(config.tested)}: rename a folder."
+        )
+    if config.calibrate:
         from dfml.meta.calibration import CALIBRATORS
 
-        CALIBRATORS.get(calibrate)
-    configs = configs_of(methods, preset, changes)
+        CALIBRATORS.get(config.calibrate)
+    configs = configs_of(methods, config.preset, config.changes)
     zoo = next(iter(scenario.zoos.values()))
-    check_data(data, zoo, split=split, shots=shots, way=max(int(getattr(c, "way", 5)) for c in configs.values()))
-    place = "-".join(part for part in (scenario.name, preset) if part not in ("SS", "demo"))
-    orders = []
+    check_data(config, zoo, way=max(int(getattr(c, "way", 5)) for c in configs.values()))
+    place = "-".join(part for part in (config.name, config.preset) if part not in ("SS", "demo"))
     teachers = {name: teachers_of(name) for name in set(scenario.zoos.values())}
+    jobs = []
     for method in methods:
         cls, own, refused = METHODS.get(method), None, ""
         if not cls.data_free:  # the others validate on the embedded sample
             try:
-                own = _training_data(data, work)
+                own = _training_data(config)
             except BadInput as error:
                 refused = str(error)
-        for rate in scenario.rates:
-            for seed in seeds:
-                rated = f"-{rate}" if rate is not None else ""
-                orders.append(
-                    Order(
-                        spec=RunSpec(
-                            kind="train",
-                            method=method,
-                            zoo=scenario.zoos[rate, seed],
-                            data=own,
-                            preset=preset,
-                            config=configs[method].model_dump(mode="json"),
-                            seed=seed,
-                            device=device,
-                            threads=None if jobs == 1 else max(1, default_threads() // jobs),
-                        ),
-                        folder=str((work / place / f"{method}{rated}-seed{seed}").absolute()),
-                        scenario=scenario.name,
-                        rate=rate,
-                        data=data,
-                        split=split,
-                        shots=shots,
-                        query=QUERY,
-                        episodes=episodes,
-                        episode_seed=EPISODE_SEED,
-                        calibrate=calibrate,
-                        jobs=jobs,
-                        teachers=teachers[scenario.zoos[rate, seed]],
-                        refused=refused,
-                        prepares=cls.prepare is not Method.prepare,
-                    )
+        for (rate, seed), zoo in scenario.zoos.items():
+            rated = f"-{rate}" if rate is not None else ""
+            spec = RunSpec(
+                kind="train",
+                method=method,
+                zoo=zoo,
+                data=own,
+                preset=config.preset,
+                config=configs[method].model_dump(mode="json"),
+                seed=seed,
+                device=config.device,
+                threads=None if config.jobs == 1 else max(1, default_threads() // config.jobs),
+            )
+            jobs.append(
+                BenchJob(
+                    spec=spec,
+                    folder=str((config.work / place / f"{method}{rated}-seed{seed}").absolute()),
+                    scenario=config.name,
+                    rate=rate,
+                    data=config.data,
+                    split=config.split,
+                    shots=config.shots,
+                    episodes=config.episodes,
+                    calibrate=config.calibrate,
+                    jobs=config.jobs,
+                    teachers=teachers[zoo],
+                    refused=refused,
+                    prepares=cls.prepare is not Method.prepare,
                 )
-    for order in orders:
-        refuse_another_run(order)
-    return orders
+            )
+    for job in jobs:
+        refuse_another_run(job)
+    return jobs
 
 
-def refuse_another_run(order: Order) -> None:
-    """See that an order's folder is free, or holds its own run.
+def refuse_another_run(job: BenchJob) -> None:
+    """See that a job's folder is free, or holds its own run.
 
     Raises:
         BadInput: It holds another one.
     """
-    folder = Path(order.folder)
+    folder = Path(job.folder)
     if not (folder / "spec.json").is_file():
         return
-    found, wanted = RunFolder(folder).spec, order.spec.recorded()
+    found, wanted = RunFolder(folder).spec, job.spec.recorded()
     for name in ("method", "config", "zoo", "data", "seed"):
         if _comparable(found, name) != _comparable(wanted, name):
             raise BadInput(f"{folder} holds a run with another {name}: remove it, or choose another --work.")
     trained_on = Ledger(folder, found.created)["teachers"]
-    if trained_on and order.teachers and trained_on != order.teachers:
+    if trained_on and job.teachers and trained_on != job.teachers:
         raise BadInput(
-            f"{folder} holds a run on other teachers than those that are now in {order.spec.zoo}: remove it, or choose "
+            f"{folder} holds a run on other teachers than those that are now in {job.spec.zoo}: remove it, or choose "
             "another --work."
         )
 
@@ -188,22 +171,22 @@ def _comparable(spec: RunSpec, name: str) -> Any:  # noqa: ANN401 - any field
         return spec.config
 
 
-def _training_data(data: list[str], work: Path) -> str:
+def _training_data(config: AccuracyConfig) -> str:
     """What reference methods train on: the data set, or all of them as one folder of links.
 
     Raises:
         BadInput: They cannot be put together.
     """
-    if len(data) == 1:
-        return data[0]
-    if any(source.startswith("sample:") or "train" not in list_splits(Path(source)) for source in data):
+    if len(config.data) == 1:
+        return config.data[0]
+    if any(source.startswith("sample:") or "train" not in list_splits(Path(source)) for source in config.data):
         raise BadInput("it trains on one data set, or on several folders that all have a split train.")
-    key = hashlib.sha256("\n".join(str(Path(source).resolve()) for source in data).encode()).hexdigest()[:8]
-    folder = work.absolute() / "data" / f"{'+'.join(Path(source).name for source in data)}-{key}"
-    for source in data:
-        for split in list_splits(Path(source)):
-            for kind in sorted(p for p in (Path(source) / split).iterdir() if p.is_dir() and p.name[0] != "."):
-                link = folder / split / f"{Path(source).name}-{kind.name}"
+    key = hashlib.sha256("\n".join(str(Path(source).resolve()) for source in config.data).encode()).hexdigest()[:8]
+    folder = config.work.absolute() / "data" / f"{'+'.join(config.tested)}-{key}"
+    for source in map(Path, config.data):
+        for split in list_splits(source):
+            for kind in sorted(p for p in (source / split).iterdir() if p.is_dir() and p.name[0] != "."):
+                link = folder / split / f"{source.name}-{kind.name}"
                 if link.is_symlink():
                     continue
                 try:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from dfml.bench.job import BenchJob, Rows, provenance_of
 from dfml.bench.notes import provenance_notes
-from dfml.bench.order import Order, provenance_of
 from dfml.bench.plan import plan
 from dfml.bench.pollution_table import (
-    Rows,
     distrusted,
     noted,
     pollution_table,
@@ -20,9 +19,10 @@ from dfml.bench.pollution_table import (
     summarise_pollution,
     verdicts,
 )
-from dfml.bench.processes import do_orders
 from dfml.bench.report import percent, refuse_to_lose, write_report
-from dfml.bench.scenarios import ScenarioConfig, set_up
+from dfml.bench.scenarios import Scenario, set_up
+from dfml.bench.study import do_jobs
+from dfml.bench.study_config import PollutionConfig, key_of
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
 from dfml.runs.folder import MODEL
@@ -50,50 +50,8 @@ The panel is smaller than the zoo; it teaches at the tasks' own rate, which is t
 """
 
 
-def bench_pollution(
-    *,
-    data: str,
-    out: Path,
-    work: Path,
-    command: str,
-    zoo: str | None = None,
-    rates: Iterable[int] = (0, 20, 40, 60),
-    attack: str = "both",
-    clean: int = 20,
-    source: str | None = None,
-    variants: Iterable[str] = ("even", "weights"),
-    seeds: Iterable[int] = (0, 1, 2),
-    preset: str = "demo",
-    shot: int = 5,
-    episodes: int = 600,
-    split: str = "test",
-    device: str = "auto",
-    changes: list[str] | None = None,
-    jobs: int = 1,
-    progress: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+def bench_pollution(config: PollutionConfig, *, progress: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
     """Train on zoos with more and more deceptive teachers; write the table after each run.
-
-    Args:
-        data: A class-folder data set with the split, or ``sample:NAME``.
-        out: Folder of the table.
-        work: Folder of the runs and zoos; finished ones are taken as they are.
-        command: For the report.
-        zoo: Of honest teachers; None takes the embedded one.
-        rates: Per cent of deceptive teachers; losses are told against rate 0.
-        attack: ``ood``, ``fake`` or ``both``, see ``zoo pollute``.
-        clean: Honest teachers.
-        source: The zoo whose teachers lie about their classes; None takes the embedded one.
-        variants: Keys of ``VARIANTS``.
-        seeds: Training seeds; each has zoos of its own.
-        preset: Of the method.
-        shot: Support pictures a class of the test.
-        episodes: Of the test.
-        split: Of ``data``.
-        device: See ``pick_device``.
-        changes: ``key=value`` pairs for all variants.
-        jobs: Runs side by side.
-        progress: Told one line a step.
 
     Returns:
         ``rows`` (one a variant, rate and seed), ``summary`` (one a variant and rate), ``failures`` and the
@@ -104,87 +62,85 @@ def bench_pollution(
     """
     from dfml.nets.device import pick_device
 
-    rates, seeds, variants = (list(dict.fromkeys(given)) for given in (rates, seeds, variants))
-    for variant in variants:
-        if variant not in VARIANTS:
-            raise BadInput(f"unknown variant {variant!r}.{nearest(variant, VARIANTS)} Known: {', '.join(VARIANTS)}.")
-    changes = changes or []
-    if not variants:
-        raise BadInput(f"no variant is given; known: {', '.join(VARIANTS)}.")
-    fixed = {setting.split("=")[0] for variant in variants for setting in VARIANTS[variant]}
-    for key in (change.split("=")[0].strip() for change in changes):
-        if key in fixed:
-            raise BadInput(f"the variants differ in {key}: it cannot be set for all of them.")
-    chosen, _ = pick_device(device)
-    config = ScenarioConfig.parse(
-        {"name": "polluted", "zoo": zoo, "rates": rates, "attack": attack, "clean": clean, "source": source}
-    )
-    scenario = set_up(config, seeds=seeds, data=[data], work=work, progress=progress)
+    _check_variants(config)
+    chosen, _ = pick_device(config.device)
+    scenario = set_up(config, progress)
     if validation.data_source(open_zoo(next(iter(scenario.zoos.values()))), None) is None:
         raise BadInput(
             "reliability weights are learned on embedded validation pictures of the zoo's domain, and there are none."
         )
-    own = {change.split("=")[0].strip() for change in changes}
-    if any(change.replace(" ", "") == "watch=training" for change in changes):
-        raise BadInput("with watch=training no weights are learned: there would be nothing to compare.")
-    settled = [*(c for c in CAUTIOUS.get(preset, []) if c.split("=")[0] not in own), *changes]
-    orders: list[tuple[str, Order]] = []
-    for variant in variants:
-        found = plan(
-            scenario, data=[data], methods=[METHOD], seeds=seeds, preset=preset,
-            changes=[*settled, *VARIANTS[variant]], work=work / variant,
-            device=device, jobs=jobs, shots=[shot], episodes=episodes, split=split,
-        )  # fmt: skip
-        # As the learner itself classifies, normalised with the query batch as the papers do: most of an evaluation
-        # would be the gradient steps, which the table does not show.
-        orders += [(variant, order.model_copy(update={"all_ways": False})) for order in found]
-    # A seed's runs come together, so that a table of fewer seeds is whole early.
-    orders.sort(key=lambda pair: (pair[1].spec.seed, rates.index(pair[1].rate or 0)))
-    rows: Rows = []
-    failures: Rows = []
-    report = None
+    settled = [*(c for c in CAUTIOUS.get(config.preset, []) if key_of(c) not in config.changed), *config.changes]
+    jobs = _jobs(config, scenario, settled)
     measured = {
-        "changes": changes, "shot": shot, "episodes": episodes, "split": split, "clean": clean, "data": Path(data).name,
-        "zoos": scenario.notes,
+        "changes": config.changes, "shot": config.shots[0], "episodes": config.episodes, "split": config.split,
+        "clean": config.clean, "data": config.tested[0], "zoos": scenario.notes,
     }  # fmt: skip
-    name = f"pollution-{scenario.title.removeprefix('polluted-')}-{attack}-{preset}"
-    asked_for = {(o.rate, variant, o.spec.seed) for variant, o in orders}
+    name = f"pollution-{scenario.title.removeprefix('polluted-')}-{config.attack}-{config.preset}"
+    planned = {(job.rate, variant, job.spec.seed) for variant, job in jobs}
     refuse_to_lose(
-        out / f"{name}.json", lambda row: (row["rate"], row["variant"], row["seed"]) in asked_for,
+        config.out / f"{name}.json", lambda row: (row["rate"], row["variant"], row["seed"]) in planned,
         named="variant", measured=measured,
     )  # fmt: skip
-    with closing(do_orders([o for _, o in orders], jobs=jobs, device=str(chosen), progress=progress)) as outcomes:
+    rows: Rows = []
+    failures: Rows = []
+    result: dict[str, Any] = {}
+    each = [job for _, job in jobs]
+    with closing(do_jobs(each, side_by_side=config.jobs, device=str(chosen), progress=progress)) as outcomes:
         for done, (position, outcome) in enumerate(outcomes, 1):
-            variant, order = orders[position]
-            about = {"variant": variant, "rate": order.rate, "seed": order.spec.seed}
+            variant, job = jobs[position]
+            about = {"variant": variant, "rate": job.rate, "seed": job.spec.seed}
             if "rows" in outcome:
-                rows.append({**about, **row_of(order, outcome["rows"])})
+                rows.append({**about, **row_of(job, outcome["rows"])})
                 told = percent(rows[-1]["accuracy"])
             else:
                 failures.append({**about, **outcome})
                 told = f"{outcome['kind']}: {outcome['reason']}"
-            progress(f"[{done}/{len(orders)} done] {variant}, {order.rate} %, seed {order.spec.seed}: {told}")
-            rows.sort(key=lambda r: (r["rate"], variants.index(r["variant"]), r["seed"]))
-            summary = summarise_pollution(rows)
-            notes = [f"Unfinished: {done} of {len(orders)} runs. The same command goes on."] * (done < len(orders))
+            progress(f"[{done}/{len(jobs)} done] {variant}, {job.rate} %, seed {job.spec.seed}: {told}")
+            rows.sort(key=lambda r: (r["rate"], config.variants.index(r["variant"]), r["seed"]))
+            result = {"rows": rows, "summary": summarise_pollution(rows), "failures": failures}
+            notes = [f"Unfinished: {done} of {len(jobs)} runs. The same command goes on."] * (done < len(jobs))
             notes += [f"{f['variant']}, {f['rate']} %, seed {f['seed']}: {f['kind']}: {f['reason']}" for f in failures]
             report = write_report(
-                out, name,
-                title=f"Deceptive teachers and {METHOD}, {clean} honest teachers of {scenario.title}, preset {preset}",
-                command=command,
-                tables=[pollution_table(summary), runs_table(rows)],
+                config.out, name,
+                title=f"Deceptive teachers and {METHOD}, {config.clean} honest teachers of {scenario.title}, preset "
+                f"{config.preset}",
+                command=config.command,
+                tables=[pollution_table(result["summary"]), runs_table(rows)],
                 notes=[
-                    *notes, *verdicts(rows),
-                    *noted(rows, episodes=episodes, shot=shot, data=data, split=split, changed=settled, jobs=jobs),
-                    *scenario.notes, *scenario.remarks,
+                    *notes, *verdicts(rows), *noted(rows, config, settled), *scenario.notes, *scenario.remarks,
                     *provenance_notes([{"method": f"{r['variant']} {r['rate']} %", **r} for r in rows]),
                 ],
-                data={"rows": rows, "summary": summary, "failures": failures, "measured": measured},
+                data={**result, "measured": measured},
             )  # fmt: skip
-    return {"rows": rows, "summary": summarise_pollution(rows), "failures": failures, "report": str(report)}
+    return {**result, "report": str(report)}
 
 
-def row_of(order: Order, rows: Rows) -> dict[str, Any]:
+def _check_variants(config: PollutionConfig) -> None:
+    for variant in config.variants:
+        if variant not in VARIANTS:
+            raise BadInput(f"unknown variant {variant!r}.{nearest(variant, VARIANTS)} Known: {', '.join(VARIANTS)}.")
+    if not config.variants:
+        raise BadInput(f"no variant is given; known: {', '.join(VARIANTS)}.")
+    fixed = {key_of(setting) for variant in config.variants for setting in VARIANTS[variant]}
+    for key in sorted(fixed & config.changed):
+        raise BadInput(f"the variants differ in {key}: it cannot be set for all of them.")
+    if any(change.replace(" ", "") == "watch=training" for change in config.changes):
+        raise BadInput("with watch=training no weights are learned: there would be nothing to compare.")
+
+
+def _jobs(config: PollutionConfig, scenario: Scenario, settled: list[str]) -> list[tuple[str, BenchJob]]:
+    """Each job with its variant; a seed's come together, so that a table of fewer seeds is whole early."""
+    jobs = []
+    for variant in config.variants:
+        changes = [*settled, *VARIANTS[variant]]
+        own = config.model_copy(update={"methods": (METHOD,), "changes": changes, "work": config.work / variant})
+        # As the learner itself classifies, normalised with the query batch as the papers do: most of an evaluation
+        # would be the gradient steps, which the table does not show.
+        jobs += [(variant, job.model_copy(update={"ways": "own"})) for job in plan(own, scenario)]
+    return sorted(jobs, key=lambda pair: (pair[1].spec.seed, config.rates.index(pair[1].rate or 0)))
+
+
+def row_of(job: BenchJob, rows: Rows) -> dict[str, Any]:
     """The numbers of one run: final accuracy, forgetting, and whether its weights tell the honest from the others.
 
     Only here is the truth about the teachers read; the method never sees it.
@@ -192,13 +148,14 @@ def row_of(order: Order, rows: Rows) -> dict[str, Any]:
     (row,) = rows
     kept = ("accuracy", "ci95", "adapt", "seconds", "preparation_seconds", "queries", "side_information")
     kept += ("device", "validation_peak", "validation_last", "validation_variation")
-    found = {name: row[name] for name in kept if name in row}
-    found |= provenance_of(Path(order.folder))
-    card = read_json(Path(order.folder) / MODEL / "dfml.json", "model")
-    truth = pollution_truth(order.spec.zoo or "")
-    found["auc"] = separation(card["reliability"], truth) if card.get("reliability") else None
-    found["distrusted"] = distrusted(card["reliability"], truth) if card.get("reliability") else None
-    asked = card.get("asked") or {}
+    card = read_json(Path(job.folder) / MODEL / "dfml.json", "model")
+    truth = pollution_truth(job.spec.zoo or "")
+    weights, asked = card.get("reliability"), card.get("asked") or {}
     deceptive = sum(count for teacher, count in asked.items() if truth[teacher] != "clean")
-    found["asked_deceptive"] = deceptive / max(1, sum(asked.values()))
-    return found
+    return {
+        **{name: row[name] for name in kept if name in row},
+        **provenance_of(Path(job.folder)),
+        "auc": separation(weights, truth) if weights else None,
+        "distrusted": distrusted(weights, truth) if weights else None,
+        "asked_deceptive": deceptive / max(1, sum(asked.values())),
+    }

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from sklearn.metrics import roc_auc_score
 
-import numpy as np
-from scipy.special import stdtrit
-
-from dfml.bench.plan import QUERY
+from dfml.bench.job import QUERY, Rows
 from dfml.bench.report import markdown_table, percent
+from dfml.bench.study_config import PollutionConfig
+from dfml.bench.summary import mean_interval
 
 DISTRUSTED = 0.5
 WORTH_TELLING = 0.04
 """A loss from this on is what the weights must halve."""
-
-Rows = list[dict[str, Any]]
 
 
 def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None:
@@ -28,12 +24,10 @@ def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None
     Returns:
         From 0 to 1, 1/2 for weights that tell nothing (ties count half); None where only one kind is there.
     """
-    good = np.array([w for teacher, w in weights.items() if truth[teacher] == "clean"])
-    bad = np.array([w for teacher, w in weights.items() if truth[teacher] != "clean"])
-    if not len(good) or not len(bad):
+    honest = [truth[teacher] == "clean" for teacher in weights]
+    if all(honest) or not any(honest):
         return None
-    apart = good[:, None] - bad[None, :]
-    return float(((apart > 0) + 0.5 * (apart == 0)).mean())
+    return float(roc_auc_score(honest, list(weights.values())))
 
 
 def distrusted(weights: dict[str, float], truth: dict[str, str]) -> dict[str, list[int]]:
@@ -88,13 +82,8 @@ def summarise_pollution(rows: Rows) -> Rows:
 
 
 def _mean(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and half width of its 95 % interval by Student's t; None for what too few values do not tell."""
-    if not values:
-        return None, None
-    if len(values) == 1:
-        return float(values[0]), None
-    x = np.array(values)
-    return float(x.mean()), float(stdtrit(len(x) - 1, 0.975) * x.std(ddof=1) / len(x) ** 0.5)
+    """See ``mean_interval``; None for what too few values do not tell."""
+    return mean_interval(values) if values else (None, None)
 
 
 def pollution_table(summary: Rows) -> str:
@@ -172,13 +161,13 @@ def gains(rows: Rows, rate: int, variant: str, seeds: list[int]) -> list[float]:
     return [at[variant, seed] - at["even", seed] for seed in seeds]
 
 
-def noted(rows: Rows, *, episodes: int, shot: int, data: str, split: str, changed: list[str], jobs: int) -> list[str]:
+def noted(rows: Rows, config: PollutionConfig, changed: list[str]) -> list[str]:
     """What a reader of the tables must know; ``changed`` is what all variants change in the preset."""
     sides = dict.fromkeys(f"{r['variant']}: {', '.join(r['side_information']) or 'none'}" for r in rows)
     return [
-        f"accuracy: per cent over {episodes} episodes of {shot} shots and {QUERY} queries a class on "
-        f"{Path(data).name} ({split}), transductive, as the learner classifies; ± is the 95 % interval by Student's t "
-        "over seeds, of a single seed over its episodes.",
+        f"accuracy: per cent over {config.episodes} episodes of {config.shots[0]} shots and {QUERY} queries a class on "
+        f"{config.tested[0]} ({config.split}), transductive, as the learner classifies; ± is the 95 % interval by "
+        "Student's t over seeds, of a single seed over its episodes.",
         "loss: accuracy at 0 % less accuracy at this rate, same variant and seed, in points.",
         "peak, last, variation: best and last accuracy on validation classes while training, and their difference.",
         "teachers drawn: even, all alike; weights, by reliability as the preset learns it; published, as the authors' "
@@ -188,7 +177,7 @@ def noted(rows: Rows, *, episodes: int, shot: int, data: str, split: str, change
         f"ended below {DISTRUSTED:g} of an even one. The truth is read for these columns alone.",
         "AUC and distrusted: – where no weights are learned.",
         f"Side information. {'; '.join(sides)}.",
-        *[f"seconds: {jobs} runs side by side, so they are not those of a quiet machine."] * (jobs > 1),
+        *[f"seconds: {config.jobs} runs side by side, so they are not those of a quiet machine."] * (config.jobs > 1),
         *[f"All variants: {', '.join(changed)}, for what trusts the whole zoo or its reports is left out."]
         * bool(changed),
     ]

@@ -5,47 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dfml.bench.order import Ledger, Order
+from dfml.bench.job import BenchJob, Ledger
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
-from dfml.meta.evaluation import Adapt, evaluate
+from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, Adapt, evaluate
 from dfml.meta.model import MetaModel
 from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
 
 
 def measured_rows(
-    order: Order, model: MetaModel, data: str, shot: int, tell: Callable[[str], None]
+    job: BenchJob, model: MetaModel, data: str, shot: int, tell: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Evaluate a model on one data set with one number of shots; one row a way of adapting and normalisation."""
     channels, size, _ = model.input_size
-    pictures = load_split(data, order.split, size=size, channels=channels)
+    pictures = load_split(data, job.split, size=size, channels=channels)
     sampler = EpisodeSampler(
-        pictures, way=model.way, shot=shot, query=order.query, episodes=order.episodes, seed=order.episode_seed
+        pictures, way=model.way, shot=shot, query=job.query, episodes=job.episodes, seed=job.episode_seed
     )
-    device, _ = pick_device(order.spec.device)
+    device, _ = pick_device(job.spec.device)
 
     def progress(done: int, total: int) -> None:
         tell(f"{done} of {total} episodes, {shot} shots, {pictures.name}")
 
-    if order.calibrate:
+    if job.calibrate:
         from dfml.meta.calibrated_evaluation import evaluate_calibrated
         from dfml.meta.calibration import CALIBRATORS
 
-        cls = CALIBRATORS.get(order.calibrate)
+        cls = CALIBRATORS.get(job.calibrate)
         found = evaluate_calibrated(
-            model,
-            sampler,
-            cls(cls.preset(order.spec.preset)),
-            seed=order.episode_seed,
-            device=device,
-            progress=progress,
+            model, sampler, cls(cls.preset(job.spec.preset)), seed=job.episode_seed, device=device, progress=progress
         )
-    elif not order.all_ways:
-        own: Adapt = "centroid" if model.learner.name == "protonet" else "steps"
-        found = evaluate(model, sampler, bn=["transductive"], adapt=[own], device=device, progress=progress)
     else:
-        found = evaluate(model, sampler, device=device, progress=progress)
+        own: Adapt = "centroid" if model.learner.name == "protonet" else "steps"
+        found = evaluate(
+            model, sampler, bn=BN_MODES if job.ways == "all" else ["transductive"],
+            adapt=[own] if job.ways == "own" else ADAPT_MODES, device=device, progress=progress,
+        )  # fmt: skip
     rows = []
     for evaluation in found:
         row = evaluation.row()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import Field
-
+from dfml.bench.study_config import AccuracyConfig
 from dfml.core.addresses import is_address, without_password
-from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.training.method import zoo_statistics
 from dfml.zoo import open_zoo
@@ -24,20 +22,6 @@ DOMAINS = {"cifar-fs": ("cifar-fs-mixed", "cifar-fs-conv4"), "omniglot": ("omnig
 """The data sets of MH, and which embedded zoo of each is taken: the first that there is."""
 
 Progress = Callable[[str], None]
-
-
-class ScenarioConfig(Config):
-    """Which zoos, and how they are made."""
-
-    name: str = Field("SS", description="SS, SH, MH or polluted.")
-    zoo: str | None = Field(None, description="A zoo instead of the scenario's own.")
-    add: list[str] = Field([], description="MH: zoos besides the embedded ones.")
-    rates: list[int] = Field([0, 20, 40, 60], description="polluted: per cent of deceptive teachers.")
-    attack: str = Field("ood", description="polluted: ood, fake or both.")
-    source: str | None = Field(
-        None, description="polluted: the zoo whose teachers lie about their classes; none takes the embedded one."
-    )
-    clean: int | None = Field(20, ge=1, description="polluted: honest teachers; none keeps them all.")
 
 
 @dataclass(frozen=True)
@@ -64,16 +48,12 @@ class Scenario:
         return list(dict.fromkeys(rate for rate, _ in self.zoos))
 
 
-def set_up(
-    config: ScenarioConfig, *, seeds: Iterable[int], data: list[str], work: Path, progress: Progress
-) -> Scenario:
+def set_up(config: AccuracyConfig, progress: Progress = lambda line: None) -> Scenario:
     """Find or make the zoos of a scenario.
 
     Args:
-        config: Which.
-        seeds: Of the runs; each has a polluted zoo of its own.
-        data: The data sets to test on, to say which domains are not tested.
-        work: Made zoos lie in its folder ``zoos``; those that are there already are taken as they are.
+        config: Which, for which seeds; a polluted zoo is one seed's own. Made zoos lie in the folder ``zoos`` of its
+            ``work``; those that are there already are taken as they are. Its data sets say which domains are tested.
         progress: Told one line a zoo that is made.
 
     Raises:
@@ -86,14 +66,14 @@ def set_up(
         without_password(config.zoo)  # the report names command and zoo
     if config.add and config.name != "MH":
         raise BadInput("--add-zoo is for --scenario MH: another scenario has one zoo, see --zoo.")
-    return makers[config.name](config, list(seeds), data, work / "zoos", progress)
+    return makers[config.name](config, progress)
 
 
-def _single(config: ScenarioConfig, seeds: list[int], data: list[str], folder: Path, progress: Progress) -> Scenario:
+def _single(config: AccuracyConfig, progress: Progress) -> Scenario:
     name = config.zoo or _embedded(config.name)
     zoo = open_zoo(name)
     notes = [] if config.name == "SS" else [f"Scenario SH: {_families(zoo)}."]
-    return Scenario(config.name, Path(name).name, {(None, seed): name for seed in seeds}, notes)
+    return Scenario(config.name, Path(name).name, {(None, seed): name for seed in config.seeds}, notes)
 
 
 def _embedded(scenario: str) -> str:
@@ -103,9 +83,7 @@ def _embedded(scenario: str) -> str:
     return name
 
 
-def _mixed_domains(
-    config: ScenarioConfig, seeds: list[int], data: list[str], folder: Path, progress: Progress
-) -> Scenario:
+def _mixed_domains(config: AccuracyConfig, progress: Progress) -> Scenario:
     if config.zoo:
         if config.add:
             raise BadInput("--add-zoo adds to the embedded zoos; --zoo is the whole zoo: give one of the two.")
@@ -115,17 +93,17 @@ def _mixed_domains(
         chosen = [next((n for n in names if n in zoo_names()), None) for names in DOMAINS.values()]
         parts = [open_zoo(part) for part in [*filter(None, chosen), *config.add]]
         present = {card.domain or part.domain for part in parts for card in part.cards}
-        name = str(_merged(parts, folder, progress))
+        name = str(_merged(parts, config.work / "zoos", progress))
         zoo = open_zoo(name)
     notes = [f"Scenario MH: {_families(zoo)}, of {', '.join(sorted(map(str, present)))}."]
     for domain in DOMAINS:
         if domain not in present:
             how = f"give a zoo of it with {'--zoo' if config.zoo else '--add-zoo'}"
             notes.append(f"Incomplete MH: no teacher of {domain} is in the zoo ({how}).")
-        elif not any(_is_of(domain, source) for source in data):
+        elif not any(_is_of(domain, source) for source in config.data):
             notes.append(f"Incomplete MH: not tested on {domain}, for no --data is of that name.")
     title = Path(config.zoo).name if config.zoo else zoo.name
-    return Scenario(config.name, title, {(None, seed): name for seed in seeds}, notes)
+    return Scenario(config.name, title, {(None, seed): name for seed in config.seeds}, notes)
 
 
 def _is_of(domain: str, source: str) -> bool:
@@ -148,7 +126,7 @@ def _merged(parts: list[Zoo], folder: Path, progress: Progress) -> Path:
     return out
 
 
-def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder: Path, progress: Progress) -> Scenario:
+def _polluted(config: AccuracyConfig, progress: Progress) -> Scenario:
     name = config.zoo or _embedded(config.name)
     clean = open_zoo(name)
     zoos: dict[tuple[int | None, int], str] = {}
@@ -158,8 +136,9 @@ def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder:
     source = None if config.attack == "fake" else open_zoo(config.source or OTHER_DOMAIN)
     for rate, how in zip(config.rates, wanted, strict=True):
         key = key_of_teachers([clean, source] if source and rate else [clean])
-        for seed in seeds:
-            out = folder / f"{Path(name).name}-{config.attack}-{rate:02d}-of-{config.clean or 'all'}-seed{seed}-{key}"
+        for seed in config.seeds:
+            made = f"{Path(name).name}-{config.attack}-{rate:02d}-of-{config.clean or 'all'}-seed{seed}-{key}"
+            out = config.work / "zoos" / made
             if not (out / "zoo.json").is_file() or not truth_file(out).is_file():
                 progress(f"polluting {clean.name} at {rate} %, seed {seed}")
                 out.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +152,9 @@ def _polluted(config: ScenarioConfig, seeds: list[int], data: list[str], folder:
         f"{count} honest teachers; each seed has a zoo of its own."
     )
     shows = given_away(clean, source) if any(config.rates) else None
-    turned = [rate for rate in config.rates if source and any(_looks_otherwise(zoos[rate, seed]) for seed in seeds)]
+    turned = [
+        rate for rate in config.rates if source and any(_looks_otherwise(zoos[rate, seed]) for seed in config.seeds)
+    ]
     took = (
         f"At {', '.join(f'{rate} %' for rate in turned)} most teachers deceive about their domain, so that meta-models "
         "take pictures in their normalisation, not in that of the clean zoo."

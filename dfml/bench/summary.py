@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
+from dfml.bench.job import Rows
 from dfml.bench.report import markdown_table, percent
 
 FLOOR, CEILING = "random", "real-data"
@@ -14,7 +15,13 @@ COLUMNS = [(adapt, bn) for adapt in ("steps", "centroid") for bn in ("transducti
 COSTS = ("preparation_seconds", "peak_memory_mib", "queries")
 """Means of what was measured; older rows and methods without such costs have none of them."""
 
-Rows = list[dict[str, Any]]
+
+def mean_interval(values: list[float]) -> tuple[float, float | None]:
+    """Mean and half width of its 95 % interval by Student's t; None in place of the half width of one value."""
+    x = np.array(values)
+    if len(x) == 1:
+        return float(x[0]), None
+    return float(x.mean()), float(stdtrit(len(x) - 1, 0.975) * x.std(ddof=1) / len(x) ** 0.5)
 
 
 def over_seeds(rows: Rows) -> tuple[float, float]:
@@ -22,11 +29,8 @@ def over_seeds(rows: Rows) -> tuple[float, float]:
 
     With one seed the interval is that over its episodes; with more it is Student's t over the seeds' means.
     """
-    means = np.array([row["accuracy"] for row in rows])
-    if len(rows) == 1:
-        return float(means[0]), float(rows[0]["ci95"])
-    half = stdtrit(len(means) - 1, 0.975) * means.std(ddof=1) / len(means) ** 0.5
-    return float(means.mean()), float(half)
+    mean, half = mean_interval([row["accuracy"] for row in rows])
+    return mean, float(rows[0]["ci95"]) if half is None else half
 
 
 def over_data(rows: Rows) -> Rows:

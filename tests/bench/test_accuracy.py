@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dfml.bench import accuracy, processes
+from dfml.bench import accuracy, study
 from dfml.bench import plan as planning
 from dfml.bench.accuracy import bench_accuracy
-from dfml.bench.scenarios import ScenarioConfig
+from dfml.bench.study_config import AccuracyConfig
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
 
@@ -16,13 +16,14 @@ SMALL = ["width=8", "test_steps=2"]
 
 @pytest.fixture
 def bench(tiny_zoo_folder, patterns, tmp_path):
-    def run(lines=None, **changes):
+    def run(lines=None, progress=None, **changes):
+        lines = [] if lines is None else lines
         options = {
             "zoo": str(tiny_zoo_folder), "data": str(patterns), "methods": ["random", "average"], "shots": (1, 2),
             "episodes": 3, "device": "cpu", "changes": SMALL, "out": tmp_path / "results", "work": tmp_path / "work",
-            "command": "python -m dfml bench accuracy", "progress": (lines if lines is not None else []).append,
+            "command": "python -m dfml bench accuracy",
         }  # fmt: skip
-        return bench_accuracy(**{**options, **changes})
+        return bench_accuracy(AccuracyConfig(**{**options, **changes}), progress=progress or lines.append)
 
     return run
 
@@ -67,7 +68,7 @@ def played(monkeypatch):
             ]
         }  # fmt: skip
 
-    monkeypatch.setattr(accuracy, "do_orders", do)
+    monkeypatch.setattr(accuracy, "do_jobs", do)
     do.deadly, do.unable, do.asked = deadly, unable, asked
     return do
 
@@ -112,8 +113,8 @@ def test_by_default_all_methods_are_compared_between_floor_and_ceiling(bench, pl
 
 
 def test_polluted_zoos_are_rows_and_folders_of_their_own(bench, stored, played, tmp_path):
-    config = ScenarioConfig(name="polluted", rates=[0, 50], attack="fake", clean=2)
-    found = bench(methods=["random", "best-teacher"], seeds=(0, 1), scenario=config)
+    config = {"name": "polluted", "rates": [0, 50], "attack": "fake", "clean": 2}
+    found = bench(methods=["random", "best-teacher"], seeds=(0, 1), **config)
     assert {(e["method"], e["rate"]) for e in found["summary"]} == {
         (m, r) for m in ("random", "best-teacher") for r in (0, 50)
     }
@@ -203,9 +204,9 @@ def test_another_zoo_of_the_same_name_is_polluted_anew(bench, played, tiny_zoo_f
     other = shutil.copytree(tiny_zoo_folder, tmp_path / "other" / "tiny")
     shutil.rmtree(other / "000")
     shutil.copytree(other / "001", other / "000")
-    config = ScenarioConfig(name="polluted", rates=[50], attack="fake", clean=2)
+    config = {"name": "polluted", "rates": [50], "attack": "fake", "clean": 2}
     for zoo, out in ((tiny_zoo_folder, "a"), (other, "b")):
-        bench(methods=["random"], scenario=config, zoo=str(zoo), out=tmp_path / out)
+        bench(methods=["random"], **config, zoo=str(zoo), out=tmp_path / out)
     first, second = (order.spec.zoo for order in played.asked)
     assert first != second
 
@@ -271,7 +272,7 @@ def test_failed_rows_fail_two_jobs_run_side_by_side_and_nothing_finished_is_done
         raise AssertionError("a process was started")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes.Children, "_stage", none)
+        patch.setattr(study, "Child", none)
         again = bench(methods=["random"], changes=narrow)
     assert again["rows"] == first["rows"]
     with pytest.MonkeyPatch.context() as patch:
@@ -283,8 +284,8 @@ def test_failed_rows_fail_two_jobs_run_side_by_side_and_nothing_finished_is_done
 
 
 def test_an_interrupted_run_stops_and_goes_on(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "TELL_SECONDS", 0.0)
-    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(study, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(study, "LOOK_SECONDS", 0.05)
     steps = [
         "width=4", "test_steps=1", "iterations=80", "warm_start=1", "tasks=1", "query=2", "inner_steps=1",
         "validation_episodes=1", "validate_every=80",

@@ -4,6 +4,7 @@ from dfml.bench.dro_paper import protocol as dro_protocol
 from dfml.bench.dro_paper.choose_adaptation import check_validation
 from dfml.bench.dro_paper.protocol import bench_dro, check_protocol
 from dfml.bench.dro_paper.protocol_table import protocol_table
+from dfml.bench.study_config import DroProtocolConfig
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
 
@@ -19,7 +20,8 @@ def compared(monkeypatch, choices):
     """The shared benchmark without its processes: what it was asked, and an answer for each question."""
     asked = []
 
-    def compare(**options):
+    def compare(config, *, progress, keep_table):
+        options = {**config.model_dump(), "keep_table": keep_table}
         asked.append(options)
         rows = [
             {
@@ -44,17 +46,21 @@ def compared(monkeypatch, choices):
     return asked
 
 
+def ask(**wanted):
+    return bench_dro(DroProtocolConfig(**wanted))
+
+
 def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, compared):
     wanted = {
         "data": str(patterns), "out": tmp_path / "out", "work": tmp_path / "work", "command": "python -m dfml bench",
         "ways": (4, 5), "models": 2, "epochs": 1, "changes": ["test_steps=2"], "jobs": 2,
     }  # fmt: skip
-    found = bench_dro(**wanted)
+    found = ask(**wanted)
     (folder,) = (tmp_path / "work").glob("zoo-4-way-*")
     zoo = open_zoo(folder)
     assert (len(zoo), zoo.way) == (2, 4)
     assert zoo.teacher(0).net.fc.weight.shape[1] == 16 * 4
-    assert [call["methods"] for call in compared] == 2 * [["random", "average", "ota", "dro"], ["dro"]]
+    assert [list(call["methods"]) for call in compared] == 2 * [["random", "average", "ota", "dro"], ["dro"]]
     first, online = compared[:2]
     assert first["zoo"] == str(folder) and first["shots"] == (10, 20)
     settled = ["width=16", "way=4", "inner_lr=0.3", "test_steps=2"]
@@ -82,15 +88,15 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
     assert not any(call["keep_table"] for call in compared)
     # Teachers that are there are not trained again.
     stamp = (zoo.folder / "000" / "model.safetensors").stat().st_mtime_ns
-    bench_dro(**wanted)
+    ask(**wanted)
     assert (zoo.folder / "000" / "model.safetensors").stat().st_mtime_ns == stamp
     # Another recipe is another zoo, and its runs have folders of their own.
     others = {**wanted, "ways": (4, 4), "epochs": 2}
     with pytest.raises(BadInput, match="holds numbers of other epochs"):
-        bench_dro(**others)
+        ask(**others)
     with pytest.raises(BadInput, match="holds runs of .* that are not asked for"):
-        bench_dro(**{**wanted, "ways": (4,)})
-    bench_dro(**{**others, "out": tmp_path / "elsewhere"})
+        ask(**{**wanted, "ways": (4,)})
+    ask(**{**others, "out": tmp_path / "elsewhere"})
     assert len(list((tmp_path / "work").glob("zoo-4-way-*"))) == 2
     assert len(compared) == 10 and not {str(c["work"]) for c in compared[:4]} & {str(c["work"]) for c in compared[8:]}
 
@@ -102,9 +108,9 @@ def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_be
         "data": str(patterns), "out": tmp_path / "out", "work": tmp_path / "work", "command": "python -m dfml bench",
         "ways": (4,), "models": 2, "epochs": 1,
     }  # fmt: skip
-    bench_dro(**wanted, changes=["reference=000"])
+    ask(**wanted, changes=["reference=000"])
     assert [call["changes"][-1] for call in compared] == ["reference=000", "mode=online"]
-    bench_dro(**{**wanted, "out": tmp_path / "anil"}, changes=["learner=anil", "reference=000", "head=average"])
+    ask(**{**wanted, "out": tmp_path / "anil"}, changes=["learner=anil", "reference=000", "head=average"])
     assert choices[0]["changes"] == {"random": [], "average": []}
     assert choices[1]["changes"] == {"random": ["learner=anil"], "average": ["learner=anil", "head=average"]}
 
@@ -112,7 +118,7 @@ def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_be
     compared.clear()
     monkeypatch.setattr(dro_protocol, "choose_adaptation", None)
     elsewhere = {**wanted, "out": tmp_path / "elsewhere"}
-    bench_dro(**elsewhere, changes=["inner_lr=0.05", "test_steps=3"])
+    ask(**elsewhere, changes=["inner_lr=0.05", "test_steps=3"])
     assert all({"inner_lr=0.05", "test_steps=3"} <= set(call["changes"]) for call in compared)
     assert ", as given" in (tmp_path / "elsewhere" / f"dro-protocol-{patterns.name}.md").read_text()
 
@@ -121,14 +127,14 @@ def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_be
 
     monkeypatch.setattr(dro_protocol, "pretrain_zoo", train)
     with pytest.raises(BadInput, match="has an option 'referenz'"):
-        bench_dro(**wanted, changes=["referenz=000"])
+        ask(**wanted, changes=["referenz=000"])
     for change in ("mode=online", "width=32", "way=5"):
         with pytest.raises(BadInput, match="the protocol settles"):
-            bench_dro(**wanted, changes=[change])
+            ask(**wanted, changes=[change])
     # What the choice will need is looked at first.
     monkeypatch.setattr(dro_protocol, "check_validation", check_validation)
     with pytest.raises(BadInput, match="on them rate and steps of adapting are chosen"):
-        bench_dro(**{**wanted, "out": tmp_path / "large", "ways": (1000,)})
+        ask(**{**wanted, "out": tmp_path / "large", "ways": (1000,)})
 
 
 def test_several_seeds_have_the_interval_of_their_mean():

@@ -6,6 +6,7 @@ import pytest
 
 from dfml.bench.heterogeneity import bench_heterogeneity, chosen_teachers, small_zoo
 from dfml.bench.heterogeneity_table import summarised
+from dfml.bench.study_config import HeterogeneityConfig
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
 from dfml.zoo import open_zoo
@@ -24,11 +25,13 @@ def bench(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
     def run(**changes):
         given = {"sets": ("similar", "dissimilar"), "seeds": (0,), "shots": (1,), "changes": SMALL, **changes}
         return bench_heterogeneity(
-            **{
-                "zoo": str(tiny_zoo_folder), "data": str(patterns), "out": tmp_path / "results",
-                "work": tmp_path / "work", "command": "python -m dfml bench heterogeneity", "teachers": 2,
-                "episodes": 3, "device": "cpu", **given,
-            }
+            HeterogeneityConfig(
+                **{
+                    "zoo": str(tiny_zoo_folder), "data": str(patterns), "out": tmp_path / "results",
+                    "work": tmp_path / "work", "command": "python -m dfml bench heterogeneity", "teachers": 2,
+                    "episodes": 3, "device": "cpu", **given,
+                }
+            )
         )  # fmt: skip
 
     return run

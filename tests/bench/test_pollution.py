@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from dfml.bench import pollution
-from dfml.bench.one_run import measure
+from dfml.bench.measuring import measure
 from dfml.bench.pollution import bench_pollution
 from dfml.bench.pollution_table import distrusted, separation, summarise_pollution, verdicts
+from dfml.bench.study_config import PollutionConfig
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
 from dfml.runs.folder import RunFolder
@@ -34,7 +35,7 @@ def bench(tiny_zoo_folder, patterns, tmp_path):
             "seeds": [0], "episodes": 2, "device": "cpu", "out": tmp_path / "results", "work": tmp_path / "work",
             "changes": TINY, "command": "python -m dfml bench pollution",
         }  # fmt: skip
-        return bench_pollution(**{**options, **changes})
+        return bench_pollution(PollutionConfig(**{**options, **changes}))
 
     return run
 
@@ -91,12 +92,12 @@ def test_teachers_that_the_weights_distrust_are_counted_apart():
 
 def test_a_table_of_other_runs_is_not_written_over(bench, monkeypatch):
     failed = []
-    monkeypatch.setattr(pollution, "do_orders", lambda orders, **_: (one for one in failed))
+    monkeypatch.setattr(pollution, "do_jobs", lambda orders, **_: (one for one in failed))
     failed.append((0, {"kind": "failed", "reason": "its process died"}))
     bench()
     bench()
     with pytest.raises(BadInput, match="holds numbers of other shot, and would be written anew"):
-        bench(shot=1)
+        bench(shots=1)
     with pytest.raises(BadInput, match="no weights are learned"):
         bench(changes=["watch=training"])
 
@@ -141,7 +142,7 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
             common["side_information"] = ["labelled validation pictures"]
             yield position, {"rows": [{**common, "adapt": "centroid", "accuracy": accuracy}]}
 
-    monkeypatch.setattr(pollution, "do_orders", do)
+    monkeypatch.setattr(pollution, "do_jobs", do)
     found = bench(seeds=[0, 1])
     assert [(o.spec.seed, o.rate) for o in asked] == [(s, r) for s in (0, 1) for r in (0, 0, 40, 40)]
     assert len({o.folder for o in asked}) == 8 and len(found["rows"]) == 8 and not found["failures"]
@@ -160,7 +161,7 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
 
 def test_real_runs_from_zoo_to_table(bench, monkeypatch):
     monkeypatch.setattr(
-        pollution, "do_orders", lambda orders, **_: ((i, measure(o, lambda text: None)) for i, o in enumerate(orders))
+        pollution, "do_jobs", lambda orders, **_: ((i, measure(o, lambda text: None)) for i, o in enumerate(orders))
     )
     found = bench(rates=[40], variants=["weights", "published"])
     assert not found["failures"]

@@ -1,7 +1,8 @@
 import pytest
 
 from dfml.bench import scenarios
-from dfml.bench.scenarios import ScenarioConfig, set_up
+from dfml.bench.scenarios import set_up
+from dfml.bench.study_config import AccuracyConfig
 from dfml.core.errors import BadInput
 from dfml.training.method import zoo_statistics
 from dfml.zoo import open_zoo
@@ -11,13 +12,8 @@ from dfml.zoo.build.pretrain import pretrain_zoo
 
 
 def made(tmp_path, *, data=(), seeds=(0,), lines=None, **config):
-    return set_up(
-        ScenarioConfig.parse(config),
-        seeds=seeds,
-        data=list(data),
-        work=tmp_path / "work",
-        progress=(lines if lines is not None else []).append,
-    )
+    asked = AccuracyConfig.parse({"data": list(data), "seeds": seeds, "work": tmp_path / "work", **config})
+    return set_up(asked, (lines if lines is not None else []).append)
 
 
 def test_one_architecture_is_the_embedded_zoo_or_the_given_one(tiny_zoo_folder, tmp_path):

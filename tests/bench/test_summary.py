@@ -34,7 +34,7 @@ def test_several_seeds_are_averaged_with_an_interval_by_students_t():
 
 
 def notes_of(rows, failures=None):
-    return accuracy_notes(rows, summarise(rows), failures, episodes=600, query=15, episode_seed=0)
+    return accuracy_notes(rows, summarise(rows), failures, episodes=600)
 
 
 def references():

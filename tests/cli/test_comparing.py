@@ -69,7 +69,7 @@ def comparing(dfml, tiny_zoo_folder, patterns, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             yield 0, outcome
 
-        monkeypatch.setattr(accuracy, "do_orders", do)
+        monkeypatch.setattr(accuracy, "do_jobs", do)
         given = ["--data", str(patterns), "--zoo", str(tiny_zoo_folder), "--methods", "random", "--shots", "1", "2"]
         places = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
         return dfml("bench", "accuracy", *given, *places, *words)

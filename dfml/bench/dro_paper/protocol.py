@@ -7,7 +7,7 @@ trained first, on 60 % of each class's pictures. Everything else is the benchmar
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from dfml.bench.dro_paper.choose_adaptation import CHOSEN_BY, RATES, STEPS, chec
 from dfml.bench.dro_paper.protocol_table import PUBLISHED, choice_tables, protocol_notes, protocol_table
 from dfml.bench.plan import changes_of, configs_of
 from dfml.bench.report import refuse_to_lose, write_report
+from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig
 from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.zoo.build.class_plan import PretrainConfig
 from dfml.zoo.build.pretrain import pretrain_zoo
@@ -33,44 +34,15 @@ MODES = {"": ["random", "average", "ota", "dro"], " online": ["dro"]}
 Row = dict[str, Any]
 
 
-def bench_dro(
-    *,
-    data: str,
-    out: Path,
-    work: Path,
-    command: str,
-    ways: Iterable[int] = (5, 10),
-    models: int = 20,
-    epochs: int = 10,
-    same_start: bool = True,
-    seeds: Iterable[int] = (0,),
-    episodes: int = 600,
-    split: str = "test",
-    device: str = "auto",
-    changes: list[str] | None = None,
-    jobs: int = 1,
-    progress: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+def bench_dro(config: DroProtocolConfig, *, progress: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
     """Train the zoos, fuse them in each way, evaluate, and write the published table beside ours.
 
+    Where the changes do not name both ``inner_lr`` and ``test_steps``, the others are chosen, see
+    ``choose_adaptation``; ``width``, ``way`` and ``mode`` are the protocol's.
+
     Args:
-        data: A class-folder data set with the splits ``train``, ``split`` and, to choose how to adapt, ``val``.
-        out: Folder of the table.
-        work: Folder of zoos and runs; what is finished there is taken as it is.
-        command: For the report.
-        ways: Classes of a task and of a teacher.
-        models: Teachers of a zoo; the paper has 100.
-        epochs: Of a teacher.
-        same_start: Whether all teachers start from the same weights. The paper does not say; its average beats
-            fine-tuning, which separate starts do not give.
-        seeds: Of the fusions.
-        episodes: Test tasks.
-        split: Of ``data``.
-        device: See ``pick_device``.
-        changes: ``key=value`` pairs that replace the preset's options, in every method that has them, but not
-            ``width``, ``way`` and ``mode``, which are the protocol's. Where they do not name both ``inner_lr`` and
-            ``test_steps``, the others are chosen, see ``choose_adaptation``.
-        jobs: Teachers trained, and runs done, side by side.
+        config: What is asked; its data set has the splits ``train``, the tested one and, to choose how to adapt,
+            ``val``.
         progress: Told one line a step.
 
     Returns:
@@ -81,110 +53,114 @@ def bench_dro(
         RunFailed: No method gave a row.
         BadInput: ``out`` holds a table of other runs, or one that was measured otherwise.
     """
-    seeds, ways = (list(dict.fromkeys(given)) for given in (seeds, ways))
+    (data,), (name,) = config.data, config.tested
+    configs = configs_of(["random", "average", "ota", "dro"], PRESET, config.changes)
+    for key in SETTLED:
+        if key in config.changed:
+            raise BadInput(f"the protocol settles {key}: it cannot be set.")
+    measured = {
+        "models": config.models, "epochs": config.epochs, "same_start": config.same_start, "split": config.split,
+        "episodes": config.episodes, "changes": config.changes,
+    }  # fmt: skip
+    planned = {
+        (method + mode, way, seed)
+        for mode, methods in MODES.items() for method in methods for way in config.ways for seed in config.seeds
+    }  # fmt: skip
+    refuse_to_lose(
+        config.out / f"dro-protocol-{name}.json",
+        lambda row: (row["method"], row["way"], row["seed"]) in planned,
+        named="method",
+        measured=measured,
+    )
+    zoos, accuracies = _train_zoos(config, progress)
+    rate, steps, candidates = configs["random"].inner_lr, configs["random"].test_steps, []
+    if _chooses(config):
+        rate, steps, candidates = choose_adaptation(
+            zoos, data=data, width=WIDTH, preset=PRESET, jobs=config.jobs, progress=progress,
+            changes={method: changes_of(configs[method], config.changes) for method in CHOSEN_BY},
+            rates=[rate] if "inner_lr" in config.changed else RATES,
+            steps=[steps] if "test_steps" in config.changed else STEPS,
+            kept=config.work / f"adaptation-{'-'.join(map(str, config.ways))}-way-{_recipe(config)}.json",
+        )  # fmt: skip
+    progress(f"adapting by {steps} steps at rate {rate:g}")
     rows: list[Row] = []
     failures: list[Row] = []
-    configs = configs_of(["random", "average", "ota", "dro"], PRESET, changes or [])
-    for change in changes or []:
-        if (key := change.split("=")[0].strip()) in SETTLED:
-            raise BadInput(f"the protocol settles {key}: it cannot be set.")
-    known = {
-        mode: [c for c in changes or [] if any(changes_of(configs[m], [c]) for m in ms)] for mode, ms in MODES.items()
-    }
-    measured = {
-        "models": models, "epochs": epochs, "same_start": same_start, "split": split, "episodes": episodes,
-        "changes": changes or [],
-    }  # fmt: skip
-    asked_for = {(m + mode, way, seed) for mode, ms in MODES.items() for m in ms for way in ways for seed in seeds}
-    refuse_to_lose(
-        out / f"dro-protocol-{Path(data).name}.json", lambda row: (row["method"], row["way"], row["seed"]) in asked_for,
-        named="method", measured=measured,
-    )  # fmt: skip
-    # Zoos of another folder of the same name are not taken for those of this one.
-    place = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
-    recipe = f"{models}-teachers-{epochs}-epochs" + ("" if same_start else "-own-starts")
-    plans = {
-        way: PretrainConfig(
-            models=models, way=way, epochs=epochs, width=WIDTH, held_out=HELD_OUT, same_start=same_start
-        )
-        for way in ways
-    }
-    given = {change.split("=")[0].strip() for change in changes or []}
-    choose = not {"inner_lr", "test_steps"} <= given
-    if choose:
-        first = plans[ways[0]]
-        check_validation(data, ways, first.size, first.channels)
-    zoos: dict[int, Path] = {}
-    accuracies: dict[int, float] = {}
-    for way in ways:
-        zoos[way] = work / f"zoo-{way}-way-{recipe}-{place}"
-        progress(f"training {models} teachers of {way} classes")
-        found = pretrain_zoo(
-            Path(data), zoos[way], ["fewshot_conv4"], plans[way], jobs=jobs,
-            report=lambda done, total, teacher, accuracy: progress(f"teacher {done} of {total}: {accuracy:.1%}"),
-        )  # fmt: skip
-        accuracies[way] = sum(found) / len(found)
-    rate, steps, candidates = configs["random"].inner_lr, configs["random"].test_steps, []
-    if choose:
-        rate, steps, candidates = choose_adaptation(
-            zoos, data=data, width=WIDTH, preset=PRESET, jobs=jobs, progress=progress,
-            changes={method: changes_of(configs[method], changes or []) for method in CHOSEN_BY},
-            rates=[rate] if "inner_lr" in given else RATES, steps=[steps] if "test_steps" in given else STEPS,
-            kept=work / f"adaptation-{'-'.join(map(str, ways))}-way-{recipe}-{place}.json",
-        )  # fmt: skip
-    adapting = f"{steps}-steps-at-{rate:g}"
-    progress(f"adapting by {steps} steps at rate {rate:g}")
-    for way in ways:
+    seen = [f"labelled validation pictures ({name}): rate and steps of adapting"] if candidates else []
+    for way in config.ways:
         for mode, methods in MODES.items():
             settled = [f"width={WIDTH}", f"way={way}", f"inner_lr={rate}", f"test_steps={steps}"]
-            own = [*settled, *(["mode=online"] if mode else []), *known[mode]]
-            own_work = work / f"{way}-way{mode.replace(' ', '-')}-{recipe}-{adapting}-{place}"
-            found = bench_accuracy(
-                zoo=str(zoos[way]), data=data, methods=methods, out=own_work, work=own_work, command=command,
-                preset=PRESET, shots=SHOTS, seeds=seeds, episodes=episodes, split=split, device=device, changes=own,
-                jobs=jobs, progress=progress, keep_table=False,
+            settled += ["mode=online"] if mode else []
+            known = [c for c in config.changes if any(changes_of(configs[method], [c]) for method in methods)]
+            recipe, place = _recipe(config).rsplit("-", 1)
+            work = config.work / f"{way}-way{mode.replace(' ', '-')}-{recipe}-{steps}-steps-at-{rate:g}-{place}"
+            asked = AccuracyConfig(
+                zoo=str(zoos[way]), data=data, methods=methods, out=work, work=work, command=config.command,
+                preset=PRESET, shots=SHOTS, seeds=config.seeds, episodes=config.episodes, split=config.split,
+                device=config.device, changes=[*settled, *known], jobs=config.jobs,
             )  # fmt: skip
-            seen = [f"labelled validation pictures ({Path(data).name}): rate and steps of adapting"] if choose else []
+            found = bench_accuracy(asked, progress=progress, keep_table=False)
             for row in found["rows"]:
                 told = [*row.get("side_information", []), *seen]
                 rows.append({**row, "method": row["method"] + mode, "way": way, "side_information": told})
             failures += [{**failed, "method": failed["method"] + mode, "way": way} for failed in found["failures"]]
     if not rows:
         raise RunFailed(f"no method gave a number; the first said: {failures[0]['reason']}")
-    name = Path(data).name
+    ways = " and ".join(map(str, config.ways))
     report = write_report(
-        out,
+        config.out,
         f"dro-protocol-{name}",
-        title=f"The DRO paper's setting on {name} ({split}): {' and '.join(map(str, ways))} ways, 10 and 20 shots",
-        command=command,
+        title=f"The DRO paper's setting on {name} ({config.split}): {ways} ways, 10 and 20 shots",
+        command=config.command,
         tables=[protocol_table(rows, PUBLISHED.get(name, {})), *choice_tables(candidates)],
-        notes=[f"{f['method']}, {f['way']} ways: {f['kind']}: {f['reason']}" for f in failures]
-        + protocol_notes(
-            accuracies,
-            width=WIDTH,
-            models=models,
-            epochs=epochs,
-            same_start=same_start,
-            episodes=episodes,
-            rows=rows,
-            chosen=candidates,
-        ),  # fmt: skip
+        notes=[
+            *(f"{f['method']}, {f['way']} ways: {f['kind']}: {f['reason']}" for f in failures),
+            *protocol_notes(config, accuracies, width=WIDTH, rows=rows, chosen=candidates),
+        ],
         data={
-            "rows": rows,
-            "models": models,
-            "epochs": epochs,
-            "teachers": accuracies,
+            "rows": rows, "models": config.models, "epochs": config.epochs, "teachers": accuracies,
             "adaptation": {"inner_lr": rate, "test_steps": steps, "candidates": candidates},
-            "same_start": same_start,
-            "split": split,
-            "preset": PRESET,
-            "measured": measured,
+            "same_start": config.same_start, "split": config.split, "preset": PRESET, "measured": measured,
         },
-    )
+    )  # fmt: skip
     return {"rows": rows, "failures": failures, "report": str(report)}
 
 
-def check_protocol(protocol: str, data: list[str]) -> str:
+def _chooses(config: DroProtocolConfig) -> bool:
+    """Whether rate or steps of adapting are left to be chosen."""
+    return not {"inner_lr", "test_steps"} <= config.changed
+
+
+def _recipe(config: DroProtocolConfig) -> str:
+    """A name for how the zoos are trained, and on what: zoos of another folder of the same name are not taken."""
+    place = hashlib.sha256(str(Path(config.data[0]).resolve()).encode()).hexdigest()[:8]
+    return f"{config.models}-teachers-{config.epochs}-epochs{'' if config.same_start else '-own-starts'}-{place}"
+
+
+def _train_zoos(config: DroProtocolConfig, progress: Callable[[str], None]) -> tuple[dict[int, Path], dict[int, float]]:
+    """A zoo of each number of ways, and its teachers' mean held-out accuracy."""
+    plans = {
+        way: PretrainConfig(
+            models=config.models, way=way, epochs=config.epochs, width=WIDTH, held_out=HELD_OUT,
+            same_start=config.same_start,
+        )
+        for way in config.ways
+    }  # fmt: skip
+    if _chooses(config):
+        first = plans[config.ways[0]]
+        check_validation(config.data[0], config.ways, first.size, first.channels)
+    zoos, accuracies = {}, {}
+    for way, recipe in plans.items():
+        zoos[way] = config.work / f"zoo-{way}-way-{_recipe(config)}"
+        progress(f"training {config.models} teachers of {way} classes")
+        found = pretrain_zoo(
+            Path(config.data[0]), zoos[way], ["fewshot_conv4"], recipe, jobs=config.jobs,
+            report=lambda done, total, teacher, accuracy: progress(f"teacher {done} of {total}: {accuracy:.1%}"),
+        )  # fmt: skip
+        accuracies[way] = sum(found) / len(found)
+    return zoos, accuracies
+
+
+def check_protocol(protocol: str, data: Sequence[str]) -> str:
     """The one data set of the protocol ``dro``.
 
     Raises:

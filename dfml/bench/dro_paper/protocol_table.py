@@ -6,6 +6,7 @@ from typing import Any
 
 from dfml.bench.dro_paper.choose_adaptation import EPISODES, SHOT, at_the_edge, candidates_table
 from dfml.bench.report import markdown_table, percent
+from dfml.bench.study_config import DroProtocolConfig
 from dfml.bench.summary import over_seeds
 
 LABELS = {
@@ -68,35 +69,24 @@ def _cell(rows: list[Row]) -> str:
 
 
 def protocol_notes(
-    zoos: dict[int, float],
-    *,
-    width: int,
-    models: int,
-    epochs: int,
-    same_start: bool,
-    episodes: int,
-    rows: list[Row],
-    chosen: list[Row],
+    config: DroProtocolConfig, zoos: dict[int, float], *, width: int, rows: list[Row], chosen: list[Row]
 ) -> list[str]:
     """What a reader of the table must know.
 
     Args:
+        config: What was asked.
         zoos: Mean held-out accuracy of the teachers of each number of ways.
         width: Filters of the networks.
-        models: Teachers of a zoo.
-        epochs: Of a teacher.
-        same_start: Whether they share their first weights.
-        episodes: Of a row.
         rows: Of the table.
         chosen: The candidates for rate and steps of adapting; empty where both were given.
     """
     teachers = ", ".join(f"{percent(accuracy)} with {way} classes" for way, accuracy in zoos.items())
     steps, rate = rows[0]["adapt_steps"], rows[0]["inner_lr"]
     return [
-        f"Ours: {models} teachers a zoo (Conv4, {width} filters), {epochs} epochs on the first 60 % of each class's "
-        f"pictures, {'all from the same' if same_start else 'each from its own'} first weights; mean held-out accuracy "
-        f"{teachers}. ± is the 95 % interval over {episodes} episodes of 15 queries a class; of several seeds that of "
-        "their mean, by Student's t.",
+        f"Ours: {config.models} teachers a zoo (Conv4, {width} filters), {config.epochs} epochs on the first 60 % of "
+        f"each class's images, {'all from the same' if config.same_start else 'each from its own'} first weights; mean "
+        f"held-out accuracy {teachers}. ± is the 95 % interval over {config.episodes} episodes of 15 queries a class; "
+        "of several seeds that of their mean, by Student's t.",
         "Published: Wang et al., UAI 2022, table 2; 100 teachers, 600 tasks, ± is the standard deviation over 5 runs. "
         "Picture size, epochs, whether teachers share their first weights, and rate and steps at test are not stated "
         "there.",

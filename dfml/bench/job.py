@@ -1,9 +1,10 @@
-"""What one row of ``bench accuracy`` asks for, and what is kept beside its run."""
+"""What one job of a study asks for, and what is kept beside its run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +18,17 @@ from dfml.data.folders import fingerprint
 from dfml.runs.folder import MODEL, RunFolder
 from dfml.runs.spec import RunSpec
 
+Rows = list[dict[str, Any]]
+
+QUERY, EPISODE_SEED = 15, 0
+"""Query images per class, and the seed that draws the episodes: the same in all studies."""
+
 PROTOCOL = 1
 """Raised whenever the evaluation changes, so that no older numbers are taken for present ones."""
 
 
-class Order(Config):
-    """One run of a comparison: what to train, where, and how to measure it."""
+class BenchJob(Config):
+    """One run of a study: what to train, where, and how to measure it."""
 
     spec: RunSpec = Field(description="The training run.")
     folder: str = Field(description="Its folder.")
@@ -30,12 +36,14 @@ class Order(Config):
     rate: int | None = Field(None, description="Per cent of the zoo that is polluted.")
     data: list[str] = Field(description="Data sets to test on.")
     split: str = Field("test", description="Their split.")
-    shots: list[int] = Field(description="Support pictures a class.")
-    query: int = Field(15, description="Query pictures a class.")
+    shots: list[int] = Field(description="Support images per class.")
+    query: int = Field(QUERY, description="Query images per class.")
     episodes: int = Field(600, description="Episodes of a row.")
-    episode_seed: int = Field(0, description="Draws them.")
-    all_ways: bool = Field(
-        True, description="Gradient steps and centroids, transductive and inductive; else as the learner itself adapts."
+    episode_seed: int = Field(EPISODE_SEED, description="Draws them.")
+    ways: Literal["all", "transductive", "own"] = Field(
+        "all",
+        description="all: gradient steps and centroids, transductive and inductive; transductive: these alone; own: "
+        "transductive, as the learner itself adapts.",
     )
     calibrate: str | None = Field(None, description="A calibrator of the adapted model.")
     jobs: int = Field(1, description="Runs side by side, which timings depend on.")
@@ -69,7 +77,7 @@ class Order(Config):
             PROTOCOL, Path(data).name, fingerprint(data, self.split), self.split, shot, self.query, self.episodes,
             self.episode_seed, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
         ]  # fmt: skip
-        facts += [] if self.all_ways else ["as the learner itself adapts"]
+        facts += {"all": [], "transductive": ["transductive"], "own": ["as the learner itself adapts"]}[self.ways]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -99,13 +107,13 @@ class Ledger:
         self.values.update(values)
         write_json(self.path, self.values)
 
-    def rows(self, protocol: str) -> list[dict[str, Any]] | None:
-        """The rows of a protocol, where they were measured before."""
-        return (self.values.get("evaluations") or {}).get(protocol)
-
-    def add_rows(self, protocol: str, rows: list[dict[str, Any]]) -> None:
-        """Keep the rows of a protocol."""
-        self.write(evaluations={**(self.values.get("evaluations") or {}), protocol: rows})
+    def rows(self, protocol: str, measure: Callable[[], Rows] | None = None) -> Rows | None:
+        """The rows of a protocol: those that were measured before, or else measured and kept now."""
+        known = self.values.get("evaluations") or {}
+        if protocol not in known and measure is not None:
+            known = {**known, protocol: measure()}
+            self.write(evaluations=known)
+        return known.get(protocol)
 
 
 def provenance_of(folder: Path) -> dict[str, Any]:
@@ -120,13 +128,13 @@ def digest_of(folder: Path) -> str:
     return hashlib.sha256((folder / MODEL / "dfml.json").read_bytes()).hexdigest()
 
 
-def finished_rows(order: Order) -> list[dict[str, Any]] | None:
-    """The rows of an order that was done before with the same protocol; None where there is anything to do."""
-    run = RunFolder(order.folder)
+def finished_rows(job: BenchJob) -> Rows | None:
+    """The rows of a job that was done before with the same protocol; None where there is anything to do."""
+    run = RunFolder(job.folder)
     if run.problem or run.status().state != "finished" or run.model is None:
         return None
     ledger, digest = Ledger(run.path, run.spec.created), digest_of(run.path)
-    parts = [ledger.rows(order.protocol(data, shot, digest)) for data in order.data for shot in order.shots]
+    parts = [ledger.rows(job.protocol(data, shot, digest)) for data in job.data for shot in job.shots]
     return None if any(part is None for part in parts) else [row for part in parts for row in part or []]
 
 
@@ -135,5 +143,5 @@ Failure = Literal["cannot", "failed", "stopped"]
 
 
 def failure(kind: Failure, reason: str) -> dict[str, Any]:
-    """What comes of an order that gave no rows."""
+    """What comes of a job that gave no rows."""
     return {"kind": kind, "reason": " ".join(reason.split())[:600]}

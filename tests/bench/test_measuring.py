@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dfml.bench import one_run
-from dfml.bench.order import Ledger, Order, finished_rows, provenance_of
+from dfml.bench import measuring
+from dfml.bench.job import BenchJob, Ledger, finished_rows, provenance_of
 from dfml.bench.plan import refuse_another_run
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
@@ -22,13 +22,13 @@ def order(tiny_zoo_folder, patterns, tmp_path):
         config = METHODS.get(method).preset("demo").override(list(changes)).model_dump(mode="json")
         spec = RunSpec(kind="train", method=method, zoo=str(zoo), config=config, device="cpu", threads=1)
         common = {"folder": str(tmp_path / method), "scenario": "SS", "data": [str(patterns)], "shots": [1, 2]}
-        return Order(spec=spec, **{**common, "episodes": 2, "query": 3, **more})
+        return BenchJob(spec=spec, **{**common, "episodes": 2, "query": 3, **more})
 
     return make
 
 
 def measure(order):
-    return one_run.measure(order, lambda text: None)
+    return measuring.measure(order, lambda text: None)
 
 
 def test_rows_tell_accuracies_costs_and_side_information(order, patterns):
@@ -114,7 +114,7 @@ def test_preparing_tells_what_it_cost(order, monkeypatch):
 
     monkeypatch.setitem(METHODS._entries, "random", Preparing)
     told = []
-    assert one_run.prepare(order(), told.append) == {"kept_seconds": 3.0, "jobs": 1, "teachers": 3}
+    assert measuring.prepare(order(), told.append) == {"kept_seconds": 3.0, "jobs": 1, "teachers": 3}
     assert told == ["preparing, 1 of 2: recovering"]
 
 
@@ -155,7 +155,7 @@ def test_a_row_names_every_commit_that_trained_its_run(order, monkeypatch):
 
     def done_by(name):
         monkeypatch.setattr("dfml.runs.spec.program_commit", lambda: commits[name])
-        one_run.note_program(run, Ledger(run.path, run.spec.created))
+        measuring.note_program(run, Ledger(run.path, run.spec.created))
         (told,) = provenance_notes([{"method": "random", "device": "cpu", **provenance_of(run.path)}])
         return told.removeprefix("Trained by commit ").partition(", torch")[0]
 

@@ -1,8 +1,8 @@
-"""The process of one row of ``bench accuracy``: ``python -m dfml.bench.one_run prepare|measure``.
+"""The process of one job: ``python -m dfml.bench.measuring prepare|measure``.
 
-The order comes as the first line of stdin; answers leave as lines of JSON on stdout: ``{"text": ...}`` while it works,
-last ``{"outcome": ...}``. When stdin ends, whoever gave the order is gone or wants no more: the work stops. Each
-row has a process of its own, because only that makes its peak of memory its own.
+The job comes as the first line of stdin; answers leave as lines of JSON on stdout: ``{"text": ...}`` while it works,
+last ``{"outcome": ...}``. When stdin ends, whoever gave the job is gone or wants no more: the work stops. Each
+job has a process of its own, because only that makes its peak of memory its own.
 """
 
 from __future__ import annotations
@@ -16,45 +16,68 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.order import Ledger, Order, digest_of, failure
-from dfml.bench.peak_memory import peak_memory_mib, process_peak_mib
+from dfml.bench.job import BenchJob, Ledger, digest_of, failure
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Progress
+from dfml.runs.device_queue import DeviceQueue, device_key
+from dfml.runs.driver import QUEUE_LOOK_SECONDS, run_in_process
 from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
 
 TRAINED = "job/phase"
 """A checkpoint with this entry comes after the training and before the run's own test."""
 
 Tell = Callable[[str], None]
+Rows = list[dict[str, Any]]
 
 
-def prepare(order: Order, tell: Tell) -> dict[str, Any]:
+@contextmanager
+def take_turns(device: str, name: str, tell: Tell) -> Iterator[None]:
+    """Hold a device for work that is no run of its own, in the line of all runs of this machine.
+
+    Args:
+        device: As torch calls it, already chosen.
+        name: What those who wait are told.
+        tell: Told what this work waits for, whenever that changes.
+    """
+    queue, said = DeviceQueue(name, time.time(), device_key(device)), ""
+    try:
+        while (waiting := queue.try_take()) is not None:
+            if waiting != said:
+                said = waiting
+                tell(waiting)
+            time.sleep(QUEUE_LOOK_SECONDS)
+        yield
+    finally:
+        queue.leave()
+
+
+def prepare(job: BenchJob, tell: Tell) -> dict[str, Any]:
     """Let the method do what is kept for all its runs on this zoo; returns what that once cost."""
     from filelock import FileLock
 
-    from dfml.bench.turns import take_turns
     from dfml.core.paths import cache_root
     from dfml.methods import METHODS
     from dfml.nets.device import pick_device, use_threads
     from dfml.runs.spec import default_threads
     from dfml.zoo import open_zoo
 
-    spec = order.spec
+    spec = job.spec
     cls, (device, _) = METHODS.get(spec.method), pick_device(spec.device)
     method = cls(cls.Config.parse(spec.config))
-    jobs = (spec.threads or default_threads()) if device.type == "cpu" else 1
+    processes = (spec.threads or default_threads()) if device.type == "cpu" else 1
     use_threads(1)
     key = hashlib.sha256(f"{spec.method} {spec.zoo} {spec.config}".encode()).hexdigest()[:16]
     locks = cache_root() / "preparing"
     locks.mkdir(parents=True, exist_ok=True)
     # Two seeds of a method need the same work: the second waits, and then finds it done.
     with FileLock(locks / f"{key}.lock"), take_turns(str(device), f"preparing {spec.method}", tell):
-        for event in method.prepare(open_zoo(spec.zoo or ""), device=device, jobs=jobs):
+        for event in method.prepare(open_zoo(spec.zoo or ""), device=device, jobs=processes):
             if isinstance(event, Progress):
                 tell(f"preparing, {event.step} of {event.total}: {event.text}")
             elif isinstance(event, Done):
@@ -62,44 +85,43 @@ def prepare(order: Order, tell: Tell) -> dict[str, Any]:
     raise RunFailed(f"{spec.method} ended its preparation without saying what it cost.")
 
 
-def measure(order: Order, tell: Tell) -> dict[str, Any]:
+def measure(job: BenchJob, tell: Tell) -> dict[str, Any]:
     """Train, or take the finished run, then evaluate; returns ``rows`` or a failure."""
     from dfml.nets.device import use_threads
 
-    folder = Path(order.folder)
+    folder = Path(job.folder)
     known = (folder / "spec.json").is_file()
-    run = RunFolder(folder) if known else RunFolder.create(order.spec, path=folder)
+    run = RunFolder(folder) if known else RunFolder.create(job.spec, path=folder)
     ledger = Ledger(folder, run.spec.created)
-    if order.teachers and not known:
-        ledger.write(teachers=order.teachers)
-    if order.preparation is not None:
-        ledger.write(preparation=order.preparation)
+    if job.teachers and not known:
+        ledger.write(teachers=job.teachers)
+    if job.preparation is not None:
+        ledger.write(preparation=job.preparation)
     try:
-        result = train(order, run, ledger, tell)
+        result = train(job, run, ledger, tell)
     except BadInput as error:
         # Said by the method of this zoo; a run that is busy elsewhere was never started.
         return failure("cannot" if run.status().state == "failed" else "failed", str(error))
     if result["state"] == "stopped":
         return failure("stopped", "stopped: the same command goes on from there.")
-    use_threads(order.spec.threads)  # the run had its own number
+    use_threads(job.spec.threads)  # the run had its own number
     try:
-        return {"rows": evaluate(order, run, ledger, result, tell)}
+        return {"rows": evaluate(job, run, ledger, result, tell)}
     except BadInput as error:
         # The data were looked at beforehand: a model that cannot be calibrated, for instance.
         return failure("cannot", str(error))
 
 
-def train(order: Order, run: RunFolder, ledger: Ledger, tell: Tell) -> dict[str, Any]:
+def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Tell) -> dict[str, Any]:
     """Do the run, noting the most memory that it takes."""
     from dfml.nets.device import pick_device
-    from dfml.runs.driver import run_in_process
 
-    device, _ = pick_device(order.spec.device)
-    if run.status().state != "finished" and ledger["bare_memory_mib"] is None:
-        import dfml.methods  # noqa: F401 - what every run needs, before there is any work
-
-        ledger.write(bare_memory_mib=process_peak_mib() if device.type == "cpu" else 0.0, jobs=order.jobs)
+    device, _ = pick_device(job.spec.device)
     if run.status().state != "finished":
+        if ledger["bare_memory_mib"] is None:
+            import dfml.methods  # noqa: F401 - what every run needs, before there is any work
+
+            ledger.write(bare_memory_mib=process_peak_mib() if device.type == "cpu" else 0.0, jobs=job.jobs)
         note_program(run, ledger)
     before = float(ledger["peak_memory_mib"] or 0.0)
 
@@ -109,12 +131,38 @@ def train(order: Order, run: RunFolder, ledger: Ledger, tell: Tell) -> dict[str,
                 peak_memory_mib=max(before, peak_memory_mib(device)),
                 memory_of=device.type,
                 trained=TRAINED in event.state,
-                jobs=max(order.jobs, ledger["jobs"] or 1),
+                jobs=max(job.jobs, ledger["jobs"] or 1),
             )
         elif isinstance(event, Progress):
             tell(f"{event.step} of {event.total}: {event.text}" if event.total else event.text)
 
     return run_in_process(run, resume=True, on_event=listen)
+
+
+def peak_memory_mib(device: Any) -> float:  # noqa: ANN401 - torch's device
+    """The most MiB that this process ever held: of the GPU's allocator, or of it all on a CPU, libraries included."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return process_peak_mib()
+
+
+def process_peak_mib() -> float:
+    """The largest resident size of this process so far, in MiB."""
+    with suppress(OSError):
+        # Linux's getrusage also counts what the parent held when it started this process.
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="ignore").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 
 def note_program(run: RunFolder, ledger: Ledger) -> None:
@@ -127,24 +175,24 @@ def note_program(run: RunFolder, ledger: Ledger) -> None:
     ledger.write(commits=before if now in before else [*before, now])
 
 
-def evaluate(order: Order, run: RunFolder, ledger: Ledger, result: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
+def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: dict[str, Any], tell: Tell) -> Rows:
     """The rows of all data sets and shots; those that were measured before are taken as they are."""
     from dfml.bench.rows import measured_rows, run_facts
     from dfml.meta.model import MetaModel
 
     model = MetaModel.load(run.path / MODEL)
     digest = digest_of(run.path)
-    facts = {**order.about, **run_facts(run, model, ledger, result)}
-    rows = []
-    for data in order.data:
-        for shot in order.shots:
-            protocol = order.protocol(data, shot, digest)
-            found = ledger.rows(protocol)
-            if found is None:
-                found = [{**row, **facts} for row in measured_rows(order, model, data, shot, tell)]
-                ledger.add_rows(protocol, found)
-            rows += found
-    return rows
+    facts = {**job.about, **run_facts(run, model, ledger, result)}
+
+    def rows_of(data: str, shot: int) -> Rows:
+        return [{**row, **facts} for row in measured_rows(job, model, data, shot, tell)]
+
+    return [
+        row
+        for data in job.data
+        for shot in job.shots
+        for row in ledger.rows(job.protocol(data, shot, digest), partial(rows_of, data, shot))
+    ]
 
 
 def _stop_with_the_asker() -> None:
@@ -163,11 +211,11 @@ def _stop_with_the_asker() -> None:
 
 
 def main() -> int:
-    """Do one stage of an order."""
+    """Do one stage of a job."""
     faulthandler.enable()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints is no answer
-    order = Order.model_validate_json(sys.stdin.buffer.readline())
+    job = BenchJob.model_validate_json(sys.stdin.buffer.readline())
     _stop_with_the_asker()
     last = 0.0
 
@@ -183,7 +231,7 @@ def main() -> int:
 
     stage = {"prepare": prepare, "measure": measure}[sys.argv[1]]
     try:
-        outcome = stage(order, tell)
+        outcome = stage(job, tell)
     except BadInput as error:
         outcome = failure("cannot" if stage is prepare else "failed", str(error))
     except Exception as error:

@@ -1,13 +1,13 @@
-"""Orders done by processes; here small scripts that only play the process of a run."""
+"""Jobs done by processes; here small scripts that only play the process of a run."""
 
 import json
 import sys
 
 import pytest
 
-from dfml.bench import processes
-from dfml.bench.order import Order
-from dfml.bench.processes import do_orders
+from dfml.bench import study
+from dfml.bench.job import BenchJob
+from dfml.bench.study import do_jobs
 from dfml.runs.spec import RunSpec
 
 HEAD = """
@@ -30,7 +30,7 @@ def order(tmp_path):
     def make(seed, **changes):
         spec = RunSpec(kind="train", method="random", zoo="none", seed=seed)
         common = {"folder": str(tmp_path / f"run{seed}"), "scenario": "SS", "data": ["none"], "shots": [1]}
-        return Order(spec=spec, **{**common, **changes})
+        return BenchJob(spec=spec, **{**common, **changes})
 
     return make
 
@@ -38,13 +38,13 @@ def order(tmp_path):
 @pytest.fixture
 def play(monkeypatch):
     def set_script(text):
-        monkeypatch.setattr(processes, "COMMAND", [sys.executable, "-c", HEAD + text])
+        monkeypatch.setattr(study, "COMMAND", [sys.executable, "-c", HEAD + text])
 
     return set_script
 
 
 def outcomes(orders, jobs=1, lines=None):
-    return dict(do_orders(orders, jobs=jobs, device="cpu", progress=(lines if lines is not None else []).append))
+    return dict(do_jobs(orders, side_by_side=jobs, device="cpu", progress=(lines if lines is not None else []).append))
 
 
 def test_an_outcome_is_what_the_process_says_last(order, play):
@@ -98,21 +98,21 @@ def test_a_method_that_cannot_prepare_is_not_trained(order, play):
 
 
 def test_what_is_refused_needs_no_process(order, monkeypatch):
-    monkeypatch.setattr(processes, "COMMAND", ["/nowhere"])
+    monkeypatch.setattr(study, "COMMAND", ["/nowhere"])
     assert outcomes([order(0, refused="no such data")]) == {0: {"kind": "cannot", "reason": "no such data"}}
 
 
 def test_progress_is_told_now_and_then_and_a_wait_for_the_device_at_once(order, play, monkeypatch):
     play('say(text="waiting for cpu (run x)"); wait_for("go"); say(outcome={"rows": []})')
-    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(study, "LOOK_SECONDS", 0.02)
     one = order(0)
     lines = []
 
     def progress(line):
         lines.append(line)
-        (processes.RunFolder(one.folder).path.parent / "go").touch()
+        (study.RunFolder(one.folder).path.parent / "go").touch()
 
-    assert dict(do_orders([one], jobs=1, device="cpu", progress=progress)) == {0: {"rows": []}}
+    assert dict(do_jobs([one], side_by_side=1, device="cpu", progress=progress)) == {0: {"rows": []}}
     assert lines == ["[0/1 done] random, seed 0: waiting for cpu (run x)"]
 
 
@@ -128,11 +128,11 @@ else:
     time.sleep(60)
 """
     )
-    monkeypatch.setattr(processes, "PATIENCE_SECONDS", 1.0)
-    stream = do_orders([order(s, jobs=2) for s in range(4)], jobs=2, device="cpu", progress=lambda line: None)
+    monkeypatch.setattr(study, "PATIENCE_SECONDS", 1.0)
+    stream = do_jobs([order(s, jobs=2) for s in range(4)], side_by_side=2, device="cpu", progress=lambda line: None)
     next(stream)
     while not (tmp_path / "pid1").exists():
-        processes.time.sleep(0.01)
+        study.time.sleep(0.01)
     stream.close()
     # It was asked politely first; the fourth was never started.
     assert (tmp_path / "asked1").exists() and not (tmp_path / "pid3").exists()
@@ -144,5 +144,5 @@ else:
 
 def test_an_order_survives_its_way(order):
     one = order(3, rate=40, preparation={"kept_seconds": 1.0})
-    assert Order.model_validate(json.loads(one.model_dump_json())) == one
+    assert BenchJob.model_validate(json.loads(one.model_dump_json())) == one
     assert one.label == "random, seed 3, 40 % polluted"
