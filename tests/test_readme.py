@@ -246,6 +246,7 @@ def test_the_example_method_of_the_docs_works(tiny_zoo, tmp_path, monkeypatch):
 
     from dfml.core.events import Checkpoint, Done
     from dfml.methods import METHODS
+    from dfml.training.context import Training
 
     monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
     code = re.search(
@@ -259,7 +260,9 @@ def test_the_example_method_of_the_docs_works(tiny_zoo, tmp_path, monkeypatch):
 
     def train(state=None):
         generator = torch.Generator().manual_seed(0)
-        return list(method(config).train(tiny_zoo, device=torch.device("cpu"), generator=generator, state=state))
+        return list(
+            method(config).train(Training(tiny_zoo, device=torch.device("cpu"), generator=generator, state=state))
+        )
 
     events = train()
     assert isinstance(events[-1], Done)

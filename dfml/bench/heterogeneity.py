@@ -26,7 +26,8 @@ from dfml.methods.tgr import Tgr
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import MODEL, RunFolder
 from dfml.runs.spec import RunSpec, default_threads
-from dfml.training.groups import GroupingConfig, compare_zoo
+from dfml.training.groups import compare_zoo
+from dfml.training.options import GroupingConfig
 from dfml.training.taking_part import of_way
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import copy_model, new_zoo

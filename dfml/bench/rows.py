@@ -42,7 +42,7 @@ def measured_rows(
             progress=progress,
         )
     elif not order.all_ways:
-        own: Adapt = "centroid" if model.learner.name == "protonet" else "steps"
+        own: Adapt = model.learner.default_adaptation
         found = evaluate(model, sampler, bn=["transductive"], adapt=[own], device=device, progress=progress)
     else:
         found = evaluate(model, sampler, device=device, progress=progress)

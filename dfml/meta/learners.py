@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -57,9 +57,15 @@ class MetaLearner(ABC):
     Args:
         config: Rates and steps of the inner loop.
         loss: What inner and outer loop minimise; None takes ``target_loss``.
+
+    Attributes:
+        default_adaptation: How its models adapt at test: by gradient steps, or by class centroids.
+        has_outputs: Whether the last layer of the network answers without any support set.
     """
 
     name: ClassVar[str]
+    default_adaptation: ClassVar[Literal["steps", "centroid"]] = "steps"
+    has_outputs: ClassVar[bool] = True
 
     def __init__(self, config: LearnerConfig | None = None, loss: TargetLoss | None = None) -> None:
         self.config = config or LearnerConfig()
@@ -106,6 +112,18 @@ class MetaLearner(ABC):
             return functional_call(net, adapted, (x,))
         with supplied_statistics(net, statistics):
             return functional_call(net, adapted, (x,))
+
+    def outputs(self, net: nn.Module, params: Params, x: torch.Tensor, labels: torch.Tensor, way: int) -> torch.Tensor:
+        """Logits [N, way] without a support set: of the last layer, or where there is none, see the learner.
+
+        Args:
+            net: The network.
+            params: Its meta-parameters.
+            x: Prepared images.
+            labels: Their classes, int64 [N].
+            way: Classes.
+        """
+        return self.predict(net, params, x)
 
     @torch.no_grad()
     def support_statistics(self, net: nn.Module, adapted: Params, support_x: torch.Tensor) -> Statistics:
@@ -232,6 +250,8 @@ class ProtoNet(MetaLearner):
     """
 
     KEY = "prototypes"
+    default_adaptation = "centroid"
+    has_outputs = False
 
     def adapt(
         self,
@@ -253,6 +273,11 @@ class ProtoNet(MetaLearner):
         """Logits [N, way]: minus the squared distance from each prototype."""
         features = extract_features(net, network_params(adapted), x, statistics)
         return -squared_distances(features, adapted[self.KEY])
+
+    def outputs(self, net: nn.Module, params: Params, x: torch.Tensor, labels: torch.Tensor, way: int) -> torch.Tensor:
+        """Logits [N, way]: minus the squared distance from the mean feature of each class of these images."""
+        features = extract_features(net, params, x)
+        return -squared_distances(features, class_means(features, labels, way))
 
 
 def extract_features(

@@ -3,7 +3,7 @@ import pytest
 from dfml.bench import scenarios
 from dfml.bench.scenarios import ScenarioConfig, set_up
 from dfml.core.errors import BadInput
-from dfml.training.method import zoo_statistics
+from dfml.training.context import zoo_statistics
 from dfml.zoo import open_zoo
 from dfml.zoo.build.class_plan import PretrainConfig
 from dfml.zoo.build.pollute import pollution_truth

@@ -13,7 +13,7 @@ from dfml.meta.distillation import task_loss_of
 from dfml.meta.outer import OuterLoop
 from dfml.methods import free
 from dfml.methods.free import Free
-from dfml.training.method import start_model
+from dfml.training.context import start_model
 from dfml.zoo import open_zoo
 from tests import conditions
 from tests.methods.test_contract import small
@@ -92,7 +92,7 @@ def test_a_round_has_a_lesson_of_each_teacher_it_drew_and_goes_where_they_led(ru
         descend(self, gone[-1])
 
     monkeypatch.setattr(Free, "task_loss", look)
-    monkeypatch.setattr(free, "journey", travel)
+    monkeypatch.setattr(free, "sequential_update", travel)
     monkeypatch.setattr(OuterLoop, "descend", note)
     events = run(*small("free", warm_up=0, iterations=5, teachers=3, replay_limit=0, bell_scale=5.0))
     texts = {e.step: e.text for e in events if isinstance(e, Progress) and e.text.startswith("learning from ")}

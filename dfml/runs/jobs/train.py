@@ -28,6 +28,7 @@ def train(context: JobContext) -> Iterator[Event]:
 
     from dfml.meta.model import MetaModel
     from dfml.methods import METHODS
+    from dfml.training.context import Training
     from dfml.zoo import open_zoo
 
     spec = context.spec
@@ -40,10 +41,11 @@ def train(context: JobContext) -> Iterator[Event]:
         model, step = MetaModel.load(context.folder / MODEL), int(state["step"])
     else:
         model, step = None, 0
-        generator = torch.Generator().manual_seed(spec.seed)
-        for event in cls(config).train(
-            zoo, data=spec.data, device=context.device, generator=generator, state=context.state
-        ):
+        training = Training(
+            zoo, data=spec.data, device=context.device, generator=torch.Generator().manual_seed(spec.seed),
+            state=context.state,
+        )  # fmt: skip
+        for event in cls(config).train(training):
             if isinstance(event, Done):
                 model = event.result
                 break
@@ -105,7 +107,7 @@ def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dic
         sampler = EpisodeSampler(
             sampler.data, way=model.way, shot=sampler.shot, query=sampler.query, episodes=len(sampler), seed=TEST_SEED
         )
-    adapt = "centroid" if model.learner.name == "protonet" else "steps"
+    adapt = model.learner.default_adaptation
     text = f"testing on {sampler.data.name}"
 
     def progress(done: int, total: int) -> None:
