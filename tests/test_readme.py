@@ -144,7 +144,13 @@ def test_option_tables_agree_with_the_configs(path):
     from dfml.cli.docs import with_fresh_tables
 
     page = path.read_text(encoding="utf-8")
-    assert page == with_fresh_tables(page), "run: python -m dfml.cli.docs"
+    assert page == with_fresh_tables(page), "run: python -m dfml docs"
+
+
+def test_the_readmes_table_of_methods_agrees_with_the_registry():
+    from dfml.cli.docs import methods_table, with_fresh_tables
+
+    assert methods_table() in README and with_fresh_tables(README) == README, "run: python -m dfml docs"
 
 
 def test_the_glossary_knows_every_number_that_is_shown():

@@ -46,6 +46,7 @@ class BestTeacher(Method):
     summary = "Takes the teacher with the highest reported accuracy as the initialisation. Trusts the reports."
     reference = "Baseline; Hu et al., BiDf-MKD, ICML 2023 (Best-Model)"
     space = "parameter"
+    role = "baseline"
     Config = BestTeacherConfig
 
     def train(self, training: Training) -> Iterator[Event]:

@@ -79,6 +79,7 @@ class BidfMkd(Method):
     summary = "Learns from teachers that only answer queries: recovers pictures from answers, distils, and rehearses."
     reference = "Hu et al., Learning to Learn from APIs: Black-Box Data-Free Meta-Learning, ICML 2023"
     long = True
+    minutes = 11
     Config = BidfMkdConfig
 
     @classmethod

@@ -43,6 +43,8 @@ class Distill(Method):
     summary = "Recovers pictures from each teacher and distils all teachers into one network; its features then adapt."
     reference = "Baseline (Distill-DFKD); Hinton et al., Distilling the Knowledge in a Neural Network, 2015"
     long = True
+    role = "baseline"
+    minutes = 4
     Config = DistillConfig
 
     @classmethod

@@ -283,10 +283,10 @@ class Dro(Method):
                 network = space.network(space.weights(teacher.net, f"dro: teacher {card.id}"))
                 t = fusion.meet(training.generator)
                 if fusion.taught is not None:
-                    # 2. and 3. with j = t, at the phi* of the teacher before.
+                    # Steps 2 and 3 with j = t, at the phi* of the teacher before.
                     worst = fusion.worst_case(t, network)
                     seen = fusion.update(worst, t, network)
-                # 1. with i = t.
+                # Step 1 with i = t.
                 fusion.ascend(t, network)
             else:
                 missed.ids.append(card.id)

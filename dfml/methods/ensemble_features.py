@@ -36,6 +36,7 @@ class EnsembleFeatures(Method):
     reference = "Reference of this project; nearest centroids as in Snell et al., NeurIPS 2017"
     space = "parameter"
     one_model = False
+    role = "reference"
     Config = EnsembleFeaturesConfig
 
     def train(self, training: Training) -> Iterator[Event]:

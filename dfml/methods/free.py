@@ -92,6 +92,7 @@ class Free(Method):
     summary = "Recovers with a meta-generator in five steps, learns teachers in turn so that they agree, and replays."
     reference = "Wei et al., FREE: Faster and Better Data-Free Meta-Learning, CVPR 2024"
     long = True
+    minutes = 11
     Config = FreeConfig
 
     @classmethod

@@ -94,6 +94,7 @@ class Purer(Method):
     )
     reference = "Hu et al., Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning, CVPR 2023"
     long = True
+    minutes = 4
     Config = PurerConfig
 
     @classmethod

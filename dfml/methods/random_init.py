@@ -18,6 +18,7 @@ class RandomInit(Method):
     summary = "Learns nothing beforehand: random weights, then the usual adaptation. The floor of every table."
     reference = "Baseline; Wang et al., UAI 2022, supplement 1.1"
     space = "parameter"
+    role = "baseline"
     Config = AdaptConfig
 
     def train(self, training: Training) -> Iterator[Event]:

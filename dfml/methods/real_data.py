@@ -25,6 +25,8 @@ class RealData(Method):
     reference = "Finn et al., ICML 2017 (MAML); Raghu et al., ICLR 2020 (ANIL); Snell et al., NeurIPS 2017 (ProtoNet)"
     data_free = False
     long = True
+    role = "reference"
+    minutes = 7
     Config = MetaTrainingConfig
 
     @classmethod

@@ -83,6 +83,7 @@ class Teapot(Method):
     )
     reference = "Hu et al., Task-Distributionally Robust Data-Free Meta-Learning, TPAMI 2025"
     long = True
+    minutes = 6
     Config = TeapotConfig
 
     @classmethod

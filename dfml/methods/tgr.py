@@ -82,6 +82,7 @@ class Tgr(Method):
     )
     reference = "Wei et al., Task Groupings Regularization, ICML 2024"
     long = True
+    minutes = 7
     Config = TgrConfig
 
     @classmethod

@@ -29,6 +29,8 @@ class Method(ABC):
         data_free: False only for references that see real training pictures.
         long: Whether it has steps to be watched, kept and gone on from.
         space: Where it works: on pictures (``data``), or on weights alone, if on anything (``parameter``).
+        role: A published method, a baseline, or a reference that is no data-free meta-model of one network.
+        minutes: What the demo's training takes on two CPU cores; 0: seconds.
         one_model: False only for references that need the whole zoo at test.
     """
 
@@ -39,6 +41,8 @@ class Method(ABC):
     data_free: ClassVar[bool] = True
     long: ClassVar[bool] = False
     space: ClassVar[Literal["data", "parameter"]] = "data"
+    role: ClassVar[Literal["method", "baseline", "reference"]] = "method"
+    minutes: ClassVar[int] = 0
     one_model: ClassVar[bool] = True
     Config: ClassVar[type[Config]]
 
