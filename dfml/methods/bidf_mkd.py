@@ -35,7 +35,7 @@ from dfml.tasks.cache import Recoveries
 from dfml.tasks.plateau import PlateauDetector
 from dfml.training.context import Training
 from dfml.training.method import METHODS, Method
-from dfml.training.options import RecoveringConfig
+from dfml.training.options import PUBLISHED_GENERATOR, RecoveringConfig
 from dfml.training.recovered import cost_of, own_accuracy, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.oracles.choose import AskingConfig
@@ -110,11 +110,9 @@ class BidfMkd(Method):
             iterations=60_000,
             recovered_per_class=30,
             inversion_lr=1e-3,
-            latent=256,
-            generator_width=128,
-            shift=4,
             validate_every=500,
             validation_episodes=600,
+            **PUBLISHED_GENERATOR,
         )
 
     def train(self, training: Training) -> Iterator[Event]:

@@ -16,7 +16,7 @@ from dfml.meta.multi_teacher import Distance, MultiHeadStudent
 from dfml.tasks.cache import Recoveries
 from dfml.training.context import Training
 from dfml.training.method import METHODS, Method
-from dfml.training.options import InitConfig, RecoveringConfig
+from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, RecoveringConfig
 from dfml.training.ours.augment import Augmenter
 from dfml.training.record import side_information_of
 from dfml.training.recovered import cost_of, own_accuracy, prepare_recoveries, recoveries_of
@@ -57,11 +57,8 @@ class Distill(Method):
             tasks=2,
             outer_lr=2e-3,
             consensus=6,
-            recovered="kept",
-            visits=1,
-            inversion_steps=60,
-            inversion_lr=1e-2,
             validate_every=250,
+            **KEPT,
         )
 
     @classmethod
@@ -73,11 +70,9 @@ class Distill(Method):
             visits=20,
             recovered_per_class=30,
             inversion_lr=1e-3,
-            latent=256,
-            generator_width=128,
-            shift=4,
             validate_every=500,
             validation_episodes=600,
+            **PUBLISHED_GENERATOR,
         )
 
     def train(self, training: Training) -> Iterator[Event]:

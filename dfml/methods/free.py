@@ -33,7 +33,7 @@ from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop
 from dfml.training.context import Training
 from dfml.training.method import METHODS, Method
-from dfml.training.options import InitConfig, MetaTrainingConfig
+from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig
 from dfml.training.query_counter import QueryCounter
 from dfml.training.record import side_information_of
 from dfml.training.replay import replay, round_outcome
@@ -120,11 +120,9 @@ class Free(Method):
             meta_lr=1e-3,
             generator_outer="fomaml",
             bn=0.0,
-            latent=256,
-            generator_width=128,
-            shift=4,
             validate_every=20,
             validation_episodes=600,
+            **PUBLISHED_GENERATOR,
         )
 
     def train(self, training: Training) -> Iterator[Event]:

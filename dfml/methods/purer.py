@@ -137,9 +137,14 @@ class Purer(Method):
             )
         model = yield from training.begin(self.name, cfg, everyone(zoo, list(oracles)))
         images = DynamicSet(
-            zoo.class_keys(), per_class=cfg.shot + cfg.query, shape=zoo.picture_shape, lr=cfg.pixel_lr,
-            generator=generator, device=training.device, smooth=cfg.start == "smooth",
-        )  # fmt: skip
+            zoo.class_keys(),
+            per_class=cfg.shot + cfg.query,
+            shape=zoo.picture_shape,
+            lr=cfg.pixel_lr,
+            generator=generator,
+            device=training.device,
+            smooth=cfg.start == "smooth",
+        )
         if cfg.init == "average":
             load_average(model, [oracle.teacher.net for oracle in oracles.values()])
         outer = OuterLoop(model, cfg.outer_lr)
@@ -161,9 +166,15 @@ class Purer(Method):
             # 3. One step of Adam on the images.
             images.set_rate(cfg.pixel_lr * (1 - (1 - cfg.pixel_decay) * step / cfg.iterations))
             losses = images.step(
-                [oracles[teacher] for teacher in chosen], bn=cfg.bn, tv=cfg.tv, l2=cfg.l2, shift=cfg.shift,
-                flip=cfg.flip, generator=generator, adversarial=harder,
-            )  # fmt: skip
+                [oracles[teacher] for teacher in chosen],
+                bn=cfg.bn,
+                tv=cfg.tv,
+                l2=cfg.l2,
+                shift=cfg.shift,
+                flip=cfg.flip,
+                generator=generator,
+                adversarial=harder,
+            )
             if harder is not None:
                 # The same episode again, now that its images have moved.
                 _, moved = self.episode(images, torch.Generator().set_state(drawn), near)

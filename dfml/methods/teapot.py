@@ -35,7 +35,15 @@ from dfml.tasks.memory import TaskMemory
 from dfml.tasks.plateau import PlateauDetector
 from dfml.training.context import Training
 from dfml.training.method import METHODS, Method
-from dfml.training.options import AugmentConfig, InitConfig, PanelConfig, RecoveringConfig, TeacherPolicyConfig
+from dfml.training.options import (
+    KEPT,
+    PUBLISHED_GENERATOR,
+    AugmentConfig,
+    InitConfig,
+    PanelConfig,
+    RecoveringConfig,
+    TeacherPolicyConfig,
+)
 from dfml.training.record import side_information_of
 from dfml.training.recovered import cost_of, own_accuracy, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, of_way
@@ -97,10 +105,6 @@ class Teapot(Method):
             asked=10,
             outer_lr=1e-4,
             first_order=True,
-            recovered="kept",
-            visits=1,
-            inversion_steps=60,
-            inversion_lr=1e-2,
             consensus=6,
             patience=6,
             decay=True,
@@ -113,6 +117,7 @@ class Teapot(Method):
             entropy=1.0,
             forget=0.5,
             validate_every=70,
+            **KEPT,
         )
 
     @classmethod
@@ -122,15 +127,13 @@ class Teapot(Method):
             learner="protonet",
             iterations=60_000,
             inversion_lr=1e-3,
-            latent=256,
-            generator_width=128,
-            shift=4,
             teacher_policy="policy-gradient",
             reward="accuracy",
             reward_scale="percent",
             likelihood="published",
             validate_every=500,
             validation_episodes=600,
+            **PUBLISHED_GENERATOR,
         )
 
     def train(self, training: Training) -> Iterator[Event]:

@@ -37,7 +37,7 @@ from dfml.tasks.memory import TaskMemory
 from dfml.training.context import Training
 from dfml.training.groups import Groups, prepare_groups
 from dfml.training.method import METHODS, Method
-from dfml.training.options import GroupingConfig, InitConfig
+from dfml.training.options import KEPT, PUBLISHED_GENERATOR, GroupingConfig, InitConfig
 from dfml.training.record import side_information_of
 from dfml.training.replay import replay, round_outcome
 from dfml.training.taking_part import TakingPart, of_way
@@ -97,12 +97,9 @@ class Tgr(Method):
             patience=1,
             replay_limit=6,
             outer_lr=1e-3,
-            recovered="kept",
-            visits=1,
             consensus=6,
-            inversion_steps=60,
-            inversion_lr=1e-2,
             validate_every=50,
+            **KEPT,
         )
 
     @classmethod
@@ -112,11 +109,9 @@ class Tgr(Method):
             tasks=16,
             recovered_per_class=30,
             inversion_lr=1e-3,
-            latent=256,
-            generator_width=128,
-            shift=4,
             embed_visits=20,
             validation_episodes=600,
+            **PUBLISHED_GENERATOR,
         )
 
     def train(self, training: Training) -> Iterator[Event]:

@@ -155,3 +155,9 @@ class PanelConfig(Config):
         0.5, ge=0, le=1, description="With outputs: share of the memory updates that learn from the panel."
     )
     panel_lr: float = Field(2e-3, gt=0, le=1, description="With outputs: Adam's rate in these updates.")
+
+
+KEPT = {"recovered": "kept", "visits": 1, "inversion_steps": 60, "inversion_lr": 1e-2}
+"""Of the demos that share kept recoveries."""
+PUBLISHED_GENERATOR = {"latent": 256, "generator_width": 128, "shift": 4}
+"""Of the papers that train a generator."""

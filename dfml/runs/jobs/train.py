@@ -41,10 +41,8 @@ def train(context: JobContext) -> Iterator[Event]:
         model, step = MetaModel.load(context.folder / MODEL), int(state["step"])
     else:
         model, step = None, 0
-        training = Training(
-            zoo, data=spec.data, device=context.device, generator=torch.Generator().manual_seed(spec.seed),
-            state=context.state,
-        )  # fmt: skip
+        generator = torch.Generator().manual_seed(spec.seed)
+        training = Training(zoo, data=spec.data, device=context.device, generator=generator, state=context.state)
         for event in cls(config).train(training):
             if isinstance(event, Done):
                 model = event.result
