@@ -144,11 +144,7 @@ class RobustFusion:
 
 
 class Missed:
-    """Teachers that could not be read when they came; part of the checkpoints of the online loop.
-
-    Attributes:
-        ids: Theirs.
-    """
+    """Ids of teachers that could not be read when they came; part of the checkpoints of the online loop."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -231,7 +227,10 @@ class Dro(Method):
         head = cfg.head == "average"
         hyper = AffineHyperNetwork({n: p for n, p in model.net.named_parameters() if head or not n.startswith(HEAD)})
         space = WeightSpace(model, hyper, head, training.device)
-        fusion = yield from (self.offline if cfg.mode == "offline" else self.online)(training, space)
+        if cfg.mode == "offline":
+            fusion = yield from self.offline(training, space)
+        else:
+            fusion = yield from self.online(training, space)
         # 4. The network of the mean embedding.
         load_backbone(model.net, hyper.restore(fusion.initialisation().cpu()), head=head)
         yield Done(model.to(training.device))
