@@ -61,8 +61,11 @@ def run(tiny_zoo, patterns):
     """Train a method and return its events."""
     import torch
 
+    from dfml.training.context import Training
+
     def train(method, config, *, state=None, seed=0, zoo=tiny_zoo, data=str(patterns)):
         generator = torch.Generator().manual_seed(conditions.seed(seed))
-        return list(method(config).train(zoo, data=data, device=torch.device("cpu"), generator=generator, state=state))
+        training = Training(zoo, data=data, device=torch.device("cpu"), generator=generator, state=state)
+        return list(method(config).train(training))
 
     return train

@@ -27,7 +27,8 @@ from dfml.methods import METHODS
 from dfml.methods.tgr import Tgr
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec, default_threads
-from dfml.training.groups import GroupingConfig, compare_zoo
+from dfml.training.groups import compare_zoo
+from dfml.training.options import GroupingConfig
 from dfml.training.taking_part import of_way
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import copy_model, new_zoo

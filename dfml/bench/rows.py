@@ -37,7 +37,7 @@ def measured_rows(
             model, sampler, cls(cls.preset(job.spec.preset)), seed=job.episode_seed, device=device, progress=progress
         )
     else:
-        own: Adapt = "centroid" if model.learner.name == "protonet" else "steps"
+        own: Adapt = model.learner.default_adaptation
         found = evaluate(
             model, sampler, bn=BN_MODES if job.ways == "all" else ["transductive"],
             adapt=[own] if job.ways == "own" else ADAPT_MODES, device=device, progress=progress,

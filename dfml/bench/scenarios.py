@@ -10,7 +10,7 @@ from pathlib import Path
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.addresses import is_address, without_password
 from dfml.core.errors import BadInput, nearest
-from dfml.training.method import zoo_statistics
+from dfml.training.context import zoo_statistics
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import merge_zoos
 from dfml.zoo.build.pollute import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, pollution_truth, truth_file

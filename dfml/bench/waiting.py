@@ -180,6 +180,7 @@ def time_work(piece: str, zoo: str) -> float:
     from dfml.methods import METHODS
     from dfml.nets.device import use_threads
     from dfml.reports.recovery import invert_teachers
+    from dfml.training.context import Training
     from dfml.zoo import open_zoo
 
     use_threads()
@@ -190,7 +191,7 @@ def time_work(piece: str, zoo: str) -> float:
         method = METHODS.get("purer")
         few = {"iterations": 30, "warm_start": 2, "warm_up": 4, "validation_episodes": 1}
         generator = torch.Generator().manual_seed(0)
-        events = method(method.preset("demo").override(few)).train(opened, device=device, generator=generator)
+        events = method(method.preset("demo").override(few)).train(Training(opened, device=device, generator=generator))
     started = None
     for event in events:
         started = started or time.perf_counter()

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from dfml.cli import adapt, bench, data, evaluate, export, invert, runs, train, zoo
+from dfml.cli import adapt, bench, data, docs, evaluate, export, invert, runs, train, zoo
 from dfml.cli.options import join_numbers, wants_options_of
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.core.errors import DfmlError
@@ -41,6 +41,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("adapt")(adapt.adapt)
 app.command("export")(export.export)
+app.command("docs")(docs.docs)
 
 
 def main(argv: list[str] | None = None) -> None:

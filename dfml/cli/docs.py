@@ -1,21 +1,25 @@
-"""Option tables of the method pages, made from the configs: ``python -m dfml.cli.docs`` rewrites them.
+"""``docs``: the tables of the documentation that are made from the registries.
 
-A page says where its table goes with ``<!-- options: NAME -->`` and ``<!-- end of options -->``; what
-stands between is replaced. A test checks that pages and configs agree.
+A page says where a table goes with ``<!-- options: NAME -->`` and ``<!-- end of options -->``, or with
+``<!-- methods -->`` and ``<!-- end of methods -->``, or the same with ``inverters``; what stands between is replaced. A test checks that they agree.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from dfml.cli.options import range_text, short
+from dfml.cli.output import answer
 from dfml.core.paths import REPOSITORY
 
-PAGES = REPOSITORY / "docs" / "methods"
-_TABLE = re.compile(r"(<!-- options: (?P<name>[\w-]+) -->\n).*?(\n?<!-- end of options -->)", re.DOTALL)
+PAGES = REPOSITORY / "docs"
+_OPTIONS = re.compile(r"(<!-- options: ([\w-]+) -->\n).*?\n?(<!-- end of options -->)", re.DOTALL)
+_METHODS = re.compile(r"(<!-- methods -->\n).*?\n?(<!-- end of methods -->)", re.DOTALL)
+_INVERTERS = re.compile(r"(<!-- inverters -->\n).*?\n?(<!-- end of inverters -->)", re.DOTALL)
+ROLES = ("baseline", "method", "reference")
 
 
 def options_table(name: str) -> str:
@@ -38,20 +42,42 @@ def options_table(name: str) -> str:
     return "\n".join(lines)
 
 
+def methods_table() -> str:
+    """The methods as a Markdown table, with links from ``docs/``: role, minutes of the demo, sentence."""
+    from dfml.methods import METHODS
+
+    lines = ["| name | role | learns on | demo | what it does |", "| --- | --- | --- | --- | --- |"]
+    found = [(name, METHODS.get(name)) for name in METHODS]
+    for name, cls in sorted(found, key=lambda each: ROLES.index(each[1].role)):
+        long = f"{cls.minutes} min" if cls.minutes else "seconds"
+        place = "weights" if cls.space == "parameter" else "images"
+        paper = f"{cls.title} ({cls.reference.rpartition(', ')[2]}): " if cls.role == "method" else ""
+        lines.append(f"| [{name}](methods/{name}.md) | {cls.role} | {place} | {long} | {paper}{cls.summary} |")
+    return "\n".join(lines)
+
+
+def inverters_table() -> str:
+    """The inverters as a Markdown table, with links from ``docs/``."""
+    from dfml.inversion import INVERTERS
+
+    rows = [f"| [{name}](methods/{name}.md) | {INVERTERS.get(name).summary} |" for name in INVERTERS]
+    return "\n".join(["| name | what it does |", "| --- | --- |", *rows])
+
+
 def with_fresh_tables(page: str) -> str:
     """A page's text with each of its tables made anew."""
-    return _TABLE.sub(lambda found: found[1] + options_table(found["name"]) + "\n" + found[3].lstrip("\n"), page)
+    page = _OPTIONS.sub(lambda found: f"{found[1]}{options_table(found[2])}\n{found[3]}", page)
+    page = _METHODS.sub(lambda found: f"{found[1]}{methods_table()}\n{found[2]}", page)
+    return _INVERTERS.sub(lambda found: f"{found[1]}{inverters_table()}\n{found[2]}", page)
 
 
-def main() -> None:
-    """Rewrite the pages whose tables are out of date, and name them."""
-    for path in sorted(Path(PAGES).glob("*.md")):
+def docs(json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False) -> None:
+    """Write the tables of the documentation anew from the registered methods and their options."""
+    written = []
+    for path in sorted(PAGES.rglob("*.md")):
         before = path.read_text(encoding="utf-8")
         after = with_fresh_tables(before)
         if after != before:
             path.write_text(after, encoding="utf-8")
-            print(f"{path.name}: options rewritten", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()
+            written.append(str(path.relative_to(REPOSITORY)))
+    answer({"written": written}, json, f"written: {', '.join(written) or 'nothing, all tables are fresh'}")

@@ -103,7 +103,7 @@ def task_loss_of(
         return TaskOutcome(loss, float((logits.detach().argmax(1) == labels[rows]).float().mean()))
 
     learner = model.learner
-    if student == "head" and learner.name != "protonet":
+    if student == "head" and learner.has_outputs:
         return lambda params: outcome(functional_call(model.net, params, (images,)), slice(None))
     mixed = torch.randperm(len(labels), generator=generator).to(labels.device)
     rows = mixed[labels[mixed].argsort(stable=True)].view(model.way, -1)

@@ -233,7 +233,7 @@ def accuracy_after_steps(
 
 def gradient_learner(model: MetaModel) -> Any:  # noqa: ANN401 - a learner
     """The learner for gradient steps: the model's own, or MAML with the same rate for ProtoNet."""
-    if model.learner.name == "protonet":
+    if not model.learner.has_outputs:
         return model.with_adaptation("maml").learner
     return model.learner
 

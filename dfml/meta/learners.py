@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -57,9 +57,15 @@ class MetaLearner(ABC):
     Args:
         config: Rates and steps of the inner loop.
         loss: What inner and outer loop minimise; None takes ``target_loss``.
+
+    Attributes:
+        default_adaptation: How its models adapt at test: by gradient steps, or by class centroids.
+        has_outputs: Whether the last layer of the network answers without any support set.
     """
 
     name: ClassVar[str]
+    default_adaptation: ClassVar[Literal["steps", "centroid"]] = "steps"
+    has_outputs: ClassVar[bool] = True
 
     def __init__(self, config: LearnerConfig | None = None, loss: TargetLoss | None = None) -> None:
         self.config = config or LearnerConfig()
@@ -94,18 +100,18 @@ class MetaLearner(ABC):
     def predict(
         self, net: nn.Module, adapted: Params, x: torch.Tensor, statistics: Statistics | None = None
     ) -> torch.Tensor:
-        """Logits [N, way] of prepared pictures.
+        """Logits [N, way] of prepared images x, given what ``adapt`` yielded.
 
-        Args:
-            net: The network.
-            adapted: What ``adapt`` yielded.
-            x: Pictures; without ``statistics`` their own batch normalises them (transductive).
-            statistics: Those of the support set (inductive), see ``support_statistics``.
+        Their own batch normalises them (transductive), or the support set's ``statistics`` do (inductive).
         """
         if statistics is None:
             return functional_call(net, adapted, (x,))
         with supplied_statistics(net, statistics):
             return functional_call(net, adapted, (x,))
+
+    def outputs(self, net: nn.Module, params: Params, x: torch.Tensor, labels: torch.Tensor, way: int) -> torch.Tensor:
+        """Logits [N, way] of prepared images x with classes ``labels`` (int64 [N]), without a support set."""
+        return self.predict(net, params, x)
 
     @torch.no_grad()
     def support_statistics(self, net: nn.Module, adapted: Params, support_x: torch.Tensor) -> Statistics:
@@ -148,8 +154,8 @@ def network_params(adapted: Params) -> Params:
     return {name: value for name, value in adapted.items() if name != ProtoNet.KEY}
 
 
-def _descend(loss: torch.Tensor, params: Params, names: list[str], lr: float, create_graph: bool) -> Params:
-    grads = torch.autograd.grad(loss, [params[n] for n in names], create_graph=create_graph)
+def _descend(loss: torch.Tensor, params: Params, names: list[str], lr: float, **graph: bool) -> Params:
+    grads = torch.autograd.grad(loss, [params[n] for n in names], **graph)
     moved = {n: params[n] - lr * g for n, g in zip(names, grads, strict=True)}
     return {**params, **moved}
 
@@ -163,8 +169,7 @@ def _as_leaves(params: Params) -> Params:
 class MAML(MetaLearner):
     """Model-agnostic meta-learning: a few gradient steps on all parameters.
 
-    Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks",
-    ICML 2017, algorithm 1; with ``first_order`` the approximation of its section 5.2.
+    Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
     """
 
     def adapt(
@@ -182,16 +187,15 @@ class MAML(MetaLearner):
             adapted, names = _as_leaves(params), list(params)
             for _ in range(self.config.inner_steps if steps is None else steps):
                 loss = self.loss(functional_call(net, adapted, (support_x,)), support_y)
-                adapted = _descend(loss, adapted, names, self.config.inner_lr, create_graph)
+                adapted = _descend(loss, adapted, names, self.config.inner_lr, create_graph=create_graph)
                 yield adapted
 
 
 @LEARNERS.register("anil")
 class ANIL(MetaLearner):
-    """Almost no inner loop: only the last layer adapts, on features computed once.
+    """Only the last layer adapts, on features computed once.
 
-    Raghu et al., "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of
-    MAML", ICLR 2020, section 5.
+    Raghu et al., "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML", ICLR 2020.
     """
 
     def adapt(
@@ -211,27 +215,24 @@ class ANIL(MetaLearner):
             features = extract_features(net, adapted, support_x)
             for _ in range(self.config.inner_steps if steps is None else steps):
                 logits = F.linear(features, adapted[HEAD + "weight"], adapted[HEAD + "bias"])
+                loss = self.loss(logits, support_y)
                 # The features' graph is shared by all steps, so it is kept even without second order.
-                grads = torch.autograd.grad(
-                    self.loss(logits, support_y),
-                    [adapted[n] for n in names],
-                    create_graph=create_graph,
-                    retain_graph=True,
+                adapted = _descend(
+                    loss, adapted, names, self.config.inner_lr, create_graph=create_graph, retain_graph=True
                 )
-                moved = {n: adapted[n] - self.config.inner_lr * g for n, g in zip(names, grads, strict=True)}
-                adapted = {**adapted, **moved}
                 yield adapted
 
 
 @LEARNERS.register("protonet")
 class ProtoNet(MetaLearner):
-    """Prototypical network: a class is the mean of its support features.
+    """A class is the mean of its support features, compared by the squared Euclidean distance.
 
-    Snell, Swersky and Zemel, "Prototypical Networks for Few-shot Learning", NeurIPS 2017,
-    equations 1 and 2 with the squared Euclidean distance.
+    Snell, Swersky and Zemel, "Prototypical Networks for Few-shot Learning", NeurIPS 2017, equations 1 and 2.
     """
 
     KEY = "prototypes"
+    default_adaptation = "centroid"
+    has_outputs = False
 
     def adapt(
         self,
@@ -253,6 +254,11 @@ class ProtoNet(MetaLearner):
         """Logits [N, way]: minus the squared distance from each prototype."""
         features = extract_features(net, network_params(adapted), x, statistics)
         return -squared_distances(features, adapted[self.KEY])
+
+    def outputs(self, net: nn.Module, params: Params, x: torch.Tensor, labels: torch.Tensor, way: int) -> torch.Tensor:
+        """Logits [N, way]: minus the squared distance from the mean feature of each class of these images."""
+        features = extract_features(net, params, x)
+        return -squared_distances(features, class_means(features, labels, way))
 
 
 def extract_features(

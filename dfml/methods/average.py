@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.meta.fusion import load_average
-from dfml.training.method import METHODS, AdaptConfig, Method, start_model
+from dfml.training.context import Training
+from dfml.training.method import METHODS, Method
+from dfml.training.options import AdaptConfig
 from dfml.training.taking_part import TakingPart, rejected, with_weights
 from dfml.zoo.teacher import Teacher, TeacherCard
 from dfml.zoo.zoo import Zoo
@@ -37,23 +38,16 @@ class Average(Method):
     summary = "Averages the teachers' weights element by element; needs teachers of one architecture."
     reference = "Baseline; Wang et al., UAI 2022, table 2 (VA)"
     space = "parameter"
+    role = "baseline"
     Config = AverageConfig
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Average the weights; see ``Method.train``."""
-        model = start_model(zoo, self.config, generator, {"method": self.name, "side_information": []})
-        teachers, taking_part = yield from read_teachers(zoo)
+        model = training.untaught(self.name, self.config)
+        teachers, taking_part = yield from read_teachers(training.zoo)
         model.details |= taking_part.details()
         load_average(model, [teacher.net for teacher in teachers], head=self.config.head == "average")
-        yield Done(model.to(device))
+        yield Done(model.to(training.device))
 
 
 def read_teachers(zoo: Zoo) -> Generator[Event, None, tuple[list[Teacher], TakingPart]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from pydantic import Field
@@ -12,8 +12,11 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.meta.fusion import fits
 from dfml.meta.model import MetaModel
-from dfml.training.initial import REPORTED, best_reported, load_teacher_weights
-from dfml.training.method import METHODS, AdaptConfig, Method, start_model
+from dfml.training.context import Training, start_model
+from dfml.training.method import METHODS, Method
+from dfml.training.options import AdaptConfig
+from dfml.training.ours.trusted_start import best_reported, load_teacher_weights
+from dfml.training.record import REPORTED
 from dfml.training.taking_part import with_weights
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
@@ -43,29 +46,24 @@ class BestTeacher(Method):
     summary = "Takes the teacher with the highest reported accuracy as the initialisation. Trusts the reports."
     reference = "Baseline; Hu et al., BiDf-MKD, ICML 2023 (Best-Model)"
     space = "parameter"
+    role = "baseline"
     Config = BestTeacherConfig
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Pick and copy the teacher; see ``Method.train``."""
+        zoo = training.zoo
         yield Progress(0, 1, "choosing the teacher")
         if all(card.accuracy is None for card in zoo.cards):
             raise BadInput(f"best-teacher needs reported accuracies; zoo {zoo.name!r} gives none.")
-        best, model, others = yield from (self.own if self.config.network == "own" else self.given)(zoo, generator)
+        pick = self.own if self.config.network == "own" else self.given
+        best, model, others = yield from pick(zoo, training.generator)
         load_teacher_weights(model, best, head=self.config.head == "teacher", who=self.name)
         silent = {card.id: "reports no accuracy" for card in zoo.cards if card.accuracy is None}
         taking_part = with_weights(zoo, {**others, **silent})
         yield from taking_part.events(zoo)
         model.details |= {"teacher": best.card.id, "side_information": [REPORTED], **taking_part.details()}
         yield Note(1, f"teacher {best.card.id}, reported accuracy {best.card.accuracy:.1%}", kind="teacher")
-        yield Done(model.to(device))
+        yield Done(model.to(training.device))
 
     def given(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, Choice]:
         """The best teacher, and a fresh meta-model of the network that the options give."""

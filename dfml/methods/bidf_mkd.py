@@ -1,15 +1,23 @@
-"""BiDf-MKD: bi-level data-free meta knowledge distillation, from black boxes.
+"""BiDf-MKD: bi-level data-free meta knowledge distillation (Hu et al., ICML 2023).
 
-Hu, Shen, Wang, Wu, Yuan, Tao, "Learning to Learn from APIs: Black-Box Data-Free Meta-Learning", ICML 2023.
-The teachers are APIs: pictures go in, scores come out. Pictures are recovered from answers alone; the student
-distils an API on a support set in its inner loop and is judged on a query set that lies where it and the API
-still differ. In between it rehearses tasks that mix classes of all APIs met so far.
+In the first iteration, and in each after a plateau (6):
+1. Sample an API A_i; recover a support set S_i with a fresh generator, by queries alone.
+2. theta_i <- `kd_steps` inner steps on KD(theta(S_i), A_i(S_i)) from theta.
+3. Recover a query set Q_i; after `boundary_after` iterations with the extra loss
+   -lambda * D(A_i, theta_i) on images for which both name the same class.
+4. KD(theta_i(Q_i), A_i(Q_i)) is one task of the meta-batch; memory <- memory + S_i + Q_i.
+In each iteration:
+5. Fill the meta-batch with replay: classes of any APIs from memory, hard labels, inner loop;
+   theta <- Adam step on the mean outer loss, through the inner loops.
+6. Plateau: the batch's accuracy set no new best for `generate_interval` iterations.
+Gradient of an image's loss l, u_k random unit directions, d its number of pixels:
+   g(x) = d / (q mu) * sum over k = 1 .. q of [l(x + mu u_k) - l(x)] u_k.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -21,14 +29,14 @@ from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.terms import Student, disagreement
 from dfml.meta.distillation import KdForm, adapted_student, distilling, kd_loss
-from dfml.meta.learners import MetaLearner, make_learner
+from dfml.meta.learners import LEARNERS, MetaLearner, make_learner
 from dfml.meta.outer import OuterLoop, Task
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.memory import TaskMemory
 from dfml.tasks.plateau import PlateauDetector
-from dfml.training.method import METHODS, Method, start_model
-from dfml.training.record import TrainingRecord
-from dfml.training.recovered import RecoveringConfig, cost_of, prepare_recoveries, recoveries_of
+from dfml.training.context import Training
+from dfml.training.method import METHODS, Method
+from dfml.training.options import PUBLISHED_GENERATOR, RecoveringConfig
+from dfml.training.recovered import cost_of, own_accuracy, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
@@ -71,6 +79,7 @@ class BidfMkd(Method):
     summary = "Learns from teachers that only answer queries: recovers pictures from answers, distils, and rehearses."
     reference = "Hu et al., Learning to Learn from APIs: Black-Box Data-Free Meta-Learning, ICML 2023"
     long = True
+    minutes = 11
     Config = BidfMkdConfig
 
     @classmethod
@@ -101,78 +110,63 @@ class BidfMkd(Method):
             iterations=60_000,
             recovered_per_class=30,
             inversion_lr=1e-3,
-            latent=256,
-            generator_width=128,
-            shift=4,
             validate_every=500,
             validation_episodes=600,
+            **PUBLISHED_GENERATOR,
         )
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: BidfMkdConfig = self.config
-        taking_part = self.apis(zoo)
-        apis = taking_part.ids
-        yield from taking_part.events(zoo)
-        model = start_model(zoo, cfg, generator, {"method": self.name, **taking_part.details()}).to(device)
-        distiller = make_learner(
-            cfg.learner, model.learner.config.override({"inner_steps": cfg.kd_steps}), distilling(cfg.kd)
-        )
-        seed = int(torch.randint(2**62, (), generator=generator))
-        outer = OuterLoop(model, cfg.outer_lr)
-        memory = TaskMemory(zoo.class_keys(), capacity=cfg.memory_visits, shape=zoo.picture_shape, device=device)
-        supports, queries = self.recoveries(zoo, device, seed)
+        generator, sizes = training.generator, (cfg.way, cfg.shot, cfg.query)
+        teachers = self.apis(training.zoo)
+        model = yield from training.begin(self.name, cfg, teachers)
+        steps = model.learner.config.override({"inner_steps": cfg.kd_steps})
+        distiller = make_learner(cfg.learner, steps, distilling(cfg.kd))
+        seed = training.seed()
+        outer, memory = OuterLoop(model, cfg.outer_lr), training.memory(cfg.memory_visits)
+        supports, queries = self.recoveries(training.zoo, training.device, seed)
         plateau = PlateauDetector(cfg.generate_interval)
         plateau.armed = True
         parts = {"outer": outer, "memory": memory, "supports": supports, "queries": queries, "plateau": plateau}
-        record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
-        done = record.restore(state)
+        record = training.record(cfg, model, parts)
 
-        for step in range(done + 1, cfg.iterations + 1):
+        for step in record.restore(training.state):
             tasks: list[Task] = []
             learners: list[MetaLearner] = []
-            losses, shown = {}, None
-            # 1. At the start and at each plateau an API is inverted, and is one task of the meta-batch.
-            if plateau.armed or not memory.can_sample(cfg.way, cfg.shot, cfg.query):
+            losses, shown, replayed = {}, None, None
+            if plateau.armed or not memory.can_sample(*sizes):
                 plateau.armed = False
-                api = self.draw_api(apis, memory.added // 2, seed, generator)
                 at = {"step": step, "total": cfg.iterations}
-                # 2. Support set, and the student that a few steps of distillation on it make.
+                # 1. Sample an API, and recover a support set from it.
+                api = self.draw_api(teachers.ids, memory.added // 2, seed, generator)
                 visit = int(torch.randint(cfg.visits, (), generator=generator))
                 (support,) = yield from until_done(supports.recover([(api, visit)], **at))
+                # 2. The student that a few steps of distillation on it make.
                 student = adapted_student(model, distiller, *soft_labelled(support))
-                # 3. Query set, near the boundary between the API and this student.
+                # 3. A query set, later near the boundary between the API and this student.
                 seeks = self.boundary_loss(student) if cfg.boundary and step > cfg.boundary_after else None
                 visit = memory.added
                 (query,) = yield from until_done(queries.recover([(api, visit)], **at, extra_loss=seeks))
-                # 4. Bi-level distillation: soft targets in the inner and in the outer loop.
+                # 4. Both are one task, with soft labels in the inner and the outer loop; the memory keeps them.
                 tasks.append((*soft_labelled(support), *soft_labelled(query)))
                 learners.append(distiller)
                 memory.add(support)
                 memory.add(query)
-                losses = {"accuracy": obeyed(support)}
+                losses = {"accuracy": own_accuracy(support)}
                 shown = (query.images, query.labels.tolist())
                 asked = supports.cost["queries"] + queries.cost["queries"]
                 apart = float(kd_loss(student(query.images), query.soft_targets))
                 yield Scalars(step, {"queries": asked, "tasks/disagreement": apart})
-                kind = f"with a {'boundary' if seeks else 'plain'} query set ({obeyed(query):.0%} as asked)"
+                kind = f"with a {'boundary' if seeks else 'plain'} query set ({own_accuracy(query):.0%} as asked)"
                 yield Note(step, f"inverted {api}, {kind}; {asked:,.0f} queries so far", kind="inverted")
-            # 5. The rest of the batch replays classes of all APIs met so far, with hard labels.
-            replayed: Task | None = None
-            while len(tasks) < cfg.tasks and memory.can_sample(cfg.way, cfg.shot, cfg.query):
-                replayed = memory.sample(cfg.way, cfg.shot, cfg.query, generator=generator).task
+            # 5. Replay fills the meta-batch; one outer step on all of it.
+            while len(tasks) < cfg.tasks and memory.can_sample(*sizes):
+                replayed = memory.sample(*sizes, generator=generator).task
                 tasks.append(replayed)
                 learners.append(model.learner)
             outcome = outer.step(tasks, learners)
-            # 6. No new best accuracy for a while: the next step inverts.
+            # 6. No new best accuracy for a while: the next iteration inverts.
             plateau.armed = plateau.update(outcome.accuracy)
             shown = shown or (replayed[0], replayed[1].tolist())
             text = "distilling and replaying" if losses else "replaying"
@@ -191,13 +185,8 @@ class BidfMkd(Method):
         """Those of support sets, and those of query sets, which follow the student and are never kept."""
         cfg: BidfMkdConfig = self.config
         asking = AskingConfig(oracle=cfg.oracle, outputs=cfg.outputs, q=cfg.q, mu=cfg.mu)
-        fresh = cfg.override(
-            {
-                "recovered": "fresh",
-                "recovered_per_class": cfg.query_per_class,
-                "inversion_steps": cfg.query_inversion_steps,
-            }
-        )
+        sizes = {"recovered_per_class": cfg.query_per_class, "inversion_steps": cfg.query_inversion_steps}
+        fresh = cfg.override({"recovered": "fresh", **sizes})
         other = derive_seed(seed or 0, "query sets")
         return (
             recoveries_of(zoo, cfg, "generator", device=device, seed=seed, asking=asking),
@@ -230,7 +219,7 @@ class BidfMkd(Method):
         """What pulls a query set to where API and student differ in confidence but not in class."""
         cfg: BidfMkdConfig = self.config
         # Probabilities come as their logarithms, and prototypes' distances have no scale: both compare so.
-        relative = cfg.outputs == "probabilities" or cfg.learner == "protonet"
+        relative = cfg.outputs == "probabilities" or not LEARNERS.get(cfg.learner).has_outputs
         published = "l1" if cfg.oracle == "zeroth-order" else "kl"
         distance = published if cfg.boundary_distance == "published" else cfg.boundary_distance
         return disagreement(student, weight=cfg.boundary, distance=distance, relative=relative)
@@ -239,8 +228,3 @@ class BidfMkd(Method):
 def soft_labelled(task: PseudoTask) -> tuple[torch.Tensor, torch.Tensor]:
     """A recovered set as the student sees it: pictures, and what the API itself said of them."""
     return task.images, task.soft_targets.softmax(1)
-
-
-def obeyed(task: PseudoTask) -> float:
-    """Share of a recovered set on which the API names the wanted class."""
-    return float((task.soft_targets.argmax(1) == task.labels).float().mean())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -14,11 +14,12 @@ from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.multi_teacher import Distance, MultiHeadStudent
 from dfml.tasks.cache import Recoveries
-from dfml.training.augment import Augmenter
-from dfml.training.initial import InitConfig, begin, side_information_of
+from dfml.training.context import Training
 from dfml.training.method import METHODS, Method
-from dfml.training.record import TrainingRecord
-from dfml.training.recovered import RecoveringConfig, cost_of, prepare_recoveries, recoveries_of
+from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, RecoveringConfig
+from dfml.training.ours.augment import Augmenter
+from dfml.training.record import side_information_of
+from dfml.training.recovered import cost_of, own_accuracy, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, everyone
 from dfml.zoo.zoo import Zoo
 
@@ -42,6 +43,8 @@ class Distill(Method):
     summary = "Recovers pictures from each teacher and distils all teachers into one network; its features then adapt."
     reference = "Baseline (Distill-DFKD); Hinton et al., Distilling the Knowledge in a Neural Network, 2015"
     long = True
+    role = "baseline"
+    minutes = 4
     Config = DistillConfig
 
     @classmethod
@@ -54,11 +57,8 @@ class Distill(Method):
             tasks=2,
             outer_lr=2e-3,
             consensus=6,
-            recovered="kept",
-            visits=1,
-            inversion_steps=60,
-            inversion_lr=1e-2,
             validate_every=250,
+            **KEPT,
         )
 
     @classmethod
@@ -70,40 +70,26 @@ class Distill(Method):
             visits=20,
             recovered_per_class=30,
             inversion_lr=1e-3,
-            latent=256,
-            generator_width=128,
-            shift=4,
             validate_every=500,
             validation_episodes=600,
+            **PUBLISHED_GENERATOR,
         )
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: DistillConfig = self.config
-        taking_part = self.teachers(zoo)
-        ids = taking_part.ids
-        yield from taking_part.events(zoo)
-        told = {"method": self.name, **taking_part.details()}
-        model = (yield from begin(zoo, cfg, generator, told)).to(device)
-        seed = int(torch.randint(2**62, (), generator=generator))
-        recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
+        zoo, device, generator = training.zoo, training.device, training.generator
+        teachers = self.teachers(zoo)
+        ids = teachers.ids
+        model = yield from training.begin(self.name, cfg, teachers)
+        recoveries = training.recoveries(cfg, "generator", training.seed())
         committee = MultiHeadStudent(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
-        record = TrainingRecord(
-            zoo, data, cfg, model, generator, device, {"outer": committee, "recoveries": recoveries}
-        )
-        done = record.restore(state)
-        seen = Augmenter(zoo, active=True, flip=cfg.flip, shift=cfg.learn_shift)
+        record = training.record(cfg, model, {"outer": committee, "recoveries": recoveries})
+        left = record.restore(training.state)
+        seen = Augmenter(zoo, flip=cfg.flip, shift=cfg.learn_shift)
         # 1. Recover pictures from each teacher.
         visits = [(teacher, v) for v in range(cfg.visits) for teacher in ids]
-        now = min(done + 1, cfg.iterations)
+        now = min(left.start, cfg.iterations)
         found: list[PseudoTask] = []
         for visit in visits:
             found += yield from until_done(recoveries.recover([visit], step=now, total=cfg.iterations))
@@ -112,7 +98,7 @@ class Distill(Method):
         answers, queries = yield from self.ask(recoveries, ids, found, now)
         recoveries.cost["queries"] += queries  # again after a resume, for they are asked again
 
-        for step in range(done + 1, cfg.iterations + 1):
+        for step in left:
             # 3. One step towards the answers, on pictures of a few tasks.
             drawn = torch.randint(len(found), (cfg.tasks,), generator=generator).tolist()
             batches = [self.batch(found[i], answers[i], ids, device, seen, generator) for i in drawn]
@@ -124,7 +110,7 @@ class Distill(Method):
             yield from record.events(
                 step,
                 outcome,
-                losses={"accuracy": float((first.soft_targets.argmax(1) == first.labels).float().mean())},
+                losses={"accuracy": own_accuracy(first)},
                 task=(first.images, first.labels, first.images[:0], first.labels[:0]),
                 pictures=lambda x=first, r=rows: (x.images[r], x.labels[r].tolist()),
                 text="distilling",

@@ -1,8 +1,16 @@
-"""DRO: data-free learning to learn by fusing models in parameter space.
+"""DRO: distributionally robust model fusion (Wang et al., UAI 2022).
 
-Wang et al., "Meta-learning without data via Wasserstein distributionally-robust model fusion", UAI 2022. A
-hyper-network learns which weights belong to which task; a task that nobody has seen gets those of the mean
-embedding. No picture is recovered, so a run takes seconds.
+f_phi: affine hyper-network; e_i: learned embedding of teacher i; theta_i: weights of teacher i;
+log P(theta | f_phi(e)) = -||theta - f_phi(e)||^2 / sigma^2.
+Offline (Algorithm 1), EN epochs of N steps, the N teachers split into S and Q:
+1. Sample teacher i from S; phi* <- phi after K ascent steps on log P(theta_i | f_phi(e_i)).
+2. Sample teacher j from Q; e* <- e_j after descent steps on
+   log P(theta_j | f_phi*(e)) + gamma * ||e_j - e||^2.
+3. phi <- one ascent step on log P(theta_j | f_phi*(e*)), gradient at phi* and e* (first order).
+Online (Algorithm 2), teacher t = 1 .. N arrives, is used once and is gone:
+   Steps 2 and 3 with j = t at the phi* of teacher t - 1, then step 1 with i = t.
+Meta-test (Algorithm 3):
+4. theta_init = f_phi(mean of all e_i), adapted to a new task by gradient steps.
 """
 
 from __future__ import annotations
@@ -19,9 +27,10 @@ from dfml.core.events import Done, Event
 from dfml.meta.fusion import WeightSpace, load_backbone
 from dfml.meta.learners import HEAD
 from dfml.methods.average import read_teacher, read_teachers
-from dfml.methods.ota import in_one_order
 from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
-from dfml.training.method import METHODS, AdaptConfig, Method, start_model
+from dfml.training.context import Training
+from dfml.training.method import METHODS, Method
+from dfml.training.options import AdaptConfig
 from dfml.training.record import StepRecord
 from dfml.training.taking_part import UNUSABLE, rejected, with_weights
 from dfml.zoo.zoo import Zoo
@@ -135,11 +144,7 @@ class RobustFusion:
 
 
 class Missed:
-    """Teachers that could not be read when they came; part of the checkpoints of the online loop.
-
-    Attributes:
-        ids: Theirs.
-    """
+    """Ids of teachers that could not be read when they came; part of the checkpoints of the online loop."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -179,8 +184,11 @@ def algorithm_1(
     for step in range(done + 1, len(shares) * len(networks) + 1):
         s, q = shares[(step - 1) // len(networks)]
         i, j = pick(s), pick(q)
+        # 1. phi* <- phi after K steps towards teacher i of S.
         fusion.ascend(i, networks[i])
+        # 2. e* <- the worst case near e_j.
         worst = fusion.worst_case(j, networks[j])
+        # 3. phi <- one step towards teacher j of Q, at phi* and e*.
         yield step, fusion.update(worst, j, networks[j])
 
 
@@ -212,34 +220,32 @@ class Dro(Method):
         """The published rates, steps and gamma; the number of epochs is that of the paper's toy regression."""
         return DroConfig(epochs=3)
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Run Algorithm 1 or 2; see ``Method.train``."""
-        model = start_model(zoo, self.config, generator, {"method": self.name, "side_information": []})
-        head = self.config.head == "average"
+        cfg: DroConfig = self.config
+        model = training.untaught(self.name, cfg)
+        head = cfg.head == "average"
         hyper = AffineHyperNetwork({n: p for n, p in model.net.named_parameters() if head or not n.startswith(HEAD)})
-        algorithm = self.offline if self.config.mode == "offline" else self.online
-        fusion = yield from algorithm(zoo, WeightSpace(model, hyper, head, device), generator, state)
+        space = WeightSpace(model, hyper, head, training.device)
+        if cfg.mode == "offline":
+            fusion = yield from self.offline(training, space)
+        else:
+            fusion = yield from self.online(training, space)
+        # 4. The network of the mean embedding.
         load_backbone(model.net, hyper.restore(fusion.initialisation().cpu()), head=head)
-        yield Done(model.to(device))
+        yield Done(model.to(training.device))
 
-    def offline(
-        self, zoo: Zoo, space: WeightSpace, generator: torch.Generator, state: dict[str, Any] | None
-    ) -> Generator[Event, None, RobustFusion]:
+    def offline(self, training: Training, space: WeightSpace) -> Generator[Event, None, RobustFusion]:
         """Algorithm 1: all teachers at hand, S to learn from and Q to validate."""
         cfg: DroConfig = self.config
+        zoo, generator = training.zoo, training.generator
         teachers, taking_part = yield from read_teachers(zoo)
         space.model.details |= taking_part.details()
         need_two(len(teachers), zoo)
         nets = [teacher.net for teacher in teachers]
         if cfg.align == "ota":
+            from dfml.methods.ota import in_one_order
+
             nets = yield from in_one_order(teachers, 0, space.model, "dro")
         networks = space.networks(nets, [f"dro: teacher {teacher.card.id}" for teacher in teachers])
         fusion = RobustFusion(cfg, space.first_network(cfg.start), cfg.epochs * len(teachers))
@@ -247,37 +253,39 @@ class Dro(Method):
             fusion.meet(generator)
         shares = draw_shares(len(teachers), cfg, generator)
         record = StepRecord(cfg.epochs * len(teachers), generator, {"fusion": fusion})
-        for step, seen in algorithm_1(fusion, networks, shares, generator, record.restore(state)):
+        left = record.restore(training.state)
+        for step, seen in algorithm_1(fusion, networks, shares, generator, left.start - 1):
             yield from record.events(step, seen, "fusing")
         return fusion
 
-    def online(
-        self, zoo: Zoo, space: WeightSpace, generator: torch.Generator, state: dict[str, Any] | None
-    ) -> Generator[Event, None, RobustFusion]:
+    def online(self, training: Training, space: WeightSpace) -> Generator[Event, None, RobustFusion]:
         """Algorithm 2: teachers come one after another and are gone.
 
         None stays to validate, so each that comes validates what its predecessor taught (steps 2 and 3) before it
         teaches itself (step 1).
         """
+        zoo = training.zoo
         if self.config.align != "none":
             raise BadInput("dro: align=ota wants an earlier teacher to align to, and online none stays: mode=offline.")
         # No other network is at hand to take the units from.
         space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))
         fusion = RobustFusion(self.config, space.first_network(self.config.start), len(zoo.cards) - 1)
         missed = Missed()
-        record = StepRecord(len(zoo.cards), generator, {"fusion": fusion, "missed": missed})
-        done = record.restore(state)
+        record = StepRecord(len(zoo.cards), training.generator, {"fusion": fusion, "missed": missed})
+        left = record.restore(training.state)
         yield from rejected(zoo)
         expected = with_weights(zoo)
         yield expected.note()
-        for step, card in enumerate(list(zoo.cards)[done:], done + 1):
-            seen: dict[str, float] = {}
+        for step in left:
+            card, seen = zoo.cards[step - 1], {}
             if teacher := (yield from read_teacher(zoo, card, step)):
                 network = space.network(space.weights(teacher.net, f"dro: teacher {card.id}"))
-                t = fusion.meet(generator)
+                t = fusion.meet(training.generator)
                 if fusion.taught is not None:
+                    # Steps 2 and 3 with j = t, at the phi* of the teacher before.
                     worst = fusion.worst_case(t, network)
                     seen = fusion.update(worst, t, network)
+                # Step 1 with i = t.
                 fusion.ascend(t, network)
             else:
                 missed.ids.append(card.id)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.events import Done, Event
 from dfml.meta.ensemble import EnsembleModel
 from dfml.methods.average import read_teachers
+from dfml.training.context import Training
 from dfml.training.method import METHODS, Method
-from dfml.zoo.zoo import Zoo
 
 
 class EnsembleFeaturesConfig(Config):
@@ -37,30 +36,15 @@ class EnsembleFeatures(Method):
     reference = "Reference of this project; nearest centroids as in Snell et al., NeurIPS 2017"
     space = "parameter"
     one_model = False
+    role = "reference"
     Config = EnsembleFeaturesConfig
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Collect the teachers; see ``Method.train``."""
-        teachers, taking_part = yield from read_teachers(zoo)
+        teachers, taking_part = yield from read_teachers(training.zoo)
+        cfg: EnsembleFeaturesConfig = self.config
+        told = {"method": self.name, "zoo": training.zoo.name, "way": cfg.way, "side_information": []}
         model = EnsembleModel(
-            teachers,
-            zoo,
-            normalise=self.config.normalise,
-            way=self.config.way,
-            details={
-                "method": self.name,
-                "zoo": zoo.name,
-                "way": self.config.way,
-                "side_information": [],
-                **taking_part.details(),
-            },
+            teachers, training.zoo, normalise=cfg.normalise, way=cfg.way, details={**told, **taking_part.details()}
         )
-        yield Done(model.to(device))
+        yield Done(model.to(training.device))

@@ -1,8 +1,16 @@
-"""FREE: faster and better data-free meta-learning.
+"""FREE: faster and better data-free meta-learning (Wei et al., CVPR 2024).
 
-Wei, Hu, Wang, Shen, Yuan, Tao, "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024. A meta-generator
-adapts to each teacher in five steps (FIVE); the meta-learner learns several teachers in turn, so that their
-gradients come to agree (BELL); and it replays recovered tasks in which their classes mix.
+G: meta-generator; theta: meta-parameters. In each round:
+1. FIVE: sample `teachers` teachers f_i; for each G' <- G, z <- noise, then five Adam steps of
+   G' and z on  CE + bn * BN - adversarial * KL(f_i || theta) [where both name the same class].
+   x_i <- images of the fifth forward pass, before the step.
+2. G <- Adam step along the mean over i of the gradient of the fifth step at G' (FOMAML).
+   The first `warm_up` rounds end here; they have no KL term.
+3. BELL: theta' <- theta; for i in sequence theta' <- Adam step on KD(theta'(x_i), f_i(x_i)).
+4. theta <- Adam step along `bell_scale` * (theta - theta').
+5. Store the x_i in memory, a ring of `capacity` recoveries per class.
+6. Replay: Adam steps of theta on the mean outer loss of `tasks` recombined tasks with hard
+   labels, until their accuracy has set no new best for `patience` steps.
 """
 
 from __future__ import annotations
@@ -21,18 +29,16 @@ from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
 from dfml.inversion.terms import disagreement
 from dfml.meta.distillation import KdForm, StudentOf, task_loss_of
 from dfml.meta.gradients import TaskLoss, sequential_update
-from dfml.meta.learners import class_means, extract_features, squared_distances
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop
-from dfml.tasks.memory import TaskMemory
-from dfml.training.initial import InitConfig, begin, side_information_of
-from dfml.training.method import METHODS, MetaTrainingConfig, Method
+from dfml.training.context import Training
+from dfml.training.method import METHODS, Method
+from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig
 from dfml.training.query_counter import QueryCounter
-from dfml.training.record import TrainingRecord
+from dfml.training.record import side_information_of
 from dfml.training.replay import replay, round_outcome
 from dfml.training.taking_part import of_way
 from dfml.zoo.oracles.choose import AskingConfig, make_oracle
-from dfml.zoo.zoo import Zoo
 
 
 class FreeConfig(MetaTrainingConfig, InitConfig):
@@ -86,6 +92,7 @@ class Free(Method):
     summary = "Recovers with a meta-generator in five steps, learns teachers in turn so that they agree, and replays."
     reference = "Wei et al., FREE: Faster and Better Data-Free Meta-Learning, CVPR 2024"
     long = True
+    minutes = 11
     Config = FreeConfig
 
     @classmethod
@@ -113,75 +120,58 @@ class Free(Method):
             meta_lr=1e-3,
             generator_outer="fomaml",
             bn=0.0,
-            latent=256,
-            generator_width=128,
-            shift=4,
             validate_every=20,
             validation_episodes=600,
+            **PUBLISHED_GENERATOR,
         )
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: FreeConfig = self.config
-        taking_part = of_way(zoo, cfg)
-        yield from taking_part.events(zoo)
-        told = {"method": self.name, **taking_part.details()}
-        model = (yield from begin(zoo, cfg, generator, told)).to(device)
+        zoo, device, generator = training.zoo, training.device, training.generator
+        teachers = of_way(zoo, cfg)
+        model = yield from training.begin(self.name, cfg, teachers)
         white = AskingConfig(oracle="autograd")
-        oracles = [make_oracle(zoo, i, white, generator=generator, device=device) for i in taking_part.ids]
+        oracles = [make_oracle(zoo, i, white, generator=generator, device=device) for i in teachers.ids]
         five = MetaGenerator(self.inverter_config())
         five.shape = zoo.picture_shape
-        outer = OuterLoop(model, cfg.outer_lr)
-        memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
-        counter = QueryCounter(oracles)
+        outer, memory, counter = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity), QueryCounter(oracles)
         parts = {"outer": outer, "memory": memory, "five": Movable(five, device), "bill": counter}
-        record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
-        done = record.restore(state)
+        record = training.record(cfg, model, parts)
         labels = torch.arange(cfg.way).repeat_interleave(cfg.recovered_per_class)
 
-        for step in range(done + 1, cfg.iterations + 1):
-            # 1. FIVE: clones of the meta-generator adapt to a few teachers; it learns from how they did.
-            drawn = [oracles[i] for i in torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()]
+        for step in record.restore(training.state):
             warm = step > cfg.warm_up
-            found = None
+            # 1. FIVE: clones of the meta-generator adapt to a few teachers. 2. It learns from how they did.
+            drawn = [oracles[i] for i in torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()]
+            against = self.against(model) if warm and cfg.adversarial else None
             for found in five.meta_stepping(  # noqa: B007 - the last one is wanted
-                drawn,
-                [labels] * len(drawn),
-                generator=generator,
-                device=device,
-                extra_loss=self.against(model) if warm and cfg.adversarial else None,
-                with_tasks=warm,
+                drawn, [labels] * len(drawn), generator=generator, device=device, extra_loss=against, with_tasks=warm
             ):
                 yield Progress(step, cfg.iterations, "recovering")
-            losses = {("accuracy" if n == "teacher_accuracy" else n): v for n, v in found.losses.items()}
             outcome, task, text = None, None, "warming up the meta-generator"
             if warm:
                 text = "learning from " + ", ".join(oracle.teacher_id for oracle in drawn)
-                # 2. BELL: learn the teachers one after another, then move towards where that led.
+                # 3. BELL: learn the teachers in sequence.
                 task_losses = [self.task_loss(model, each, generator) for each in found.tasks]
                 gone = sequential_update(task_losses, model.params, cfg.bell_lr, inner=cfg.bell_inner)
                 if not all(bool(g.isfinite().all()) for g in gone.gradient.values()):
                     raise RunFailed("learning the teachers in turn diverged: lower bell_lr, then start again.")
+                # 4. One step of Adam towards where that led.
                 outer.descend([cfg.bell_scale * g for g in gone.gradient.values()])
-                # 3. Store, and replay tasks in which classes of different teachers mix.
+                # 5. Store.
                 for each in found.tasks if cfg.store == "all" else found.tasks[-1:]:
                     memory.add(each)
+                # 6. Replay tasks in which classes of different teachers mix.
                 steps, task = yield from replay(
                     outer, memory, cfg, generator, step=step, patience=cfg.patience, limit=cfg.replay_limit
                 )
                 outcome = round_outcome(steps, gone)
-            images = found.images[torch.arange(0, len(found.images), max(1, len(found.images) // 40))]
-            shown = found.labels[torch.arange(0, len(found.labels), max(1, len(found.labels) // 40))].tolist()
+            losses = {("accuracy" if n == "teacher_accuracy" else n): v for n, v in found.losses.items()}
+            shown = slice(None, None, max(1, len(found.images) // 40))
+            images = found.images[shown], found.labels[shown].tolist()
             yield from record.events(
-                step, outcome, losses=losses, task=task, pictures=lambda now=(images, shown): now, text=text
+                step, outcome, losses=losses, task=task, pictures=lambda now=images: now, text=text
             )
         model.details |= counter.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
         yield Done(record.finish(side_information_of(model)))
@@ -207,11 +197,7 @@ class Free(Method):
 
         def loss(pictures: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
             def student(x: torch.Tensor) -> torch.Tensor:
-                prepared = model.prepare(x)
-                if model.learner.name != "protonet":
-                    return model.learner.predict(model.net, params, prepared)
-                features = extract_features(model.net, params, prepared)
-                return -squared_distances(features, class_means(features, labels, model.way))
+                return model.learner.outputs(model.net, params, model.prepare(x), labels, model.way)
 
             return disagreement(student, weight=weight)(pictures, labels, logits)
 

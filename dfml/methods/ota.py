@@ -6,7 +6,7 @@ Wang et al., UAI 2022, supplement 1.1 (OTA); the transport is that of Singh and 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -18,9 +18,10 @@ from dfml.meta.fusion import fits, load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.transport import align_network
 from dfml.methods.average import read_teachers
-from dfml.training.method import METHODS, AdaptConfig, Method, start_model
+from dfml.training.context import Training
+from dfml.training.method import METHODS, Method
+from dfml.training.options import AdaptConfig
 from dfml.zoo.teacher import Teacher
-from dfml.zoo.zoo import Zoo
 
 
 class OtaConfig(AdaptConfig):
@@ -47,31 +48,24 @@ class Ota(Method):
     summary = "Permutes each teacher's filters to match a reference teacher's, layer by layer, then averages."
     reference = "Singh and Jaggi, Model Fusion via Optimal Transport, NeurIPS 2020; OTA in Wang et al., UAI 2022"
     space = "parameter"
+    role = "baseline"
     Config = OtaConfig
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Align and average; see ``Method.train``."""
-        model = start_model(zoo, self.config, generator, {"method": self.name, "side_information": []})
-        asked = None if self.config.reference is None else zoo.card(self.config.reference).id
-        teachers, taking_part = yield from read_teachers(zoo)
+        model = training.untaught(self.name, self.config)
+        asked = None if self.config.reference is None else training.zoo.card(self.config.reference).id
+        teachers, taking_part = yield from read_teachers(training.zoo)
         model.details |= taking_part.details()
         ids = [teacher.card.id for teacher in teachers]
-        chosen = asked or ids[int(torch.randint(len(ids), (), generator=generator))]
+        chosen = asked or ids[int(torch.randint(len(ids), (), generator=training.generator))]
         if chosen not in ids:
             raise BadInput(f"ota: the reference teacher {chosen!r} cannot be read; choose another.")
         model.details["reference"] = chosen
         yield Note(0, f"reference: teacher {chosen}", kind="teacher")
         aligned = yield from in_one_order(teachers, ids.index(chosen), model, self.name)
         load_average(model, aligned, head=self.config.head == "average")
-        yield Done(model.to(device))
+        yield Done(model.to(training.device))
 
 
 def in_one_order(

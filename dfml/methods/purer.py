@@ -1,15 +1,22 @@
-"""PURER: episode curriculum inversion.
+"""PURER: episode curriculum inversion (Hu et al., CVPR 2023).
 
-Hu, Shen, Wang, Liu, Yuan, Tao, "Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning",
-CVPR 2023. One learnable set of pictures for all classes of the zoo is inverted from the teachers
-while a meta-learner trains on episodes of it; when the learner stops improving, one step makes the
-pictures harder for it.
+D: m images for each class of the zoo, at first noise; theta: meta-parameters.
+In each iteration:
+1. L_inv <- sum over the chosen teachers of CE + bn * BN + tv * TV + l2 * L2
+   on the images of their classes in D, randomly shifted.
+2. If the switch is on:  L_inv <- L_inv - lambda_adv * L_outer (the outer loss of one episode),
+   differentiated through its inner loop into the images;  switch off.
+3. D <- Adam step on L_inv.
+4. Sample episodes of D, whose classes may belong to different teachers;
+   theta <- Adam step on the mean L_outer, through the inner loop.
+5. If their accuracy has set no new best for `patience` iterations:  switch on, forget the best
+   (never before the warm-up has ended; always when it ends).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -21,13 +28,13 @@ from dfml.meta.fusion import load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
 from dfml.tasks.plateau import PlateauDetector
-from dfml.training.initial import begin, side_information_of
-from dfml.training.method import METHODS, MetaTrainingConfig, Method
+from dfml.training.context import Training
+from dfml.training.method import METHODS, Method
+from dfml.training.options import MetaTrainingConfig
 from dfml.training.query_counter import QueryCounter
-from dfml.training.record import TrainingRecord
+from dfml.training.record import side_information_of
 from dfml.training.taking_part import everyone
 from dfml.zoo.oracles.base import AutogradOracle
-from dfml.zoo.zoo import Zoo
 
 
 class PurerConfig(MetaTrainingConfig):
@@ -87,6 +94,7 @@ class Purer(Method):
     )
     reference = "Hu et al., Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning, CVPR 2023"
     long = True
+    minutes = 4
     Config = PurerConfig
 
     @classmethod
@@ -117,34 +125,24 @@ class Purer(Method):
             iterations=60_000, tasks=4, inner_steps=1, candidates=10_000, validate_every=500, validation_episodes=600
         )
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: PurerConfig = self.config
-        oracles = {teacher.card.id: AutogradOracle(teacher, device) for teacher in zoo.usable()}
+        zoo, generator = training.zoo, training.generator
+        oracles = {teacher.card.id: AutogradOracle(teacher, training.device) for teacher in zoo.usable()}
         known = {zoo.class_key(card, slot) for card in zoo.cards for slot in range(card.way)}
         if len(known) < cfg.way:
             raise BadInput(
                 f"purer draws {cfg.way}-way episodes of the classes, but zoo {zoo.name!r} has {len(known)}: set way."
             )
-        taking_part = everyone(zoo, list(oracles))
-        yield from taking_part.events(zoo)
-        told = {"method": self.name, **taking_part.details()}
-        model = (yield from begin(zoo, cfg, generator, told)).to(device)
-        pictures = DynamicSet(
+        model = yield from training.begin(self.name, cfg, everyone(zoo, list(oracles)))
+        images = DynamicSet(
             zoo.class_keys(),
             per_class=cfg.shot + cfg.query,
             shape=zoo.picture_shape,
             lr=cfg.pixel_lr,
             generator=generator,
-            device=device,
+            device=training.device,
             smooth=cfg.start == "smooth",
         )
         if cfg.init == "average":
@@ -152,23 +150,23 @@ class Purer(Method):
         outer = OuterLoop(model, cfg.outer_lr)
         switch = PlateauDetector(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
         counter = QueryCounter(list(oracles.values()))
-        parts = {"outer": outer, "pictures": pictures, "switch": switch, "bill": counter}
-        record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
-        done = record.restore(state)
+        parts = {"outer": outer, "pictures": images, "switch": switch, "bill": counter}
+        record = training.record(cfg, model, parts)
 
-        for step in range(done + 1, cfg.iterations + 1):
-            # 1. Descend the inversion loss of the chosen teachers; 2. and climb the outer loss when switched on.
-            chosen = pictures.choose_teachers(cfg.candidates, generator)
+        for step in record.restore(training.state):
+            # 1. The inversion loss is that of the chosen teachers.
+            chosen = images.choose_teachers(cfg.candidates, generator)
+            # 2. With the switch on it falls where the outer loss of an episode rises; the switch goes off.
             harder, drawn = None, generator.get_state()
             # Of the chosen teachers' classes, so that the inversion loss holds on to what is changed.
             near = chosen if len(oracles) > cfg.candidates else None
             if switch.armed:
-                easy = self.outer_loss(model, self.episode(pictures, generator, near)[1])
-                harder = -cfg.adversarial * easy
-                switch.armed = False
-            pictures.set_rate(cfg.pixel_lr * (1 - (1 - cfg.pixel_decay) * step / cfg.iterations))
-            losses = pictures.step(
-                [oracles[teacher_id] for teacher_id in chosen],
+                easy = self.outer_loss(model, self.episode(images, generator, near)[1])
+                harder, switch.armed = -cfg.adversarial * easy, False
+            # 3. One step of Adam on the images.
+            images.set_rate(cfg.pixel_lr * (1 - (1 - cfg.pixel_decay) * step / cfg.iterations))
+            losses = images.step(
+                [oracles[teacher] for teacher in chosen],
                 bn=cfg.bn,
                 tv=cfg.tv,
                 l2=cfg.l2,
@@ -178,35 +176,32 @@ class Purer(Method):
                 adversarial=harder,
             )
             if harder is not None:
-                # The same episode again, now that its pictures have moved.
-                _, moved = self.episode(pictures, torch.Generator().set_state(drawn), near)
+                # The same episode again, now that its images have moved.
+                _, moved = self.episode(images, torch.Generator().set_state(drawn), near)
                 rise = float(self.outer_loss(model, moved).detach()) - float(easy.detach())
                 yield Scalars(step, {"tasks/adversarial_rise": rise})
                 text = f"adversarial step {len(switch.fired_at)}: pictures moved against the learner"
                 yield Note(step, f"{text}, outer loss {rise:+.2f}", kind="adversarial")
-            # 3. Episodes mix classes of different teachers; 4. the meta-learner takes one outer step on them.
-            outcome, task = None, None
+            outcome, task, text = None, None, "inverting"
             if step > cfg.warm_start:
+                # 4. One outer step on episodes, whose classes may belong to different teachers.
                 with torch.no_grad():
-                    tasks = [self.episode(pictures, generator)[1] for _ in range(cfg.tasks)]
-                outcome, task = outer.step(tasks), tasks[0]
-                # 5. Feedback: no new best accuracy for a while arms the switch.
+                    tasks = [self.episode(images, generator)[1] for _ in range(cfg.tasks)]
+                outcome, task, text = outer.step(tasks), tasks[0], "inverting and meta-training"
+                # 5. No new best accuracy for a while: the switch goes on.
                 switch.armed = switch.update(outcome.accuracy)
-            text = "inverting" if outcome is None else "inverting and meta-training"
-            yield from record.events(step, outcome, losses=losses, task=task, pictures=pictures.shown, text=text)
-        # Outer steps after which pictures moved; one that fired at the very end had no step left to act in.
+            yield from record.events(step, outcome, losses=losses, task=task, pictures=images.shown, text=text)
+        # Outer steps after which images moved; one that fired at the very end had no step left to act in.
         model.details["adversarial_steps"] = switch.fired_at[: -1 if switch.armed else None]
         model.details |= counter.state()
         yield Done(record.finish(side_information_of(model)))
 
     def episode(
-        self, pictures: DynamicSet, generator: torch.Generator, teachers: list[str] | None = None
+        self, images: DynamicSet, generator: torch.Generator, teachers: list[str] | None = None
     ) -> tuple[list[int], Task]:
         """Draw one episode of the dynamic set, where ``teachers`` are given of their classes only."""
         cfg: PurerConfig = self.config
-        return pictures.draw_episode(
-            way=cfg.way, shot=cfg.shot, query=cfg.query, generator=generator, teachers=teachers
-        )
+        return images.draw_episode(way=cfg.way, shot=cfg.shot, query=cfg.query, generator=generator, teachers=teachers)
 
     @staticmethod
     def outer_loss(model: MetaModel, task: Task) -> torch.Tensor:

@@ -1,15 +1,24 @@
-"""TEAPOT: task-distributionally robust data-free meta-learning, with reliability weights.
+"""TEAPOT: task-distributionally robust data-free meta-learning (Hu et al., TPAMI 2025).
 
-Hu et al., "Task-Distributionally Robust Data-Free Meta-Learning", TPAMI 2025 (arXiv 2311.14756). The tasks that
-a zoo gives over time drift, and some teachers lie about what they know. So the learner goes on learning from
-tasks interpolated between those in its memory until it stops improving, and learns whom to ask next.
+At the start, and when the stop rule (6) has fired:
+1. Sample `asked` different teachers from the teacher policy p = softmax(w).
+2. Recover a task from each with a fresh conditional generator (CE + BN); store it in memory.
+3. w <- Adam step along the mean of (r - b) * grad log p(sampled); r: reward, b: mean of all r.
+4. theta <- Adam step on the mean over the sampled teachers f_i, each with its own task, of
+   KL( f_i(query) || softmax(-|h(query) - prototype|^2) ).
+Otherwise:
+5. Sample `tasks` tasks of recombined classes from memory, hard labels, CE; a share of them,
+   `interpolated`, with features h <- lambda * h(T2) + (1 - lambda) * h(T1), slot by slot,
+   lambda ~ Beta(1/2, 1/2);  theta <- Adam step on their mean loss.
+After either:
+6. Stop rule: accuracy on real validation episodes set no new best for `patience` iterations.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -18,25 +27,37 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.interpolation import InterpolatedLearner, paired, plain
-from dfml.meta.learners import MetaLearner
+from dfml.meta.learners import LEARNERS, MetaLearner
 from dfml.meta.model import MetaModel
-from dfml.meta.multi_teacher import MultiTeacherProtoNet
 from dfml.meta.outer import OuterLoop, Task
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.plateau import PlateauDetector
-from dfml.training.augment import AugmentConfig, Augmenter
-from dfml.training.initial import InitConfig, begin, side_information_of
+from dfml.training.context import Training
 from dfml.training.method import METHODS, Method
-from dfml.training.record import Stateful, TrainingRecord
-from dfml.training.recovered import RecoveringConfig, cost_of, own_accuracy, prepare_recoveries, recoveries_of
+from dfml.training.options import (
+    KEPT,
+    PUBLISHED_GENERATOR,
+    AugmentConfig,
+    InitConfig,
+    PanelConfig,
+    RecoveringConfig,
+    TeacherPolicyConfig,
+)
+from dfml.training.record import side_information_of
+from dfml.training.recovered import cost_of, own_accuracy, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, of_way
-from dfml.training.teacher_panel import MemoryPanel, PanelConfig
-from dfml.training.teacher_policy import TeacherPolicy, TeacherPolicyConfig
+from dfml.training.teacher_policy import TeacherPolicy
 from dfml.training.validation import Watch
 from dfml.zoo.zoo import Zoo
 
-TaskLearner = MetaLearner | InterpolatedLearner | MultiTeacherProtoNet
+if TYPE_CHECKING:
+    from dfml.training.ours.teacher_panel import MemoryPanel
+
+INVERTER = "conditional-generator"
+TaskLearner = MetaLearner | InterpolatedLearner
+Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+"""Maps images [N, C, H, W] to what a student sees of them."""
 
 
 class TeapotConfig(RecoveringConfig, TeacherPolicyConfig, PanelConfig, InitConfig, AugmentConfig):
@@ -70,6 +91,7 @@ class Teapot(Method):
     )
     reference = "Hu et al., Task-Distributionally Robust Data-Free Meta-Learning, TPAMI 2025"
     long = True
+    minutes = 6
     Config = TeapotConfig
 
     @classmethod
@@ -83,10 +105,6 @@ class Teapot(Method):
             asked=10,
             outer_lr=1e-4,
             first_order=True,
-            recovered="kept",
-            visits=1,
-            inversion_steps=60,
-            inversion_lr=1e-2,
             consensus=6,
             patience=6,
             decay=True,
@@ -99,6 +117,7 @@ class Teapot(Method):
             entropy=1.0,
             forget=0.5,
             validate_every=70,
+            **KEPT,
         )
 
     @classmethod
@@ -108,82 +127,67 @@ class Teapot(Method):
             learner="protonet",
             iterations=60_000,
             inversion_lr=1e-3,
-            latent=256,
-            generator_width=128,
-            shift=4,
             teacher_policy="policy-gradient",
             reward="accuracy",
             reward_scale="percent",
             likelihood="published",
             validate_every=500,
             validation_episodes=600,
+            **PUBLISHED_GENERATOR,
         )
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: TeapotConfig = self.config
-        taking_part = self.teachers(zoo)
-        teachers = taking_part.ids
-        yield from taking_part.events(zoo)
-        told = {"method": self.name, **taking_part.details()}
-        model = (yield from begin(zoo, cfg, generator, told)).to(device)
-        seed = int(torch.randint(2**62, (), generator=generator))
-        recoveries = self.recoveries(zoo, device, seed)
-        outer = OuterLoop(model, cfg.outer_lr)
-        memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
+        generator, sizes = training.generator, (cfg.way, cfg.shot, cfg.query)
+        teachers = self.teachers(training.zoo)
+        model = yield from training.begin(self.name, cfg, teachers)
+        recoveries = training.recoveries(cfg, INVERTER, training.seed())
+        outer, memory = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity)
         plateau = PlateauDetector(cfg.patience)
-        parts: dict[str, Stateful] = {"outer": outer, "memory": memory, "recoveries": recoveries, "plateau": plateau}
-        record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
-        watch = Watch(record.validation, cfg.watch, shot=cfg.shot, episodes=cfg.watched_episodes, device=device)
-        policy = record.parts["policy"] = TeacherPolicy(cfg, teachers, watch, recoveries)
-        seen = Augmenter(zoo, active=cfg.augment, flip=cfg.flip, shift=cfg.shift)
-        panel = MemoryPanel(
-            cfg, model, teachers, recoveries, policy, way=cfg.way, count=cfg.way * (cfg.shot + cfg.query),
-            moved=seen, generator=generator,
-        )  # fmt: skip
-        record.parts |= panel.parts()
-        yield from panel.notes()
+        parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "plateau": plateau}
+        record = training.record(cfg, model, parts)
+        shot, episodes = cfg.shot, cfg.watched_episodes
+        watch = Watch(record.validation, cfg.watch, shot=shot, episodes=episodes, device=training.device)
+        policy = record.parts["policy"] = TeacherPolicy(cfg, teachers.ids, watch, recoveries)
+        seen = self.augmenter(training.zoo)
+        panel = self.panel(model, recoveries, policy, seen, generator)
+        if panel:
+            record.parts |= panel.parts()
+            yield from panel.notes()
         yield from policy.notes()
-        done = record.restore(state)
 
-        for step in range(done + 1, cfg.iterations + 1):
-            recovered: dict[str, float] = {}
+        for step in record.restore(training.state):
+            losses: dict[str, float] = {}
             falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
             outer.optimiser.param_groups[0]["lr"] = cfg.outer_lr * falls
-            if plateau.armed or not memory.can_sample(cfg.way, cfg.shot, cfg.query):
-                # 1. Recover a task of each of a few teachers, drawn evenly or by reliability, into the memory.
+            if plateau.armed or not memory.can_sample(*sizes):
+                # 1. Sample teachers from the policy.
                 visits = policy.ask(cfg.asked, cfg.visits, generator)
+                # 2. Recover a task from each, into the memory.
                 found = yield from until_done(recoveries.recover(visits, step=step, total=cfg.iterations))
                 for each in found:
-                    said = yield from panel.answers(each, memory, step=step, total=cfg.iterations)
+                    said = (yield from panel.answers(each, memory, step, cfg.iterations)) if panel else None
                     memory.add(each, said)
-                tasks = [self.new_task(each) for each in found]
+                # 3. Learn the policy; as published once it has been seen how the learner does (6).
                 policy.reward_features()
                 memory.forget(policy.distrusted())
-                # 2. New-task update: distil each teacher on its own task.
+                # 4. Distil each teacher on its own task.
+                tasks = [self.new_task(each) for each in found]
                 outcome = outer.step(tasks)
-                recovered["accuracy"] = sum(own_accuracy(each) for each in found) / len(found)
+                losses["accuracy"] = sum(own_accuracy(each) for each in found) / len(found)
                 text = f"new tasks of {', '.join(teacher for teacher, _ in visits)}"
-            elif panel.due(generator):
-                # 3a. Memory update, ours: what a panel of teachers says of pictures of the whole memory.
-                outcome, text = panel.step(memory, falls, generator), "answers of the panel"
-                tasks = [memory.sample(cfg.way, cfg.shot, cfg.query, generator=generator).task]  # only to be shown
+            elif panel and panel.due():
+                outcome, text = panel.step(memory, falls), "answers of the panel"
+                tasks = [memory.sample(*sizes, generator=generator).task]  # only to be shown
             else:
-                # 3b. Memory update: recombined tasks with hard labels, some of them interpolated.
+                # 5. Learn recombined tasks with hard labels, some of them interpolated.
                 pairs = [self.memory_task(memory, model, seen, generator) for _ in range(cfg.tasks)]
-                pairs += panel.pairs(memory, generator)
+                if panel:
+                    pairs += panel.pairs(memory)
                 tasks = [task for task, _ in pairs]
-                outcome = outer.step(tasks, [learner for _, learner in pairs])
-                text = "tasks from memory"
-            # 4. Stop rule: no new best watched accuracy for a while, and teachers are asked again.
+                outcome, text = outer.step(tasks, [learner for _, learner in pairs]), "tasks from memory"
+            # 6. Stop rule: no new best watched accuracy for a while, and teachers are asked again.
             watched = watch.accuracy(model, outcome)
             plateau.armed = plateau.update(watched)
             policy.reward_accuracy(watched, plateau.armed)
@@ -191,20 +195,38 @@ class Teapot(Method):
                 yield from policy.events(step)
             task = plain(tasks[0])
             shown = (task[0], task[1].tolist())
-            yield from record.events(step, outcome, losses=recovered, task=task, pictures=lambda p=shown: p, text=text)
+            yield from record.events(step, outcome, losses=losses, task=task, pictures=lambda p=shown: p, text=text)
         model.details |= cost_of(recoveries)
         model.details |= {"asked_at": plateau.fired_at, **policy.details()}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
         looked_at = watch.side_information(policy.reward is not None)
         yield Done(record.finish([*side_information_of(model), *looked_at]))
 
+    def augmenter(self, zoo: Zoo) -> Moved:
+        """What a student sees of images: as they are, or (ours) mirrored and moved."""
+        cfg: TeapotConfig = self.config
+        if not cfg.augment:
+            return lambda x, generator: x
+        from dfml.training.ours.augment import Augmenter
+
+        return Augmenter(zoo, flip=cfg.flip, shift=cfg.shift)
+
+    def panel(
+        self, model: MetaModel, recoveries: Recoveries, policy: TeacherPolicy, seen: Moved, generator: torch.Generator
+    ) -> MemoryPanel | None:
+        """The panel (ours) that labels images of the whole memory, where there is one."""
+        cfg: TeapotConfig = self.config
+        if not cfg.panel:
+            return None
+        from dfml.training.ours.teacher_panel import MemoryPanel
+
+        count = cfg.way * (cfg.shot + cfg.query)
+        return MemoryPanel(cfg, model, recoveries, policy, count=count, moved=seen, generator=generator)
+
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
-        yield from prepare_recoveries(self.recoveries(zoo, device), self.teachers(zoo), self.config, jobs)
-
-    def recoveries(self, zoo: Zoo, device: torch.device, seed: int | None = None) -> Recoveries:
-        """Of the conditional generator."""
-        return recoveries_of(zoo, self.config, "conditional-generator", device=device, seed=seed)
+        recoveries = recoveries_of(zoo, self.config, INVERTER, device=device)
+        yield from prepare_recoveries(recoveries, self.teachers(zoo), self.config, jobs)
 
     def teachers(self, zoo: Zoo) -> TakingPart:
         """The teachers that may be asked.
@@ -229,17 +251,22 @@ class Teapot(Method):
         rows = found.labels.argsort(stable=True).view(cfg.way, -1)
         support, query = rows[:, : cfg.shot].flatten(), rows[:, cfg.shot : cfg.shot + cfg.query].flatten()
         soft = found.soft_targets.softmax(1)
-        inner = found.labels if cfg.learner == "protonet" else soft
+        inner = soft if LEARNERS.get(cfg.learner).has_outputs else found.labels
         return found.images[support], inner[support], found.images[query], soft[query]
 
     def memory_task(
-        self, memory: TaskMemory, model: MetaModel, seen: Augmenter, generator: torch.Generator
+        self, memory: TaskMemory, model: MetaModel, seen: Moved, generator: torch.Generator
     ) -> tuple[Task, TaskLearner]:
         """A recombined task, or by chance two that are interpolated, and how it is learned."""
         cfg: TeapotConfig = self.config
         mixes = float(torch.rand((), generator=generator)) < cfg.interpolated
         drawn = memory.sample(cfg.way, cfg.shot, cfg.query, "mixup" if mixes else "recombine", generator=generator)
-        task = seen.task(drawn.task, generator)
+        task = moved(drawn.task, seen, generator)
         if drawn.partner is None:
             return task, model.learner
-        return paired(task, seen.task(drawn.partner, generator)), InterpolatedLearner(model.learner, drawn.share)
+        return paired(task, moved(drawn.partner, seen, generator)), InterpolatedLearner(model.learner, drawn.share)
+
+
+def moved(task: Task, seen: Moved, generator: torch.Generator) -> Task:
+    """A task with its support and query images as the student sees them."""
+    return seen(task[0], generator), task[1], seen(task[2], generator), task[3]

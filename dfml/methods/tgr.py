@@ -1,15 +1,24 @@
-"""TGR: task groupings regularisation.
+"""TGR: task groupings regularization (Wei et al., ICML 2024).
 
-Wei, Hu, Shen, Wang, Li, Yuan, Tao, "Task Groupings Regularization: Data-Free Meta-Learning with Heterogeneous
-Pre-trained Models", ICML 2024. Teachers that are alike conflict less but teach little; so dissimilar teachers are
-grouped, and their gradients are made to agree within the group.
+Once for a zoo:
+1. Recover images of each teacher i; F_i <- mean over batches of (gradient of the probe's CE)^2.
+2. s(a, b) <- mean over the probe's parameter tensors of cos(u, v), with
+   u = F_a / (F_a + F_b + 1e-6), v = F_b / (F_a + F_b + 1e-6).
+   Groups <- spectral clustering with the affinity 1 - s, `groups` clusters.
+In each round:
+3. Sample a group, then `teachers` of its teachers f_i with replacement; recover (x_i, y_i) from
+   each with a fresh generator (CE + bn * BN), and store them in memory.
+4. L_i <- ce * CE(theta(x_i), y_i) + kd * KL(f_i(x_i) || theta(x_i)), g_i <- its gradient,
+   g <- mean of g_i;  theta <- Adam step along the mean of grad L_i(theta - beta * (g - g_i)).
+5. Replay: Adam steps of theta on the mean outer loss of `tasks` recombined tasks with hard
+   labels, until their accuracy has set no new best for `patience` steps.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -18,18 +27,18 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.distillation import KdForm, task_loss_of
-from dfml.meta.gradients import Aggregate, TaskLoss, implicit_gradient
+from dfml.meta.gradients import TaskLoss, implicit_gradient
+from dfml.meta.learners import LEARNERS
 from dfml.meta.model import MetaModel
-from dfml.meta.multi_teacher import MultiTeacherProtoNet
 from dfml.meta.outer import OuterLoop
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.grouping import GroupSampler
 from dfml.tasks.memory import TaskMemory
-from dfml.training.groups import GroupingConfig, Groups, prepare_groups
-from dfml.training.initial import InitConfig, begin, side_information_of
+from dfml.training.context import Training
+from dfml.training.groups import Groups, prepare_groups
 from dfml.training.method import METHODS, Method
-from dfml.training.record import TrainingRecord
-from dfml.training.recovered import recoveries_of
+from dfml.training.options import KEPT, PUBLISHED_GENERATOR, GroupingConfig, InitConfig
+from dfml.training.record import side_information_of
 from dfml.training.replay import replay, round_outcome
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.zoo import Zoo
@@ -73,6 +82,7 @@ class Tgr(Method):
     )
     reference = "Wei et al., Task Groupings Regularization, ICML 2024"
     long = True
+    minutes = 7
     Config = TgrConfig
 
     @classmethod
@@ -87,12 +97,9 @@ class Tgr(Method):
             patience=1,
             replay_limit=6,
             outer_lr=1e-3,
-            recovered="kept",
-            visits=1,
             consensus=6,
-            inversion_steps=60,
-            inversion_lr=1e-2,
             validate_every=50,
+            **KEPT,
         )
 
     @classmethod
@@ -102,69 +109,52 @@ class Tgr(Method):
             tasks=16,
             recovered_per_class=30,
             inversion_lr=1e-3,
-            latent=256,
-            generator_width=128,
-            shift=4,
             embed_visits=20,
             validation_episodes=600,
+            **PUBLISHED_GENERATOR,
         )
 
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: TgrConfig = self.config
-        taking_part = self.teachers(zoo)
-        ids = taking_part.ids
-        yield from taking_part.events(zoo)
-        told = {"method": self.name, **taking_part.details()}
-        model = (yield from begin(zoo, cfg, generator, told)).to(device)
-        seed = int(torch.randint(2**62, (), generator=generator))
-        recoveries = recoveries_of(zoo, cfg, "generator", device=device, seed=seed)
-        # 1. Embed the teachers, compare them, and group those that are unlike each other.
+        generator = training.generator
+        teachers = self.teachers(training.zoo)
+        model = yield from training.begin(self.name, cfg, teachers)
+        seed = training.seed()
+        recoveries = training.recoveries(cfg, "generator", seed)
         groups = Groups(cfg)
-        if state is None:
-            yield from groups.make(zoo, recoveries.plain, ids, seed=seed)
-        memory = TaskMemory(zoo.class_keys(), capacity=cfg.capacity, shape=zoo.picture_shape, device=device)
-        outer = OuterLoop(model, cfg.outer_lr)
+        if training.state is None:
+            # 1. Embed the teachers. 2. Compare them, and group those that are unlike each other.
+            yield from groups.make(training.zoo, recoveries.plain, teachers.ids, seed=seed)
+        outer, memory = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity)
         parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "groups": groups}
-        record = TrainingRecord(zoo, data, cfg, model, generator, device, parts)
-        done = record.restore(state)
-        sampler = GroupSampler(ids, groups.numbers)
+        record = training.record(cfg, model, parts)
+        left = record.restore(training.state)
+        sampler = GroupSampler(teachers.ids, groups.numbers)
 
-        for step in range(done + 1, cfg.iterations + 1):
-            # 2. Pick a group and some of its teachers; recover a task of each, and keep it.
+        for step in left:
+            # 3. Sample a group and some of its teachers; recover a task from each, and store it.
             group, chosen = sampler.draw(cfg.teachers, generator)
             visits = [(teacher, groups.visit(teacher)) for teacher in chosen]
             found = yield from until_done(recoveries.recover(visits, step=step, total=cfg.iterations))
             for task in found:
                 memory.add(task)
-            # 3. A gradient for each teacher, taken where it disagrees with the others; one step on their mean.
+            # 4. A gradient of each teacher, taken where it disagrees with the others; one step along their mean.
             task_losses = self.task_losses(model, found, memory, recoveries, generator)
             together = implicit_gradient(task_losses, model.params, cfg.beta, keep_graph=cfg.displacement == "graph")
             if not math.isfinite(together.loss):
                 raise RunFailed("the loss of a group is no longer finite: lower outer_lr or beta, then start again.")
             outer.descend(together.gradient.values())
             if step % record.log_every == 0:
-                yield Scalars(step, group_numbers(together))
-            # 4. Replay tasks of the memory until they are learned no better.
+                seen = {"group/loss": together.loss, "group/accuracy": together.accuracy}
+                yield Scalars(step, {**seen, "grad/variance": together.variance})
+            # 5. Replay tasks of the memory until they are learned no better.
             steps, task = yield from replay(
                 outer, memory, cfg, generator, step=step, patience=cfg.patience, limit=cfg.replay_limit
             )
-            yield from record.events(
-                step,
-                round_outcome(steps, together),
-                task=task,
-                pictures=lambda now=found[0]: shown(now),
-                text=f"group {group + 1}: teachers {', '.join(chosen)}",
-            )
-        model.details |= groups.details(ids, recoveries.cost)
+            outcome, text = round_outcome(steps, together), f"group {group + 1}: teachers {', '.join(chosen)}"
+            yield from record.events(step, outcome, task=task, pictures=lambda now=found[0]: shown(now), text=text)
+        model.details |= groups.details(teachers.ids, recoveries.cost)
         yield Done(record.finish([*([groups.probe] if groups.probe else []), *side_information_of(model)]))
 
     def task_losses(
@@ -180,18 +170,10 @@ class Tgr(Method):
         if cfg.student != "panel":
             how = {"student": cfg.student, "shot": cfg.shot, "ce": cfg.ce, "kd": cfg.kd, "form": cfg.kd_form}
             return [task_loss_of(model, task, generator, **how) for task in found]
-        # The teachers of the group are asked about pictures of the whole memory; the first half makes the prototypes.
+        from dfml.training.ours.teacher_panel import panel_losses
+
         images = memory.pictures(cfg.asked, generator=generator)
-        prepared, half, panel = model.prepare(images), len(images) // 2, MultiTeacherProtoNet()
-        task_losses = []
-        for task in found:
-            oracle = recoveries.oracle((task.teacher_id, 0))
-            queries = oracle.queries
-            said = oracle.logits(images).softmax(1).unsqueeze(1)
-            recoveries.cost["queries"] += oracle.queries - queries
-            parts = (prepared[:half], said[:half]), (prepared[half:], said[half:])
-            task_losses.append(lambda params, parts=parts: panel.outer(model.net, params, *parts))
-        return task_losses
+        return panel_losses(model, images, [task.teacher_id for task in found], recoveries)
 
     def teachers(self, zoo: Zoo) -> TakingPart:
         """The teachers that are grouped.
@@ -200,7 +182,7 @@ class Tgr(Method):
             BadInput: There is none, or a recovery is too small.
         """
         cfg: TgrConfig = self.config
-        episodic = cfg.student == "episode" or cfg.learner == "protonet"
+        episodic = cfg.student == "episode" or not LEARNERS.get(cfg.learner).has_outputs
         if episodic and cfg.recovered_per_class <= cfg.shot:
             raise BadInput(f"recovered_per_class must exceed the {cfg.shot} support pictures of a class (shot).")
         return of_way(zoo, cfg)
@@ -208,11 +190,6 @@ class Tgr(Method):
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover and compare what runs with kept recoveries take; see ``Method.prepare``."""
         yield from prepare_groups(zoo, self.config, self.teachers(zoo), device=device, jobs=jobs)
-
-
-def group_numbers(together: Aggregate) -> dict[str, float]:
-    """A group step in numbers."""
-    return {"group/loss": together.loss, "group/accuracy": together.accuracy, "grad/variance": together.variance}
 
 
 def shown(task: PseudoTask) -> tuple[torch.Tensor, list[int]]:

@@ -6,36 +6,20 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import torch
-from pydantic import Field
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, ZooMap, until_done
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.embedding import EMBEDDED, open_probe
-from dfml.tasks.grouping import GroupBy, group_teachers, planar_map, within_and_between
+from dfml.tasks.embedding import open_probe
+from dfml.tasks.grouping import group_teachers, planar_map, within_and_between
 from dfml.tasks.similarity import Similarity, measure_similarity
-from dfml.training.recovered import RecoveringConfig, prepare_recoveries, recoveries_of
+from dfml.training.options import GroupingConfig
+from dfml.training.recovered import prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart
 from dfml.zoo.zoo import Zoo
 
 GROUP_SEED = 42
 """As published; all runs on a zoo have the same groups, but for dealt ones."""
-
-
-class GroupingConfig(RecoveringConfig):
-    """Options of comparing and grouping teachers by their recovered pictures."""
-
-    teachers: int = Field(4, ge=1, le=64, description="Teachers of a group step, drawn with replacement.")
-    groups: int = Field(5, ge=1, le=1000, description="Groups of teachers; at most half as many as teachers.")
-    group_by: GroupBy = Field("dissimilar", description="Which teachers share a group; dissimilar as published.")
-    probe: str = Field(
-        EMBEDDED,
-        description="Network that embeds teachers: embedded, a model folder, or a .safetensors file of torchvision's "
-        "ResNet-34 (published).",
-    )
-    embed_visits: int = Field(1, ge=1, le=1000, description="Recoveries of a teacher that its embedding is taken from.")
-    embed_batch: int = Field(5, ge=1, le=1000, description="Pictures in a batch of the embedding.")
-    embed_filters: bool = Field(False, description="Average embeddings over each filter, for large probes.")
 
 
 class Groups:

@@ -1,54 +1,21 @@
-"""The contract of a method, and the options that all trained methods share."""
+"""The contract of a method, and the registry of methods."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.core.events import Done, Event
 from dfml.core.registry import Registry
 from dfml.data.folders import list_splits
-from dfml.meta.learners import LearnerConfig, make_learner
-from dfml.meta.model import MetaModel, new_meta_model
+from dfml.training.context import Training
 from dfml.zoo.zoo import Zoo
-
-
-class AdaptConfig(Config):
-    """The network of the meta-model and how it adapts at test."""
-
-    architecture: Literal["fewshot_conv4", "fewshot_resnet10", "fewshot_resnet12", "fewshot_resnet18"] = Field(
-        "fewshot_conv4", description="Network of the meta-model."
-    )
-    width: int = Field(32, ge=2, le=512, description="Filters of its first stage.")
-    way: int = Field(5, ge=2, le=100, description="Classes of a task.")
-    learner: Literal["maml", "anil", "protonet"] = Field("maml", description="How the meta-model adapts.")
-    inner_lr: float = Field(0.01, gt=0, le=10, description="Rate of the inner loop, in training and at test.")
-    test_steps: int = Field(10, ge=1, le=200, description="Inner steps at test.")
-
-
-class MetaTrainingConfig(AdaptConfig):
-    """Options of methods with an outer loop."""
-
-    iterations: int = Field(1000, ge=1, le=1_000_000, description="Outer steps.")
-    tasks: int = Field(4, ge=1, le=64, description="Tasks of an outer step.")
-    shot: int = Field(5, ge=1, le=100, description="Support pictures a class while training.")
-    query: int = Field(15, ge=1, le=100, description="Query pictures a class while training.")
-    inner_steps: int = Field(5, ge=1, le=100, description="Inner steps while training.")
-    first_order: bool = Field(False, description="Drop second derivatives in the outer gradient (FOMAML).")
-    outer_lr: float = Field(1e-3, gt=0, le=1, description="Adam's rate on the meta-parameters.")
-    validate_every: int = Field(100, ge=1, le=1_000_000, description="Outer steps between validations.")
-    validation_episodes: int = Field(30, ge=1, le=2000, description="Episodes of a validation.")
-    keep: Literal["last", "best"] = Field(
-        "last", description="The last model, or the best on validation classes (named as side information)."
-    )
 
 
 class Method(ABC):
@@ -62,6 +29,8 @@ class Method(ABC):
         data_free: False only for references that see real training pictures.
         long: Whether it has steps to be watched, kept and gone on from.
         space: Where it works: on pictures (``data``), or on weights alone, if on anything (``parameter``).
+        role: A published method, a baseline, or a reference that is no data-free meta-model of one network.
+        minutes: What the demo's training takes on two CPU cores; 0: seconds.
         one_model: False only for references that need the whole zoo at test.
     """
 
@@ -72,6 +41,8 @@ class Method(ABC):
     data_free: ClassVar[bool] = True
     long: ClassVar[bool] = False
     space: ClassVar[Literal["data", "parameter"]] = "data"
+    role: ClassVar[Literal["method", "baseline", "reference"]] = "method"
+    minutes: ClassVar[int] = 0
     one_model: ClassVar[bool] = True
     Config: ClassVar[type[Config]]
 
@@ -105,7 +76,7 @@ class Method(ABC):
         """See that real training pictures are given where the method is not data-free, before a run is queued.
 
         Args:
-            data: As of ``train``.
+            data: As of ``Training``.
 
         Raises:
             BadInput: They are needed, and these have no split ``train``.
@@ -120,23 +91,11 @@ class Method(ABC):
             )
 
     @abstractmethod
-    def train(
-        self,
-        zoo: Zoo,
-        *,
-        data: str | None = None,
-        device: torch.device,
-        generator: torch.Generator,
-        state: dict[str, Any] | None = None,
-    ) -> Iterator[Event]:
+    def train(self, training: Training) -> Iterator[Event]:
         """Train.
 
         Args:
-            zoo: The teachers.
-            data: A data set or sample for validation; ``real-data`` trains on it.
-            device: Where to compute.
-            generator: On the CPU; the same seed gives the same model.
-            state: From a ``Checkpoint``, to go on from there.
+            training: The zoo, and all else that it is given.
 
         Yields:
             Events, at least one a second; early among them who takes part (``TakingPart``), where teachers are asked
@@ -159,36 +118,3 @@ class Method(ABC):
 
 
 METHODS: Registry[Method] = Registry("method")
-
-
-def zoo_statistics(zoo: Zoo, ids: Collection[str] | None = None) -> tuple[list[float], list[float]]:
-    """The normalisation that most teachers (of these ids, where any are given) use: channel means and deviations."""
-    channels = zoo.picture_shape[0]
-    fitting = [c for c in zoo.cards if c.input_size[0] == channels and (ids is None or c.id in ids)]
-    (mean, std), _ = Counter((tuple(c.mean), tuple(c.std)) for c in fitting).most_common(1)[0]
-    return list(mean), list(std)
-
-
-def start_model(zoo: Zoo, config: AdaptConfig, generator: torch.Generator, details: dict[str, Any]) -> MetaModel:
-    """A meta-model with fresh weights that takes the zoo's pictures."""
-    mean, std = zoo_statistics(zoo)
-    learner = make_learner(
-        config.learner,
-        LearnerConfig(
-            inner_lr=config.inner_lr,
-            inner_steps=getattr(config, "inner_steps", config.test_steps),
-            first_order=getattr(config, "first_order", False),
-        ),
-    )
-    return new_meta_model(
-        config.architecture,
-        shape=zoo.picture_shape,
-        way=config.way,
-        mean=mean,
-        std=std,
-        learner=learner,
-        width=config.width,
-        seed=int(torch.randint(2**62, (), generator=generator)),
-        adapt_steps=config.test_steps,
-        details={"zoo": zoo.name, "way": config.way, **details},
-    )

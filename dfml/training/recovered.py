@@ -1,53 +1,20 @@
-"""The options of methods that train a generator for each teacher, and how they get their recovered tasks."""
+"""How methods that train a generator for each teacher get their recovered tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Event
 from dfml.data.episodes import PseudoTask
 from dfml.inversion import INVERTERS
-from dfml.inversion.consensus import ConsensusConfig
 from dfml.tasks.cache import Recoveries, Visit
-from dfml.tasks.consensus_cache import ConsensusRecoveries
-from dfml.training.method import MetaTrainingConfig
-from dfml.training.taking_part import TakingPart, everyone
-from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
+from dfml.training.options import RecoveringConfig
+from dfml.training.taking_part import TakingPart
+from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
-
-
-class RecoveringConfig(MetaTrainingConfig):
-    """Options of recovering pictures from single teachers."""
-
-    renamed: ClassVar[dict[str, str]] = {"agreement": "consensus"}
-
-    recovered: Literal["kept", "fresh"] = Field(
-        "fresh", description="Recover anew in each run, or take what `zoo prepare` (or an earlier run) has kept."
-    )
-    visits: int = Field(
-        1_000_000, ge=1, le=1_000_000, description="Different recoveries of a teacher; later visits repeat them."
-    )
-    recovered_per_class: int = Field(20, ge=2, le=500, description="Pictures a class in a recovery.")
-    inversion_steps: int = Field(200, ge=1, le=20_000, description="Steps of a recovery.")
-    inversion_lr: float = Field(5e-3, gt=0, le=1, description="Adam's rate on the generator and its noise.")
-    bn: float = Field(1.0, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
-    latent: int = Field(64, ge=1, le=4096, description="Noise numbers a picture.")
-    generator_width: int = Field(32, ge=2, le=512, multiple_of=2, description="Maps of the generator's first layer.")
-    shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels before a teacher looks.")
-    flip: bool = Field(True, description="Mirror at random before a teacher looks (not for characters).")
-    consensus: int = Field(
-        0,
-        ge=0,
-        le=1000,
-        description="Sweeps over the zoo in which kept recoveries are revised until all teachers that know a class "
-        "agree on its pictures, by the joint loss of PURER's set (ours); 0: each teacher's own pictures.",
-    )
-
 
 KEPT_SEED = 0
 MOST_KEPT = 1000
@@ -84,15 +51,6 @@ def recoveries_of(
     if "noise_lr" in cls.Config.model_fields:
         changes["noise_lr"] = config.inversion_lr
     kept = config.recovered == "kept"
-    if config.consensus:
-        if not kept or asking is not None:
-            raise BadInput("consensus revises kept recoveries of white boxes: set recovered=kept, or consensus=0.")
-        for card in zoo.cards:
-            if answers_only_queries(zoo, card.id, AskingConfig()):
-                raise BadInput(
-                    f"consensus takes gradients through all teachers, and {card.id!r} of {zoo.name} only answers "
-                    "queries: set consensus=0."
-                )
     plain = Recoveries(
         zoo,
         cls(cls.Config().override(changes)),
@@ -104,8 +62,9 @@ def recoveries_of(
     )
     if not config.consensus:
         return plain
-    config_of_consensus = ConsensusConfig(sweeps=config.consensus, shift=config.shift, flip=config.flip)
-    return ConsensusRecoveries(plain, everyone(zoo).ids, config_of_consensus)
+    from dfml.training.ours.revised import revised
+
+    return revised(plain, config, asking)
 
 
 def prepare_recoveries(

@@ -11,7 +11,7 @@ from dfml.core.events import Event, Progress, Scalars
 from dfml.meta.outer import OuterLoop, OuterStep, Task
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.plateau import PlateauDetector
-from dfml.training.method import MetaTrainingConfig
+from dfml.training.options import MetaTrainingConfig
 
 
 def replay(

@@ -8,7 +8,7 @@ from typing import Any
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Note
-from dfml.training.method import AdaptConfig
+from dfml.training.options import AdaptConfig
 from dfml.zoo.remote.remote_zoo import RemoteZoo
 from dfml.zoo.zoo import Zoo
 

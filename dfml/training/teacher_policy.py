@@ -3,51 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 
-from dfml.core.config import Config
 from dfml.core.events import Event, Note, Scalars
 from dfml.core.state import part_of_state
 from dfml.tasks.cache import Recoveries, Visit
+from dfml.training.options import TeacherPolicyConfig
 from dfml.training.policy_gradient import AskedTeachers, TeacherSampler
 from dfml.training.validation import Watch
-from dfml.zoo.oracles.base import AutogradOracle
-
-
-class TeacherPolicyConfig(Config):
-    """Options of learning whom to ask."""
-
-    renamed: ClassVar[dict[str, str]] = {"reliability": "teacher_policy", "reliability_lr": "policy_lr"}
-
-    teacher_policy: Literal["none", "policy-gradient"] = Field(
-        "none", description="Draw teachers evenly, or by weights that a policy gradient learns on validation episodes."
-    )
-    reward: Literal["features", "accuracy"] = Field(
-        "features",
-        description="What a drawn teacher earns: the accuracy of its own features on further validation episodes "
-        "(ours), or the watched accuracy in per cent, mean of the last four steps, for all drawn alike (published).",
-    )
-    policy_lr: float = Field(0.1, gt=0, le=10, description="Adam's rate on the weights' logits.")
-    reward_scale: Literal["standard", "percent"] = Field(
-        "standard",
-        description="Divide rewards less their running mean by their running deviation, or take them as they are, "
-        "the first compared with 40 (published).",
-    )
-    likelihood: Literal["exact", "published"] = Field(
-        "exact", description="Log-probability of draws without replacement, or as if each were the first."
-    )
-    entropy: float = Field(
-        0.0, ge=0, le=100, description="Weight of a bonus for even weights; 0 (published) ends with few teachers."
-    )
-    forget: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="The memory drops what came from teachers whose weight fell below this share of an even one.",
-    )
 
 
 class TeacherPolicy:
@@ -66,7 +31,7 @@ class TeacherPolicy:
     """
 
     def __init__(self, config: TeacherPolicyConfig, teachers: list[str], watch: Watch, recoveries: Recoveries) -> None:
-        self.config, self.watch, self.recoveries = config, watch, recoveries
+        self.config, self.watch = config, watch
         self.sampler = TeacherSampler(
             teachers,
             lr=config.policy_lr,
@@ -76,6 +41,10 @@ class TeacherPolicy:
         )
         self.asked = AskedTeachers(len(teachers))
         self.reward = config.reward if config.teacher_policy != "none" and watch.episodes else None
+        if self.reward == "features":
+            from dfml.training.ours.feature_rewards import FeatureRewards
+
+            self.features = FeatureRewards(watch, recoveries)
 
     def notes(self) -> Iterator[Event]:
         """Why no weights are learned, where they are asked for, or why the stop rule is another one."""
@@ -105,8 +74,7 @@ class TeacherPolicy:
         """Each teacher asked last earns what its own features are worth on new classes (ours)."""
         if self.reward == "features":
             drawn = self.asked.drawn
-            found = [self.worth(self.sampler.ids[position]) for position in drawn]
-            self.sampler.learn(drawn, found)
+            self.sampler.learn(drawn, [self.features.worth(self.sampler.ids[position]) for position in drawn])
 
     def reward_accuracy(self, accuracy: float, due: bool) -> None:
         """Those asked last share the mean watched accuracy, in per cent (published).
@@ -122,16 +90,6 @@ class TeacherPolicy:
     def distrusted(self) -> Sequence[str]:
         """Teachers whose recoveries are to be forgotten."""
         return self.sampler.below(self.config.forget) if self.reward else []
-
-    def worth(self, teacher: str) -> float:
-        """Accuracy of a teacher's features on new classes; of its answers, where it does not grant more."""
-        oracle = self.recoveries.oracle((teacher, 0))
-        known = oracle.teacher if isinstance(oracle, AutogradOracle) else None
-        shows = known is not None and known.card.access == "weights"
-        before = oracle.queries
-        found = self.watch.centroid_accuracy(teacher, known.features if shows else oracle.logits)
-        self.recoveries.cost["queries"] += oracle.queries - before
-        return found
 
     def events(self, step: int) -> Iterator[Event]:
         """The weights, where any are learned."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +14,9 @@ from dfml.core.events import Event, Progress, Scalars
 from dfml.data.episodes import Episode, EpisodeSampler
 from dfml.data.folders import list_splits, load_split, sample_names
 from dfml.meta.evaluation import Evaluation, episode_logits, evaluation_steps
-from dfml.meta.learners import class_means, squared_distances
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep
-from dfml.training.method import MetaTrainingConfig
+from dfml.training.options import MetaTrainingConfig
 from dfml.zoo.zoo import Zoo
 
 VALIDATION_SEED = 1
@@ -81,7 +80,7 @@ class Validation:
         """
         if self.sampler is None:
             return
-        adapt = "centroid" if model.learner.name == "protonet" else "steps"
+        adapt = model.learner.default_adaptation
         episodes = evaluation_steps(model, self.sampler, bn=["transductive"], adapt=[adapt], device=device)
         found: list[Evaluation] = []
         for done, found in episodes:  # noqa: B007
@@ -116,25 +115,22 @@ class Validation:
         self.kept = {k[5:]: v.clone() for k, v in flat.items() if k.startswith("kept/")} or None
 
 
-WATCH_SEED, JUDGING_SEED = 2, 3
-JUDGING_EPISODES = 12
-"""On which a network's features are judged, once for all."""
+WATCH_SEED = 2
 
 
 class Watch:
     """Accuracy on a few fixed validation episodes, none of them among those of ``val/accuracy``.
 
     Args:
-        validation: Its pictures are used.
+        validation: Its images are used.
         look_at: ``validation``: those episodes where there are any, else the training; ``training``: the accuracy
-            on the pseudo tasks of the last outer step, which needs no real picture.
-        shot: Support pictures a class of an episode.
+            on the pseudo tasks of the last outer step, which needs no real image.
+        shot: Support images per class of an episode.
         episodes: How many.
         device: Where the model is.
 
     Attributes:
         episodes: The watched episodes; empty where the training is watched.
-        judging: Further ones, for ``centroid_accuracy``.
         why_not: Why none are watched though they were wanted, in one sentence; empty where they are.
     """
 
@@ -147,59 +143,31 @@ class Watch:
         episodes: int,
         device: torch.device,
     ) -> None:
-        self.episodes: list[Episode] = []
-        self.judging: list[Episode] = []
-        self._judged: dict[str, float] = {}
-        self.why_not, self.source = "", ""
-        if look_at == "training":
-            return
-        if validation.sampler is None:
-            self.why_not = validation.why_not
-            return
-        seen = validation.sampler
+        self.shot, self.device = shot, device
+        self.seen = validation.sampler if look_at == "validation" else None
+        self.why_not = validation.why_not if look_at == "validation" else ""
+        self.episodes = self.sample(episodes, WATCH_SEED)
 
-        def sample(count: int, seed: int) -> list[Episode]:
-            sampler = EpisodeSampler(seen.data, way=seen.way, shot=shot, query=seen.query, episodes=count, seed=seed)
-            return [episode.to(device) for episode in sampler]
-
-        self.episodes, self.judging = sample(episodes, WATCH_SEED), sample(JUDGING_EPISODES, JUDGING_SEED)
-        self.source = seen.data.name
+    def sample(self, count: int, seed: int) -> list[Episode]:
+        """Episodes of the validation images, on the device; none where there are no images."""
+        if (seen := self.seen) is None:
+            return []
+        sampler = EpisodeSampler(seen.data, way=seen.way, shot=self.shot, query=seen.query, episodes=count, seed=seed)
+        return [episode.to(self.device) for episode in sampler]
 
     def side_information(self, rewards: bool) -> list[str]:
-        """What real pictures it used, and for what."""
+        """What real images it used, and for what."""
         use = "stop rule and reliability weights" if rewards else "stop rule"
-        return [f"labelled validation pictures ({self.source}): {use}"] if self.episodes else []
+        return [f"labelled validation pictures ({self.seen.data.name}): {use}"] if self.seen else []
 
     def accuracy(self, model: MetaModel, outcome: OuterStep) -> float:
         """Accuracy in [0, 1] of the model, or of its last outer step."""
         if not self.episodes:
             return outcome.accuracy
-        adapt = "centroid" if model.learner.name == "protonet" else "steps"
         hits = []
         for e in self.episodes:
             prepared = Episode(model.prepare(e.support_x), e.support_y, model.prepare(e.query_x), e.query_y)
-            (logits,) = episode_logits(model, prepared, ("transductive",), (adapt,)).values()
+            adapt = (model.learner.default_adaptation,)
+            (logits,) = episode_logits(model, prepared, ("transductive",), adapt).values()
             hits.append(float((logits.argmax(1) == e.query_y).float().mean()))
         return sum(hits) / len(hits)
-
-    @torch.no_grad()
-    def centroid_accuracy(self, name: str, features: Callable[[torch.Tensor], torch.Tensor]) -> float:
-        """How well a network that learned other classes tells those of further validation episodes apart.
-
-        Args:
-            name: Of the network, which is judged once.
-            features: Maps pictures [N, C, H, W] in [0, 1] to vectors [N, D].
-
-        Returns:
-            Accuracy in [0, 1] of the nearest centroid of a class's support features.
-        """
-        if name in self._judged:
-            return self._judged[name]
-        hits = []
-        for e in self.judging:
-            vectors = features(torch.cat([e.support_x, e.query_x]))
-            support, query = vectors[: len(e.support_x)], vectors[len(e.support_x) :]
-            nearest = squared_distances(query, class_means(support, e.support_y)).argmin(1)
-            hits.append(float((nearest == e.query_y).float().mean()))
-        self._judged[name] = sum(hits) / len(hits)
-        return self._judged[name]

@@ -4,7 +4,7 @@ from dfml.bench import scenarios
 from dfml.bench.scenarios import set_up
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.errors import BadInput
-from dfml.training.method import zoo_statistics
+from dfml.training.context import zoo_statistics
 from dfml.zoo import open_zoo
 from dfml.zoo.build.class_plan import PretrainConfig
 from dfml.zoo.build.pollute import pollution_truth

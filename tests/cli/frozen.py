@@ -17,6 +17,7 @@ COMMANDS = {
     "bench waiting": "--zoo --rounds --work --out --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",
+    "docs": "--json",
     "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr "
     "--calibrate --set --seed --against --device --threads --json",
     "export": "--model --out --format --overwrite --json",

@@ -14,7 +14,7 @@ from dfml.meta.outer import OuterLoop
 from dfml.methods import bidf_mkd
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.plateau import PlateauDetector
-from dfml.training.method import start_model
+from dfml.training.context import start_model
 from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 from tests import conditions

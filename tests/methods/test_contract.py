@@ -14,7 +14,8 @@ from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
 from dfml.training import record as steps
 from dfml.training import record as training
-from dfml.training.method import AdaptConfig, MetaTrainingConfig
+from dfml.training.context import Training
+from dfml.training.options import AdaptConfig, MetaTrainingConfig
 from dfml.training.taking_part import ALL, SOME
 
 SMALL = {"width": 8, "test_steps": 3}
@@ -151,7 +152,9 @@ def test_it_could_be_kept_at_the_end_of_every_step(name, small_run, tiny_zoo, pa
     for room in (steps, training):
         monkeypatch.setattr(room, "CHECKPOINTS", 1)
     generator = torch.Generator().manual_seed(0)
-    events = method(config).train(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
+    events = method(config).train(
+        Training(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
+    )
     kept = {}
     for event in itertools.takewhile(lambda e: e.step <= 4, events):
         assert event.step not in kept, "what follows a safe point in its step would be done twice"
@@ -171,7 +174,9 @@ def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(nam
     assert told == [f"validating, {n} of 7 episodes" for n in range(1, 8)]
 
     generator = torch.Generator().manual_seed(0)
-    events = method(config).train(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
+    events = method(config).train(
+        Training(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
+    )
     for event in events:
         if isinstance(event, Checkpoint):
             kept = event
@@ -188,7 +193,9 @@ def test_it_can_be_stopped_half_way_and_done_again(name, run, small_run, tiny_zo
     method, config = small(name)
     whole = small_run(name)
     generator = torch.Generator().manual_seed(0)
-    events = method(config).train(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
+    events = method(config).train(
+        Training(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
+    )
     seen = list(itertools.islice(events, len(whole) // 2))
     events.close()
     assert not any(isinstance(e, Done) for e in seen)
@@ -344,7 +351,9 @@ def test_training_uses_the_gpu_and_agrees_with_the_cpu(name, tiny_zoo, patterns)
     for device in ("cpu", "cuda"):
         generator = torch.Generator().manual_seed(0)
         events = list(
-            method(config).train(tiny_zoo, data=str(patterns), device=torch.device(device), generator=generator)
+            method(config).train(
+                Training(tiny_zoo, data=str(patterns), device=torch.device(device), generator=generator)
+            )
         )
         found[device] = [e.values["train/loss"] for e in events if isinstance(e, Scalars) and "train/loss" in e.values]
     assert torch.cuda.max_memory_allocated() > 0 and found["cpu"]

@@ -13,7 +13,7 @@ from dfml.meta.distillation import task_loss_of
 from dfml.meta.outer import OuterLoop
 from dfml.methods import free
 from dfml.methods.free import Free
-from dfml.training.method import start_model
+from dfml.training.context import start_model
 from dfml.zoo import open_zoo
 from tests import conditions
 from tests.methods.test_contract import small

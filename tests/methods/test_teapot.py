@@ -6,7 +6,7 @@ from dfml.core.events import Checkpoint, Note, Progress, Scalars
 from dfml.meta.interpolation import InterpolatedLearner
 from dfml.meta.multi_teacher import MultiTeacherProtoNet
 from dfml.meta.outer import OuterLoop
-from dfml.training.teacher_policy import TeacherPolicy
+from dfml.training.ours.feature_rewards import FeatureRewards
 from tests.methods.test_contract import small
 
 
@@ -156,7 +156,7 @@ def test_teachers_are_asked_at_the_start_and_where_the_watched_accuracy_has_set_
 @pytest.mark.stochastic
 def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeypatch, tiny_zoo, margin):
     worth = {"000": 0.5, "001": 0.5, "002": 0.1}
-    monkeypatch.setattr(TeacherPolicy, "worth", lambda self, teacher: worth[teacher])
+    monkeypatch.setattr(FeatureRewards, "worth", lambda self, teacher: worth[teacher])
     tiny_zoo.shared_class_names = False
     method, config = small("teapot", iterations=60, patience=1, policy_lr=0.5, forget=0.25, panel_student="prototypes")
     events = run(method, config, zoo=tiny_zoo)
@@ -175,18 +175,17 @@ def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeyp
 def test_a_teacher_is_worth_what_its_features_are_and_its_answers_where_it_shows_no_more(run, monkeypatch, zoo_copy):
     """The second teacher gives gradients only."""
     from dfml.core.paths import read_json, write_json
-    from dfml.training.validation import Watch
     from dfml.zoo import open_zoo
 
     card = zoo_copy / "001" / "dfml.json"
     write_json(card, {**read_json(card, "card"), "access": "gradients"})
-    seen, judge = {}, Watch.centroid_accuracy
+    seen, judge = {}, FeatureRewards.centroid_accuracy
 
     def look(self, name, features):
         seen[name] = features(self.judging[0].query_x[:2]).shape[1]
         return judge(self, name, features)
 
-    monkeypatch.setattr(Watch, "centroid_accuracy", look)
+    monkeypatch.setattr(FeatureRewards, "centroid_accuracy", look)
     zoo = open_zoo(zoo_copy)
     run(*small("teapot", iterations=1, asked=3), zoo=zoo)
     assert seen == {"000": zoo.teacher("000").net.num_features, "001": 5, "002": seen["000"]}

@@ -16,8 +16,8 @@ from dfml.methods import tgr
 from dfml.methods.tgr import Tgr
 from dfml.tasks.embedding import EMBEDDED_NAME
 from dfml.tasks.memory import TaskMemory
+from dfml.training.context import start_model
 from dfml.training.groups import Groups
-from dfml.training.method import start_model
 from dfml.training.recovered import recoveries_of
 from dfml.training.replay import replay
 from dfml.zoo import open_zoo

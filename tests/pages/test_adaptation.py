@@ -12,10 +12,13 @@ def finished(runs, training, tiny_zoo):
 
     from dfml.core.events import Done
     from dfml.methods import METHODS
+    from dfml.training.context import Training
 
     run = training(runs)
     method = METHODS.get("random")()
-    for event in method.train(tiny_zoo, device=torch.device("cpu"), generator=torch.Generator().manual_seed(0)):
+    for event in method.train(
+        Training(tiny_zoo, device=torch.device("cpu"), generator=torch.Generator().manual_seed(0))
+    ):
         if isinstance(event, Done):
             event.result.save(run.path / "model", {"method": "random"})
     return run

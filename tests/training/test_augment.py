@@ -4,7 +4,8 @@ import torch
 
 from dfml.inversion import terms
 from dfml.methods.purer import Purer
-from dfml.training.augment import Augmenter, may_mirror
+from dfml.methods.teapot import Teapot, moved
+from dfml.training.ours.augment import Augmenter, may_mirror
 from tests.methods.test_contract import small
 
 
@@ -12,7 +13,7 @@ def test_nothing_is_mirrored_where_a_teacher_may_know_characters(tiny_zoo, mixed
     assert may_mirror(tiny_zoo, True) and not may_mirror(tiny_zoo, False) and not may_mirror(mixed_zoo, True)
     x = torch.rand(40, 3, 8, 8)
     for zoo, mirrored in ((tiny_zoo, True), (mixed_zoo, False)):
-        seen = Augmenter(zoo, active=True, flip=True, shift=0)(x, torch.Generator().manual_seed(0))
+        seen = Augmenter(zoo, flip=True, shift=0)(x, torch.Generator().manual_seed(0))
         assert all(torch.equal(a, b) or torch.equal(a, b.flip(-1)) for a, b in zip(seen, x, strict=True))
         assert torch.equal(seen, x) != mirrored
 
@@ -21,8 +22,8 @@ def test_an_idle_one_changes_and_draws_nothing(tiny_zoo):
     g = torch.Generator().manual_seed(0)
     before, x = g.get_state(), torch.rand(4, 3, 8, 8)
     task = (x, torch.zeros(4), x + 1, torch.ones(4))
-    idle = Augmenter(tiny_zoo, active=False, flip=True, shift=2)
-    assert all(torch.equal(a, b) for a, b in zip(idle.task(task, g), task, strict=True))
+    idle = Teapot(small("teapot", augment=False, flip=True, shift=2)[1]).augmenter(tiny_zoo)
+    assert all(torch.equal(a, b) for a, b in zip(moved(task, idle, g), task, strict=True))
     assert torch.equal(g.get_state(), before)
 
 

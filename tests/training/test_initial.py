@@ -5,14 +5,16 @@ import torch
 
 from dfml.core.events import Note
 from dfml.meta.learners import HEAD
-from dfml.training.initial import begin
+from dfml.training.context import Training
+from dfml.training.taking_part import everyone
 from dfml.zoo import open_zoo
 from tests.methods.test_contract import small
 
 
 def begun(name, zoo, **changes):
     _, config = small(name, **changes)
-    stream = begin(zoo, config, torch.Generator().manual_seed(0), {"method": name})
+    training = Training(zoo, device=torch.device("cpu"), generator=torch.Generator().manual_seed(0))
+    stream = training.begin(name, config, everyone(zoo))
     try:
         while True:
             next(stream)

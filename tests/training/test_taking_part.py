@@ -8,7 +8,7 @@ import pytest
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note
 from dfml.methods import METHODS
-from dfml.training.method import MetaTrainingConfig
+from dfml.training.options import MetaTrainingConfig
 from dfml.training.taking_part import ALL, SOME, TakingPart, of_way
 from dfml.zoo import Teacher, open_zoo
 from dfml.zoo.zoo import write_zoo

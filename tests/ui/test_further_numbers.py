@@ -53,12 +53,15 @@ def test_peak_last_and_variation_come_from_the_method_or_from_its_curve(scalars,
     [("dro", {"epochs": 1}, LOSS_OF_WEIGHTS), ("purer", {"iterations": 4, "validate_every": 4}, LOSS_OF_TASKS)],
 )
 def test_the_loss_of_a_method_without_tasks_is_not_explained_by_tasks(name, changes, expected, tiny_zoo):
+    from dfml.training.context import Training
     from tests.methods.test_contract import small
 
     cls, config = small(name, **changes)
     assert cls.space == ("parameter" if expected == LOSS_OF_WEIGHTS else "data")
     seen = {}
-    for event in cls(config).train(tiny_zoo, device=torch.device("cpu"), generator=torch.Generator().manual_seed(0)):
+    for event in cls(config).train(
+        Training(tiny_zoo, device=torch.device("cpu"), generator=torch.Generator().manual_seed(0))
+    ):
         if isinstance(event, Scalars):
             seen |= {number: ([event.step], [value]) for number, value in event.values.items()}
     assert "train/loss" in seen and loss_help(seen) == expected

@@ -26,6 +26,7 @@ from dfml.data.folders import fingerprint, list_splits, load_split
 from dfml.meta.evaluation import accuracy_after_steps
 from dfml.methods import METHODS
 from dfml.nets.device import use_threads
+from dfml.training.context import Training
 from dfml.zoo import open_zoo
 
 RATES, STEPS = (0.01, 0.03, 0.1, 0.3), (5, 10, 20)
@@ -163,7 +164,8 @@ def _measured(
     own = METHODS.get(method).preset(preset).override(changes)
     config = own.override({"width": width, "way": way, "inner_lr": rate})
     generator = torch.Generator().manual_seed(derive_seed(0, "adaptation"))
-    events = METHODS.get(method)(config).train(open_zoo(zoo), device=torch.device("cpu"), generator=generator)
+    training = Training(open_zoo(zoo), device=torch.device("cpu"), generator=generator)
+    events = METHODS.get(method)(config).train(training)
     (model,) = [event.result for event in events if isinstance(event, Done)]
     channels, size, _ = model.input_size
     sampler = EpisodeSampler(

@@ -28,6 +28,7 @@ def train(context: JobContext) -> Iterator[Event]:
 
     from dfml.meta.model import MetaModel
     from dfml.methods import METHODS
+    from dfml.training.context import Training
     from dfml.zoo import open_zoo
 
     spec = context.spec
@@ -41,9 +42,8 @@ def train(context: JobContext) -> Iterator[Event]:
     else:
         model, step = None, 0
         generator = torch.Generator().manual_seed(spec.seed)
-        for event in cls(config).train(
-            zoo, data=spec.data, device=context.device, generator=generator, state=context.state
-        ):
+        training = Training(zoo, data=spec.data, device=context.device, generator=generator, state=context.state)
+        for event in cls(config).train(training):
             if isinstance(event, Done):
                 model = event.result
                 break
@@ -105,7 +105,7 @@ def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dic
         sampler = EpisodeSampler(
             sampler.data, way=model.way, shot=sampler.shot, query=sampler.query, episodes=len(sampler), seed=TEST_SEED
         )
-    adapt = "centroid" if model.learner.name == "protonet" else "steps"
+    adapt = model.learner.default_adaptation
     text = f"testing on {sampler.data.name}"
 
     def progress(done: int, total: int) -> None:

@@ -1,34 +1,15 @@
-"""Which weights a method starts from."""
+"""A start from the teacher with the best reported accuracy, which trusts the reports."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any, Literal
+from collections.abc import Generator, Iterator
 
-import torch
-from pydantic import Field
-
-from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Note
 from dfml.meta.fusion import fits, load_backbone
 from dfml.meta.model import MetaModel
-from dfml.training.method import AdaptConfig, start_model
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
-
-REPORTED = "reported accuracies"
-"""What a method that looks at them names as side information."""
-
-
-class InitConfig(Config):
-    """Options of the first weights."""
-
-    init: Literal["random", "best-teacher"] = Field(
-        "random",
-        description="First weights: fresh, or (ours) those of the teacher with the best reported accuracy among "
-        "those of the meta-model's architecture; trusts the reports.",
-    )
 
 
 def best_reported(zoo: Zoo, model: MetaModel | None = None) -> Generator[Event, None, Teacher | None]:
@@ -72,23 +53,17 @@ def load_teacher_weights(model: MetaModel, teacher: Teacher, *, head: bool, who:
     model.mean, model.std = list(card.mean), list(card.std)
 
 
-def begin(
-    zoo: Zoo, config: AdaptConfig, generator: torch.Generator, details: dict[str, Any]
-) -> Generator[Event, None, MetaModel]:
-    """A meta-model with the first weights that ``config.init`` asks for; see ``start_model``.
+def start_from_best(zoo: Zoo, model: MetaModel) -> Iterator[Event]:
+    """Give a meta-model the weights of the best reported teacher of its architecture.
 
-    In a zoo where no teacher with a reported accuracy has the meta-model's architecture the weights stay fresh,
-    and a note says so.
+    Where there is none, its weights stay fresh, and a note says so.
     """
-    model = start_model(zoo, config, generator, details)
-    if getattr(config, "init", "random") != "best-teacher":
-        return model
     teacher = yield from best_reported(zoo, model)
     if teacher is None:
         text = f"no teacher that gives its weights and reports an accuracy is a {model.architecture} of its shape"
         yield Note(0, f"starts from fresh weights: {text}", kind="teacher")
-        return model
-    load_teacher_weights(model, teacher, head=False, who=details["method"])
+        return
+    load_teacher_weights(model, teacher, head=False, who=model.details["method"])
     model.details["init"] = f"teacher {teacher.card.id}"
     text = f"starts from teacher {teacher.card.id}, reported accuracy {teacher.card.accuracy:.1%}"
     yield Note(0, text, kind="teacher")
@@ -97,9 +72,3 @@ def begin(
             f"passed over {better} with better reports, which cannot be loaded or are no {model.architecture} like it"
         )
         yield Note(0, text, kind="teacher")
-    return model
-
-
-def side_information_of(model: MetaModel) -> list[str]:
-    """What the choice of its first weights looked at."""
-    return [REPORTED] if "init" in model.details else []

@@ -1,0 +1,163 @@
+"""The options that methods share; each class stands for one part that a method may have."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from dfml.core.config import Config
+from dfml.tasks.embedding import EMBEDDED
+from dfml.tasks.grouping import GroupBy
+
+
+class AdaptConfig(Config):
+    """The network of the meta-model and how it adapts at test."""
+
+    architecture: Literal["fewshot_conv4", "fewshot_resnet10", "fewshot_resnet12", "fewshot_resnet18"] = Field(
+        "fewshot_conv4", description="Network of the meta-model."
+    )
+    width: int = Field(32, ge=2, le=512, description="Filters of its first stage.")
+    way: int = Field(5, ge=2, le=100, description="Classes of a task.")
+    learner: Literal["maml", "anil", "protonet"] = Field("maml", description="How the meta-model adapts.")
+    inner_lr: float = Field(0.01, gt=0, le=10, description="Rate of the inner loop, in training and at test.")
+    test_steps: int = Field(10, ge=1, le=200, description="Inner steps at test.")
+
+
+class MetaTrainingConfig(AdaptConfig):
+    """Options of methods with an outer loop."""
+
+    iterations: int = Field(1000, ge=1, le=1_000_000, description="Outer steps.")
+    tasks: int = Field(4, ge=1, le=64, description="Tasks of an outer step.")
+    shot: int = Field(5, ge=1, le=100, description="Support pictures a class while training.")
+    query: int = Field(15, ge=1, le=100, description="Query pictures a class while training.")
+    inner_steps: int = Field(5, ge=1, le=100, description="Inner steps while training.")
+    first_order: bool = Field(False, description="Drop second derivatives in the outer gradient (FOMAML).")
+    outer_lr: float = Field(1e-3, gt=0, le=1, description="Adam's rate on the meta-parameters.")
+    validate_every: int = Field(100, ge=1, le=1_000_000, description="Outer steps between validations.")
+    validation_episodes: int = Field(30, ge=1, le=2000, description="Episodes of a validation.")
+    keep: Literal["last", "best"] = Field(
+        "last", description="The last model, or the best on validation classes (named as side information)."
+    )
+
+
+class RecoveringConfig(MetaTrainingConfig):
+    """Options of recovering pictures from single teachers."""
+
+    renamed: ClassVar[dict[str, str]] = {"agreement": "consensus"}
+
+    recovered: Literal["kept", "fresh"] = Field(
+        "fresh", description="Recover anew in each run, or take what `zoo prepare` (or an earlier run) has kept."
+    )
+    visits: int = Field(
+        1_000_000, ge=1, le=1_000_000, description="Different recoveries of a teacher; later visits repeat them."
+    )
+    recovered_per_class: int = Field(20, ge=2, le=500, description="Pictures a class in a recovery.")
+    inversion_steps: int = Field(200, ge=1, le=20_000, description="Steps of a recovery.")
+    inversion_lr: float = Field(5e-3, gt=0, le=1, description="Adam's rate on the generator and its noise.")
+    bn: float = Field(1.0, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
+    latent: int = Field(64, ge=1, le=4096, description="Noise numbers a picture.")
+    generator_width: int = Field(32, ge=2, le=512, multiple_of=2, description="Maps of the generator's first layer.")
+    shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels before a teacher looks.")
+    flip: bool = Field(True, description="Mirror at random before a teacher looks (not for characters).")
+    consensus: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Sweeps over the zoo in which kept recoveries are revised until all teachers that know a class "
+        "agree on its pictures, by the joint loss of PURER's set (ours); 0: each teacher's own pictures.",
+    )
+
+
+class GroupingConfig(RecoveringConfig):
+    """Options of comparing and grouping teachers by their recovered pictures."""
+
+    teachers: int = Field(4, ge=1, le=64, description="Teachers of a group step, drawn with replacement.")
+    groups: int = Field(5, ge=1, le=1000, description="Groups of teachers; at most half as many as teachers.")
+    group_by: GroupBy = Field("dissimilar", description="Which teachers share a group; dissimilar as published.")
+    probe: str = Field(
+        EMBEDDED,
+        description="Network that embeds teachers: embedded, a model folder, or a .safetensors file of torchvision's "
+        "ResNet-34 (published).",
+    )
+    embed_visits: int = Field(1, ge=1, le=1000, description="Recoveries of a teacher that its embedding is taken from.")
+    embed_batch: int = Field(5, ge=1, le=1000, description="Pictures in a batch of the embedding.")
+    embed_filters: bool = Field(False, description="Average embeddings over each filter, for large probes.")
+
+
+class TeacherPolicyConfig(Config):
+    """Options of learning whom to ask."""
+
+    renamed: ClassVar[dict[str, str]] = {"reliability": "teacher_policy", "reliability_lr": "policy_lr"}
+
+    teacher_policy: Literal["none", "policy-gradient"] = Field(
+        "none", description="Draw teachers evenly, or by weights that a policy gradient learns on validation episodes."
+    )
+    reward: Literal["features", "accuracy"] = Field(
+        "features",
+        description="What a drawn teacher earns: the accuracy of its own features on further validation episodes "
+        "(ours), or the watched accuracy in per cent, mean of the last four steps, for all drawn alike (published).",
+    )
+    policy_lr: float = Field(0.1, gt=0, le=10, description="Adam's rate on the weights' logits.")
+    reward_scale: Literal["standard", "percent"] = Field(
+        "standard",
+        description="Divide rewards less their running mean by their running deviation, or take them as they are, "
+        "the first compared with 40 (published).",
+    )
+    likelihood: Literal["exact", "published"] = Field(
+        "exact", description="Log-probability of draws without replacement, or as if each were the first."
+    )
+    entropy: float = Field(
+        0.0, ge=0, le=100, description="Weight of a bonus for even weights; 0 (published) ends with few teachers."
+    )
+    forget: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="The memory drops what came from teachers whose weight fell below this share of an even one.",
+    )
+
+
+class InitConfig(Config):
+    """Options of the first weights."""
+
+    init: Literal["random", "best-teacher"] = Field(
+        "random",
+        description="First weights: fresh, or (ours) those of the teacher with the best reported accuracy among "
+        "those of the meta-model's architecture; trusts the reports.",
+    )
+
+
+class AugmentConfig(Config):
+    """The option of augmenting."""
+
+    augment: bool = Field(
+        False, description="Mirror and move pictures from the memory at random, as `flip` and `shift` say (ours)."
+    )
+
+
+class PanelConfig(Config):
+    """Options of the panel."""
+
+    panel: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Teachers, drawn by reliability, that also label pictures of the whole memory (ours, with "
+        "ProtoNet); 0: none.",
+    )
+    panel_student: Literal["prototypes", "outputs"] = Field(
+        "prototypes",
+        description="What answers for a teacher of the panel: soft prototypes, beside the tasks of each memory update; "
+        "or an output layer of its own that is thrown away at the end, in memory updates of their own.",
+    )
+    panel_share: float = Field(
+        0.5, ge=0, le=1, description="With outputs: share of the memory updates that learn from the panel."
+    )
+    panel_lr: float = Field(2e-3, gt=0, le=1, description="With outputs: Adam's rate in these updates.")
+
+
+KEPT = {"recovered": "kept", "visits": 1, "inversion_steps": 60, "inversion_lr": 1e-2}
+"""Of the demos that share kept recoveries."""
+PUBLISHED_GENERATOR = {"latent": 256, "generator_width": 128, "shift": 4}
+"""Of the papers that train a generator."""
