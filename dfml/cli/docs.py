@@ -1,7 +1,8 @@
 """``docs``: the tables of the documentation that are made from the registries.
 
-A page says where a table goes with ``<!-- options: NAME -->`` and ``<!-- end of options -->``, or with
-``<!-- methods -->`` and ``<!-- end of methods -->``, or the same with ``inverters``; what stands between is replaced. A test checks that they agree.
+A page says where a table goes with ``<!-- options: NAME -->`` and ``<!-- end of options -->``, with
+``<!-- methods -->`` and ``<!-- end of methods -->``, or the same with ``inverters``; what stands between is replaced.
+A test checks that they agree.
 """
 
 from __future__ import annotations
