@@ -1,6 +1,12 @@
+import base64
+import io
+import re
+
 import numpy as np
 from PIL import Image
+from streamlit.testing.v1 import AppTest
 
+from dfml.core.paths import REPOSITORY
 from dfml.runs.grid import make_grid
 from dfml.ui.inversion.recoveries import by_class
 from dfml.ui.runs.image_grids import cut_grid
@@ -47,3 +53,25 @@ def test_rows_are_sorted_by_class_and_unknown_labels_are_numbered():
     pictures = [chequers(4) for _ in range(4)]
     rows = by_class(pictures, [1, 0, 1, 7], ["ant", "bee"])
     assert {name: len(found) for name, found in rows.items()} == {"ant": 1, "bee": 2, "class 7": 1}
+
+
+def test_no_picture_of_a_page_is_served_from_a_memory_that_forgets_it():
+    app = AppTest.from_function(_page).run()
+    assert not app.exception
+    urls = [image.url for element in app.get("imgs") for image in element.proto.imgs]
+    assert len(urls) == 2 and all(url.startswith("data:image/png;base64,") for url in urls)
+    sheet = Image.open(io.BytesIO(base64.b64decode(urls[0].partition(",")[2])))
+    assert sheet.size == (2 * 16 + GAP, 16) and sheet.mode == "RGBA" and sheet.getpixel((0, 0)) == (255, 0, 0, 255)
+    # Whatever draws a picture goes that way.
+    code = {path: path.read_text(encoding="utf-8") for path in (REPOSITORY / "dfml" / "ui").rglob("*.py")}
+    drawn = [path.name for path, text in code.items() for _ in re.findall(r"\.image\(", text)]
+    assert drawn == ["galleries.py"]
+
+
+def _page():
+    from PIL import Image
+
+    from dfml.ui.widgets.galleries import show, show_strip
+
+    show_strip([Image.new("RGB", (4, 4), "red"), None], "one red image", side=16)
+    show(Image.new("L", (4, 4)), "a black one", width=96)

@@ -15,7 +15,7 @@ from dfml.ui.charts.bars import confidence_bars
 from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.curves import steps_accuracy
 from dfml.ui.runs.chooser import minute, unique
-from dfml.ui.widgets.galleries import enlarged
+from dfml.ui.widgets.galleries import enlarged, show
 from dfml.ui.widgets.messages import empty_state, one_line_errors
 from dfml.ui.widgets.metrics import percent
 from dfml.ui.widgets.navigation import TRAINING
@@ -228,7 +228,7 @@ def _prediction(outcome: Adaptation, row: int, truth: str, file: Path) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with Image.open(file) as opened:
             alt = f"query image {row + 1}" + (f": {truth}" if truth else "")
-            st.image(enlarged(opened.convert("RGB"), 160), width=96, alt=alt)
+            show(enlarged(opened.convert("RGB"), 160), alt, width=96)
         before = outcome.uncalibrated[row].tolist() if outcome.calibration else None
         told = ", ".join(f"{name} {chance:.0%}" for name, chance in zip(outcome.classes, chances, strict=True))
         show_chart(

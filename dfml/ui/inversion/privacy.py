@@ -15,6 +15,7 @@ from dfml.data.pictures import open_picture
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.runs.image_grids import cut_grid
 from dfml.ui.runs.stored import Privacy
+from dfml.ui.widgets.galleries import show
 from dfml.ui.widgets.messages import empty_state
 from dfml.ui.widgets.texts import plain, spaced
 
@@ -126,7 +127,7 @@ def _pairs(path: Path, pairs: list[dict[str, Any]]) -> None:
     for column, pair in list(zip(columns, pairs, strict=False))[:SHOWN]:
         with grid.cell():
             text = pair_caption(pair)
-            st.image(column, width="stretch", alt=f"Recovered, training and held-out image; {text}")
+            show(column, f"Recovered, training and held-out image; {text}")
             st.caption(plain(text))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -55,6 +57,17 @@ def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, colu
     return sheet
 
 
+def show(image: Image.Image, alt: str, *, width: int | Literal["stretch"] = "stretch") -> None:
+    """Draw an image, whose content ``alt`` tells.
+
+    It travels inside the page's message. A picture that Streamlit serves from its memory is gone with the next run of
+    the script, and a browser that had not fetched it yet shows a torn one.
+    """
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=1)
+    st.image(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}", width=width, alt=alt)
+
+
 def show_strip(
     pictures: Sequence[Image.Image | Path | None],
     alt: str,
@@ -64,7 +77,7 @@ def show_strip(
     width: int | Literal["stretch"] = "stretch",
 ) -> None:
     """Draw a ``strip``, whose content ``alt`` tells."""
-    st.image(strip(pictures, side=side, columns=columns), width=width, alt=alt)
+    show(strip(pictures, side=side, columns=columns), alt, width=width)
 
 
 def from_arrays(images: np.ndarray) -> list[Image.Image]:
