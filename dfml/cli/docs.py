@@ -16,7 +16,7 @@ from dfml.cli.options import range_text, short
 from dfml.cli.output import answer
 from dfml.core.paths import REPOSITORY
 
-PAGES = REPOSITORY / "docs"
+PAGES = [REPOSITORY / "docs" / "methods.md", *sorted((REPOSITORY / "docs" / "methods").glob("*.md"))]
 _OPTIONS = re.compile(r"(<!-- options: ([\w-]+) -->\n).*?\n?(<!-- end of options -->)", re.DOTALL)
 _METHODS = re.compile(r"(<!-- methods -->\n).*?\n?(<!-- end of methods -->)", re.DOTALL)
 _INVERTERS = re.compile(r"(<!-- inverters -->\n).*?\n?(<!-- end of inverters -->)", re.DOTALL)
@@ -75,7 +75,7 @@ def with_fresh_tables(page: str) -> str:
 def docs(json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False) -> None:
     """Write the tables of the documentation anew from the registered methods and their options."""
     written = []
-    for path in sorted(PAGES.rglob("*.md")):
+    for path in PAGES:
         before = path.read_text(encoding="utf-8")
         after = with_fresh_tables(before)
         if after != before:

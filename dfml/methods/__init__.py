@@ -1,22 +1,11 @@
-"""The methods: one paper, one file, one class."""
+"""The methods: one paper, one file, one class. Importing this package registers every file of the folder."""
 
-# ruff: noqa: F401 - importing them registers them
+import importlib
+import pkgutil
 
-from dfml.methods import (
-    average,
-    best_teacher,
-    bidf_mkd,
-    distill,
-    dro,
-    ensemble_features,
-    free,
-    ota,
-    purer,
-    random_init,
-    real_data,
-    teapot,
-    tgr,
-)
 from dfml.training.method import METHODS, Method
 
 __all__ = ["METHODS", "Method"]
+
+for _file in sorted(found.name for found in pkgutil.iter_modules(__path__)):
+    importlib.import_module(f"{__name__}.{_file}")

@@ -38,6 +38,7 @@ class Average(Method):
     summary = "Averages the teachers' weights element by element; needs teachers of one architecture."
     reference = "Baseline; Wang et al., UAI 2022, table 2 (VA)"
     space = "parameter"
+    one_architecture = True
     role = "baseline"
     Config = AverageConfig
 

@@ -207,6 +207,7 @@ class Dro(Method):
     summary = "A hyper-network learns to write the teachers' weights, robust to shifted tasks; no pictures."
     reference = "Wang et al., Meta-learning without data via Wasserstein distributionally-robust model fusion, UAI 2022"
     space = "parameter"
+    one_architecture = True
     long = True
     Config = DroConfig
 

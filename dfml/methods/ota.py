@@ -48,6 +48,7 @@ class Ota(Method):
     summary = "Permutes each teacher's filters to match a reference teacher's, layer by layer, then averages."
     reference = "Singh and Jaggi, Model Fusion via Optimal Transport, NeurIPS 2020; OTA in Wang et al., UAI 2022"
     space = "parameter"
+    one_architecture = True
     role = "baseline"
     Config = OtaConfig
 

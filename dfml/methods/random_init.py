@@ -19,6 +19,7 @@ class RandomInit(Method):
     reference = "Baseline; Wang et al., UAI 2022, supplement 1.1"
     space = "parameter"
     role = "baseline"
+    asks_teachers = False
     Config = AdaptConfig
 
     def train(self, training: Training) -> Iterator[Event]:

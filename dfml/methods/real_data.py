@@ -27,6 +27,7 @@ class RealData(Method):
     long = True
     role = "reference"
     minutes = 7
+    asks_teachers = False
     Config = MetaTrainingConfig
 
     @classmethod

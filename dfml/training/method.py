@@ -32,6 +32,8 @@ class Method(ABC):
         role: A published method, a baseline, or a reference that is no data-free meta-model of one network.
         minutes: What the demo's training takes on two CPU cores; 0: seconds.
         one_model: False only for references that need the whole zoo at test.
+        one_architecture: Whether all teachers must be networks of one architecture.
+        asks_teachers: False only for what looks at no teacher.
     """
 
     name: ClassVar[str]
@@ -44,6 +46,8 @@ class Method(ABC):
     role: ClassVar[Literal["method", "baseline", "reference"]] = "method"
     minutes: ClassVar[int] = 0
     one_model: ClassVar[bool] = True
+    one_architecture: ClassVar[bool] = False
+    asks_teachers: ClassVar[bool] = True
     Config: ClassVar[type[Config]]
 
     def __init__(self, config: Config | None = None) -> None:

@@ -20,6 +20,19 @@ from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrd
 from tests import conditions
 from tests.methods.test_contract import small
 
+TINY = {
+    "recovered": "fresh",
+    "recovered_per_class": 4,
+    "query_per_class": 3,
+    "inversion_steps": 3,
+    "query_inversion_steps": 2,
+    "q": 2,
+    "latent": 8,
+    "generator_width": 8,
+    "generate_interval": 3,
+    "boundary_after": 4,
+}
+
 CPU = torch.device("cpu")
 
 

@@ -1,6 +1,9 @@
 """What every registered method must do."""
 
+import copy
 import dataclasses
+import importlib
+import importlib.util
 import itertools
 import math
 
@@ -23,33 +26,6 @@ SMALL_TRAINING = {
     **SMALL, "iterations": 20, "tasks": 2, "shot": 2, "query": 3, "inner_steps": 1,
     "validate_every": 8, "validation_episodes": 2,
 }  # fmt: skip
-OWN = {
-    "bidf-mkd": {
-        "recovered": "fresh", "recovered_per_class": 4, "query_per_class": 3, "inversion_steps": 3,
-        "query_inversion_steps": 2, "q": 2, "latent": 8, "generator_width": 8, "generate_interval": 3,
-        "boundary_after": 4,
-    },
-    "distill": {
-        "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
-        "visits": 2, "consensus": 0,
-    },
-    "dro": {"epochs": 7, "embedding": 4},
-    "free": {
-        "recovered_per_class": 5, "five_steps": 2, "latent": 8, "generator_width": 8, "warm_up": 2, "teachers": 2,
-        "capacity": 3, "patience": 2, "replay_limit": 3, "init": "random",
-    },
-    "purer": {"candidates": 2, "warm_up": 4, "patience": 2, "warm_start": 2},
-    "teapot": {
-        "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
-        "capacity": 3, "patience": 3, "watched_episodes": 2, "panel": 2, "asked": 2,
-        "consensus": 0, "panel_share": 0.5, "init": "random",
-    },
-    "tgr": {
-        "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8, "generator_width": 8,
-        "capacity": 3, "patience": 2, "replay_limit": 3, "teachers": 2, "visits": 4,
-        "consensus": 0, "init": "random",
-    },
-}  # fmt: skip
 SIZES = {
     **SMALL_TRAINING, "iterations": 8, "validate_every": 4, "epochs": 4, "embedding": 4,
     "recovered_per_class": 5, "query_per_class": 3, "inversion_steps": 3, "query_inversion_steps": 2, "five_steps": 2,
@@ -58,17 +34,18 @@ SIZES = {
     "watched_episodes": 2, "teachers": 2, "panel": 2, "asked": 2, "visits": 4, "embed_visits": 2,
 }  # fmt: skip
 """What only sets how much is done: with these a preset's own choices all remain."""
-ASK_NOBODY = {"random", "real-data"}
-"""They look at no teacher."""
 LONG = [n for n in METHODS if METHODS.get(n).long]
 # Methods on the teachers' weights have steps, but neither tasks nor pictures nor validation episodes.
 ON_DATA = [n for n in LONG if METHODS.get(n).space == "data"]
 
 
 def small(name, **changes):
+    """A method, and its demo made so small that it takes a second: by ``TINY`` of the method's own tests."""
     method = METHODS.get(name)
     base = SMALL_TRAINING if issubclass(method.Config, MetaTrainingConfig) else SMALL if method.one_model else {}
-    return method, method.preset("demo").override({**base, **OWN.get(name, {}), **changes})
+    tests = f"tests.methods.test_{name.replace('-', '_')}"
+    own = getattr(importlib.import_module(tests), "TINY", {}) if importlib.util.find_spec(tests) else {}
+    return method, method.preset("demo").override({**base, **own, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +88,7 @@ def test_it_ends_with_a_meta_model_and_finite_numbers(name, small_run, tmp_path)
 def test_it_says_who_takes_part_before_anything_is_learned(name, small_run):
     events = small_run(name)
     told = events[-1].result.details.get("taking_part")
-    if name in ASK_NOBODY:
+    if not METHODS.get(name).asks_teachers:
         assert told is None
         return
     assert told == {"taking_part": 3, "of": 3, "left_out": []}
@@ -206,20 +183,28 @@ def test_it_can_be_stopped_half_way_and_done_again(name, run, small_run, tiny_zo
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, small_run, tmp_path):
+def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, tiny_zoo, patterns, tmp_path):
     from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
 
-    events = small_run(name)
-    first = next(e for e in events if isinstance(e, Checkpoint))
-    assert all(not isinstance(v, dict) for v in first.state.values())
-    last = [e for e in events if isinstance(e, Checkpoint)][-1]
-    key = "outer/params/blocks.0.0.weight" if METHODS.get(name).space == "data" else "fusion/phi/bias"
-    assert not torch.equal(first.state[key], last.state[key]), "a live reference would have moved along"
+    method, config = small(name)
+    generator = torch.Generator().manual_seed(0)
+    events = method(config).train(
+        Training(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
+    )
+    kept = [(e.state, copy.deepcopy(e.state)) for e in events if isinstance(e, Checkpoint)]
+    first, last = kept[0][1], kept[-1][1]
+    assert all(not isinstance(v, dict) for v in first.values())
+    weights = [k for k, v in first.items() if isinstance(v, torch.Tensor) and v.is_floating_point()]
+    assert any(not torch.equal(first[k], last[k]) for k in weights if k in last), "nothing was learned between them"
+    for state, then in kept:
+        for k, v in then.items():
+            same = torch.equal(state[k], v) if isinstance(v, torch.Tensor) else state[k] == v
+            assert same, f"{k} moved along with the training: a live reference"
     path = tmp_path / "step.safetensors"
-    save_checkpoint(path, first.state)
+    save_checkpoint(path, first)
     back, _ = load_checkpoint(path)
-    assert back.keys() == first.state.keys()
-    for k, v in first.state.items():
+    assert back.keys() == first.keys()
+    for k, v in first.items():
         assert torch.equal(back[k], v) if isinstance(v, torch.Tensor) else back[k] == v
 
 
@@ -295,14 +280,11 @@ def test_it_works_with_grey_pictures_of_another_size(name, run, grey_zoo, grey_p
     assert events[-1].result.input_size == (1, 28, 28)
 
 
-NEEDS_ONE_ARCHITECTURE = {"average", "dro", "ota"}
-
-
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_works_with_a_mixed_zoo_or_says_why_not(name, run, mixed_zoo):
     """A colour Conv4 and a grey ResNet; only averages of weights cannot use both."""
     method, config = small(name, **({"iterations": 4} if name in ON_DATA else {}))
-    if name in NEEDS_ONE_ARCHITECTURE:
+    if method.one_architecture:
         with pytest.raises(BadInput, match="architecture"):
             run(method, config, zoo=mixed_zoo)
         return
@@ -318,7 +300,7 @@ def test_a_teacher_out_of_timms_registry_teaches_too_or_the_method_says_why_not(
     from dfml.zoo import open_zoo
 
     method, config = small(name, **({"iterations": 4} if name in ON_DATA else {}))
-    if name in NEEDS_ONE_ARCHITECTURE:
+    if method.one_architecture:
         with pytest.raises(BadInput, match="architecture"):
             run(method, config, zoo=open_zoo(timm_folder))
         return

@@ -10,6 +10,8 @@ from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares
 from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
 from tests.methods.test_contract import small
 
+TINY = {"epochs": 7, "embedding": 4}
+
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)

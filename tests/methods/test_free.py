@@ -18,6 +18,19 @@ from dfml.zoo import open_zoo
 from tests import conditions
 from tests.methods.test_contract import small
 
+TINY = {
+    "recovered_per_class": 5,
+    "five_steps": 2,
+    "latent": 8,
+    "generator_width": 8,
+    "warm_up": 2,
+    "teachers": 2,
+    "capacity": 3,
+    "patience": 2,
+    "replay_limit": 3,
+    "init": "random",
+}
+
 
 @pytest.fixture
 def model(tiny_zoo):

@@ -10,6 +10,8 @@ from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 from tests.methods.test_contract import small
 
+TINY = {"candidates": 2, "warm_up": 4, "patience": 2, "warm_start": 2}
+
 
 def dynamic_set(zoo, per_class=5):
     return DynamicSet(

@@ -12,7 +12,7 @@ from dfml.training.options import MetaTrainingConfig
 from dfml.training.taking_part import ALL, SOME, TakingPart, of_way
 from dfml.zoo import Teacher, open_zoo
 from dfml.zoo.zoo import write_zoo
-from tests.methods.test_contract import ASK_NOBODY, small
+from tests.methods.test_contract import small
 from tests.zoo.test_storage import edit, saved
 
 OF_ONE_WAY = {"tgr", "teapot", "free", "bidf-mkd"}
@@ -50,7 +50,7 @@ def test_whoever_does_not_take_part_is_named(name, run, mixed_ways, monkeypatch)
     monkeypatch.setattr(Teacher, "forward", spied)
     long = issubclass(METHODS.get(name).Config, MetaTrainingConfig)
     events = run(*small(name, **({"iterations": 4} if long else {})), zoo=open_zoo(mixed_ways))
-    if name in ASK_NOBODY:
+    if not METHODS.get(name).asks_teachers:
         assert "taking_part" not in events[-1].result.details
         return
     told, left_out = told_of(events)

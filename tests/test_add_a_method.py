@@ -1,0 +1,68 @@
+"""What the page on adding a method says, done in a copy of the repository."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from dfml.core.paths import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "add-a-method.md").read_text(encoding="utf-8")
+FILES = re.findall(r"^## \d\. [^`\n]*`([^`]+)`\n\n(?:```|~~~)\w+\n(.*?)^(?:```|~~~)$\n\n(?=[A-Z])", PAGE, re.M | re.S)
+COPIED = ("dfml", "docs", "pages", "tests", "benchmarks")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the repository in which the three files of the page are added."""
+    root = tmp_path_factory.mktemp("checkout")
+    for name in COPIED:
+        shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in REPOSITORY.iterdir():
+        if path.is_file() or path.name == "assets":
+            (root / path.name).symlink_to(path)
+    before = {path for path in root.rglob("*") if path.is_file()}
+    for name, text in FILES:
+        assert (root / name).parent.is_dir() and root / name not in before
+        (root / name).write_text(text, encoding="utf-8")
+    return root
+
+
+def within(checkout, *words):
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=checkout, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_three_files_are_all_that_a_method_needs(checkout):
+    assert [name for name, _ in FILES] == [
+        "dfml/methods/running_mean.py",
+        "docs/methods/running-mean.md",
+        "tests/methods/test_running_mean.py",
+    ]
+    written = json.loads(within(checkout, "dfml", "docs", "--json").splitlines()[-1])["written"]
+    assert set(written) == {"docs/methods.md", "docs/methods/running-mean.md"}
+    assert "`visits`" in (checkout / "docs" / "methods" / "running-mean.md").read_text(encoding="utf-8")
+    assert "| [running-mean](methods/running-mean.md) | baseline |" in (checkout / "docs" / "methods.md").read_text()
+    # Its own test, the contract of all methods, and whatever looks at the pages, the rooms and the committed results.
+    tests = within(
+        checkout, "pytest", "-q", "-p", "no:cacheprovider", "tests/methods/test_running_mean.py",
+        "tests/methods/test_contract.py", "tests/training/test_taking_part.py", "tests/test_readme.py",
+        "tests/test_architecture.py", "tests/bench/test_results.py",
+        "-k", "running or page or table or architecture or imports or method",
+    )  # fmt: skip
+    passed = int(re.search(r"(\d+) passed", tests)[1])
+    assert passed > 25 and "failed" not in tests
+
+
+def test_it_trains_from_the_command_line(checkout, tiny_zoo_folder, tmp_path):
+    told = within(
+        checkout, "dfml", "train", "--zoo", str(tiny_zoo_folder), "--method", "running-mean", "--set", "visits=5",
+        "--set", "width=8", "--out", str(tmp_path / "run"), "--device", "cpu", "--json",
+    )  # fmt: skip
+    assert json.loads(told.splitlines()[-1])["method"] == "running-mean"
