@@ -25,8 +25,6 @@ CHOSEN, DEFAULT = "by load", "library's default"
 WAYS = {
     DEFAULT: {"GOMP_SPINCOUNT": "300000"},  # named, so that waits do not follow the load
     CHOSEN: {},
-    "spin 3000": {"GOMP_SPINCOUNT": "3000"},
-    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
 STEERING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME", "KMP_LIBRARY")
 LOADS = ("idle", "busy")

@@ -22,7 +22,8 @@ import torch
 LOOK_SECONDS = 0.5
 CROWDED, CALM = 0.5, 0.25
 """Cores that others take beyond those left to them, from which waits are short, and below which they are long again."""
-CALM_LOOKS = 4
+CROWDED_LOOKS, CALM_LOOKS = 2, 4
+"""So many in a row: what another program does in half a second is no reason."""
 MOST_TEAMS = 32
 _BY_USER = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 _started = threading.Lock()
@@ -77,7 +78,7 @@ class LoadWatch:
         self.needed = -(-(self.left + 1) // max(1, threads - 1))
         self.taken, self.make = taken, teams
         self.teams: SleepingTeams | None = None
-        self._calm, self._last = 0, (time.monotonic(), taken())
+        self._crowded, self._calm, self._last = 0, 0, (time.monotonic(), taken())
 
     @property
     def short(self) -> bool:
@@ -89,8 +90,9 @@ class LoadWatch:
         now = time.monotonic() if now is None else now
         (before, took), self._last = self._last, (now, self.taken())
         beyond = (self._last[1] - took) / max(now - before, 1e-3) - self.left
+        self._crowded = self._crowded + 1 if beyond > CROWDED else 0
         self._calm = self._calm + 1 if beyond < CALM else 0
-        if beyond > CROWDED and self.teams is None:
+        if self._crowded >= CROWDED_LOOKS and self.teams is None:
             self.teams = self.make(self.needed)
         elif self._calm >= CALM_LOOKS and self.teams is not None:
             self.teams.end()

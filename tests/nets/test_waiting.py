@@ -38,11 +38,12 @@ def watch():
 
 def test_waits_are_short_while_others_want_more_than_the_cores_that_are_left(watch):
     assert not watch(0) and not watch(2.3)
-    assert watch(3) and watch(6) and Teams.made == [1]
+    assert not watch(3) and not watch(1) and not watch(3), "a moment is no reason"
+    assert watch(6) and Teams.made == [1]
     assert all(watch(2) for _ in range(CALM_LOOKS - 1)) and Teams.ended == 0
     assert watch(2.4), "a moment that is not calm starts the count anew"
     assert [watch(0) for _ in range(CALM_LOOKS)] == [True] * (CALM_LOOKS - 1) + [False] and Teams.ended == 1
-    assert watch(4) and Teams.made == [1, 1]
+    assert not watch(4) and watch(4) and Teams.made == [1, 1]
 
 
 @pytest.mark.parametrize(("threads", "cores", "needed"), [(2, 2, 1), (2, 4, 3), (8, 16, 2), (16, 16, 1), (4, 64, 21)])
