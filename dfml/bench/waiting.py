@@ -27,12 +27,13 @@ WAYS = {
     CHOSEN: {},
 }
 STEERING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME", "KMP_LIBRARY")
-LOADS = ("idle", "busy")
+LOADS = {"idle": 3, "busy": 1}
+"""How often each is measured in a round. Idle times are to agree within 5 %, and single ones scatter by ten."""
 WORKS = {"inversion": "pixel inversion", "training": "demo training (purer), 30 iterations"}
 MOST_BUSY, MOST_IDLE = 2.6, 1.05
 """What is asked for: busy against idle, and idle against the library's default."""
 
-_FIELDS = {"round", "work", "way", "load", "seconds"}
+_PLACE = ("round", "work", "way", "load", "turn")
 # Ends with the one that started it, even where that is killed.
 _BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(10**6): pass"
 
@@ -70,22 +71,22 @@ def bench_waiting(
     kept = work / "waiting.jsonl"
     measured = _measured(kept, order)
     kept.write_text("".join(json.dumps(line) + "\n" for line in [order, *measured]))
-    known = {(m["round"], m["work"], m["way"], m["load"]) for m in measured}
+    known = {tuple(m[field] for field in _PLACE) for m in measured}
     result: dict[str, Any] = {}
     for number in range(rounds):
-        for piece in WORKS:
-            # Each round begins with another way, so that none always follows the same one.
-            names = list(WAYS)
-            for way in names[number % len(names) :] + names[: number % len(names)]:
-                for load in LOADS:
-                    if (number, piece, way, load) in known:
-                        continue
-                    with busy_programs(order["machine"]["cores"] if load == "busy" else 0):
-                        seconds = _timed(piece, zoo, WAYS[way])
-                    measured.append({"round": number, "work": piece, "way": way, "load": load, "seconds": seconds})
-                    with kept.open("a") as file:
-                        file.write(json.dumps(measured[-1]) + "\n")
-                    progress(f"round {number + 1} of {rounds}: {piece}, {way}, {load}: {seconds:.2f} s")
+        turns = [(piece, load, turn) for piece in WORKS for load, times in LOADS.items() for turn in range(times)]
+        for piece, load, turn in turns:
+            # Each turn begins with another way, so that none always follows the same one.
+            for way in sorted(WAYS, reverse=bool((number + turn) % 2)):
+                place = (number, piece, way, load, turn)
+                if place in known:
+                    continue
+                with busy_programs(order["machine"]["cores"] if load == "busy" else 0):
+                    seconds = _timed(piece, zoo, WAYS[way])
+                measured.append({**dict(zip(_PLACE, place, strict=True)), "seconds": seconds})
+                with kept.open("a") as file:
+                    file.write(json.dumps(measured[-1]) + "\n")
+                progress(f"round {number + 1} of {rounds}: {piece}, {way}, {load}: {seconds:.2f} s")
         result = _report(measured, number + 1, out, command)
     return result
 
@@ -100,7 +101,7 @@ def _measured(kept: Path, order: dict[str, Any]) -> list[dict[str, Any]]:
             break
     if lines and lines[0] != order:
         raise BadInput(f"{kept} was measured on another zoo or machine: choose another --work.")
-    return [m for m in lines[1:] if isinstance(m, dict) and _FIELDS <= m.keys()]
+    return [m for m in lines[1:] if isinstance(m, dict) and {*_PLACE, "seconds"} <= m.keys()]
 
 
 @contextmanager
@@ -139,7 +140,8 @@ def _report(measured: list[dict[str, Any]], rounds: int, out: Path, command: str
         ],
     )  # fmt: skip
     notes = [
-        f"Medians of {rounds} interleaved rounds; ratios are medians of the rounds' own.",
+        f"Medians of {rounds} interleaved rounds; ratios are medians of the rounds' own. In a round each way is measured "
+        f"{LOADS['idle']} times idle, in turns, of which the mean counts.",
         "Busy: beside one other program a core that computes all the time.",
         f"The commands and workers wait `{CHOSEN}`: long while cores are free, short beside others.",
         f"Asked for are at most {MOST_BUSY} busy and {MOST_IDLE} idle.",
@@ -153,8 +155,8 @@ def _report(measured: list[dict[str, Any]], rounds: int, out: Path, command: str
 
 def _row(measured: list[dict[str, Any]], piece: str, way: str, rounds: int) -> dict[str, Any]:
     def seconds(of: str, load: str) -> list[float]:
-        found = {m["round"]: m["seconds"] for m in measured if (m["work"], m["way"], m["load"]) == (piece, of, load)}
-        return [found[number] for number in range(rounds)]
+        found = [m for m in measured if (m["work"], m["way"], m["load"]) == (piece, of, load)]
+        return [statistics.fmean(m["seconds"] for m in found if m["round"] == number) for number in range(rounds)]
 
     def ratio(above: list[float], below: list[float]) -> float:
         return statistics.median(a / b for a, b in zip(above, below, strict=True))

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,27 +18,35 @@ RESULT = REPOSITORY / "benchmarks" / "results" / "waiting.json"
 
 @pytest.fixture
 def timed(monkeypatch):
-    """Seconds that are made up: ways from the library's default on, doubled where other programs are busy."""
-    calls = []
+    """Seconds that are made up: by way, twice as many where other programs are busy."""
+    calls, busy = [], []
+
+    @contextmanager
+    def busy_programs(count):
+        busy.append(count)
+        yield
 
     def seconds(piece, zoo, variables):
         calls.append((piece, variables))
-        return float(1 + list(WAYS.values()).index(variables)) * (2 if calls[:-1].count(calls[-1]) % 2 else 1)
+        return float(1 + list(WAYS.values()).index(variables)) * (2 if busy[-1] else 1)
 
     monkeypatch.setattr(waiting, "_timed", seconds)
-    monkeypatch.setattr(waiting, "_BUSY", "")
+    monkeypatch.setattr(waiting, "busy_programs", busy_programs)
     return calls
 
 
 def test_all_ways_are_measured_in_turns_and_what_was_measured_is_kept(timed, tmp_path, monkeypatch):
     order = {"zoo": "z", "out": tmp_path / "out", "work": tmp_path / "work", "command": "python -m dfml bench waiting"}
     result = bench_waiting(**order, rounds=2)
-    assert len(timed) == 2 * len(WORKS) * len(WAYS) * len(LOADS)
+    assert len(timed) == 2 * len(WORKS) * len(WAYS) * sum(LOADS.values())
     for number in range(2):
         measured = [m for m in result["measured"] if m["round"] == number]
-        assert {(m["work"], m["way"], m["load"]) for m in measured} == {
-            (piece, way, load) for piece in WORKS for way in WAYS for load in LOADS
-        }
+        assert {(m["work"], m["way"], m["load"], m["turn"]) for m in measured} == {
+            (piece, way, load, turn)
+            for piece in WORKS for way in WAYS for load, times in LOADS.items() for turn in range(times)
+        }  # fmt: skip
+        first = [m["way"] for m in measured if m["work"] == "training" and m["load"] == "idle"][:: len(WAYS)]
+        assert set(first) == set(WAYS), "none always comes first"
     row = next(r for r in result["rows"] if (r["work"], r["way"]) == ("training", CHOSEN))
     assert row["busy_ratio"] == 2 and row["idle_ratio"] == row["idle_seconds"]
     stored = json.loads((tmp_path / "out" / "waiting.json").read_text())
