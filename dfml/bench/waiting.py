@@ -140,8 +140,8 @@ def _report(measured: list[dict[str, Any]], rounds: int, out: Path, command: str
         ],
     )  # fmt: skip
     notes = [
-        f"Medians of {rounds} interleaved rounds; ratios are medians of the rounds' own. In a round each way is measured "
-        f"{LOADS['idle']} times idle, in turns, of which the mean counts.",
+        f"Medians of {rounds} interleaved rounds; ratios are medians of the rounds' own. In a round each way is "
+        f"measured {LOADS['idle']} times idle, in turns, of which the mean counts.",
         "Busy: beside one other program a core that computes all the time.",
         f"The commands and workers wait `{CHOSEN}`: long while cores are free, short beside others.",
         f"Asked for are at most {MOST_BUSY} busy and {MOST_IDLE} idle.",
