@@ -50,14 +50,13 @@ def test_three_files_are_all_that_a_method_needs(checkout):
     assert "`visits`" in (checkout / "docs" / "methods" / "running-mean.md").read_text(encoding="utf-8")
     assert "| [running-mean](methods/running-mean.md) | baseline |" in (checkout / "docs" / "methods.md").read_text()
     # Its own test, the contract of all methods, and whatever looks at the pages, the rooms and the committed results.
-    tests = within(
-        checkout, "pytest", "-q", "-p", "no:cacheprovider", "tests/methods/test_running_mean.py",
-        "tests/methods/test_contract.py", "tests/training/test_taking_part.py", "tests/test_readme.py",
-        "tests/test_architecture.py", "tests/bench/test_results.py",
-        "-k", "running or page or table or architecture or imports or method",
-    )  # fmt: skip
-    passed = int(re.search(r"(\d+) passed", tests)[1])
-    assert passed > 25 and "failed" not in tests
+    for most, *words in (
+        (1, "tests/methods/test_running_mean.py", "tests/test_architecture.py", "tests/bench/test_results.py"),
+        (15, "tests/methods/test_contract.py", "tests/training/test_taking_part.py", "-k", "running-mean"),
+        (20, "tests/test_readme.py", "-k", "generated or its_page or somewhere or prose"),
+    ):
+        told = within(checkout, "pytest", "-q", "-p", "no:cacheprovider", *words)
+        assert int(re.search(r"(\d+) passed", told)[1]) >= most
 
 
 def test_it_trains_from_the_command_line(checkout, tiny_zoo_folder, tmp_path):
