@@ -12,7 +12,7 @@ from dfml.core.paths import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "add-a-method.md").read_text(encoding="utf-8")
 FILES = re.findall(r"^## \d\. [^`\n]*`([^`]+)`\n\n(?:```|~~~)\w+\n(.*?)^(?:```|~~~)$\n\n(?=[A-Z])", PAGE, re.M | re.S)
-COPIED = ("dfml", "docs", "pages", "tests", "benchmarks")
+COPIED = ("dfml", "docs", "tests")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def checkout(tmp_path_factory):
     for name in COPIED:
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in REPOSITORY.iterdir():
-        if path.is_file() or path.name == "assets":
+        if path.name not in COPIED and not path.name.startswith("."):
             (root / path.name).symlink_to(path)
     before = {path for path in root.rglob("*") if path.is_file()}
     for name, text in FILES:
