@@ -22,7 +22,7 @@ def checkout(tmp_path_factory):
     for name in COPIED:
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in REPOSITORY.iterdir():
-        if path.name not in COPIED and not path.name.startswith("."):
+        if path.name not in COPIED and path.name != ".git":
             (root / path.name).symlink_to(path)
     before = {path for path in root.rglob("*") if path.is_file()}
     for name, text in FILES:
