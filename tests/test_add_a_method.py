@@ -52,7 +52,7 @@ def test_three_files_are_all_that_a_method_needs(checkout):
     # Its own test, the contract of all methods, and whatever looks at the pages, the rooms and the committed results.
     for most, *words in (
         (1, "tests/methods/test_running_mean.py", "tests/test_architecture.py", "tests/bench/test_results.py"),
-        (15, "tests/methods/test_contract.py", "tests/training/test_taking_part.py", "-k", "running-mean"),
+        (12, "tests/methods/test_contract.py", "tests/training/test_taking_part.py", "-k", "running-mean"),
         (20, "tests/test_readme.py", "-k", "generated or its_page or somewhere or prose"),
     ):
         told = within(checkout, "pytest", "-q", "-p", "no:cacheprovider", *words)
