@@ -101,7 +101,9 @@ def _measured(kept: Path, order: dict[str, Any]) -> list[dict[str, Any]]:
             break
     if lines and lines[0] != order:
         raise BadInput(f"{kept} was measured on another zoo or machine: choose another --work.")
-    return [m for m in lines[1:] if isinstance(m, dict) and {*_PLACE, "seconds"} <= m.keys()]
+    # Once there was one turn a round.
+    found = [{"turn": 0, **m} for m in lines[1:] if isinstance(m, dict)]
+    return [m for m in found if {*_PLACE, "seconds"} <= m.keys()]
 
 
 @contextmanager

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 def in_processes(
     work: Callable[[Item], Result], items: Sequence[Item], *, jobs: int, what: str
 ) -> Iterator[Result | None]:
-    """Do a piece of work for each item in a process of its own; closing the iterator ends them all at once.
+    """Do a piece of work for each item in processes, which are used again; closing the iterator ends them.
 
     Args:
         work: A function of a module, with arguments that can be sent to a process.

@@ -54,7 +54,7 @@ class PseudoTask:
         labels: int64 [N], positions in the teacher's own head.
         soft_targets: The teacher's logits on the images, float32 [N, way].
         teacher_id: Whose task it is.
-        cost: Teacher passes, queries and seconds that it took.
+        cost: Teacher passes and queries that it took, and seconds where a pipeline measured them.
     """
 
     images: torch.Tensor

@@ -48,6 +48,14 @@ def small(name, **changes):
     return method, method.preset("demo").override({**base, **own, **changes})
 
 
+def test_only_those_that_must_claim_an_exemption():
+    """Of the methods that are measured; another one says for itself."""
+    ours = [METHODS.get(name) for name in METHODS if METHODS.get(name).__module__.startswith("dfml.methods.")]
+    assert {m.name for m in ours if m.one_architecture} >= {"average", "dro", "ota"}
+    for name in ("purer", "bidf-mkd", "teapot", "free", "tgr", "distill", "best-teacher", "ensemble-features"):
+        assert METHODS.get(name).asks_teachers and not METHODS.get(name).one_architecture, name
+
+
 @pytest.fixture(scope="module")
 def finished():
     """Runs that several tests look at, by method and changes; none of them may change what it looks at."""
