@@ -84,23 +84,14 @@ def adapt(
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Adaptation:
-    """Adapt to support images [N, C, H, W] and classify query images [Q, C, H, W], both in [0, 1].
+    """Adapt to support images [N, C, H, W] and classify query images [Q, C, H, W], both float in [0, 1].
 
-    Args:
-        model: The meta-model; its weights are not changed.
-        support_x: float [N, C, H, W].
-        support_y: int64 [N], 0 .. classes - 1, each at least once.
-        query_x: float [Q, C, H, W].
-        class_names: One per class, at least two.
-        query_y: Known labels of the queries, int64 [Q], for ``query_accuracy``.
-        bn: ``inductive`` normalises queries with the support set's statistics, so that a prediction
-            does not depend on the other queries; ``transductive`` with the query batch's.
-        how: None takes the learner's own way.
-        steps: Inner steps; None takes the model's.
-        device: Where to compute.
-        calibrate: Calibrates the adapted model; it sees the support images only.
-        seed: Of the calibration.
-        progress: Called with (step, total, text) after each step of the calibration; what it raises ends the work.
+    The model's own weights are not changed. ``support_y`` is int64 [N], 0 .. classes - 1, each at least once;
+    ``query_y`` int64 [Q], where it is known. ``bn`` of ``inductive`` normalises queries with the support set's
+    statistics, so that a prediction does not depend on the other queries, ``transductive`` with the query batch's.
+    None takes the model's own way (``how``) and number of inner steps. ``calibrate``, of which ``seed`` is, sees the
+    support images only; ``progress`` is called with (step, total, text) after each of its steps, and what it raises
+    ends the work.
 
     Raises:
         BadInput: Fewer than two classes, a class without support images, no images at all.

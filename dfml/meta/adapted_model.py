@@ -64,21 +64,6 @@ class AdaptedTask:
     def _statistics(self, x: torch.Tensor) -> Statistics:
         return self.learner.support_statistics(self.model.net, self.params, x)
 
-    def linear_head(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weight [classes, D] and bias [classes] of the last layer.
-
-        Prototypes are a linear layer, too: -||h - p||^2 = 2 h . p - ||p||^2 - ||h||^2, and the last term is the
-        same for all classes. Raw distances run into the hundreds where a network was not trained with them: an
-        inverter's cross-entropy would drown its other terms. So they are brought to one scale, which changes no
-        decision. A head with more outputs than classes is cut off.
-        """
-        if ProtoNet.KEY in self.params:
-            prototypes = self.params[ProtoNet.KEY]
-            between = squared_distances(prototypes, prototypes).sum() / (self.classes * (self.classes - 1))
-            scale = SHARPNESS / between.clamp_min(1e-12)
-            return 2 * scale * prototypes, -scale * prototypes.pow(2).sum(1)
-        return self.params[HEAD + "weight"][: self.classes], self.params[HEAD + "bias"][: self.classes]
-
     @torch.no_grad()
     def as_teacher(self) -> Teacher:
         """Freeze the adapted model into a teacher.
@@ -86,9 +71,17 @@ class AdaptedTask:
         A meta-model's normalisation remembers nothing. What a teacher remembers of its training data, the mean and
         the variance of each channel before each normalisation, is here that of the support set, computed with the
         adapted weights: so the teacher's answer is the model's inductive one, and the statistics are what an
-        inverter's BN term aims at.
+        inverter's BN term aims at. A head with more outputs than classes is cut off.
         """
-        model, (weight, bias) = self.model, self.linear_head()
+        model, (weight, bias) = self.model, (self.params[HEAD + part][: self.classes] for part in ("weight", "bias"))
+        if ProtoNet.KEY in self.params:
+            # Prototypes are a linear layer: -||h - p||^2 = 2 h . p - ||p||^2 - ||h||^2, whose last term is the same
+            # for all classes. Raw distances run into the hundreds where a network was not trained with them: an
+            # inverter's cross-entropy would drown its other terms. One scale for all changes no decision.
+            prototypes = self.params[ProtoNet.KEY]
+            between = squared_distances(prototypes, prototypes).sum() / (self.classes * (self.classes - 1))
+            scale = SHARPNESS / between.clamp_min(1e-12)
+            weight, bias = 2 * scale * prototypes, -scale * prototypes.pow(2).sum(1)
         args = {**model.model_args, "bn": "running", "num_classes": self.classes}
         net = build_network(model.architecture, **args)
         weights = {**network_params(self.params), HEAD + "weight": weight, HEAD + "bias": bias}

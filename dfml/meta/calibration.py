@@ -139,9 +139,8 @@ class Icfil:
     def calibrate(self, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[Event]:
         """Calibrate adapted models; no query image is needed.
 
-        Args:
-            tasks: Those with equally many classes are recovered from in step (on a GPU in one pass).
-            seed: With a task's name it draws that task's first images.
+        Those with equally many classes are recovered from in step (on a GPU in one pass). ``seed`` draws, with a task's
+        name, that task's first images.
 
         Yields:
             ``Progress``; last ``Done(list[Calibration])``, one per task.

@@ -93,15 +93,8 @@ class TeacherFeatures(nn.Module):
 class EnsembleModel(MetaModel):
     """See the module. It adapts by the nearest centroid alone.
 
-    Args:
-        teachers: With their digests on their cards or beside them.
-        zoo: Where they are read from.
-        normalise: See ``TeacherFeatures``.
-        way: Classes of a task.
-        details: For its card.
-
-    Attributes:
-        pass_seconds: Time that bare passes through the teachers took, since the last reset.
+    The teachers' digests are on their cards or beside them, in the zoo that they are read from. ``pass_seconds`` is the
+    time that bare passes through them took, since it was last set to 0.
     """
 
     kind: ClassVar[str] = "ensemble"

@@ -57,9 +57,7 @@ def target_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 class MetaLearner:
     """What all learners do; they adapt by gradient steps, unless a subclass says otherwise.
 
-    Args:
-        config: Learning rate and steps of the inner loop.
-        loss: What inner and outer loop minimise; None takes ``target_loss``.
+    Inner and outer loop minimise ``loss``; None takes ``target_loss``.
 
     Attributes:
         moves: Prefix of the parameters that adapt.
@@ -90,15 +88,10 @@ class MetaLearner:
         steps: int | None = None,
         create_graph: bool = False,
     ) -> Iterator[Params]:
-        """Yield the parameters after each inner step.
+        """Yield the parameters after each inner step; the network's own weights are not read.
 
-        Args:
-            net: The network; its own weights are not read.
-            params: Its meta-parameters.
-            support_x: Prepared images [N, C, H, W].
-            support_y: Hard labels int64 [N], or soft ones [N, way].
-            steps: None takes the config's.
-            create_graph: Keep the graph for second derivatives (training only).
+        Support images [N, C, H, W] are prepared, their labels hard (int64 [N]) or soft ([N, way]); ``steps`` of None
+        takes the config's, ``create_graph`` keeps the graph for second derivatives (training only).
         """
         with torch.enable_grad():
             # Parameters may arrive without a graph.
@@ -152,11 +145,7 @@ LEARNERS: Registry[MetaLearner] = Registry("learner")
 
 
 def make_learner(name: str, config: LearnerConfig | None = None, loss: TargetLoss | None = None) -> MetaLearner:
-    """Build a learner by name; see ``MetaLearner`` for its arguments.
-
-    Raises:
-        BadInput: Unknown name.
-    """
+    """Build a learner by name, see ``MetaLearner``; raises BadInput where it is unknown."""
     return LEARNERS.get(name)(config, loss)
 
 

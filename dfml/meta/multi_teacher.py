@@ -24,15 +24,10 @@ def multi_head_loss(
 ) -> torch.Tensor:
     """What a student with an output layer per teacher loses against those teachers' answers.
 
-    Args:
-        student: Logits [N, T, way].
-        teachers: Logits [N, T, way]; minus infinity where a teacher has fewer classes.
-        asked: bool [N, T]: whose answer about an image counts.
-        distance: ``kl``: KL(teacher || student); ``mse``: squared distance of the logits, each teacher's less
-            their mean (which a softmax does not see), mean over its classes.
-
-    Returns:
-        A scalar: the mean over the answers that count.
+    Both give logits [N, T, way], minus infinity where a teacher has fewer classes; ``asked``, bool [N, T], says whose
+    answer about an image counts. ``kl`` is KL(teacher || student), ``mse`` the squared distance of the logits, each
+    teacher's less their mean (which a softmax does not see), mean over its classes. A scalar: the mean over the answers
+    that count.
     """
     exists = teachers > -torch.inf
     if distance == "kl":
@@ -79,17 +74,15 @@ class MultiHeadStudent(OuterLoop):
         """
         for group in self.optimiser.param_groups:
             group["lr"] = lr
-        outcomes = (self._outcome(*batch, distance) for batch in batches)
         failed = "the distillation loss is no longer finite: lower its rate (outer_lr or panel_lr)."
-        return self.take(outcomes, failed, compared=-2)
 
-    def _outcome(
-        self, images: torch.Tensor, logits: torch.Tensor, asked: torch.Tensor, distance: Distance
-    ) -> TaskOutcome:
-        answers = self.answers(images)
-        seen = answers.detach().masked_fill(logits == -torch.inf, -torch.inf)
-        agreement = float((seen.argmax(2) == logits.argmax(2))[asked].float().mean())
-        return TaskOutcome(multi_head_loss(answers, logits, asked, distance), agreement)
+        def outcome(images: torch.Tensor, logits: torch.Tensor, asked: torch.Tensor) -> TaskOutcome:
+            answers = self.answers(images)
+            seen = answers.detach().masked_fill(logits == -torch.inf, -torch.inf)
+            agreement = float((seen.argmax(2) == logits.argmax(2))[asked].float().mean())
+            return TaskOutcome(multi_head_loss(answers, logits, asked, distance), agreement)
+
+        return self.take((outcome(*batch) for batch in batches), failed, compared=-2)
 
     def state(self) -> dict[str, Any]:
         """Copies of all parameters and of Adam's moments."""

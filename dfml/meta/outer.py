@@ -32,8 +32,7 @@ def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
     if len(vectors) < 2:
         return None
     unit = F.normalize(torch.stack(vectors), dim=1, eps=1e-30)
-    count = len(vectors)
-    return float((unit.sum(0).pow(2).sum() - unit.pow(2).sum()) / (count * (count - 1)))
+    return float((unit.sum(0).pow(2).sum() - unit.pow(2).sum()) / (len(vectors) * (len(vectors) - 1)))
 
 
 @dataclass(frozen=True)

@@ -116,14 +116,11 @@ def align_states(state: State, reference: State, layers: list[Layer]) -> State:
 
 
 def align(layers: list[LayerWeights], reference: list[LayerWeights]) -> list[LayerWeights]:
-    """Align a plain network, given as its layers in order, to another of the same shape.
+    """Align a plain network, given as its layers in order, to another of the same shape; it computes the same function.
 
     ``align(weights_of_layers, reference)``: both are lists of (weight [out, in], bias [out] or None), for instance
     ``[(f.weight, f.bias) for f in net if isinstance(f, nn.Linear)]``; weights of convolutions [out, in, h, w] do,
     too. Hidden units are permuted; the inputs of the first and the outputs of the last layer stay as they are.
-
-    Returns:
-        The same list with its units in the order of the reference; it computes the same function.
 
     Raises:
         BadInput: The shapes differ.

@@ -195,18 +195,11 @@ def vit_arguments(
     global_pool: str = "token",
     bn: str = "running",
 ) -> dict[str, Any]:
-    """What timm's ``VisionTransformer`` is told.
+    """What timm's ``VisionTransformer`` is told; the first three are as ``Conv4``'s.
 
-    Args:
-        num_classes: Outputs of the linear layer; 0 leaves it out.
-        in_chans: Channels of the input, 1 or 3.
-        img_size: Height and width of the input in pixels.
-        width: Numbers in a token; a multiple of ``heads``.
-        depth: Blocks.
-        heads: Attention heads of each block.
-        patch_size: Pixels a side of a patch, a divisor of ``img_size``; 0 takes ``fitting_patch``.
-        global_pool: ``token`` answers from a class token, ``avg`` from the mean of the patches (and has none).
-        bn: ``running`` only: there is no batch normalisation, so there is no form for meta-models.
+    A token has ``width`` numbers, a multiple of ``heads``. ``patch_size``, in pixels a side, divides ``img_size``;
+    0 takes ``fitting_patch``. ``global_pool`` of ``token`` answers from a class token, ``avg`` from the mean of the
+    patches (and has none). There is no batch normalisation, hence ``bn`` is ``running``: no form for meta-models.
 
     Raises:
         ValueError: They make no network.

@@ -19,11 +19,8 @@ FORMAT = "dfml-checkpoint-1"
 def save_checkpoint(path: Path, state: dict[str, Any], about: dict[str, Any] | None = None) -> None:
     """Write a state beside ``path`` and rename it into place.
 
-    Args:
-        path: The file.
-        state: Tensors of any device (a generator's state is a uint8 tensor), and JSON values;
-            tuples come back as lists.
-        about: JSON about the checkpoint itself: its step and such.
+    A state is tensors of any device (a generator's is a uint8 tensor), and JSON values; tuples come back as lists.
+    ``about`` is JSON about the checkpoint itself: its step and such.
 
     Raises:
         RunFailed: The disk is full; an older file at ``path`` is intact.

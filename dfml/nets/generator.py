@@ -72,10 +72,8 @@ class ImageGenerator(nn.Module):
 class StackedModules:
     """K networks of the same build that map [K, ...] to [K, ...], each its own slice.
 
-    Args:
-        modules: The networks; none of them is changed by stacking, which copies their weights.
-        stacked: Compute all in one pass (``torch.func.vmap`` over stacked weights), which pays on a GPU; otherwise
-            one after another.
+    None is changed by stacking, which copies their weights. ``stacked`` computes all in one pass (``torch.func.vmap``),
+    which pays on a GPU; otherwise they come one after another.
     """
 
     def __init__(self, modules: list[nn.Module], *, stacked: bool) -> None:
