@@ -35,7 +35,6 @@ SAME_SUBJECT = {
     "base": "inversion, zoo/oracles",
     "calibration": "meta, ui/adaptation",
     "context": "runs/jobs, training",
-    "export": "cli, meta",
     "form": "ui/inversion, ui/training",
     "generator": "inversion, nets",
     "home": "pages, ui/zoo",

@@ -10,7 +10,7 @@ import torch
 from dfml.core.state import part_of_state
 from dfml.inversion import terms
 from dfml.inversion.pixels import noise_pictures
-from dfml.nets.optim import load_optimiser_state, optimiser_state
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
 from dfml.zoo.oracles.base import Oracle
 
 

@@ -11,8 +11,7 @@ from pydantic import Field
 from dfml.inversion.base import INVERTERS, ExtraLoss
 from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep
 from dfml.inversion.objective import BatchObjective, ObjectiveConfig
-from dfml.nets.generator import ImageGenerator
-from dfml.nets.stacked_modules import StackedModules
+from dfml.nets.generator import ImageGenerator, StackedModules
 
 
 class NetworkConfig(ObjectiveConfig):

@@ -14,9 +14,8 @@ from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, labels_per_
 from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep, merged, open_batch, same_shape
 from dfml.inversion.generator import NetworkConfig, draw_noise, layout_on, new_generators
 from dfml.inversion.objective import BatchObjective
-from dfml.nets.generator import ImageGenerator
-from dfml.nets.optim import load_optimiser_state, optimiser_state
-from dfml.nets.stacked_modules import StackedModules
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
+from dfml.nets.generator import ImageGenerator, StackedModules
 from dfml.zoo.oracles.base import Oracle
 
 

@@ -26,10 +26,9 @@ from pydantic import Field
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
-from dfml.meta.interpolation import InterpolatedLearner, paired, plain
 from dfml.meta.learners import LEARNERS, MetaLearner
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop, Task
+from dfml.meta.outer import InterpolatedLearner, OuterLoop, Task, paired, plain
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.plateau import PlateauDetector

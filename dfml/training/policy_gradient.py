@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from dfml.core.state import part_of_state
-from dfml.nets.optim import load_optimiser_state, optimiser_state
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
 
 Likelihood = Literal["exact", "published"]
 Scale = Literal["standard", "percent"]
