@@ -26,13 +26,11 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event
 from dfml.meta.fusion import WeightSpace, load_backbone
 from dfml.meta.learners import HEAD
-from dfml.methods.average import read_teacher, read_teachers
 from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
-from dfml.training.context import Training
+from dfml.training.context import StepRecord, Training
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
-from dfml.training.record import StepRecord
-from dfml.training.taking_part import UNUSABLE, rejected, with_weights
+from dfml.training.taking_part import UNUSABLE, read_teacher, read_teachers, rejected, with_weights
 from dfml.zoo.zoo import Zoo
 
 
@@ -244,7 +242,7 @@ class Dro(Method):
         need_two(len(teachers), zoo)
         nets = [teacher.net for teacher in teachers]
         if cfg.align == "ota":
-            from dfml.methods.ota import in_one_order
+            from dfml.methods.baselines import in_one_order
 
             nets = yield from in_one_order(teachers, 0, space.model, "dro")
         networks = space.networks(nets, [f"dro: teacher {teacher.card.id}" for teacher in teachers])

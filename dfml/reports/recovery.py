@@ -19,10 +19,9 @@ from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.core.paths import read_json, write_atomically, write_json
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import INVERTERS, Inverter
-from dfml.inversion.pipeline import Recovered, recover_teachers
+from dfml.inversion.pipeline import Recovered, recover_teachers, warm_up
 from dfml.inversion.recipe import Recipe
 from dfml.inversion.terms import cross_entropy
-from dfml.inversion.warm_up import warm_up
 from dfml.reports.quality import measure
 from dfml.zoo.oracles.base import AutogradOracle, Oracle
 from dfml.zoo.oracles.choose import AskingConfig

@@ -13,8 +13,8 @@ from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.outer import OuterLoop
 from dfml.methods import bidf_mkd
 from dfml.tasks.memory import TaskMemory
-from dfml.tasks.plateau import PlateauDetector
 from dfml.training.context import start_model
+from dfml.training.plateau import PlateauDetector
 from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 from tests import conditions
