@@ -34,7 +34,6 @@ SAME_SUBJECT = {
     "adaptation": "meta, pages",
     "base": "inversion, zoo/oracles",
     "calibration": "meta, ui/adaptation",
-    "export": "cli, meta",
     "form": "ui/inversion, ui/training",
     "generator": "inversion, nets",
     "home": "pages, ui/zoo",

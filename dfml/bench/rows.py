@@ -8,7 +8,8 @@ from typing import Any
 from dfml.bench.job import BenchJob, Ledger
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
-from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, Adapt, evaluate
+from dfml.meta.calibration import CALIBRATORS
+from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, evaluate
 from dfml.meta.model import MetaModel
 from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
@@ -28,20 +29,16 @@ def measured_rows(
     def progress(done: int, total: int) -> None:
         tell(f"{done} of {total} episodes, {shot} shots, {pictures.name}")
 
+    bn, adapt, calibrator = BN_MODES, ADAPT_MODES, None
     if job.calibrate:
-        from dfml.meta.calibrated_evaluation import evaluate_calibrated
-        from dfml.meta.calibration import CALIBRATORS
-
         cls = CALIBRATORS.get(job.calibrate)
-        found = evaluate_calibrated(
-            model, sampler, cls(cls.preset(job.spec.preset)), seed=job.episode_seed, device=device, progress=progress
-        )
-    else:
-        own: Adapt = model.learner.default_adaptation
-        found = evaluate(
-            model, sampler, bn=BN_MODES if job.ways == "all" else ["transductive"],
-            adapt=[own] if job.ways == "own" else ADAPT_MODES, device=device, progress=progress,
-        )  # fmt: skip
+        calibrator = cls(cls.preset(job.spec.preset))
+    elif job.ways != "all":
+        bn, adapt = ["transductive"], [model.learner.default_adaptation] if job.ways == "own" else ADAPT_MODES
+    found = evaluate(
+        model, sampler, bn=bn, adapt=adapt, calibrator=calibrator, seed=job.episode_seed, device=device,
+        progress=progress,
+    )  # fmt: skip
     rows = []
     for evaluation in found:
         row = evaluation.row()

@@ -47,7 +47,6 @@ def evaluate(
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
     from dfml.data.pairing import differences, stored_rows
-    from dfml.meta.calibrated_evaluation import evaluate_calibrated
     from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
     from dfml.meta.evaluation import evaluate as measure
     from dfml.meta.model import MetaModel
@@ -73,11 +72,8 @@ def evaluate(
     rows, reference = [], 0.0
     for sampler in samplers:
         modes = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES}
-        bar = Bar(f"{sampler.shot}-shot episodes")
-        if calibrator:
-            found = evaluate_calibrated(loaded, sampler, calibrator, **modes, seed=seed, device=chosen, progress=bar)
-        else:
-            found = measure(loaded, sampler, **modes, device=chosen, progress=bar)
+        how = {"calibrator": calibrator, "seed": seed, "device": chosen}
+        found = measure(loaded, sampler, **modes, **how, progress=Bar(f"{sampler.shot}-shot episodes"))
         rows += [{"calibrate": calibrate, **evaluation.row()} for evaluation in found]
         reference += found[0].reference_seconds
     for row, found in differences(rows, others):

@@ -26,16 +26,14 @@ def export(
 
     The folder must be new, empty, or of an earlier export that nobody has changed.
     """
-    from dfml.meta.ensemble import check_one_model
-    from dfml.meta.export import export_onnx
-    from dfml.meta.model import MetaModel, is_untouched_model
+    from dfml.meta.model import MetaModel, export_onnx, is_untouched_model
 
     if format == "onnx":
         claim_file(out, overwrite=overwrite)
     else:
         claim_folder(out, own=is_untouched_model, kind="earlier export", overwrite=overwrite)
     loaded = MetaModel.load(model)
-    check_one_model(loaded, "it cannot be exported")
+    loaded.require_one_network("it cannot be exported")
     if format == "onnx":
         export_onnx(loaded, out)
     else:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from dfml.core.config import Config
 from dfml.core.state import part_of_state
 from dfml.inversion import terms
-from dfml.nets.optim import load_optimiser_state, optimiser_state
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
 from dfml.zoo.oracles.base import Oracle
 
 Episode = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]

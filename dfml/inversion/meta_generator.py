@@ -26,9 +26,8 @@ from dfml.inversion.batched import (
     same_shape,
 )
 from dfml.inversion.terms import BatchItem, BatchObjective
-from dfml.nets.generator import ImageGenerator
-from dfml.nets.optim import load_optimiser_state, optimiser_state
-from dfml.nets.stacked_modules import StackedModules
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
+from dfml.nets.generator import ImageGenerator, StackedModules
 from dfml.zoo.oracles.base import Oracle
 
 

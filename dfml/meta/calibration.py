@@ -1,9 +1,9 @@
-"""ICFIL, PURER's second part: an adapted meta-model is calibrated with pictures recovered from itself.
+"""ICFIL, PURER's second part: an adapted meta-model is calibrated with images recovered from itself.
 
 Hu, Shen, Wang, Liu, Yuan, Tao, "Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning",
-CVPR 2023. A model that was meta-trained on recovered pictures adapts to real ones at test: the two look
-different to it. ICFIL (inversion calibration following the inner loop) recovers pictures of the episode's own
-classes from the adapted model and pulls the features of real and recovered pictures of a class together.
+CVPR 2023. A model that was meta-trained on recovered images adapts to real ones at test: the two look different to
+it. ICFIL (inversion calibration following the inner loop) recovers images of the episode's own classes from the
+adapted model and pulls the features of real and recovered images of a class together.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed, nearest
+from dfml.core.events import Done, Event, Progress
 from dfml.core.registry import Registry
 from dfml.inversion.pixels import Pixels, PixelsConfig
-from dfml.meta.adapted_teacher import as_teacher
-from dfml.meta.ensemble import check_one_model
-from dfml.meta.learners import HEAD, MetaLearner, Params, extract_features, network_params
-from dfml.meta.model import MetaModel
+from dfml.meta.adapted_model import AdaptedTask
+from dfml.meta.learners import HEAD, Params, extract_features, network_params
 from dfml.zoo.oracles.base import AutogradOracle
 
 
@@ -31,48 +30,15 @@ class IcfilConfig(Config):
 
     temperature: float = Field(0.1, gt=0, le=10, description="Of the contrastive loss: smaller looks at the nearest.")
     steps: int = Field(10, ge=1, le=1000, description="Calibration steps.")
-    lr: float = Field(0.01, gt=0, le=10, description="Rate of a calibration step.")
-    refit: int = Field(0, ge=0, le=200, description="Inner steps on the support pictures after the calibration.")
-    per_class: int = Field(5, ge=1, le=100, description="Recovered pictures a class.")
+    lr: float = Field(0.01, gt=0, le=10, description="Learning rate of a calibration step.")
+    refit: int = Field(0, ge=0, le=200, description="Inner steps on the support images after the calibration.")
+    per_class: int = Field(5, ge=1, le=100, description="Recovered images per class.")
     inversion_steps: int = Field(30, ge=1, le=20000, description="Gradient steps of the recovery.")
-    inversion_lr: float = Field(0.1, gt=0, le=1, description="Adam's rate on the pixels, for pictures in [0, 1].")
+    inversion_lr: float = Field(0.1, gt=0, le=1, description="Adam's learning rate on pixels in [0, 1].")
     bn: float = Field(0.3, ge=0, le=100, description="Weight of the distance from the support set's BN statistics.")
     tv: float = Field(3e-3, ge=0, le=10, description="Weight of the total variation.")
     l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
     shift: int = Field(0, ge=0, le=16, description="Largest random circular shift in pixels while recovering.")
-
-    def inverter(self) -> Pixels:
-        """The inverter that these options describe."""
-        return Pixels(
-            PixelsConfig(
-                steps=self.inversion_steps, lr=self.inversion_lr, bn=self.bn, tv=self.tv, l2=self.l2,
-                shift=self.shift, flip=False,
-            )
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class AdaptedTask:
-    """A meta-model that has adapted to one support set.
-
-    Attributes:
-        learner: Which adapted it.
-        params: What it yielded last.
-        support_x: Prepared pictures [N, C, H, W].
-        support_y: int64 [N], 0 .. classes - 1, each at least once.
-        name: Names its stream of random numbers, so that a task's pictures do not depend on its neighbours.
-    """
-
-    learner: MetaLearner
-    params: Params
-    support_x: torch.Tensor
-    support_y: torch.Tensor
-    name: str = "task"
-
-    @property
-    def classes(self) -> int:
-        """Classes of the support set."""
-        return int(self.support_y.max()) + 1
 
 
 @dataclass(frozen=True)
@@ -84,7 +50,7 @@ class Calibration:
         pictures: Recovered pseudo support set, on the CPU, float32 [classes * per_class, C, H, W] in [0, 1].
         labels: int64, their classes.
         contrast: The contrastive loss before each calibration step and after the last one.
-        recovered_accuracy: Share of the recovered pictures that the adapted model classifies as asked.
+        recovered_accuracy: Share of the recovered images that the adapted model classifies as asked.
     """
 
     params: Params = field(repr=False)
@@ -94,47 +60,15 @@ class Calibration:
     recovered_accuracy: float
 
 
-@dataclass(frozen=True)
-class CalibrationStep:
-    """One step of the work.
-
-    Attributes:
-        step: 1 .. total.
-        total: Steps of the recovery and of the calibration.
-        text: What it does.
-        results: One calibration a task, in the last step only.
-    """
-
-    step: int
-    total: int
-    text: str
-    results: list[Calibration] = field(default_factory=list)
-
-
-def inner_loop(
-    model: MetaModel, learner: MetaLearner, params: Params, support_x: torch.Tensor, support_y: torch.Tensor, steps: int
-) -> Params:
-    """The parameters after a learner's last step, without graphs; prototypes are made whatever the steps."""
-    adapted = params
-    for adapted in learner.adapt(model.net, params, support_x, support_y, steps=steps):  # noqa: B007 - last one wanted
-        pass
-    return {n: p.detach() for n, p in adapted.items()}
-
-
 def info_nce(
     real: torch.Tensor, real_y: torch.Tensor, pseudo: torch.Tensor, pseudo_y: torch.Tensor, temperature: float = 0.1
 ) -> torch.Tensor:
     """Supervised InfoNCE between real and recovered features: a scalar, at least 0.
 
-    The mean over real pictures a of
+    The mean over real images a of
     -log( sum over p with y_p = y_a of exp(cos(h_a, h_p) / t) / sum over all b of exp(cos(h_a, h_b) / t) ).
 
-    Args:
-        real: Features [N, D].
-        real_y: int64 [N].
-        pseudo: Features [M, D].
-        pseudo_y: int64 [M]; every class of ``real_y`` among them.
-        temperature: t, above 0.
+    Features are [N, D] and [M, D], labels int64; every class of ``real_y`` is among ``pseudo_y``; t is above 0.
     """
     similarity = F.normalize(real, dim=1) @ F.normalize(pseudo, dim=1).T / temperature
     others = real_y.unsqueeze(1) != pseudo_y.unsqueeze(0)
@@ -142,30 +76,25 @@ def info_nce(
 
 
 def contrast_steps(
-    model: MetaModel, task: AdaptedTask, pseudo_x: torch.Tensor, pseudo_y: torch.Tensor, config: IcfilConfig
+    task: AdaptedTask, pseudo_x: torch.Tensor, pseudo_y: torch.Tensor, config: IcfilConfig
 ) -> Iterator[tuple[Params, float]]:
-    """Descend on the contrastive loss; yields the parameters and the loss that they have, first those of the task.
+    """Descend on the contrastive loss; yield the parameters and the loss that they have, first those of the task.
 
-    All parameters move but those of the last layer, which the loss does not see. Real and recovered pictures are
+    All parameters move but those of the last layer, which the loss does not see. Real and recovered images are
     each normalised by their own batch, as the model does with any batch.
 
-    Args:
-        model: Its own weights are neither read nor changed.
-        task: Where to start.
-        pseudo_x: Recovered pictures, prepared, [M, C, H, W].
-        pseudo_y: int64 [M].
-        config: Temperature, steps, rate.
+    ``pseudo_x`` [M, C, H, W] are recovered images, prepared, ``pseudo_y`` int64 [M] their classes.
 
     Raises:
         RunFailed: The loss is no longer finite.
     """
-    params = {n: p.detach() for n, p in network_params(task.params).items()}
+    net, params = task.model.net, {n: p.detach() for n, p in network_params(task.params).items()}
     names = [n for n in params if not n.startswith(HEAD)]
     for step in range(config.steps + 1):
         with torch.enable_grad():
             leaves = {n: params[n].requires_grad_(True) for n in names}
-            real = extract_features(model.net, {**params, **leaves}, task.support_x)
-            pseudo = extract_features(model.net, {**params, **leaves}, pseudo_x)
+            real = extract_features(net, {**params, **leaves}, task.support_x)
+            pseudo = extract_features(net, {**params, **leaves}, pseudo_x)
             loss = info_nce(real, task.support_y, pseudo, pseudo_y, config.temperature)
             value = loss.item()
             if not abs(value) < float("inf"):
@@ -182,11 +111,7 @@ CALIBRATORS: Registry[Icfil] = Registry("calibrator")
 
 @CALIBRATORS.register("icfil")
 class Icfil:
-    """Inversion calibration following the inner loop.
-
-    Args:
-        config: The numbers; None takes those of the demo.
-    """
+    """Inversion calibration following the inner loop; a config of None takes the demo's."""
 
     name = "icfil"
     Config = IcfilConfig
@@ -211,40 +136,41 @@ class Icfil:
             raise BadInput(f"unknown preset {name!r}.{nearest(name, presets)} Known: demo, paper.")
         return presets[name]
 
-    def calibrate(self, model: MetaModel, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[CalibrationStep]:
-        """Calibrate a model for one or several tasks; no query picture is needed.
+    def calibrate(self, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[Event]:
+        """Calibrate adapted models; no query image is needed.
 
         Args:
-            model: Its own weights are neither read nor changed.
-            tasks: Adapted models; those with equally many classes are recovered from in step (on a GPU in one
-                pass).
-            seed: With a task's name it draws that task's first pictures.
+            tasks: Those with equally many classes are recovered from in step (on a GPU in one pass).
+            seed: With a task's name it draws that task's first images.
 
         Yields:
-            Every step; the last one carries the results.
+            ``Progress``; last ``Done(list[Calibration])``, one per task.
 
         Raises:
             BadInput: An ensemble of teachers, which has no weights.
         """
-        check_one_model(model, "there is nothing to calibrate")
+        for task in tasks:
+            task.model.require_one_network("there is nothing to calibrate")
         cfg = self.config
-        teachers = [as_teacher(model, t.params, t.support_x, classes=t.classes, name=t.name) for t in tasks]
+        terms = {name: getattr(cfg, name) for name in ("bn", "tv", "l2", "shift")}
+        inverter = Pixels(PixelsConfig(steps=cfg.inversion_steps, lr=cfg.inversion_lr, flip=False, **terms))
         device = tasks[0].support_x.device
-        oracles = [AutogradOracle(teacher, device) for teacher in teachers]
-        labels = [torch.arange(t.classes).repeat_interleave(cfg.per_class) for t in tasks]
+        oracles = [AutogradOracle(task.as_teacher(), device) for task in tasks]
+        labels = [torch.arange(task.classes).repeat_interleave(cfg.per_class) for task in tasks]
         generator = torch.Generator().manual_seed(seed)
         total = cfg.inversion_steps + cfg.steps
-        for frame in cfg.inverter().recover(oracles, labels, generator=generator, device=device):
-            yield CalibrationStep(frame.step, total, "recovering pictures from the adapted model")
+        for frame in inverter.recover(oracles, labels, generator=generator, device=device):
+            yield Progress(frame.step, total, "recovering pictures from the adapted model")
         results = []
         for position, (task, found) in enumerate(zip(tasks, frame.tasks, strict=True)):
-            pseudo_x, contrast = model.prepare(found.images), []
-            for step, (params, loss) in enumerate(contrast_steps(model, task, pseudo_x, found.labels, cfg)):  # noqa: B007
+            pseudo_x, contrast = task.model.prepare(found.images), []
+            for step, (params, loss) in enumerate(contrast_steps(task, pseudo_x, found.labels, cfg)):  # noqa: B007
                 contrast.append(loss)
                 done = cfg.inversion_steps + min(cfg.steps, (position * cfg.steps + step) // len(tasks))
                 if done < total:
-                    yield CalibrationStep(done, total, "calibrating")
-            params = inner_loop(model, task.learner, params, task.support_x, task.support_y, cfg.refit)
+                    yield Progress(done, total, "calibrating")
+            params = task.learned(params, cfg.refit).params
             right = (found.soft_targets.argmax(1) == found.labels).float().mean()
             results.append(Calibration(params, found.images.cpu(), found.labels.cpu(), contrast, float(right)))
-        yield CalibrationStep(total, total, "calibrated", results)
+        yield Progress(total, total, "calibrated")
+        yield Done(results)

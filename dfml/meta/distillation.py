@@ -10,27 +10,25 @@ import torch.nn.functional as F
 from torch.func import functional_call
 
 from dfml.data.episodes import PseudoTask
-from dfml.meta.gradients import TaskLoss
 from dfml.meta.learners import MetaLearner, Params, TargetLoss, TaskOutcome, target_loss
 from dfml.meta.model import MetaModel
+from dfml.meta.outer import TaskLoss
 
 KdForm = Literal["correct", "legacy"]
+StudentOf = Literal["head", "episode"]
 
 
 def kd_loss(student: torch.Tensor, teacher: torch.Tensor, form: KdForm = "correct") -> torch.Tensor:
-    """Knowledge distillation between soft outputs (Hinton, Vinyals and Dean, 2015, at temperature 1).
+    """Knowledge distillation between soft outputs (Hinton, Vinyals and Dean, 2015, at temperature 1): a scalar.
 
     Args:
         student: Logits [N, way].
         teacher: Logits [N, way]; no gradient flows into them.
-        form: ``correct`` is KL(teacher || student), mean over pictures: 0 exactly where both agree, positive
+        form: ``correct`` is KL(teacher || student), mean over images: 0 exactly where both agree, positive
             elsewhere. ``legacy`` repeats what the public code of BiDf-MKD, FREE and TGR computes, which hands
             probabilities to a function that expects log-probabilities and averages over all elements: it lacks
             the logarithm, rewards an over-confident student more than one that equals the teacher, and its
             gradient is about fifty times smaller.
-
-    Returns:
-        A scalar.
     """
     targets = F.softmax(teacher.detach(), 1)
     if form == "legacy":
@@ -52,21 +50,14 @@ def distilling(form: KdForm) -> TargetLoss:
 def adapted_student(
     model: MetaModel, learner: MetaLearner, support_x: torch.Tensor, support_y: torch.Tensor
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The student after its inner loop, as a map from pictures in [0, 1] to logits that trains nothing.
+    """The student after its inner loop, as a map from images in [0, 1] to logits that trains nothing.
 
-    Args:
-        model: With the meta-parameters.
-        learner: How it adapts.
-        support_x: Pictures [N, C, H, W] in [0, 1].
-        support_y: Hard labels [N], or soft ones [N, way].
+    It starts from the model's meta-parameters; support images [N, C, H, W] are in [0, 1], their labels hard or soft.
     """
     start = {n: p.detach() for n, p in model.params.items()}
     *_, adapted = learner.adapt(model.net, start, model.prepare(support_x), support_y)
     adapted = {n: p.detach() for n, p in adapted.items()}
-    return lambda pictures: learner.predict(model.net, adapted, model.prepare(pictures))
-
-
-StudentOf = Literal["head", "episode"]
+    return lambda images: learner.predict(model.net, adapted, model.prepare(images))
 
 
 def task_loss_of(
@@ -80,19 +71,12 @@ def task_loss_of(
     kd: float = 1.0,
     form: KdForm = "correct",
 ) -> TaskLoss:
-    """Return the loss of a task as a function of the parameters.
+    """Return the loss of a task as a function of the parameters: ``ce`` weighs the wanted classes, ``kd`` soft answers.
 
-    Args:
-        model: The meta-model.
-        task: Pictures [N, C, H, W] of ``model.way`` classes, equally many of each.
-        generator: On the CPU; deals support and queries of an episode.
-        student: ``head``: the model's own outputs on all pictures, as published, where output l stands for slot
-            l of whichever teacher; ``episode``: its answers to queries after it adapted to a support part.
-            ProtoNet has no outputs of its own and always takes episodes.
-        shot: Support pictures a class of an episode; the others are queries.
-        ce: Weight of the wanted classes.
-        kd: Weight of the teacher's soft answers.
-        form: See ``kd_loss``.
+    The task has equally many images of each of ``model.way`` classes. A ``student`` of ``head`` is the model's own
+    outputs on all images, as published, where output l stands for slot l of whichever teacher; of ``episode``, its
+    answers to queries after it adapted to a support part of ``shot`` images per class, dealt by ``generator`` (on the
+    CPU). ProtoNet has no outputs of its own and always takes episodes. For ``form`` see ``kd_loss``.
     """
     images, labels, soft = model.prepare(task.images), task.labels, task.soft_targets
 

@@ -23,23 +23,24 @@ from dfml.core.paths import ASSETS, write_atomically, write_json
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import ClassSplit
 from dfml.meta.learners import Params, ProtoNet
-from dfml.meta.model import MetaModel
+from dfml.meta.model import LOADING, MetaModel
 from dfml.nets.build import fast_layout
+from dfml.nets.device import seconds_now
 from dfml.zoo.listing import zoo_folder
 from dfml.zoo.storage import DETAILS, weights_digest
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
 Normalise = Literal["l2", "none"]
-
 SHARPNESS = 15.0
 """Factor of the mean squared distance before the softmax: on validation classes of CIFAR-FS, with 100 teachers and
 1 to 5 shots, confidences then agree best with what is right. It moves no prediction."""
-
 PASS = 64
-"""Pictures of one pass: their maps fit into a core's cache, which halves the time on a CPU."""
-
-
+"""Images of one pass: their maps fit into a core's cache, which halves the time on a CPU."""
+KEPT_BYTES = 2**30
+"""Features up to this much memory are kept for the next list of episodes of the same images."""
+AT_ONCE = 256
+"""Images between two signs of life, and episodes that are compared at once."""
 _WHAT = "an ensemble of teachers is not one model and has no weights of its own"
 
 
@@ -50,16 +51,16 @@ class EnsembleCard(Config):
     teachers: dict[str, str] = Field(min_length=1, description="Id of each teacher and the SHA-256 of its weights.")
     normalise: Normalise = Field(description="What is done to each teacher's features.")
     way: int = Field(ge=2, description="Classes of a task that it was made for; it takes any number.")
-    picture_shape: tuple[int, int, int] = Field(description="Channels, height, width in which it is given pictures.")
+    picture_shape: tuple[int, int, int] = Field(description="Channels, height, width in which it is given images.")
 
 
 class TeacherFeatures(nn.Module):
     """The features of several teachers of any architecture, side by side.
 
     Args:
-        teachers: Frozen and in eval mode, so their running statistics normalise: what it says of one picture
+        teachers: Frozen and in eval mode, so their running statistics normalise: what it says of one image
             does not depend on the others of the batch.
-        normalise: ``l2`` gives each teacher's features of a picture length 1, so that none outweighs the others.
+        normalise: ``l2`` gives each teacher's features of an image length 1, so that none outweighs the others.
     """
 
     def __init__(self, teachers: list[Teacher], normalise: Normalise) -> None:
@@ -69,7 +70,7 @@ class TeacherFeatures(nn.Module):
         self.share = (SHARPNESS / len(teachers)) ** 0.5
 
     def of_teacher(self, position: int, x: torch.Tensor) -> torch.Tensor:
-        """One teacher's part [N, D] of the features of pictures [N, C, H, W] in [0, 1]."""
+        """One teacher's part [N, D] of the features of images [N, C, H, W] in [0, 1]."""
         teacher = self.teachers[position]
         layout = fast_layout(teacher.card.architecture)
         parts = [teacher.features(part.contiguous(memory_format=layout)).flatten(1) for part in x.split(PASS)]
@@ -77,7 +78,7 @@ class TeacherFeatures(nn.Module):
         return self.share * (F.normalize(features, dim=1) if self.normalise == "l2" else features)
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """Features [N, sum of D] of pictures [N, C, H, W] in [0, 1] of any size."""
+        """Features [N, sum of D] of images [N, C, H, W] in [0, 1] of any size."""
         return torch.cat([self.of_teacher(position, x) for position in range(len(self.teachers))], 1)
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
@@ -98,6 +99,9 @@ class EnsembleModel(MetaModel):
         normalise: See ``TeacherFeatures``.
         way: Classes of a task.
         details: For its card.
+
+    Attributes:
+        pass_seconds: Time that bare passes through the teachers took, since the last reset.
     """
 
     kind: ClassVar[str] = "ensemble"
@@ -106,8 +110,10 @@ class EnsembleModel(MetaModel):
     def __init__(
         self, teachers: list[Teacher], zoo: Zoo, *, normalise: Normalise, way: int, details: dict[str, Any]
     ) -> None:
+        # Another zoo than an embedded one by its whole path: the ensemble may be opened from another directory.
+        folder = zoo.folder.resolve()
         self.link = EnsembleCard(
-            zoo_at=_address(zoo),
+            zoo_at=folder.name if folder.parent == (ASSETS / "zoos").resolve() else str(folder),
             teachers={t.card.id: weights_digest(zoo.folder / t.card.id) for t in teachers},
             normalise=normalise,
             way=way,
@@ -115,9 +121,10 @@ class EnsembleModel(MetaModel):
         )
         channels, size, _ = zoo.picture_shape
         args = {"num_classes": way, "in_chans": channels, "img_size": size}
-        net = TeacherFeatures(teachers, normalise)
-        super().__init__(net, self.kind, args, [0.0], [1.0], ProtoNet(), 1, details)
-        self.table = FeatureTable(net)
+        super().__init__(TeacherFeatures(teachers, normalise), self.kind, args, [0.0], [1.0], ProtoNet(), 1, details)
+        self.pass_seconds = 0.0
+        self._data: ClassSplit | None = None
+        self._kept: dict[int, tuple[np.ndarray, torch.Tensor]] = {}
 
     @property
     def params(self) -> Params:
@@ -133,8 +140,12 @@ class EnsembleModel(MetaModel):
         return self
 
     def prepare(self, x: torch.Tensor) -> torch.Tensor:
-        """Pictures as they are: each teacher sizes and normalises them in its own way."""
+        """Images as they are: each teacher sizes and normalises them in its own way."""
         return x
+
+    def require_one_network(self, purpose: str) -> None:
+        """Refuse always."""
+        raise BadInput(f"{_WHAT}: {purpose}. Take a model of another method.")
 
     def with_adaptation(self, learner: str, *, lr: float | None = None, steps: int | None = None) -> EnsembleModel:
         """Itself.
@@ -148,16 +159,17 @@ class EnsembleModel(MetaModel):
 
     def save(self, folder: Path, details: dict[str, Any] | None = None) -> None:
         """Write the folder: ``dfml.json`` with the link to the zoo, and a README. No weights."""
-        card = {
-            **self.details,
-            **(details or {}),
-            **self.link.model_dump(mode="json"),
-            "kind": self.kind,
-            "learner": self.learner.name,
-            "learner_config": self.learner.config.model_dump(),
-            "adapt_steps": self.adapt_steps,
-        }
-        write_atomically(folder / "README.md", lambda part: part.write_text(_readme(card), encoding="utf-8"))
+        card = {**self.details, **(details or {}), **self.link.model_dump(mode="json"), **self.adaptation_card()}
+        lines = [
+            "---", "tags: [few-shot, data-free]", "---", "",
+            f"# The features of {len(card['teachers'])} teachers, side by side", "",
+            f"- zoo: {card.get('zoo', 'unknown')}, read from `{card['zoo_at']}`",
+            f"- features of each teacher normalised by: {card['normalise']}",
+            "- classified by the nearest class centroid; a reference, not one model", "",
+            "This folder holds no weights: it needs the zoo, unchanged.",
+            *LOADING, "",
+        ]  # fmt: skip
+        write_atomically(folder / "README.md", lambda part: part.write_text("\n".join(lines), encoding="utf-8"))
         write_json(folder / DETAILS, card)
 
     @classmethod
@@ -178,79 +190,25 @@ class EnsembleModel(MetaModel):
         teachers = []
         for name, digest in link.teachers.items():
             try:
-                teacher = zoo.weights_of(name)
+                teachers.append(zoo.weights_of(name))
             except BadInput as error:
                 raise BadInput(f"the ensemble in {folder} lacks a teacher: {error} {again}") from None
             if weights_digest(zoo.folder / name) != digest:
                 raise BadInput(f"teacher {name!r} of zoo {zoo.name!r} has changed since {folder} was made: {again}")
-            teachers.append(teacher)
         details = {k: v for k, v in card.items() if k not in EnsembleCard.model_fields}
         model = cls(teachers, zoo, normalise=link.normalise, way=link.way, details=details)
-        # The zoo may have grown meanwhile; the ensemble sees pictures as it did.
+        # The zoo may have grown meanwhile; the ensemble sees images as it did.
         channels, size, _ = link.picture_shape
         model.link, model.model_args = link, {**model.model_args, "in_chans": channels, "img_size": size}
         return model
 
-
-def _address(zoo: Zoo) -> str:
-    """An embedded zoo's name, else the folder: the ensemble may be opened from another working directory."""
-    folder = zoo.folder.resolve()
-    return folder.name if folder.parent == (ASSETS / "zoos").resolve() else str(folder)
-
-
-def check_one_model(model: MetaModel, purpose: str) -> None:
-    """Refuse an ensemble where a network with weights is needed.
-
-    Raises:
-        BadInput: It is one; the message says for what it is of no use.
-    """
-    if isinstance(model, EnsembleModel):
-        raise BadInput(f"{_WHAT}: {purpose}. Take a model of another method.")
-
-
-def _readme(card: dict[str, Any]) -> str:
-    lines = [
-        "---", "tags: [few-shot, data-free]", "---", "",
-        f"# The features of {len(card['teachers'])} teachers, side by side", "",
-        f"- zoo: {card.get('zoo', 'unknown')}, read from `{card['zoo_at']}`",
-        f"- features of each teacher normalised by: {card['normalise']}",
-        "- classified by the nearest class centroid; a reference, not one model", "",
-        "This folder holds no weights: it needs the zoo, unchanged.",
-        "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
-        "adapt it with `python -m dfml adapt --model FOLDER --support DIR`.", "",
-    ]  # fmt: skip
-    return "\n".join(lines)
-
-
-KEPT_BYTES = 2**30
-"""Features up to this much memory are kept for the next list of episodes of the same pictures."""
-
-AT_ONCE = 256
-"""Pictures between two signs of life, and episodes that are compared at once."""
-
-
-class FeatureTable:
-    """The features of a data set's pictures, one teacher after another.
-
-    600 episodes of 80 pictures draw 48,000 times from the 12,000 pictures of a test split. Squared distances of
-    features side by side are sums over the teachers, so that one teacher's features are held at a time and those of
-    the others are kept only while they are small.
-
-    Args:
-        net: The teachers.
-
-    Attributes:
-        pass_seconds: Time that the bare passes through the teachers took, since the last reset.
-    """
-
-    def __init__(self, net: TeacherFeatures) -> None:
-        self.net = net
-        self.pass_seconds = 0.0
-        self._data: ClassSplit | None = None
-        self._kept: dict[int, tuple[np.ndarray, torch.Tensor]] = {}
-
     def accuracies(self, sampler: EpisodeSampler, device: torch.device | str) -> Iterator[tuple[float, list[float]]]:
-        """Yield the share of the work that is done, and with the last one each episode's accuracy in [0, 1]."""
+        """Yield the share of the work that is done, and with the last one each episode's accuracy in [0, 1].
+
+        600 episodes of 80 images draw 48,000 times from the 12,000 images of a test split. Squared distances of
+        features side by side are sums over the teachers, so that one teacher's features are held at a time and
+        those of the others are kept only while they are small.
+        """
         if sampler.data is not self._data:
             self._data, self._kept = sampler.data, {}
         picks = np.stack([picks for _, picks in sampler.plan])
@@ -263,28 +221,19 @@ class FeatureTable:
             missing = wanted[~known[wanted]]
             for start in range(0, len(missing), AT_ONCE):
                 chunk = missing[start : start + AT_ONCE]
-                found = self._pass(teacher, sampler.data, chunk, device)
+                images = sampler.data.pictures(chunk).to(device)
+                started = time.perf_counter()
+                with torch.no_grad():
+                    found = self.net.of_teacher(teacher, images)
+                self.pass_seconds += seconds_now(device) - started
                 table = found.new_empty(len(known), found.shape[1]) if table is None else table
                 table[torch.from_numpy(chunk)] = found
                 known[chunk] = True
                 yield (teacher + start / len(missing)) / teachers, []
-            self._keep(teacher, known, table)
+            others = sum(t.numel() * t.element_size() for k, (_, t) in self._kept.items() if k != teacher)
+            if others + table.numel() * table.element_size() <= KEPT_BYTES:
+                self._kept[teacher] = (known, table)
             for part in torch.arange(len(picks)).split(AT_ONCE):
                 centroids = table[support[part]].mean(2)
                 distances[part] += torch.cdist(table[query[part].flatten(1)], centroids).square()
         yield 1.0, (distances.argmin(2) == labels).float().mean(1).tolist()
-
-    @torch.no_grad()
-    def _pass(self, teacher: int, data: ClassSplit, positions: np.ndarray, device: torch.device | str) -> torch.Tensor:
-        pictures = data.pictures(positions).to(device)
-        started = time.perf_counter()
-        features = self.net.of_teacher(teacher, pictures)
-        if features.is_cuda:
-            torch.cuda.synchronize(features.device)  # its work is only queued when the call returns
-        self.pass_seconds += time.perf_counter() - started
-        return features
-
-    def _keep(self, teacher: int, known: np.ndarray, table: torch.Tensor) -> None:
-        others = sum(t.numel() * t.element_size() for k, (_, t) in self._kept.items() if k != teacher)
-        if others + table.numel() * table.element_size() <= KEPT_BYTES:
-            self._kept[teacher] = (known, table)

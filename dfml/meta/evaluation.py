@@ -1,30 +1,34 @@
 """The evaluation protocol: many episodes, drawn once from a seed; mean and 95 % interval.
 
-Two normalisations (transductive: statistics of the query batch, as the papers do; inductive:
-statistics of the support set) and two ways of adapting (gradient steps, nearest class centroid).
+Two normalisations (transductive: statistics of the query batch, as the papers do; inductive: statistics of the
+support set), two ways of adapting (gradient steps, nearest class centroid), and, where a calibrator is given, each
+episode with and without what it does between adapting and predicting.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import torch
 
 from dfml.core.errors import BadInput
 from dfml.data.episodes import Episode, EpisodeSampler
+from dfml.meta.adapted_model import AdaptedTask, Bn, adapted_task
+from dfml.meta.calibration import Icfil
 from dfml.meta.ensemble import EnsembleModel
-from dfml.meta.learners import class_means, extract_features, squared_distances, target_loss
+from dfml.meta.learners import Adapt, target_loss
 from dfml.meta.model import MetaModel
+from dfml.nets.device import seconds_now
 
-Bn = Literal["transductive", "inductive"]
-Adapt = Literal["steps", "centroid"]
 BN_MODES: tuple[Bn, ...] = ("transductive", "inductive")
 ADAPT_MODES: tuple[Adapt, ...] = ("steps", "centroid")
-CALIBRATION_EPISODES = 12
+TIMED_EPISODES = 12
 """Episodes on which the bare adaptation steps are timed, spread over the list."""
+TOGETHER = 16
+"""Episodes from whose models a GPU recovers in one pass."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +36,22 @@ class Evaluation:
     """Accuracy of one model in one mode.
 
     Attributes:
-        shots: Support pictures a class.
-        bn: ``transductive`` or ``inductive``.
-        adapt: ``steps`` or ``centroid``.
-        accuracy: Mean over episodes, in [0, 1].
+        shots: Support images per class.
+        accuracy: Mean over episodes, in [0, 1]; calibrated, where there is a calibrator.
         ci95: Half width of the 95 % interval, 1.96 * population std / sqrt(episodes).
-        episodes: Number of episodes.
         seconds: Wall clock of all modes that were computed together.
-        reference_seconds: The bare adaptation steps of all episodes, estimated from a sample timed in the same call.
+        reference_seconds: The bare adaptation steps of all episodes, estimated from a sample timed in the same call;
+            with a calibrator the time of adapting.
         per_episode: Accuracy of each episode.
         episode_list: Digest of the list of episodes, see ``EpisodeSampler.digest``.
-        query_pictures: Query pictures of an episode, all classes together.
+        query_pictures: Query images of an episode, all classes together.
+        calibrate: The calibrator's name; this and what follows are None where there is none.
+        uncalibrated: Mean accuracy of the same episodes before the calibration, in [0, 1].
+        gain: Mean over the episodes of the difference that the calibration made.
+        gain_ci95: Half width of its 95 % interval: of paired differences, hence narrower than the accuracies'.
+        contrast: Mean contrastive loss before and after the calibration.
+        recovered_accuracy: Share of the recovered images that the adapted model classifies as asked.
+        plain_per_episode: Accuracy of each episode before.
     """
 
     shots: int
@@ -54,21 +63,23 @@ class Evaluation:
     seconds: float
     reference_seconds: float
     per_episode: list[float] = field(repr=False)
-    episode_list: str = field(kw_only=True)
-    query_pictures: int = field(kw_only=True)
+    episode_list: str
+    query_pictures: int
+    calibrate: str | None = None
+    uncalibrated: float | None = None
+    gain: float | None = None
+    gain_ci95: float | None = None
+    contrast: tuple[float, float] | None = None
+    recovered_accuracy: float | None = None
+    plain_per_episode: list[float] | None = field(default=None, repr=False)
 
     def row(self) -> dict[str, Any]:
-        """The table row. Of each episode it says under ``right`` how many query pictures were."""
-        row = {key: value for key, value in asdict(self).items() if key != "per_episode"}
-        return {**row, "right": self._counts(self.per_episode)}
-
-    def _counts(self, accuracies: list[float]) -> list[int]:
-        return [round(accuracy * self.query_pictures) for accuracy in accuracies]
-
-
-def about_episodes(sampler: EpisodeSampler) -> dict[str, Any]:
-    """What every evaluation on these episodes says of them."""
-    return {"episode_list": sampler.digest, "query_pictures": sampler.way * sampler.query}
+        """The table row; for accuracies per episode it counts the right query images (``right``)."""
+        row = {key: value for key, value in asdict(self).items() if value is not None}
+        for name, key in (("right", "per_episode"), ("uncalibrated_right", "plain_per_episode")):
+            if key in row:
+                row[name] = [round(accuracy * self.query_pictures) for accuracy in row.pop(key)]
+        return row
 
 
 def interval95(values: list[float]) -> tuple[float, float]:
@@ -83,29 +94,30 @@ def evaluate(
     *,
     bn: Iterable[Bn] = BN_MODES,
     adapt: Iterable[Adapt] = ADAPT_MODES,
+    calibrator: Icfil | None = None,
     device: torch.device | str = "cpu",
+    seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Evaluation]:
     """Evaluate a meta-model on a list of episodes.
 
-    Args:
-        model: Its learner, rate and steps are used for ``steps``; ProtoNet's gradient-step column uses MAML.
-        sampler: The episodes.
-        bn: Normalisations; they share the adaptation.
-        adapt: Ways of adapting.
-        device: Where to compute.
-        progress: Called with (done, total) after each episode.
+    For ``steps`` its learner, learning rate and steps are used; ProtoNet's gradient-step column uses MAML. Both
+    normalisations share the adaptation. A calibrator comes between adapting and predicting: it sees the support set
+    only, calibrates each way of adapting on its own, and draws its first images from ``seed``. ``progress`` is called
+    with (done, total) after each episode, with a calibrator more often.
 
     Returns:
         One evaluation for each pair of ``adapt`` and ``bn``; ways of adapting that the model lacks are left out.
 
     Raises:
         BadInput: The episodes have more classes than the model's head and gradient steps are asked for, or the
-            model has none of the ways of adapting.
+            model has none of the ways of adapting, or no weights to calibrate.
     """
     found: list[Evaluation] = []
-    for done, found in evaluation_steps(model, sampler, bn=bn, adapt=adapt, device=device):  # noqa: B007
-        if progress:
+    steps = evaluation_steps(model, sampler, bn=bn, adapt=adapt, calibrator=calibrator, device=device, seed=seed)
+    for done, found in steps:  # noqa: B007
+        # Before the first one is calibrated, nobody can tell how long the others take.
+        if progress and (done or not calibrator):
             progress(done, len(sampler))
     return found
 
@@ -116,9 +128,13 @@ def evaluation_steps(
     *,
     bn: Iterable[Bn] = BN_MODES,
     adapt: Iterable[Adapt] = ADAPT_MODES,
+    calibrator: Icfil | None = None,
     device: torch.device | str = "cpu",
+    seed: int = 0,
 ) -> Iterator[tuple[int, list[Evaluation]]]:
-    """``evaluate`` an episode at a time: yields how many are done and, with the last one, the evaluations."""
+    """``evaluate`` step by step: yield how many episodes are done and, with the last one, the evaluations."""
+    if calibrator:
+        model.require_one_network("there is nothing to calibrate")
     bns, adapts = tuple(bn), tuple(way for way in adapt if way in model.adapts)
     if not adapts:
         raise BadInput("an ensemble of teachers has no weights for gradient steps: use --adapt centroid.")
@@ -131,33 +147,61 @@ def evaluation_steps(
             f"use --way {model.way}, or --adapt centroid."
         )
     model.to(device)
-    results: dict[tuple[Adapt, Bn], list[float]] = {(a, b): [] for a in adapts for b in bns}
-    bare, timed = 0.0, 0
-    every = max(1, len(sampler) // CALIBRATION_EPISODES)
+    plain: dict[tuple[Adapt, Bn], list[float]] = {(a, b): [] for a in adapts for b in bns}
+    calibrated: dict[tuple[Adapt, Bn], list[float]] = {mode: [] for mode in plain}
+    # Of each calibration its loss before and after, and how many images were recovered as asked.
+    notes: dict[Adapt, list[tuple[float, float, float]]] = {a: [] for a in adapts}
+    reference, timed, every = 0.0, 0, max(1, len(sampler) // TIMED_EPISODES)
+    together = TOGETHER if calibrator and torch.device(device).type == "cuda" else 1
     started = time.perf_counter()
-    for position, episode in enumerate(sampler):
-        prepared = _prepared(model, episode.to(device))
-        for key, logits in episode_logits(model, prepared, bns, adapts).items():
-            hits = (logits.argmax(1) == prepared.query_y).float().mean()
-            results[key].append(float(hits))
-        if position % every == every // 2:
+    for first in range(0, len(sampler), together):
+        numbers = range(first, min(first + together, len(sampler)))
+        episodes = [model.prepared(sampler.episode(n).to(device)) for n in numbers]
+        paused = time.perf_counter()
+        # A task's name seeds its images: the same whatever other modes are asked for.
+        tasks = [
+            (adapted_task(model, e, a, f"episode {n}, {a}"), e, a)
+            for n, e in zip(numbers, episodes, strict=True)
+            for a in adapts
+        ]
+        if calibrator:
+            reference += seconds_now(device) - paused
+            for event in calibrator.calibrate([task for task, _, _ in tasks], seed=seed):  # noqa: B007
+                yield first, []
+            for (task, episode, way), found in zip(tasks, event.result, strict=True):
+                notes[way].append((found.contrast[0], found.contrast[-1], found.recovered_accuracy))
+                for b in bns:
+                    calibrated[way, b].append(_accuracy(replace(task, params=found.params), episode, b))
+        for task, episode, way in tasks:
+            for b in bns:
+                plain[way, b].append(_accuracy(task, episode, b))
+        if not calibrator and first % every == every // 2:
             paused = time.perf_counter()
-            _bare_adaptation(model, prepared, adapts)
-            if prepared.query_x.is_cuda:
-                torch.cuda.synchronize(prepared.query_x.device)  # its work is only queued when the call returns
-            spent = time.perf_counter() - paused
-            bare, timed, started = bare + spent, timed + 1, started + spent
-        if position + 1 < len(sampler):
-            yield position + 1, []
+            _bare_adaptation(model, episodes[0], adapts)
+            spent = seconds_now(device) - paused
+            reference, timed, started = reference + spent, timed + 1, started + spent
+        if numbers[-1] + 1 < len(sampler):
+            yield numbers[-1] + 1, []
     seconds = time.perf_counter() - started
-    reference = bare / max(1, timed) * len(sampler)
-    found = [
-        Evaluation(
-            sampler.shot, b, a, *interval95(values), len(values), seconds, reference, values, **about_episodes(sampler)
-        )
-        for (a, b), values in results.items()
-    ]
-    yield len(sampler), found
+    reference *= 1 if calibrator else len(sampler) / max(1, timed)
+    rows = []
+    for (way, b), values in plain.items():
+        more: dict[str, Any] = {}
+        if calibrator:
+            before, values = values, calibrated[way, b]
+            gain, gain_ci95 = interval95([x - y for x, y in zip(values, before, strict=True)])
+            *contrast, recovered = (sum(column) / len(values) for column in zip(*notes[way], strict=True))
+            more = {
+                "calibrate": calibrator.name,
+                "uncalibrated": interval95(before)[0],
+                "gain": gain,
+                "gain_ci95": gain_ci95,
+                "contrast": tuple(contrast),
+                "recovered_accuracy": recovered,
+                "plain_per_episode": before,
+            }
+        rows.append(_evaluation(sampler, b, way, values, seconds, reference, **more))
+    yield len(sampler), rows
 
 
 def _ensemble_steps(
@@ -165,107 +209,57 @@ def _ensemble_steps(
 ) -> Iterator[tuple[int, list[Evaluation]]]:
     """Teachers normalise with what they know, whatever the batch: one number stands for both normalisations."""
     model.to(device)
-    table, started = model.table, time.perf_counter()
-    table.pass_seconds, values = 0.0, []
-    for share, values in table.accuracies(sampler, device):
+    model.pass_seconds, started, values = 0.0, time.perf_counter(), []
+    for share, values in model.accuracies(sampler, device):
         if not values:
             yield int(share * len(sampler)), []
-    counts = (*interval95(values), len(values), time.perf_counter() - started, table.pass_seconds)
-    yield (
-        len(sampler),
-        [Evaluation(sampler.shot, b, "centroid", *counts, values, **about_episodes(sampler)) for b in bns],
-    )
+    times = (time.perf_counter() - started, model.pass_seconds)
+    yield len(sampler), [_evaluation(sampler, b, "centroid", values, *times) for b in bns]
 
 
-def _prepared(model: MetaModel, episode: Episode) -> Episode:
-    return Episode(
-        model.prepare(episode.support_x),
-        episode.support_y,
-        model.prepare(episode.query_x),
-        episode.query_y,
-        episode.class_names,
-    )
+def _evaluation(
+    sampler: EpisodeSampler, bn: Bn, adapt: Adapt, values: list[float], *seconds: float, **more: object
+) -> Evaluation:
+    where, each = (sampler.digest, sampler.way * sampler.query), len(values)
+    return Evaluation(sampler.shot, bn, adapt, *interval95(values), each, *seconds, values, *where, **more)
 
 
-def episode_logits(
-    model: MetaModel, episode: Episode, bns: tuple[Bn, ...], adapts: tuple[Adapt, ...]
-) -> dict[tuple[Adapt, Bn], torch.Tensor]:
-    """Query logits [Q, way] of a prepared episode in each mode, without graphs."""
-    net, params = model.net, {n: p.detach() for n, p in model.params.items()}
-    out: dict[tuple[Adapt, Bn], torch.Tensor] = {}
-    for adapt in adapts:
-        if adapt == "steps":
-            learner = gradient_learner(model)
-            adapted = params
-            for adapted in learner.adapt(net, params, episode.support_x, episode.support_y, steps=model.adapt_steps):  # noqa: B007
-                adapted = {n: p.detach() for n, p in adapted.items()}
-        for bn in bns:
-            with torch.no_grad():
-                if adapt == "steps":
-                    fixed = learner.support_statistics(net, adapted, episode.support_x) if bn == "inductive" else None
-                    logits = learner.predict(net, adapted, episode.query_x, fixed)
-                    out[adapt, bn] = logits[:, : int(episode.support_y.max()) + 1]
-                else:
-                    out[adapt, bn] = centroid_logits(model, params, episode, bn)
-    return out
+def _accuracy(task: AdaptedTask, episode: Episode, bn: Bn) -> float:
+    return float((task.logits(episode.query_x, bn).argmax(1) == episode.query_y).float().mean())
 
 
 def accuracy_after_steps(
     model: MetaModel, sampler: EpisodeSampler, steps: Iterable[int]
 ) -> dict[int, tuple[float, float]]:
-    """Transductive accuracy in [0, 1] after each of these numbers of gradient steps, from one descent.
-
-    Returns:
-        Of each number the mean over episodes and its 95 % interval.
-    """
+    """Mean transductive accuracy and its 95 % interval after each number of gradient steps, from one descent."""
     wanted = sorted(set(steps))
     hits: dict[int, list[float]] = {count: [] for count in wanted}
-    learner, params = gradient_learner(model), {n: p.detach() for n, p in model.params.items()}
-    for position in sampler:
-        e = _prepared(model, position)
-        for done, adapted in enumerate(learner.adapt(model.net, params, e.support_x, e.support_y, steps=wanted[-1]), 1):
+    learner, params = model.learner_for("steps"), {n: p.detach() for n, p in model.params.items()}
+    for episode in map(model.prepared, sampler):
+        given = episode.support_x, episode.support_y
+        for done, adapted in enumerate(learner.adapt(model.net, params, *given, steps=wanted[-1]), 1):
             if done in hits:
-                with torch.no_grad():
-                    logits = learner.predict(model.net, {n: p.detach() for n, p in adapted.items()}, e.query_x)
-                hits[done].append(float((logits.argmax(1) == e.query_y).float().mean()))
+                task = AdaptedTask(model, learner, {n: p.detach() for n, p in adapted.items()}, *given)
+                hits[done].append(_accuracy(task, episode, "transductive"))
     return {count: interval95(values) for count, values in hits.items()}
-
-
-def gradient_learner(model: MetaModel) -> Any:  # noqa: ANN401 - a learner
-    """The learner for gradient steps: the model's own, or MAML with the same rate for ProtoNet."""
-    if not model.learner.has_outputs:
-        return model.with_adaptation("maml").learner
-    return model.learner
-
-
-def centroid_logits(model: MetaModel, params: dict[str, torch.Tensor], episode: Episode, bn: Bn) -> torch.Tensor:
-    """Minus the squared distance of each query feature from each class's mean support feature, [Q, way]."""
-    support = extract_features(model.net, params, episode.support_x)
-    fixed = model.learner.support_statistics(model.net, params, episode.support_x) if bn == "inductive" else None
-    query = extract_features(model.net, params, episode.query_x, fixed)
-    return -squared_distances(query, class_means(support, episode.support_y))
 
 
 def _bare_adaptation(model: MetaModel, episode: Episode, adapts: tuple[Adapt, ...]) -> None:
     """The same forward and backward passes with the plain module, nothing else: the yardstick for speed."""
-    net = model.net
-    parameters = list(net.parameters())
+    net, learner = model.net, model.learner_for("steps")
     if "steps" in adapts:
-        kept = [p.detach().clone() for p in parameters]
-        if model.learner.name == "anil":
+        support, classify = episode.support_x, net
+        if learner.moves:
             # Only the last layer moves, on features computed once.
             with torch.no_grad():
-                features = net.forward_head(net.forward_features(episode.support_x), pre_logits=True)
-            parameters, support, classify = list(net.fc.parameters()), features, net.fc
-            kept = [p.detach().clone() for p in parameters]
-        else:
-            support, classify = episode.support_x, net
+                support, classify = net.forward_head(net.forward_features(support), pre_logits=True), net.fc
+        parameters = list(classify.parameters())
+        kept = [p.detach().clone() for p in parameters]
         for _ in range(model.adapt_steps):
-            loss = target_loss(classify(support), episode.support_y)
-            grads = torch.autograd.grad(loss, parameters)
+            grads = torch.autograd.grad(target_loss(classify(support), episode.support_y), parameters)
             with torch.no_grad():
                 for p, g in zip(parameters, grads, strict=True):
-                    p.sub_(g, alpha=model.learner.config.inner_lr)
+                    p.sub_(g, alpha=learner.config.inner_lr)
         with torch.no_grad():
             net(episode.query_x)
             for p, before in zip(parameters, kept, strict=True):

@@ -23,13 +23,9 @@ def fits(teacher: nn.Module, net: nn.Module) -> bool:
 
 
 def fusable(teacher: nn.Module, model: MetaModel, *, who: str, head: bool = False) -> State:
-    """A teacher's tensors that a method in parameter space fuses: those of the model, without the head or with it.
+    """A teacher's tensors that are fused to the model's, without the last layer or with it.
 
-    Args:
-        teacher: Its network.
-        model: The meta-model that the fused tensors are for.
-        who: Names method and teacher in messages.
-        head: Whether the last layer is fused too.
+    ``who`` names method and teacher in messages.
 
     Raises:
         BadInput: Another architecture, or a last layer of another shape.
@@ -41,23 +37,16 @@ def fusable(teacher: nn.Module, model: MetaModel, *, who: str, head: bool = Fals
         )
     state, wanted = teacher.state_dict(), dict(model.net.named_parameters())
     names = [name for name in wanted if head or not name.startswith(HEAD)]
-    for name in names:
-        if name not in state or state[name].shape != wanted[name].shape:
-            raise BadInput(
-                f"{who} has a last layer of another shape than the meta-model: set way to its, or head=fresh."
-            )
+    if any(name not in state or state[name].shape != wanted[name].shape for name in names):
+        raise BadInput(f"{who} has a last layer of another shape than the meta-model: set way to its, or head=fresh.")
     return {name: state[name] for name in names}
 
 
 @dataclass(frozen=True)
 class WeightSpace:
-    """Teachers as vectors: the standardised weights of the network that they are fused to.
+    """Teachers as vectors [D], on a device: the standardised weights of the network that they are fused to.
 
-    Attributes:
-        model: The meta-model.
-        hyper: Knows which of its tensors are fused, and their units.
-        head: Whether the last layer is among them.
-        device: Where the vectors lie.
+    ``hyper`` knows which tensors of the model are fused, and their units; ``head`` says whether the last layer is.
     """
 
     model: MetaModel
@@ -66,15 +55,7 @@ class WeightSpace:
     device: torch.device
 
     def weights(self, net: nn.Module, who: str) -> torch.Tensor:
-        """A teacher's weights [D] in their own units.
-
-        Args:
-            net: Its network; it must have the model's architecture.
-            who: Names method and teacher in messages.
-
-        Raises:
-            BadInput: See ``fusable``.
-        """
+        """A teacher's weights [D] in their own units; for messages and errors see ``fusable``."""
         return self.hyper.flatten(fusable(net, self.model, who=who, head=self.head))
 
     def networks(self, nets: list[nn.Module], who: list[str]) -> list[torch.Tensor]:
@@ -95,55 +76,38 @@ class WeightSpace:
 
 def average_states(states: list[State]) -> State:
     """The element-wise mean of floating tensors; others are the first state's."""
-    mean = {}
-    for name, first in states[0].items():
-        mean[name] = torch.stack([s[name] for s in states]).mean(0) if first.is_floating_point() else first
-    return mean
+    return {
+        name: torch.stack([s[name] for s in states]).mean(0) if first.is_floating_point() else first
+        for name, first in states[0].items()
+    }
 
 
 def load_average(model: MetaModel, nets: list[nn.Module], *, head: bool = False) -> None:
     """Put the mean of the teachers' weights into a meta-model.
 
     Raises:
-        BadInput: A teacher's backbone differs from the model's.
+        BadInput: There is no teacher, or see ``fusable``.
     """
     if not nets:
         raise BadInput("no usable teacher to average.")
-    for position, net in enumerate(nets):
-        if not fits(net, model.net):
-            raise BadInput(
-                f"averaging needs teachers of the meta-model's architecture: teacher number {position} differs from "
-                f"{model.architecture} with {model.model_args}."
-            )
-    wanted = [name for name, _ in model.net.named_parameters() if head or not name.startswith(HEAD)]
-    states = [net.state_dict() for net in nets]
-    for name in wanted:
-        # Backbones fit by now, so only the last layer can differ.
-        if any(name not in state or state[name].shape != states[0][name].shape for state in states):
-            raise BadInput("the teachers' last layers differ in shape and cannot be averaged: set head=fresh.")
-    mean = average_states([{name: state[name] for name in wanted} for state in states])
-    load_backbone(model.net, mean, head=head)
+    who = "averaging needs teachers of the meta-model's architecture: teacher number"
+    states = [fusable(net, model, who=f"{who} {position}", head=head) for position, net in enumerate(nets)]
+    load_backbone(model.net, average_states(states), head=head)
 
 
 def load_backbone(net: nn.Module, state: State, *, head: bool) -> None:
-    """Copy a teacher's weights into a network with buffer-free normalisation.
-
-    Args:
-        net: Changed in place.
-        state: A teacher's state; its buffers are left out.
-        head: Whether the last layer is copied too.
+    """Copy a teacher's weights, with the last layer or without it, into a network with buffer-free normalisation.
 
     Raises:
         BadInput: The last layer is asked for and has another shape.
     """
     with torch.no_grad():
         for name, parameter in net.named_parameters():
-            if name.startswith(HEAD):
-                if not head:
-                    continue
-                if name not in state or state[name].shape != parameter.shape:
-                    raise BadInput(
-                        f"the teacher's last layer does not fit a head of {net.num_classes} outputs: "
-                        "set way to the teacher's, or head=fresh."
-                    )
+            if name.startswith(HEAD) and not head:
+                continue
+            if name.startswith(HEAD) and (name not in state or state[name].shape != parameter.shape):
+                raise BadInput(
+                    f"the teacher's last layer does not fit a head of {net.num_classes} outputs: "
+                    "set way to the teacher's, or head=fresh."
+                )
             parameter.copy_(state[name])

@@ -1,12 +1,11 @@
 """MAML, ANIL and ProtoNet, functional: parameters go in, adapted parameters come out.
 
-A learner never touches the network's own weights. Pictures given to it are prepared already
-(normalised, sized), since preparing them once an episode is enough.
+A learner never touches the network's own weights. Images given to it are prepared already (normalised, sized),
+since preparing them once per episode is enough.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -22,8 +21,12 @@ from dfml.core.registry import Registry
 from dfml.nets.norm import Statistics, recorded_statistics, supplied_statistics
 
 Params = dict[str, torch.Tensor]
+Labelled = tuple[torch.Tensor, torch.Tensor]
+"""Prepared images [N, C, H, W] and their labels, hard (int64 [N]) or soft ([N, way])."""
 TargetLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Maps logits [N, way] and hard labels [N] or soft ones [N, way] to a scalar."""
+Adapt = Literal["steps", "centroid"]
+"""Ways of adapting: gradient steps, or the nearest class centroid."""
 HEAD = "fc."
 """Prefix of the last layer's parameters in all few-shot networks."""
 
@@ -31,7 +34,7 @@ HEAD = "fc."
 class LearnerConfig(Config):
     """How a learner adapts."""
 
-    inner_lr: float = Field(0.01, gt=0, le=10, description="Rate of the inner loop.")
+    inner_lr: float = Field(0.01, gt=0, le=10, description="Learning rate of the inner loop.")
     inner_steps: int = Field(5, ge=1, le=200, description="Inner steps while training.")
     first_order: bool = Field(False, description="Drop second derivatives in the outer gradient (FOMAML).")
 
@@ -51,20 +54,22 @@ def target_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return F.kl_div(F.log_softmax(logits, 1), targets, reduction="batchmean")
 
 
-class MetaLearner(ABC):
-    """What all learners do.
+class MetaLearner:
+    """What all learners do; they adapt by gradient steps, unless a subclass says otherwise.
 
     Args:
-        config: Rates and steps of the inner loop.
+        config: Learning rate and steps of the inner loop.
         loss: What inner and outer loop minimise; None takes ``target_loss``.
 
     Attributes:
-        default_adaptation: How its models adapt at test: by gradient steps, or by class centroids.
+        moves: Prefix of the parameters that adapt.
+        default_adaptation: How its models adapt at test.
         has_outputs: Whether the last layer of the network answers without any support set.
     """
 
     name: ClassVar[str]
-    default_adaptation: ClassVar[Literal["steps", "centroid"]] = "steps"
+    moves: ClassVar[str] = ""
+    default_adaptation: ClassVar[Adapt] = "steps"
     has_outputs: ClassVar[bool] = True
 
     def __init__(self, config: LearnerConfig | None = None, loss: TargetLoss | None = None) -> None:
@@ -72,10 +77,9 @@ class MetaLearner(ABC):
         self.loss = loss or target_loss
 
     def exact(self) -> MetaLearner:
-        """The same learner with second derivatives, as gradients into the support pictures need them."""
+        """The same learner with second derivatives, as gradients into the support images need them."""
         return type(self)(self.config.override({"first_order": False}), self.loss)
 
-    @abstractmethod
     def adapt(
         self,
         net: nn.Module,
@@ -91,11 +95,28 @@ class MetaLearner(ABC):
         Args:
             net: The network; its own weights are not read.
             params: Its meta-parameters.
-            support_x: Prepared pictures [N, C, H, W].
+            support_x: Prepared images [N, C, H, W].
             support_y: Hard labels int64 [N], or soft ones [N, way].
-            steps: Inner steps; None takes the config's.
+            steps: None takes the config's.
             create_graph: Keep the graph for second derivatives (training only).
         """
+        with torch.enable_grad():
+            # Parameters may arrive without a graph.
+            adapted = {n: p if p.requires_grad else p.detach().requires_grad_(True) for n, p in params.items()}
+            names, lr = [n for n in params if n.startswith(self.moves)], self.config.inner_lr
+            answer = self._answering(net, adapted, support_x)
+            # Features that are computed once share their graph between all steps.
+            retain_graph = create_graph or bool(self.moves)
+            for _ in range(self.config.inner_steps if steps is None else steps):
+                loss, moving = self.loss(answer(adapted), support_y), [adapted[n] for n in names]
+                grads = torch.autograd.grad(loss, moving, create_graph=create_graph, retain_graph=retain_graph)
+                moved = {n: adapted[n] - lr * g for n, g in zip(names, grads, strict=True)}
+                adapted = {**adapted, **moved}
+                yield adapted
+
+    def _answering(self, net: nn.Module, params: Params, x: torch.Tensor) -> Callable[[Params], torch.Tensor]:
+        """A function from adapted parameters to the logits [N, way] of images x."""
+        return lambda adapted: functional_call(net, adapted, (x,))
 
     def predict(
         self, net: nn.Module, adapted: Params, x: torch.Tensor, statistics: Statistics | None = None
@@ -104,8 +125,6 @@ class MetaLearner(ABC):
 
         Their own batch normalises them (transductive), or the support set's ``statistics`` do (inductive).
         """
-        if statistics is None:
-            return functional_call(net, adapted, (x,))
         with supplied_statistics(net, statistics):
             return functional_call(net, adapted, (x,))
 
@@ -115,22 +134,14 @@ class MetaLearner(ABC):
 
     @torch.no_grad()
     def support_statistics(self, net: nn.Module, adapted: Params, support_x: torch.Tensor) -> Statistics:
-        """Batch statistics of the support set, taken with the adapted weights."""
+        """Batch statistics of the support set, computed with the adapted weights."""
         with recorded_statistics(net) as statistics:
             functional_call(net, network_params(adapted), (support_x,))
         return statistics
 
-    def outer(
-        self,
-        net: nn.Module,
-        params: Params,
-        support: tuple[torch.Tensor, torch.Tensor],
-        query: tuple[torch.Tensor, torch.Tensor],
-    ) -> TaskOutcome:
-        """Outer loss of a task, differentiable in ``params`` (and in the pictures, if they ask for it)."""
-        adapted = params
-        for adapted in self.adapt(net, params, *support, create_graph=not self.config.first_order):  # noqa: B007 - last one wanted
-            pass
+    def outer(self, net: nn.Module, params: Params, support: Labelled, query: Labelled) -> TaskOutcome:
+        """Outer loss of a task, differentiable in ``params`` (and in the images, if they ask for it)."""
+        *_, adapted = self.adapt(net, params, *support, create_graph=not self.config.first_order)
         logits = self.predict(net, adapted, query[0])
         wanted = query[1] if query[1].dtype == torch.int64 else query[1].argmax(1)
         accuracy = float((logits.detach().argmax(1) == wanted).float().mean())
@@ -154,41 +165,12 @@ def network_params(adapted: Params) -> Params:
     return {name: value for name, value in adapted.items() if name != ProtoNet.KEY}
 
 
-def _descend(loss: torch.Tensor, params: Params, names: list[str], lr: float, **graph: bool) -> Params:
-    grads = torch.autograd.grad(loss, [params[n] for n in names], **graph)
-    moved = {n: params[n] - lr * g for n, g in zip(names, grads, strict=True)}
-    return {**params, **moved}
-
-
-def _as_leaves(params: Params) -> Params:
-    """Let the inner loop differentiate parameters that arrive without a graph."""
-    return {n: p if p.requires_grad else p.detach().requires_grad_(True) for n, p in params.items()}
-
-
 @LEARNERS.register("maml")
 class MAML(MetaLearner):
     """Model-agnostic meta-learning: a few gradient steps on all parameters.
 
     Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
     """
-
-    def adapt(
-        self,
-        net: nn.Module,
-        params: Params,
-        support_x: torch.Tensor,
-        support_y: torch.Tensor,
-        *,
-        steps: int | None = None,
-        create_graph: bool = False,
-    ) -> Iterator[Params]:
-        """Yield the parameters after each gradient step; see ``MetaLearner.adapt``."""
-        with torch.enable_grad():
-            adapted, names = _as_leaves(params), list(params)
-            for _ in range(self.config.inner_steps if steps is None else steps):
-                loss = self.loss(functional_call(net, adapted, (support_x,)), support_y)
-                adapted = _descend(loss, adapted, names, self.config.inner_lr, create_graph=create_graph)
-                yield adapted
 
 
 @LEARNERS.register("anil")
@@ -198,29 +180,11 @@ class ANIL(MetaLearner):
     Raghu et al., "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML", ICLR 2020.
     """
 
-    def adapt(
-        self,
-        net: nn.Module,
-        params: Params,
-        support_x: torch.Tensor,
-        support_y: torch.Tensor,
-        *,
-        steps: int | None = None,
-        create_graph: bool = False,
-    ) -> Iterator[Params]:
-        """Yield the parameters after each gradient step; see ``MetaLearner.adapt``."""
-        with torch.enable_grad():
-            adapted = _as_leaves(params)
-            names = [n for n in params if n.startswith(HEAD)]
-            features = extract_features(net, adapted, support_x)
-            for _ in range(self.config.inner_steps if steps is None else steps):
-                logits = F.linear(features, adapted[HEAD + "weight"], adapted[HEAD + "bias"])
-                loss = self.loss(logits, support_y)
-                # The features' graph is shared by all steps, so it is kept even without second order.
-                adapted = _descend(
-                    loss, adapted, names, self.config.inner_lr, create_graph=create_graph, retain_graph=True
-                )
-                yield adapted
+    moves = HEAD
+
+    def _answering(self, net: nn.Module, params: Params, x: torch.Tensor) -> Callable[[Params], torch.Tensor]:
+        features = extract_features(net, params, x)
+        return lambda adapted: F.linear(features, adapted[HEAD + "weight"], adapted[HEAD + "bias"])
 
 
 @LEARNERS.register("protonet")
@@ -235,14 +199,7 @@ class ProtoNet(MetaLearner):
     has_outputs = False
 
     def adapt(
-        self,
-        net: nn.Module,
-        params: Params,
-        support_x: torch.Tensor,
-        support_y: torch.Tensor,
-        *,
-        steps: int | None = None,
-        create_graph: bool = False,
+        self, net: nn.Module, params: Params, support_x: torch.Tensor, support_y: torch.Tensor, **_: object
     ) -> Iterator[Params]:
         """Yield the parameters with the prototypes [way, D] beside them, once."""
         features = extract_features(net, params, support_x)
@@ -265,10 +222,8 @@ def extract_features(
     net: nn.Module, params: Params, x: torch.Tensor, statistics: Statistics | None = None
 ) -> torch.Tensor:
     """Features [N, D] before the last layer, with the given parameters."""
-    if statistics is not None:
-        with supplied_statistics(net, statistics):
-            return extract_features(net, params, x)
-    return functional_call(_Features(net), {f"net.{n}": p for n, p in params.items()}, (x,))
+    with supplied_statistics(net, statistics):
+        return functional_call(_Features(net), {f"net.{n}": p for n, p in params.items()}, (x,))
 
 
 class _Features(nn.Module):
@@ -285,7 +240,7 @@ class _Features(nn.Module):
 def class_means(features: torch.Tensor, labels: torch.Tensor, way: int = -1) -> torch.Tensor:
     """Mean feature of each class, [way, D], from features [N, D] and labels 0 .. way - 1 (hard or soft).
 
-    Hard labels tell ``way`` by their largest value, unless it is given (as ``vmap`` needs).
+    The largest hard label tells ``way``, unless it is given (as ``vmap`` needs).
     """
     weights = F.one_hot(labels, way).to(features.dtype) if labels.dtype == torch.int64 else labels
     return (weights.T @ features) / weights.sum(0).unsqueeze(1)

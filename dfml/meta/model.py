@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,8 @@ from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, read_config
 from dfml.core.paths import read_json, write_atomically
 from dfml.core.texts import printable
-from dfml.meta.learners import LearnerConfig, MetaLearner, Params, make_learner
+from dfml.data.episodes import Episode
+from dfml.meta.learners import MAML, Adapt, LearnerConfig, MetaLearner, Params, ProtoNet, make_learner
 from dfml.nets.build import build_network, fast_layout
 from dfml.zoo.storage import DETAILS, WEIGHTS, build_and_load, save_network
 from dfml.zoo.teacher import match_channels, match_size
@@ -28,7 +30,7 @@ class _Adapting(Config):
     """The part of a stored card that decides how the model adapts."""
 
     learner: str = Field(description="Registered name of the learner.")
-    learner_config: LearnerConfig = Field(description="Its rates and steps.")
+    learner_config: LearnerConfig = Field(description="Its learning rate and steps.")
     adapt_steps: int = Field(10, ge=1, le=200, description="Inner steps at test.")
 
 
@@ -40,9 +42,7 @@ class MetaModel:
         net: The network with batch normalisation without buffers; its weights are the meta-parameters.
         architecture: timm's name.
         model_args: The network's constructor arguments.
-        mean: Channel means for normalising pictures.
-        std: Channel standard deviations.
-        learner: How it adapts.
+        mean: Channel means for normalising images; ``std`` likewise.
         adapt_steps: Inner steps at test.
         details: Method, side information and whatever else the card tells.
         kind: Of its folder, as the card there names it.
@@ -50,7 +50,7 @@ class MetaModel:
     """
 
     kind: ClassVar[str] = "meta-model"
-    adapts: ClassVar[tuple[str, ...]] = ("steps", "centroid")
+    adapts: ClassVar[tuple[Adapt, ...]] = ("steps", "centroid")
 
     net: nn.Module
     architecture: str
@@ -85,32 +85,40 @@ class MetaModel:
         return self
 
     def prepare(self, x: torch.Tensor) -> torch.Tensor:
-        """Bring pictures [N, C, H, W] in [0, 1] to the network's channels, size and normalisation."""
+        """Bring images [N, C, H, W] in [0, 1] to the network's channels, size and normalisation."""
         channels, height, width = self.input_size
         x = match_size(match_channels(x, channels), (height, width))
-        mean = torch.tensor(self.mean, device=x.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=x.device).view(1, -1, 1, 1)
+        mean, std = (torch.tensor(v, device=x.device).view(1, -1, 1, 1) for v in (self.mean, self.std))
         return ((x - mean) / std).contiguous(memory_format=fast_layout(self.architecture))
 
+    def prepared(self, episode: Episode) -> Episode:
+        """The episode with its images prepared."""
+        return replace(episode, support_x=self.prepare(episode.support_x), query_x=self.prepare(episode.query_x))
+
+    def require_one_network(self, purpose: str) -> None:
+        """Refuse, with ``purpose`` in the message, where one network with weights is needed and there is none."""
+
     def with_adaptation(self, learner: str, *, lr: float | None = None, steps: int | None = None) -> MetaModel:
-        """The same network adapted by another learner, rate or number of steps."""
+        """The same network adapted by another learner, learning rate or number of steps."""
         config = self.learner.config if lr is None else self.learner.config.override({"inner_lr": lr})
-        return MetaModel(
-            self.net, self.architecture, self.model_args, self.mean, self.std,
-            make_learner(learner, config), steps or self.adapt_steps, self.details,
-        )  # fmt: skip
+        return replace(self, learner=make_learner(learner, config), adapt_steps=steps or self.adapt_steps)
+
+    def learner_for(self, how: Adapt | None) -> MetaLearner:
+        """The learner of a way of adapting, None for its own; steps of a model without outputs are MAML's."""
+        if how is None or how == self.learner.default_adaptation:
+            return self.learner
+        return ProtoNet(self.learner.config) if how == "centroid" else self.with_adaptation(MAML.name).learner
+
+    def adaptation_card(self) -> dict[str, Any]:
+        """What a stored card tells of how it adapts."""
+        learner = self.learner
+        told = {"kind": self.kind, "learner": learner.name, "learner_config": learner.config.model_dump()}
+        return {**told, "adapt_steps": self.adapt_steps}
 
     def save(self, folder: Path, details: dict[str, Any] | None = None) -> None:
         """Write the folder: weights, config, ``dfml.json`` and a README (the model card)."""
         # How it adapts now stands last: the details of a loaded model tell how it adapted then.
-        card = {
-            **self.details,
-            **(details or {}),
-            "kind": self.kind,
-            "learner": self.learner.name,
-            "learner_config": self.learner.config.model_dump(),
-            "adapt_steps": self.adapt_steps,
-        }
+        card = {**self.details, **(details or {}), **self.adaptation_card()}
         save_network(
             folder, self.net, architecture=self.architecture, model_args=self.model_args, details=card,
             mean=self.mean, std=self.std,
@@ -148,19 +156,16 @@ class MetaModel:
             make_learner(how.learner, how.learner_config), how.adapt_steps,
             {k: v for k, v in card.items() if k != "sha256"},
         )  # fmt: skip
-        loaded._check_normalisation(folder)
+        channels = loaded.input_size[0]
+        for name, values, least in (("mean", loaded.mean, -1e6), ("std", loaded.std, 1e-6)):
+            numbers = isinstance(values, list) and all(isinstance(v, int | float) and least <= v <= 1e6 for v in values)
+            if not numbers or len(values) not in (1, channels):
+                raise BadInput(f"{folder / CONFIG}: {name} {values!r}, expected {channels} numbers.")
         return loaded
 
     def __init_subclass__(cls) -> None:
         """Another kind of folder is opened by the class that declares it."""
         _KINDS[cls.kind] = cls
-
-    def _check_normalisation(self, folder: Path) -> None:
-        channels = self.input_size[0]
-        for name, values, least in (("mean", self.mean, -1e6), ("std", self.std, 1e-6)):
-            numbers = isinstance(values, list) and all(isinstance(v, int | float) and least <= v <= 1e6 for v in values)
-            if not numbers or len(values) not in (1, channels):
-                raise BadInput(f"{folder / CONFIG}: {name} {values!r}, expected {channels} numbers.")
 
 
 _KINDS: dict[str, type[MetaModel]] = {MetaModel.kind: MetaModel}
@@ -181,28 +186,28 @@ def is_untouched_model(folder: Path) -> bool:
 def model_card(card: dict[str, Any]) -> str:
     """A README for the model's folder, in Markdown."""
     side = ", ".join(card.get("side_information") or []) or "none"
-    method, zoo, side = (_bare(card.get("method", "unknown")), _bare(card.get("zoo", "unknown")), _bare(side))
+    # Names from outside as one line of Markdown: no link, image, HTML or end of a piece of code.
+    method, zoo, side = (
+        re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", printable(str(text)))
+        for text in (card.get("method", "unknown"), card.get("zoo", "unknown"), side)
+    )
+    told = card.get("taking_part")
+    teachers = f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
     lines = [
         "---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", "",
         f"# Meta-model trained with `{method}`", "",
-        f"- zoo: {zoo}{_teachers(card)}",
+        f"- zoo: {zoo}{teachers}",
         f"- learner: {card['learner']}, {card['adapt_steps']} inner steps at rate {card['learner_config']['inner_lr']}",
         f"- side information used: {side}", "",
-        "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
-        "adapt it with `python -m dfml adapt --model FOLDER --support DIR`.", "",
+        *LOADING, "",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
-def _teachers(card: dict[str, Any]) -> str:
-    """How many of the zoo's teachers it learned from, where its method took that down."""
-    told = card.get("taking_part")
-    return f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
-
-
-def _bare(text: object) -> str:
-    """Names from outside as one line of Markdown: no link, picture, HTML or end of a piece of code."""
-    return re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", printable(str(text)))
+LOADING = [
+    "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
+    "adapt it with `python -m dfml adapt --model FOLDER --support DIR`.",
+]
 
 
 def new_meta_model(
@@ -218,22 +223,50 @@ def new_meta_model(
     adapt_steps: int = 10,
     details: dict[str, Any] | None = None,
 ) -> MetaModel:
-    """Build a meta-model with fresh weights.
+    """Build a meta-model with fresh weights, drawn from ``seed``; see ``MetaModel``.
 
-    Args:
-        architecture: timm's name of a few-shot network.
-        shape: Channels, height, width of its input.
-        way: Outputs.
-        mean: Channel means.
-        std: Channel standard deviations.
-        learner: How it adapts.
-        width: Filters of the first stage; None keeps the network's default.
-        seed: Draws the weights.
-        adapt_steps: Inner steps at test.
-        details: For its card.
+    ``shape`` is channels, height and width of its input; a ``width`` of None keeps the network's default.
     """
     args: dict[str, Any] = {"num_classes": way, "in_chans": shape[0], "img_size": shape[1], "bn": "batch"}
     if width:
         args["width"] = width
     net = build_network(architecture, seed=seed, **args)
     return MetaModel(net.train(), architecture, args, mean, std, learner, adapt_steps, details or {})
+
+
+class _Exported(nn.Module):
+    """Images in [0, 1] to logits, normalisation included; statistics are the batch's own."""
+
+    def __init__(self, model: MetaModel) -> None:
+        super().__init__()
+        self.net = model.net
+        self.register_buffer("mean", torch.tensor(model.mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(model.std).view(1, -1, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net((x - self.mean) / self.std)
+
+
+def export_onnx(model: MetaModel, path: Path, batch: int = 16) -> None:
+    """Write an ONNX file that maps images [N, C, H, W] in [0, 1] to logits [N, way].
+
+    The network is exported as it is before adaptation; normalisation statistics are those of the batch that it is
+    given, as in transductive evaluation.
+
+    Raises:
+        BadInput: The optional packages for ONNX are not installed, or the model is an ensemble of teachers.
+    """
+    model.require_one_network("it cannot be exported")
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        raise BadInput("ONNX export needs two optional packages: pip install -r requirements-onnx.txt")
+    program = torch.onnx.export(
+        _Exported(model.to("cpu")).eval(),
+        (torch.rand(batch, *model.input_size),),
+        input_names=["pictures"],
+        output_names=["logits"],
+        dynamic_shapes={"x": {0: torch.export.Dim("pictures", min=1)}},
+        dynamo=True,
+        verbose=False,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: program.save(str(part)))

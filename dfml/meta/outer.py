@@ -1,32 +1,30 @@
-"""The outer loop: gradients of several tasks become one step of the meta-parameters."""
+"""The outer loop: gradients of several tasks become one step of the meta-parameters.
+
+Either their mean is taken, or one that also makes the tasks agree (TGR, FREE). Two tasks can be learned as one, their
+features mixed class slot by class slot (TEAPOT).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from dfml.core.errors import RunFailed
 from dfml.core.state import part_of_state
-from dfml.meta.learners import MetaLearner
+from dfml.meta.learners import Labelled, MetaLearner, Params, TaskOutcome
 from dfml.meta.model import MetaModel
-from dfml.nets.optim import load_optimiser_state, optimiser_state
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
 
 Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-"""Support pictures, support labels, query pictures, query labels; pictures in [0, 1]."""
-
-
-@dataclass(frozen=True)
-class OuterStep:
-    """What one outer step saw: mean outer loss, mean query accuracy, and ``grad/alignment``."""
-
-    loss: float
-    accuracy: float
-    alignment: float | None
+"""Support images, support labels, query images, query labels; images in [0, 1]."""
+TaskLoss = Callable[[Params], TaskOutcome]
+"""A task's loss and accuracy as a function of the parameters; the same parameters must give the same loss."""
 
 
 def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
@@ -38,53 +36,81 @@ def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
     return float((unit.sum(0).pow(2).sum() - unit.pow(2).sum()) / (count * (count - 1)))
 
 
+@dataclass(frozen=True)
+class OuterStep:
+    """What one outer step saw.
+
+    Attributes:
+        loss: Mean of the tasks' losses.
+        accuracy: Mean of their query accuracies, in [0, 1].
+        alignment: Mean pairwise cosine of their gradients (``grad/alignment``); None for a single task.
+    """
+
+    loss: float
+    accuracy: float
+    alignment: float | None
+
+    @classmethod
+    def of(cls, losses: list[float], accuracies: list[float], gradients: list[torch.Tensor], **more: Any) -> Self:  # noqa: ANN401
+        """What some tasks were like, whose flat gradients are given."""
+        mean = (sum(losses) / len(losses), sum(accuracies) / len(losses))
+        return cls(*mean, mean_pairwise_cosine(gradients), **more)
+
+
 class OuterLoop:
     """Adam on the meta-parameters with the mean of a meta-batch's gradients.
 
     Args:
-        model: Its network's parameters are trained in place.
-        lr: Adam's rate (1e-3 in all papers).
+        model: Its network is trained in place.
+        lr: Adam's learning rate (1e-3 in all papers).
+        parameters: Those that are trained; None takes all of the network.
     """
 
-    def __init__(self, model: MetaModel, lr: float = 1e-3) -> None:
+    def __init__(self, model: MetaModel, lr: float = 1e-3, parameters: list[torch.Tensor] | None = None) -> None:
         self.model = model
-        self.optimiser = torch.optim.Adam(model.net.parameters(), lr=lr)
+        self.parameters = list(model.net.parameters()) if parameters is None else parameters
+        self.optimiser = torch.optim.Adam(self.parameters, lr=lr)
 
     def step(self, tasks: Iterable[Task], learners: Sequence[MetaLearner] | None = None) -> OuterStep:
-        """Take one step on the mean of the tasks' outer losses.
+        """Take one step on the mean of the tasks' outer losses; labels may be soft.
 
-        Args:
-            tasks: The meta-batch; labels may be soft.
-            learners: One a task, where not all are learned as the model adapts.
+        ``learners`` has one per task, where not all are learned as the model adapts.
         """
-        names, parameters = zip(*self.model.net.named_parameters(), strict=True)
+
+        def outcomes() -> Iterable[TaskOutcome]:
+            for position, (support_x, support_y, query_x, query_y) in enumerate(tasks):
+                learner = self.model.learner if learners is None else learners[position]
+                support, query = (self.model.prepare(support_x), support_y), (self.model.prepare(query_x), query_y)
+                yield learner.outer(self.model.net, self.model.params, support, query)
+
+        failed = "the outer loss is no longer finite: lower the rates (outer_lr, inner_lr), then start again."
+        return self.take(outcomes(), failed)
+
+    def take(self, outcomes: Iterable[TaskOutcome], failed: str, compared: int | None = None) -> OuterStep:
+        """Take one step on the mean of outcomes, each of which is differentiated before the next is made.
+
+        Where ``compared`` is given, the alignment is that of the gradients of ``parameters[:compared]``.
+
+        Raises:
+            RunFailed: A loss is not finite; the message is ``failed``.
+        """
         total: list[torch.Tensor] | None = None
         flat, losses, accuracies = [], [], []
-        for position, (support_x, support_y, query_x, query_y) in enumerate(tasks):
-            params = dict(zip(names, parameters, strict=True))
-            learner = self.model.learner if learners is None else learners[position]
-            outcome = learner.outer(
-                self.model.net,
-                params,
-                (self.model.prepare(support_x), support_y),
-                (self.model.prepare(query_x), query_y),
-            )
-            grads = torch.autograd.grad(outcome.loss, parameters, allow_unused=True, materialize_grads=True)
+        for outcome in outcomes:
+            grads = torch.autograd.grad(outcome.loss, self.parameters, allow_unused=True, materialize_grads=True)
             total = list(grads) if total is None else [a + b for a, b in zip(total, grads, strict=True)]
-            flat.append(torch.cat([g.reshape(-1) for g in grads]))
+            flat.append(torch.cat([g.reshape(-1) for g in grads[:compared]]))
             losses.append(float(outcome.loss.detach()))
             accuracies.append(outcome.accuracy)
         assert total is not None, "an outer step needs a task"
         if not all(math.isfinite(loss) for loss in losses):
-            raise RunFailed(
-                "the outer loss is no longer finite: lower the rates (outer_lr, inner_lr), then start again."
-            )
+            raise RunFailed(failed)
         self.descend([grad / len(losses) for grad in total])
-        return OuterStep(sum(losses) / len(losses), sum(accuracies) / len(losses), mean_pairwise_cosine(flat))
+        return OuterStep.of(losses, accuracies, flat)
 
     def descend(self, gradient: Iterable[torch.Tensor]) -> None:
-        """Take one step of Adam along a gradient, given as one tensor a parameter in the network's order."""
-        for parameter, grad in zip(self.model.net.parameters(), gradient, strict=True):
+        """Take one step of Adam along a gradient, given as one tensor per parameter in the network's order."""
+        for parameter, grad in zip(self.parameters, gradient, strict=True):
             parameter.grad = grad
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -100,3 +126,156 @@ class OuterLoop:
             for name, parameter in self.model.net.named_parameters():
                 parameter.copy_(flat[f"params/{name}"])
         load_optimiser_state(self.optimiser, part_of_state(flat, "adam"))
+
+
+@dataclass(frozen=True)
+class Aggregate(OuterStep):
+    """One direction for several tasks, and what their gradients were like.
+
+    Attributes:
+        gradient: By the parameters' names.
+        variance: Sum over the parameters of half the mean of (g_i - g)^2; None where the tasks came in turn.
+    """
+
+    gradient: Params
+    variance: float | None = None
+
+
+def implicit_gradient(
+    task_losses: Sequence[TaskLoss], params: Params, beta: float, *, keep_graph: bool = False
+) -> Aggregate:
+    """The mean of the tasks' gradients, each computed where the task itself disagrees with the others.
+
+    Implicit gradient regularisation (Wei et al., ICML 2024). With g_i the gradient of task i at ``params`` and g
+    their mean, task i is differentiated again at ``params - beta * (g - g_i)``. To first order in beta the mean
+    of these is g + beta * gradient of [1/(2n) * sum of |g_i - g|^2]: descending it makes the gradients agree,
+    without second derivatives.
+
+    With ``keep_graph`` the displacement is differentiated through, too, as in the authors' code. That adds the same
+    term once more, so that the coefficient becomes twice ``beta``, and needs second derivatives.
+    """
+    assert task_losses, "an aggregate needs a task"
+    leaves = {n: p.detach().requires_grad_(True) for n, p in params.items()}
+    losses, accuracies, gradients = [], [], []
+    for task_loss in task_losses:
+        outcome = task_loss(leaves)
+        gradients.append(_gradient(outcome.loss, leaves, create_graph=keep_graph and beta > 0))
+        losses.append(float(outcome.loss.detach()))
+        accuracies.append(outcome.accuracy)
+    mean = aggregate = _mean(gradients)
+    if beta > 0:
+        moved = [{n: p - beta * (mean[n] - g[n]) for n, p in leaves.items()} for g in gradients]
+        if keep_graph:
+            total = torch.stack([task_loss(at).loss for task_loss, at in zip(task_losses, moved, strict=True)]).mean()
+            aggregate = _gradient(total, leaves)
+        else:
+            there = []
+            for task_loss, at in zip(task_losses, moved, strict=True):
+                at = {n: p.detach().requires_grad_(True) for n, p in at.items()}
+                there.append(_gradient(task_loss(at).loss, at))
+            aggregate = _mean(there)
+    flat = [torch.cat([x.detach().reshape(-1) for x in g.values()]) for g in gradients]
+    gradient = {n: g.detach() for n, g in aggregate.items()}
+    return Aggregate.of(losses, accuracies, flat, gradient=gradient, variance=gradient_variance(flat))
+
+
+def gradient_variance(flat: Sequence[torch.Tensor]) -> float:
+    """1/(2n) * sum of |g_i - g|^2 for flat gradients g_i with mean g."""
+    stacked = torch.stack(list(flat))
+    return float((stacked - stacked.mean(0)).pow(2).sum() / (2 * len(stacked)))
+
+
+def _gradient(loss: torch.Tensor, params: Params, *, create_graph: bool = False) -> Params:
+    grads = torch.autograd.grad(
+        loss, list(params.values()), create_graph=create_graph, allow_unused=True, materialize_grads=True
+    )
+    return dict(zip(params, grads, strict=True))
+
+
+def _mean(gradients: list[Params]) -> Params:
+    return {n: torch.stack([g[n] for g in gradients]).mean(0) for n in gradients[0]}
+
+
+def sequential_update(
+    task_losses: Sequence[TaskLoss], params: Params, lr: float, *, inner: Literal["adam", "sgd"] = "adam"
+) -> Aggregate:
+    """Take one gradient step on each task in turn, from a copy of the parameters: the gradient is start minus end.
+
+    Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its BELL part. Expanded to second
+    order in ``lr``, the way gone is the sum of the tasks' gradients less terms which, averaged over the orders
+    of two tasks, are lr / 2 times the gradient of their inner product g_i . g_j: moving the
+    parameters along it (Reptile; Nichol, Achiam and Schulman, 2018) makes the tasks' gradients agree.
+
+    The optimiser ``inner`` is ``adam`` (published; its moments begin anew) or ``sgd``, with learning rate ``lr``.
+    """
+    assert task_losses, "a sequential update needs a task"
+    at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
+    optimiser = (torch.optim.Adam if inner == "adam" else torch.optim.SGD)(list(at.values()), lr=lr)
+    losses, accuracies, flat = [], [], []
+    for task_loss in task_losses:
+        outcome = task_loss(at)
+        grads = _gradient(outcome.loss, at)
+        for name, parameter in at.items():
+            parameter.grad = grads[name]
+        optimiser.step()
+        losses.append(float(outcome.loss.detach()))
+        accuracies.append(outcome.accuracy)
+        flat.append(torch.cat([g.reshape(-1) for g in grads.values()]))
+    gone = {n: (params[n] - end).detach() for n, end in at.items()}
+    return Aggregate.of(losses, accuracies, flat, gradient=gone)
+
+
+def paired(task: Task, partner: Task) -> Task:
+    """Two tasks as one: the images of the second after those of the first, with the labels of the first.
+
+    The tasks must be alike in shape, with the same label at the same place.
+    """
+    assert torch.equal(task[1], partner[1]) and torch.equal(task[3], partner[3]), "slots must correspond"
+    return torch.cat([task[0], partner[0]]), task[1], torch.cat([task[2], partner[2]]), task[3]
+
+
+def plain(task: Task) -> Task:
+    """A task to look at: of paired ones the first, and of soft labels the most likely ones."""
+    support_x, support_y, query_x, query_y = task
+    support_y, query_y = (y if y.dtype == torch.int64 else y.argmax(1) for y in (support_y, query_y))
+    return support_x[: len(support_y)], support_y, query_x[: len(query_y)], query_y
+
+
+class FeatureMixture(nn.Module):
+    """A network for pairs of images: both go through it, and its last layer sees a mixture of their features.
+
+    Its parameters are those of the network, under the same names. Each half of a batch is normalised by itself.
+    ``share`` in [0, 1] is the weight of the second half's features.
+    """
+
+    def __init__(self, net: nn.Module, share: float) -> None:
+        super().__init__()
+        for name, part in net.named_children():
+            self.add_module(name, part)
+        # In a tuple, so that the network is not registered under a second name.
+        self._mixed = (net, share)
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        """Mixed features [N, D] of images [2 N, C, H, W]."""
+        net, share = self._mixed
+        own, other = (net.forward_head(net.forward_features(half), pre_logits=True) for half in x.chunk(2))
+        return (1 - share) * own + share * other
+
+    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        """The last layer on mixed features, or the features themselves."""
+        return x if pre_logits else self._mixed[0].fc(x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits [N, way] of images [2 N, C, H, W]."""
+        return self.forward_head(self.forward_features(x))
+
+
+class InterpolatedLearner:
+    """A learner's outer loss on ``paired`` tasks; ``share`` is the weight of the second one."""
+
+    def __init__(self, learner: MetaLearner, share: float) -> None:
+        self.learner, self.share = learner, share
+
+    def outer(self, net: nn.Module, params: Params, support: Labelled, query: Labelled) -> TaskOutcome:
+        """Outer loss; see ``MetaLearner.outer``."""
+        return self.learner.outer(FeatureMixture(net, self.share), params, support, query)

@@ -18,15 +18,12 @@ from torch import nn
 
 from dfml.core.errors import BadInput
 from dfml.meta.fusion import State
-from dfml.nets.conv4 import Conv4
-from dfml.nets.resnet import FewShotResNet
+from dfml.nets.backbones import Conv4, FewShotResNet
 
 Orders = dict[str, torch.Tensor]
 """For each group of units int64 [n]: the unit that goes to each place."""
-
 LayerWeights = tuple[torch.Tensor, torch.Tensor | None]
 """Weight [out, in, ...] and bias [out] of a layer."""
-
 MOST_ITERATIONS = 1_000_000
 
 
@@ -53,13 +50,9 @@ class Layer:
 
 
 def match_units(cost: torch.Tensor) -> torch.Tensor:
-    """The cheapest matching of equally many units.
+    """The cheapest matching of equally many units: for each place the unit that goes there, int64 [n].
 
-    Args:
-        cost: [n, n], of moving unit i (row) to place j (column).
-
-    Returns:
-        int64 [n]: for each place the unit that goes there.
+    ``cost`` [n, n] is that of moving unit i (row) to place j (column).
     """
     import ot  # takes two seconds, which nobody else should wait for
 
@@ -67,26 +60,6 @@ def match_units(cost: torch.Tensor) -> torch.Tensor:
     masses = np.ones(len(cost))
     plan = ot.emd(masses, masses, cost.double().cpu().numpy(), numItermax=MOST_ITERATIONS)
     return torch.from_numpy(plan.argmax(0))
-
-
-def match_groups(state: State, reference: State, layers: list[Layer]) -> Orders:
-    """Match the units of each group, from the first layer to the last.
-
-    A group that several layers write to is matched where it first appears, by those of them whose own inputs are
-    matched already.
-
-    Args:
-        state: The tensors of the network that is to be aligned.
-        reference: Those of the other, in the same shapes.
-        layers: In the order of the forward pass.
-    """
-    orders: Orders = {}
-    for group in dict.fromkeys(layer.writes for layer in layers if layer.writes is not None):
-        ready = [x for x in layers if x.writes == group and (x.reads is None or x.reads in orders)]
-        mine = torch.cat([_described(state, layer, orders) for layer in ready], 1)
-        wanted = torch.cat([_described(reference, layer, {}) for layer in ready], 1)
-        orders[group] = match_units(torch.cdist(mine, wanted, compute_mode="donot_use_mm_for_euclid_dist").square())
-    return orders
 
 
 def _described(state: State, layer: Layer, orders: Orders) -> torch.Tensor:
@@ -117,7 +90,10 @@ def reorder(state: State, layers: list[Layer], orders: Orders) -> State:
 
 
 def align_states(state: State, reference: State, layers: list[Layer]) -> State:
-    """The network of ``state`` with its units in the order of the reference.
+    """The network of ``state`` with its units in the order of the reference, from the first layer to the last.
+
+    A group that several layers write to is matched where it first appears, by those of them whose own inputs are
+    matched already; ``layers`` are in the order of the forward pass.
 
     Raises:
         BadInput: A tensor of the layers is missing, or its shapes differ. Where rows mean classes only the columns
@@ -130,7 +106,13 @@ def align_states(state: State, reference: State, layers: list[Layer]) -> State:
             raise BadInput(
                 f"transport aligns networks of one shape: {layer.weight} is {shapes[0]}, in the reference {shapes[1]}."
             )
-    return reorder(state, layers, match_groups(state, reference, layers))
+    orders: Orders = {}
+    for group in dict.fromkeys(layer.writes for layer in layers if layer.writes is not None):
+        ready = [x for x in layers if x.writes == group and (x.reads is None or x.reads in orders)]
+        mine = torch.cat([_described(state, layer, orders) for layer in ready], 1)
+        wanted = torch.cat([_described(reference, layer, {}) for layer in ready], 1)
+        orders[group] = match_units(torch.cdist(mine, wanted, compute_mode="donot_use_mm_for_euclid_dist").square())
+    return reorder(state, layers, orders)
 
 
 def align(layers: list[LayerWeights], reference: list[LayerWeights]) -> list[LayerWeights]:
@@ -146,22 +128,18 @@ def align(layers: list[LayerWeights], reference: list[LayerWeights]) -> list[Lay
     Raises:
         BadInput: The shapes differ.
     """
+
+    def named(each: list[LayerWeights]) -> State:
+        names = ("weight", "bias")
+        return {f"{i}.{n}": t for i, pair in enumerate(each) for n, t in zip(names, pair, strict=True) if t is not None}
+
     last = len(layers) - 1
     plan = [
         Layer(f"{i}.weight", f"{i - 1}" if i else None, f"{i}" if i < last else None, (f"{i}.bias",))
         for i in range(len(layers))
     ]
-    moved = align_states(_named(layers), _named(reference), plan)
+    moved = align_states(named(layers), named(reference), plan)
     return [(moved[f"{i}.weight"], moved.get(f"{i}.bias")) for i in range(len(layers))]
-
-
-def _named(layers: list[LayerWeights]) -> State:
-    state = {}
-    for position, (weight, bias) in enumerate(layers):
-        state[f"{position}.weight"] = weight
-        if bias is not None:
-            state[f"{position}.bias"] = bias
-    return state
 
 
 def align_network(net: nn.Module, reference: nn.Module) -> nn.Module:
@@ -177,10 +155,20 @@ def network_layers(net: nn.Module) -> list[Layer]:
     Raises:
         BadInput: Another network, whose connections are not known here.
     """
+    layers: list[Layer] = []
+    stream = None
     if isinstance(net, Conv4):
-        layers, stream = _chain("blocks", net.blocks, None)
+        for position in range(len(net.blocks)):
+            block = f"blocks.{position}"
+            layers.append(_convolution(f"{block}.0", f"{block}.1", stream, block))
+            stream = block
     elif isinstance(net, FewShotResNet):
-        layers, stream = _residual(net)
+        if len(list(net.stem.children())):
+            layers.append(_convolution("stem.0", "stem.1", None, "stem"))
+            stream = "stem"
+        for position, block in enumerate(net.blocks):
+            added, stream = _residual(block, f"blocks.{position}", stream)
+            layers += added
     else:
         raise BadInput(
             f"transport knows the connections of Conv4 and of ResNet-10, 12 and 18; received {type(net).__name__}."
@@ -191,36 +179,19 @@ def network_layers(net: nn.Module) -> list[Layer]:
 def _convolution(conv: str, norm: str, reads: str | None, writes: str) -> Layer:
     # The bias of a convolution before a batch normalisation has no effect and drifts freely: it is not compared.
     statistics = (f"{norm}.running_mean", f"{norm}.running_var")
-    compared = (f"{norm}.weight", f"{norm}.bias")
-    return Layer(f"{conv}.weight", reads, writes, compared, (f"{conv}.bias", *statistics))
+    return Layer(f"{conv}.weight", reads, writes, (f"{norm}.weight", f"{norm}.bias"), (f"{conv}.bias", *statistics))
 
 
-def _chain(name: str, blocks: nn.Sequential, stream: str | None) -> tuple[list[Layer], str | None]:
-    layers = []
-    for position in range(len(blocks)):
-        block = f"{name}.{position}"
-        layers.append(_convolution(f"{block}.0", f"{block}.1", stream, block))
-        stream = block
-    return layers, stream
-
-
-def _residual(net: FewShotResNet) -> tuple[list[Layer], str | None]:
-    layers: list[Layer] = []
-    stream = None
-    if len(list(net.stem.children())):
-        layers.append(_convolution("stem.0", "stem.1", None, "stem"))
-        stream = "stem"
-    for position, block in enumerate(net.blocks):
-        name = f"blocks.{position}"
-        # Without weights of its own a shortcut adds unit to unit: what it adds to keeps the order of what it adds.
-        identity = isinstance(block.shortcut, nn.Identity)
-        after = stream if identity else name
-        reads, convolutions = stream, [i for i, part in enumerate(block.body) if isinstance(part, nn.Conv2d)]
-        for i in convolutions:
-            writes = after if i == convolutions[-1] else f"{name}.body.{i}"
-            layers.append(_convolution(f"{name}.body.{i}", f"{name}.body.{i + 1}", reads, writes))
-            reads = writes
-        if not identity:
-            layers.append(_convolution(f"{name}.shortcut.0", f"{name}.shortcut.1", stream, name))
-        stream = after
-    return layers, stream
+def _residual(block: nn.Module, name: str, stream: str | None) -> tuple[list[Layer], str]:
+    """A residual block's layers, and the group that it writes to."""
+    # Without weights of its own a shortcut adds unit to unit: what it adds to keeps the order of what it adds.
+    identity = isinstance(block.shortcut, nn.Identity)
+    after = stream if identity else name
+    layers, reads, convolutions = [], stream, [i for i, part in enumerate(block.body) if isinstance(part, nn.Conv2d)]
+    for i in convolutions:
+        writes = after if i == convolutions[-1] else f"{name}.body.{i}"
+        layers.append(_convolution(f"{name}.body.{i}", f"{name}.body.{i + 1}", reads, writes))
+        reads = writes
+    if not identity:
+        layers.append(_convolution(f"{name}.shortcut.0", f"{name}.shortcut.1", stream, name))
+    return layers, after

@@ -28,9 +28,8 @@ from dfml.inversion.base import ExtraLoss
 from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
 from dfml.inversion.terms import disagreement
 from dfml.meta.distillation import KdForm, StudentOf, task_loss_of
-from dfml.meta.gradients import TaskLoss, sequential_update
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop
+from dfml.meta.outer import OuterLoop, TaskLoss, sequential_update
 from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig

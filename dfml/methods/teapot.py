@@ -26,10 +26,9 @@ from pydantic import Field
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
-from dfml.meta.interpolation import InterpolatedLearner, paired, plain
 from dfml.meta.learners import LEARNERS, MetaLearner
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop, Task
+from dfml.meta.outer import InterpolatedLearner, OuterLoop, Task, paired, plain
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.training.context import Training, side_information_of
@@ -205,7 +204,7 @@ class Teapot(Method):
         cfg: TeapotConfig = self.config
         if not cfg.augment:
             return lambda x, generator: x
-        from dfml.training.ours.augment import Augmenter
+        from dfml.training.ours.images import Augmenter
 
         return Augmenter(zoo, flip=cfg.flip, shift=cfg.shift)
 

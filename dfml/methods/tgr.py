@@ -27,10 +27,9 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.distillation import KdForm, task_loss_of
-from dfml.meta.gradients import TaskLoss, implicit_gradient
 from dfml.meta.learners import LEARNERS
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop
+from dfml.meta.outer import OuterLoop, TaskLoss, implicit_gradient
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.training.context import Training, side_information_of

@@ -16,20 +16,10 @@ from dfml.core.errors import BadInput, nearest
 
 # Arguments by which a network's config could make timm read or download files: never taken from outside.
 _FORBIDDEN = ("pretrained", "checkpoint", "cache_dir", "scriptable", "no_jit", "exportable", "pruned", "features_only")
-
 # What constructors raise on sizes and words that make no network.
-_UNBUILDABLE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
+_UNBUILDABLE = (ArithmeticError, AssertionError, AttributeError, LookupError)
+_UNBUILDABLE += (MemoryError, RuntimeError, TypeError, ValueError)
 _LARGEST = 100_000
-
 MOST_PARAMETERS, MOST_TENSORS = 500_000_000, 5_000
 
 
@@ -47,8 +37,8 @@ def network_names() -> list[str]:
     return sorted(timm.list_models("fewshot_*"))
 
 
-def check_model_args(args: dict[str, Any]) -> dict[str, Any]:
-    """Return ``args`` if they only describe a network's shape.
+def check_model_args(args: dict[str, Any]) -> None:
+    """Refuse arguments that do not only describe a network's shape.
 
     Raises:
         BadInput: An argument is not a plain value, or could make timm load files.
@@ -58,9 +48,8 @@ def check_model_args(args: dict[str, Any]) -> dict[str, Any]:
             isinstance(value, list) and all(isinstance(v, bool | int | float) for v in value)
         )
         too_large = isinstance(value, int | float) and not abs(value) <= _LARGEST
-        if not plain or too_large or any(key.startswith(word) for word in _FORBIDDEN):
+        if not plain or too_large or key.startswith(_FORBIDDEN):
             raise BadInput(f"model argument {key!r} = {repr(value):.100} is not allowed in a network's config.")
-    return args
 
 
 class _TooLarge(Exception):
@@ -123,15 +112,10 @@ def build_network(
         raise BadInput(f"unknown architecture {architecture!r}.{nearest(architecture, known)}")
     check_model_args(args)
     if architecture.startswith("fewshot_"):
-        from dfml.nets.conv4 import Conv4
-        from dfml.nets.resnet import FewShotResNet
-        from dfml.nets.vit import vit_arguments
+        from dfml.nets.backbones import Conv4, FewShotResNet, vit_arguments
 
-        if "vit" in architecture:
-            known = set(inspect.signature(vit_arguments).parameters)
-        else:
-            cls = Conv4 if "conv4" in architecture else FewShotResNet
-            known = set(inspect.signature(cls).parameters) - {"depth"}
+        made = vit_arguments if "vit" in architecture else Conv4 if "conv4" in architecture else FewShotResNet
+        known = set(inspect.signature(made).parameters) - ({"depth"} if made is FewShotResNet else set())
         for key in args:
             if key not in known:
                 raise BadInput(f"{architecture} takes no argument {key!r}.{nearest(key, known)}")

@@ -1,4 +1,4 @@
-"""A checkpoint: a flat dict of tensors and JSON values in one safetensors file. Nothing is pickled."""
+"""A checkpoint: a flat dict of tensors and JSON values in one safetensors file, nothing pickled; optimisers as such."""
 
 from __future__ import annotations
 
@@ -31,24 +31,22 @@ def save_checkpoint(path: Path, state: dict[str, Any], about: dict[str, Any] | N
     """
     tensors: dict[str, torch.Tensor] = {}
     plain: dict[str, Any] = {}
+    seen: set[int] = set()
     for key, value in state.items():
         if isinstance(value, torch.Tensor):
-            tensors[key] = value.detach().cpu().contiguous()
-        else:
-            plain[key] = _checked(key, value)
-    # Tensors that share memory (an alias, a slice) would be refused: each is stored as its own copy.
-    seen: set[int] = set()
-    for key, value in tensors.items():
-        address = value.untyped_storage().data_ptr()
-        if address in seen:
-            tensors[key] = value.clone()
-        seen.add(address)
-    metadata = {
-        "format": FORMAT,
-        "order": json.dumps(list(state)),
-        "state": json.dumps(plain),
-        "about": json.dumps(about or {}),
-    }
+            tensor = value.detach().cpu().contiguous()
+            address = tensor.untyped_storage().data_ptr()
+            # Tensors that share memory (an alias, a slice) would be refused: each is stored as its own copy.
+            tensors[key] = tensor.clone() if address in seen else tensor
+            seen.add(address)
+            continue
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"checkpoint entry {key!r} is neither a tensor nor JSON: {error}") from None
+        plain[key] = value
+    parts = {"order": list(state), "state": plain, "about": about or {}}
+    metadata = {"format": FORMAT, **{name: json.dumps(part) for name, part in parts.items()}}
     write_atomically(path, lambda part: save_file(tensors, part, metadata=metadata))
 
 
@@ -71,9 +69,22 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise BadInput(f"{path.name} is missing or damaged ({error}).") from None
 
 
-def _checked(key: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"checkpoint entry {key!r} is neither a tensor nor JSON: {error}") from None
-    return value
+def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Copies of an optimiser's tensors under ``<parameter>/<moment>``; parameters never stepped have none."""
+    packed = optimiser.state_dict()["state"]
+    return {f"{i}/{name}": value.detach().clone() for i, moments in packed.items() for name, value in moments.items()}
+
+
+def load_optimiser_state(optimiser: torch.optim.Optimizer, flat: dict[str, torch.Tensor]) -> None:
+    """Restore ``optimiser_state``."""
+    whole = optimiser.state_dict()
+    whole["state"] = {}
+    for key, value in flat.items():
+        position, name = key.split("/")
+        whole["state"].setdefault(int(position), {})[name] = value.clone()
+    optimiser.load_state_dict(whole)
+    # A file has no memory layout, and sums may depend on it: moments lie as their parameters do.
+    for parameter, moments in optimiser.state.items():
+        for name, value in moments.items():
+            if value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+import time
 
 import torch
 
@@ -13,33 +14,24 @@ from dfml.core.errors import BadInput
 from dfml.core.process import at_most_as_wanted
 from dfml.nets.waiting import watch_load
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Parameters of mallopt(3)."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # parameters of mallopt(3)
 
 
 def available_devices() -> list[str]:
     """The devices of this machine, best first."""
-    found = []
-    if torch.cuda.is_available():
-        found.append("cuda")
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return [*found, "cpu"]
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, is_there in there.items() if is_there]
 
 
 def pick_device(wanted: str = "auto") -> tuple[torch.device, str]:
-    """Return the device and the reason for it.
-
-    Args:
-        wanted: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    """Return the device and the reason for it; ``wanted`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises:
         BadInput: The device does not exist here.
     """
     here = available_devices()
     if wanted == "auto":
-        name = here[0]
-        reason = "the fastest device found" if name != "cpu" else "no GPU was found"
+        name, reason = here[0], "the fastest device found" if here[0] != "cpu" else "no GPU was found"
     elif wanted in here or (wanted.startswith("cuda:") and wanted[5:].isdecimal() and "cuda" in here):
         name, reason = wanted, "chosen"
     else:
@@ -50,6 +42,13 @@ def pick_device(wanted: str = "auto") -> tuple[torch.device, str]:
         except (AssertionError, RuntimeError, ValueError):
             raise BadInput(f"device {name!r} does not exist: there are {torch.cuda.device_count()} GPUs.") from None
     return torch.device(name), reason
+
+
+def seconds_now(device: torch.device | str) -> float:
+    """The clock, once a GPU has done its work: that is only queued when a call returns."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def keep_memory() -> bool:

@@ -21,14 +21,11 @@ class Phi(NamedTuple):
 
 
 class AffineHyperNetwork:
-    """One linear layer for each tensor of the target, all fed with the same embedding.
+    """One linear layer for each tensor of the target (shaped as those of ``like``), all fed with the same embedding.
 
     Since none of these layers feeds another, they are kept as one matrix over all D weights of the target. The
     target's tensors differ in scale by orders of magnitude, so each is standardised with one mean and one scale of
     its own: a weight's error counts relative to its tensor's spread.
-
-    Args:
-        like: Names and shapes of the target's tensors.
     """
 
     def __init__(self, like: Tensors) -> None:
@@ -68,15 +65,10 @@ def write(phi: Phi, embedding: torch.Tensor) -> torch.Tensor:
 
 
 def likelihood_gradients(phi: Phi, embedding: torch.Tensor, network: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of log P(network | what is written) in the written network (so in phi's bias) and in the embedding.
+    """Gradients of log P(standardised network [D] | what is written), in the latter and in one task's embedding [dim].
 
-    With a normal likelihood of variance D it is minus the mean squared error. Since the hyper-network is affine, its
-    gradient in phi's weight is the outer product of the embedding with the first of these.
-
-    Args:
-        phi: Parameters of the hyper-network.
-        embedding: Of one task, [dim].
-        network: Standardised, [D].
+    The first is phi's bias's, too. With a normal likelihood of variance D it is minus the mean squared error. Since
+    the hyper-network is affine, its gradient in phi's weight is the outer product of the embedding with the first.
     """
     by_output = (network - write(phi, embedding)) * (2 / len(network))
     return by_output, phi.weight @ by_output

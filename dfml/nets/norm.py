@@ -1,9 +1,9 @@
 """Batch normalisation in two forms.
 
-``running`` is the usual layer with buffers, for teachers. ``batch`` has no buffers and always
-normalises with statistics of the batch at hand, as published meta-learners do [PURER:network.py];
-buffers would break ``torch.func.grad`` and ``vmap``. Inductive evaluation passes the support set's
-statistics to it explicitly: record them in one forward pass, supply them in the next.
+``running`` is the usual layer with buffers, for teachers. ``batch`` has no buffers and always normalises with
+statistics of the batch at hand, as published meta-learners do [PURER:network.py]; buffers would break
+``torch.func.grad`` and ``vmap``. Inductive evaluation passes the support set's statistics to it explicitly: record
+them in one forward pass, supply them in the next.
 """
 
 from __future__ import annotations
@@ -21,12 +21,7 @@ Statistics = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 class BatchStatisticsNorm2d(nn.Module):
-    """Batch normalisation without buffers.
-
-    Args:
-        channels: Number of channels C of its input [N, C, H, W].
-        eps: Added to the variance.
-    """
+    """Batch normalisation without buffers of maps [N, channels, H, W]."""
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -37,7 +32,7 @@ class BatchStatisticsNorm2d(nn.Module):
         self.supplied: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise x [N, C, H, W] with its own statistics, or with the supplied ones."""
+        """Normalise with the batch's own statistics, or with the supplied ones."""
         if self.supplied is not None:
             # Written out: torch's own layer takes no gradient through the statistics that it is given.
             mean, var = self.supplied
@@ -50,10 +45,9 @@ class BatchStatisticsNorm2d(nn.Module):
 
 
 class _ChannelStatistics(torch.autograd.Function):
-    """Mean and biased variance of each channel, as matrix-vector products.
+    """As matrix-vector products: torch's own reduction over batch, height and width takes 15 times as long on the CPU.
 
-    torch's own reduction over batch, height and width takes 15 times as long on the CPU, longer than the
-    convolution before it.
+    That is longer than the convolution before it.
     """
 
     generate_vmap_rule = True
@@ -89,11 +83,9 @@ def make_norm(channels: int, bn: str) -> nn.Module:
     Raises:
         ValueError: Another name.
     """
-    if bn == "running":
-        return nn.BatchNorm2d(channels)
-    if bn == "batch":
-        return BatchStatisticsNorm2d(channels)
-    raise ValueError(f"bn must be 'running' or 'batch', received {bn!r}")
+    if bn not in ("running", "batch"):
+        raise ValueError(f"bn must be 'running' or 'batch', received {bn!r}")
+    return nn.BatchNorm2d(channels) if bn == "running" else BatchStatisticsNorm2d(channels)
 
 
 def _batch_norms(net: nn.Module) -> list[BatchStatisticsNorm2d]:
@@ -114,16 +106,16 @@ def recorded_statistics(net: nn.Module) -> Iterator[Statistics]:
 
 
 @contextmanager
-def supplied_statistics(net: nn.Module, statistics: Statistics) -> Iterator[None]:
-    """Make each ``batch`` layer use the given statistics inside the block.
+def supplied_statistics(net: nn.Module, statistics: Statistics | None) -> Iterator[None]:
+    """Make each ``batch`` layer use the given statistics inside the block; with None nothing changes.
 
     Raises:
         ValueError: The number of layers differs from the number of statistics.
     """
-    layers = _batch_norms(net)
-    if len(layers) != len(statistics):
+    layers = [] if statistics is None else _batch_norms(net)
+    if statistics is not None and len(layers) != len(statistics):
         raise ValueError(f"{len(statistics)} statistics for {len(layers)} normalisation layers")
-    for layer, supplied in zip(layers, statistics, strict=True):
+    for layer, supplied in zip(layers, statistics or [], strict=True):
         layer.supplied = supplied
     try:
         yield

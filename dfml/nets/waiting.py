@@ -29,11 +29,7 @@ _started = threading.Lock()
 
 
 class SleepingTeams:
-    """Teams of OpenMP threads that do nothing, each held by a thread of its own.
-
-    Args:
-        count: How many.
-    """
+    """Teams of OpenMP threads that do nothing, each held by a thread of its own."""
 
     def __init__(self, count: int) -> None:
         self._over = threading.Event()
@@ -53,16 +49,9 @@ class SleepingTeams:
 
 
 class LoadWatch:
-    """Looks at what other programs take, and says how threads are to wait.
+    """Looks at what other programs take, and lets threads wait shortly, or long again.
 
-    Args:
-        threads: Of this process.
-        cores: That it may use.
-        taken: Returns seconds of those cores that others have taken so far.
-        teams: Makes teams; called with their number.
-
-    Attributes:
-        short: Whether waits are short now.
+    ``taken`` returns seconds of this process's ``cores`` that others have taken so far; ``teams`` makes that many.
     """
 
     def __init__(
@@ -79,13 +68,8 @@ class LoadWatch:
         self.teams: SleepingTeams | None = None
         self._calm, self._last = 0, (time.monotonic(), taken())
 
-    @property
-    def short(self) -> bool:
-        """See the class."""
-        return self.teams is not None
-
     def look(self, now: float | None = None) -> bool:
-        """Look once; returns ``short``."""
+        """Look once; return whether waits are short now."""
         now = time.monotonic() if now is None else now
         (before, took), self._last = self._last, (now, self.taken())
         beyond = (self._last[1] - took) / max(now - before, 1e-3) - self.left
@@ -95,7 +79,7 @@ class LoadWatch:
         elif self._calm >= CALM_LOOKS and self.teams is not None:
             self.teams.end()
             self.teams = None
-        return self.short
+        return self.teams is not None
 
 
 def taken_by_others() -> Callable[[], float]:

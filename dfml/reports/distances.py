@@ -7,12 +7,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
 from dfml.reports.real_pictures import RealPictures
 
 RESAMPLES = 1000
 NEGLIGIBLE = 1e-6
+NEAR = 0.5
+"""Ratio of distances to training and held-out images below which a recovered image may be a copy."""
+SAME = 1e-3
+"""Distances below this (a quarter of a grey level) count as equal."""
+Embed = Callable[[torch.Tensor], torch.Tensor]
+"""Maps images [N, C, H, W] to vectors [N, D] whose Euclidean distance is meant."""
 
 
 def nearest(
@@ -50,17 +57,10 @@ def ranks_needed(count: int, size: int) -> int:
 
 
 def expected_nearest(ascending: np.ndarray, count: int, size: int) -> np.ndarray:
-    """Mean nearest distance over all subsets of ``size`` out of ``count`` members: what endless redraws would give.
+    """Mean nearest distance [N] over all subsets of ``size`` out of ``count`` members: what endless redraws would give.
 
     The k-th nearest member is the nearest of a subset with probability C(count - k, size - 1) / C(count, size).
-
-    Args:
-        ascending: The nearest distances [N, ranks_needed(count, size)].
-        count: Members of the store.
-        size: Members drawn.
-
-    Returns:
-        [N].
+    ``ascending`` are the nearest distances [N, ranks_needed(count, size)].
     """
     if size >= count:
         return ascending[:, 0]
@@ -95,20 +95,11 @@ def share_smaller_interval(a: np.ndarray, b: np.ndarray, rng: np.random.Generato
 def membership_by_chance(
     neighbours: np.ndarray, training: int, held_out: int, rng: np.random.Generator, draws: int = 4000
 ) -> np.ndarray:
-    """Shares of nearest neighbours that would be training images if it were drawn anew which images trained.
+    """Shares [draws] of nearest neighbours that would be training images if it were drawn anew which images trained.
 
     Many recovered images may share one neighbour (smooth and noisy ones all do), which makes the share swing far
-    more than that of independent images; redrawing the real images' parts accounts for it.
-
-    Args:
-        neighbours: Position of each recovered image's nearest real image, [N].
-        training: How many of the real images trained.
-        held_out: How many did not.
-        rng: Draws the parts.
-        draws: How often.
-
-    Returns:
-        The share in each draw, [draws].
+    more than that of independent images; redrawing the real images' parts accounts for it. ``neighbours`` [N] are
+    the positions of each recovered image's nearest real image, of which ``training`` trained and ``held_out`` did not.
     """
     weights = np.unique(neighbours, return_counts=True)[1] / len(neighbours)
     trained = np.arange(training + held_out) < training
@@ -116,34 +107,21 @@ def membership_by_chance(
 
 
 def chance_of_as_many(hits: int, count: int, other_hits: int, other_count: int) -> float:
-    """Fisher's exact test, one-sided: chance of at least ``hits`` of ``count`` where both groups are alike.
-
-    Returns:
-        A p-value in (0, 1].
-    """
+    """Fisher's exact test: chance in (0, 1] of at least ``hits`` of ``count`` where both groups are alike."""
     from scipy.stats import fisher_exact
 
     table = [[hits, count - hits], [other_hits, other_count - other_hits]]
     return float(fisher_exact(table, alternative="greater").pvalue)
 
 
-NEAR = 0.5
-"""Ratio of distances to training and held-out images below which a recovered image may be a copy."""
-
-SAME = 1e-3
-"""Distances below this (a quarter of a grey level) are taken for equal."""
-
-Embed = Callable[[torch.Tensor], torch.Tensor]
-"""Maps images [N, C, H, W] to vectors [N, D] whose Euclidean distance is meant."""
-
-
 @dataclass(frozen=True)
 class SpaceReport:
-    """The distances in one space; the module's text says which number answers which question.
+    """The distances in one space; docs/privacy.md says which number answers which question.
+
+    Distances are given as q05, median and q95.
 
     Attributes:
-        space: What distances are measured in.
-        recovered_to_training: q05, median, q95 of the distance to the nearest of all training images.
+        recovered_to_training: To the nearest of all training images.
         recovered_to_training_equal: The same to as many training images as are held out.
         recovered_to_held_out: To the nearest held-out image.
         held_out_to_training: From held-out images to the nearest of all training images.
@@ -179,43 +157,26 @@ class SpaceReport:
     twice_as_near_p: float
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What a comparison found.
-
-    Attributes:
-        report: Its numbers.
-        to_training: Distance of each recovered image to the nearest training image, [N].
-        to_held_out: Likewise to the nearest held-out image, [N].
-        nearest_training: Position of that training image in the data set, [N].
-        nearest_held_out: Position of that held-out image, [N].
-    """
-
-    report: SpaceReport
-    to_training: np.ndarray
-    to_held_out: np.ndarray
-    nearest_training: np.ndarray
-    nearest_held_out: np.ndarray
-
-    @property
-    def ratio(self) -> np.ndarray:
-        """``to_training / to_held_out``, [N]."""
-        return _ratio(self.to_training, self.to_held_out)
-
-
 def _ratio(near: np.ndarray, far: np.ndarray) -> np.ndarray:
     # An image that is in both parts is no nearer to one of them: rounding must not decide.
     return np.maximum(near, SAME) / np.maximum(far, SAME)
 
 
 @torch.no_grad()
-def compare(recovered: torch.Tensor, real: RealPictures, embed: Embed, name: str, rng: np.random.Generator) -> Compared:
-    """All distances and statistics in the space of ``embed``, which maps images to vectors [N, D]."""
+def compare(
+    recovered: torch.Tensor, real: RealPictures, embed: Embed, name: str, rng: np.random.Generator
+) -> tuple[SpaceReport, pd.DataFrame]:
+    """All distances and statistics in the space of ``embed``.
+
+    Returns:
+        The numbers, and a row for each recovered image: position in the data set and ``distance`` of the nearest
+        ``training`` image, position and distance of the nearest ``held_out`` one, and the ``ratio`` of both.
+    """
     n, m = len(real.training), len(real.held_out)
     size = min(n, m)
 
-    def look(pictures: torch.Tensor, which: np.ndarray, ranks: int, own: torch.Tensor | None = None) -> tuple:
-        versions = [pictures, pictures.flip(-1)] if pictures.shape[1] > 1 else [pictures]
+    def look(images: torch.Tensor, which: np.ndarray, ranks: int, own: torch.Tensor | None = None) -> tuple:
+        versions = [images, images.flip(-1)] if images.shape[1] > 1 else [images]
         found = nearest([embed(x) for x in versions], real.chunks(which, embed), ranks, own)
         return tuple(t.cpu().double().numpy() for t in found)
 
@@ -225,8 +186,8 @@ def compare(recovered: torch.Tensor, real: RealPictures, embed: Embed, name: str
     reference = look(asked, real.training, 1)[0][:, 0]
     other = look(asked, real.held_out, 1, torch.from_numpy(real.asked))[0][:, 0]
     near, far = training[:, 0], held[:, 0]
-    hits = _ratio(near, far) < NEAR
-    hits_held = int((_ratio(reference, other) < NEAR).sum())
+    ratio = _ratio(near, far)
+    hits, hits_held = ratio < NEAR, int((_ratio(reference, other) < NEAR).sum())
     first = np.where(near <= far, where[:, 0], n + held_where[:, 0])
     shares = membership_by_chance(first, n, m, rng)
     seen = float((first < n).mean())
@@ -249,5 +210,11 @@ def compare(recovered: torch.Tensor, real: RealPictures, embed: Embed, name: str
         twice_as_near_held_out=hits_held,
         twice_as_near_p=chance_of_as_many(single_hits, single, hits_held, len(reference)),
     )
-    positions = [real.training[where[:, 0].astype(int)], real.held_out[held_where[:, 0].astype(int)]]
-    return Compared(report, near, far, *positions)
+    table = {
+        "training": real.training[where[:, 0].astype(int)],
+        "distance": near,
+        "held_out": real.held_out[held_where[:, 0].astype(int)],
+        "held_out_distance": far,
+        "ratio": ratio,
+    }
+    return report, pd.DataFrame(table)

@@ -1,19 +1,9 @@
-"""Do recovered images show training images? A report for those who hold the real data (docs/privacy.md).
+"""Do recovered images show training images? A report for those who hold the real data; see docs/privacy.md.
 
-Four distances to the nearest real image of the teacher's classes are compared, in pixels and in the features of
-a network that is not the teacher:
-
-- recovered -> training against held-out -> training (``nearer_than_real``, ``share_nearer``): are recovered images
-  nearer to training images than other real images are? Same target, so no bias of size. But smooth images are
-  near to every image: alone, this says nothing of copying.
-- recovered -> training against recovered -> held-out: are they nearer to what trained than to what did not? The
-  larger set has the nearer neighbour by chance alone, which is set right twice: ``recovered_to_training_equal`` is
-  the mean over all subsets of training images as large as the held-out part, and ``nearest_is_training`` is
-  compared with the shares that come out when the real images' parts are drawn anew (``by_chance``).
-- ``twice_as_near``: recovered images less than half as far from a training image as from any held-out one, which
-  few images are but copies; the same count for held-out images (against the *other* held-out ones) stands beside.
-
-Colour images are compared with their mirror images too, since teachers train on mirrored images.
+Distances to the nearest real image of the teacher's classes are compared, in pixels and in the features of a network
+that is not the teacher: recovered and held-out images to training images (smooth images are near to every image, so
+that alone says nothing of copying), recovered images to training and to held-out ones, of which the larger set has
+the nearer neighbour by chance alone, and single images that are twice as near to a training image.
 """
 
 from __future__ import annotations
@@ -23,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -31,7 +22,7 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import write_atomically, write_json
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
-from dfml.reports.distances import Compared, SpaceReport, compare
+from dfml.reports.distances import SpaceReport, compare
 from dfml.reports.quality import features
 from dfml.reports.real_pictures import RealPictures, real_pictures
 from dfml.zoo.open import probe
@@ -39,24 +30,18 @@ from dfml.zoo.teacher import Teacher, TeacherCard
 from dfml.zoo.zoo import Zoo
 
 FEW = 20
+PAIRS = 8
 LEVEL = 0.005
-"""Chance of an outcome that is taken for a sign; two tests in two spaces give a false alarm in 2 % at most."""
+"""Chance of an outcome that counts as a sign; two tests in two spaces give a false alarm in 2 % at most."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A recovered image and the training image that it is nearest to.
+    """A recovered image and the training image that it is nearest to, in the space where the pair stands out most.
 
-    Attributes:
-        recovered: Position in the task.
-        recovered_class: The class that was asked for.
-        training: Position in the data set's training split.
-        training_class: The class of the training image.
-        space: Where the pair stands out most.
-        distance: Between both, in that space.
-        held_out: Position of the nearest held-out image.
-        held_out_distance: Distance to it.
-        ratio: ``distance / held_out_distance``; near 0 for a copy, about 1 or a little less by chance.
+    ``recovered`` is its position in the task; ``training`` and ``held_out``, the nearest one, are positions in the
+    data set's training split. ``ratio`` is ``distance / held_out_distance``: near 0 for a copy, about 1 or a little
+    less by chance.
     """
 
     recovered: int
@@ -75,12 +60,8 @@ class PrivacyReport:
     """The report.
 
     Attributes:
-        teacher: Id of the teacher.
-        data: Name of the data set.
-        recovered: Number of recovered images.
-        training: Number of training images.
-        held_out: Number of held-out images.
-        held_out_asked: How many of these were compared as if they were recovered.
+        recovered: How many images; likewise ``training`` and ``held_out``.
+        held_out_asked: How many of the latter were compared as if they were recovered.
         level: ``none``; ``look`` (single images that stand out, too few to tell from chance); ``leaning`` (as a group
             nearer to training images, none like a copy); ``closer`` (more such images than chance gives).
         verdict: In plain words.
@@ -105,8 +86,7 @@ class PrivacyReport:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the images, as JSON values."""
-        values = {name: value for name, value in vars(self).items() if name not in ("spaces", "pairs", "pictures")}
-        return {**values, "spaces": [asdict(s) for s in self.spaces], "pairs": [asdict(p) for p in self.pairs]}
+        return {name: value for name, value in asdict(self).items() if name != "pictures"}
 
     def sheet(self) -> Image.Image:
         """The pairs as one image, a column each: recovered, nearest training, nearest held-out image."""
@@ -125,32 +105,17 @@ class PrivacyReport:
 
 
 def privacy_report(
-    zoo: Zoo,
-    which: str | int,
-    task: PseudoTask,
-    source: str | Path,
-    *,
-    network: Teacher | None = None,
-    held_out: float | None = None,
-    pairs: int = 8,
-    seed: int = 0,
+    zoo: Zoo, which: str | int, task: PseudoTask, source: str | Path, *, held_out: float | None = None, seed: int = 0
 ) -> PrivacyReport:
-    """Compare recovered images with the real ones of a teacher's classes.
+    """Compare recovered images with the real ones of a teacher's classes; the report is on the CPU.
 
     Args:
         zoo: The teacher's zoo.
         which: Id or position of the teacher; only its card is read.
         task: Its recovered images.
         source: The class-folder data set that it was trained on.
-        network: Its features are the second space; the embedded probe by default. A network trained on the same
-            images, as judges are, may lay them nearer to everything that looks like their class.
-        held_out: Share of each class's images, the last ones, that the teacher was not trained on; read from the
-            teacher's folder by default.
-        pairs: How many of the closest pairs to show, at least 1.
+        held_out: See ``real_pictures``.
         seed: Draws the resamples.
-
-    Returns:
-        The report, on the CPU.
 
     Raises:
         BadInput: There is nothing recovered, or see ``real_pictures``.
@@ -159,17 +124,28 @@ def privacy_report(
     if len(task.labels) == 0 or not task.images.isfinite().all():
         raise BadInput(f"the pictures recovered from teacher {card.id!r} are none, or no numbers: recover them again.")
     real = real_pictures(zoo, which, source, held_out=held_out, device=task.images.device)
-    network = network or probe()
+    network = probe()
     recovered = real.fitted(task.images.float())
     rng = np.random.default_rng(derive_seed(seed, "privacy", card.id))
-    scale = recovered[0].numel() ** 0.5
+    scale, of = recovered[0].numel() ** 0.5, network.card
+    about = f"features of a {of.architecture} trained on {of.way} classes of {of.domain or 'unnamed data'}"
     compared = [
         compare(recovered, real, lambda x: (x - 0.5).flatten(1) / scale, "pixels (root mean square difference)", rng),
-        compare(recovered, real, lambda x: features(network, x), _space_name(network), rng),
+        compare(recovered, real, lambda x: features(network, x), about, rng),
     ]
-    spaces = [c.report for c in compared]
-    chosen = _closest(compared, task.labels.tolist(), card, real, max(1, pairs))
+    spaces = [report for report, _ in compared]
     level, verdict = _verdict(spaces, len(recovered))
+    # The recovered images with the smallest ratio in either space, each with its nearest real images there.
+    tables = [table.assign(space=report.space, recovered=range(len(table))) for report, table in compared]
+    rows = pd.concat(tables).sort_values("recovered", kind="stable").sort_values("ratio", kind="stable")
+    chosen = [
+        Pair(
+            **row,
+            recovered_class=card.classes[int(task.labels[row["recovered"]])],
+            training_class=real.data.class_names[int(real.data.labels[row["training"]])],
+        )
+        for row in rows.drop_duplicates("recovered").head(PAIRS).to_dict("records")
+    ]
     shown = [torch.stack([recovered[p.recovered].cpu(), *real.at([p.training, p.held_out]).cpu()]) for p in chosen]
     return PrivacyReport(
         teacher=card.id,
@@ -185,32 +161,6 @@ def privacy_report(
         pairs=chosen,
         pictures=torch.stack(shown),
     )
-
-
-def _closest(
-    compared: list[Compared], labels: list[int], card: TeacherCard, real: RealPictures, count: int
-) -> list[Pair]:
-    """The recovered images with the smallest ratio in either space, each with its nearest real images there."""
-    ratios = np.stack([c.ratio for c in compared])
-    spaces = ratios.argmin(0)
-    found = []
-    for row in np.argsort(ratios.min(0), kind="stable")[:count].tolist():
-        c = compared[spaces[row]]
-        at, beside = int(c.nearest_training[row]), int(c.nearest_held_out[row])
-        found.append(
-            Pair(
-                recovered=row,
-                recovered_class=card.classes[labels[row]],
-                training=at,
-                training_class=real.data.class_names[int(real.data.labels[at])],
-                space=c.report.space,
-                distance=float(c.to_training[row]),
-                held_out=beside,
-                held_out_distance=float(c.to_held_out[row]),
-                ratio=float(ratios[spaces[row], row]),
-            )
-        )
-    return found
 
 
 def _verdict(spaces: list[SpaceReport], count: int) -> tuple[str, str]:
@@ -254,8 +204,3 @@ def _notes(card: TeacherCard, real: RealPictures, network: Teacher, recovered: i
     if network.card.domain == data:
         notes.append("The network behind the features was trained on pictures of the same data set.")
     return notes
-
-
-def _space_name(network: Teacher) -> str:
-    card = network.card
-    return f"features of a {card.architecture} trained on {card.way} classes of {card.domain or 'unnamed data'}"

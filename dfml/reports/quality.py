@@ -14,17 +14,14 @@ import torch.nn.functional as F
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.terms import bn_distance
 from dfml.zoo.open import probe
-from dfml.zoo.oracles.base import LayerStatistics, Oracle, batch_statistics
+from dfml.zoo.oracles.base import LayerStatistics, batch_statistics
 from dfml.zoo.teacher import Teacher
 
-CHUNK = 256
-"""Images a pass."""
+CHUNK = 256  # images per pass
 
 
 @torch.no_grad()
-def measure(
-    task: PseudoTask, teacher: Teacher | None, judge: Teacher | None, oracle: Oracle | None = None
-) -> dict[str, float | None]:
+def measure(task: PseudoTask, teacher: Teacher | None, judge: Teacher | None) -> dict[str, float | None]:
     """Measure a recovered task.
 
     Args:
@@ -32,7 +29,6 @@ def measure(
         teacher: Their own teacher; None for one that is only questioned from afar. A teacher whose card grants
             queries alone is treated likewise: its answers are those kept in ``task.soft_targets``.
         judge: A network of another architecture on the same classes, or None.
-        oracle: Asked for the own teacher's answers where there is no network and the task keeps none.
 
     Returns:
         One number a measure, None where it cannot be had:
@@ -42,23 +38,19 @@ def measure(
         - ``judge_agreement``: share of images whose judge's first answer is the asked class, 0 .. 1.
         - ``judge_agreement_ci95``: distance to the farther end of its 95 % Wilson interval.
         - ``judge_accuracy``: the judge's own accuracy on held-out real images, from its card.
-        - ``diversity``: see ``feature_diversity``, 0 .. 1.
-        - ``diversity_pixels``: see ``pixel_diversity``, 0 .. 1.
+        - ``diversity``, ``diversity_pixels``: see ``feature_diversity`` and ``pixel_diversity``, 0 .. 1.
         - ``bn_distance``: see ``statistics_distance``, at least 0.
     """
     images, labels = task.images, task.labels.to(task.images.device)
     inside = teacher if teacher is not None and teacher.card.access != "queries" else None
-    if inside is not None:
-        own = answers(inside, images)
-    elif len(task.soft_targets) == len(labels):
-        own = task.soft_targets.to(images.device)
-    else:
-        own = None if oracle is None else torch.cat([oracle.logits(x) for x in images.split(CHUNK)])
+    kept = task.soft_targets.to(images.device) if len(task.soft_targets) == len(labels) else None
+    own = kept if inside is None else answers(inside, images)
+    own_hits = None if own is None else agreement(own, labels)
     hits = None if judge is None else agreement(answers(judge, images), labels)
     return {
-        "teacher_accuracy": None if own is None else _share(agreement(own, labels)),
+        "teacher_accuracy": None if own_hits is None else int(own_hits.sum()) / len(own_hits),
         "confidence": None if own is None else _number(own.softmax(1).gather(1, labels[:, None]).mean()),
-        "judge_agreement": None if hits is None else _share(hits),
+        "judge_agreement": None if hits is None else int(hits.sum()) / len(hits),
         "judge_agreement_ci95": None if hits is None else wilson_reach(int(hits.sum()), len(hits)),
         "judge_accuracy": None if judge is None else judge.card.accuracy,
         "diversity": feature_diversity(images, labels),
@@ -69,12 +61,7 @@ def measure(
 
 def _number(value: torch.Tensor) -> float | None:
     """A finite number, or None: JSON has no word for anything else."""
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
-def _share(hits: torch.Tensor) -> float:
-    return int(hits.sum()) / len(hits)
+    return float(value) if math.isfinite(float(value)) else None
 
 
 def placed(network: Teacher, device: torch.device) -> Teacher:
@@ -114,7 +101,7 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
 
 
 def wilson_reach(hits: int, count: int) -> float:
-    """Distance from the share to the farther end of its 95 % Wilson interval, so that share +- it covers the interval.
+    """Distance from the share to the farther end of its Wilson interval, so that share +- it covers the interval.
 
     The interval is not centred on the share, and lies all below it where all are hits.
     """
@@ -125,14 +112,8 @@ def wilson_reach(hits: int, count: int) -> float:
 def mean_square_distance(vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
     """Mean over classes of the mean squared distance between two different members of a class.
 
-    Twice the unbiased variance: no pair is formed, and a collapsed class gives 0 without rounding noise.
-
-    Args:
-        vectors: [N, D].
-        labels: int64 [N].
-
-    Returns:
-        A scalar, or None where no class has two members.
+    Twice the unbiased variance: no pair is formed, and a collapsed class gives 0 without rounding noise. ``vectors``
+    are [N, D], ``labels`` int64 [N]; None where no class has two members.
     """
     found = []
     for label in labels.unique():
@@ -142,38 +123,24 @@ def mean_square_distance(vectors: torch.Tensor, labels: torch.Tensor) -> torch.T
     return torch.stack(found).mean() if found else None
 
 
-def feature_diversity(images: torch.Tensor, labels: torch.Tensor, network: Teacher | None = None) -> float | None:
+def feature_diversity(images: torch.Tensor, labels: torch.Tensor) -> float | None:
     """Diversity inside a class: mean pairwise cosine distance of features, averaged over classes.
 
-    0 for a collapsed class; features are not negative as a rule, so 1 is the most. The default space is the embedded
-    probe's features before its last layer: one fixed network, so that numbers of different teachers and methods
-    can be compared. The probe saw real images; it measures, and no inverter learns from it.
-
-    Args:
-        images: [N, C, H, W] in [0, 1].
-        labels: int64 [N].
-        network: Another feature space.
-
-    Returns:
-        The diversity, or None where no class has two images.
+    0 for a collapsed class; features are not negative as a rule, so 1 is the most. None where no class has two
+    images. The space is the embedded probe's features before its last layer: one fixed network, so that
+    numbers of different teachers and methods can be compared. The probe saw real images; it measures, and no
+    inverter learns from it. Images are [N, C, H, W] in [0, 1], labels int64 [N].
     """
-    distance = mean_square_distance(features(network or probe(), images), labels)
+    distance = mean_square_distance(features(probe(), images), labels)
     # Of vectors of length 1: |u - v|^2 = 2 (1 - cos).
     return None if distance is None else _number(distance / 2)
 
 
 def pixel_diversity(images: torch.Tensor, labels: torch.Tensor) -> float | None:
-    """Diversity inside a class in pixels: root mean square difference of two images a pixel, classes averaged.
+    """Diversity inside a class in pixels: root mean square difference of two images, classes averaged.
 
-    0 for a collapsed class, 0.41 for uniform noise, at most 0.71 or so for many black and white images. Unlike
-    ``feature_diversity`` it takes noise for diversity.
-
-    Args:
-        images: [N, C, H, W] in [0, 1].
-        labels: int64 [N].
-
-    Returns:
-        The diversity, or None where no class has two images.
+    0 for a collapsed class, 0.41 for uniform noise, at most 0.71 or so for many black and white images; None where no
+    class has two. Unlike ``feature_diversity``, whose arguments it takes, it takes noise for diversity.
     """
     vectors = images.flatten(1)
     distance = mean_square_distance(vectors, labels)
@@ -185,10 +152,8 @@ def statistics_distance(teacher: Teacher, images: torch.Tensor) -> float | None:
     """Distance of all images' batch statistics from those that the teacher remembers (``terms.bn_distance``).
 
     Chunks are merged, so the number is that of one large batch. It depends on how many images there are (few
-    give noisy statistics) and sums over layers: compare it for one teacher and one number of images only.
-
-    Returns:
-        At least 0, or None for a network without batch normalisation.
+    give noisy statistics) and sums over layers: compare it for one teacher and one number of images only. None for a
+    network without batch normalisation.
     """
     teacher = placed(teacher, images.device)
     chunks = []

@@ -33,15 +33,10 @@ class RealPictures:
     """
 
     def __init__(
-        self,
-        data: ClassSplit,
-        training: np.ndarray,
-        held_out: np.ndarray,
-        shape: tuple[int, int, int],
-        device: torch.device,
+        self, data: ClassSplit, training: np.ndarray, held_out: np.ndarray, card: TeacherCard, device: torch.device
     ) -> None:
-        self.data, self.training, self.held_out, self.shape, self.device = data, training, held_out, shape, device
-        count = min(len(held_out), MOST_ASKED)
+        self.data, self.training, self.held_out, self.device = data, training, held_out, device
+        self.shape, count = card.input_size, min(len(held_out), MOST_ASKED)
         self.asked = np.linspace(0, len(held_out) - 1, count).round().astype(np.int64)
 
     def fitted(self, x: torch.Tensor) -> torch.Tensor:
@@ -61,22 +56,22 @@ class RealPictures:
 def real_pictures(
     zoo: Zoo, which: str | int, source: str | Path, *, held_out: float | None = None, device: torch.device | str = "cpu"
 ) -> RealPictures:
-    """Find a teacher's real images.
+    """Find a teacher's real images; only its card is read.
 
-    Args:
-        zoo: The teacher's zoo.
-        which: Id or position of the teacher; only its card is read.
-        source: The class-folder data set that it was trained on; its ``train`` split is read.
-        held_out: Share of each class's images, the last ones, that the teacher was not trained on, in (0, 1); by
-            default what its training recorded.
-        device: Where images are brought to.
+    ``source`` is the class-folder data set whose ``train`` split it was trained on; ``held_out`` the share of each
+    class's images, the last ones, that it was not trained on, in (0, 1), by default what its training recorded.
 
     Raises:
         BadInput: The teacher names no classes or does not record how it was trained; the data set lacks its classes,
             is an embedded sample, or has too few images.
     """
     card = zoo.card(which)
-    share = _held_out_share(zoo.folder / card.id, card) if held_out is None else held_out
+    share = _held_out_share(zoo.folder / card.id) if held_out is None else held_out
+    if share is None:
+        raise BadInput(
+            f"teacher {card.id!r} does not record which pictures it was trained on (`zoo pretrain` writes that): "
+            "give the held-out share of each class's pictures."
+        )
     if not 0 < share < 1:
         raise BadInput(f"the held-out share must be between 0 and 1, received {share}.")
     data = _find(card, source)
@@ -88,19 +83,14 @@ def real_pictures(
             f"{len(held)} held-out pictures of teacher {card.id!r}'s classes in {data.name}; a comparison needs "
             f"at least {FEWEST_HELD_OUT}."
         )
-    return RealPictures(data, training, held, card.input_size, torch.device(device))
+    return RealPictures(data, training, held, card, torch.device(device))
 
 
-def _held_out_share(folder: Path, card: TeacherCard) -> float:
+def _held_out_share(folder: Path) -> float | None:
     details = read_json(folder / DETAILS, "card") if (folder / DETAILS).is_file() else {}
     recipe = details.get("pretraining") if isinstance(details, dict) else None
     share = recipe.get("held_out") if isinstance(recipe, dict) else None
-    if not isinstance(share, float):
-        raise BadInput(
-            f"teacher {card.id!r} does not record which pictures it was trained on (`zoo pretrain` writes that): "
-            "give the held-out share of each class's pictures."
-        )
-    return share
+    return share if isinstance(share, float) else None
 
 
 def _find(card: TeacherCard, source: str | Path) -> ClassSplit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,18 +12,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.core.paths import read_json, write_atomically, write_json
 from dfml.data.episodes import PseudoTask
-from dfml.inversion.base import INVERTERS, Inverter
-from dfml.inversion.pipeline import Recovered, recover_teachers, warm_up
+from dfml.inversion.base import Inverter
+from dfml.inversion.pipeline import Recovered, recover_teachers
 from dfml.inversion.recipe import Recipe
 from dfml.inversion.terms import cross_entropy
+from dfml.nets.device import seconds_now
 from dfml.reports.quality import measure
-from dfml.zoo.oracles.base import AutogradOracle, Oracle
-from dfml.zoo.oracles.choose import AskingConfig
+from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.zoo import Zoo
 
 REFERENCE_STEPS = 20
@@ -40,11 +38,7 @@ class Recovery:
     def save(self, folder: Path) -> None:
         """Write ``pictures.safetensors`` and, last, ``report.json``: a folder with it is whole."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            "images": self.task.images.cpu().contiguous(),
-            "labels": self.task.labels.cpu().contiguous(),
-            "soft_targets": self.task.soft_targets.cpu().contiguous(),
-        }
+        tensors = {name: getattr(self.task, name).cpu().contiguous() for name in ("images", "labels", "soft_targets")}
         write_atomically(folder / "pictures.safetensors", lambda part: save_file(tensors, part))
         write_json(folder / "report.json", self.report)
 
@@ -58,13 +52,8 @@ class Recovery:
         report = read_json(folder / "report.json", f"recovery {folder.name}")
         try:
             tensors = load_file(folder / "pictures.safetensors")
-            task = PseudoTask(
-                tensors["images"],
-                tensors["labels"],
-                tensors["soft_targets"],
-                str(report["teacher"]),
-                report.get("cost", {}),
-            )
+            parts = (tensors[name] for name in ("images", "labels", "soft_targets"))
+            task = PseudoTask(*parts, str(report["teacher"]), report.get("cost", {}))
         except (SafetensorError, OSError, KeyError) as error:
             raise BadInput(f"recovery {folder.name} is damaged: {error}.") from None
         return cls(task, report)
@@ -82,6 +71,7 @@ def reported(recipe: Recipe, events: Iterable[Event]) -> Iterator[Event]:
         task, card = one.task, recipe.zoo.card(one.task.teacher_id)
         teacher = one.oracle.teacher if isinstance(one.oracle, AutogradOracle) else None
         bare = None if teacher is None else round(reference_seconds(one.oracle, task.labels, one.steps), 3)
+        asked = recipe.asking.model_dump(mode="json", exclude={"oracle"})
         quality = measure(task, teacher, recipe.zoo.judge(card.id))
         report = {
             "zoo": recipe.zoo.name,
@@ -99,7 +89,7 @@ def reported(recipe: Recipe, events: Iterable[Event]) -> Iterator[Event]:
             "per_class": recipe.per_class,
             "seed": recipe.seed,
             "device": str(recipe.device),
-            "oracle": way_of_asking(one.oracle, recipe.asking),
+            "oracle": {"kind": "autograd"} if teacher is not None else {"kind": "zeroth-order", **asked},
             "warm_up": None if recipe.warmed is None else asdict(recipe.warmed),
             "cost": task.cost,
             "config": json.loads(recipe.inverter.config.model_dump_json()),
@@ -112,48 +102,15 @@ def reported(recipe: Recipe, events: Iterable[Event]) -> Iterator[Event]:
 
 
 def invert_teachers(zoo: Zoo, which: Sequence[str | int], work: Inverter, **options: Any) -> Iterator[Event]:  # noqa: ANN401
-    """Recover the tasks of one or several teachers in step, and report on them.
+    """Recover the tasks of teachers (ids or positions) in step, and report on them.
 
-    Args:
-        zoo: The zoo, local or remote.
-        which: Ids or positions of the teachers.
-        work: The inverter, warmed up where it wants to be.
-        options: See ``Recipe``.
+    ``work`` is the inverter, warmed up where it wants to be; for the options see ``Recipe``.
 
     Yields:
         Progress, losses and images while it runs; last ``Done(list[Recovery])``.
     """
     recipe = Recipe(zoo, work, **options)
     yield from reported(recipe, recover_teachers(recipe, which))
-
-
-def invert_teacher(
-    zoo: Zoo,
-    which: str | int,
-    inverter: str,
-    config: Config | None = None,
-    **options: Any,  # noqa: ANN401
-) -> Iterator[Event]:
-    """Recover one teacher's task from beginning to end, warm-up included; last ``Done(Recovery)``.
-
-    Args:
-        zoo: The zoo.
-        which: Id or position of the teacher.
-        inverter: Registered name.
-        config: The inverter's config; None takes its demo preset.
-        options: See ``Recipe``.
-    """
-    work = INVERTERS.get(inverter)(config)
-    warmed = yield from until_done(warm_up(Recipe(zoo, work, **options), [zoo.card(which).id]))
-    (recovery,) = yield from until_done(invert_teachers(zoo, [which], work, warmed=warmed, **options))
-    yield Done(recovery)
-
-
-def way_of_asking(oracle: Oracle, asking: AskingConfig) -> dict[str, Any]:
-    """How the teacher was asked, for a report."""
-    if isinstance(oracle, AutogradOracle):
-        return {"kind": "autograd"}
-    return {"kind": "zeroth-order", **asking.model_dump(mode="json", exclude={"oracle"})}
 
 
 def reference_seconds(oracle: AutogradOracle, labels: torch.Tensor, steps: int) -> float:
@@ -171,11 +128,7 @@ def reference_seconds(oracle: AutogradOracle, labels: torch.Tensor, steps: int) 
 
     for _ in range(2):
         bare_pass()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    started = time.perf_counter()
+    started = seconds_now(device)
     for _ in range(timed):
         bare_pass()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return (time.perf_counter() - started) / timed * steps
+    return (seconds_now(device) - started) / timed * steps

@@ -9,7 +9,7 @@ import torch
 
 from dfml.core.events import Event, Note, Scalars
 from dfml.core.state import part_of_state
-from dfml.nets.optim import load_optimiser_state, optimiser_state
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
 from dfml.tasks.cache import Recoveries, Visit
 from dfml.training.options import TeacherPolicyConfig
 from dfml.training.validation import Watch

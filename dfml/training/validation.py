@@ -13,7 +13,8 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, Scalars
 from dfml.data.episodes import Episode, EpisodeSampler
 from dfml.data.folders import list_splits, load_split, sample_names
-from dfml.meta.evaluation import Evaluation, episode_logits, evaluation_steps
+from dfml.meta.adapted_model import adapted_task
+from dfml.meta.evaluation import Evaluation, evaluation_steps
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep
 from dfml.training.options import MetaTrainingConfig
@@ -156,8 +157,7 @@ class Watch:
             return outcome.accuracy
         hits = []
         for e in self.episodes:
-            prepared = Episode(model.prepare(e.support_x), e.support_y, model.prepare(e.query_x), e.query_y)
-            adapt = (model.learner.default_adaptation,)
-            (logits,) = episode_logits(model, prepared, ("transductive",), adapt).values()
+            prepared = model.prepared(e)
+            logits = adapted_task(model, prepared, None).logits(prepared.query_x)
             hits.append(float((logits.argmax(1) == e.query_y).float().mean()))
         return sum(hits) / len(hits)

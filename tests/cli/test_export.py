@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.meta import export
+from dfml.meta import model as model_module
 from dfml.meta.learners import LearnerConfig, make_learner
-from dfml.meta.model import new_meta_model
+from dfml.meta.model import export_onnx, new_meta_model
 
 
 @pytest.fixture
@@ -18,16 +18,16 @@ def model():
 
 
 def test_without_the_packages_it_says_what_to_install(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "find_spec", lambda name: None)
+    monkeypatch.setattr(model_module, "find_spec", lambda name: None)
     with pytest.raises(BadInput, match=r"requirements-onnx\.txt"):
-        export.export_onnx(model, tmp_path / "m.onnx")
+        export_onnx(model, tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not find_spec("onnx") or not find_spec("onnxscript"), reason="needs requirements-onnx.txt")
 def test_the_graph_gives_the_same_logits_for_any_number_of_pictures(model, tmp_path):
     evaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator
-    export.export_onnx(model, tmp_path / "m.onnx")
+    export_onnx(model, tmp_path / "m.onnx")
     graph = evaluator(str(tmp_path / "m.onnx"))
     for count in (1, 5, 16):
         pictures = torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(count))

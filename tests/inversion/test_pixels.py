@@ -5,9 +5,10 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Images, Progress, Scalars
 from dfml.inversion import INVERTERS
 from dfml.inversion.batched import labels_per_class
-from dfml.reports.recovery import Recovery, invert_teacher
+from dfml.reports.recovery import Recovery
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
+from tests.inversion.one_teacher import invert_teacher
 
 FAST = {"steps": 60, "lr": 0.1}
 

@@ -137,7 +137,7 @@ def vit_zoo(patterns, tmp_path_factory):
 
 @pytest.mark.stochastic
 def test_the_own_teacher_sees_what_was_asked_for_in_the_patches_that_are_left(vit_zoo, margin):
-    from dfml.reports.recovery import invert_teacher
+    from tests.inversion.one_teacher import invert_teacher
 
     config = SparseConfig(keep=0.7).override({"steps": 60})
     recovery = list(invert_teacher(vit_zoo, 0, "sparse", config, per_class=4))[-1].result

@@ -6,7 +6,7 @@ from dfml.core.paths import cache_root
 from dfml.inversion import INVERTERS
 from dfml.inversion.pipeline import warm_up
 from dfml.inversion.recipe import Recipe
-from dfml.reports.recovery import invert_teacher
+from tests.inversion.one_teacher import invert_teacher
 
 
 def make(**changes):

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput, RunFailed
+from dfml.core.events import Done, Progress
 from dfml.inversion.terms import bn_distance
-from dfml.meta.adapted_teacher import as_teacher
-from dfml.meta.calibrated_evaluation import adapted_task, calibrated_evaluation_steps, evaluate_calibrated
+from dfml.meta.adapted_model import adapted_task
 from dfml.meta.calibration import CALIBRATORS, Icfil, contrast_steps, info_nce
+from dfml.meta.evaluation import evaluate, evaluation_steps
 from dfml.meta.fusion import load_backbone
 from dfml.meta.learners import LearnerConfig, extract_features, make_learner
 from dfml.meta.model import new_meta_model
@@ -33,20 +34,14 @@ def model(tiny_zoo):
     return made
 
 
-def prepared(model, episode):
-    return type(episode)(
-        model.prepare(episode.support_x), episode.support_y, model.prepare(episode.query_x), episode.query_y
-    )
-
-
 @pytest.fixture
 def episode(model, patterns):
-    return prepared(model, sampler(patterns, shot=3).episode(0))
+    return model.prepared(sampler(patterns, shot=3).episode(0))
 
 
 def last(steps):
     *_, final = steps
-    return final
+    return final.result if isinstance(final, Done) else final
 
 
 def test_info_nce_is_what_a_hand_computes():
@@ -83,7 +78,7 @@ def test_its_gradient_draws_a_picture_to_its_own_class_and_away_from_the_others(
 @pytest.mark.parametrize("adapt", ["steps", "centroid"])
 def test_the_adapted_models_teacher_answers_as_its_inductive_self(model, episode, adapt, patterns, margin):
     task = adapted_task(model, episode, adapt)
-    teacher = as_teacher(model, task.params, task.support_x, classes=5)
+    teacher = task.as_teacher()
     fixed = task.learner.support_statistics(model.net, task.params, task.support_x)
     raw = sampler(patterns, shot=3).episode(0).query_x
     with torch.no_grad():
@@ -99,7 +94,7 @@ def test_the_adapted_models_teacher_answers_as_its_inductive_self(model, episode
 @pytest.mark.stochastic
 def test_the_bn_targets_are_the_support_sets_taken_with_the_adapted_weights(model, episode, patterns, margin):
     task = adapted_task(model, episode, "steps")
-    teacher = as_teacher(model, task.params, task.support_x, classes=5)
+    teacher = task.as_teacher()
     support, query = (getattr(sampler(patterns, shot=3).episode(0), part) for part in ("support_x", "query_x"))
     distances = []
     for pictures in (support, query):
@@ -117,7 +112,7 @@ def test_the_bn_targets_are_the_support_sets_taken_with_the_adapted_weights(mode
 @pytest.mark.parametrize("adapt", ["steps", "centroid"])
 def test_the_loss_falls_and_the_models_own_weights_stay(model, episode, adapt, margin):
     before = {k: v.clone() for k, v in model.net.state_dict().items()}
-    found = last(quick(inversion_steps=20).calibrate(model, [adapted_task(model, episode, adapt)])).results[0]
+    found = last(quick(inversion_steps=20).calibrate([adapted_task(model, episode, adapt)]))[0]
     assert len(found.contrast) == 5
     margin.at_most("loss", found.contrast[-1] / found.contrast[0], 0.99, null=1)
     assert found.pictures.shape == (10, 3, 32, 32) and 0 <= found.pictures.min() and found.pictures.max() <= 1
@@ -132,12 +127,12 @@ def test_with_permuted_labels_the_answers_get_worse(model, patterns, margin):
     config = quick(inversion_steps=20, steps=10, lr=0.05).config
     losses = {"right": 0.0, "wrong": 0.0}
     for number in range(3):
-        episode = prepared(model, sampler(patterns, shot=3).episode(number))
+        episode = model.prepared(sampler(patterns, shot=3).episode(number))
         task = adapted_task(model, episode, "steps")
-        found = last(Icfil(config).calibrate(model, [task])).results[0]
+        found = last(Icfil(config).calibrate([task]))[0]
         pseudo = model.prepare(found.pictures)
         for name, labels in (("right", found.labels), ("wrong", (found.labels + 1) % 5)):
-            params, _ = last(contrast_steps(model, task, pseudo, labels, config))
+            params, _ = last(contrast_steps(task, pseudo, labels, config))
             with torch.no_grad():
                 logits = task.learner.predict(model.net, params, episode.query_x)
             losses[name] += float(torch.nn.functional.cross_entropy(logits, episode.query_y))
@@ -147,7 +142,7 @@ def test_with_permuted_labels_the_answers_get_worse(model, patterns, margin):
 @pytest.mark.stochastic
 def test_calibrating_brings_real_and_recovered_pictures_of_a_class_together(model, episode, margin):
     task = adapted_task(model, episode, "steps")
-    found = last(quick(inversion_steps=20, steps=10, refit=0).calibrate(model, [task])).results[0]
+    found = last(quick(inversion_steps=20, steps=10, refit=0).calibrate([task]))[0]
 
     def apart(params):
         real, pseudo = (
@@ -163,10 +158,10 @@ def test_calibrating_brings_real_and_recovered_pictures_of_a_class_together(mode
 
 
 def test_only_the_support_set_counts(model, patterns):
-    episode = prepared(model, sampler(patterns).episode(0))
+    episode = model.prepared(sampler(patterns).episode(0))
     others = type(episode)(episode.support_x, episode.support_y, episode.query_x.flip(0) * 0, episode.query_y.flip(0))
     for adapt in ("steps", "centroid"):
-        a, b = (last(quick().calibrate(model, [adapted_task(model, e, adapt)])).results[0] for e in (episode, others))
+        a, b = (last(quick().calibrate([adapted_task(model, e, adapt)]))[0] for e in (episode, others))
         assert all(torch.equal(a.params[k], b.params[k]) for k in a.params) and torch.equal(a.pictures, b.pictures)
 
 
@@ -182,10 +177,10 @@ def test_an_inductive_answer_does_not_depend_on_the_other_queries(model, pattern
 
 
 def test_a_seed_gives_the_same_bytes_and_a_task_does_not_depend_on_its_neighbours(model, patterns):
-    tasks = [adapted_task(model, prepared(model, sampler(patterns).episode(n)), "steps", f"{n}") for n in range(3)]
-    together = last(quick().calibrate(model, tasks, seed=4)).results
-    alone = last(quick().calibrate(model, tasks[1:2], seed=4)).results[0]
-    other = last(quick().calibrate(model, tasks[1:2], seed=5)).results[0]
+    tasks = [adapted_task(model, model.prepared(sampler(patterns).episode(n)), "steps", f"{n}") for n in range(3)]
+    together = last(quick().calibrate(tasks, seed=4))
+    alone = last(quick().calibrate(tasks[1:2], seed=4))[0]
+    other = last(quick().calibrate(tasks[1:2], seed=5))[0]
     assert torch.equal(together[1].pictures, alone.pictures)
     assert all(torch.equal(together[1].params[k], alone.params[k]) for k in alone.params)
     assert not torch.equal(alone.pictures, other.pictures)
@@ -194,11 +189,11 @@ def test_a_seed_gives_the_same_bytes_and_a_task_does_not_depend_on_its_neighbour
 
 def test_it_tells_each_step_and_can_be_left_at_any(model, episode):
     task = adapted_task(model, episode, "steps")
-    steps = list(quick().calibrate(model, [task, task]))
+    *steps, done = quick().calibrate([task, task])
     assert [s.step for s in steps] == sorted(s.step for s in steps)
     assert {s.total for s in steps} == {10} and steps[-1].step == 10
-    assert [bool(s.results) for s in steps] == [False] * (len(steps) - 1) + [True]
-    work = quick().calibrate(model, [task])
+    assert len(done.result) == 2 and all(isinstance(s, Progress) for s in steps)
+    work = quick().calibrate([task])
     next(work)
     work.close()
     # Whatever it was doing, nothing of it is left in the network.
@@ -230,17 +225,18 @@ def test_grey_pictures_and_every_architecture(architecture, grey_patterns):
         architecture, shape=(1, 28, 28), way=5, mean=[0.5], std=[0.25], width=4,
         learner=make_learner("maml", LearnerConfig(inner_lr=0.05)), adapt_steps=2,
     )  # fmt: skip
-    rows = evaluate_calibrated(model, sampler(grey_patterns, episodes=2), quick())
+    rows = evaluate(model, sampler(grey_patterns, episodes=2), calibrator=quick())
     assert len(rows) == 4 and all(0 <= r.accuracy <= 1 for r in rows)
 
 
 def test_evaluating_compares_the_same_episodes_with_and_without(model, patterns):
-    from dfml.meta.evaluation import evaluate
-
     plain = {(r.adapt, r.bn): r for r in evaluate(model, sampler(patterns, episodes=4))}
     heard = []
-    rows = evaluate_calibrated(
-        model, sampler(patterns, episodes=4), quick(), progress=lambda done, total: heard.append((done, total))
+    rows = evaluate(
+        model,
+        sampler(patterns, episodes=4),
+        calibrator=quick(),
+        progress=lambda done, total: heard.append((done, total)),
     )
     assert len(rows) == 4 and heard[-1] == (4, 4) and len(heard) > 8
     for row in rows:
@@ -249,40 +245,40 @@ def test_evaluating_compares_the_same_episodes_with_and_without(model, patterns)
         told = row.row()
         assert told["calibrate"] == "icfil" and not {"per_episode", "plain_per_episode"} & set(told)
         assert len(told["right"]) == len(told["uncalibrated_right"]) == told["episodes"]
-    alone = evaluate_calibrated(model, sampler(patterns, episodes=4), quick(), bn=["inductive"], adapt=["centroid"])
+    alone = evaluate(model, sampler(patterns, episodes=4), calibrator=quick(), bn=["inductive"], adapt=["centroid"])
     (same,) = (r for r in rows if (r.adapt, r.bn) == ("centroid", "inductive"))
     assert alone[0].per_episode == same.per_episode, "a mode's numbers do not depend on the others asked for"
 
 
 def test_evaluating_can_be_left(model, patterns):
-    steps = calibrated_evaluation_steps(model, sampler(patterns), quick())
+    steps = evaluation_steps(model, sampler(patterns), calibrator=quick())
     assert next(steps) == (0, [])
     steps.close()
 
 
 def test_what_cannot_be_calibrated_is_one_clear_line(model, patterns, episode, tiny_zoo):
     with pytest.raises(BadInput, match="nothing to calibrate"):
-        evaluate_calibrated(ensemble(tiny_zoo), sampler(patterns), quick(), adapt=["centroid"])
+        evaluate(ensemble(tiny_zoo), sampler(patterns), calibrator=quick(), adapt=["centroid"])
     with pytest.raises(BadInput, match="--way 5"):
-        evaluate_calibrated(model, sampler(patterns, way=6), quick())
+        evaluate(model, sampler(patterns, way=6), calibrator=quick())
     with pytest.raises(BadInput, match="Did you mean 'icfil'"):
         CALIBRATORS.get("icfill")
     with pytest.raises(BadInput, match="Known: demo, paper"):
         Icfil.preset("large")
     task, nothing = adapted_task(model, episode, "steps"), torch.full((5, 3, 32, 32), torch.nan)
     with pytest.raises(RunFailed, match="loss is nan in step 0: lower its rate"):
-        last(contrast_steps(model, task, nothing, torch.arange(5), quick().config))
+        last(contrast_steps(task, nothing, torch.arange(5), quick().config))
 
 
 def test_several_tasks_in_one_stacked_pass_give_the_same(model, patterns, monkeypatch):
     tasks = [
-        adapted_task(model, prepared(model, sampler(patterns).episode(n)), way, f"{n}, {way}")
+        adapted_task(model, model.prepared(sampler(patterns).episode(n)), way, f"{n}, {way}")
         for n, way in ((0, "steps"), (1, "steps"), (1, "centroid"))
     ]
     calibrator = quick(inversion_steps=3)
-    one_by_one = last(calibrator.calibrate(model, tasks)).results
+    one_by_one = last(calibrator.calibrate(tasks))
     monkeypatch.setattr("dfml.inversion.pixels.stacks", lambda config, device: True)
-    stacked = last(calibrator.calibrate(model, tasks)).results
+    stacked = last(calibrator.calibrate(tasks))
     for a, b in zip(one_by_one, stacked, strict=True):
         assert (a.pictures - b.pictures).abs().mean() < 1e-3
         assert a.contrast == pytest.approx(b.contrast, rel=0.02)

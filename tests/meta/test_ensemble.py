@@ -7,8 +7,9 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.meta import ensemble as feature_table
 from dfml.meta.adaptation import adapt
-from dfml.meta.ensemble import EnsembleModel, check_one_model
-from dfml.meta.evaluation import centroid_logits, evaluate, evaluation_steps
+from dfml.meta.adapted_model import adapted_task
+from dfml.meta.ensemble import EnsembleModel
+from dfml.meta.evaluation import evaluate, evaluation_steps
 from dfml.meta.model import MetaModel
 from dfml.nets.build import build_network
 from dfml.zoo import open_zoo
@@ -113,8 +114,7 @@ def test_features_of_all_pictures_at_once_give_the_accuracies_of_episode_after_e
     model, episodes = ensemble(mixed_zoo), sampler(patterns, episodes=5)
     wanted = []
     for episode in episodes:
-        with torch.no_grad():
-            logits = centroid_logits(model, model.params, episode, "inductive")
+        logits = adapted_task(model, episode, "centroid").logits(episode.query_x, "inductive")
         wanted.append(float((logits.argmax(1) == episode.query_y).float().mean()))
     rows = evaluate(model, episodes)
     assert {(r.adapt, r.bn) for r in rows} == {("centroid", "transductive"), ("centroid", "inductive")}
@@ -150,8 +150,8 @@ def test_gradient_steps_and_one_network_are_refused(tiny_zoo, patterns):
         with pytest.raises(BadInput, match="no inner steps"):
             model.with_adaptation("protonet", **changes)
     with pytest.raises(BadInput, match="not one model.*cannot be exported"):
-        check_one_model(model, "it cannot be exported")
-    check_one_model(tiny_model(), "it cannot be exported")
+        model.require_one_network("it cannot be exported")
+    tiny_model().require_one_network("it cannot be exported")
 
 
 @pytest.mark.stochastic

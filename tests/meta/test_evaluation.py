@@ -6,7 +6,8 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
-from dfml.meta.evaluation import episode_logits, evaluate, interval95
+from dfml.meta.adapted_model import adapted_task
+from dfml.meta.evaluation import ADAPT_MODES, evaluate, interval95
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
 from dfml.nets.norm import recorded_statistics
@@ -51,15 +52,15 @@ def test_evaluating_twice_gives_the_same_numbers_and_leaves_the_model_alone(patt
 def test_inductive_predictions_do_not_depend_on_the_other_queries_and_transductive_ones_do(patterns, margin):
     model = tiny_model()
     episode = sampler(patterns).episode(0)
-    prepared = type(episode)(
-        model.prepare(episode.support_x), episode.support_y, model.prepare(episode.query_x), episode.query_y
-    )
+    prepared = model.prepared(episode)
     alone = type(prepared)(prepared.support_x, prepared.support_y, prepared.query_x[:1], prepared.query_y[:1])
-    modes = (("transductive", "inductive"), ("steps", "centroid"))
-    whole, single = episode_logits(model, prepared, *modes), episode_logits(model, alone, *modes)
-    for adapt in modes[1]:
-        margin.alike("inductive", whole[adapt, "inductive"][:1], single[adapt, "inductive"], atol=1e-4, rtol=1e-5)
-        apart = (whole[adapt, "transductive"][:1] - single[adapt, "transductive"]).abs().max()
+    for adapt in ADAPT_MODES:
+        task = adapted_task(model, prepared, adapt)
+        whole, single = (
+            {bn: task.logits(e.query_x, bn) for bn in ("inductive", "transductive")} for e in (prepared, alone)
+        )
+        margin.alike("inductive", whole["inductive"][:1], single["inductive"], atol=1e-4, rtol=1e-5)
+        apart = (whole["transductive"][:1] - single["transductive"]).abs().max()
         margin.at_least("transductive", apart, 1e-3)
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dfml.meta.gradients import gradient_variance, implicit_gradient
 from dfml.meta.learners import TaskOutcome
+from dfml.meta.outer import gradient_variance, implicit_gradient
 
 
 @pytest.fixture

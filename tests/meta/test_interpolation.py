@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from dfml.meta.interpolation import FeatureMixture, InterpolatedLearner, paired, plain
 from dfml.meta.learners import LearnerConfig, class_means, extract_features, make_learner, squared_distances
+from dfml.meta.outer import FeatureMixture, InterpolatedLearner, paired, plain
 from dfml.nets.build import build_network
 
 

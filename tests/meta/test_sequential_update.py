@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dfml.meta.gradients import sequential_update
 from dfml.meta.learners import TaskOutcome
+from dfml.meta.outer import sequential_update
 
 
 def quartic(seed):

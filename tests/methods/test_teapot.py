@@ -3,9 +3,8 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note, Progress, Scalars
-from dfml.meta.interpolation import InterpolatedLearner
 from dfml.meta.multi_teacher import MultiTeacherProtoNet
-from dfml.meta.outer import OuterLoop
+from dfml.meta.outer import InterpolatedLearner, OuterLoop
 from dfml.training.ours.trust import FeatureRewards
 from tests.methods.test_contract import small
 

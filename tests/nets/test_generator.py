@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from dfml.nets.generator import ImageGenerator
-from dfml.nets.stacked_modules import StackedModules
+from dfml.nets.generator import ImageGenerator, StackedModules
 
 
 def count(net):

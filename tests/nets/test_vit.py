@@ -5,7 +5,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from dfml.core.errors import BadInput
 from dfml.nets import build_network
-from dfml.nets.vit import fitting_patch
+from dfml.nets.backbones import fitting_patch
 from dfml.zoo.storage import load_network, save_network
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}

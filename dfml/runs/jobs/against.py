@@ -24,13 +24,12 @@ def against(spec: RunSpec, zoo: Zoo, teachers: list[str], device: torch.device) 
     if not spec.against:
         return None
     from dfml.inversion.terms import disagreement
-    from dfml.meta.ensemble import check_one_model
     from dfml.meta.model import MetaModel
     from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
 
     asking = AskingConfig.parse(spec.oracle)
     model = MetaModel.load(Path(spec.against)).to(device)
-    check_one_model(model, "teachers cannot disagree with it")
+    model.require_one_network("teachers cannot disagree with it")
     for card in map(zoo.card, teachers):
         if card.way != model.way:
             raise BadInput(f"the model in {spec.against} has {model.way} classes, teacher {card.id!r} has {card.way}.")

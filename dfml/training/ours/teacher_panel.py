@@ -9,10 +9,9 @@ import torch
 
 from dfml.core.events import Event, Note, Progress
 from dfml.data.episodes import PseudoTask
-from dfml.meta.gradients import TaskLoss
 from dfml.meta.model import MetaModel
 from dfml.meta.multi_teacher import MultiHeadStudent, MultiTeacherProtoNet
-from dfml.meta.outer import OuterStep, Task
+from dfml.meta.outer import OuterStep, Task, TaskLoss
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.training.options import PanelConfig

@@ -42,6 +42,8 @@ LEARNERS = {
     "anil": "ANIL: a few gradient steps on the last layer only",
     "protonet": "ProtoNet: nearest class centroid of the features, no gradient steps",
 }
+OWN_WAYS = {"protonet": "centroid"}
+"""How models of a learner adapt by default, where not by gradient steps."""
 
 
 def choose_model() -> Path | None:
@@ -115,7 +117,7 @@ def choose_adaptation(card: dict) -> tuple[str, str, int]:
         return "centroid", "inductive", 1
     left, middle, right = st.columns(3, gap="medium")
     with left:
-        own = "centroid" if card["learner"] == "protonet" else "steps"
+        own = OWN_WAYS.get(card["learner"], "steps")
         how = _choose("Adapt by", WAYS, "how", default=own, format_func=lambda name: TITLES[name])
     with middle:
         bn = _choose("Batch statistics", BN_MODES, "bn", default="inductive")

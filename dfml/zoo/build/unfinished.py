@@ -12,8 +12,7 @@ from torch import nn
 
 from dfml.core.errors import BadInput
 from dfml.core.state import flatten_state, part_of_state
-from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
-from dfml.nets.optim import load_optimiser_state, optimiser_state
+from dfml.nets.checkpoint import load_checkpoint, load_optimiser_state, optimiser_state, save_checkpoint
 
 FORMAT = 1
 KEEP_SECONDS = 20.0
