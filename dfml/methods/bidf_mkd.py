@@ -28,9 +28,8 @@ from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.terms import Student, disagreement
-from dfml.meta.distillation import KdForm, adapted_student, distilling, kd_loss
-from dfml.meta.learners import LEARNERS, MetaLearner, make_learner
-from dfml.meta.outer import OuterLoop, Task
+from dfml.meta.learners import LEARNERS, KdForm, MetaLearner, distilling, kd_loss, make_learner
+from dfml.meta.outer import OuterLoop, Task, adapted_student
 from dfml.tasks.cache import Recoveries
 from dfml.training.context import Training
 from dfml.training.method import METHODS, Method

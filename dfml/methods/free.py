@@ -15,7 +15,7 @@ G: meta-generator; theta: meta-parameters. In each round:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -27,9 +27,9 @@ from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
 from dfml.inversion.terms import disagreement
-from dfml.meta.distillation import KdForm, StudentOf, task_loss_of
+from dfml.meta.learners import KdForm, Params
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop, TaskLoss, sequential_update
+from dfml.meta.outer import Aggregate, OuterLoop, StudentOf, TaskLoss, gradient_of, task_loss_of
 from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig
@@ -197,3 +197,32 @@ class Free(Method):
             return disagreement(student, weight=weight)(images, labels, logits)
 
         return loss
+
+
+def sequential_update(
+    task_losses: Sequence[TaskLoss], params: Params, lr: float, *, inner: Literal["adam", "sgd"] = "adam"
+) -> Aggregate:
+    """Take one gradient step on each task in turn, from a copy of the parameters: the gradient is start minus end.
+
+    Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its BELL part. Expanded to second
+    order in ``lr``, the way gone is the sum of the tasks' gradients less terms which, averaged over the orders
+    of two tasks, are lr / 2 times the gradient of their inner product g_i . g_j: moving the
+    parameters along it (Reptile; Nichol, Achiam and Schulman, 2018) makes the tasks' gradients agree.
+
+    The optimiser ``inner`` is ``adam`` (published; its moments begin anew) or ``sgd``, with learning rate ``lr``.
+    """
+    assert task_losses, "a sequential update needs a task"
+    at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
+    optimiser = (torch.optim.Adam if inner == "adam" else torch.optim.SGD)(list(at.values()), lr=lr)
+    losses, accuracies, flat = [], [], []
+    for task_loss in task_losses:
+        outcome = task_loss(at)
+        grads = gradient_of(outcome.loss, at)
+        for name, parameter in at.items():
+            parameter.grad = grads[name]
+        optimiser.step()
+        losses.append(float(outcome.loss.detach()))
+        accuracies.append(outcome.accuracy)
+        flat.append(torch.cat([g.reshape(-1) for g in grads.values()]))
+    gone = {n: (params[n] - end).detach() for n, end in at.items()}
+    return Aggregate.of(losses, accuracies, flat, gradient=gone)

@@ -26,10 +26,9 @@ from pydantic import Field
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
-from dfml.meta.distillation import KdForm, task_loss_of
-from dfml.meta.learners import LEARNERS
+from dfml.meta.learners import LEARNERS, KdForm, Params
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop, TaskLoss, implicit_gradient
+from dfml.meta.outer import Aggregate, OuterLoop, TaskLoss, gradient_of, task_loss_of
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.training.context import Training, side_information_of
@@ -183,6 +182,54 @@ class Tgr(Method):
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover and compare what runs with kept recoveries take; see ``Method.prepare``."""
         yield from prepare_groups(zoo, self.config, self.teachers(zoo), device=device, jobs=jobs)
+
+
+def implicit_gradient(
+    task_losses: Sequence[TaskLoss], params: Params, beta: float, *, keep_graph: bool = False
+) -> Aggregate:
+    """The mean of the tasks' gradients, each computed where the task itself disagrees with the others.
+
+    Implicit gradient regularisation (Wei et al., ICML 2024). With g_i the gradient of task i at ``params`` and g
+    their mean, task i is differentiated again at ``params - beta * (g - g_i)``. To first order in beta the mean
+    of these is g + beta * gradient of [1/(2n) * sum of |g_i - g|^2]: descending it makes the gradients agree,
+    without second derivatives.
+
+    With ``keep_graph`` the displacement is differentiated through, too, as in the authors' code. That adds the same
+    term once more, so that the coefficient becomes twice ``beta``, and needs second derivatives.
+    """
+    assert task_losses, "an aggregate needs a task"
+    leaves = {n: p.detach().requires_grad_(True) for n, p in params.items()}
+    losses, accuracies, gradients = [], [], []
+    for task_loss in task_losses:
+        outcome = task_loss(leaves)
+        gradients.append(gradient_of(outcome.loss, leaves, create_graph=keep_graph and beta > 0))
+        losses.append(float(outcome.loss.detach()))
+        accuracies.append(outcome.accuracy)
+    mean = aggregate = _mean(gradients)
+    if beta > 0:
+        moved = [{n: p - beta * (mean[n] - g[n]) for n, p in leaves.items()} for g in gradients]
+        if keep_graph:
+            total = torch.stack([task_loss(at).loss for task_loss, at in zip(task_losses, moved, strict=True)]).mean()
+            aggregate = gradient_of(total, leaves)
+        else:
+            there = []
+            for task_loss, at in zip(task_losses, moved, strict=True):
+                at = {n: p.detach().requires_grad_(True) for n, p in at.items()}
+                there.append(gradient_of(task_loss(at).loss, at))
+            aggregate = _mean(there)
+    flat = [torch.cat([x.detach().reshape(-1) for x in g.values()]) for g in gradients]
+    gradient = {n: g.detach() for n, g in aggregate.items()}
+    return Aggregate.of(losses, accuracies, flat, gradient=gradient, variance=gradient_variance(flat))
+
+
+def gradient_variance(flat: Sequence[torch.Tensor]) -> float:
+    """1/(2n) * sum of |g_i - g|^2 for flat gradients g_i with mean g."""
+    stacked = torch.stack(list(flat))
+    return float((stacked - stacked.mean(0)).pow(2).sum() / (2 * len(stacked)))
+
+
+def _mean(gradients: list[Params]) -> Params:
+    return {n: torch.stack([g[n] for g in gradients]).mean(0) for n in gradients[0]}
 
 
 def sample_group(

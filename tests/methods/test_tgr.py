@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Note, Progress, Scalars, ZooMap
 from dfml.data.episodes import PseudoTask
-from dfml.meta.distillation import kd_loss
-from dfml.meta.learners import extract_features
+from dfml.meta.learners import extract_features, kd_loss
 from dfml.meta.outer import OuterLoop, OuterStep
 from dfml.methods import tgr
 from dfml.methods.tgr import Tgr, sample_group
@@ -84,7 +83,7 @@ def test_an_episode_learns_from_its_support_part_and_is_asked_about_the_rest(tin
         asked.append(teacher.detach())
         return kd_loss(logits, teacher, form)
 
-    monkeypatch.setattr("dfml.meta.distillation.kd_loss", spy)
+    monkeypatch.setattr("dfml.meta.outer.kd_loss", spy)
     loss_of(method, model, task)
     (answers,) = asked
     rows = [next(i for i in range(25) if torch.equal(task.soft_targets[i], row)) for row in answers]
