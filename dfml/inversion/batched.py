@@ -79,15 +79,8 @@ def make_step(
 ) -> InversionStep:
     """One step of several teachers, whose images are grown to the largest channels and size among them.
 
-    Args:
-        step: 1 .. total.
-        total: Steps in all.
-        oracles: One per teacher.
-        images: For each its images.
-        labels: For each the wanted labels.
-        losses: Of this step.
-        before: Make pseudo tasks, asking each teacher for its soft targets. For each oracle its passes and queries
-            when the recovery began: the cost of a task is the difference, soft targets included.
+    Given each oracle's passes and queries ``before`` the recovery, it has pseudo tasks, for which each teacher is asked
+    for its soft targets; the cost of a task is the difference, soft targets included.
     """
     tasks = []
     for oracle, x, y, (passes, queries) in zip(oracles, images, labels, before, strict=True) if before else ():

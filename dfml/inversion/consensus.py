@@ -52,7 +52,7 @@ def reach_consensus(
         class_keys: See ``Zoo.class_keys``: which classes of different teachers are the same.
         config: The options.
         shape: Channels, height and width of the revised images.
-        generator: On the CPU; draws orders, shifts and mirrors.
+        generator: On the CPU.
         device: Where to compute.
 
     Yields:

@@ -22,12 +22,8 @@ def noise_images(
 ) -> torch.Tensor:
     """Draw noise around mid-grey with the spread of natural images: float32 [count, C, H, W] in [0, 1].
 
-    Args:
-        count: How many.
-        shape: Channels, height, width.
-        generator: On the CPU.
-        smooth: Blotches of four pixels instead of independent pixels. Most of a natural image's power
-            is at low frequencies, which gradient steps reach last from white noise.
+    ``smooth`` ones are blotches of four pixels instead of independent pixels: most of a natural image's power is at
+    low frequencies, which gradient steps reach last from white noise.
     """
     channels, height, width = shape
     if smooth:
@@ -109,14 +105,9 @@ class DynamicSet:
     def draw_episode(
         self, *, way: int, shot: int, query: int, generator: torch.Generator, teachers: Sequence[str] | None = None
     ) -> tuple[list[int], Episode]:
-        """Sample classes among all, so that classes of different teachers mix.
+        """Sample ``way`` of all classes, so that those of different teachers mix, and ``shot`` + ``query`` images each.
 
-        Args:
-            way: Classes.
-            shot: Support images per class.
-            query: Query images per class.
-            generator: Draws classes and images.
-            teachers: Sample among the classes of these teachers only, where they have enough.
+        Given ``teachers``, it samples among their classes only, where these are enough.
 
         Returns:
             The classes, and support images, support labels, query images, query labels; the images keep their graph
@@ -148,8 +139,8 @@ class DynamicSet:
 
         Args:
             oracles: The teachers that take part.
-            weights: Options with the weights ``bn``, ``tv`` and ``l2``, the largest ``shift`` in pixels, and ``flip``.
-            generator: Draws shift and mirror.
+            weights: Options ``bn``, ``tv``, ``l2``, ``shift`` and ``flip``.
+            generator: On the CPU.
             adversarial: A scalar with a graph to ``pixels`` that is added to the loss.
 
         Returns:

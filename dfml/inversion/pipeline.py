@@ -99,12 +99,7 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
 
 
 def after_failure(error: Exception, group: list[str], broken: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Tell what becomes of a group of teachers whose recovery failed.
-
-    Args:
-        error: Why it failed.
-        group: The teachers.
-        broken: Those of the zoo's teachers that are known not to be usable.
+    """Tell what becomes of a group of teachers whose recovery failed; ``broken`` ones are known not to be usable.
 
     Returns:
         Teachers that are to be left out, and groups that are to be tried instead.

@@ -55,12 +55,6 @@ class SparseConfig(Config):
 class SparsePictures:
     """The images of one teacher while they are recovered: the patches that are left, and Adam's moments of them.
 
-    Args:
-        oracle: The teacher's.
-        labels: Wanted, int64 [N], on the images' device.
-        config: See ``SparseConfig``.
-        generator: On the CPU; draws first images and jitter.
-
     Attributes:
         patches: The unknowns, [N, K, C, P, P] in [0, 1].
         kept: Their places in the grid, int64 [N, K], ascending.
@@ -89,7 +83,7 @@ class SparsePictures:
 
         Args:
             lr: Adam's learning rate.
-            drops: How often patches are dropped after it.
+            drops: How often patches are dropped afterwards.
             extra_loss: See ``Inverter.recover``.
             whole: Show the teacher the grey patches too.
 

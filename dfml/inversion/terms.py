@@ -97,14 +97,9 @@ def draw_jitter(channels: int, shift: int, flip: bool, generator: torch.Generato
 def ask(
     oracle: Oracle, images: torch.Tensor, labels: torch.Tensor, options: Config, generator: torch.Generator
 ) -> tuple[Jitter, torch.Tensor, Answer]:
-    """Show a teacher images [N, C, H, W] at random places and ask for the gradient of CE + bn * BN.
+    """Show a teacher images [N, C, H, W], randomly moved, and ask for the gradient of CE + bn * BN.
 
-    Args:
-        oracle: The teacher's.
-        images: They get no gradient.
-        labels: Wanted, int64 [N].
-        options: With ``bn``, ``shift`` and ``flip``.
-        generator: On the CPU.
+    The options are ``bn``, ``shift`` and ``flip``; ``labels`` int64 [N] are wanted.
 
     Returns:
         The move, the images as they were shown, and the answer.
@@ -179,13 +174,7 @@ class BatchItem:
 
 
 class BatchObjective:
-    """The losses of teachers whose images stack.
-
-    Args:
-        batch: One item per teacher; their generators draw shift and mirror.
-        cfg: The weights.
-        device: Where the images are.
-        extra_loss: Added to each image's loss, see ``Inverter.recover``.
+    """The losses of teachers whose images stack: one item of the batch per teacher, whose generator moves its images.
 
     Attributes:
         labels: The wanted ones, int64 [K, N].

@@ -67,13 +67,7 @@ class Recoveries:
     def recover(
         self, visits: Sequence[Visit], *, step: int = 0, total: int = 0, extra_loss: ExtraLoss | None = None
     ) -> Iterator[Event]:
-        """Recover the tasks of some visits.
-
-        Args:
-            visits: Teachers and the numbers of the visits.
-            step: Of the caller, for the progress.
-            total: Likewise.
-            extra_loss: See ``Inverter.recover``.
+        """Recover the tasks of some visits; ``step`` and ``total`` are the caller's, for the progress.
 
         Yields:
             Progress; last ``Done(list of PseudoTask)``, one per visit in their order.

@@ -135,15 +135,10 @@ class TaskMemory:
         return len(self.classes(shot + query)) >= way
 
     def sample(self, way: int, shot: int, query: int, *, mixup: bool = False, generator: torch.Generator) -> MemoryTask:
-        """Sample a task whose classes may come from any teachers.
+        """Sample a task of ``way`` classes from any teachers; no image of a class is in both support and query.
 
-        Args:
-            way: Classes.
-            shot: Support images per class.
-            query: Query images per class, none of them in the support.
-            mixup: Sample two tasks and a share from Beta(1/2, 1/2), to be mixed class by class in feature space
-                (TEAPOT).
-            generator: On the CPU.
+        With ``mixup`` two tasks are sampled and a share from Beta(1/2, 1/2), to be mixed class by class in feature
+        space (TEAPOT).
 
         Raises:
             BadInput: The memory holds too few classes or images.

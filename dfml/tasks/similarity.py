@@ -208,22 +208,17 @@ def measure_similarity(
     step: int = 0,
     total: int = 0,
 ) -> Generator[Event, None, Similarity]:
-    """Embed teachers by their recovered images and compare each with each.
-
-    Where recoveries are kept, the matrix is kept too.
+    """Embed teachers by their first recoveries and compare each with each; where these are kept, the matrix is too.
 
     Args:
         recoveries: Gives the images.
         teachers: Ids.
         probe: See ``open_probe``.
-        visits: Recoveries of each teacher, the first ones.
-        batch: See ``fisher_embedding``; so is ``per_filter``.
+        visits: Recoveries of each teacher.
+        batch: See ``fisher_embedding``.
         per_filter: Likewise.
         step: Of the caller, for the progress.
         total: Likewise; 0: the progress counts teachers.
-
-    Returns:
-        The similarity, of all teachers.
     """
     every = [[(teacher, number) for number in range(visits)] for teacher in teachers]
     facts = [[recoveries.mark(visit) for own in every for visit in own], probe_mark(probe), batch, per_filter]

@@ -48,13 +48,7 @@ class Stateful(Protocol):
 
 
 class StepRecord:
-    """Turns steps into events: progress, curves, checkpoints.
-
-    Args:
-        total: Steps of the run.
-        generator: Its state is part of each checkpoint.
-        parts: Whatever else must be saved, by name.
-    """
+    """Turns the steps of a run into events: progress, curves, checkpoints of the generator and of its parts by name."""
 
     def __init__(self, total: int, generator: torch.Generator, parts: dict[str, Stateful]) -> None:
         self.total, self.generator, self.parts = total, generator, parts
@@ -129,7 +123,7 @@ class TrainingRecord(StepRecord):
 
         Args:
             step: 1 .. iterations.
-            outcome: Of the outer step; None while only images are recovered.
+            outcome: None while only images are recovered.
             losses: Inversion losses, and ``teacher_accuracy``.
             task: One task of the meta-batch, for the diversity.
             images: Gives images to show and their labels; asked rarely.

@@ -31,15 +31,9 @@ def recoveries_of(
     seed: int | None = None,
     asking: AskingConfig | None = None,
 ) -> Recoveries:
-    """The recoveries that a config asks for.
+    """The recoveries that a config asks for, by the inverter ``generator`` or ``conditional-generator``.
 
-    Args:
-        zoo: The zoo.
-        config: Of the method.
-        inverter: ``generator`` or ``conditional-generator``.
-        device: Where to compute.
-        seed: Of the run, for fresh recoveries; kept ones have a seed of their own, alike for all runs.
-        asking: How teachers are asked.
+    The ``seed`` is that of the run, for fresh recoveries; kept ones have a seed of their own, alike for all runs.
 
     Raises:
         BadInput: A consensus is wanted of fresh recoveries, or of teachers that give no gradients.

@@ -25,13 +25,10 @@ WINDOW = 4
 def log_likelihoods(
     logits: torch.Tensor, chosen: Sequence[int], likelihood: Literal["exact", "published"] = "exact"
 ) -> torch.Tensor:
-    """Log-probability of each of several draws without replacement, [k].
+    """Log-probability of each of several draws without replacement, [k], from logits [n] of the arms.
 
-    Args:
-        logits: One per arm, [n].
-        chosen: Positions of the drawn arms, in the order of the draws.
-        likelihood: ``exact``: each draw given those before it (Plackett-Luce), so that the sum is the
-            log-probability of the whole sequence; ``published``: each as if it were the first.
+    ``exact``: each draw given those before it (Plackett-Luce), so that the sum is the log-probability of the whole
+    sequence; ``published``: each as if it were the first.
     """
     if likelihood == "published":
         return logits.log_softmax(0)[list(chosen)]
@@ -102,9 +99,7 @@ class TeacherSampler:
     def learn(self, chosen: Sequence[int], rewards: Sequence[float]) -> None:
         """Raise or lower the probabilities of drawn teachers.
 
-        Args:
-            chosen: From ``draw``.
-            rewards: One per drawn teacher, credited to its own draw; all the same where only their sum is known.
+        Each reward is credited to its own draw; they are all the same where only their sum is known.
         """
         advantages = self.advantages(rewards)
         gained = (log_likelihoods(self.logits, chosen, self.config.likelihood) * advantages).mean()
@@ -180,11 +175,9 @@ class TeacherPolicy:
             self.sampler.learn(self.drawn, [self.features.worth(self.sampler.ids[position]) for position in self.drawn])
 
     def reward_accuracy(self, accuracy: float, due: bool) -> None:
-        """Those asked last share the mean of the newest accuracies since, in per cent (published).
+        """Those asked last share the mean of the newest watched accuracies since, in per cent (published).
 
-        Args:
-            accuracy: Watched, after this step.
-            due: Whether others are asked next; the reward is given then, and every fourth step.
+        The reward is given every fourth step, and where others are asked next (``due``).
         """
         self.since.append(accuracy)
         if self.reward == "accuracy" and (due or len(self.since) % WINDOW == 0):
