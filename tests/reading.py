@@ -19,7 +19,7 @@ SHARED = ("dfml.core.", "dfml.data.", "dfml.zoo.", "dfml.nets.build", "dfml.nets
 SHARED += ("dfml.training.context", "dfml.training.validation", "dfml.meta.model")
 SHARED += ("dfml.training.ours.", "dfml.methods.baselines")  # what dro takes of these is an option of ours
 NOT_COMPUTING = {"Generator", "device", "synchronize"}
-MOVES = {"to", "cpu", "tolist", "item", "numpy", "detach", "clone"}
+MOVES = {"to", "cpu", "tolist", "item", "numpy", "detach", "clone", "half", "float"}
 FOREIGN = (None, None)
 """The type or definition of what is not of the project: tensors, numbers, arrays, libraries."""
 
@@ -180,12 +180,7 @@ def element(kind, which=0):
 
 
 class Reader:
-    """Follows one method's definitions.
-
-    Attributes:
-        seen: Definitions by identity: (module, function).
-        literals: Strings of the method's file, which tell the registered classes that it uses.
-    """
+    """Follows one method's definitions; the strings in its file tell which registered classes it uses."""
 
     def __init__(self, place):
         self.seen = {}
@@ -293,7 +288,8 @@ class Body:
                 owner = self.type_of(value)
                 if isinstance(index, ast.Slice):
                     return owner
-                head = owner and owner != FOREIGN and ast.unparse(unsubscripted((expand(owner) or owner)[1])[0])
+                whole = owner and expand(owner)
+                head = ast.unparse(unsubscripted(whole[1])[0]) if whole and whole[1] is not None else ""
                 at = index.value if isinstance(index, ast.Constant) and isinstance(index.value, int) else 0
                 return element(owner, 1 if head in ("dict", "Mapping") else at)
             case ast.Attribute(value=value, attr=name):
@@ -462,7 +458,9 @@ def simple(reader, made, owner):
 
 
 def computes(place, function):
-    """Whether a definition computes with torch."""
+    """Whether a definition computes with torch, which moving and storing numbers is not."""
+    if not any((source or "").split(".")[0] == "torch" for source, _ in module(place)[1].values()):
+        return False
     for node in ast.walk(function):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
