@@ -125,7 +125,7 @@ def tensor_names():
     """Names of methods by which a tensor computes, and that no plain Python object has."""
     import torch
 
-    plain = [list, dict, str, set, int, float, tuple, bytes, range, Path, re.Pattern, type((i for i in ()))]
+    plain = [list, dict, str, set, int, float, tuple, bytes, range, Path, re.Pattern, type(i for i in ())]
     return set(dir(torch.Tensor)) - {name for kind in plain for name in dir(kind)} - MOVES
 
 

@@ -56,11 +56,13 @@ class DroConfig(AdaptConfig):
     ascent_steps: int = Field(1, ge=1, le=100, description="K: steps of the hyper-network towards a teacher of S.")
     descent_steps: int = Field(1, ge=0, le=100, description="Steps of an embedding towards its worst case.")
     gamma: float = Field(2.0, ge=0, le=1000, description="Price of moving an embedding: keeps the worst case near.")
-    lr: float = Field(0.03, gt=0, le=0.5, description="Rate of the hyper-network, in units of the variance sigma^2.")
+    lr: float = Field(
+        0.03, gt=0, le=0.5, description="Learning rate of the hyper-network, in units of the variance sigma^2."
+    )
     fit: float | None = Field(
         None, gt=0, lt=1, description="Share of the way from the first network to the teachers' mean; replaces lr."
     )
-    embedding_lr: float = Field(0.03, gt=0, le=100, description="Rate of the embeddings.")
+    embedding_lr: float = Field(0.03, gt=0, le=100, description="Learning rate of the embeddings.")
 
 
 class RobustFusion:
