@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = ("purer", "bidf_mkd", "teapot", "free", "tgr", "dro")
-SHARED = ("dfml.core.", "dfml.data.", "dfml.zoo.", "dfml.nets.build", "dfml.nets.generator", "dfml.nets.device")
+SHARED = ("dfml.core.", "dfml.data.", "dfml.zoo.", "dfml.nets.build", "dfml.nets.generator", "dfml.nets.checkpoint")
 SHARED += ("dfml.training.context", "dfml.training.validation", "dfml.meta.model")
 SHARED += ("dfml.training.ours.", "dfml.methods.baselines")  # what dro takes of these is an option of ours
 NOT_COMPUTING = {"Generator", "device", "synchronize"}
