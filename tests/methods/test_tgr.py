@@ -117,7 +117,7 @@ def test_a_panel_is_asked_about_the_same_pictures_and_each_teachers_answers_are_
     found = [task_of("002", seed=1), task_of("000", seed=2)]
     for task in found:
         memory.add(task)
-    images = memory.pictures(20, generator=torch.Generator().manual_seed(conditions.seed()))
+    images = memory.images(20, generator=torch.Generator().manual_seed(conditions.seed()))
     task_losses = method.task_losses(model, found, memory, recoveries, torch.Generator().manual_seed(conditions.seed()))
     assert recoveries.cost["queries"] == 40
     with torch.no_grad():
@@ -269,7 +269,7 @@ def test_what_was_prepared_is_taken_and_its_cost_told_apart(tiny_zoo, run, tmp_p
     ("changes", "says"),
     [
         ({"embed_visits": 5, "visits": 4}, "embed_visits 5 is more than the 4 visits"),
-        ({"recovered_per_class": 2, "student": "episode"}, "must exceed the 2 support pictures"),
+        ({"recovered_per_class": 2, "student": "episode"}, "must exceed the 2 support images"),
         ({"way": 3}, r"teachers of \[5\] classes, none of 3"),
         ({"probe": "nowhere"}, "no probe at 'nowhere'"),
     ],
