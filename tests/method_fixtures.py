@@ -11,10 +11,10 @@ from tests import conditions
 @pytest.fixture
 def tiny_probe(tiny_zoo_folder, monkeypatch):
     """A tiny probe, so that these tests need no assets."""
-    from dfml.training import record
+    from dfml.training import context
     from dfml.zoo.teacher import load_teacher
 
-    monkeypatch.setattr(record, "probe", lambda: load_teacher(tiny_zoo_folder / "002"))
+    monkeypatch.setattr(context, "probe", lambda: load_teacher(tiny_zoo_folder / "002"))
 
 
 @pytest.fixture(scope="module")

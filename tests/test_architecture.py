@@ -36,7 +36,6 @@ SAME_SUBJECT = {
     "calibration": "meta, ui/adaptation",
     "context": "runs/jobs, training",
     "form": "ui/inversion, ui/training",
-    "generator": "inversion, nets",
     "home": "pages, ui/zoo",
     "inversion": "bench, pages",
     "invert": "cli, runs/jobs",

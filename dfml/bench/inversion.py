@@ -18,8 +18,8 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done
 from dfml.inversion import INVERTERS
+from dfml.inversion.pipeline import warm_up
 from dfml.inversion.recipe import Recipe, WarmUp
-from dfml.inversion.warm_up import warm_up
 from dfml.reports.recovery import invert_teachers
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.choose import AskingConfig

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from abc import ABC
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, Generic, TypeVar
 
+from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 
 T = TypeVar("T")
@@ -52,8 +54,49 @@ class Registry(Generic[T]):
         """All names, in the order of registration."""
         return list(self._entries)
 
+    def put_first(self, names: Iterable[str]) -> None:
+        """Let these come first, in this order; the others follow as they were registered."""
+        self._entries = {name: self._entries[name] for name in names} | self._entries
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
+
+
+class Registered(ABC):
+    """What a registry holds: named by it, steered by a config that has two presets.
+
+    Attributes:
+        name: Registered name.
+        Config: Its options.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]]
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or self.preset("demo")
+
+    @classmethod
+    def preset(cls, name: str = "demo") -> Config:
+        """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``.
+
+        Raises:
+            BadInput: Another name.
+        """
+        presets = {"demo": cls.demo, "paper": cls.paper}
+        if name not in presets:
+            raise BadInput(f"unknown preset {name!r}.{nearest(name, presets)} Known: demo, paper.")
+        return presets[name]()
+
+    @classmethod
+    def demo(cls) -> Config:
+        """The config for a laptop."""
+        return cls.Config()
+
+    @classmethod
+    def paper(cls) -> Config:
+        """The published config."""
+        return cls.Config()

@@ -68,6 +68,10 @@ class PseudoTask:
         moved = (x.to(device) for x in (self.images, self.labels, self.soft_targets))
         return PseudoTask(*moved, self.teacher_id, self.cost)
 
+    def teacher_accuracy(self) -> float:
+        """Share of the images that their own teacher classifies as wanted."""
+        return float((self.soft_targets.argmax(1) == self.labels).float().mean())
+
     def rounded(self) -> PseudoTask:
         """A copy on the CPU as it would come back from the disk: pictures in 16 bits."""
         tensors = (self.images.half().float().cpu(), self.labels.cpu(), self.soft_targets.detach().cpu())

@@ -1,12 +1,8 @@
 """Inverters: recovering a pseudo task from a teacher."""
 
-from dfml.inversion import (  # noqa: F401, I001 - registers the inverters, in the order in which they are shown
-    pixels,
-    dynamic_set_inverter,
-    generator,
-    meta_generator,
-    sparse,
-)
+from dfml.inversion import batched, meta_generator, pixels, sparse  # noqa: F401 - registers the inverters
 from dfml.inversion.base import INVERTERS, InversionStep, Inverter
+
+INVERTERS.put_first(["pixels", "dynamic-set"])  # as they are shown
 
 __all__ = ["INVERTERS", "InversionStep", "Inverter"]

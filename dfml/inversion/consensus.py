@@ -22,7 +22,7 @@ class ConsensusConfig(Config):
     """Options of the revision; the weights are those of PURER."""
 
     sweeps: int = Field(6, ge=1, le=1000, description="How often each teacher sees all images of its classes.")
-    lr: float = Field(0.02, gt=0, le=1, description="Adam's rate on the pixels; falls to nothing along a line.")
+    lr: float = Field(0.02, gt=0, le=1, description="Adam's learning rate on the pixels; falls linearly to zero.")
     bn: float = Field(0.01, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
     tv: float = Field(1e-4, ge=0, le=10, description="Weight of the total variation (smoothness).")
     shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels, each axis.")
@@ -52,7 +52,7 @@ def reach_consensus(
         class_keys: See ``Zoo.class_keys``: which classes of different teachers are the same.
         config: The options.
         shape: Channels, height and width of the revised images.
-        generator: On the CPU; draws orders, shifts and mirrors.
+        generator: On the CPU.
         device: Where to compute.
 
     Yields:
@@ -64,10 +64,9 @@ def reach_consensus(
     """
     started = time.perf_counter()
     by_id = {o.teacher_id: o for o in oracles}
-    strangers = sorted({t.teacher_id for t in tasks} - by_id.keys())
-    if strangers:
-        raise BadInput(f"pictures of teacher {strangers[0]!r} cannot be revised without it.")
-    before = {o.teacher_id: (o.passes, o.queries) for o in oracles}
+    if strangers := sorted({t.teacher_id for t in tasks} - by_id.keys()):
+        raise BadInput(f"images of teacher {strangers[0]!r} cannot be revised without it.")
+    before = [(o.passes, o.queries) for o in oracles]
     keys = [class_keys[t.teacher_id][label] for t in tasks for label in t.labels.tolist()]
     # A grey or smaller image is brought to the common shape, as a memory would do.
     x = torch.cat([match_size(match_channels(t.images.to(device), shape[0]), shape[1:]) for t in tasks]).clone()
@@ -95,18 +94,16 @@ def reach_consensus(
                 mean, square = first[rows] / (1 - 0.9 ** seen[rows]), second[rows] / (1 - 0.99 ** seen[rows])
                 x[rows] = (x[rows] - lr * mean / (square.sqrt() + 1e-8)).clamp(0, 1)
                 share = sum(right) / len(right)
-                text = f"revising recovered pictures, sweep {sweep + 1}: teachers agree on {share:.0%}"
+                text = f"revising recovered images, sweep {sweep + 1}: teachers agree on {share:.0%}"
                 yield Progress(sweep, config.sweeps, text)
-    revised, start = [], 0
-    for task in tasks:
-        images = x[start : start + len(task.labels)]
-        start += len(task.labels)
+    revised = []
+    for task, images in zip(tasks, x.split([len(t.labels) for t in tasks]), strict=True):
         soft = by_id[task.teacher_id].logits(images)
         revised.append(PseudoTask(images.cpu(), task.labels.cpu(), soft.cpu(), task.teacher_id, dict(task.cost)))
         yield Progress(config.sweeps, config.sweeps, "asking their own teachers again")
     spent = {
-        "passes": sum(o.passes - before[o.teacher_id][0] for o in oracles),
-        "queries": sum(o.queries - before[o.teacher_id][1] for o in oracles),
+        "passes": sum(o.passes - passes for o, (passes, _) in zip(oracles, before, strict=True)),
+        "queries": sum(o.queries - queries for o, (_, queries) in zip(oracles, before, strict=True)),
         "seconds": time.perf_counter() - started,
     }
     for task in revised:
@@ -119,12 +116,7 @@ def _ask(
     oracle: Oracle, x: torch.Tensor, labels: torch.Tensor, config: ConsensusConfig, generator: torch.Generator
 ) -> tuple[torch.Tensor, float]:
     """Gradient of a teacher's inversion loss in images [N, C, H, W], and how often it names their class."""
-    move = terms.draw_jitter(min(x.shape[1], oracle.picture_shape[0]), config.shift, config.flip, generator)
-    answer = oracle.loss_and_grad(
-        move.apply(x),
-        lambda logits, _: terms.cross_entropy(logits, labels),
-        statistics_fn=(lambda s: config.bn * terms.bn_distance(s)) if config.bn and oracle.gives_statistics else None,
-    )
+    move, _, answer = terms.ask(oracle, x, labels, config, generator)
     grad = move.undo(answer.grad)
     if config.tv:
         pixels = x.detach().requires_grad_(True)

@@ -6,33 +6,53 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
+from dfml.core.config import Config
 from dfml.core.state import part_of_state
 from dfml.inversion import terms
-from dfml.inversion.pixels import noise_pictures
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
 from dfml.zoo.oracles.base import Oracle
+
+Episode = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def noise_images(
+    count: int, shape: tuple[int, int, int], generator: torch.Generator, *, smooth: bool = False
+) -> torch.Tensor:
+    """Draw noise around mid-grey with the spread of natural images: float32 [count, C, H, W] in [0, 1].
+
+    ``smooth`` ones are blotches of four pixels instead of independent pixels: most of a natural image's power is at
+    low frequencies, which gradient steps reach last from white noise.
+    """
+    channels, height, width = shape
+    if smooth:
+        coarse = torch.randn(count, channels, -(-height // 4), -(-width // 4), generator=generator)
+        noise = F.interpolate(coarse, size=(height, width), mode="bicubic")
+    else:
+        noise = torch.randn(count, channels, height, width, generator=generator)
+    return (0.5 + 0.25 * noise).clamp_(0, 1)
 
 
 class DynamicSet:
     """m learnable images for each class that the zoo knows.
 
-    Hu et al., "Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning" (PURER),
-    CVPR 2023. Classes of two teachers are one class only where the zoo vouches for their names.
-    Targets follow each class's slot in the teacher's own head, never its rank among the classes.
+    Hu et al., "Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning" (PURER), CVPR 2023. Classes of
+    two teachers are one class only where the zoo vouches for their names. Targets follow each class's slot in the
+    teacher's own head, never its rank among the classes.
 
     Args:
         class_keys: For each teacher's id the identity of each of its classes, in the order of its head.
         per_class: m, images per class.
         shape: Channels, height, width.
-        lr: Adam's rate on un-normalised pixels.
+        lr: Adam's learning rate on un-normalised pixels.
         generator: Draws the first images.
         device: Where the set lives.
         smooth: Start from blotches instead of white noise.
 
     Attributes:
         keys: Identity of each class.
-        pixels: One leaf [m, C, H, W] in [0, 1] a class.
+        pixels: One leaf [m, C, H, W] in [0, 1] per class.
     """
 
     def __init__(
@@ -51,22 +71,16 @@ class DynamicSet:
         self.slots = {teacher: [position[key] for key in keys] for teacher, keys in class_keys.items()}
         self.per_class = per_class
         self.pixels = [
-            noise_pictures(per_class, shape, generator, smooth=smooth).to(device).requires_grad_(True)
-            for _ in self.keys
+            noise_images(per_class, shape, generator, smooth=smooth).to(device).requires_grad_(True) for _ in self.keys
         ]
         self.visits = [0] * len(self.keys)
-        # One leaf a class: Adam leaves classes without a gradient alone, moments included.
+        # One leaf per class: Adam leaves classes without a gradient alone, moments included.
         self.optimiser = torch.optim.Adam(self.pixels, lr=lr)
 
     def choose_teachers(self, count: int, generator: torch.Generator) -> list[str]:
-        """Pick teachers whose classes have been inverted least, so that no class stays noise.
+        """Ids of ``count`` different teachers (or all) whose classes were inverted least: no class stays noise.
 
-        Args:
-            count: How many; all teachers if there are fewer.
-            generator: Decides among equals.
-
-        Returns:
-            Ids, without repetition.
+        The generator decides among equals.
         """
         ids = list(self.slots)
         if count >= len(ids):
@@ -90,19 +104,14 @@ class DynamicSet:
 
     def draw_episode(
         self, *, way: int, shot: int, query: int, generator: torch.Generator, teachers: Sequence[str] | None = None
-    ) -> tuple[list[int], tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Draw classes among all, so that classes of different teachers mix.
+    ) -> tuple[list[int], Episode]:
+        """Sample ``way`` of all classes, so that those of different teachers mix, and ``shot`` + ``query`` images each.
 
-        Args:
-            way: Classes.
-            shot: Support images per class.
-            query: Query images per class.
-            generator: Draws classes and images.
-            teachers: Draw among the classes of these teachers only, where they have enough.
+        Given ``teachers``, it samples among their classes only, where these are enough.
 
         Returns:
-            The classes, and support images, support labels, query images, query labels; the
-            images keep their graph to ``pixels``.
+            The classes, and support images, support labels, query images, query labels; the images keep their graph
+            to ``pixels``.
         """
         pool: Sequence[int] = sorted({c for t in teachers or () for c in self.slots[t]})
         if len(pool) < way:
@@ -116,27 +125,13 @@ class DynamicSet:
             support.append(self.pixels[c][order[:shot]])
             queries.append(self.pixels[c][order[shot : shot + query]])
         labels = torch.arange(way, device=support[0].device)
-        return classes, (
-            torch.cat(support),
-            labels.repeat_interleave(shot),
-            torch.cat(queries),
-            labels.repeat_interleave(query),
-        )
-
-    def set_rate(self, lr: float) -> None:
-        """Change Adam's rate on the pixels."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+        support_y, query_y = labels.repeat_interleave(shot), labels.repeat_interleave(query)
+        return classes, (torch.cat(support), support_y, torch.cat(queries), query_y)
 
     def step(
         self,
         oracles: Sequence[Oracle],
-        *,
-        bn: float,
-        tv: float,
-        l2: float,
-        shift: int,
-        flip: bool,
+        weights: Config,
         generator: torch.Generator,
         adversarial: torch.Tensor | None = None,
     ) -> dict[str, float]:
@@ -144,51 +139,40 @@ class DynamicSet:
 
         Args:
             oracles: The teachers that take part.
-            bn: Weight of the BN distance.
-            tv: Weight of the total variation.
-            l2: Weight of the distance from mid-grey.
-            shift: Largest random shift in pixels.
-            flip: Mirror at random.
-            generator: Draws shift and mirror.
+            weights: Options ``bn``, ``tv``, ``l2``, ``shift`` and ``flip``.
+            generator: On the CPU.
             adversarial: A scalar with a graph to ``pixels`` that is added to the loss.
 
         Returns:
-            Means over the teachers: ``ce``, ``bn``, ``tv``, ``accuracy``.
+            Means over the teachers: ``ce``, ``bn``, ``tv``, ``teacher_accuracy``.
         """
         objective = self.pixels[0].new_zeros(()) if adversarial is None else adversarial
-        seen_losses = {"ce": 0.0, "bn": 0.0, "tv": 0.0, "accuracy": 0.0}
+        losses = {"ce": 0.0, "bn": 0.0, "tv": 0.0, "teacher_accuracy": 0.0}
         for oracle in oracles:
             images, labels = self.of_teacher(oracle.teacher_id)
             for c in self.slots[oracle.teacher_id]:
                 self.visits[c] += 1
-            # Grey teachers may know characters, which are never mirrored, even where the set is in colour.
-            channels = min(images.shape[1], oracle.picture_shape[0])
-            seen = terms.draw_jitter(channels, shift, flip, generator).apply(images)
-            answer = oracle.loss_and_grad(
-                seen,
-                lambda logits, _, labels=labels: terms.cross_entropy(logits, labels),
-                statistics_fn=(lambda s: bn * terms.bn_distance(s)) if bn and oracle.gives_statistics else None,
-            )
-            roughness = terms.total_variation(images)
-            objective = objective + (seen * answer.grad).sum() + tv * roughness + l2 * terms.l2_from_grey(images)
-            seen_losses["ce"] += float(answer.loss.mean()) / len(oracles)
-            seen_losses["tv"] += float(roughness.detach()) / len(oracles)
-            seen_losses["accuracy"] += float((answer.logits.argmax(1) == labels).float().mean()) / len(oracles)
+            _, seen, answer = terms.ask(oracle, images, labels, weights, generator)
+            roughness, grey = terms.total_variation(images), terms.l2_from_grey(images)
+            objective = objective + (seen * answer.grad).sum() + weights.tv * roughness + weights.l2 * grey
+            losses["ce"] += float(answer.loss.mean()) / len(oracles)
+            losses["tv"] += float(roughness.detach()) / len(oracles)
+            losses["teacher_accuracy"] += float((answer.logits.argmax(1) == labels).float().mean()) / len(oracles)
             if answer.statistics_loss is not None:
-                seen_losses["bn"] += float(answer.statistics_loss) / bn / len(oracles)
+                losses["bn"] += float(answer.statistics_loss) / weights.bn / len(oracles)
         self.optimiser.zero_grad(set_to_none=True)
         objective.backward()
         self.optimiser.step()
         with torch.no_grad():
             for x in self.pixels:
                 x.clamp_(0, 1)
-        return seen_losses
+        return losses
 
-    def shown(self, classes: int = 8, pictures: int = 4) -> tuple[torch.Tensor, list[int]]:
+    def shown(self, classes: int = 8, images: int = 4) -> tuple[torch.Tensor, list[int]]:
         """A few images of the first classes, to look at, with their classes."""
         chosen = range(min(classes, len(self.keys)))
-        images = torch.cat([self.pixels[c].detach()[:pictures] for c in chosen])
-        return images, [c for c in chosen for _ in range(min(pictures, self.per_class))]
+        few = torch.cat([self.pixels[c].detach()[:images] for c in chosen])
+        return few, [c for c in chosen for _ in range(min(images, self.per_class))]
 
     def state(self) -> dict[str, Any]:
         """Copies of the images, [classes, m, C, H, W], and of Adam's moments."""

@@ -10,10 +10,22 @@ import torch
 from pydantic import Field
 
 from dfml.core.state import part_of_state
-from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, labels_per_class, make_tasks, side_by_side
-from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep, merged, open_batch, same_shape
-from dfml.inversion.generator import NetworkConfig, draw_noise, layout_on, new_generators
-from dfml.inversion.objective import BatchObjective
+from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep
+from dfml.inversion.batched import (
+    BatchedInverter,
+    BatchStep,
+    NetworkConfig,
+    draw_noise,
+    draw_seed,
+    labels_per_class,
+    layout_on,
+    make_step,
+    merged,
+    new_generators,
+    open_batch,
+    same_shape,
+)
+from dfml.inversion.terms import BatchItem, BatchObjective
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
 from dfml.nets.generator import ImageGenerator, StackedModules
 from dfml.zoo.oracles.base import Oracle
@@ -24,9 +36,9 @@ class MetaGeneratorConfig(NetworkConfig):
 
     bn: float = Field(0.2, ge=0, le=100, description="Weight of the distance from the teacher's BN statistics.")
     steps: int = Field(5, ge=1, le=1000, description="Steps in which it adapts to a teacher.")
-    lr: float = Field(0.01, gt=0, le=1, description="Adam's rate on the generator while it adapts.")
-    noise_lr: float = Field(0.3, ge=0, le=10, description="Adam's rate on the noise while it adapts.")
-    meta_lr: float = Field(0.01, gt=0, le=1, description="Adam's rate on the meta-generator itself.")
+    lr: float = Field(0.01, gt=0, le=1, description="Adam's learning rate on the generator while it adapts.")
+    noise_lr: float = Field(0.3, ge=0, le=10, description="Adam's learning rate on the noise while it adapts.")
+    meta_lr: float = Field(0.01, gt=0, le=1, description="Adam's learning rate on the meta-generator itself.")
     outer: Literal["fomaml", "fomaml-every", "reptile"] = Field(
         "reptile", description="Outer gradient: of the last step, of every step, or the way that adaptation went."
     )
@@ -47,6 +59,7 @@ class MetaGenerator(BatchedInverter):
 
     Attributes:
         shape: Of the images, where it shall not follow from whom the first meta-step asks.
+        device: Where ``load`` puts it; None: where the loaded tensors are.
     """
 
     Config = MetaGeneratorConfig
@@ -59,10 +72,11 @@ class MetaGenerator(BatchedInverter):
         self.optimiser: torch.optim.Adam | None = None
         self.meta_steps = 0
         self.shape: tuple[int, int, int] | None = None
+        self.device: torch.device | None = None
 
     @classmethod
     def paper(cls) -> MetaGeneratorConfig:
-        """FREE's: 2.3 million parameters, five steps and a meta-step at rate 1e-3, 20 meta-steps of warm-up, no BN."""
+        """FREE's: 2.3 million parameters, five steps, learning rates 1e-3, 20 meta-steps of warm-up, no BN."""
         return MetaGeneratorConfig(
             lr=1e-3, noise_lr=1e-3, meta_lr=1e-3, outer="fomaml", latent=256, width=128, bn=0.0, shift=4, warm_up=20,
             per_class=20,
@@ -91,7 +105,7 @@ class MetaGenerator(BatchedInverter):
         """Meta-learn over teachers until ``warm_up`` meta-steps are done; goes on from a loaded state."""
         cfg: MetaGeneratorConfig = self.config
         if cfg.warm_up and self.net is None:
-            self.prepare(self._shape_for(oracles), int(torch.randint(2**62, (), generator=generator)), device)
+            self.prepare(self._shape_for(oracles), draw_seed(generator), device)
         while self.meta_steps < cfg.warm_up:
             chosen = torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()
             drawn = [oracles[i] for i in chosen]
@@ -116,13 +130,7 @@ class MetaGenerator(BatchedInverter):
     ) -> Iterator[InversionStep | None]:
         """Recover from these teachers and learn from it: one outer step.
 
-        Args:
-            oracles: The teachers of the step.
-            labels: For each the wanted labels, int64 [N].
-            generator: On the CPU.
-            device: Where to compute.
-            extra_loss: See ``Inverter.recover``.
-            with_tasks: Ask the teachers for soft targets, one more pass each.
+        Args: as of ``Inverter.recover``; ``with_tasks`` asks the teachers for soft targets, one more pass each.
 
         Yields:
             None after each step of an adaptation, so that the caller can be stopped; last the outer step, with
@@ -130,7 +138,7 @@ class MetaGenerator(BatchedInverter):
         """
         before = [(o.passes, o.queries) for o in oracles]
         batch = open_batch(oracles, labels, generator, device)
-        self.prepare(self._shape_for(oracles), int(torch.randint(2**62, (), generator=generator)), device)
+        self.prepare(self._shape_for(oracles), draw_seed(generator), device)
         outer = {name: torch.zeros_like(p) for name, p in self.net.named_parameters()}
         groups, last = same_shape(batch), []
         for members in [[batch[i] for i in group] for group in groups]:
@@ -147,10 +155,8 @@ class MetaGenerator(BatchedInverter):
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.meta_steps += 1
-        tasks = make_tasks(oracles, images, [item.labels for item in batch], before) if with_tasks else []
-        everything = torch.cat([item.labels for item in batch])
-        total = max(self.config.warm_up, self.meta_steps)
-        yield InversionStep(self.meta_steps, total, side_by_side(images), everything, losses, tasks)
+        total, wanted = max(self.config.warm_up, self.meta_steps), [item.labels for item in batch]
+        yield make_step(self.meta_steps, total, oracles, images, wanted, losses, before if with_tasks else None)
 
     def _shape_for(self, oracles: list[Oracle]) -> tuple[int, int, int]:
         """Its own shape, else the one set from outside, else the largest input of these, in colour if any sees it."""
@@ -198,7 +204,7 @@ class MetaGenerator(BatchedInverter):
             return
         weights = part_of_state(state, "net")
         self.net = self.optimiser = None
-        self.prepare(tuple(state["shape"]), 0, next(iter(weights.values())).device)
+        self.prepare(tuple(state["shape"]), 0, self.device or next(iter(weights.values())).device)
         with torch.no_grad():
             for name, parameter in self.net.named_parameters():
                 parameter.copy_(weights[name])

@@ -1,22 +1,37 @@
-"""The recovery pipeline: from teachers to their pseudo tasks, together or in groups, whoever asks for it."""
+"""The recovery pipeline: from teachers to their pseudo tasks, together or in groups, whoever asks for it.
+
+Before it, ``warm_up``: what an inverter learns from other teachers, kept for the next time.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from dfml.core.errors import BadInput, NotFinite
 from dfml.core.events import Done, Event, Images, Note, Progress, Scalars
 from dfml.data.episodes import PseudoTask
-from dfml.inversion.base import labels_per_class
-from dfml.inversion.recipe import Recipe
+from dfml.inversion.base import Inverter
+from dfml.inversion.batched import labels_per_class
+from dfml.inversion.recipe import Recipe, WarmUp, kept_path, read_kept, write_kept
 from dfml.zoo.oracles.base import Oracle
+from dfml.zoo.oracles.choose import make_oracle
 from dfml.zoo.oracles.zeroth_order import ZerothOrderOracle
+from dfml.zoo.zoo import Zoo
 
 SHOWN_EVERY = 10
+WARM_UP_FORMAT = 2
+SAVED_EVERY = 20
+"""Steps between two times that a warm-up is kept,"""
+SAVED_SECONDS = 20.0
+"""or seconds, whichever comes first."""
+WARM_UP_SHOWN, WARM_UP_SHOWN_EVERY = 50, 5
+WAIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,11 +53,6 @@ class Recovered:
 
 def recover_together(recipe: Recipe, oracles: Sequence[Oracle], generator: torch.Generator) -> Iterator[Event]:
     """Recover the tasks of one or several teachers in step; all recoveries of this program run through here.
-
-    Args:
-        recipe: How.
-        oracles: The teachers'.
-        generator: On the CPU.
 
     Yields:
         Progress, losses and images while it runs; last ``Done(list[Recovered])``.
@@ -71,14 +81,10 @@ def recover_together(recipe: Recipe, oracles: Sequence[Oracle], generator: torch
 
 
 def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[Event]:
-    """Recover the tasks of one or several teachers of the recipe's zoo in step; see ``recover_together``.
+    """Recover the tasks of one or several teachers (ids or positions) of the recipe's zoo; see ``recover_together``.
 
     A teacher's first images, jitter and so on depend on the seed and its id, not on who is recovered with it;
     only ``dynamic-set`` paints one set for all that are recovered together.
-
-    Args:
-        recipe: How.
-        teachers: Ids or positions.
 
     Raises:
         BadInput: Unknown teacher, unusable weights, or a bill above the budget.
@@ -93,12 +99,7 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
 
 
 def after_failure(error: Exception, group: list[str], broken: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Tell what becomes of a group of teachers whose recovery failed.
-
-    Args:
-        error: Why it failed.
-        group: The teachers.
-        broken: Those of the zoo's teachers that are known not to be usable.
+    """Tell what becomes of a group of teachers whose recovery failed; ``broken`` ones are known not to be usable.
 
     Returns:
         Teachers that are to be left out, and groups that are to be tried instead.
@@ -121,18 +122,110 @@ def after_failure(error: Exception, group: list[str], broken: Sequence[str]) -> 
 
 
 def _check_budget(recipe: Recipe, oracle: Oracle) -> None:
-    """Refuse a recovery whose bill is above the budget before its first question, not after its last.
-
-    Raises:
-        BadInput: It is.
-    """
+    """Refuse a recovery whose bill is above the budget before its first question, not after its last."""
     if not isinstance(oracle, ZerothOrderOracle) or oracle.config.budget is None:
         return
     steps, images = int(getattr(recipe.inverter.config, "steps", 0)), oracle.way * recipe.per_class
     bill = steps * (oracle.config.q + 1) * images + images
     if bill > oracle.config.budget:
         raise BadInput(
-            f"recovering teacher {oracle.teacher_id!r} asks {bill} pictures ({steps} steps, q = {oracle.config.q}, "
-            f"{images} pictures), the budget is {oracle.config.budget}: raise it, or lower q, the steps or the "
-            "pictures a class."
+            f"recovering teacher {oracle.teacher_id!r} asks {bill} images ({steps} steps, q = {oracle.config.q}, "
+            f"{images} images), the budget is {oracle.config.budget}: raise it, or lower q, the steps or the "
+            "images per class."
         )
+
+
+def warm_up(recipe: Recipe, asked: Sequence[str]) -> Iterator[Event]:
+    """Let an inverter learn from the teachers of a zoo that are not asked.
+
+    A warm-up of the same inverter, config, teachers and seed is done once and kept below ``cache_root()``; one
+    that was interrupted goes on.
+
+    Args:
+        recipe: Its inverter is changed in place.
+        asked: Ids of the teachers that will be inverted. Where they are the whole zoo, all take part.
+
+    Yields:
+        Progress, losses and images; last ``Done(WarmUp)``, or ``Done(None)`` for inverters that use no others.
+    """
+    zoo, work, device = recipe.zoo, recipe.inverter, recipe.device
+    if not work.uses_others:
+        yield Done(None)
+        return
+    others = [i for i in zoo.ids if i not in asked] if work.learns else neighbours(zoo, asked)
+    met = not others and work.learns
+    others = list(asked) if met else others
+    oracles: list[Oracle] = []
+    generator = recipe.generator("warm-up")
+    for position, teacher in enumerate(others):
+        yield Progress(position, len(others), "meeting the other teachers")
+        try:
+            oracles.append(make_oracle(zoo, teacher, recipe.asking, generator=generator, device=device))
+        except BadInput as error:
+            yield Note(0, f"teacher {teacher} takes no part: {error}", "problem")
+    if not work.learns:
+        for _ in work.fit(oracles, generator=generator, device=device):
+            pass
+        yield Done(WarmUp(0, 0.0, len(oracles), False, False))
+        return
+    if not oracles:
+        raise BadInput(f"zoo {zoo.name!r} has no teacher that {work.name} could warm up on.")
+    facts = recipe.facts(WARM_UP_FORMAT) | {"teachers": [recipe.facts_of(o.teacher_id) for o in oracles]}
+    path = kept_path("warm-ups", f"{work.name}-", facts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Two runs that need the same warm-up: the second waits and takes what the first has made.
+    lock = FileLock(path.with_suffix(".lock"))
+    while True:
+        try:
+            lock.acquire(timeout=WAIT_SECONDS)
+            break
+        except Timeout:
+            yield Progress(0, 0, "waiting: another run is doing the same warm-up")
+    try:
+        spent = _restore(path, work, generator, device)
+        kept, resumed, saved, kept_at = spent > 0, time.perf_counter(), True, spent
+        for step in work.fit(oracles, generator=generator, device=device):
+            kept = saved = False
+            spent += time.perf_counter() - resumed
+            yield Progress(step.step, step.total, "warming up on other teachers")
+            if step.step % WARM_UP_SHOWN_EVERY == 0 or step.step in (1, step.total):
+                yield Scalars(step.step, {f"warm-up/{name}": value for name, value in step.losses.items()})
+            due = step.step % SAVED_EVERY == 0 or step.step == step.total
+            if due:
+                images, labels = step.images[:WARM_UP_SHOWN], step.labels[:WARM_UP_SHOWN]
+                yield Images(step.step, "warm-up", images.cpu(), labels.tolist())
+            if due or spent - kept_at >= SAVED_SECONDS:
+                _keep(path, work, generator, spent)
+                saved, kept_at = True, spent
+            resumed = time.perf_counter()
+    except GeneratorExit:
+        # Whoever drives has enough for now: what was learned since the last time is kept, too.
+        if not saved:
+            _keep(path, work, generator, spent)
+        raise
+    finally:
+        lock.release()
+    steps = int(work.state().get("meta_steps", 0))
+    asked_there = sum(o.queries for o in oracles)
+    yield Done(WarmUp(steps, round(spent, 3) if steps else 0.0, len(oracles), met, kept, asked_there))
+
+
+def neighbours(zoo: Zoo, asked: Sequence[str]) -> list[str]:
+    """Ids of the teachers that share a class with another asked one, in the zoo's order."""
+    keys = {teacher: set(found) for teacher, found in zoo.class_keys().items()}
+    return [i for i in zoo.ids if any(i != one and keys[i] & keys[one] for one in asked)]
+
+
+def _keep(path: Path, work: Inverter, generator: torch.Generator, seconds: float) -> None:
+    write_kept(path, {**work.state(), "generator": generator.get_state()}, {"seconds": seconds})
+
+
+def _restore(path: Path, work: Inverter, generator: torch.Generator, device: torch.device) -> float:
+    """Seconds that the kept part took, 0 where there is none."""
+    found = read_kept(path)
+    if found is None:
+        return 0.0
+    state, about = found
+    generator.set_state(state.pop("generator"))
+    work.load({n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in state.items()})
+    return float(about["seconds"])

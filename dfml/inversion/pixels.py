@@ -1,4 +1,4 @@
-"""Pixel inversion: the images themselves are the unknowns."""
+"""Pixel inversion: the images themselves are the unknowns, each teacher's own, or one set for all of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 
-from dfml.inversion.base import INVERTERS, ExtraLoss
-from dfml.inversion.batched import BatchedInverter, BatchItem, BatchStep
-from dfml.inversion.objective import BatchObjective, ObjectiveConfig
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter
+from dfml.inversion.batched import BatchedInverter, BatchStep, make_step
+from dfml.inversion.dynamic_set import DynamicSet, noise_images
+from dfml.inversion.terms import BatchItem, BatchObjective, ObjectiveConfig
+from dfml.zoo.oracles.base import Oracle
 
 
 class PixelsConfig(ObjectiveConfig):
@@ -20,7 +23,7 @@ class PixelsConfig(ObjectiveConfig):
     tv: float = Field(1e-2, ge=0, le=10, description="Weight of the total variation (smoothness).")
     l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
     steps: int = Field(200, ge=1, le=20000, description="Gradient steps.")
-    lr: float = Field(0.1, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
+    lr: float = Field(0.1, gt=0, le=1, description="Adam's learning rate, in units of un-normalised pixels.")
     start: Literal["smooth", "white"] = Field("smooth", description="First images: blotches, or white noise.")
 
 
@@ -37,7 +40,7 @@ class Pixels(BatchedInverter):
 
     @classmethod
     def paper(cls) -> PixelsConfig:
-        """PURER's weights: rate 0.25 for pixels normalised by a standard deviation of 0.27."""
+        """PURER's weights: learning rate 0.25 for pixels normalised by a standard deviation of 0.27."""
         return PixelsConfig(steps=2000, lr=0.0675, bn=1e-2, tv=1e-4, l2=1e-5, shift=2, flip=False, start="white")
 
     def recover_batch(
@@ -46,10 +49,8 @@ class Pixels(BatchedInverter):
         """Descend on the pixels; see ``BatchedInverter.recover_batch``."""
         cfg: PixelsConfig = self.config
         objective = BatchObjective(batch, cfg, device, extra_loss)
-        first = [
-            noise_pictures(len(item.labels), item.oracle.picture_shape, item.generator, smooth=cfg.start == "smooth")
-            for item in batch
-        ]
+        smooth = cfg.start == "smooth"
+        first = [noise_images(len(i.labels), i.oracle.picture_shape, i.generator, smooth=smooth) for i in batch]
         pixels = torch.stack(first).to(device).requires_grad_(True)
         optimiser = torch.optim.Adam([pixels], lr=cfg.lr, betas=(0.9, 0.999))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, cfg.steps, eta_min=cfg.lr / 20)
@@ -62,25 +63,111 @@ class Pixels(BatchedInverter):
             yield pixels.detach(), losses
 
 
-def noise_pictures(
-    count: int, shape: tuple[int, int, int], generator: torch.Generator, *, smooth: bool = False
-) -> torch.Tensor:
-    """Draw noise around mid-grey with the spread of natural images.
+class DynamicSetConfig(Config):
+    """Options of the shared set."""
 
-    Args:
-        count: How many.
-        shape: Channels, height, width.
-        generator: On the CPU.
-        smooth: Blotches of four pixels instead of independent pixels. Most of a natural image's power
-            is at low frequencies, which gradient steps reach last from white noise.
+    bn: float = Field(1.0, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
+    tv: float = Field(1e-2, ge=0, le=10, description="Weight of the total variation (smoothness).")
+    l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
+    shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels, each axis.")
+    flip: bool = Field(True, description="Mirror the batch at random (not for characters).")
+    steps: int = Field(200, ge=1, le=100_000, description="Gradient steps.")
+    lr: float = Field(0.1, gt=0, le=1, description="Adam's learning rate, in units of un-normalised pixels.")
+    start: Literal["smooth", "white"] = Field("smooth", description="First images: blotches, or white noise.")
+    others: int = Field(3, ge=0, le=1000, description="Other teachers that take part because they share classes.")
 
-    Returns:
-        float32 [count, C, H, W] in [0, 1].
+
+@INVERTERS.register("dynamic-set")
+class DynamicSetInverter(Inverter):
+    """One set of images for all teachers: a class that several teachers know is painted for all of them.
+
+    The dynamic set of PURER (CVPR 2023) by itself, without its curriculum. Besides the asked teachers, those of
+    the zoo that share most classes with them take part; their images are not handed out.
     """
-    channels, height, width = shape
-    if smooth:
-        coarse = torch.randn(count, channels, -(-height // 4), -(-width // 4), generator=generator)
-        noise = F.interpolate(coarse, size=(height, width), mode="bicubic")
-    else:
-        noise = torch.randn(count, channels, height, width, generator=generator)
-    return (0.5 + 0.25 * noise).clamp_(0, 1)
+
+    Config = DynamicSetConfig
+    uses_others = True
+    summary = "Pixels again, but one image must please every teacher that knows its class."
+
+    def __init__(self, config: DynamicSetConfig | None = None) -> None:
+        super().__init__(config)
+        self.others: list[Oracle] = []
+
+    @classmethod
+    def paper(cls) -> DynamicSetConfig:
+        """PURER's weights: learning rate 0.25 for pixels normalised by a standard deviation of 0.27."""
+        return DynamicSetConfig(steps=2000, lr=0.0675, bn=1e-2, tv=1e-4, flip=False, start="white", others=100)
+
+    def fit(
+        self, oracles: list[Oracle], *, generator: torch.Generator, device: torch.device
+    ) -> Iterator[InversionStep]:
+        """Meet the other teachers; nothing is learned from them."""
+        self.others = list(oracles)
+        return iter(())
+
+    def helpers(self, oracles: list[Oracle]) -> list[Oracle]:
+        """The ``others`` teachers that share most classes with the asked ones; those that share none stay out."""
+        asked = {o.teacher_id for o in oracles}
+        keys = {key for o in oracles for key in o.class_keys}
+        shared = [(len(keys & set(o.class_keys)), o) for o in self.others if o.teacher_id not in asked]
+        ranked = sorted((pair for pair in shared if pair[0]), key=lambda pair: -pair[0])
+        return [o for _, o in ranked[: self.config.others]]
+
+    def recover(
+        self,
+        oracles: list[Oracle],
+        labels: list[torch.Tensor],
+        *,
+        generator: torch.Generator,
+        device: torch.device,
+        extra_loss: ExtraLoss | None = None,
+    ) -> Iterator[InversionStep]:
+        """Recover images from one or several teachers; see ``Inverter.recover``.
+
+        Raises:
+            BadInput: Labels that ask for different numbers of images, or an extra loss.
+        """
+        cfg: DynamicSetConfig = self.config
+        if extra_loss is not None:
+            raise BadInput("dynamic-set takes no extra loss: its curriculum belongs to the method purer.")
+        counts = {int(n) for y in labels for n in torch.bincount(y) if n}
+        if len(counts) != 1:
+            raise BadInput(f"dynamic-set holds equally many images of each class, received {sorted(counts)}.")
+        labels = [y.to(device) for y in labels]
+        asked = list({o.teacher_id: o for o in oracles}.values())
+        everyone = asked + self.helpers(asked)
+        starts = {o.teacher_id: (o.passes, o.queries) for o in everyone}
+        images = DynamicSet(
+            {o.teacher_id: o.class_keys for o in everyone},
+            per_class=counts.pop(),
+            shape=max((o.picture_shape for o in asked), key=lambda shape: (shape[1], shape[0])),
+            lr=cfg.lr,
+            generator=generator,
+            device=device,
+            smooth=cfg.start == "smooth",
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(images.optimiser, cfg.steps, eta_min=cfg.lr / 20)
+        for step in range(1, cfg.steps + 1):
+            losses = images.step(everyone, cfg, generator)
+            schedule.step()
+            found = []
+            for oracle, wanted in zip(oracles, labels, strict=True):
+                every, slots = images.of_teacher(oracle.teacher_id)
+                found.append(every.detach()[in_order(slots, wanted)])
+            before = [starts[o.teacher_id] for o in oracles] if step == cfg.steps else None
+            made = make_step(step, cfg.steps, oracles, found, labels, losses, before)
+            for helper in everyone[len(asked) :]:
+                passes, queries = starts[helper.teacher_id]
+                for task in made.tasks:
+                    task.cost["passes"] += (helper.passes - passes) / len(oracles)
+                    task.cost["queries"] += (helper.queries - queries) / len(oracles)
+            yield made
+
+
+def in_order(slots: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Positions in ``slots`` [M] that give the labels ``wanted`` [N] in their order, each position used once."""
+    positions = torch.empty_like(wanted)
+    for label in wanted.unique():
+        asked = wanted == label
+        positions[asked] = (slots == label).nonzero().squeeze(1)[: int(asked.sum())]
+    return positions

@@ -1,7 +1,8 @@
-"""What recoveries follow from: made once, and opened again by processes that share the work."""
+"""What recoveries follow from: made once, opened again by processes that share the work, and named in kept files."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from dfml.core.paths import cache_root
 from dfml.core.process import end_with_parent
 from dfml.core.seeds import derive_seed
 from dfml.inversion.base import INVERTERS, ExtraLoss, Inverter
+from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
 from dfml.nets.device import use_threads
 from dfml.zoo.open import open_zoo
 from dfml.zoo.oracles.base import Oracle
@@ -74,7 +76,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not 1 <= self.per_class <= 500:
-            raise BadInput(f"pictures a class must be between 1 and 500, received {self.per_class}.")
+            raise BadInput(f"images per class must be between 1 and 500, received {self.per_class}.")
         object.__setattr__(self, "device", torch.device(self.device))
 
     def generator(self, *purpose: str | int) -> torch.Generator:
@@ -93,8 +95,8 @@ class Recipe:
             "torch": torch.__version__,
             "device": self.device.type,
             "inverter": self.inverter.name,
-            "config": json.loads(self.inverter.config.model_dump_json()),
-            "asking": json.loads(self.asking.model_dump_json()),
+            "config": self.inverter.config.model_dump(mode="json"),
+            "asking": self.asking.model_dump(mode="json"),
             "zoo": self.zoo.name if isinstance(self.zoo, RemoteZoo) else "",
             "seed": self.seed,
         }
@@ -142,3 +144,23 @@ class WorkerArgs:
         if self.learned:
             inverter.load(self.learned)
         return Recipe(open_zoo(self.source), inverter, **self.options)
+
+
+def kept_path(room: str, name: str, facts: Any) -> Path:  # noqa: ANN401 - JSON values
+    """The file below ``cache_root()`` of work done before: ``name``, and a digest of the facts that it follows from."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+    return cache_root() / room / f"{name}{digest}.safetensors"
+
+
+def read_kept(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """State and facts about it as ``write_kept`` got them; None where there is nothing, or it is damaged."""
+    try:
+        return load_checkpoint(path) if path.is_file() else None
+    except BadInput:
+        return None  # it is only a cache
+
+
+def write_kept(path: Path, state: dict[str, Any], about: dict[str, Any]) -> None:
+    """Keep a piece of work; see ``save_checkpoint``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(path, state, about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -11,10 +12,10 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import RunFailed
-from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
-from dfml.inversion.batched import open_batch
-from dfml.inversion.pixels import noise_pictures
-from dfml.inversion.terms import cross_entropy, draw_jitter
+from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter
+from dfml.inversion.batched import make_step, open_batch
+from dfml.inversion.dynamic_set import noise_images
+from dfml.inversion.terms import cross_entropy, draw_jitter, total_variation
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.patches import PatchOracle
 
@@ -26,7 +27,7 @@ class SparseConfig(Config):
     """Options of sparse inversion."""
 
     steps: int = Field(200, ge=1, le=20000, description="Gradient steps.")
-    lr: float = Field(0.1, gt=0, le=1, description="Adam's rate, in units of un-normalised pixels.")
+    lr: float = Field(0.1, gt=0, le=1, description="Adam's learning rate, in units of un-normalised pixels.")
     keep: float = Field(0.85, gt=0, le=1, description="Share of the remaining patches that a drop keeps.")
     drop_at: list[Share] = Field(
         [0.05, 0.1, 0.2, 0.3],
@@ -42,24 +43,17 @@ class SparseConfig(Config):
     flip: bool = Field(True, description="Mirror the batch at random (not for characters).")
     start: Literal["smooth", "white"] = Field("smooth", description="First images: blotches, or white noise.")
 
-    def drops(self) -> dict[int, int]:
-        """After which steps patches are dropped, and how many times there; none after the last step."""
-        counts: dict[int, int] = {}
-        for share in self.drop_at:
-            step = max(1, round(share * self.steps))
-            if step < self.steps:  # a drop after the last step would leave images that nobody has looked at
-                counts[step] = counts.get(step, 0) + 1
-        return counts
+    def drops(self) -> Counter[int]:
+        """After which steps patches are dropped, and how many times there.
+
+        None after the last step: that would leave images that nobody has looked at.
+        """
+        steps = (max(1, round(share * self.steps)) for share in self.drop_at)
+        return Counter(step for step in steps if step < self.steps)
 
 
 class SparsePictures:
     """The images of one teacher while they are recovered: the patches that are left, and Adam's moments of them.
-
-    Args:
-        oracle: The teacher's.
-        labels: Wanted, int64 [N], on the images' device.
-        config: See ``SparseConfig``.
-        generator: On the CPU; draws first images and jitter.
 
     Attributes:
         patches: The unknowns, [N, K, C, P, P] in [0, 1].
@@ -69,7 +63,7 @@ class SparsePictures:
     def __init__(self, oracle: Oracle, labels: torch.Tensor, config: SparseConfig, generator: torch.Generator) -> None:
         self.eye = PatchOracle(oracle)
         self.labels, self.config, self.generator = labels, config, generator
-        start = noise_pictures(len(labels), oracle.picture_shape, generator, smooth=config.start == "smooth")
+        start = noise_images(len(labels), oracle.picture_shape, generator, smooth=config.start == "smooth")
         self.kept = self.eye.whole(len(labels))
         self._watch(self.eye.split(start.to(labels.device)).contiguous(), {})
 
@@ -88,8 +82,8 @@ class SparsePictures:
         """One Adam step, then perhaps drops.
 
         Args:
-            lr: Adam's rate.
-            drops: How often patches are dropped after it.
+            lr: Adam's learning rate.
+            drops: How often patches are dropped afterwards.
             extra_loss: See ``Inverter.recover``.
             whole: Show the teacher the grey patches too.
 
@@ -108,7 +102,7 @@ class SparsePictures:
         loss = cfg.ce * ce
         if extra_loss is not None:
             loss = loss + extra_loss(self.eye.join(seen, where), labels, look.logits)
-        roughness = shown_variation(self.eye.join(self.patches, self.kept), self.shown)
+        roughness = total_variation(self.eye.join(self.patches, self.kept), self.shown)
         correct = (look.logits.argmax(1) == labels).float().mean()
         values = torch.stack([ce.detach().mean(), roughness.detach(), correct]).tolist()
         if not all(map(math.isfinite, values)):
@@ -138,6 +132,7 @@ class SparsePictures:
         return (seen.flip(-1), self.eye.mirrored(where)) if move.mirrored else (seen, where)
 
     def _drop(self, attention: torch.Tensor, times: int) -> None:
+        """Keep the patches with the most attention, and their moments."""
         left = self.kept.shape[1]
         for _ in range(times):
             left = max(1, round(self.config.keep * left))
@@ -172,7 +167,7 @@ class Sparse(Inverter):
 
     @classmethod
     def paper(cls) -> SparseConfig:
-        """Drops after 50, 100, 200 and 300 of 4,000 steps; rate 0.25 for pixels normalised by a deviation of 0.27."""
+        """Drops after 50, 100, 200 and 300 of 4,000 steps; learning rate 0.25 for pixels normalised by 0.27."""
         return SparseConfig(
             keep=0.7, steps=4000, lr=0.0675, drop_at=[0.0125, 0.025, 0.05, 0.075], finish=0, tv=1e-4, start="white"
         )
@@ -197,36 +192,19 @@ class Sparse(Inverter):
         sets = [SparsePictures(item.oracle, item.labels, cfg, item.generator) for item in batch]
         drops = cfg.drops()
         for step in range(1, cfg.steps + 1):
-            rate, now = cosine_rate(cfg.lr, step, cfg.steps), drops.get(step, 0)
+            rate, now = cosine_rate(cfg.lr, step, cfg.steps), drops[step]
             whole = step > cfg.steps - round(cfg.finish * cfg.steps)
             each = [pictures.step(rate, now, extra_loss, whole=whole) for pictures in sets]
             losses = {name: sum(values[name] for values in each) / len(sets) for name in each[0]}
             images = [pictures.images() for pictures in sets]
-            tasks = []
-            if step == cfg.steps:
-                tasks = make_tasks(oracles, images, [pictures.labels for pictures in sets], before)
-                for task, pictures in zip(tasks, sets, strict=True):
-                    task.cost["patches"] = pictures.kept.shape[1] / pictures.eye.count
-                    task.cost["sparse_accuracy"] = pictures.accuracy()
-            wanted = torch.cat([pictures.labels for pictures in sets])
-            yield InversionStep(step, cfg.steps, side_by_side(images), wanted, losses, tasks)
+            wanted = [pictures.labels for pictures in sets]
+            made = make_step(step, cfg.steps, oracles, images, wanted, losses, before if step == cfg.steps else None)
+            for task, pictures in zip(made.tasks, sets, strict=bool(made.tasks)):
+                task.cost["patches"] = pictures.kept.shape[1] / pictures.eye.count
+                task.cost["sparse_accuracy"] = pictures.accuracy()
+            yield made
 
 
 def cosine_rate(lr: float, step: int, steps: int) -> float:
-    """Adam's rate at a step 1 .. ``steps``: from ``lr`` along a cosine towards a twentieth of it."""
+    """Adam's learning rate at a step 1 .. ``steps``: from ``lr`` along a cosine towards a twentieth of it."""
     return lr / 20 + lr * 0.475 * (1 + math.cos(math.pi * (step - 1) / steps))
-
-
-def shown_variation(x: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
-    """Total variation of images [N, C, H, W] over pairs of pixels that are both shown ([N, 1, H, W]): a scalar.
-
-    As ``terms.total_variation``: the edges of what was left out are not smoothed.
-    """
-
-    def norm(a: tuple[slice, slice], b: tuple[slice, slice]) -> torch.Tensor:
-        both = shown[:, :, *a] & shown[:, :, *b]
-        return ((x[:, :, *a] - x[:, :, *b]) * both).norm(2)
-
-    every, first, last = slice(None), slice(None, -1), slice(1, None)
-    right, down = norm((every, first), (every, last)), norm((first, every), (last, every))
-    return right + down + norm((first, first), (last, last)) + norm((last, first), (first, last))

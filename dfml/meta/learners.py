@@ -25,6 +25,7 @@ Labelled = tuple[torch.Tensor, torch.Tensor]
 """Prepared images [N, C, H, W] and their labels, hard (int64 [N]) or soft ([N, way])."""
 TargetLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Maps logits [N, way] and hard labels [N] or soft ones [N, way] to a scalar."""
+KdForm = Literal["correct", "legacy"]
 Adapt = Literal["steps", "centroid"]
 """Ways of adapting: gradient steps, or the nearest class centroid."""
 HEAD = "fc."
@@ -52,6 +53,35 @@ def target_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     if targets.dtype == torch.int64:
         return F.cross_entropy(logits, targets)
     return F.kl_div(F.log_softmax(logits, 1), targets, reduction="batchmean")
+
+
+def kd_loss(student: torch.Tensor, teacher: torch.Tensor, form: KdForm = "correct") -> torch.Tensor:
+    """Knowledge distillation between soft outputs (Hinton, Vinyals and Dean, 2015, at temperature 1): a scalar.
+
+    Args:
+        student: Logits [N, way].
+        teacher: Logits [N, way]; no gradient flows into them.
+        form: ``correct`` is KL(teacher || student), mean over images: 0 exactly where both agree, positive
+            elsewhere. ``legacy`` repeats what the public code of BiDf-MKD, FREE and TGR computes, which hands
+            probabilities to a function that expects log-probabilities and averages over all elements: it lacks
+            the logarithm, rewards an over-confident student more than one that equals the teacher, and its
+            gradient is about fifty times smaller.
+    """
+    targets = F.softmax(teacher.detach(), 1)
+    if form == "legacy":
+        return (torch.xlogy(targets, targets) - targets * F.softmax(student, 1)).mean()
+    return F.kl_div(F.log_softmax(student, 1), targets, reduction="batchmean")
+
+
+def distilling(form: KdForm) -> TargetLoss:
+    """The loss of a learner that distils: ``kd_loss`` against soft targets (probabilities), else cross-entropy."""
+
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if form == "correct" or targets.dtype == torch.int64:
+            return target_loss(logits, targets)
+        return kd_loss(logits, targets.clamp_min(1e-30).log(), form)
+
+    return loss
 
 
 class MetaLearner:

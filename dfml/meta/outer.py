@@ -1,7 +1,7 @@
 """The outer loop: gradients of several tasks become one step of the meta-parameters.
 
-Either their mean is taken, or one that also makes the tasks agree (TGR, FREE). Two tasks can be learned as one, their
-features mixed class slot by class slot (TEAPOT).
+And what a task may be: an episode, a teacher's answers to be distilled, or two tasks whose features are mixed slot by
+slot (TEAPOT).
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any, Literal, Self
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.func import functional_call
 
 from dfml.core.errors import RunFailed
 from dfml.core.state import part_of_state
-from dfml.meta.learners import Labelled, MetaLearner, Params, TaskOutcome
+from dfml.data.episodes import PseudoTask
+from dfml.meta.learners import KdForm, Labelled, MetaLearner, Params, TaskOutcome, kd_loss
 from dfml.meta.model import MetaModel
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
 
@@ -25,6 +27,7 @@ Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """Support images, support labels, query images, query labels; images in [0, 1]."""
 TaskLoss = Callable[[Params], TaskOutcome]
 """A task's loss and accuracy as a function of the parameters; the same parameters must give the same loss."""
+StudentOf = Literal["head", "episode"]
 
 
 def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
@@ -140,88 +143,66 @@ class Aggregate(OuterStep):
     variance: float | None = None
 
 
-def implicit_gradient(
-    task_losses: Sequence[TaskLoss], params: Params, beta: float, *, keep_graph: bool = False
-) -> Aggregate:
-    """The mean of the tasks' gradients, each computed where the task itself disagrees with the others.
-
-    Implicit gradient regularisation (Wei et al., ICML 2024). With g_i the gradient of task i at ``params`` and g
-    their mean, task i is differentiated again at ``params - beta * (g - g_i)``. To first order in beta the mean
-    of these is g + beta * gradient of [1/(2n) * sum of |g_i - g|^2]: descending it makes the gradients agree,
-    without second derivatives.
-
-    With ``keep_graph`` the displacement is differentiated through, too, as in the authors' code. That adds the same
-    term once more, so that the coefficient becomes twice ``beta``, and needs second derivatives.
-    """
-    assert task_losses, "an aggregate needs a task"
-    leaves = {n: p.detach().requires_grad_(True) for n, p in params.items()}
-    losses, accuracies, gradients = [], [], []
-    for task_loss in task_losses:
-        outcome = task_loss(leaves)
-        gradients.append(_gradient(outcome.loss, leaves, create_graph=keep_graph and beta > 0))
-        losses.append(float(outcome.loss.detach()))
-        accuracies.append(outcome.accuracy)
-    mean = aggregate = _mean(gradients)
-    if beta > 0:
-        moved = [{n: p - beta * (mean[n] - g[n]) for n, p in leaves.items()} for g in gradients]
-        if keep_graph:
-            total = torch.stack([task_loss(at).loss for task_loss, at in zip(task_losses, moved, strict=True)]).mean()
-            aggregate = _gradient(total, leaves)
-        else:
-            there = []
-            for task_loss, at in zip(task_losses, moved, strict=True):
-                at = {n: p.detach().requires_grad_(True) for n, p in at.items()}
-                there.append(_gradient(task_loss(at).loss, at))
-            aggregate = _mean(there)
-    flat = [torch.cat([x.detach().reshape(-1) for x in g.values()]) for g in gradients]
-    gradient = {n: g.detach() for n, g in aggregate.items()}
-    return Aggregate.of(losses, accuracies, flat, gradient=gradient, variance=gradient_variance(flat))
-
-
-def gradient_variance(flat: Sequence[torch.Tensor]) -> float:
-    """1/(2n) * sum of |g_i - g|^2 for flat gradients g_i with mean g."""
-    stacked = torch.stack(list(flat))
-    return float((stacked - stacked.mean(0)).pow(2).sum() / (2 * len(stacked)))
-
-
-def _gradient(loss: torch.Tensor, params: Params, *, create_graph: bool = False) -> Params:
+def gradient_of(loss: torch.Tensor, params: Params, *, create_graph: bool = False) -> Params:
+    """Gradient of a scalar in parameters, by their names; zero where the loss does not depend on one."""
     grads = torch.autograd.grad(
         loss, list(params.values()), create_graph=create_graph, allow_unused=True, materialize_grads=True
     )
     return dict(zip(params, grads, strict=True))
 
 
-def _mean(gradients: list[Params]) -> Params:
-    return {n: torch.stack([g[n] for g in gradients]).mean(0) for n in gradients[0]}
+def adapted_student(
+    model: MetaModel, learner: MetaLearner, support_x: torch.Tensor, support_y: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The student after its inner loop, as a map from images in [0, 1] to logits that trains nothing.
 
-
-def sequential_update(
-    task_losses: Sequence[TaskLoss], params: Params, lr: float, *, inner: Literal["adam", "sgd"] = "adam"
-) -> Aggregate:
-    """Take one gradient step on each task in turn, from a copy of the parameters: the gradient is start minus end.
-
-    Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its BELL part. Expanded to second
-    order in ``lr``, the way gone is the sum of the tasks' gradients less terms which, averaged over the orders
-    of two tasks, are lr / 2 times the gradient of their inner product g_i . g_j: moving the
-    parameters along it (Reptile; Nichol, Achiam and Schulman, 2018) makes the tasks' gradients agree.
-
-    The optimiser ``inner`` is ``adam`` (published; its moments begin anew) or ``sgd``, with learning rate ``lr``.
+    It starts from the model's meta-parameters; support images [N, C, H, W] are in [0, 1], their labels hard or soft.
     """
-    assert task_losses, "a sequential update needs a task"
-    at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
-    optimiser = (torch.optim.Adam if inner == "adam" else torch.optim.SGD)(list(at.values()), lr=lr)
-    losses, accuracies, flat = [], [], []
-    for task_loss in task_losses:
-        outcome = task_loss(at)
-        grads = _gradient(outcome.loss, at)
-        for name, parameter in at.items():
-            parameter.grad = grads[name]
-        optimiser.step()
-        losses.append(float(outcome.loss.detach()))
-        accuracies.append(outcome.accuracy)
-        flat.append(torch.cat([g.reshape(-1) for g in grads.values()]))
-    gone = {n: (params[n] - end).detach() for n, end in at.items()}
-    return Aggregate.of(losses, accuracies, flat, gradient=gone)
+    start = {n: p.detach() for n, p in model.params.items()}
+    *_, adapted = learner.adapt(model.net, start, model.prepare(support_x), support_y)
+    adapted = {n: p.detach() for n, p in adapted.items()}
+    return lambda images: learner.predict(model.net, adapted, model.prepare(images))
+
+
+def task_loss_of(
+    model: MetaModel,
+    task: PseudoTask,
+    generator: torch.Generator,
+    *,
+    student: StudentOf,
+    shot: int,
+    ce: float = 0.0,
+    kd: float = 1.0,
+    form: KdForm = "correct",
+) -> TaskLoss:
+    """Return the loss of a task as a function of the parameters: ``ce`` weighs the wanted classes, ``kd`` soft answers.
+
+    The task has equally many images of each of ``model.way`` classes. A ``student`` of ``head`` is the model's own
+    outputs on all images, as published, where output l stands for slot l of whichever teacher; of ``episode``, its
+    answers to queries after it adapted to a support part of ``shot`` images per class, dealt by ``generator`` (on the
+    CPU). ProtoNet has no outputs of its own and always takes episodes. For ``form`` see ``kd_loss``.
+    """
+    images, labels, soft = model.prepare(task.images), task.labels, task.soft_targets
+
+    def outcome(logits: torch.Tensor, rows: torch.Tensor | slice) -> TaskOutcome:
+        loss = kd * kd_loss(logits, soft[rows], form)
+        if ce:
+            loss = loss + ce * F.cross_entropy(logits, labels[rows])
+        return TaskOutcome(loss, float((logits.detach().argmax(1) == labels[rows]).float().mean()))
+
+    learner = model.learner
+    if student == "head" and learner.has_outputs:
+        return lambda params: outcome(functional_call(model.net, params, (images,)), slice(None))
+    mixed = torch.randperm(len(labels), generator=generator).to(labels.device)
+    rows = mixed[labels[mixed].argsort(stable=True)].view(model.way, -1)
+    support, query = rows[:, :shot].flatten(), rows[:, shot:].flatten()
+
+    def episode(params: Params) -> TaskOutcome:
+        given, graph = (images[support], labels[support]), not learner.config.first_order
+        *_, adapted = learner.adapt(model.net, params, *given, create_graph=graph)
+        return outcome(learner.predict(model.net, adapted, images[query]), query)
+
+    return episode
 
 
 def paired(task: Task, partner: Task) -> Task:

@@ -1,11 +1,12 @@
-"""The methods: one paper, one file, one class. Importing this package registers every file of the folder."""
+"""The methods: one paper, one file, one class; beside them baselines. Importing this registers every file here."""
 
 import importlib
 import pkgutil
 
 from dfml.training.method import METHODS, Method
 
-__all__ = ["METHODS", "Method"]
+for _file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_file.name}")
+METHODS.put_first(sorted(METHODS))
 
-for _file in sorted(found.name for found in pkgutil.iter_modules(__path__)):
-    importlib.import_module(f"{__name__}.{_file}")
+__all__ = ["METHODS", "Method"]

@@ -28,15 +28,14 @@ from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.terms import Student, disagreement
-from dfml.meta.distillation import KdForm, adapted_student, distilling, kd_loss
-from dfml.meta.learners import LEARNERS, MetaLearner, make_learner
-from dfml.meta.outer import OuterLoop, Task
+from dfml.meta.learners import LEARNERS, KdForm, MetaLearner, distilling, kd_loss, make_learner
+from dfml.meta.outer import OuterLoop, Task, adapted_student
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.plateau import PlateauDetector
 from dfml.training.context import Training
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, RecoveringConfig
-from dfml.training.recovered import cost_of, own_accuracy, prepare_recoveries, recoveries_of
+from dfml.training.plateau import PlateauDetector
+from dfml.training.recovered import cost_of, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
@@ -49,17 +48,17 @@ class BidfMkdConfig(RecoveringConfig):
         "zeroth-order", description="Teachers are only queried, or (the white-box twin) give gradients."
     )
     outputs: Literal["logits", "probabilities"] = Field("logits", description="What queried teachers answer with.")
-    q: int = Field(100, ge=1, le=10_000, description="Random directions a picture and step, each of them a query.")
+    q: int = Field(100, ge=1, le=10_000, description="Random directions per image and step, each of them a query.")
     mu: float = Field(0.005, gt=0, le=1, description="Length of a step along a direction, in units of pixels.")
     bn: float = Field(0.0, ge=0, le=100, description="Weight of the BN statistics; a queried teacher shows none.")
     apis: int = Field(10_000, ge=1, le=10_000, description="Teachers that are used: the first of the zoo.")
     order: Literal["uniform", "rounds"] = Field(
-        "uniform", description="Draw each teacher anew, or none a second time before all have been drawn."
+        "uniform", description="Sample each teacher anew, or none a second time before all have been sampled."
     )
     generate_interval: int = Field(
         200, ge=1, le=1_000_000, description="Outer steps without a new best accuracy before a teacher is inverted."
     )
-    query_per_class: int = Field(30, ge=1, le=500, description="Pictures a class in a recovered query set.")
+    query_per_class: int = Field(30, ge=1, le=500, description="Images per class in a recovered query set.")
     query_inversion_steps: int = Field(200, ge=1, le=20_000, description="Steps of recovering a query set.")
     boundary: float = Field(1.0, ge=0, le=100, description="Weight of the disagreement that a query set seeks.")
     boundary_after: int = Field(4000, ge=0, le=1_000_000, description="Outer steps before query sets seek it.")
@@ -68,7 +67,7 @@ class BidfMkdConfig(RecoveringConfig):
     )
     kd: KdForm = Field("correct", description="Distillation loss: KL divergence, or what the authors' code computes.")
     kd_steps: int = Field(10, ge=1, le=100, description="Inner steps of distillation; replay takes inner_steps.")
-    memory_visits: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps a class.")
+    memory_visits: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps per class.")
 
 
 @METHODS.register("bidf-mkd")
@@ -76,7 +75,7 @@ class BidfMkd(Method):
     """Bi-level distillation of queried teachers, with boundary query sets and task memory replay."""
 
     title = "BiDf-MKD"
-    summary = "Learns from teachers that only answer queries: recovers pictures from answers, distils, and rehearses."
+    summary = "Learns from teachers that only answer queries: recovers images from answers, distils, and rehearses."
     reference = "Hu et al., Learning to Learn from APIs: Black-Box Data-Free Meta-Learning, ICML 2023"
     long = True
     minutes = 11
@@ -153,12 +152,12 @@ class BidfMkd(Method):
                 learners.append(distiller)
                 memory.add(support)
                 memory.add(query)
-                losses = {"accuracy": own_accuracy(support)}
+                losses = {"teacher_accuracy": support.teacher_accuracy()}
                 shown = (query.images, query.labels.tolist())
                 asked = supports.cost["queries"] + queries.cost["queries"]
                 apart = float(kd_loss(student(query.images), query.soft_targets))
                 yield Scalars(step, {"queries": asked, "tasks/disagreement": apart})
-                kind = f"with a {'boundary' if seeks else 'plain'} query set ({own_accuracy(query):.0%} as asked)"
+                kind = f"with a {'boundary' if seeks else 'plain'} query set ({query.teacher_accuracy():.0%} as asked)"
                 yield Note(step, f"inverted {api}, {kind}; {asked:,.0f} queries so far", kind="inverted")
             # 5. Replay fills the meta-batch; one outer step on all of it.
             while len(tasks) < cfg.tasks and memory.can_sample(*sizes):
@@ -170,9 +169,7 @@ class BidfMkd(Method):
             plateau.armed = plateau.update(outcome.accuracy)
             shown = shown or (replayed[0], replayed[1].tolist())
             text = "distilling and replaying" if losses else "replaying"
-            yield from record.events(
-                step, outcome, losses=losses, task=replayed, pictures=lambda now=shown: now, text=text
-            )
+            yield from record.events(step, outcome, losses=losses, task=replayed, images=lambda n=shown: n, text=text)
         model.details |= cost_of(supports, queries)
         model.details["inversions"] = memory.added // 2
         yield Done(record.finish([]))
@@ -203,7 +200,7 @@ class BidfMkd(Method):
         most = cfg.memory_visits * max(cfg.recovered_per_class, cfg.query_per_class)
         if most < cfg.shot + cfg.query:
             raise BadInput(
-                f"replay takes {cfg.shot} + {cfg.query} pictures a class, but the memory holds at most {most}: "
+                f"replay takes {cfg.shot} + {cfg.query} images per class, but the memory holds at most {most}: "
                 "raise recovered_per_class or memory_visits."
             )
         return of_way(zoo, cfg).first(cfg.apis, "apis")
@@ -226,5 +223,5 @@ class BidfMkd(Method):
 
 
 def soft_labelled(task: PseudoTask) -> tuple[torch.Tensor, torch.Tensor]:
-    """A recovered set as the student sees it: pictures, and what the API itself said of them."""
+    """A recovered set as the student sees it: images, and what the API itself said of them."""
     return task.images, task.soft_targets.softmax(1)

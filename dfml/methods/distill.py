@@ -1,4 +1,4 @@
-"""All teachers distilled into one student on recovered pictures, which then adapts like any other model."""
+"""All teachers distilled into one student on recovered images, which then adapts like any other model."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.multi_teacher import Distance, MultiHeadStudent
 from dfml.tasks.cache import Recoveries
-from dfml.training.context import Training
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, RecoveringConfig
-from dfml.training.ours.augment import Augmenter
-from dfml.training.record import side_information_of
-from dfml.training.recovered import cost_of, own_accuracy, prepare_recoveries, recoveries_of
+from dfml.training.ours.images import Augmenter
+from dfml.training.recovered import cost_of, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, everyone
 from dfml.zoo.zoo import Zoo
 
 
 class DistillConfig(RecoveringConfig, InitConfig):
-    """Options of distillation; a step takes ``tasks`` recoveries, way * (shot + query) pictures of each."""
+    """Options of distillation; a step takes ``tasks`` recoveries, way * (shot + query) images of each."""
 
     targets: Literal["all", "own"] = Field(
-        "all", description="Whose answers a picture is learned from: all teachers', or that of its own teacher alone."
+        "all", description="Whose answers an image is learned from: all teachers', or that of its own teacher alone."
     )
     distance: Distance = Field("kl", description="KL divergence of the answers, or squared distance of the logits.")
-    decay: bool = Field(True, description="Let the rate fall to zero along a half cosine.")
+    decay: bool = Field(True, description="Let the learning rate fall to zero along a half cosine.")
     learn_shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels of what the student sees.")
 
 
@@ -40,7 +39,7 @@ class Distill(Method):
     """One student with an output layer for each teacher, trained to answer as they all do."""
 
     title = "Distillation of all teachers"
-    summary = "Recovers pictures from each teacher and distils all teachers into one network; its features then adapt."
+    summary = "Recovers images from each teacher and distils all teachers into one network; its features then adapt."
     reference = "Baseline (Distill-DFKD); Hinton et al., Distilling the Knowledge in a Neural Network, 2015"
     long = True
     role = "baseline"
@@ -87,7 +86,7 @@ class Distill(Method):
         record = training.record(cfg, model, {"outer": committee, "recoveries": recoveries})
         left = record.restore(training.state)
         seen = Augmenter(zoo, flip=cfg.flip, shift=cfg.learn_shift)
-        # 1. Recover pictures from each teacher.
+        # 1. Recover images from each teacher.
         visits = [(teacher, v) for v in range(cfg.visits) for teacher in ids]
         now = min(left.start, cfg.iterations)
         found: list[PseudoTask] = []
@@ -99,7 +98,7 @@ class Distill(Method):
         recoveries.cost["queries"] += queries  # again after a resume, for they are asked again
 
         for step in left:
-            # 3. One step towards the answers, on pictures of a few tasks.
+            # 3. One step towards the answers, on images of a few tasks.
             drawn = torch.randint(len(found), (cfg.tasks,), generator=generator).tolist()
             batches = [self.batch(found[i], answers[i], ids, device, seen, generator) for i in drawn]
             falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
@@ -110,9 +109,9 @@ class Distill(Method):
             yield from record.events(
                 step,
                 outcome,
-                losses={"accuracy": own_accuracy(first)},
+                losses={"teacher_accuracy": first.teacher_accuracy()},
                 task=(first.images, first.labels, first.images[:0], first.labels[:0]),
-                pictures=lambda x=first, r=rows: (x.images[r], x.labels[r].tolist()),
+                images=lambda x=first, r=rows: (x.images[r], x.labels[r].tolist()),
                 text="distilling",
             )
         model.details |= cost_of(recoveries) | {"recoveries": len(found)}
@@ -127,13 +126,13 @@ class Distill(Method):
         cfg: DistillConfig = self.config
         if cfg.recovered_per_class < cfg.shot + cfg.query:
             raise BadInput(
-                f"a step takes {cfg.shot} + {cfg.query} pictures a class, a recovery has "
+                f"a step takes {cfg.shot} + {cfg.query} images per class, a recovery has "
                 f"{cfg.recovered_per_class}: raise recovered_per_class, or lower query."
             )
         return everyone(zoo)
 
     def ask(self, recoveries: Recoveries, ids: list[str], found: list[PseudoTask], step: int) -> Iterator[Event]:
-        """Each task's answers [N, T, way] of the teachers that count, and how many pictures were looked at for it."""
+        """Each task's answers [N, T, way] of the teachers that count, and how many images were looked at for it."""
         cfg: DistillConfig = self.config
         ways = [recoveries.zoo.card(i).way for i in ids]
         answers = [torch.full((len(task.labels), len(ids), max(ways)), -torch.inf) for task in found]
@@ -161,7 +160,7 @@ class Distill(Method):
         seen: Augmenter,
         generator: torch.Generator,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Some pictures of a task, moved and mirrored, with the answers about them and whose count."""
+        """Some images of a task, moved and mirrored, with the answers about them and whose count."""
         cfg: DistillConfig = self.config
         count = task.labels.unique().numel() * (cfg.shot + cfg.query)
         rows = torch.randperm(len(task.labels), generator=generator)[:count]

@@ -26,13 +26,11 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event
 from dfml.meta.fusion import WeightSpace, load_backbone
 from dfml.meta.learners import HEAD
-from dfml.methods.average import read_teacher, read_teachers
 from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
-from dfml.training.context import Training
+from dfml.training.context import StepRecord, Training
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
-from dfml.training.record import StepRecord
-from dfml.training.taking_part import UNUSABLE, rejected, with_weights
+from dfml.training.taking_part import UNUSABLE, read_teacher, read_teachers, rejected, with_weights
 from dfml.zoo.zoo import Zoo
 
 
@@ -58,11 +56,13 @@ class DroConfig(AdaptConfig):
     ascent_steps: int = Field(1, ge=1, le=100, description="K: steps of the hyper-network towards a teacher of S.")
     descent_steps: int = Field(1, ge=0, le=100, description="Steps of an embedding towards its worst case.")
     gamma: float = Field(2.0, ge=0, le=1000, description="Price of moving an embedding: keeps the worst case near.")
-    lr: float = Field(0.03, gt=0, le=0.5, description="Rate of the hyper-network, in units of the variance sigma^2.")
+    lr: float = Field(
+        0.03, gt=0, le=0.5, description="Learning rate of the hyper-network, in units of the variance sigma^2."
+    )
     fit: float | None = Field(
         None, gt=0, lt=1, description="Share of the way from the first network to the teachers' mean; replaces lr."
     )
-    embedding_lr: float = Field(0.03, gt=0, le=100, description="Rate of the embeddings.")
+    embedding_lr: float = Field(0.03, gt=0, le=100, description="Learning rate of the embeddings.")
 
 
 class RobustFusion:
@@ -245,7 +245,7 @@ class Dro(Method):
         need_two(len(teachers), zoo)
         nets = [teacher.net for teacher in teachers]
         if cfg.align == "ota":
-            from dfml.methods.ota import in_one_order
+            from dfml.methods.baselines import in_one_order
 
             nets = yield from in_one_order(teachers, 0, space.model, "dro")
         networks = space.networks(nets, [f"dro: teacher {teacher.card.id}" for teacher in teachers])

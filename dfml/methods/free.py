@@ -15,8 +15,8 @@ G: meta-generator; theta: meta-parameters. In each round:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -27,15 +27,14 @@ from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
 from dfml.inversion.terms import disagreement
-from dfml.meta.distillation import KdForm, StudentOf, task_loss_of
+from dfml.meta.learners import KdForm, Params
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop, TaskLoss, sequential_update
-from dfml.training.context import Training
+from dfml.meta.outer import Aggregate, OuterLoop, StudentOf, TaskLoss, gradient_of, task_loss_of
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig
-from dfml.training.query_counter import QueryCounter
-from dfml.training.record import side_information_of
-from dfml.training.replay import replay, round_outcome
+from dfml.training.plateau import replay, round_outcome
+from dfml.training.recovered import QueryCounter
 from dfml.training.taking_part import of_way
 from dfml.zoo.oracles.choose import AskingConfig, make_oracle
 
@@ -46,23 +45,23 @@ class FreeConfig(MetaTrainingConfig, InitConfig):
     iterations: int = Field(
         1000, ge=1, le=1_000_000, description="Rounds: one meta-step of the generator, one of the learner, replay."
     )
-    teachers: int = Field(4, ge=1, le=64, description="Teachers of a round, drawn with replacement.")
-    recovered_per_class: int = Field(20, ge=2, le=500, description="Pictures a class in a recovery.")
+    teachers: int = Field(4, ge=1, le=64, description="Teachers of a round, sampled with replacement.")
+    recovered_per_class: int = Field(20, ge=2, le=500, description="Images per class in a recovery.")
     five_steps: int = Field(5, ge=1, le=1000, description="Steps in which the meta-generator adapts to a teacher.")
-    generator_lr: float = Field(0.01, gt=0, le=1, description="Adam's rate on the generator while it adapts.")
-    noise_lr: float = Field(0.3, ge=0, le=10, description="Adam's rate on the noise while it adapts.")
-    meta_lr: float = Field(0.01, gt=0, le=1, description="Adam's rate on the meta-generator itself.")
+    generator_lr: float = Field(0.01, gt=0, le=1, description="Adam's learning rate on the generator while it adapts.")
+    noise_lr: float = Field(0.3, ge=0, le=10, description="Adam's learning rate on the noise while it adapts.")
+    meta_lr: float = Field(0.01, gt=0, le=1, description="Adam's learning rate on the meta-generator itself.")
     generator_outer: Literal["fomaml", "fomaml-every", "reptile"] = Field(
         "reptile", description="The meta-generator's gradient: of the last step, of every step, or the way gone."
     )
     bn: float = Field(0.2, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
-    latent: int = Field(64, ge=1, le=4096, description="Noise numbers a picture.")
+    latent: int = Field(64, ge=1, le=4096, description="Noise numbers per image.")
     generator_width: int = Field(32, ge=2, le=512, multiple_of=2, description="Maps of the generator's first layer.")
     shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels before a teacher looks.")
     flip: bool = Field(True, description="Mirror at random before a teacher looks (not for characters).")
     warm_up: int = Field(19, ge=0, le=100_000, description="First rounds, in which only the meta-generator learns.")
     adversarial: float = Field(
-        1.0, ge=0, le=100, description="Weight of the disagreement with the learner that pictures seek after warm-up."
+        1.0, ge=0, le=100, description="Weight of the disagreement with the learner that images seek after warm-up."
     )
     student: StudentOf = Field(
         "head",
@@ -70,7 +69,7 @@ class FreeConfig(MetaTrainingConfig, InitConfig):
         "ProtoNet has none and takes episode), or those to queries after adapting to a support part.",
     )
     kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
-    bell_lr: float = Field(1e-3, gt=0, le=1, description="Rate of the step on each teacher of a round.")
+    bell_lr: float = Field(1e-3, gt=0, le=1, description="Learning rate of the step on each teacher of a round.")
     bell_inner: Literal["adam", "sgd"] = Field("adam", description="Kind of these steps.")
     bell_scale: float = Field(
         67.0, gt=0, le=1e6, description="Factor of the way gone: its weight beside replay in the one Adam of both."
@@ -80,7 +79,7 @@ class FreeConfig(MetaTrainingConfig, InitConfig):
     )
     patience: int = Field(10, ge=1, le=100_000, description="Replay steps without a new best that end a round.")
     replay_limit: int = Field(1000, ge=0, le=100_000, description="Most replay steps in a round.")
-    capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps a class.")
+    capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps per class.")
 
 
 @METHODS.register("free")
@@ -111,7 +110,7 @@ class Free(Method):
 
     @classmethod
     def paper(cls) -> FreeConfig:
-        """1000 rounds; 10 tasks of replay; a generator of 2.3 million parameters at rate 1e-3, without BN."""
+        """1000 rounds; 10 tasks of replay; a generator of 2.3 million parameters at learning rate 1e-3, without BN."""
         return FreeConfig(
             tasks=10,
             generator_lr=1e-3,
@@ -133,9 +132,9 @@ class Free(Method):
         white = AskingConfig(oracle="autograd")
         oracles = [make_oracle(zoo, i, white, generator=generator, device=device) for i in teachers.ids]
         five = MetaGenerator(self.inverter_config())
-        five.shape = zoo.picture_shape
+        five.shape, five.device = zoo.picture_shape, device
         outer, memory, counter = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity), QueryCounter(oracles)
-        parts = {"outer": outer, "memory": memory, "five": Movable(five, device), "bill": counter}
+        parts = {"outer": outer, "memory": memory, "five": five, "bill": counter}
         record = training.record(cfg, model, parts)
         labels = torch.arange(cfg.way).repeat_interleave(cfg.recovered_per_class)
 
@@ -162,16 +161,13 @@ class Free(Method):
                 for each in found.tasks if cfg.store == "all" else found.tasks[-1:]:
                     memory.add(each)
                 # 6. Replay tasks in which classes of different teachers mix.
-                steps, task = yield from replay(
-                    outer, memory, cfg, generator, step=step, patience=cfg.patience, limit=cfg.replay_limit
-                )
+                steps, task = yield from replay(outer, memory, cfg, generator, step=step)
                 outcome = round_outcome(steps, gone)
-            losses = {("accuracy" if n == "teacher_accuracy" else n): v for n, v in found.losses.items()}
-            shown = slice(None, None, max(1, len(found.images) // 40))
-            images = found.images[shown], found.labels[shown].tolist()
-            yield from record.events(
-                step, outcome, losses=losses, task=task, pictures=lambda now=images: now, text=text
-            )
+            losses = found.losses
+            losses["teacher_accuracy"] = losses.pop("teacher_accuracy")  # the last of them
+            rows = slice(None, None, max(1, len(found.images) // 40))
+            shown = found.images[rows], found.labels[rows].tolist()
+            yield from record.events(step, outcome, losses=losses, task=task, images=lambda now=shown: now, text=text)
         model.details |= counter.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
         yield Done(record.finish(side_information_of(model)))
 
@@ -190,29 +186,43 @@ class Free(Method):
         return task_loss_of(model, task, generator, student=cfg.student, shot=cfg.shot, form=cfg.kd_form)
 
     def against(self, model: MetaModel) -> ExtraLoss:
-        """Pictures seek where the learner is less sure than the teacher, though both name the same class."""
+        """Images seek where the learner is less sure than the teacher, though both name the same class."""
         params = {n: p.detach() for n, p in model.params.items()}
         weight = self.config.adversarial
 
-        def loss(pictures: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        def loss(images: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
             def student(x: torch.Tensor) -> torch.Tensor:
                 return model.learner.outputs(model.net, params, model.prepare(x), labels, model.way)
 
-            return disagreement(student, weight=weight)(pictures, labels, logits)
+            return disagreement(student, weight=weight)(images, labels, logits)
 
         return loss
 
 
-class Movable:
-    """The meta-generator as a part of checkpoints, which are read on the CPU."""
+def sequential_update(
+    task_losses: Sequence[TaskLoss], params: Params, lr: float, *, inner: Literal["adam", "sgd"] = "adam"
+) -> Aggregate:
+    """Take one gradient step on each task in turn, from a copy of the parameters: the gradient is start minus end.
 
-    def __init__(self, five: MetaGenerator, device: torch.device) -> None:
-        self.five, self.device = five, device
+    Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its BELL part. Expanded to second
+    order in ``lr``, the way gone is the sum of the tasks' gradients less terms which, averaged over the orders
+    of two tasks, are lr / 2 times the gradient of their inner product g_i . g_j: moving the
+    parameters along it (Reptile; Nichol, Achiam and Schulman, 2018) makes the tasks' gradients agree.
 
-    def state(self) -> dict[str, Any]:
-        """See ``MetaGenerator.state``."""
-        return self.five.state()
-
-    def load(self, flat: dict[str, Any]) -> None:
-        """Restore ``state()``, on the device."""
-        self.five.load({n: v.to(self.device) if isinstance(v, torch.Tensor) else v for n, v in flat.items()})
+    The optimiser ``inner`` is ``adam`` (published; its moments begin anew) or ``sgd``, with learning rate ``lr``.
+    """
+    assert task_losses, "a sequential update needs a task"
+    at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
+    optimiser = (torch.optim.Adam if inner == "adam" else torch.optim.SGD)(list(at.values()), lr=lr)
+    losses, accuracies, flat = [], [], []
+    for task_loss in task_losses:
+        outcome = task_loss(at)
+        grads = gradient_of(outcome.loss, at)
+        for name, parameter in at.items():
+            parameter.grad = grads[name]
+        optimiser.step()
+        losses.append(float(outcome.loss.detach()))
+        accuracies.append(outcome.accuracy)
+        flat.append(torch.cat([g.reshape(-1) for g in grads.values()]))
+    gone = {n: (params[n] - end).detach() for n, end in at.items()}
+    return Aggregate.of(losses, accuracies, flat, gradient=gone)

@@ -24,21 +24,19 @@ from pydantic import Field, model_validator
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Scalars
 from dfml.inversion.dynamic_set import DynamicSet
-from dfml.meta.fusion import load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
-from dfml.tasks.plateau import PlateauDetector
-from dfml.training.context import Training
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import MetaTrainingConfig
-from dfml.training.query_counter import QueryCounter
-from dfml.training.record import side_information_of
+from dfml.training.plateau import PlateauDetector
+from dfml.training.recovered import QueryCounter
 from dfml.training.taking_part import everyone
 from dfml.zoo.oracles.base import AutogradOracle
 
 
 class PurerConfig(MetaTrainingConfig):
-    """Options of PURER. Pixel rates are for pictures in [0, 1]."""
+    """Options of PURER. Learning rates of pixels are for images in [0, 1]."""
 
     candidates: int = Field(
         13, ge=1, le=10000, description="Teachers inverted in an iteration, those of the least inverted classes first."
@@ -49,15 +47,15 @@ class PurerConfig(MetaTrainingConfig):
         "(ours) those of the teacher with the best reported accuracy, which trusts the reports.",
     )
     iterations: int = Field(
-        1000, ge=1, le=1_000_000, description="Steps of the pictures; after warm_start each is an outer step, too."
+        1000, ge=1, le=1_000_000, description="Steps of the images; after warm_start each is an outer step, too."
     )
     warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")
-    pixel_lr: float = Field(0.0675, gt=0, le=1, description="Adam's rate on the pictures.")
+    pixel_lr: float = Field(0.0675, gt=0, le=1, description="Adam's learning rate on the images.")
     pixel_decay: float = Field(
-        1.0, gt=0, le=1, description="Share of that rate at the end of the run; it falls linearly."
+        1.0, gt=0, le=1, description="Share of that learning rate at the end of the run; it falls linearly."
     )
     start: Literal["smooth", "white"] = Field(
-        "white", description="First pictures: soft blotches, or independent pixels."
+        "white", description="First images: soft blotches, or independent pixels."
     )
     bn: float = Field(1e-2, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
     tv: float = Field(1e-4, ge=0, le=10, description="Weight of the total variation.")
@@ -89,9 +87,7 @@ class Purer(Method):
     """Episode curriculum inversion (ECI): invert, train, and make it harder at each plateau."""
 
     title = "PURER (ECI)"
-    summary = (
-        "Learns pictures of all classes and a meta-model side by side; at a plateau the pictures turn adversarial."
-    )
+    summary = "Learns images of all classes and a meta-model side by side; at a plateau the images turn adversarial."
     reference = "Hu et al., Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning, CVPR 2023"
     long = True
     minutes = 4
@@ -128,25 +124,24 @@ class Purer(Method):
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: PurerConfig = self.config
-        zoo, generator = training.zoo, training.generator
-        oracles = {teacher.card.id: AutogradOracle(teacher, training.device) for teacher in zoo.usable()}
+        zoo, generator, device = training.zoo, training.generator, training.device
+        oracles = {teacher.card.id: AutogradOracle(teacher, device) for teacher in zoo.usable()}
         known = {zoo.class_key(card, slot) for card in zoo.cards for slot in range(card.way)}
         if len(known) < cfg.way:
             raise BadInput(
                 f"purer draws {cfg.way}-way episodes of the classes, but zoo {zoo.name!r} has {len(known)}: set way."
             )
-        model = yield from training.begin(self.name, cfg, everyone(zoo, list(oracles)))
+        nets = [oracle.teacher.net for oracle in oracles.values()]
+        model = yield from training.begin(self.name, cfg, everyone(zoo, list(oracles)), nets)
         images = DynamicSet(
             zoo.class_keys(),
             per_class=cfg.shot + cfg.query,
             shape=zoo.picture_shape,
             lr=cfg.pixel_lr,
             generator=generator,
-            device=training.device,
+            device=device,
             smooth=cfg.start == "smooth",
         )
-        if cfg.init == "average":
-            load_average(model, [oracle.teacher.net for oracle in oracles.values()])
         outer = OuterLoop(model, cfg.outer_lr)
         switch = PlateauDetector(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
         counter = QueryCounter(list(oracles.values()))
@@ -164,17 +159,8 @@ class Purer(Method):
                 easy = self.outer_loss(model, self.episode(images, generator, near)[1])
                 harder, switch.armed = -cfg.adversarial * easy, False
             # 3. One step of Adam on the images.
-            images.set_rate(cfg.pixel_lr * (1 - (1 - cfg.pixel_decay) * step / cfg.iterations))
-            losses = images.step(
-                [oracles[teacher] for teacher in chosen],
-                bn=cfg.bn,
-                tv=cfg.tv,
-                l2=cfg.l2,
-                shift=cfg.shift,
-                flip=cfg.flip,
-                generator=generator,
-                adversarial=harder,
-            )
+            images.optimiser.param_groups[0]["lr"] = cfg.pixel_lr * (1 - (1 - cfg.pixel_decay) * step / cfg.iterations)
+            losses = images.step([oracles[teacher] for teacher in chosen], cfg, generator, adversarial=harder)
             if harder is not None:
                 # The same episode again, now that its images have moved.
                 _, moved = self.episode(images, torch.Generator().set_state(drawn), near)
@@ -190,7 +176,7 @@ class Purer(Method):
                 outcome, task, text = outer.step(tasks), tasks[0], "inverting and meta-training"
                 # 5. No new best accuracy for a while: the switch goes on.
                 switch.armed = switch.update(outcome.accuracy)
-            yield from record.events(step, outcome, losses=losses, task=task, pictures=images.shown, text=text)
+            yield from record.events(step, outcome, losses=losses, task=task, images=images.shown, text=text)
         # Outer steps after which images moved; one that fired at the very end had no step left to act in.
         model.details["adversarial_steps"] = switch.fired_at[: -1 if switch.armed else None]
         model.details |= counter.state()
@@ -199,13 +185,13 @@ class Purer(Method):
     def episode(
         self, images: DynamicSet, generator: torch.Generator, teachers: list[str] | None = None
     ) -> tuple[list[int], Task]:
-        """Draw one episode of the dynamic set, where ``teachers`` are given of their classes only."""
+        """Sample one episode of the dynamic set, where ``teachers`` are given of their classes only."""
         cfg: PurerConfig = self.config
         return images.draw_episode(way=cfg.way, shot=cfg.shot, query=cfg.query, generator=generator, teachers=teachers)
 
     @staticmethod
     def outer_loss(model: MetaModel, task: Task) -> torch.Tensor:
-        """The learner's outer loss on a task, with its graph through the inner loop into the pictures."""
+        """The learner's outer loss on a task, with its graph through the inner loop into the images."""
         support_x, support_y, query_x, query_y = task
         exact = model.learner.exact()
         params = {n: p.detach().requires_grad_(True) for n, p in model.params.items()}

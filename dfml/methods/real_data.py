@@ -1,4 +1,4 @@
-"""Meta-training on the real pictures: the reference above, which no data-free method may see."""
+"""Meta-training on the real images: the reference above, which no data-free method may see."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RealData(Method):
 
     title = "Real data (reference)"
     summary = (
-        "Meta-trains on the real training pictures with MAML, ANIL or ProtoNet. Not data-free: the ceiling of a table."
+        "Meta-trains on the real training images with MAML, ANIL or ProtoNet. Not data-free: the ceiling of a table."
     )
     reference = "Finn et al., ICML 2017 (MAML); Raghu et al., ICLR 2020 (ANIL); Snell et al., NeurIPS 2017 (ProtoNet)"
     data_free = False

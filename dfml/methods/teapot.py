@@ -31,8 +31,7 @@ from dfml.meta.model import MetaModel
 from dfml.meta.outer import InterpolatedLearner, OuterLoop, Task, paired, plain
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
-from dfml.tasks.plateau import PlateauDetector
-from dfml.training.context import Training
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import (
     KEPT,
@@ -43,8 +42,8 @@ from dfml.training.options import (
     RecoveringConfig,
     TeacherPolicyConfig,
 )
-from dfml.training.record import side_information_of
-from dfml.training.recovered import cost_of, own_accuracy, prepare_recoveries, recoveries_of
+from dfml.training.plateau import PlateauDetector
+from dfml.training.recovered import cost_of, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.training.teacher_policy import TeacherPolicy
 from dfml.training.validation import Watch
@@ -63,7 +62,7 @@ class TeapotConfig(RecoveringConfig, TeacherPolicyConfig, PanelConfig, InitConfi
     """Options of TEAPOT."""
 
     asked: int = Field(4, ge=1, le=64, description="Teachers that are asked at a time.")
-    capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps a class.")
+    capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps per class.")
     interpolated: float = Field(
         0.5, ge=0, le=1, description="Share of memory tasks whose features are mixed with those of a second task."
     )
@@ -73,10 +72,10 @@ class TeapotConfig(RecoveringConfig, TeacherPolicyConfig, PanelConfig, InitConfi
     watch: Literal["validation", "training"] = Field(
         "validation",
         description="What that accuracy is of: real validation episodes (side information; without validation "
-        "pictures the training), or the pseudo tasks in training.",
+        "images the training), or the pseudo tasks in training.",
     )
     watched_episodes: int = Field(4, ge=1, le=1000, description="Validation episodes that are watched.")
-    decay: bool = Field(False, description="Let the outer rate fall to zero along a half cosine (ours).")
+    decay: bool = Field(False, description="Let the outer learning rate fall to zero along a half cosine (ours).")
 
 
 @METHODS.register("teapot")
@@ -146,8 +145,7 @@ class Teapot(Method):
         plateau = PlateauDetector(cfg.patience)
         parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "plateau": plateau}
         record = training.record(cfg, model, parts)
-        shot, episodes = cfg.shot, cfg.watched_episodes
-        watch = Watch(record.validation, cfg.watch, shot=shot, episodes=episodes, device=training.device)
+        watch = Watch(record.validation, cfg, training.device)
         policy = record.parts["policy"] = TeacherPolicy(cfg, teachers.ids, watch, recoveries)
         seen = self.augmenter(training.zoo)
         panel = self.panel(model, recoveries, policy, seen, generator)
@@ -174,7 +172,7 @@ class Teapot(Method):
                 # 4. Distil each teacher on its own task.
                 tasks = [self.new_task(each) for each in found]
                 outcome = outer.step(tasks)
-                losses["accuracy"] = sum(own_accuracy(each) for each in found) / len(found)
+                losses["teacher_accuracy"] = sum(each.teacher_accuracy() for each in found) / len(found)
                 text = f"new tasks of {', '.join(teacher for teacher, _ in visits)}"
             elif panel and panel.due():
                 outcome, text = panel.step(memory, falls), "answers of the panel"
@@ -194,7 +192,7 @@ class Teapot(Method):
                 yield from policy.events(step)
             task = plain(tasks[0])
             shown = (task[0], task[1].tolist())
-            yield from record.events(step, outcome, losses=losses, task=task, pictures=lambda p=shown: p, text=text)
+            yield from record.events(step, outcome, losses=losses, task=task, images=lambda now=shown: now, text=text)
         model.details |= cost_of(recoveries)
         model.details |= {"asked_at": plateau.fired_at, **policy.details()}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
@@ -206,7 +204,7 @@ class Teapot(Method):
         cfg: TeapotConfig = self.config
         if not cfg.augment:
             return lambda x, generator: x
-        from dfml.training.ours.augment import Augmenter
+        from dfml.training.ours.images import Augmenter
 
         return Augmenter(zoo, flip=cfg.flip, shift=cfg.shift)
 
@@ -236,13 +234,13 @@ class Teapot(Method):
         cfg: TeapotConfig = self.config
         if cfg.recovered_per_class < cfg.shot + cfg.query:
             raise BadInput(
-                f"a new task takes {cfg.shot} + {cfg.query} pictures a class, a recovery has "
+                f"a new task takes {cfg.shot} + {cfg.query} images per class, a recovery has "
                 f"{cfg.recovered_per_class}: raise recovered_per_class."
             )
         return of_way(zoo, cfg)
 
     def new_task(self, found: PseudoTask) -> Task:
-        """A recovery as a task whose labels are what its own teacher says of its pictures.
+        """A recovery as a task whose labels are what its own teacher says of its images.
 
         Prototypes are made by the wanted classes; a gradient learner distils in its inner loop too.
         """
@@ -259,7 +257,7 @@ class Teapot(Method):
         """A recombined task, or by chance two that are interpolated, and how it is learned."""
         cfg: TeapotConfig = self.config
         mixes = float(torch.rand((), generator=generator)) < cfg.interpolated
-        drawn = memory.sample(cfg.way, cfg.shot, cfg.query, "mixup" if mixes else "recombine", generator=generator)
+        drawn = memory.sample(cfg.way, cfg.shot, cfg.query, mixup=mixes, generator=generator)
         task = moved(drawn.task, seen, generator)
         if drawn.partner is None:
             return task, model.learner

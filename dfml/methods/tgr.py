@@ -17,7 +17,7 @@ In each round:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -26,19 +26,16 @@ from pydantic import Field
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
-from dfml.meta.distillation import KdForm, task_loss_of
-from dfml.meta.learners import LEARNERS
+from dfml.meta.learners import LEARNERS, KdForm, Params
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop, TaskLoss, implicit_gradient
+from dfml.meta.outer import Aggregate, OuterLoop, TaskLoss, gradient_of, task_loss_of
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.grouping import GroupSampler
 from dfml.tasks.memory import TaskMemory
-from dfml.training.context import Training
+from dfml.training.context import Training, side_information_of
 from dfml.training.groups import Groups, prepare_groups
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, GroupingConfig, InitConfig
-from dfml.training.record import side_information_of
-from dfml.training.replay import replay, round_outcome
+from dfml.training.plateau import replay, round_outcome
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.zoo import Zoo
 
@@ -53,9 +50,9 @@ class TgrConfig(GroupingConfig, InitConfig):
         "head",
         description="What a group step teaches: the meta-parameters' own outputs on each teacher's slots (published; "
         "ProtoNet has no outputs and takes episode); the answers to queries after adapting to a support part; or what "
-        "each teacher says of the same pictures of the memory, by soft prototypes (ours).",
+        "each teacher says of the same images of the memory, by soft prototypes (ours).",
     )
-    asked: int = Field(100, ge=1, le=100_000, description="With panel: pictures that the teachers are asked about.")
+    asked: int = Field(100, ge=1, le=100_000, description="With panel: images that the teachers are asked about.")
     ce: float = Field(1.0, ge=0, le=100, description="Weight of the wanted classes in a group step.")
     kd: float = Field(1.0, ge=0, le=100, description="Weight of the teachers' soft answers in a group step.")
     kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
@@ -67,7 +64,7 @@ class TgrConfig(GroupingConfig, InitConfig):
     )
     patience: int = Field(4, ge=1, le=100_000, description="Replay steps without a new best accuracy that end a round.")
     replay_limit: int = Field(1000, ge=0, le=100_000, description="Most replay steps in a round.")
-    capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps a class.")
+    capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps per class.")
 
 
 @METHODS.register("tgr")
@@ -103,7 +100,7 @@ class Tgr(Method):
 
     @classmethod
     def paper(cls) -> TgrConfig:
-        """1000 rounds; 16 tasks of replay; embeddings of 600 pictures a class."""
+        """1000 rounds; 16 tasks of replay; embeddings of 600 images per class."""
         return TgrConfig(
             tasks=16,
             recovered_per_class=30,
@@ -124,16 +121,14 @@ class Tgr(Method):
         groups = Groups(cfg)
         if training.state is None:
             # 1. Embed the teachers. 2. Compare them, and group those that are unlike each other.
-            yield from groups.make(training.zoo, recoveries.plain, teachers.ids, seed=seed)
+            yield from groups.make(recoveries.plain, teachers.ids, seed=seed)
         outer, memory = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity)
         parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "groups": groups}
         record = training.record(cfg, model, parts)
-        left = record.restore(training.state)
-        sampler = GroupSampler(teachers.ids, groups.numbers)
 
-        for step in left:
+        for step in record.restore(training.state):
             # 3. Sample a group and some of its teachers; recover a task from each, and store it.
-            group, chosen = sampler.draw(cfg.teachers, generator)
+            group, chosen = sample_group(teachers.ids, groups.numbers, cfg.teachers, generator)
             visits = [(teacher, groups.visit(teacher)) for teacher in chosen]
             found = yield from until_done(recoveries.recover(visits, step=step, total=cfg.iterations))
             for task in found:
@@ -148,11 +143,9 @@ class Tgr(Method):
                 seen = {"group/loss": together.loss, "group/accuracy": together.accuracy}
                 yield Scalars(step, {**seen, "grad/variance": together.variance})
             # 5. Replay tasks of the memory until they are learned no better.
-            steps, task = yield from replay(
-                outer, memory, cfg, generator, step=step, patience=cfg.patience, limit=cfg.replay_limit
-            )
+            steps, task = yield from replay(outer, memory, cfg, generator, step=step)
             outcome, text = round_outcome(steps, together), f"group {group + 1}: teachers {', '.join(chosen)}"
-            yield from record.events(step, outcome, task=task, pictures=lambda now=found[0]: shown(now), text=text)
+            yield from record.events(step, outcome, task=task, images=lambda now=found[0]: shown(now), text=text)
         model.details |= groups.details(teachers.ids, recoveries.cost)
         yield Done(record.finish([*([groups.probe] if groups.probe else []), *side_information_of(model)]))
 
@@ -171,7 +164,7 @@ class Tgr(Method):
             return [task_loss_of(model, task, generator, **how) for task in found]
         from dfml.training.ours.teacher_panel import panel_losses
 
-        images = memory.pictures(cfg.asked, generator=generator)
+        images = memory.images(cfg.asked, generator=generator)
         return panel_losses(model, images, [task.teacher_id for task in found], recoveries)
 
     def teachers(self, zoo: Zoo) -> TakingPart:
@@ -183,7 +176,7 @@ class Tgr(Method):
         cfg: TgrConfig = self.config
         episodic = cfg.student == "episode" or not LEARNERS.get(cfg.learner).has_outputs
         if episodic and cfg.recovered_per_class <= cfg.shot:
-            raise BadInput(f"recovered_per_class must exceed the {cfg.shot} support pictures of a class (shot).")
+            raise BadInput(f"recovered_per_class must exceed the {cfg.shot} support images of a class (shot).")
         return of_way(zoo, cfg)
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
@@ -191,7 +184,64 @@ class Tgr(Method):
         yield from prepare_groups(zoo, self.config, self.teachers(zoo), device=device, jobs=jobs)
 
 
+def implicit_gradient(
+    task_losses: Sequence[TaskLoss], params: Params, beta: float, *, keep_graph: bool = False
+) -> Aggregate:
+    """The mean of the tasks' gradients, each computed where the task itself disagrees with the others.
+
+    Implicit gradient regularisation (Wei et al., ICML 2024). With g_i the gradient of task i at ``params`` and g
+    their mean, task i is differentiated again at ``params - beta * (g - g_i)``. To first order in beta the mean
+    of these is g + beta * gradient of [1/(2n) * sum of |g_i - g|^2]: descending it makes the gradients agree,
+    without second derivatives.
+
+    With ``keep_graph`` the displacement is differentiated through, too, as in the authors' code. That adds the same
+    term once more, so that the coefficient becomes twice ``beta``, and needs second derivatives.
+    """
+    assert task_losses, "an aggregate needs a task"
+    leaves = {n: p.detach().requires_grad_(True) for n, p in params.items()}
+    losses, accuracies, gradients = [], [], []
+    for task_loss in task_losses:
+        outcome = task_loss(leaves)
+        gradients.append(gradient_of(outcome.loss, leaves, create_graph=keep_graph and beta > 0))
+        losses.append(float(outcome.loss.detach()))
+        accuracies.append(outcome.accuracy)
+    mean = aggregate = _mean(gradients)
+    if beta > 0:
+        moved = [{n: p - beta * (mean[n] - g[n]) for n, p in leaves.items()} for g in gradients]
+        if keep_graph:
+            total = torch.stack([task_loss(at).loss for task_loss, at in zip(task_losses, moved, strict=True)]).mean()
+            aggregate = gradient_of(total, leaves)
+        else:
+            there = []
+            for task_loss, at in zip(task_losses, moved, strict=True):
+                at = {n: p.detach().requires_grad_(True) for n, p in at.items()}
+                there.append(gradient_of(task_loss(at).loss, at))
+            aggregate = _mean(there)
+    flat = [torch.cat([x.detach().reshape(-1) for x in g.values()]) for g in gradients]
+    gradient = {n: g.detach() for n, g in aggregate.items()}
+    return Aggregate.of(losses, accuracies, flat, gradient=gradient, variance=gradient_variance(flat))
+
+
+def gradient_variance(flat: Sequence[torch.Tensor]) -> float:
+    """1/(2n) * sum of |g_i - g|^2 for flat gradients g_i with mean g."""
+    stacked = torch.stack(list(flat))
+    return float((stacked - stacked.mean(0)).pow(2).sum() / (2 * len(stacked)))
+
+
+def _mean(gradients: list[Params]) -> Params:
+    return {n: torch.stack([g[n] for g in gradients]).mean(0) for n in gradients[0]}
+
+
+def sample_group(
+    ids: Sequence[str], groups: Sequence[int], count: int, generator: torch.Generator
+) -> tuple[int, list[str]]:
+    """A group (of numbers from 0), and ``count`` of its teachers, with replacement; both are sampled uniformly."""
+    group = int(torch.randint(len(set(groups)), (), generator=generator))
+    members = [teacher for teacher, number in zip(ids, groups, strict=True) if number == group]
+    return group, [members[i] for i in torch.randint(len(members), (count,), generator=generator).tolist()]
+
+
 def shown(task: PseudoTask) -> tuple[torch.Tensor, list[int]]:
-    """Up to eight pictures of each class, to look at."""
+    """Up to eight images of each class, to look at."""
     rows = [i for label in task.labels.unique().tolist() for i in (task.labels == label).nonzero()[:8, 0].tolist()]
     return task.images[rows], task.labels[rows].tolist()

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
 from dfml.core.errors import BadInput
@@ -17,9 +18,8 @@ from dfml.core.paths import cache_root
 from dfml.core.pool import in_processes
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss, Inverter
-from dfml.inversion.kept import kept_path, read_kept, write_kept
 from dfml.inversion.pipeline import recover_together
-from dfml.inversion.recipe import Recipe, WorkerArgs
+from dfml.inversion.recipe import Recipe, WorkerArgs, kept_path, read_kept, write_kept
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
@@ -67,16 +67,10 @@ class Recoveries:
     def recover(
         self, visits: Sequence[Visit], *, step: int = 0, total: int = 0, extra_loss: ExtraLoss | None = None
     ) -> Iterator[Event]:
-        """Recover the tasks of some visits.
-
-        Args:
-            visits: Teachers and the numbers of the visits.
-            step: Of the caller, for the progress.
-            total: Likewise.
-            extra_loss: See ``Inverter.recover``.
+        """Recover the tasks of some visits; ``step`` and ``total`` are the caller's, for the progress.
 
         Yields:
-            Progress; last ``Done(list of PseudoTask)``, one a visit in their order.
+            Progress; last ``Done(list of PseudoTask)``, one per visit in their order.
         """
         found: list[PseudoTask] = []
         recipe = replace(self.recipe, extra_loss=extra_loss)
@@ -95,13 +89,9 @@ class Recoveries:
         yield Done(found)
 
     def prepare(self, visits: Sequence[Visit], *, jobs: int = 1) -> Iterator[Event]:
-        """Make sure that these visits are kept, several at once in processes of their own.
+        """Make sure that these visits are kept, several at once in ``jobs`` processes of one thread each.
 
         Others that prepare the same visits share the work: each is done once.
-
-        Args:
-            visits: See ``recover``.
-            jobs: Processes, one thread each.
 
         Yields:
             Progress, a note for each teacher that cannot be inverted; last ``Done(cost of all as a dict)``.
@@ -132,6 +122,14 @@ class Recoveries:
         for visit in visits:
             if visit not in self._billed:
                 self._kept(visit)
+
+    def ask(self, teacher: str, images: torch.Tensor) -> torch.Tensor:
+        """What a teacher says of images: logits [N, way]; its queries are billed."""
+        oracle = self.oracle((teacher, 0))
+        before = oracle.queries
+        said = oracle.logits(images)
+        self.cost["queries"] += oracle.queries - before
+        return said
 
     @property
     def plain(self) -> Recoveries:
@@ -164,9 +162,9 @@ class Recoveries:
 
     def _cost_of_kept(self, tasks: Iterable[PseudoTask | None]) -> dict[str, float]:
         cost = self._no_cost()
-        for task in tasks:
+        for task in filter(None, tasks):
             for name, of_task in (("kept_seconds", "seconds"), ("passes", "passes"), ("queries", "queries")):
-                cost[name] += task.cost.get(of_task, 0.0) if task else 0.0
+                cost[name] += task.cost.get(of_task, 0.0)
         return cost
 
     def _spend(self, visit: Visit, task: PseudoTask, *, kept: bool = False) -> None:
@@ -184,14 +182,10 @@ class Recoveries:
         return task
 
     def _read(self, visit: Visit) -> PseudoTask | None:
-        found = read_kept(self._path(visit))
-        if found is None:
-            return None
-        state, about = found
-        with suppress(KeyError):  # damaged: it is only a cache
-            return PseudoTask(
-                state["images"].float(), state["labels"], state["soft_targets"], visit[0], dict(about["cost"])
-            )
+        state, about = read_kept(self._path(visit)) or ({}, {})
+        with suppress(KeyError):  # nothing there, or damaged: it is only a cache
+            parts = state["images"].float(), state["labels"], state["soft_targets"]
+            return PseudoTask(*parts, visit[0], dict(about["cost"]))
         return None
 
     def _file(self, visit: Visit, task: PseudoTask) -> None:

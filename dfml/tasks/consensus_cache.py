@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from dfml.core.events import Done, Event, Note, Progress, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.consensus import ConsensusConfig, reach_consensus
-from dfml.inversion.kept import kept_path
+from dfml.inversion.recipe import kept_path
 from dfml.tasks.cache import FORMAT, Recoveries, Visit
 
 
@@ -48,27 +47,31 @@ class ConsensusRecoveries(Recoveries):
         for visit in visits:
             task = self._made.get(visit) or self._kept(visit)
             if task is None:
-                yield from until_done(self._make(visit[1], step, total))
+                yield from self._make(visit[1], step, total)
                 task = self._made[visit]
             # Its images are those that all the others agreed to.
-            self.bill([(teacher, visit[1]) for teacher in self.teachers])
+            self.bill(self._together(visit[1]))
             found.append(task.to(self.recipe.device))
         yield Done(found)
 
     def prepare(self, visits: Sequence[Visit], *, jobs: int = 1) -> Iterator[Event]:
         """Make sure that these visits are kept; see ``Recoveries.prepare``. The revision runs in this process."""
         numbers = sorted({number for _, number in visits})
-        unkept = [n for n in numbers if not all(self._path((t, n)).is_file() for t in self.teachers)]
-        yield from until_done(self.unrevised.prepare([(t, n) for n in unkept for t in self.teachers], jobs=jobs))
+        unkept = [n for n in numbers if not all(self._path(visit).is_file() for visit in self._together(n))]
+        plain = [visit for number in unkept for visit in self._together(number)]
+        yield from until_done(self.unrevised.prepare(plain, jobs=jobs))
         for number in unkept:
-            yield from until_done(self._make(number, 0, 0))
+            yield from self._make(number)
         tasks = [self._made.get(visit) or self._read(visit) for visit in visits]
         for visit in [visit for visit, task in zip(visits, tasks, strict=True) if task is None]:
             yield Note(0, f"nothing is kept of teacher {visit[0]}, visit {visit[1]}", "rejected")
         yield Done(self._cost_of_kept(tasks))
 
-    def _make(self, number: int, step: int, total: int) -> Iterator[Event]:
-        visits = [(teacher, number) for teacher in self.teachers]
+    def _together(self, number: int) -> list[Visit]:
+        return [(teacher, number) for teacher in self.teachers]
+
+    def _make(self, number: int, step: int = 0, total: int = 0) -> Iterator[Event]:
+        visits = self._together(number)
         before = self.unrevised.cost["kept_seconds"]
         found = yield from until_done(self.unrevised.recover(visits, step=step, total=total))
         kept = self.unrevised.cost["kept_seconds"] - before
@@ -95,13 +98,12 @@ class ConsensusRecoveries(Recoveries):
         # Not all of these seconds were spent now.
         self.cost["seconds"] -= kept
         self.cost["kept_seconds"] += kept
-        yield Done(None)
 
     def _path(self, visit: Visit) -> Path:
         facts = {
             "format": FORMAT,
-            "agreement": json.loads(self.consensus.model_dump_json()),
-            "together": [self.unrevised.mark((teacher, visit[1])) for teacher in self.teachers],
+            "agreement": self.consensus.model_dump(mode="json"),
+            "together": [self.unrevised.mark(other) for other in self._together(visit[1])],
             "visit": list(visit),
         }
         return kept_path("recovered", f"agreed-{self.recipe.inverter.name}-", facts)

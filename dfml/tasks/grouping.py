@@ -1,4 +1,4 @@
-"""Groups of a zoo's teachers by a similarity matrix, the teachers drawn from them, and a map to look at."""
+"""Groups of a zoo's teachers by a similarity matrix, and a map to look at."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import torch
 
 from dfml.core.errors import BadInput
 
@@ -36,17 +35,19 @@ def group_teachers(similarity: np.ndarray, groups: int, *, by: GroupBy = "dissim
     if groups == 1:
         return [0] * count
     if by == "random":
-        dealt = np.empty(count, dtype=int)
-        dealt[np.random.default_rng(seed).permutation(count)] = np.arange(count) % groups
-        return in_order_of_appearance(dealt.tolist())
-    from sklearn.cluster import SpectralClustering
+        found = np.empty(count, dtype=int)
+        found[np.random.default_rng(seed).permutation(count)] = np.arange(count) % groups
+    else:
+        from sklearn.cluster import SpectralClustering
 
-    affinity = similarity if by == "similar" else 1 - similarity
-    clustering = SpectralClustering(groups, affinity="precomputed", n_init=30, random_state=seed % 2**32)
-    with warnings.catch_warnings():
-        # Teachers that are wholly alike make a graph in parts, which it groups all the same.
-        warnings.filterwarnings("ignore", message="Graph is not fully connected")
-        return in_order_of_appearance(clustering.fit_predict(affinity.clip(0)).tolist())
+        affinity = similarity if by == "similar" else 1 - similarity
+        clustering = SpectralClustering(groups, affinity="precomputed", n_init=30, random_state=seed % 2**32)
+        with warnings.catch_warnings():
+            # Teachers that are wholly alike make a graph in parts, which it groups all the same.
+            warnings.filterwarnings("ignore", message="Graph is not fully connected")
+            found = clustering.fit_predict(affinity.clip(0))
+    _, first, numbers = np.unique(found, return_index=True, return_inverse=True)
+    return first.argsort().argsort()[numbers].tolist()
 
 
 def within_and_between(similarity: np.ndarray, groups: Sequence[int]) -> tuple[float | None, float | None]:
@@ -57,37 +58,6 @@ def within_and_between(similarity: np.ndarray, groups: Sequence[int]) -> tuple[f
     found = [np.asarray(similarity)[pairs & kind] for kind in (same, ~same)]
     within, between = (float(values.mean()) if len(values) else None for values in found)
     return within, between
-
-
-def in_order_of_appearance(labels: Sequence[int]) -> list[int]:
-    """The same groups, numbered from 0 as they first appear."""
-    names = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-    return [names[label] for label in labels]
-
-
-class GroupSampler:
-    """Draws a group, then teachers of it.
-
-    Args:
-        ids: The teachers.
-        groups: The number of each teacher's group.
-    """
-
-    def __init__(self, ids: Sequence[str], groups: Sequence[int]) -> None:
-        self.members = [
-            [i for i, its in zip(ids, groups, strict=True) if its == group] for group in sorted(set(groups))
-        ]
-
-    def draw(self, count: int, generator: torch.Generator) -> tuple[int, list[str]]:
-        """A group, all alike likely, and ``count`` of its teachers, drawn with replacement.
-
-        Args:
-            count: Teachers.
-            generator: On the CPU.
-        """
-        group = int(torch.randint(len(self.members), (), generator=generator))
-        members = self.members[group]
-        return group, [members[i] for i in torch.randint(len(members), (count,), generator=generator).tolist()]
 
 
 def choose_alike(similarity: np.ndarray, count: int, *, first: int, alike: bool) -> list[int]:

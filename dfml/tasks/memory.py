@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -16,7 +16,6 @@ from dfml.data.episodes import PseudoTask
 from dfml.zoo.teacher import match_channels, match_size
 
 Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-Mode = Literal["recombine", "native", "mixup"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class MemoryTask:
 
 @dataclass(frozen=True)
 class _Visit:
-    """The images of one class from one recovery."""
+    """The images of one class from one recovery, and what several teachers say of them."""
 
     teacher: str
     images: torch.Tensor
@@ -48,16 +47,16 @@ class _Visit:
 class TaskMemory:
     """A bounded ring of recovered images for each class.
 
-    Slots of two teachers share a ring only where the zoo says that they name the same class
-    (``Zoo.class_key``), so that a class is never overwritten by a stranger of the same position.
-    Images are kept as 16-bit floats: half the memory, finer than the 8 bits of an image file.
+    Slots of two teachers share a ring only where the zoo says that they name the same class (``Zoo.class_key``), so
+    that a class is never overwritten by a stranger of the same position. Images are kept as 16-bit floats: half the
+    memory, finer than the 8 bits of an image file.
 
     Args:
         class_keys: For each teacher's id the identity of each of its slots, see ``Zoo.class_keys``.
-        capacity: Recoveries kept a class; the oldest leaves first.
+        capacity: Recoveries kept per class; the oldest leaves first.
         shape: Channels, height and width of all images (``Zoo.picture_shape``), so that those of
             teachers with different inputs stack; None where all are alike.
-        device: Where drawn tasks go; the store itself stays on the CPU.
+        device: Where sampled tasks go; the store itself stays on the CPU.
     """
 
     def __init__(
@@ -75,17 +74,20 @@ class TaskMemory:
 
     def __len__(self) -> int:
         """Images in store."""
-        return sum(len(visit.images) for ring in self.rings.values() for visit in ring)
+        return sum(len(visit.images) for visit in self._visits())
+
+    def _visits(self) -> list[_Visit]:
+        return [visit for ring in self.rings.values() for visit in ring]
 
     def add(self, task: PseudoTask, answers: torch.Tensor | None = None) -> None:
         """Store a recovery, one visit for each of its classes.
 
+        Images that are in store already, such as those of a kept recovery that is met again, are not stored
+        twice: no task may hold an image in its support and in its query set.
+
         Args:
             task: The recovery.
             answers: What several teachers say of its images, logits [N, teachers, way], to be stored with them.
-
-        Images that are in store already, such as those of a kept recovery that is met again, are not stored
-        twice: no task may hold an image in its support and in its query set.
 
         Raises:
             BadInput: The task's teacher is unknown, or a label lies outside its head.
@@ -97,11 +99,11 @@ class TaskMemory:
         if slots and not 0 <= min(slots) <= max(slots) < len(keys):
             raise BadInput(f"labels {slots} for teacher {task.teacher_id!r}, which has {len(keys)} classes.")
         for slot in slots:
-            pictures = self._of_slot(task, slot)
-            if not self._is_stored(keys[slot], pictures):
+            images = self._of_slot(task, slot)
+            if not self._is_stored(keys[slot], images):
                 said = None if answers is None else answers[task.labels == slot].to("cpu", torch.float16)
                 ring = self.rings.setdefault(keys[slot], deque(maxlen=self.capacity))
-                ring.append(_Visit(task.teacher_id, pictures.clone(), said))
+                ring.append(_Visit(task.teacher_id, images.clone(), said))
         self.added += 1
 
     def holds(self, task: PseudoTask) -> bool:
@@ -116,18 +118,13 @@ class TaskMemory:
             images = match_size(match_channels(images, self.shape[0]), self.shape[1:])
         return images.to("cpu", torch.float16)
 
-    def _is_stored(self, key: str, pictures: torch.Tensor) -> bool:
-        return any(torch.equal(visit.images, pictures) for visit in self.rings.get(key, ()))
+    def _is_stored(self, key: str, images: torch.Tensor) -> bool:
+        return any(torch.equal(visit.images, images) for visit in self.rings.get(key, ()))
 
     def forget(self, teachers: Sequence[str]) -> None:
         """Drop everything that was recovered from these teachers."""
-        gone = set(teachers)
-        for key, ring in list(self.rings.items()):
-            kept = [visit for visit in ring if visit.teacher not in gone]
-            if kept:
-                self.rings[key] = deque(kept, maxlen=self.capacity)
-            else:
-                del self.rings[key]
+        kept = {key: [visit for visit in ring if visit.teacher not in teachers] for key, ring in self.rings.items()}
+        self.rings = {key: deque(visits, maxlen=self.capacity) for key, visits in kept.items() if visits}
 
     def classes(self, least: int = 1) -> list[str]:
         """Keys of the classes with at least ``least`` images, in the order in which they came."""
@@ -137,33 +134,23 @@ class TaskMemory:
         """Whether enough classes have enough images for a task."""
         return len(self.classes(shot + query)) >= way
 
-    def sample(
-        self, way: int, shot: int, query: int, mode: Mode = "recombine", *, generator: torch.Generator
-    ) -> MemoryTask:
-        """Draw a task.
+    def sample(self, way: int, shot: int, query: int, *, mixup: bool = False, generator: torch.Generator) -> MemoryTask:
+        """Sample a task of ``way`` classes from any teachers; no image of a class is in both support and query.
 
-        Args:
-            way: Classes.
-            shot: Support images per class.
-            query: Query images per class, none of them in the support.
-            mode: ``recombine``: classes of any teachers; ``native``: classes of one teacher, images
-                from it alone; ``mixup``: two recombined tasks and a share from Beta(1/2, 1/2), to be mixed
-                class by class in feature space (TEAPOT).
-            generator: On the CPU.
+        With ``mixup`` two tasks are sampled and a share from Beta(1/2, 1/2), to be mixed class by class in feature
+        space (TEAPOT).
 
         Raises:
             BadInput: The memory holds too few classes or images.
         """
-        if mode == "native":
-            return self._native(way, shot, query, generator)
         usable = self.classes(shot + query)
         if len(usable) < way:
             raise BadInput(
-                f"{way}-way tasks of {shot} + {query} pictures a class need {way} such classes in memory; "
+                f"{way}-way tasks of {shot} + {query} images per class need {way} such classes in memory; "
                 f"{len(usable)} of {len(self.rings)} have as many."
             )
         task, classes = self._recombined(usable, way, shot, query, generator)
-        if mode == "recombine":
+        if not mixup:
             return MemoryTask(task, classes)
         partner, _ = self._recombined(usable, way, shot, query, generator)
         # Beta(1/2, 1/2) is the arcsine distribution.
@@ -173,45 +160,21 @@ class TaskMemory:
     def _recombined(
         self, usable: list[str], way: int, shot: int, query: int, generator: torch.Generator
     ) -> tuple[Task, list[str]]:
+        """Support and query of one task, without an image in both, and its classes."""
         chosen = [usable[i] for i in torch.randperm(len(usable), generator=generator)[:way].tolist()]
-        stores = [[visit.images for visit in self.rings[key]] for key in chosen]
-        return self._draw(stores, shot, query, generator), chosen
-
-    def _native(self, way: int, shot: int, query: int, generator: torch.Generator) -> MemoryTask:
-        own: dict[str, dict[str, list[torch.Tensor]]] = {}
-        for key, ring in self.rings.items():
-            for visit in ring:
-                own.setdefault(visit.teacher, {}).setdefault(key, []).append(visit.images)
-        for classes in own.values():
-            for key in [k for k, images in classes.items() if sum(map(len, images)) < shot + query]:
-                del classes[key]
-        able = [teacher for teacher, classes in own.items() if len(classes) >= way]
-        if not able:
-            raise BadInput(f"no teacher has {way} classes of {shot} + {query} pictures in memory.")
-        classes = own[able[int(torch.randint(len(able), (), generator=generator))]]
-        keys = list(classes)
-        chosen = [keys[i] for i in torch.randperm(len(keys), generator=generator)[:way].tolist()]
-        return MemoryTask(self._draw([classes[key] for key in chosen], shot, query, generator), chosen)
-
-    def _draw(self, stores: list[list[torch.Tensor]], shot: int, query: int, generator: torch.Generator) -> Task:
-        """Support and query of one task, without an image in both; ``stores`` holds each class's visits."""
         support, held = [], []
-        for images in stores:
-            rows = _some(images, shot + query, generator)
+        for key in chosen:
+            rows = _some([visit.images for visit in self.rings[key]], shot + query, generator)
             support.append(rows[:shot])
             held.append(rows[shot:])
-        labels = torch.arange(len(stores))
-        return (
-            torch.cat(support).float().to(self.device),
-            labels.repeat_interleave(shot).to(self.device),
-            torch.cat(held).float().to(self.device),
-            labels.repeat_interleave(query).to(self.device),
-        )
+        labels, there = torch.arange(way), self.device
+        support_x, query_x = (torch.cat(part).float().to(there) for part in (support, held))
+        support_y, query_y = (labels.repeat_interleave(count).to(there) for count in (shot, query))
+        return (support_x, support_y, query_x, query_y), chosen
 
-    def pictures(self, count: int, *, generator: torch.Generator) -> torch.Tensor:
+    def images(self, count: int, *, generator: torch.Generator) -> torch.Tensor:
         """Some images of any classes, [at most ``count``, C, H, W], no two of them the same."""
-        stores = [visit.images for ring in self.rings.values() for visit in ring]
-        return _some(stores, count, generator).float().to(self.device)
+        return _some([visit.images for visit in self._visits()], count, generator).float().to(self.device)
 
     def answered(self, count: int, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Some images that came with answers, [at most ``count``, C, H, W], and the logits [N, teachers, way].
@@ -219,9 +182,9 @@ class TaskMemory:
         Raises:
             BadInput: There are none.
         """
-        visits = [visit for ring in self.rings.values() for visit in ring if visit.answers is not None]
+        visits = [visit for visit in self._visits() if visit.answers is not None]
         if not visits:
-            raise BadInput("the memory holds no picture that teachers were asked about.")
+            raise BadInput("the memory holds no image that teachers were asked about.")
         places = _places([visit.images for visit in visits], count, generator)
         images = torch.stack([visits[v].images[row] for v, row in places])
         answers = torch.stack([visits[v].answers[row] for v, row in places])
@@ -237,8 +200,7 @@ class TaskMemory:
                 "teachers": [v.teacher for v in ring],
                 "answered": [v.answers is not None for v in ring],
             }
-            said = [v.answers for v in ring if v.answers is not None]
-            if said:
+            if said := [v.answers for v in ring if v.answers is not None]:
                 flat[f"ring{position}"]["answers"] = torch.cat(said)
         return flat
 
@@ -261,12 +223,12 @@ class TaskMemory:
 
 
 def _some(stores: list[torch.Tensor], count: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw images out of several stores; only the drawn ones are copied."""
+    """Sample images out of several stores; only the sampled ones are copied."""
     return torch.stack([stores[store][row] for store, row in _places(stores, count, generator)])
 
 
 def _places(stores: list[torch.Tensor], count: int, generator: torch.Generator) -> list[tuple[int, int]]:
-    """Draw different places: a store and a row in it each."""
+    """Sample different places: a store and a row in it each."""
     ends = torch.tensor([len(x) for x in stores]).cumsum(0)
     drawn = torch.randperm(int(ends[-1]), generator=generator)[:count]
     which = torch.searchsorted(ends, drawn, right=True).tolist()

@@ -1,30 +1,116 @@
 """How similar two teachers are: what their recovered images would change in a fixed probe.
 
 TGR's measure (Wei et al., ICML 2024), after Task2Vec (Achille et al., ICCV 2019): a teacher is embedded as the
-diagonal empirical Fisher information of a probe on its recovered images, and two embeddings are compared
-parameter tensor by parameter tensor, so that no layer outweighs another.
+diagonal empirical Fisher information of a probe on its recovered images, and two embeddings are compared parameter
+tensor by parameter tensor, so that no layer outweighs another. The probe is side information: it was trained on real
+images.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, until_done
-from dfml.inversion.kept import kept_path, read_kept, write_kept
+from dfml.core.model_config import CONFIG
+from dfml.inversion.recipe import kept_path, read_kept, write_kept
+from dfml.nets.build import build_network
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.embedding import probe_mark, squared_gradients
-from dfml.zoo.teacher import Teacher
+from dfml.zoo.open import probe as embedded_probe
+from dfml.zoo.storage import WEIGHTS
+from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher
 
 FLOOR = 1e-6
 """Added to a denominator, as published: weights that neither task would change much count as alike."""
 
+IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+EMBEDDED = "embedded"
+EMBEDDED_NAME = "embedded probe (a classifier of CIFAR-FS's 64 training classes, trained on their real pictures)"
+"""Among them are all classes that the embedded zoos of CIFAR-FS know."""
+
 Fisher = dict[str, torch.Tensor]
 """Flat numbers by the name of the probe's parameter tensor."""
+
+
+def open_probe(which: str, shape: tuple[int, int, int]) -> tuple[Teacher, str]:
+    """Open a probe.
+
+    Args:
+        which: ``embedded``; a model folder in timm's layout; or a ``.safetensors`` file with the weights of
+            torchvision's ResNet-34, which TGR uses. Nothing is downloaded, nothing is unpickled.
+        shape: Channels, height and width of the zoo's images. A network that pools its last maps is shown
+            them at this size, as the authors do; others (Conv4) at the size of their card.
+
+    Returns:
+        The probe, and what to call it among the side information.
+
+    Raises:
+        BadInput: There is nothing there, or it cannot be used.
+    """
+    if which == EMBEDDED:
+        return embedded_probe(), EMBEDDED_NAME
+    path = Path(which)
+    if path.is_dir() and (path / CONFIG).is_file():
+        found = load_teacher(path)
+        if not found.card.architecture.startswith(("fewshot_conv4", "vit")):
+            card = found.card.model_copy(update={"input_size": (found.card.input_size[0], *shape[1:])})
+            found = Teacher(card, found.net, found.build)
+        return found, f"probe {found.card.architecture} from {path.name}"
+    if path.is_file() and path.suffix == ".safetensors":
+        return _resnet34(path, shape), f"probe resnet34 from {path.name}"
+    raise BadInput(
+        f"no probe at {which!r}: write embedded, or give a model folder with {CONFIG} and {WEIGHTS}, or the "
+        ".safetensors file of torchvision's ResNet-34."
+    )
+
+
+def _resnet34(path: Path, shape: tuple[int, int, int]) -> Teacher:
+    """Timm's ResNet-34 has the names of torchvision's."""
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadInput(f"probe {path.name} is no usable safetensors file ({error}).") from None
+    classes = len(weights["fc.bias"]) if "fc.bias" in weights else 1000
+    net = build_network("resnet34", num_classes=classes)
+    counters = [k for k in net.state_dict() if k.endswith("num_batches_tracked") and k not in weights]
+    weights.update({k: torch.zeros((), dtype=torch.int64) for k in counters})
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).strip().splitlines()[1].strip()[:160]
+        raise BadInput(f"probe {path.name} does not hold the weights of torchvision's ResNet-34: {first}") from None
+    looks = {"input_size": (3, *shape[1:]), "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+    return Teacher(TeacherCard(id=path.stem, architecture="resnet34", way=classes, **looks), net)
+
+
+def probe_mark(probe: Teacher) -> str:
+    """A digest of a probe's weights and of how it is shown images."""
+    digest = hashlib.sha256(repr((probe.card.architecture, probe.card.input_size)).encode())
+    for name, value in probe.net.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def squared_gradients(
+    probe: Teacher, images: torch.Tensor, labels: torch.Tensor, wanted: Callable[[torch.Tensor], bool]
+) -> dict[str, torch.Tensor]:
+    """Squared gradients of the probe's mean cross-entropy in its ``wanted`` parameters, by their names."""
+    params = {n: p.detach().requires_grad_(wanted(p)) for n, p in probe.net.named_parameters()}
+    asked = {n: p for n, p in params.items() if p.requires_grad}
+    buffers = dict(probe.net.named_buffers())
+    with torch.enable_grad():
+        logits = torch.func.functional_call(probe.net, {**params, **buffers}, (probe.prepare(images),))
+        grads = torch.autograd.grad(F.cross_entropy(logits, labels), list(asked.values()))
+    return {name: grad.detach().pow(2) for name, grad in zip(asked, grads, strict=True)}
 
 
 def fisher_embedding(
@@ -51,7 +137,7 @@ def fisher_embedding(
             f"the probe has {probe.way} outputs, the task labels up to {int(labels.max())}: choose a probe with more."
         )
     if len(images) < batch:
-        raise BadInput(f"{len(images)} pictures are fewer than a batch of {batch} for the embedding.")
+        raise BadInput(f"{len(images)} images are fewer than a batch of {batch} for the embedding.")
     order, total = interleave_classes(labels), {}
     batches = order.split(batch)[: len(order) // batch]
     for rows in batches:
@@ -94,12 +180,6 @@ def pairwise_similarity(embeddings: Sequence[Fisher]) -> torch.Tensor:
     return total.clamp(0, 1).fill_diagonal_(1.0)
 
 
-def mean_similarity(matrix: torch.Tensor) -> float:
-    """Mean over pairs of different teachers; 1 for a single one."""
-    count = len(matrix)
-    return float((matrix.sum() - matrix.diagonal().sum()) / (count * (count - 1))) if count > 1 else 1.0
-
-
 @dataclass(frozen=True)
 class Similarity:
     """Which teachers of a zoo are alike.
@@ -128,25 +208,17 @@ def measure_similarity(
     step: int = 0,
     total: int = 0,
 ) -> Generator[Event, None, Similarity]:
-    """Embed teachers by their recovered images and compare each with each.
-
-    Where recoveries are kept, the matrix is kept too.
+    """Embed teachers by their first recoveries and compare each with each; where these are kept, the matrix is too.
 
     Args:
         recoveries: Gives the images.
         teachers: Ids.
         probe: See ``open_probe``.
-        visits: Recoveries of each teacher, the first ones.
+        visits: Recoveries of each teacher.
         batch: See ``fisher_embedding``.
         per_filter: Likewise.
         step: Of the caller, for the progress.
         total: Likewise; 0: the progress counts teachers.
-
-    Yields:
-        Progress.
-
-    Returns:
-        The similarity, of all teachers.
     """
     every = [[(teacher, number) for number in range(visits)] for teacher in teachers]
     facts = [[recoveries.mark(visit) for own in every for visit in own], probe_mark(probe), batch, per_filter]

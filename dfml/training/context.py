@@ -1,25 +1,172 @@
-"""All that a method trains with, and the steps with which every training begins."""
+"""All that a method trains with: how a training begins, what it reports, and what it keeps."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from torch import nn
 
-from dfml.core.events import Event
+from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
+from dfml.core.state import flatten_state, part_of_state
+from dfml.meta.fusion import load_average
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
+from dfml.meta.outer import OuterStep, Task
 from dfml.tasks.cache import Recoveries
+from dfml.tasks.diversity import DiversityMeter
 from dfml.tasks.memory import TaskMemory
 from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
-from dfml.training.record import Stateful, TrainingRecord
 from dfml.training.recovered import recoveries_of
 from dfml.training.taking_part import TakingPart
+from dfml.training.validation import Validation
+from dfml.zoo.open import probe
 from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
+
+POINTS = 1000
+CHECKPOINTS = 20
+SHOWN = 40
+EMBED_EVERY = 10
+REPORTED = "reported accuracies"
+"""What a training that starts from the best reported teacher names as side information."""
+
+
+class Stateful(Protocol):
+    """A part that can be saved and restored."""
+
+    def state(self) -> dict[str, Any]:
+        """Copied tensors and JSON values."""
+        ...
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()`` from its flat form."""
+        ...
+
+
+class StepRecord:
+    """Turns the steps of a run into events: progress, curves, checkpoints of the generator and of its parts by name."""
+
+    def __init__(self, total: int, generator: torch.Generator, parts: dict[str, Stateful]) -> None:
+        self.total, self.generator, self.parts = total, generator, parts
+        self.window: dict[str, list[float]] = {}
+        self.log_every = max(1, total // POINTS)
+
+    def restore(self, state: Mapping[str, Any] | None) -> range:
+        """Load a checkpoint's state, if any; the steps that are left."""
+        if state is None:
+            return range(1, self.total + 1)
+        for name, part in self.parts.items():
+            part.load(part_of_state(state, name))
+        self.generator.set_state(state["generator"])
+        self.window = {name: list(values) for name, values in part_of_state(state, "window").items()}
+        return range(int(state["step"]) + 1, self.total + 1)
+
+    def events(self, step: int, values: dict[str, float], text: str = "") -> Iterator[Event]:
+        """Report one step, 1 .. total."""
+        yield Progress(step, self.total, text)
+        yield from self.curves(step, values)
+        yield self.kept(step)
+
+    def curves(self, step: int, values: dict[str, float]) -> Iterator[Event]:
+        """Points of curves, where they are due: means over the steps since the last ones."""
+        for name, value in values.items():
+            self.window.setdefault(name, []).append(value)
+        if self.window and self.due(step, self.log_every):
+            yield Scalars(step, {name: sum(v) / len(v) for name, v in self.window.items()})
+            self.window = {}
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether it is the turn of what is done every so many steps, and at the last."""
+        return step % max(1, every) == 0 or step == self.total
+
+    def kept(self, step: int) -> Event:
+        """A checkpoint, or the chance of one."""
+        if self.due(step, self.total // CHECKPOINTS):
+            return Checkpoint(step, self._snapshot(step))
+        return SafePoint(step, lambda: self._snapshot(step))
+
+    def _snapshot(self, step: int) -> dict[str, Any]:
+        nested = {name: part.state() for name, part in self.parts.items()}
+        nested["window"] = {name: list(values) for name, values in self.window.items()}
+        return flatten_state({**nested, "step": step, "generator": self.generator.get_state().clone()})
+
+
+class TrainingRecord(StepRecord):
+    """Turns outer steps into events: curves, diversity, validation, images, checkpoints; see ``Training.record``."""
+
+    def __init__(
+        self, training: Training, config: MetaTrainingConfig, model: MetaModel, parts: dict[str, Stateful]
+    ) -> None:
+        self.config, self.model, self.device = config, model, training.device
+        self.validation = Validation(training.zoo, training.data, config)
+        self.meter = DiversityMeter(probe())
+        own = {"validation": self.validation, "meter": self.meter}
+        super().__init__(config.iterations, training.generator, {**parts, **own})
+        # The probe's loss needs an output for each label.
+        self.embeds = config.way <= self.meter.probe.way
+
+    def events(
+        self,
+        step: int,
+        outcome: OuterStep | None,
+        *,
+        losses: dict[str, float] | None = None,
+        task: Task | None = None,
+        images: Callable[[], tuple[torch.Tensor, list[int]]] | None = None,
+        text: str = "",
+    ) -> Iterator[Event]:
+        """Report one iteration.
+
+        Args:
+            step: 1 .. iterations.
+            outcome: None while only images are recovered.
+            losses: Inversion losses, and ``teacher_accuracy``.
+            task: One task of the meta-batch, for the diversity.
+            images: Gives images to show and their labels; asked rarely.
+            text: What is going on.
+        """
+        cfg = self.config
+        yield Progress(step, cfg.iterations, text)
+        if step == 1 and self.validation.why_not:
+            kept = " The last weights are kept." if cfg.keep == "best" else ""
+            yield Note(step, f"not validated: {self.validation.why_not}{kept}", "validation")
+        values = {f"inversion/{name}": value for name, value in (losses or {}).items()}
+        if outcome is not None:
+            values |= {"train/loss": outcome.loss, "train/accuracy": outcome.accuracy}
+            if outcome.alignment is not None:
+                values["grad/alignment"] = outcome.alignment
+        yield from self.curves(step, values)
+        embed_every = max(EMBED_EVERY, self.log_every)
+        if task is not None and self.embeds and step % embed_every == 0:
+            self.meter.add(f"step {step}", torch.cat([task[0], task[2]]), torch.cat([task[1], task[3]]))
+            yield Scalars(step, {"tasks/diversity": self.meter.value()})
+            if step % (8 * embed_every) == 0:
+                yield Embedding(step, list(self.meter.ids), self.meter.stacked())
+        if images is not None and (self.due(step, cfg.iterations // SHOWN) or step == 1):
+            shown, labels = images()
+            yield Images(step, "pictures", shown.detach().cpu(), labels)
+        if outcome is not None and self.due(step, cfg.validate_every):
+            yield from self.validation.measure(self.model, step, self.device)
+        yield self.kept(step)
+
+    def finish(self, side_information: list[str]) -> MetaModel:
+        """Choose the weights and complete the card."""
+        self.validation.choose(self.model)
+        self.model.details.update(self.validation.over_the_run())
+        self.model.details["side_information"] = [*side_information, *self.validation.side_information]
+        self.model.details["diversity_probe"] = "embedded probe, for the shown number tasks/diversity alone"
+        if self.validation.why_not:
+            self.model.details["not_validated"] = self.validation.why_not
+        return self.model
+
+
+def side_information_of(model: MetaModel) -> list[str]:
+    """What the choice of its first weights looked at."""
+    return [REPORTED] if "init" in model.details else []
 
 
 @dataclass(frozen=True)
@@ -41,12 +188,20 @@ class Training:
     data: str | None = None
     state: Mapping[str, Any] | None = None
 
-    def begin(self, method: str, config: AdaptConfig, teachers: TakingPart) -> Generator[Event, None, MetaModel]:
-        """Tell who takes part, and make the meta-model with its first weights, on the device."""
+    def begin(
+        self, method: str, config: AdaptConfig, teachers: TakingPart, nets: Sequence[nn.Module] = ()
+    ) -> Generator[Event, None, MetaModel]:
+        """Tell who takes part, and make the meta-model with its first weights (``init``), on the device.
+
+        ``init=average`` takes the mean of the teachers' ``nets``.
+        """
         yield from teachers.events(self.zoo)
         model = start_model(self.zoo, config, self.generator, {"method": method, **teachers.details()})
-        if getattr(config, "init", "random") == "best-teacher":
-            from dfml.training.ours.trusted_start import start_from_best
+        init = getattr(config, "init", "random")
+        if init == "average":
+            load_average(model, list(nets))
+        if init == "best-teacher":
+            from dfml.training.ours.trust import start_from_best
 
             yield from start_from_best(self.zoo, model)
         return model.to(self.device)
@@ -71,7 +226,7 @@ class Training:
 
     def record(self, config: MetaTrainingConfig, model: MetaModel, parts: dict[str, Stateful]) -> TrainingRecord:
         """What reports and keeps the training; its parts are what a checkpoint holds besides."""
-        return TrainingRecord(self.zoo, self.data, config, model, self.generator, self.device, parts)
+        return TrainingRecord(self, config, model, parts)
 
 
 def zoo_statistics(zoo: Zoo, ids: Collection[str] | None = None) -> tuple[list[float], list[float]]:
@@ -83,15 +238,12 @@ def zoo_statistics(zoo: Zoo, ids: Collection[str] | None = None) -> tuple[list[f
 
 
 def start_model(zoo: Zoo, config: AdaptConfig, generator: torch.Generator, details: dict[str, Any]) -> MetaModel:
-    """A meta-model with fresh weights that takes the zoo's pictures."""
+    """A meta-model with fresh weights that takes the zoo's images."""
     mean, std = zoo_statistics(zoo)
-    learner = make_learner(
-        config.learner,
-        LearnerConfig(
-            inner_lr=config.inner_lr,
-            inner_steps=getattr(config, "inner_steps", config.test_steps),
-            first_order=getattr(config, "first_order", False),
-        ),
+    inner = LearnerConfig(
+        inner_lr=config.inner_lr,
+        inner_steps=getattr(config, "inner_steps", config.test_steps),
+        first_order=getattr(config, "first_order", False),
     )
     return new_meta_model(
         config.architecture,
@@ -99,7 +251,7 @@ def start_model(zoo: Zoo, config: AdaptConfig, generator: torch.Generator, detai
         way=config.way,
         mean=mean,
         std=std,
-        learner=learner,
+        learner=make_learner(config.learner, inner),
         width=config.width,
         seed=int(torch.randint(2**62, (), generator=generator)),
         adapt_steps=config.test_steps,

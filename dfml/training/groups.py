@@ -1,18 +1,18 @@
-"""How a zoo's teachers are compared and grouped: the options, what a run keeps of it, and its preparation."""
+"""How a zoo's teachers are compared and grouped: what a run keeps of it, and its preparation."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, ZooMap, until_done
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.embedding import open_probe
 from dfml.tasks.grouping import group_teachers, planar_map, within_and_between
-from dfml.tasks.similarity import Similarity, measure_similarity
+from dfml.tasks.similarity import Similarity, measure_similarity, open_probe
 from dfml.training.options import GroupingConfig
 from dfml.training.recovered import prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart
@@ -38,21 +38,14 @@ class Groups:
         self.visited: dict[str, int] = {}
         self.probe, self.kept_seconds = "", 0.0
 
-    def make(self, zoo: Zoo, recoveries: Recoveries, ids: Sequence[str], *, seed: int) -> Iterator[Event]:
-        """Group the teachers, telling what came out.
-
-        Args:
-            zoo: The zoo.
-            recoveries: Of the run.
-            ids: The teachers.
-            seed: Of dealt groups.
-        """
+    def make(self, recoveries: Recoveries, ids: Sequence[str], *, seed: int) -> Iterator[Event]:
+        """Group the teachers, telling what came out; ``seed`` is that of dealt groups."""
         cfg = self.config
         if cfg.group_by == "random":
-            self.numbers = group_teachers(torch.ones(len(ids), len(ids)).numpy(), cfg.groups, by="random", seed=seed)
+            self.numbers = group_teachers(np.ones((len(ids), len(ids))), cfg.groups, by="random", seed=seed)
             yield Note(1, described(self.numbers, cfg), kind="groups")
             return
-        found, self.probe = yield from compare_teachers(zoo, cfg, recoveries, ids, step=1, total=cfg.iterations)
+        found, self.probe = yield from compare_teachers(cfg, recoveries, ids, step=1, total=cfg.iterations)
         self.kept_seconds = found.seconds if found.kept else 0.0
         made = zoo_map(found, cfg, self.probe)
         self.numbers = list(made.groups)
@@ -77,12 +70,9 @@ class Groups:
 
     def state(self) -> dict[str, Any]:
         """For checkpoints."""
-        return {
-            "numbers": list(self.numbers),
-            "visited": [[teacher, count] for teacher, count in self.visited.items()],
-            "probe": self.probe,
-            "kept_seconds": self.kept_seconds,
-        }
+        visited = [[teacher, count] for teacher, count in self.visited.items()]
+        kept = {"probe": self.probe, "kept_seconds": self.kept_seconds}
+        return {"numbers": list(self.numbers), "visited": visited, **kept}
 
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()``."""
@@ -92,20 +82,9 @@ class Groups:
 
 
 def compare_teachers(
-    zoo: Zoo, config: GroupingConfig, recoveries: Recoveries, ids: Sequence[str], *, step: int = 0, total: int = 0
+    config: GroupingConfig, recoveries: Recoveries, ids: Sequence[str], *, step: int = 0, total: int = 0
 ) -> Generator[Event, None, tuple[Similarity, str]]:
-    """Measure the similarity of teachers as a config says.
-
-    Args:
-        zoo: The zoo.
-        config: Probe and embedding.
-        recoveries: Give the pictures.
-        ids: The teachers.
-        step: Of the caller, for the progress.
-        total: Likewise.
-
-    Yields:
-        Progress.
+    """Measure the similarity of teachers as a config says; see ``measure_similarity``.
 
     Returns:
         The similarity, and what to call the probe.
@@ -115,11 +94,9 @@ def compare_teachers(
     """
     if config.embed_visits > config.visits:
         raise BadInput(f"embed_visits {config.embed_visits} is more than the {config.visits} visits of a teacher.")
-    probe, name = open_probe(config.probe, zoo.picture_shape)
-    found = yield from measure_similarity(
-        recoveries, ids, probe, visits=config.embed_visits, batch=config.embed_batch,
-        per_filter=config.embed_filters, step=step, total=total,
-    )  # fmt: skip
+    probe, name = open_probe(config.probe, recoveries.zoo.picture_shape)
+    how = {"visits": config.embed_visits, "batch": config.embed_batch, "per_filter": config.embed_filters}
+    found = yield from measure_similarity(recoveries, ids, probe, **how, step=step, total=total)
     return found, name
 
 
@@ -147,7 +124,7 @@ def prepare_groups(
     recoveries = recoveries_of(zoo, config, "generator", device=device)
     cost = yield from until_done(prepare_recoveries(recoveries, teachers, config, jobs))
     if config.recovered == "kept" and config.group_by != "random":
-        found, _ = yield from compare_teachers(zoo, config, recoveries.plain, teachers.ids)
+        found, _ = yield from compare_teachers(config, recoveries.plain, teachers.ids)
         cost["kept_seconds"] += found.seconds
     yield Done(cost)
 
@@ -155,14 +132,7 @@ def prepare_groups(
 def compare_zoo(
     zoo: Zoo, config: GroupingConfig, teachers: TakingPart, *, device: torch.device, jobs: int = 1
 ) -> Iterator[Event]:
-    """Compare and group a zoo's teachers by kept recoveries, making those that are missing.
-
-    Args:
-        zoo: The zoo.
-        config: Of a method that groups.
-        teachers: That are compared.
-        device: Where to compute.
-        jobs: Processes.
+    """Compare and group a zoo's teachers by kept recoveries, making those that are missing in ``jobs`` processes.
 
     Yields:
         Progress; last ``Done((ZooMap, cost))``, the cost as ``Method.prepare`` tells it.
@@ -170,5 +140,5 @@ def compare_zoo(
     config = config.override({"recovered": "kept", "visits": config.embed_visits, "consensus": 0})
     cost = yield from until_done(prepare_groups(zoo, config, teachers, device=device, jobs=jobs))
     recoveries = recoveries_of(zoo, config, "generator", device=device)
-    found, probe = yield from compare_teachers(zoo, config, recoveries, teachers.ids)
+    found, probe = yield from compare_teachers(config, recoveries, teachers.ids)
     yield Done((zoo_map(found, config, probe), cost))

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
 
-from dfml.core.config import Config
-from dfml.core.errors import BadInput, nearest
+from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event
-from dfml.core.registry import Registry
+from dfml.core.registry import Registered, Registry
 from dfml.data.folders import list_splits
 from dfml.training.context import Training
 from dfml.zoo.zoo import Zoo
 
 
-class Method(ABC):
+class Method(Registered):
     """A way from a zoo to a meta-model.
 
     Attributes:
-        name: Registered name.
         title: Name for people.
         summary: One sentence on the idea.
         reference: Authors, title, venue, year.
-        data_free: False only for references that see real training pictures.
+        data_free: False only for references that see real training images.
         long: Whether it has steps to be watched, kept and gone on from.
-        space: Where it works: on pictures (``data``), or on weights alone, if on anything (``parameter``).
+        space: Where it works: on images (``data``), or on weights alone, if on anything (``parameter``).
         role: A published method, a baseline, or a reference that is no data-free meta-model of one network.
         minutes: What the demo's training takes on two CPU cores; 0: seconds.
         one_model: False only for references that need the whole zoo at test.
@@ -36,7 +34,6 @@ class Method(ABC):
         asks_teachers: False only for what looks at no teacher.
     """
 
-    name: ClassVar[str]
     title: ClassVar[str]
     summary: ClassVar[str]
     reference: ClassVar[str]
@@ -48,36 +45,10 @@ class Method(ABC):
     one_model: ClassVar[bool] = True
     one_architecture: ClassVar[bool] = False
     asks_teachers: ClassVar[bool] = True
-    Config: ClassVar[type[Config]]
-
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or self.preset("demo")
-
-    @classmethod
-    def preset(cls, name: str = "demo") -> Config:
-        """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``.
-
-        Raises:
-            BadInput: Another name.
-        """
-        presets = {"demo": cls.demo, "paper": cls.paper}
-        if name not in presets:
-            raise BadInput(f"unknown preset {name!r}.{nearest(name, presets)} Known: demo, paper.")
-        return presets[name]()
-
-    @classmethod
-    def demo(cls) -> Config:
-        """The config for a laptop."""
-        return cls.Config()
-
-    @classmethod
-    def paper(cls) -> Config:
-        """The published config."""
-        return cls.Config()
 
     @classmethod
     def check_data(cls, data: str | None) -> None:
-        """See that real training pictures are given where the method is not data-free, before a run is queued.
+        """See that real training images are given where the method is not data-free, before a run is queued.
 
         Args:
             data: As of ``Training``.
@@ -96,10 +67,7 @@ class Method(ABC):
 
     @abstractmethod
     def train(self, training: Training) -> Iterator[Event]:
-        """Train.
-
-        Args:
-            training: The zoo, and all else that it is given.
+        """Train with a zoo, and all else that is given.
 
         Yields:
             Events, at least one a second; early among them who takes part (``TakingPart``), where teachers are asked

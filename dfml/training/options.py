@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dfml.core.config import Config
-from dfml.tasks.embedding import EMBEDDED
 from dfml.tasks.grouping import GroupBy
+from dfml.tasks.similarity import EMBEDDED
 
 
 class AdaptConfig(Config):
@@ -20,7 +20,7 @@ class AdaptConfig(Config):
     width: int = Field(32, ge=2, le=512, description="Filters of its first stage.")
     way: int = Field(5, ge=2, le=100, description="Classes of a task.")
     learner: Literal["maml", "anil", "protonet"] = Field("maml", description="How the meta-model adapts.")
-    inner_lr: float = Field(0.01, gt=0, le=10, description="Rate of the inner loop, in training and at test.")
+    inner_lr: float = Field(0.01, gt=0, le=10, description="Learning rate of the inner loop, in training and at test.")
     test_steps: int = Field(10, ge=1, le=200, description="Inner steps at test.")
 
 
@@ -29,11 +29,11 @@ class MetaTrainingConfig(AdaptConfig):
 
     iterations: int = Field(1000, ge=1, le=1_000_000, description="Outer steps.")
     tasks: int = Field(4, ge=1, le=64, description="Tasks of an outer step.")
-    shot: int = Field(5, ge=1, le=100, description="Support pictures a class while training.")
-    query: int = Field(15, ge=1, le=100, description="Query pictures a class while training.")
+    shot: int = Field(5, ge=1, le=100, description="Support images per class while training.")
+    query: int = Field(15, ge=1, le=100, description="Query images per class while training.")
     inner_steps: int = Field(5, ge=1, le=100, description="Inner steps while training.")
     first_order: bool = Field(False, description="Drop second derivatives in the outer gradient (FOMAML).")
-    outer_lr: float = Field(1e-3, gt=0, le=1, description="Adam's rate on the meta-parameters.")
+    outer_lr: float = Field(1e-3, gt=0, le=1, description="Adam's learning rate on the meta-parameters.")
     validate_every: int = Field(100, ge=1, le=1_000_000, description="Outer steps between validations.")
     validation_episodes: int = Field(30, ge=1, le=2000, description="Episodes of a validation.")
     keep: Literal["last", "best"] = Field(
@@ -42,7 +42,7 @@ class MetaTrainingConfig(AdaptConfig):
 
 
 class RecoveringConfig(MetaTrainingConfig):
-    """Options of recovering pictures from single teachers."""
+    """Options of recovering images from single teachers."""
 
     renamed: ClassVar[dict[str, str]] = {"agreement": "consensus"}
 
@@ -52,11 +52,11 @@ class RecoveringConfig(MetaTrainingConfig):
     visits: int = Field(
         1_000_000, ge=1, le=1_000_000, description="Different recoveries of a teacher; later visits repeat them."
     )
-    recovered_per_class: int = Field(20, ge=2, le=500, description="Pictures a class in a recovery.")
+    recovered_per_class: int = Field(20, ge=2, le=500, description="Images per class in a recovery.")
     inversion_steps: int = Field(200, ge=1, le=20_000, description="Steps of a recovery.")
-    inversion_lr: float = Field(5e-3, gt=0, le=1, description="Adam's rate on the generator and its noise.")
+    inversion_lr: float = Field(5e-3, gt=0, le=1, description="Adam's learning rate on the generator and its noise.")
     bn: float = Field(1.0, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
-    latent: int = Field(64, ge=1, le=4096, description="Noise numbers a picture.")
+    latent: int = Field(64, ge=1, le=4096, description="Noise numbers per image.")
     generator_width: int = Field(32, ge=2, le=512, multiple_of=2, description="Maps of the generator's first layer.")
     shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels before a teacher looks.")
     flip: bool = Field(True, description="Mirror at random before a teacher looks (not for characters).")
@@ -65,12 +65,12 @@ class RecoveringConfig(MetaTrainingConfig):
         ge=0,
         le=1000,
         description="Sweeps over the zoo in which kept recoveries are revised until all teachers that know a class "
-        "agree on its pictures, by the joint loss of PURER's set (ours); 0: each teacher's own pictures.",
+        "agree on its images, by the joint loss of PURER's set (ours); 0: each teacher's own images.",
     )
 
 
 class GroupingConfig(RecoveringConfig):
-    """Options of comparing and grouping teachers by their recovered pictures."""
+    """Options of comparing and grouping teachers by their recovered images."""
 
     teachers: int = Field(4, ge=1, le=64, description="Teachers of a group step, drawn with replacement.")
     groups: int = Field(5, ge=1, le=1000, description="Groups of teachers; at most half as many as teachers.")
@@ -81,7 +81,7 @@ class GroupingConfig(RecoveringConfig):
         "ResNet-34 (published).",
     )
     embed_visits: int = Field(1, ge=1, le=1000, description="Recoveries of a teacher that its embedding is taken from.")
-    embed_batch: int = Field(5, ge=1, le=1000, description="Pictures in a batch of the embedding.")
+    embed_batch: int = Field(5, ge=1, le=1000, description="Images in a batch of the embedding.")
     embed_filters: bool = Field(False, description="Average embeddings over each filter, for large probes.")
 
 
@@ -91,14 +91,14 @@ class TeacherPolicyConfig(Config):
     renamed: ClassVar[dict[str, str]] = {"reliability": "teacher_policy", "reliability_lr": "policy_lr"}
 
     teacher_policy: Literal["none", "policy-gradient"] = Field(
-        "none", description="Draw teachers evenly, or by weights that a policy gradient learns on validation episodes."
+        "none", description="Sample teachers uniformly, or by weights that a policy gradient learns on validation."
     )
     reward: Literal["features", "accuracy"] = Field(
         "features",
         description="What a drawn teacher earns: the accuracy of its own features on further validation episodes "
         "(ours), or the watched accuracy in per cent, mean of the last four steps, for all drawn alike (published).",
     )
-    policy_lr: float = Field(0.1, gt=0, le=10, description="Adam's rate on the weights' logits.")
+    policy_lr: float = Field(0.1, gt=0, le=10, description="Adam's learning rate on the weights' logits.")
     reward_scale: Literal["standard", "percent"] = Field(
         "standard",
         description="Divide rewards less their running mean by their running deviation, or take them as they are, "
@@ -108,13 +108,13 @@ class TeacherPolicyConfig(Config):
         "exact", description="Log-probability of draws without replacement, or as if each were the first."
     )
     entropy: float = Field(
-        0.0, ge=0, le=100, description="Weight of a bonus for even weights; 0 (published) ends with few teachers."
+        0.0, ge=0, le=100, description="Weight of a bonus for uniform weights; 0 (published) ends with few teachers."
     )
     forget: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="The memory drops what came from teachers whose weight fell below this share of an even one.",
+        description="The memory drops what came from teachers whose weight fell below this share of a uniform one.",
     )
 
 
@@ -132,7 +132,7 @@ class AugmentConfig(Config):
     """The option of augmenting."""
 
     augment: bool = Field(
-        False, description="Mirror and move pictures from the memory at random, as `flip` and `shift` say (ours)."
+        False, description="Mirror and move images from the memory at random, as `flip` and `shift` say (ours)."
     )
 
 
@@ -143,7 +143,7 @@ class PanelConfig(Config):
         0,
         ge=0,
         le=1000,
-        description="Teachers, drawn by reliability, that also label pictures of the whole memory (ours, with "
+        description="Teachers, sampled by reliability, that also label images of the whole memory (ours, with "
         "ProtoNet); 0: none.",
     )
     panel_student: Literal["prototypes", "outputs"] = Field(
@@ -154,7 +154,7 @@ class PanelConfig(Config):
     panel_share: float = Field(
         0.5, ge=0, le=1, description="With outputs: share of the memory updates that learn from the panel."
     )
-    panel_lr: float = Field(2e-3, gt=0, le=1, description="With outputs: Adam's rate in these updates.")
+    panel_lr: float = Field(2e-3, gt=0, le=1, description="With outputs: Adam's learning rate in these updates.")
 
 
 KEPT = {"recovered": "kept", "visits": 1, "inversion_steps": 60, "inversion_lr": 1e-2}

@@ -1,18 +1,19 @@
-"""How methods that train a generator for each teacher get their recovered tasks."""
+"""How methods get tasks recovered from single teachers, and what teachers were asked for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Event
-from dfml.data.episodes import PseudoTask
 from dfml.inversion import INVERTERS
 from dfml.tasks.cache import Recoveries, Visit
 from dfml.training.options import RecoveringConfig
 from dfml.training.taking_part import TakingPart
+from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
 
@@ -30,18 +31,12 @@ def recoveries_of(
     seed: int | None = None,
     asking: AskingConfig | None = None,
 ) -> Recoveries:
-    """The recoveries that a config asks for.
+    """The recoveries that a config asks for, by the inverter ``generator`` or ``conditional-generator``.
 
-    Args:
-        zoo: The zoo.
-        config: Of the method.
-        inverter: ``generator`` or ``conditional-generator``.
-        device: Where to compute.
-        seed: Of the run, for fresh recoveries; kept ones have a seed of their own, alike for all runs.
-        asking: How teachers are questioned.
+    The ``seed`` is that of the run, for fresh recoveries; kept ones have a seed of their own, alike for all runs.
 
     Raises:
-        BadInput: Agreement is wanted of fresh recoveries, or of teachers that give no gradients.
+        BadInput: A consensus is wanted of fresh recoveries, or of teachers that give no gradients.
     """
     cls = INVERTERS.get(inverter)
     changes = {
@@ -62,7 +57,7 @@ def recoveries_of(
     )
     if not config.consensus:
         return plain
-    from dfml.training.ours.revised import revised
+    from dfml.training.ours.images import revised
 
     return revised(plain, config, asking)
 
@@ -75,22 +70,33 @@ def prepare_recoveries(
     Raises:
         BadInput: They would be too many to keep.
     """
-    if config.recovered == "kept" and config.visits > MOST_KEPT:
+    kept = config.recovered == "kept"
+    if kept and config.visits > MOST_KEPT:
         raise BadInput(
             f"{config.visits:,} visits of {len(teachers.ids)} teachers are not kept: set visits, at most {MOST_KEPT:,}."
         )
     yield teachers.note()
-    kept = config.recovered == "kept"
     visits: list[Visit] = [(t, v) for v in range(config.visits) for t in teachers.ids] if kept else []
     yield from recoveries.prepare(visits, jobs=jobs)
-
-
-def own_accuracy(found: PseudoTask) -> float:
-    """Share of recovered pictures that their own teacher classifies as wanted."""
-    return float((found.soft_targets.argmax(1) == found.labels).float().mean())
 
 
 def cost_of(*recoveries: Recoveries) -> dict[str, float]:
     """What all of them cost, for the model's card."""
     names = {"queries": "queries", "passes": "passes", "preparation_seconds": "kept_seconds"}
     return {name: sum(each.cost[cost] for each in recoveries) for name, cost in names.items()}
+
+
+class QueryCounter:
+    """What teachers that a method asks itself were asked, also before a run was resumed; part of the checkpoints."""
+
+    def __init__(self, oracles: Sequence[Oracle]) -> None:
+        self.oracles, self.before = list(oracles), {"passes": 0, "queries": 0}
+
+    def state(self) -> dict[str, Any]:
+        """``passes`` and ``queries`` so far."""
+        return {n: b + sum(getattr(o, n) for o in self.oracles) for n, b in self.before.items()}
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()``."""
+        now = {n: sum(getattr(o, n) for o in self.oracles) for n in self.before}
+        self.before = {n: int(flat[n]) - now[n] for n in self.before}

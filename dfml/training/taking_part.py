@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Event, Note
+from dfml.core.events import Event, Note, Progress
 from dfml.training.options import AdaptConfig
 from dfml.zoo.remote.remote_zoo import RemoteZoo
+from dfml.zoo.teacher import Teacher, TeacherCard
 from dfml.zoo.zoo import Zoo
 
 ALL, SOME = "taking-part", "left-out"
@@ -80,11 +81,9 @@ def rejected(zoo: Zoo) -> Iterator[Event]:
 
 
 def everyone(zoo: Zoo, loaded: list[str] | None = None) -> TakingPart:
-    """All teachers that can be used.
+    """All teachers that can be used: those ``loaded`` already, else those that can be loaded now.
 
-    Args:
-        zoo: The zoo.
-        loaded: Those that were loaded already. Otherwise they are tried; a server's were when it was opened.
+    A server's were tried when it was opened.
     """
     ids = loaded or (zoo.ids if isinstance(zoo, RemoteZoo) else zoo.check())
     return TakingPart(ids, dict.fromkeys(zoo.problems, UNUSABLE))
@@ -97,7 +96,7 @@ def of_way(zoo: Zoo, config: AdaptConfig) -> TakingPart:
         BadInput: There is none.
     """
     usable, way = everyone(zoo), config.way
-    # Whoever is not learned from may still have its say about the others' pictures.
+    # Whoever is not learned from may still have its say about the others' images.
     still = "; it only revises pictures" if getattr(config, "consensus", 0) else ""
     others = {
         card.id: f"{card.way} classes, where the tasks have {way}{still}" for card in zoo.cards if card.way != way
@@ -110,12 +109,38 @@ def of_way(zoo: Zoo, config: AdaptConfig) -> TakingPart:
 
 
 def with_weights(zoo: Zoo, others: Mapping[str, str] | None = None) -> TakingPart:
-    """The teachers whose weights may be seen and, so far, could be.
-
-    Args:
-        zoo: The zoo.
-        others: Reasons to leave out further ones, by id.
-    """
+    """The teachers whose weights may be seen and, so far, could be; ``others`` are left out for reasons given by id."""
     kept_back = {c.id: f"grants {c.access}, not its weights" for c in zoo.cards if c.access != "weights"}
     left_out = {**(others or {}), **kept_back, **dict.fromkeys(zoo.problems, UNUSABLE)}
     return TakingPart([teacher for teacher in zoo.ids if teacher not in left_out], left_out)
+
+
+def read_teachers(zoo: Zoo) -> Generator[Event, None, tuple[list[Teacher], TakingPart]]:
+    """Load all teachers whose weights may be seen; the others are named and left out.
+
+    Returns:
+        The teachers, and who takes part.
+
+    Raises:
+        BadInput: There is none.
+    """
+    yield from rejected(zoo)
+    teachers, cards = [], list(zoo.cards)
+    for position, card in enumerate(cards):
+        yield Progress(position, len(cards), f"reading teacher {card.id}")
+        if teacher := (yield from read_teacher(zoo, card)):
+            teachers.append(teacher)
+    if not teachers:
+        raise BadInput(f"no teacher of zoo {zoo.name!r} gives its weights.")
+    taking_part = with_weights(zoo)
+    yield taking_part.note()
+    return teachers, taking_part
+
+
+def read_teacher(zoo: Zoo, card: TeacherCard, step: int = 0) -> Generator[Event, None, Teacher | None]:
+    """Load a teacher with its weights; one that cannot be read is named, and is None."""
+    try:
+        return zoo.weights_of(card.id)
+    except BadInput as error:
+        yield Note(step, f"left out teacher {card.id}: {error}", kind="rejected")
+        return None

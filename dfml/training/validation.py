@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -35,7 +35,7 @@ class Validation:
 
     Args:
         zoo: Its domain names the embedded sample.
-        data: See ``data_source``; without validation pictures nothing is measured.
+        data: See ``data_source``; without validation images nothing is measured.
         config: Shots, episodes, and which weights to keep.
 
     Attributes:
@@ -124,10 +124,8 @@ class Watch:
 
     Args:
         validation: Its images are used.
-        look_at: ``validation``: those episodes where there are any, else the training; ``training``: the accuracy
-            on the pseudo tasks of the last outer step, which needs no real image.
-        shot: Support images per class of an episode.
-        episodes: How many.
+        config: ``watch``, ``watched_episodes`` and ``shot``. Without episodes, or with ``watch=training``, the training
+            is watched: the accuracy on the pseudo tasks of the last outer step, which needs no real image.
         device: Where the model is.
 
     Attributes:
@@ -135,19 +133,11 @@ class Watch:
         why_not: Why none are watched though they were wanted, in one sentence; empty where they are.
     """
 
-    def __init__(
-        self,
-        validation: Validation,
-        look_at: Literal["validation", "training"],
-        *,
-        shot: int,
-        episodes: int,
-        device: torch.device,
-    ) -> None:
-        self.shot, self.device = shot, device
-        self.seen = validation.sampler if look_at == "validation" else None
-        self.why_not = validation.why_not if look_at == "validation" else ""
-        self.episodes = self.sample(episodes, WATCH_SEED)
+    def __init__(self, validation: Validation, config: MetaTrainingConfig, device: torch.device) -> None:
+        self.shot, self.device = config.shot, device
+        real = config.watch == "validation"
+        self.seen, self.why_not = (validation.sampler, validation.why_not) if real else (None, "")
+        self.episodes = self.sample(config.watched_episodes, WATCH_SEED)
 
     def sample(self, count: int, seed: int) -> list[Episode]:
         """Episodes of the validation images, on the device; none where there are no images."""

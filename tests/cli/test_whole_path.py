@@ -21,7 +21,7 @@ CPU = ["--device", "cpu", "--threads", 1]
 def short(monkeypatch, tiny_zoo_folder):
     """Four test episodes, and a teacher as the probe."""
     from dfml.runs.jobs import train as jobs
-    from dfml.training import record as training
+    from dfml.training import context as training
     from dfml.zoo.teacher import load_teacher
 
     monkeypatch.setattr(jobs, "TEST_EPISODES", 4)

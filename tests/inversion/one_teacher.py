@@ -2,8 +2,8 @@
 
 from dfml.core.events import Done, until_done
 from dfml.inversion.base import INVERTERS
+from dfml.inversion.pipeline import warm_up
 from dfml.inversion.recipe import Recipe
-from dfml.inversion.warm_up import warm_up
 from dfml.reports.recovery import invert_teachers
 
 

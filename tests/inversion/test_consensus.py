@@ -94,5 +94,5 @@ def test_the_bill_is_what_the_oracles_counted(tiny_zoo):
 
 def test_a_task_of_a_stranger_is_refused(tiny_zoo):
     task = task_of(next(iter(tiny_zoo)))
-    with pytest.raises(BadInput, match="pictures of teacher 'nobody' cannot be revised"):
+    with pytest.raises(BadInput, match="images of teacher 'nobody' cannot be revised"):
         revise(tiny_zoo, [PseudoTask(task.images, task.labels, task.soft_targets, "nobody", {})])

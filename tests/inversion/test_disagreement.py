@@ -38,8 +38,8 @@ def test_pictures_recovered_against_a_student_are_harder_for_it_than_others(tiny
     what an estimate from queries can follow of the term is in tests/methods/test_bidf_mkd.py.
     """
     from dfml.inversion import INVERTERS
-    from dfml.inversion.base import labels_per_class
-    from dfml.meta.distillation import kd_loss
+    from dfml.inversion.batched import labels_per_class
+    from dfml.meta.learners import kd_loss
     from dfml.zoo.oracles.base import AutogradOracle
 
     teacher, other = tiny_zoo.teacher(0), tiny_zoo.teacher(1)

@@ -7,7 +7,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.inversion import INVERTERS
-from dfml.inversion.base import labels_per_class
+from dfml.inversion.batched import labels_per_class
 from dfml.nets import build_network
 from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.teacher import Teacher, TeacherCard

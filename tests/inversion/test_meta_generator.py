@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from dfml.inversion import INVERTERS
-from dfml.inversion.base import labels_per_class
-from dfml.inversion.batched import open_batch
+from dfml.inversion.batched import labels_per_class, open_batch
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 

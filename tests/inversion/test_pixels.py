@@ -4,7 +4,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Images, Progress, Scalars
 from dfml.inversion import INVERTERS
-from dfml.inversion.base import labels_per_class
+from dfml.inversion.batched import labels_per_class
 from dfml.reports.recovery import Recovery
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions

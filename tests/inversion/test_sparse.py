@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dfml.core.errors import BadInput
 from dfml.inversion import INVERTERS, terms
-from dfml.inversion.sparse import SparseConfig, SparsePictures, cosine_rate, shown_variation
+from dfml.inversion.sparse import SparseConfig, SparsePictures, cosine_rate
 from dfml.nets import build_network
 from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.oracles.patches import GREY, PatchOracle
@@ -213,13 +213,13 @@ def test_a_disagreement_term_is_asked_about_the_pictures_that_the_teacher_sees(m
 def test_smoothness_counts_pairs_of_shown_pixels_only():
     x = torch.rand(2, 3, 12, 12)
     everything = torch.ones(2, 1, 12, 12, dtype=torch.bool)
-    torch.testing.assert_close(shown_variation(x, everything), terms.total_variation(x))
+    torch.testing.assert_close(terms.total_variation(x, everything), terms.total_variation(x))
     left = everything.clone()
     left[..., 6:] = False
-    torch.testing.assert_close(shown_variation(x, left), terms.total_variation(x[..., :6]))
+    torch.testing.assert_close(terms.total_variation(x, left), terms.total_variation(x[..., :6]))
     y = x.clone()
     y[..., 6:] = torch.rand(2, 3, 12, 6)
-    assert shown_variation(y, left) == shown_variation(x, left)
+    assert terms.total_variation(y, left) == terms.total_variation(x, left)
 
 
 def test_every_drop_of_the_presets_happens():

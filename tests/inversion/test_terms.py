@@ -20,7 +20,6 @@ def test_bn_distance_is_zero_where_the_statistics_agree_and_a_plain_sum_of_norms
     off = LayerStatistics(mean + 3, var, mean, var + 4)
     # Four channels off by 3 and by 4: norms 6 and 8, not squared.
     assert terms.bn_distance([same, off]).item() == pytest.approx(14, rel=1e-5)
-    assert terms.bn_distance([off, same], first_weight=0.5).item() == pytest.approx(7, rel=1e-5)
 
 
 def test_total_variation_of_a_flat_picture_is_zero_and_of_an_edge_is_known():

@@ -4,8 +4,8 @@ import torch
 from dfml.core.events import Done, Progress
 from dfml.core.paths import cache_root
 from dfml.inversion import INVERTERS
+from dfml.inversion.pipeline import warm_up
 from dfml.inversion.recipe import Recipe
-from dfml.inversion.warm_up import warm_up
 from tests.inversion.one_teacher import invert_teacher
 
 
@@ -45,7 +45,7 @@ def test_a_warm_up_is_done_once_and_another_config_or_seed_or_teacher_is_another
 
 @pytest.mark.parametrize("every", [1, 1000])  # when it is left, the step that was done is kept, too
 def test_an_interrupted_warm_up_goes_on(tiny_zoo, monkeypatch, every):
-    from dfml.inversion import warm_up as room
+    from dfml.inversion import pipeline as room
 
     monkeypatch.setattr(room, "SAVED_EVERY", every)
     whole = make(warm_up=4)

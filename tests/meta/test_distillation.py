@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dfml.meta.distillation import distilling, kd_loss
+from dfml.meta.learners import distilling, kd_loss
 
 TEACHER = torch.tensor([[0.6, 0.4]]).log()
 

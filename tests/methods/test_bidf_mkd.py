@@ -8,13 +8,12 @@ import torch.nn.functional as F
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Note, Scalars
-from dfml.meta.distillation import adapted_student, distilling, kd_loss
-from dfml.meta.learners import LearnerConfig, make_learner
-from dfml.meta.outer import OuterLoop
+from dfml.meta.learners import LearnerConfig, distilling, kd_loss, make_learner
+from dfml.meta.outer import OuterLoop, adapted_student
 from dfml.methods import bidf_mkd
 from dfml.tasks.memory import TaskMemory
-from dfml.tasks.plateau import PlateauDetector
 from dfml.training.context import start_model
+from dfml.training.plateau import PlateauDetector
 from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 from tests import conditions

@@ -15,8 +15,7 @@ from dfml.core.events import Checkpoint, Done, Images, Note, Progress, SafePoint
 from dfml.data.folders import load_split
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
-from dfml.training import record as steps
-from dfml.training import record as training
+from dfml.training import context
 from dfml.training.context import Training
 from dfml.training.options import AdaptConfig, MetaTrainingConfig
 from dfml.training.taking_part import ALL, SOME
@@ -134,8 +133,7 @@ def test_resumed_from_the_disk_equals_uninterrupted(name, changes, run, small_ru
 def test_it_could_be_kept_at_the_end_of_every_step(name, small_run, tiny_zoo, patterns, monkeypatch):
     method, config = small(name)
     whole = {e.step: e.state for e in small_run(name) if isinstance(e, Checkpoint)}
-    for room in (steps, training):
-        monkeypatch.setattr(room, "CHECKPOINTS", 1)
+    monkeypatch.setattr(context, "CHECKPOINTS", 1)
     generator = torch.Generator().manual_seed(0)
     events = method(config).train(
         Training(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)

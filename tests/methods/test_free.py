@@ -9,8 +9,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Progress, Scalars
 from dfml.core.paths import read_json, write_json
 from dfml.data.episodes import PseudoTask
-from dfml.meta.distillation import task_loss_of
-from dfml.meta.outer import OuterLoop
+from dfml.meta.outer import OuterLoop, task_loss_of
 from dfml.methods import free
 from dfml.methods.free import Free
 from dfml.training.context import start_model

@@ -5,12 +5,14 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Images, Note
 from dfml.core.state import flatten_state
 from dfml.inversion.dynamic_set import DynamicSet
+from dfml.inversion.pixels import DynamicSetConfig
 from dfml.methods.purer import Purer
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 from tests.methods.test_contract import small
 
 TINY = {"candidates": 2, "warm_up": 4, "patience": 2, "warm_start": 2}
+WEIGHTS = DynamicSetConfig(bn=0.01, tv=1e-4, l2=1e-5, shift=0, flip=False)
 
 
 def dynamic_set(zoo, per_class=5):
@@ -24,10 +26,9 @@ def dynamic_set(zoo, per_class=5):
     )
 
 
-def descend(pictures, oracles, steps, **changes):
-    weights = {"bn": 0.01, "tv": 1e-4, "l2": 1e-5, "shift": 0, "flip": False, **changes}
+def descend(pictures, oracles, steps):
     g = torch.Generator().manual_seed(conditions.seed())
-    return [pictures.step(oracles, generator=g, **weights) for _ in range(steps)]
+    return [pictures.step(oracles, WEIGHTS, g) for _ in range(steps)]
 
 
 def test_classes_of_teachers_merge_where_the_zoo_vouches_for_names_and_only_there(tiny_zoo):
@@ -105,8 +106,7 @@ def test_an_adversarial_step_raises_the_outer_loss_of_the_tasks_it_changes(tiny_
 
         def after(weight, loss=loss):
             before = loss()
-            weights = {"bn": 0.01, "tv": 1e-4, "l2": 1e-5, "shift": 0, "flip": False}
-            pictures.step([oracle], generator=torch.Generator(), adversarial=weight * before, **weights)
+            pictures.step([oracle], WEIGHTS, torch.Generator(), adversarial=weight * before)
             ratio = float(loss().detach() / before.detach())
             pictures.load(state)
             return ratio

@@ -5,7 +5,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note, Progress, Scalars
 from dfml.meta.multi_teacher import MultiTeacherProtoNet
 from dfml.meta.outer import InterpolatedLearner, OuterLoop
-from dfml.training.ours.feature_rewards import FeatureRewards
+from dfml.training.ours.trust import FeatureRewards
 from tests.methods.test_contract import small
 
 TINY = {
@@ -238,7 +238,7 @@ def test_without_weights_all_teachers_stay_alike_and_nothing_is_forgotten(run):
 
 
 def test_the_rewards_of_the_paper_are_shared_by_those_asked_last(run, monkeypatch):
-    from dfml.training.policy_gradient import TeacherSampler
+    from dfml.training.teacher_policy import TeacherSampler
 
     given, learn = [], TeacherSampler.learn
     monkeypatch.setattr(
@@ -285,7 +285,7 @@ def test_what_it_cost_is_told(run):
 
 
 def test_a_recovery_that_is_too_small_for_a_task_is_one_clear_line(run):
-    with pytest.raises(BadInput, match="2 \\+ 3 pictures a class, a recovery has 4: raise recovered_per_class"):
+    with pytest.raises(BadInput, match="2 \\+ 3 images per class, a recovery has 4: raise recovered_per_class"):
         run(*small("teapot", recovered_per_class=4))
     with pytest.raises(BadInput, match="none of 4: set way"):
         run(*small("teapot", way=4))

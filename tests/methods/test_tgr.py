@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,17 +10,16 @@ import torch.nn.functional as F
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Note, Progress, Scalars, ZooMap
 from dfml.data.episodes import PseudoTask
-from dfml.meta.distillation import kd_loss
-from dfml.meta.learners import extract_features
+from dfml.meta.learners import extract_features, kd_loss
 from dfml.meta.outer import OuterLoop, OuterStep
 from dfml.methods import tgr
-from dfml.methods.tgr import Tgr
-from dfml.tasks.embedding import EMBEDDED_NAME
+from dfml.methods.tgr import Tgr, sample_group
 from dfml.tasks.memory import TaskMemory
+from dfml.tasks.similarity import EMBEDDED_NAME
 from dfml.training.context import start_model
 from dfml.training.groups import Groups
+from dfml.training.plateau import replay
 from dfml.training.recovered import recoveries_of
-from dfml.training.replay import replay
 from dfml.zoo import open_zoo
 from dfml.zoo.zoo import write_zoo
 from tests import conditions
@@ -98,7 +98,7 @@ def test_an_episode_learns_from_its_support_part_and_is_asked_about_the_rest(tin
         asked.append(teacher.detach())
         return kd_loss(logits, teacher, form)
 
-    monkeypatch.setattr("dfml.meta.distillation.kd_loss", spy)
+    monkeypatch.setattr("dfml.meta.outer.kd_loss", spy)
     loss_of(method, model, task)
     (answers,) = asked
     rows = [next(i for i in range(25) if torch.equal(task.soft_targets[i], row)) for row in answers]
@@ -132,7 +132,7 @@ def test_a_panel_is_asked_about_the_same_pictures_and_each_teachers_answers_are_
     found = [task_of("002", seed=1), task_of("000", seed=2)]
     for task in found:
         memory.add(task)
-    images = memory.pictures(20, generator=torch.Generator().manual_seed(conditions.seed()))
+    images = memory.images(20, generator=torch.Generator().manual_seed(conditions.seed()))
     task_losses = method.task_losses(model, found, memory, recoveries, torch.Generator().manual_seed(conditions.seed()))
     assert recoveries.cost["queries"] == 40
     with torch.no_grad():
@@ -162,11 +162,9 @@ def test_replay_ends_after_patience_steps_without_a_new_best(tiny_zoo):
         events = replay(
             Outer(),
             memory,
-            method.config,
+            method.config.override({"patience": 3, "replay_limit": 50}),
             torch.Generator().manual_seed(conditions.seed()),
             step=1,
-            patience=3,
-            limit=50,
         )
         while True:
             try:
@@ -182,7 +180,7 @@ def test_replay_ends_after_patience_steps_without_a_new_best(tiny_zoo):
 def test_an_empty_memory_is_not_replayed(tiny_zoo):
     method, _ = parts(tiny_zoo)
     memory = TaskMemory(tiny_zoo.class_keys())
-    events = replay(None, memory, method.config, torch.Generator(), step=1, patience=3, limit=50)
+    events = replay(None, memory, method.config, torch.Generator(), step=1)
     with pytest.raises(StopIteration) as end:
         next(events)
     assert end.value.value == ([], None)
@@ -286,7 +284,7 @@ def test_what_was_prepared_is_taken_and_its_cost_told_apart(tiny_zoo, run, tmp_p
     ("changes", "says"),
     [
         ({"embed_visits": 5, "visits": 4}, "embed_visits 5 is more than the 4 visits"),
-        ({"recovered_per_class": 2, "student": "episode"}, "must exceed the 2 support pictures"),
+        ({"recovered_per_class": 2, "student": "episode"}, "must exceed the 2 support images"),
         ({"way": 3}, r"teachers of \[5\] classes, none of 3"),
         ({"probe": "nowhere"}, "no probe at 'nowhere'"),
     ],
@@ -294,3 +292,16 @@ def test_what_was_prepared_is_taken_and_its_cost_told_apart(tiny_zoo, run, tmp_p
 def test_what_cannot_be_done_is_one_clear_line(run, changes, says):
     with pytest.raises(BadInput, match=says):
         run(*small("tgr", iterations=1, **changes))
+
+
+@pytest.mark.stochastic
+def test_teachers_of_a_step_come_from_one_group_with_replacement(margin):
+    members = [["a", "c", "e"], ["b", "d"], ["f"]]
+    generator = torch.Generator().manual_seed(conditions.seed())
+    drawn = [sample_group("abcdef", [0, 1, 0, 1, 0, 2], 4, generator) for _ in range(300)]
+    assert all(set(ids) <= set(members[group]) and len(ids) == 4 for group, ids in drawn)
+    counts = np.bincount([group for group, _ in drawn])
+    # Sampled alike, however many teachers they have.
+    margin.at_least("draws of the rarest of three groups", counts.min(), 70, null=100)
+    assert any(len(set(ids)) < 4 for group, ids in drawn if group == 0)
+    assert {i for _, ids in drawn for i in ids} == set("abcdef")

@@ -162,7 +162,7 @@ def test_a_bill_above_the_budget_is_refused_before_the_first_question(tiny_zoo_f
         kind="invert", method="generator", zoo=str(tiny_zoo_folder), per_class=1, teachers=["0"],
         config={"steps": 4, "width": 8}, oracle={"oracle": "zeroth-order", "q": 3, "budget": 84},
     )  # fmt: skip
-    with pytest.raises(BadInput, match="asks 85 pictures .* the budget is 84"):
+    with pytest.raises(BadInput, match="asks 85 images .* the budget is 84"):
         run_in_process(order)
     enough = order.model_copy(update={"oracle": {"oracle": "zeroth-order", "q": 3, "budget": 85}})
     assert run_in_process(enough)["queries"] == 85

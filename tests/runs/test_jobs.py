@@ -99,7 +99,7 @@ def test_a_bad_order_is_one_clear_line(tiny_zoo_folder, values, message):
 
 
 def test_a_killed_worker_of_a_real_method_ends_with_the_same_numbers(tiny_zoo_folder, patterns, tools, monkeypatch):
-    from dfml.training import record as training
+    from dfml.training import context as training
     from dfml.zoo import open_zoo
 
     # Any network will do as the probe of the diversity.
@@ -111,7 +111,7 @@ def test_a_killed_worker_of_a_real_method_ends_with_the_same_numbers(tiny_zoo_fo
         "from dfml.runs import recorder\n"
         "from dfml.runs.jobs import train as jobs\n"
         "from dfml.runs.worker import main\n"
-        "from dfml.training import record as training\n"
+        "from dfml.training import context as training\n"
         "from dfml.zoo import open_zoo\n"
         f"training.probe = lambda: open_zoo({str(tiny_zoo_folder)!r}).teacher(0)\n"
         "jobs.TEST_EPISODES = 4\n"
@@ -143,7 +143,7 @@ def test_a_run_stopped_while_testing_does_not_train_again(tiny_zoo_folder, patte
 
     stopped = run_in_process(order, on_event=stop_in_test)
     assert stopped["state"] == "stopped"
-    from dfml.methods.random_init import RandomInit
+    from dfml.methods.baselines import RandomInit
 
     monkeypatch.setattr(RandomInit, "train", lambda *a, **k: pytest.fail("trained again"))
     result = run_in_process(stopped["run"], resume=True)
@@ -194,7 +194,7 @@ def test_the_worker_is_a_command(tmp_path):
 
 
 def test_a_finished_training_shows_its_own_length_not_the_test_s(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
-    from dfml.training import record as training
+    from dfml.training import context as training
     from dfml.zoo import open_zoo
 
     monkeypatch.setattr(training, "probe", lambda: open_zoo(tiny_zoo_folder).teacher(0))

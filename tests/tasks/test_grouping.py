@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 
 from dfml.core.errors import BadInput
-from dfml.tasks.grouping import GroupSampler, choose_alike, group_teachers, in_order_of_appearance, planar_map
-from tests import conditions
+from dfml.tasks.grouping import choose_alike, group_teachers, planar_map
 
 
 def planted(kinds, per_kind, *, within=0.9, between=0.3, seed=0):
@@ -17,6 +15,10 @@ def planted(kinds, per_kind, *, within=0.9, between=0.3, seed=0):
     matrix = (matrix + matrix.T) / 2
     np.fill_diagonal(matrix, 1)
     return matrix.clip(0, 1), kind
+
+
+def in_order_of_appearance(labels):
+    return [list(dict.fromkeys(labels)).index(label) for label in labels]
 
 
 def mean_within(matrix, groups):
@@ -59,20 +61,6 @@ def test_small_zoos_have_fewer_groups(teachers, asked, given):
 def test_a_torn_matrix_is_refused():
     with pytest.raises(BadInput, match=r"received \[2, 3\]"):
         group_teachers(np.ones((2, 3)), 2)
-
-
-@pytest.mark.stochastic
-def test_teachers_of_a_step_come_from_one_group_with_replacement(margin):
-    sampler = GroupSampler(list("abcdef"), [0, 1, 0, 1, 0, 2])
-    assert sampler.members == [["a", "c", "e"], ["b", "d"], ["f"]]
-    generator = torch.Generator().manual_seed(conditions.seed())
-    drawn = [sampler.draw(4, generator) for _ in range(300)]
-    assert all(set(ids) <= set(sampler.members[group]) and len(ids) == 4 for group, ids in drawn)
-    counts = np.bincount([group for group, _ in drawn])
-    # Drawn alike, however many teachers they have.
-    margin.at_least("draws of the rarest of three groups", counts.min(), 70, null=100)
-    assert any(len(set(ids)) < 4 for group, ids in drawn if group == 0)
-    assert {i for _, ids in drawn for i in ids} == set("abcdef")
 
 
 def test_chosen_teachers_are_as_alike_or_as_unlike_as_they_can_be():

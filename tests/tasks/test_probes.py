@@ -6,8 +6,7 @@ from safetensors.torch import save_file
 
 from dfml.core.errors import BadInput
 from dfml.nets.build import build_network
-from dfml.tasks.embedding import EMBEDDED_NAME, open_probe, probe_mark
-from dfml.tasks.similarity import fisher_embedding
+from dfml.tasks.similarity import EMBEDDED_NAME, fisher_embedding, open_probe, probe_mark
 
 
 def test_the_embedded_probe_is_called_what_it_is_a_classifier_of_the_zoos_classes():

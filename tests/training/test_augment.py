@@ -5,7 +5,7 @@ import torch
 from dfml.inversion import terms
 from dfml.methods.purer import Purer
 from dfml.methods.teapot import Teapot, moved
-from dfml.training.ours.augment import Augmenter, may_mirror
+from dfml.training.ours.images import Augmenter, may_mirror
 from tests.methods.test_contract import small
 
 

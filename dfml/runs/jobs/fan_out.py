@@ -81,8 +81,7 @@ def _how_far(marks: Path) -> int:
 
 def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> Outcome:
     """In a process of its own: recover one teacher."""
-    from dfml.inversion.pipeline import recover_teachers
-    from dfml.inversion.warm_up import warm_up
+    from dfml.inversion.pipeline import recover_teachers, warm_up
     from dfml.reports.recovery import reported
     from dfml.runs.jobs.against import against
 

@@ -34,8 +34,8 @@ def invert(context: JobContext) -> Iterator[Event]:
     A report that no checkpoint knows does not count: the curves that belong to it were cut back.
     """
     from dfml.inversion.base import INVERTERS
+    from dfml.inversion.pipeline import warm_up
     from dfml.inversion.recipe import Recipe
-    from dfml.inversion.warm_up import warm_up
     from dfml.zoo import open_zoo
     from dfml.zoo.oracles.choose import AskingConfig
     from dfml.zoo.remote.remote_zoo import RemoteZoo

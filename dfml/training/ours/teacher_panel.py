@@ -15,7 +15,6 @@ from dfml.meta.outer import OuterStep, Task, TaskLoss
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.training.options import PanelConfig
-from dfml.training.query_counter import ask
 from dfml.training.teacher_policy import TeacherPolicy
 
 Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
@@ -75,7 +74,7 @@ class MemoryPanel:
             return None
         said = []
         for teacher in self.teachers:
-            said.append(ask(self.recoveries, teacher, found.images))
+            said.append(self.recoveries.ask(teacher, found.images))
             yield Progress(step, total, f"asking all teachers about pictures of {found.teacher_id}")
         return torch.stack(said, 1)
 
@@ -97,9 +96,9 @@ class MemoryPanel:
         """With prototypes: images of the memory and what the drawn teachers say of each; one half is the support."""
         if not self.active or self.committee is not None:
             return []
-        x = self.moved(memory.pictures(self.count, generator=self.generator), self.generator)
+        x = self.moved(memory.images(self.count, generator=self.generator), self.generator)
         drawn = self.policy.draw(self.config.panel, self.generator)
-        said = torch.stack([ask(self.recoveries, teacher, x).softmax(1) for teacher in drawn], 1)
+        said = torch.stack([self.recoveries.ask(teacher, x).softmax(1) for teacher in drawn], 1)
         half = len(x) // 2
         return [((x[:half], said[:half], x[half:], said[half:]), MultiTeacherProtoNet())]
 
@@ -115,7 +114,7 @@ def panel_losses(
     prepared, half, panel = model.prepare(images), len(images) // 2, MultiTeacherProtoNet()
     task_losses = []
     for teacher in teachers:
-        said = ask(recoveries, teacher, images).softmax(1).unsqueeze(1)
+        said = recoveries.ask(teacher, images).softmax(1).unsqueeze(1)
         parts = (prepared[:half], said[:half]), (prepared[half:], said[half:])
         task_losses.append(lambda params, parts=parts: panel.outer(model.net, params, *parts))
     return task_losses

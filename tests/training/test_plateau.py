@@ -1,4 +1,4 @@
-from dfml.tasks.plateau import PlateauDetector
+from dfml.training.plateau import PlateauDetector
 
 
 def fired(trigger, values):

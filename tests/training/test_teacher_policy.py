@@ -1,16 +1,18 @@
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from dfml.core.state import flatten_state
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
-from dfml.training.policy_gradient import AskedTeachers, TeacherSampler, log_likelihoods
+from dfml.training.options import TeacherPolicyConfig
+from dfml.training.teacher_policy import TeacherPolicy, TeacherSampler, log_likelihoods
 from tests import conditions
 
 
 def sampler(count=4, **options):
-    return TeacherSampler([f"{i:03d}" for i in range(count)], **options)
+    return TeacherSampler([f"{i:03d}" for i in range(count)], TeacherPolicyConfig(**options))
 
 
 def probability(logits, order):
@@ -71,7 +73,7 @@ def test_a_good_arm_rises_and_a_bad_one_falls(shared, margin):
     worth, runs = torch.full((10,), 0.5), []
     worth[3], worth[7] = 0.8, 0.2
     for seed in range(conditions.seed(), conditions.seed(5)):
-        asked, generator = sampler(10, lr=0.1), torch.Generator().manual_seed(seed)
+        asked, generator = sampler(10, policy_lr=0.1), torch.Generator().manual_seed(seed)
         for _ in range(100):
             drawn = asked.draw(4, generator)
             earned = worth[drawn] + 0.05 * torch.randn(4, generator=generator)
@@ -95,7 +97,7 @@ def test_with_a_bonus_for_evenness_weights_settle_instead_of_going_to_one_teache
     for entropy in (0.0, 1.0):
         runs = []
         for seed in range(conditions.seed(), conditions.seed(3)):
-            asked, generator = sampler(8, lr=0.1, entropy=entropy), torch.Generator().manual_seed(seed)
+            asked, generator = sampler(8, policy_lr=0.1, entropy=entropy), torch.Generator().manual_seed(seed)
             for _ in range(300):
                 drawn = asked.draw(4, generator)
                 asked.learn(drawn, [worth[i] for i in drawn])
@@ -121,7 +123,7 @@ def test_rewards_alike_move_nothing_and_a_constant_added_to_all_rewards_changes_
 
 
 def test_the_published_scale_compares_the_first_rewards_with_forty_per_cent_and_later_ones_with_their_mean():
-    asked = sampler(4, scale="percent")
+    asked = sampler(4, reward_scale="percent")
     assert asked.advantages([46.0, 46.0]).tolist() == [6.0, 6.0]
     assert asked.advantages([44.0]).tolist() == [-2.0]
     assert asked.advantages([47.0]).tolist() == pytest.approx([47 - 136 / 3])
@@ -145,15 +147,25 @@ def test_a_saved_sampler_goes_on_as_if_nothing_had_happened(tmp_path):
     assert torch.equal(one.logits, other.logits) and one.sums == other.sums
 
 
-def test_those_asked_last_earn_the_mean_of_four_steps_every_fourth_step_and_when_others_are_due():
-    asked = AskedTeachers(3)
-    assert asked.ask([2, 0], different=2) == [0, 0]
-    earned = [asked.earned(a, due=False) for a in (0.1, 0.2, 0.3, 0.4, 0.5)]
-    assert earned == [None, None, None, pytest.approx(0.25), None]
-    assert asked.earned(0.6, due=True) == pytest.approx((0.3 + 0.4 + 0.5 + 0.6) / 4)
-    assert asked.ask([2, 1], different=2) == [1, 0]
-    assert asked.earned(0.9, due=True) == pytest.approx(0.9), "what others earned is not theirs"
-    assert asked.ask([2], different=2) == [0], "the third visit repeats the first recovery"
-    back = AskedTeachers(3)
-    back.load(asked.state())
-    assert back.state() == asked.state()
+def test_those_asked_last_earn_the_mean_of_four_steps_every_fourth_step_and_when_others_are_due(monkeypatch):
+    config = TeacherPolicyConfig(teacher_policy="policy-gradient", reward="accuracy")
+
+    def new_policy():
+        return TeacherPolicy(config, ["a", "b", "c"], SimpleNamespace(episodes=[None], why_not=""), None)
+
+    asked, order, given = new_policy(), iter([[2, 0], [2, 1], [2]]), []
+    monkeypatch.setattr(TeacherSampler, "draw", lambda self, count, generator: next(order))
+    monkeypatch.setattr(TeacherSampler, "learn", lambda self, chosen, rewards: given.append((chosen, rewards)))
+    assert asked.ask(2, 2, None) == [("c", 0), ("a", 0)]
+    for accuracy in (0.1, 0.2, 0.3, 0.4, 0.5):
+        asked.reward_accuracy(accuracy, due=False)
+    assert given.pop() == ([2, 0], [pytest.approx(25)] * 2) and not given
+    asked.reward_accuracy(0.6, due=True)
+    assert given.pop()[1] == [pytest.approx(100 * (0.3 + 0.4 + 0.5 + 0.6) / 4)] * 2
+    assert asked.ask(2, 2, None) == [("c", 1), ("b", 0)]
+    asked.reward_accuracy(0.9, due=True)
+    assert given.pop() == ([2, 1], [pytest.approx(90)] * 2), "what others earned is not theirs"
+    assert asked.ask(1, 2, None) == [("c", 0)], "the third visit repeats the first recovery"
+    back = new_policy()
+    back.load(flatten_state(asked.state()))
+    assert back.state()["asked"] == asked.state()["asked"]

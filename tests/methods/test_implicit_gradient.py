@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dfml.meta.learners import TaskOutcome
-from dfml.meta.outer import gradient_variance, implicit_gradient
+from dfml.methods.tgr import gradient_variance, implicit_gradient
 
 
 @pytest.fixture

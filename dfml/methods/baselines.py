@@ -1,0 +1,257 @@
+"""Baselines and references that take the teachers' weights as they are, and learn nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Literal, get_args
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Event, Note, Progress
+from dfml.meta.ensemble import EnsembleModel
+from dfml.meta.fusion import fits, load_average
+from dfml.meta.model import MetaModel
+from dfml.meta.transport import align_network
+from dfml.training.context import REPORTED, Training, start_model
+from dfml.training.method import METHODS, Method
+from dfml.training.options import AdaptConfig
+from dfml.training.ours.trust import best_reported, by_report, load_teacher_weights
+from dfml.training.taking_part import read_teacher, read_teachers, with_weights
+from dfml.zoo.teacher import Teacher
+from dfml.zoo.zoo import Zoo
+
+
+class Baseline(Method):
+    """A baseline on the teachers' weights."""
+
+    space = "parameter"
+    role = "baseline"
+    Config = AdaptConfig
+
+
+@METHODS.register("random")
+class RandomInit(Baseline):
+    """A network with random weights, adapted like any other model."""
+
+    title = "Random initialisation"
+    summary = "Learns nothing beforehand: random weights, then the usual adaptation. The floor of every table."
+    reference = "Baseline; Wang et al., UAI 2022, supplement 1.1"
+
+    asks_teachers = False
+
+    def train(self, training: Training) -> Iterator[Event]:
+        """Draw the weights; see ``Method.train``."""
+        yield Progress(0, 1, "drawing weights")
+        model = training.untaught(self.name, self.config)
+        yield Done(model.to(training.device))
+
+
+class AverageConfig(AdaptConfig):
+    """Options of averaging."""
+
+    head: Literal["fresh", "average"] = Field(
+        "fresh", description="Last layer: fresh weights, or the mean of heads whose slots mean different classes."
+    )
+
+
+@METHODS.register("average")
+class Average(Baseline):
+    """The element-wise mean of all teachers' weights ("vanilla average"), then the usual adaptation.
+
+    Teachers' heads belong to unrelated label sets (slot j has no common meaning), so the head is
+    fresh by default.
+    """
+
+    title = "Weight average"
+    summary = "Averages the teachers' weights element by element; needs teachers of one architecture."
+    reference = "Baseline; Wang et al., UAI 2022, table 2 (VA)"
+    Config = AverageConfig
+
+    one_architecture = True
+
+    def train(self, training: Training) -> Iterator[Event]:
+        """Average the weights; see ``Method.train``."""
+        model = training.untaught(self.name, self.config)
+        teachers, taking_part = yield from read_teachers(training.zoo)
+        model.details |= taking_part.details()
+        load_average(model, [teacher.net for teacher in teachers], head=self.config.head == "average")
+        yield Done(model.to(training.device))
+
+
+class OtaConfig(AdaptConfig):
+    """Options of optimal-transport averaging."""
+
+    reference: str | None = Field(
+        None, description="Id of the teacher whose order the others take; drawn from the seed if left out."
+    )
+    head: Literal["fresh", "average"] = Field(
+        "fresh", description="Last layer: fresh weights, or the mean of heads whose slots mean different classes."
+    )
+
+
+@METHODS.register("ota")
+class Ota(Baseline):
+    """Averaging after each network's units are put into one order.
+
+    Wang et al., UAI 2022, supplement 1.1 (OTA); the transport is that of Singh and Jaggi, NeurIPS 2020. Two networks
+    trained from different seeds hold similar filters in different places, so that their plain mean mixes filters that
+    have nothing in common. Here each layer's filters are first transported to those of a reference teacher.
+    """
+
+    title = "Optimal-transport average"
+    summary = "Permutes each teacher's filters to match a reference teacher's, layer by layer, then averages."
+    reference = "Singh and Jaggi, Model Fusion via Optimal Transport, NeurIPS 2020; OTA in Wang et al., UAI 2022"
+    Config = OtaConfig
+
+    one_architecture = True
+
+    def train(self, training: Training) -> Iterator[Event]:
+        """Align and average; see ``Method.train``."""
+        model = training.untaught(self.name, self.config)
+        asked = None if self.config.reference is None else training.zoo.card(self.config.reference).id
+        teachers, taking_part = yield from read_teachers(training.zoo)
+        model.details |= taking_part.details()
+        ids = [teacher.card.id for teacher in teachers]
+        chosen = asked or ids[int(torch.randint(len(ids), (), generator=training.generator))]
+        if chosen not in ids:
+            raise BadInput(f"ota: the reference teacher {chosen!r} cannot be read; choose another.")
+        model.details["reference"] = chosen
+        yield Note(0, f"reference: teacher {chosen}", kind="teacher")
+        aligned = yield from in_one_order(teachers, ids.index(chosen), model, self.name)
+        load_average(model, aligned, head=self.config.head == "average")
+        yield Done(model.to(training.device))
+
+
+def in_one_order(
+    teachers: list[Teacher], reference: int, model: MetaModel, method: str
+) -> Generator[Event, None, list[nn.Module]]:
+    """Copies of the teachers' networks, each with its units in the order of the one at position ``reference``.
+
+    Raises:
+        BadInput: A teacher of another architecture or width than the meta-model's.
+    """
+    for teacher in teachers:
+        if not fits(teacher.net, model.net):
+            raise BadInput(
+                f"{method} needs teachers of the meta-model's architecture: teacher {teacher.card.id} differs from "
+                f"{model.architecture} with {model.model_args}."
+            )
+    aligned = []
+    for position, teacher in enumerate(teachers):
+        yield Progress(position, len(teachers), f"aligning teacher {teacher.card.id}")
+        aligned.append(align_network(teacher.net, teachers[reference].net))
+    return aligned
+
+
+Choice = tuple[Teacher, MetaModel, dict[str, str]]
+"""The teacher, a fresh meta-model, and why other teachers were no candidates, by id."""
+
+NO_META_MODEL = "no network that a meta-model for these pictures can be"
+
+
+class BestTeacherConfig(AdaptConfig):
+    """Options of the best teacher."""
+
+    network: Literal["own", "given"] = Field(
+        "own",
+        description="own: the teacher's network, where the meta-model can be one; given: that of architecture and "
+        "width, which must be the best teacher's.",
+    )
+    head: Literal["fresh", "teacher"] = Field("fresh", description="Last layer: fresh weights, or the teacher's own.")
+
+
+@METHODS.register("best-teacher")
+class BestTeacher(Baseline):
+    """The teacher with the highest reported accuracy, adapted like any other model."""
+
+    title = "Best teacher"
+    summary = "Takes the teacher with the highest reported accuracy as the initialisation. Trusts the reports."
+    reference = "Baseline; Hu et al., BiDf-MKD, ICML 2023 (Best-Model)"
+    Config = BestTeacherConfig
+
+    def train(self, training: Training) -> Iterator[Event]:
+        """Pick and copy the teacher; see ``Method.train``."""
+        zoo = training.zoo
+        yield Progress(0, 1, "choosing the teacher")
+        if all(card.accuracy is None for card in zoo.cards):
+            raise BadInput(f"best-teacher needs reported accuracies; zoo {zoo.name!r} gives none.")
+        pick = self.own if self.config.network == "own" else self.given
+        best, model, others = yield from pick(zoo, training.generator)
+        load_teacher_weights(model, best, head=self.config.head == "teacher", who=self.name)
+        silent = {card.id: "reports no accuracy" for card in zoo.cards if card.accuracy is None}
+        taking_part = with_weights(zoo, {**others, **silent})
+        yield from taking_part.events(zoo)
+        model.details |= {"teacher": best.card.id, "side_information": [REPORTED], **taking_part.details()}
+        yield Note(1, f"teacher {best.card.id}, reported accuracy {best.card.accuracy:.1%}", kind="teacher")
+        yield Done(model.to(training.device))
+
+    def given(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, Choice]:
+        """The best teacher, and a fresh meta-model of the network that the options give."""
+        best = yield from best_reported(zoo)
+        if best is None:
+            raise BadInput(f"best-teacher: no teacher of zoo {zoo.name!r} with a reported accuracy can be loaded.")
+        return best, start_model(zoo, self.config, generator, {"method": self.name}), {}
+
+    def own(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, Choice]:
+        """The best teacher whose network a meta-model can be, and a fresh meta-model of that network.
+
+        Other networks than the few-shot ones normalise with what they stored, which a meta-model does not have.
+        """
+        known = get_args(AdaptConfig.model_fields["architecture"].annotation)
+        others = {card.id: NO_META_MODEL for card in zoo.cards if card.architecture not in known}
+        for better, card in enumerate(by_report(zoo)):
+            if card.id in others:
+                continue
+            config = self.config.override({"architecture": card.architecture, "width": card.width or self.config.width})
+            teacher = yield from read_teacher(zoo, card)
+            if teacher is None:
+                continue
+            model = start_model(zoo, config, generator, {"method": self.name})
+            if fits(teacher.net, model.net):
+                if better:
+                    text = f"passed over {better} with better reports, which cannot be loaded or be a meta-model"
+                    yield Note(0, text, kind="teacher")
+                return teacher, model, others
+            others[card.id] = NO_META_MODEL
+        raise BadInput(
+            f"best-teacher: no teacher of zoo {zoo.name!r} that reports an accuracy can be loaded and is a few-shot "
+            f"network ({', '.join(known)}) for the zoo's pictures."
+        )
+
+
+class EnsembleFeaturesConfig(Config):
+    """Options of the ensemble; it has no network of its own and takes no inner steps."""
+
+    normalise: Literal["l2", "none"] = Field(
+        "l2", description="Each teacher's features of an image: scaled to length 1, or left as they are."
+    )
+    way: int = Field(5, ge=2, le=100, description="Classes of a task.")
+
+
+@METHODS.register("ensemble-features")
+class EnsembleFeatures(Baseline):
+    """The nearest centroid over all teachers' features: what they know together before they are fused or distilled."""
+
+    title = "Ensemble of features"
+    summary = (
+        "Nearest class centroid over the features of all teachers side by side. A reference: it is as large as the "
+        "zoo, not one model."
+    )
+    reference = "Reference of this project; nearest centroids as in Snell et al., NeurIPS 2017"
+    one_model = False
+    role = "reference"
+    Config = EnsembleFeaturesConfig
+
+    def train(self, training: Training) -> Iterator[Event]:
+        """Collect the teachers; see ``Method.train``."""
+        teachers, taking_part = yield from read_teachers(training.zoo)
+        cfg: EnsembleFeaturesConfig = self.config
+        told = {"method": self.name, "zoo": training.zoo.name, "way": cfg.way, "side_information": []}
+        model = EnsembleModel(
+            teachers, training.zoo, normalise=cfg.normalise, way=cfg.way, details={**told, **taking_part.details()}
+        )
+        yield Done(model.to(training.device))

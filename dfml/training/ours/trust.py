@@ -1,0 +1,122 @@
+"""What a teacher is worth: by its reported accuracy, as a start, or by its features on new classes, as a reward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Event, Note
+from dfml.meta.fusion import fits, load_backbone
+from dfml.meta.learners import class_means, squared_distances
+from dfml.meta.model import MetaModel
+from dfml.tasks.cache import Recoveries
+from dfml.training.taking_part import read_teacher
+from dfml.training.validation import Watch
+from dfml.zoo.card import TeacherCard
+from dfml.zoo.oracles.base import AutogradOracle
+from dfml.zoo.teacher import Teacher
+from dfml.zoo.zoo import Zoo
+
+JUDGING_SEED, JUDGING_EPISODES = 3, 12
+"""Of the further validation episodes on which a network's features are judged, once for all."""
+
+
+def by_report(zoo: Zoo) -> list[TeacherCard]:
+    """Cards of the teachers that report an accuracy, the best first."""
+    return sorted((c for c in zoo.cards if c.accuracy is not None), key=lambda c: c.accuracy, reverse=True)
+
+
+def best_reported(zoo: Zoo, model: MetaModel | None = None) -> Generator[Event, None, Teacher | None]:
+    """The teacher with the best reported accuracy that can be loaded, with notes on better ones that cannot.
+
+    With a model, teachers that are no network of its shape are passed over. None where there is no such teacher.
+    """
+    for card in by_report(zoo):
+        if model is not None and card.architecture != model.architecture:
+            continue
+        teacher = yield from read_teacher(zoo, card)
+        if teacher and (model is None or fits(teacher.net, model.net)):
+            return teacher
+    return None
+
+
+def load_teacher_weights(model: MetaModel, teacher: Teacher, *, head: bool, who: str) -> None:
+    """Start a meta-model from a teacher: its weights, without the head or with it, and its normalisation.
+
+    Raises:
+        BadInput: Another architecture.
+    """
+    card = teacher.card
+    if not fits(teacher.net, model.net):
+        args = model.model_args
+        raise BadInput(
+            f"{who}: teacher {card.id} is a {card.architecture} with input {list(card.input_size)}; "
+            f"set architecture and width to match (now {model.architecture}, width {args.get('width', 'its own')})."
+        )
+    load_backbone(model.net, teacher.net.state_dict(), head=head)
+    model.mean, model.std = list(card.mean), list(card.std)
+
+
+def start_from_best(zoo: Zoo, model: MetaModel) -> Iterator[Event]:
+    """Give a meta-model the weights of the best reported teacher of its architecture.
+
+    Where there is none, its weights stay fresh, and a note says so.
+    """
+    teacher = yield from best_reported(zoo, model)
+    if teacher is None:
+        text = f"no teacher that gives its weights and reports an accuracy is a {model.architecture} of its shape"
+        yield Note(0, f"starts from fresh weights: {text}", kind="teacher")
+        return
+    load_teacher_weights(model, teacher, head=False, who=model.details["method"])
+    model.details["init"] = f"teacher {teacher.card.id}"
+    text = f"starts from teacher {teacher.card.id}, reported accuracy {teacher.card.accuracy:.1%}"
+    yield Note(0, text, kind="teacher")
+    if better := sum((card.accuracy or 0.0) > teacher.card.accuracy for card in zoo.cards):
+        text = (
+            f"passed over {better} with better reports, which cannot be loaded or are no {model.architecture} like it"
+        )
+        yield Note(0, text, kind="teacher")
+
+
+class FeatureRewards:
+    """Judges teachers on validation episodes that nothing else looks at.
+
+    Args:
+        watch: Gives the images.
+        recoveries: Their oracles show what a teacher sees in an image, and count it.
+    """
+
+    def __init__(self, watch: Watch, recoveries: Recoveries) -> None:
+        self.recoveries, self.judging = recoveries, watch.sample(JUDGING_EPISODES, JUDGING_SEED)
+        self._judged: dict[str, float] = {}
+
+    def worth(self, teacher: str) -> float:
+        """Accuracy of a teacher's features on new classes; of its answers, where it does not grant more."""
+        oracle = self.recoveries.oracle((teacher, 0))
+        known = oracle.teacher if isinstance(oracle, AutogradOracle) else None
+        shows = known is not None and known.card.access == "weights"
+        answers = known.features if shows else lambda images: self.recoveries.ask(teacher, images)
+        return self.centroid_accuracy(teacher, answers)
+
+    @torch.no_grad()
+    def centroid_accuracy(self, name: str, features: Callable[[torch.Tensor], torch.Tensor]) -> float:
+        """How well a network that learned other classes tells those of the episodes apart.
+
+        Args:
+            name: Of the network, which is judged once.
+            features: Maps images [N, C, H, W] in [0, 1] to vectors [N, D].
+
+        Returns:
+            Accuracy in [0, 1] of the nearest centroid of a class's support features.
+        """
+        if name not in self._judged:
+            hits = []
+            for e in self.judging:
+                vectors = features(torch.cat([e.support_x, e.query_x]))
+                support, query = vectors[: len(e.support_x)], vectors[len(e.support_x) :]
+                nearest = squared_distances(query, class_means(support, e.support_y)).argmin(1)
+                hits.append(float((nearest == e.query_y).float().mean()))
+            self._judged[name] = sum(hits) / len(hits)
+        return self._judged[name]

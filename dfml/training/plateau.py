@@ -1,0 +1,94 @@
+"""Plateaus, the arrow of the curriculum that runs back from accuracy to inversion; and replay until one is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import torch
+
+from dfml.core.events import Event, Progress, Scalars
+from dfml.meta.outer import OuterLoop, OuterStep, Task
+from dfml.tasks.memory import TaskMemory
+from dfml.training.options import MetaTrainingConfig
+
+
+class PlateauDetector:
+    """Fires when a measure has set no new maximum for a while, and forgets the maximum then.
+
+    As published (PURER, BiDf-MKD, FREE, TGR), the counter looks for a new *maximum*, not for an improvement over the
+    last value, so firing would grow rarer if the maximum were kept.
+
+    Args:
+        patience: Updates without a new maximum before it fires; at least 1.
+        warm_up: Updates before which it never fires.
+        force_at_warm_up: Fire once when the warm-up ends, whatever the measure does; without a warm-up at
+            the first update, since no measure comes before it.
+    """
+
+    def __init__(self, patience: int, *, warm_up: int = 0, force_at_warm_up: bool = False) -> None:
+        self.patience, self.warm_up, self.force_at_warm_up = patience, warm_up, force_at_warm_up
+        self.updates = self.since_best = 0
+        self.best = float("-inf")
+        self.fired_at: list[int] = []
+        self.armed = False
+        """For the caller: an action that is due at its next step."""
+
+    def update(self, value: float) -> bool:
+        """Take the next value and tell whether the trigger fires now."""
+        self.updates += 1
+        if value > self.best:
+            self.best, self.since_best = value, 0
+        else:
+            self.since_best += 1
+        forced = self.force_at_warm_up and self.updates == max(1, self.warm_up)
+        fires = forced or (self.updates > self.warm_up and self.since_best >= self.patience)
+        if fires:
+            self.fired_at.append(self.updates)
+            self.best, self.since_best = float("-inf"), 0
+        return fires
+
+    def state(self) -> dict[str, Any]:
+        """For checkpoints; JSON values only."""
+        best = None if self.best == float("-inf") else self.best
+        counts = {"updates": self.updates, "since_best": self.since_best, "best": best, "armed": self.armed}
+        return {**counts, "fired_at": list(self.fired_at)}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Restore ``state()``."""
+        self.updates, self.since_best = int(state["updates"]), int(state["since_best"])
+        self.best = float("-inf") if state["best"] is None else float(state["best"])
+        self.fired_at, self.armed = list(state["fired_at"]), bool(state["armed"])
+
+
+def replay(
+    outer: OuterLoop, memory: TaskMemory, config: MetaTrainingConfig, generator: torch.Generator, *, step: int
+) -> Generator[Event, None, tuple[list[OuterStep], Task | None]]:
+    """Take outer steps on recombined tasks until their accuracy has set no new best for ``patience`` steps.
+
+    Nothing happens while the memory can give no task. The config has ``patience`` and ``replay_limit``.
+    ``step`` is the caller's, for the progress.
+
+    Returns:
+        The outer steps, at most ``replay_limit``, and one task of the last.
+    """
+    size = config.way, config.shot, config.query
+    plateau, steps, task = PlateauDetector(config.patience), [], None
+    while len(steps) < config.replay_limit and memory.can_sample(*size):
+        drawn = [memory.sample(*size, generator=generator).task for _ in range(config.tasks)]
+        steps.append(outer.step(drawn))
+        task = drawn[0]
+        yield Progress(step, config.iterations, "replaying tasks from memory")
+        if plateau.update(steps[-1].accuracy):
+            break
+    if steps:
+        yield Scalars(step, {"replay/steps": float(len(steps))})
+    return steps, task
+
+
+def round_outcome(steps: Sequence[OuterStep], before: OuterStep) -> OuterStep:
+    """A round in one outer step: means over its replay, or where there was none the new tasks; their alignment."""
+    if not steps:
+        return OuterStep(before.loss, before.accuracy, before.alignment)
+    count = len(steps)
+    return OuterStep(sum(s.loss for s in steps) / count, sum(s.accuracy for s in steps) / count, before.alignment)
