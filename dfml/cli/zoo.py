@@ -11,6 +11,7 @@ from dfml.cli.output import Bar, answer, percent, say, table
 from dfml.cli.prepare import prepare
 from dfml.cli.similarity import similarity
 from dfml.core.errors import BadInput
+from dfml.zoo.card import mean_accuracy
 
 app = typer.Typer(help="Zoos of teachers.", no_args_is_help=True, rich_markup_mode=None)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
@@ -26,14 +27,17 @@ def list_zoos(json: Json = False) -> None:
     zoos = []
     for name in zoo_names():
         zoo = open_zoo(name)
-        zoos.append({"name": name, "teachers": len(zoo), "way": zoo.way, "domain": zoo.domain, "accuracy": _mean(zoo)})
+        zoos.append(
+            {
+                "name": name,
+                "teachers": len(zoo),
+                "way": zoo.way,
+                "domain": zoo.domain,
+                "accuracy": mean_accuracy(zoo.cards),
+            }
+        )
     rows = [[z["name"], str(z["teachers"]), str(z["way"]), str(z["domain"]), percent(z["accuracy"])] for z in zoos]
     answer({"zoos": zoos}, json, table(rows, ["zoo", "teachers", "way", "domain", "mean accuracy"]))
-
-
-def _mean(zoo: Any) -> float | None:  # noqa: ANN401 - imported lazily
-    known = [card.accuracy for card in zoo.cards if card.accuracy is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _row(card: Any) -> list[str]:  # noqa: ANN401 - imported lazily
@@ -52,7 +56,7 @@ def show(
     cards = [{**card.model_dump(), "judge": opened.has_judge(card.id)} for card in opened.cards]
     value = {
         "name": opened.name, "domain": opened.domain, "shared_class_names": opened.shared_class_names,
-        "accuracy": _mean(opened), "teachers": cards, "problems": opened.problems,
+        "accuracy": mean_accuracy(opened.cards), "teachers": cards, "problems": opened.problems,
     }  # fmt: skip
     text = table([_row(card) for card in opened.cards], ["id", "architecture", "input", "accuracy", "classes"])
     for model, reason in opened.problems.items():
@@ -68,7 +72,7 @@ def check(
     from dfml.zoo import open_zoo
 
     opened = open_zoo(zoo)
-    total = len(opened.meta["models"])
+    total = opened.listed
     usable = opened.check()
     lines = [f"{len(usable)} of {total} teachers are usable"]
     lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]

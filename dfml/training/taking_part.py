@@ -9,7 +9,6 @@ from typing import Any
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Note
 from dfml.training.options import AdaptConfig
-from dfml.zoo.remote.remote_zoo import RemoteZoo
 from dfml.zoo.zoo import Zoo
 
 ALL, SOME = "taking-part", "left-out"
@@ -86,7 +85,7 @@ def everyone(zoo: Zoo, loaded: list[str] | None = None) -> TakingPart:
         zoo: The zoo.
         loaded: Those that were loaded already. Otherwise they are tried; a server's were when it was opened.
     """
-    ids = loaded or (zoo.ids if isinstance(zoo, RemoteZoo) else zoo.check())
+    ids = loaded or (zoo.ids if zoo.address else zoo.check())
     return TakingPart(ids, dict.fromkeys(zoo.problems, UNUSABLE))
 
 

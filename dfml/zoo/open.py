@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import ASSETS
-from dfml.zoo.listing import zoo_folder, zoo_names
+from dfml.zoo.listing import zoo_folder
 from dfml.zoo.remote.remote_zoo import RemoteZoo
 from dfml.zoo.teacher import Teacher, load_teacher
 from dfml.zoo.zoo import Zoo
@@ -21,15 +20,7 @@ def open_zoo(name_or_path: str | Path) -> Zoo:
         RunFailed: The server gives no answer.
     """
     text = str(name_or_path)
-    if "://" in text:
-        return RemoteZoo(text)
-    if not zoo_folder(text).exists():
-        names = zoo_names()
-        raise BadInput(
-            f"no zoo {text!r}: it is neither a folder nor an embedded zoo.{nearest(text, names)} "
-            f"Embedded: {', '.join(names)}."
-        )
-    return Zoo(zoo_folder(text))
+    return RemoteZoo(text) if "://" in text else Zoo(zoo_folder(text))
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from dfml.data.folders import load_split
 from dfml.nets import build_network
 from dfml.zoo import open_zoo
 from dfml.zoo.build import classifier as training
-from dfml.zoo.build import pretrain, unfinished
+from dfml.zoo.build import pretrain
 from dfml.zoo.build.class_plan import PretrainConfig, channel_statistics, plan_teachers, split_class
 from dfml.zoo.build.classifier import augment
 from dfml.zoo.build.pretrain import pretrain_zoo
@@ -124,10 +124,10 @@ def test_the_same_seed_gives_the_same_bytes(patterns, tmp_path):
 @pytest.fixture
 def cut_off(monkeypatch):
     """Keep a training after every step, and cut it off after so many of them."""
-    keep = unfinished.Unfinished.keep_when_due
+    keep = training.Unfinished.keep_when_due
     steps = []
-    monkeypatch.setattr(unfinished, "KEEP_SECONDS", 0.0)
-    monkeypatch.setattr(unfinished, "LARGEST_SHARE", float("inf"))
+    monkeypatch.setattr(training, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(training, "LARGEST_SHARE", float("inf"))
 
     def after(count):
         steps.clear()
@@ -138,7 +138,7 @@ def cut_off(monkeypatch):
             if len(steps) == count:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(unfinished.Unfinished, "keep_when_due", keep_and_end)
+        monkeypatch.setattr(training.Unfinished, "keep_when_due", keep_and_end)
         return steps
 
     return after
@@ -183,21 +183,21 @@ def test_an_unfinished_training_of_another_recipe_or_damaged_is_passed_over(chan
 
 def test_a_training_is_kept_every_few_seconds_and_little_of_them_goes_into_that(monkeypatch, tmp_path):
     clock, kept = [0.0], []
-    monkeypatch.setattr(unfinished.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(training.time, "monotonic", lambda: clock[0])
 
     def save(path, state, about):
         kept.append(clock[0])
         clock[0] += 4.0  # so slow that it must be done less often
 
-    monkeypatch.setattr(unfinished, "save_checkpoint", save)
-    file = unfinished.Unfinished(tmp_path / "file", {})
+    monkeypatch.setattr(training, "save_checkpoint", save)
+    file = training.Unfinished(tmp_path / "file", {})
     net = torch.nn.Linear(1, 1)
     optimiser = torch.optim.Adam(net.parameters())
-    going = unfinished.Training(net, optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser), torch.Generator())
+    going = training.Training(net, optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser), torch.Generator())
     for _ in range(1000):
         clock[0] += 1.0
         file.keep_when_due(going)
-    assert kept[0] == unfinished.KEEP_SECONDS
+    assert kept[0] == training.KEEP_SECONDS
     assert len(kept) > 5 and 4.0 * len(kept[1:]) / (clock[0] - kept[1]) <= 0.06
 
 

@@ -1,18 +1,113 @@
-"""Training one classifier.
+"""Training one classifier, and the file from which a training that was cut off goes on.
 
-The best epoch on the held-out pictures is kept as a copy: a live reference would silently turn into the
-last epoch.
+The best epoch on the held-out images is kept as a copy: a live reference would silently turn into the last epoch.
 """
 
 from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dfml.core.errors import BadInput
+from dfml.core.state import flatten_state, part_of_state
 from dfml.nets.build import fast_layout
+from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
+from dfml.nets.optim import load_optimiser_state, optimiser_state
 from dfml.zoo.build.class_plan import PretrainConfig
-from dfml.zoo.build.unfinished import Training, Unfinished
+
+FORMAT = 1
+KEEP_SECONDS = 20.0
+"""Between two times that a training is kept, so much is lost where it is cut off,"""
+LARGEST_SHARE = 0.05
+"""unless writing takes longer than this share of them."""
+
+
+class Training:
+    """Everything that changes from step to step.
+
+    Attributes:
+        best: Best held-out accuracy so far, and ``weights`` of that epoch; a copy.
+        epoch: Epochs that are done.
+        order: Of this epoch's images, int64 [N]; None before it is drawn.
+        batches: That are done of it.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        generator: torch.Generator,
+    ) -> None:
+        self.net, self.optimiser, self.schedule, self.generator = net, optimiser, schedule, generator
+        self.best, self.weights = -1.0, copy.deepcopy(net.state_dict())
+        self.epoch = self.batches = 0
+        self.order: torch.Tensor | None = None
+
+    def end_epoch(self, accuracy: float) -> None:
+        """Note the held-out accuracy [0, 1] after an epoch."""
+        if accuracy > self.best:
+            self.best, self.weights = accuracy, copy.deepcopy(self.net.state_dict())
+        self.epoch, self.order, self.batches = self.epoch + 1, None, 0
+
+    def state(self) -> dict[str, Any]:
+        """A flat dict of tensors and JSON values."""
+        nested = {
+            "net": self.net.state_dict(), "weights": self.weights, "moments": optimiser_state(self.optimiser),
+            "rates": [group["lr"] for group in self.optimiser.param_groups], "scheduled": self.schedule.last_epoch,
+            "generator": self.generator.get_state(), "best": self.best, "epoch": self.epoch, "batches": self.batches,
+        }  # fmt: skip
+        return flatten_state(nested if self.order is None else {**nested, "order": self.order})
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()``."""
+        self.net.load_state_dict(part_of_state(flat, "net"))
+        self.weights = part_of_state(flat, "weights")
+        load_optimiser_state(self.optimiser, part_of_state(flat, "moments"))
+        for group, rate in zip(self.optimiser.param_groups, flat["rates"], strict=True):
+            group["lr"] = rate
+        self.schedule.last_epoch = flat["scheduled"]
+        self.generator.set_state(flat["generator"])
+        self.best, self.epoch, self.batches = flat["best"], flat["epoch"], flat["batches"]
+        self.order = flat.get("order")
+
+
+class Unfinished:
+    """The file of a training that is under way.
+
+    Args:
+        path: The file.
+        mark: What tells this training from all others; a file of another one is passed over.
+    """
+
+    def __init__(self, path: Path, mark: dict[str, Any]) -> None:
+        self.path, self.mark = path, {**mark, "format": FORMAT, "torch": torch.__version__}
+        self._kept, self._cost = time.monotonic(), 0.0
+
+    def restore(self, training: Training) -> None:
+        """Go on where the file is, if it is one of this training."""
+        if not self.path.is_file():
+            return
+        try:
+            state, about = load_checkpoint(self.path)
+        except BadInput:
+            return  # damaged: the training starts over
+        if about == self.mark:
+            training.load(state)
+
+    def keep_when_due(self, training: Training) -> None:
+        """Call after every step."""
+        began = time.monotonic()
+        if began - self._kept >= max(KEEP_SECONDS, self._cost / LARGEST_SHARE):
+            save_checkpoint(self.path, training.state(), self.mark)
+            self._kept = time.monotonic()
+            self._cost = self._kept - began
 
 
 def _optimiser(net: nn.Module, architecture: str, lr: float) -> torch.optim.Optimizer:
@@ -35,10 +130,10 @@ def train_classifier(
     """Train ``net`` in place and leave it with the weights of its best epoch.
 
     Args:
-        net: A network that takes normalised pictures.
+        net: A network that takes normalised images.
         architecture: Its name, which decides the optimiser (Adam for Conv4, AdamW for ViT, SGD for others).
-        train: Normalised pictures [N, C, H, W] and labels [N].
-        held: Held-out pictures and labels.
+        train: Normalised images [N, C, H, W] and labels [N].
+        held: Those that are held out.
         config: Epochs, batch, learning rate, mirroring.
         generator: Draws batches and mirrors.
         unfinished: Where it is kept while it goes on, and from where it goes on.
@@ -63,8 +158,7 @@ def train_classifier(
         for rows in training.order.split(config.batch)[training.batches :]:
             if len(rows) > 1:
                 batch = augment(x[rows], flip=config.flip, shift=config.shift, generator=generator)
-                batch = batch.contiguous(memory_format=layout)
-                loss = F.cross_entropy(net(batch), y[rows])
+                loss = F.cross_entropy(net(batch.contiguous(memory_format=layout)), y[rows])
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(net.parameters(), 50.0)
@@ -80,9 +174,9 @@ def train_classifier(
 
 
 def augment(x: torch.Tensor, *, flip: bool, shift: int, generator: torch.Generator) -> torch.Tensor:
-    """Mirror and move each picture of x [N, C, H, W] at random; what moves in is zero.
+    """Mirror and move each image of x [N, C, H, W] at random; what moves in is zero.
 
-    Zero is the mean colour of normalised pictures, and black of those in [0, 1].
+    Zero is the mean colour of normalised images, and black of those in [0, 1].
     """
     count, _, height, width = x.shape
     if flip:

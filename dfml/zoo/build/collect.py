@@ -15,14 +15,39 @@ from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, FLAGS, read_config
 from dfml.core.names import find_name, same
 from dfml.core.paths import claim_folder, raise_if_disk_full, read_json, write_json
+from dfml.zoo.card import read_index
 from dfml.zoo.storage import DETAILS, WEIGHTS
 from dfml.zoo.teacher import load_teacher
 from dfml.zoo.zoo import Zoo, write_zoo
 
 
 @contextmanager
+def _filled(target: Path) -> Iterator[Path]:
+    """A folder to be filled beside ``target``; renamed to it where the block ends well, removed where it fails.
+
+    Raises:
+        BadInput: No folder can be made there.
+        RunFailed: The disk is full or not writable.
+    """
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        try:
+            part.mkdir(parents=True)
+        except (FileExistsError, NotADirectoryError):
+            raise BadInput(f"no folder can be made at {target}: a file is in the way.") from None
+        yield part
+        part.replace(target)
+    except (OSError, SafetensorError) as error:  # weights are written by safetensors, which wraps the system's error
+        raise_if_disk_full(error, target)
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
 def new_zoo(out: Path) -> Iterator[Path]:
-    """A folder to be filled beside ``out``; renamed to ``out`` where the block ends well, removed where it fails.
+    """A folder beside ``out`` to be filled with a new zoo, which appears at ``out`` whole or not at all.
 
     Raises:
         BadInput: There is something at ``out`` already, or no folder can be made there.
@@ -30,31 +55,13 @@ def new_zoo(out: Path) -> Iterator[Path]:
     """
     out = out.resolve()  # "." has a name too
     claim_folder(out)
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        try:
-            part.mkdir(parents=True)
-        except (FileExistsError, NotADirectoryError):
-            raise BadInput(f"no folder can be made at {out}: a file is in the way.") from None
+    with _filled(out) as part:
         yield part
-        part.replace(out)
-    except (OSError, SafetensorError) as error:  # weights are written by safetensors, which wraps the system's error
-        raise_if_disk_full(error, out)
-        raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def copy_model(source: Path, target: Path, *, details: bool = True) -> None:
-    """Copy a model's folder: its config, weights and, where it has one, its card.
-
-    Args:
-        source: The model's folder.
-        target: Made here.
-        details: Whether to copy ``dfml.json`` too.
-    """
-    target.mkdir(parents=True)
+    """Copy a model folder's config, weights and, with ``details``, its ``dfml.json`` where it has one."""
+    target.mkdir(parents=True, exist_ok=True)
     for name in (CONFIG, WEIGHTS, *((DETAILS,) if details else ())):
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
@@ -75,7 +82,7 @@ def import_folders(
         out: The zoo's folder; an existing zoo grows.
         domain: The data set that all teachers come from.
         shared_class_names: Whether equal class names of two teachers mean the same class.
-        stated: ``mean``, ``std`` or ``input_size`` for the configs that leave them out; written into the copies.
+        stated: See ``read_config``; written into the copies.
 
     Returns:
         Ids of the teachers that were added, and one line for each folder that was not.
@@ -85,30 +92,35 @@ def import_folders(
     """
     models, meta = [], {"name": out.name, "domain": domain, "shared_class_names": shared_class_names}
     if (out / "zoo.json").is_file():
-        before = read_json(out / "zoo.json", "zoo")
-        if not isinstance(before, dict) or not isinstance(before.get("models"), list):
-            raise BadInput(f"{out / 'zoo.json'} lists no models: it is not a zoo of this program.")
-        models = before.pop("models")
-        before.pop("format", None)
-        meta = before
+        read_index(out)
+        meta = read_json(out / "zoo.json", "zoo")
+        models = meta.pop("models")
+        meta.pop("format", None)
     else:
         claim_folder(out)
     added, problems = [], []
     for folder in (folder.resolve() for folder in folders):  # "." has a name too
+        target = out / folder.name
         if folder.name == "judges":
             problems.append(f"{folder}: a zoo keeps its judges under this name; rename the folder.")
-            continue
-        if find_name(folder.name, models) is not None:
+        elif find_name(folder.name, models) is not None:
             problems.append(f"{folder}: the zoo has a teacher {folder.name!r} already; rename the folder.")
-            continue
-        try:
-            load_teacher(folder, stated)
-            _copy(folder, out / folder.name, stated)
-        except BadInput as error:
-            problems.append(str(error))
-            continue
-        models.append(folder.name)
-        added.append(folder.name)
+        else:
+            try:
+                load_teacher(folder, stated)
+                if target.exists():
+                    raise BadInput(
+                        f"{target} is there already and no model of the zoo: remove it, or rename the folder."
+                    )
+                with _filled(target) as part:
+                    copy_model(folder, part)
+                    if stated:
+                        write_json(part / CONFIG, read_config(folder, stated))
+            except BadInput as error:
+                problems.append(str(error))
+            else:
+                models.append(folder.name)
+                added.append(folder.name)
     if added:
         write_zoo(out, models=models, **meta)
     return added, problems
@@ -118,7 +130,7 @@ def stated_input(mean: str | None, std: str | None, size: str | None) -> dict[st
     """Read what a person states of the networks' input.
 
     Args:
-        mean: One number or one a channel, separated by commas: ``0.5`` or ``0.485,0.456,0.406``.
+        mean: One number or one per channel, separated by commas: ``0.5`` or ``0.485,0.456,0.406``.
         std: Likewise, above 0.
         size: Pixels a side, or channels, height and width: ``32`` or ``1,28,28``.
 
@@ -144,7 +156,7 @@ def stated_input(mean: str | None, std: str | None, size: str | None) -> dict[st
 
 
 def other_preparation(folder: Path) -> str | None:
-    """One line where a model's config states another way of bringing pictures to its size than ours, else None."""
+    """One line where a model's config states another way of bringing images to its size than ours, else None."""
     cfg = read_config(folder)["pretrained_cfg"]
     ours = {"interpolation": "bilinear", "crop_pct": 1.0}
     differs = [f"{key} {cfg[key]}" for key, value in ours.items() if cfg.get(key) not in (None, value)]
@@ -154,23 +166,6 @@ def other_preparation(folder: Path) -> str | None:
         f"{folder.name}: its config states {' and '.join(differs)}; here pictures are resized bilinearly, without a "
         "crop, so its accuracy may differ a little."
     )
-
-
-def _copy(source: Path, target: Path, stated: Mapping[str, Any] | None) -> None:
-    if target.exists():
-        raise BadInput(f"{target} is there already and no model of the zoo: remove it, or rename the folder.")
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        copy_model(source, part)
-        if stated:
-            write_json(part / CONFIG, read_config(source, stated))
-        part.replace(target)
-    except OSError as error:
-        raise_if_disk_full(error, target)
-        raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[list[str], list[str]]:
@@ -208,12 +203,10 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
                 while new in models:  # as b-0 of zoo a and 0 of zoo a-b
                     new += "-2"
                 copy_model(zoo.folder / card.id, part / new)
-                judge = zoo.judge_folder(card)
-                if judge is not None:
+                if judge := zoo.judge_folder(card):
                     copy_model(judge, part / "judges" / new)
                 models.append(new)
-                space = zoo.space(card)
-                if space is not None:
+                if (space := zoo.space(card)) is not None:
                     spaces[new] = space or zoo.domain or prefix
             problems += [f"{zoo.name}: {reason}" for reason in zoo.problems.values()]
         shared = {"shared_class_names": bool(spaces)}

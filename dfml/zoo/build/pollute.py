@@ -32,13 +32,11 @@ from dfml.zoo.zoo import Zoo, write_zoo
 
 FORMAT = 1
 OTHER_DOMAIN = "omniglot-colour-conv4"
-"""The embedded zoo whose teachers lie about their classes: characters, in the shape of CIFAR-FS's pictures.
+"""The embedded zoo whose teachers lie about their classes: characters, in the shape of CIFAR-FS's images.
 
 Teachers of another shape would give themselves away, and no method that fuses weights could be measured.
 """
 MOST_TEACHERS = 10_000
-TOLD = ("access", "domain", "source", "licence")
-"""What the cards of a polluted zoo say beside classes and accuracy: no seed, no recipe, which the deceptive lack."""
 
 
 class PollutionConfig(Config):
@@ -110,21 +108,19 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
     bad = total - len(kept)
     strange = {"ood": bad, "fake": 0, "both": math.ceil(bad / 2)}[config.attack]
     foreign = drawer.foreign(source, strange) if strange else []
-    teachers = [("clean", clean.folder / card.id, card, card) for card in kept]
-    teachers += [("ood", source.folder / card.id, card, None) for card in foreign]
-    models = [drawer.model() for _ in range(bad - strange)]
-    teachers += [("fake", clean.folder / card.id, card, None) for card in models]
+    teachers = [("clean", clean, card) for card in kept] + [("ood", source, card) for card in foreign]
+    teachers += [("fake", clean, drawer.model()) for _ in range(bad - strange)]
     order = drawer.rng("order").permutation(total).tolist()
     digits = max(3, len(str(total - 1)))
     rows, spaces = [], {}
     with new_zoo(out) as part:
         for position, which in enumerate(order):
-            kind, origin, card, honest = teachers[which]
+            kind, origin, card = teachers[which]
             folder = part / f"{position:0{digits}d}"
-            copy_model(origin, folder, details=False)
+            copy_model(origin.folder / card.id, folder, details=False)
             if kind == "fake":
                 _forget(folder, derive_seed(config.seed, "weights", which))
-            told, space = (_honest(honest), clean.space(honest)) if honest else drawer.lie(card.way)
+            told, space = (_told(card), clean.space(card)) if kind == "clean" else drawer.lie(card.way)
             write_json(folder / DETAILS, {**told, "sha256": weights_digest(folder)})
             if space is not None:
                 spaces[folder.name] = space
@@ -176,9 +172,8 @@ class _Drawer:
     def foreign(self, source: Zoo | None, count: int) -> list[TeacherCard]:
         if source is None:
             raise BadInput("teachers of another domain are needed: give a zoo of them with --source.")
-        if source.folder.resolve() == self.clean.folder.resolve() or (
-            source.domain is not None and source.domain == self.clean.domain
-        ):
+        same_domain = source.domain is not None and source.domain == self.clean.domain
+        if same_domain or source.folder.resolve() == self.clean.folder.resolve():
             raise BadInput(f"--source {source.name!r} is of the same domain as {self.clean.name!r}: give another.")
         cards = [teacher.card for teacher in source]
         order = self.rng("source").permutation(len(cards))
@@ -198,16 +193,13 @@ class _Drawer:
             raise BadInput(f"a teacher of {way} classes cannot claim them: zoo {self.clean.name!r} has {len(known)}.")
         # Accuracies of real teachers, from the better half.
         best = sorted(card.accuracy or 0.0 for card in alike)[len(alike) // 2 :]
-        claims = {"classes": self._lie.choice(known, way, replace=False).tolist()}
-        return {**claims, "accuracy": best[int(self._lie.integers(len(best)))], **_told(like)}, space
+        classes = self._lie.choice(known, way, replace=False).tolist()
+        return {**_told(like), "classes": classes, "accuracy": best[int(self._lie.integers(len(best)))]}, space
 
 
 def _told(card: TeacherCard) -> dict[str, Any]:
-    return {name: getattr(card, name) for name in TOLD}
-
-
-def _honest(card: TeacherCard) -> dict[str, Any]:
-    return {"classes": card.classes, "accuracy": card.accuracy, **_told(card)}
+    """What the card of a polluted zoo's teacher says: no seed and no recipe, which the deceptive lack."""
+    return {name: getattr(card, name) for name in ("classes", "accuracy", "access", "domain", "source", "licence")}
 
 
 def _forget(folder: Path, seed: int) -> None:

@@ -1,8 +1,8 @@
 """Oracles: how an inverter may question a teacher.
 
-An oracle answers one thing, the loss of some pictures and its gradient with respect to them. The
-inverter decides what the loss is and where the pictures come from (free pixels, a generator), so
-the same inverter works with gradients, with queries only, and with a remote teacher.
+An oracle answers one thing, the loss of some images and its gradient with respect to them. The inverter decides what
+the loss is and where the images come from (free pixels, a generator), so the same inverter works with gradients, with
+queries only, and with a remote teacher.
 """
 
 from __future__ import annotations
@@ -16,27 +16,26 @@ import torch
 from torch import nn
 
 from dfml.core.errors import BadInput
-from dfml.nets.build import fast_layout
 from dfml.nets.norm import channel_statistics
 from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Maps logits [N, way] and the pictures [N, C, H, W] that they answer to one loss a picture, [N].
+"""Maps logits [N, way] and the images [N, C, H, W] that they answer to one loss per image, [N].
 
-One a picture, since a zeroth-order oracle follows each picture alone; the pictures come along for terms that
-compare the teacher with another network on them.
+One per image, since a zeroth-order oracle follows each image alone; the images come along for terms that compare the
+teacher with another network on them.
 """
 
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """Statistics at the input of one batch-normalisation layer.
+    """Statistics at the input of one batch-normalisation layer, each [C].
 
     Attributes:
-        mean: Of the batch, [C], differentiable in the pictures.
-        var: Of the batch, biased, [C].
-        running_mean: What the teacher remembers of its training data, [C].
-        running_var: Likewise, [C].
+        mean: Of the batch, differentiable in the images.
+        var: Of the batch, biased.
+        running_mean: What the teacher remembers of its training data.
+        running_var: Likewise.
     """
 
     mean: torch.Tensor
@@ -50,13 +49,13 @@ StatisticsLoss = Callable[[list[LayerStatistics]], torch.Tensor]
 
 @dataclass(frozen=True)
 class Answer:
-    """What an oracle answers.
+    """What an oracle answers; of K oracles that were asked together, each with K as its first dimension.
 
     Attributes:
-        loss: One a picture, [N], detached.
-        grad: Gradient of ``loss.mean()`` (plus the statistics' loss) in the pictures, [N, C, H, W].
+        loss: One per image, [N], detached.
+        grad: Gradient of ``loss.mean()`` (plus the statistics' loss) in the images, [N, C, H, W].
         logits: The teacher's, [N, way], detached.
-        statistics_loss: The statistics' loss, detached, or None where it was not asked for.
+        statistics_loss: The statistics' loss, a scalar, detached; None where it was not asked for or is not given.
     """
 
     loss: torch.Tensor
@@ -71,10 +70,10 @@ class Oracle(Protocol):
     Attributes:
         teacher_id: Whose answers they are.
         way: Number of its classes.
-        picture_shape: Channels, height and width of the pictures that it wants.
+        picture_shape: Channels, height and width of the images that it wants.
         class_keys: Identity of each of its classes, equal to another teacher's where both know the class.
         gives_statistics: Whether it answers for batch-normalisation statistics too.
-        queries: Pictures that the teacher has looked at so far.
+        queries: Images that the teacher has looked at so far.
         passes: Batches that the teacher has computed so far: of a white box those with the way back, as answers
             alone count as queries only; of a black box all.
     """
@@ -88,11 +87,11 @@ class Oracle(Protocol):
     passes: int
 
     def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
-        """Answer for pictures x [N, C, H, W] in [0, 1]."""
+        """Answer for images x [N, C, H, W] in [0, 1]; ``x``'s own graph is not touched."""
         ...
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """The teacher's logits [N, way], without gradients."""
+        """The teacher's logits [N, way] for images [N, C, H, W] in [0, 1], without gradients."""
         ...
 
 
@@ -105,13 +104,16 @@ def batch_statistics(net: nn.Module) -> Iterator[list[LayerStatistics]]:
         mean, var = channel_statistics(inputs[0])
         found.append(LayerStatistics(mean, var, layer.running_mean, layer.running_var))
 
-    layers = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None]
-    handles = [layer.register_forward_pre_hook(look) for layer in layers]
+    handles = [layer.register_forward_pre_hook(look) for layer in _with_running_statistics(net)]
     try:
         yield found
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _with_running_statistics(net: nn.Module) -> list[nn.BatchNorm2d]:
+    return [m for m in net.modules() if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None]
 
 
 class AutogradOracle:
@@ -128,25 +130,15 @@ class AutogradOracle:
     ) -> None:
         if teacher.card.access == "queries":
             raise BadInput(f"teacher {teacher.card.id!r} may only be queried: it gives no gradients to this inverter.")
-        self.layout = fast_layout(teacher.card.architecture)
-        self.teacher = teacher.to(device)
-        if torch.device(device).type == "cpu":
-            # oneDNN's convolutions are about 1.5 times faster on this layout; values are unchanged.
-            self.teacher.net.to(memory_format=self.layout)
-        self.device = torch.device(device)
-        self.teacher_id = teacher.card.id
-        self.way = teacher.way
-        self.picture_shape = teacher.card.input_size
+        self.teacher, self.device = teacher.move(device), torch.device(device)
+        self.teacher_id, self.way, self.picture_shape = teacher.card.id, teacher.way, teacher.card.input_size
         self.class_keys = class_keys or [f"{teacher.card.id}:{slot}" for slot in range(teacher.way)]
-        self.gives_statistics = any(
-            isinstance(m, nn.BatchNorm2d) and m.running_mean is not None for m in teacher.net.modules()
-        )
-        self.queries = 0
-        self.passes = 0
+        self.gives_statistics = bool(_with_running_statistics(teacher.net))
+        self.queries = self.passes = 0
 
     def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
-        """Answer for pictures x [N, C, H, W] in [0, 1]; ``x``'s own graph is not touched."""
-        pixels = x.detach().contiguous(memory_format=self.layout).requires_grad_(True)
+        """See ``Oracle``."""
+        pixels = x.detach().contiguous(memory_format=self.teacher.layout).requires_grad_(True)
         with torch.enable_grad():
             if statistics_fn is None:
                 logits, extra = self.teacher.logits(pixels), None
@@ -163,6 +155,6 @@ class AutogradOracle:
 
     @torch.no_grad()
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """The teacher's logits [N, way] for pictures [N, C, H, W] in [0, 1]."""
+        """See ``Oracle``."""
         self.queries += len(x)
-        return self.teacher.logits(x.contiguous(memory_format=self.layout))
+        return self.teacher.logits(x.contiguous(memory_format=self.teacher.layout))

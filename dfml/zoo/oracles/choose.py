@@ -9,8 +9,7 @@ from pydantic import Field
 
 from dfml.core.errors import BadInput
 from dfml.zoo.oracles.base import AutogradOracle, Oracle
-from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
-from dfml.zoo.remote.remote_zoo import RemoteZoo
+from dfml.zoo.oracles.zeroth_order import ZerothOrderConfig, ZerothOrderOracle
 from dfml.zoo.zoo import Zoo
 
 
@@ -28,7 +27,7 @@ def answers_only_queries(zoo: Zoo, which: str | int, config: AskingConfig) -> bo
     Raises:
         BadInput: Gradients are wanted from a teacher that grants only queries.
     """
-    black = isinstance(zoo, RemoteZoo) or zoo.card(which).access == "queries"
+    black = zoo.card(which).access == "queries"
     if black and config.oracle == "autograd":
         raise BadInput(
             f"teacher {zoo.card(which).id!r} of {zoo.name} only answers queries: take the oracle zeroth-order or auto."
@@ -55,8 +54,5 @@ def make_oracle(
     keys = [zoo.class_key(card, slot) for slot in range(card.way)]
     if not answers_only_queries(zoo, card.id, config):
         return AutogradOracle(zoo.teacher(card.id), device, keys)
-    if isinstance(zoo, RemoteZoo):
-        api = zoo.api(card.id)
-    else:
-        api = LocalApi(zoo.teacher(card.id), device, config.outputs)
+    api = zoo.api(card.id, device, config.outputs)
     return ZerothOrderOracle(api, config, generator=generator, class_keys=keys)

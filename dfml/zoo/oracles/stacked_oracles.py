@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch.func import functional_call, stack_module_state
 
-from dfml.zoo.oracles.base import AutogradOracle, Oracle, StatisticsLoss, batch_statistics
+from dfml.zoo.oracles.base import Answer, AutogradOracle, Oracle, StatisticsLoss, batch_statistics
 
+Tensors = dict[str, torch.Tensor]
 StackedLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Maps logits [M, way], pictures [M, C, H, W] and labels [M] to one loss a picture, [M]."""
-
-
-@dataclass(frozen=True)
-class StackedAnswer:
-    """What K oracles answer; each slice as in ``Answer``.
-
-    Attributes:
-        loss: [K, N], detached.
-        grad: [K, N, C, H, W]: slice k is the gradient of oracle k's mean loss (plus its statistics' loss).
-        logits: [K, N, way], detached.
-        statistics_loss: [K], detached, or None where no oracle gives statistics or none were asked for.
-    """
-
-    loss: torch.Tensor
-    grad: torch.Tensor
-    logits: torch.Tensor
-    statistics_loss: torch.Tensor | None
+"""Maps logits [M, way], images [M, C, H, W] and labels [M] to one loss per image, [M]."""
 
 
 def build_of(oracle: Oracle) -> Hashable:
@@ -47,7 +30,7 @@ def can_stack(oracles: Sequence[Oracle]) -> bool:
 
 
 class StackedOracles:
-    """K oracles that take pictures of one shape and have equally many classes.
+    """K oracles that take images of one shape and have equally many classes.
 
     Args:
         oracles: They are counted and left as they are; stacking copies their weights.
@@ -61,7 +44,7 @@ class StackedOracles:
         self.gives_statistics = all(o.gives_statistics for o in self.oracles)
         if self.stacked:
             teachers = [o.teacher for o in self.oracles]
-            self._params, self._buffers = stack_module_state(teachers)
+            self._weights = stack_module_state(teachers)
             self._empty = copy.deepcopy(teachers[0]).to("meta")
 
     def ask(
@@ -71,20 +54,23 @@ class StackedOracles:
         loss_fn: StackedLoss,
         *,
         statistics_fn: StatisticsLoss | None = None,
-    ) -> StackedAnswer:
-        """Answer for pictures x [K, N, C, H, W] with labels [K, N]; ``x``'s own graph is not touched."""
+    ) -> Answer:
+        """Answer for images x [K, N, C, H, W] with labels [K, N]; ``x``'s own graph is not touched.
+
+        The statistics' loss is None where one of the oracles gives none.
+        """
         if self.stacked:
-            return self._ask_in_one_pass(x, labels, loss_fn, statistics_fn)
+            return self._ask_in_one_pass(x, labels, loss_fn, statistics_fn if self.gives_statistics else None)
         answers = [
             oracle.loss_and_grad(
                 x[k],
-                lambda logits, pictures, k=k: loss_fn(logits, pictures, labels[k]),
+                lambda logits, images, k=k: loss_fn(logits, images, labels[k]),
                 statistics_fn=statistics_fn if oracle.gives_statistics else None,
             )
             for k, oracle in enumerate(self.oracles)
         ]
         found = [a.statistics_loss for a in answers]
-        return StackedAnswer(
+        return Answer(
             torch.stack([a.loss for a in answers]),
             torch.stack([a.grad for a in answers]),
             torch.stack([a.logits for a in answers]),
@@ -93,27 +79,22 @@ class StackedOracles:
 
     def _ask_in_one_pass(
         self, x: torch.Tensor, labels: torch.Tensor, loss_fn: StackedLoss, statistics_fn: StatisticsLoss | None
-    ) -> StackedAnswer:
-        if not self.gives_statistics:
-            statistics_fn = None
-
-        def one(
-            params: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor], pictures: torch.Tensor
-        ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> Answer:
+        def one(params: Tensors, buffers: Tensors, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             # The statistics must leave the mapped function as its result: a hook's own list would keep
             # tensors that mean nothing outside.
             with batch_statistics(self._empty.net) as statistics:
-                logits = functional_call(self._empty, (params, buffers), (pictures,))
+                logits = functional_call(self._empty, (params, buffers), (images,))
             return logits, logits.new_zeros(()) if statistics_fn is None else statistics_fn(statistics)
 
         pixels = x.detach().requires_grad_(True)
         with torch.enable_grad():
-            logits, extra = torch.vmap(one)(self._params, self._buffers, pixels)
-            # One teacher at a time, as where they are not stacked: a loss may compare its pictures with each other.
+            logits, extra = torch.vmap(one)(*self._weights, pixels)
+            # One teacher at a time, as where they are not stacked: a loss may compare its images with each other.
             each = zip(logits, pixels, labels, strict=True)
             loss = torch.stack([loss_fn(*of_one) for of_one in each])
             (grad,) = torch.autograd.grad(loss.mean(1).sum() + extra.sum(), pixels)
         for oracle in self.oracles:
             oracle.queries += x.shape[1]
             oracle.passes += 1
-        return StackedAnswer(loss.detach(), grad, logits.detach(), None if statistics_fn is None else extra.detach())
+        return Answer(loss.detach(), grad, logits.detach(), None if statistics_fn is None else extra.detach())

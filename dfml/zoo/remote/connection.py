@@ -6,6 +6,7 @@ The transport is geventhttpclient, which tritonclient uses too. It is needed onl
 from __future__ import annotations
 
 import base64
+import json
 import os
 import random
 import socket
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -22,7 +24,6 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.texts import printable
-from dfml.zoo.remote.reply import Reply
 
 WORTH_ANOTHER_TRY = (429, 502, 503, 504)
 """HTTP answers of a server that is busy, starting, or out of a proxy's reach."""
@@ -37,10 +38,40 @@ PASSWORD = "DFML_REMOTE_PASSWORD"
 NEEDS = "a remote zoo needs two more packages: pip install -r requirements-remote.txt."
 
 
+@dataclass(frozen=True)
+class Reply:
+    """What a server answered; its bytes may be anything.
+
+    Attributes:
+        status: HTTP status.
+        header_length: Bytes of JSON before the tensors in ``body``, or None where all of it is JSON.
+        kind: Content type, as received.
+        body: Its bytes.
+    """
+
+    status: int
+    header_length: int | None
+    kind: str
+    body: bytes
+
+    def read(self) -> Any:  # noqa: ANN401 - any JSON value
+        """The body as JSON, or None where it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def says(self) -> str:
+        """The server's own words on a failure, fit to be shown, or an empty string."""
+        value = self.read()
+        error = value.get("error", value.get("detail")) if isinstance(value, dict) else None
+        return f" ({printable(str(error))})" if error else ""
+
+
 class RemoteConfig(Config):
     """How a server is spoken to."""
 
-    batch: int = Field(64, ge=1, le=4096, description="Most pictures of one request.")
+    batch: int = Field(64, ge=1, le=4096, description="Most images per request.")
     encoding: Literal["auto", "binary", "json"] = Field(
         "auto", description="How tensors travel; auto: binary where the server is known to understand it."
     )
@@ -118,7 +149,7 @@ class Connection:
 
         Args:
             method: GET or POST.
-            path: Below the server's address, quoted.
+            path: Below the address, quoted.
             body: Of the request.
             headers: Beside the connection's own.
             largest: Most bytes of an answer.
@@ -152,20 +183,18 @@ class Connection:
             late = time.monotonic() + wait >= until
             if tries > retries or late:
                 seconds = time.monotonic() - started
-                spent = "the deadline is over" if late else "no try is left"
+                spent = "The deadline is over" if late else "No try is left"
                 raise RunFailed(
-                    f"server {self.shown} gives no answer: {reason}. {spent.capitalize()} "
-                    f"({tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s): see that it runs, then go on."
+                    f"server {self.shown} gives no answer: {reason}. {spent} ({tries} "
+                    f"{'try' if tries == 1 else 'tries'} in {seconds:.0f} s): see that it runs, then go on."
                 )
             time.sleep(wait)
 
     def _once(self, method: str, path: str, body: bytes, headers: dict[str, str], largest: int, until: float) -> Reply:
-        """One try.
+        """One try, see ``exchange``.
 
         Raises:
             _Failed: A failure that may pass.
-            RunFailed: See ``exchange``.
-            BadInput: See ``exchange``.
         """
         from geventhttpclient.response import HTTPParseError
 
@@ -174,16 +203,19 @@ class Connection:
             with _time_limit(until):
                 response = self._client().request(method, f"{self.base}/{path}", body, {**self._headers, **headers})
                 with response:
+                    length = response.get("Inference-Header-Content-Length")  # once, several times or not at all
                     reply = Reply(
                         response.status_code,
-                        _whole_number(response.get("Inference-Header-Content-Length")),
+                        int(length) if isinstance(length, str) and length.isdecimal() else None,
                         str(response.get("Content-Type", "")),
                         self._read(response, largest, until),
                     )
             whole = True
             return reply
-        except TimeoutError as error:
-            raise _Failed(str(error) if isinstance(error, _Late) else "it was silent for too long") from None
+        except _Late:
+            raise _Failed("it was too slow") from None
+        except TimeoutError:
+            raise _Failed("it was silent for too long") from None
         except ConnectionRefusedError:
             raise _Failed("the connection was refused", unsent=True) from None
         except socket.gaierror as error:
@@ -200,7 +232,9 @@ class Connection:
             raise _Failed(f"the connection was lost ({error.strerror or type(error).__name__})") from None
         finally:
             if not whole:  # whatever is left in the connection belongs to a request that nobody waits for any more
-                self._drop()
+                client, self._of_thread.client = getattr(self._of_thread, "client", None), None
+                if client is not None:
+                    client.close()
 
     def _read(self, response: Any, largest: int, until: float) -> bytes:  # noqa: ANN401 - imported lazily
         body = bytearray()
@@ -212,7 +246,7 @@ class Connection:
                 )
             # A server that never pauses gives the other clock no chance.
             if time.monotonic() > until:
-                raise _Late()
+                raise _Late
         return bytes(body)
 
     def _client(self) -> Any:  # noqa: ANN401 - imported lazily
@@ -228,11 +262,6 @@ class Connection:
             self._of_thread.client = client
         return client
 
-    def _drop(self) -> None:
-        client, self._of_thread.client = getattr(self._of_thread, "client", None), None
-        if client is not None:
-            client.close()
-
 
 class _Failed(Exception):
     """A try that failed in a way that may pass; ``unsent`` where it cannot have reached the server."""
@@ -243,8 +272,7 @@ class _Failed(Exception):
 
 
 class _Late(TimeoutError):
-    def __init__(self) -> None:
-        super().__init__("it was too slow")
+    """The deadline came during a try."""
 
 
 @contextmanager
@@ -258,10 +286,6 @@ def _time_limit(until: float) -> Any:  # noqa: ANN401 - a generator
     except Timeout as raised:
         if raised is not timer:
             raise
-        raise _Late() from None
+        raise _Late from None
     finally:
         timer.close()
-
-
-def _whole_number(text: Any) -> int | None:  # noqa: ANN401 - a header, once, several times or not at all
-    return int(text) if isinstance(text, str) and text.isdecimal() else None

@@ -18,9 +18,9 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.model_config import LARGEST_INPUT
 from dfml.core.texts import printable
 from dfml.zoo.card import MOST_CLASSES, MOST_MODELS, TeacherCard
+from dfml.zoo.oracles.zeroth_order import Outputs
 from dfml.zoo.remote.api import CREDENTIALS, RemoteApi
-from dfml.zoo.remote.connection import Connection, RemoteConfig
-from dfml.zoo.remote.reply import Reply
+from dfml.zoo.remote.connection import Connection, RemoteConfig, Reply
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
@@ -45,15 +45,15 @@ class RemoteZoo(Zoo):
         binary: Whether tensors travel as bytes.
 
     Raises:
-        BadInput: No server of the protocol there, or none of its models is a classifier of pictures.
+        BadInput: No server of the protocol there, or none of its models is a classifier of images.
         RunFailed: No answer.
     """
 
     def __init__(self, url: str, config: RemoteConfig | None = None) -> None:
+        self.source = url
         only = _ONE_MODEL.fullmatch(url.strip())
-        address = only[1] if only else url.strip().rstrip("/").removesuffix("/v2")
-        self.connection = Connection(address, config)
-        self.name = self.connection.shown
+        self.connection = Connection(only[1] if only else url.strip().rstrip("/").removesuffix("/v2"), config)
+        self.name = self.address = self.connection.shown
         self.domain, self.shared_class_names = None, False
         self.problems: dict[str, str] = {}
         self.cards: list[TeacherCard] = []
@@ -61,24 +61,15 @@ class RemoteZoo(Zoo):
         self._until = time.monotonic() + min(OPENING_SECONDS, self.connection.config.deadline)
         self.binary = self._choose_encoding(self._introduction())
         names = [unquote(only[2])] if only else self._names()
-        self.meta = {"models": names}
+        self.listed = len(names)
         for name in names:
             try:
-                card, tensors = self._describe(name)
+                self._describe(name)
             except BadInput as error:
                 self.problems[printable(name)] = str(error)
-                continue
-            self.cards.append(card)
-            self._tensors[card.id] = tensors
         if not self.cards:
             reason = next(iter(self.problems.values()), "it has no model that is ready.")
             raise BadInput(f"server {self.name} has no teacher of pictures: {reason}")
-
-    def __iter__(self) -> Iterator[Teacher]:
-        raise BadInput(self._only_queries("the teachers of"))
-
-    def __len__(self) -> int:
-        return len(self.cards)
 
     @property
     def folder(self) -> Path:
@@ -89,12 +80,8 @@ class RemoteZoo(Zoo):
         """
         raise BadInput(f"zoo {self.name} is a server, not a folder: do this with the folder that it serves.")
 
-    def api(self, which: str | int) -> RemoteApi:
-        """A teacher by id or position, ready to be asked.
-
-        Raises:
-            BadInput: There is none.
-        """
+    def api(self, which: str | int, device: torch.device | str = "cpu", outputs: Outputs = "logits") -> RemoteApi:
+        """See ``Zoo.api``."""
         card = self.card(which)
         return RemoteApi(self.connection, card, self._tensors[card.id], binary=self.binary)
 
@@ -108,12 +95,11 @@ class RemoteZoo(Zoo):
 
     weights_of = teacher
 
-    def usable(self) -> list[Teacher]:
-        """Never given out; see ``teacher`` and ``check``."""
+    def __iter__(self) -> Iterator[Teacher]:
         raise BadInput(self._only_queries("the teachers of"))
 
     def check(self) -> list[str]:
-        """Ask every teacher for one picture; those that fail are moved to ``problems``.
+        """Ask every teacher for one image; those that fail are moved to ``problems``.
 
         Raises:
             RunFailed: The server is gone.
@@ -127,14 +113,12 @@ class RemoteZoo(Zoo):
                 self._get("v2")  # the server itself is still there, or this ends the command
         return self.ids
 
-    def judge(self, which: str | int) -> None:
-        """A server shows no judge."""
-        self.card(which)
+    def weights_mark(self, card: TeacherCard) -> str:
+        """A server does not tell."""
+        return ""
 
-    def has_judge(self, which: str | int) -> bool:
+    def judge_folder(self, card: TeacherCard) -> None:
         """A server shows no judge."""
-        self.card(which)
-        return False
 
     def _only_queries(self, whose: str) -> str:
         return f"{whose} {self.name} only answers queries: it takes a method that works on a black box."
@@ -173,10 +157,8 @@ class RemoteZoo(Zoo):
         """The models that are ready: by the repository extension, else by KServe's own list."""
         value = self._get("v2/repository/index", method="POST", body=b"{}").read()
         if isinstance(value, list):
-            rows = [
-                row for row in value if isinstance(row, dict) and str(row.get("state") or "READY").upper() == "READY"
-            ]
-            found = [row.get("name") for row in rows]
+            rows = [row for row in value if isinstance(row, dict)]
+            found = [row.get("name") for row in rows if str(row.get("state") or "READY").upper() == "READY"]
         else:
             value = self._get("v2/models").read()
             found = value.get("models") if isinstance(value, dict) else None
@@ -187,8 +169,8 @@ class RemoteZoo(Zoo):
             raise BadInput(f"server {self.name} lists {len(names):,} models, at most {MOST_MODELS:,} are read.")
         return names
 
-    def _describe(self, name: str) -> tuple[TeacherCard, tuple[str, str]]:
-        """A model's card and the names of its input and output, from its metadata."""
+    def _describe(self, name: str) -> None:
+        """Make a model's card from its metadata, and note the names of its input and output."""
         # The id names folders of runs.
         if not _SAFE_ID.fullmatch(name):
             raise BadInput(f"model {printable(name)!r}: the name cannot be a folder's.")
@@ -209,7 +191,8 @@ class RemoteZoo(Zoo):
             id=name, architecture="remote", way=way, input_size=takes[1], mean=[0.0], std=[1.0], access="queries",
             source=self.name,
         )  # fmt: skip
-        return card, (takes[0], gives[0])
+        self.cards.append(card)
+        self._tensors[name] = takes[0], gives[0]
 
 
 def _tensor(described: Any, rank: int) -> tuple[str, tuple[int, ...]] | None:  # noqa: ANN401 - foreign JSON
@@ -219,8 +202,7 @@ def _tensor(described: Any, rank: int) -> tuple[str, tuple[int, ...]] | None:  #
     name, shape = described[0].get("name"), described[0].get("shape")
     if not isinstance(name, str) or described[0].get("datatype") != "FP32" or not isinstance(shape, list):
         return None
-    numbers = all(isinstance(n, int) and not isinstance(n, bool) for n in shape)
-    if not numbers or len(shape) != rank or shape[0] != -1 or min(shape[1:]) < 1:
+    if not all(type(n) is int for n in shape) or len(shape) != rank or shape[0] != -1 or min(shape[1:]) < 1:
         return None
     return name, tuple(shape[1:])
 

@@ -12,7 +12,6 @@ import socket
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 import warnings
 from typing import Any
@@ -32,7 +31,7 @@ from dfml.zoo.oracles.zeroth_order import LocalApi
 from dfml.zoo.teacher import Teacher
 
 TAKES, GIVES = "pictures", "logits"
-MOST_PICTURES = 4096
+MOST_IMAGES = 4096
 GRACE = 5
 
 
@@ -56,10 +55,9 @@ class ServedTeacher(kserve.Model):
         """Answer a request, in a thread of its own, so that the server stays awake for others.
 
         Raises:
-            InvalidInput: The request holds no pictures of this teacher's shape.
+            InvalidInput: The request holds no images of this teacher's shape.
         """
-        pictures = self._pictures(payload)
-        logits = await asyncio.to_thread(self.api.ask, torch.from_numpy(pictures))
+        logits = await asyncio.to_thread(self.api.ask, torch.from_numpy(self._images(payload)))
         output = kserve.InferOutput(GIVES, list(logits.shape), "FP32")
         output.set_data_from_numpy(logits.numpy(), binary_data=True)
         return kserve.InferResponse(
@@ -67,12 +65,12 @@ class ServedTeacher(kserve.Model):
             use_binary_outputs=payload.use_binary_outputs, requested_outputs=payload.request_outputs,
         )  # fmt: skip
 
-    def _pictures(self, payload: Any) -> np.ndarray:  # noqa: ANN401 - KServe's request, or a dict of version 1
+    def _images(self, payload: Any) -> np.ndarray:  # noqa: ANN401 - KServe's request, or a dict of version 1
         inputs = getattr(payload, "inputs", [])
         shape = list(inputs[0].shape) if len(inputs) == 1 else []
-        if shape[1:] != list(self.api.picture_shape) or not 1 <= shape[0] <= MOST_PICTURES:
+        if shape[1:] != list(self.api.picture_shape) or not 1 <= shape[0] <= MOST_IMAGES:
             wanted = ["N", *self.api.picture_shape]
-            raise InvalidInput(f"expected one input of shape {wanted}, N at most {MOST_PICTURES}, received {shape}.")
+            raise InvalidInput(f"expected one input of shape {wanted}, N at most {MOST_IMAGES}, received {shape}.")
         if inputs[0].datatype != "FP32":
             raise InvalidInput(f"expected FP32, received {inputs[0].datatype}.")
         try:
@@ -118,25 +116,16 @@ def tell_when_ready(url: str, line: str) -> None:
                 with opener.open(f"{url}/v2/health/ready", timeout=5):
                     print(line, flush=True)
                     return
-            except (OSError, urllib.error.URLError):
+            except OSError:
                 time.sleep(0.05)
 
     threading.Thread(target=wait, daemon=True).start()
 
 
-def leave(number: int, frame: Any) -> None:  # noqa: ANN401 - Python's signature
-    """A server is ended by Ctrl-C or SIGTERM: both are its normal end."""
-    sys.exit(0)
-
-
 def main(settings: dict[str, Any]) -> None:
-    """Load the zoo and serve it until a signal ends it.
-
-    Args:
-        settings: zoo, host, port, threads, json (see ``serving.serve``).
-    """
+    """Load the zoo and serve it until Ctrl-C or SIGTERM, its normal ends; ``settings`` as in ``serve_command``."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
+        signal.signal(number, lambda *_: sys.exit(0))
     # KServe's matter, once a start.
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
     use_threads(settings["threads"])
