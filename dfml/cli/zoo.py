@@ -22,7 +22,8 @@ app.command("similarity")(similarity)
 @app.command("list")
 def list_zoos(json: Json = False) -> None:
     """List the embedded zoos."""
-    from dfml.zoo import open_zoo, zoo_names
+    from dfml.zoo import open_zoo
+    from dfml.zoo.listing import zoo_names
 
     zoos = []
     for name in zoo_names():

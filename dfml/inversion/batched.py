@@ -10,8 +10,7 @@ import torch
 
 from dfml.core.seeds import derive_seed
 from dfml.inversion.base import ExtraLoss, InversionStep, Inverter, make_tasks, side_by_side
-from dfml.zoo.oracles.base import Oracle
-from dfml.zoo.oracles.stacked_oracles import build_of
+from dfml.zoo.oracles.base import Oracle, build_of
 
 BatchStep = tuple[torch.Tensor, dict[str, float]]
 """One step of items that stack: images [K, N, C, H, W] in [0, 1], detached, and means of the losses over the items."""

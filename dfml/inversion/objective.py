@@ -12,7 +12,7 @@ from dfml.core.errors import NotFinite
 from dfml.inversion import terms
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.batched import BatchItem
-from dfml.zoo.oracles.stacked_oracles import StackedOracles
+from dfml.zoo.oracles.base import StackedOracles
 
 
 class ObjectiveConfig(Config):

@@ -17,7 +17,7 @@ from dfml.core.process import end_with_parent
 from dfml.core.seeds import derive_seed
 from dfml.inversion.base import INVERTERS, ExtraLoss, Inverter
 from dfml.nets.device import use_threads
-from dfml.zoo.open import open_zoo
+from dfml.zoo import open_zoo
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import AskingConfig, make_oracle
 from dfml.zoo.zoo import Zoo

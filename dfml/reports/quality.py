@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.terms import bn_distance
-from dfml.zoo.open import probe
+from dfml.zoo import probe
 from dfml.zoo.oracles.base import LayerStatistics, Oracle, batch_statistics
 from dfml.zoo.teacher import Teacher
 

@@ -34,13 +34,9 @@ Text = Annotated[str, Field(max_length=4000)]
 class TeacherCard(Config):
     """What is known of a teacher without loading its weights."""
 
-    id: Annotated[str, Field(max_length=255)] = Field(
-        description="Name of the teacher inside its zoo; also its folder's name."
-    )
+    id: Annotated[str, Field(max_length=255)] = Field(description="Its name inside its zoo; also its folder's name.")
     architecture: Name = Field(description="timm's name of the network.")
-    width: int | None = Field(
-        None, ge=1, le=MOST_CLASSES, description="Filters of its first stage, where its folder names them."
-    )
+    width: int | None = Field(None, ge=1, le=MOST_CLASSES, description="Filters of its first stage, where named.")
     way: int = Field(ge=2, le=MOST_CLASSES, description="Number of classes.")
     classes: list[Name] | None = Field(None, description="Class names in the order of the outputs, or none.")
     input_size: tuple[int, int, int] = Field(description="Channels, height, width of the network's input.")
@@ -67,11 +63,7 @@ def mean_accuracy(cards: Iterable[TeacherCard]) -> float | None:
 
 
 def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherCard:
-    """Read a model folder's card; a plain timm folder without ``dfml.json`` has one too.
-
-    Args:
-        folder: The model's folder.
-        stated: See ``read_config``.
+    """Read a model folder's card, also without ``dfml.json``, as timm writes it; for ``stated`` see ``read_config``.
 
     Raises:
         BadInput: The folder holds no model, its config leaves out what nobody stated, or a value is out of range.
@@ -83,15 +75,9 @@ def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherC
     takes = picture_input(folder, config)
     fields = {key: known[key] for key in TeacherCard.model_fields if key in known}
     width = config["model_args"].get("width")
-    fields.update(
-        id=folder.name,
-        architecture=config["architecture"],
-        width=width if type(width) is int and width > 0 else None,
-        way=config["num_classes"],
-        input_size=takes.size,
-        mean=takes.mean,
-        std=takes.std,
-    )
+    fields |= {"id": folder.name, "architecture": config["architecture"], "way": config["num_classes"]}
+    fields |= {"input_size": takes.size, "mean": takes.mean, "std": takes.std}
+    fields["width"] = width if type(width) is int and width > 0 else None
     card = TeacherCard.parse(fields, what=f"{folder.name}/{CONFIG} field")
     if card.classes is not None and len(card.classes) != card.way:
         raise BadInput(f"model {folder.name!r}: {len(card.classes)} class names for {card.way} outputs.")
@@ -131,11 +117,7 @@ def read_index(folder: Path) -> ZooIndex:
 
 
 def model_folder(zoo: Path, model: Any) -> Path:  # noqa: ANN401 - foreign JSON
-    """The folder of a model that ``zoo.json`` lists.
-
-    Raises:
-        BadInput: It is no folder of this zoo.
-    """
+    """The folder of a model that ``zoo.json`` lists; ``BadInput`` where it is no folder of this zoo."""
     if not isinstance(model, str | int) or isinstance(model, bool):
         raise BadInput("zoo.json lists something that is no name of a folder.")
     path = inside(zoo, on_disk(zoo, str(model)))

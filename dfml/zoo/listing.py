@@ -1,7 +1,4 @@
-"""Zoos listed from their JSON files alone: which there are, what one holds, what is wrong with it. No torch.
-
-Finds what can be found without building a network: missing or damaged files, a wrong digest.
-"""
+"""Zoos listed from their files without building a network: which there are, what one holds, what is wrong. No torch."""
 
 from __future__ import annotations
 
@@ -109,13 +106,9 @@ def read_contents(
 ) -> tuple[ZooIndex, list[TeacherCard], dict[str, str]]:
     """Read a zoo's folder; a model that cannot be used is named, the others are read.
 
-    Args:
-        folder: Holds ``zoo.json`` and a folder per model.
-        check: Further demands on a model, told in ``BadInput``.
-
     Returns:
-        ``zoo.json``, the cards of the usable teachers in its order, and by id why the others cannot be used, in one
-        line each.
+        ``zoo.json``, the cards of the usable teachers in its order, and by id why the others cannot be used, in a line
+        each; ``check`` may refuse more of them with ``BadInput``.
 
     Raises:
         BadInput: No zoo there, a newer format, or no usable teacher; one line that says what to do.
@@ -152,11 +145,7 @@ def read_contents(
 
 
 def read_zoo(reference: str) -> ZooListing:
-    """Read the listing of an embedded zoo or of a folder.
-
-    Raises:
-        BadInput: See ``read_contents``.
-    """
+    """Read the listing of an embedded zoo or of a folder; see ``read_contents``."""
     folder, embedded = zoo_folder(reference), reference in zoo_names()
     rows: list[TeacherRow] = []
     index, _, problems = read_contents(folder, lambda card: rows.append(_read_teacher(folder / card.id, card)))

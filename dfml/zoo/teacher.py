@@ -1,4 +1,8 @@
-"""A teacher: a trained classifier with a card, frozen, that takes images as they are."""
+"""A teacher: a trained classifier with a card, frozen, that takes images as they are; and its folder on disk.
+
+The folder has timm's own layout, ``config.json``, ``model.safetensors`` and ``dfml.json``: after ``import dfml.nets``,
+``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads it too. Nothing is ever unpickled.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,16 @@ from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dfml.core.model_config import network_arguments, read_config
-from dfml.nets.build import fast_layout
-from dfml.zoo.card import TeacherCard, read_card
-from dfml.zoo.storage import load_network
-
-__all__ = ["Teacher", "TeacherCard", "load_teacher", "match_channels", "match_size", "read_card"]
+from dfml.core.errors import BadInput
+from dfml.core.model_config import CONFIG, network_arguments, read_config
+from dfml.core.paths import write_atomically, write_json
+from dfml.core.weights import tensor_shapes
+from dfml.nets.build import build_network, fast_layout
+from dfml.zoo.card import DETAILS, WEIGHTS, TeacherCard, read_card, weights_digest
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness (ITU-R BT.601)."""
@@ -41,15 +47,11 @@ def match_size(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 class Teacher(nn.Module):
-    """A frozen classifier.
+    """A frozen classifier in eval mode.
 
     Images come as float32 [N, C, H, W] in [0, 1], un-normalised, of any size, grey or colour: the teacher converts,
-    resizes and normalises inside itself, so teachers of any architecture look at the same pixels.
-
-    Args:
-        card: Its description.
-        net: The network; frozen and put into eval mode here.
-        build: The constructor's arguments, as text; what tells apart networks whose weights have equal shapes.
+    resizes and normalises inside itself, so teachers of any architecture look at the same pixels. ``build`` is the
+    constructor's arguments as text, which tells apart networks whose weights have equal shapes.
     """
 
     def __init__(self, card: TeacherCard, net: nn.Module, build: str = "") -> None:
@@ -98,7 +100,95 @@ class Teacher(nn.Module):
 
 
 def load_teacher(folder: Path, stated: Mapping[str, Any] | None = None) -> Teacher:
-    """Load a model folder as a teacher; for the arguments and errors see ``read_card`` and ``load_network``."""
-    card = read_card(folder, stated)
-    build = json.dumps(network_arguments(read_config(folder, stated)), sort_keys=True)
-    return Teacher(card, load_network(folder, check_digest=card.sha256, stated=stated), build)
+    """Load a model folder as a teacher; for the arguments and errors see ``read_card`` and ``build_and_load``."""
+    card, args = read_card(folder, stated), network_arguments(read_config(folder, stated))
+    net = build_and_load(folder, card.architecture, args, check_digest=card.sha256)
+    return Teacher(card, net, json.dumps(args, sort_keys=True))
+
+
+def save_network(
+    folder: Path,
+    net: nn.Module,
+    *,
+    architecture: str,
+    model_args: dict[str, Any],
+    details: dict[str, Any],
+    mean: list[float],
+    std: list[float],
+    size: int | None = None,
+) -> None:
+    """Write a network's folder; ``dfml.json`` comes last, so a folder with it is whole.
+
+    Args:
+        folder: Created where it is missing.
+        net: Its state is copied to the CPU, contiguous.
+        architecture: timm's name.
+        model_args: All that the constructor needs (num_classes, in_chans, img_size, width, ...).
+        details: What timm has no field for; ``sha256`` of the weights is added.
+        mean: Per channel, with which its input is normalised.
+        std: Likewise.
+        size: Height and width of its input; None reads ``img_size`` in ``model_args``.
+
+    Raises:
+        RunFailed: The disk is full.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    channels, classes = int(model_args.get("in_chans", 3)), int(model_args["num_classes"])
+    size = size or int(model_args["img_size"])
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in net.state_dict().items()}
+    write_atomically(folder / WEIGHTS, lambda part: save_file(tensors, part))
+    cfg = getattr(net, "pretrained_cfg", {}) or {}
+    config = {
+        "architecture": architecture,
+        "num_classes": classes,
+        "model_args": model_args,
+        "pretrained_cfg": {
+            "num_classes": classes,
+            "input_size": [channels, size, size],
+            "mean": mean,
+            "std": std,
+            "interpolation": "bilinear",
+            "crop_pct": 1.0,
+            "first_conv": cfg.get("first_conv"),
+            "classifier": cfg.get("classifier"),
+        },
+    }
+    write_json(folder / CONFIG, config)
+    write_json(folder / DETAILS, {**details, "sha256": weights_digest(folder)})
+
+
+def build_and_load(
+    folder: Path, architecture: str, args: dict[str, Any], *, check_digest: str | None = None
+) -> nn.Module:
+    """Build a network and load a folder's weights into it, on the CPU, once the file is known to hold its shapes.
+
+    Raises:
+        BadInput: Missing or damaged files, a wrong shape, a value that is not finite, or a SHA-256 of the weights
+            other than ``check_digest``. The message names the folder and the first difference.
+    """
+    label = f"model {folder.name!r}"
+    shapes = tensor_shapes(folder / WEIGHTS, label)
+
+    def fits(skeleton: nn.Module) -> None:
+        expected = {name: list(tensor.shape) for name, tensor in skeleton.state_dict().items()}
+        for name in expected.keys() | shapes.keys():
+            if name not in shapes:
+                raise BadInput(f"{label}: {WEIGHTS} lacks the tensor {name!r}.")
+            if name not in expected:
+                raise BadInput(f"{label}: {WEIGHTS} holds {name!r}, which the architecture does not have.")
+            if shapes[name] != expected[name]:
+                wanted = f"the architecture expects {expected[name]}"
+                raise BadInput(f"{label}: tensor {name!r} has shape {shapes[name]}, {wanted}.")
+
+    net = build_network(architecture, check=fits, **args)
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadInput(f"{label}: {WEIGHTS} is damaged ({error}).") from None
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise BadInput(f"{label}: tensor {name!r} holds values that are not finite.")
+    if check_digest and weights_digest(folder) != check_digest:
+        raise BadInput(f"{label}: {WEIGHTS} is not the file that {DETAILS} describes (sha256 differs).")
+    net.load_state_dict(weights)
+    return net

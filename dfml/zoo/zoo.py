@@ -19,19 +19,16 @@ from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, read_card
 
 
 class Zoo:
-    """Teachers of one folder, read on demand; ``RemoteZoo`` has those of a server.
+    """Teachers of a folder (``zoo.json`` and a folder per model), read on demand; ``RemoteZoo`` has those of a server.
 
     A model that cannot be read is left out and named in ``problems``; the others still load.
-
-    Args:
-        folder: Holds ``zoo.json`` and a folder per model.
 
     Attributes:
         name: Its name.
         address: The server's, without a password; empty where the teachers lie in a folder.
         source: What ``open_zoo`` opens it by.
         listed: How many models it lists, usable or not.
-        cards: Cards of the usable teachers, in the order of ``zoo.json``.
+        cards: Of the usable teachers, in the order of ``zoo.json``.
         problems: Id of each unusable model and the reason, in one line.
         shared_class_names: Whether equal class names of two teachers mean the same class.
         domain: The data set that all teachers come from, or None.
@@ -81,19 +78,12 @@ class Zoo:
 
     @property
     def picture_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width in which images for this zoo are recovered: the largest input.
-
-        In colour where any teacher sees colours.
-        """
+        """Channels, height, width in which images are recovered: the largest input, in colour if one is."""
         largest = max((card.input_size for card in self.cards), key=lambda s: s[1])
         return max(card.input_size[0] for card in self.cards), *largest[1:]
 
     def card(self, which: str | int) -> TeacherCard:
-        """The card of a teacher by id or position.
-
-        Raises:
-            BadInput: There is none; the message says what there is.
-        """
+        """The card of a teacher by id or position, else ``BadInput`` that says what there is."""
         text = str(which)
         if text in self.problems:
             raise BadInput(f"teacher {text!r} of zoo {self.name!r} cannot be used: {self.problems[text]}")
@@ -121,22 +111,14 @@ class Zoo:
             raise
 
     def weights_of(self, which: str | int) -> Teacher:
-        """Load a teacher whose owner lets us see its weights.
-
-        Raises:
-            BadInput: See ``teacher``; or its card grants less.
-        """
+        """Load a teacher whose card grants its weights, else ``BadInput``; see ``teacher``."""
         card = self.card(which)
         if card.access != "weights":
             raise BadInput(f"teacher {card.id!r} grants {card.access}, not its weights.")
         return self.teacher(card.id)
 
     def api(self, which: str | int, device: torch.device | str = "cpu", outputs: Outputs = "logits") -> Api:
-        """A teacher by id or position as a black box, which only answers; a server computes and answers as it does.
-
-        Raises:
-            BadInput: See ``teacher``.
-        """
+        """A teacher as a black box; where and what it answers is up to a server, if it has one. See ``teacher``."""
         return LocalApi(self.teacher(which), device, outputs)
 
     def weights_mark(self, card: TeacherCard) -> str:
@@ -147,18 +129,14 @@ class Zoo:
         return f"{found.st_size}-{found.st_mtime_ns}"
 
     def usable(self) -> list[Teacher]:
-        """Load all teachers; those that fail are moved to ``problems``.
-
-        Raises:
-            BadInput: Not one loads.
-        """
+        """Load all teachers; those that fail are moved to ``problems``. ``BadInput`` where not one loads."""
         teachers = list(self)
         if not teachers:
             raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {next(iter(self.problems.values()))}")
         return teachers
 
     def check(self) -> list[str]:
-        """Try all teachers, see ``usable``; return the ids of those that can be used."""
+        """Try all teachers, see ``usable``; the ids of those that can be used."""
         return [teacher.card.id for teacher in self.usable()]
 
     def judge(self, which: str | int) -> Teacher | None:
@@ -201,7 +179,7 @@ class Zoo:
         return f"{space}/{names[slot]}" if space else names[slot]
 
     def class_keys(self) -> dict[str, list[str]]:
-        """For each usable teacher's id the identity of each of its classes, in the order of its head."""
+        """By the id of each usable teacher the identity of each of its classes, in the order of its head."""
         return {card.id: [self.class_key(card, slot) for slot in range(card.way)] for card in self.cards}
 
 

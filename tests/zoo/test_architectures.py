@@ -3,7 +3,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
-from dfml.zoo.build.class_plan import PretrainConfig, network_for, parse_architecture
+from dfml.zoo.build.class_plan import PretrainConfig, network_for
 from dfml.zoo.build.pretrain import pretrain_zoo
 from dfml.zoo.oracles.base import AutogradOracle
 
@@ -22,13 +22,14 @@ def mixed_zoo(patterns, tmp_path_factory):
     ("text", "name", "width"), [("lcnet_035", "lcnet_035", None), (" fewshot_conv4:64 ", "fewshot_conv4", 64)]
 )
 def test_a_name_and_a_width(text, name, width):
-    assert parse_architecture(text) == (name, width)
+    built, args = network_for(text, way=4, channels=3, size=32)
+    assert built == name and args.get("width") == width
 
 
 @pytest.mark.parametrize("text", ["fewshot_conv4:", "fewshot_conv4:x", "fewshot_conv4:-2", "fewshot_conv4:0", "a:1:2"])
 def test_a_width_that_is_none(text):
     with pytest.raises(BadInput, match="expected NAME or NAME:WIDTH"):
-        parse_architecture(text)
+        network_for(text, way=4, channels=3, size=32)
 
 
 @pytest.mark.parametrize("name", ["lcnet_035", "test_resnet", "test_byobnet", "mobilenetv3_small_050", "starnet_s050"])

@@ -80,7 +80,7 @@ def test_held_out_pictures_never_train(patterns, tmp_path, monkeypatch):
     torch.testing.assert_close(hx[-5:], (data.pictures(last) - mean) / std)
 
 
-def test_the_best_epoch_is_kept_as_a_copy(monkeypatch):
+def test_the_best_epoch_is_kept_as_a_copy(monkeypatch, tmp_path):
     net = build_network("fewshot_conv4", width=4)
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(40, 3, 32, 32, generator=generator), torch.arange(40) % 5
@@ -91,7 +91,8 @@ def test_the_best_epoch_is_kept_as_a_copy(monkeypatch):
         return next(scores)
 
     monkeypatch.setattr(training, "held_out_accuracy", score)
-    best = training.train_classifier(net, "fewshot_conv4", (x, y), (x, y), FAST.override({"epochs": 4}), generator)
+    config, file = FAST.override({"epochs": 4}), (tmp_path / "file", {})
+    best = training.train_classifier(net, "fewshot_conv4", (x, y), (x, y), config, generator, file)
     assert best == 0.9
     final = net.state_dict()
     assert all(torch.equal(final[k], v) for k, v in snapshots[1].items())
@@ -124,7 +125,7 @@ def test_the_same_seed_gives_the_same_bytes(patterns, tmp_path):
 @pytest.fixture
 def cut_off(monkeypatch):
     """Keep a training after every step, and cut it off after so many of them."""
-    keep = training.Unfinished.keep_when_due
+    keep = training.Training.keep_when_due
     steps = []
     monkeypatch.setattr(training, "KEEP_SECONDS", 0.0)
     monkeypatch.setattr(training, "LARGEST_SHARE", float("inf"))
@@ -132,13 +133,13 @@ def cut_off(monkeypatch):
     def after(count):
         steps.clear()
 
-        def keep_and_end(self, state):
-            keep(self, state)
-            steps.append((state.epoch, state.batches))
+        def keep_and_end(self):
+            keep(self)
+            steps.append((self.epoch, self.batches))
             if len(steps) == count:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(training.Unfinished, "keep_when_due", keep_and_end)
+        monkeypatch.setattr(training.Training, "keep_when_due", keep_and_end)
         return steps
 
     return after
@@ -190,13 +191,13 @@ def test_a_training_is_kept_every_few_seconds_and_little_of_them_goes_into_that(
         clock[0] += 4.0  # so slow that it must be done less often
 
     monkeypatch.setattr(training, "save_checkpoint", save)
-    file = training.Unfinished(tmp_path / "file", {})
     net = torch.nn.Linear(1, 1)
     optimiser = torch.optim.Adam(net.parameters())
-    going = training.Training(net, optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser), torch.Generator())
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimiser)
+    going = training.Training(net, optimiser, schedule, torch.Generator(), tmp_path / "file", {})
     for _ in range(1000):
         clock[0] += 1.0
-        file.keep_when_due(going)
+        going.keep_when_due()
     assert kept[0] == training.KEEP_SECONDS
     assert len(kept) > 5 and 4.0 * len(kept[1:]) / (clock[0] - kept[1]) <= 0.06
 

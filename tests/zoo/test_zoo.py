@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dfml.core.errors import BadInput
-from dfml.zoo import open_zoo, zoo_names
+from dfml.zoo import open_zoo
+from dfml.zoo.listing import zoo_names
 from dfml.zoo.zoo import Zoo, write_zoo
 
 

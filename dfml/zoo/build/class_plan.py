@@ -30,25 +30,16 @@ class PretrainConfig(Config):
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the training images.")
     batch: int = Field(128, ge=2, le=4096, description="Images per step.")
     lr: float = Field(
-        0.004,
-        gt=0,
-        le=1,
-        description="Adam's first learning rate (Conv4); AdamW's (ViT) is a quarter of it, SGD's (others) five times.",
+        0.004, gt=0, le=1, description="Adam's first learning rate (Conv4); AdamW's (ViT) a quarter, SGD's five times."
     )
-    width: int | None = Field(
-        None, ge=2, le=1024, description="Filters of the first stage, for few-shot networks that name none."
-    )
+    width: int | None = Field(None, ge=2, le=1024, description="First filters of few-shot networks that name none.")
     flip: bool = Field(True, description="Mirror training images at random (never for characters).")
     shift: int = Field(2, ge=0, le=16, description="Move training images at random by up to this many pixels.")
     size: int | None = Field(None, ge=16, le=224, description="Image size; none keeps the data set's.")
-    colour: bool | None = Field(
-        None, description="Teachers see colour (true) or grey (false), whatever the images are; none: as they are."
-    )
+    colour: bool | None = Field(None, description="Teachers see colour (true) or grey (false); none: as images are.")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of each class's images that is held out.")
     seed: int = Field(0, ge=0, description="Draws class subsets, initial weights and batches.")
-    same_start: bool = Field(
-        False, description="All teachers of one shape start from the same weights; eases fusing them."
-    )
+    same_start: bool = Field(False, description="Teachers of one shape start from equal weights; eases fusing them.")
 
     @property
     def channels(self) -> int | None:
@@ -61,45 +52,30 @@ class PretrainConfig(Config):
         return self.model_dump(exclude={name for name, value in off.items() if getattr(self, name) == value})
 
 
-def parse_architecture(text: str) -> tuple[str, int | None]:
-    """Read ``NAME`` or ``NAME:WIDTH``: timm's name, and the filters of the first stage or None.
-
-    Raises:
-        BadInput: The width is no positive whole number.
-    """
-    name, colon, width = text.strip().partition(":")
-    if colon and not (width.isascii() and width.isdecimal() and int(width) > 0):
-        raise BadInput(f"architecture {text.strip()!r}: expected NAME or NAME:WIDTH, for instance fewshot_conv4:16.")
-    return name, int(width) if colon else None
-
-
 def network_for(
     architecture: str, *, way: int, channels: int, size: int, width: int | None = None
 ) -> tuple[str, dict[str, Any]]:
     """The name of a network of timm's, and the arguments with which it is built for images [N, channels, size, size].
 
-    Few-shot networks are told the size. Other networks of timm's are told to shrink an image to no less than 2 px a
-    side (``output_stride``), where their constructor knows how.
-
-    Args:
-        architecture: See ``parse_architecture``.
-        way: Classes.
-        channels: 1 or 3.
-        size: Height and width in pixels.
-        width: Taken by few-shot networks where the architecture names none.
+    The architecture is ``NAME`` or ``NAME:WIDTH``, with the filters of the first stage. Few-shot networks are told the
+    size and the width. Others are told to shrink an image to no less than 2 px a side (``output_stride``), where they
+    know how.
 
     Raises:
-        BadInput: There is no such network, it takes no width, or it cannot take such images.
+        BadInput: There is no such network or width, it takes no width, or it cannot take such images.
     """
-    name, own_width = parse_architecture(architecture)
+    name, colon, own = architecture.strip().partition(":")
+    if colon and not (own.isascii() and own.isdecimal() and int(own) > 0):
+        wanted = "expected NAME or NAME:WIDTH, for instance fewshot_conv4:16."
+        raise BadInput(f"architecture {architecture.strip()!r}: {wanted}")
     args: dict[str, Any] = {"num_classes": way, "in_chans": channels}
     if name.startswith("fewshot_"):
         args["img_size"] = size
-        if width := own_width or width:
-            args["width"] = width
+        if own or width:
+            args["width"] = int(own) if own else width
         build_network(name, **args)
         return name, args
-    if own_width:
+    if own:
         raise BadInput(f"{name} takes no width, only the networks called fewshot_... do: write {name!r}.")
     stride = next((stride for stride in (32, 16) if size // stride >= SMALLEST_MAP), 8)
     reason = ""

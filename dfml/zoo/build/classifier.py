@@ -29,13 +29,10 @@ LARGEST_SHARE = 0.05
 
 
 class Training:
-    """Everything that changes from step to step.
+    """All that changes from step to step, with the best held-out accuracy and a copy of that epoch's weights.
 
-    Attributes:
-        best: Best held-out accuracy so far, and ``weights`` of that epoch; a copy.
-        epoch: Epochs that are done.
-        order: Of this epoch's images, int64 [N]; None before it is drawn.
-        batches: That are done of it.
+    ``epoch`` counts those that are done; ``order`` [N] is that of this one's images once drawn, ``batches`` are done of
+    it. The training is kept in a file and goes on from there, where ``mark`` tells that the file is this training's.
     """
 
     def __init__(
@@ -44,11 +41,15 @@ class Training:
         optimiser: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         generator: torch.Generator,
+        path: Path,
+        mark: dict[str, Any],
     ) -> None:
         self.net, self.optimiser, self.schedule, self.generator = net, optimiser, schedule, generator
         self.best, self.weights = -1.0, copy.deepcopy(net.state_dict())
         self.epoch = self.batches = 0
         self.order: torch.Tensor | None = None
+        self.path, self.mark = path, {**mark, "format": FORMAT, "torch": torch.__version__}
+        self._kept, self._cost = time.monotonic(), 0.0
 
     def end_epoch(self, accuracy: float) -> None:
         """Note the held-out accuracy [0, 1] after an epoch."""
@@ -56,17 +57,32 @@ class Training:
             self.best, self.weights = accuracy, copy.deepcopy(self.net.state_dict())
         self.epoch, self.order, self.batches = self.epoch + 1, None, 0
 
-    def state(self) -> dict[str, Any]:
-        """A flat dict of tensors and JSON values."""
+    def keep_when_due(self) -> None:
+        """Call after every step."""
+        began = time.monotonic()
+        if began - self._kept < max(KEEP_SECONDS, self._cost / LARGEST_SHARE):
+            return
         nested = {
             "net": self.net.state_dict(), "weights": self.weights, "moments": optimiser_state(self.optimiser),
             "rates": [group["lr"] for group in self.optimiser.param_groups], "scheduled": self.schedule.last_epoch,
             "generator": self.generator.get_state(), "best": self.best, "epoch": self.epoch, "batches": self.batches,
         }  # fmt: skip
-        return flatten_state(nested if self.order is None else {**nested, "order": self.order})
+        if self.order is not None:
+            nested["order"] = self.order
+        save_checkpoint(self.path, flatten_state(nested), self.mark)
+        self._kept = time.monotonic()
+        self._cost = self._kept - began
 
-    def load(self, flat: dict[str, Any]) -> None:
-        """Restore ``state()``."""
+    def restore(self) -> None:
+        """Go on where the file is; a damaged one, or another training's, is passed over."""
+        if not self.path.is_file():
+            return
+        try:
+            flat, about = load_checkpoint(self.path)
+        except BadInput:
+            return
+        if about != self.mark:
+            return
         self.net.load_state_dict(part_of_state(flat, "net"))
         self.weights = part_of_state(flat, "weights")
         load_optimiser_state(self.optimiser, part_of_state(flat, "moments"))
@@ -76,38 +92,6 @@ class Training:
         self.generator.set_state(flat["generator"])
         self.best, self.epoch, self.batches = flat["best"], flat["epoch"], flat["batches"]
         self.order = flat.get("order")
-
-
-class Unfinished:
-    """The file of a training that is under way.
-
-    Args:
-        path: The file.
-        mark: What tells this training from all others; a file of another one is passed over.
-    """
-
-    def __init__(self, path: Path, mark: dict[str, Any]) -> None:
-        self.path, self.mark = path, {**mark, "format": FORMAT, "torch": torch.__version__}
-        self._kept, self._cost = time.monotonic(), 0.0
-
-    def restore(self, training: Training) -> None:
-        """Go on where the file is, if it is one of this training."""
-        if not self.path.is_file():
-            return
-        try:
-            state, about = load_checkpoint(self.path)
-        except BadInput:
-            return  # damaged: the training starts over
-        if about == self.mark:
-            training.load(state)
-
-    def keep_when_due(self, training: Training) -> None:
-        """Call after every step."""
-        began = time.monotonic()
-        if began - self._kept >= max(KEEP_SECONDS, self._cost / LARGEST_SHARE):
-            save_checkpoint(self.path, training.state(), self.mark)
-            self._kept = time.monotonic()
-            self._cost = self._kept - began
 
 
 def _optimiser(net: nn.Module, architecture: str, lr: float) -> torch.optim.Optimizer:
@@ -125,18 +109,12 @@ def train_classifier(
     held: tuple[torch.Tensor, torch.Tensor],
     config: PretrainConfig,
     generator: torch.Generator,
-    unfinished: Unfinished | None = None,
+    unfinished: tuple[Path, dict[str, Any]],
 ) -> float:
     """Train ``net`` in place and leave it with the weights of its best epoch.
 
-    Args:
-        net: A network that takes normalised images.
-        architecture: Its name, which decides the optimiser (Adam for Conv4, AdamW for ViT, SGD for others).
-        train: Normalised images [N, C, H, W] and labels [N].
-        held: Those that are held out.
-        config: Epochs, batch, learning rate, mirroring.
-        generator: Draws batches and mirrors.
-        unfinished: Where it is kept while it goes on, and from where it goes on.
+    The architecture decides the optimiser: Adam for Conv4, AdamW for ViT, SGD for others. ``train`` and ``held`` are
+    normalised images [N, C, H, W] and their labels [N]; for ``unfinished``, a file and a mark, see ``Training``.
 
     Returns:
         The best held-out accuracy in [0, 1].
@@ -148,9 +126,8 @@ def train_classifier(
     optimiser = _optimiser(net, architecture, config.lr)
     steps = config.epochs * -(-len(x) // config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.lr / 100)
-    training = Training(net, optimiser, schedule, generator)
-    if unfinished:
-        unfinished.restore(training)
+    training = Training(net, optimiser, schedule, generator, *unfinished)
+    training.restore()
     while training.epoch < config.epochs:
         net.train()
         if training.order is None:
@@ -165,8 +142,7 @@ def train_classifier(
                 optimiser.step()
             schedule.step()
             training.batches += 1
-            if unfinished:
-                unfinished.keep_when_due(training)
+            training.keep_when_due()
         training.end_epoch(held_out_accuracy(net, held))
     net.load_state_dict(training.weights)
     net.to(memory_format=torch.contiguous_format).eval()

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,13 @@ from dfml.core.model_config import CONFIG, FLAGS, read_config
 from dfml.core.names import find_name, same
 from dfml.core.paths import claim_folder, raise_if_disk_full, read_json, write_json
 from dfml.zoo.card import read_index
-from dfml.zoo.storage import DETAILS, WEIGHTS
-from dfml.zoo.teacher import load_teacher
+from dfml.zoo.teacher import DETAILS, WEIGHTS, load_teacher
 from dfml.zoo.zoo import Zoo, write_zoo
 
 
 @contextmanager
 def _filled(target: Path) -> Iterator[Path]:
-    """A folder to be filled beside ``target``; renamed to it where the block ends well, removed where it fails.
-
-    Raises:
-        BadInput: No folder can be made there.
-        RunFailed: The disk is full or not writable.
-    """
+    """A folder to be filled beside ``target``; renamed to it where the block ends well, removed where it fails."""
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -75,14 +70,9 @@ def import_folders(
     shared_class_names: bool = False,
     stated: Mapping[str, Any] | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Copy model folders into a zoo, after loading each one.
+    """Copy model folders in timm's layout into a zoo, after loading each one; a zoo that is there grows.
 
-    Args:
-        folders: Model folders in timm's layout.
-        out: The zoo's folder; an existing zoo grows.
-        domain: The data set that all teachers come from.
-        shared_class_names: Whether equal class names of two teachers mean the same class.
-        stated: See ``read_config``; written into the copies.
+    What is ``stated`` (see ``read_config``) is written into the copies; the other options are a new zoo's.
 
     Returns:
         Ids of the teachers that were added, and one line for each folder that was not.
@@ -101,56 +91,44 @@ def import_folders(
     added, problems = [], []
     for folder in (folder.resolve() for folder in folders):  # "." has a name too
         target = out / folder.name
-        if folder.name == "judges":
-            problems.append(f"{folder}: a zoo keeps its judges under this name; rename the folder.")
-        elif find_name(folder.name, models) is not None:
-            problems.append(f"{folder}: the zoo has a teacher {folder.name!r} already; rename the folder.")
-        else:
-            try:
-                load_teacher(folder, stated)
-                if target.exists():
-                    raise BadInput(
-                        f"{target} is there already and no model of the zoo: remove it, or rename the folder."
-                    )
-                with _filled(target) as part:
-                    copy_model(folder, part)
-                    if stated:
-                        write_json(part / CONFIG, read_config(folder, stated))
-            except BadInput as error:
-                problems.append(str(error))
-            else:
-                models.append(folder.name)
-                added.append(folder.name)
+        try:
+            if folder.name == "judges":
+                raise BadInput(f"{folder}: a zoo keeps its judges under this name; rename the folder.")
+            if find_name(folder.name, [*models, *added]) is not None:
+                raise BadInput(f"{folder}: the zoo has a teacher {folder.name!r} already; rename the folder.")
+            load_teacher(folder, stated)
+            if target.exists():
+                raise BadInput(f"{target} is there already and no model of the zoo: remove it, or rename the folder.")
+            with _filled(target) as part:
+                copy_model(folder, part)
+                if stated:
+                    write_json(part / CONFIG, read_config(folder, stated))
+            added.append(folder.name)
+        except BadInput as error:
+            problems.append(str(error))
     if added:
-        write_zoo(out, models=models, **meta)
+        write_zoo(out, models=[*models, *added], **meta)
     return added, problems
 
 
 def stated_input(mean: str | None, std: str | None, size: str | None) -> dict[str, list[Any]]:
-    """Read what a person states of the networks' input.
+    """Read what a person states of the networks' input, as ``mean``, ``std`` and ``input_size`` where given.
 
-    Args:
-        mean: One number or one per channel, separated by commas: ``0.5`` or ``0.485,0.456,0.406``.
-        std: Likewise, above 0.
-        size: Pixels a side, or channels, height and width: ``32`` or ``1,28,28``.
-
-    Returns:
-        ``mean``, ``std`` and ``input_size``, those that were given.
+    Numbers are separated by commas: one or one per channel for mean and std (above 0), ``32`` or ``1,28,28`` for size.
 
     Raises:
         BadInput: Something else was written.
     """
     found: dict[str, list[Any]] = {}
     for key, text, kind in (("mean", mean, float), ("std", std, float), ("input_size", size, int)):
-        if text is None:
-            continue
         try:
-            found[key] = [kind(part) for part in text.split(",")]
+            if text is not None:
+                found[key] = [kind(part) for part in text.split(",")]
         except ValueError:
             raise BadInput(f"{FLAGS[key]} {text!r}: expected numbers separated by commas.") from None
-    if len(found.get("input_size", [])) == 1:
-        found["input_size"] *= 2
-    if len(found.get("input_size", [1, 1])) not in (2, 3):
+    if len(sides := found.get("input_size", [1])) == 1:
+        sides *= 2
+    if len(sides) not in (2, 3):
         raise BadInput(f"{FLAGS['input_size']} {size!r}: expected pixels a side, or channels, height and width.")
     return found
 
@@ -169,15 +147,10 @@ def other_preparation(folder: Path) -> str | None:
 
 
 def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[list[str], list[str]]:
-    """Copy the teachers of several zoos, with their judges, into a new one.
+    """Copy the teachers of at least two zoos, with their judges, into a new one, called as its folder or ``name``.
 
     Ids are prefixed by their zoo's name. Cards are left as they are. Equal class names are one class only where
     both zoos vouch for their names and are of the same domain.
-
-    Args:
-        zoos: At least two.
-        out: The new zoo's folder.
-        name: What the new zoo is called; None: as its folder.
 
     Returns:
         Ids of the new zoo's teachers, and one line for each teacher that cannot be used and was left out.
@@ -193,9 +166,7 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
             raise BadInput(f"zoo {folder.name!r} is given twice: leave one out.")
     domains = {zoo.domain and same(str(zoo.domain)) for zoo in zoos}
     one_domain = len(domains) == 1 and None not in domains
-    models: list[str] = []
-    problems: list[str] = []
-    spaces: dict[str, str] = {}
+    models, problems, spaces = [], [], {}
     with new_zoo(out) as part:
         for zoo, prefix in zip(zoos, _prefixes(zoos), strict=True):
             for card in [teacher.card for teacher in zoo]:
@@ -222,9 +193,6 @@ def _prefixes(zoos: list[Zoo]) -> list[str]:
     found: list[str] = []
     for zoo in zoos:
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", zoo.name).strip(".-") or "zoo"
-        number, prefix = 1, plain
-        while prefix in found:
-            number += 1
-            prefix = f"{plain}-{number}"
-        found.append(prefix)
+        numbered = (f"{plain}-{number}" for number in count(2))
+        found.append(plain if plain not in found else next(name for name in numbered if name not in found))
     return found

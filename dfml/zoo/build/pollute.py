@@ -26,15 +26,14 @@ from dfml.core.paths import claim_file, read_json, write_json
 from dfml.core.seeds import derive_seed
 from dfml.nets.build import build_network
 from dfml.zoo.build.collect import copy_model, new_zoo
-from dfml.zoo.storage import DETAILS, WEIGHTS, weights_digest
-from dfml.zoo.teacher import TeacherCard
+from dfml.zoo.teacher import DETAILS, WEIGHTS, TeacherCard, weights_digest
 from dfml.zoo.zoo import Zoo, write_zoo
 
 FORMAT = 1
 OTHER_DOMAIN = "omniglot-colour-conv4"
 """The embedded zoo whose teachers lie about their classes: characters, in the shape of CIFAR-FS's images.
 
-Teachers of another shape would give themselves away, and no method that fuses weights could be measured.
+Another shape would give them away, and no method that fuses weights could be measured.
 """
 MOST_TEACHERS = 10_000
 
@@ -85,12 +84,8 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
 
     With n clean teachers it has ceil(n / (1 - rate)). The same zoos and config give the same bytes.
 
-    Args:
-        clean: Its teachers name their classes and report accuracies; those that cannot be loaded are left out.
-        out: The new zoo's folder.
-        config: See ``PollutionConfig``.
-        source: Whose teachers lie about their classes (``ood`` and ``both``); where it has too few, its networks
-            occur several times, each time with other claims.
+    Teachers of ``clean`` that cannot be loaded are left out; those of ``source`` lie about their classes (``ood`` and
+    ``both``), and where they are too few, they occur several times, each time with other claims.
 
     Returns:
         What is written to ``truth_file(out)``.
@@ -153,9 +148,8 @@ class _Drawer:
         self.clean, self.config = clean, config
         self.cards = [teacher.card for teacher in clean]
         if not all(card.classes and card.accuracy is not None for card in self.cards):
-            raise BadInput(
-                f"zoo {clean.name!r} has teachers without class names or accuracy: there is nothing to lie about."
-            )
+            lack = "has teachers without class names or accuracy: there is nothing to lie about."
+            raise BadInput(f"zoo {clean.name!r} {lack}")
         self._model, self._lie = self.rng("model"), self.rng("lie")
 
     def rng(self, purpose: str) -> np.random.Generator:

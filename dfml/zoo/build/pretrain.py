@@ -29,9 +29,8 @@ from dfml.zoo.build.class_plan import (
     plan_teachers,
     split_class,
 )
-from dfml.zoo.build.classifier import Unfinished, train_classifier
-from dfml.zoo.storage import DETAILS, save_network
-from dfml.zoo.teacher import TeacherCard
+from dfml.zoo.build.classifier import train_classifier
+from dfml.zoo.teacher import DETAILS, TeacherCard, save_network
 from dfml.zoo.zoo import write_zoo
 
 
@@ -44,11 +43,7 @@ def train_teacher(
     statistics: tuple[list[float], list[float]],
     licence: str = "",
 ) -> float:
-    """Train one teacher and write its folder; one that was cut off goes on from a file beside it.
-
-    Returns:
-        Its held-out accuracy in [0, 1].
-    """
+    """Train one teacher, or go on from a file beside its folder, and write that; return its held-out accuracy."""
     mean, std = (torch.tensor(values).view(1, data.channels, 1, 1) for values in statistics)
     parts = [split_class(data.members[c], config.held_out) for c in plan.classes]
 
@@ -64,13 +59,12 @@ def train_teacher(
     net = build_network(name, seed=first, **args)
     generator = torch.Generator().manual_seed(plan.seed)
     mark = {"plan": asdict(plan), "config": config.model_dump(mode="json"), "data": [data.name, data.content]}
-    unfinished = Unfinished(_unfinished(folder), mark)
     # Narrow ResNets crash natively in backward passes of two threads (torch 2.15 on the CPU), Conv4 does not.
     threads = torch.get_num_threads()
     if "conv4" not in name:
         use_threads(1)
     try:
-        accuracy = train_classifier(net, name, gather(0), gather(1), config, generator, unfinished)
+        accuracy = train_classifier(net, name, gather(0), gather(1), config, generator, (_unfinished(folder), mark))
     finally:
         use_threads(threads)
     details = {
@@ -87,7 +81,7 @@ def train_teacher(
         folder, net, architecture=name, model_args=args, details=details, mean=statistics[0], std=statistics[1],
         size=data.size,
     )  # fmt: skip
-    unfinished.path.unlink(missing_ok=True)
+    _unfinished(folder).unlink(missing_ok=True)
     return accuracy
 
 
@@ -99,10 +93,7 @@ def _unfinished(folder: Path) -> Path:
 def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture: str, config: PretrainConfig) -> float:
     """Train a judge: a network of another architecture on a teacher's classes, into ``judges/<id>``.
 
-    Judges only measure recovered images; no method may touch them.
-
-    Returns:
-        Its held-out accuracy in [0, 1].
+    Judges only measure recovered images; no method may touch them. Returns its held-out accuracy in [0, 1].
 
     Raises:
         BadInput: The teacher names no classes, or the data set lacks one of them.
@@ -126,16 +117,10 @@ def pretrain_zoo(
     licence: str = "",
     report: Callable[[int, int, str, float], None] | None = None,
 ) -> list[float]:
-    """Train a zoo; teachers whose folders are whole are kept, so a stopped run goes on.
+    """Train a zoo on a data set's ``train`` split; teachers whose folders are whole are kept, so a stopped run goes on.
 
-    Args:
-        source: A class-folder data set with a ``train`` split.
-        out: The zoo's folder.
-        architectures: They take turns; each is ``NAME`` or ``NAME:WIDTH``.
-        config: How they are trained.
-        jobs: Teachers trained side by side, one thread each.
-        licence: Terms of the weights, for the cards.
-        report: Called with (done, total, id, accuracy) after each teacher.
+    The architectures, each ``NAME`` or ``NAME:WIDTH``, take turns; ``jobs`` teachers are trained side by side, with one
+    thread each. ``report`` is called with (done, total, id, accuracy) after each.
 
     Returns:
         Held-out accuracies in [0, 1], one per teacher.

@@ -22,11 +22,7 @@ class AskingConfig(ZerothOrderConfig):
 
 
 def answers_only_queries(zoo: Zoo, which: str | int, config: AskingConfig) -> bool:
-    """Whether the teacher will be treated as a black box.
-
-    Raises:
-        BadInput: Gradients are wanted from a teacher that grants only queries.
-    """
+    """Whether the teacher will be treated as a black box; ``BadInput`` where gradients are wanted of one."""
     black = zoo.card(which).access == "queries"
     if black and config.oracle == "autograd":
         raise BadInput(
@@ -38,14 +34,7 @@ def answers_only_queries(zoo: Zoo, which: str | int, config: AskingConfig) -> bo
 def make_oracle(
     zoo: Zoo, which: str | int, config: AskingConfig, *, generator: torch.Generator, device: torch.device
 ) -> Oracle:
-    """An oracle for a teacher.
-
-    Args:
-        zoo: Its zoo, local or remote.
-        which: Its id or position.
-        config: How to ask.
-        generator: On the CPU; draws the directions of a black box.
-        device: Where a local teacher computes.
+    """An oracle for a teacher; ``generator``, on the CPU, draws the directions of a black box.
 
     Raises:
         BadInput: There is no such teacher, its weights cannot be used, or it grants less than is asked for.

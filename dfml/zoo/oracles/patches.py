@@ -41,9 +41,6 @@ class PatchOracle:
     Patches are float32 [N, K, C, P, P] in [0, 1], un-normalised, and come with ``kept``, int64 [N, K]: their
     places in the grid, row after row.
 
-    Args:
-        oracle: An ``AutogradOracle`` of a teacher whose weights may be seen.
-
     Attributes:
         grid: Rows and columns of patches.
         patch: Height and width of a patch in pixels.

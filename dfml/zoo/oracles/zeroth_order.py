@@ -29,13 +29,9 @@ Outputs = Literal["logits", "probabilities"]
 
 
 class Api(Protocol):
-    """Anything that answers images with scores, and nothing else.
+    """Anything that answers images with scores, and nothing else; attributes as of an ``Oracle``.
 
-    Attributes:
-        teacher_id: Whose answers they are.
-        way: Number of classes.
-        picture_shape: Channels, height and width of the images that it takes.
-        queries: Images that were put to it so far; those of a repeated request count again.
+    Images of a repeated request count again among the ``queries``.
     """
 
     teacher_id: str
@@ -94,14 +90,7 @@ class ZerothOrderConfig(Config):
 
 
 class ZerothOrderOracle:
-    """Answers like ``AutogradOracle``, from scores alone.
-
-    Args:
-        api: The black box.
-        config: How to question it.
-        generator: On the CPU; draws the directions.
-        class_keys: See ``Oracle``; None makes keys that no other teacher shares.
-    """
+    """Answers like ``AutogradOracle``, from scores alone; ``generator``, on the CPU, draws the directions."""
 
     gives_statistics = False
 
@@ -153,11 +142,7 @@ class ZerothOrderOracle:
 
     @torch.no_grad()
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """The scores [N, way] of images [N, C, H, W] as logits: probabilities enter by their logarithm.
-
-        Raises:
-            RunFailed: The budget is spent.
-        """
+        """The scores [N, way] as logits, probabilities by their logarithm; ``RunFailed`` where the budget is spent."""
         budget, left = self.config.budget, None
         if budget is not None:
             left = budget - self.queries

@@ -24,15 +24,8 @@ CREDENTIALS = "give user and password in the address, as in https://user:passwor
 class RemoteApi:
     """One teacher of a server; an ``Api`` (see ``zeroth_order``).
 
-    Args:
-        connection: To its server.
-        card: Its card.
-        tensors: Names of its input and its output.
-        binary: Whether tensors travel as bytes rather than as decimal numbers.
-
-    Attributes:
-        queries: Images sent so far. Those of a repeated request count again, unless the connection was refused.
-        requests: Requests tried so far.
+    ``tensors`` names its input and its output, which travel as bytes (``binary``) or as decimal numbers. ``queries``
+    are the images sent so far; those of a repeated request count again, unless the connection was refused.
     """
 
     def __init__(self, connection: Connection, card: TeacherCard, tensors: tuple[str, str], *, binary: bool) -> None:
@@ -45,11 +38,9 @@ class RemoteApi:
         self.queries = self.requests = 0
 
     def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
-        """Scores [N, way] of images [N, C, H, W] in [0, 1], where and in the type that the images are.
+        """Scores [N, way] of images [N, C, H, W] in [0, 1] of any size, grey or colour; of their device and type.
 
-        Args:
-            x: Images of any size, grey or colour; they are converted before they are sent.
-            most: Images that may be sent, those of repeated requests included; None: no limit.
+        At most ``most`` images are sent, those of repeated requests included.
 
         Raises:
             RunFailed: No answer before the deadline, nonsense for an answer, or ``most`` is reached.

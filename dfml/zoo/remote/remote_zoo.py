@@ -34,15 +34,9 @@ _ONE_MODEL = re.compile(r"(.*)/v2/models/([^/]+)/?")
 
 
 class RemoteZoo(Zoo):
-    """The models of a server; they only answer queries.
+    """The models of a server; they only answer queries, with tensors that travel as bytes where ``binary``.
 
-    Args:
-        url: The server's address; ``.../v2/models/NAME`` takes one model alone, which every server can do.
-        config: How it is spoken to.
-
-    Attributes:
-        connection: To the server.
-        binary: Whether tensors travel as bytes.
+    The address ``.../v2/models/NAME`` takes one model alone, which every server can do.
 
     Raises:
         BadInput: No server of the protocol there, or none of its models is a classifier of images.
@@ -73,11 +67,7 @@ class RemoteZoo(Zoo):
 
     @property
     def folder(self) -> Path:
-        """A server has none.
-
-        Raises:
-            BadInput: Always.
-        """
+        """A server has none: always ``BadInput``."""
         raise BadInput(f"zoo {self.name} is a server, not a folder: do this with the folder that it serves.")
 
     def api(self, which: str | int, device: torch.device | str = "cpu", outputs: Outputs = "logits") -> RemoteApi:
@@ -86,11 +76,7 @@ class RemoteZoo(Zoo):
         return RemoteApi(self.connection, card, self._tensors[card.id], binary=self.binary)
 
     def teacher(self, which: str | int) -> Teacher:
-        """Never given out.
-
-        Raises:
-            BadInput: Always; the message says what a remote teacher can do.
-        """
+        """Never given out: always ``BadInput``, which says what a remote teacher can do."""
         raise BadInput(self._only_queries(f"teacher {self.card(which).id!r} of"))
 
     weights_of = teacher
@@ -99,11 +85,7 @@ class RemoteZoo(Zoo):
         raise BadInput(self._only_queries("the teachers of"))
 
     def check(self) -> list[str]:
-        """Ask every teacher for one image; those that fail are moved to ``problems``.
-
-        Raises:
-            RunFailed: The server is gone.
-        """
+        """Ask every teacher for one image; those that fail are moved to ``problems``. ``RunFailed``: it is gone."""
         for card in list(self.cards):
             try:
                 self.api(card.id).ask(torch.full((1, *card.input_size), 0.5))
@@ -178,33 +160,23 @@ class RemoteZoo(Zoo):
         value = reply.read()
         if reply.status != 200 or not isinstance(value, dict):
             raise BadInput(f"model {name!r}: server {self.name} describes it with HTTP {reply.status}{reply.says()}.")
-        takes, gives = _tensor(value.get("inputs"), 4), _tensor(value.get("outputs"), 2)
-        if takes is None or gives is None:
-            raise BadInput(
-                f"model {name!r}: expected one input FP32 [-1, C, H, W] and one output FP32 [-1, way], it has "
-                f"{_shapes(value.get('inputs'))} and {_shapes(value.get('outputs'))}."
-            )
-        (channels, height, width), (way,) = takes[1], gives[1]
-        if channels not in (1, 3) or max(height, width) > LARGEST_INPUT or not 2 <= way <= MOST_CLASSES:
-            raise BadInput(f"model {name!r}: takes {list(takes[1])} and gives {way} scores, no classifier of pictures.")
-        card = TeacherCard(
-            id=name, architecture="remote", way=way, input_size=takes[1], mean=[0.0], std=[1.0], access="queries",
-            source=self.name,
-        )  # fmt: skip
-        self.cards.append(card)
-        self._tensors[name] = takes[0], gives[0]
-
-
-def _tensor(described: Any, rank: int) -> tuple[str, tuple[int, ...]] | None:  # noqa: ANN401 - foreign JSON
-    """Name and shape without the batch of the only tensor, if it is FP32 of the rank with any batch."""
-    if not isinstance(described, list) or len(described) != 1 or not isinstance(described[0], dict):
-        return None
-    name, shape = described[0].get("name"), described[0].get("shape")
-    if not isinstance(name, str) or described[0].get("datatype") != "FP32" or not isinstance(shape, list):
-        return None
-    if not all(type(n) is int for n in shape) or len(shape) != rank or shape[0] != -1 or min(shape[1:]) < 1:
-        return None
-    return name, tuple(shape[1:])
+        match value:
+            case {
+                "inputs": [{"name": str(takes), "datatype": "FP32", "shape": [-1, 1 | 3 as c, int(h), int(w)]}],
+                "outputs": [{"name": str(gives), "datatype": "FP32", "shape": [-1, int(way)]}],
+            } if 1 <= min(h, w) <= max(h, w) <= LARGEST_INPUT and 2 <= way <= MOST_CLASSES:
+                card = TeacherCard(
+                    id=name, architecture="remote", way=way, input_size=(c, h, w), mean=[0.0], std=[1.0],
+                    access="queries", source=self.name,
+                )  # fmt: skip
+                self.cards.append(card)
+                self._tensors[name] = takes, gives
+            case _:
+                raise BadInput(
+                    f"model {name!r} is no classifier of pictures: expected one input FP32 [-1, C, H, W] of 1 or 3 "
+                    f"channels, at most {LARGEST_INPUT} pixels a side, and one output FP32 [-1, way], it has "
+                    f"{_shapes(value.get('inputs'))} and {_shapes(value.get('outputs'))}."
+                )
 
 
 def _shapes(described: Any) -> str:  # noqa: ANN401 - foreign JSON

@@ -26,7 +26,7 @@ from kserve.protocol.rest.server import RESTServer
 
 from dfml.core.errors import BadInput
 from dfml.nets.device import use_threads
-from dfml.zoo.open import open_zoo
+from dfml.zoo import open_zoo
 from dfml.zoo.oracles.zeroth_order import LocalApi
 from dfml.zoo.teacher import Teacher
 
@@ -52,11 +52,7 @@ class ServedTeacher(kserve.Model):
         return [{"name": GIVES, "datatype": "FP32", "shape": [-1, self.api.way]}]
 
     async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> kserve.InferResponse:  # noqa: ANN401 - KServe's signature
-        """Answer a request, in a thread of its own, so that the server stays awake for others.
-
-        Raises:
-            InvalidInput: The request holds no images of this teacher's shape.
-        """
+        """Answer a request, in a thread of its own, so that the server stays awake for others, or ``InvalidInput``."""
         logits = await asyncio.to_thread(self.api.ask, torch.from_numpy(self._images(payload)))
         output = kserve.InferOutput(GIVES, list(logits.shape), "FP32")
         output.set_data_from_numpy(logits.numpy(), binary_data=True)
@@ -89,11 +85,7 @@ class Plane(DataPlane):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one.
-
-    Raises:
-        BadInput: The address or the port cannot be had.
-    """
+    """A bound socket; port 0 takes a free one. ``BadInput`` where the address or the port cannot be had."""
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, number)
