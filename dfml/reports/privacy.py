@@ -34,8 +34,7 @@ from dfml.data.episodes import PseudoTask
 from dfml.reports.distances import Compared, SpaceReport, compare
 from dfml.reports.quality import features
 from dfml.reports.real_pictures import RealPictures, real_pictures
-from dfml.zoo import probe
-from dfml.zoo.teacher import Teacher, TeacherCard
+from dfml.zoo.teacher import Teacher, TeacherCard, probe
 from dfml.zoo.zoo import Zoo
 
 FEW = 20

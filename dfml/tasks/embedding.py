@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG
 from dfml.nets.build import build_network
-from dfml.zoo import probe as embedded_probe
 from dfml.zoo.teacher import WEIGHTS, Teacher, TeacherCard, load_teacher
+from dfml.zoo.teacher import probe as embedded_probe
 
 NEWEST = 32
 """How many of the newest tasks ``tasks/diversity`` looks at."""

@@ -14,7 +14,7 @@ from dfml.meta.outer import OuterStep, Task
 from dfml.tasks.embedding import DiversityMeter
 from dfml.training.options import MetaTrainingConfig
 from dfml.training.validation import Validation
-from dfml.zoo import probe
+from dfml.zoo.teacher import probe
 from dfml.zoo.zoo import Zoo
 
 POINTS = 1000

@@ -16,8 +16,7 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, LARGEST_CARD, picture_input, read_config
-from dfml.core.names import on_disk
-from dfml.core.paths import inside, read_json
+from dfml.core.paths import read_json
 
 FORMAT = 1
 """Of ``zoo.json``; a higher one is of a newer version."""
@@ -114,13 +113,3 @@ def read_index(folder: Path) -> ZooIndex:
         raise BadInput(f"{folder} has zoo format {version!r}, this version reads up to {FORMAT}: update DFML Studio.")
     known = {key: meta[key] for key in ZooIndex.model_fields if key in meta}
     return ZooIndex.parse(known, what=f"{folder.name}/zoo.json field")
-
-
-def model_folder(zoo: Path, model: Any) -> Path:  # noqa: ANN401 - foreign JSON
-    """The folder of a model that ``zoo.json`` lists; ``BadInput`` where it is no folder of this zoo."""
-    if not isinstance(model, str | int) or isinstance(model, bool):
-        raise BadInput("zoo.json lists something that is no name of a folder.")
-    path = inside(zoo, on_disk(zoo, str(model)))
-    if path.parent != zoo.resolve():
-        raise BadInput(f"zoo.json lists {str(model)!r}, which is no folder of this zoo.")
-    return path

@@ -11,19 +11,10 @@ from pathlib import Path
 from pydantic import Field
 
 from dfml.core.errors import BadInput, nearest
-from dfml.core.names import natural, same
-from dfml.core.paths import ASSETS, given_path
+from dfml.core.names import natural, on_disk, same
+from dfml.core.paths import ASSETS, given_path, inside
 from dfml.core.weights import tensor_shapes
-from dfml.zoo.card import (
-    WEIGHTS,
-    TeacherCard,
-    ZooIndex,
-    mean_accuracy,
-    model_folder,
-    read_card,
-    read_index,
-    weights_digest,
-)
+from dfml.zoo.card import WEIGHTS, TeacherCard, ZooIndex, mean_accuracy, read_card, read_index, weights_digest
 
 HASHED_BYTES = 2_000_000
 """Larger weight files are checked by their header only: hashing gigabytes would hold up the page."""
@@ -104,11 +95,9 @@ def zoo_folder(name_or_path: str | Path) -> Path:
 def read_contents(
     folder: Path, check: Callable[[TeacherCard], object] = lambda card: None
 ) -> tuple[ZooIndex, list[TeacherCard], dict[str, str]]:
-    """Read a zoo's folder; a model that cannot be used is named, the others are read.
+    """Read a zoo's folder: ``zoo.json``, the cards of the usable teachers in its order, and why the others are not.
 
-    Returns:
-        ``zoo.json``, the cards of the usable teachers in its order, and by id why the others cannot be used, in a line
-        each; ``check`` may refuse more of them with ``BadInput``.
+    The reasons, by id, are one line each; ``check`` may give more of them as ``BadInput``.
 
     Raises:
         BadInput: No zoo there, a newer format, or no usable teacher; one line that says what to do.
@@ -122,12 +111,14 @@ def read_contents(
     if not os.path.isfile(folder / "zoo.json"):
         raise BadInput(f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo pretrain` or `import` makes one.")
     index = read_index(folder)
-    cards: dict[str, TeacherCard] = {}
-    problems: dict[str, str] = {}
-    classes = 0
+    cards, problems, classes = {}, {}, 0
     for model in index.models:
         try:
-            path = model_folder(folder, model)
+            if not isinstance(model, str | int) or isinstance(model, bool):
+                raise BadInput("zoo.json lists something that is no name of a folder.")
+            path = inside(folder, on_disk(folder, str(model)))
+            if path.parent != folder.resolve():
+                raise BadInput(f"zoo.json lists {str(model)!r}, which is no folder of this zoo.")
             if path.name in cards:
                 continue  # listed twice
             card = read_card(path)
@@ -149,15 +140,8 @@ def read_zoo(reference: str) -> ZooListing:
     folder, embedded = zoo_folder(reference), reference in zoo_names()
     rows: list[TeacherRow] = []
     index, _, problems = read_contents(folder, lambda card: rows.append(_read_teacher(folder / card.id, card)))
-    return ZooListing(
-        name=reference if embedded else index.name or folder.name,
-        folder=folder,
-        embedded=embedded,
-        domain=index.domain,
-        shared_class_names=index.shared_class_names,
-        teachers=tuple(rows),
-        problems=problems,
-    )
+    name = reference if embedded else index.name or folder.name
+    return ZooListing(name, folder, embedded, index.domain, index.shared_class_names, tuple(rows), problems)
 
 
 def _read_teacher(folder: Path, card: TeacherCard) -> TeacherRow:

@@ -1,6 +1,6 @@
 """A teacher: a trained classifier with a card, frozen, that takes images as they are; and its folder on disk.
 
-The folder has timm's own layout, ``config.json``, ``model.safetensors`` and ``dfml.json``: after ``import dfml.nets``,
+The folder has timm's own layout and ``dfml.json`` besides: after ``import dfml.nets``,
 ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads it too. Nothing is ever unpickled.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from torch import nn
 
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, network_arguments, read_config
-from dfml.core.paths import write_atomically, write_json
+from dfml.core.paths import ASSETS, write_atomically, write_json
 from dfml.core.weights import tensor_shapes
 from dfml.nets.build import build_network, fast_layout
 from dfml.zoo.card import DETAILS, WEIGHTS, TeacherCard, read_card, weights_digest
@@ -34,8 +35,7 @@ def match_channels(x: torch.Tensor, channels: int) -> torch.Tensor:
         return x
     if channels == 3:
         return x.expand(-1, 3, -1, -1)
-    weights = torch.tensor(LUMA, device=x.device, dtype=x.dtype).view(1, 3, 1, 1)
-    return (x * weights).sum(1, keepdim=True)
+    return (x * torch.tensor(LUMA, device=x.device, dtype=x.dtype).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def match_size(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -106,6 +106,12 @@ def load_teacher(folder: Path, stated: Mapping[str, Any] | None = None) -> Teach
     return Teacher(card, net, json.dumps(args, sort_keys=True))
 
 
+@lru_cache(maxsize=1)
+def probe() -> Teacher:
+    """The embedded probe for task embeddings: side information, as it was trained on real classes; results say so."""
+    return load_teacher(ASSETS / "probe")
+
+
 def save_network(
     folder: Path,
     net: nn.Module,
@@ -119,15 +125,9 @@ def save_network(
 ) -> None:
     """Write a network's folder; ``dfml.json`` comes last, so a folder with it is whole.
 
-    Args:
-        folder: Created where it is missing.
-        net: Its state is copied to the CPU, contiguous.
-        architecture: timm's name.
-        model_args: All that the constructor needs (num_classes, in_chans, img_size, width, ...).
-        details: What timm has no field for; ``sha256`` of the weights is added.
-        mean: Per channel, with which its input is normalised.
-        std: Likewise.
-        size: Height and width of its input; None reads ``img_size`` in ``model_args``.
+    ``model_args`` is all that timm's constructor needs (num_classes, in_chans, img_size, width, ...); ``details`` what
+    timm has no field for, to which the weights' ``sha256`` is added; ``mean`` and ``std`` normalise the channels of its
+    input; ``size`` is its height and width, by default ``img_size``.
 
     Raises:
         RunFailed: The disk is full.

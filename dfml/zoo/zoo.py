@@ -24,7 +24,6 @@ class Zoo:
     A model that cannot be read is left out and named in ``problems``; the others still load.
 
     Attributes:
-        name: Its name.
         address: The server's, without a password; empty where the teachers lie in a folder.
         source: What ``open_zoo`` opens it by.
         listed: How many models it lists, usable or not.
@@ -98,11 +97,7 @@ class Zoo:
         )
 
     def teacher(self, which: str | int) -> Teacher:
-        """Load a teacher by id or position.
-
-        Raises:
-            BadInput: There is none, or its weights cannot be used; then it is added to ``problems``.
-        """
+        """Load a teacher by id or position; ``BadInput``: there is none, or it is unusable and joins ``problems``."""
         card = self.card(which)
         try:
             return load_teacher(self.folder / card.id)
@@ -149,7 +144,7 @@ class Zoo:
         return self.judge_folder(self.card(which)) is not None
 
     def judge_folder(self, card: TeacherCard) -> Path | None:
-        """Its own judge's, or that of the embedded zoo with the same class sets which ``judges_of`` names."""
+        """Its own judge's, or that of the embedded zoo on the same classes which ``judges_of`` names."""
         own = self.folder / "judges" / card.id
         if os.path.isfile(own / "config.json"):
             return own
@@ -168,10 +163,9 @@ class Zoo:
         return "" if self.name_spaces is None else self.name_spaces.get(same(card.id))
 
     def class_key(self, card: TeacherCard, slot: int) -> str:
-        """The identity of a teacher's class: its name where the zoo vouches for names, else the slot.
+        """The identity of a teacher's class: its name, behind its space's, if the zoo vouches for names, else the slot.
 
-        A name that one teacher uses for two of its own outputs (as ImageNet's "crane") identifies neither. In a
-        zoo merged from several data sets the name stands behind its data set's: equal names do not meet.
+        A name that one teacher uses for two of its own outputs (as ImageNet's "crane") identifies neither.
         """
         space, names = self.space(card), [same(name) for name in card.classes or ()]
         if space is None or not names or names.count(names[slot]) > 1:

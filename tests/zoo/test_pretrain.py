@@ -14,7 +14,7 @@ from dfml.nets import build_network
 from dfml.zoo import open_zoo
 from dfml.zoo.build import classifier as training
 from dfml.zoo.build import pretrain
-from dfml.zoo.build.class_plan import PretrainConfig, channel_statistics, plan_teachers, split_class
+from dfml.zoo.build.class_plan import PretrainConfig, pixel_statistics, plan_teachers, split_class
 from dfml.zoo.build.classifier import augment
 from dfml.zoo.build.pretrain import pretrain_zoo
 
@@ -177,7 +177,7 @@ def test_an_unfinished_training_of_another_recipe_or_damaged_is_passed_over(chan
         (out / left.name).write_bytes(content)
         data = load_split(patterns, "train")
         (plan,) = plan_teachers(data, ["fewshot_conv4"], other)
-        pretrain.train_teacher(data, plan, other, out / "000", statistics=channel_statistics(data))
+        pretrain.train_teacher(data, plan, other, out / "000", statistics=pixel_statistics(data))
         weights = [(folder / "000" / "model.safetensors").read_bytes() for folder in (out, tmp_path / "plain")]
         assert weights[0] == weights[1] and not (out / left.name).exists()
 
@@ -247,7 +247,7 @@ def test_plans_depend_on_seed_and_position_only(patterns):
 
 def test_channel_statistics(patterns):
     data = load_split(patterns, "train")
-    mean, std = channel_statistics(data)
+    mean, std = pixel_statistics(data)
     x = data.pictures(np.arange(len(data.labels)))
     np.testing.assert_allclose(mean, x.mean((0, 2, 3)), atol=1e-3)
     np.testing.assert_allclose(std, x.std((0, 2, 3)), atol=1e-3)

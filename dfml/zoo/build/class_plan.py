@@ -52,7 +52,7 @@ class PretrainConfig(Config):
         return self.model_dump(exclude={name for name, value in off.items() if getattr(self, name) == value})
 
 
-def network_for(
+def net_for(
     architecture: str, *, way: int, channels: int, size: int, width: int | None = None
 ) -> tuple[str, dict[str, Any]]:
     """The name of a network of timm's, and the arguments with which it is built for images [N, channels, size, size].
@@ -107,11 +107,7 @@ class TeacherPlan:
 
 
 def plan_teachers(data: ClassSplit, architectures: list[str], config: PretrainConfig) -> list[TeacherPlan]:
-    """Draw each teacher's classes; architectures take turns.
-
-    Raises:
-        BadInput: The data set has fewer classes than ``way``.
-    """
+    """Draw each teacher's classes; architectures take turns. ``BadInput``: the data set has fewer than ``way``."""
     if len(data.class_names) < config.way:
         raise BadInput(f"{data.name}/{data.split} has {len(data.class_names)} classes, teachers need {config.way}.")
     plans = []
@@ -124,7 +120,7 @@ def plan_teachers(data: ClassSplit, architectures: list[str], config: PretrainCo
     return plans
 
 
-def channel_statistics(data: ClassSplit, limit: int = 5000) -> tuple[list[float], list[float]]:
+def pixel_statistics(data: ClassSplit, limit: int = 5000) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel over at most ``limit`` evenly spaced images."""
     step = max(1, len(data.labels) // limit)
     x = data.pictures(np.arange(0, len(data.labels), step))
@@ -134,11 +130,7 @@ def channel_statistics(data: ClassSplit, limit: int = 5000) -> tuple[list[float]
 
 
 def split_class(members: np.ndarray, held_out: float) -> tuple[np.ndarray, np.ndarray]:
-    """Cut one class's images into a first part to train and a last part to hold out.
-
-    Raises:
-        BadInput: There are fewer than two.
-    """
+    """Cut one class's images into a first part to train and a last part to hold out; ``BadInput`` if fewer than two."""
     cut = len(members) - max(1, round(len(members) * held_out))
     if cut < 1:
         raise BadInput(f"a class has {len(members)} pictures; at least 2 are needed to hold one out.")

@@ -31,8 +31,8 @@ LARGEST_SHARE = 0.05
 class Training:
     """All that changes from step to step, with the best held-out accuracy and a copy of that epoch's weights.
 
-    ``epoch`` counts those that are done; ``order`` [N] is that of this one's images once drawn, ``batches`` are done of
-    it. The training is kept in a file and goes on from there, where ``mark`` tells that the file is this training's.
+    ``epoch`` and ``batches`` are done; ``order`` [N] is of this epoch's images, once drawn. It is kept in a file and
+    goes on from there, where ``mark`` tells that the file is this training's.
     """
 
     def __init__(
@@ -74,13 +74,11 @@ class Training:
         self._cost = self._kept - began
 
     def restore(self) -> None:
-        """Go on where the file is; a damaged one, or another training's, is passed over."""
-        if not self.path.is_file():
-            return
+        """Go on where the file is; none, a damaged one, or another training's is passed over."""
         try:
             flat, about = load_checkpoint(self.path)
         except BadInput:
-            return
+            about = None
         if about != self.mark:
             return
         self.net.load_state_dict(part_of_state(flat, "net"))
@@ -115,9 +113,7 @@ def train_classifier(
 
     The architecture decides the optimiser: Adam for Conv4, AdamW for ViT, SGD for others. ``train`` and ``held`` are
     normalised images [N, C, H, W] and their labels [N]; for ``unfinished``, a file and a mark, see ``Training``.
-
-    Returns:
-        The best held-out accuracy in [0, 1].
+    Returns the best held-out accuracy in [0, 1].
     """
     x, y = train
     layout = fast_layout(architecture)
@@ -150,10 +146,7 @@ def train_classifier(
 
 
 def augment(x: torch.Tensor, *, flip: bool, shift: int, generator: torch.Generator) -> torch.Tensor:
-    """Mirror and move each image of x [N, C, H, W] at random; what moves in is zero.
-
-    Zero is the mean colour of normalised images, and black of those in [0, 1].
-    """
+    """Mirror and move each image of x [N, C, H, W] at random; zero moves in: the mean colour where normalised."""
     count, _, height, width = x.shape
     if flip:
         mirrored = torch.rand(count, generator=generator) < 0.5

@@ -72,13 +72,8 @@ def import_folders(
 ) -> tuple[list[str], list[str]]:
     """Copy model folders in timm's layout into a zoo, after loading each one; a zoo that is there grows.
 
-    What is ``stated`` (see ``read_config``) is written into the copies; the other options are a new zoo's.
-
-    Returns:
-        Ids of the teachers that were added, and one line for each folder that was not.
-
-    Raises:
-        BadInput: ``out`` is a folder of something else.
+    What is ``stated`` (see ``read_config``) is written into the copies; the other options are a new zoo's. Returns the
+    ids of the teachers that were added, and one line for each folder that was not; ``BadInput``: ``out`` is no zoo's.
     """
     models, meta = [], {"name": out.name, "domain": domain, "shared_class_names": shared_class_names}
     if (out / "zoo.json").is_file():
@@ -114,10 +109,8 @@ def import_folders(
 def stated_input(mean: str | None, std: str | None, size: str | None) -> dict[str, list[Any]]:
     """Read what a person states of the networks' input, as ``mean``, ``std`` and ``input_size`` where given.
 
-    Numbers are separated by commas: one or one per channel for mean and std (above 0), ``32`` or ``1,28,28`` for size.
-
-    Raises:
-        BadInput: Something else was written.
+    Numbers are separated by commas: one or one per channel for mean and std (above 0), ``32`` or ``1,28,28`` for size;
+    ``BadInput`` where something else was written.
     """
     found: dict[str, list[Any]] = {}
     for key, text, kind in (("mean", mean, float), ("std", std, float), ("input_size", size, int)):
@@ -138,22 +131,16 @@ def other_preparation(folder: Path) -> str | None:
     cfg = read_config(folder)["pretrained_cfg"]
     ours = {"interpolation": "bilinear", "crop_pct": 1.0}
     differs = [f"{key} {cfg[key]}" for key, value in ours.items() if cfg.get(key) not in (None, value)]
-    if not differs:
-        return None
-    return (
-        f"{folder.name}: its config states {' and '.join(differs)}; here pictures are resized bilinearly, without a "
-        "crop, so its accuracy may differ a little."
-    )
+    ways = "here pictures are resized bilinearly, without a crop, so its accuracy may differ a little."
+    return f"{folder.name}: its config states {' and '.join(differs)}; {ways}" if differs else None
 
 
 def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[list[str], list[str]]:
     """Copy the teachers of at least two zoos, with their judges, into a new one, called as its folder or ``name``.
 
     Ids are prefixed by their zoo's name. Cards are left as they are. Equal class names are one class only where
-    both zoos vouch for their names and are of the same domain.
-
-    Returns:
-        Ids of the new zoo's teachers, and one line for each teacher that cannot be used and was left out.
+    both zoos vouch for their names and are of the same domain. Returns the ids of the new zoo's teachers, and one line
+    for each teacher that cannot be used and was left out.
 
     Raises:
         BadInput: Fewer than two zoos, one that is given twice, a server, or something at ``out`` already.
@@ -161,9 +148,8 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
     if len(zoos) < 2:
         raise BadInput(f"merging needs at least two zoos, received {len(zoos)}.")
     folders = [zoo.folder.resolve() for zoo in zoos]
-    for folder in folders:
-        if folders.count(folder) > 1:
-            raise BadInput(f"zoo {folder.name!r} is given twice: leave one out.")
+    if twice := [folder.name for folder in folders if folders.count(folder) > 1]:
+        raise BadInput(f"zoo {twice[0]!r} is given twice: leave one out.")
     domains = {zoo.domain and same(str(zoo.domain)) for zoo in zoos}
     one_domain = len(domains) == 1 and None not in domains
     models, problems, spaces = [], [], {}

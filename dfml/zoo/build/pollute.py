@@ -26,7 +26,7 @@ from dfml.core.paths import claim_file, read_json, write_json
 from dfml.core.seeds import derive_seed
 from dfml.nets.build import build_network
 from dfml.zoo.build.collect import copy_model, new_zoo
-from dfml.zoo.teacher import DETAILS, WEIGHTS, TeacherCard, weights_digest
+from dfml.zoo.card import DETAILS, MOST_MODELS, WEIGHTS, TeacherCard, weights_digest
 from dfml.zoo.zoo import Zoo, write_zoo
 
 FORMAT = 1
@@ -35,7 +35,6 @@ OTHER_DOMAIN = "omniglot-colour-conv4"
 
 Another shape would give them away, and no method that fuses weights could be measured.
 """
-MOST_TEACHERS = 10_000
 
 
 class PollutionConfig(Config):
@@ -56,11 +55,7 @@ def truth_file(folder: Path) -> Path:
 
 
 def pollution_truth(folder: Path | str) -> dict[str, str]:
-    """What each teacher of a polluted zoo is: ``clean``, ``ood`` or ``fake``. For measurements only.
-
-    Raises:
-        BadInput: No truth stands beside the folder.
-    """
+    """What each teacher of a polluted zoo is, ``clean``, ``ood`` or ``fake``; ``BadInput``: no truth lies beside it."""
     path = truth_file(Path(folder))
     told = read_json(path, f"the truth about zoo {Path(folder).name!r}")
     if not isinstance(told, dict) or not isinstance(told.get("teachers"), list):
@@ -85,10 +80,7 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
     With n clean teachers it has ceil(n / (1 - rate)). The same zoos and config give the same bytes.
 
     Teachers of ``clean`` that cannot be loaded are left out; those of ``source`` lie about their classes (``ood`` and
-    ``both``), and where they are too few, they occur several times, each time with other claims.
-
-    Returns:
-        What is written to ``truth_file(out)``.
+    ``both``), and where they are too few, they occur several times, each time with other claims. Returns the truth.
 
     Raises:
         BadInput: Fewer teachers than are to be kept, nothing to lie about, a source of the same domain or none
@@ -98,13 +90,14 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
     drawer = _Drawer(clean, config)
     kept = drawer.kept()
     total = math.ceil(len(kept) / (1 - Fraction(str(config.rate))))
-    if total > MOST_TEACHERS:
-        raise BadInput(f"a rate of {config.rate} makes a zoo of {total} teachers, at most {MOST_TEACHERS} are made.")
+    if total > MOST_MODELS:
+        raise BadInput(f"a rate of {config.rate} makes a zoo of {total} teachers, at most {MOST_MODELS} are made.")
     bad = total - len(kept)
     strange = {"ood": bad, "fake": 0, "both": math.ceil(bad / 2)}[config.attack]
     foreign = drawer.foreign(source, strange) if strange else []
     teachers = [("clean", clean, card) for card in kept] + [("ood", source, card) for card in foreign]
-    teachers += [("fake", clean, drawer.model()) for _ in range(bad - strange)]
+    model, cards = drawer.rng("model"), drawer.cards
+    teachers += [("fake", clean, cards[int(model.integers(len(cards)))]) for _ in range(bad - strange)]
     order = drawer.rng("order").permutation(total).tolist()
     digits = max(3, len(str(total - 1)))
     rows, spaces = [], {}
@@ -150,7 +143,7 @@ class _Drawer:
         if not all(card.classes and card.accuracy is not None for card in self.cards):
             lack = "has teachers without class names or accuracy: there is nothing to lie about."
             raise BadInput(f"zoo {clean.name!r} {lack}")
-        self._model, self._lie = self.rng("model"), self.rng("lie")
+        self._lie = self.rng("lie")
 
     def rng(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng(derive_seed(self.config.seed, "pollution", purpose))
@@ -172,10 +165,6 @@ class _Drawer:
         cards = [teacher.card for teacher in source]
         order = self.rng("source").permutation(len(cards))
         return [cards[order[i % len(cards)]] for i in range(count)]
-
-    def model(self) -> TeacherCard:
-        """A clean teacher, to be imitated."""
-        return self.cards[int(self._model.integers(len(self.cards)))]
 
     def lie(self, way: int) -> tuple[dict[str, Any], str | None]:
         """A card that reads like a clean teacher's, and the space of its class names."""

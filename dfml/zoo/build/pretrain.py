@@ -21,14 +21,7 @@ from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
 from dfml.nets.device import use_threads
-from dfml.zoo.build.class_plan import (
-    PretrainConfig,
-    TeacherPlan,
-    channel_statistics,
-    network_for,
-    plan_teachers,
-    split_class,
-)
+from dfml.zoo.build.class_plan import PretrainConfig, TeacherPlan, net_for, pixel_statistics, plan_teachers, split_class
 from dfml.zoo.build.classifier import train_classifier
 from dfml.zoo.teacher import DETAILS, TeacherCard, save_network
 from dfml.zoo.zoo import write_zoo
@@ -52,7 +45,7 @@ def train_teacher(
         labels = torch.cat([torch.full((len(part[which]),), slot) for slot, part in enumerate(parts)])
         return (images - mean) / std, labels
 
-    name, args = network_for(
+    name, args = net_for(
         plan.architecture, way=len(plan.classes), channels=data.channels, size=data.size, width=config.width
     )
     first = derive_seed(config.seed, "start") if config.same_start else plan.seed
@@ -91,12 +84,10 @@ def _unfinished(folder: Path) -> Path:
 
 
 def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture: str, config: PretrainConfig) -> float:
-    """Train a judge: a network of another architecture on a teacher's classes, into ``judges/<id>``.
+    """Train a judge, a network of another architecture on a teacher's classes, into ``judges/<id>``.
 
-    Judges only measure recovered images; no method may touch them. Returns its held-out accuracy in [0, 1].
-
-    Raises:
-        BadInput: The teacher names no classes, or the data set lacks one of them.
+    Judges only measure recovered images; no method may touch them. Returns its held-out accuracy in [0, 1];
+    ``BadInput``: the teacher names no classes, or the data set lacks one of them.
     """
     data = load_split(source, "train", size=config.size, channels=config.channels)
     classes = [find_name(name, data.class_names) for name in card.classes or []]
@@ -104,7 +95,7 @@ def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture:
     if not classes or missing:
         raise BadInput(f"teacher {card.id!r} cannot get a judge: {missing or 'its classes'} not found in {data.name}.")
     plan = TeacherPlan(card.id, architecture, classes, derive_seed(config.seed, "judge", card.id))
-    return train_teacher(data, plan, config, zoo_folder / "judges" / card.id, statistics=channel_statistics(data))
+    return train_teacher(data, plan, config, zoo_folder / "judges" / card.id, statistics=pixel_statistics(data))
 
 
 def pretrain_zoo(
@@ -120,10 +111,8 @@ def pretrain_zoo(
     """Train a zoo on a data set's ``train`` split; teachers whose folders are whole are kept, so a stopped run goes on.
 
     The architectures, each ``NAME`` or ``NAME:WIDTH``, take turns; ``jobs`` teachers are trained side by side, with one
-    thread each. ``report`` is called with (done, total, id, accuracy) after each.
-
-    Returns:
-        Held-out accuracies in [0, 1], one per teacher.
+    thread each. ``report`` is called with (done, total, id, accuracy) after each. Returns the teachers' held-out
+    accuracies in [0, 1].
 
     Raises:
         BadInput: Unusable data, a network that cannot be built for it, or ``out`` holds a zoo of another recipe.
@@ -140,9 +129,9 @@ def pretrain_zoo(
         claim_folder(out)
     for text in dict.fromkeys(architectures):
         # Before anything is written: the last of several networks must not fail after the others were trained.
-        network_for(text, way=config.way, channels=data.channels, size=data.size, width=config.width)
+        net_for(text, way=config.way, channels=data.channels, size=data.size, width=config.width)
     plans = plan_teachers(data, architectures, config)
-    statistics = channel_statistics(data)
+    statistics = pixel_statistics(data)
     cards = {plan.id: out / plan.id / DETAILS for plan in plans}
     done = {i: float(read_json(card, "card")["accuracy"]) for i, card in cards.items() if card.is_file()}
 

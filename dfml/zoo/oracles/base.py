@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,18 +21,12 @@ from dfml.nets.norm import channel_statistics
 from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Maps logits [N, way] and the images [N, C, H, W] that they answer to one loss per image, [N].
-
-One per image, since a zeroth-order oracle follows each alone.
-"""
+"""Maps logits [N, way] and images [N, C, H, W] to one loss per image, [N]: a zeroth-order oracle follows each alone."""
 
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """Statistics at the input of one batch-normalisation layer, each [C].
-
-    Mean and biased variance of the batch, differentiable in the images, and what the teacher remembers of its training.
-    """
+    """Statistics [C] at a batch-normalisation layer's input: the batch's, biased and differentiable, and training's."""
 
     mean: torch.Tensor
     var: torch.Tensor
@@ -48,13 +42,13 @@ StackedLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Answer:
-    """What an oracle answers; of K oracles that were asked together, each with K as its first dimension.
+    """What an oracle answers, detached; of K oracles that were asked together, each with K as its first dimension.
 
     Attributes:
-        loss: One per image, [N], detached.
+        loss: One per image, [N].
         grad: Gradient of ``loss.mean()`` (plus the statistics' loss) in the images, [N, C, H, W].
-        logits: The teacher's, [N, way], detached.
-        statistics_loss: The statistics' loss, a scalar, detached; None where it was not asked for or is not given.
+        logits: The teacher's, [N, way].
+        statistics_loss: A scalar; None where it was not asked for or is not given.
     """
 
     loss: torch.Tensor
@@ -117,10 +111,7 @@ def _with_running_statistics(net: nn.Module) -> list[nn.BatchNorm2d]:
 class AutogradOracle:
     """White box: exact gradients by back-propagation through the teacher, which is moved to ``device``.
 
-    ``class_keys`` as in ``Oracle``; None makes keys that no other teacher shares.
-
-    Raises:
-        BadInput: The teacher may only be queried.
+    Without ``class_keys`` it has ones that no other teacher shares. ``BadInput`` where the teacher may only be queried.
     """
 
     def __init__(
@@ -138,12 +129,9 @@ class AutogradOracle:
         """See ``Oracle``."""
         pixels = x.detach().contiguous(memory_format=self.teacher.layout).requires_grad_(True)
         with torch.enable_grad():
-            if statistics_fn is None:
-                logits, extra = self.teacher.logits(pixels), None
-            else:
-                with batch_statistics(self.teacher.net) as statistics:
-                    logits = self.teacher.logits(pixels)
-                extra = statistics_fn(statistics) if statistics else None
+            with batch_statistics(self.teacher.net) if statistics_fn else nullcontext() as statistics:
+                logits = self.teacher.logits(pixels)
+            extra = statistics_fn(statistics) if statistics else None
             loss = loss_fn(logits, pixels)
             total = loss.mean() if extra is None else loss.mean() + extra
             (grad,) = torch.autograd.grad(total, pixels)

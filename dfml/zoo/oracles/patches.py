@@ -23,12 +23,10 @@ GREY = 0.5
 
 @dataclass(frozen=True)
 class Look:
-    """What the network answers.
+    """What the network answers: logits [N, way], differentiable, and the last block's attention to each patch [N, K].
 
-    Attributes:
-        logits: [N, way], differentiable in the patches.
-        attention: Of the last block to each patch, [N, K], without a graph; None where it was not asked for. Of the
-            class token if the network answers from it, else the mean over all patches; means over the heads.
+    The attention, where it was asked for, is without a graph: the class token's if the network answers from it, else
+    the mean over all patches; means over the heads.
     """
 
     logits: torch.Tensor
@@ -39,12 +37,8 @@ class PatchOracle:
     """White box that shows a vision transformer some patches of each image; counts on the oracle it is made from.
 
     Patches are float32 [N, K, C, P, P] in [0, 1], un-normalised, and come with ``kept``, int64 [N, K]: their
-    places in the grid, row after row.
-
-    Attributes:
-        grid: Rows and columns of patches.
-        patch: Height and width of a patch in pixels.
-        count: Patches of a whole image.
+    places in the grid, row after row. ``grid`` is its rows and columns, ``patch`` a patch's height and width in pixels,
+    ``count`` the patches of a whole image.
 
     Raises:
         BadInput: The teacher answers queries only, hides its weights, or is no vision transformer of timm's

@@ -29,10 +29,7 @@ Outputs = Literal["logits", "probabilities"]
 
 
 class Api(Protocol):
-    """Anything that answers images with scores, and nothing else; attributes as of an ``Oracle``.
-
-    Images of a repeated request count again among the ``queries``.
-    """
+    """Anything that only answers images with scores; see ``Oracle``. Repeated requests count again as ``queries``."""
 
     teacher_id: str
     way: int

@@ -35,7 +35,7 @@ class RemoteApi:
             raise BadInput(NEEDS) from None
         self.connection, self.tensors, self.binary = connection, tensors, binary
         self.teacher_id, self.way, self.picture_shape = card.id, card.way, card.input_size
-        self.queries = self.requests = 0
+        self.queries = 0
 
     def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
         """Scores [N, way] of images [N, C, H, W] in [0, 1] of any size, grey or colour; of their device and type.
@@ -73,7 +73,6 @@ class RemoteApi:
                     "(repeated requests included): raise it, or lower q, the steps or the images per class."
                 )
             self.queries += sign * len(x)
-            self.requests += sign
 
         reply = self.connection.exchange(
             "POST", f"v2/models/{quote(self.teacher_id, safe='')}/infer", body, headers,

@@ -219,9 +219,7 @@ class Connection:
         while block := response.read(BLOCK):
             body += block
             if len(body) > largest:
-                raise RunFailed(
-                    f"server {self.shown} answers nonsense: more than {largest:,} bytes where fewer were to come."
-                )
+                raise RunFailed(f"server {self.shown} answers nonsense: more than {largest:,} bytes, that is too many.")
             # A server that never pauses gives the other clock no chance.
             if time.monotonic() > until:
                 raise _Failed("it was too slow", False)

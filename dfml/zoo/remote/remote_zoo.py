@@ -53,7 +53,10 @@ class RemoteZoo(Zoo):
         self.cards: list[TeacherCard] = []
         self._tensors: dict[str, tuple[str, str]] = {}
         self._until = time.monotonic() + min(OPENING_SECONDS, self.connection.config.deadline)
-        self.binary = self._choose_encoding(self._introduction())
+        server = self._introduction()
+        extensions = server.get("extensions")
+        known = isinstance(extensions, list) and BINARY in extensions or server["name"] in BINARY_UNSAID
+        self.binary = {"binary": True, "json": False}.get(self.connection.config.encoding, known)
         names = [unquote(only[2])] if only else self._names()
         self.listed = len(names)
         for name in names:
@@ -122,28 +125,18 @@ class RemoteZoo(Zoo):
             return value
         older = self._get("v1/models")
         if older.status == 200 and isinstance(older.read(), dict) and "models" in older.read():
-            raise BadInput(
-                f"server {self.name} speaks only version 1 of the protocol, not the Open Inference one (v2)."
-            )
-        kind = f" of type {printable(reply.kind, 40)!r}" if reply.kind else ""
-        raise BadInput(
-            f"{self.name} is no server of the Open Inference Protocol v2: /v2 gave HTTP {reply.status}{kind}."
-        )
-
-    def _choose_encoding(self, server: dict[str, Any]) -> bool:
-        extensions = server.get("extensions")
-        known = isinstance(extensions, list) and BINARY in extensions or server["name"] in BINARY_UNSAID
-        return {"binary": True, "json": False}.get(self.connection.config.encoding, known)
+            raise BadInput(f"server {self.name} speaks only version 1 of the protocol, not Open Inference (v2).")
+        gave = f"HTTP {reply.status}" + (f" of type {printable(reply.kind, 40)!r}" if reply.kind else "")
+        raise BadInput(f"{self.name} is no server of the Open Inference Protocol v2: /v2 gave {gave}.")
 
     def _names(self) -> list[str]:
         """The models that are ready: by the repository extension, else by KServe's own list."""
-        value = self._get("v2/repository/index", method="POST", body=b"{}").read()
+        found, value = None, self._get("v2/repository/index", method="POST", body=b"{}").read()
         if isinstance(value, list):
             rows = [row for row in value if isinstance(row, dict)]
             found = [row.get("name") for row in rows if str(row.get("state") or "READY").upper() == "READY"]
-        else:
-            value = self._get("v2/models").read()
-            found = value.get("models") if isinstance(value, dict) else None
+        elif isinstance(value := self._get("v2/models").read(), dict):
+            found = value.get("models")
         if not isinstance(found, list):
             raise BadInput(f"server {self.name} does not list its models: name one, as in {self.name}/v2/models/NAME.")
         names = list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
@@ -180,7 +173,5 @@ class RemoteZoo(Zoo):
 
 
 def _shapes(described: Any) -> str:  # noqa: ANN401 - foreign JSON
-    if not isinstance(described, list) or not described:
-        return "none"
-    tensors = [d for d in described if isinstance(d, dict)]
-    return printable(", ".join(f"{d.get('datatype')} {d.get('shape')}" for d in tensors), 80)
+    tensors = [d for d in described if isinstance(d, dict)] if isinstance(described, list) else []
+    return printable(", ".join(f"{d.get('datatype')} {d.get('shape')}" for d in tensors) or "none", 80)

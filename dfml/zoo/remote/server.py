@@ -32,7 +32,6 @@ from dfml.zoo.teacher import Teacher
 
 TAKES, GIVES = "pictures", "logits"
 MOST_IMAGES = 4096
-GRACE = 5
 
 
 class ServedTeacher(kserve.Model):
@@ -139,6 +138,6 @@ def main(settings: dict[str, Any]) -> None:
     tell_when_ready(url, line)
     plane = Plane(model_registry=models)
     server = RESTServer(
-        "kserve.model_server:app", plane, ModelRepositoryExtension(model_registry=models), port, grace_period=GRACE
+        "kserve.model_server:app", plane, ModelRepositoryExtension(model_registry=models), port, grace_period=5
     )
     server.run(sockets=[listener])

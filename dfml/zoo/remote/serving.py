@@ -40,11 +40,7 @@ except DfmlError as error:
 
 
 def find_server_python(given: Path | None = None) -> Path:
-    """The Python of the server's virtual environment: ``given``, ``$DFML_SERVER_PYTHON``, or ``.venv-server``.
-
-    Raises:
-        BadInput: There is none; the message says how to make it.
-    """
+    """The server's Python: ``given``, ``$DFML_SERVER_PYTHON``, or ``.venv-server``; ``BadInput``: how to make one."""
     named = os.environ.get(VARIABLE)
     source, python = ("--python", given) if given else (VARIABLE, Path(named)) if named else ("", OWN)
     if python.is_file() and os.access(python, os.X_OK):
