@@ -209,8 +209,8 @@ def test_the_page_on_evaluation_names_the_side_information_of_every_preset():
 def test_the_page_on_zoos_tells_what_their_cards_say():
     from statistics import fmean
 
+    from dfml.zoo import open_zoo
     from dfml.zoo.listing import zoo_names
-    from dfml.zoo.open import open_zoo
 
     page = (ROOT / "docs" / "zoos.md").read_text(encoding="utf-8")
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]

@@ -32,7 +32,6 @@ from dfml.training.options import GroupingConfig
 from dfml.training.taking_part import of_way
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import copy_model, new_zoo
-from dfml.zoo.remote.remote_zoo import RemoteZoo
 from dfml.zoo.zoo import Zoo, write_zoo
 
 PLAIN = {
@@ -64,7 +63,7 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
         if name not in SETS:
             raise BadInput(f"no set of teachers is called {name!r}; known: {', '.join(SETS)}.")
     zoo, (device, _) = open_zoo(config.zoo), pick_device(config.device)
-    if isinstance(zoo, RemoteZoo):
+    if zoo.address:
         raise BadInput("bench heterogeneity copies teachers into small zoos, which a server does not let us.")
     recipe, comparing = _recipes(config)
     check_data(config, config.zoo, way=int(getattr(recipe, "way", 5)))

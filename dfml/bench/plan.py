@@ -20,7 +20,6 @@ from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec, default_threads
 from dfml.training.method import Method
 from dfml.zoo import open_zoo
-from dfml.zoo.remote.remote_zoo import RemoteZoo
 
 BASELINES = ("random", "average", "ota", "best-teacher", "distill", "ensemble-features")
 CEILING = "real-data"
@@ -158,7 +157,7 @@ def refuse_another_run(job: BenchJob) -> None:
 def teachers_of(zoo: str) -> str:
     """See ``key_of_teachers``; empty for a server's, which nobody can vouch for."""
     opened = open_zoo(zoo)
-    return "" if isinstance(opened, RemoteZoo) else key_of_teachers([opened])
+    return "" if opened.address else key_of_teachers([opened])
 
 
 def _comparable(spec: RunSpec, name: str) -> Any:  # noqa: ANN401 - any field

@@ -1,57 +1,83 @@
-"""``zoo similarity``: who is like whom in a zoo, and the groups that follow from it."""
+"""``zoo prepare`` and ``zoo similarity``: what is recovered from a whole zoo and kept, and the groups that follow."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from dfml.bench.similarity_svg import drawing
 from dfml.cli.output import Bar, answer, say, table
+from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import claim_folder, write_atomically, write_json
 
 NAMES = {"similarity.json", "similarity.csv", "similarity.svg"}
+ZooName = Annotated[str, typer.Argument(help="An embedded name or a folder.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes of one thread; a core each, if left out.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+
+
+def prepare(
+    zoo: ZooName,
+    method: Annotated[str, typer.Option(help="Methods, with commas.")],
+    preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="An option, in every method that has it.")] = None,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Recover and keep what these methods would first do in every run; work that is there already is not done again."""
+    from dfml.bench.plan import configs_of
+    from dfml.methods import METHODS
+    from dfml.zoo import open_zoo
+
+    names = list(dict.fromkeys(name.strip() for name in method.split(",") if name.strip()))
+    configs = configs_of(names, preset, set_ or [])
+    opened, (chosen, jobs) = open_zoo(zoo), _computing(device, jobs)
+    costs = []
+    for name in names:
+        began = time.perf_counter()
+        found = _watch(METHODS.get(name)(configs[name]).prepare(opened, device=chosen, jobs=jobs), f"preparing {name}")
+        cost = {"kept_seconds": 0.0, "passes": 0.0, "queries": 0.0, **(found or {})}
+        costs.append({"method": name, **cost, "seconds": time.perf_counter() - began})
+    header = ["method", "seconds now", "seconds of what is kept", "passes", "queries"]
+    lines = [
+        [c["method"], f"{c['seconds']:.0f}", f"{c['kept_seconds']:.0f}", f"{c['passes']:,.0f}", f"{c['queries']:,.0f}"]
+        for c in costs
+    ]
+    value = {"zoo": opened.name, "preset": preset, "jobs": jobs, "device": str(chosen), "methods": costs}
+    answer(value, json, table(lines, header))
 
 
 def similarity(
-    zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.")],
+    zoo: ZooName,
     groups: Annotated[int, typer.Option(min=1, help="Groups of teachers.")] = 5,
     by: Annotated[str, typer.Option(help="Who shares a group: dissimilar, similar or random teachers.")] = "dissimilar",
     out: Annotated[Path | None, typer.Option(help="A folder for similarity.json, .csv and .svg, a picture.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Another option of tgr, key=value; may be repeated.")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of one thread; a core each, if left out.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    jobs: Jobs = None,
+    device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder of something else too.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: Json = False,
 ) -> None:
-    """Compare a zoo's teachers by their recovered pictures, which are kept, and group them."""
-    from dfml.core.events import Note, Progress, until_done
+    """Compare a zoo's teachers by their recovered images, which are kept, and group them."""
     from dfml.methods.tgr import Tgr
-    from dfml.nets.device import pick_device
-    from dfml.runs.spec import default_threads
     from dfml.training.groups import compare_zoo
     from dfml.training.taking_part import everyone
     from dfml.zoo import open_zoo
 
     if out is not None:
-        claim_folder(out, own=_is_ours, overwrite=overwrite)
+        claim_folder(out, own=lambda folder: {path.name for path in folder.iterdir()} <= NAMES, overwrite=overwrite)
     config = Tgr.preset("demo").override({"groups": groups, "group_by": by}).override(set_ or [])
-    opened, (chosen, _) = open_zoo(zoo), pick_device(device)
-    jobs = jobs or (default_threads() if chosen.type == "cpu" else 1)
-    bar, kept = Bar("comparing teachers"), {}
-
-    def work():  # noqa: ANN202 - a generator that only carries the result over
-        kept["result"] = yield from until_done(compare_zoo(opened, config, everyone(opened), device=chosen, jobs=jobs))
-
-    for event in work():
-        if isinstance(event, Progress):
-            bar(event.step, event.total, event.text)
-        elif isinstance(event, Note):
-            say(event.text)
-    found, cost = kept["result"]
+    opened, (chosen, jobs) = open_zoo(zoo), _computing(device, jobs)
+    events = compare_zoo(opened, config, everyone(opened), device=chosen, jobs=jobs)
+    found, cost = _watch(events, "comparing teachers")
     matrix = [[round(float(value), 4) for value in row] for row in found.similarity]
     value = {
         "zoo": opened.name, "teachers": len(found.ids), "by": by, "text": found.text,
@@ -61,18 +87,33 @@ def similarity(
     }  # fmt: skip
     if out is not None:
         write_json(out / "similarity.json", value)
-        lines = [",".join(["teacher", "group", *found.ids])]
-        lines += [
-            ",".join([i, str(group), *map(str, row)])
-            for i, group, row in zip(found.ids, found.groups, matrix, strict=True)
-        ]
-        write_atomically(out / "similarity.csv", lambda part: part.write_text("\n".join(lines) + "\n", "utf-8"))
-        picture = drawing(opened.name, found)
-        write_atomically(out / "similarity.svg", lambda part: part.write_text(picture, "utf-8"))
+        rows = [["teacher", "group", *found.ids]]
+        rows += [[i, str(n), *map(str, row)] for i, n, row in zip(found.ids, found.groups, matrix, strict=True)]
+        text = "".join(",".join(row) + "\n" for row in rows)
+        for name, content in (("similarity.csv", text), ("similarity.svg", drawing(opened.name, found))):
+            write_atomically(out / name, lambda part, content=content: part.write_text(content, "utf-8"))
     members = [[i for i, group in zip(found.ids, found.groups, strict=True) if group == n] for n in set(found.groups)]
     rows = [[str(n + 1), str(len(ids)), " ".join(ids)] for n, ids in enumerate(members)]
     answer(value, json, f"{found.text}\n\n{table(rows, ['group', 'size', 'teachers'])}")
 
 
-def _is_ours(folder: Path) -> bool:
-    return {path.name for path in folder.iterdir()} <= NAMES
+def _computing(device: str, jobs: int | None) -> tuple[Any, int]:
+    """The device, and how many processes share the work on it."""
+    from dfml.nets.device import pick_device
+    from dfml.runs.spec import default_threads
+
+    chosen, _ = pick_device(device)
+    return chosen, jobs or (default_threads() if chosen.type == "cpu" else 1)
+
+
+def _watch(events: Iterable[Event], what: str) -> Any:  # noqa: ANN401 - whatever the work's result is
+    """Show how the work goes on; return its result."""
+    bar, result = Bar(what), None
+    for event in events:
+        if isinstance(event, Progress):
+            bar(event.step, event.total, event.text)
+        elif isinstance(event, Note):
+            say(event.text)
+        elif isinstance(event, Done):
+            result = event.result
+    return result

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from dfml.cli.output import Bar, answer, percent, say, table
-from dfml.cli.prepare import prepare
-from dfml.cli.similarity import similarity
+from dfml.cli.similarity import Json, ZooName, prepare, similarity
 from dfml.core.errors import BadInput
+from dfml.zoo.card import mean_accuracy
 
+AnyZoo = Annotated[str, typer.Argument(help="An embedded name, a folder or a server's address.")]
+More = Annotated[list[str] | None, typer.Option("--set", help="Another option of zoo pretrain, key=value; repeatable.")]
 app = typer.Typer(help="Zoos of teachers.", no_args_is_help=True, rich_markup_mode=None)
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 app.command("prepare")(prepare)
 app.command("similarity")(similarity)
 
@@ -21,19 +22,16 @@ app.command("similarity")(similarity)
 @app.command("list")
 def list_zoos(json: Json = False) -> None:
     """List the embedded zoos."""
-    from dfml.zoo import open_zoo, zoo_names
+    from dfml.zoo import open_zoo
+    from dfml.zoo.listing import zoo_names
 
     zoos = []
     for name in zoo_names():
         zoo = open_zoo(name)
-        zoos.append({"name": name, "teachers": len(zoo), "way": zoo.way, "domain": zoo.domain, "accuracy": _mean(zoo)})
+        accuracy = mean_accuracy(zoo.cards)
+        zoos.append({"name": name, "teachers": len(zoo), "way": zoo.way, "domain": zoo.domain, "accuracy": accuracy})
     rows = [[z["name"], str(z["teachers"]), str(z["way"]), str(z["domain"]), percent(z["accuracy"])] for z in zoos]
     answer({"zoos": zoos}, json, table(rows, ["zoo", "teachers", "way", "domain", "mean accuracy"]))
-
-
-def _mean(zoo: Any) -> float | None:  # noqa: ANN401 - imported lazily
-    known = [card.accuracy for card in zoo.cards if card.accuracy is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _row(card: Any) -> list[str]:  # noqa: ANN401 - imported lazily
@@ -42,9 +40,7 @@ def _row(card: Any) -> list[str]:  # noqa: ANN401 - imported lazily
 
 
 @app.command()
-def show(
-    zoo: Annotated[str, typer.Argument(help="An embedded name, a folder or a server's address.")], json: Json = False
-) -> None:
+def show(zoo: AnyZoo, json: Json = False) -> None:
     """Show a zoo's teachers."""
     from dfml.zoo import open_zoo
 
@@ -52,7 +48,7 @@ def show(
     cards = [{**card.model_dump(), "judge": opened.has_judge(card.id)} for card in opened.cards]
     value = {
         "name": opened.name, "domain": opened.domain, "shared_class_names": opened.shared_class_names,
-        "accuracy": _mean(opened), "teachers": cards, "problems": opened.problems,
+        "accuracy": mean_accuracy(opened.cards), "teachers": cards, "problems": opened.problems,
     }  # fmt: skip
     text = table([_row(card) for card in opened.cards], ["id", "architecture", "input", "accuracy", "classes"])
     for model, reason in opened.problems.items():
@@ -61,14 +57,12 @@ def show(
 
 
 @app.command()
-def check(
-    zoo: Annotated[str, typer.Argument(help="An embedded name, a folder or a server's address.")], json: Json = False
-) -> None:
+def check(zoo: AnyZoo, json: Json = False) -> None:
     """Load (or, on a server, ask) every teacher of a zoo and name those that cannot be used; exit 1 if there is one."""
     from dfml.zoo import open_zoo
 
     opened = open_zoo(zoo)
-    total = len(opened.meta["models"])
+    total = opened.listed
     usable = opened.check()
     lines = [f"{len(usable)} of {total} teachers are usable"]
     lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]
@@ -83,13 +77,13 @@ def pretrain(
     data: Annotated[Path, typer.Option(help="A class-folder data set with a split train.")],
     out: Annotated[Path, typer.Option(help="The zoo's folder; a stopped call goes on where it was.")],
     models: Annotated[int, typer.Option(help="Number of teachers.")] = 100,
-    way: Annotated[int, typer.Option(help="Classes a teacher.")] = 5,
+    way: Annotated[int, typer.Option(help="Classes per teacher.")] = 5,
     arch: Annotated[
         str, typer.Option(help="Architectures, taking turns: NAME[:WIDTH][,NAME...], few-shot or timm's.")
     ] = "fewshot_conv4",
-    epochs: Annotated[int, typer.Option(help="Passes over the training pictures.")] = 30,
+    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 30,
     seed: Annotated[int, typer.Option(help="Draws classes, weights and batches.")] = 0,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Another option, key=value; may be repeated.")] = None,
+    set_: More = None,
     jobs: Annotated[int, typer.Option(min=1, help="Teachers trained side by side, one thread each.")] = 1,
     licence: Annotated[str, typer.Option(help="Terms of the weights, for the cards.")] = "",
     json: Json = False,
@@ -115,14 +109,12 @@ def pretrain(
 
 @app.command()
 def judge(
-    zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.")],
+    zoo: ZooName,
     data: Annotated[Path, typer.Option(help="The data set that the zoo was trained on.")],
     teacher: Annotated[str, typer.Option(help="Ids or positions, for instance 0,1,2.")],
     arch: Annotated[str, typer.Option(help="An architecture that the zoo does not have.")] = "fewshot_resnet10",
     width: Annotated[int, typer.Option(help="Filters of its first stage.")] = 16,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Another option of zoo pretrain, key=value; may be repeated.")
-    ] = None,
+    set_: More = None,
     json: Json = False,
 ) -> None:
     """Train judges: networks of another architecture on the same classes, which only measure."""
@@ -229,7 +221,7 @@ def merge(
 
 @app.command()
 def serve(
-    zoo: Annotated[str, typer.Argument(help="An embedded name or a folder.")],
+    zoo: ZooName,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free port.")] = 8080,
     host: Annotated[str, typer.Option(help="Which address to listen on; 0.0.0.0: all of them.")] = "127.0.0.1",
     python: Annotated[

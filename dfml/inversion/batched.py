@@ -14,8 +14,7 @@ from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter
 from dfml.inversion.terms import BatchItem, BatchObjective, ObjectiveConfig
 from dfml.nets.generator import ImageGenerator, StackedModules
-from dfml.zoo.oracles.base import Oracle
-from dfml.zoo.oracles.stacked_oracles import build_of
+from dfml.zoo.oracles.base import Oracle, build_of
 from dfml.zoo.teacher import match_channels, match_size
 
 BatchStep = tuple[torch.Tensor, dict[str, float]]

@@ -19,10 +19,9 @@ from dfml.core.seeds import derive_seed
 from dfml.inversion.base import INVERTERS, ExtraLoss, Inverter
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
 from dfml.nets.device import use_threads
-from dfml.zoo.open import open_zoo
+from dfml.zoo import open_zoo
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import AskingConfig, make_oracle
-from dfml.zoo.remote.remote_zoo import RemoteZoo
 from dfml.zoo.zoo import Zoo
 
 
@@ -97,25 +96,19 @@ class Recipe:
             "inverter": self.inverter.name,
             "config": self.inverter.config.model_dump(mode="json"),
             "asking": self.asking.model_dump(mode="json"),
-            "zoo": self.zoo.name if isinstance(self.zoo, RemoteZoo) else "",
+            "zoo": self.zoo.address,
             "seed": self.seed,
         }
 
     def facts_of(self, teacher: str) -> list[str]:
         """What it says of a teacher: its card, and the digest of its weights."""
         card = self.zoo.card(teacher)
-        mark = card.sha256 or ""
-        if not mark and not isinstance(self.zoo, RemoteZoo):
-            # A plain timm folder has no digest.
-            found = (self.zoo.folder / teacher / "model.safetensors").stat()
-            mark = f"{found.st_size}-{found.st_mtime_ns}"
-        return [card.model_dump_json(), mark]
+        return [card.model_dump_json(), self.zoo.weights_mark(card)]
 
     def for_workers(self) -> WorkerArgs:
         """The recipe as it is sent to processes; what the inverter has learned goes along, the extra loss does not."""
-        remote = isinstance(self.zoo, RemoteZoo)
         return WorkerArgs(
-            source=self.zoo.connection.address if remote else str(self.zoo.folder),
+            source=self.zoo.source,
             inverter=self.inverter.name,
             config=self.inverter.config,
             learned=self.inverter.state(),

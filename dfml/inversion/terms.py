@@ -16,8 +16,7 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import NotFinite
 from dfml.inversion.base import ExtraLoss
-from dfml.zoo.oracles.base import Answer, LayerStatistics, Oracle
-from dfml.zoo.oracles.stacked_oracles import StackedOracles
+from dfml.zoo.oracles.base import Answer, LayerStatistics, Oracle, StackedOracles
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -27,8 +27,7 @@ from dfml.meta.model import LOADING, MetaModel
 from dfml.nets.build import fast_layout
 from dfml.nets.device import seconds_now
 from dfml.zoo.listing import zoo_folder
-from dfml.zoo.storage import DETAILS, weights_digest
-from dfml.zoo.teacher import Teacher
+from dfml.zoo.teacher import DETAILS, Teacher, weights_digest
 from dfml.zoo.zoo import Zoo
 
 Normalise = Literal["l2", "none"]

@@ -20,8 +20,7 @@ from dfml.core.texts import printable
 from dfml.data.episodes import Episode
 from dfml.meta.learners import MAML, Adapt, LearnerConfig, MetaLearner, Params, ProtoNet, make_learner
 from dfml.nets.build import build_network, fast_layout
-from dfml.zoo.storage import DETAILS, WEIGHTS, build_and_load, save_network
-from dfml.zoo.teacher import match_channels, match_size
+from dfml.zoo.teacher import DETAILS, WEIGHTS, build_and_load, match_channels, match_size, save_network
 
 README = "README.md"
 

@@ -25,8 +25,7 @@ from dfml.data.episodes import PseudoTask
 from dfml.reports.distances import SpaceReport, compare
 from dfml.reports.quality import features
 from dfml.reports.real_pictures import RealPictures, real_pictures
-from dfml.zoo.open import probe
-from dfml.zoo.teacher import Teacher, TeacherCard
+from dfml.zoo.teacher import Teacher, TeacherCard, probe
 from dfml.zoo.zoo import Zoo
 
 FEW = 20

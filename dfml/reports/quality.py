@@ -13,9 +13,8 @@ import torch.nn.functional as F
 
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.terms import bn_distance
-from dfml.zoo.open import probe
 from dfml.zoo.oracles.base import LayerStatistics, batch_statistics
-from dfml.zoo.teacher import Teacher
+from dfml.zoo.teacher import Teacher, probe
 
 CHUNK = 256  # images per pass
 

@@ -13,8 +13,7 @@ from dfml.core.names import find_name
 from dfml.core.paths import read_json
 from dfml.data.folders import ClassSplit, load_split
 from dfml.zoo.build.pretrain import split_class
-from dfml.zoo.storage import DETAILS
-from dfml.zoo.teacher import TeacherCard, match_channels, match_size
+from dfml.zoo.teacher import DETAILS, TeacherCard, match_channels, match_size
 from dfml.zoo.zoo import Zoo
 
 CHUNK = 256

@@ -25,9 +25,8 @@ from dfml.core.model_config import CONFIG
 from dfml.inversion.recipe import kept_path, read_kept, write_kept
 from dfml.nets.build import build_network
 from dfml.tasks.cache import Recoveries
-from dfml.zoo.open import probe as embedded_probe
-from dfml.zoo.storage import WEIGHTS
-from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher
+from dfml.zoo.teacher import WEIGHTS, Teacher, TeacherCard, load_teacher
+from dfml.zoo.teacher import probe as embedded_probe
 
 FLOOR = 1e-6
 """Added to a denominator, as published: weights that neither task would change much count as alike."""

@@ -23,8 +23,8 @@ from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringCon
 from dfml.training.recovered import recoveries_of
 from dfml.training.taking_part import TakingPart
 from dfml.training.validation import Validation
-from dfml.zoo.open import probe
 from dfml.zoo.oracles.choose import AskingConfig
+from dfml.zoo.teacher import probe
 from dfml.zoo.zoo import Zoo
 
 POINTS = 1000

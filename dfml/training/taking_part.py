@@ -9,7 +9,6 @@ from typing import Any
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Note, Progress
 from dfml.training.options import AdaptConfig
-from dfml.zoo.remote.remote_zoo import RemoteZoo
 from dfml.zoo.teacher import Teacher, TeacherCard
 from dfml.zoo.zoo import Zoo
 
@@ -85,7 +84,7 @@ def everyone(zoo: Zoo, loaded: list[str] | None = None) -> TakingPart:
 
     A server's were tried when it was opened.
     """
-    ids = loaded or (zoo.ids if isinstance(zoo, RemoteZoo) else zoo.check())
+    ids = loaded or (zoo.ids if zoo.address else zoo.check())
     return TakingPart(ids, dict.fromkeys(zoo.problems, UNUSABLE))
 
 

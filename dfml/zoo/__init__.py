@@ -1,25 +1,25 @@
-"""Teachers and zoos: load, save, pre-train, and the oracles that question a teacher.
-
-The names below are brought in when they are first asked for, so that cards can be read without torch.
-"""
+"""Teachers and zoos: load, save, pre-train, and the oracles that question a teacher."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dfml.zoo.card import TeacherCard
-    from dfml.zoo.listing import zoo_names
-    from dfml.zoo.open import open_zoo
-    from dfml.zoo.teacher import Teacher
     from dfml.zoo.zoo import Zoo
 
-__all__ = ["Teacher", "TeacherCard", "Zoo", "open_zoo", "zoo_names"]
-_HOME = {"Teacher": "teacher", "TeacherCard": "card", "Zoo": "zoo", "open_zoo": "open", "zoo_names": "listing"}
 
+def open_zoo(name_or_path: str | Path) -> Zoo:
+    """Open an embedded zoo by name, any zoo by path, or the models of a server by its address (``http://...``).
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class or a function
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    Raises:
+        BadInput: There is none; the message names the nearest embedded zoo.
+        RunFailed: The server gives no answer.
+    """
+    # Here, so that cards can be read without torch.
+    from dfml.zoo.listing import zoo_folder
+    from dfml.zoo.remote.remote_zoo import RemoteZoo
+    from dfml.zoo.zoo import Zoo
+
+    text = str(name_or_path)
+    return RemoteZoo(text) if "://" in text else Zoo(zoo_folder(text))

@@ -1,12 +1,13 @@
-"""A teacher's card, checked; a zoo's list of models, bounded. No torch: pages list zoos with it.
+"""A teacher's card and a zoo's list of models, checked. No torch: pages list zoos with it.
 
 Zoos come from other people: each number that decides how much is allocated, or how often a loop runs, has a limit.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,19 +16,15 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, LARGEST_CARD, picture_input, read_config
-from dfml.core.names import on_disk
-from dfml.core.paths import inside, read_json
+from dfml.core.paths import read_json
 
 FORMAT = 1
 """Of ``zoo.json``; a higher one is of a newer version."""
 
 MOST_MODELS, MOST_CLASSES = 10_000, 100_000
-"""Teachers a zoo, classes a teacher."""
+"""Teachers per zoo, classes per teacher."""
 
-MOST_NAMES = 1_000_000
-"""Classes of all teachers of a zoo together."""
-
-DETAILS = "dfml.json"
+DETAILS, WEIGHTS = "dfml.json", "model.safetensors"
 
 Name = Annotated[str, Field(max_length=1000)]
 Text = Annotated[str, Field(max_length=4000)]
@@ -36,13 +33,9 @@ Text = Annotated[str, Field(max_length=4000)]
 class TeacherCard(Config):
     """What is known of a teacher without loading its weights."""
 
-    id: Annotated[str, Field(max_length=255)] = Field(
-        description="Name of the teacher inside its zoo; also its folder's name."
-    )
+    id: Annotated[str, Field(max_length=255)] = Field(description="Its name inside its zoo; also its folder's name.")
     architecture: Name = Field(description="timm's name of the network.")
-    width: int | None = Field(
-        None, ge=1, le=MOST_CLASSES, description="Filters of its first stage, where its folder names them."
-    )
+    width: int | None = Field(None, ge=1, le=MOST_CLASSES, description="Filters of its first stage, where named.")
     way: int = Field(ge=2, le=MOST_CLASSES, description="Number of classes.")
     classes: list[Name] | None = Field(None, description="Class names in the order of the outputs, or none.")
     input_size: tuple[int, int, int] = Field(description="Channels, height, width of the network's input.")
@@ -62,12 +55,14 @@ class TeacherCard(Config):
         return f"{self.architecture}:{self.width}" if self.width else self.architecture
 
 
-def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherCard:
-    """Read a model folder's card; a plain timm folder without ``dfml.json`` has one too.
+def mean_accuracy(cards: Iterable[TeacherCard]) -> float | None:
+    """Mean held-out accuracy over the teachers that report one."""
+    known = [card.accuracy for card in cards if card.accuracy is not None]
+    return sum(known) / len(known) if known else None
 
-    Args:
-        folder: The model's folder.
-        stated: ``mean``, ``std`` or ``input_size``, for a config that leaves them out.
+
+def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherCard:
+    """Read a model folder's card, also without ``dfml.json``, as timm writes it; for ``stated`` see ``read_config``.
 
     Raises:
         BadInput: The folder holds no model, its config leaves out what nobody stated, or a value is out of range.
@@ -79,19 +74,18 @@ def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherC
     takes = picture_input(folder, config)
     fields = {key: known[key] for key in TeacherCard.model_fields if key in known}
     width = config["model_args"].get("width")
-    fields.update(
-        id=folder.name,
-        architecture=config["architecture"],
-        width=width if type(width) is int and width > 0 else None,
-        way=config["num_classes"],
-        input_size=takes.size,
-        mean=takes.mean,
-        std=takes.std,
-    )
+    fields |= {"id": folder.name, "architecture": config["architecture"], "way": config["num_classes"]}
+    fields |= {"input_size": takes.size, "mean": takes.mean, "std": takes.std}
+    fields["width"] = width if type(width) is int and width > 0 else None
     card = TeacherCard.parse(fields, what=f"{folder.name}/{CONFIG} field")
     if card.classes is not None and len(card.classes) != card.way:
         raise BadInput(f"model {folder.name!r}: {len(card.classes)} class names for {card.way} outputs.")
     return card
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of a model folder's weight file, in hexadecimal."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
 class ZooIndex(Config):
@@ -100,11 +94,13 @@ class ZooIndex(Config):
     name: Name | None = Field(None, description="What people call the zoo.")
     domain: Text | None = Field(None, description="The data set that all teachers come from.")
     shared_class_names: bool = Field(False, description="Whether equal class names mean the same class.")
+    name_spaces: Any = Field(None, description="Of a merged zoo: see ``Zoo.name_spaces``.")
+    judges_of: Any = Field(None, description="An embedded zoo on the same classes whose judges this one borrows.")
     models: list[Any] = Field(max_length=MOST_MODELS, description="Names of the models' folders.")
 
 
-def read_index(folder: Path) -> tuple[ZooIndex, dict[str, Any]]:
-    """Read ``zoo.json``, checked and as it stands there.
+def read_index(folder: Path) -> ZooIndex:
+    """Read ``zoo.json``.
 
     Raises:
         BadInput: Missing, damaged, no zoo's, of a newer format, or with too many models.
@@ -116,36 +112,4 @@ def read_index(folder: Path) -> tuple[ZooIndex, dict[str, Any]]:
     if not isinstance(version, int) or version > FORMAT:
         raise BadInput(f"{folder} has zoo format {version!r}, this version reads up to {FORMAT}: update DFML Studio.")
     known = {key: meta[key] for key in ZooIndex.model_fields if key in meta}
-    return ZooIndex.parse(known, what=f"{folder.name}/zoo.json field"), meta
-
-
-def model_folder(zoo: Path, model: Any) -> Path:  # noqa: ANN401 - foreign JSON
-    """The folder of a model that ``zoo.json`` lists.
-
-    Raises:
-        BadInput: It is no folder of this zoo.
-    """
-    if not isinstance(model, str | int) or isinstance(model, bool):
-        raise BadInput("zoo.json lists something that is no name of a folder.")
-    path = inside(zoo, on_disk(zoo, str(model)))
-    if path.parent != zoo.resolve():
-        raise BadInput(f"zoo.json lists {str(model)!r}, which is no folder of this zoo.")
-    return path
-
-
-class Bounded:
-    """Counts the classes of a zoo's teachers while they are read."""
-
-    def __init__(self) -> None:
-        self.classes = 0
-
-    def take(self, card: TeacherCard) -> TeacherCard:
-        """Return the card.
-
-        Raises:
-            BadInput: The teachers together have too many classes.
-        """
-        if self.classes + card.way > MOST_NAMES:
-            raise BadInput(f"model {card.id!r}: the zoo's teachers have over {MOST_NAMES:,} classes together.")
-        self.classes += card.way
-        return card
+    return ZooIndex.parse(known, what=f"{folder.name}/zoo.json field")

@@ -1,38 +1,45 @@
-"""A teacher: a trained classifier with a card, frozen, that takes pictures as they are."""
+"""A teacher: a trained classifier with a card, frozen, that takes images as they are; and its folder on disk.
+
+The folder has timm's own layout and ``dfml.json`` besides: after ``import dfml.nets``,
+``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads it too. Nothing is ever unpickled.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dfml.core.model_config import network_arguments, read_config
-from dfml.zoo.card import TeacherCard, read_card
-from dfml.zoo.storage import load_network
-
-__all__ = ["Teacher", "TeacherCard", "load_teacher", "match_channels", "match_size", "read_card"]
+from dfml.core.errors import BadInput
+from dfml.core.model_config import CONFIG, network_arguments, read_config
+from dfml.core.paths import ASSETS, write_atomically, write_json
+from dfml.core.weights import tensor_shapes
+from dfml.nets.build import build_network, fast_layout
+from dfml.zoo.card import DETAILS, WEIGHTS, TeacherCard, read_card, weights_digest
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness (ITU-R BT.601)."""
 
 
 def match_channels(x: torch.Tensor, channels: int) -> torch.Tensor:
-    """Turn pictures [N, 1 or 3, H, W] to the wanted number of channels, grey by brightness."""
+    """Turn images [N, 1 or 3, H, W] to the wanted number of channels, grey by brightness."""
     if x.shape[1] == channels:
         return x
     if channels == 3:
         return x.expand(-1, 3, -1, -1)
-    weights = torch.tensor(LUMA, device=x.device, dtype=x.dtype).view(1, 3, 1, 1)
-    return (x * weights).sum(1, keepdim=True)
+    return (x * torch.tensor(LUMA, device=x.device, dtype=x.dtype).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def match_size(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Resize pictures [N, C, H, W] bilinearly, smoothed when they shrink."""
+    """Resize images [N, C, H, W] bilinearly, smoothed when they shrink."""
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     shrinks = size[0] < x.shape[-2] or size[1] < x.shape[-1]
@@ -40,23 +47,16 @@ def match_size(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 class Teacher(nn.Module):
-    """A frozen classifier.
+    """A frozen classifier in eval mode.
 
-    Pictures come as float32 [N, C, H, W] in [0, 1], un-normalised, of any size, grey or colour:
-    the teacher converts, resizes and normalises inside itself, so teachers of any architecture
-    look at the same pixels.
-
-    Args:
-        card: Its description.
-        net: The network; frozen and put into eval mode here.
-        build: The constructor's arguments, as text; what tells apart networks whose weights have equal shapes.
+    Images come as float32 [N, C, H, W] in [0, 1], un-normalised, of any size, grey or colour: the teacher converts,
+    resizes and normalises inside itself, so teachers of any architecture look at the same pixels. ``build`` is the
+    constructor's arguments as text, which tells apart networks whose weights have equal shapes.
     """
 
     def __init__(self, card: TeacherCard, net: nn.Module, build: str = "") -> None:
         super().__init__()
-        self.card = card
-        self.build = build
-        self.net = net.requires_grad_(False)
+        self.card, self.build, self.net = card, build, net.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(card.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.std).view(1, -1, 1, 1), persistent=False)
         self.eval()
@@ -66,19 +66,31 @@ class Teacher(nn.Module):
         """Number of classes."""
         return self.card.way
 
+    @property
+    def layout(self) -> torch.memory_format:
+        """In which its input should lie."""
+        return fast_layout(self.card.architecture)
+
+    def move(self, device: torch.device | str) -> Self:
+        """Move it to where it computes; on a CPU into its fast layout, with the same values."""
+        self.to(device)
+        if torch.device(device).type == "cpu":
+            self.net.to(memory_format=self.layout)
+        return self
+
     def prepare(self, x: torch.Tensor) -> torch.Tensor:
-        """Pictures as the network wants them: channels, size, normalisation."""
+        """Images as the network wants them: channels, size, normalisation."""
         x = match_size(match_channels(x, self.card.input_size[0]), self.card.input_size[1:])
         return (x - self.mean) / self.std
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Map pictures [N, C, H, W] in [0, 1] to logits [N, way]; differentiable in ``x``."""
+        """Map images [N, C, H, W] in [0, 1] to logits [N, way]; differentiable in ``x``."""
         return self.net(self.prepare(x))
 
     forward = logits
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Map pictures to the features before the last layer, [N, D]."""
+        """Map images to the features before the last layer, [N, D]."""
         maps = self.net.forward_features(self.prepare(x))
         return self.net.forward_head(maps, pre_logits=True)
 
@@ -88,11 +100,95 @@ class Teacher(nn.Module):
 
 
 def load_teacher(folder: Path, stated: Mapping[str, Any] | None = None) -> Teacher:
-    """Load a model folder as a teacher; for the arguments see ``read_card``.
+    """Load a model folder as a teacher; for the arguments and errors see ``read_card`` and ``build_and_load``."""
+    card, args = read_card(folder, stated), network_arguments(read_config(folder, stated))
+    net = build_and_load(folder, card.architecture, args, check_digest=card.sha256)
+    return Teacher(card, net, json.dumps(args, sort_keys=True))
+
+
+@lru_cache(maxsize=1)
+def probe() -> Teacher:
+    """The embedded probe for task embeddings: side information, as it was trained on real classes; results say so."""
+    return load_teacher(ASSETS / "probe")
+
+
+def save_network(
+    folder: Path,
+    net: nn.Module,
+    *,
+    architecture: str,
+    model_args: dict[str, Any],
+    details: dict[str, Any],
+    mean: list[float],
+    std: list[float],
+    size: int | None = None,
+) -> None:
+    """Write a network's folder; ``dfml.json`` comes last, so a folder with it is whole.
+
+    ``model_args`` is all that timm's constructor needs (num_classes, in_chans, img_size, width, ...); ``details`` what
+    timm has no field for, to which the weights' ``sha256`` is added; ``mean`` and ``std`` normalise the channels of its
+    input; ``size`` is its height and width, by default ``img_size``.
 
     Raises:
-        BadInput: See ``read_card`` and ``load_network``.
+        RunFailed: The disk is full.
     """
-    card = read_card(folder, stated)
-    build = json.dumps(network_arguments(read_config(folder, stated)), sort_keys=True)
-    return Teacher(card, load_network(folder, check_digest=card.sha256, stated=stated), build)
+    folder.mkdir(parents=True, exist_ok=True)
+    channels, classes = int(model_args.get("in_chans", 3)), int(model_args["num_classes"])
+    size = size or int(model_args["img_size"])
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in net.state_dict().items()}
+    write_atomically(folder / WEIGHTS, lambda part: save_file(tensors, part))
+    cfg = getattr(net, "pretrained_cfg", {}) or {}
+    config = {
+        "architecture": architecture,
+        "num_classes": classes,
+        "model_args": model_args,
+        "pretrained_cfg": {
+            "num_classes": classes,
+            "input_size": [channels, size, size],
+            "mean": mean,
+            "std": std,
+            "interpolation": "bilinear",
+            "crop_pct": 1.0,
+            "first_conv": cfg.get("first_conv"),
+            "classifier": cfg.get("classifier"),
+        },
+    }
+    write_json(folder / CONFIG, config)
+    write_json(folder / DETAILS, {**details, "sha256": weights_digest(folder)})
+
+
+def build_and_load(
+    folder: Path, architecture: str, args: dict[str, Any], *, check_digest: str | None = None
+) -> nn.Module:
+    """Build a network and load a folder's weights into it, on the CPU, once the file is known to hold its shapes.
+
+    Raises:
+        BadInput: Missing or damaged files, a wrong shape, a value that is not finite, or a SHA-256 of the weights
+            other than ``check_digest``. The message names the folder and the first difference.
+    """
+    label = f"model {folder.name!r}"
+    shapes = tensor_shapes(folder / WEIGHTS, label)
+
+    def fits(skeleton: nn.Module) -> None:
+        expected = {name: list(tensor.shape) for name, tensor in skeleton.state_dict().items()}
+        for name in expected.keys() | shapes.keys():
+            if name not in shapes:
+                raise BadInput(f"{label}: {WEIGHTS} lacks the tensor {name!r}.")
+            if name not in expected:
+                raise BadInput(f"{label}: {WEIGHTS} holds {name!r}, which the architecture does not have.")
+            if shapes[name] != expected[name]:
+                wanted = f"the architecture expects {expected[name]}"
+                raise BadInput(f"{label}: tensor {name!r} has shape {shapes[name]}, {wanted}.")
+
+    net = build_network(architecture, check=fits, **args)
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadInput(f"{label}: {WEIGHTS} is damaged ({error}).") from None
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise BadInput(f"{label}: tensor {name!r} holds values that are not finite.")
+    if check_digest and weights_digest(folder) != check_digest:
+        raise BadInput(f"{label}: {WEIGHTS} is not the file that {DETAILS} describes (sha256 differs).")
+    net.load_state_dict(weights)
+    return net

@@ -1,4 +1,4 @@
-"""A zoo: a folder of teachers with one ``zoo.json``."""
+"""A zoo: what everybody asks of it, and the one that lies in a folder with a ``zoo.json``."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import same
 from dfml.core.paths import ASSETS, write_json
-from dfml.zoo.card import FORMAT
+from dfml.zoo.card import FORMAT, WEIGHTS
 from dfml.zoo.listing import read_contents, zoo_names
+from dfml.zoo.oracles.zeroth_order import Api, LocalApi, Outputs
 from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, read_card
 
 
 class Zoo:
-    """Teachers of one folder, read on demand.
+    """Teachers of a folder (``zoo.json`` and a folder per model), read on demand; ``RemoteZoo`` has those of a server.
 
     A model that cannot be read is left out and named in ``problems``; the others still load.
 
-    Args:
-        folder: Holds ``zoo.json`` and a folder a model.
-
     Attributes:
-        name: Its name.
-        cards: Cards of the usable teachers, in the order of ``zoo.json``.
+        address: The server's, without a password; empty where the teachers lie in a folder.
+        source: What ``open_zoo`` opens it by.
+        listed: How many models it lists, usable or not.
+        cards: Of the usable teachers, in the order of ``zoo.json``.
         problems: Id of each unusable model and the reason, in one line.
         shared_class_names: Whether equal class names of two teachers mean the same class.
         domain: The data set that all teachers come from, or None.
@@ -36,28 +38,30 @@ class Zoo:
         BadInput: No zoo there, a newer format, or no usable teacher.
     """
 
+    address = ""
     name_spaces: dict[str, str] | None = None
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        contents = read_contents(folder)
-        self.meta, self.cards, self.problems = contents.meta, contents.cards, contents.problems
-        self.name = contents.index.name or folder.name
-        self.domain = contents.index.domain
-        self.shared_class_names = contents.index.shared_class_names
-        if "name_spaces" in self.meta:
-            spaces = self.meta["name_spaces"] if isinstance(self.meta["name_spaces"], dict) else {}
+        self.folder, self.source = folder, str(folder)
+        index, self.cards, self.problems = read_contents(folder)
+        self.name = index.name or folder.name
+        self.listed = len(index.models)
+        self.domain, self.shared_class_names = index.domain, index.shared_class_names
+        self._judges_of = index.judges_of
+        if "name_spaces" in index.model_fields_set:
+            spaces = index.name_spaces if isinstance(index.name_spaces, dict) else {}
             self.name_spaces = {same(teacher): str(space) for teacher, space in spaces.items()}
 
     def __len__(self) -> int:
         return len(self.cards)
 
     def __iter__(self) -> Iterator[Teacher]:
-        """Load the teachers one by one; those that fail are passed over and named in ``problems``."""
+        """Load the teachers one by one; those that fail are moved to ``problems``."""
         for card in list(self.cards):
             try:
                 teacher = self.teacher(card.id)
             except BadInput:
+                self.cards.remove(card)
                 continue
             yield teacher
 
@@ -73,19 +77,12 @@ class Zoo:
 
     @property
     def picture_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width in which pictures for this zoo are recovered: the largest input.
-
-        In colour where any teacher sees colours.
-        """
+        """Channels, height, width in which images are recovered: the largest input, in colour if one is."""
         largest = max((card.input_size for card in self.cards), key=lambda s: s[1])
         return max(card.input_size[0] for card in self.cards), *largest[1:]
 
     def card(self, which: str | int) -> TeacherCard:
-        """The card of a teacher by id or position.
-
-        Raises:
-            BadInput: There is none; the message says what there is.
-        """
+        """The card of a teacher by id or position, else ``BadInput`` that says what there is."""
         text = str(which)
         if text in self.problems:
             raise BadInput(f"teacher {text!r} of zoo {self.name!r} cannot be used: {self.problems[text]}")
@@ -100,11 +97,7 @@ class Zoo:
         )
 
     def teacher(self, which: str | int) -> Teacher:
-        """Load a teacher by id or position.
-
-        Raises:
-            BadInput: There is none, or its weights cannot be used; then it is added to ``problems``.
-        """
+        """Load a teacher by id or position; ``BadInput``: there is none, or it is unusable and joins ``problems``."""
         card = self.card(which)
         try:
             return load_teacher(self.folder / card.id)
@@ -113,38 +106,32 @@ class Zoo:
             raise
 
     def weights_of(self, which: str | int) -> Teacher:
-        """Load a teacher whose owner lets us see its weights.
-
-        Raises:
-            BadInput: See ``teacher``; or its card grants less.
-        """
+        """Load a teacher whose card grants its weights, else ``BadInput``; see ``teacher``."""
         card = self.card(which)
         if card.access != "weights":
             raise BadInput(f"teacher {card.id!r} grants {card.access}, not its weights.")
         return self.teacher(card.id)
 
-    def usable(self) -> list[Teacher]:
-        """Load all teachers; those that fail are moved to ``problems``.
+    def api(self, which: str | int, device: torch.device | str = "cpu", outputs: Outputs = "logits") -> Api:
+        """A teacher as a black box; where and what it answers is up to a server, if it has one. See ``teacher``."""
+        return LocalApi(self.teacher(which), device, outputs)
 
-        Raises:
-            BadInput: Not one loads.
-        """
-        teachers = []
-        for card in list(self.cards):
-            try:
-                teachers.append(self.teacher(card.id))
-            except BadInput:
-                self.cards.remove(card)
+    def weights_mark(self, card: TeacherCard) -> str:
+        """What changes with a teacher's weights: their digest, or the file's size and time; empty for a server's."""
+        if card.sha256:
+            return card.sha256
+        found = (self.folder / card.id / WEIGHTS).stat()  # a plain timm folder has no digest
+        return f"{found.st_size}-{found.st_mtime_ns}"
+
+    def usable(self) -> list[Teacher]:
+        """Load all teachers; those that fail are moved to ``problems``. ``BadInput`` where not one loads."""
+        teachers = list(self)
         if not teachers:
             raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {next(iter(self.problems.values()))}")
         return teachers
 
     def check(self) -> list[str]:
-        """Load all teachers; those that fail are moved to ``problems``; return the ids of the others.
-
-        Raises:
-            BadInput: Not one loads.
-        """
+        """Try all teachers, see ``usable``; the ids of those that can be used."""
         return [teacher.card.id for teacher in self.usable()]
 
     def judge(self, which: str | int) -> Teacher | None:
@@ -157,15 +144,16 @@ class Zoo:
         return self.judge_folder(self.card(which)) is not None
 
     def judge_folder(self, card: TeacherCard) -> Path | None:
-        """Its own judge's, or that of the embedded zoo with the same class sets which ``judges_of`` names."""
+        """Its own judge's, or that of the embedded zoo on the same classes which ``judges_of`` names."""
         own = self.folder / "judges" / card.id
         if os.path.isfile(own / "config.json"):
             return own
-        lender = self.meta.get("judges_of")
-        if lender in zoo_names():
-            lent = ASSETS / "zoos" / str(lender) / "judges" / card.id
-            if (lent / "config.json").is_file() and _same_classes(read_card(lent), card):
-                return lent
+        if self._judges_of in zoo_names():
+            lent = ASSETS / "zoos" / self._judges_of / "judges" / card.id
+            if (lent / "config.json").is_file():
+                lender = read_card(lent)
+                if [same(name) for name in lender.classes or ()] == [same(name) for name in card.classes or ()]:
+                    return lent
         return None
 
     def space(self, card: TeacherCard) -> str | None:
@@ -175,10 +163,9 @@ class Zoo:
         return "" if self.name_spaces is None else self.name_spaces.get(same(card.id))
 
     def class_key(self, card: TeacherCard, slot: int) -> str:
-        """The identity of a teacher's class: its name where the zoo vouches for names, else the slot.
+        """The identity of a teacher's class: its name, behind its space's, if the zoo vouches for names, else the slot.
 
-        A name that one teacher uses for two of its own outputs (as ImageNet's "crane") identifies neither. In a
-        zoo merged from several data sets the name stands behind its data set's: equal names do not meet.
+        A name that one teacher uses for two of its own outputs (as ImageNet's "crane") identifies neither.
         """
         space, names = self.space(card), [same(name) for name in card.classes or ()]
         if space is None or not names or names.count(names[slot]) > 1:
@@ -186,12 +173,8 @@ class Zoo:
         return f"{space}/{names[slot]}" if space else names[slot]
 
     def class_keys(self) -> dict[str, list[str]]:
-        """For each usable teacher's id the identity of each of its classes, in the order of its head."""
+        """By the id of each usable teacher the identity of each of its classes, in the order of its head."""
         return {card.id: [self.class_key(card, slot) for slot in range(card.way)] for card in self.cards}
-
-
-def _same_classes(one: TeacherCard, other: TeacherCard) -> bool:
-    return [same(name) for name in one.classes or ()] == [same(name) for name in other.classes or ()]
 
 
 def write_zoo(folder: Path, *, models: list[str], **meta: Any) -> None:  # noqa: ANN401 - JSON values

@@ -239,7 +239,7 @@ def test_jobs_share_the_threads(bench, played, stored):
     [
         ({"changes": ["candidates=3"]}, "none of random, average has an option 'candidates'"),
         ({"methods": ["randon"]}, "unknown method 'randon'"),
-        ({"zoo": "nowhere"}, "no zoo 'nowhere'"),
+        ({"zoo": "nowhere"}, "no zoo at nowhere"),
         ({"data": "nowhere"}, "no data set at nowhere"),
         ({"shots": (500,)}, "pictures"),
         ({"methods": []}, "no method is given"),

@@ -13,7 +13,7 @@ from dfml.meta.evaluation import evaluate, evaluation_steps
 from dfml.meta.model import MetaModel
 from dfml.nets.build import build_network
 from dfml.zoo import open_zoo
-from dfml.zoo.storage import save_network
+from dfml.zoo.teacher import save_network
 from dfml.zoo.zoo import write_zoo
 from tests.meta.test_evaluation import sampler, tiny_model
 from tests.zoo.test_storage import edit_weights, saved

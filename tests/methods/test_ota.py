@@ -5,7 +5,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Note
 from dfml.methods import METHODS
 from dfml.zoo import open_zoo
-from dfml.zoo.storage import save_network
+from dfml.zoo.teacher import save_network
 from dfml.zoo.zoo import write_zoo
 from tests import conditions
 from tests.meta.test_transport import lived_in, shuffled

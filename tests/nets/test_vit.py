@@ -6,7 +6,7 @@ from timm.models.vision_transformer import VisionTransformer
 from dfml.core.errors import BadInput
 from dfml.nets import build_network
 from dfml.nets.backbones import fitting_patch
-from dfml.zoo.storage import load_network, save_network
+from dfml.zoo.teacher import load_teacher, save_network
 
 SMALL = {"width": 16, "depth": 2, "heads": 2}
 
@@ -46,7 +46,7 @@ def test_it_survives_the_disk_and_timm_loads_it_too(tmp_path):
     net = build_network("fewshot_vit", seed=2, **args).eval()
     save_network(tmp_path / "000", net, architecture="fewshot_vit", model_args=args, details={}, mean=[0.4], std=[0.3])
     x = torch.rand(3, 1, 28, 28)
-    assert torch.equal(load_network(tmp_path / "000")(x), net(x))
+    assert torch.equal(load_teacher(tmp_path / "000").net(x), net(x))
     loaded = timm.create_model(f"local-dir:{tmp_path / '000'}", pretrained=True).eval()
     assert torch.equal(loaded(x), net(x))
 

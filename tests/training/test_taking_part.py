@@ -10,7 +10,8 @@ from dfml.core.events import Checkpoint, Note
 from dfml.methods import METHODS
 from dfml.training.options import MetaTrainingConfig
 from dfml.training.taking_part import ALL, SOME, TakingPart, of_way
-from dfml.zoo import Teacher, open_zoo
+from dfml.zoo import open_zoo
+from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import write_zoo
 from tests.methods.test_contract import small
 from tests.zoo.test_storage import edit, saved

@@ -3,8 +3,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
-from dfml.zoo.build.architectures import Architecture
-from dfml.zoo.build.class_plan import PretrainConfig
+from dfml.zoo.build.class_plan import PretrainConfig, net_for
 from dfml.zoo.build.pretrain import pretrain_zoo
 from dfml.zoo.oracles.base import AutogradOracle
 
@@ -23,30 +22,30 @@ def mixed_zoo(patterns, tmp_path_factory):
     ("text", "name", "width"), [("lcnet_035", "lcnet_035", None), (" fewshot_conv4:64 ", "fewshot_conv4", 64)]
 )
 def test_a_name_and_a_width(text, name, width):
-    assert Architecture.parse(text) == Architecture(name, width)
+    built, args = net_for(text, way=4, channels=3, size=32)
+    assert built == name and args.get("width") == width
 
 
 @pytest.mark.parametrize("text", ["fewshot_conv4:", "fewshot_conv4:x", "fewshot_conv4:-2", "fewshot_conv4:0", "a:1:2"])
 def test_a_width_that_is_none(text):
     with pytest.raises(BadInput, match="expected NAME or NAME:WIDTH"):
-        Architecture.parse(text)
+        net_for(text, way=4, channels=3, size=32)
 
 
 @pytest.mark.parametrize("name", ["lcnet_035", "test_resnet", "test_byobnet", "mobilenetv3_small_050", "starnet_s050"])
 @pytest.mark.parametrize("shape", [(3, 32), (1, 28)])
 def test_small_networks_of_timm_take_small_pictures(name, shape):
     channels, size = shape
-    args = Architecture(name).model_args(way=4, channels=channels, size=size)
-    assert args["num_classes"] == 4 and args["in_chans"] == channels and "img_size" not in args
+    built, args = net_for(name, way=4, channels=channels, size=size)
+    assert built == name and args["num_classes"] == 4 and args["in_chans"] == channels and "img_size" not in args
 
 
 def test_a_network_for_large_pictures_keeps_a_map_of_two_pixels_where_it_can():
     strides = {
-        size: Architecture("test_resnet").model_args(way=2, channels=3, size=size)["output_stride"]
-        for size in (16, 28, 32, 64, 84)
+        size: net_for("test_resnet", way=2, channels=3, size=size)[1]["output_stride"] for size in (16, 28, 32, 64, 84)
     }
     assert strides == {16: 8, 28: 8, 32: 16, 64: 32, 84: 32}
-    assert Architecture("vit_tiny_patch16_224").model_args(way=2, channels=3, size=32)["img_size"] == 32
+    assert net_for("vit_tiny_patch16_224", way=2, channels=3, size=32)[1]["img_size"] == 32
 
 
 @pytest.mark.parametrize(

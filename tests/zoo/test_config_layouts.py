@@ -16,8 +16,7 @@ from dfml.data.folders import load_split
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import import_folders
 from dfml.zoo.listing import read_zoo
-from dfml.zoo.storage import save_network
-from dfml.zoo.teacher import load_teacher, read_card
+from dfml.zoo.teacher import load_teacher, read_card, save_network
 from dfml.zoo.zoo import write_zoo
 from tests.zoo.test_storage import edit
 

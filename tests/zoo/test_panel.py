@@ -4,8 +4,7 @@ import torch.nn.functional as F
 
 from dfml.inversion.terms import bn_distance
 from dfml.nets import build_network
-from dfml.zoo.oracles.base import AutogradOracle
-from dfml.zoo.oracles.stacked_oracles import StackedOracles, can_stack
+from dfml.zoo.oracles.base import AutogradOracle, StackedOracles, can_stack
 from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
 from dfml.zoo.teacher import Teacher
 

@@ -13,8 +13,8 @@ from dfml.data.folders import load_split
 from dfml.nets import build_network
 from dfml.zoo import open_zoo
 from dfml.zoo.build import classifier as training
-from dfml.zoo.build import pretrain, unfinished
-from dfml.zoo.build.class_plan import PretrainConfig, channel_statistics, plan_teachers, split_class
+from dfml.zoo.build import pretrain
+from dfml.zoo.build.class_plan import PretrainConfig, pixel_statistics, plan_teachers, split_class
 from dfml.zoo.build.classifier import augment
 from dfml.zoo.build.pretrain import pretrain_zoo
 
@@ -80,7 +80,7 @@ def test_held_out_pictures_never_train(patterns, tmp_path, monkeypatch):
     torch.testing.assert_close(hx[-5:], (data.pictures(last) - mean) / std)
 
 
-def test_the_best_epoch_is_kept_as_a_copy(monkeypatch):
+def test_the_best_epoch_is_kept_as_a_copy(monkeypatch, tmp_path):
     net = build_network("fewshot_conv4", width=4)
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(40, 3, 32, 32, generator=generator), torch.arange(40) % 5
@@ -91,7 +91,8 @@ def test_the_best_epoch_is_kept_as_a_copy(monkeypatch):
         return next(scores)
 
     monkeypatch.setattr(training, "held_out_accuracy", score)
-    best = training.train_classifier(net, "fewshot_conv4", (x, y), (x, y), FAST.override({"epochs": 4}), generator)
+    config, file = FAST.override({"epochs": 4}), (tmp_path / "file", {})
+    best = training.train_classifier(net, "fewshot_conv4", (x, y), (x, y), config, generator, file)
     assert best == 0.9
     final = net.state_dict()
     assert all(torch.equal(final[k], v) for k, v in snapshots[1].items())
@@ -124,21 +125,21 @@ def test_the_same_seed_gives_the_same_bytes(patterns, tmp_path):
 @pytest.fixture
 def cut_off(monkeypatch):
     """Keep a training after every step, and cut it off after so many of them."""
-    keep = unfinished.Unfinished.keep_when_due
+    keep = training.Training.keep_when_due
     steps = []
-    monkeypatch.setattr(unfinished, "KEEP_SECONDS", 0.0)
-    monkeypatch.setattr(unfinished, "LARGEST_SHARE", float("inf"))
+    monkeypatch.setattr(training, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(training, "LARGEST_SHARE", float("inf"))
 
     def after(count):
         steps.clear()
 
-        def keep_and_end(self, state):
-            keep(self, state)
-            steps.append((state.epoch, state.batches))
+        def keep_and_end(self):
+            keep(self)
+            steps.append((self.epoch, self.batches))
             if len(steps) == count:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(unfinished.Unfinished, "keep_when_due", keep_and_end)
+        monkeypatch.setattr(training.Training, "keep_when_due", keep_and_end)
         return steps
 
     return after
@@ -176,28 +177,28 @@ def test_an_unfinished_training_of_another_recipe_or_damaged_is_passed_over(chan
         (out / left.name).write_bytes(content)
         data = load_split(patterns, "train")
         (plan,) = plan_teachers(data, ["fewshot_conv4"], other)
-        pretrain.train_teacher(data, plan, other, out / "000", statistics=channel_statistics(data))
+        pretrain.train_teacher(data, plan, other, out / "000", statistics=pixel_statistics(data))
         weights = [(folder / "000" / "model.safetensors").read_bytes() for folder in (out, tmp_path / "plain")]
         assert weights[0] == weights[1] and not (out / left.name).exists()
 
 
 def test_a_training_is_kept_every_few_seconds_and_little_of_them_goes_into_that(monkeypatch, tmp_path):
     clock, kept = [0.0], []
-    monkeypatch.setattr(unfinished.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(training.time, "monotonic", lambda: clock[0])
 
     def save(path, state, about):
         kept.append(clock[0])
         clock[0] += 4.0  # so slow that it must be done less often
 
-    monkeypatch.setattr(unfinished, "save_checkpoint", save)
-    file = unfinished.Unfinished(tmp_path / "file", {})
+    monkeypatch.setattr(training, "save_checkpoint", save)
     net = torch.nn.Linear(1, 1)
     optimiser = torch.optim.Adam(net.parameters())
-    going = unfinished.Training(net, optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser), torch.Generator())
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimiser)
+    going = training.Training(net, optimiser, schedule, torch.Generator(), tmp_path / "file", {})
     for _ in range(1000):
         clock[0] += 1.0
-        file.keep_when_due(going)
-    assert kept[0] == unfinished.KEEP_SECONDS
+        going.keep_when_due()
+    assert kept[0] == training.KEEP_SECONDS
     assert len(kept) > 5 and 4.0 * len(kept[1:]) / (clock[0] - kept[1]) <= 0.06
 
 
@@ -246,7 +247,7 @@ def test_plans_depend_on_seed_and_position_only(patterns):
 
 def test_channel_statistics(patterns):
     data = load_split(patterns, "train")
-    mean, std = channel_statistics(data)
+    mean, std = pixel_statistics(data)
     x = data.pictures(np.arange(len(data.labels)))
     np.testing.assert_allclose(mean, x.mean((0, 2, 3)), atol=1e-3)
     np.testing.assert_allclose(std, x.std((0, 2, 3)), atol=1e-3)

@@ -38,7 +38,6 @@ def invert(context: JobContext) -> Iterator[Event]:
     from dfml.inversion.recipe import Recipe
     from dfml.zoo import open_zoo
     from dfml.zoo.oracles.choose import AskingConfig
-    from dfml.zoo.remote.remote_zoo import RemoteZoo
 
     spec, folder, device = context.spec, context.folder / RECOVERED, context.device
     cls = INVERTERS.get(spec.method)
@@ -67,8 +66,8 @@ def invert(context: JobContext) -> Iterator[Event]:
     if newest and not state:
         offset += newest
         yield Checkpoint(offset, {"offset": offset, "finished": []})
-    in_turn = device.type == "cpu" or isinstance(zoo, RemoteZoo)
-    apart = in_turn and len(teachers) >= FAN_OUT_FROM and (spec.threads or 1) > 1 and not isinstance(zoo, RemoteZoo)
+    in_turn = device.type == "cpu" or bool(zoo.address)
+    apart = in_turn and len(teachers) >= FAN_OUT_FROM and (spec.threads or 1) > 1 and not zoo.address
     if todo and apart:
         stream = recover_apart(recipe, spec, context.folder, todo)
     else:

@@ -1,18 +1,94 @@
-"""Training one classifier.
+"""Training one classifier, and the file from which a training that was cut off goes on.
 
-The best epoch on the held-out pictures is kept as a copy: a live reference would silently turn into the
-last epoch.
+The best epoch on the held-out images is kept as a copy: a live reference would silently turn into the last epoch.
 """
 
 from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dfml.core.errors import BadInput
+from dfml.core.state import flatten_state, part_of_state
 from dfml.nets.build import fast_layout
+from dfml.nets.checkpoint import load_checkpoint, load_optimiser_state, optimiser_state, save_checkpoint
 from dfml.zoo.build.class_plan import PretrainConfig
-from dfml.zoo.build.unfinished import Training, Unfinished
+
+FORMAT = 1
+KEEP_SECONDS = 20.0
+"""Between two times that a training is kept, so much is lost where it is cut off,"""
+LARGEST_SHARE = 0.05
+"""unless writing takes longer than this share of them."""
+
+
+class Training:
+    """All that changes from step to step, with the best held-out accuracy and a copy of that epoch's weights.
+
+    ``epoch`` and ``batches`` are done; ``order`` [N] is of this epoch's images, once drawn. It is kept in a file and
+    goes on from there, where ``mark`` tells that the file is this training's.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        generator: torch.Generator,
+        path: Path,
+        mark: dict[str, Any],
+    ) -> None:
+        self.net, self.optimiser, self.schedule, self.generator = net, optimiser, schedule, generator
+        self.best, self.weights = -1.0, copy.deepcopy(net.state_dict())
+        self.epoch = self.batches = 0
+        self.order: torch.Tensor | None = None
+        self.path, self.mark = path, {**mark, "format": FORMAT, "torch": torch.__version__}
+        self._kept, self._cost = time.monotonic(), 0.0
+
+    def end_epoch(self, accuracy: float) -> None:
+        """Note the held-out accuracy [0, 1] after an epoch."""
+        if accuracy > self.best:
+            self.best, self.weights = accuracy, copy.deepcopy(self.net.state_dict())
+        self.epoch, self.order, self.batches = self.epoch + 1, None, 0
+
+    def keep_when_due(self) -> None:
+        """Call after every step."""
+        began = time.monotonic()
+        if began - self._kept < max(KEEP_SECONDS, self._cost / LARGEST_SHARE):
+            return
+        nested = {
+            "net": self.net.state_dict(), "weights": self.weights, "moments": optimiser_state(self.optimiser),
+            "rates": [group["lr"] for group in self.optimiser.param_groups], "scheduled": self.schedule.last_epoch,
+            "generator": self.generator.get_state(), "best": self.best, "epoch": self.epoch, "batches": self.batches,
+        }  # fmt: skip
+        if self.order is not None:
+            nested["order"] = self.order
+        save_checkpoint(self.path, flatten_state(nested), self.mark)
+        self._kept = time.monotonic()
+        self._cost = self._kept - began
+
+    def restore(self) -> None:
+        """Go on where the file is; none, a damaged one, or another training's is passed over."""
+        try:
+            flat, about = load_checkpoint(self.path)
+        except BadInput:
+            about = None
+        if about != self.mark:
+            return
+        self.net.load_state_dict(part_of_state(flat, "net"))
+        self.weights = part_of_state(flat, "weights")
+        load_optimiser_state(self.optimiser, part_of_state(flat, "moments"))
+        for group, rate in zip(self.optimiser.param_groups, flat["rates"], strict=True):
+            group["lr"] = rate
+        self.schedule.last_epoch = flat["scheduled"]
+        self.generator.set_state(flat["generator"])
+        self.best, self.epoch, self.batches = flat["best"], flat["epoch"], flat["batches"]
+        self.order = flat.get("order")
 
 
 def _optimiser(net: nn.Module, architecture: str, lr: float) -> torch.optim.Optimizer:
@@ -30,21 +106,13 @@ def train_classifier(
     held: tuple[torch.Tensor, torch.Tensor],
     config: PretrainConfig,
     generator: torch.Generator,
-    unfinished: Unfinished | None = None,
+    unfinished: tuple[Path, dict[str, Any]],
 ) -> float:
     """Train ``net`` in place and leave it with the weights of its best epoch.
 
-    Args:
-        net: A network that takes normalised pictures.
-        architecture: Its name, which decides the optimiser (Adam for Conv4, AdamW for ViT, SGD for others).
-        train: Normalised pictures [N, C, H, W] and labels [N].
-        held: Held-out pictures and labels.
-        config: Epochs, batch, learning rate, mirroring.
-        generator: Draws batches and mirrors.
-        unfinished: Where it is kept while it goes on, and from where it goes on.
-
-    Returns:
-        The best held-out accuracy in [0, 1].
+    The architecture decides the optimiser: Adam for Conv4, AdamW for ViT, SGD for others. ``train`` and ``held`` are
+    normalised images [N, C, H, W] and their labels [N]; for ``unfinished``, a file and a mark, see ``Training``.
+    Returns the best held-out accuracy in [0, 1].
     """
     x, y = train
     layout = fast_layout(architecture)
@@ -53,9 +121,8 @@ def train_classifier(
     optimiser = _optimiser(net, architecture, config.lr)
     steps = config.epochs * -(-len(x) // config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.lr / 100)
-    training = Training(net, optimiser, schedule, generator)
-    if unfinished:
-        unfinished.restore(training)
+    training = Training(net, optimiser, schedule, generator, *unfinished)
+    training.restore()
     while training.epoch < config.epochs:
         net.train()
         if training.order is None:
@@ -63,16 +130,14 @@ def train_classifier(
         for rows in training.order.split(config.batch)[training.batches :]:
             if len(rows) > 1:
                 batch = augment(x[rows], flip=config.flip, shift=config.shift, generator=generator)
-                batch = batch.contiguous(memory_format=layout)
-                loss = F.cross_entropy(net(batch), y[rows])
+                loss = F.cross_entropy(net(batch.contiguous(memory_format=layout)), y[rows])
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(net.parameters(), 50.0)
                 optimiser.step()
             schedule.step()
             training.batches += 1
-            if unfinished:
-                unfinished.keep_when_due(training)
+            training.keep_when_due()
         training.end_epoch(held_out_accuracy(net, held))
     net.load_state_dict(training.weights)
     net.to(memory_format=torch.contiguous_format).eval()
@@ -80,10 +145,7 @@ def train_classifier(
 
 
 def augment(x: torch.Tensor, *, flip: bool, shift: int, generator: torch.Generator) -> torch.Tensor:
-    """Mirror and move each picture of x [N, C, H, W] at random; what moves in is zero.
-
-    Zero is the mean colour of normalised pictures, and black of those in [0, 1].
-    """
+    """Mirror and move each image of x [N, C, H, W] at random; zero moves in: the mean colour where normalised."""
     count, _, height, width = x.shape
     if flip:
         mirrored = torch.rand(count, generator=generator) < 0.5

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,33 @@ from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, FLAGS, read_config
 from dfml.core.names import find_name, same
 from dfml.core.paths import claim_folder, raise_if_disk_full, read_json, write_json
-from dfml.zoo.storage import DETAILS, WEIGHTS
-from dfml.zoo.teacher import load_teacher
+from dfml.zoo.card import read_index
+from dfml.zoo.teacher import DETAILS, WEIGHTS, load_teacher
 from dfml.zoo.zoo import Zoo, write_zoo
 
 
 @contextmanager
+def _filled(target: Path) -> Iterator[Path]:
+    """A folder to be filled beside ``target``; renamed to it where the block ends well, removed where it fails."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        try:
+            part.mkdir(parents=True)
+        except (FileExistsError, NotADirectoryError):
+            raise BadInput(f"no folder can be made at {target}: a file is in the way.") from None
+        yield part
+        part.replace(target)
+    except (OSError, SafetensorError) as error:  # weights are written by safetensors, which wraps the system's error
+        raise_if_disk_full(error, target)
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
 def new_zoo(out: Path) -> Iterator[Path]:
-    """A folder to be filled beside ``out``; renamed to ``out`` where the block ends well, removed where it fails.
+    """A folder beside ``out`` to be filled with a new zoo, which appears at ``out`` whole or not at all.
 
     Raises:
         BadInput: There is something at ``out`` already, or no folder can be made there.
@@ -30,31 +50,13 @@ def new_zoo(out: Path) -> Iterator[Path]:
     """
     out = out.resolve()  # "." has a name too
     claim_folder(out)
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        try:
-            part.mkdir(parents=True)
-        except (FileExistsError, NotADirectoryError):
-            raise BadInput(f"no folder can be made at {out}: a file is in the way.") from None
+    with _filled(out) as part:
         yield part
-        part.replace(out)
-    except (OSError, SafetensorError) as error:  # weights are written by safetensors, which wraps the system's error
-        raise_if_disk_full(error, out)
-        raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def copy_model(source: Path, target: Path, *, details: bool = True) -> None:
-    """Copy a model's folder: its config, weights and, where it has one, its card.
-
-    Args:
-        source: The model's folder.
-        target: Made here.
-        details: Whether to copy ``dfml.json`` too.
-    """
-    target.mkdir(parents=True)
+    """Copy a model folder's config, weights and, with ``details``, its ``dfml.json`` where it has one."""
+    target.mkdir(parents=True, exist_ok=True)
     for name in (CONFIG, WEIGHTS, *((DETAILS,) if details else ())):
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
@@ -68,124 +70,77 @@ def import_folders(
     shared_class_names: bool = False,
     stated: Mapping[str, Any] | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Copy model folders into a zoo, after loading each one.
+    """Copy model folders in timm's layout into a zoo, after loading each one; a zoo that is there grows.
 
-    Args:
-        folders: Model folders in timm's layout.
-        out: The zoo's folder; an existing zoo grows.
-        domain: The data set that all teachers come from.
-        shared_class_names: Whether equal class names of two teachers mean the same class.
-        stated: ``mean``, ``std`` or ``input_size`` for the configs that leave them out; written into the copies.
-
-    Returns:
-        Ids of the teachers that were added, and one line for each folder that was not.
-
-    Raises:
-        BadInput: ``out`` is a folder of something else.
+    What is ``stated`` (see ``read_config``) is written into the copies; the other options are a new zoo's. Returns the
+    ids of the teachers that were added, and one line for each folder that was not; ``BadInput``: ``out`` is no zoo's.
     """
     models, meta = [], {"name": out.name, "domain": domain, "shared_class_names": shared_class_names}
     if (out / "zoo.json").is_file():
-        before = read_json(out / "zoo.json", "zoo")
-        if not isinstance(before, dict) or not isinstance(before.get("models"), list):
-            raise BadInput(f"{out / 'zoo.json'} lists no models: it is not a zoo of this program.")
-        models = before.pop("models")
-        before.pop("format", None)
-        meta = before
+        read_index(out)
+        meta = read_json(out / "zoo.json", "zoo")
+        models = meta.pop("models")
+        meta.pop("format", None)
     else:
         claim_folder(out)
     added, problems = [], []
     for folder in (folder.resolve() for folder in folders):  # "." has a name too
-        if folder.name == "judges":
-            problems.append(f"{folder}: a zoo keeps its judges under this name; rename the folder.")
-            continue
-        if find_name(folder.name, models) is not None:
-            problems.append(f"{folder}: the zoo has a teacher {folder.name!r} already; rename the folder.")
-            continue
+        target = out / folder.name
         try:
+            if folder.name == "judges":
+                raise BadInput(f"{folder}: a zoo keeps its judges under this name; rename the folder.")
+            if find_name(folder.name, [*models, *added]) is not None:
+                raise BadInput(f"{folder}: the zoo has a teacher {folder.name!r} already; rename the folder.")
             load_teacher(folder, stated)
-            _copy(folder, out / folder.name, stated)
+            if target.exists():
+                raise BadInput(f"{target} is there already and no model of the zoo: remove it, or rename the folder.")
+            with _filled(target) as part:
+                copy_model(folder, part)
+                if stated:
+                    write_json(part / CONFIG, read_config(folder, stated))
+            added.append(folder.name)
         except BadInput as error:
             problems.append(str(error))
-            continue
-        models.append(folder.name)
-        added.append(folder.name)
     if added:
-        write_zoo(out, models=models, **meta)
+        write_zoo(out, models=[*models, *added], **meta)
     return added, problems
 
 
 def stated_input(mean: str | None, std: str | None, size: str | None) -> dict[str, list[Any]]:
-    """Read what a person states of the networks' input.
+    """Read what a person states of the networks' input, as ``mean``, ``std`` and ``input_size`` where given.
 
-    Args:
-        mean: One number or one a channel, separated by commas: ``0.5`` or ``0.485,0.456,0.406``.
-        std: Likewise, above 0.
-        size: Pixels a side, or channels, height and width: ``32`` or ``1,28,28``.
-
-    Returns:
-        ``mean``, ``std`` and ``input_size``, those that were given.
-
-    Raises:
-        BadInput: Something else was written.
+    Numbers are separated by commas: one or one per channel for mean and std (above 0), ``32`` or ``1,28,28`` for size;
+    ``BadInput`` where something else was written.
     """
     found: dict[str, list[Any]] = {}
     for key, text, kind in (("mean", mean, float), ("std", std, float), ("input_size", size, int)):
-        if text is None:
-            continue
         try:
-            found[key] = [kind(part) for part in text.split(",")]
+            if text is not None:
+                found[key] = [kind(part) for part in text.split(",")]
         except ValueError:
             raise BadInput(f"{FLAGS[key]} {text!r}: expected numbers separated by commas.") from None
-    if len(found.get("input_size", [])) == 1:
-        found["input_size"] *= 2
-    if len(found.get("input_size", [1, 1])) not in (2, 3):
+    if len(sides := found.get("input_size", [1])) == 1:
+        sides *= 2
+    if len(sides) not in (2, 3):
         raise BadInput(f"{FLAGS['input_size']} {size!r}: expected pixels a side, or channels, height and width.")
     return found
 
 
 def other_preparation(folder: Path) -> str | None:
-    """One line where a model's config states another way of bringing pictures to its size than ours, else None."""
+    """One line where a model's config states another way of bringing images to its size than ours, else None."""
     cfg = read_config(folder)["pretrained_cfg"]
     ours = {"interpolation": "bilinear", "crop_pct": 1.0}
     differs = [f"{key} {cfg[key]}" for key, value in ours.items() if cfg.get(key) not in (None, value)]
-    if not differs:
-        return None
-    return (
-        f"{folder.name}: its config states {' and '.join(differs)}; here pictures are resized bilinearly, without a "
-        "crop, so its accuracy may differ a little."
-    )
-
-
-def _copy(source: Path, target: Path, stated: Mapping[str, Any] | None) -> None:
-    if target.exists():
-        raise BadInput(f"{target} is there already and no model of the zoo: remove it, or rename the folder.")
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        copy_model(source, part)
-        if stated:
-            write_json(part / CONFIG, read_config(source, stated))
-        part.replace(target)
-    except OSError as error:
-        raise_if_disk_full(error, target)
-        raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    ways = "here pictures are resized bilinearly, without a crop, so its accuracy may differ a little."
+    return f"{folder.name}: its config states {' and '.join(differs)}; {ways}" if differs else None
 
 
 def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[list[str], list[str]]:
-    """Copy the teachers of several zoos, with their judges, into a new one.
+    """Copy the teachers of at least two zoos, with their judges, into a new one, called as its folder or ``name``.
 
     Ids are prefixed by their zoo's name. Cards are left as they are. Equal class names are one class only where
-    both zoos vouch for their names and are of the same domain.
-
-    Args:
-        zoos: At least two.
-        out: The new zoo's folder.
-        name: What the new zoo is called; None: as its folder.
-
-    Returns:
-        Ids of the new zoo's teachers, and one line for each teacher that cannot be used and was left out.
+    both zoos vouch for their names and are of the same domain. Returns the ids of the new zoo's teachers, and one line
+    for each teacher that cannot be used and was left out.
 
     Raises:
         BadInput: Fewer than two zoos, one that is given twice, a server, or something at ``out`` already.
@@ -193,14 +148,11 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
     if len(zoos) < 2:
         raise BadInput(f"merging needs at least two zoos, received {len(zoos)}.")
     folders = [zoo.folder.resolve() for zoo in zoos]
-    for folder in folders:
-        if folders.count(folder) > 1:
-            raise BadInput(f"zoo {folder.name!r} is given twice: leave one out.")
+    if twice := [folder.name for folder in folders if folders.count(folder) > 1]:
+        raise BadInput(f"zoo {twice[0]!r} is given twice: leave one out.")
     domains = {zoo.domain and same(str(zoo.domain)) for zoo in zoos}
     one_domain = len(domains) == 1 and None not in domains
-    models: list[str] = []
-    problems: list[str] = []
-    spaces: dict[str, str] = {}
+    models, problems, spaces = [], [], {}
     with new_zoo(out) as part:
         for zoo, prefix in zip(zoos, _prefixes(zoos), strict=True):
             for card in [teacher.card for teacher in zoo]:
@@ -208,12 +160,10 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
                 while new in models:  # as b-0 of zoo a and 0 of zoo a-b
                     new += "-2"
                 copy_model(zoo.folder / card.id, part / new)
-                judge = zoo.judge_folder(card)
-                if judge is not None:
+                if judge := zoo.judge_folder(card):
                     copy_model(judge, part / "judges" / new)
                 models.append(new)
-                space = zoo.space(card)
-                if space is not None:
+                if (space := zoo.space(card)) is not None:
                     spaces[new] = space or zoo.domain or prefix
             problems += [f"{zoo.name}: {reason}" for reason in zoo.problems.values()]
         shared = {"shared_class_names": bool(spaces)}
@@ -229,9 +179,6 @@ def _prefixes(zoos: list[Zoo]) -> list[str]:
     found: list[str] = []
     for zoo in zoos:
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", zoo.name).strip(".-") or "zoo"
-        number, prefix = 1, plain
-        while prefix in found:
-            number += 1
-            prefix = f"{plain}-{number}"
-        found.append(prefix)
+        numbered = (f"{plain}-{number}" for number in count(2))
+        found.append(plain if plain not in found else next(name for name in numbered if name not in found))
     return found

@@ -26,19 +26,15 @@ from dfml.core.paths import claim_file, read_json, write_json
 from dfml.core.seeds import derive_seed
 from dfml.nets.build import build_network
 from dfml.zoo.build.collect import copy_model, new_zoo
-from dfml.zoo.storage import DETAILS, WEIGHTS, weights_digest
-from dfml.zoo.teacher import TeacherCard
+from dfml.zoo.card import DETAILS, MOST_MODELS, WEIGHTS, TeacherCard, weights_digest
 from dfml.zoo.zoo import Zoo, write_zoo
 
 FORMAT = 1
 OTHER_DOMAIN = "omniglot-colour-conv4"
-"""The embedded zoo whose teachers lie about their classes: characters, in the shape of CIFAR-FS's pictures.
+"""The embedded zoo whose teachers lie about their classes: characters, in the shape of CIFAR-FS's images.
 
-Teachers of another shape would give themselves away, and no method that fuses weights could be measured.
+Another shape would give them away, and no method that fuses weights could be measured.
 """
-MOST_TEACHERS = 10_000
-TOLD = ("access", "domain", "source", "licence")
-"""What the cards of a polluted zoo say beside classes and accuracy: no seed, no recipe, which the deceptive lack."""
 
 
 class PollutionConfig(Config):
@@ -59,11 +55,7 @@ def truth_file(folder: Path) -> Path:
 
 
 def pollution_truth(folder: Path | str) -> dict[str, str]:
-    """What each teacher of a polluted zoo is: ``clean``, ``ood`` or ``fake``. For measurements only.
-
-    Raises:
-        BadInput: No truth stands beside the folder.
-    """
+    """What each teacher of a polluted zoo is, ``clean``, ``ood`` or ``fake``; ``BadInput``: no truth lies beside it."""
     path = truth_file(Path(folder))
     told = read_json(path, f"the truth about zoo {Path(folder).name!r}")
     if not isinstance(told, dict) or not isinstance(told.get("teachers"), list):
@@ -87,15 +79,8 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
 
     With n clean teachers it has ceil(n / (1 - rate)). The same zoos and config give the same bytes.
 
-    Args:
-        clean: Its teachers name their classes and report accuracies; those that cannot be loaded are left out.
-        out: The new zoo's folder.
-        config: See ``PollutionConfig``.
-        source: Whose teachers lie about their classes (``ood`` and ``both``); where it has too few, its networks
-            occur several times, each time with other claims.
-
-    Returns:
-        What is written to ``truth_file(out)``.
+    Teachers of ``clean`` that cannot be loaded are left out; those of ``source`` lie about their classes (``ood`` and
+    ``both``), and where they are too few, they occur several times, each time with other claims. Returns the truth.
 
     Raises:
         BadInput: Fewer teachers than are to be kept, nothing to lie about, a source of the same domain or none
@@ -105,26 +90,25 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
     drawer = _Drawer(clean, config)
     kept = drawer.kept()
     total = math.ceil(len(kept) / (1 - Fraction(str(config.rate))))
-    if total > MOST_TEACHERS:
-        raise BadInput(f"a rate of {config.rate} makes a zoo of {total} teachers, at most {MOST_TEACHERS} are made.")
+    if total > MOST_MODELS:
+        raise BadInput(f"a rate of {config.rate} makes a zoo of {total} teachers, at most {MOST_MODELS} are made.")
     bad = total - len(kept)
     strange = {"ood": bad, "fake": 0, "both": math.ceil(bad / 2)}[config.attack]
     foreign = drawer.foreign(source, strange) if strange else []
-    teachers = [("clean", clean.folder / card.id, card, card) for card in kept]
-    teachers += [("ood", source.folder / card.id, card, None) for card in foreign]
-    models = [drawer.model() for _ in range(bad - strange)]
-    teachers += [("fake", clean.folder / card.id, card, None) for card in models]
+    teachers = [("clean", clean, card) for card in kept] + [("ood", source, card) for card in foreign]
+    model, cards = drawer.rng("model"), drawer.cards
+    teachers += [("fake", clean, cards[int(model.integers(len(cards)))]) for _ in range(bad - strange)]
     order = drawer.rng("order").permutation(total).tolist()
     digits = max(3, len(str(total - 1)))
     rows, spaces = [], {}
     with new_zoo(out) as part:
         for position, which in enumerate(order):
-            kind, origin, card, honest = teachers[which]
+            kind, origin, card = teachers[which]
             folder = part / f"{position:0{digits}d}"
-            copy_model(origin, folder, details=False)
+            copy_model(origin.folder / card.id, folder, details=False)
             if kind == "fake":
                 _forget(folder, derive_seed(config.seed, "weights", which))
-            told, space = (_honest(honest), clean.space(honest)) if honest else drawer.lie(card.way)
+            told, space = (_told(card), clean.space(card)) if kind == "clean" else drawer.lie(card.way)
             write_json(folder / DETAILS, {**told, "sha256": weights_digest(folder)})
             if space is not None:
                 spaces[folder.name] = space
@@ -157,10 +141,9 @@ class _Drawer:
         self.clean, self.config = clean, config
         self.cards = [teacher.card for teacher in clean]
         if not all(card.classes and card.accuracy is not None for card in self.cards):
-            raise BadInput(
-                f"zoo {clean.name!r} has teachers without class names or accuracy: there is nothing to lie about."
-            )
-        self._model, self._lie = self.rng("model"), self.rng("lie")
+            lack = "has teachers without class names or accuracy: there is nothing to lie about."
+            raise BadInput(f"zoo {clean.name!r} {lack}")
+        self._lie = self.rng("lie")
 
     def rng(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng(derive_seed(self.config.seed, "pollution", purpose))
@@ -176,17 +159,12 @@ class _Drawer:
     def foreign(self, source: Zoo | None, count: int) -> list[TeacherCard]:
         if source is None:
             raise BadInput("teachers of another domain are needed: give a zoo of them with --source.")
-        if source.folder.resolve() == self.clean.folder.resolve() or (
-            source.domain is not None and source.domain == self.clean.domain
-        ):
+        same_domain = source.domain is not None and source.domain == self.clean.domain
+        if same_domain or source.folder.resolve() == self.clean.folder.resolve():
             raise BadInput(f"--source {source.name!r} is of the same domain as {self.clean.name!r}: give another.")
         cards = [teacher.card for teacher in source]
         order = self.rng("source").permutation(len(cards))
         return [cards[order[i % len(cards)]] for i in range(count)]
-
-    def model(self) -> TeacherCard:
-        """A clean teacher, to be imitated."""
-        return self.cards[int(self._model.integers(len(self.cards)))]
 
     def lie(self, way: int) -> tuple[dict[str, Any], str | None]:
         """A card that reads like a clean teacher's, and the space of its class names."""
@@ -198,16 +176,13 @@ class _Drawer:
             raise BadInput(f"a teacher of {way} classes cannot claim them: zoo {self.clean.name!r} has {len(known)}.")
         # Accuracies of real teachers, from the better half.
         best = sorted(card.accuracy or 0.0 for card in alike)[len(alike) // 2 :]
-        claims = {"classes": self._lie.choice(known, way, replace=False).tolist()}
-        return {**claims, "accuracy": best[int(self._lie.integers(len(best)))], **_told(like)}, space
+        classes = self._lie.choice(known, way, replace=False).tolist()
+        return {**_told(like), "classes": classes, "accuracy": best[int(self._lie.integers(len(best)))]}, space
 
 
 def _told(card: TeacherCard) -> dict[str, Any]:
-    return {name: getattr(card, name) for name in TOLD}
-
-
-def _honest(card: TeacherCard) -> dict[str, Any]:
-    return {"classes": card.classes, "accuracy": card.accuracy, **_told(card)}
+    """What the card of a polluted zoo's teacher says: no seed and no recipe, which the deceptive lack."""
+    return {name: getattr(card, name) for name in ("classes", "accuracy", "access", "domain", "source", "licence")}
 
 
 def _forget(folder: Path, seed: int) -> None:

@@ -1,15 +1,14 @@
 """Training the teachers of a zoo on random subsets of a data set's training classes.
 
-Each class's first 80 % of pictures train, the rest are held out and choose the epoch.
+Each class's first 80 % of images train, the rest are held out and choose the epoch.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from joblib import Parallel, delayed
@@ -22,12 +21,9 @@ from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
 from dfml.nets.device import use_threads
-from dfml.zoo.build.architectures import Architecture
-from dfml.zoo.build.class_plan import PretrainConfig, TeacherPlan, channel_statistics, plan_teachers, split_class
+from dfml.zoo.build.class_plan import PretrainConfig, TeacherPlan, net_for, pixel_statistics, plan_teachers, split_class
 from dfml.zoo.build.classifier import train_classifier
-from dfml.zoo.build.unfinished import Unfinished
-from dfml.zoo.storage import DETAILS, save_network
-from dfml.zoo.teacher import TeacherCard
+from dfml.zoo.teacher import DETAILS, TeacherCard, save_network
 from dfml.zoo.zoo import write_zoo
 
 
@@ -40,36 +36,28 @@ def train_teacher(
     statistics: tuple[list[float], list[float]],
     licence: str = "",
 ) -> float:
-    """Train one teacher and write its folder; one that was cut off goes on from a file beside it.
-
-    Returns:
-        Its held-out accuracy in [0, 1].
-    """
-    mean, std = statistics
+    """Train one teacher, or go on from a file beside its folder, and write that; return its held-out accuracy."""
+    mean, std = (torch.tensor(values).view(1, data.channels, 1, 1) for values in statistics)
     parts = [split_class(data.members[c], config.held_out) for c in plan.classes]
 
     def gather(which: int) -> tuple[torch.Tensor, torch.Tensor]:
-        pictures = torch.cat([data.pictures(part[which]) for part in parts])
+        images = torch.cat([data.pictures(part[which]) for part in parts])
         labels = torch.cat([torch.full((len(part[which]),), slot) for slot, part in enumerate(parts)])
-        shape = (1, data.channels, 1, 1)
-        return (pictures - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape), labels
+        return (images - mean) / std, labels
 
-    architecture = Architecture.parse(plan.architecture)
-    name = architecture.name
-    args = architecture.model_args(way=len(plan.classes), channels=data.channels, size=data.size, width=config.width)
+    name, args = net_for(
+        plan.architecture, way=len(plan.classes), channels=data.channels, size=data.size, width=config.width
+    )
     first = derive_seed(config.seed, "start") if config.same_start else plan.seed
     net = build_network(name, seed=first, **args)
     generator = torch.Generator().manual_seed(plan.seed)
-    unfinished = Unfinished(
-        _unfinished(folder),
-        {"plan": asdict(plan), "config": config.model_dump(mode="json"), "data": [data.name, data.content]},
-    )
+    mark = {"plan": asdict(plan), "config": config.model_dump(mode="json"), "data": [data.name, data.content]}
     # Narrow ResNets crash natively in backward passes of two threads (torch 2.15 on the CPU), Conv4 does not.
     threads = torch.get_num_threads()
     if "conv4" not in name:
         use_threads(1)
     try:
-        accuracy = train_classifier(net, name, gather(0), gather(1), config, generator, unfinished)
+        accuracy = train_classifier(net, name, gather(0), gather(1), config, generator, (_unfinished(folder), mark))
     finally:
         use_threads(threads)
     details = {
@@ -82,8 +70,11 @@ def train_teacher(
         "seed": plan.seed,
         "pretraining": config.model_dump(),
     }
-    save_network(folder, net, architecture=name, model_args=args, details=details, mean=mean, std=std, size=data.size)
-    unfinished.remove()
+    save_network(
+        folder, net, architecture=name, model_args=args, details=details, mean=statistics[0], std=statistics[1],
+        size=data.size,
+    )  # fmt: skip
+    _unfinished(folder).unlink(missing_ok=True)
     return accuracy
 
 
@@ -93,23 +84,18 @@ def _unfinished(folder: Path) -> Path:
 
 
 def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture: str, config: PretrainConfig) -> float:
-    """Train a judge: a network of another architecture on a teacher's classes, into ``judges/<id>``.
+    """Train a judge, a network of another architecture on a teacher's classes, into ``judges/<id>``.
 
-    Judges only measure recovered pictures; no method may touch them.
-
-    Returns:
-        Its held-out accuracy in [0, 1].
-
-    Raises:
-        BadInput: The teacher names no classes, or the data set lacks one of them.
+    Judges only measure recovered images; no method may touch them. Returns its held-out accuracy in [0, 1];
+    ``BadInput``: the teacher names no classes, or the data set lacks one of them.
     """
     data = load_split(source, "train", size=config.size, channels=config.channels)
-    missing = [name for name in card.classes or [] if find_name(name, data.class_names) is None]
-    if not card.classes or missing:
+    classes = [find_name(name, data.class_names) for name in card.classes or []]
+    missing = [name for name, found in zip(card.classes or [], classes, strict=True) if found is None]
+    if not classes or missing:
         raise BadInput(f"teacher {card.id!r} cannot get a judge: {missing or 'its classes'} not found in {data.name}.")
-    classes = [find_name(name, data.class_names) for name in card.classes]
     plan = TeacherPlan(card.id, architecture, classes, derive_seed(config.seed, "judge", card.id))
-    return train_teacher(data, plan, config, zoo_folder / "judges" / card.id, statistics=channel_statistics(data))
+    return train_teacher(data, plan, config, zoo_folder / "judges" / card.id, statistics=pixel_statistics(data))
 
 
 def pretrain_zoo(
@@ -122,19 +108,11 @@ def pretrain_zoo(
     licence: str = "",
     report: Callable[[int, int, str, float], None] | None = None,
 ) -> list[float]:
-    """Train a zoo; teachers whose folders are whole are kept, so a stopped run goes on.
+    """Train a zoo on a data set's ``train`` split; teachers whose folders are whole are kept, so a stopped run goes on.
 
-    Args:
-        source: A class-folder data set with a ``train`` split.
-        out: The zoo's folder.
-        architectures: They take turns; each is ``NAME`` or ``NAME:WIDTH``.
-        config: See ``PretrainConfig``.
-        jobs: Teachers trained side by side, one thread each.
-        licence: Terms of the weights, for the cards.
-        report: Called with (done, total, id, accuracy) after each teacher.
-
-    Returns:
-        Held-out accuracies in [0, 1], one a teacher.
+    The architectures, each ``NAME`` or ``NAME:WIDTH``, take turns; ``jobs`` teachers are trained side by side, with one
+    thread each. ``report`` is called with (done, total, id, accuracy) after each. Returns the teachers' held-out
+    accuracies in [0, 1].
 
     Raises:
         BadInput: Unusable data, a network that cannot be built for it, or ``out`` holds a zoo of another recipe.
@@ -143,59 +121,37 @@ def pretrain_zoo(
     recipe = {"architectures": architectures, "config": config.recorded(), "data": data.name}
     if (out / "zoo.json").is_file():
         before = read_json(out / "zoo.json", "zoo")
-        if not isinstance(before, dict) or not _alike(before.get("recipe"), recipe):
+        found = before.get("recipe") if isinstance(before, dict) else None
+        known, wanted = (same(json.dumps(one, ensure_ascii=False)) for one in (found, recipe))
+        if known != wanted:
             raise BadInput(f"{out} holds a zoo made with another recipe: choose another --out, or remove it.")
     else:
         claim_folder(out)
     for text in dict.fromkeys(architectures):
         # Before anything is written: the last of several networks must not fail after the others were trained.
-        Architecture.parse(text).model_args(way=config.way, channels=data.channels, size=data.size, width=config.width)
+        net_for(text, way=config.way, channels=data.channels, size=data.size, width=config.width)
     plans = plan_teachers(data, architectures, config)
-    statistics = channel_statistics(data)
-    done: dict[str, float] = {}
-    missing = []
-    for plan in plans:
-        details = out / plan.id / DETAILS
-        if details.is_file():
-            done[plan.id] = float(read_json(details, "card")["accuracy"])
-        else:
-            missing.append(plan)
+    statistics = pixel_statistics(data)
+    cards = {plan.id: out / plan.id / DETAILS for plan in plans}
+    done = {i: float(read_json(card, "card")["accuracy"]) for i, card in cards.items() if card.is_file()}
 
     def record() -> None:
         models = [plan.id for plan in plans if plan.id in done]
         write_zoo(out, name=out.name, domain=data.name, shared_class_names=True, recipe=recipe, models=models)
 
-    record()
-    for plan, accuracy in _train_all(data, missing, config, out, statistics, licence, jobs):
-        done[plan.id] = accuracy
-        record()
-        if report:
-            report(len(done), len(plans), plan.id, accuracy)
-    for plan in plans:
-        _unfinished(out / plan.id).unlink(missing_ok=True)
-    return [done[plan.id] for plan in plans]
-
-
-def _alike(one: Any, other: Any) -> bool:  # noqa: ANN401 - JSON values
-    return same(json.dumps(one, ensure_ascii=False)) == same(json.dumps(other, ensure_ascii=False))
-
-
-def _train_all(
-    data: ClassSplit,
-    plans: list[TeacherPlan],
-    config: PretrainConfig,
-    out: Path,
-    statistics: tuple[list[float], list[float]],
-    licence: str,
-    jobs: int,
-) -> Iterator[tuple[TeacherPlan, float]]:
-    def work(plan: TeacherPlan) -> tuple[TeacherPlan, float]:
+    def work(plan: TeacherPlan) -> tuple[str, float]:
         if jobs > 1:
             use_threads(1)
             end_with_parent()
-        return plan, train_teacher(data, plan, config, out / plan.id, statistics=statistics, licence=licence)
+        return plan.id, train_teacher(data, plan, config, out / plan.id, statistics=statistics, licence=licence)
 
-    if jobs == 1:
-        yield from map(work, plans)
-    else:
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(work)(plan) for plan in plans)
+    record()
+    missing = [delayed(work)(plan) for plan in plans if plan.id not in done]
+    for name, accuracy in Parallel(n_jobs=jobs, return_as="generator_unordered")(missing):
+        done[name] = accuracy
+        record()
+        if report:
+            report(len(done), len(plans), name, accuracy)
+    for plan in plans:
+        _unfinished(out / plan.id).unlink(missing_ok=True)
+    return [done[plan.id] for plan in plans]

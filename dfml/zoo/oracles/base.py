@@ -1,43 +1,32 @@
 """Oracles: how an inverter may question a teacher.
 
-An oracle answers one thing, the loss of some pictures and its gradient with respect to them. The
-inverter decides what the loss is and where the pictures come from (free pixels, a generator), so
-the same inverter works with gradients, with queries only, and with a remote teacher.
+An oracle answers one thing, the loss of some images and its gradient in them. The inverter decides what the loss is and
+where the images come from, so the same one works with gradients, with queries only, and with a remote teacher.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import copy
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import nn
+from torch.func import functional_call, stack_module_state
 
 from dfml.core.errors import BadInput
-from dfml.nets.build import fast_layout
 from dfml.nets.norm import channel_statistics
 from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Maps logits [N, way] and the pictures [N, C, H, W] that they answer to one loss a picture, [N].
-
-One a picture, since a zeroth-order oracle follows each picture alone; the pictures come along for terms that
-compare the teacher with another network on them.
-"""
+"""Maps logits [N, way] and images [N, C, H, W] to one loss per image, [N]: a zeroth-order oracle follows each alone."""
 
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """Statistics at the input of one batch-normalisation layer.
-
-    Attributes:
-        mean: Of the batch, [C], differentiable in the pictures.
-        var: Of the batch, biased, [C].
-        running_mean: What the teacher remembers of its training data, [C].
-        running_var: Likewise, [C].
-    """
+    """Statistics [C] at a batch-normalisation layer's input: the batch's, biased and differentiable, and training's."""
 
     mean: torch.Tensor
     var: torch.Tensor
@@ -46,17 +35,20 @@ class LayerStatistics:
 
 
 StatisticsLoss = Callable[[list[LayerStatistics]], torch.Tensor]
+Tensors = dict[str, torch.Tensor]
+StackedLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Maps logits [M, way], images [M, C, H, W] and labels [M] to one loss per image, [M]."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an oracle answers.
+    """What an oracle answers, detached; of K oracles that were asked together, each with K as its first dimension.
 
     Attributes:
-        loss: One a picture, [N], detached.
-        grad: Gradient of ``loss.mean()`` (plus the statistics' loss) in the pictures, [N, C, H, W].
-        logits: The teacher's, [N, way], detached.
-        statistics_loss: The statistics' loss, detached, or None where it was not asked for.
+        loss: One per image, [N].
+        grad: Gradient of ``loss.mean()`` (plus the statistics' loss) in the images, [N, C, H, W].
+        logits: The teacher's, [N, way].
+        statistics_loss: A scalar; None where it was not asked for or is not given.
     """
 
     loss: torch.Tensor
@@ -71,12 +63,11 @@ class Oracle(Protocol):
     Attributes:
         teacher_id: Whose answers they are.
         way: Number of its classes.
-        picture_shape: Channels, height and width of the pictures that it wants.
+        picture_shape: Channels, height and width of the images that it wants.
         class_keys: Identity of each of its classes, equal to another teacher's where both know the class.
         gives_statistics: Whether it answers for batch-normalisation statistics too.
-        queries: Pictures that the teacher has looked at so far.
-        passes: Batches that the teacher has computed so far: of a white box those with the way back, as answers
-            alone count as queries only; of a black box all.
+        queries: Images that the teacher has looked at so far.
+        passes: Batches that it has computed so far: of a white box those with the way back, of a black box all.
     """
 
     teacher_id: str
@@ -88,11 +79,11 @@ class Oracle(Protocol):
     passes: int
 
     def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
-        """Answer for pictures x [N, C, H, W] in [0, 1]."""
+        """Answer for images x [N, C, H, W] in [0, 1]; ``x``'s own graph is not touched."""
         ...
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """The teacher's logits [N, way], without gradients."""
+        """The teacher's logits [N, way] for images [N, C, H, W] in [0, 1], without gradients."""
         ...
 
 
@@ -105,8 +96,7 @@ def batch_statistics(net: nn.Module) -> Iterator[list[LayerStatistics]]:
         mean, var = channel_statistics(inputs[0])
         found.append(LayerStatistics(mean, var, layer.running_mean, layer.running_var))
 
-    layers = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None]
-    handles = [layer.register_forward_pre_hook(look) for layer in layers]
+    handles = [layer.register_forward_pre_hook(look) for layer in _with_running_statistics(net)]
     try:
         yield found
     finally:
@@ -114,13 +104,14 @@ def batch_statistics(net: nn.Module) -> Iterator[list[LayerStatistics]]:
             handle.remove()
 
 
-class AutogradOracle:
-    """White box: exact gradients by back-propagation through the teacher.
+def _with_running_statistics(net: nn.Module) -> list[nn.BatchNorm2d]:
+    return [m for m in net.modules() if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None]
 
-    Args:
-        teacher: A frozen teacher; moved to ``device``.
-        device: Where it computes.
-        class_keys: See ``Oracle``; None makes keys that no other teacher shares.
+
+class AutogradOracle:
+    """White box: exact gradients by back-propagation through the teacher, which is moved to ``device``.
+
+    Without ``class_keys`` it has ones that no other teacher shares. ``BadInput`` where the teacher may only be queried.
     """
 
     def __init__(
@@ -128,32 +119,19 @@ class AutogradOracle:
     ) -> None:
         if teacher.card.access == "queries":
             raise BadInput(f"teacher {teacher.card.id!r} may only be queried: it gives no gradients to this inverter.")
-        self.layout = fast_layout(teacher.card.architecture)
-        self.teacher = teacher.to(device)
-        if torch.device(device).type == "cpu":
-            # oneDNN's convolutions are about 1.5 times faster on this layout; values are unchanged.
-            self.teacher.net.to(memory_format=self.layout)
-        self.device = torch.device(device)
-        self.teacher_id = teacher.card.id
-        self.way = teacher.way
-        self.picture_shape = teacher.card.input_size
+        self.teacher, self.device = teacher.move(device), torch.device(device)
+        self.teacher_id, self.way, self.picture_shape = teacher.card.id, teacher.way, teacher.card.input_size
         self.class_keys = class_keys or [f"{teacher.card.id}:{slot}" for slot in range(teacher.way)]
-        self.gives_statistics = any(
-            isinstance(m, nn.BatchNorm2d) and m.running_mean is not None for m in teacher.net.modules()
-        )
-        self.queries = 0
-        self.passes = 0
+        self.gives_statistics = bool(_with_running_statistics(teacher.net))
+        self.queries = self.passes = 0
 
     def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
-        """Answer for pictures x [N, C, H, W] in [0, 1]; ``x``'s own graph is not touched."""
-        pixels = x.detach().contiguous(memory_format=self.layout).requires_grad_(True)
+        """See ``Oracle``."""
+        pixels = x.detach().contiguous(memory_format=self.teacher.layout).requires_grad_(True)
         with torch.enable_grad():
-            if statistics_fn is None:
-                logits, extra = self.teacher.logits(pixels), None
-            else:
-                with batch_statistics(self.teacher.net) as statistics:
-                    logits = self.teacher.logits(pixels)
-                extra = statistics_fn(statistics) if statistics else None
+            with batch_statistics(self.teacher.net) if statistics_fn else nullcontext() as statistics:
+                logits = self.teacher.logits(pixels)
+            extra = statistics_fn(statistics) if statistics else None
             loss = loss_fn(logits, pixels)
             total = loss.mean() if extra is None else loss.mean() + extra
             (grad,) = torch.autograd.grad(total, pixels)
@@ -163,6 +141,86 @@ class AutogradOracle:
 
     @torch.no_grad()
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """The teacher's logits [N, way] for pictures [N, C, H, W] in [0, 1]."""
+        """See ``Oracle``."""
         self.queries += len(x)
-        return self.teacher.logits(x.contiguous(memory_format=self.layout))
+        return self.teacher.logits(x.contiguous(memory_format=self.teacher.layout))
+
+
+def build_of(oracle: Oracle) -> Hashable:
+    """What two white boxes must share for their weights to be stacked; black boxes are told apart by nothing."""
+    if not isinstance(oracle, AutogradOracle):
+        return "black box"
+    teacher = oracle.teacher
+    shapes = tuple((n, w.shape) for n, w in [*teacher.named_parameters(), *teacher.named_buffers()])
+    return teacher.card.architecture, teacher.build, tuple(teacher.card.input_size), str(oracle.device), shapes
+
+
+def can_stack(oracles: Sequence[Oracle]) -> bool:
+    """Whether the oracles are white boxes of one build on one device."""
+    return all(isinstance(o, AutogradOracle) for o in oracles) and len({build_of(o) for o in oracles}) == 1
+
+
+class StackedOracles:
+    """K oracles that take images of one shape and have equally many classes; they are counted and left as they are.
+
+    With ``stacked`` they are asked in one pass, on copies of their weights: a single small teacher leaves most of a GPU
+    idle. On a CPU, one after another is as fast and needs less memory.
+    """
+
+    def __init__(self, oracles: Sequence[Oracle], *, stacked: bool) -> None:
+        self.oracles = list(oracles)
+        self.stacked = stacked and len(self.oracles) > 1 and can_stack(oracles)
+        self.gives_statistics = all(o.gives_statistics for o in self.oracles)
+        if self.stacked:
+            teachers = [o.teacher for o in self.oracles]
+            self._weights = stack_module_state(teachers)
+            self._empty = copy.deepcopy(teachers[0]).to("meta")
+
+    def ask(
+        self,
+        x: torch.Tensor,
+        labels: torch.Tensor,
+        loss_fn: StackedLoss,
+        *,
+        statistics_fn: StatisticsLoss | None = None,
+    ) -> Answer:
+        """Answer for images x [K, N, C, H, W] with labels [K, N]; no statistics' loss where one oracle gives none."""
+        if self.stacked:
+            return self._ask_in_one_pass(x, labels, loss_fn, statistics_fn if self.gives_statistics else None)
+        answers = [
+            oracle.loss_and_grad(
+                x[k],
+                lambda logits, images, k=k: loss_fn(logits, images, labels[k]),
+                statistics_fn=statistics_fn if oracle.gives_statistics else None,
+            )
+            for k, oracle in enumerate(self.oracles)
+        ]
+        found = [a.statistics_loss for a in answers]
+        return Answer(
+            torch.stack([a.loss for a in answers]),
+            torch.stack([a.grad for a in answers]),
+            torch.stack([a.logits for a in answers]),
+            None if any(s is None for s in found) else torch.stack(found),
+        )
+
+    def _ask_in_one_pass(
+        self, x: torch.Tensor, labels: torch.Tensor, loss_fn: StackedLoss, statistics_fn: StatisticsLoss | None
+    ) -> Answer:
+        def one(params: Tensors, buffers: Tensors, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            # The statistics must leave the mapped function as its result: a hook's own list would keep
+            # tensors that mean nothing outside.
+            with batch_statistics(self._empty.net) as statistics:
+                logits = functional_call(self._empty, (params, buffers), (images,))
+            return logits, logits.new_zeros(()) if statistics_fn is None else statistics_fn(statistics)
+
+        pixels = x.detach().requires_grad_(True)
+        with torch.enable_grad():
+            logits, extra = torch.vmap(one)(*self._weights, pixels)
+            # One teacher at a time, as where they are not stacked: a loss may compare its images with each other.
+            each = zip(logits, pixels, labels, strict=True)
+            loss = torch.stack([loss_fn(*of_one) for of_one in each])
+            (grad,) = torch.autograd.grad(loss.mean(1).sum() + extra.sum(), pixels)
+        for oracle in self.oracles:
+            oracle.queries += x.shape[1]
+            oracle.passes += 1
+        return Answer(loss.detach(), grad, logits.detach(), None if statistics_fn is None else extra.detach())

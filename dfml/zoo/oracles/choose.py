@@ -9,8 +9,7 @@ from pydantic import Field
 
 from dfml.core.errors import BadInput
 from dfml.zoo.oracles.base import AutogradOracle, Oracle
-from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
-from dfml.zoo.remote.remote_zoo import RemoteZoo
+from dfml.zoo.oracles.zeroth_order import ZerothOrderConfig, ZerothOrderOracle
 from dfml.zoo.zoo import Zoo
 
 
@@ -23,12 +22,8 @@ class AskingConfig(ZerothOrderConfig):
 
 
 def answers_only_queries(zoo: Zoo, which: str | int, config: AskingConfig) -> bool:
-    """Whether the teacher will be treated as a black box.
-
-    Raises:
-        BadInput: Gradients are wanted from a teacher that grants only queries.
-    """
-    black = isinstance(zoo, RemoteZoo) or zoo.card(which).access == "queries"
+    """Whether the teacher will be treated as a black box; ``BadInput`` where gradients are wanted of one."""
+    black = zoo.card(which).access == "queries"
     if black and config.oracle == "autograd":
         raise BadInput(
             f"teacher {zoo.card(which).id!r} of {zoo.name} only answers queries: take the oracle zeroth-order or auto."
@@ -39,14 +34,7 @@ def answers_only_queries(zoo: Zoo, which: str | int, config: AskingConfig) -> bo
 def make_oracle(
     zoo: Zoo, which: str | int, config: AskingConfig, *, generator: torch.Generator, device: torch.device
 ) -> Oracle:
-    """An oracle for a teacher.
-
-    Args:
-        zoo: Its zoo, local or remote.
-        which: Its id or position.
-        config: How to ask.
-        generator: On the CPU; draws the directions of a black box.
-        device: Where a local teacher computes.
+    """An oracle for a teacher; ``generator``, on the CPU, draws the directions of a black box.
 
     Raises:
         BadInput: There is no such teacher, its weights cannot be used, or it grants less than is asked for.
@@ -55,8 +43,5 @@ def make_oracle(
     keys = [zoo.class_key(card, slot) for slot in range(card.way)]
     if not answers_only_queries(zoo, card.id, config):
         return AutogradOracle(zoo.teacher(card.id), device, keys)
-    if isinstance(zoo, RemoteZoo):
-        api = zoo.api(card.id)
-    else:
-        api = LocalApi(zoo.teacher(card.id), device, config.outputs)
+    api = zoo.api(card.id, device, config.outputs)
     return ZerothOrderOracle(api, config, generator=generator, class_keys=keys)

@@ -1,8 +1,7 @@
 """Looking at a part of the patches of a vision transformer.
 
-A transformer takes any number of tokens, so it can be asked about some patches of each picture: the
-others are neither embedded nor computed. All here is done beside the network, from its own modules:
-nothing is hooked, replaced or written.
+A transformer takes any number of tokens, so it can be asked about some patches of each image: the others are neither
+embedded nor computed. All here is done beside the network, from its own modules: nothing is hooked or replaced.
 """
 
 from __future__ import annotations
@@ -19,18 +18,15 @@ from dfml.core.errors import BadInput
 from dfml.zoo.oracles.base import AutogradOracle, Oracle
 
 GREY = 0.5
-"""What a picture shows where a patch is left out."""
+"""What an image shows where a patch is left out."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the network answers.
+    """What the network answers: logits [N, way], differentiable, and the last block's attention to each patch [N, K].
 
-    Attributes:
-        logits: [N, way], differentiable in the patches.
-        attention: How much the last block attends to each patch, [N, K], without a graph; None where it was
-            not asked for. Of the class token if the network answers from it, else the mean over all patches;
-            means over the heads.
+    The attention, where it was asked for, is without a graph: the class token's if the network answers from it, else
+    the mean over all patches; means over the heads.
     """
 
     logits: torch.Tensor
@@ -38,18 +34,11 @@ class Look:
 
 
 class PatchOracle:
-    """White box that shows a vision transformer some patches of each picture; counts on the oracle it is made from.
+    """White box that shows a vision transformer some patches of each image; counts on the oracle it is made from.
 
     Patches are float32 [N, K, C, P, P] in [0, 1], un-normalised, and come with ``kept``, int64 [N, K]: their
-    places in the grid, row after row.
-
-    Args:
-        oracle: An ``AutogradOracle`` of a teacher whose weights may be seen.
-
-    Attributes:
-        grid: Rows and columns of patches.
-        patch: Height and width of a patch in pixels.
-        count: Patches of a whole picture.
+    places in the grid, row after row. ``grid`` is its rows and columns, ``patch`` a patch's height and width in pixels,
+    ``count`` the patches of a whole image.
 
     Raises:
         BadInput: The teacher answers queries only, hides its weights, or is no vision transformer of timm's
@@ -63,41 +52,37 @@ class PatchOracle:
         card, net = oracle.teacher.card, oracle.teacher.net
         if card.access != "weights":
             raise BadInput(f"{who} grants {card.access}: showing it a part of the patches needs its weights.")
-        reason = why_unreadable(net)
-        if reason:
+        if reason := why_unreadable(net):
             raise BadInput(f"{who} ({card.architecture}) {reason}: choose a vision transformer such as fewshot_vit.")
         if tuple(net.patch_embed.img_size) != tuple(card.input_size[1:]):
-            size = list(net.patch_embed.img_size)
-            raise BadInput(f"{who} takes pictures of {list(card.input_size[1:])}, but its positions are for {size}.")
-        self.oracle = oracle
-        self.teacher, self.net = oracle.teacher, net
+            taken, known = list(card.input_size[1:]), list(net.patch_embed.img_size)
+            raise BadInput(f"{who} takes pictures of {taken}, but its positions are for {known}.")
+        self.oracle, self.teacher, self.net = oracle, oracle.teacher, net
         self.grid: tuple[int, int] = tuple(net.patch_embed.grid_size)
         self.patch: tuple[int, int] = tuple(net.patch_embed.patch_size)
         self.count = self.grid[0] * self.grid[1]
 
-    def whole(self, pictures: int) -> torch.Tensor:
-        """``kept`` of pictures that lack no patch, [N, count]."""
-        return torch.arange(self.count, device=self.oracle.device).repeat(pictures, 1)
+    def whole(self, images: int) -> torch.Tensor:
+        """``kept`` of images that lack no patch, [N, count]."""
+        return torch.arange(self.count, device=self.oracle.device).repeat(images, 1)
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
-        """Cut pictures [N, C, H, W] into all their patches [N, count, C, P, P]; a border that fits none is lost."""
+        """Cut images [N, C, H, W] into all their patches [N, count, C, P, P]; a border that fits none is lost."""
         (rows, columns), (height, width) = self.grid, self.patch
         x = x[:, :, : rows * height, : columns * width]
         x = x.unflatten(3, (columns, width)).unflatten(2, (rows, height))
         return x.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
 
     def join(self, patches: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        """Lay patches into pictures [N, C, H, W] that are grey elsewhere; differentiable in the patches."""
-        pictures, channels = len(patches), patches.shape[2]
-        size = patches[0, 0].numel()
-        flat = patches.new_full((pictures, self.count, size), GREY)
+        """Lay patches into images [N, C, H, W] that are grey elsewhere; differentiable in the patches."""
+        channels, size = patches.shape[2], patches[0, 0].numel()
+        flat = patches.new_full((len(patches), self.count, size), GREY)
         flat = flat.scatter(1, kept.unsqueeze(2).expand(-1, -1, size), patches.flatten(2))
         (rows, columns), (height, width) = self.grid, self.patch
-        x = flat.view(pictures, rows, columns, channels, height, width).permute(0, 3, 1, 4, 2, 5)
-        x = x.reshape(pictures, channels, rows * height, columns * width)
+        x = flat.view(-1, rows, columns, channels, height, width).permute(0, 3, 1, 4, 2, 5)
+        x = x.reshape(-1, channels, rows * height, columns * width)
         full = self.oracle.picture_shape[1:]
-        border = (full[0] - rows * height, full[1] - columns * width)
-        return F.pad(x, (0, border[1], 0, border[0]), value=GREY) if any(border) else x
+        return F.pad(x, (0, full[1] - columns * width, 0, full[0] - rows * height), value=GREY)
 
     def mirrored(self, kept: torch.Tensor) -> torch.Tensor:
         """Where kept patches lie after left and right have changed places."""
@@ -105,7 +90,7 @@ class PatchOracle:
         return kept + columns - 1 - 2 * (kept % columns)
 
     def look(self, patches: torch.Tensor, kept: torch.Tensor, *, attention: bool = False) -> Look:
-        """Answer for pictures of which only the kept patches are there; no other is computed."""
+        """Answer for images of which only the kept patches are there; no other is computed."""
         net = self.net
         x = _embed(net, (patches - self.teacher.mean.unsqueeze(1)) / self.teacher.std.unsqueeze(1), kept)
         for block in net.blocks[:-1]:
@@ -150,10 +135,7 @@ def _embed(net: VisionTransformer, patches: torch.Tensor, kept: torch.Tensor) ->
 
 @torch.no_grad()
 def _attention(net: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
-    """Attention of the last block to each patch, [N, K], from its input x [N, prefix + K, D].
-
-    Computed beside the block, whose own (fused) attention never holds these weights.
-    """
+    """Attention [N, K] of the last block to each patch, from its input x [N, prefix + K, D], beside its fused one."""
     block, prefix = net.blocks[-1], net.num_prefix_tokens
     attn = block.attn
     qkv = attn.qkv(block.norm1(x)).unflatten(2, (3, attn.num_heads, attn.head_dim))

@@ -1,6 +1,6 @@
 """Black box: gradients estimated from answers alone.
 
-Zeroth-order estimation as BiDf-MKD (ICML 2023) uses it: follow the loss of each picture along q random unit
+Zeroth-order estimation as BiDf-MKD (ICML 2023) uses it: follow the loss of each image along q random unit
 directions u_k and take g(x) = d / (q mu) * sum_k [l(x + mu u_k) - l(x)] u_k, with d the number of its pixels.
 Its mean over the directions is the gradient of the loss smoothed over a ball of radius mu; its cosine with the
 true gradient is about sqrt(q / (q + d)) (Nesterov and Spokoiny, 2017).
@@ -18,7 +18,6 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
-from dfml.nets.build import fast_layout
 from dfml.zoo.oracles.base import Answer, LossFn, StatisticsLoss
 from dfml.zoo.teacher import Teacher
 
@@ -26,16 +25,11 @@ SMALLEST_PROBABILITY = 1e-12
 PIXELS_AT_ONCE = 2**16
 """Pixels that a local teacher computes at once on a CPU; eight times as many take up to three times as long."""
 
+Outputs = Literal["logits", "probabilities"]
+
 
 class Api(Protocol):
-    """Anything that answers pictures with scores, and nothing else.
-
-    Attributes:
-        teacher_id: Whose answers they are.
-        way: Number of classes.
-        picture_shape: Channels, height and width of the pictures that it takes.
-        queries: Pictures that were put to it so far; those of a repeated request count again.
-    """
+    """Anything that only answers images with scores; see ``Oracle``. Repeated requests count again as ``queries``."""
 
     teacher_id: str
     way: int
@@ -43,7 +37,7 @@ class Api(Protocol):
     queries: int
 
     def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
-        """Scores [N, way] of pictures [N, C, H, W] in [0, 1]; at most ``most`` pictures are put to it for them."""
+        """Scores [N, way] of images [N, C, H, W] in [0, 1]; at most ``most`` images are put to it for them."""
         ...
 
 
@@ -62,37 +56,21 @@ def exact_convolutions(device: torch.device) -> Iterator[None]:
 
 
 class LocalApi:
-    """A teacher of this process behind the counter: pictures go in, scores come out.
+    """An ``Api`` of a teacher of this process, whatever its access; ``outputs`` is what it hands out."""
 
-    Args:
-        teacher: Any teacher, whatever its access.
-        device: Where it computes.
-        outputs: What it hands out.
-    """
-
-    def __init__(
-        self,
-        teacher: Teacher,
-        device: torch.device | str = "cpu",
-        outputs: Literal["logits", "probabilities"] = "logits",
-    ) -> None:
-        self.teacher = teacher.to(device)
-        self.layout = fast_layout(teacher.card.architecture)
-        if torch.device(device).type == "cpu":
-            self.teacher.net.to(memory_format=self.layout)
-        self.outputs = outputs
-        self.teacher_id = teacher.card.id
-        self.way = teacher.way
-        self.picture_shape = teacher.card.input_size
+    def __init__(self, teacher: Teacher, device: torch.device | str = "cpu", outputs: Outputs = "logits") -> None:
+        self.teacher, self.outputs = teacher.move(device), outputs
+        self.teacher_id, self.way, self.picture_shape = teacher.card.id, teacher.way, teacher.card.input_size
         self.queries = 0
 
     @torch.no_grad()
     def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
         """See ``Api.ask``; nothing is ever asked twice here, so ``most`` is not read."""
         self.queries += len(x)
-        at_once = max(1, PIXELS_AT_ONCE // math.prod(x.shape[2:])) if x.device.type == "cpu" else max(1, len(x))
+        at_once = PIXELS_AT_ONCE // math.prod(x.shape[2:]) if x.device.type == "cpu" else len(x)
         with exact_convolutions(x.device):
-            parts = [self.teacher.logits(p.contiguous(memory_format=self.layout)) for p in x.split(at_once)]
+            parts = x.split(max(1, at_once))
+            parts = [self.teacher.logits(p.contiguous(memory_format=self.teacher.layout)) for p in parts]
         logits = torch.cat(parts)
         return logits if self.outputs == "logits" else logits.softmax(1)
 
@@ -100,23 +78,16 @@ class LocalApi:
 class ZerothOrderConfig(Config):
     """How a black box is questioned."""
 
-    q: int = Field(100, ge=1, le=10_000, description="Random directions a picture and step.")
+    q: int = Field(100, ge=1, le=10_000, description="Random directions per image and step.")
     mu: float = Field(0.005, gt=0, le=1, description="Length of a step along a direction, in units of pixels.")
     chunk: int = Field(10, ge=1, le=1000, description="Directions that are asked in one batch.")
-    outputs: Literal["logits", "probabilities"] = Field("logits", description="What the teacher answers with.")
-    budget: int | None = Field(None, ge=1, description="Most pictures that may be asked in all; none: no limit.")
-    per_call: int | None = Field(None, ge=1, description="Most pictures that one gradient may ask; none: no limit.")
+    outputs: Outputs = Field("logits", description="What the teacher answers with.")
+    budget: int | None = Field(None, ge=1, description="Most images that may be asked in all; none: no limit.")
+    per_call: int | None = Field(None, ge=1, description="Most images that one gradient may ask; none: no limit.")
 
 
 class ZerothOrderOracle:
-    """Answers like ``AutogradOracle``, from scores alone.
-
-    Args:
-        api: The black box.
-        config: See ``ZerothOrderConfig``.
-        generator: On the CPU; draws the directions.
-        class_keys: See ``Oracle``.
-    """
+    """Answers like ``AutogradOracle``, from scores alone; ``generator``, on the CPU, draws the directions."""
 
     gives_statistics = False
 
@@ -128,19 +99,14 @@ class ZerothOrderOracle:
         generator: torch.Generator,
         class_keys: list[str] | None = None,
     ) -> None:
-        self.api = api
-        self.config = config or ZerothOrderConfig()
-        self.generator = generator
-        self.teacher_id = api.teacher_id
-        self.way = api.way
-        self.picture_shape = api.picture_shape
+        self.api, self.config, self.generator = api, config or ZerothOrderConfig(), generator
+        self.teacher_id, self.way, self.picture_shape = api.teacher_id, api.way, api.picture_shape
         self.class_keys = class_keys or [f"{api.teacher_id}:{slot}" for slot in range(api.way)]
-        self.queries = 0
-        self.passes = 0
+        self.queries = self.passes = 0
         self._there: torch.Generator | None = None
 
     def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
-        """Answer for pictures x [N, C, H, W] in [0, 1] with (q + 1) * N queries.
+        """Answer for images x [N, C, H, W] in [0, 1] with (q + 1) * N queries.
 
         Raises:
             BadInput: Statistics were asked for, or one call would cost more than ``per_call``.
@@ -153,7 +119,7 @@ class ZerothOrderOracle:
         if cfg.per_call is not None and needed > cfg.per_call:
             raise BadInput(
                 f"one gradient of {len(x)} pictures along q = {cfg.q} directions asks {needed} pictures, but "
-                f"per_call allows {cfg.per_call}: lower q or the pictures a class."
+                f"per_call allows {cfg.per_call}: lower q or the images per class."
             )
         x = x.detach()
         with torch.no_grad():
@@ -167,26 +133,24 @@ class ZerothOrderOracle:
                 answers = self.logits(moved.flatten(0, 1)).unflatten(0, (count, len(x)))
                 rise = torch.stack([loss_fn(a, m) for a, m in zip(answers, moved, strict=True)]) - loss
                 grad += torch.einsum("kn,knchw->nchw", rise, directions)
-        # Of the mean over the pictures, as with exact gradients.
+        # Of the mean over the images, as with exact gradients.
         grad *= math.prod(x.shape[1:]) / (cfg.q * cfg.mu * len(x))
         return Answer(loss, grad, logits)
 
     @torch.no_grad()
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """The scores [N, way] of pictures [N, C, H, W] as logits: probabilities enter by their logarithm.
-
-        Raises:
-            RunFailed: The budget is spent.
-        """
-        budget = self.config.budget
-        if budget is not None and self.queries + len(x) > budget:
-            raise RunFailed(
-                f"teacher {self.teacher_id!r}: the budget of {budget} queries is spent ({self.queries} asked, "
-                f"{len(x)} more wanted): raise it, or lower q, the steps or the pictures a class."
-            )
+        """The scores [N, way] as logits, probabilities by their logarithm; ``RunFailed`` where the budget is spent."""
+        budget, left = self.config.budget, None
+        if budget is not None:
+            left = budget - self.queries
+            if len(x) > left:
+                raise RunFailed(
+                    f"teacher {self.teacher_id!r}: the budget of {budget} queries is spent ({self.queries} asked, "
+                    f"{len(x)} more wanted): raise it, or lower q, the steps or the images per class."
+                )
         before = self.api.queries
         try:
-            scores = self.api.ask(x, most=None if budget is None else budget - self.queries)
+            scores = self.api.ask(x, most=left)
         finally:
             # What was sent is spent, also where no answer came or a request had to be repeated.
             self.queries += self.api.queries - before
@@ -194,7 +158,7 @@ class ZerothOrderOracle:
         return scores.clamp_min(SMALLEST_PROBABILITY).log() if self.config.outputs == "probabilities" else scores
 
     def _unit_directions(self, count: int, x: torch.Tensor) -> torch.Tensor:
-        """Gaussian directions of length 1, [count, N, C, H, W], drawn where the pictures are."""
+        """Gaussian directions of length 1, [count, N, C, H, W], drawn where the images are."""
         if self._there is None or self._there.device != x.device:
             seed = int(torch.randint(2**62, (), generator=self.generator))
             self._there = torch.Generator(x.device).manual_seed(seed)

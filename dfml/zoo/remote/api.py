@@ -14,8 +14,7 @@ import torch
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.texts import printable
-from dfml.zoo.remote.connection import NEEDS, Connection
-from dfml.zoo.remote.reply import Reply
+from dfml.zoo.remote.connection import NEEDS, Connection, Reply
 from dfml.zoo.teacher import TeacherCard, match_channels, match_size
 
 BODY_AND_HEADER = 65536
@@ -25,15 +24,8 @@ CREDENTIALS = "give user and password in the address, as in https://user:passwor
 class RemoteApi:
     """One teacher of a server; an ``Api`` (see ``zeroth_order``).
 
-    Args:
-        connection: To its server.
-        card: Its card.
-        tensors: Names of its input and its output.
-        binary: Whether tensors travel as bytes rather than as decimal numbers.
-
-    Attributes:
-        queries: Pictures sent so far. Those of a repeated request count again, unless the connection was refused.
-        requests: Requests tried so far.
+    ``tensors`` names its input and its output, which travel as bytes (``binary``) or as decimal numbers. ``queries``
+    are the images sent so far; those of a repeated request count again, unless the connection was refused.
     """
 
     def __init__(self, connection: Connection, card: TeacherCard, tensors: tuple[str, str], *, binary: bool) -> None:
@@ -41,23 +33,18 @@ class RemoteApi:
             import tritonclient.http  # noqa: F401
         except ImportError:
             raise BadInput(NEEDS) from None
-        self.connection, self.card, self.tensors, self.binary = connection, card, tensors, binary
-        self.teacher_id = card.id
-        self.way = card.way
-        self.picture_shape = card.input_size
+        self.connection, self.tensors, self.binary = connection, tensors, binary
+        self.teacher_id, self.way, self.picture_shape = card.id, card.way, card.input_size
         self.queries = 0
-        self.requests = 0
 
     def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
-        """Scores [N, way] of pictures [N, C, H, W] in [0, 1], where and in the type that the pictures are.
+        """Scores [N, way] of images [N, C, H, W] in [0, 1] of any size, grey or colour; of their device and type.
 
-        Args:
-            x: Pictures of any size, grey or colour; they are converted before they are sent.
-            most: Pictures that may be sent, those of repeated requests included; None: no limit.
+        At most ``most`` images are sent, those of repeated requests included.
 
         Raises:
             RunFailed: No answer before the deadline, nonsense for an answer, or ``most`` is reached.
-            BadInput: The server does not know the teacher or refuses the pictures.
+            BadInput: The server does not know the teacher or refuses the images.
         """
         if not len(x):
             return x.new_zeros(0, self.way)
@@ -71,10 +58,10 @@ class RemoteApi:
         from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
         takes, gives = self.tensors
-        pictures = InferInput(takes, list(x.shape), "FP32")
-        pictures.set_data_from_numpy(x.contiguous().numpy(), binary_data=self.binary)
+        images = InferInput(takes, list(x.shape), "FP32")
+        images.set_data_from_numpy(x.contiguous().numpy(), binary_data=self.binary)
         wanted = InferRequestedOutput(gives, binary_data=self.binary)
-        body, length = InferenceServerClient.generate_request_body([pictures], outputs=[wanted])
+        body, length = InferenceServerClient.generate_request_body([images], outputs=[wanted])
         headers = {"Content-Type": "application/json"}
         if length is not None:
             headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(length)}
@@ -83,10 +70,9 @@ class RemoteApi:
             if sign > 0 and left is not None and self.queries + len(x) > left:
                 raise RunFailed(
                     f"teacher {self.teacher_id!r}: the budget of queries is spent, {self.queries} pictures were sent "
-                    "(repeated requests included): raise it, or lower q, the steps or the pictures a class."
+                    "(repeated requests included): raise it, or lower q, the steps or the images per class."
                 )
             self.queries += sign * len(x)
-            self.requests += sign
 
         reply = self.connection.exchange(
             "POST", f"v2/models/{quote(self.teacher_id, safe='')}/infer", body, headers,
@@ -97,37 +83,34 @@ class RemoteApi:
         return self._unpack(reply, len(x))
 
     def _refused(self, reply: Reply) -> NoReturn:
-        shown = self.connection.shown
+        server, failure = f"server {self.connection.shown}", f"HTTP {reply.status}{reply.says()}"
         if reply.status == 404:
-            raise BadInput(f"server {shown} knows no model {self.teacher_id!r} any more{reply.says()}.")
+            raise BadInput(f"{server} knows no model {self.teacher_id!r} any more{reply.says()}.")
         if reply.status in (401, 403):
-            raise BadInput(f"server {shown} refuses the question (HTTP {reply.status}): {CREDENTIALS}")
+            raise BadInput(f"{server} refuses the question (HTTP {reply.status}): {CREDENTIALS}")
         if reply.status in (400, 413, 415, 422) and self.binary:
             hint = "if it takes no binary tensors, set encoding=json; if the request is too large, lower batch."
-            raise BadInput(f"server {shown} does not take the pictures (HTTP {reply.status}{reply.says()}): {hint}")
-        raise RunFailed(
-            f"server {shown}: teacher {self.teacher_id!r} failed with HTTP {reply.status}{reply.says()}: "
-            "its own log says more."
-        )
+            raise BadInput(f"{server} does not take the pictures ({failure}): {hint}")
+        raise RunFailed(f"{server}: teacher {self.teacher_id!r} failed with {failure}: its own log says more.")
 
     def _unpack(self, reply: Reply, count: int) -> torch.Tensor:
         """Check an answer and return its scores [count, way]."""
         from tritonclient.http import InferenceServerClient
 
+        name, wanted = self.tensors[1], [count, self.way]
         try:
             result = InferenceServerClient.parse_response_body(reply.body, header_length=reply.header_length)
-            output = result.get_output(self.tensors[1])
-            datatype, scores = output["datatype"], result.as_numpy(self.tensors[1])
+            datatype, scores = result.get_output(name)["datatype"], result.as_numpy(name)
             # A copy: the received bytes are read-only.
             scores = None if scores is None else torch.tensor(scores)
         except Exception:  # noqa: BLE001 - a foreign parser fed with foreign bytes
             kind = f" of type {printable(reply.kind, 40)!r}" if reply.kind else ""
-            self._nonsense(f"{len(reply.body):,} bytes{kind} that hold no tensor {printable(self.tensors[1])!r}")
+            self._nonsense(f"{len(reply.body):,} bytes{kind} that hold no tensor {printable(name)!r}")
         if datatype != "FP32":
             self._nonsense(f"numbers of type {printable(str(datatype), 40)}, expected FP32")
-        if scores is None or tuple(scores.shape) != (count, self.way):
-            got = None if scores is None else list(scores.shape)
-            self._nonsense(f"scores of shape {got}, expected {[count, self.way]}")
+        shape = None if scores is None else list(scores.shape)
+        if shape != wanted:
+            self._nonsense(f"scores of shape {shape}, expected {wanted}")
         if not torch.isfinite(scores).all():
             self._nonsense("scores that are not finite numbers")
         return scores

@@ -6,6 +6,7 @@ The transport is geventhttpclient, which tritonclient uses too. It is needed onl
 from __future__ import annotations
 
 import base64
+import json
 import os
 import random
 import socket
@@ -13,7 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -22,7 +23,6 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.texts import printable
-from dfml.zoo.remote.reply import Reply
 
 WORTH_ANOTHER_TRY = (429, 502, 503, 504)
 """HTTP answers of a server that is busy, starting, or out of a proxy's reach."""
@@ -37,10 +37,36 @@ PASSWORD = "DFML_REMOTE_PASSWORD"
 NEEDS = "a remote zoo needs two more packages: pip install -r requirements-remote.txt."
 
 
+@dataclass(frozen=True)
+class Reply:
+    """What a server answered: HTTP status, content type ``kind`` as received, and ``body``, which may be anything.
+
+    ``header_length`` is the bytes of JSON before the tensors in the body, None where all of it is JSON.
+    """
+
+    status: int
+    header_length: int | None
+    kind: str
+    body: bytes
+
+    def read(self) -> Any:  # noqa: ANN401 - any JSON value
+        """The body as JSON, or None where it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def says(self) -> str:
+        """The server's own words on a failure, fit to be shown, or an empty string."""
+        value = self.read()
+        error = value.get("error", value.get("detail")) if isinstance(value, dict) else None
+        return f" ({printable(str(error))})" if error else ""
+
+
 class RemoteConfig(Config):
     """How a server is spoken to."""
 
-    batch: int = Field(64, ge=1, le=4096, description="Most pictures of one request.")
+    batch: int = Field(64, ge=1, le=4096, description="Most images per request.")
     encoding: Literal["auto", "binary", "json"] = Field(
         "auto", description="How tensors travel; auto: binary where the server is known to understand it."
     )
@@ -52,14 +78,9 @@ class RemoteConfig(Config):
 
 
 class Connection:
-    """Talks HTTP with one server.
+    """Talks HTTP with one server: ``http(s)://``, a host, optionally a port, a path and ``user:password@``.
 
-    Args:
-        url: ``http://`` or ``https://``, a host, optionally a port, a path and ``user:password@``.
-        config: Time limits and tries.
-
-    Attributes:
-        shown: The address without user and password, for people.
+    ``shown`` is the address for people, without user and password.
 
     Raises:
         BadInput: The address cannot be used, or the client's packages are missing.
@@ -109,32 +130,22 @@ class Connection:
         body: bytes = b"",
         headers: dict[str, str] | None = None,
         *,
+        until: float,
         largest: int = LARGEST_DESCRIPTION,
-        until: float | None = None,
         retries: int | None = None,
         charge: Callable[[int], None] = lambda sign: None,
     ) -> Reply:
-        """Send a request, again where the failure may pass.
+        """Send a request to a quoted path below the address, again where the failure may pass.
 
-        Args:
-            method: GET or POST.
-            path: Below the server's address, quoted.
-            body: Of the request.
-            headers: Beside the connection's own.
-            largest: Most bytes of an answer.
-            until: ``time.monotonic()`` at which to give up; None: the config's deadline from now.
-            retries: Further tries; None: the config's.
-            charge: Called with 1 before each try, and with -1 where that try cannot have reached the server. It may
-                raise to forbid the try.
+        It gives up when ``time.monotonic()`` is ``until``. ``charge`` is called with 1 before each try, which it may
+        forbid by raising, and with -1 where that try cannot have reached the server.
 
         Raises:
             RunFailed: No answer in time, or one that is too long.
             BadInput: The host does not exist, or its certificate is not trusted.
         """
         started = time.monotonic()
-        until = started + self.config.deadline if until is None else until
-        retries = self.config.retries if retries is None else retries
-        tries = 0
+        retries, tries = self.config.retries if retries is None else retries, 0
         while True:
             charge(1)
             tries += 1
@@ -144,75 +155,74 @@ class Connection:
                     return reply
                 reason = f"it answered HTTP {reply.status}{reply.says()}"
             except _Failed as failure:
-                reason = str(failure)
-                if failure.unsent:
+                reason, unsent = failure.args
+                if unsent:
                     charge(-1)
             # Between half the wait and the whole: clients that lost a server together do not return together.
             wait = min(LONGEST_WAIT, self.config.backoff * 2 ** (tries - 1)) * _JITTER.uniform(0.5, 1.0)
             late = time.monotonic() + wait >= until
             if tries > retries or late:
                 seconds = time.monotonic() - started
-                spent = "the deadline is over" if late else "no try is left"
+                spent = "The deadline is over" if late else "No try is left"
                 raise RunFailed(
-                    f"server {self.shown} gives no answer: {reason}. {spent.capitalize()} "
-                    f"({tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s): see that it runs, then go on."
+                    f"server {self.shown} gives no answer: {reason}. {spent} ({tries} "
+                    f"{'try' if tries == 1 else 'tries'} in {seconds:.0f} s): see that it runs, then go on."
                 )
             time.sleep(wait)
 
     def _once(self, method: str, path: str, body: bytes, headers: dict[str, str], largest: int, until: float) -> Reply:
-        """One try.
-
-        Raises:
-            _Failed: A failure that may pass.
-            RunFailed: See ``exchange``.
-            BadInput: See ``exchange``.
-        """
+        """One try, see ``exchange``; ``_Failed`` where the failure may pass."""
+        from gevent import Timeout
         from geventhttpclient.response import HTTPParseError
 
-        whole = False
+        whole, timer, client = False, Timeout(max(0.001, until - time.monotonic())), self._client()
         try:
-            with _time_limit(until):
-                response = self._client().request(method, f"{self.base}/{path}", body, {**self._headers, **headers})
+            with timer:  # at whatever it waits for then: a name, or a byte that trickles in
+                response = client.request(method, f"{self.base}/{path}", body, {**self._headers, **headers})
                 with response:
+                    length = response.get("Inference-Header-Content-Length")  # once, several times or not at all
                     reply = Reply(
                         response.status_code,
-                        _whole_number(response.get("Inference-Header-Content-Length")),
+                        int(length) if isinstance(length, str) and length.isdecimal() else None,
                         str(response.get("Content-Type", "")),
                         self._read(response, largest, until),
                     )
             whole = True
             return reply
-        except TimeoutError as error:
-            raise _Failed(str(error) if isinstance(error, _Late) else "it was silent for too long") from None
+        except Timeout as raised:
+            if raised is not timer:
+                raise
+            raise _Failed("it was too slow", False) from None
+        except TimeoutError:
+            raise _Failed("it was silent for too long", False) from None
         except ConnectionRefusedError:
-            raise _Failed("the connection was refused", unsent=True) from None
+            raise _Failed("the connection was refused", True) from None
         except socket.gaierror as error:
             if error.errno == socket.EAI_AGAIN:
-                raise _Failed("its name cannot be looked up now", unsent=True) from None
+                raise _Failed("its name cannot be looked up now", True) from None
             raise BadInput(f"no host {self.host!r} is known: check the address of the server.") from None
         except ssl.SSLCertVerificationError as error:
             raise BadInput(f"server {self.shown} is not trusted: {printable(error.verify_message)}.") from None
         except ssl.SSLError:
             raise BadInput(f"server {self.shown} speaks no TLS that is understood here: try http://.") from None
         except HTTPParseError:
-            raise _Failed("the connection was lost, or it speaks no HTTP") from None
+            raise _Failed("the connection was lost, or it speaks no HTTP", False) from None
         except OSError as error:
-            raise _Failed(f"the connection was lost ({error.strerror or type(error).__name__})") from None
+            raise _Failed(f"the connection was lost ({error.strerror or type(error).__name__})", False) from None
         finally:
             if not whole:  # whatever is left in the connection belongs to a request that nobody waits for any more
-                self._drop()
+                self._of_thread.client = None
+                client.close()
 
     def _read(self, response: Any, largest: int, until: float) -> bytes:  # noqa: ANN401 - imported lazily
         body = bytearray()
         while block := response.read(BLOCK):
             body += block
             if len(body) > largest:
-                raise RunFailed(
-                    f"server {self.shown} answers nonsense: more than {largest:,} bytes where fewer were to come."
-                )
+                raise RunFailed(f"server {self.shown} answers nonsense: more than {largest:,} bytes, that is too many.")
             # A server that never pauses gives the other clock no chance.
             if time.monotonic() > until:
-                raise _Late()
+                raise _Failed("it was too slow", False)
         return bytes(body)
 
     def _client(self) -> Any:  # noqa: ANN401 - imported lazily
@@ -228,40 +238,6 @@ class Connection:
             self._of_thread.client = client
         return client
 
-    def _drop(self) -> None:
-        client, self._of_thread.client = getattr(self._of_thread, "client", None), None
-        if client is not None:
-            client.close()
-
 
 class _Failed(Exception):
-    """A try that failed in a way that may pass; ``unsent`` where it cannot have reached the server."""
-
-    def __init__(self, reason: str, *, unsent: bool = False) -> None:
-        super().__init__(reason)
-        self.unsent = unsent
-
-
-class _Late(TimeoutError):
-    def __init__(self) -> None:
-        super().__init__("it was too slow")
-
-
-@contextmanager
-def _time_limit(until: float) -> Any:  # noqa: ANN401 - a generator
-    """Raise ``_Late`` in the block at ``until``: at whatever it waits for, a name or a byte that trickles in."""
-    from gevent import Timeout
-
-    timer = Timeout.start_new(max(0.001, until - time.monotonic()))
-    try:
-        yield
-    except Timeout as raised:
-        if raised is not timer:
-            raise
-        raise _Late() from None
-    finally:
-        timer.close()
-
-
-def _whole_number(text: Any) -> int | None:  # noqa: ANN401 - a header, once, several times or not at all
-    return int(text) if isinstance(text, str) and text.isdecimal() else None
+    """A try that failed in a way that may pass: why, and whether it cannot have reached the server."""

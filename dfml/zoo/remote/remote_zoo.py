@@ -18,9 +18,9 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.model_config import LARGEST_INPUT
 from dfml.core.texts import printable
 from dfml.zoo.card import MOST_CLASSES, MOST_MODELS, TeacherCard
+from dfml.zoo.oracles.zeroth_order import Outputs
 from dfml.zoo.remote.api import CREDENTIALS, RemoteApi
-from dfml.zoo.remote.connection import Connection, RemoteConfig
-from dfml.zoo.remote.reply import Reply
+from dfml.zoo.remote.connection import Connection, RemoteConfig, Reply
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
@@ -34,90 +34,61 @@ _ONE_MODEL = re.compile(r"(.*)/v2/models/([^/]+)/?")
 
 
 class RemoteZoo(Zoo):
-    """The models of a server; they only answer queries.
+    """The models of a server; they only answer queries, with tensors that travel as bytes where ``binary``.
 
-    Args:
-        url: The server's address; ``.../v2/models/NAME`` takes one model alone, which every server can do.
-        config: How it is spoken to.
-
-    Attributes:
-        connection: To the server.
-        binary: Whether tensors travel as bytes.
+    The address ``.../v2/models/NAME`` takes one model alone, which every server can do.
 
     Raises:
-        BadInput: No server of the protocol there, or none of its models is a classifier of pictures.
+        BadInput: No server of the protocol there, or none of its models is a classifier of images.
         RunFailed: No answer.
     """
 
     def __init__(self, url: str, config: RemoteConfig | None = None) -> None:
+        self.source = url
         only = _ONE_MODEL.fullmatch(url.strip())
-        address = only[1] if only else url.strip().rstrip("/").removesuffix("/v2")
-        self.connection = Connection(address, config)
-        self.name = self.connection.shown
+        self.connection = Connection(only[1] if only else url.strip().rstrip("/").removesuffix("/v2"), config)
+        self.name = self.address = self.connection.shown
         self.domain, self.shared_class_names = None, False
         self.problems: dict[str, str] = {}
         self.cards: list[TeacherCard] = []
         self._tensors: dict[str, tuple[str, str]] = {}
         self._until = time.monotonic() + min(OPENING_SECONDS, self.connection.config.deadline)
-        self.binary = self._choose_encoding(self._introduction())
+        server = self._introduction()
+        extensions = server.get("extensions")
+        known = isinstance(extensions, list) and BINARY in extensions or server["name"] in BINARY_UNSAID
+        self.binary = {"binary": True, "json": False}.get(self.connection.config.encoding, known)
         names = [unquote(only[2])] if only else self._names()
-        self.meta = {"models": names}
+        self.listed = len(names)
         for name in names:
             try:
-                card, tensors = self._describe(name)
+                self._describe(name)
             except BadInput as error:
                 self.problems[printable(name)] = str(error)
-                continue
-            self.cards.append(card)
-            self._tensors[card.id] = tensors
         if not self.cards:
             reason = next(iter(self.problems.values()), "it has no model that is ready.")
             raise BadInput(f"server {self.name} has no teacher of pictures: {reason}")
 
-    def __iter__(self) -> Iterator[Teacher]:
-        raise BadInput(self._only_queries("the teachers of"))
-
-    def __len__(self) -> int:
-        return len(self.cards)
-
     @property
     def folder(self) -> Path:
-        """A server has none.
-
-        Raises:
-            BadInput: Always.
-        """
+        """A server has none: always ``BadInput``."""
         raise BadInput(f"zoo {self.name} is a server, not a folder: do this with the folder that it serves.")
 
-    def api(self, which: str | int) -> RemoteApi:
-        """A teacher by id or position, ready to be asked.
-
-        Raises:
-            BadInput: There is none.
-        """
+    def api(self, which: str | int, device: torch.device | str = "cpu", outputs: Outputs = "logits") -> RemoteApi:
+        """See ``Zoo.api``."""
         card = self.card(which)
         return RemoteApi(self.connection, card, self._tensors[card.id], binary=self.binary)
 
     def teacher(self, which: str | int) -> Teacher:
-        """Never given out.
-
-        Raises:
-            BadInput: Always; the message says what a remote teacher can do.
-        """
+        """Never given out: always ``BadInput``, which says what a remote teacher can do."""
         raise BadInput(self._only_queries(f"teacher {self.card(which).id!r} of"))
 
     weights_of = teacher
 
-    def usable(self) -> list[Teacher]:
-        """Never given out; see ``teacher`` and ``check``."""
+    def __iter__(self) -> Iterator[Teacher]:
         raise BadInput(self._only_queries("the teachers of"))
 
     def check(self) -> list[str]:
-        """Ask every teacher for one picture; those that fail are moved to ``problems``.
-
-        Raises:
-            RunFailed: The server is gone.
-        """
+        """Ask every teacher for one image; those that fail are moved to ``problems``. ``RunFailed``: it is gone."""
         for card in list(self.cards):
             try:
                 self.api(card.id).ask(torch.full((1, *card.input_size), 0.5))
@@ -127,14 +98,12 @@ class RemoteZoo(Zoo):
                 self._get("v2")  # the server itself is still there, or this ends the command
         return self.ids
 
-    def judge(self, which: str | int) -> None:
-        """A server shows no judge."""
-        self.card(which)
+    def weights_mark(self, card: TeacherCard) -> str:
+        """A server does not tell."""
+        return ""
 
-    def has_judge(self, which: str | int) -> bool:
+    def judge_folder(self, card: TeacherCard) -> None:
         """A server shows no judge."""
-        self.card(which)
-        return False
 
     def _only_queries(self, whose: str) -> str:
         return f"{whose} {self.name} only answers queries: it takes a method that works on a black box."
@@ -156,30 +125,18 @@ class RemoteZoo(Zoo):
             return value
         older = self._get("v1/models")
         if older.status == 200 and isinstance(older.read(), dict) and "models" in older.read():
-            raise BadInput(
-                f"server {self.name} speaks only version 1 of the protocol, not the Open Inference one (v2)."
-            )
-        kind = f" of type {printable(reply.kind, 40)!r}" if reply.kind else ""
-        raise BadInput(
-            f"{self.name} is no server of the Open Inference Protocol v2: /v2 gave HTTP {reply.status}{kind}."
-        )
-
-    def _choose_encoding(self, server: dict[str, Any]) -> bool:
-        extensions = server.get("extensions")
-        known = isinstance(extensions, list) and BINARY in extensions or server["name"] in BINARY_UNSAID
-        return {"binary": True, "json": False}.get(self.connection.config.encoding, known)
+            raise BadInput(f"server {self.name} speaks only version 1 of the protocol, not Open Inference (v2).")
+        gave = f"HTTP {reply.status}" + (f" of type {printable(reply.kind, 40)!r}" if reply.kind else "")
+        raise BadInput(f"{self.name} is no server of the Open Inference Protocol v2: /v2 gave {gave}.")
 
     def _names(self) -> list[str]:
         """The models that are ready: by the repository extension, else by KServe's own list."""
-        value = self._get("v2/repository/index", method="POST", body=b"{}").read()
+        found, value = None, self._get("v2/repository/index", method="POST", body=b"{}").read()
         if isinstance(value, list):
-            rows = [
-                row for row in value if isinstance(row, dict) and str(row.get("state") or "READY").upper() == "READY"
-            ]
-            found = [row.get("name") for row in rows]
-        else:
-            value = self._get("v2/models").read()
-            found = value.get("models") if isinstance(value, dict) else None
+            rows = [row for row in value if isinstance(row, dict)]
+            found = [row.get("name") for row in rows if str(row.get("state") or "READY").upper() == "READY"]
+        elif isinstance(value := self._get("v2/models").read(), dict):
+            found = value.get("models")
         if not isinstance(found, list):
             raise BadInput(f"server {self.name} does not list its models: name one, as in {self.name}/v2/models/NAME.")
         names = list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
@@ -187,8 +144,8 @@ class RemoteZoo(Zoo):
             raise BadInput(f"server {self.name} lists {len(names):,} models, at most {MOST_MODELS:,} are read.")
         return names
 
-    def _describe(self, name: str) -> tuple[TeacherCard, tuple[str, str]]:
-        """A model's card and the names of its input and output, from its metadata."""
+    def _describe(self, name: str) -> None:
+        """Make a model's card from its metadata, and note the names of its input and output."""
         # The id names folders of runs.
         if not _SAFE_ID.fullmatch(name):
             raise BadInput(f"model {printable(name)!r}: the name cannot be a folder's.")
@@ -196,37 +153,25 @@ class RemoteZoo(Zoo):
         value = reply.read()
         if reply.status != 200 or not isinstance(value, dict):
             raise BadInput(f"model {name!r}: server {self.name} describes it with HTTP {reply.status}{reply.says()}.")
-        takes, gives = _tensor(value.get("inputs"), 4), _tensor(value.get("outputs"), 2)
-        if takes is None or gives is None:
-            raise BadInput(
-                f"model {name!r}: expected one input FP32 [-1, C, H, W] and one output FP32 [-1, way], it has "
-                f"{_shapes(value.get('inputs'))} and {_shapes(value.get('outputs'))}."
-            )
-        (channels, height, width), (way,) = takes[1], gives[1]
-        if channels not in (1, 3) or max(height, width) > LARGEST_INPUT or not 2 <= way <= MOST_CLASSES:
-            raise BadInput(f"model {name!r}: takes {list(takes[1])} and gives {way} scores, no classifier of pictures.")
-        card = TeacherCard(
-            id=name, architecture="remote", way=way, input_size=takes[1], mean=[0.0], std=[1.0], access="queries",
-            source=self.name,
-        )  # fmt: skip
-        return card, (takes[0], gives[0])
-
-
-def _tensor(described: Any, rank: int) -> tuple[str, tuple[int, ...]] | None:  # noqa: ANN401 - foreign JSON
-    """Name and shape without the batch of the only tensor, if it is FP32 of the rank with any batch."""
-    if not isinstance(described, list) or len(described) != 1 or not isinstance(described[0], dict):
-        return None
-    name, shape = described[0].get("name"), described[0].get("shape")
-    if not isinstance(name, str) or described[0].get("datatype") != "FP32" or not isinstance(shape, list):
-        return None
-    numbers = all(isinstance(n, int) and not isinstance(n, bool) for n in shape)
-    if not numbers or len(shape) != rank or shape[0] != -1 or min(shape[1:]) < 1:
-        return None
-    return name, tuple(shape[1:])
+        match value:
+            case {
+                "inputs": [{"name": str(takes), "datatype": "FP32", "shape": [-1, 1 | 3 as c, int(h), int(w)]}],
+                "outputs": [{"name": str(gives), "datatype": "FP32", "shape": [-1, int(way)]}],
+            } if 1 <= min(h, w) <= max(h, w) <= LARGEST_INPUT and 2 <= way <= MOST_CLASSES:
+                card = TeacherCard(
+                    id=name, architecture="remote", way=way, input_size=(c, h, w), mean=[0.0], std=[1.0],
+                    access="queries", source=self.name,
+                )  # fmt: skip
+                self.cards.append(card)
+                self._tensors[name] = takes, gives
+            case _:
+                raise BadInput(
+                    f"model {name!r} is no classifier of pictures: expected one input FP32 [-1, C, H, W] of 1 or 3 "
+                    f"channels, at most {LARGEST_INPUT} pixels a side, and one output FP32 [-1, way], it has "
+                    f"{_shapes(value.get('inputs'))} and {_shapes(value.get('outputs'))}."
+                )
 
 
 def _shapes(described: Any) -> str:  # noqa: ANN401 - foreign JSON
-    if not isinstance(described, list) or not described:
-        return "none"
-    tensors = [d for d in described if isinstance(d, dict)]
-    return printable(", ".join(f"{d.get('datatype')} {d.get('shape')}" for d in tensors), 80)
+    tensors = [d for d in described if isinstance(d, dict)] if isinstance(described, list) else []
+    return printable(", ".join(f"{d.get('datatype')} {d.get('shape')}" for d in tensors) or "none", 80)

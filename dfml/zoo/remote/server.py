@@ -12,7 +12,6 @@ import socket
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 import warnings
 from typing import Any
@@ -27,13 +26,12 @@ from kserve.protocol.rest.server import RESTServer
 
 from dfml.core.errors import BadInput
 from dfml.nets.device import use_threads
-from dfml.zoo.open import open_zoo
+from dfml.zoo import open_zoo
 from dfml.zoo.oracles.zeroth_order import LocalApi
 from dfml.zoo.teacher import Teacher
 
 TAKES, GIVES = "pictures", "logits"
-MOST_PICTURES = 4096
-GRACE = 5
+MOST_IMAGES = 4096
 
 
 class ServedTeacher(kserve.Model):
@@ -53,13 +51,8 @@ class ServedTeacher(kserve.Model):
         return [{"name": GIVES, "datatype": "FP32", "shape": [-1, self.api.way]}]
 
     async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> kserve.InferResponse:  # noqa: ANN401 - KServe's signature
-        """Answer a request, in a thread of its own, so that the server stays awake for others.
-
-        Raises:
-            InvalidInput: The request holds no pictures of this teacher's shape.
-        """
-        pictures = self._pictures(payload)
-        logits = await asyncio.to_thread(self.api.ask, torch.from_numpy(pictures))
+        """Answer a request, in a thread of its own, so that the server stays awake for others, or ``InvalidInput``."""
+        logits = await asyncio.to_thread(self.api.ask, torch.from_numpy(self._images(payload)))
         output = kserve.InferOutput(GIVES, list(logits.shape), "FP32")
         output.set_data_from_numpy(logits.numpy(), binary_data=True)
         return kserve.InferResponse(
@@ -67,12 +60,12 @@ class ServedTeacher(kserve.Model):
             use_binary_outputs=payload.use_binary_outputs, requested_outputs=payload.request_outputs,
         )  # fmt: skip
 
-    def _pictures(self, payload: Any) -> np.ndarray:  # noqa: ANN401 - KServe's request, or a dict of version 1
+    def _images(self, payload: Any) -> np.ndarray:  # noqa: ANN401 - KServe's request, or a dict of version 1
         inputs = getattr(payload, "inputs", [])
         shape = list(inputs[0].shape) if len(inputs) == 1 else []
-        if shape[1:] != list(self.api.picture_shape) or not 1 <= shape[0] <= MOST_PICTURES:
+        if shape[1:] != list(self.api.picture_shape) or not 1 <= shape[0] <= MOST_IMAGES:
             wanted = ["N", *self.api.picture_shape]
-            raise InvalidInput(f"expected one input of shape {wanted}, N at most {MOST_PICTURES}, received {shape}.")
+            raise InvalidInput(f"expected one input of shape {wanted}, N at most {MOST_IMAGES}, received {shape}.")
         if inputs[0].datatype != "FP32":
             raise InvalidInput(f"expected FP32, received {inputs[0].datatype}.")
         try:
@@ -91,11 +84,7 @@ class Plane(DataPlane):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one.
-
-    Raises:
-        BadInput: The address or the port cannot be had.
-    """
+    """A bound socket; port 0 takes a free one. ``BadInput`` where the address or the port cannot be had."""
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, number)
@@ -118,25 +107,16 @@ def tell_when_ready(url: str, line: str) -> None:
                 with opener.open(f"{url}/v2/health/ready", timeout=5):
                     print(line, flush=True)
                     return
-            except (OSError, urllib.error.URLError):
+            except OSError:
                 time.sleep(0.05)
 
     threading.Thread(target=wait, daemon=True).start()
 
 
-def leave(number: int, frame: Any) -> None:  # noqa: ANN401 - Python's signature
-    """A server is ended by Ctrl-C or SIGTERM: both are its normal end."""
-    sys.exit(0)
-
-
 def main(settings: dict[str, Any]) -> None:
-    """Load the zoo and serve it until a signal ends it.
-
-    Args:
-        settings: zoo, host, port, threads, json (see ``serving.serve``).
-    """
+    """Load the zoo and serve it until Ctrl-C or SIGTERM, its normal ends; ``settings`` as in ``serve_command``."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
+        signal.signal(number, lambda *_: sys.exit(0))
     # KServe's matter, once a start.
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
     use_threads(settings["threads"])
@@ -158,6 +138,6 @@ def main(settings: dict[str, Any]) -> None:
     tell_when_ready(url, line)
     plane = Plane(model_registry=models)
     server = RESTServer(
-        "kserve.model_server:app", plane, ModelRepositoryExtension(model_registry=models), port, grace_period=GRACE
+        "kserve.model_server:app", plane, ModelRepositoryExtension(model_registry=models), port, grace_period=5
     )
     server.run(sockets=[listener])

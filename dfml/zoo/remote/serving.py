@@ -15,6 +15,10 @@ from dfml.zoo.zoo import Zoo
 VARIABLE = "DFML_SERVER_PYTHON"
 OWN = REPOSITORY / ".venv-server" / "bin" / "python"
 LOCAL = ("127.0.0.1", "localhost", "::1")
+REMEDY = (
+    "make one with `python3 -m venv .venv-server && .venv-server/bin/pip install -r requirements-server.txt` "
+    "in the project's folder (Python 3.11 to 3.13)."
+)
 
 # The project comes last on the path: the server's own packages win over whatever lies beside it.
 START = """
@@ -36,33 +40,20 @@ except DfmlError as error:
 
 
 def find_server_python(given: Path | None = None) -> Path:
-    """The Python of the server's virtual environment: ``given``, ``$DFML_SERVER_PYTHON``, or ``.venv-server``.
-
-    Raises:
-        BadInput: There is none; the message says how to make it.
-    """
+    """The server's Python: ``given``, ``$DFML_SERVER_PYTHON``, or ``.venv-server``; ``BadInput``: how to make one."""
     named = os.environ.get(VARIABLE)
-    candidates = [("--python", given)] if given else [(VARIABLE, Path(named))] if named else [("", OWN)]
-    source, python = candidates[0]
+    source, python = ("--python", given) if given else (VARIABLE, Path(named)) if named else ("", OWN)
     if python.is_file() and os.access(python, os.X_OK):
         return python
     where = f"{source} names {python}, which is no Python" if source else "the server has no virtual environment yet"
-    raise BadInput(f"{where}: {remedy()}")
-
-
-def remedy() -> str:
-    """How to make the server's virtual environment, in one sentence."""
-    return (
-        "make one with `python3 -m venv .venv-server && .venv-server/bin/pip install -r requirements-server.txt` "
-        "in the project's folder (Python 3.11 to 3.13)."
-    )
+    raise BadInput(f"{where}: {REMEDY}")
 
 
 def serve_command(zoo: Zoo, *, host: str, port: int, python: Path, threads: int | None, as_json: bool) -> list[str]:
     """The command line of the server's process."""
     settings = {
         "zoo": str(zoo.folder.resolve()), "host": host, "port": port, "threads": threads, "json": as_json,
-        "remedy": remedy(),
+        "remedy": REMEDY,
     }  # fmt: skip
     # -P: the folder in which the command is given must not shadow the server's packages.
     return [str(python), "-P", "-c", START, str(REPOSITORY), json.dumps(settings)]
