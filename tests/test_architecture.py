@@ -43,7 +43,6 @@ SAME_SUBJECT = {
     "listing": "data, zoo",
     "metrics": "runs, ui/widgets",
     "pollution": "bench, ui/zoo",
-    "pretrain": "runs/jobs, zoo/build",
     "privacy": "reports, ui/inversion",
     "quality": "reports, ui/inversion",
     "similarity": "cli, tasks, ui/charts",

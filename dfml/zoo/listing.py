@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import Field
 
 from dfml.core.errors import BadInput, nearest
+from dfml.core.model_config import tensor_shapes
 from dfml.core.names import natural, same
 from dfml.core.paths import ASSETS, given_path
-from dfml.core.weights import tensor_shapes
 from dfml.zoo.card import Bounded, TeacherCard, ZooIndex, model_folder, read_card, read_index
 
 HASHED_BYTES = 2_000_000

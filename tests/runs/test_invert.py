@@ -124,7 +124,7 @@ def test_teachers_recovered_together_lose_none_to_a_damaged_one(zoo_copy, monkey
     monkeypatch.setattr(torch, "device", lambda device: torch.zeros(0).device)
     order = spec(kind="invert", method="pixels", zoo=str(zoo_copy), per_class=1, config={"steps": 2})
     folder = RunFolder.create(order)
-    context = JobContext(order, folder.path, Gpu(), "", None, lambda event: None)
+    context = JobContext(order, folder.path, Gpu(), None, lambda event: None)
     *events, done = inverting.invert(context)
     assert [report["teacher"] for report in done.result["teachers"]] == ["000", "002"]
     assert list(done.result["problems"]) == ["001"]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from dfml.core.errors import BadInput, NotFinite
 from dfml.core.events import Done, Event, Progress, Scalars
-from dfml.core.pool import in_processes
+from dfml.core.process import in_processes
+from dfml.runs.jobs.context import against
 from dfml.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ class Outcome:
     Attributes:
         tag: The teacher's id, where there was one alone.
         steps: The last step that the attempt has drawn.
-        recoveries: What was recovered.
         problems: Why teachers are left out.
         curves: What has not been told while it ran.
     """
@@ -42,13 +42,7 @@ class Outcome:
 
 
 def recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[str]) -> Iterator[Event | Outcome]:
-    """Recover each teacher in a process with one thread.
-
-    Args:
-        recipe: How; its extra loss is made anew in each process.
-        spec: The run's.
-        folder: The run's folder; a process writes only its progress there.
-        teachers: Ids.
+    """Recover each teacher in a process with one thread, which writes only its progress into the run's ``folder``.
 
     Yields:
         Progress at least once a second, in hundredths of a teacher, and an ``Outcome`` whenever one is done.
@@ -65,18 +59,12 @@ def recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[st
     for outcome in in_processes(work, teachers, jobs=jobs, what="recovered teachers"):
         done += outcome is not None
         # Even where all were done between two looks, the run has told how far it was.
-        yield Progress(_how_far(marks), PARTS * len(teachers), f"{done} of {len(teachers)} teachers recovered")
+        told = [path.read_text(encoding="ascii", errors="ignore") for path in marks.iterdir()]
+        parts = sum(int(text) for text in told if text.isdigit())
+        yield Progress(parts, PARTS * len(teachers), f"{done} of {len(teachers)} teachers recovered")
         if outcome is not None:
             yield outcome
     shutil.rmtree(marks, ignore_errors=True)
-
-
-def _how_far(marks: Path) -> int:
-    parts = 0
-    for path in marks.iterdir():
-        text = path.read_text(encoding="ascii", errors="ignore")
-        parts += int(text) if text.isdigit() else 0
-    return parts
 
 
 def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> Outcome:
@@ -84,7 +72,6 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
     from dfml.inversion.pipeline import recover_teachers
     from dfml.inversion.warm_up import warm_up
     from dfml.reports.recovery import reported
-    from dfml.runs.jobs.against import against
 
     recipe, mark = args.open(), marks / teacher
     curves: list[Scalars] = []

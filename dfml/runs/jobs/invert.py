@@ -12,8 +12,7 @@ from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Sc
 from dfml.core.paths import read_json
 from dfml.runs.folder import RECOVERED
 from dfml.runs.grid import save_grid
-from dfml.runs.jobs.against import against
-from dfml.runs.jobs.context import JobContext, needed
+from dfml.runs.jobs.context import JobContext, against, needed
 from dfml.runs.jobs.fan_out import Outcome, recover_apart
 
 if TYPE_CHECKING:
@@ -67,9 +66,9 @@ def invert(context: JobContext) -> Iterator[Event]:
     if newest and not state:
         offset += newest
         yield Checkpoint(offset, {"offset": offset, "finished": []})
-    in_turn = device.type == "cpu" or isinstance(zoo, RemoteZoo)
-    apart = in_turn and len(teachers) >= FAN_OUT_FROM and (spec.threads or 1) > 1 and not isinstance(zoo, RemoteZoo)
-    if todo and apart:
+    remote = isinstance(zoo, RemoteZoo)
+    in_turn = remote or device.type == "cpu"
+    if todo and in_turn and not remote and len(teachers) >= FAN_OUT_FROM and (spec.threads or 1) > 1:
         stream = recover_apart(recipe, spec, context.folder, todo)
     else:
         stream = _recover_in_groups(recipe, context, todo, 1 if in_turn else TOGETHER, only=len(teachers) == 1)
@@ -90,9 +89,10 @@ def invert(context: JobContext) -> Iterator[Event]:
             problems[teacher] = problem
             yield Note(offset, f"teacher {teacher} was left out: {problem}", "problem")
         for recovery in event.recoveries:
-            _file(recovery, zoo, spec.data, folder / recovery.task.teacher_id)
-            reports[recovery.task.teacher_id] = recovery.report
-            finished.append(recovery.task.teacher_id)
+            teacher = recovery.task.teacher_id
+            _file(recovery, zoo, spec.data, folder / teacher)
+            reports[teacher] = recovery.report
+            finished.append(teacher)
         if event.recoveries:
             yield Checkpoint(offset, {"offset": offset, "finished": list(finished)})
     found = [reports[t] for t in teachers if t in reports]
@@ -119,9 +119,8 @@ def _recover_in_groups(
                     continue
                 newest = max(newest, event.step)
                 if isinstance(event, Progress):
-                    event = Progress(
-                        done * event.total + len(group) * event.step, len(teachers) * event.total, event.text
-                    )
+                    step = done * event.total + len(group) * event.step
+                    event = Progress(step, len(teachers) * event.total, event.text)
                 yield event
             done += len(group)
         except (BadInput, NotFinite, MemoryError, RuntimeError) as error:
@@ -152,7 +151,7 @@ def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> None:
 
 
 def _moved(event: Event, offset: int) -> Event:
-    """The event's step counted from the run's beginning."""
+    """Return the event with its step counted from the run's beginning."""
     return replace(event, step=offset + event.step) if isinstance(event, Scalars | Images) else event
 
 
@@ -164,7 +163,7 @@ def _summary(reports: list[dict[str, Any]]) -> dict[str, Any]:
         values = numbers(name)
         return sum(values) / len(values) if values else None
 
-    reference = numbers("reference_seconds")
+    reference, passes = numbers("reference_seconds"), numbers("passes")
     return {
         "teacher_accuracy": mean("teacher_accuracy"),
         "judge_agreement": mean("judge_agreement"),
@@ -173,6 +172,6 @@ def _summary(reports: list[dict[str, Any]]) -> dict[str, Any]:
         "inversion_seconds": round(sum(numbers("seconds")), 3),
         "warm_up_seconds": max((r["warm_up"]["seconds"] for r in reports if r.get("warm_up")), default=None),
         "images": sum(numbers("images")),
-        "passes": sum(numbers("passes")) if numbers("passes") else None,
+        "passes": sum(passes) if passes else None,
         "queries": int(sum(numbers("queries"))),
     }
