@@ -19,6 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dfml.core.errors import BadInput
+from dfml.core.paths import write_json
 from dfml.runs import liveness
 
 _GPU_HINTS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
@@ -45,10 +46,7 @@ def device_key(requested: str) -> str | None:
 def leave_ticket(run: str, *, pid: int, token: str | None, queued: float, device: str | None) -> Path:
     """Write or rewrite the ticket of process ``pid``; return its file."""
     path = _made(queue_folder()) / f"{pid}.ticket"
-    part = path.with_suffix(f".{os.getpid()}.part")
-    ticket = {"run": run, "pid": pid, "process": token, "queued": queued, "device": device}
-    part.write_text(json.dumps(ticket), encoding="utf-8")
-    part.replace(path)
+    write_json(path, {"run": run, "pid": pid, "process": token, "queued": queued, "device": device})
     return path
 
 

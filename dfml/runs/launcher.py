@@ -160,7 +160,7 @@ def _launch(folder: RunFolder, *, resume: bool) -> None:
         write_json(folder.path / LAUNCH, {"pid": child.pid, "process": token, "host": liveness.HOST, "queued": queued})
     if (read_raw(folder.path) or {}).get("pid") is not None:
         return
-    with suppress(BadInput, OSError):
+    with suppress(BadInput, RunFailed, OSError):
         key = device_key("cpu" if folder.spec.kind == "pretrain" else folder.spec.device)
         leave_ticket(folder.name, pid=child.pid, token=token, queued=queued, device=key)
 
