@@ -38,7 +38,7 @@ _KINDS = {
 FORMATS = tuple(kind for kind in _KINDS if kind not in ("WEBP", "AVIF") or features.check(kind.lower()))
 """Those that this Pillow can decode; some builds lack AVIF."""
 ENDINGS = frozenset(ending for kind in FORMATS for ending in _KINDS[kind][1])
-"""How the names of pictures end, in small letters, with the dot: the one list for folders, uploads and the app."""
+"""How the names of images end, in small letters, with the dot: the one list for folders, uploads and the app."""
 KINDS = ", ".join(_KINDS[kind][0] for kind in FORMATS[:-1]) + f" or {_KINDS[FORMATS[-1]][0]}"
 """The kinds in words: ``PNG, JPEG, ... or AVIF``."""
 MAX_PIXELS = 25_000_000

@@ -26,7 +26,7 @@ DOWNLOAD_TIMEOUT = 30.0
 """Seconds of silence after which a download is given up."""
 
 ClassPictures = tuple[str, str, list[Image.Image]]
-"""Split, class name, pictures in their official order."""
+"""Split, class name, images in their official order."""
 
 
 def split_lists(name: str) -> dict[str, list[str]]:

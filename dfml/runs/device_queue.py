@@ -13,6 +13,8 @@ import os
 import stat
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
 from dfml.runs import liveness
 
+LOOK_SECONDS = 0.2
 _GPU_HINTS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 
 
@@ -92,6 +95,18 @@ class DeviceQueue:
         holder = holder or (before[0] if before else "unknown")
         ahead = f", {len(before)} more before this one" if before and before[0] != holder else ""
         return f"waiting for {self.device} (run {holder}{ahead})"
+
+    def wait(self, tell: Callable[[str], None], check: Callable[[], None] = lambda: None) -> None:
+        """Take the device, however long that takes.
+
+        ``tell`` hears what this run waits for, whenever that changes; ``check`` is called meanwhile, and may raise.
+        """
+        said = ""
+        while (waiting := self.try_take()) is not None:
+            check()
+            if waiting != said:
+                tell(said := waiting)
+            time.sleep(LOOK_SECONDS)
 
     def leave(self) -> None:
         """Give the device back, or give up waiting."""

@@ -24,8 +24,6 @@ from dfml.runs.spec import RunSpec
 from dfml.runs.status import LOG, STOP, live_status, read_raw, write_raw
 from dfml.runs.stopping import Keeping, StopSwitch
 
-QUEUE_LOOK_SECONDS = 0.2
-
 
 def run_in_process(
     target: RunSpec | RunFolder | Path | str,
@@ -143,20 +141,18 @@ def _device_for(folder: RunFolder, recorder: Recorder, stop: StopSwitch, tell: L
     wanted = "cpu" if spec.kind == "pretrain" else spec.device
     order_time = float((read_raw(folder.path) or {}).get("queued") or time.time())
     queue = DeviceQueue(folder.name, order_time, device_key(wanted))
+
+    def told(waiting: str) -> None:
+        recorder.set_status(state="queued", text=waiting)
+        tell(Progress(0, 0, waiting))
+
     # Only now does the status name this process: the launcher trusts that a worker with a name has its ticket.
     recorder.set_status()
     try:
         if queue.device is None:
             device, _ = prepare(spec, wanted)
             queue.decide(device_key(str(device)) or "cpu")
-        said = ""
-        while (waiting := queue.try_take()) is not None:
-            stop.check()
-            if waiting != said:
-                said = waiting
-                recorder.set_status(state="queued", text=waiting)
-                tell(Progress(0, 0, waiting))
-            time.sleep(QUEUE_LOOK_SECONDS)
+        queue.wait(told, stop.check)
         stop.check()
         yield prepare(spec, wanted)
     finally:

@@ -1,4 +1,4 @@
-"""Writes down what a run does: the only writer of its status, metrics, pictures and checkpoints."""
+"""Writes down what a run does: the only writer of its status, metrics, images and checkpoints."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class Recorder:
             old.unlink(missing_ok=True)
 
     def _cut_back(self, offset: int) -> None:
-        """Bring metrics and pictures back to the metrics' first ``offset`` bytes."""
+        """Bring metrics and images back to the metrics' first ``offset`` bytes."""
         if self._writer:
             self._writer.close()
         cut_back(self.folder, offset)

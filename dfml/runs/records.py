@@ -104,7 +104,7 @@ LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 
 class StoredImages(NamedTuple):
-    """A grid of pictures: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
+    """A grid of images: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
 
     step: int
     tag: str

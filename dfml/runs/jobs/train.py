@@ -133,7 +133,7 @@ def pretrain(context: JobContext) -> Iterator[Event]:
     spec, out = context.spec, context.folder / "zoo"
     config = PretrainConfig.parse({"seed": spec.seed, **spec.config})
     architectures = [name.strip() for name in spec.method.split(",") if name.strip()]
-    yield Progress(0, config.models, "reading the pictures")
+    yield Progress(0, config.models, "reading the images")
 
     def report(done: int, total: int, teacher: str, accuracy: float) -> None:
         context.emit(Progress(done, total, f"teacher {teacher}"))
