@@ -40,6 +40,7 @@ SAME_SUBJECT = {
     "listing": "data, zoo",
     "metrics": "runs, ui/widgets",
     "pollution": "bench, ui/zoo",
+    "options": "cli, training",
     "privacy": "reports, ui/inversion",
     "quality": "reports, ui/inversion",
     "similarity": "cli, tasks, ui/charts",

@@ -20,7 +20,7 @@ from dfml.runs.device_queue import DeviceQueue, device_key
 from dfml.runs.folder import CHECKPOINTS, LOCK, RESULT, RunFolder
 from dfml.runs.metrics import finite
 from dfml.runs.recorder import Listener, Recorder
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import JobContext, RunSpec
 from dfml.runs.status import LOG, STOP, live_status, read_raw, write_raw
 from dfml.runs.stopping import Keeping, StopSwitch
 
@@ -176,7 +176,7 @@ def _work(
     tell: Listener,
 ) -> dict[str, Any]:
     """Do the job of the run's kind and file its events; return its result."""
-    from dfml.runs.jobs import JOBS, JobContext
+    from dfml.runs.jobs import JOBS
 
     spec, keeping = folder.spec, Keeping()
 

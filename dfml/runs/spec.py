@@ -1,4 +1,4 @@
-"""What a run is asked to do, and everything needed to do it again."""
+"""What a run is asked to do, with everything needed to do it again, and what its work is given."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import psutil
 from pydantic import Field
@@ -17,9 +19,13 @@ from pydantic import Field
 from dfml import __version__
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+from dfml.core.events import Event
 from dfml.core.paths import ASSETS, REPOSITORY, read_json
 from dfml.core.process import at_most_as_wanted
 from dfml.core.texts import is_address, printable, without_password
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = 1
 SPEC = "spec.json"
@@ -68,11 +74,39 @@ class RunSpec(Config):
             }
         )
 
+    def needed(self, part: str) -> str:
+        """Return a part of the order that its work cannot do without; ``BadInput`` where it is missing."""
+        if not (value := getattr(self, part)):
+            raise BadInput(f"--{part} is missing: this run needs it.")
+        return value
+
     @property
     def title(self) -> str:
         """What people call the run: its label, or its method and zoo."""
         zoo = Path(self.zoo).name if self.zoo else ""
         return printable(self.label or " on ".join(part for part in (self.method, zoo) if part), 160)
+
+
+@dataclass
+class JobContext:
+    """What the work of a run is given.
+
+    Attributes:
+        folder: The run's folder; a job writes only below names of its own, such as ``model``.
+        state: Of the newest checkpoint, or None.
+        emit: Files an event at once, for callbacks that cannot yield; raises ``StopRequested``.
+        tag: Set by the job: recorded with every event, such as the teacher's id.
+    """
+
+    spec: RunSpec
+    folder: Path
+    device: torch.device
+    state: dict[str, Any] | None
+    emit: Callable[[Event], None]
+    tag: str = ""
+
+
+Job = Callable[[JobContext], Iterator[Event]]
 
 
 def read_spec(folder: Path) -> RunSpec:

@@ -11,7 +11,7 @@ from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
 from dfml.runs.jobs import train as jobs
 from dfml.runs.recorder import Recorder
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import JobContext, RunSpec
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,6 @@ def test_teachers_recovered_together_lose_none_to_a_damaged_one(zoo_copy, monkey
     import torch
 
     from dfml.runs.jobs import invert as inverting
-    from dfml.runs.jobs.context import JobContext
 
     (zoo_copy / "001" / "model.safetensors").write_bytes(b"rubbish")
     monkeypatch.setattr(inverting, "TOGETHER", size)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dfml.runs.jobs import invert, train
-from dfml.runs.jobs.context import Job, JobContext
-
-__all__ = ["JOBS", "JobContext"]
+from dfml.runs.spec import Job
 
 JOBS: dict[str, Job] = {"invert": invert.invert, "pretrain": train.pretrain, "train": train.train}
 """The work of each kind of run."""

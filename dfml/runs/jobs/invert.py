@@ -15,10 +15,12 @@ from dfml.core.paths import read_json
 from dfml.core.process import in_processes
 from dfml.runs.folder import RECOVERED
 from dfml.runs.grid import save_grid
-from dfml.runs.jobs.context import JobContext, against, needed
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import JobContext, RunSpec
 
 if TYPE_CHECKING:
+    import torch
+
+    from dfml.inversion.base import ExtraLoss
     from dfml.inversion.recipe import Recipe, WorkerArgs
     from dfml.reports.recovery import Recovery
     from dfml.zoo.zoo import Zoo
@@ -66,12 +68,12 @@ def invert(context: JobContext) -> Iterator[Event]:
     cls = INVERTERS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
     asking = AskingConfig.parse(spec.oracle)
-    zoo = open_zoo(needed(spec.zoo, "zoo"))
+    zoo = open_zoo(spec.needed("zoo"))
     everyone = not spec.teachers or spec.teachers == ["all"]
     teachers = zoo.ids if everyone else list(dict.fromkeys(zoo.card(which).id for which in spec.teachers))
     state = context.state or {}
     offset, finished = int(state.get("offset", 0)), list(state.get("finished", []))
-    extra = against(spec, zoo, teachers, device)
+    extra = _against(spec, zoo, teachers, device)
     reports = {t: read_json(folder / t / "report.json", f"recovery {t}") for t in finished}
     problems = dict(zoo.problems) if everyone else {}
     todo = [t for t in teachers if t not in reports]
@@ -193,7 +195,7 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
         if not recipe.inverter.learns:
             for _ in warm_up(recipe, [teacher]):
                 pass  # an inverter that only meets its helpers
-        recipe = replace(recipe, extra_loss=against(spec, recipe.zoo, [teacher], recipe.device))
+        recipe = replace(recipe, extra_loss=_against(spec, recipe.zoo, [teacher], recipe.device))
         for event in reported(recipe, recover_teachers(recipe, [teacher])):
             if isinstance(event, Done):
                 outcome = Outcome(teacher, max(e.step for e in curves), event.result, {}, curves)
@@ -207,6 +209,31 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
         outcome = Outcome("", 0, problems={teacher: str(error)})
     mark.write_text(str(PARTS), encoding="ascii")
     return outcome
+
+
+def _against(spec: RunSpec, zoo: Zoo, teachers: list[str], device: torch.device) -> ExtraLoss | None:
+    """Return the disagreement with the meta-model that the order names, if it names one.
+
+    Raises:
+        BadInput: It is no meta-model or no single network, or has another number of classes than a teacher.
+    """
+    if not spec.against:
+        return None
+    from dfml.inversion.terms import disagreement
+    from dfml.meta.ensemble import check_one_model
+    from dfml.meta.model import MetaModel
+    from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
+
+    asking = AskingConfig.parse(spec.oracle)
+    model = MetaModel.load(Path(spec.against)).to(device)
+    check_one_model(model, "teachers cannot disagree with it")
+    for card in map(zoo.card, teachers):
+        if card.way != model.way:
+            raise BadInput(f"the model in {spec.against} has {model.way} classes, teacher {card.id!r} has {card.way}.")
+    model.net.requires_grad_(False)
+    black = any(answers_only_queries(zoo, teacher, asking) for teacher in teachers)
+    distance = "l1" if black else "kl"
+    return disagreement(lambda x: model.net(model.prepare(x)), weight=spec.against_weight, distance=distance)
 
 
 def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, Scalars
 from dfml.runs.folder import MODEL, RunFolder
-from dfml.runs.jobs.context import JobContext, needed
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import JobContext, RunSpec
 
 if TYPE_CHECKING:
     from dfml.core.config import Config
@@ -34,7 +33,7 @@ def train(context: JobContext) -> Iterator[Event]:
     spec = context.spec
     cls = METHODS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
-    zoo = open_zoo(needed(spec.zoo, "zoo"))
+    zoo = open_zoo(spec.needed("zoo"))
     sampler, why_not = _test_episodes(zoo, spec, config)
     state = context.state or {}
     if state.get(_PHASE) == "test":
@@ -140,6 +139,6 @@ def pretrain(context: JobContext) -> Iterator[Event]:
         context.emit(Scalars(done, {"zoo/accuracy": accuracy}))
         context.emit(Checkpoint(done, {"done": done}))
 
-    data, jobs = Path(needed(spec.data, "data")), min(spec.threads or 1, config.models)
+    data, jobs = Path(spec.needed("data")), min(spec.threads or 1, config.models)
     accuracies = pretrain_zoo(data, out, architectures, config, jobs=jobs, report=report)
     yield Done({"zoo": str(out), "models": len(accuracies), "accuracy": sum(accuracies) / len(accuracies)})
