@@ -23,11 +23,12 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, cache_root, inside, raise_if_disk_full, read_json, write_atomically, write_json
 from dfml.data.listing import MOVING, Listing, counted, list_classes, subfolders
 from dfml.data.pictures import KINDS, SEVERAL_FRAMES, Survey, fit_picture, open_picture, survey
-from dfml.data.sheets import read_sheet
 
 SPLITS = ("train", "val", "test")
 LARGEST_DEFAULT = 224
 """Images are packed at most this large unless a size is asked for: a folder of photographs must not fill the disk."""
+COLUMNS = 10
+"""Of a contact sheet, the compact form of the embedded samples: one lossless WebP per class."""
 _UNUSABLE = (BadInput, OSError, EOFError, ValueError, KeyError, TypeError)
 """What reading a damaged cache raises."""
 
@@ -276,3 +277,17 @@ def _load_sample(name: str, split: str, size: int | None, channels: int | None) 
     labels = np.repeat(np.arange(len(parts)), [len(cells) for cells in parts])
     classes, digest = [entry["name"] for entry in stored["classes"]], content.hexdigest()
     return ClassSplit(f"sample:{name}", split, np.concatenate(parts), labels, classes, sample=True, content=digest)
+
+
+def read_sheet(path: Path, *, size: int, channels: int, count: int) -> np.ndarray:
+    """Read the first ``count`` images of a sheet, uint8 [count, size, size, channels].
+
+    Raises:
+        BadInput: The sheet is damaged, or smaller than its description says.
+    """
+    sheet = open_picture(path).convert("L" if channels == 1 else "RGB")
+    rows = -(-count // COLUMNS)
+    if sheet.size != (COLUMNS * size, rows * size):
+        raise BadInput(f"{path.name}: {sheet.width} x {sheet.height} pixels cannot hold {count} pictures of {size}.")
+    array = np.asarray(sheet).reshape(rows, size, COLUMNS, size, channels)
+    return array.transpose(0, 2, 1, 3, 4).reshape(-1, size, size, channels)[:count]

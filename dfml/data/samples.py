@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import find_name
 from dfml.core.paths import claim_folder, raise_if_disk_full, read_json, write_json
-from dfml.data.folders import ClassSplit, load_split
-from dfml.data.sheets import write_sheet
+from dfml.data.folders import COLUMNS, ClassSplit, load_split
 
 PERSON_CLASSES = ("baby", "boy", "girl", "man", "woman")
 """Classes of people in CIFAR-100; they are never shipped."""
@@ -128,6 +128,18 @@ def _write_split(data: ClassSplit, out: Path, recipe: SampleRecipe, wanted: int 
         write_sheet(data.images[rows], out / file)
         entries.append({"name": name, "file": file, "count": len(rows)})
     return {"size": data.size, "channels": data.channels, "classes": entries}
+
+
+def write_sheet(pictures: np.ndarray, path: Path) -> None:
+    """Write uint8 images [N, S, S, C] as one contact sheet; see ``read_sheet``."""
+    count, size, _, channels = pictures.shape
+    rows = -(-count // COLUMNS)
+    cells = np.zeros((rows * COLUMNS, size, size, channels), np.uint8)
+    cells[:count] = pictures
+    sheet = cells.reshape(rows, COLUMNS, size, size, channels).transpose(0, 2, 1, 3, 4)
+    sheet = sheet.reshape(rows * size, COLUMNS * size, channels)
+    picture = Image.fromarray(sheet.squeeze(-1) if channels == 1 else sheet)
+    picture.save(path, format="WEBP", lossless=True, quality=80)
 
 
 def _evenly(available: int, wanted: int, what: str) -> np.ndarray:
