@@ -13,10 +13,10 @@ from scipy.stats import t
 
 from dfml.bench.inversion_table import report_name, write_tables
 from dfml.bench.report import claim_report
-from dfml.core.addresses import is_address, without_password
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done
+from dfml.core.texts import is_address, without_password
 from dfml.inversion import INVERTERS
 from dfml.inversion.pipeline import warm_up
 from dfml.inversion.recipe import Recipe, WarmUp

@@ -26,7 +26,7 @@ from dfml.bench.job import BenchJob, Ledger, digest_of, failure
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Progress
 from dfml.runs.device_queue import DeviceQueue, device_key
-from dfml.runs.driver import QUEUE_LOOK_SECONDS, run_in_process
+from dfml.runs.driver import run_in_process
 from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
 
 TRAINED = "job/phase"
@@ -45,13 +45,9 @@ def take_turns(device: str, name: str, tell: Tell) -> Iterator[None]:
         name: What those who wait are told.
         tell: Told what this work waits for, whenever that changes.
     """
-    queue, said = DeviceQueue(name, time.time(), device_key(device)), ""
+    queue = DeviceQueue(name, time.time(), device_key(device))
     try:
-        while (waiting := queue.try_take()) is not None:
-            if waiting != said:
-                said = waiting
-                tell(waiting)
-            time.sleep(QUEUE_LOOK_SECONDS)
+        queue.wait(tell)
         yield
     finally:
         queue.leave()

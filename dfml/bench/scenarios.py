@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfml.bench.study_config import AccuracyConfig
-from dfml.core.addresses import is_address, without_password
 from dfml.core.errors import BadInput, nearest
+from dfml.core.texts import is_address, without_password
 from dfml.training.context import zoo_statistics
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import merge_zoos

@@ -1,7 +1,7 @@
 """The command line: ``python -m dfml``.
 
-With ``--json`` the last line of stdout is one JSON object; bars and messages go to stderr. Exit
-codes: 0 done, 1 a failed run, 2 bad input (one line, no traceback).
+With ``--json`` the last line of stdout is one JSON object; bars and messages go to stderr. Exit codes: 0 done,
+1 a failed run, 2 bad input (one line, no traceback).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from dfml.cli import adapt, bench, data, docs, evaluate, export, invert, runs, train, zoo
+from dfml.cli import bench, data, docs, models, runs, zoo
 from dfml.cli.options import join_numbers, wants_options_of
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.core.errors import DfmlError
@@ -26,7 +26,7 @@ GO_ON = (
 
 app = typer.Typer(
     name=NAME,
-    help="Data-free meta-learning: from a zoo of trained classifiers to a model that learns from a few pictures.",
+    help="Data-free meta-learning: from a zoo of trained classifiers to a model that learns from a few images.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,12 +36,8 @@ app.add_typer(data.app, name="data")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
-app.command("invert")(invert.invert)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("adapt")(adapt.adapt)
-app.command("export")(export.export)
-app.command("docs")(docs.docs)
+for function in (runs.invert, runs.train, models.evaluate, models.adapt, models.export, docs.docs):
+    app.command()(function)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -84,11 +80,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def after_stop(args: list[str]) -> str:
-    """What is left of a command that Ctrl-C ended, and how to go on with it.
-
-    Args:
-        args: The words after ``python -m dfml``.
-    """
+    """Return what is left of a command (the words after ``python -m dfml``) that Ctrl-C ended, and how to go on."""
     if args[:1] and args[0] in RESUMED:
         return "stopped; what the run had saved stays, and `--out RUNDIR --resume` goes on from there."
     if " ".join(args[:2]) in GO_ON:

@@ -8,23 +8,19 @@ A test checks that they agree.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from dfml.cli.options import range_text, short
+from dfml.cli.options import Json, range_text, short
 from dfml.cli.output import answer
 from dfml.core.paths import REPOSITORY
 
 PAGES = [REPOSITORY / "docs" / "methods.md", *sorted((REPOSITORY / "docs" / "methods").glob("*.md"))]
-_OPTIONS = re.compile(r"(<!-- options: ([\w-]+) -->\n).*?\n?(<!-- end of options -->)", re.DOTALL)
-_METHODS = re.compile(r"(<!-- methods -->\n).*?\n?(<!-- end of methods -->)", re.DOTALL)
-_INVERTERS = re.compile(r"(<!-- inverters -->\n).*?\n?(<!-- end of inverters -->)", re.DOTALL)
 ROLES = ("baseline", "method", "reference")
+_TABLE = re.compile(r"(<!-- (options|methods|inverters)(?:: ([\w-]+))? -->\n).*?\n?(<!-- end of \2 -->)", re.DOTALL)
 
 
 def options_table(name: str) -> str:
-    """The options of a method, inverter or calibrator as a Markdown table: name, presets' values, range, sentence.
+    """Return the options of a method, inverter or calibrator as Markdown: name, presets' values, range, sentence.
 
     Raises:
         BadInput: There is none of that name.
@@ -33,7 +29,7 @@ def options_table(name: str) -> str:
     from dfml.meta.calibration import CALIBRATORS
     from dfml.methods import METHODS
 
-    cls: Any = next((known.get(name) for known in (INVERTERS, CALIBRATORS) if name in known), None) or METHODS.get(name)
+    cls: Any = next((known for known in (INVERTERS, CALIBRATORS) if name in known), METHODS).get(name)
     demo, paper = cls.preset("demo").model_dump(), cls.preset("paper").model_dump()
     lines = ["| option | demo | paper | range | what |", "| --- | --- | --- | --- | --- |"]
     for row in cls.Config.describe():
@@ -44,21 +40,20 @@ def options_table(name: str) -> str:
 
 
 def methods_table() -> str:
-    """The methods as a Markdown table, with links from ``docs/``: role, minutes of the demo, sentence."""
+    """Return the methods as Markdown, with links from ``docs/``: role, minutes of the demo, sentence."""
     from dfml.methods import METHODS
 
     lines = ["| name | role | learns on | demo | what it does |", "| --- | --- | --- | --- | --- |"]
-    found = [(name, METHODS.get(name)) for name in METHODS]
-    for name, cls in sorted(found, key=lambda each: ROLES.index(each[1].role)):
+    for cls in sorted(map(METHODS.get, METHODS), key=lambda cls: ROLES.index(cls.role)):
         long = f"{cls.minutes} min" if cls.minutes else "seconds"
         place = "weights" if cls.space == "parameter" else "images"
         paper = f"{cls.title} ({cls.reference.rpartition(', ')[2]}): " if cls.role == "method" else ""
-        lines.append(f"| [{name}](methods/{name}.md) | {cls.role} | {place} | {long} | {paper}{cls.summary} |")
+        lines.append(f"| [{cls.name}](methods/{cls.name}.md) | {cls.role} | {place} | {long} | {paper}{cls.summary} |")
     return "\n".join(lines)
 
 
 def inverters_table() -> str:
-    """The inverters as a Markdown table, with links from ``docs/``."""
+    """Return the inverters as Markdown, with links from ``docs/``."""
     from dfml.inversion import INVERTERS
 
     rows = [f"| [{name}](methods/{name}.md) | {INVERTERS.get(name).summary} |" for name in INVERTERS]
@@ -66,13 +61,17 @@ def inverters_table() -> str:
 
 
 def with_fresh_tables(page: str) -> str:
-    """A page's text with each of its tables made anew."""
-    page = _OPTIONS.sub(lambda found: f"{found[1]}{options_table(found[2])}\n{found[3]}", page)
-    page = _METHODS.sub(lambda found: f"{found[1]}{methods_table()}\n{found[2]}", page)
-    return _INVERTERS.sub(lambda found: f"{found[1]}{inverters_table()}\n{found[2]}", page)
+    """Return a page's text with each of its tables made anew."""
+
+    def fresh(found: re.Match[str]) -> str:
+        kind, name = found[2], found[3]
+        table = options_table(name) if name else methods_table() if kind == "methods" else inverters_table()
+        return f"{found[1]}{table}\n{found[4]}"
+
+    return _TABLE.sub(fresh, page)
 
 
-def docs(json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False) -> None:
+def docs(json: Json = False) -> None:
     """Write the tables of the documentation anew from the registered methods and their options."""
     written = []
     for path in PAGES:

@@ -1,54 +1,74 @@
-"""``train --method M --help`` and its like: the options of a method, inverter or calibrator, from its config."""
+"""Options that several commands share, made from the config fields they set, and how their words are read.
+
+Also ``train --method M --help`` and its like: the options of a method, inverter or calibrator.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from dfml.cli.output import table
 from dfml.core.errors import BadInput
+from dfml.runs.spec import RunSpec
+
+_FIELDS = {row["name"]: row for row in RunSpec.describe()}
 
 
-def _value_of(args: list[str], flag: str) -> str | None:
-    for position, word in enumerate(args):
-        if word == flag and position + 1 < len(args):
-            return args[position + 1]
-        if word.startswith(flag + "="):
-            return word.split("=", 1)[1]
-    return None
+def of_run(field: str) -> Any:  # noqa: ANN401 - typer's own class
+    """Return an option with the help and the limits of a field of a run's order."""
+    row = _FIELDS[field]
+    low, high = None if row["above"] else row["minimum"], None if row["below"] else row["maximum"]
+    return typer.Option(min=low, max=high, help=row["help"])
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="An option, key=value; may be repeated.")]
+Zoo = Annotated[str | None, of_run("zoo")]
+Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one under runs/, if left out.")]
+Preset = Annotated[str, typer.Option(help="demo or paper.")]
+Seed = Annotated[int, of_run("seed")]
+Device = Annotated[str, of_run("device")]
+Threads = Annotated[int | None, of_run("threads")]
+Label = Annotated[str, of_run("label")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")]
+Model = Annotated[Path, typer.Option(help="Folder of a meta-model.")]
+Steps = Annotated[int | None, typer.Option(min=1, max=200, help="Inner steps; the model's, if left out.")]
+Calibrate = Annotated[str | None, typer.Option(help="icfil: calibrate the model, slow; with --help its options.")]
 
 
 def join_numbers(args: list[str], flag: str) -> list[str]:
     """Turn ``--shots 1 5`` into ``--shots 1,5``: the parser takes one word an option."""
     if flag not in args:
         return args
-    start = args.index(flag) + 1
-    end = start
+    start = end = args.index(flag) + 1
     while end < len(args) and args[end].replace(",", "").isdigit():
         end += 1
     return [*args[:start], *([",".join(args[start:end])] if end > start else []), *args[end:]]
 
 
 def shot_counts(text: str) -> list[int]:
-    """Read ``1,5``.
+    """Read ``1,5``: positive numbers, else ``BadInput``."""
+    return _numbers(text, range(1, 2**63), "--shots takes positive numbers such as 1,5")
 
-    Raises:
-        BadInput: It is no list of positive numbers.
-    """
+
+def percentages(text: str) -> list[int]:
+    """Read ``0,20,40,60``: whole numbers from 0 to 99, each once, else ``BadInput``."""
+    return list(dict.fromkeys(_numbers(text, range(100), "--rates takes whole per cent below 100 such as 0,20,40")))
+
+
+def _numbers(text: str, allowed: range, told: str) -> list[int]:
     words = text.replace(",", " ").split()
-    if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise BadInput(f"--shots takes positive numbers such as 1,5; received {text!r}.")
+    if not words or not all(word.isdecimal() and int(word) in allowed for word in words):
+        raise BadInput(f"{told}; received {text!r}.")
     return [int(word) for word in words]
 
 
 def names(text: str, option: str) -> list[str]:
-    """Read ``purer, teapot``.
-
-    Raises:
-        BadInput: There is none.
-    """
+    """Read ``purer, teapot``: at least one name, each once, else ``BadInput``."""
     found = [word.strip() for word in text.split(",") if word.strip()]
     if not found:
         raise BadInput(f"{option} takes names with commas between them; received {text!r}.")
@@ -56,12 +76,7 @@ def names(text: str, option: str) -> list[str]:
 
 
 def refuse_given(context: typer.Context, options: Iterable[str], why: str) -> None:
-    """Refuse options that the command would not look at.
-
-    Args:
-        context: Of the call.
-        options: Names of its parameters.
-        why: Ends the message.
+    """Refuse options (names of parameters) that the command would not look at; ``why`` ends the message.
 
     Raises:
         BadInput: One of them was given.
@@ -70,18 +85,6 @@ def refuse_given(context: typer.Context, options: Iterable[str], why: str) -> No
     if given:
         flags = ", ".join("--" + name.rstrip("_").replace("_", "-") for name in given)
         raise BadInput(f"{flags} {'is' if len(given) == 1 else 'are'} not used {why}: leave it out.")
-
-
-def percentages(text: str) -> list[int]:
-    """Read ``0,20,40,60``.
-
-    Raises:
-        BadInput: It is no list of whole numbers from 0 to 99.
-    """
-    words = text.replace(",", " ").split()
-    if not words or not all(word.isdecimal() and int(word) < 100 for word in words):
-        raise BadInput(f"--rates takes whole per cent below 100 such as 0,20,40; received {text!r}.")
-    return list(dict.fromkeys(int(word) for word in words))
 
 
 def wants_options_of(args: list[str]) -> bool:
@@ -95,36 +98,43 @@ def wants_options_of(args: list[str]) -> bool:
     return True
 
 
+def _value_of(args: list[str], flag: str) -> str | None:
+    for word, following in zip(args, [*args[1:], None], strict=True):
+        if word == flag and following is not None:
+            return following
+        if word.startswith(flag + "="):
+            return word.split("=", 1)[1]
+    return None
+
+
 def options_text(command: str, method: str, preset: str) -> str:
-    """The table of a method's, inverter's or calibrator's options.
+    """Return the table of a method's, inverter's or calibrator's options.
 
     Raises:
         BadInput: Unknown method or preset.
     """
     if command == "train":
         from dfml.methods import METHODS as KNOWN
-    elif command in ("evaluate", "adapt"):
-        from dfml.meta.calibration import CALIBRATORS as KNOWN
-    else:
+    elif command == "invert":
         from dfml.inversion import INVERTERS as KNOWN
+    else:
+        from dfml.meta.calibration import CALIBRATORS as KNOWN
 
     cls: Any = KNOWN.get(method)
     values = cls.preset(preset).model_dump()
     rows = [[row["name"], short(values[row["name"]]), range_text(row), row["help"]] for row in cls.Config.describe()]
-    head = f"{method}: {cls.summary}"
-    if getattr(cls, "reference", ""):
-        head += f"\n{cls.reference}"
+    head = "\n".join(filter(None, [f"{method}: {cls.summary}", getattr(cls, "reference", "")]))
     header = ["option", "value", "range", "what"]
     return f"{head}\n\nOptions for --set key=value (preset {preset}):\n\n{table(rows, header)}"
 
 
 def short(value: Any) -> str:  # noqa: ANN401 - any option value
-    """An option's value as text."""
+    """Return an option's value as text."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def range_text(row: dict[str, Any]) -> str:
-    """What an option may be: choices, limits, or its type; ``row`` is one of ``Config.describe()``."""
+    """Return what an option may be: choices, limits, or its type; ``row`` is one of ``Config.describe()``."""
     if row["choices"]:
         return " | ".join(map(str, row["choices"]))
     low, high = row["minimum"], row["maximum"]

@@ -65,25 +65,13 @@ def answer(value: dict[str, Any], as_json: bool, text: str = "") -> None:
         print(for_terminal(text), flush=True)
 
 
-def stopped(result: dict[str, Any], as_json: bool) -> None:
-    """End the command where its run was stopped on request: it is neither done nor failed.
-
-    Raises:
-        SystemExit: The run was stopped.
-    """
-    if result.get("state") == "stopped":
-        answer(result, as_json)
-        say(f"stopped; `--resume --out {result['run']}` goes on from the last checkpoint.")
-        raise SystemExit(STOPPED)
-
-
 def percent(value: float | None) -> str:
-    """A fraction as per cent, or a dash."""
+    """Return a fraction as per cent, or a dash."""
     return "–" if value is None else f"{100 * value:.2f} %"
 
 
 def told_difference(found: dict[str, Any] | None) -> list[str]:
-    """A difference of two results, its interval, and whether it is paired, for a table; in points."""
+    """Return a difference of two results in points, its interval, and whether it is paired, for a table."""
     if found is None:
         return ["–", "–", "has no such row"]
     half = found["difference_ci95"]
@@ -91,13 +79,11 @@ def told_difference(found: dict[str, Any] | None) -> list[str]:
 
 
 def table(rows: list[list[str]], header: list[str]) -> str:
-    """Plain columns for a terminal."""
+    """Return plain columns for a terminal."""
     rows = [[for_terminal(cell).replace("\n", " ") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = []
-    for row in [header, ["-" * width for width in widths], *rows]:
-        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    return "\n".join(lines)
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 class Bar:
@@ -117,9 +103,9 @@ class Bar:
         if not last and now - self.shown < (0.2 if self.terminal else 15):
             return
         self.shown = now
-        left = self.left.range(now)
-        told = f"{in_words(left)} left" if left else "estimating time left"
-        line = f"{self.what} {done}/{total} {text} ({told})" if not last else f"{self.what} {done}/{total}"
+        line, left = f"{self.what} {done}/{total}", self.left.range(now)
+        if not last:
+            line += f" {text} ({in_words(left)} left)" if left else f" {text} (estimating time left)"
         if self.terminal:
             print(f"\r\x1b[2K{for_terminal(line)}", end="\n" if last else "", file=sys.stderr, flush=True)
         else:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dfml.cli.options import Json
 from dfml.cli.output import answer, table, told_difference
 
 ALONG = ("rate", "data", "seed")
@@ -17,7 +18,7 @@ def paired(
     result: Annotated[Path, typer.Argument(help="The JSON file of a benchmark's table.")],
     against: Annotated[str, typer.Option(help="The method that the others are set against.")],
     other: Annotated[Path | None, typer.Option(help="Another file that this method is in.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: Json = False,
 ) -> None:
     """Tell the differences between a method and the others of a stored table, paired over the same episodes."""
     from dfml.core.errors import BadInput, nearest

@@ -1,19 +1,152 @@
-"""``runs``: what runs are there, how they are, stopping and resuming them."""
+"""``train`` and ``invert``, which do a run in this process, and ``runs``: list, show, stop, resume."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dfml.cli.output import answer, say, table
+from dfml.cli.options import Device, Json, Label, Out, Preset, Resume, Seed, Set, Threads, Zoo, of_run
+from dfml.cli.output import STOPPED, Bar, answer, percent, say, table
+from dfml.core.config import Config
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.core.time_left import in_words
+from dfml.runs.spec import RunSpec
 
 app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
 Run = Annotated[str, typer.Argument(help="A run's folder, its name under runs/, or an unmistakable part of it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inversion/teacher_accuracy")
+
+
+def train(
+    context: typer.Context,
+    zoo: Zoo = None,
+    method: Annotated[str | None, typer.Option(help="The method; `--method M --help` lists its options.")] = None,
+    out: Out = None,
+    preset: Preset = "demo",
+    data: Annotated[str | None, typer.Option(help="Validation and test images (real-data trains on them).")] = None,
+    set_: Set = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    label: Label = "",
+    resume: Resume = False,
+    json: Json = False,
+) -> None:
+    """Train a meta-model with any method."""
+    from dfml.methods import METHODS
+    from dfml.zoo import open_zoo
+
+    order = None
+    if not resume:
+        if zoo is None or method is None:
+            raise BadInput("train needs --zoo and --method (or --out RUNDIR --resume to go on with a run).")
+        config = METHODS.get(method).preset(preset).override(set_ or [])
+        METHODS.get(method).check_data(data)
+        open_zoo(zoo)
+        order = _order(context, "train", config)
+    result = _drive(order, out, json, f"training {method or ''}")
+    text = (
+        f"{result['state']} in {result['seconds']:.0f} s; validation {percent(result.get('val_accuracy'))}, "
+        f"test {percent(result.get('test_accuracy'))} ± {percent(result.get('ci95'))}; model in {result.get('model')}"
+    )
+    answer(result, json, text)
+
+
+def invert(
+    context: typer.Context,
+    zoo: Zoo = None,
+    out: Out = None,
+    teacher: Annotated[str, typer.Option(help="Id, position, several with commas, or all.")] = "0",
+    method: Annotated[str, typer.Option(help="The inverter; `--method M --help` lists its options.")] = "pixels",
+    preset: Preset = "demo",
+    per_class: Annotated[int, of_run("per_class")] = 20,
+    set_: Set = None,
+    oracle: Annotated[str, typer.Option(help="auto, autograd, or zeroth-order (queries only).")] = "auto",
+    oracle_set: Annotated[
+        list[str] | None, typer.Option("--oracle-set", help="How a black box is asked: q, mu, chunk, budget, ...")
+    ] = None,
+    against: Annotated[str | None, of_run("against")] = None,
+    against_weight: Annotated[float, of_run("against_weight")] = 1.0,
+    data: Annotated[str | None, typer.Option(help="Real images of the classes: adds a privacy report.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    label: Label = "",
+    resume: Resume = False,
+    json: Json = False,
+) -> None:
+    """Recover the task of one teacher, several, or all."""
+    from dfml.inversion import INVERTERS
+    from dfml.zoo import open_zoo
+    from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
+
+    order, shown = None, ""
+    if not resume:
+        if zoo is None:
+            raise BadInput("invert needs --zoo (or --out RUNDIR --resume to go on with a run).")
+        config = INVERTERS.get(method).preset(preset).override(set_ or [])
+        opened = open_zoo(zoo)
+        shown = opened.name
+        wanted = [] if teacher == "all" else [opened.card(which.strip()).id for which in teacher.split(",")]
+        asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
+        for one in wanted or opened.ids:
+            answers_only_queries(opened, one, asking)
+        order = _order(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))
+    result = _drive(order, out, json, f"inverting {shown}")
+    for teacher_id, reason in result.get("problems", {}).items():
+        say(f"left out teacher {teacher_id}: {reason}")
+    for report in result.get("teachers", []):
+        if report.get("privacy"):
+            say(f"privacy of teacher {report['teacher']}: {report['privacy']['verdict']}")
+    judge = result.get("judge_agreement")
+    agrees = f"own teacher agrees with {percent(result['teacher_accuracy'])}"
+    agrees += f", judge with {percent(judge)}" if judge is not None else ""
+    answer(result, json, f"{result['images']} images in {result['seconds']:.1f} s; {agrees}; in {result['run']}")
+
+
+def _order(context: typer.Context, kind: str, config: Config, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Return a run's order: the command's own options that are fields of it, and what is given here."""
+    given = {name: value for name, value in context.params.items() if name in RunSpec.model_fields}
+    return {**given, "kind": kind, "config": config.model_dump(mode="json"), **more}
+
+
+def _drive(order: dict[str, Any] | None, out: Path | None, json: bool, what: str) -> dict[str, Any]:
+    """Do an order in ``out`` or a new folder of the runs' root, or go on with ``out``; return the run's result.
+
+    Raises:
+        BadInput: ``out`` holds another run, or there is nothing to resume.
+        RunFailed: The run failed; its folder says why.
+        SystemExit: The run was stopped on request: it is neither done nor failed.
+    """
+    from dfml.runs.driver import run_in_process
+
+    if order is None and out is None:
+        raise BadInput("--resume needs --out RUNDIR: the folder of the run to go on with.")
+    bar, numbers = Bar(what.strip()), {}
+
+    def show(event: Event) -> None:
+        if isinstance(event, Progress):
+            shown = " ".join(f"{name.split('/')[-1]} {value:.3g}" for name, value in numbers.items())
+            bar(event.step, event.total, shown or event.text)
+        elif isinstance(event, Scalars):
+            numbers.update({name: value for name, value in event.values.items() if name in WATCHED})
+        elif isinstance(event, Note):
+            say(f"step {event.step}: {event.text}")
+
+    if order is None:
+        result = run_in_process(out, resume=True, on_event=show)
+    else:
+        result = run_in_process(RunSpec.parse(order), path=out, on_event=show)
+    if result.get("state") == "stopped":
+        answer(result, json)
+        say(f"stopped; `--resume --out {result['run']}` goes on from the last checkpoint.")
+        raise SystemExit(STOPPED)
+    return result
 
 
 def _facts(folder: Any) -> dict[str, Any]:  # noqa: ANN401 - imported lazily
@@ -48,7 +181,7 @@ def _readable(key: str, value: Any) -> Any:  # noqa: ANN401 - JSON values
     """Moments as local time, not as seconds since 1970, and a range in words; the JSON keeps the seconds."""
     if key == "eta_range":
         return f"{in_words(value)} left"
-    if key in ("queued", "started", "updated", "ended") and isinstance(value, int | float):
+    if key in ("queued", "started", "updated"):
         return datetime.fromtimestamp(value).astimezone().isoformat(sep=" ", timespec="seconds")
     return value
 
@@ -56,7 +189,6 @@ def _readable(key: str, value: Any) -> Any:  # noqa: ANN401 - JSON values
 @app.command()
 def stop(run: Run, json: Json = False) -> None:
     """Stop a run and wait for its end; what it has saved stays, and it can be resumed."""
-    from dfml.core.errors import RunFailed
     from dfml.runs.folder import find_run
     from dfml.runs.launcher import stop_and_wait
 

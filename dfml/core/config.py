@@ -1,7 +1,7 @@
-"""One frozen, self-describing config per method and inverter.
+"""Validated values: the configs of methods and inverters, and records of files that anybody may have written.
 
-The command line (``--set key=value``), the forms of the app, the option tables in the docs and
-``spec.json`` are all made from these classes, so each field carries a range and a sentence.
+The command line (``--set key=value``), the forms of the app, the option tables in the docs and ``spec.json`` are all
+made from the configs, so each of their fields carries a range and a sentence.
 """
 
 from __future__ import annotations
@@ -9,11 +9,22 @@ from __future__ import annotations
 import json
 import logging
 from functools import lru_cache
-from typing import Any, ClassVar, Self, get_args
+from typing import Annotated, Any, ClassVar, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dfml.core.errors import BadInput, nearest
+from dfml.core.errors import BadInput, nearest, shown
+
+LARGEST_COUNT = 2**53
+"""Larger whole numbers are not exact in a browser."""
+LATEST = 4e9
+"""Seconds since 1970: the year 2096."""
+
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Number = Annotated[float, Field(ge=-1e300, le=1e300)]
+Moment = Annotated[float, Field(ge=0, le=LATEST)]
+Text = Annotated[str, Field(max_length=4000)]
 
 
 class Config(BaseModel):
@@ -36,13 +47,12 @@ class Config(BaseModel):
         values = cls.with_new_names(values)
         for key in values:
             if key not in cls.model_fields:
-                known = ", ".join(cls.model_fields)
-                key = str(key)[:80]
+                key, known = str(key)[:80], ", ".join(cls.model_fields)
                 raise BadInput(f"unknown {what} {key!r}.{nearest(key, cls.model_fields)} Known: {known}.")
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise BadInput(one_line(error, what)) from None
+            raise BadInput(_one_line(error, what)) from None
 
     def override(self, pairs: list[str] | dict[str, Any]) -> Self:
         """Return a copy with ``key=value`` pairs applied; ``none`` clears an optional field, ``[1, 5]`` is a list.
@@ -50,33 +60,23 @@ class Config(BaseModel):
         Raises:
             BadInput: A pair without ``=``, an unknown key, or a value out of range.
         """
-        if isinstance(pairs, list):
-            changes: dict[str, Any] = {}
-            for pair in pairs:
-                key, equals, value = pair.partition("=")
-                if not equals:
-                    raise BadInput(f"expected key=value, received {pair!r}.")
-                name = self.new_name(key.strip())
-                changes[key.strip()] = self._from_text(name, value.strip())
-        else:
-            changes = pairs
-        changes = self.with_new_names(changes)
-        return type(self).parse({**self.model_dump(), **changes})
+        changes, texts = (pairs, []) if isinstance(pairs, dict) else ({}, pairs)
+        for pair in texts:
+            key, equals, value = pair.partition("=")
+            if not equals:
+                raise BadInput(f"expected key=value, received {pair!r}.")
+            changes[key.strip()] = self._from_text(self.new_name(key.strip()), value.strip())
+        return type(self).parse({**self.model_dump(), **self.with_new_names(changes)})
 
     @classmethod
     def new_name(cls, key: str) -> str:
-        """Today's name of an option; every class that options are inherited from knows its own older ones."""
-        return next(
-            (base.__dict__["renamed"][key] for base in cls.__mro__ if key in base.__dict__.get("renamed", ())), key
-        )
+        """Return today's name of an option; every class that options are inherited from knows its own older ones."""
+        older = (base.__dict__.get("renamed", {}) for base in cls.__mro__)
+        return next((names[key] for names in older if key in names), key)
 
     @classmethod
     def with_new_names(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Options under today's names.
-
-        Raises:
-            BadInput: One is given under both names.
-        """
+        """Return options under today's names; ``BadInput`` where one is given under both names."""
         found: dict[str, Any] = {}
         for key, value in values.items():
             name = cls.new_name(key)
@@ -92,19 +92,17 @@ class Config(BaseModel):
         field = cls.model_fields.get(key)
         if field is not None and text.lower() in ("none", "null") and type(None) in get_args(field.annotation):
             return None
-        if text.startswith("["):
-            try:
-                return json.loads(text)
-            except json.JSONDecodeError:
-                return text
-        return text
+        try:
+            return json.loads(text) if text.startswith("[") else text
+        except json.JSONDecodeError:
+            return text
 
     @classmethod
     def describe(cls) -> list[dict[str, Any]]:
-        """One row per field for forms and tables.
+        """Return one row per field for forms and tables.
 
-        Each has name, type, default, minimum, maximum, above and below (whether these two bounds are
-        themselves not allowed), choices, optional, help.
+        Each has name, type, default, minimum, maximum, above and below (whether these two bounds are themselves not
+        allowed), choices, optional, help.
         """
         rows = []
         for name, whole in cls.model_json_schema().get("properties", {}).items():
@@ -128,18 +126,36 @@ class Config(BaseModel):
         return rows
 
 
+class Record(BaseModel):
+    """Base of what files may say: checked once where it is read; further values than the fields' are kept as is."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    @classmethod
+    def checked(cls, value: Any, what: str) -> dict[str, Any]:  # noqa: ANN401 - foreign JSON
+        """Return the given values, those of the fields in the fields' types.
+
+        Raises:
+            BadInput: ``value`` is no table, a field is missing, or one of its values is out of range; in one line.
+        """
+        if not isinstance(value, dict):
+            raise BadInput(f"{what} is damaged: expected a table of values.")
+        try:
+            return cls.model_validate(value).model_dump(exclude_unset=True)
+        except ValidationError as error:
+            raise BadInput(f"{what} is damaged: {_one_line(error, 'value')}") from None
+
+
 @lru_cache
 def _tell(old: str, new: str) -> None:
     """Say once that an option has another name now."""
     logging.getLogger("dfml").warning("option %r is called %r now; the older name is still read.", old, new)
 
 
-def one_line(error: ValidationError, what: str) -> str:
-    """The first thing that is wrong, in one line."""
+def _one_line(error: ValidationError, what: str) -> str:
+    """Return the first thing that is wrong, in one line."""
     first = error.errors()[0]
     if not first["loc"] and "error" in first.get("ctx", {}):  # said by the config itself, of several options
         return f"{first['ctx']['error']}."
     where = ".".join(str(part) for part in first["loc"])[:80] or what
-    received = repr(first["input"])
-    shown = received if len(received) <= 80 else received[:77] + "..."
-    return f"{what} {where!r}: {first['msg'].lower()}; received {shown}."
+    return f"{what} {where!r}: {first['msg'].lower()}; received {shown(first['input'])}."

@@ -1,7 +1,7 @@
 """What long work says while it runs.
 
-Methods and inverters yield these; whoever drives them (a test, the command line, a worker)
-decides where they go. Pictures and vectors are arrays of the work's own library.
+Methods and inverters yield these; whoever drives them (a test, the command line, a worker) decides where they go.
+Images and vectors are arrays of the work's own library.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Images:
-    """Pictures to look at: float [N, C, H, W] in [0, 1], with a label each."""
+    """Images to look at: float [N, C, H, W] in [0, 1], with a label each."""
 
     step: int
     tag: str
@@ -52,8 +52,6 @@ class ZooMap:
     """How like or unlike a zoo's teachers are.
 
     Attributes:
-        step: When it was measured.
-        ids: The teachers'.
         similarity: Numbers [N, N], 1 on the diagonal.
         groups: The number of each teacher's group, from 0.
         places: Coordinates [N, 2] of each teacher on a map whose distances stand for 1 - similarity.
@@ -107,15 +105,9 @@ Event = Scalars | Progress | Images | Embedding | ZooMap | Note | Checkpoint | S
 
 
 def until_done(events: Iterable[Event]) -> Generator[Event, None, Any]:
-    """Pass on the events of a piece of work but the last, whose result is returned.
+    """Pass on the events of a piece of work before ``Done``; return its result.
 
     Written ``result = yield from until_done(work)``.
-
-    Yields:
-        All events before ``Done``.
-
-    Returns:
-        ``Done``'s result.
     """
     for event in events:
         if isinstance(event, Done):

@@ -1,4 +1,4 @@
-"""``config.json`` of a model in timm's layouts, the newer and the older flat one, read without torch.
+"""What a model's folder says of itself, read without torch: ``config.json`` in timm's layouts, shapes of its weights.
 
 The library and the app's listing both read it here, so that they come to the same verdict. What decides an answer (the
 number of classes, the input's size, its normalisation) must be stated: nothing is guessed.
@@ -11,29 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfml.core.errors import BadInput
-from dfml.core.paths import read_json
+from safetensors import SafetensorError, safe_open
+
+from dfml.core.errors import BadInput, shown
+from dfml.core.paths import open_file, read_json
 
 CONFIG = "config.json"
-
 LARGEST_INPUT = 1024
 """Pixels; a larger input size in a card is taken for an error."""
-
 FLAGS = {"mean": "--mean", "std": "--std", "input_size": "--size"}
 """With which options of ``zoo import`` a value is stated that a config leaves out."""
-
-
-LARGEST_CARD = 8 * 2**20
-"""Bytes of a JSON file of a model."""
+LARGEST_CARD = LARGEST_HEADER = 8 * 2**20
+"""Bytes of a JSON file of a model, and of a weight file's header: 10,000 tensors take about one million."""
 
 
 @dataclass(frozen=True)
 class PictureInput:
-    """What a network expects its pictures to be.
+    """What a network expects its images to be.
 
     Attributes:
         size: Channels (1 or 3), height and width in pixels.
-        mean: What is subtracted from pixels in [0, 1], one number or one a channel.
+        mean: What is subtracted from pixels in [0, 1], one number or one per channel.
         std: What they are then divided by, above 0, likewise.
     """
 
@@ -83,9 +81,9 @@ def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[s
     if classes is None:
         raise BadInput(f"{path} states no 'num_classes', and none is assumed: write it there.")
     if isinstance(classes, bool) or not isinstance(classes, int):
-        raise BadInput(f"{path}: 'num_classes' is {_short(classes)}, expected a whole number.")
+        raise BadInput(f"{path}: 'num_classes' is {shown(classes)}, expected a whole number.")
     if config.setdefault("num_classes", classes) != classes:
-        raise BadInput(f"{path}: {_short(config['num_classes'])} classes, but {classes} in 'model_args'.")
+        raise BadInput(f"{path}: {shown(config['num_classes'])} classes, but {classes} in 'model_args'.")
     for key, value in (stated or {}).items():
         found = cfg.get(key)
         if key == "input_size" and found in (None, []) and args.get("img_size") is not None:
@@ -93,19 +91,19 @@ def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[s
         if found in (None, []):
             cfg[key] = [args.get("in_chans", 3), *value] if key == "input_size" and len(value) == 2 else value
         elif not _agree(key, found, value):
-            raise BadInput(f"{path} states {key!r} {_short(found)}, not the {value} of {FLAGS[key]}: leave one out.")
+            raise BadInput(f"{path} states {key!r} {shown(found)}, not the {value} of {FLAGS[key]}: leave one out.")
     return config
 
 
 def picture_input(folder: Path, config: dict[str, Any]) -> PictureInput:
-    """Size and normalisation of a teacher's input, from what ``read_config`` returned.
+    """Return size and normalisation of a teacher's input, from what ``read_config`` returned.
 
     Raises:
         BadInput: One of them is not stated or out of range, or the constructor's arguments do not agree with it.
     """
     path, cfg, args = folder / CONFIG, config["pretrained_cfg"], config["model_args"]
     if args.get("bn") == "batch":
-        # Without running statistics its answer about a picture would depend on the others of the batch.
+        # Without running statistics its answer about an image would depend on the others of the batch.
         raise BadInput(f"model {folder.name!r} is a meta-model (normalised by batch statistics), no teacher.")
     size, side = cfg.get("input_size"), args.get("img_size")
     sides = _sides(side)
@@ -119,20 +117,25 @@ def picture_input(folder: Path, config: dict[str, Any]) -> PictureInput:
             f"{path} states no {' and no '.join(map(repr, missing))}, and nothing is assumed: write it there, or give "
             f"it to `zoo import` with {flags}."
         )
-    channels, height, width = _size(path, size)
-    mean, std = (_statistics(path, key, found[key], channels) for key in ("mean", "std"))
+    whole = isinstance(size, list) and len(size) == 3 and all(type(value) is int for value in size)
+    if not whole or size[0] not in (1, 3) or not all(1 <= value <= LARGEST_INPUT for value in size[1:]):
+        raise BadInput(
+            f"{path}: 'input_size' is {shown(size)}, expected 1 or 3 channels, height and width of at most "
+            f"{LARGEST_INPUT} pixels."
+        )
+    mean, std = (_statistics(path, key, found[key], size[0]) for key in ("mean", "std"))
     if min(std) <= 0:
         raise BadInput(f"{path}: std {std}, expected positive numbers.")
-    if (given := args.get("in_chans", channels)) != channels:
-        raise BadInput(f"{path}: input {list(size)}, but in_chans is {_short(given)}.")
+    if (given := args.get("in_chans", size[0])) != size[0]:
+        raise BadInput(f"{path}: input {size}, but in_chans is {shown(given)}.")
     fixed = "conv4" in config["architecture"] and not args.get("global_pool")
-    if fixed and side is not None and sides != [height, width]:
-        raise BadInput(f"{path}: input {list(size)}, but img_size is {_short(side)}.")
-    return PictureInput((channels, height, width), mean, std)
+    if fixed and side is not None and sides != size[1:]:
+        raise BadInput(f"{path}: input {size}, but img_size is {shown(side)}.")
+    return PictureInput(tuple(size), mean, std)
 
 
 def network_arguments(config: dict[str, Any]) -> dict[str, Any]:
-    """What a network's constructor is told: ``model_args`` and, where they are silent, what its input says.
+    """Return what a network's constructor is told: ``model_args`` and, where they are silent, what its input says.
 
     So does timm, which builds a network of a fixed size for its input's. The few-shot networks are all told theirs.
     """
@@ -144,8 +147,29 @@ def network_arguments(config: dict[str, Any]) -> dict[str, Any]:
     return {**told, **config["model_args"]}
 
 
+def tensor_shapes(path: Path, label: str) -> dict[str, list[int]]:
+    """Return the shapes by name of the tensors in a weight file, read without its numbers.
+
+    Raises:
+        BadInput: Missing, damaged, cut off, or with a header of more than ``LARGEST_HEADER`` bytes; ``label`` begins
+            the message.
+    """
+    try:
+        with open_file(path) as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length > LARGEST_HEADER:
+            raise ValueError(f"its header claims {length:,} bytes")
+        # It checks that the header and the length of the file agree.
+        with safe_open(path, framework="np") as tensors:
+            return {name: list(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise BadInput(f"{label}: {path.name} is missing in {path.parent}.") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadInput(f"{label}: {path.name} is damaged or cut off ({error}).") from None
+
+
 def _has_fixed_size(config: dict[str, Any]) -> bool:
-    """Whether the network takes pictures of the size it is built for only; some arguments say otherwise, as in timm."""
+    """Whether the network takes images of the size it is built for only; some arguments say otherwise, as in timm."""
     args = config["model_args"]
     free = args.get("dynamic_img_size") or args.get("strict_img_size") is False or args.get("use_naflex")
     return config["pretrained_cfg"].get("fixed_input_size") is True and not free
@@ -164,24 +188,9 @@ def _agree(key: str, found: Any, value: list[Any]) -> bool:  # noqa: ANN401 - fo
     return found == value or (1 in (len(found), len(value)) and all(number == value[0] for number in found + value))
 
 
-def _size(path: Path, size: Any) -> tuple[int, int, int]:  # noqa: ANN401 - foreign JSON
-    whole = isinstance(size, list) and len(size) == 3 and all(type(value) is int for value in size)
-    if not whole or size[0] not in (1, 3) or not all(1 <= value <= LARGEST_INPUT for value in size[1:]):
-        raise BadInput(
-            f"{path}: 'input_size' is {_short(size)}, expected 1 or 3 channels, height and width of at most "
-            f"{LARGEST_INPUT} pixels."
-        )
-    return size[0], size[1], size[2]
-
-
 def _statistics(path: Path, key: str, values: Any, channels: int) -> list[float]:  # noqa: ANN401 - foreign JSON
     if not isinstance(values, list) or not all(type(v) in (int, float) and abs(v) <= 1e6 for v in values):
-        raise BadInput(f"{path}: {key!r} is {_short(values)}, expected {channels} numbers.")
+        raise BadInput(f"{path}: {key!r} is {shown(values)}, expected {channels} numbers.")
     if len(values) not in (1, channels):
         raise BadInput(f"{path}: {len(values)} values of {key!r} for {channels} channels.")
     return [float(value) for value in values]
-
-
-def _short(value: Any) -> str:  # noqa: ANN401 - foreign JSON
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

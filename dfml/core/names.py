@@ -9,28 +9,24 @@ from pathlib import Path
 
 
 def same(name: str) -> str:
-    """The form in which names are compared (Unicode NFC).
-
-    One disk keeps ``é`` as one character, another as two. Names are shown and opened as they are, and compared
-    in this form.
-    """
+    """Return the form in which names are compared (NFC): one disk keeps ``é`` as one character, another as two."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def find_name(name: str, names: Sequence[str]) -> int | None:
-    """Where a name stands among others, however both are written; None where it does not."""
+    """Return where a name stands among others, however both are written; None where it does not."""
     forms = [same(other) for other in names]
     return forms.index(same(name)) if same(name) in forms else None
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """A key that sorts ``2`` before ``10``, and ``page 9`` before ``page 10``."""
+    """Return a key that sorts ``2`` before ``10``, and ``page 9`` before ``page 10``."""
     parts = re.split(r"([0-9]{1,18})", same(name).casefold())
     return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts if part], name
 
 
 def on_disk(folder: Path, name: str) -> str:
-    """The name under which a disk keeps ``name`` directly in ``folder``; ``name`` itself where it keeps none."""
+    """Return the name under which a disk keeps ``name`` directly in ``folder``; ``name`` itself where it keeps none."""
     try:
         if name.isascii() or (folder / name).exists():
             return name

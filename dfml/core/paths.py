@@ -12,11 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dfml.core.errors import BadInput, RunFailed
+from dfml.core.errors import BadInput, RunFailed, shown
 
 LARGEST_JSON = 64 * 2**20
 """Bytes of a JSON file that is read; a table of results is far below."""
-
 DEEPEST_JSON = 64
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -25,22 +24,21 @@ ASSETS = REPOSITORY / "assets"
 
 
 def runs_root() -> Path:
-    """The folder of all runs: ``$DFML_RUNS``, or ``runs/`` in the repository."""
+    """Return the folder of all runs: ``$DFML_RUNS``, or ``runs/`` in the repository."""
     return Path(os.environ.get("DFML_RUNS") or REPOSITORY / "runs")
 
 
 def cache_root() -> Path:
-    """A folder for what can be computed again: ``$DFML_CACHE``, or ``~/.cache/dfml``."""
+    """Return a folder for what can be computed again: ``$DFML_CACHE``, or ``~/.cache/dfml``."""
     return Path(os.environ.get("DFML_CACHE") or Path.home() / ".cache" / "dfml")
 
 
 def given_path(text: str) -> Path:
-    """A path that somebody typed or put into a link; ``~`` is their home. It need not exist.
+    """Return a path that somebody typed or put into a link; ``~`` is their home. It need not exist.
 
     Raises:
         BadInput: The system cannot even look there: half a character, too long a name, a loop of links, no permission.
     """
-    shown = repr(text if len(text) <= 80 else text[:77] + "...")
     try:
         path = Path(text).expanduser()
         os.fsencode(path)
@@ -48,18 +46,14 @@ def given_path(text: str) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:
-        raise BadInput(f"cannot look at {shown}: {error.strerror}.") from None
+        raise BadInput(f"cannot look at {shown(text)}: {error.strerror}.") from None
     except (ValueError, RuntimeError):  # a NUL byte, half a character; the home of nobody
-        raise BadInput(f"{shown} is no usable path.") from None
+        raise BadInput(f"{shown(text)} is no usable path.") from None
     return path
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Resolve ``name`` below ``folder``.
-
-    Raises:
-        BadInput: ``name`` is absolute or leads out of the folder.
-    """
+    """Resolve ``name`` below ``folder``; ``BadInput`` where ``name`` is absolute or leads out of the folder."""
     base = folder.resolve()
     try:
         path = (base / name).resolve()
@@ -77,13 +71,10 @@ def claim_folder(
     kind: str = "work of this command",
     overwrite: bool | None = None,
 ) -> None:
-    """See that a command may write into a folder: a new or empty one, or one that it wrote before.
+    """See that a command may write into a folder: a new or empty one, or one that it wrote before. It is not made.
 
-    Args:
-        folder: Where to write; it is not made here.
-        own: Whether a folder's files are those of the command itself.
-        kind: What they would be.
-        overwrite: Whether the user gave ``--overwrite``; None where the command has no such option.
+    ``own`` tells whether a folder's files are those of the command itself, ``kind`` what they would be; ``overwrite``
+    whether the user gave ``--overwrite``, None where the command has no such option.
 
     Raises:
         BadInput: Other files lie there, or a file is in the way; the message says what to do.
@@ -149,8 +140,7 @@ def raise_if_disk_full(error: BaseException, path: Path) -> None:
         RunFailed: ``error`` says that nothing more can be written.
     """
     number = getattr(error, "errno", None)
-    full = number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-    if full:
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
         raise RunFailed(
             f"no space left while writing {path.name}: free some disk space and resume; the last whole copy is intact."
         ) from error
@@ -166,12 +156,7 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
 
 
 def read_json(path: Path, what: str, *, most: int = LARGEST_JSON) -> Any:  # noqa: ANN401 - any JSON value
-    """Read JSON that anybody may have written.
-
-    Args:
-        path: The file.
-        what: What it describes, for the message.
-        most: Bytes; a larger file is not read.
+    """Read JSON that anybody may have written; ``what`` names it in messages; at most ``most`` bytes are read.
 
     Raises:
         BadInput: The file is missing, is no file, too large, or no JSON; or its values nest deeper than
@@ -208,16 +193,6 @@ def open_file(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _too_deep(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    level = [value]
-    for _ in range(DEEPEST_JSON):
-        level = [
-            item
-            for one in level
-            if isinstance(one, dict | list)
-            for item in (one.values() if isinstance(one, dict) else one)
-            if isinstance(item, dict | list)
-        ]
-        if not level:
-            return False
-    return True
+def _too_deep(value: Any, room: int = DEEPEST_JSON) -> bool:  # noqa: ANN401 - any JSON value
+    inner = value.values() if isinstance(value, dict) else value
+    return isinstance(value, dict | list) and (room == 0 or any(_too_deep(item, room - 1) for item in inner))

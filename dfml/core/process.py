@@ -1,4 +1,4 @@
-"""Threads and processes: how many threads, how they wait, and ending with the process that wanted the work."""
+"""Threads and processes: how many threads, how they wait, work shared among processes, and ending with their parent."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from dfml.core.errors import DfmlError, RunFailed
 
 BLOCKTIME = "1"
 """Milliseconds, and the least at which a thread spins at all; the default is 200."""
 _BY_USER = ("KMP_BLOCKTIME", "KMP_LIBRARY", "OMP_WAIT_POLICY")
+LOOK_SECONDS = 0.5
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_watching = threading.Lock()
 
 
 def at_most_as_wanted(count: int) -> int:
-    """``count``, or ``$OMP_NUM_THREADS`` where that is less: threads that share a core wait for each other."""
+    """Return ``count``, or ``$OMP_NUM_THREADS`` where that is less: threads that share a core wait for each other."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(count, int(limit) if limit.isdecimal() and int(limit) else count))
 
@@ -24,19 +33,63 @@ def wait_briefly(environment: MutableMapping[str, str] | None = None) -> None:
 
     They read this when they are loaded: call it before torch, scikit-learn or POT are imported. Processes that are
     started later inherit it. GNU's, in wheels for Linux, waits as ``dfml.nets.waiting`` says. How many threads there
-    are, and what they compute, stays as it is.
-
-    Args:
-        environment: Changed in place; that of this process if left out. What a user has set in it stays.
+    are, and what they compute, stays as it is; so does what a user has set in the ``environment`` that is changed.
     """
     environment = os.environ if environment is None else environment
     if not any(name in environment for name in _BY_USER):
         environment["KMP_BLOCKTIME"] = BLOCKTIME
 
 
-LOOK_SECONDS = 1.0
+def in_processes(
+    work: Callable[[Item], Result], items: Sequence[Item], *, jobs: int, what: str
+) -> Iterator[Result | None]:
+    """Call a function of a module for each item, in processes of one thread that joblib's backend starts.
 
-_watching = threading.Lock()
+    With one of ``jobs`` the work is done in this process. Closing the iterator ends local processes at once; ``what``
+    they did is said where one dies, such as ``recovered teachers``.
+
+    Yields:
+        What each piece of work returned, as they end, and None every half second in between.
+
+    Raises:
+        RunFailed: A process died.
+    """
+    if jobs == 1:
+        yield from map(work, items)
+        return
+    from joblib import Parallel, delayed  # here, since it loads numpy
+    from joblib.externals.loky import get_reusable_executor
+
+    results = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_one)(work, item) for item in items)
+    # joblib's generator blocks until a piece is done; whoever waits must be able to stop in between.
+    done, waiter = 0, ThreadPoolExecutor(1)
+    try:
+        while done < len(items):
+            waiting = waiter.submit(next, results)
+            while not wait([waiting], LOOK_SECONDS).done:
+                yield None
+            found = waiting.result()
+            done += 1
+            yield found
+    except DfmlError:
+        raise
+    except Exception as error:
+        name, text = type(error).__name__, " ".join(str(error).split())[:200]
+        raise RunFailed(
+            f"a process that {what} died ({name}: {text}); what was finished is kept: go on, with fewer threads if "
+            "memory was short."
+        ) from error
+    finally:
+        if done < len(items):
+            # Ends the local processes at once, and with them the wait of the thread.
+            get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+        waiter.shutdown(wait=True, cancel_futures=True)
+        results.close()
+
+
+def _one(work: Callable[[Item], Result], item: Item) -> Result:
+    end_with_parent()
+    return work(item)
 
 
 def end_with_parent() -> bool:
@@ -57,5 +110,5 @@ def end_with_parent() -> bool:
 
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(1.0)
     os._exit(1)  # nothing is left to tell; files are written whole or not at all

@@ -6,14 +6,6 @@ import hashlib
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """Return a seed for one part of a run, independent of every other part's.
-
-    Args:
-        seed: The run's seed.
-        purpose: Names and positions of the part, such as ``("teacher", 3)``.
-
-    Returns:
-        An integer in [0, 2**63).
-    """
+    """Return a seed in [0, 2**63) for one part of a run, such as ``("teacher", 3)``, independent of every other."""
     text = "/".join([str(seed), *map(str, purpose)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

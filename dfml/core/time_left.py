@@ -11,7 +11,6 @@ FEWEST = 3
 """Steps without which nothing is said, and which every window holds."""
 SHORTEST = 1.0
 """Seconds of steps without which nothing is said."""
-
 DOUBT = 0.1
 """A window begins anywhere between two slower steps, such as those with a validation."""
 GRAIN = 0.1
@@ -32,12 +31,9 @@ class TimeLeft:
         self._newest = 0.0
 
     def see(self, step: int, total: int, now: float) -> None:
-        """Look at the work.
+        """Look at the work: ``step`` of ``total`` (0 where unknown), at ``now`` seconds of a steady clock.
 
-        Args:
-            step: Steps done; fewer than before, or another ``total``, begin another piece of work.
-            total: Steps in all, 0 where unknown.
-            now: Seconds of a clock that never goes back.
+        Fewer steps than before, or another ``total``, begin another piece of work.
         """
         if total != self._total or step < self._step:
             self._ends.clear()

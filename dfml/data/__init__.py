@@ -1,1 +1,1 @@
-"""Pictures: class folders, packed arrays, class splits, episodes, pseudo tasks, safe uploads."""
+"""Images: class folders, packed arrays, class splits, episodes, pseudo tasks, uploads."""

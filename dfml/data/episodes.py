@@ -1,4 +1,4 @@
-"""Episodes of real pictures, drawn once from a seed, and pseudo tasks of recovered ones."""
+"""Episodes of real images, drawn once from a seed, and pseudo tasks of recovered ones."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ class Episode:
     """One few-shot task.
 
     Attributes:
-        support_x: float32 [way * shot, C, H, W] in [0, 1].
-        support_y: int64 [way * shot], 0 .. way - 1.
-        query_x: float32 [way * query, C, H, W].
-        query_y: int64 [way * query].
-        class_names: One name a label.
+        support_x: float32 [way * shot, C, H, W] in [0, 1]; ``query_x`` likewise.
+        support_y: int64 [way * shot], 0 .. way - 1; ``query_y`` likewise.
+        class_names: One name per label.
     """
 
     support_x: torch.Tensor
@@ -35,14 +33,9 @@ class Episode:
     class_names: tuple[str, ...] = ()
 
     def to(self, device: torch.device | str) -> Episode:
-        """The same episode on another device."""
-        return Episode(
-            self.support_x.to(device),
-            self.support_y.to(device),
-            self.query_x.to(device),
-            self.query_y.to(device),
-            self.class_names,
-        )
+        """Return the same episode on another device."""
+        moved = (x.to(device) for x in (self.support_x, self.support_y, self.query_x, self.query_y))
+        return Episode(*moved, self.class_names)
 
 
 @dataclass(frozen=True)
@@ -64,7 +57,7 @@ class PseudoTask:
     cost: dict[str, float]
 
     def to(self, device: torch.device) -> PseudoTask:
-        """The task with its tensors on a device."""
+        """Return the task with its tensors on a device."""
         moved = (x.to(device) for x in (self.images, self.labels, self.soft_targets))
         return PseudoTask(*moved, self.teacher_id, self.cost)
 
@@ -73,7 +66,7 @@ class PseudoTask:
         return float((self.soft_targets.argmax(1) == self.labels).float().mean())
 
     def rounded(self) -> PseudoTask:
-        """A copy on the CPU as it would come back from the disk: pictures in 16 bits."""
+        """Return a copy on the CPU as it would come back from the disk: images in 16 bits."""
         tensors = (self.images.half().float().cpu(), self.labels.cpu(), self.soft_targets.detach().cpu())
         return PseudoTask(*tensors, self.teacher_id, dict(self.cost))
 
@@ -82,10 +75,10 @@ class EpisodeSampler:
     """A fixed list of episodes.
 
     Args:
-        data: The pictures.
-        way: Classes an episode.
-        shot: Support pictures a class.
-        query: Query pictures a class.
+        data: The images.
+        way: Classes per episode.
+        shot: Support images per class.
+        query: Query images per class.
         episodes: Length of the list.
         seed: Draws the list; the same seed gives the same list on every machine.
 
@@ -122,10 +115,10 @@ class EpisodeSampler:
 
     @cached_property
     def digest(self) -> str:
-        """A name for this very list, 64 hex digits: equal for two lists of the same pictures in the same places.
+        """A name for this very list, 64 hex digits: equal for two lists of the same images in the same places.
 
-        It follows from the pictures, the classes' names, the split, the shape of an episode and what was drawn, not
-        from where the pictures lie or at which size a model looks at them.
+        It follows from the images, the classes' names, the split, the shape of an episode and what was drawn, not
+        from where the images lie or at which size a model looks at them.
         """
         names = [same(name) for name in self.data.class_names]
         content = self.data.content or hashlib.sha256(np.ascontiguousarray(self.data.images)).hexdigest()
@@ -137,11 +130,10 @@ class EpisodeSampler:
         return found.hexdigest()
 
     def __iter__(self) -> Iterator[Episode]:
-        for position in range(len(self.plan)):
-            yield self.episode(position)
+        return map(self.episode, range(len(self.plan)))
 
     def episode(self, position: int) -> Episode:
-        """Build the episode at ``position`` of the list."""
+        """Return the episode at ``position`` of the list."""
         classes, picks = self.plan[position]
         labels = torch.arange(self.way)
         return Episode(

@@ -1,8 +1,7 @@
 """Class-folder data sets, read once and packed to one memory-mapped uint8 array.
 
-The layout is ``DIR/{train,val,test}/<class>/<picture>``; a folder of classes without the split
-level counts as one split named ``all``. Class ids follow the sorted class names, never the
-order in which a disk happens to list them.
+The layout is ``DIR/{train,val,test}/<class>/<picture>``; a folder of classes without the split level counts as one
+split named ``all``. Class ids follow the sorted class names, never the order in which a disk happens to list them.
 """
 
 from __future__ import annotations
@@ -18,17 +17,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
+from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, cache_root, inside, raise_if_disk_full, read_json, write_atomically, write_json
 from dfml.data.listing import MOVING, Listing, counted, list_classes, subfolders
-from dfml.data.pictures import KINDS, SEVERAL_FRAMES, fit_picture, open_picture
-from dfml.data.sheets import read_sheets
-from dfml.data.survey import Survey, survey
+from dfml.data.pictures import KINDS, SEVERAL_FRAMES, Survey, fit_picture, open_picture, survey
 
 SPLITS = ("train", "val", "test")
 LARGEST_DEFAULT = 224
-"""Pictures are packed at most this large unless a size is asked for: a folder of photographs must not fill the disk."""
+"""Images are packed at most this large unless a size is asked for: a folder of photographs must not fill the disk."""
+COLUMNS = 10
+"""Of a contact sheet, the compact form of the embedded samples: one lossless WebP per class."""
 _UNUSABLE = (BadInput, OSError, EOFError, ValueError, KeyError, TypeError)
 """What reading a damaged cache raises."""
 
@@ -41,11 +41,11 @@ class ClassSplit:
         name: The data set's name, for tables.
         split: ``train``, ``val``, ``test`` or ``all``.
         images: uint8 [N, H, W, C], memory-mapped, sorted by class.
-        labels: int64 [N], the class of each picture.
-        class_names: One name a class, sorted.
+        labels: int64 [N], the class of each image.
+        class_names: One name per class, sorted.
         sample: Whether this is a small embedded sample, to be labelled as such.
-        notes: What was decided between unlike pictures, and what was passed over, one line each.
-        content: A digest of all pictures before they were brought to a size, the same wherever they lie.
+        notes: What was decided between unlike images, and what was passed over, one line each.
+        content: A digest of all images before they were brought to a size, the same wherever they lie.
     """
 
     name: str
@@ -69,18 +69,18 @@ class ClassSplit:
 
     @cached_property
     def members(self) -> list[np.ndarray]:
-        """Positions of each class's pictures, int64 arrays."""
+        """Positions of each class's images, int64 arrays."""
         bounds = np.searchsorted(self.labels, np.arange(len(self.class_names) + 1))
         return [np.arange(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
 
     def pictures(self, positions: np.ndarray | list[int]) -> torch.Tensor:
-        """Return the pictures at ``positions`` as float32 [n, C, H, W] in [0, 1]."""
+        """Return the images at ``positions`` as float32 [n, C, H, W] in [0, 1]."""
         raw = np.ascontiguousarray(self.images[np.asarray(positions, dtype=np.int64)])
         return torch.from_numpy(raw).permute(0, 3, 1, 2).float().div_(255)
 
 
 def list_splits(folder: Path) -> list[str]:
-    """The splits below ``folder``: those of train, val, test that hold folders, else ``["all"]``.
+    """Return the splits below ``folder``: those of train, val, test that hold folders, else ``["all"]``.
 
     Raises:
         BadInput: The folder is missing or may not be read, or holds no class folders.
@@ -112,12 +112,12 @@ def load_split(source: str | Path, split: str, *, size: int | None = None, chann
     Args:
         source: A folder, or ``sample:NAME`` for an embedded sample.
         split: ``train``, ``val``, ``test``, or ``all`` where the folder has no splits.
-        size: Pictures are cropped to their central square and resized to ``size`` x ``size``; None lets the headers
-            of all pictures decide, see ``Survey.decide``.
+        size: Images are cropped to their central square and resized to ``size`` x ``size``; None lets the headers of
+            all images decide, see ``Survey.decide``.
         channels: 1 or 3; None likewise.
 
     Raises:
-        BadInput: The folder, the split or its pictures are missing; a picture cannot be read.
+        BadInput: The folder, the split or its images are missing; an image cannot be read.
         RunFailed: The disk is full.
     """
     text = str(source)
@@ -132,17 +132,15 @@ def load_split(source: str | Path, split: str, *, size: int | None = None, chann
         size, channels, decision = found.decide(size, channels, largest=LARGEST_DEFAULT)
         notes = [decision, *notes] if decision else notes
     form = f"{split}-{size}x{channels}"
-    packed = cache / f"{form}-{key}.npy"
-    index = packed.with_suffix(".json")
-    name = folder.resolve().name
+    packed, name = cache / f"{form}-{key}.npy", folder.resolve().name
     with FileLock(cache / f"{form}.lock"):
         try:
-            data = _opened(name, split, packed, index, notes)
+            data = _opened(name, split, packed, notes)
         except _UNUSABLE:
             # Not packed yet, or the cache is damaged; it can always be made again.
-            _pack(listing.classes, packed, index, size, channels)
+            _pack(listing.classes, packed, size, channels)
             _forget_others(cache, f"{form}-", packed)
-            data = _opened(name, split, packed, index, notes)
+            data = _opened(name, split, packed, notes)
     for note in data.notes:
         _tell(folder.resolve(), split, note)
     return data
@@ -155,7 +153,7 @@ def _tell(folder: Path, split: str, note: str) -> None:
 
 
 def _surveyed(classes: dict[str, list[Path]], cache: Path, prefix: str, key: str) -> Survey:
-    """What the headers say, read once and kept while no file changes."""
+    """Return what the headers say, read once and kept while no file changes."""
     kept = cache / f"{prefix}{key}.kept"
     try:
         return Survey(**read_json(kept, "survey"))
@@ -167,7 +165,7 @@ def _surveyed(classes: dict[str, list[Path]], cache: Path, prefix: str, key: str
 
 
 def fingerprint(source: str | Path, split: str) -> str:
-    """A name for the pictures of a split, so that numbers of others in the same place are not taken for theirs.
+    """Return a name for the images of a split, so that numbers of others in the same place are not taken for theirs.
 
     It changes with the name, size or time of any file, and is the same wherever the folder lies.
 
@@ -179,7 +177,7 @@ def fingerprint(source: str | Path, split: str) -> str:
 
 
 def _listed(folder: Path, split: str) -> Listing:
-    """What a split holds; see ``load_split``."""
+    """Return what a split holds; see ``load_split``."""
     splits = list_splits(folder)
     if split not in splits:
         raise BadInput(f"{folder} has no split {split!r}; it has: {', '.join(splits)}.")
@@ -192,7 +190,7 @@ def _listed(folder: Path, split: str) -> Listing:
 
 
 def _cache_folder(folder: Path) -> Path:
-    """A folder that may be written: beside the pictures, else in the user's own cache."""
+    """Return a folder that may be written: beside the images, else in the user's own cache."""
     away = cache_root() / "packed" / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     for cache in (folder / ".dfml-cache", away):
         try:
@@ -207,21 +205,20 @@ def _cache_folder(folder: Path) -> Path:
     return cache
 
 
-def _opened(name: str, split: str, packed: Path, index: Path, notes: list[str]) -> ClassSplit:
-    meta = read_json(index, "packed data set")
+def _opened(name: str, split: str, packed: Path, notes: list[str]) -> ClassSplit:
+    meta = read_json(packed.with_suffix(".json"), "packed data set")
     images = np.load(packed, mmap_mode="r", allow_pickle=False)
     labels = np.repeat(np.arange(len(meta["classes"])), meta["counts"])
     if images.ndim != 4 or len(images) != len(labels):
         raise ValueError("the packed data set does not fit its index")
     if moving := meta.get("several_frames"):
         notes = [*notes, counted(moving, MOVING)]
-    content = meta["content"]
-    return ClassSplit(name, split, images, labels, list(meta["classes"]), notes=tuple(notes), content=content)
+    return ClassSplit(name, split, images, labels, list(meta["classes"]), notes=tuple(notes), content=meta["content"])
 
 
-def _pack(classes: dict[str, list[Path]], packed: Path, index: Path, size: int, channels: int) -> None:
-    total = sum(len(files) for files in classes.values())
-    header = {"descr": "|u1", "fortran_order": False, "shape": (total, size, size, channels)}
+def _pack(classes: dict[str, list[Path]], packed: Path, size: int, channels: int) -> None:
+    counts = [len(files) for files in classes.values()]
+    header = {"descr": "|u1", "fortran_order": False, "shape": (sum(counts), size, size, channels)}
     moving: list[str] = []
     content = hashlib.sha256()
 
@@ -240,9 +237,8 @@ def _pack(classes: dict[str, list[Path]], packed: Path, index: Path, size: int, 
                     file.write(fit_picture(picture, size=size, channels=channels).tobytes())
 
     write_atomically(packed, write)
-    counts = [len(files) for files in classes.values()]
     about = {"classes": list(classes), "counts": counts, "content": content.hexdigest()}
-    write_json(index, {**about, "several_frames": moving} if moving else about)
+    write_json(packed.with_suffix(".json"), {**about, "several_frames": moving} if moving else about)
 
 
 def _forget_others(cache: Path, prefix: str, kept: Path) -> None:
@@ -254,7 +250,7 @@ def _forget_others(cache: Path, prefix: str, kept: Path) -> None:
 
 
 def sample_names() -> list[str]:
-    """The embedded evaluation samples."""
+    """Return the names of the embedded evaluation samples."""
     root = ASSETS / "samples"
     return sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
 
@@ -266,9 +262,32 @@ def _load_sample(name: str, split: str, size: int | None, channels: int | None) 
     meta = read_json(root / "sample.json", f"sample {name}")
     if split not in meta["splits"]:
         raise BadInput(f"sample:{name} has no split {split!r}; it has: {', '.join(meta['splits'])}.")
-    images, classes, counts = read_sheets(root, meta["splits"][split], size, channels)
-    labels = np.repeat(np.arange(len(classes)), counts)
-    content = hashlib.sha256()
-    for entry in meta["splits"][split]["classes"]:
-        content.update(inside(root, entry["file"]).read_bytes())
-    return ClassSplit(f"sample:{name}", split, images, labels, classes, sample=True, content=content.hexdigest())
+    stored = meta["splits"][split]
+    own, kind = stored["size"], stored["channels"]
+    size, channels = size or own, channels or kind
+    parts, content = [], hashlib.sha256()
+    for entry in stored["classes"]:
+        path = inside(root, entry["file"])
+        cells = read_sheet(path, size=own, channels=kind, count=entry["count"])
+        if (size, channels) != (own, kind):
+            pictures = [Image.fromarray(cell.squeeze(-1) if kind == 1 else cell) for cell in cells]
+            cells = np.stack([fit_picture(picture, size=size, channels=channels) for picture in pictures])
+        parts.append(cells)
+        content.update(path.read_bytes())
+    labels = np.repeat(np.arange(len(parts)), [len(cells) for cells in parts])
+    classes, digest = [entry["name"] for entry in stored["classes"]], content.hexdigest()
+    return ClassSplit(f"sample:{name}", split, np.concatenate(parts), labels, classes, sample=True, content=digest)
+
+
+def read_sheet(path: Path, *, size: int, channels: int, count: int) -> np.ndarray:
+    """Read the first ``count`` images of a sheet, uint8 [count, size, size, channels].
+
+    Raises:
+        BadInput: The sheet is damaged, or smaller than its description says.
+    """
+    sheet = open_picture(path).convert("L" if channels == 1 else "RGB")
+    rows = -(-count // COLUMNS)
+    if sheet.size != (COLUMNS * size, rows * size):
+        raise BadInput(f"{path.name}: {sheet.width} x {sheet.height} pixels cannot hold {count} pictures of {size}.")
+    array = np.asarray(sheet).reshape(rows, size, COLUMNS, size, channels)
+    return array.transpose(0, 2, 1, 3, 4).reshape(-1, size, size, channels)[:count]

@@ -1,13 +1,13 @@
-"""What lies in a folder of class folders: the pictures of each class, and a line for whatever is passed over.
+"""What lies in a folder of class folders: the images of each class, and a line for whatever is passed over.
 
-Links are followed: whoever names a folder of their own means what it shows, also where its pictures are links into
-a store beside it, as in caches of downloads. Only regular files are ever opened.
+Links are followed: whoever names a folder of their own means what it shows, also where its images are links into a
+store beside it, as in caches of downloads. Only regular files are ever opened.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from dfml.core.errors import BadInput
@@ -23,11 +23,11 @@ NAMED = 2
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures below a folder.
+    """The images below a folder.
 
     Attributes:
         classes: The files of each class folder, all in the order of their names, which are as on the disk.
-        loose: Pictures beside the class folders.
+        loose: Images beside the class folders.
         skipped: What was passed over, one line a reason; each reads well after ``skipped`` or ``left out:``.
     """
 
@@ -36,60 +36,34 @@ class Listing:
     skipped: list[str]
 
 
-@dataclass
-class _Folder:
-    """The names in one folder, by what they are."""
-
-    pictures: list[str] = field(default_factory=list)
-    folders: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
-
-
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders directly in ``folder``, in their order.
-
-    Raises:
-        OSError: It may not be read.
-    """
-    return _look(folder).folders
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """Files directly in ``folder`` that are called like pictures, in the order of their names.
-
-    Raises:
-        OSError: It may not be read.
-    """
-    return [folder / name for name in _look(folder).pictures]
+    """Return names of the folders directly in ``folder``, in their order; ``OSError`` where it may not be read."""
+    return _look(folder)["folders"]
 
 
 def list_classes(root: Path, *, queries: bool = False) -> Listing:
-    """List ``root/<class>/<picture>``.
-
-    Args:
-        root: Holds a folder a class.
-        queries: Pictures beside the folders are wanted too, and a folder need not hold any.
+    """List ``root/<class>/<picture>``; for ``queries`` images beside the folders too, and a folder need not hold any.
 
     Raises:
-        BadInput: ``root`` may not be read; a class folder holds files and not one usable picture; two class folders
-            have one name that is only written in two ways; a class's name is no text.
+        BadInput: ``root`` may not be read; a class folder holds files and not one usable image; two class folders have
+            one name that is only written in two ways; a class's name is no text.
     """
     try:
         top = _look(root)
     except OSError as error:
         raise BadInput(f"{root} may not be read: {error.strerror}.") from None
-    _check_names(root, top.folders)
+    _check_names(root, top["folders"])
     classes, others, odd, nested, locked, empty = {}, [], [], [], [], []
-    for name in top.folders:
+    for name in top["folders"]:
         try:
             inner = _look(root / name)
         except OSError as error:
             locked.append(f"{name} ({error.strerror})")
             continue
-        unusable = inner.others + inner.odd
-        if inner.pictures:
-            classes[name] = [root / name / picture for picture in inner.pictures]
+        unusable = inner["others"] + inner["odd"]
+        if inner["pictures"]:
+            classes[name] = [root / name / picture for picture in inner["pictures"]]
+            nested += [f"{name}/{other}" for other in inner["folders"]]
         elif unusable and not queries:
             raise BadInput(
                 f"class {name!r} in {root} has no picture that can be read, only {_few(unusable)}: {KINDS} are read. "
@@ -97,24 +71,22 @@ def list_classes(root: Path, *, queries: bool = False) -> Listing:
             )
         elif not unusable:
             empty.append(name)
-        others += [f"{name}/{other}" for other in inner.others]
-        odd += [f"{name}/{other}" for other in inner.odd]
-        nested += [f"{name}/{other}" for other in inner.folders if inner.pictures]
+        others += [f"{name}/{other}" for other in inner["others"]]
+        odd += [f"{name}/{other}" for other in inner["odd"]]
     skipped = [
         (others, f"file{{s}} that {{are}} no picture{{s}} ({KINDS} are read)"),
-        (odd + top.odd, "link{s} to nothing, or no file{s} at all"),
+        (odd + top["odd"], "link{s} to nothing, or no file{s} at all"),
         (nested, "folder{s} inside a class folder"),
         (locked, "folder{s} that may not be read"),
         (empty, "folder{s} without pictures"),
-        ([] if queries else top.pictures, "picture{s} beside the class folders"),
+        ([] if queries else top["pictures"], "picture{s} beside the class folders"),
     ]
-    return Listing(
-        classes, [root / name for name in top.pictures], [counted(names, words) for names, words in skipped if names]
-    )
+    told = [counted(names, words) for names, words in skipped if names]
+    return Listing(classes, [root / name for name in top["pictures"]], told)
 
 
 def counted(names: list[str], words: str) -> str:
-    """``3 files that are ...: a.txt, b.doc and 1 more``; ``{s}`` and ``{are}`` in the words follow the number."""
+    """Return ``3 files that are ...: a.txt, b.doc and 1 more``; ``{s}`` and ``{are}`` follow the number."""
     one = len(names) == 1
     words = words.replace("{s}", "" if one else "s").replace("{are}", "is" if one else "are")
     return f"{len(names)} {words}: {_few(names)}"
@@ -125,27 +97,26 @@ def _few(names: list[str]) -> str:
     return shown + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
-def _look(folder: Path) -> _Folder:
-    found = _Folder()
+def _look(folder: Path) -> dict[str, list[str]]:
+    """Return the names in one folder: its pictures, folders, others (files), and what is odd."""
+    found: dict[str, list[str]] = {"pictures": [], "folders": [], "others": [], "odd": []}
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.name.startswith(".") and entry.name.lower() not in QUIET:
-                _kind_of(entry, found).append(entry.name)
-    for names in (found.pictures, found.folders, found.others, found.odd):
-        # A disk that takes names apart (é as two characters) gives the same order as one that does not.
-        names.sort(key=lambda name: (same(name), name))
-    return found
+                found[_kind_of(entry)].append(entry.name)
+    # A disk that takes names apart (é as two characters) gives the same order as one that does not.
+    return {kind: sorted(names, key=lambda name: (same(name), name)) for kind, names in found.items()}
 
 
-def _kind_of(entry: os.DirEntry[str], found: _Folder) -> list[str]:
+def _kind_of(entry: os.DirEntry[str]) -> str:
     try:
         if entry.is_dir():
-            return found.folders
+            return "folders"
         if entry.is_file():
-            return found.pictures if os.path.splitext(entry.name)[1].lower() in ENDINGS else found.others
+            return "pictures" if os.path.splitext(entry.name)[1].lower() in ENDINGS else "others"
     except OSError:  # a loop of links, or a link into a folder that may not be read
         pass
-    return found.odd
+    return "odd"
 
 
 def _check_names(root: Path, names: list[str]) -> None:

@@ -25,8 +25,7 @@ class Difference:
         difference: Of the means, a fraction in [-1, 1].
         difference_ci95: Half width of its 95 % interval. Paired: of the differences episode by episode. Otherwise the
             root of the sum of squares of both half widths, which is wider; None where one of them is unknown.
-        paired: Whether both were measured on the same list of episodes.
-        pairing: ``paired`` or ``not paired: ...`` with the reason.
+        paired: Whether both were measured on the same list of episodes; ``pairing`` says why not.
     """
 
     difference: float
@@ -35,16 +34,14 @@ class Difference:
     pairing: str
 
     def row(self) -> Row:
-        """For a table row."""
+        """Return it for a table row."""
         return asdict(self)
 
 
 def difference(row: Row, other: Row) -> Difference:
-    """Compare two rows of results (``Evaluation.row()``, also of older versions, which kept no episodes).
+    """Compare a row of results (``Evaluation.row()``, also of older versions, which kept no episodes) with another.
 
-    Args:
-        row: The one that is looked at.
-        other: The one that it is set against; of the same ``COLUMN``.
+    Both are of the same ``COLUMN``.
     """
     own, others = _shares(row), _shares(other)
     if own and others and row["episode_list"] == other["episode_list"] and len(own) == len(others):
@@ -56,7 +53,7 @@ def difference(row: Row, other: Row) -> Difference:
 
 
 def _shares(row: Row) -> list[float]:
-    """Accuracy of each episode; empty where a row keeps none, or nothing that can be read."""
+    """Return the accuracy of each episode; empty where a row keeps none, or nothing that can be read."""
     right, of = row.get("right"), row.get("query_pictures")
     counts = isinstance(right, list) and all(isinstance(count, int) for count in right)
     known = isinstance(row.get("episode_list"), str) and isinstance(of, int) and of > 0
@@ -64,13 +61,7 @@ def _shares(row: Row) -> list[float]:
 
 
 def differences(rows: list[Row], others: list[Row], along: tuple[str, ...] = ()) -> Iterator[tuple[Row, Difference]]:
-    """Each row that has a counterpart, with the difference from it.
-
-    Args:
-        rows: Those that are looked at.
-        others: Those that they are set against.
-        along: What must agree besides ``COLUMN``, such as ``seed``.
-    """
+    """Yield each row that has a counterpart, with the difference from it; ``along`` must agree besides ``COLUMN``."""
     wanted = (*COLUMN, *along)
     known = {tuple(other.get(name) for name in wanted): other for other in others}
     for row in rows:
@@ -80,11 +71,10 @@ def differences(rows: list[Row], others: list[Row], along: tuple[str, ...] = ())
 
 
 def stored_rows(path: Path) -> list[Row]:
-    """The rows of a stored result.
+    """Return the rows of a stored result.
 
-    Args:
-        path: What a command printed with ``--json``, the JSON file of a benchmark's table, or a run's ``result.json``,
-            whose closing test is one row.
+    It is what a command printed with ``--json``, the JSON file of a benchmark's table, or a run's ``result.json``,
+    whose closing test is one row.
 
     Raises:
         BadInput: The file cannot be read or holds no accuracies.

@@ -1,7 +1,7 @@
-"""Reading pictures that nobody has vouched for.
+"""Reading images that nobody has vouched for, and the size and channels that a data set of them gets.
 
-A picture's header is checked before its pixels are decoded: its kind (by content, not by name)
-and its size in pixels. Everything else is brought to upright 8-bit grey or RGB.
+An image's header is checked before its pixels are decoded: its kind (by content, not by name) and its size in pixels.
+Everything else is brought to upright 8-bit grey or RGB.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
@@ -38,7 +38,7 @@ _KINDS = {
 FORMATS = tuple(kind for kind in _KINDS if kind not in ("WEBP", "AVIF") or features.check(kind.lower()))
 """Those that this Pillow can decode; some builds lack AVIF."""
 ENDINGS = frozenset(ending for kind in FORMATS for ending in _KINDS[kind][1])
-"""How the names of pictures end, in small letters, with the dot: the one list for folders, uploads and the app."""
+"""How the names of images end, in small letters, with the dot: the one list for folders, uploads and the app."""
 KINDS = ", ".join(_KINDS[kind][0] for kind in FORMATS[:-1]) + f" or {_KINDS[FORMATS[-1]][0]}"
 """The kinds in words: ``PNG, JPEG, ... or AVIF``."""
 MAX_PIXELS = 25_000_000
@@ -64,33 +64,22 @@ _GREY = ("1", "L", "LA", "La")
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a picture's header says.
-
-    Attributes:
-        side: Its shorter side in pixels.
-        grey: Whether it has no colours.
-    """
+class Header(NamedTuple):
+    """An image's shorter side in pixels, and whether it has no colours."""
 
     side: int
     grey: bool
 
 
-def open_picture(source: Path | bytes, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode one picture safely.
-
-    Args:
-        source: A file or its content.
-        name: How messages call the picture; the file's name by default.
-        max_pixels: Larger pictures are refused before they are decoded.
+def open_picture(source: Path | bytes, *, name: str | None = None) -> Image.Image:
+    """Decode one image safely; messages call it by ``name``, by default the file's.
 
     Returns:
         The first frame, upright (EXIF), mode ``L`` or ``RGB``; transparency is laid over white. Its
         ``info[SEVERAL_FRAMES]`` says whether the file holds more frames.
 
     Raises:
-        BadInput: No picture, another format, too large, or damaged.
+        BadInput: No image, another format, too large, or damaged.
     """
 
     def decode(picture: Image.Image) -> Image.Image:
@@ -100,33 +89,28 @@ def open_picture(source: Path | bytes, *, name: str | None = None, max_pixels: i
         still.info[SEVERAL_FRAMES] = _has_several_frames(picture)
         return still
 
-    return _read(source, name, max_pixels, decode)
+    return _read(source, name, decode)
 
 
-def read_header(source: Path | bytes, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Header:
-    """Look at a picture without decoding it.
+def read_header(source: Path | bytes, *, name: str | None = None) -> Header:
+    """Look at an image without decoding it: like ``open_picture``, but damage to the pixels is not seen."""
 
-    Raises:
-        BadInput: See ``open_picture``; damage to the pixels is not seen.
-    """
-    return _read(source, name, max_pixels, lambda picture: Header(min(picture.size), is_grey(picture.mode)))
+    def look(picture: Image.Image) -> Header:
+        return Header(min(picture.size), picture.mode in _GREY or picture.mode.startswith("I"))
 
-
-def is_grey(mode: str) -> bool:
-    """Whether ``open_picture`` makes a grey picture of one in Pillow's ``mode``."""
-    return mode in _GREY or mode.startswith("I")
+    return _read(source, name, look)
 
 
-def _read(source: Path | bytes, name: str | None, max_pixels: int, use: Callable[[Image.Image], _T]) -> _T:
-    """Open a picture, check its header, and use it; see ``open_picture``."""
+def _read(source: Path | bytes, name: str | None, use: Callable[[Image.Image], _T]) -> _T:
+    """Open an image, check its header, and use it; see ``open_picture``."""
     label = name or (source.name if isinstance(source, Path) else "the upload")
 
     def opened(content: Path | io.BytesIO) -> _T:
         with Image.open(content, formats=FORMATS) as picture:
             width, height = picture.size
-            if width * height > max_pixels:
+            if width * height > MAX_PIXELS:
                 raise BadInput(
-                    f"{label}: {width} x {height} pixels; at most {max_pixels / 1e6:.0f} million are read. "
+                    f"{label}: {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are read. "
                     "Make it smaller."
                 )
             return use(picture)
@@ -144,7 +128,7 @@ def _read(source: Path | bytes, name: str | None, max_pixels: int, use: Callable
     except UnidentifiedImageError:
         raise BadInput(f"{label}: not a {KINDS} picture.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadInput(f"{label}: too many pixels; at most {max_pixels / 1e6:.0f} million are read.") from None
+        raise BadInput(f"{label}: too many pixels; at most {MAX_PIXELS / 1e6:.0f} million are read.") from None
     except FileNotFoundError:
         raise BadInput(f"{label}: the file does not exist.") from None
     except PermissionError:
@@ -169,7 +153,7 @@ def _check_file(source: Path | bytes, label: str) -> None:
 
 
 def _without_packed_notes(png: bytes) -> bytes:
-    """A PNG without its compressed texts and colour profile; nothing of them is unpacked."""
+    """Return a PNG without its compressed texts and colour profile; nothing of them is unpacked."""
     kept, at = [png[:8]], 8
     while at + 12 <= len(png):
         end = at + 12 + int.from_bytes(png[at : at + 4], "big")
@@ -221,8 +205,8 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 def fit_picture(picture: Image.Image, *, size: int, channels: int) -> np.ndarray:
     """Centre-crop to a square and resize: uint8 [size, size, channels].
 
-    The one place where pictures of any shape become the squares that networks take, so a class
-    folder and an upload of the same picture give the same pixels.
+    The one place where images of any shape become the squares that networks take, so a class folder and an upload of
+    the same image give the same pixels.
     """
     picture = picture.convert("L" if channels == 1 else "RGB")
     if picture.size != (size, size):
@@ -236,3 +220,44 @@ def to_tensor(picture: Image.Image, *, size: int, channels: int) -> torch.Tensor
 
     array = fit_picture(picture, size=size, channels=channels).transpose(2, 0, 1)
     return torch.from_numpy(array.copy()).float().div_(255)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the headers of a data set's images say: how many they are, how many grey, the shorter sides in pixels."""
+
+    total: int
+    grey: int
+    smallest: int
+    middle: int  # the median, the lower one of an even number
+    largest: int
+
+    def decide(self, size: int | None, channels: int | None, *, largest: int) -> tuple[int, int, str]:
+        """Fill in what is not asked for (None); without a size, at most ``largest`` is decided upon.
+
+        One colour image makes the set colour, since grey can be shown in colour and not the other way round. The size
+        is the median of the shorter sides: that of most images where most agree, and never that of an odd one.
+
+        Returns:
+            Size, channels, and in words what was decided between unlike images; empty where all are alike.
+        """
+        decided = size or min(self.middle, largest), channels or (1 if self.grey == self.total else 3)
+        parts = []
+        if channels is None and 0 < self.grey < self.total:
+            parts.append(f"{self.grey} grey picture{'s' * (self.grey > 1)} of {self.total} widened")
+        if size is None and self.smallest != self.largest:
+            parts.append(f"sizes {self.smallest} to {self.largest} resized to {decided[0]}")
+        kind = f"{'grey' if decided[1] == 1 else 'colour'}, {decided[0]} px"
+        return *decided, "; ".join([kind, *parts]) if parts else ""
+
+
+def survey(classes: dict[str, list[Path]]) -> Survey:
+    """Read the headers of each class's images; there is at least one.
+
+    Raises:
+        BadInput: One is no image; the message names it with its class.
+    """
+    # One after the other: Pillow reads headers in Python, so threads would only wait for each other.
+    headers = [read_header(path, name=f"{name}/{path.name}") for name, files in classes.items() for path in files]
+    sides = sorted(header.side for header in headers)
+    return Survey(len(sides), sum(header.grey for header in headers), sides[0], sides[(len(sides) - 1) // 2], sides[-1])

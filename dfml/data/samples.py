@@ -1,23 +1,23 @@
 """Building the small evaluation samples that ship with the program.
 
-A sample holds some pictures of novel classes (validation and test) as one lossless contact sheet a
-class, so that a model can be tested with no network; results on it are always labelled as a sample's.
+A sample holds some images of novel classes (validation and test), so that a model can be tested with no network;
+results on it are always labelled as a sample's.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import find_name
 from dfml.core.paths import claim_folder, raise_if_disk_full, read_json, write_json
-from dfml.data.folders import ClassSplit, load_split
-from dfml.data.sheets import write_sheet
+from dfml.data.folders import COLUMNS, ClassSplit, load_split
 
 PERSON_CLASSES = ("baby", "boy", "girl", "man", "woman")
 """Classes of people in CIFAR-100; they are never shipped."""
@@ -28,11 +28,10 @@ class SampleRecipe:
     """What goes into a sample.
 
     Attributes:
-        title: One line for people.
-        per_class: Pictures a class, evenly spaced over the class.
+        per_class: Images per class, evenly spaced over the class.
         classes: Split -> number of classes, evenly spaced over the sorted names; None takes all.
         leave_out: Class names that never go in.
-        source: Where the pictures come from.
+        source: Where the images come from.
         terms: Under which terms they may be passed on.
     """
 
@@ -41,7 +40,7 @@ class SampleRecipe:
     classes: dict[str, int | None]
     source: str
     terms: str
-    leave_out: tuple[str, ...] = field(default=())
+    leave_out: tuple[str, ...] = ()
 
 
 RECIPES = {
@@ -75,31 +74,27 @@ def _is_sample(folder: Path) -> bool:
 
 
 def build_sample(recipe: str | SampleRecipe, source: str | Path, out: Path) -> dict[str, Any]:
-    """Write a sample; the same pictures give the same sample, whatever order a disk lists them in.
+    """Write a sample; the same images give the same sample, whatever order a disk lists them in.
 
-    Args:
-        recipe: A name in ``RECIPES``, or a recipe of one's own.
-        source: A class-folder data set with the recipe's splits.
-        out: The sample's folder; an older sample in it is replaced.
+    ``recipe`` is one or a name in ``RECIPES``, ``source`` a class-folder data set with its splits. An older sample in
+    ``out`` is replaced.
 
     Returns:
         ``path``, ``classes`` (split -> number), ``images`` and ``bytes``.
 
     Raises:
-        BadInput: Unknown name; the data set lacks a split, or classes or pictures; ``out`` holds
-            something else.
+        BadInput: Unknown name; the data set lacks a split, or classes or images; ``out`` holds something else.
         RunFailed: The disk is full.
     """
-    if isinstance(recipe, str):
-        if recipe not in RECIPES:
-            raise BadInput(f"unknown sample {recipe!r}.{nearest(recipe, RECIPES)} Known: {', '.join(RECIPES)}.")
-        recipe = RECIPES[recipe]
+    if isinstance(recipe, str) and recipe not in RECIPES:
+        raise BadInput(f"unknown sample {recipe!r}.{nearest(recipe, RECIPES)} Known: {', '.join(RECIPES)}.")
+    recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
     claim_folder(out, own=_is_sample, kind="sample")
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
         splits = {
-            split: _write_split(load_split(source, split), split, part, recipe, wanted)
+            split: _write_split(load_split(source, split), part, recipe, wanted)
             for split, wanted in recipe.classes.items()
         }
         meta = {"title": recipe.title, "splits": splits, "source": recipe.source, "terms": recipe.terms}
@@ -119,20 +114,32 @@ def build_sample(recipe: str | SampleRecipe, source: str | Path, out: Path) -> d
     }
 
 
-def _write_split(data: ClassSplit, split: str, out: Path, recipe: SampleRecipe, wanted: int | None) -> dict:
+def _write_split(data: ClassSplit, out: Path, recipe: SampleRecipe, wanted: int | None) -> dict:
     chosen = [c for c, name in enumerate(data.class_names) if find_name(name, recipe.leave_out) is None]
     if wanted is not None:
-        chosen = [chosen[i] for i in _evenly(len(chosen), wanted, f"classes in {data.name}/{split}")]
-    (out / split).mkdir(parents=True)
+        chosen = [chosen[i] for i in _evenly(len(chosen), wanted, f"classes in {data.name}/{data.split}")]
+    (out / data.split).mkdir(parents=True)
     entries = []
     for number, position in enumerate(chosen):
         name, members = data.class_names[position], data.members[position]
         rows = members[_evenly(len(members), recipe.per_class, f"pictures of {name!r}")]
         # Numbers, not names: a class may be called in a way that no file can be.
-        file = f"{split}/{number:03d}.webp"
+        file = f"{data.split}/{number:03d}.webp"
         write_sheet(data.images[rows], out / file)
         entries.append({"name": name, "file": file, "count": len(rows)})
     return {"size": data.size, "channels": data.channels, "classes": entries}
+
+
+def write_sheet(pictures: np.ndarray, path: Path) -> None:
+    """Write uint8 images [N, S, S, C] as one contact sheet; see ``read_sheet``."""
+    count, size, _, channels = pictures.shape
+    rows = -(-count // COLUMNS)
+    cells = np.zeros((rows * COLUMNS, size, size, channels), np.uint8)
+    cells[:count] = pictures
+    sheet = cells.reshape(rows, COLUMNS, size, size, channels).transpose(0, 2, 1, 3, 4)
+    sheet = sheet.reshape(rows * size, COLUMNS * size, channels)
+    picture = Image.fromarray(sheet.squeeze(-1) if channels == 1 else sheet)
+    picture.save(path, format="WEBP", lossless=True, quality=80)
 
 
 def _evenly(available: int, wanted: int, what: str) -> np.ndarray:

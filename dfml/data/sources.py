@@ -1,7 +1,7 @@
 """Public data sets as class folders: downloaded through torchvision, cut into their official splits.
 
-torchvision checks the MD5 sum of each archive, and of each file of CIFAR-100 (whose own format is
-a pickle) before it is read; that check is never switched off here.
+torchvision checks the MD5 sum of each archive, and of each file of CIFAR-100 (whose own format is a pickle), before it
+is read; that check is never switched off here.
 """
 
 from __future__ import annotations
@@ -26,16 +26,11 @@ DOWNLOAD_TIMEOUT = 30.0
 """Seconds of silence after which a download is given up."""
 
 ClassPictures = tuple[str, str, list[Image.Image]]
-"""Split, class name, pictures in their official order."""
-
-
-def source_names() -> list[str]:
-    """The data sets that ``get`` knows."""
-    return list(_READERS)
+"""Split, class name, images in their official order."""
 
 
 def split_lists(name: str) -> dict[str, list[str]]:
-    """Class names of each split of a public data set, as its folders are called."""
+    """Return the class names of each split of a public data set, as its folders are called."""
     stored = read_json(Path(__file__).parent / "splits" / f"{name}.json", f"split list of {name}")
     stored.pop("origin")
     if name != "omniglot":
@@ -56,13 +51,12 @@ def get(
 ) -> dict[str, Any]:
     """Download a public data set and write ``OUT/{train,val,test}/<class>/00000.png``.
 
-    ``out`` appears only when it is complete. A stopped call is simply made again: finished
-    downloads are kept in ``cache``.
+    ``out`` appears only when it is complete. A stopped call is simply made again: finished downloads are kept.
 
     Args:
         name: ``cifar-fs`` (32 px colour) or ``omniglot`` (28 px grey, bright ink on black).
         out: Must not exist yet, or be empty.
-        cache: Where the archives are kept; by default a folder of the user's cache.
+        cache: Where the archives are kept; by default in the user's cache.
         report: Called with (classes done, classes in all, class name).
 
     Returns:
@@ -77,8 +71,7 @@ def get(
     claim_folder(out)
     archives = cache or cache_root() / "archives"
     splits = split_lists(name)
-    total = sum(map(len, splits.values()))
-    part = out.with_name(f".{out.name}.part")
+    total, part = sum(map(len, splits.values())), out.with_name(f".{out.name}.part")
     done = images = 0
     try:
         archives.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """One run at a time on a device, first come first served, with no daemon.
 
-A waiting worker leaves a ticket in a folder that all runs of a user on this machine share, wherever
-their own folders lie. Whoever holds the oldest ticket takes the device's file lock, which the system
-gives back when its holder dies, however it dies.
+A waiting worker leaves a ticket in a folder that all runs of a user on this machine share, wherever their own folders
+lie. Whoever holds the oldest ticket takes the device's file lock, which the system gives back when its holder dies,
+however it dies.
 """
 
 from __future__ import annotations
@@ -13,26 +13,29 @@ import os
 import stat
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from dfml.core.errors import BadInput
+from dfml.core.paths import write_json
 from dfml.runs import liveness
 
+LOOK_SECONDS = 0.2
 _GPU_HINTS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 
 
 def queue_folder() -> Path:
-    """The shared folder: ``$DFML_LOCKS``, or one a user in the system's temporary folder."""
+    """Return the shared folder: ``$DFML_LOCKS``, or one per user in the system's temporary folder."""
     user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
     return Path(os.environ.get("DFML_LOCKS") or Path(tempfile.gettempdir()) / f"dfml-locks-{user}")
 
 
 def device_key(requested: str) -> str | None:
-    """The queue for a device: ``cpu``, ``cuda-0``, ...; None where only torch can tell.
+    """Return the queue of a device (``cpu``, ``cuda-0``, ...); None where only torch can tell.
 
     Torch is not asked where the answer is plain, so that a run that only waits takes little memory.
     """
@@ -43,25 +46,10 @@ def device_key(requested: str) -> str | None:
     return f"cuda-{number or 0}" if kind == "cuda" else kind
 
 
-@dataclass(frozen=True)
-class Ticket:
-    """A place in the line."""
-
-    path: Path
-    order: tuple[float, int]
-    device: str | None
-    run: str
-    alive: bool
-
-
 def leave_ticket(run: str, *, pid: int, token: str | None, queued: float, device: str | None) -> Path:
-    """Write or rewrite the ticket of process ``pid``; returns its file."""
-    folder = _made(queue_folder())
-    path = folder / f"{pid}.ticket"
-    part = path.with_suffix(f".{os.getpid()}.part")
-    ticket = {"run": run, "pid": pid, "process": token, "queued": queued, "device": device}
-    part.write_text(json.dumps(ticket), encoding="utf-8")
-    part.replace(path)
+    """Write or rewrite the ticket of process ``pid``; return its file."""
+    path = _made(queue_folder()) / f"{pid}.ticket"
+    write_json(path, {"run": run, "pid": pid, "process": token, "queued": queued, "device": device})
     return path
 
 
@@ -69,72 +57,74 @@ class DeviceQueue:
     """One run's way to its device.
 
     Args:
-        run: The run's name, for the texts of those who wait.
+        run: Its name, for the texts of those who wait.
         queued: When the run was started or resumed, seconds since 1970; decides the order.
-        device: ``device_key``'s answer; None keeps later tickets waiting until it is known.
+        device: ``device_key``'s answer; None keeps later tickets waiting until ``decide`` is called.
     """
 
     def __init__(self, run: str, queued: float, device: str | None) -> None:
-        self.run, self.queued, self.device = run, queued, device
-        self._pid = os.getpid()
-        self._token = liveness.start_token(self._pid)
+        self.run, self.queued, self._pid = run, queued, os.getpid()
         self._lock: FileLock | None = None
-        self._leave_ticket()
+        self.decide(device)
 
-    def decide(self, device: str) -> None:
+    def decide(self, device: str | None) -> None:
         """Say which device it is, once torch has been asked."""
         self.device = device
-        self._leave_ticket()
+        token = liveness.start_token(self._pid)
+        self._ticket = leave_ticket(self.run, pid=self._pid, token=token, queued=self.queued, device=device)
 
     def try_take(self) -> str | None:
-        """Take the device if it is this run's turn.
-
-        Returns:
-            None when the device is this run's; else what it waits for.
-        """
+        """Take the device if it is this run's turn: None when it is this run's, else what it waits for."""
         if self.device is None:
             raise ValueError("decide the device first")
-        before = [
-            ticket
-            for ticket in _tickets()
-            if ticket.order < (self.queued, self._pid) and ticket.device in (None, self.device)
-        ]
+        mine = (self.queued, self._pid)
+        before = [run for order, device, run in _tickets() if order < mine and device in (None, self.device)]
         if not before:
             lock = FileLock(_made(queue_folder()) / f"{self.device}.lock")
             with suppress(Timeout):
                 lock.acquire(timeout=0)
                 self._lock = lock
                 self._name_holder(self.run)
-                self._drop_ticket()
+                with suppress(OSError):
+                    self._ticket.unlink()
                 return None
-        holder = self._holder() or (before[0].run if before else "unknown")
-        ahead = f", {len(before)} more before this one" if before and before[0].run != holder else ""
+        try:
+            holder = self._holder.read_text(encoding="utf-8").strip()
+        except OSError:
+            holder = ""
+        holder = holder or (before[0] if before else "unknown")
+        ahead = f", {len(before)} more before this one" if before and before[0] != holder else ""
         return f"waiting for {self.device} (run {holder}{ahead})"
+
+    def wait(self, tell: Callable[[str], None], check: Callable[[], None] = lambda: None) -> None:
+        """Take the device, however long that takes.
+
+        ``tell`` hears what this run waits for, whenever that changes; ``check`` is called meanwhile, and may raise.
+        """
+        said = ""
+        while (waiting := self.try_take()) is not None:
+            check()
+            if waiting != said:
+                tell(said := waiting)
+            time.sleep(LOOK_SECONDS)
 
     def leave(self) -> None:
         """Give the device back, or give up waiting."""
-        self._drop_ticket()
+        with suppress(OSError):
+            self._ticket.unlink()
         if self._lock is not None:
             self._name_holder("")
             self._lock.release()
             self._lock = None
 
-    def _leave_ticket(self) -> None:
-        self._ticket = leave_ticket(self.run, pid=self._pid, token=self._token, queued=self.queued, device=self.device)
-
-    def _drop_ticket(self) -> None:
-        with suppress(OSError):
-            self._ticket.unlink()
+    @property
+    def _holder(self) -> Path:
+        """The file that names the run at work."""
+        return queue_folder() / f"{self.device}.holder"
 
     def _name_holder(self, run: str) -> None:
         with suppress(OSError):
-            (queue_folder() / f"{self.device}.holder").write_text(run, encoding="utf-8")
-
-    def _holder(self) -> str:
-        try:
-            return (queue_folder() / f"{self.device}.holder").read_text(encoding="utf-8").strip()
-        except OSError:
-            return ""
+            self._holder.write_text(run, encoding="utf-8")
 
 
 def _made(folder: Path) -> Path:
@@ -151,7 +141,7 @@ def _made(folder: Path) -> Path:
 
 
 def _not_private(folder: Path) -> str:
-    """Why the folder is not this user's alone, or an empty string.
+    """Return why the folder is not this user's alone, or an empty string.
 
     Everybody may write in the temporary folder, so somebody else may have made this one first, or a link to elsewhere.
     """
@@ -165,19 +155,19 @@ def _not_private(folder: Path) -> str:
     return "others may enter it; it should have mode 0700" if stat.S_IMODE(found.st_mode) & 0o077 else ""
 
 
-def _tickets() -> list[Ticket]:
-    """All tickets of living processes, oldest first; those of the dead are swept away."""
+def _tickets() -> list[tuple[tuple[float, int], str | None, str]]:
+    """Return order, device and run of each living process's ticket, oldest first; those of the dead are removed."""
     found = []
     for path in queue_folder().glob("*.ticket"):
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            alive = liveness.is_alive(raw["pid"], raw["process"])
-            ticket = Ticket(path, (float(raw["queued"]), int(raw["pid"])), raw["device"], str(raw["run"]), alive)
+            ticket = json.loads(path.read_text(encoding="utf-8"))
+            alive = liveness.is_alive(ticket["pid"], ticket["process"])
+            place = (float(ticket["queued"]), int(ticket["pid"])), ticket["device"], str(ticket["run"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if alive:
-            found.append(ticket)
+            found.append(place)
         else:
             with suppress(OSError):
                 path.unlink()
-    return sorted(found, key=lambda ticket: ticket.order)
+    return sorted(found, key=lambda ticket: ticket[0])

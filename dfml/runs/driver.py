@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,11 @@ from dfml.core.paths import raise_if_disk_full, write_json
 from dfml.runs import liveness
 from dfml.runs.device_queue import DeviceQueue, device_key
 from dfml.runs.folder import CHECKPOINTS, LOCK, RESULT, RunFolder
-from dfml.runs.keeping import Keeping
 from dfml.runs.metrics import finite
 from dfml.runs.recorder import Listener, Recorder
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import JobContext, RunSpec
 from dfml.runs.status import LOG, STOP, live_status, read_raw, write_raw
-from dfml.runs.stopping import StopSwitch
-
-QUEUE_LOOK_SECONDS = 0.2
+from dfml.runs.stopping import Keeping, StopSwitch
 
 
 def run_in_process(
@@ -39,8 +36,8 @@ def run_in_process(
 
     Args:
         target: A spec, for which a folder is made, or the folder of a run.
-        resume: Go on with a run that stopped, failed or crashed. One that is finished is left alone
-            and its result returned.
+        resume: Go on with a run that stopped, failed or crashed. One that is finished is left alone and its result
+            returned.
         path: With a spec, the run's folder instead of a new one below ``runs_root()``.
         on_event: Told every event, and what the run waits for.
 
@@ -51,14 +48,11 @@ def run_in_process(
         BadInput: The order is no good, or the run is going on already.
         RunFailed: It failed; ``status.json`` says why, and what was saved is intact.
     """
-    if isinstance(target, RunSpec):
-        folder = RunFolder.create(target, path=path)
-    else:
-        folder = target if isinstance(target, RunFolder) else RunFolder(target)
+    folder = RunFolder.create(target, path=path) if isinstance(target, RunSpec) else RunFolder(target)
     if resume and folder.status().state == "finished":
         if on_event:
             on_event(Note(0, f"run {folder.name} is finished already: nothing to do.", "resume"))
-        return folder.result() or _outcome(folder, "finished", None)
+        return folder.result() or _outcome(folder, "finished")
     with holding(folder):
         order(folder, resume=resume)
         return drive(folder, on_event)
@@ -66,11 +60,7 @@ def run_in_process(
 
 @contextmanager
 def holding(folder: RunFolder) -> Iterator[None]:
-    """Hold a run's folder, so that no other process works on it.
-
-    Raises:
-        BadInput: Another process does.
-    """
+    """Hold a run's folder, so that no other process works on it; ``BadInput`` where another process does."""
     if not folder.path.is_dir():
         raise BadInput(f"no run at {folder.path}: give the folder of a run.")
     lock = FileLock(folder.path / LOCK)
@@ -88,16 +78,15 @@ def holding(folder: RunFolder) -> Iterator[None]:
 
 
 def order(folder: RunFolder, *, resume: bool) -> float:
-    """Write "queued" into a held folder, and take an old STOP away; returns the time of the order.
+    """Write "queued" into a held folder, and take an old STOP away; return the time of the order.
 
     Raises:
         BadInput: The run is going on, finished, or was started before and ``resume`` is False.
     """
     _ = folder.spec
     raw = read_raw(folder.path) or {}
-    fresh = raw.get("state") == "queued" and not raw.get("queued")
-    state = live_status(folder.path).state
-    if not fresh:
+    if raw.get("state") != "queued" or raw.get("queued"):  # no new one
+        state = live_status(folder.path).state
         if state in ("queued", "running", "stopping"):
             raise BadInput(f"run {folder.name} is going on already ({state}): stop it first, or wait.")
         if state == "finished":
@@ -107,32 +96,23 @@ def order(folder: RunFolder, *, resume: bool) -> float:
     (folder.path / STOP).unlink(missing_ok=True)
     now = time.time()
     kept = {key: raw.get(key) for key in ("started", "seconds", "step", "total", "device", "device_reason")}
-    written = write_raw(folder.path, {**kept, "state": "queued", "text": "starting", "queued": now, "updated": now})
-    if not written:
+    if not write_raw(folder.path, {**kept, "state": "queued", "text": "starting", "queued": now, "updated": now}):
         raise RunFailed(f"cannot write in {folder.path}: free some disk space, then resume the run.")
     return now
 
 
 def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bool = True) -> dict[str, Any]:
     """Do an ordered run whose folder this process holds; see ``run_in_process``."""
-    spec = folder.spec
-    pid = os.getpid()
-    raw = read_raw(folder.path) or {}
-    raw.update(
-        state="queued",
-        error=None,
-        pid=pid,
-        process=liveness.start_token(pid),
-        host=liveness.HOST,
-        foreground=foreground,
-    )
+    spec, pid = folder.spec, os.getpid()
+    raw = {**(read_raw(folder.path) or {}), "state": "queued", "error": None, "pid": pid}
+    raw |= {"process": liveness.start_token(pid), "host": liveness.HOST, "foreground": foreground}
     tell = on_event or (lambda event: None)
     with StopSwitch(folder.path, worker=not foreground) as stop, Recorder(folder.path, raw) as recorder:
         recorder.log(f"{spec.kind} {spec.method}, process {pid}")
         try:
-            with _device_for(folder, spec, recorder, stop, tell) as (device, reason):
+            with _device_for(folder, recorder, stop, tell) as (device, reason):
                 recorder.begin(device=str(device), device_reason=reason)
-                values = _work(folder, spec, device, reason, recorder, stop, tell)
+                values = _work(folder, device, recorder, stop, tell)
             stop.settle()
             result = _outcome(folder, "finished", recorder, values)
             write_json(folder.path / RESULT, result)
@@ -155,27 +135,24 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
 
 
 @contextmanager
-def _device_for(
-    folder: RunFolder, spec: RunSpec, recorder: Recorder, stop: StopSwitch, tell: Listener
-) -> Iterator[tuple[Any, str]]:
+def _device_for(folder: RunFolder, recorder: Recorder, stop: StopSwitch, tell: Listener) -> Iterator[tuple[Any, str]]:
     """Wait for the device, then yield it and the reason for it."""
+    spec = folder.spec
     wanted = "cpu" if spec.kind == "pretrain" else spec.device
     order_time = float((read_raw(folder.path) or {}).get("queued") or time.time())
     queue = DeviceQueue(folder.name, order_time, device_key(wanted))
+
+    def told(waiting: str) -> None:
+        recorder.set_status(state="queued", text=waiting)
+        tell(Progress(0, 0, waiting))
+
     # Only now does the status name this process: the launcher trusts that a worker with a name has its ticket.
     recorder.set_status()
     try:
         if queue.device is None:
             device, _ = prepare(spec, wanted)
             queue.decide(device_key(str(device)) or "cpu")
-        said = ""
-        while (waiting := queue.try_take()) is not None:
-            stop.check()
-            if waiting != said:
-                said = waiting
-                recorder.set_status(state="queued", text=waiting)
-                tell(Progress(0, 0, waiting))
-            time.sleep(QUEUE_LOOK_SECONDS)
+        queue.wait(told, stop.check)
         stop.check()
         yield prepare(spec, wanted)
     finally:
@@ -183,7 +160,7 @@ def _device_for(
 
 
 def prepare(spec: RunSpec, wanted: str) -> tuple[Any, str]:
-    """Import torch, set its threads, and pick the device; returns (device, reason)."""
+    """Import torch, set its threads, and pick the device; return (device, reason)."""
     from dfml.nets.device import pick_device, use_threads
 
     if spec.threads:
@@ -193,16 +170,15 @@ def prepare(spec: RunSpec, wanted: str) -> tuple[Any, str]:
 
 def _work(
     folder: RunFolder,
-    spec: RunSpec,
     device: Any,  # noqa: ANN401 - torch is not imported here
-    reason: str,
     recorder: Recorder,
     stop: StopSwitch,
     tell: Listener,
 ) -> dict[str, Any]:
-    from dfml.runs.jobs import JOBS, JobContext
+    """Do the job of the run's kind and file its events; return its result."""
+    from dfml.runs.jobs import JOBS
 
-    keeping = Keeping()
+    spec, keeping = folder.spec, Keeping()
 
     def emit(event: Event) -> None:
         if isinstance(event, SafePoint):
@@ -211,15 +187,13 @@ def _work(
             if not (stop.wanted() or keeping.due()):
                 return
             event = Checkpoint(event.step, event.state())
-        if isinstance(event, Checkpoint):
-            with keeping.keeping():
-                recorder.record(event, context.tag)
-        else:
+        kept = isinstance(event, Checkpoint)
+        with keeping.keeping() if kept else nullcontext():
             recorder.record(event, context.tag)
         tell(event)
-        stop.check(kept=isinstance(event, Checkpoint))
+        stop.check(kept=kept)
 
-    context = JobContext(spec, folder.path, device, reason, recorder.rewind(), emit)
+    context = JobContext(spec, folder.path, device, recorder.rewind(), emit)
     with closing(JOBS[spec.kind](context)) as events:
         for event in events:
             if isinstance(event, Done):
@@ -229,9 +203,10 @@ def _work(
 
 
 def _outcome(
-    folder: RunFolder, state: str, recorder: Recorder | None, values: dict[str, Any] | None = None
+    folder: RunFolder, state: str, recorder: Recorder | None = None, values: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     spec, status = folder.spec, read_raw(folder.path) or {}
+    seconds = recorder.seconds if recorder else float(status.get("seconds") or 0)
     frame = {
         "run": str(folder.path),
         "kind": spec.kind,
@@ -239,7 +214,7 @@ def _outcome(
         "zoo": spec.zoo,
         "state": state,
         "model": None,
-        "seconds": round(recorder.seconds if recorder else float(status.get("seconds") or 0), 3),
+        "seconds": round(seconds, 3),
         "device": status.get("device"),
         "threads": spec.threads,
         "seed": spec.seed,
@@ -248,7 +223,7 @@ def _outcome(
 
 
 def _one_line(error: Exception, folder: RunFolder) -> DfmlError:
-    """The error as one clear line for a person."""
+    """Return the error as one clear line for a person."""
     if isinstance(error, DfmlError):
         return error
     try:
@@ -257,5 +232,5 @@ def _one_line(error: Exception, folder: RunFolder) -> DfmlError:
         return full
     name, text = type(error).__name__, " ".join(str(error).split())[:300]
     if isinstance(error, MemoryError) or "OutOfMemory" in name or "out of memory" in text:
-        return RunFailed(f"out of memory ({text}): choose fewer pictures or tasks, or another device, then resume.")
+        return RunFailed(f"out of memory ({text}): choose fewer images or tasks, or another device, then resume.")
     return RunFailed(f"{name}: {text or 'no message'} (the whole report is in {LOG}).")

@@ -8,43 +8,40 @@ import os
 import re
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dfml.core.checked import LATEST
+from dfml.core.config import LATEST
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import claim_folder, given_path, read_json, runs_root, write_json
-from dfml.runs import status as live
 from dfml.runs.grid import IMAGES
 from dfml.runs.metrics import Curve, shared_reader
-from dfml.runs.records import StoredEmbedding, StoredImages, StoredNote, StoredResult, StoredZooMap
+from dfml.runs.records import NoteLine, StoredImages, StoredResult, ZooMapLine
 from dfml.runs.spec import SPEC, RunSpec, read_spec
-from dfml.runs.status import RunStatus, live_status, log_tail, write_raw
+from dfml.runs.status import STATUS, RunStatus, live_status, log_tail, write_raw
 
 RESULT, CHECKPOINTS, MODEL, RECOVERED, LOCK = "result.json", "checkpoints", "model", "recovered", "run.lock"
 _LINK = ".link"
 
 
+@dataclass(frozen=True)
 class RunFolder:
     """One run on disk.
 
     Args:
-        path: The folder; it need not exist, or be whole: ``problem`` tells.
+        path: The folder, or a ``RunFolder``; it need not exist, or be whole: ``problem`` tells.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path).absolute()
+    path: Path
 
-    def __repr__(self) -> str:
-        return f"RunFolder({str(self.path)!r})"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).absolute())
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RunFolder) and self.path == other.path
-
-    def __hash__(self) -> int:
-        return hash(self.path)
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     @classmethod
     def create(cls, spec: RunSpec, root: Path | None = None, path: Path | str | None = None) -> RunFolder:
@@ -58,18 +55,13 @@ class RunFolder:
         Raises:
             BadInput: ``path`` holds something, or cannot be made.
         """
-        spec = spec.recorded()
+        spec, root = spec.recorded(), root or runs_root()
         try:
-            if path is None:
-                folder = cls(_new_folder(spec, root or runs_root()))
-            else:
-                folder = cls(path)
-                folder._claim_empty()
-                folder._link(spec, root or runs_root())
+            folder = cls(_new_folder(spec, root)) if path is None else cls(path)._claimed(spec, root)
             write_json(folder.path / SPEC, spec.model_dump(mode="json"))
             write_raw(folder.path, {"state": "queued", "text": "not started yet", "updated": time.time()})
         except OSError as error:
-            raise BadInput(f"cannot make the run's folder {path or root or runs_root()}: {error.strerror}.") from None
+            raise BadInput(f"cannot make the run's folder {path or root}: {error.strerror}.") from None
         return folder
 
     @property
@@ -79,11 +71,7 @@ class RunFolder:
 
     @cached_property
     def spec(self) -> RunSpec:
-        """The order.
-
-        Raises:
-            BadInput: Missing, damaged, or of another format.
-        """
+        """The order; ``BadInput`` where it is missing, damaged, or of another format."""
         return read_spec(self.path)
 
     @property
@@ -114,48 +102,36 @@ class RunFolder:
         return 0.0
 
     def status(self) -> RunStatus:
-        """What the run is doing now; cheap enough to be asked every second."""
+        """Return what the run is doing now; cheap enough to be asked every second."""
         problem = self.problem
         return RunStatus("unreadable", error=problem) if problem else live_status(self.path)
 
     def scalars(self, tag: str | None = None) -> dict[str, Curve]:
-        """Curves by name, each (steps, values); ``tag`` picks one teacher's of an inversion run."""
+        """Return curves by name, each (steps, values); ``tag`` picks one teacher's of an inversion run."""
         return shared_reader(self.path).scalars(tag)
 
-    def notes(self) -> list[StoredNote]:
-        """What happened, oldest first."""
-        return [
-            StoredNote(r["step"], r.get("kind", "note"), r.get("text", ""))
-            for r in shared_reader(self.path).records("note")
-        ]
+    def notes(self) -> list[NoteLine]:
+        """Return what happened (step, kind, text), oldest first."""
+        return shared_reader(self.path).records("note")
 
     def images(self) -> list[StoredImages]:
-        """The grids that are kept, oldest first."""
+        """Return the grids that are kept, oldest first."""
         kept = set()
         with suppress(OSError):
             kept = set(os.listdir(self.path / IMAGES))
         return [
-            StoredImages(r["step"], r["tag"], self.path / IMAGES / r["file"], r["labels"])
-            for r in shared_reader(self.path).records("images")
-            if r.get("file") in kept
+            StoredImages(line.step, line.tag, self.path / IMAGES / line.file, line.labels)
+            for line in shared_reader(self.path).records("images")
+            if line.file in kept
         ]
 
-    def embedding(self) -> StoredEmbedding | None:
-        """The newest embedding of tasks."""
-        record = shared_reader(self.path).newest("embedding")
-        return StoredEmbedding(record["step"], record["ids"], record["vectors"]) if record else None
-
-    def zoo_map(self) -> StoredZooMap | None:
-        """How like or unlike the zoo's teachers are, where the method compared them."""
-        record = shared_reader(self.path).newest("zoo_map")
-        if record is None:
-            return None
-        return StoredZooMap(
-            record["ids"], record["similarity"], record["groups"], record["places"], record.get("text", "")
-        )
+    def zoo_map(self) -> ZooMapLine | None:
+        """Return how like or unlike the zoo's teachers are, where the method compared them."""
+        maps = shared_reader(self.path).records("zoo_map")
+        return maps[-1] if maps else None
 
     def result(self) -> dict[str, Any] | None:
-        """The finished run's result; None before that."""
+        """Return the finished run's result; None before that."""
         with suppress(BadInput):
             return StoredResult.checked(read_json(self.path / RESULT, "result"), RESULT)
         return None
@@ -167,27 +143,25 @@ class RunFolder:
         return folder if os.path.isfile(folder / "dfml.json") else None
 
     def log_tail(self, lines: int = 200) -> str:
-        """The last lines of the worker's log."""
+        """Return the last lines of the worker's log."""
         return log_tail(self.path, lines)
 
-    def _claim_empty(self) -> None:
-        if (self.path / SPEC).exists() or (self.path / live.STATUS).exists():
+    def _claimed(self, spec: RunSpec, root: Path) -> RunFolder:
+        """Take an empty or new folder; a pointer below the root lets the app list runs that lie elsewhere too."""
+        if _holds_run(self.path):
             state = self.status().state
             raise BadInput(f"{self.path} already holds a run ({state}): add --resume to go on, or choose another.")
         claim_folder(self.path, kind="run")
         self.path.mkdir(parents=True, exist_ok=True)
-
-    def _link(self, spec: RunSpec, root: Path) -> None:
-        """Leave a pointer below the root, so that the app lists runs that lie elsewhere too."""
-        if self.path.parent == root.absolute():
-            return
-        with suppress(OSError):
-            root.mkdir(parents=True, exist_ok=True)
-            (root / (_run_name(spec) + _LINK)).write_text(json.dumps(str(self.path)), encoding="utf-8")
+        if self.path.parent != root.absolute():
+            with suppress(OSError):
+                root.mkdir(parents=True, exist_ok=True)
+                (root / (_run_name(spec) + _LINK)).write_text(json.dumps(str(self.path)), encoding="utf-8")
+        return self
 
 
 def list_runs(root: Path | None = None) -> list[RunFolder]:
-    """All runs below ``root``, and those elsewhere that it points to, newest first.
+    """Return all runs below ``root``, and those elsewhere that it points to, newest first.
 
     Damaged folders and those of another format are listed too; their ``problem`` says what is wrong.
     """
@@ -208,11 +182,7 @@ def list_runs(root: Path | None = None) -> list[RunFolder]:
 
 
 def find_run(name: str | Path, root: Path | None = None) -> RunFolder:
-    """Find a run by its path, its name, or an unmistakable part of its name.
-
-    Raises:
-        BadInput: None or several fit.
-    """
+    """Find a run by its path, its name, or an unmistakable part of its name; ``BadInput`` where none or several fit."""
     text = str(name)
     path = given_path(text)
     if _holds_run(path):
@@ -242,7 +212,7 @@ def _follow(link: Path) -> Path | None:
 
 def _holds_run(path: Path) -> bool:
     # Not Path.exists, which raises where nobody may look.
-    return os.path.isdir(path) and any(os.path.exists(path / name) for name in (SPEC, live.STATUS))
+    return os.path.isdir(path) and any(os.path.exists(path / name) for name in (SPEC, STATUS))
 
 
 def _is_text(name: str) -> bool:

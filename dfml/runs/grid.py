@@ -1,4 +1,4 @@
-"""Pictures of a run as one PNG: a grid, each picture enlarged by whole factors so that pixels stay sharp."""
+"""Images of a run as one PNG: a grid, each image enlarged by whole factors so that pixels stay sharp."""
 
 from __future__ import annotations
 
@@ -21,16 +21,12 @@ _GAP = 2
 
 
 def grid_columns(count: int) -> int:
-    """Columns of a grid of ``count`` pictures: at most 10, about twice as wide as high."""
+    """Return the columns of a grid of ``count`` images: at most 10, about twice as wide as high."""
     return max(1, min(10, count, int(np.ceil(np.sqrt(2 * count)))))
 
 
 def make_grid(images: Any) -> Image.Image:  # noqa: ANN401 - an array of any library
-    """Lay pictures out row by row.
-
-    Args:
-        images: A tensor or array, float [N, C, H, W] in [0, 1], C 1 or 3; the first 100 are shown.
-    """
+    """Lay images out row by row: float [N, C, H, W] in [0, 1], C 1 or 3; the first 100 are shown."""
     array = images.detach().cpu().float().numpy() if hasattr(images, "detach") else np.asarray(images, np.float32)
     if array.ndim != 4 or array.shape[1] not in (1, 3) or not len(array):
         raise ValueError(f"pictures must have the shape [N, 1 or 3, H, W]; received {list(array.shape)}")
@@ -48,15 +44,11 @@ def make_grid(images: Any) -> Image.Image:  # noqa: ANN401 - an array of any lib
 
 
 def save_grid(images: Any, path: Path) -> None:  # noqa: ANN401 - an array of any library
-    """Write the grid as a PNG, whole or not at all.
-
-    Raises:
-        RunFailed: The disk is full.
-    """
+    """Write the grid as a PNG, whole or not at all; ``RunFailed`` where the disk is full."""
     grid = make_grid(images)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    # No fsync and light compression: pictures are many, and a lost one is no loss.
+    # No fsync and light compression: images are many, and a lost one is no loss.
     try:
         grid.save(part, "PNG", compress_level=1)
         part.replace(path)
@@ -67,19 +59,15 @@ def save_grid(images: Any, path: Path) -> None:  # noqa: ANN401 - an array of an
 
 
 def file_name(step: int, tag: str, number: int) -> str:
-    """A name that sorts by step and tells the tag."""
+    """Return a name that sorts by step and tells the tag."""
     return f"{step:07d}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', tag)[:40]}-{number}.png"
 
 
 def to_thin_out(names: list[str], tags: int) -> list[str]:
-    """Which of one tag's files, oldest first in ``names``, to remove where there are too many.
+    """Return which of one tag's files, oldest first in ``names``, to remove where there are too many for ``tags`` tags.
 
-    The first and the newest stay; of the others the one that leaves the smallest gap goes, so that
-    what is kept spans the whole run evenly.
-
-    Args:
-        names: As given by ``file_name``.
-        tags: How many tags share the run's limit.
+    The first and the newest stay; of the others the one that leaves the smallest gap goes, so that what is kept spans
+    the whole run evenly.
     """
     limit = max(2, min(MAX_FILES_A_TAG, MAX_FILES // max(1, tags)))
     kept, removed = list(names), []

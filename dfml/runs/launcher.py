@@ -16,18 +16,17 @@ from dfml.core.paths import REPOSITORY, runs_root, write_json
 from dfml.runs import liveness
 from dfml.runs.device_queue import device_key, leave_ticket
 from dfml.runs.driver import holding, order
-from dfml.runs.folder import RunFolder
+from dfml.runs.folder import CHECKPOINTS, LOCK, MODEL, RECOVERED, RESULT, RunFolder
+from dfml.runs.grid import IMAGES
 from dfml.runs.metrics import METRICS
 from dfml.runs.spec import SPEC, RunSpec
-from dfml.runs.status import LAUNCH, LOG, STATUS, STOP, is_active, live_status, read_raw, write_raw
+from dfml.runs.status import LAUNCH, LOG, STATUS, STOP, live_status, read_raw, write_raw
 
 WORKER = [sys.executable, "-m", "dfml.runs.worker"]
 TERMINATE_SECONDS = 8.0
 KILL_SECONDS = 25.0
-_OWN = (
-    SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, "run.lock", "result.json",
-    "images", "checkpoints", "model", "recovered", "zoo",
-)  # fmt: skip
+_FILES = (SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, LOCK, RESULT)
+_FOLDERS = (IMAGES, CHECKPOINTS, MODEL, RECOVERED, "zoo")
 
 Target = RunFolder | Path | str
 
@@ -50,7 +49,7 @@ def resume(target: Target) -> RunFolder:
     Raises:
         BadInput: The run is going on, is finished, or cannot be read.
     """
-    folder = _folder(target)
+    folder = RunFolder(target)
     if folder.status().active:
         raise BadInput(f"run {folder.name} is going on already: stop it first, or wait.")
     _launch(folder, resume=True)
@@ -58,26 +57,16 @@ def resume(target: Target) -> RunFolder:
 
 
 def stop(target: Target) -> None:
-    """Ask an active run to stop, and return at once; asked again, ``escalate``.
+    """Write the STOP file and return at once: the run ends at its next event. Asked again, ``escalate``.
 
     Raises:
         BadInput: The run is not going on.
     """
-    folder = _folder(target)
-    if live_status(folder.path).state == "stopping":
-        escalate(folder)
-    else:
-        request_stop(folder)
-
-
-def request_stop(target: Target) -> None:
-    """Write the STOP file: the run ends at its next event, and can be resumed.
-
-    Raises:
-        BadInput: The run is not going on.
-    """
-    folder = _folder(target)
+    folder = RunFolder(target)
     status = live_status(folder.path)
+    if status.state == "stopping":
+        escalate(folder)
+        return
     if not status.active:
         raise BadInput(f"run {folder.name} is not going on (it is {status.state}): there is nothing to stop.")
     try:
@@ -94,30 +83,23 @@ def escalate(target: Target) -> str:
     Returns:
         What was done: "" (nothing, or it has ended), "SIGTERM" or "SIGKILL".
     """
-    folder = _folder(target)
+    folder = RunFolder(target)
     try:
         waited = time.time() - (folder.path / STOP).stat().st_mtime
     except OSError:
         return ""
-    if not is_active(folder.path):
+    firmer = signal.SIGKILL if waited > KILL_SECONDS else signal.SIGTERM
+    if waited <= TERMINATE_SECONDS or not live_status(folder.path).active or not _signal(folder, firmer):
         return ""
-    if waited > KILL_SECONDS:
-        return "SIGKILL" if _signal(folder, signal.SIGKILL) else ""
-    if waited > TERMINATE_SECONDS:
-        return "SIGTERM" if _signal(folder, signal.SIGTERM) else ""
-    return ""
+    return firmer.name
 
 
 def stop_and_wait(target: Target, timeout: float = 40.0) -> bool:
-    """Stop a run and wait for its end, escalating; for the command line and tests.
-
-    Returns:
-        Whether it has ended.
-    """
-    folder = _folder(target)
-    request_stop(folder)
+    """Stop a run and wait for its end, escalating; return whether it has ended."""
+    folder = RunFolder(target)
+    stop(folder)
     end, firmer = time.monotonic() + timeout, time.monotonic() + TERMINATE_SECONDS
-    while is_active(folder.path):
+    while live_status(folder.path).active:
         if time.monotonic() > end:
             return False
         if time.monotonic() > firmer:
@@ -133,7 +115,7 @@ def delete(target: Target) -> None:
     Raises:
         BadInput: The run is going on, or the folder is no run's.
     """
-    folder = _folder(target)
+    folder = RunFolder(target)
     path = folder.path
     if not (path / SPEC).exists() and not (path / STATUS).exists():
         raise BadInput(f"{path} is no run's folder: nothing was deleted.")
@@ -144,7 +126,7 @@ def delete(target: Target) -> None:
             if path.resolve().parent == runs_root().resolve():
                 shutil.rmtree(path)
                 return
-            for name in _OWN:
+            for name in (*_FILES, *_FOLDERS):
                 if (path / name).is_dir() and not (path / name).is_symlink():
                     shutil.rmtree(path / name)
                 else:
@@ -155,12 +137,7 @@ def delete(target: Target) -> None:
         path.rmdir()
 
 
-def _folder(target: Target) -> RunFolder:
-    return target if isinstance(target, RunFolder) else RunFolder(target)
-
-
 def _launch(folder: RunFolder, *, resume: bool) -> None:
-    liveness.reap()
     with holding(folder):
         queued = order(folder, resume=resume)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -183,7 +160,7 @@ def _launch(folder: RunFolder, *, resume: bool) -> None:
         write_json(folder.path / LAUNCH, {"pid": child.pid, "process": token, "host": liveness.HOST, "queued": queued})
     if (read_raw(folder.path) or {}).get("pid") is not None:
         return
-    with suppress(BadInput, OSError):
+    with suppress(BadInput, RunFailed, OSError):
         key = device_key("cpu" if folder.spec.kind == "pretrain" else folder.spec.device)
         leave_ticket(folder.name, pid=child.pid, token=token, queued=queued, device=key)
 
@@ -191,8 +168,8 @@ def _launch(folder: RunFolder, *, resume: bool) -> None:
 def _signal(folder: RunFolder, number: signal.Signals) -> bool:
     """Signal the run's worker, with its children where it has a group of its own."""
     raw = read_raw(folder.path) or {}
-    pid, token = raw.get("pid"), raw.get("process")
-    if raw.get("host") != liveness.HOST or not liveness.is_alive(pid, token):
+    pid = raw.get("pid")
+    if raw.get("host") != liveness.HOST or not liveness.is_alive(pid, raw.get("process")):
         return False
     with suppress(ProcessLookupError, PermissionError):
         if not raw.get("foreground") and liveness.owns_its_group(pid):

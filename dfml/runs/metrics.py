@@ -4,40 +4,31 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import os
 import threading
-from collections import OrderedDict
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from dfml.core.errors import RunFailed
 from dfml.core.paths import open_file, raise_if_disk_full
-from dfml.runs.records import LINE, MOST_CURVES, EmbeddingLine, ScalarsLine, ZooMapLine
+from dfml.runs.records import LINE, MOST_CURVES
 
 METRICS = "metrics.jsonl"
 _FINGERPRINT = 64
-_KEPT_READERS = 64
 LONGEST_LINE = 16 * 2**20
 """Bytes; a longer one is passed over."""
-
 LARGEST = 2 * 2**30
 """Bytes of the file that are read; of a larger one the rest is left."""
-
 _CHUNK = 4 * 2**20
 
 Curve = tuple[list[int], list[float | None]]
 
 
 class MetricsWriter:
-    """Appends one line an event, flushed at once.
-
-    Args:
-        folder: The run's folder.
-
-    Attributes:
-        offset: Bytes of whole lines so far.
-    """
+    """Appends one line per event, flushed at once; ``offset`` is the bytes of whole lines so far."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / METRICS
@@ -45,11 +36,7 @@ class MetricsWriter:
         self.offset = self._file.tell()
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record.
-
-        Raises:
-            RunFailed: The disk is full; the line is taken back.
-        """
+        """Append one record; ``RunFailed`` where the disk is full, and the line is taken back."""
         line = json.dumps(finite(record), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         try:
             self._file.write(line)
@@ -71,9 +58,7 @@ class MetricsWriter:
             self._file.close()
 
     def _take_back(self) -> None:
-        # The buffer still holds the rest of the line and would try again when it is closed.
-        with suppress(OSError):
-            self._file.close()
+        self.close()  # the buffer still holds the rest of the line and would try again later
         with suppress(OSError):
             os.truncate(self._path, self.offset)
         self._file = self._path.open("ab")
@@ -85,20 +70,15 @@ def cut_back(folder: Path, offset: int) -> None:
     if not path.exists():
         return
     with path.open("r+b") as file:
-        file.truncate(min(offset, file.seek(0, os.SEEK_END)))
-        size = file.seek(0, os.SEEK_END)
-        while size:
-            start = max(0, size - 65536)
-            file.seek(start)
-            end = file.read(size - start).rfind(b"\n")
-            size = start + end + 1 if end >= 0 else start
-            if end >= 0:
-                break
+        file.truncate(min(offset, path.stat().st_size))
+        if size := file.seek(0, os.SEEK_END):
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                size = data.rfind(b"\n") + 1
         file.truncate(size)
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """The same value with numbers that JSON cannot hold (infinite, not a number) as null."""
+    """Return the same value with numbers that JSON cannot hold (infinite, not a number) as null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -111,8 +91,8 @@ def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 class MetricsReader:
     """Everything in ``metrics.jsonl`` so far; each look reads only what is new.
 
-    A torn last line waits for its end. A file that was cut back and grew again, as a resumed run's
-    does, is noticed by the last bytes read before, and read anew.
+    A torn last line waits for its end. A file that was cut back and grew again, as a resumed run's does, is noticed by
+    the last bytes read before, and read anew.
     """
 
     def __init__(self, path: Path) -> None:
@@ -125,34 +105,26 @@ class MetricsReader:
         self.damaged = 0
         self._scalars: dict[tuple[str, str], Curve] = {}
         self._merged: dict[str, Curve] = {}
-        self._records: dict[str, list[dict[str, Any]]] = {"note": [], "images": []}
-        self._newest: dict[str, dict[str, Any]] = {}
+        self._records: dict[str, list[Any]] = {"note": [], "images": [], "zoo_map": []}
 
     def scalars(self, tag: str | None = None) -> dict[str, Curve]:
-        """Curves by name: steps and values (None where a value was not finite).
+        """Return curves by name: steps and values (None where a value was not finite).
 
         Args:
             tag: Only what was recorded under this tag, such as a teacher's id.
         """
         with self._lock:
             self._refresh()
-            if tag is None:
-                found = self._merged
-            else:
-                found = {name: curve for (its, name), curve in self._scalars.items() if its == tag}
-            return {name: (list(steps), list(values)) for name, (steps, values) in found.items()}
+            found = self._merged.items()
+            if tag is not None:
+                found = ((name, curve) for (its, name), curve in self._scalars.items() if its == tag)
+            return {name: (list(steps), list(values)) for name, (steps, values) in found}
 
-    def records(self, kind: str) -> list[dict[str, Any]]:
-        """All records of one type: ``note`` or ``images``."""
+    def records(self, kind: str) -> list[Any]:
+        """Return all records of one type, oldest first: ``note``, ``images`` or ``zoo_map``; see ``records.py``."""
         with self._lock:
             self._refresh()
             return list(self._records[kind])
-
-    def newest(self, kind: str) -> dict[str, Any] | None:
-        """The newest record of a type of which only that counts: ``embedding`` or ``zoo_map``."""
-        with self._lock:
-            self._refresh()
-            return self._newest.get(kind)
 
     def _refresh(self) -> None:
         try:
@@ -171,7 +143,7 @@ class MetricsReader:
             self._reset()
 
     def _next_lines(self, file: BinaryIO) -> bytes:
-        """Some whole lines from here on, empty where there is none yet; a line that is too long is passed over."""
+        """Return some whole lines, empty where there is none yet; a line that is too long is passed over."""
         data = b""
         while piece := file.read(_CHUNK):
             data += piece
@@ -188,32 +160,24 @@ class MetricsReader:
         except ValueError:
             self.damaged += 1
             return
-        if isinstance(record, ScalarsLine):
-            for name, value in record.values.items():
-                key = (record.tag, name)
-                if key not in self._scalars and len(self._scalars) >= MOST_CURVES:
-                    self.damaged += 1
-                    return
-                for curves, place in ((self._merged, name), (self._scalars, key)):
-                    steps, values = curves.setdefault(place, ([], []))
-                    steps.append(record.step)
-                    values.append(value)
-        elif isinstance(record, EmbeddingLine | ZooMapLine):
-            self._newest[record.type] = record.model_dump()
-        else:
-            self._records[record.type].append(record.model_dump())
+        if record.type in self._records:
+            self._records[record.type].append(record)
+        if record.type != "scalars":
+            return
+        for name, value in record.values.items():
+            key = (record.tag, name)
+            if key not in self._scalars and len(self._scalars) >= MOST_CURVES:
+                self.damaged += 1
+                return
+            for curves, place in ((self._merged, name), (self._scalars, key)):
+                steps, values = curves.setdefault(place, ([], []))
+                steps.append(record.step)
+                values.append(value)
 
 
-_readers: OrderedDict[Path, MetricsReader] = OrderedDict()
-_readers_lock = threading.Lock()
+_reader = lru_cache(maxsize=64)(MetricsReader)
 
 
 def shared_reader(folder: Path) -> MetricsReader:
-    """The process's reader of a run: pages that are rebuilt each second go on where they were."""
-    path = folder.resolve() / METRICS
-    with _readers_lock:
-        reader = _readers.setdefault(path, MetricsReader(path))
-        _readers.move_to_end(path)
-        while len(_readers) > _KEPT_READERS:
-            _readers.popitem(last=False)
-        return reader
+    """Return the process's reader of a run: pages that are rebuilt each second go on where they were."""
+    return _reader(folder.resolve() / METRICS)

@@ -1,4 +1,4 @@
-"""Writes down what a run does: the only writer of its status, metrics, pictures and checkpoints."""
+"""Writes down what a run does: the only writer of its status, metrics, images and checkpoints."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ HEARTBEAT_SECONDS = 2.0
 STATUS_SECONDS = 0.25
 KEPT_CHECKPOINTS = 2
 
+Listener = Callable[[Event], None]
+
 
 class Recorder:
     """Files events of one run; a context manager whose thread keeps the status fresh.
@@ -36,7 +38,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        self._metrics: MetricsWriter | None = None
+        self._writer: MetricsWriter | None = None
         self._pictures: dict[str, list[str]] = {}
         self._picture_count = 0
         self._known_notes: set[tuple[int, str, str]] = set()
@@ -52,13 +54,18 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        if self._metrics:
-            self._metrics.close()
+        if self._writer:
+            self._writer.close()
 
     @property
     def seconds(self) -> float:
         """Time with the device, over all resumes."""
         return self._spent_before + (time.monotonic() - self._began if self._began is not None else 0.0)
+
+    @property
+    def _metrics(self) -> MetricsWriter:
+        self._writer = self._writer or MetricsWriter(self.folder)
+        return self._writer
 
     def log(self, line: str) -> None:
         """Append a line to ``log.txt``; a full disk is no reason to fail."""
@@ -95,24 +102,18 @@ class Recorder:
                 self.log(f"{error} Going on from the one before it.")
                 path.unlink(missing_ok=True)
                 continue
-            self._open_metrics(offset)
+            self._cut_back(offset)
             self.set_status(step=step)
             self.log(f"going on from step {step}.")
             return state
-        self._open_metrics(0)
+        self._cut_back(0)
         self.set_status(step=0, total=0)
         return None
 
     def record(self, event: Event, tag: str = "") -> None:
-        """File one event.
+        """File one event but ``Done``, with a tag such as a teacher's id; ``RunFailed`` where the disk is full.
 
-        Args:
-            event: The event; ``Done`` is the driver's business. A ``Checkpoint`` must be the last event of
-                its step: what follows it is dropped when the run is resumed from it.
-            tag: Kept beside it, such as a teacher's id.
-
-        Raises:
-            RunFailed: The disk is full.
+        A ``Checkpoint`` must be the last event of its step: what follows is dropped when the run is resumed from it.
         """
         if isinstance(event, Progress):
             self._progress(event)
@@ -135,8 +136,6 @@ class Recorder:
             self._checkpoint(event)
 
     def _append(self, type_: str, step: int, mark: str, /, **values: Any) -> None:  # noqa: ANN401 - JSON values
-        if self._metrics is None:
-            self._metrics = MetricsWriter(self.folder)
         record = {"type": type_, "step": int(step), "time": round(time.time(), 3), "seconds": round(self.seconds, 3)}
         if mark:
             record["tag"] = mark
@@ -156,11 +155,9 @@ class Recorder:
         self._picture_count += 1
         name = file_name(event.step, event.tag, self._picture_count)
         save_grid(event.images, self.folder / IMAGES / name)
-        labels = [int(label) for label in list(event.labels)[:MAX_TILES]]
+        about = {"tag": event.tag, "file": name, "labels": [int(label) for label in list(event.labels)[:MAX_TILES]]}
         extra = {"teacher": tag} if tag else {}
-        self._append(
-            "images", event.step, "", tag=event.tag, file=name, labels=labels, count=len(event.images), **extra
-        )
+        self._append("images", event.step, "", **about, count=len(event.images), **extra)
         names = self._pictures.setdefault(event.tag, [])
         names.append(name)
         for old in to_thin_out(names, len(self._pictures)):
@@ -170,8 +167,6 @@ class Recorder:
     def _checkpoint(self, event: Checkpoint) -> None:
         from dfml.nets.checkpoint import save_checkpoint
 
-        if self._metrics is None:
-            self._metrics = MetricsWriter(self.folder)
         self._metrics.sync()
         about = {"step": int(event.step), "metrics_bytes": self._metrics.offset}
         folder = self.folder / CHECKPOINTS
@@ -180,22 +175,22 @@ class Recorder:
         for old in sorted(folder.glob("*.safetensors"))[:-KEPT_CHECKPOINTS]:
             old.unlink(missing_ok=True)
 
-    def _open_metrics(self, offset: int) -> None:
-        if self._metrics:
-            self._metrics.close()
+    def _cut_back(self, offset: int) -> None:
+        """Bring metrics and images back to the metrics' first ``offset`` bytes."""
+        if self._writer:
+            self._writer.close()
         cut_back(self.folder, offset)
-        reader = MetricsReader(self.folder / METRICS)
+        reader, folder = MetricsReader(self.folder / METRICS), self.folder / IMAGES
         self._pictures = {}
-        self._known_notes = {(r["step"], r.get("kind", ""), r.get("text", "")) for r in reader.records("note")}
-        folder = self.folder / IMAGES
+        self._known_notes = {(note.step, note.kind, note.text) for note in reader.records("note")}
         there = {path.name for path in folder.glob("*.png")}
-        for record in reader.records("images"):
+        for line in reader.records("images"):
             self._picture_count += 1
-            if record["file"] in there:
-                self._pictures.setdefault(record["tag"], []).append(record["file"])
+            if line.file in there:
+                self._pictures.setdefault(line.tag, []).append(line.file)
         for late in there.difference(*self._pictures.values()):
             (folder / late).unlink(missing_ok=True)
-        self._metrics = MetricsWriter(self.folder)
+        self._writer = MetricsWriter(self.folder)
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
@@ -218,6 +213,3 @@ def _rounded(matrix: Any) -> list[list[float]]:  # noqa: ANN401 - an array of an
     """Rows of numbers with four decimals."""
     rows = matrix.tolist() if hasattr(matrix, "tolist") else matrix
     return [[round(float(value), 4) for value in row] for row in rows]
-
-
-Listener = Callable[[Event], None]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from dfml.core.checked import Count, Moment, Number, Record, Share, Text
+from dfml.core.config import Count, Moment, Number, Record, Share, Text
 
 MOST_LABELS, MOST_CURVES = 100_000, 20_000
 Label = Annotated[int, Field(ge=0, le=MOST_LABELS)]
@@ -75,22 +75,13 @@ class ImagesLine(Record):
 
 
 class EmbeddingLine(Record):
-    """Vectors of tasks."""
+    """Vectors of the newest tasks: written for whoever analyses the file, and shown nowhere."""
 
     type: Literal["embedding"]
-    step: Count
-    ids: list[Text]
-    vectors: list[list[Number | None]]
-
-    @model_validator(mode="after")
-    def _one_vector_each(self) -> Self:
-        if len({len(vector) for vector in self.vectors}) > 1 or len(self.ids) != len(self.vectors):
-            raise ValueError("ids and vectors do not belong together")
-        return self
 
 
 class ZooMapLine(Record):
-    """Compared teachers."""
+    """Compared teachers; see ``dfml.core.events.ZooMap``."""
 
     type: Literal["zoo_map"]
     step: Count
@@ -112,36 +103,10 @@ Line = Annotated[ScalarsLine | NoteLine | ImagesLine | EmbeddingLine | ZooMapLin
 LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 
-class StoredNote(NamedTuple):
-    """Something that happened in a run."""
-
-    step: int
-    kind: str
-    text: str
-
-
 class StoredImages(NamedTuple):
-    """A grid of pictures: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
+    """A grid of images: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
 
     step: int
     tag: str
     path: Path
     labels: list[int]
-
-
-class StoredEmbedding(NamedTuple):
-    """Vectors [N, D] of the newest tasks, with a name each."""
-
-    step: int
-    ids: list[str]
-    vectors: list[list[float]]
-
-
-class StoredZooMap(NamedTuple):
-    """Compared teachers; see ``dfml.core.events.ZooMap``."""
-
-    ids: list[str]
-    similarity: list[list[float]]
-    groups: list[int]
-    places: list[list[float]]
-    text: str

@@ -1,4 +1,4 @@
-"""What a run is asked to do, and everything needed to do it again."""
+"""What a run is asked to do, with everything needed to do it again, and what its work is given."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import psutil
 from pydantic import Field
 
 from dfml import __version__
-from dfml.core.addresses import is_address, without_password
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+from dfml.core.events import Event
 from dfml.core.paths import ASSETS, REPOSITORY, read_json
 from dfml.core.process import at_most_as_wanted
-from dfml.core.texts import printable
+from dfml.core.texts import is_address, printable, without_password
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = 1
 SPEC = "spec.json"
-LARGEST_SPEC = 2**20
-"""Bytes."""
-
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "safetensors")
 
 
@@ -34,15 +37,15 @@ class RunSpec(Config):
 
     kind: Literal["train", "invert", "pretrain"] = Field(description="The work to do.")
     method: str = Field(description="A method, an inverter, or the architectures to pre-train.")
-    zoo: str | None = Field(None, description="An embedded zoo's name or a zoo's folder.")
+    zoo: str | None = Field(None, description="An embedded zoo's name, a folder, or a server's address.")
     teachers: list[str] = Field([], description="Ids or positions of the teachers to invert; none means all.")
     data: str | None = Field(None, description="A class-folder data set, or sample:NAME.")
     preset: str = Field("demo", description="The preset that the config started from.")
     config: dict[str, Any] = Field({}, description="The whole validated config of the method.")
     oracle: dict[str, Any] = Field({}, description="How teachers are questioned; empty takes the defaults.")
-    against: str | None = Field(None, description="A meta-model's folder: pictures on which teachers disagree with it.")
+    against: str | None = Field(None, description="Folder of a meta-model: recover images on which teachers disagree.")
     against_weight: float = Field(1.0, ge=0, le=1000, description="Weight of the disagreement.")
-    per_class: int = Field(20, ge=1, le=100_000, description="Pictures to recover for each class.")
+    per_class: int = Field(20, ge=1, le=500, description="Images to recover per class.")
     seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     threads: int | None = Field(
@@ -71,11 +74,39 @@ class RunSpec(Config):
             }
         )
 
+    def needed(self, part: str) -> str:
+        """Return a part of the order that its work cannot do without; ``BadInput`` where it is missing."""
+        if not (value := getattr(self, part)):
+            raise BadInput(f"--{part} is missing: this run needs it.")
+        return value
+
     @property
     def title(self) -> str:
         """What people call the run: its label, or its method and zoo."""
         zoo = Path(self.zoo).name if self.zoo else ""
         return printable(self.label or " on ".join(part for part in (self.method, zoo) if part), 160)
+
+
+@dataclass
+class JobContext:
+    """What the work of a run is given.
+
+    Attributes:
+        folder: The run's folder; a job writes only below names of its own, such as ``model``.
+        state: Of the newest checkpoint, or None.
+        emit: Files an event at once, for callbacks that cannot yield; raises ``StopRequested``.
+        tag: Set by the job: recorded with every event, such as the teacher's id.
+    """
+
+    spec: RunSpec
+    folder: Path
+    device: torch.device
+    state: dict[str, Any] | None
+    emit: Callable[[Event], None]
+    tag: str = ""
+
+
+Job = Callable[[JobContext], Iterator[Event]]
 
 
 def read_spec(folder: Path) -> RunSpec:
@@ -84,7 +115,7 @@ def read_spec(folder: Path) -> RunSpec:
     Raises:
         BadInput: Missing, damaged, no run's, or of another format; one line that says which.
     """
-    data = read_json(folder / SPEC, f"run {folder.name}", most=LARGEST_SPEC)
+    data = read_json(folder / SPEC, f"run {folder.name}", most=2**20)
     if not isinstance(data, dict) or "kind" not in data:
         raise BadInput(f"{folder / SPEC} is not a run's: it names no kind of work.")
     found = data.get("format", 0)
@@ -121,10 +152,8 @@ def _absolute(name: str | None, embedded: Path | None) -> str | None:
 def _versions() -> dict[str, str]:
     found = {"dfml": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
 
 

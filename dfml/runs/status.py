@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from dfml.runs.records import StoredStatus
 STATUS, STOP, LAUNCH, LOG = "status.json", "STOP", "launch.json", "log.txt"
 ACTIVE = ("queued", "running", "stopping")
 RESUMABLE = ("stopped", "failed", "crashed")
-STATES = ("queued", "running", "stopping", "stopped", "finished", "failed", "crashed")
 STARTUP_SECONDS = 10.0
 LOST_HEARTBEAT_SECONDS = 60.0
 _ROOM = 2048
@@ -31,18 +31,12 @@ class RunStatus:
     """A run's state as it is at this moment.
 
     Attributes:
-        state: queued, running, stopping, stopped, finished, failed, crashed, or unreadable (a
-            damaged folder or one of another format; ``error`` says which).
-        pid: The worker's process id.
-        step: Steps done.
+        state: queued, running, stopping, stopped, finished, failed, crashed, or unreadable (a damaged folder or one
+            of another format; ``error`` says which).
         total: Steps in all, 0 where unknown.
-        text: What it is doing.
         error: Why it failed, crashed or cannot be read: one line.
-        device: What it computes on, ``cpu`` or ``cuda:0``.
-        device_reason: Why that device.
         queued: When it was last started or resumed, seconds since 1970.
         started: When it first had its device.
-        updated: The last heartbeat.
         seconds: Time spent with the device, over all resumes.
         eta_seconds: Time left, where it can be told: the middle of ``eta_range``.
         eta_range: Least and most seconds left, by the speeds of the last minute.
@@ -82,7 +76,7 @@ class RunStatus:
 
 
 def read_raw(folder: Path) -> dict[str, Any] | None:
-    """``status.json`` as it was written; None where it is missing or damaged."""
+    """Return ``status.json`` as it was written; None where it is missing or damaged."""
     for _ in range(2):
         try:
             return StoredStatus.checked(read_json(folder / STATUS, "status", most=_MOST), STATUS)
@@ -96,12 +90,10 @@ def read_raw(folder: Path) -> dict[str, Any] | None:
 def write_raw(folder: Path, raw: dict[str, Any]) -> bool:
     """Replace ``status.json``; False where the disk takes nothing more.
 
-    On a full disk the old file's own blocks are written over: a run that failed for lack of space
-    can still say so. For that the file is padded to a size that any status fits in.
+    On a full disk the old file's own blocks are written over: a run that failed for lack of space can still say so.
+    For that the file is padded to a size that any status fits in.
     """
-    clipped = {**raw, "text": str(raw.get("text") or "")[:300], "error": (raw.get("error") or None)}
-    if clipped["error"]:
-        clipped["error"] = str(clipped["error"])[:800]
+    clipped = {**raw, "text": str(raw.get("text") or "")[:300], "error": str(raw.get("error") or "")[:800] or None}
     data = json.dumps(clipped, indent=1).encode()
     data += b" " * (_ROOM - len(data) - 1) + b"\n"
     part = folder / f".{STATUS}.part"
@@ -122,7 +114,7 @@ def write_raw(folder: Path, raw: dict[str, Any]) -> bool:
 
 
 def live_status(folder: Path) -> RunStatus:
-    """What the run is doing now; a run whose worker is gone shows as crashed, with the reason."""
+    """Return what the run is doing now; a run whose worker is gone shows as crashed, with the reason."""
     raw = read_raw(folder)
     if raw is None:
         return RunStatus("unreadable", error=f"{STATUS} of run {folder.name} is missing or damaged.")
@@ -132,23 +124,19 @@ def live_status(folder: Path) -> RunStatus:
     asked = (folder / STOP).exists()
     reason = _death(folder, raw)
     if reason is None:
-        return _with(status, state="stopping") if asked else status
+        return replace(status, state="stopping") if asked else status
     # Dead by now, but it may have written its last word between our two looks.
     last = read_raw(folder)
     if last and last.get("state") not in ("queued", "running"):
         return live_status(folder)
+    status = replace(status, eta_seconds=None, eta_range=None)
     if asked:
-        return _with(status, state="stopped", text="stopped (it had to be killed)", eta_seconds=None, eta_range=None)
-    return _with(status, state="crashed", error=reason, eta_seconds=None, eta_range=None)
-
-
-def is_active(folder: Path) -> bool:
-    """Whether a worker is on the run, or will be."""
-    return live_status(folder).active
+        return replace(status, state="stopped", text="stopped (it had to be killed)")
+    return replace(status, state="crashed", error=reason)
 
 
 def log_tail(folder: Path, lines: int = 200) -> str:
-    """The last lines of ``log.txt``."""
+    """Return the last lines of ``log.txt``."""
     try:
         with open_file(folder / LOG) as file:
             size = file.seek(0, os.SEEK_END)
@@ -159,38 +147,30 @@ def log_tail(folder: Path, lines: int = 200) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def _with(status: RunStatus, **changes: Any) -> RunStatus:  # noqa: ANN401 - field values
-    return RunStatus(**{**status.__dict__, **changes})
-
-
 def _death(folder: Path, raw: dict[str, Any]) -> str | None:
-    """Why the run's worker is gone, or None while it lives."""
-    pid, token, host = raw.get("pid"), raw.get("process"), raw.get("host")
-    age = time.time() - float(raw.get("updated") or 0)
-    if pid is None:
-        launch = _read_launch(folder)
-        if launch.get("queued") != raw.get("queued"):
+    """Return why the run's worker is gone, or None while it lives."""
+    worker, age = raw, time.time() - float(raw.get("updated") or 0)
+    if raw.get("pid") is None:
+        worker = _read_launch(folder)
+        if worker.get("queued") != raw.get("queued"):
             # Between the order and the worker's birth, or the launcher died in that moment.
             return None if age < STARTUP_SECONDS else "its worker was never started."
-        pid, token, host = launch.get("pid"), launch.get("process"), launch.get("host")
+    pid, token, host = worker.get("pid"), worker.get("process"), worker.get("host")
     if host != liveness.HOST:
         # A run on a cluster's shared disk: its process cannot be seen from here.
         return None if age < LOST_HEARTBEAT_SECONDS else f"no sign of life from its worker on {host} for {age:.0f} s."
-    if liveness.is_alive(pid, token):
-        return None
-    return _how_it_ended(folder, int(pid or 0), token)
+    return None if liveness.is_alive(pid, token) else _how_it_ended(folder, int(pid or 0), token)
 
 
 def _how_it_ended(folder: Path, pid: int, token: str | None) -> str:
     code = liveness.exit_code(pid, token)
-    word = _last_word(folder)
     if code is not None and code < 0:
-        name = liveness.signal_name(-code)
+        name = next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
         hint = "; the system does that when memory runs out" if name == "SIGKILL" else ""
         return f"its worker (process {pid}) was killed by {name}{hint}."
     if token and "-" in token and liveness.boot_id() and not token.startswith(liveness.boot_id()):
         return "the machine was restarted while it ran."
-    if word:
+    if word := _last_word(folder):
         return f"its worker (process {pid}) ended: {word}"
     if code:
         return f"its worker (process {pid}) ended with exit code {code}."
@@ -198,10 +178,10 @@ def _how_it_ended(folder: Path, pid: int, token: str | None) -> str:
 
 
 def _last_word(folder: Path) -> str:
-    """The last line of the log, where it tells of trouble."""
+    """Return the last line of the log, where it tells of trouble."""
     lines = [line.strip() for line in log_tail(folder, 30).splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith("Fatal Python error")]
-    line = fatal[-1] if fatal else (lines[-1] if lines else "")
+    line = (fatal or lines or [""])[-1]
     return line[:300] if any(sign in line.lower() for sign in _TROUBLE) else ""
 
 

@@ -1,9 +1,9 @@
-"""Asking long work to stop, politely first.
+"""When a run stops, and when it is kept.
 
-A STOP file, SIGTERM or Ctrl-C asks; the work ends at its next event, or where it comes by safe points at the next one,
-where it is kept. A second signal, or some seconds without an event, breaks into whatever Python is running. A worker
-that even so has not ended after twenty seconds kills itself and its children; every checkpoint is written whole or
-not at all.
+A STOP file, SIGTERM or Ctrl-C asks politely: the work ends at its next event, or where it comes by safe points at the
+next one, where it is kept. A second signal, or some seconds without an event, breaks into whatever Python is running.
+A worker that even so has not ended after twenty seconds kills itself and its children; every checkpoint is written
+whole or not at all.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import os
 import signal
 import threading
 import time
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +28,12 @@ PATIENCE_SECONDS = 5.0
 WAIT_SECONDS = 12.0
 """At most, for the next safe point of work that has them."""
 LAST_RESORT_SECONDS = 20.0
+MOST_LOST_SECONDS = 25.0
+"""What a kill may cost: a run is kept before a step as long as the longest of the last ones would make it more."""
+LARGEST_SHARE = 0.1
+"""Of the time may go into keeping: where writing takes long, it is done less often."""
+WINDOW = 200
+"""The last steps."""
 _LOOK_SECONDS = 0.2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -43,12 +51,11 @@ class StopSwitch:
     """
 
     def __init__(self, folder: Path, *, worker: bool = False) -> None:
-        self.requested = self.safe_point_ahead = False
+        self.requested = self.safe_point_ahead = self._settled = False
         self._asked: float | None = None
         self._file = folder / STOP
         self._worker = worker
         self._signals = 0
-        self._settled = False
         self._last_event = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="stop-switch", daemon=True)
@@ -70,26 +77,19 @@ class StopSwitch:
     def wanted(self) -> bool:
         """Whether somebody asked; call it or ``check`` at every event."""
         self._last_event = time.monotonic()
-        if not self.requested and self._file.exists():
+        if self._file.exists():
             self.requested = True
         if self.requested and self._asked is None:
             self._asked = self._last_event
         return self.requested
 
     def check(self, *, kept: bool = True) -> None:
-        """Call at every event.
+        """Call at every event: raise ``StopRequested`` where somebody asked.
 
-        Args:
-            kept: Nothing would be lost now. Where something would be, the next safe point is waited for.
-
-        Raises:
-            StopRequested: Somebody asked for it.
+        Where something would be lost now (not ``kept``), the next safe point is waited for.
         """
-        if self.wanted() and (kept or not self.safe_point_ahead or self._waited() > WAIT_SECONDS):
+        if self.wanted() and (kept or not self.safe_point_ahead or time.monotonic() - self._asked > WAIT_SECONDS):
             raise StopRequested("stopped on request.")
-
-    def _waited(self) -> float:
-        return time.monotonic() - self._asked if self._asked is not None else 0.0
 
     def settle(self) -> None:
         """From here on nothing breaks in any more: the last words are being written."""
@@ -105,8 +105,8 @@ class StopSwitch:
     def _watch(self) -> None:
         asked_at = first_asked = 0.0
         while not self._ended.wait(_LOOK_SECONDS):
-            if not self.requested:
-                self.requested = self._file.exists()
+            if self._file.exists():
+                self.requested = True
             if not self.requested:
                 continue
             now = time.monotonic()
@@ -121,3 +121,41 @@ class StopSwitch:
                 self._signals += 1
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
                 asked_at = now
+
+
+class Keeping:
+    """Knows how long ago the run was kept, and how long its steps take.
+
+    Args:
+        clock: Seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept = clock()
+        self._cost = 0.0
+        self._point: float | None = None  # what comes before the first one is no step
+        self._steps: deque[float] = deque(maxlen=WINDOW)
+
+    def due(self) -> bool:
+        """Whether it is time to keep the run."""
+        since = self._clock() - self._kept
+        # However long one step took (a computer that slept, say), not every short one is kept after it.
+        longest = min(max(self._steps, default=0.0), 0.8 * MOST_LOST_SECONDS)
+        return since + longest >= MOST_LOST_SECONDS and since >= self._cost / LARGEST_SHARE
+
+    def meet(self) -> None:
+        """The work is where it could be kept."""
+        now = self._clock()
+        if self._point is not None:
+            self._steps.append(now - self._point)
+        self._point = now
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Around the writing of a checkpoint, which is no part of a step."""
+        began = self._clock()
+        yield
+        self._kept = self._clock()
+        self._cost = self._kept - began
+        self._point = self._kept if self._point is not None else None

@@ -1,7 +1,7 @@
 """The process of one run: ``python -m dfml.runs.worker DIR [--resume]``.
 
-The launcher starts it with its own session and with ``log.txt`` as its output. Exit code 0: finished
-or stopped; 1: failed; 2: bad input.
+The launcher starts it with its own session and with ``log.txt`` as its output. Exit code 0: finished or stopped;
+1: failed; 2: bad input.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ import sys
 
 from dfml.core.errors import DfmlError
 from dfml.core.process import wait_briefly
-from dfml.runs.driver import drive, holding, order, run_in_process
+from dfml.runs.driver import drive, holding, order
 from dfml.runs.folder import RunFolder
 from dfml.runs.status import read_raw
 
-__all__ = ["main", "run_in_process"]
-
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do the run of a folder; returns the exit code."""
+    """Do the run of a folder; return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     paths = [argument for argument in arguments if argument != "--resume"]
     if len(paths) != 1:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import cache_root
-from dfml.core.pool import in_processes
+from dfml.core.process import in_processes
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss, Inverter
 from dfml.inversion.pipeline import recover_together

@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import Field
 
 from dfml.core.errors import BadInput, nearest
+from dfml.core.model_config import tensor_shapes
 from dfml.core.names import natural, on_disk, same
 from dfml.core.paths import ASSETS, given_path, inside
-from dfml.core.weights import tensor_shapes
 from dfml.zoo.card import WEIGHTS, TeacherCard, ZooIndex, mean_accuracy, read_card, read_index, weights_digest
 
 HASHED_BYTES = 2_000_000

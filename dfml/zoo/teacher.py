@@ -19,9 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dfml.core.errors import BadInput
-from dfml.core.model_config import CONFIG, network_arguments, read_config
+from dfml.core.model_config import CONFIG, network_arguments, read_config, tensor_shapes
 from dfml.core.paths import ASSETS, write_atomically, write_json
-from dfml.core.weights import tensor_shapes
 from dfml.nets.build import build_network, fast_layout
 from dfml.zoo.card import DETAILS, WEIGHTS, TeacherCard, read_card, weights_digest
 

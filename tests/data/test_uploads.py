@@ -9,7 +9,7 @@ from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.data.folders import load_split
-from dfml.data.uploads import base_name, read_query_folder, read_support_folder, read_uploads
+from dfml.data.uploads import base_name, read_query_folder, read_support_folder
 
 
 def png(colour="red", size=(40, 30)):
@@ -18,7 +18,7 @@ def png(colour="red", size=(40, 30)):
     return buffer.getvalue()
 
 
-def test_good_files_are_kept_and_each_bad_one_is_named():
+def test_good_files_are_kept_and_each_bad_one_is_named(tmp_path):
     files = [
         ("a.png", png("red")),
         ("b.png", b"I am text"),
@@ -26,7 +26,9 @@ def test_good_files_are_kept_and_each_bad_one_is_named():
         ("d.png", png("blue")[:60]),
         ("e.png", png("blue")),
     ]
-    pictures, names, problems = read_uploads(files, size=32, channels=3)
+    for name, content in files:
+        (tmp_path / name).write_bytes(content)
+    pictures, names, problems = read_query_folder(tmp_path, size=32, channels=3)
     assert pictures.shape == (2, 3, 32, 32)
     assert pictures.dtype == torch.float32
     assert pictures[0, :, 5, 5].tolist() == [1, 0, 0]
@@ -35,17 +37,13 @@ def test_good_files_are_kept_and_each_bad_one_is_named():
     assert [line.split(":")[0] for line in problems] == ["b.png", "c.png", "d.png"]
 
 
-def test_the_number_of_files_is_capped():
-    pictures, names, problems = read_uploads([(f"{i}.png", png()) for i in range(7)], size=16, channels=1, max_files=5)
+def test_the_number_of_files_is_capped(tmp_path):
+    for number in range(7):
+        (tmp_path / f"{number}.png").write_bytes(png())
+    pictures, names, problems = read_query_folder(tmp_path, size=16, channels=1, max_files=5)
     assert pictures.shape == (5, 1, 16, 16)
     assert names[-1] == "4.png"
-    assert problems == ["7 files given, the first 5 are read; 2 left out."]
-
-
-def test_nothing_given_is_nothing_read():
-    pictures, names, problems = read_uploads([], size=32, channels=3)
-    assert pictures.shape == (0, 3, 32, 32)
-    assert names == problems == []
+    assert problems == ["7 pictures found, the first 5 are read."]
 
 
 @pytest.mark.parametrize(
@@ -63,8 +61,6 @@ def test_nothing_given_is_nothing_read():
 )
 def test_names_lose_their_folders(name, shown):
     assert base_name(name) == shown
-    _, names, _ = read_uploads([(name, png())], size=16, channels=3)
-    assert names == [shown]
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def look_through(run):
     row = read_row(run)
     assert "\n" not in row.message and len(row.message) < 900
     assert row.age and row.title.isprintable()
-    plottable(run), run.notes(), run.images(), run.embedding(), run.zoo_map(), run.result(), run.log_tail()
+    plottable(run), run.notes(), run.images(), run.zoo_map(), run.result(), run.log_tail()
     for found in recoveries_of(run.path, run.name, run.title):
         assert found.method and found.classes and found.teacher
 

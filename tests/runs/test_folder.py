@@ -125,7 +125,7 @@ def test_metrics_are_read_as_they_grow(tmp_path):
     with path.open("ab") as file:
         file.write(b'ues": {"a": 0.75}}\nrubbish\n{"type": "note", "step": 2, "kind": "k", "text": "t"}\n')
     assert reader.scalars()["a"] == ([1, 2], [0.5, 0.75])
-    assert reader.records("note")[0]["text"] == "t"
+    assert reader.records("note")[0].text == "t"
     assert reader.damaged == 1
 
 
@@ -137,12 +137,12 @@ def test_records_that_lack_something_count_as_damaged_and_break_nothing(tools):
     writer = MetricsWriter(folder.path)
     for name in ("tag", "file", "labels"):
         writer.write({key: value for key, value in whole.items() if key != name})
-    writer.write({"type": "embedding", "step": 1, "ids": ["a"]})
+    writer.write({"type": "dance", "step": 1, "ids": ["a"]})
     writer.write({"type": "zoo_map", "step": 1, "ids": ["a"]})
     writer.write({"type": "note", "step": 1})
     writer.write(whole)
     assert [(image.tag, image.labels) for image in folder.images()] == [("t", [0])]
-    assert folder.embedding() is None and folder.zoo_map() is None and len(folder.notes()) == 1
+    assert folder.zoo_map() is None and len(folder.notes()) == 1
     assert shared_reader(folder.path).damaged == 5
     with Recorder(folder.path, {}) as recorder:
         assert recorder.rewind() is None

@@ -11,7 +11,7 @@ from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
 from dfml.runs.jobs import train as jobs
 from dfml.runs.recorder import Recorder
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import JobContext, RunSpec
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,6 @@ def test_teachers_recovered_together_lose_none_to_a_damaged_one(zoo_copy, monkey
     import torch
 
     from dfml.runs.jobs import invert as inverting
-    from dfml.runs.jobs.context import JobContext
 
     (zoo_copy / "001" / "model.safetensors").write_bytes(b"rubbish")
     monkeypatch.setattr(inverting, "TOGETHER", size)
@@ -124,7 +123,7 @@ def test_teachers_recovered_together_lose_none_to_a_damaged_one(zoo_copy, monkey
     monkeypatch.setattr(torch, "device", lambda device: torch.zeros(0).device)
     order = spec(kind="invert", method="pixels", zoo=str(zoo_copy), per_class=1, config={"steps": 2})
     folder = RunFolder.create(order)
-    context = JobContext(order, folder.path, Gpu(), "", None, lambda event: None)
+    context = JobContext(order, folder.path, Gpu(), None, lambda event: None)
     *events, done = inverting.invert(context)
     assert [report["teacher"] for report in done.result["teachers"]] == ["000", "002"]
     assert list(done.result["problems"]) == ["001"]

@@ -62,7 +62,7 @@ def test_the_result_tells_who_took_part(zoo_copy, patterns):
     assert (told["taking_part"], told["of"], told["left_out"][0]["ids"]) == (2, 3, ["001"])
     folder = RunFolder(result["run"])
     assert folder.result()["teachers"] == told
-    assert any(kind == "left-out" and "001" in text for _, kind, text in folder.notes())
+    assert any(note.kind == "left-out" and "001" in note.text for note in folder.notes())
     assert "2 of 3" in (folder.model / "README.md").read_text()
     nobody = run_in_process(spec(zoo=str(zoo_copy), data=str(patterns), config={"width": 4}))
     assert nobody["teachers"] is None, "random weights ask nobody"

@@ -8,10 +8,10 @@ import pytest
 from dfml.core.errors import RunFailed
 from dfml.core.events import Progress
 from dfml.nets.checkpoint import load_checkpoint
-from dfml.runs import keeping, stopping
+from dfml.runs import stopping
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
-from dfml.runs.keeping import Keeping
+from dfml.runs.stopping import Keeping
 
 
 class Clock:
@@ -86,8 +86,8 @@ def test_what_comes_by_no_safe_point_stops_at_its_next_event(fake, tools, tmp_pa
 
 
 def test_a_run_is_kept_by_time_between_the_checkpoints_of_its_own(fake, tools, tmp_path, monkeypatch):
-    monkeypatch.setattr(keeping, "MOST_LOST_SECONDS", 0.0)
-    monkeypatch.setattr(keeping, "LARGEST_SHARE", float("inf"))
+    monkeypatch.setattr(stopping, "MOST_LOST_SECONDS", 0.0)
+    monkeypatch.setattr(stopping, "LARGEST_SHARE", float("inf"))
     with pytest.raises(RunFailed):
         run_in_process(tools.order({"steps": 12, "safe": True, "fail_at": 8}), path=tmp_path / "out")
     folder = RunFolder(tmp_path / "out")
@@ -123,5 +123,5 @@ def test_writing_takes_a_small_share_of_the_time(step, first, writing):
             with held.keeping():
                 clock.now += writing
             spent += writing
-    most = keeping.LARGEST_SHARE if writing > 1 else 0.01
+    most = stopping.LARGEST_SHARE if writing > 1 else 0.01
     assert 0 < spent / (clock.now - began) <= most

@@ -26,7 +26,8 @@ def test_a_run_goes_to_its_end(started, tools):
     assert steps == [1, 2, 3, 4, 5] and len(set(values)) == 5
     assert folder.scalars()["train/odd"][1][1] is None
     assert [note.step for note in folder.notes()] == [0, 2, 4]
-    assert folder.embedding().ids == ["a", "b"] and folder.embedding().vectors[0][1] == 1.2346
+    embedding = [line for line in tools.metrics(folder) if line["type"] == "embedding"][-1]
+    assert embedding["ids"] == ["a", "b"] and embedding["vectors"][0][1] == 1.2346
     assert [image.step for image in folder.images()] == [2, 4]
     assert len(list((folder.path / "checkpoints").iterdir())) == 2
     result = folder.result()
@@ -118,7 +119,7 @@ def test_escalation_ends_with_sigkill_and_shows_as_stopped(started, tools):
     pid = tools.wait_for(lambda: folder.scalars().get("train/loss") and folder.status().pid)
     assert launcher.escalate(folder) == ""  # nobody asked it to stop
     os.kill(pid, signal.SIGSTOP)
-    launcher.request_stop(folder)
+    launcher.stop(folder)
     assert launcher.escalate(folder) == ""  # too early
     old = time.time() - launcher.KILL_SECONDS - 1
     os.utime(folder.path / "STOP", (old, old))

@@ -1,7 +1,7 @@
 import pytest
 
-from dfml.core.addresses import is_address
 from dfml.core.errors import BadInput
+from dfml.core.texts import is_address
 from dfml.ui.inversion.form import check_real_pictures
 from dfml.zoo.listing import TeacherRow, ZooListing
 

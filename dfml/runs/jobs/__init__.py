@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dfml.runs.jobs import invert, pretrain, train
-from dfml.runs.jobs.context import Job, JobContext
+from dfml.runs.jobs import invert, train
+from dfml.runs.spec import Job
 
-__all__ = ["JOBS", "JobContext"]
-
-JOBS: dict[str, Job] = {"invert": invert.invert, "pretrain": pretrain.pretrain, "train": train.train}
+JOBS: dict[str, Job] = {"invert": invert.invert, "pretrain": train.pretrain, "train": train.train}
 """The work of each kind of run."""

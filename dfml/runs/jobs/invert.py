@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput, NotFinite, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars
 from dfml.core.paths import read_json
+from dfml.core.process import in_processes
 from dfml.runs.folder import RECOVERED
 from dfml.runs.grid import save_grid
-from dfml.runs.jobs.against import against
-from dfml.runs.jobs.context import JobContext, needed
-from dfml.runs.jobs.fan_out import Outcome, recover_apart
+from dfml.runs.spec import JobContext, RunSpec
 
 if TYPE_CHECKING:
-    from dfml.inversion.recipe import Recipe
+    import torch
+
+    from dfml.inversion.base import ExtraLoss
+    from dfml.inversion.recipe import Recipe, WorkerArgs
     from dfml.reports.recovery import Recovery
     from dfml.zoo.zoo import Zoo
 
@@ -25,6 +29,26 @@ TOGETHER = 32
 """Teachers that a GPU recovers in step; each holds its images, a generator and their gradients there."""
 FAN_OUT_FROM = 4
 """Teachers from which processes of their own pay on the CPU: one takes seconds to start."""
+PROGRESS, PARTS = "progress", 100
+"""Folder in which processes tell how far they are, and in how many parts of a teacher."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one attempt at some teachers ended.
+
+    Attributes:
+        tag: The teacher's id, where there was one alone.
+        steps: The last step that the attempt has drawn.
+        problems: Why teachers are left out.
+        curves: What has not been told while it ran.
+    """
+
+    tag: str
+    steps: int
+    recoveries: list[Recovery] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    curves: list[Scalars] = field(default_factory=list)
 
 
 def invert(context: JobContext) -> Iterator[Event]:
@@ -43,12 +67,12 @@ def invert(context: JobContext) -> Iterator[Event]:
     cls = INVERTERS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
     asking = AskingConfig.parse(spec.oracle)
-    zoo = open_zoo(needed(spec.zoo, "zoo"))
+    zoo = open_zoo(spec.needed("zoo"))
     everyone = not spec.teachers or spec.teachers == ["all"]
     teachers = zoo.ids if everyone else list(dict.fromkeys(zoo.card(which).id for which in spec.teachers))
     state = context.state or {}
     offset, finished = int(state.get("offset", 0)), list(state.get("finished", []))
-    extra = against(spec, zoo, teachers, device)
+    extra = _against(spec, zoo, teachers, device)
     reports = {t: read_json(folder / t / "report.json", f"recovery {t}") for t in finished}
     problems = dict(zoo.problems) if everyone else {}
     todo = [t for t in teachers if t not in reports]
@@ -69,7 +93,7 @@ def invert(context: JobContext) -> Iterator[Event]:
     in_turn = device.type == "cpu" or bool(zoo.address)
     apart = in_turn and len(teachers) >= FAN_OUT_FROM and (spec.threads or 1) > 1 and not zoo.address
     if todo and apart:
-        stream = recover_apart(recipe, spec, context.folder, todo)
+        stream = _recover_apart(recipe, spec, context.folder, todo)
     else:
         stream = _recover_in_groups(recipe, context, todo, 1 if in_turn else TOGETHER, only=len(teachers) == 1)
     for event in stream:
@@ -89,9 +113,10 @@ def invert(context: JobContext) -> Iterator[Event]:
             problems[teacher] = problem
             yield Note(offset, f"teacher {teacher} was left out: {problem}", "problem")
         for recovery in event.recoveries:
-            _file(recovery, zoo, spec.data, folder / recovery.task.teacher_id)
-            reports[recovery.task.teacher_id] = recovery.report
-            finished.append(recovery.task.teacher_id)
+            teacher = recovery.task.teacher_id
+            _file(recovery, zoo, spec.data, folder / teacher)
+            reports[teacher] = recovery.report
+            finished.append(teacher)
         if event.recoveries:
             yield Checkpoint(offset, {"offset": offset, "finished": list(finished)})
     found = [reports[t] for t in teachers if t in reports]
@@ -118,9 +143,8 @@ def _recover_in_groups(
                     continue
                 newest = max(newest, event.step)
                 if isinstance(event, Progress):
-                    event = Progress(
-                        done * event.total + len(group) * event.step, len(teachers) * event.total, event.text
-                    )
+                    step = done * event.total + len(group) * event.step
+                    event = Progress(step, len(teachers) * event.total, event.text)
                 yield event
             done += len(group)
         except (BadInput, NotFinite, MemoryError, RuntimeError) as error:
@@ -130,6 +154,83 @@ def _recover_in_groups(
             groups[:0] = smaller
             # What this try has drawn stays before what the next one draws.
             yield Outcome(tag, newest, problems=dict.fromkeys(left_out, str(error)))
+
+
+def _recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[str]) -> Iterator[Event | Outcome]:
+    """Recover each teacher in a process with one thread, which writes only its progress into the run's ``folder``.
+
+    Yields:
+        Progress at least once a second, in hundredths of a teacher, and an ``Outcome`` whenever one is done.
+
+    Raises:
+        RunFailed: A process died.
+    """
+    marks = folder / PROGRESS
+    shutil.rmtree(marks, ignore_errors=True)
+    marks.mkdir(parents=True)
+    work, done = partial(_recover_one, recipe.for_workers(), spec, marks), 0
+    # At least two: one alone would run in this process, with its number of threads.
+    jobs = max(2, min(spec.threads or 1, len(teachers)))
+    for outcome in in_processes(work, teachers, jobs=jobs, what="recovered teachers"):
+        done += outcome is not None
+        # Even where all were done between two looks, the run has told how far it was.
+        told = [path.read_text(encoding="ascii", errors="ignore") for path in marks.iterdir()]
+        parts = sum(int(text) for text in told if text.isdigit())
+        yield Progress(parts, PARTS * len(teachers), f"{done} of {len(teachers)} teachers recovered")
+        if outcome is not None:
+            yield outcome
+    shutil.rmtree(marks, ignore_errors=True)
+
+
+def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> Outcome:
+    """In a process of its own: recover one teacher."""
+    from dfml.inversion.pipeline import recover_teachers, warm_up
+    from dfml.reports.recovery import reported
+
+    recipe, mark = args.open(), marks / teacher
+    curves: list[Scalars] = []
+    try:
+        if not recipe.inverter.learns:
+            for _ in warm_up(recipe, [teacher]):
+                pass  # an inverter that only meets its helpers
+        recipe = replace(recipe, extra_loss=_against(spec, recipe.zoo, [teacher], recipe.device))
+        for event in reported(recipe, recover_teachers(recipe, [teacher])):
+            if isinstance(event, Done):
+                outcome = Outcome(teacher, max(e.step for e in curves), event.result, {}, curves)
+            if isinstance(event, Scalars):
+                curves.append(event)
+            if isinstance(event, Progress) and event.step % max(1, event.total // 20) == 0:
+                mark.write_text(str(PARTS * event.step // event.total), encoding="ascii")
+    except (BadInput, NotFinite) as error:
+        if teacher not in recipe.zoo.problems and not isinstance(error, NotFinite):
+            raise
+        outcome = Outcome("", 0, problems={teacher: str(error)})
+    mark.write_text(str(PARTS), encoding="ascii")
+    return outcome
+
+
+def _against(spec: RunSpec, zoo: Zoo, teachers: list[str], device: torch.device) -> ExtraLoss | None:
+    """Return the disagreement with the meta-model that the order names, if it names one.
+
+    Raises:
+        BadInput: It is no meta-model or no single network, or has another number of classes than a teacher.
+    """
+    if not spec.against:
+        return None
+    from dfml.inversion.terms import disagreement
+    from dfml.meta.model import MetaModel
+    from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
+
+    asking = AskingConfig.parse(spec.oracle)
+    model = MetaModel.load(Path(spec.against)).to(device)
+    model.require_one_network("teachers cannot disagree with it")
+    for card in map(zoo.card, teachers):
+        if card.way != model.way:
+            raise BadInput(f"the model in {spec.against} has {model.way} classes, teacher {card.id!r} has {card.way}.")
+    model.net.requires_grad_(False)
+    black = any(answers_only_queries(zoo, teacher, asking) for teacher in teachers)
+    distance = "l1" if black else "kl"
+    return disagreement(lambda x: model.net(model.prepare(x)), weight=spec.against_weight, distance=distance)
 
 
 def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> None:
@@ -151,7 +252,7 @@ def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> None:
 
 
 def _moved(event: Event, offset: int) -> Event:
-    """The event's step counted from the run's beginning."""
+    """Return the event with its step counted from the run's beginning."""
     return replace(event, step=offset + event.step) if isinstance(event, Scalars | Images) else event
 
 
@@ -163,7 +264,7 @@ def _summary(reports: list[dict[str, Any]]) -> dict[str, Any]:
         values = numbers(name)
         return sum(values) / len(values) if values else None
 
-    reference = numbers("reference_seconds")
+    reference, passes = numbers("reference_seconds"), numbers("passes")
     return {
         "teacher_accuracy": mean("teacher_accuracy"),
         "judge_agreement": mean("judge_agreement"),
@@ -172,6 +273,6 @@ def _summary(reports: list[dict[str, Any]]) -> dict[str, Any]:
         "inversion_seconds": round(sum(numbers("seconds")), 3),
         "warm_up_seconds": max((r["warm_up"]["seconds"] for r in reports if r.get("warm_up")), default=None),
         "images": sum(numbers("images")),
-        "passes": sum(numbers("passes")) if numbers("passes") else None,
+        "passes": sum(passes) if passes else None,
         "queries": int(sum(numbers("queries"))),
     }

@@ -1,4 +1,4 @@
-"""The work of a ``train`` run: meta-train, save, and test on new classes."""
+"""The work of a ``train`` run (meta-train, save, test on new classes) and of a ``pretrain`` run (train a zoo)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, Scalars
 from dfml.runs.folder import MODEL, RunFolder
-from dfml.runs.jobs.context import JobContext, needed
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import JobContext, RunSpec
 
 if TYPE_CHECKING:
     from dfml.core.config import Config
@@ -34,7 +33,7 @@ def train(context: JobContext) -> Iterator[Event]:
     spec = context.spec
     cls = METHODS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
-    zoo = open_zoo(needed(spec.zoo, "zoo"))
+    zoo = open_zoo(spec.needed("zoo"))
     sampler, why_not = _test_episodes(zoo, spec, config)
     state = context.state or {}
     if state.get(_PHASE) == "test":
@@ -54,7 +53,7 @@ def train(context: JobContext) -> Iterator[Event]:
         details = {"method": spec.method, "preset": spec.preset, "seed": spec.seed, "run": context.folder.name}
         model.save(context.folder / MODEL, {**details, "config": config.model_dump(mode="json")})
         yield Checkpoint(step, {_PHASE: "test", "step": step})
-    tested = None
+    tested = {"test_accuracy": None, "ci95": None}
     if sampler is None:
         yield Note(step, f"not tested: {why_not}", "test")
     else:
@@ -66,14 +65,14 @@ def train(context: JobContext) -> Iterator[Event]:
         {
             "model": str(context.folder / MODEL),
             "val_accuracy": _validation_accuracy(context.folder, config),
-            **(tested or {"test_accuracy": None, "ci95": None}),
+            **tested,
             "teachers": model.details.get("taking_part"),
         }
     )
 
 
 def _test_episodes(zoo: Zoo, spec: RunSpec, config: Config) -> tuple[EpisodeSampler | None, str]:
-    """The test's episodes, made before the training so that unusable data is named at once."""
+    """Return the test's episodes, made before the training so that unusable data is named at once; or why none."""
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import list_splits, load_split
     from dfml.training.validation import data_source
@@ -84,17 +83,16 @@ def _test_episodes(zoo: Zoo, spec: RunSpec, config: Config) -> tuple[EpisodeSamp
     if not source.startswith("sample:") and "test" not in list_splits(Path(source)):
         return None, f"{source} has no test split."
     channels, size, _ = zoo.picture_shape
+    way = int(getattr(config, "way", 5))
     try:
         split = load_split(source, "test", size=size, channels=channels)
-        way = int(getattr(config, "way", 5))
-        sampler = EpisodeSampler(
+        return EpisodeSampler(
             split, way=way, shot=TEST_SHOT, query=TEST_QUERY, episodes=TEST_EPISODES, seed=TEST_SEED
-        )
+        ), ""
     except BadInput as error:
         if spec.data is not None:
             raise
         return None, str(error)
-    return sampler, ""
 
 
 def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dict[str, Any]:
@@ -112,20 +110,35 @@ def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dic
         context.emit(Progress(done, total, text))
 
     (row,) = evaluate(model, sampler, bn=("transductive",), adapt=(adapt,), device=context.device, progress=progress)
-    return {
-        "test_accuracy": row.accuracy,
-        "ci95": row.ci95,
-        "test_data": sampler.data.name,
-        "shots": row.shots,
-        "bn": row.bn,
-        "adapt": row.adapt,
-        **{name: row.row()[name] for name in ("episodes", "episode_list", "query_pictures", "right")},
-    }
+    told = row.row()
+    kept = ("shots", "bn", "adapt", "episodes", "episode_list", "query_pictures", "right")
+    about = {"test_accuracy": row.accuracy, "ci95": row.ci95, "test_data": sampler.data.name}
+    return {**about, **{name: told[name] for name in kept}}
 
 
 def _validation_accuracy(folder: Path, config: Config) -> float | None:
-    """The accuracy on validation classes of the weights that were kept."""
+    """Return the accuracy on validation classes of the weights that were kept."""
     measured = [value for value in RunFolder(folder).scalars().get("val/accuracy", ([], []))[1] if value is not None]
     if not measured:
         return None
     return max(measured) if getattr(config, "keep", "last") == "best" else measured[-1]
+
+
+def pretrain(context: JobContext) -> Iterator[Event]:
+    """Train the teachers of a zoo; those that are whole are kept, so a stopped run goes on."""
+    from dfml.zoo.build.class_plan import PretrainConfig
+    from dfml.zoo.build.pretrain import pretrain_zoo
+
+    spec, out = context.spec, context.folder / "zoo"
+    config = PretrainConfig.parse({"seed": spec.seed, **spec.config})
+    architectures = [name.strip() for name in spec.method.split(",") if name.strip()]
+    yield Progress(0, config.models, "reading the images")
+
+    def report(done: int, total: int, teacher: str, accuracy: float) -> None:
+        context.emit(Progress(done, total, f"teacher {teacher}"))
+        context.emit(Scalars(done, {"zoo/accuracy": accuracy}))
+        context.emit(Checkpoint(done, {"done": done}))
+
+    data, jobs = Path(spec.needed("data")), min(spec.threads or 1, config.models)
+    accuracies = pretrain_zoo(data, out, architectures, config, jobs=jobs, report=report)
+    yield Done({"zoo": str(out), "models": len(accuracies), "accuracy": sum(accuracies) / len(accuracies)})

@@ -12,9 +12,9 @@ import streamlit as st
 from PIL import Image
 
 from dfml.core.errors import BadInput
+from dfml.core.model_config import tensor_shapes
 from dfml.core.names import natural
 from dfml.core.paths import read_json
-from dfml.core.weights import tensor_shapes
 from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.runs.stored import Report
 from dfml.ui.widgets.galleries import from_arrays, show_strip

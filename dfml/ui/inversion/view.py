@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import streamlit as st
 from PIL import Image
 
-from dfml.core.addresses import is_address
 from dfml.core.errors import BadInput
+from dfml.core.texts import is_address
 from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.status import RunStatus
@@ -99,7 +99,7 @@ def _headers(shown: Comparison, columns: list[Column]) -> None:
         if len(active) > 1 and st.button("Stop all", icon=":material/stop_circle:", key="inversion:stop_all"):
             for column in active:
                 with one_line_errors():
-                    launcher.request_stop(column.run)
+                    launcher.stop(column.run)
             st.rerun()
     others = {column.run.name: column.name for column in columns}
     for place, (column, cell) in enumerate(zip(columns, st.columns(len(columns), gap="medium"), strict=True)):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dfml.core.checked import Count, Moment, Number, Record, Share, Text
+from dfml.core.config import Count, Moment, Number, Record, Share, Text
 
 Names = Annotated[list[Text], Field(max_length=100_000)]
 

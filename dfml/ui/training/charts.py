@@ -39,7 +39,7 @@ def training_charts(run: RunFolder) -> None:
             st.skeleton(220)
             st.caption("The curves start with the first numbers.")
         return
-    marks = [Mark(step, text) for step, kind, text in run.notes() if kind == "adversarial"]
+    marks = [Mark(note.step, note.text) for note in run.notes() if note.kind == "adversarial"]
     grid = st.grid(2, min_column_width=360, gap="medium")
     if "train/loss" in scalars:
         with grid.cell():

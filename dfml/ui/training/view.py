@@ -56,7 +56,7 @@ def watch_training(row: RunRow | None) -> None:
 
 def left_out(run: RunFolder) -> None:
     """Which teachers do not take part, and why; nothing where all do."""
-    told = [text for _, kind, text in run.notes() if kind == "left-out"]
+    told = [note.text for note in run.notes() if note.kind == "left-out"]
     if told:
         st.info(plain(told[-1]) + ".", icon=":material/group_off:")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from dfml.core.addresses import is_address
 from dfml.core.errors import BadInput, DfmlError
+from dfml.core.texts import is_address
 from dfml.ui.widgets.remember import lasting
 from dfml.ui.widgets.texts import plain
 from dfml.zoo.listing import TeacherRow, ZooListing, read_zoo, zoo_folder, zoo_names

@@ -1,0 +1,234 @@
+"""``evaluate``, ``adapt`` and ``export``: what is done with a meta-model."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dfml.cli.options import Calibrate, Device, Json, Model, Seed, Set, Steps, shot_counts
+from dfml.cli.output import Bar, answer, percent, say, table, told_difference
+from dfml.core.errors import BadInput
+from dfml.core.paths import claim_file, claim_folder
+
+if TYPE_CHECKING:
+    from dfml.meta.calibration import Icfil
+
+
+def evaluate(
+    model: Model,
+    data: Annotated[str, typer.Option(help="A class-folder data set, or sample:NAME.")],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    shots: Annotated[str, typer.Option(help="Support images per class, for instance 1,5.")] = "1,5",
+    way: Annotated[int, typer.Option(min=2, help="Classes per episode.")] = 5,
+    query: Annotated[int, typer.Option(min=1, help="Query images per class.")] = 15,
+    episodes: Annotated[int, typer.Option(min=1, help="Length of the list of episodes.")] = 600,
+    bn: Annotated[Literal["transductive", "inductive"] | None, typer.Option(help="Both, if left out.")] = None,
+    adapt: Annotated[Literal["steps", "centroid"] | None, typer.Option(help="Both, if left out.")] = None,
+    steps: Steps = None,
+    lr: Annotated[float | None, typer.Option(help="Inner learning rate; the model's, if left out.")] = None,
+    calibrate: Calibrate = None,
+    set_: Set = None,
+    seed: Seed = 0,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another result (what --json printed, a run's result.json): also tell the difference from it."
+        ),
+    ] = None,
+    device: Device = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure a meta-model on episodes drawn once from a seed; mean and 95 % interval."""
+    from dfml.data.episodes import EpisodeSampler
+    from dfml.data.folders import load_split
+    from dfml.data.pairing import differences, stored_rows
+    from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
+    from dfml.meta.evaluation import evaluate as measure
+    from dfml.meta.model import MetaModel
+    from dfml.nets.device import pick_device, use_threads
+
+    counts, calibrator = shot_counts(shots), _calibrator(calibrate, set_)
+    others = stored_rows(against) if against else []
+    used_threads = use_threads(threads)
+    chosen, why = pick_device(device)
+    began = time.perf_counter()
+    loaded = MetaModel.load(model)
+    if steps is not None or lr is not None:
+        if lr is not None and not 0 < lr <= 10:
+            raise BadInput(f"--lr must be above 0 and at most 10, received {lr}.")
+        loaded = loaded.with_adaptation(loaded.learner.name, lr=lr, steps=steps)
+    by_steps = "steps" in loaded.adapts
+    if not by_steps and adapt is None:
+        say("an ensemble of teachers has no weights for gradient steps: centroids only, alike in both normalisations.")
+    channels, size, _ = loaded.input_size
+    pictures = load_split(data, split, size=size, channels=channels)
+    say(f"{model.name} on {pictures.name}/{split}, {len(pictures.class_names)} classes, {chosen} ({why})")
+    samplers = [EpisodeSampler(pictures, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
+    loading = time.perf_counter() - began
+    rows, reference = [], 0.0
+    modes = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES}
+    for sampler in samplers:
+        how = {"calibrator": calibrator, "seed": seed, "device": chosen}
+        found = measure(loaded, sampler, **modes, **how, progress=Bar(f"{sampler.shot}-shot episodes"))
+        rows += [{"calibrate": calibrate, **evaluation.row()} for evaluation in found]
+        reference += found[0].reference_seconds
+    for row, difference in differences(rows, others):
+        row["against"] = difference.row()
+    # The yardstick's own passes are left out; reading the model and the images is not.
+    seconds = loading + sum({row["shots"]: row["seconds"] for row in rows}.values())
+    result = {
+        "rows": rows,
+        "seconds": seconds,
+        "reference_seconds": reference,
+        "wall_seconds": time.perf_counter() - began,
+        "model": str(model),
+        "method": loaded.details.get("method"),
+        "data": pictures.name,
+        "split": split,
+        "sample": pictures.sample,
+        "notes": list(pictures.notes),
+        "way": way,
+        "query": query,
+        "inner_steps": loaded.adapt_steps if by_steps else None,
+        "inner_lr": loaded.learner.config.inner_lr if by_steps else None,
+        "calibration": calibrator.config.model_dump() if calibrator else None,
+        "seed": seed,
+        "against": str(against) if against else None,
+        "device": str(chosen),
+        "threads": used_threads,
+        "side_information": loaded.details.get("side_information"),
+    }
+    header = ["shots", "bn", "adapt", "accuracy", "± 95 %"]
+    header += ["without calibration", "gain", "± 95 %"] if calibrator else []
+    header += ["difference", "± 95 %", f"from {against.name}"] if against else []
+    shown = []
+    for row in rows:
+        line = [str(row["shots"]), row["bn"], row["adapt"], percent(row["accuracy"]), percent(row["ci95"])]
+        if calibrator:
+            line += [percent(row["uncalibrated"]), f"{100 * row['gain']:+.2f}", f"{100 * row['gain_ci95']:.2f}"]
+        shown.append(line + (told_difference(row.get("against")) if against else []))
+    note = " (an embedded sample, not the whole split)" if pictures.sample else ""
+    answer(result, json, f"{pictures.name}/{split}{note}\n{table(shown, header)}")
+
+
+def adapt(
+    model: Model,
+    support: Annotated[Path, typer.Option(help="DIR/<class>/<picture>, one to five images per class.")],
+    query: Annotated[Path | None, typer.Option(help="Images to classify; the support images, if left out.")] = None,
+    bn: Annotated[Literal["inductive", "transductive"], typer.Option(help="Whose statistics normalise.")] = "inductive",
+    how: Annotated[
+        Literal["steps", "centroid"] | None, typer.Option("--adapt", help="The model's own way, if left out.")
+    ] = None,
+    steps: Steps = None,
+    calibrate: Calibrate = None,
+    set_: Set = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Adapt a meta-model to your own classes and classify images."""
+    from dfml.data.uploads import read_query_folder, read_support_folder
+    from dfml.meta.adaptation import adapt as learn
+    from dfml.meta.model import MetaModel
+    from dfml.nets.device import pick_device
+
+    chosen, _ = pick_device(device)
+    calibrator = _calibrator(calibrate, set_)
+    loaded = MetaModel.load(model)
+    channels, size, _ = loaded.input_size
+    known = read_support_folder(support, size=size, channels=channels)
+    pictures, names, bad = known.pictures, known.names, []
+    if query is not None:
+        pictures, names, bad = read_query_folder(query, size=size, channels=channels)
+    problems = [*known.problems, *bad]
+    for problem in problems:
+        say(f"left out: {problem}")
+    result = learn(
+        loaded, known.pictures, known.labels, pictures,
+        class_names=known.class_names, bn=bn, how=how, steps=steps, device=chosen,
+        calibrate=calibrator, seed=seed, progress=Bar("calibration"),
+    )  # fmt: skip
+    for note in result.notes:
+        say(note)
+    predictions = _named(result.probabilities, names, result.classes)
+    value = {
+        "classes": result.classes,
+        "predictions": predictions,
+        "support_accuracy": result.support_accuracy,
+        "bn": bn,
+        "calibrate": calibrate,
+        "problems": problems,
+        "notes": result.notes,
+    }
+    if result.calibration is not None:
+        value["uncalibrated_predictions"] = before = _named(result.uncalibrated, names, result.classes)
+        changed = sum(a["class"] != b["class"] for a, b in zip(before, predictions, strict=True))
+        contrast = result.calibration.contrast
+        value["calibration"] = {
+            "config": calibrator.config.model_dump(),
+            "contrast": contrast,
+            "recovered_accuracy": result.calibration.recovered_accuracy,
+            "support_accuracy": result.calibrated_accuracy[0],
+            "changed": changed,
+        }
+        say(f"calibrated: contrastive loss {contrast[0]:.2f} to {contrast[-1]:.2f}, {changed} answers changed.")
+    shown = [[p["file"], p["class"], percent(p["probability"])] for p in predictions]
+    answer(value, json, table(shown, ["file", "class", "probability"]))
+
+
+def _named(probabilities: Any, names: list[str], classes: list[str]) -> list[dict[str, Any]]:  # noqa: ANN401 - a tensor
+    """Return the likeliest class of each image, and its probability."""
+    best = [
+        (name, float(row.max()), classes[int(row.argmax())]) for name, row in zip(names, probabilities, strict=True)
+    ]
+    return [{"file": name, "class": label, "probability": round(share, 4)} for name, share, label in best]
+
+
+def _calibrator(name: str | None, changes: list[str] | None) -> Icfil | None:
+    """Return the calibrator of that name with its options changed; None where none is wanted.
+
+    Raises:
+        BadInput: Unknown name or option, or options without a calibrator.
+    """
+    from dfml.meta.calibration import CALIBRATORS
+
+    if name is None:
+        if changes:
+            raise BadInput("--set changes options of the calibration: give --calibrate icfil with it.")
+        return None
+    calibrator = CALIBRATORS.get(name)
+    return calibrator(calibrator.preset("demo").override(changes or []))
+
+
+def export(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="File or folder to write.")],
+    format: Annotated[
+        Literal["safetensors", "onnx"], typer.Option(help="safetensors: a timm-style folder; onnx: one file.")
+    ] = "safetensors",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what lies there, also where another program wrote it.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write a meta-model as a timm-style folder, or as an ONNX graph from images to logits.
+
+    The folder must be new, empty, or of an earlier export that nobody has changed.
+    """
+    from dfml.meta.model import MetaModel, export_onnx, is_untouched_model
+
+    if format == "onnx":
+        claim_file(out, overwrite=overwrite)
+    else:
+        claim_folder(out, own=is_untouched_model, kind="earlier export", overwrite=overwrite)
+    loaded = MetaModel.load(model)
+    loaded.require_one_network("it cannot be exported")
+    if format == "onnx":
+        export_onnx(loaded, out)
+    else:
+        loaded.save(out)
+    answer({"format": format, "path": str(out)}, json, f"written to {out}")
