@@ -15,16 +15,19 @@ from dfml.core.events import Checkpoint, Done, Images, Note, Progress, SafePoint
 from dfml.data.folders import load_split
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
-from dfml.training import record as steps
-from dfml.training import record as training
+from dfml.training import record
 from dfml.training.context import Training
-from dfml.training.options import AdaptConfig, MetaTrainingConfig
+from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
 from dfml.training.taking_part import ALL, SOME
 
 SMALL = {"width": 8, "test_steps": 3}
 SMALL_TRAINING = {
     **SMALL, "iterations": 20, "tasks": 2, "shot": 2, "query": 3, "inner_steps": 1,
     "validate_every": 8, "validation_episodes": 2,
+}  # fmt: skip
+SMALL_RECOVERING = {
+    **SMALL_TRAINING, "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8,
+    "generator_width": 8, "consensus": 0,
 }  # fmt: skip
 SIZES = {
     **SMALL_TRAINING, "iterations": 8, "validate_every": 4, "epochs": 4, "embedding": 4,
@@ -42,7 +45,8 @@ ON_DATA = [n for n in LONG if METHODS.get(n).space == "data"]
 def small(name, **changes):
     """A method, and its demo made so small that it takes a second: by ``TINY`` of the method's own tests."""
     method = METHODS.get(name)
-    base = SMALL_TRAINING if issubclass(method.Config, MetaTrainingConfig) else SMALL if method.one_model else {}
+    kinds = ((RecoveringConfig, SMALL_RECOVERING), (MetaTrainingConfig, SMALL_TRAINING), (AdaptConfig, SMALL))
+    base = next((sizes for kind, sizes in kinds if issubclass(method.Config, kind)), {})
     tests = f"tests.methods.test_{name.replace('-', '_')}"
     own = getattr(importlib.import_module(tests), "TINY", {}) if importlib.util.find_spec(tests) else {}
     return method, method.preset("demo").override({**base, **own, **changes})
@@ -134,8 +138,7 @@ def test_resumed_from_the_disk_equals_uninterrupted(name, changes, run, small_ru
 def test_it_could_be_kept_at_the_end_of_every_step(name, small_run, tiny_zoo, patterns, monkeypatch):
     method, config = small(name)
     whole = {e.step: e.state for e in small_run(name) if isinstance(e, Checkpoint)}
-    for room in (steps, training):
-        monkeypatch.setattr(room, "CHECKPOINTS", 1)
+    monkeypatch.setattr(record, "CHECKPOINTS", 1)
     generator = torch.Generator().manual_seed(0)
     events = method(config).train(
         Training(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
