@@ -17,13 +17,17 @@ from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
 from dfml.training import context
 from dfml.training.context import Training
-from dfml.training.options import AdaptConfig, MetaTrainingConfig
+from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
 from dfml.training.taking_part import ALL, SOME
 
 SMALL = {"width": 8, "test_steps": 3}
 SMALL_TRAINING = {
     **SMALL, "iterations": 20, "tasks": 2, "shot": 2, "query": 3, "inner_steps": 1,
     "validate_every": 8, "validation_episodes": 2,
+}  # fmt: skip
+SMALL_RECOVERING = {
+    **SMALL_TRAINING, "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8,
+    "generator_width": 8, "consensus": 0,
 }  # fmt: skip
 SIZES = {
     **SMALL_TRAINING, "iterations": 8, "validate_every": 4, "epochs": 4, "embedding": 4,
@@ -41,7 +45,8 @@ ON_DATA = [n for n in LONG if METHODS.get(n).space == "data"]
 def small(name, **changes):
     """A method, and its demo made so small that it takes a second: by ``TINY`` of the method's own tests."""
     method = METHODS.get(name)
-    base = SMALL_TRAINING if issubclass(method.Config, MetaTrainingConfig) else SMALL if method.one_model else {}
+    kinds = ((RecoveringConfig, SMALL_RECOVERING), (MetaTrainingConfig, SMALL_TRAINING), (AdaptConfig, SMALL))
+    base = next((sizes for kind, sizes in kinds if issubclass(method.Config, kind)), {})
     tests = f"tests.methods.test_{name.replace('-', '_')}"
     own = getattr(importlib.import_module(tests), "TINY", {}) if importlib.util.find_spec(tests) else {}
     return method, method.preset("demo").override({**base, **own, **changes})

@@ -9,15 +9,7 @@ from dfml.methods.distill import Distill
 from dfml.training.recovered import recoveries_of
 from tests.methods.test_contract import small
 
-TINY = {
-    "recovered": "fresh",
-    "recovered_per_class": 5,
-    "inversion_steps": 3,
-    "latent": 8,
-    "generator_width": 8,
-    "visits": 2,
-    "consensus": 0,
-}
+TINY = {"visits": 2}
 
 
 def as_it_is(x, generator):

@@ -9,17 +9,11 @@ from dfml.training.ours.trust import FeatureRewards
 from tests.methods.test_contract import small
 
 TINY = {
-    "recovered": "fresh",
-    "recovered_per_class": 5,
-    "inversion_steps": 3,
-    "latent": 8,
-    "generator_width": 8,
     "capacity": 3,
     "patience": 3,
     "watched_episodes": 2,
     "panel": 2,
     "asked": 2,
-    "consensus": 0,
     "panel_share": 0.5,
     "init": "random",
 }

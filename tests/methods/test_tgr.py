@@ -25,20 +25,7 @@ from dfml.zoo.zoo import write_zoo
 from tests import conditions
 from tests.methods.test_contract import small
 
-TINY = {
-    "recovered": "fresh",
-    "recovered_per_class": 5,
-    "inversion_steps": 3,
-    "latent": 8,
-    "generator_width": 8,
-    "capacity": 3,
-    "patience": 2,
-    "replay_limit": 3,
-    "teachers": 2,
-    "visits": 4,
-    "consensus": 0,
-    "init": "random",
-}
+TINY = {"capacity": 3, "patience": 2, "replay_limit": 3, "teachers": 2, "visits": 4, "init": "random"}
 
 
 def parts(tiny_zoo, **changes):
