@@ -12,22 +12,23 @@ from dfml.core.errors import BadInput
 from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.status import RunStatus
-from dfml.ui.charts.recovery_curves import recovery_curves
-from dfml.ui.inversion.comparisons import Comparison, whose
 from dfml.ui.inversion.downloads import download_row
-from dfml.ui.inversion.frames import Frame, at_share, frames, own_curves, steps_in_all, teachers_of, warming
+from dfml.ui.inversion.frames import at_share, frames, own_curves, recovery_curves, steps_in_all, teachers_of, warming
 from dfml.ui.inversion.privacy import privacy_panel
 from dfml.ui.inversion.quality import quality_table
 from dfml.ui.inversion.recoveries import StoredRecovery, by_class, recoveries_of
-from dfml.ui.runs.image_grids import open_sheet
+from dfml.ui.runs.chooser import Comparison, whose
 from dfml.ui.runs.panel import look_again, moved_on, run_controls, run_header
-from dfml.ui.runs.run_rows import RunRow
-from dfml.ui.widgets.galleries import show_strip
-from dfml.ui.widgets.messages import empty_state, one_line_errors
-from dfml.ui.widgets.texts import plain, spaced
+from dfml.ui.widgets.galleries import open_sheet, show_strip
+from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, spaced
 from dfml.ui.zoo.choose_zoo import open_listing
 
 PER_ROW = 10
+WAY = (
+    "0 % is the first step, 100 % the last one. Inverters take different numbers of steps, so the same share is "
+    "another step in each grid: every grid names the step that it shows. Of long recoveries about twenty steps are "
+    "kept, and the nearest kept one is shown; of one that is still going on, at most the newest."
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,6 @@ class Column:
     run: RunFolder
     status: RunStatus
     stored: dict[str, StoredRecovery]
-
-    @classmethod
-    def now(cls, row: RunRow, name: str) -> Column:
-        """Look at a run."""
-        recoveries = recoveries_of(row.path, row.name, row.title)
-        return cls(name, row.run, row.run.status(), {found.teacher: found for found in recoveries})
 
 
 def watch_recovery(shown: Comparison | None) -> None:
@@ -66,9 +61,16 @@ def watch_recovery(shown: Comparison | None) -> None:
     @st.fragment(run_every=look_again(*(row for row, _ in rows)))
     def live() -> None:
         with one_line_errors():
-            columns = [Column.now(row, name) for row, name in rows]
+            columns = []
+            for row, name in rows:
+                stored = {found.teacher: found for found in recoveries_of(row)}
+                columns.append(Column(name, row.run, row.run.status(), stored))
             _headers(shown, columns)
-            teacher = _choose_teacher(columns, shown.name)
+            known = [name for one in columns for name in teachers_of(one.run, list(one.stored.values()))]
+            teacher, *others = list(dict.fromkeys(known)) or [""]
+            if others:
+                teachers = [teacher, *others]
+                teacher = st.selectbox("Teacher shown", teachers, key=f"shown_teacher:{shown.name}", width=260)
             _grids(columns, teacher, shown.name)
             found = [(column.name, column.stored.get(teacher)) for column in columns]
             series = {column.name: own_curves(column.run, teacher) for column in columns}
@@ -85,8 +87,8 @@ def watch_recovery(shown: Comparison | None) -> None:
 
 def _headers(shown: Comparison, columns: list[Column]) -> None:
     """What is common to all runs, then each one's state and controls."""
-    if shown.single:
-        column = columns[0]
+    if len(shown.rows) == 1:
+        (column,) = columns
         run_header(column.run, column.status)
         run_controls(column.run, column.status, key="inversion")
         return
@@ -108,64 +110,39 @@ def _headers(shown: Comparison, columns: list[Column]) -> None:
             run_controls(column.run, column.status, key=f"inversion:{place}", narrow=True)
 
 
-def _choose_teacher(columns: list[Column], key: str) -> str:
-    """The teacher whose images are shown, where the runs recover several."""
-    known = [teacher for column in columns for teacher in teachers_of(column.run, list(column.stored.values()))]
-    teachers = list(dict.fromkeys(known))
-    if len(teachers) < 2:
-        return teachers[0] if teachers else ""
-    return st.selectbox("Teacher shown", teachers, key=f"shown_teacher:{key}", width=260)
-
-
 def _grids(columns: list[Column], teacher: str, key: str) -> None:
     """Each inverter's images at the same share of its way."""
     found = [frames(column.run, column.status, teacher, column.stored.get(teacher)) for column in columns]
     share = 100
     if any(len(one) > 1 for one in found):
-        share = st.slider(
-            "Share of the way, in all grids" if len(columns) > 1 else "Share of the way",
-            0,
-            100,
-            100,
-            step=5,
-            format="%d %%",
-            key=f"way:{key}",
-            help="0 % is the first step, 100 % the last one. Inverters take different numbers of steps, so the same "
-            "share is another step in each grid: every grid names the step that it shows. Of long recoveries about "
-            "twenty steps are kept, and the nearest kept one is shown; of one that is still going on, at most the "
-            "newest.",
-        )
+        label = "Share of the way" + ", in all grids" * (len(columns) > 1)
+        share = st.slider(label, 0, 100, 100, step=5, format="%d %%", key=f"way:{key}", help=WAY)
     for column, cell, one in zip(columns, st.columns(len(columns), gap="medium"), found, strict=True):
         with cell, one_line_errors():
-            _pictures(column, teacher, at_share(one, share / 100), one, wide=len(columns) == 1)
+            frame, stored, wide = at_share(one, share / 100), column.stored.get(teacher), len(columns) == 1
+            title = "" if wide else f"**{plain(column.name)}** · "
+            if stored and (frame is None or frame is one[-1]):
+                steps = stored.report.get("steps")
+                st.markdown(f"{title}last step" + (plain(f", {steps} of {steps}") if steps else ""))
+                _class_rows(stored.pictures(), wide=wide)
+            elif frame:
+                st.markdown(f"{title}{frame.label}")
+                names = _class_names(column.run, teacher, stored)
+                _class_rows(by_class(open_sheet(frame.entry), frame.entry.labels, names), wide=wide)
+            elif (entry := warming(column.run)) and (sheet := open_sheet(entry)):
+                st.markdown(f"{title}warm-up, meta-step {entry.step}")
+                _class_rows(by_class(sheet, entry.labels, []), wide=wide)
+                st.caption("Images of another teacher of the zoo: the inverter still learns, before it meets this one.")
+            elif column.status.active:
+                st.markdown(f"{title}no images yet")
+                st.skeleton(260)
+            else:
+                st.markdown(f"{title}no images")
+            if stored:
+                download_row(column.run, stored, column.name, key=f"download:{column.run.name}:{teacher}")
 
 
-def _pictures(column: Column, teacher: str, frame: Frame | None, found: list[Frame], *, wide: bool) -> None:
-    """Draw the images of one inverter at a frame, the line that says which these are, and its downloads."""
-    stored = column.stored.get(teacher)
-    title = "" if wide else f"**{plain(column.name)}** · "
-    if stored and (frame is None or frame is found[-1]):
-        steps = stored.report.get("steps")
-        st.markdown(f"{title}last step" + (plain(f", {steps} of {steps}") if steps else ""))
-        class_rows(stored.pictures(), wide=wide)
-    elif frame:
-        st.markdown(f"{title}{frame.label}")
-        if sheet := frame.sheet():
-            class_rows(by_class(sheet.pictures, sheet.labels, class_names(column.run, teacher, stored)), wide=wide)
-    elif (entry := warming(column.run)) and (sheet := open_sheet(entry)):
-        st.markdown(f"{title}warm-up, meta-step {entry.step}")
-        class_rows(by_class(sheet.pictures, sheet.labels, []), wide=wide)
-        st.caption("Images of another teacher of the zoo: the inverter still learns, before it meets this one.")
-    elif column.status.active:
-        st.markdown(f"{title}no images yet")
-        st.skeleton(260)
-    else:
-        st.markdown(f"{title}no images")
-    if stored:
-        download_row(column.run, stored, column.name, key=f"download:{column.run.name}:{teacher}")
-
-
-def class_rows(rows: dict[str, list[Image.Image]], *, wide: bool) -> None:
+def _class_rows(rows: dict[str, list[Image.Image]], *, wide: bool) -> None:
     """Draw a row per class: its name and its first images; a narrow column folds it, so that they stay large."""
     widest = max((min(PER_ROW, len(pictures)) for pictures in rows.values()), default=1)
     look = {"side": 96, "columns": max(5, widest)} if wide else {"side": 64, "columns": 5}
@@ -184,7 +161,7 @@ def class_rows(rows: dict[str, list[Image.Image]], *, wide: bool) -> None:
         st.caption(f"The first {PER_ROW} of each class; the gallery has all.")
 
 
-def class_names(run: RunFolder, teacher: str, stored: StoredRecovery | None = None) -> list[str]:
+def _class_names(run: RunFolder, teacher: str, stored: StoredRecovery | None) -> list[str]:
     """The teacher's class names, as far as they can be read without asking a server."""
     if stored:
         return stored.classes

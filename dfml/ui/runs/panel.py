@@ -17,17 +17,16 @@ from dfml.core.time_left import in_words
 from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
-from dfml.runs.status import RESUMABLE, RunStatus
+from dfml.runs.status import ACTIVE, RESUMABLE, RunStatus
 from dfml.ui.runs.run_rows import RunRow
-from dfml.ui.widgets.messages import one_line_errors
+from dfml.ui.widgets.forms import inverters, methods
 from dfml.ui.widgets.metrics import duration
-from dfml.ui.widgets.registries import inverters, methods
-from dfml.ui.widgets.texts import plain
-from dfml.ui.widgets.theme import ACTIVE, chip
+from dfml.ui.widgets.texts import counted, one_line_errors, plain
+from dfml.ui.widgets.theme import chip
 
 
 def look_again(*rows: RunRow) -> int | None:
-    """Seconds until the view of these runs looks again: another tab may resume one that has stopped."""
+    """Return the seconds until the view of these runs looks again: another tab may resume one that has stopped."""
     if any(row.active for row in rows):
         return 1
     return 5 if any(row.state in RESUMABLE for row in rows) else None
@@ -58,11 +57,11 @@ def run_header(
         show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
     if status.state != "finished":
         st.progress(status.fraction, text=progress_text(status, others))
-    st.caption(" · ".join(facts(status, None if title else run.spec)) or "not begun yet")
+    st.caption(" · ".join(_facts(status, None if title else run.spec)) or "not begun yet")
 
 
 def progress_text(status: RunStatus, others: Mapping[str, str] | None = None) -> str:
-    """One line: what it is doing, how far it is, and the time left; ``others`` as of ``run_header``."""
+    """Say what it is doing, how far it is, and the time left; ``others`` as of ``run_header``."""
     if status.state == "queued":
         return _waiting(status.text, others or {}) or "waiting for the device: one run works on a device at a time"
     parts = [plain(status.text)] if status.text else []
@@ -87,8 +86,8 @@ def _waiting(text: str, others: Mapping[str, str]) -> str:
     return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
 
 
-def facts(status: RunStatus, spec: RunSpec | None = None) -> list[str]:
-    """Short facts: time spent and device; of a run with its order also why that device, preset, seed, threads."""
+def _facts(status: RunStatus, spec: RunSpec | None) -> list[str]:
+    """Time spent and device; of a run with its order also why that device, preset, seed, threads."""
     found = [f"{duration(status.seconds)} of work"] if status.seconds else []
     if status.device:
         why = f" ({status.device_reason})" if spec and status.device_reason else ""
@@ -96,12 +95,12 @@ def facts(status: RunStatus, spec: RunSpec | None = None) -> list[str]:
     if spec:
         found += [preset_of(spec), f"seed {spec.seed}"]
         if spec.threads:
-            found.append(f"{spec.threads} CPU thread{'s' * (spec.threads > 1)}")
+            found.append(counted(spec.threads, "CPU thread"))
     return found
 
 
 def preset_of(spec: RunSpec) -> str:
-    """Which preset the run's options are, and how many were changed.
+    """Say which preset the run's options are, and how many were changed.
 
     Presets come with their methods, which need torch: a page that only watches does not load it, and says less.
     """
@@ -110,7 +109,7 @@ def preset_of(spec: RunSpec) -> str:
     changed = _changed(spec.kind, spec.method, spec.preset, json.dumps(spec.config))
     if changed is None:
         return f"{plain(spec.preset)} preset of another version"
-    return f"{plain(spec.preset)} preset" + (f", {changed} option{'s' * (changed > 1)} changed" if changed else "")
+    return f"{plain(spec.preset)} preset" + (f", {counted(changed, 'option')} changed" if changed else "")
 
 
 @lru_cache(maxsize=256)

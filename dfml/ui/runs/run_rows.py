@@ -10,9 +10,10 @@ from dfml.core.texts import printable
 from dfml.core.time_left import in_words
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.spec import RunSpec
-from dfml.ui.charts.curve_math import Curve
+from dfml.runs.status import ACTIVE
+from dfml.ui.charts.curves import Curve
 from dfml.ui.widgets.navigation import INVERSION, TRAINING
-from dfml.ui.widgets.theme import ACTIVE
+from dfml.ui.widgets.texts import counted
 
 PAGES = {"train": TRAINING, "invert": INVERSION}
 
@@ -47,15 +48,10 @@ class RunRow:
     @property
     def age(self) -> str:
         """How long ago it was made: ``just now``, ``5 min ago``, ``3 h ago`` or ``2 days ago``."""
-        seconds = time.time() - self.created
-        if seconds < 60:
-            return "just now"
-        if seconds < 3600:
-            return f"{int(seconds // 60)} min ago"
-        if seconds < 86400:
-            return f"{int(seconds // 3600)} h ago"
-        days = int(seconds // 86400)
-        return f"{days} day{'s' * (days > 1)} ago"
+        minutes = int(time.time() - self.created) // 60
+        if minutes < 60:
+            return f"{minutes} min ago" if minutes > 0 else "just now"
+        return f"{minutes // 60} h ago" if minutes < 1440 else f"{counted(minutes // 1440, 'day')} ago"
 
     @property
     def active(self) -> bool:
@@ -71,38 +67,27 @@ class RunRow:
 
 
 def read_row(run: RunFolder) -> RunRow:
-    """One run's row; a damaged or foreign folder gives a row that says so."""
-    status = run.status()
-    spec = None if run.problem else run.spec
+    """Return one run's row; a damaged or foreign folder gives a row that says so."""
+    status, spec = run.status(), None if run.problem else run.spec
+    kind, message = spec.kind if spec else "", printable(status.error or "", 800)
     left = f"{in_words(status.eta_range)} left" if status.eta_range and status.state == "running" else ""
-    return RunRow(
-        name=run.name,
-        path=run.path,
-        kind=spec.kind if spec else "",
-        title=run.title,
-        state=status.state,
-        step=status.step,
-        total=status.total,
-        message=printable(status.error or "", 800),
-        created=run.created,
-        spec=spec,
-        left=left,
-    )
+    state = (status.state, status.step, status.total)
+    return RunRow(run.name, run.path, kind, run.title, *state, message, run.created, spec, left)
 
 
 def run_rows(*kinds: str) -> list[RunRow]:
-    """All runs, or those of some kinds (an empty one: folders that cannot be read), the newest first."""
+    """Return all runs, or those of some kinds (an empty one: folders that cannot be read), the newest first."""
     rows = [read_row(run) for run in list_runs()]
     return [row for row in rows if not kinds or row.kind in kinds]
 
 
 def page_of(row: RunRow) -> tuple[str | None, dict[str, str]]:
-    """The page that shows the run, and the parameters of its link."""
+    """Return the page that shows the run, and the parameters of its link."""
     return PAGES.get(row.kind), {"run": row.name}
 
 
 def finite(curves: dict[str, Curve]) -> dict[str, Curve]:
-    """Curves without the points that were not finite, and without curves that have no point."""
+    """Leave out the points that are not finite, and curves that have no point then."""
     found = {}
     for name, (steps, values) in curves.items():
         pairs = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
@@ -112,5 +97,5 @@ def finite(curves: dict[str, Curve]) -> dict[str, Curve]:
 
 
 def plottable(run: RunFolder) -> dict[str, Curve]:
-    """A run's curves, as ``finite``."""
+    """Return a run's curves, as ``finite``."""
     return finite(run.scalars())

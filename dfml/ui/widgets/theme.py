@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import streamlit as st
 
 
-@dataclass(frozen=True)
-class Palette:
+class Palette(NamedTuple):
     """Colours of one theme, as ``#rrggbb``: of series (for every kind of colour vision), of text, of grid lines."""
 
     series: tuple[str, ...]
@@ -20,30 +19,25 @@ class Palette:
 
 
 LIGHT = Palette(
-    series=("#0072b2", "#d55e00", "#008f68", "#b0578d", "#b07800", "#2f96d0", "#64707f"),
-    text="#1d2430",
-    quiet="#d9dee6",
+    ("#0072b2", "#d55e00", "#008f68", "#b0578d", "#b07800", "#2f96d0", "#64707f"), text="#1d2430", quiet="#d9dee6"
 )
 DARK = Palette(
-    series=("#56b4e9", "#f08a3c", "#2fc79b", "#dd93bd", "#e6b325", "#9ad1f2", "#9aa6b5"),
-    text="#e8ecf2",
-    quiet="#343d4b",
+    ("#56b4e9", "#f08a3c", "#2fc79b", "#dd93bd", "#e6b325", "#9ad1f2", "#9aa6b5"), text="#e8ecf2", quiet="#343d4b"
 )
 
 
 def palette() -> Palette:
-    """The palette of the theme that the browser shows now."""
+    """Return the palette of the theme that the browser shows now."""
     return DARK if st.context.theme.type == "dark" else LIGHT
 
 
 def translucent(colour: str, opacity: float) -> str:
-    """``#rrggbb`` as an ``rgba`` of the given opacity in [0, 1]."""
+    """Return ``#rrggbb`` as an ``rgba`` of the given opacity in [0, 1]."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {opacity:g})"
 
 
-@dataclass(frozen=True)
-class Chip:
+class Chip(NamedTuple):
     """How a state of a run is shown: a word, a sign and a colour, so that none stands alone."""
 
     word: str
@@ -63,10 +57,7 @@ CHIPS = {
     "unreadable": Chip("unreadable", ":material/broken_image:", "gray", "?"),
 }
 
-ACTIVE = ("queued", "running", "stopping")
-"""States in which numbers may still change."""
-
 
 def chip(state: str) -> Chip:
-    """The chip of a state; an unknown one is shown by its own name."""
+    """Return the chip of a state; an unknown one is shown by its own name."""
     return CHIPS.get(state, Chip(state, ":material/help:", "gray", "?"))
