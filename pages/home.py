@@ -3,10 +3,10 @@
 import streamlit as st
 
 from dfml.core.errors import DfmlError
-from dfml.ui.runs.run_rows import page_of, run_rows
-from dfml.ui.widgets.metrics import megabytes, percent
+from dfml.ui.runs.run_rows import PAGES, run_rows
+from dfml.ui.widgets.metrics import megabytes
 from dfml.ui.widgets.navigation import ADAPTATION, ICONS, INVERSION, TRAINING, ZOO, within_app
-from dfml.ui.widgets.texts import empty_state, plain
+from dfml.ui.widgets.texts import empty_state, percent, plain
 from dfml.ui.widgets.theme import chip
 from dfml.zoo.listing import read_zoo, zoo_names
 
@@ -60,10 +60,9 @@ else:
 for row in rows:
     with grid.cell():
         look = chip(row.state)
-        page, parameters = page_of(row)
-        title = f"**{plain(row.title)}**"
+        page, title = PAGES.get(row.kind), f"**{plain(row.title)}**"
         if page:
-            st.page_link(page, label=title, icon=ICONS[page], query_params=parameters, help="")
+            st.page_link(page, label=title, icon=ICONS[page], query_params={"run": row.name}, help="")
         else:
             st.markdown(title)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -5,8 +5,7 @@ import streamlit as st
 from dfml.ui.inversion.form import inversion_form
 from dfml.ui.inversion.recoveries import recovery_gallery
 from dfml.ui.inversion.view import watch_recovery
-from dfml.ui.runs.chooser import choose_run, comparisons, form_box
-from dfml.ui.runs.run_rows import run_rows
+from dfml.ui.runs.run_rows import choose_run, comparisons, form_box, run_rows
 from dfml.ui.widgets.navigation import within_app
 
 within_app()

@@ -244,7 +244,7 @@ def test_a_click_is_not_lost_when_what_the_sidebar_waits_for_has_ended(runs, mon
     monkeypatch.setattr(launcher, "start", lambda spec: orders.append(spec) or RunFolder.create(spec))
     app = open_page("training", method="random")
     assert "looking for devices" in texts(app)
-    question.known = {"devices": ["cpu"], "auto": "cpu", "threads": 2, "reason": "no GPU was found"}
+    question.known = {"auto": "cpu", "threads": 2, "reason": "no GPU was found"}
     next(button for button in app.button if button.label == "Start training").click().run()
     assert not app.exception and len(orders) == 1
 

@@ -4,8 +4,7 @@ import pytest
 
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE
-from dfml.ui.runs.chooser import Comparison, comparisons, new_group, series_names, whose
-from dfml.ui.runs.run_rows import RunRow
+from dfml.ui.runs.run_rows import Comparison, RunRow, comparisons, new_group, series_names, whose
 
 
 def spec(method="pixels", **more):

@@ -13,8 +13,7 @@ from dfml.ui.adaptation.choose_images import Chosen
 from dfml.ui.charts.curves import curves
 from dfml.ui.widgets.forms import all_options, lasting
 from dfml.ui.widgets.galleries import from_arrays, show_strip
-from dfml.ui.widgets.metrics import percent
-from dfml.ui.widgets.texts import plain, show_chart
+from dfml.ui.widgets.texts import percent, plain, show_chart
 
 if TYPE_CHECKING:
     from dfml.meta.adaptation import Adaptation

@@ -13,12 +13,11 @@ from dfml.ui.adaptation.calibration import choose_calibration, draw_calibration,
 from dfml.ui.adaptation.choose_images import Chosen
 from dfml.ui.charts.bars import confidence_bars
 from dfml.ui.charts.curves import steps_accuracy
-from dfml.ui.runs.chooser import minute, unique
+from dfml.ui.runs.run_rows import minute, unique
 from dfml.ui.widgets.forms import lasting, learners
 from dfml.ui.widgets.galleries import enlarged, show
-from dfml.ui.widgets.metrics import percent
 from dfml.ui.widgets.navigation import ICONS, TRAINING
-from dfml.ui.widgets.texts import badge, empty_state, one_line_errors, plain, show_chart
+from dfml.ui.widgets.texts import badge, empty_state, one_line_errors, percent, plain, show_chart
 
 if TYPE_CHECKING:
     from dfml.meta.adaptation import Adaptation

@@ -77,11 +77,8 @@ def confidence_bars(
 ) -> go.Figure:
     """Draw a model's probability in [0, 1] for each class, highest first, each bar with its number.
 
-    Args:
-        classes: Class names.
-        probabilities: One per class.
-        truth: The image's own class, marked in the labels, where it is known.
-        before: The probabilities before a calibration, set as diamonds.
+    ``truth`` is the image's own class, marked in the labels; ``before`` are the probabilities before a calibration,
+    set as diamonds.
     """
     order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
     values, colours = [probabilities[i] for i in order], palette().series

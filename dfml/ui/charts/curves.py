@@ -59,19 +59,11 @@ def curves(
     places: Mapping[str, int] | None = None,
     height: int = 280,
 ) -> go.Figure:
-    """Draw curves over the iterations of a run, or of several runs, by their names.
+    """Draw curves by their names; values are fractions with ``percent``, and ``log`` works where all are above zero.
 
-    Args:
-        series: Name and curve.
-        y: What the vertical axis shows.
-        x: What the horizontal axis shows.
-        percent: Values are fractions, shown in per cent.
-        log: Logarithmic vertical axis, where every value is above zero.
-        smooth: Dense curves are drawn faintly, with their running mean upon them.
-        band: Half-width of the interval around each point of the series of that name.
-        marks: Adversarial steps, set as diamonds upon the first curve, or its running mean.
-        places: Which colour of the palette a series takes; by default they are dealt out in order.
-        height: Pixels.
+    With ``smooth``, dense curves are drawn faintly, with their running mean upon them. ``band`` has the half-width of
+    the interval around each point of the series of that name. ``marks`` are adversarial steps, set as diamonds upon
+    the first curve, or its running mean. ``places`` says which colour a series takes; by default they come in order.
     """
     figure = blank(x=x, y=y, percent=percent, height=height)
     colours = palette().series
@@ -80,7 +72,7 @@ def curves(
         colour = colours[place % len(colours)]
         if band and name in band:
             _add_band(figure, (steps, values), band[name], colour, percent)
-        window = mean_window(len(steps)) if smooth else 1
+        window = len(steps) // 40 if smooth and len(steps) > DENSE else 1
         if window > 1:
             x_faint, y_faint = downsample(steps, values)
             line = {"color": translucent(colour, 0.3), "width": 1}
@@ -178,11 +170,6 @@ def downsample(steps: Sequence[float], values: Sequence[float]) -> Curve:
     extremes = pd.Series(values).groupby(buckets).agg(["idxmin", "idxmax"])
     chosen = sorted({0, count - 1, *extremes.to_numpy().ravel().tolist()})
     return [steps[i] for i in chosen], [values[i] for i in chosen]
-
-
-def mean_window(count: int) -> int:
-    """Return over how many of ``count`` neighbouring points a running mean goes; 1 where the curve is not dense."""
-    return count // 40 if count > DENSE else 1
 
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:

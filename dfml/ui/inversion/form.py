@@ -12,7 +12,7 @@ from dfml.core.names import on_disk
 from dfml.core.paths import given_path, read_json
 from dfml.runs import launcher
 from dfml.runs.spec import RunSpec
-from dfml.ui.runs.chooser import MOST, go_to_run, new_group, series_names
+from dfml.ui.runs.run_rows import MOST, go_to_run, new_group, series_names
 from dfml.ui.widgets import forms
 from dfml.ui.widgets.texts import listed, one_line_errors, plain
 from dfml.ui.zoo.choose_zoo import zoo_cell

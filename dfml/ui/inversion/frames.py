@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -25,8 +25,7 @@ ACROSS = (
 )
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """Images at a step of the inverter, from 1, of ``total`` (0 where that cannot be told yet)."""
 
     step: int
@@ -109,7 +108,7 @@ def _look(name: str) -> Metric:
     return metric(name.replace(WARM_UP, RECOVERY))
 
 
-def offered(found: Sequence[Mapping[str, Curve]]) -> list[str]:
+def offered(found: Iterable[Mapping[str, Curve]]) -> list[str]:
     """Return the curves that at least one recovery has: recovery first, then warm-up."""
     names = {name for curves_of in found for name in curves_of if name.startswith((RECOVERY, WARM_UP))}
 
@@ -123,12 +122,10 @@ def offered(found: Sequence[Mapping[str, Curve]]) -> list[str]:
 def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[str, int], *, key: str) -> None:
     """Draw one number of all recoveries, a colour each.
 
-    Args:
-        series: The curves of each inverter by their names, with the recovery's own steps.
-        totals: Each inverter's steps in all; 0 where unknown.
-        key: Of the widgets.
+    ``series`` are the curves of each inverter by their names, with the recovery's own steps, ``totals`` each inverter's
+    steps in all, 0 where unknown.
     """
-    names = offered(list(series.values()))
+    names = offered(series.values())
     if not names:
         return
     across = STEP

@@ -115,7 +115,12 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
         )
         return
     for name, report in reports.items():
-        _verdict(name, report)
+        word, icon, colour = LEVELS.get((report or {}).get("level"), ("not compared", ":material/help:", "gray"))
+        with st.container(gap="xxsmall"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(f"**{plain(name)}**", width="content")
+                st.badge(word, icon=icon, color=colour)
+            st.caption(plain(report.get("verdict", "")) if report else "No real images given.")
     name = told[0]
     if len(told) > 1:
         look = {"default": name, "required": True, "format_func": plain}
@@ -135,15 +140,6 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
     )
     st.caption(" ".join(map(plain, (compared, *report.get("notes", [])))))
     _numbers(report.get("spaces", []))
-
-
-def _verdict(name: str, report: dict[str, Any] | None) -> None:
-    word, icon, colour = LEVELS.get((report or {}).get("level"), ("not compared", ":material/help:", "gray"))
-    with st.container(gap="xxsmall"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f"**{plain(name)}**", width="content")
-            st.badge(word, icon=icon, color=colour)
-        st.caption(plain(report.get("verdict", "")) if report else "No real images given.")
 
 
 def pair_caption(pair: dict[str, Any]) -> str:

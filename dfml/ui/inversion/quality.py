@@ -8,8 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dfml.ui.inversion.recoveries import StoredRecovery
-from dfml.ui.widgets.metrics import duration, percent, with_interval
-from dfml.ui.widgets.texts import plain
+from dfml.ui.widgets.texts import duration, percent, plain, with_interval
 
 HELP = {
     "Time": "Wall clock of the recovery alone, without warm-up, loading and measuring. It depends on the machine and "

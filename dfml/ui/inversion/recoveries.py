@@ -20,8 +20,7 @@ from dfml.core.weights import tensor_shapes
 from dfml.runs.folder import RunFolder
 from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.widgets.galleries import from_arrays, show_strip
-from dfml.ui.widgets.metrics import percent
-from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain, spaced
+from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, percent, plain, spaced
 
 PER_ROW, ROWS_A_PAGE = 10, 8
 MOST_NUMBERS = 200_000_000

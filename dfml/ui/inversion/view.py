@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import streamlit as st
 from PIL import Image
@@ -17,8 +17,8 @@ from dfml.ui.inversion.frames import at_share, frames, own_curves, recovery_curv
 from dfml.ui.inversion.privacy import privacy_panel
 from dfml.ui.inversion.quality import quality_table
 from dfml.ui.inversion.recoveries import StoredRecovery, by_class, recoveries_of
-from dfml.ui.runs.chooser import Comparison, whose
-from dfml.ui.runs.panel import look_again, moved_on, run_controls, run_header
+from dfml.ui.runs.panel import look_again, moved_on, run_panel
+from dfml.ui.runs.run_rows import Comparison, whose
 from dfml.ui.widgets.galleries import open_sheet, show_strip
 from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, spaced
 from dfml.ui.zoo.choose_zoo import open_listing
@@ -31,8 +31,7 @@ WAY = (
 )
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One inverter of a comparison at this moment: its name among the others, its whole recoveries by teacher."""
 
     name: str
@@ -89,8 +88,7 @@ def _headers(shown: Comparison, columns: list[Column]) -> None:
     """What is common to all runs, then each one's state and controls."""
     if len(shown.rows) == 1:
         (column,) = columns
-        run_header(column.run, column.status)
-        run_controls(column.run, column.status, key="inversion")
+        run_panel(column.run, column.status, "inversion")
         return
     spec, active = columns[0].run.spec, [column for column in columns if column.status.active]
     st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
@@ -106,8 +104,7 @@ def _headers(shown: Comparison, columns: list[Column]) -> None:
     others = {column.run.name: column.name for column in columns}
     for place, (column, cell) in enumerate(zip(columns, st.columns(len(columns), gap="medium"), strict=True)):
         with cell, one_line_errors():
-            run_header(column.run, column.status, column.name, others)
-            run_controls(column.run, column.status, key=f"inversion:{place}", narrow=True)
+            run_panel(column.run, column.status, f"inversion:{place}", column.name, others)
 
 
 def _grids(columns: list[Column], teacher: str, key: str) -> None:

@@ -11,10 +11,9 @@ from dfml.core.errors import BadInput
 from dfml.data.pairing import difference, stored_rows
 from dfml.runs.folder import RESULT
 from dfml.ui.charts.curves import Curve, curves
-from dfml.ui.runs.chooser import NEXT
-from dfml.ui.runs.run_rows import RunRow, plottable
-from dfml.ui.widgets.metrics import metric, with_interval
-from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, show_chart
+from dfml.ui.runs.run_rows import NEXT, RunRow, plottable
+from dfml.ui.widgets.metrics import metric
+from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, show_chart, with_interval
 from dfml.ui.widgets.theme import chip
 
 MOST = 7

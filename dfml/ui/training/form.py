@@ -15,7 +15,7 @@ from dfml.core.config import Config
 from dfml.core.paths import REPOSITORY
 from dfml.runs import launcher
 from dfml.runs.spec import RunSpec
-from dfml.ui.runs.chooser import go_to_run
+from dfml.ui.runs.run_rows import go_to_run
 from dfml.ui.widgets.forms import config_form, lasting, methods, more_options, preset_cell, seed_and_device
 from dfml.ui.widgets.texts import counted, one_line_errors
 from dfml.ui.zoo.choose_zoo import zoo_cell

@@ -14,12 +14,12 @@ from dfml.runs.folder import RunFolder
 from dfml.ui.charts.bars import teacher_policy_bars
 from dfml.ui.charts.curves import DENSE, Curve, curves
 from dfml.ui.charts.similarity import similarity_matrix, teacher_map
-from dfml.ui.runs.panel import look_again, moved_on, run_controls, run_header
+from dfml.ui.runs.panel import look_again, moved_on, run_panel
 from dfml.ui.runs.run_rows import RunRow, plottable
 from dfml.ui.widgets.galleries import newest_pictures
-from dfml.ui.widgets.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric, percent
+from dfml.ui.widgets.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric
 from dfml.ui.widgets.navigation import ADAPTATION, ICONS
-from dfml.ui.widgets.texts import counted, empty_state, listed, one_line_errors, plain, show_chart
+from dfml.ui.widgets.texts import counted, empty_state, listed, one_line_errors, percent, plain, show_chart
 from dfml.ui.zoo.choose_zoo import open_listing
 
 Scalars = Mapping[str, Curve]
@@ -55,8 +55,7 @@ def watch_training(row: RunRow | None) -> None:
                 # It ended, or another tab resumed it: one full run of the page sets the timer anew. Before anything
                 # is drawn, since a click on a link that is redrawn at once would be lost.
                 st.rerun()
-            run_header(run, status)
-            run_controls(run, status, key="training")
+            run_panel(run, status, "training")
             scalars = plottable(run)
             if status.state == "finished":
                 _result_panel(run, scalars)
@@ -139,9 +138,12 @@ def _charts(run: RunFolder, scalars: Scalars) -> None:
                 st.caption(f"◆ {steps}: the images were moved to be harder for the learner.")
     series = {metric(name).title: scalars[name] for name in ACCURACIES if name in scalars}
     if series:
+        halves = dict(zip(*scalars.get("val/ci95", ((), ())), strict=False))
+        steps, _ = scalars.get("val/accuracy", ((), ()))
+        band = {metric("val/accuracy").title: [halves.get(step, 0.0) for step in steps]} if halves and steps else {}
         with grid.cell():
             text = "Guessing gives 1 / way: 20 % for five classes. The shade is the 95 % interval."
-            _chart("Accuracy", text, series, key="accuracy", y="accuracy", percent=True, band=_interval(scalars))
+            _chart("Accuracy", text, series, key="accuracy", y="accuracy", percent=True, band=band)
     for name in ("tasks/diversity", "grad/alignment"):
         if name in scalars:
             with grid.cell():
@@ -192,14 +194,6 @@ def further_names(scalars: Scalars, drawn: Collection[str]) -> list[str]:
     """Return the curves, of two points at least, that neither ``drawn`` nor anything else on the page shows."""
     found = [name for name, (steps, _) in scalars.items() if len(steps) > 1 and name not in drawn]
     return [name for name in found if not name.startswith(ELSEWHERE)]
-
-
-def _interval(scalars: Scalars) -> dict[str, list[float]]:
-    """The half-widths of the interval of the validation accuracy, by its title, where the run has them."""
-    if not {"val/ci95", "val/accuracy"} <= {*scalars}:
-        return {}
-    halves = dict(zip(*scalars["val/ci95"], strict=False))
-    return {metric("val/accuracy").title: [halves.get(step, 0.0) for step in scalars["val/accuracy"][0]]}
 
 
 def _chart(title: str, about: str, series: dict[str, Curve], *, key: str = "", **look: Any) -> None:  # noqa: ANN401 - as of curves

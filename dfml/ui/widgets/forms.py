@@ -16,7 +16,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dfml.core.config import Config
-from dfml.ui.widgets.sidebar import device_options
+from dfml.ui.widgets.sidebar import device_question
 
 if TYPE_CHECKING:
     from streamlit.elements.lib.grid_container import GridContainer
@@ -83,7 +83,9 @@ def seed_and_device(grid: GridContainer, key: str) -> dict[str, int | str]:
     text = "The same seed gives the same run."
     seed = grid.number_input("Seed", 0, 2**31, 0, step=1, key=f"{key}:seed", persist_state="session", help=text)
     text = "Where the run computes. auto takes a GPU where there is one; the sidebar shows what was found."
-    device = grid.selectbox("Device", device_options(), key=f"{key}:device", persist_state="session", help=text)
+    known = device_question().answer()
+    devices = ["auto", *(known["devices"] if known else ["cpu"])]
+    device = grid.selectbox("Device", devices, key=f"{key}:device", persist_state="session", help=text)
     return {"seed": int(seed), "device": device}
 
 

@@ -38,12 +38,9 @@ def square(picture: Image.Image, side: int) -> Image.Image:
 
 
 def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, columns: int = 0) -> Image.Image:
-    """Lay images, or files of our own, out in rows as one RGBA image, with a transparent gap.
+    """Lay images (at least one), or files of our own, out in rows as one RGBA image, with a transparent gap.
 
-    Args:
-        pictures: At least one; None leaves its cell empty.
-        side: Pixels of each square cell.
-        columns: Cells per row; 0 takes all of them in one row.
+    None leaves its cell empty; each is square, ``side`` pixels wide. With 0 ``columns`` all stand in one row.
     """
     columns = columns or len(pictures)
     rows = -(-len(pictures) // columns)

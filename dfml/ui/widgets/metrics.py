@@ -59,25 +59,6 @@ def metric(name: str) -> Metric:
     return METRICS.get(name, Metric(name.split("/")[-1].replace("_", " ")))
 
 
-def percent(value: float | None) -> str:
-    """Return a fraction as ``83.4 %``, or a dash where there is none."""
-    return "–" if value is None else f"{100 * value:.1f} %"
-
-
-def with_interval(value: float, half: float | None, sign: str = "") -> str:
-    """Return a fraction as ``83.4 ± 1.2`` in per cent or points, without an interval that is not known."""
-    return f"{100 * value:{sign}.1f}" + (f" ± {100 * half:.1f}" if half is not None else "")
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds as ``42 s``, ``3 min 20 s`` or ``1 h 05 min``; a dash where unknown."""
-    if seconds is None:
-        return "–"
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, left = divmod(minutes, 60)
-    return f"{hours} h {left:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
 def megabytes(size: int) -> str:
     """Return bytes as ``11.8 MB`` or ``118 kB``."""
     return f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{size / 1e3:.0f} kB"

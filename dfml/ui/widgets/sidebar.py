@@ -15,7 +15,7 @@ from pathlib import Path
 import streamlit as st
 
 from dfml.core.paths import REPOSITORY
-from dfml.ui.runs.run_rows import RunRow, page_of, run_rows
+from dfml.ui.runs.run_rows import PAGES, RunRow, run_rows
 from dfml.ui.widgets.texts import counted, plain
 from dfml.ui.widgets.theme import chip
 
@@ -57,12 +57,6 @@ def device_question() -> DeviceQuestion:
     return DeviceQuestion()
 
 
-def device_options() -> list[str]:
-    """Return what a device chooser offers now: ``auto`` and whatever has been found so far."""
-    known = device_question().answer()
-    return ["auto", *(known["devices"] if known else ["cpu"])]
-
-
 def _active_rows() -> list[RunRow]:
     return [row for row in run_rows() if row.active]
 
@@ -93,10 +87,9 @@ def _live_part() -> bool:
     if not rows:
         st.caption("Nothing is running.")
     for row in rows[:6]:
-        page, parameters = page_of(row)
-        look = chip(row.state)
+        look, link = chip(row.state), {"run": row.name}
         title = f"{look.sign} {plain(row.title)}"
-        st.page_link(page, label=title, query_params=parameters, help=f"{look.word}; open it")
+        st.page_link(PAGES.get(row.kind), label=title, query_params=link, help=f"{look.word}; open it")
         if row.total:
             told = [look.word, f"{row.step} of {row.total}", *([row.left] if row.left else [])]
             st.progress(row.share or 0.0, text=", ".join(told))

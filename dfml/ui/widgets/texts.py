@@ -56,6 +56,25 @@ def counted(count: int, word: str) -> str:
     return f"{count} {word}{'s' * (count != 1)}"
 
 
+def percent(value: float | None) -> str:
+    """Return a fraction as ``83.4 %``, or a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def with_interval(value: float, half: float | None, sign: str = "") -> str:
+    """Return a fraction as ``83.4 ± 1.2`` in per cent or points, without an interval that is not known."""
+    return f"{100 * value:{sign}.1f}" + (f" ± {100 * half:.1f}" if half is not None else "")
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as ``42 s``, ``3 min 20 s`` or ``1 h 05 min``; a dash where unknown."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
 def badge(text: str, colour: str, icon: str = "") -> str:
     """Return Markdown for a badge of text from outside; ``st.badge`` would escape its brackets a second time."""
     return f":{colour}-badge[{icon} {plain(text)}]"
@@ -89,13 +108,12 @@ def show_chart(figure: go.Figure, title: str = "", *, about: str = "", **options
 def with_plain_names(figure: go.Figure) -> go.Figure:
     """Return the figure with all its words (names, ticks, axes' titles, what hovering shows) as ``chart_text``."""
     for trace in figure.data:
-        for part in ("name", "text", "x", "y", "customdata", "legendgroup"):
+        for part in ("name", "text", "x", "y", "customdata"):
             if part in trace and (found := trace[part]) is not None:
                 trace[part] = _each(found)
     for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
-        for part in ("ticktext", "tickvals", "categoryarray"):
-            if axis[part] is not None:
-                axis[part] = _each(axis[part])
+        if axis.ticktext is not None:
+            axis.ticktext = _each(axis.ticktext)
         if axis.title.text:
             axis.title.text = chart_text(axis.title.text)
     return figure

@@ -13,9 +13,9 @@ from dfml.core.names import same
 from dfml.core.paths import runs_root
 from dfml.ui.charts.bars import accuracy_histogram, class_coverage
 from dfml.ui.widgets.forms import all_options, polluting
-from dfml.ui.widgets.metrics import megabytes, percent
+from dfml.ui.widgets.metrics import megabytes
 from dfml.ui.widgets.navigation import ICONS, INVERSION
-from dfml.ui.widgets.texts import badge, counted, empty_state, listed, one_line_errors, plain, show_chart, spaced
+from dfml.ui.widgets.texts import badge, empty_state, listed, one_line_errors, percent, plain, show_chart, spaced
 from dfml.ui.zoo.choose_zoo import choose_next, open_listing
 from dfml.zoo.listing import TeacherRow, ZooListing, zoo_names
 
@@ -45,7 +45,7 @@ def summary(zoo: ZooListing) -> None:
     grid.metric("Size", megabytes(zoo.size), border=True, help="Bytes of all weight files.")
     if zoo.problems:
         count = len(zoo.problems)
-        lines = [f"{counted(count, 'model')} cannot be used; the other {len(zoo.teachers)} can:"]
+        lines = [f"{count} model{'s' * (count > 1)} cannot be used; the other {len(zoo.teachers)} can:"]
         lines += [f"- {plain(reason)}" for reason in list(zoo.problems.values())[:10]]
         lines += [f"- and {count - 10} more"] if count > 10 else []
         st.warning("\n".join(lines), icon=":material/warning:")
