@@ -4,10 +4,9 @@ import streamlit as st
 
 from dfml.core.errors import DfmlError
 from dfml.ui.runs.run_rows import PAGES, run_rows
-from dfml.ui.widgets.metrics import megabytes
+from dfml.ui.widgets.metrics import chip, megabytes
 from dfml.ui.widgets.navigation import ADAPTATION, ICONS, INVERSION, TRAINING, ZOO, within_app
 from dfml.ui.widgets.texts import empty_state, percent, plain
-from dfml.ui.widgets.theme import chip
 from dfml.zoo.listing import read_zoo, zoo_names
 
 within_app()

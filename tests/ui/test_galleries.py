@@ -57,7 +57,7 @@ def test_rows_are_sorted_by_class_and_unknown_labels_are_numbered():
 def test_no_picture_of_a_page_is_served_from_a_memory_that_forgets_it():
     app = AppTest.from_function(_page, default_timeout=30).run()
     assert not app.exception
-    urls = [image.url for element in app.get("imgs") for image in element.proto.imgs]
+    urls = [image.url for element in app.get("image") or app.get("imgs") for image in element.proto.imgs]
     assert len(urls) == 2 and all(url.startswith("data:image/png;base64,") for url in urls)
     sheet = Image.open(io.BytesIO(base64.b64decode(urls[0].partition(",")[2])))
     assert sheet.size == (2 * 16 + GAP, 16) and sheet.mode == "RGBA" and sheet.getpixel((0, 0)) == (255, 0, 0, 255)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import streamlit as st
 
 from dfml.ui.adaptation.choose_images import Chosen
@@ -111,6 +110,6 @@ def draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
         st.caption("0 would mean: each support image's features point to its own class's recovered images alone.")
     if rows:
         st.markdown("**Query images that changed their class**")
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="changed")
+        st.dataframe(rows, hide_index=True, width="stretch", key="changed")
     else:
         st.caption("No query image changed its class; only the confidences moved.")

@@ -7,8 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dfml.ui.charts.curves import blank
-from dfml.ui.widgets.theme import palette, translucent
+from dfml.ui.charts.curves import blank, palette, translucent
 
 
 def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:

@@ -1,7 +1,7 @@
 """Curves: numbers in, a plotly figure out; no files, as of all figures, so that each can be tested.
 
 Every axis is named. Series differ in colour and in dash or marker. Accuracies come as fractions in [0, 1] and are
-shown in per cent.
+shown in per cent. ``.streamlit/config.toml`` holds the same colours for everything that Streamlit draws itself.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import streamlit as st
 
 from dfml.runs.records import StoredNote
-from dfml.ui.widgets.theme import palette, translucent
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 MAX_POINTS = 500
@@ -24,6 +25,33 @@ Curve = tuple[Sequence[float], Sequence[float]]
 """Steps and values of one curve, of equal length."""
 DENSE = 120
 """Curves with more points are drawn faintly, under their running mean."""
+
+
+class Palette(NamedTuple):
+    """Colours of one theme, as ``#rrggbb``: of series (for every kind of colour vision), of text, of grid lines."""
+
+    series: tuple[str, ...]
+    text: str
+    quiet: str
+
+
+LIGHT = Palette(
+    ("#0072b2", "#d55e00", "#008f68", "#b0578d", "#b07800", "#2f96d0", "#64707f"), text="#1d2430", quiet="#d9dee6"
+)
+DARK = Palette(
+    ("#56b4e9", "#f08a3c", "#2fc79b", "#dd93bd", "#e6b325", "#9ad1f2", "#9aa6b5"), text="#e8ecf2", quiet="#343d4b"
+)
+
+
+def palette() -> Palette:
+    """Return the palette of the theme that the browser shows now."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
+
+
+def translucent(colour: str, opacity: float) -> str:
+    """Return ``#rrggbb`` as an ``rgba`` of the given opacity in [0, 1]."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity:g})"
 
 
 def blank(*, x: str, y: str, height: int = 280, percent: bool = False) -> go.Figure:

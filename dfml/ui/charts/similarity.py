@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from dfml.ui.charts.curves import blank
-from dfml.ui.widgets.theme import palette
+from dfml.ui.charts.curves import blank, palette
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x")
 NAMED = 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import streamlit as st
@@ -162,10 +163,7 @@ def _class_names(run: RunFolder, teacher: str, stored: StoredRecovery | None) ->
     """The teacher's class names, as far as they can be read without asking a server."""
     if stored:
         return stored.classes
-    if is_address(run.spec.zoo or ""):
-        return []
-    try:
-        row = open_listing(run.spec.zoo or "").teacher(teacher)
-    except BadInput:  # a zoo that has gone only costs the names
-        row = None
+    zoo, row = run.spec.zoo or "", None
+    with suppress(BadInput):  # a zoo that has gone only costs the names
+        row = None if is_address(zoo) else open_listing(zoo).teacher(teacher)
     return [spaced(name) for name in row.class_names] if row else []

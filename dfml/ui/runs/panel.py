@@ -20,8 +20,8 @@ from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE, RESUMABLE, RunStatus
 from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.widgets.forms import inverters, methods
+from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.texts import counted, duration, one_line_errors, plain
-from dfml.ui.widgets.theme import chip
 
 
 def look_again(*rows: RunRow) -> int | None:

@@ -23,9 +23,9 @@ from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE
 from dfml.ui.charts.curves import Curve
+from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.navigation import INVERSION, TRAINING
 from dfml.ui.widgets.texts import counted
-from dfml.ui.widgets.theme import chip
 
 if TYPE_CHECKING:
     from streamlit.elements.lib.mutable_expander_container import ExpanderContainer

@@ -12,9 +12,8 @@ from dfml.data.pairing import difference, stored_rows
 from dfml.runs.folder import RESULT
 from dfml.ui.charts.curves import Curve, curves
 from dfml.ui.runs.run_rows import NEXT, RunRow, plottable
-from dfml.ui.widgets.metrics import metric
+from dfml.ui.widgets.metrics import chip, metric
 from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, show_chart, with_interval
-from dfml.ui.widgets.theme import chip
 
 MOST = 7
 FIRST = ("val/accuracy", "train/accuracy", "train/loss", "tasks/diversity")

@@ -16,8 +16,8 @@ import streamlit as st
 
 from dfml.core.paths import REPOSITORY
 from dfml.ui.runs.run_rows import PAGES, RunRow, run_rows
+from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.texts import counted, plain
-from dfml.ui.widgets.theme import chip
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
 # Late and at a low priority: the first page matters more than this line.
