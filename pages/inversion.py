@@ -2,12 +2,10 @@
 
 import streamlit as st
 
-from dfml.ui.inversion.comparisons import comparisons
 from dfml.ui.inversion.form import inversion_form
 from dfml.ui.inversion.recoveries import recovery_gallery
 from dfml.ui.inversion.view import watch_recovery
-from dfml.ui.runs.chooser import choose_run, form_box
-from dfml.ui.runs.run_rows import run_rows
+from dfml.ui.runs.run_rows import choose_run, comparisons, form_box, run_rows
 from dfml.ui.widgets.navigation import within_app
 
 within_app()
@@ -24,7 +22,7 @@ with view:
     watch, gallery = st.tabs(["Watch", "Gallery"], key="view", bind="query-params")
     with watch:
         shown = comparisons(rows)
-        members = {name: one.name for one in shown for name in one.members}
+        members = {row.name: one.name for one in shown for row in one.rows}
         watch_recovery(choose_run(shown, key="inversion_run", also=members))
     with gallery:
         recovery_gallery(rows)

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from dfml.ui.runs.chooser import choose_run, form_box
-from dfml.ui.runs.run_rows import run_rows
+from dfml.ui.runs.run_rows import choose_run, form_box, run_rows
 from dfml.ui.runs.table import compare_runs, run_table
 from dfml.ui.training.form import training_form
 from dfml.ui.training.view import watch_training

@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from dfml.ui.widgets.messages import one_line_errors
 from dfml.ui.widgets.navigation import within_app
+from dfml.ui.widgets.texts import one_line_errors
 from dfml.ui.zoo.choose_zoo import choose_zoo, open_listing
-from dfml.ui.zoo.panels import coverage_panel, summary, teacher_card, teacher_table
-from dfml.ui.zoo.pollution import pollution_panel
+from dfml.ui.zoo.panels import coverage_panel, pollution_panel, summary, teacher_card, teacher_table
 
 within_app()
 st.title("Model zoo")

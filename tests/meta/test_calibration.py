@@ -7,7 +7,7 @@ import torch
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Progress
-from dfml.inversion import objective
+from dfml.inversion import terms
 from dfml.inversion.terms import bn_distance
 from dfml.meta.adapted_model import adapted_task
 from dfml.meta.calibration import CALIBRATORS, Icfil, contrast_steps, info_nce
@@ -278,8 +278,8 @@ def test_several_tasks_in_one_stacked_pass_give_the_same(model, patterns, monkey
     ]
     calibrator = quick(inversion_steps=3)
     one_by_one = last(calibrator.calibrate(tasks))
-    make = objective.StackedOracles
-    monkeypatch.setattr(objective, "StackedOracles", lambda oracles, *, stacked: make(oracles, stacked=True))
+    make = terms.StackedOracles
+    monkeypatch.setattr(terms, "StackedOracles", lambda oracles, *, stacked: make(oracles, stacked=True))
     stacked = last(calibrator.calibrate(tasks))
     for a, b in zip(one_by_one, stacked, strict=True):
         assert (a.pictures - b.pictures).abs().mean() < 1e-3

@@ -106,11 +106,3 @@ def test_own_pictures_survive_a_new_session(finished):
     app = open_page("adaptation", source="My own pictures", pictures="0123456789ab")
     assert "the other 3 are masked" in texts(app)
     assert "sure" in texts(app)
-
-
-def test_the_page_knows_how_each_learner_adapts_without_loading_torch():
-    from dfml.meta.learners import LEARNERS
-    from dfml.ui.adaptation.view import OWN_WAYS
-
-    for name in LEARNERS:
-        assert OWN_WAYS.get(name, "steps") == LEARNERS.get(name).default_adaptation

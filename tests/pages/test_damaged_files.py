@@ -101,7 +101,7 @@ def look_through(run):
     assert "\n" not in row.message and len(row.message) < 900
     assert row.age and row.title.isprintable()
     plottable(run), run.notes(), run.images(), run.zoo_map(), run.result(), run.log_tail()
-    for found in recoveries_of(run.path, run.name, run.title):
+    for found in recoveries_of(run):
         assert found.method and found.classes and found.teacher
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,12 @@ from dfml.core.paths import REPOSITORY
 from dfml.meta.adaptation import Adaptation
 from dfml.meta.calibration import Calibration
 from dfml.ui.adaptation import adapt as adapting
-from dfml.ui.adaptation.adapt import Request, adapt_to, calibrate_to
+from dfml.ui.adaptation.adapt import Request, adapt_to
 from dfml.ui.adaptation.calibration import changed_rows, points
 from dfml.ui.adaptation.choose_images import Chosen
 from tests.meta.test_evaluation import tiny_model
 
-QUICK = {"inversion_steps": 3, "steps": 2, "per_class": 1}
+QUICK = (("inversion_steps", 3), ("per_class", 1), ("steps", 2))
 
 
 def answer(after, before):
@@ -45,21 +46,21 @@ def arguments(tmp_path):
     pictures = {name: [str(f) for f in sorted((root / "support" / name).iterdir())[:2]] for name in classes}
     support = tuple((name, tuple(files)) for name, files in pictures.items())
     query = tuple((name, files[0]) for name, files in pictures.items())
-    adapting._calibrated().clear()
-    return Request(str(tmp_path / "model"), 1, support, query, "inductive", "steps", 2)
+    adapting._answers().clear()
+    return Request(str(tmp_path / "model"), 1, support, query, "inductive", "steps", 2, icfil=QUICK)
 
 
 def test_a_calibration_tells_its_progress_and_is_kept(arguments):
     heard = []
-    first = calibrate_to(arguments, options=QUICK, progress=lambda *step: heard.append(step))
+    first = adapt_to(arguments, progress=lambda *step: heard.append(step))
     assert heard[0][:2] == (1, 5) and heard[-1][:2] == (5, 5)
-    (calibrated, _), (plain, _) = first, adapt_to(arguments)
+    (calibrated, _), (plain, _) = first, adapt_to(replace(arguments, icfil=None))
     assert calibrated.uncalibrated.tolist() == plain.probabilities.tolist() != calibrated.probabilities.tolist()
     assert plain.calibration is None and calibrated.support_accuracy == plain.support_accuracy
     count = len(heard)
-    assert calibrate_to(arguments, options=QUICK, progress=lambda *step: heard.append(step)) is first
+    assert adapt_to(arguments, progress=lambda *step: heard.append(step)) is first
     assert len(heard) == count
-    assert calibrate_to(arguments, options={**QUICK, "lr": 0.5}, progress=lambda *_: None) is not first
+    assert adapt_to(replace(arguments, icfil=(*QUICK, ("lr", 0.5)))) is not first
 
 
 def test_whoever_leaves_in_the_middle_leaves_nothing_behind(arguments):
@@ -71,6 +72,6 @@ def test_whoever_leaves_in_the_middle_leaves_nothing_behind(arguments):
             raise Left
 
     with pytest.raises(Left):
-        calibrate_to(arguments, options=QUICK, progress=leave)
-    assert not adapting._calibrated() and not adapting._ONE_AT_A_TIME.locked()
-    assert calibrate_to(arguments, options=QUICK, progress=lambda *_: None)[0].calibration
+        adapt_to(arguments, progress=leave)
+    assert not adapting._answers() and not adapting._ONE_AT_A_TIME.locked()
+    assert adapt_to(arguments)[0].calibration

@@ -1,8 +1,6 @@
-import pytest
-
+from dfml.runs.records import NoteLine
 from dfml.ui.charts.bars import accuracy_histogram, class_coverage, confidence_bars
-from dfml.ui.charts.curves import MAX_POINTS, Mark, curves, downsample, steps_accuracy
-from dfml.ui.widgets.theme import DARK, LIGHT
+from dfml.ui.charts.curves import MAX_POINTS, curves, downsample, steps_accuracy
 
 
 def test_downsampling_keeps_ends_and_extremes_within_the_limit():
@@ -38,14 +36,16 @@ def test_the_interval_is_drawn_around_the_curve_and_stays_between_0_and_1():
 
 
 def test_marks_lie_on_the_curve_where_they_happened():
-    figure = curves({"loss": ([1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0])}, y="loss", marks=[Mark(3, "adversarial step 1")])
+    figure = curves(
+        {"loss": ([1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0])}, y="loss", marks=[NoteLine(type="note", step=3, kind="adversarial", text="step 1")]
+    )
     marks = next(trace for trace in figure.data if trace.name == "adversarial step")
-    assert (marks.x, marks.y, marks.text) == ((3,), (2.0,), ("adversarial step 1",))
+    assert (marks.x, marks.y, marks.text) == ((3,), (2.0,), ("step 1",))
     assert marks.marker.symbol == "diamond"
 
 
 def test_marks_before_the_first_point_do_no_harm():
-    figure = curves({"loss": ([10], [1.0])}, y="loss", marks=[Mark(2, "early")])
+    figure = curves({"loss": ([10], [1.0])}, y="loss", marks=[NoteLine(type="note", step=2, kind="adversarial", text="early")])
     assert figure.data[-1].y == (1.0,)
 
 
@@ -60,9 +60,9 @@ def test_a_logarithmic_axis_only_where_every_value_is_above_zero():
     assert curves({"a": ([0], [0.0])}, y="loss", log=True).layout.yaxis.type is None
 
 
-@pytest.mark.parametrize("palette", [LIGHT, DARK])
 def test_histogram_names_the_mean(palette):
-    figure = accuracy_histogram([0.8, 0.9], palette=palette)
+    figure = accuracy_histogram([0.8, 0.9])
+    assert figure.layout.font.color == figure.layout.annotations[0].font.color == palette.text
     assert figure.layout.annotations[0].text == "mean 85.0%"
     assert sum(len(trace.x) for trace in figure.data) == 2
 
@@ -74,13 +74,14 @@ def test_empty_numbers_give_an_empty_figure():
 
 def test_coverage_shows_every_class_from_the_most_frequent_down():
     figure = class_coverage([("bee", 5), ("can", 3)])
-    assert list(figure.data[0].y) == ["bee", "can"]
+    assert list(figure.layout.yaxis.ticktext) == ["bee", "can"] and list(figure.data[0].x) == [5, 3]
     assert figure.layout.yaxis.autorange == "reversed"
 
 
 def test_confidences_are_sorted_labelled_and_name_the_truth():
     figure = confidence_bars(["cat", "dog", "owl"], [0.2, 0.7, 0.1], truth="cat")
-    assert list(figure.data[0].y) == ["dog", "cat (true)", "owl"]
+    assert list(figure.layout.yaxis.ticktext) == ["dog", "cat (true)", "owl"]
+    assert list(figure.data[0].y) == list(figure.layout.yaxis.tickvals)
     assert list(figure.data[0].text) == ["70%", "20%", "10%"]
 
 
@@ -94,7 +95,8 @@ def test_steps_chart_starts_at_step_zero():
 
 def test_confidences_before_something_happened_are_diamonds_on_the_same_rows():
     figure = confidence_bars(["cat", "dog", "owl"], [0.2, 0.7, 0.1], before=[0.5, 0.3, 0.2])
-    assert list(figure.data[1].y) == list(figure.data[0].y) == ["dog", "cat", "owl"]
+    assert list(figure.data[1].y) == list(figure.data[0].y) == list(figure.layout.yaxis.tickvals)
+    assert list(figure.layout.yaxis.ticktext) == ["dog", "cat", "owl"]
     assert list(figure.data[1].x) == [0.3, 0.5, 0.2]
     assert figure.data[1].marker.symbol == "diamond-open"
     assert list(figure.data[2].text) == ["30% → 70%", "50% → 20%", "20% → 10%"]

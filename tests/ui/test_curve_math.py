@@ -1,12 +1,11 @@
 import pytest
 
-from dfml.ui.charts.curve_math import DENSE, calm_range, log_ticks, mean_window, running_mean
-from dfml.ui.charts.curves import curves
+from dfml.ui.charts.curves import DENSE, calm_range, curves, running_mean
 
 
 def test_only_dense_curves_have_a_running_mean():
-    assert mean_window(DENSE) == 1
-    assert mean_window(400) == 10
+    for count, traces in ((DENSE, 1), (DENSE + 1, 2)):
+        assert len(curves({"loss": (range(count), [1.0] * count)}, y="loss", smooth=True).data) == traces
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 7, 50])
@@ -20,11 +19,10 @@ def test_the_running_mean_is_the_mean_of_the_points_around(window):
     assert running_mean([], window) == []
 
 
-def test_a_short_logarithmic_axis_has_numbers_around_the_curve():
-    ticks = log_ticks(0.3, 4)
-    assert [tick for tick in ticks if 0.3 <= tick <= 4] == [0.5, 1.0, 2.0]
-    assert min(ticks) < 0.3
-    assert max(ticks) > 4
+def test_a_short_logarithmic_axis_has_numbers_between_the_powers_of_ten():
+    short = curves({"a": ([0, 1], [0.3, 4.0])}, y="loss", log=True).layout.yaxis
+    assert (short.dtick, short.tickformat) == ("D2", "~g"), "1, 2 and 5 of each power, as whole numbers"
+    assert curves({"a": ([0, 1], [0.01, 4.0])}, y="loss", log=True).layout.yaxis.dtick == 1
 
 
 def test_smoothing_draws_dense_curves_faintly_under_their_mean():

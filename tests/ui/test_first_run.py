@@ -4,7 +4,7 @@ import pytest
 
 from dfml.core.paths import read_json
 from dfml.methods import METHODS
-from dfml.ui.training.first_run import (
+from dfml.ui.training.form import (
     BY_QUERIES,
     CORES,
     MEASURED,

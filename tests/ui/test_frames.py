@@ -6,6 +6,7 @@ from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
 from dfml.ui.inversion.frames import Frame, at_share, frames, own_curves, warming
+from dfml.ui.widgets.galleries import open_sheet
 
 
 def frame(step, total):
@@ -49,7 +50,7 @@ def warmed_run(tmp_path):
 def test_a_recovery_counts_its_own_steps_after_a_warm_up(warmed_run):
     found = frames(warmed_run, warmed_run.status(), "000")
     assert [one.label for one in found] == [f"step {i} of 5" for i in range(1, 6)]
-    assert len(found[0].sheet().pictures) == 4
+    assert len(open_sheet(found[0].entry)) == 4
     curves = own_curves(warmed_run, "000")
     assert curves["inversion/ce"][0] == [1, 2, 3, 4, 5]
     assert curves["warm-up/ce"][0] == [1, 20, 40]

@@ -9,8 +9,7 @@ from streamlit.testing.v1 import AppTest
 from dfml.core.paths import REPOSITORY
 from dfml.runs.grid import make_grid
 from dfml.ui.inversion.recoveries import by_class
-from dfml.ui.runs.image_grids import cut_grid
-from dfml.ui.widgets.galleries import GAP, enlarged, from_arrays, square, strip
+from dfml.ui.widgets.galleries import GAP, cut_grid, enlarged, from_arrays, square, strip
 
 
 def chequers(size):
@@ -56,7 +55,7 @@ def test_rows_are_sorted_by_class_and_unknown_labels_are_numbered():
 
 
 def test_no_picture_of_a_page_is_served_from_a_memory_that_forgets_it():
-    app = AppTest.from_function(_page).run()
+    app = AppTest.from_function(_page, default_timeout=30).run()
     assert not app.exception
     urls = [image.url for element in app.get("image") for image in element.proto.imgs]
     assert len(urls) == 2 and all(url.startswith("data:image/png;base64,") for url in urls)

@@ -1,4 +1,4 @@
-from dfml.ui.charts.recovery_curves import curve_title, offered
+from dfml.ui.inversion.frames import curve_title, offered
 from dfml.ui.inversion.quality import HELP, brief, row_of
 
 REPORT = {

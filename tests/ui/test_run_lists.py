@@ -7,9 +7,8 @@ from streamlit.testing.v1 import AppTest
 from dfml.core.paths import write_json
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
-from dfml.ui.runs.chooser import unique
 from dfml.ui.runs.panel import look_again, moved_on
-from dfml.ui.runs.run_rows import RunRow, read_row
+from dfml.ui.runs.run_rows import RunRow, read_row, unique
 from dfml.ui.runs.table import _tested
 
 
@@ -28,8 +27,7 @@ def chooser_page():
     import streamlit as st
 
     from dfml.runs.spec import RunSpec
-    from dfml.ui.runs.chooser import choose_run
-    from dfml.ui.runs.run_rows import RunRow
+    from dfml.ui.runs.run_rows import RunRow, choose_run
 
     if st.session_state.pop("spoil", False):
         st.query_params.pop("run", None)

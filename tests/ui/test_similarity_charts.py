@@ -1,7 +1,4 @@
-import pytest
-
-from dfml.ui.charts.similarity import by_group, similarity_matrix, teacher_map
-from dfml.ui.widgets.theme import DARK, LIGHT
+from dfml.ui.charts.similarity import similarity_matrix, teacher_map
 
 IDS = ["000", "001", "002", "003"]
 GROUPS = [0, 1, 0, 1]
@@ -10,7 +7,7 @@ SIMILARITY = [[1.0, 0.2, 0.3, 0.4], [0.2, 1.0, 0.5, 0.6], [0.3, 0.5, 1.0, 0.7], 
 
 def test_the_map_has_a_colour_and_a_sign_for_each_group_and_tells_what_a_teacher_knows():
     places = [[0, 0], [1, 0], [0, 1], [1, 1]]
-    figure = teacher_map(IDS, places, GROUPS, about={"002": "apple, bee"}, palette=LIGHT)
+    figure = teacher_map(IDS, places, GROUPS, {"002": "apple, bee"})
     first, second = figure.data
     assert (first.name, second.name) == ("group 1", "group 2")
     assert list(first.x) == [0, 0] and list(second.x) == [1, 1]
@@ -19,15 +16,14 @@ def test_the_map_has_a_colour_and_a_sign_for_each_group_and_tells_what_a_teacher
     assert figure.layout.yaxis.scaleanchor == "x", "distances must not be stretched"
 
 
-@pytest.mark.parametrize("palette", [LIGHT, DARK])
 def test_the_matrix_stands_in_the_order_of_the_groups_which_lines_divide(palette):
-    assert by_group(GROUPS) == [0, 2, 1, 3]
-    figure = similarity_matrix(IDS, SIMILARITY, GROUPS, palette=palette)
+    figure = similarity_matrix(IDS, SIMILARITY, GROUPS)
     (heat,) = figure.data
     assert list(heat.z[0]) == [None, 0.3, 0.2, 0.4] and list(heat.z[2]) == [0.2, 0.5, None, 0.6]
     assert heat.customdata[0][1] == "000 and 002"
     assert list(figure.layout.xaxis.ticktext) == ["000", "002", "001", "003"]
     assert [line.x0 for line in figure.layout.shapes if line.x0 == line.x1] == [1.5]
+    assert {line.line.color for line in figure.layout.shapes} == {palette.text}
 
 
 def test_many_teachers_are_named_by_their_group():
@@ -40,4 +36,4 @@ def test_many_teachers_are_named_by_their_group():
 
 def test_a_single_teacher_and_a_single_group_do_no_harm():
     assert len(similarity_matrix(["000"], [[1.0]], [0]).layout.shapes) == 0
-    assert teacher_map(["000"], [[0, 0]], [0]).data[0].name == "group 1"
+    assert teacher_map(["000"], [[0, 0]], [0], {}).data[0].name == "group 1"

@@ -4,7 +4,8 @@ import tomllib
 import pytest
 
 from dfml.core.paths import REPOSITORY
-from dfml.ui.widgets.theme import CHIPS, DARK, LIGHT, chip, translucent
+from dfml.ui.charts.curves import DARK, LIGHT, translucent
+from dfml.ui.widgets.metrics import CHIPS, chip
 
 CONFIG = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
 

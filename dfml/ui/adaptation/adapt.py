@@ -9,33 +9,51 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import streamlit as st
+from pydantic import Field
 
+from dfml.core.config import Record, Text
 from dfml.core.errors import BadInput
 from dfml.core.names import find_name
 from dfml.core.paths import given_path, read_json
+from dfml.data.pictures import open_picture, to_tensor
 from dfml.runs.folder import RunFolder
 from dfml.ui.runs.run_rows import RunRow, run_rows
-from dfml.ui.runs.stored import ModelCard
 
 if TYPE_CHECKING:
+    import torch
+
     from dfml.meta.adaptation import Adaptation
     from dfml.meta.model import MetaModel
 
-MOST_CALIBRATED = 32
+Answer = tuple["Adaptation", float]
+"""What came out, and the seconds that all of it took."""
+MOST_ANSWERS = 64
 # Every session's script thread shares the loaded models, whose normalisation layers hold an episode's statistics.
 _ONE_AT_A_TIME = threading.Lock()
 
 
+class _Card(Record):
+    """``dfml.json`` of a meta-model."""
+
+    kind: Text | None = None
+    learner: Text
+    method: Text | None = None
+    zoo: Text | None = None
+    side_information: list[Text] | None = None
+    adapt_steps: Annotated[int, Field(ge=1, le=1000)] = 10
+    teachers: dict[Text, Text] | None = None
+
+
 def finished_models() -> list[RunRow]:
-    """Training runs that ended with a model, the newest first."""
+    """Return training runs that ended with a model, the newest first."""
     return [row for row in run_rows("train") if row.run.model]
 
 
 def model_folder(choice: str) -> Path:
-    """The folder of a run's name, or of a path to a model or a run.
+    """Return the folder of a run's name, or of a path to a model or a run.
 
     Raises:
         BadInput: There is no model.
@@ -48,7 +66,7 @@ def model_folder(choice: str) -> Path:
 
 
 def model_card(folder: Path) -> dict:
-    """A model's card, read without torch.
+    """Return a model's card, read without torch.
 
     Raises:
         BadInput: The folder holds no meta-model.
@@ -56,7 +74,7 @@ def model_card(folder: Path) -> dict:
     card = read_json(folder / "dfml.json", "the model's card")
     if not isinstance(card, dict) or "learner" not in card:
         raise BadInput(f"{folder} holds no meta-model; a teacher of a zoo, for example, is none. Train one first.")
-    return ModelCard.checked(card, "the model's card")
+    return _Card.checked(card, "the model's card")
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -75,7 +93,8 @@ class Request:
     """What the model of a folder is to adapt to, and how: see ``dfml.meta.adaptation.adapt``.
 
     Classes and images to classify (with their class, empty where unknown) come with their files. ``changed`` is the
-    card's time of change, so that another model there is loaded anew.
+    card's time of change, so that another model there is loaded anew. ``icfil`` are the options of a calibration, as
+    pairs of a name and a value; None does without.
     """
 
     folder: str
@@ -85,47 +104,33 @@ class Request:
     bn: str
     how: str
     steps: int
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def adapt_to(request: Request) -> tuple[Adaptation, float]:
-    """Adapt and classify; returns what came out, and the seconds that all of it took.
-
-    Raises:
-        BadInput: The model or an image cannot be used.
-    """
-    with _ONE_AT_A_TIME:
-        return _adapt(request)
+    icfil: tuple[tuple[str, object], ...] | None = None
 
 
 @st.cache_resource(show_spinner=False)
-def _calibrated() -> OrderedDict[tuple, tuple[Adaptation, float]]:
-    """The newest calibrated answers of all sessions; a cached function could not show its progress."""
+def _answers() -> OrderedDict[Request, Answer]:
+    """The newest answers of all sessions; a cached function could not show its progress."""
     return OrderedDict()
 
 
-def calibrate_to(
-    request: Request, *, options: dict, progress: Callable[[int, int, str], None]
-) -> tuple[Adaptation, float]:
-    """Adapt, calibrate and classify, as ``adapt_to``; ``progress`` is told (step, total, text) after each step.
+def adapt_to(request: Request, progress: Callable[[int, int, str], None] | None = None) -> Answer:
+    """Adapt, calibrate and classify; ``progress`` is told (step, total, text) after each step of a calibration.
 
     Raises:
-        BadInput: See ``adapt_to``; or an option is out of its range. Whatever ``progress`` raises ends the work, too.
+        BadInput: The model or an image cannot be used, or an option is out of its range. Whatever ``progress`` raises
+            ends the work, too.
     """
-    key = (request, tuple(sorted(options.items())))
-    with _ONE_AT_A_TIME:
-        kept = _calibrated()
-        if key not in kept:
-            kept[key] = _adapt(request, options, progress)
-        kept.move_to_end(key)
-        while len(kept) > MOST_CALIBRATED:
-            kept.popitem(last=False)
-        return kept[key]
+    kept = _answers()
+    found = kept.get(request)
+    if found is None:
+        with _ONE_AT_A_TIME:
+            found = kept[request] = kept.get(request) or _adapt(request, progress)
+            if len(kept) > MOST_ANSWERS:
+                kept.popitem(last=False)
+    return found
 
 
-def _adapt(
-    request: Request, options: dict | None = None, progress: Callable[[int, int, str], None] | None = None
-) -> tuple[Adaptation, float]:
+def _adapt(request: Request, progress: Callable[[int, int, str], None] | None) -> Answer:
     import torch
 
     from dfml.meta.adaptation import adapt
@@ -147,7 +152,7 @@ def _adapt(
         bn=request.bn,
         how=request.how,
         steps=request.steps,
-        calibrate=None if options is None else Icfil(Icfil.Config.parse(options)),
+        calibrate=None if request.icfil is None else Icfil(Icfil.Config.parse(dict(request.icfil))),
         progress=progress,
     )
     if outcome.calibration is not None:  # of which several are kept: without the parameters, which nothing shows
@@ -155,9 +160,7 @@ def _adapt(
     return outcome, time.perf_counter() - started
 
 
-def _tensors(files: tuple[str, ...] | list[str], size: int, channels: int):  # noqa: ANN202 - a tensor; torch is not loaded here
+def _tensors(files: tuple[str, ...] | list[str], size: int, channels: int) -> torch.Tensor:
     import torch
-
-    from dfml.data.pictures import open_picture, to_tensor
 
     return torch.stack([to_tensor(open_picture(Path(file)), size=size, channels=channels) for file in files])

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import streamlit as st
 
 from dfml.ui.adaptation.choose_images import Chosen
-from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.curves import curves
-from dfml.ui.widgets.forms import all_options
+from dfml.ui.widgets.forms import all_options, lasting
 from dfml.ui.widgets.galleries import from_arrays, show_strip
-from dfml.ui.widgets.metrics import percent
-from dfml.ui.widgets.remember import lasting
-from dfml.ui.widgets.texts import plain
-from dfml.ui.widgets.theme import palette
+from dfml.ui.widgets.texts import percent, plain, show_chart
 
 if TYPE_CHECKING:
     from dfml.meta.adaptation import Adaptation
@@ -27,25 +22,24 @@ WHAT = (
     "of real and recovered images of a class are pulled together. It looks at the support images only. Whether it "
     "helps depends on the model, so the answers before and after stand side by side."
 )
-
 CHANGED = "Query images whose most likely class is another one after the calibration."
 RECOVERED = "Share of the recovered images that the adapted model takes for their class."
 
 
-def choose_calibration() -> dict | None:
-    """Draw the switch and, where it is on, the options; returns their values, or None."""
+def choose_calibration() -> tuple[tuple[str, Any], ...] | None:
+    """Draw the switch and, where it is on, the options; return their names and values, or None."""
     if not lasting(st.toggle, "Calibrate (ICFIL)", key="calibrate", help=WHAT):
         return None
     from dfml.meta.calibration import Icfil
 
     with st.expander("Options of the calibration", icon=":material/tune:"):
         values = all_options(Icfil.preset("demo"), st.grid(4, min_column_width=150), key="icfil")
-    return Icfil.Config.parse(values).model_dump()
+    return tuple(sorted(Icfil.Config.parse(values).model_dump().items()))
 
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar that is gone when the work is done; gives a function that takes step, total and text."""
+    """Draw a bar that is gone when the work is done; it gives a function that takes step, total and text."""
     place = st.empty()
 
     def show(step: int, total: int, text: str) -> None:
@@ -58,12 +52,12 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
 
 
 def points(after: float, before: float) -> str | None:
-    """A difference of two fractions in points, with its sign; None where there is none."""
+    """Return a difference of two fractions in points, with its sign; None where there is none."""
     return f"{100 * (after - before):+.1f} points" if after != before else None
 
 
 def changed_rows(outcome: Adaptation, chosen: Chosen) -> list[dict[str, str]]:
-    """A row for each query image whose class changed: what it shows, and both answers."""
+    """Return a row for each query image whose class changed: what it shows, and both answers."""
     rows, chances = [], zip(outcome.probabilities.tolist(), outcome.uncalibrated.tolist(), strict=True)
     for number, (after, before) in enumerate(chances):
         old, new = (max(range(len(row)), key=row.__getitem__) for row in (before, after))
@@ -84,19 +78,15 @@ def changed_rows(outcome: Adaptation, chosen: Chosen) -> list[dict[str, str]]:
 
 
 def draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
-    """What the calibration did: the loss, the recovered images beside the real ones, and the changed answers."""
+    """Draw what it did: the loss, the recovered images beside the real ones, and the changed answers."""
     found, (on_support, _) = outcome.calibration, outcome.calibrated_accuracy
     st.subheader("What the calibration did", anchor=False)
-    rows, right_now = changed_rows(outcome, chosen), percent(on_support)
-    change = points(on_support, outcome.support_accuracy[-1])
-    numbers = (
-        ("Answers changed", f"{len(rows)} of {len(outcome.probabilities)}", None, CHANGED),
-        ("Support images right", right_now, change, "After the calibration, and the difference from before."),
-        ("Recovered as asked", percent(found.recovered_accuracy), None, RECOVERED),
-    )
+    rows, change = changed_rows(outcome, chosen), points(on_support, outcome.support_accuracy[-1])
+    text = "After the calibration, and the difference from before."
     with st.container(horizontal=True):
-        for label, value, delta, text in numbers:
-            st.metric(label, value, delta, border=True, help=text)
+        st.metric("Answers changed", f"{len(rows)} of {len(outcome.probabilities)}", border=True, help=CHANGED)
+        st.metric("Support images right", percent(on_support), change, border=True, help=text)
+        st.metric("Recovered as asked", percent(found.recovered_accuracy), border=True, help=RECOVERED)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.markdown("**Support images, and those recovered from the adapted model**")
@@ -114,14 +104,12 @@ def draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
         )
     with right:
         loss = {"contrastive loss": (range(len(found.contrast)), found.contrast)}
-        show_chart(
-            curves(loss, y="contrastive loss", x="calibration step", palette=palette(), height=240),
-            key="contrast",
-            alt=f"Contrastive loss, from {found.contrast[0]:.2f} to {found.contrast[-1]:.2f}",
-        )
+        chart = curves(loss, y="contrastive loss", x="calibration step", height=240)
+        ends = f"from {found.contrast[0]:.2f} to {found.contrast[-1]:.2f}"
+        show_chart(chart, key="contrast", alt=f"Contrastive loss, {ends}")
         st.caption("0 would mean: each support image's features point to its own class's recovered images alone.")
     if rows:
         st.markdown("**Query images that changed their class**")
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="changed")
+        st.dataframe(rows, hide_index=True, width="stretch", key="changed")
     else:
         st.caption("No query image changed its class; only the confidences moved.")

@@ -14,10 +14,9 @@ from dfml.core.paths import ASSETS, read_json
 from dfml.data.listing import list_classes
 from dfml.data.pictures import KINDS
 from dfml.ui.adaptation.uploads import MAX_CLASSES, MIN_CLASSES, QUERY, UploadSet, is_token, new_token
+from dfml.ui.widgets.forms import lasting
 from dfml.ui.widgets.galleries import show_strip
-from dfml.ui.widgets.messages import empty_state, one_line_errors
-from dfml.ui.widgets.remember import lasting
-from dfml.ui.widgets.texts import plain, spaced
+from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain, spaced
 
 Classes = dict[str, list[Path]]
 """Files by class name."""
@@ -91,17 +90,13 @@ def _example() -> Chosen:
     return Chosen(support, query)
 
 
-def _uploads() -> UploadSet:
+def _own() -> Chosen:
     token = st.query_params.get("pictures")
     if not is_token(token):
         token = st.session_state.get("_pictures") or new_token()
         st.query_params["pictures"] = token
     st.session_state["_pictures"] = token
-    return UploadSet(token)
-
-
-def _own() -> Chosen:
-    store = _uploads()
+    store = UploadSet(token)
     st.caption(
         f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five images each suffice. {KINDS}. The images stay on "
         "this computer, and the link of this page finds them again."
@@ -197,7 +192,7 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
                 st.error(line, icon=":material/broken_image:")
     stored = store.pictures(slot)
     if stored:
-        count_told = f"{len(stored)} image{'s' * (len(stored) > 1)}"
+        count_told = counted(len(stored), "image")
         width = "stretch" if len(stored) > 2 else 210
         show_strip(stored[:20], f"{count_told} of {name}", columns=min(5, max(3, len(stored))), width=width)
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -210,7 +205,7 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
 
 
 def example_names() -> list[str]:
-    """Names of the example sets."""
+    """Return the names of the example sets."""
     root = ASSETS / "support-sets"
     return sorted(p.name for p in root.iterdir() if (p / "support").is_dir()) if root.is_dir() else []
 

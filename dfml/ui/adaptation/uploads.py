@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json, runs_root, write_atomically, write_json
+from dfml.data.pictures import SEVERAL_FRAMES, open_picture
 
 if TYPE_CHECKING:
     from streamlit.elements.widgets.file_uploader import DeletedFile, UploadedFile
@@ -31,7 +32,7 @@ _TOKEN = re.compile(r"[0-9a-f]{12}")
 
 
 def new_token() -> str:
-    """A fresh name of a set."""
+    """Return a fresh name of a set."""
     return secrets.token_hex(6)
 
 
@@ -54,7 +55,7 @@ class UploadSet:
         return runs_root() / ".uploads" / self.token
 
     def names(self) -> list[str]:
-        """Names of the classes, in the order of their slots."""
+        """Return the names of the classes, in the order of their slots."""
         default = ["class 1", "class 2"]
         try:
             found = read_json(self.folder / "names.json", "names of the classes")
@@ -68,19 +69,16 @@ class UploadSet:
         write_json(self.folder / "names.json", names)
 
     def pictures(self, slot: int | str) -> list[Path]:
-        """The stored images of a class's slot, or of ``query``."""
+        """Return the stored images of a class's slot, or of ``query``."""
         folder = self._slot(slot)
         return sorted(folder.glob("*.png")) if folder.is_dir() else []
 
     def take(self, slot: int | str, uploads: Sequence[UploadedFile | DeletedFile], seen: set[str]) -> list[str] | None:
-        """Store the uploads that are new.
+        """Store the uploads that are new; return a line for each that could not be used, None where none was new.
 
         An uploader reports all its files at each change, and one that has left the page may report once more, so each
         upload is known by its id: ``seen`` holds those that were taken before, and grows. The same image chosen
         again is a new upload, and is stored again.
-
-        Returns:
-            One line for each file that could not be used; None where no upload was new.
         """
         new = [upload for upload in uploads if upload.file_id not in seen]
         if not new:
@@ -91,8 +89,7 @@ class UploadSet:
         return lost + self.add(slot, [(upload.name, upload.getvalue()) for upload in whole])
 
     def add(self, slot: int | str, files: list[tuple[str, bytes]]) -> list[str]:
-        """Store files of a name and a content; returns a line for each that could not be used, or not all of it."""
-        from dfml.data.pictures import SEVERAL_FRAMES, open_picture
+        """Store files of a name and a content; return a line for each that could not be used, or not all of it."""
         from dfml.data.uploads import base_name
 
         folder, problems = self._slot(slot), []

@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 from PIL import Image
 
-from dfml.ui.adaptation.adapt import Request, adapt_to, calibrate_to, finished_models, model_card, model_folder
+from dfml.ui.adaptation.adapt import Request, adapt_to, finished_models, model_card, model_folder
 from dfml.ui.adaptation.calibration import choose_calibration, draw_calibration, points, progress_bar
 from dfml.ui.adaptation.choose_images import Chosen
 from dfml.ui.charts.bars import confidence_bars
-from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.curves import steps_accuracy
-from dfml.ui.runs.chooser import minute, unique
+from dfml.ui.runs.run_rows import minute, unique
+from dfml.ui.widgets.forms import lasting, learners
 from dfml.ui.widgets.galleries import enlarged, show
-from dfml.ui.widgets.messages import empty_state, one_line_errors
-from dfml.ui.widgets.metrics import percent
-from dfml.ui.widgets.navigation import TRAINING
-from dfml.ui.widgets.remember import lasting
-from dfml.ui.widgets.texts import badge, plain
-from dfml.ui.widgets.theme import palette
+from dfml.ui.widgets.navigation import ICONS, TRAINING
+from dfml.ui.widgets.texts import badge, empty_state, one_line_errors, percent, plain, show_chart
 
 if TYPE_CHECKING:
     from dfml.meta.adaptation import Adaptation
@@ -42,25 +38,25 @@ LEARNERS = {
     "anil": "ANIL: a few gradient steps on the last layer only",
     "protonet": "ProtoNet: nearest class centroid of the features, no gradient steps",
 }
-OWN_WAYS = {"protonet": "centroid"}
-"""How models of a learner adapt by default, where not by gradient steps."""
+SIDE = (
+    "Side information is anything real that the training used although the task is data-free, such as accuracies or "
+    "validation images."
+)
 
 
 def choose_model() -> Path | None:
-    """Draw the model chooser; returns the model's folder, or None where there is none yet."""
-    rows = finished_models()
-    asked = st.query_params.get("model")
-    key = "adapt_model"
-    kept = st.session_state.get(key)
+    """Draw the model chooser; return the model's folder, or None where there is none yet."""
+    rows, key = finished_models(), "adapt_model"
+    asked, kept = st.query_params.get("model"), st.session_state.get(key)
     options = list(dict.fromkeys([*(row.name for row in rows), *filter(None, (asked, kept))]))
     if not options:
         empty_state(
             "No meta-model yet",
             "Train one on the Meta-training page (the demo preset takes minutes, `random` takes seconds), "
             "or type a model's folder below.",
-            icon=":material/model_training:",
+            icon=ICONS[TRAINING],
         )
-        st.page_link(TRAINING, label="Go to Meta-training", icon=":material/model_training:", help="")
+        st.page_link(TRAINING, label="Go to Meta-training", icon=ICONS[TRAINING], help="")
     if asked and asked != kept:
         st.session_state[key] = asked
     elif kept is None and options:
@@ -85,28 +81,17 @@ def choose_model() -> Path | None:
         st.query_params["model"] = choice
     with one_line_errors():
         folder = model_folder(choice)
-        describe_model(model_card(folder))
+        card = model_card(folder)
+        trained = f"trained by **{plain(card.get('method') or 'unknown')}**"
+        zoo = plain(Path(card.get("zoo") or "an unknown zoo").name)
+        learner = LEARNERS.get(card["learner"], plain(card["learner"]))
+        side = plain(", ".join(card.get("side_information") or []) or "none")
+        st.caption(f"{trained} · on {zoo} · {learner} · side information used: {side}", help=SIDE)
         return folder
     return None
 
 
-def describe_model(card: dict) -> None:
-    """Draw the model in one line."""
-    side = ", ".join(card.get("side_information") or []) or "none"
-    parts = [
-        f"trained by **{plain(card.get('method') or 'unknown')}**",
-        f"on {plain(Path(card.get('zoo') or 'an unknown zoo').name)}",
-        LEARNERS.get(card["learner"], plain(card["learner"])),
-        f"side information used: {plain(side)}",
-    ]
-    st.caption(
-        " · ".join(parts),
-        help="Side information is anything real that the training used although the task is data-free, such as "
-        "accuracies or validation images.",
-    )
-
-
-def choose_adaptation(card: dict) -> tuple[str, str, int]:
+def _choose_adaptation(card: dict) -> tuple[str, str, int]:
     """Draw the choice of how to adapt, of the batch statistics and of the inner steps."""
     if card.get("kind") == "ensemble":
         st.caption(
@@ -115,10 +100,10 @@ def choose_adaptation(card: dict) -> tuple[str, str, int]:
             "that they learned, whatever the batch."
         )
         return "centroid", "inductive", 1
+    own = learners().get(card["learner"]).default_adaptation
     left, middle, right = st.columns(3, gap="medium")
     with left:
-        own = OWN_WAYS.get(card["learner"], "steps")
-        how = _choose("Adapt by", WAYS, "how", default=own, format_func=lambda name: TITLES[name])
+        how = _choose("Adapt by", WAYS, "how", default=own, format_func=TITLES.get)
     with middle:
         bn = _choose("Batch statistics", BN_MODES, "bn", default="inductive")
     steps = made_for = int(card.get("adapt_steps", 10))
@@ -144,9 +129,9 @@ def classify(folder: Path, chosen: Chosen) -> None:
         return
     with one_line_errors():
         card = model_card(folder)
-        how, bn, steps = choose_adaptation(card)
+        how, bn, steps = _choose_adaptation(card)
         # All teachers at once have no weights that a calibration could move.
-        options = None if card.get("kind") == "ensemble" else choose_calibration()
+        icfil = None if card.get("kind") == "ensemble" else choose_calibration()
         request = Request(
             folder=str(folder),
             changed=(folder / "dfml.json").stat().st_mtime_ns,
@@ -155,19 +140,20 @@ def classify(folder: Path, chosen: Chosen) -> None:
             bn=bn,
             how=how,
             steps=steps,
+            icfil=icfil,
         )
-        if options is None:
+        if icfil is None:
             with st.skeleton(240):
                 outcome, seconds = adapt_to(request)
         else:
             with progress_bar() as progress:
-                outcome, seconds = calibrate_to(request, options=options, progress=progress)
-        draw_answer(outcome, seconds, chosen)
+                outcome, seconds = adapt_to(request, progress)
+        _draw_answer(outcome, seconds, chosen)
         if outcome.calibration:
             draw_calibration(outcome, chosen)
 
 
-def draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
+def _draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
     """Draw predictions with confidences, and the accuracy after each inner step."""
     if outcome.notes:
         st.info(plain(" ".join(outcome.notes)), icon=":material/info:")
@@ -175,15 +161,13 @@ def draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
     with right:
         st.subheader("While it adapts", anchor=False)
         _numbers(outcome, seconds, sum(bool(name) for name, _ in chosen.query))
-        support, query = outcome.support_accuracy, outcome.query_accuracy or None
+        support, chance = outcome.support_accuracy, 1 / len(outcome.classes)
         if len(support) < 2:
             st.caption("Nearest centroids need no inner steps, so there is no curve.")
         else:
-            show_chart(
-                steps_accuracy(support, query, chance=1 / len(outcome.classes), palette=palette()),
-                key="steps_accuracy",
-                alt=f"Accuracy after each inner step; on the support set it ends at {percent(support[-1])}",
-            )
+            chart = steps_accuracy(support, outcome.query_accuracy or None, chance=chance)
+            ends = f"on the support set it ends at {percent(support[-1])}"
+            show_chart(chart, key="steps_accuracy", alt=f"Accuracy after each inner step; {ends}")
             st.caption("Step 0 is before adapting. A good meta-model rises within few steps.")
     with left:
         st.subheader("Predictions", anchor=False)
@@ -202,18 +186,17 @@ def draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
 
 def _numbers(outcome: Adaptation, seconds: float, known: int) -> None:
     """Draw how many of the query images whose class is known are right, and the time."""
-    guessing, shown = percent(1 / len(outcome.classes)), ""
     with st.container(horizontal=True):
         if outcome.query_accuracy:
             before = outcome.query_accuracy[-1]
             now = before if outcome.calibration is None else outcome.calibrated_accuracy[1]
             text = "Below: the difference that the calibration made." if outcome.calibration else None
             st.metric("Query images right", percent(now), points(now, before), border=True, help=text)
-            shown = f"Query images whose class is known: {known}, of {len(outcome.classes)} classes; "
-            shown += f"guessing gets {guessing} right."
         st.metric("Time", f"{seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
-    if shown:
-        st.caption(shown)
+    if outcome.query_accuracy:
+        classes = len(outcome.classes)
+        guessing = f"guessing gets {percent(1 / classes)} right."
+        st.caption(f"Query images whose class is known: {known}, of {classes} classes; {guessing}")
 
 
 def _prediction(outcome: Adaptation, row: int, truth: str, file: Path) -> None:
@@ -233,10 +216,6 @@ def _prediction(outcome: Adaptation, row: int, truth: str, file: Path) -> None:
             show(enlarged(opened.convert("RGB"), 160), alt, width=96)
         before = outcome.uncalibrated[row].tolist() if outcome.calibration else None
         told = ", ".join(f"{name} {chance:.0%}" for name, chance in zip(outcome.classes, chances, strict=True))
-        show_chart(
-            confidence_bars(outcome.classes, chances, truth=truth or None, before=before, palette=palette()),
-            key=f"confidence:{row}",
-            width="stretch",
-            config={"displayModeBar": False, "staticPlot": True},
-            alt=f"Confidences: {told}",
-        )
+        chart = confidence_bars(outcome.classes, chances, truth=truth or None, before=before)
+        config = {"displayModeBar": False, "staticPlot": True}
+        show_chart(chart, key=f"confidence:{row}", width="stretch", config=config, alt=f"Confidences: {told}")

@@ -7,39 +7,39 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dfml.ui.charts.curves import blank
-from dfml.ui.charts.name_axis import name_axis
-from dfml.ui.widgets.theme import LIGHT, Palette, translucent
+from dfml.ui.charts.curves import blank, palette, translucent
 
 
-def accuracy_histogram(accuracies: Sequence[float], *, palette: Palette = LIGHT) -> go.Figure:
-    """How many teachers reach which held-out accuracy; a dashed line marks the mean."""
-    figure = blank(palette, x="held-out accuracy", y="teachers", height=260)
+def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:
+    """Draw how many teachers reach which held-out accuracy; a dashed line marks the mean."""
+    figure = blank(x="held-out accuracy", y="teachers", height=260)
     figure.update_xaxes(tickformat=".0%")
     figure.update_yaxes(rangemode="tozero", tickformat="d", dtick=1 if len(accuracies) <= 8 else None)
     if accuracies:
         low, high = min(accuracies), max(accuracies)
         # Whole per cents: fine where teachers lie close together, coarse where they spread.
         width = 0.01 if high - low < 0.15 else 0.02 if high - low < 0.4 else 0.05
+        colours = palette()
         figure.add_trace(
             go.Histogram(
                 x=list(accuracies),
                 xbins={"start": int(low / width) * width, "end": high + width, "size": width},
-                marker={"color": palette.series[0], "line": {"width": 1, "color": palette.quiet}},
+                marker={"color": colours.series[0], "line": {"width": 1, "color": colours.quiet}},
                 hovertemplate="%{x}: %{y} teachers<extra></extra>",
             )
         )
         mean = sum(accuracies) / len(accuracies)
-        _mark_value(figure, mean, f"mean {mean:.1%}", palette)
+        _mark_value(figure, mean, f"mean {mean:.1%}")
     figure.update_layout(showlegend=False, bargap=0.04, hovermode="closest", margin_t=28)
     return figure
 
 
-def class_coverage(counts: Sequence[tuple[str, int]], *, palette: Palette = LIGHT) -> go.Figure:
-    """In how many teachers each class occurs: one bar per class, in the given order from the top."""
+def class_coverage(counts: Sequence[tuple[str, int]]) -> go.Figure:
+    """Draw in how many teachers each class occurs: one bar per class, in the given order from the top."""
     names, values = [name for name, _ in counts], [count for _, count in counts]
-    figure = blank(palette, x="teachers that know the class", y="", height=44 + 18 * max(3, len(names)))
-    _bars(figure, names, values, marker_color=palette.series[0], hovertemplate="%{y}: %{x} teachers<extra></extra>")
+    figure = blank(x="teachers that know the class", y="", height=44 + 18 * max(3, len(names)))
+    look = {"marker_color": palette().series[0], "hovertemplate": "%{y}: %{x} teachers<extra></extra>"}
+    _add_bars(figure, names, values, **look)
     figure.update_xaxes(rangemode="tozero", tickformat="d", side="top")
     figure.update_yaxes(tickfont_size=11)
     if max(values, default=0) <= 8:
@@ -48,20 +48,20 @@ def class_coverage(counts: Sequence[tuple[str, int]], *, palette: Palette = LIGH
     return figure
 
 
-def teacher_policy_bars(weights: Mapping[str, float], *, palette: Palette = LIGHT) -> go.Figure:
-    """One bar per teacher with its probability to be asked next; a dashed line marks the even weight."""
-    values, even = list(weights.values()), 1 / len(weights)
-    figure = blank(palette, x="weight", y="teacher", height=90 + 22 * len(values))
-    _bars(
+def teacher_policy_bars(weights: Mapping[str, float]) -> go.Figure:
+    """Draw a bar per teacher with its probability to be asked next; a dashed line marks the even weight."""
+    values, even, colour = list(weights.values()), 1 / len(weights), palette().series[0]
+    figure = blank(x="weight", y="teacher", height=90 + 22 * len(values))
+    _add_bars(
         figure,
         list(weights),
         values,
         # Weight is told by length and number; the shade only helps the eye to find the even weight.
-        marker_color=[palette.series[0] if v >= even else translucent(palette.series[0], 0.45) for v in values],
+        marker_color=[colour if value >= even else translucent(colour, 0.45) for value in values],
         text=[f"{value:.1%}" for value in values],
         hovertemplate="teacher %{y}: %{x:.2%}<extra></extra>",
     )
-    _mark_value(figure, even, f"even {even:.1%}", palette)
+    _mark_value(figure, even, f"even {even:.1%}")
     figure.update_xaxes(tickformat=".0%", range=[0, 1.18 * max(values)])
     figure.update_layout(margin_t=28)
     return figure
@@ -73,56 +73,58 @@ def confidence_bars(
     *,
     truth: str | None = None,
     before: Sequence[float] | None = None,
-    palette: Palette = LIGHT,
 ) -> go.Figure:
-    """A model's probability for each class, highest first, each bar with its number.
+    """Draw a model's probability in [0, 1] for each class, highest first, each bar with its number.
 
-    Args:
-        classes: Class names.
-        probabilities: One per class, in [0, 1].
-        truth: The image's own class, marked in the labels, where it is known.
-        before: The probabilities before something happened, set as diamonds.
-        palette: Colours of the theme.
+    ``truth`` is the image's own class, marked in the labels; ``before`` are the probabilities before a calibration,
+    set as diamonds.
     """
     order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
-    values = [probabilities[i] for i in order]
-    figure = blank(palette, x="", y="", height=16 + 22 * len(order))
-    keys = _bars(
+    values, colours = [probabilities[i] for i in order], palette().series
+    figure = blank(x="", y="", height=16 + 22 * len(order))
+    rows = _add_bars(
         figure,
         [classes[i] + " (true)" * (classes[i] == truth) for i in order],
         values,
-        marker_color=[palette.series[0]] + [translucent(palette.series[0], 0.4)] * (len(order) - 1),
+        marker_color=[colours[0]] + [translucent(colours[0], 0.4)] * (len(order) - 1),
         text=[f"{value:.0%}" for value in values] if before is None else None,
         hovertemplate="%{y}: %{x:.1%}<extra></extra>",
     )
     if before is not None:
         # Diamonds where bars ended, and both numbers in a column of their own, so that nothing covers them.
         old = [before[i] for i in order]
-        diamond = {"symbol": "diamond-open", "size": 7, "color": palette.series[1], "line": {"width": 2}}
+        diamond = {"symbol": "diamond-open", "size": 7, "color": colours[1], "line": {"width": 2}}
         hover = "before: %{x:.1%}<extra></extra>"
-        figure.add_trace(go.Scatter(x=old, y=keys, mode="markers", marker=diamond, hovertemplate=hover))
+        figure.add_trace(go.Scatter(x=old, y=rows, mode="markers", marker=diamond, hovertemplate=hover))
         both = [f"{a:.0%} → {b:.0%}" for a, b in zip(old, values, strict=True)]
         beside = {"mode": "text", "textposition": "middle right", "hoverinfo": "skip"}
-        figure.add_trace(go.Scatter(x=[1.12] * len(keys), y=keys, text=both, **beside))
+        figure.add_trace(go.Scatter(x=[1.12] * len(rows), y=rows, text=both, **beside))
     # Room for the number beside a full bar, also where the page is narrow.
     figure.update_xaxes(range=[0, 1.45 if before is None else 2.2], visible=False)
     figure.update_layout(margin={"l": 4, "r": 4, "t": 2, "b": 2})
     return figure
 
 
-def _bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], **look: Any) -> list[str]:  # noqa: ANN401 - as plotly's
-    """Add a bar per name, from the top, each with its text beside it; returns the names as the axis has them."""
-    keys = name_axis(figure, "y", names, autorange="reversed", showgrid=False)
-    figure.add_trace(go.Bar(x=values, y=keys, orientation="h", textposition="outside", cliponaxis=False, **look))
+def _add_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], **look: Any) -> list[int]:  # noqa: ANN401 - as plotly's
+    """Add a bar per name, from the top, each with its text beside it; return the rows that they stand in.
+
+    Rows are numbers and names only their labels: Plotly would read ``10``, ``nan`` or ``2024-01-02`` as numbers and
+    dates, lay equal names upon each other, and draw no bar for ``constructor`` or ``__proto__``.
+    """
+    rows = list(range(len(names)))
+    figure.update_yaxes(type="linear", tickmode="array", tickvals=rows, ticktext=list(names))
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.add_trace(go.Bar(x=values, y=rows, orientation="h", textposition="outside", cliponaxis=False, **look))
     figure.update_layout(showlegend=False, hovermode="closest", bargap=0.3)
-    return keys
+    return rows
 
 
-def _mark_value(figure: go.Figure, x: float, text: str, palette: Palette) -> None:
+def _mark_value(figure: go.Figure, x: float, text: str) -> None:
     """Add a dashed vertical line with its words above."""
+    colours = palette()
     figure.add_vline(
         x=x,
-        line={"color": palette.series[1], "dash": "dash", "width": 2},
-        annotation={"text": text, "font": {"color": palette.text}, "yanchor": "bottom"},
+        line={"color": colours.series[1], "dash": "dash", "width": 2},
+        annotation={"text": text, "font": {"color": colours.text}, "yanchor": "bottom"},
         annotation_position="top",
     )

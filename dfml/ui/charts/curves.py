@@ -1,46 +1,74 @@
-"""Curves: numbers in, a plotly figure out; no streamlit, no files, as of all figures, so that each can be tested.
+"""Curves: numbers in, a plotly figure out; no files, as of all figures, so that each can be tested.
 
-Every axis is named. Series differ in colour and in dash or marker. Accuracies come as fractions in
-[0, 1] and are shown in per cent.
+Every axis is named. Series differ in colour and in dash or marker. Accuracies come as fractions in [0, 1] and are
+shown in per cent. ``.streamlit/config.toml`` holds the same colours for everything that Streamlit draws itself.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
+import streamlit as st
 
-from dfml.ui.charts.curve_math import MAX_POINTS, Curve, calm_range, downsample, log_ticks, mean_window, running_mean
-from dfml.ui.widgets.theme import LIGHT, Palette, translucent
+from dfml.runs.records import NoteLine
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+MAX_POINTS = 500
+Curve = tuple[Sequence[float], Sequence[float]]
+"""Steps and values of one curve, of equal length."""
+DENSE = 120
+"""Curves with more points are drawn faintly, under their running mean."""
 
 
-@dataclass(frozen=True)
-class Mark:
-    """Something that happened at a step of a run."""
+class Palette(NamedTuple):
+    """Colours of one theme, as ``#rrggbb``: of series (for every kind of colour vision), of text, of grid lines."""
 
-    step: int
+    series: tuple[str, ...]
     text: str
+    quiet: str
 
 
-def blank(palette: Palette, *, x: str, y: str, height: int = 280, percent: bool = False) -> go.Figure:
-    """A figure without traces in the app's look, whose axes are named ``x`` and ``y``; ``height`` in pixels."""
-    figure = go.Figure()
+LIGHT = Palette(
+    ("#0072b2", "#d55e00", "#008f68", "#b0578d", "#b07800", "#2f96d0", "#64707f"), text="#1d2430", quiet="#d9dee6"
+)
+DARK = Palette(
+    ("#56b4e9", "#f08a3c", "#2fc79b", "#dd93bd", "#e6b325", "#9ad1f2", "#9aa6b5"), text="#e8ecf2", quiet="#343d4b"
+)
+
+
+def palette() -> Palette:
+    """Return the palette of the theme that the browser shows now."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
+
+
+def translucent(colour: str, opacity: float) -> str:
+    """Return ``#rrggbb`` as an ``rgba`` of the given opacity in [0, 1]."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity:g})"
+
+
+def blank(*, x: str, y: str, height: int = 280, percent: bool = False) -> go.Figure:
+    """Return a figure without traces in the app's look, whose axes are named ``x`` and ``y``; ``height`` in pixels."""
+    figure, colours = go.Figure(), palette()
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        font_color=palette.text,
+        font_color=colours.text,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "title": None},
         hovermode="x unified",
         # A constant revision keeps the reader's zoom while new points arrive.
         uirevision="keep",
         showlegend=True,
     )
-    figure.update_xaxes(title_text=x, gridcolor=palette.quiet, zeroline=False, automargin=True)
-    figure.update_yaxes(title_text=y, gridcolor=palette.quiet, zeroline=False, automargin=True)
+    figure.update_xaxes(title_text=x, gridcolor=colours.quiet, zeroline=False, automargin=True)
+    figure.update_yaxes(title_text=y, gridcolor=colours.quiet, zeroline=False, automargin=True)
     if percent:
         figure.update_yaxes(tickformat=".0%")
     return figure
@@ -55,34 +83,24 @@ def curves(
     log: bool = False,
     smooth: bool = False,
     band: Mapping[str, Sequence[float]] | None = None,
-    marks: Sequence[Mark] = (),
+    marks: Sequence[NoteLine] = (),
     places: Mapping[str, int] | None = None,
-    palette: Palette = LIGHT,
     height: int = 280,
 ) -> go.Figure:
-    """Curves over the iterations of a run, or of several runs, by their names.
+    """Draw curves by their names; values are fractions with ``percent``, and ``log`` works where all are above zero.
 
-    Args:
-        series: Name and curve.
-        y: What the vertical axis shows.
-        x: What the horizontal axis shows.
-        percent: Values are fractions, shown in per cent.
-        log: Logarithmic vertical axis, where every value is above zero.
-        smooth: Dense curves are drawn faintly, with their running mean upon them.
-        band: Half-width of the interval around each point of the series of that name.
-        marks: Adversarial steps, set as diamonds upon the first curve, or its running mean.
-        places: Which colour of the palette a series takes; by default they are dealt out in order.
-        palette: Colours of the theme.
-        height: Pixels.
+    With ``smooth``, dense curves are drawn faintly, with their running mean upon them. ``band`` has the half-width of
+    the interval around each point of the series of that name. ``marks`` are adversarial steps, set as diamonds upon
+    the first curve, or its running mean. ``places`` says which colour a series takes; by default they come in order.
     """
-    figure = blank(palette, x=x, y=y, percent=percent, height=height)
-    hover = "%{y:.1%}" if percent else "%{y:.4g}"
+    figure = blank(x=x, y=y, percent=percent, height=height)
+    colours = palette().series
     for position, (name, (steps, values)) in enumerate(series.items()):
         place = (places or {}).get(name, position)
-        colour = palette.series[place % len(palette.series)]
+        colour = colours[place % len(colours)]
         if band and name in band:
             _add_band(figure, (steps, values), band[name], colour, percent)
-        window = mean_window(len(steps)) if smooth else 1
+        window = len(steps) // 40 if smooth and len(steps) > DENSE else 1
         if window > 1:
             x_faint, y_faint = downsample(steps, values)
             line = {"color": translucent(colour, 0.3), "width": 1}
@@ -100,24 +118,40 @@ def curves(
                 mode="lines+markers" if len(steps) <= 40 else "lines",
                 line={"color": colour, "width": 2, "dash": DASHES[place % len(DASHES)]},
                 marker={"size": 5, "color": colour},
-                hovertemplate=hover,
+                hovertemplate="%{y:.1%}" if percent else "%{y:.4g}",
             )
         )
     if marks and series:
-        _add_marks(figure, marked, marks, palette)
+        _add_marks(figure, marked, marks)
     every = [value for _, values in series.values() for value in values]
     if log and every and min(every) > 0:
-        # Within two decades the powers of ten alone would leave the axis nearly without numbers.
+        # Within two decades the powers of ten alone would leave the axis nearly without numbers: D2 adds 2 and 5.
         short = max(every) <= 100 * min(every)
-        figure.update_yaxes(type="log", dtick=None if short else 1)
-        if short:
-            figure.update_yaxes(tickmode="array", tickvals=log_ticks(min(every), max(every)), tickformat="~g")
+        figure.update_yaxes(type="log", dtick="D2" if short else 1, tickformat="~g" if short else None)
     elif not band:
         figure.update_yaxes(range=calm_range(every, percent=percent))
     if all(steps[0] > 0 for steps, _ in series.values() if len(steps)):
         # All charts of a run begin at 0, also those whose first number came later.
         figure.update_xaxes(rangemode="tozero")
     figure.update_layout(showlegend=sum(trace.showlegend is not False for trace in figure.data) > 1)
+    return figure
+
+
+def steps_accuracy(support: Sequence[float], query: Sequence[float] | None, *, chance: float) -> go.Figure:
+    """Draw the accuracy before adapting (step 0) and after each inner step, fractions in [0, 1].
+
+    ``query`` is None where the classes are not known; ``chance`` is what guessing gives, drawn as a line.
+    """
+    series: dict[str, Curve] = {"support images": (range(len(support)), support)}
+    if query:
+        series["query images"] = (range(len(query)), query)
+    figure = curves(series, x="inner step", y="accuracy", percent=True, height=260)
+    figure.update_yaxes(range=[-0.03, 1.05])
+    figure.update_xaxes(dtick=1 if len(support) <= 12 else None, tickformat="d")
+    text = palette().text
+    label = {"annotation_text": f"guessing: {chance:.0%}", "annotation_position": "bottom right"}
+    figure.add_hline(chance, line={"dash": "dot", "width": 1, "color": text}, annotation_font_color=text, **label)
+    figure.update_layout(showlegend=True)
     return figure
 
 
@@ -134,12 +168,13 @@ def _add_band(figure: go.Figure, curve: Curve, halves: Sequence[float], colour: 
     figure.add_trace(go.Scatter(**edge, **look, name="95 % interval", hoverinfo="skip"))
 
 
-def _add_marks(figure: go.Figure, curve: Curve, marks: Sequence[Mark], palette: Palette) -> None:
+def _add_marks(figure: go.Figure, curve: Curve, marks: Sequence[NoteLine]) -> None:
     steps, values = curve
     if not steps:
         return
     shown = sorted(marks, key=lambda mark: mark.step)[-MAX_POINTS:]
-    line = {"color": palette.text, "width": 1}
+    colours = palette()
+    line = {"color": colours.text, "width": 1}
     figure.add_trace(
         go.Scatter(
             x=[mark.step for mark in shown],
@@ -148,27 +183,45 @@ def _add_marks(figure: go.Figure, curve: Curve, marks: Sequence[Mark], palette: 
             text=[mark.text for mark in shown],
             name="adversarial step",
             mode="markers",
-            marker={"symbol": "diamond", "size": 10, "color": palette.series[1], "line": line},
+            marker={"symbol": "diamond", "size": 10, "color": colours.series[1], "line": line},
             hovertemplate="%{text}",
         )
     )
 
 
-def steps_accuracy(
-    support: Sequence[float], query: Sequence[float] | None, *, chance: float, palette: Palette = LIGHT
-) -> go.Figure:
-    """Accuracy before adapting (step 0) and after each inner step, fractions in [0, 1].
+def downsample(steps: Sequence[float], values: Sequence[float]) -> Curve:
+    """Thin a curve to at most ``MAX_POINTS`` points, keeping its ends and the extremes in between."""
+    count = len(steps)
+    if count <= MAX_POINTS:
+        return list(steps), list(values)
+    buckets = np.arange(count) * (MAX_POINTS // 2 - 1) // count
+    extremes = pd.Series(values).groupby(buckets).agg(["idxmin", "idxmax"])
+    chosen = sorted({0, count - 1, *extremes.to_numpy().ravel().tolist()})
+    return [steps[i] for i in chosen], [values[i] for i in chosen]
 
-    ``query`` is None where the classes are not known; ``chance`` is what guessing gives, drawn as a line.
+
+def running_mean(values: Sequence[float], window: int) -> list[float]:
+    """Return the mean of the ``window`` points around each point, of fewer at the ends."""
+    sums = [0.0, *accumulate(values)]
+    left, right = (window - 1) // 2, window // 2
+    spans = [(max(0, i - left), min(len(values), i + right + 1)) for i in range(len(values))]
+    return [(sums[high] - sums[low]) / (high - low) for low, high in spans]
+
+
+def calm_range(values: Sequence[float], *, percent: bool = False) -> tuple[float, float] | None:
+    """Return both ends of an axis for values that hardly differ, which would look as if they jumped.
+
+    The ends are 5 points (of fractions) or a thousandth of the value apart; None where the values differ by as much.
     """
-    series: dict[str, Curve] = {"support images": (range(len(support)), support)}
-    if query:
-        series["query images"] = (range(len(query)), query)
-    figure = curves(series, x="inner step", y="accuracy", percent=True, palette=palette, height=260)
-    figure.update_yaxes(range=[-0.03, 1.05])
-    figure.update_xaxes(dtick=1 if len(support) <= 12 else None, tickformat="d")
-    line = {"dash": "dot", "width": 1, "color": palette.text}
-    label = {"annotation_text": f"guessing: {chance:.0%}", "annotation_position": "bottom right"}
-    figure.add_hline(chance, line=line, annotation_font_color=palette.text, **label)
-    figure.update_layout(showlegend=True)
-    return figure
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return None
+    low, high = min(finite), max(finite)
+    span = 0.05 if percent else max(abs(low), abs(high)) / 1000
+    if high - low >= span or not span:
+        return None
+    low = (low + high - span) / 2
+    if percent:
+        low = min(max(low, 0.0), 1.0 - span)
+    # A little room, so that a line on the edge is seen whole.
+    return low - span / 20, low + span * 1.05

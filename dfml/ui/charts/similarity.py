@@ -6,32 +6,21 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from dfml.ui.charts.curves import blank
-from dfml.ui.widgets.theme import LIGHT, Palette
+from dfml.ui.charts.curves import blank, palette
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x")
 NAMED = 30
 """Up to so many teachers are named beside the matrix."""
 
 
-def by_group(groups: Sequence[int]) -> list[int]:
-    """Positions in the order of their groups."""
-    return sorted(range(len(groups)), key=lambda i: (groups[i], i))
-
-
 def teacher_map(
-    ids: Sequence[str],
-    places: Sequence[Sequence[float]],
-    groups: Sequence[int],
-    *,
-    about: Mapping[str, str] | None = None,
-    palette: Palette = LIGHT,
+    ids: Sequence[str], places: Sequence[Sequence[float]], groups: Sequence[int], about: Mapping[str, str]
 ) -> go.Figure:
-    """Teachers as points at ``places`` [N, 2], a colour and a sign per group; near means alike.
+    """Draw teachers as points at ``places`` [N, 2], a colour and a sign per group; near means alike.
 
     ``about`` is what else is told of a teacher under the pointer, by its id.
     """
-    figure = blank(palette, x="", y="", height=340)
+    figure, colours = blank(x="", y="", height=340), palette()
     for group in sorted(set(groups)):
         mine = [i for i in range(len(ids)) if groups[i] == group]
         figure.add_trace(
@@ -40,12 +29,12 @@ def teacher_map(
                 y=[places[i][1] for i in mine],
                 name=f"group {group + 1}",
                 mode="markers",
-                text=["<br>".join(filter(None, (f"teacher {ids[i]}", (about or {}).get(ids[i], "")))) for i in mine],
+                text=["<br>".join(filter(None, (f"teacher {ids[i]}", about.get(ids[i], "")))) for i in mine],
                 marker={
                     "symbol": SYMBOLS[group % len(SYMBOLS)],
                     "size": 10,
-                    "color": palette.series[group % len(palette.series)],
-                    "line": {"color": palette.text, "width": 0.5},
+                    "color": colours.series[group % len(colours.series)],
+                    "line": {"color": colours.text, "width": 0.5},
                 },
                 hovertemplate=f"%{{text}}<extra>group {group + 1}</extra>",
             )
@@ -57,41 +46,37 @@ def teacher_map(
     return figure
 
 
-def similarity_matrix(
-    ids: Sequence[str], similarity: Sequence[Sequence[float]], groups: Sequence[int], *, palette: Palette = LIGHT
-) -> go.Figure:
-    """The similarity of each pair of teachers, in the order of their groups, which lines divide.
+def similarity_matrix(ids: Sequence[str], similarity: Sequence[Sequence[float]], groups: Sequence[int]) -> go.Figure:
+    """Draw the similarity of each pair of teachers, in the order of their groups, which lines divide.
 
     The diagonal, where all are 1, is left out: it would take the whole scale of colours.
     """
-    order = by_group(groups)
+    order = sorted(range(len(groups)), key=lambda i: (groups[i], i))
     names = [ids[i] for i in order]
-    values = [[None if a == b else similarity[a][b] for b in order] for a in order]
-    figure = blank(palette, x="teacher", y="teacher", height=340)
+    figure = blank(x="teacher", y="teacher", height=340)
     places = list(range(len(order)))
-    bar = {"title": {"text": "similarity", "side": "right"}, "thickness": 12, "tickformat": ".2f"}
     figure.add_trace(
         go.Heatmap(
-            z=values,
+            z=[[None if a == b else similarity[a][b] for b in order] for a in order],
             x=places,
             y=places,
             customdata=[[f"{row} and {column}" for column in names] for row in names],
             colorscale="Cividis",
-            colorbar=bar,
+            colorbar={"title": {"text": "similarity", "side": "right"}, "thickness": 12, "tickformat": ".2f"},
             hovertemplate="teachers %{customdata}: %{z:.3f}<extra></extra>",
             hoverongaps=False,
         )
     )
     ends = [k - 0.5 for k in range(1, len(order)) if groups[order[k]] != groups[order[k - 1]]]
+    line = {"color": palette().text, "width": 2}
     for end in ends:
-        figure.add_hline(y=end, line={"color": palette.text, "width": 2})
-        figure.add_vline(x=end, line={"color": palette.text, "width": 2})
-    starts = [-0.5, *ends]
-    middles = [(a + b) / 2 for a, b in zip(starts, [*ends, len(order) - 0.5], strict=True)]
+        figure.add_hline(y=end, line=line)
+        figure.add_vline(x=end, line=line)
     if len(names) <= NAMED:
         ticks, texts = places, names
     else:
-        ticks, texts = middles, [str(groups[order[int(middle + 0.5)]] + 1) for middle in middles]
+        ticks = [(a + b) / 2 for a, b in zip([-0.5, *ends], [*ends, len(order) - 0.5], strict=True)]
+        texts = [str(groups[order[int(middle + 0.5)]] + 1) for middle in ticks]
         figure.update_xaxes(title_text="teachers, by group")
         figure.update_yaxes(title_text="teachers, by group")
     # Positions, since lines stand between them; so names may be anything, and equal ones stay apart.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ WIDEST = 20
 
 
 def grid_png(recovery: StoredRecovery) -> bytes:
-    """All images, a row per class; a class with many takes several rows. Raises as ``StoredRecovery.pictures``."""
+    """Return all images, a row per class; a class with many takes several. Raises as ``StoredRecovery.pictures``."""
     rows = recovery.pictures()
     columns = min(WIDEST, max(map(len, rows.values()), default=1))
     cells = []
@@ -36,7 +36,7 @@ def grid_png(recovery: StoredRecovery) -> bytes:
 
 
 def arrays_npz(recovery: StoredRecovery) -> bytes:
-    """``images`` [N, C, H, W] in [0, 1], ``labels`` [N], ``soft_targets`` [N, way], ``class_names`` [way].
+    """Return ``images`` [N, C, H, W] in [0, 1], ``labels`` [N], ``soft_targets`` [N, way], ``class_names`` [way].
 
     Plain arrays, so ``np.load`` opens them without pickle.
 
@@ -58,43 +58,29 @@ def arrays_npz(recovery: StoredRecovery) -> bytes:
 
 
 def report_json(run: RunFolder, recovery: StoredRecovery) -> bytes:
-    """The order, the measures, and the privacy report where there is one."""
+    """Return the order, the measures, and the privacy report where there is one."""
     found = {"order": run.spec.model_dump(mode="json"), "report": recovery.report, "privacy": read_privacy(recovery)}
     return json.dumps(found, indent=2, ensure_ascii=False).encode()
 
 
 def file_stem(recovery: StoredRecovery, name: str) -> str:
-    """A file's name that says where the images come from."""
+    """Return a file's name that says where the images come from."""
     zoo = Path(str(recovery.report.get("zoo", "zoo"))).name
     return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{zoo}-{recovery.teacher}-{name}").strip("-")[:80]
 
 
 def download_row(run: RunFolder, recovery: StoredRecovery, name: str, key: str) -> None:
-    """The buttons of one recovery; files are made when they are asked for."""
+    """Draw the buttons of one recovery; files are made when they are asked for."""
     stem = file_stem(recovery, name)
-    kinds: dict[str, tuple[str, str, Callable[[], bytes]]] = {
-        "PNG": ("image/png", "All images as one grid, a row per class.", lambda: grid_png(recovery)),
-        "npz": (
-            "application/octet-stream",
-            "images, labels, soft_targets and class_names as NumPy arrays.",
-            lambda: arrays_npz(recovery),
-        ),
-        "JSON": (
-            "application/json",
-            "Every option, seed and version, all measures, and the privacy report.",
-            lambda: report_json(run, recovery),
-        ),
-    }
+    arrays = "images, labels, soft_targets and class_names as NumPy arrays."
+    order = "Every option, seed and version, all measures, and the privacy report."
+    kinds = (
+        ("PNG", "image/png", "All images as one grid, a row per class.", partial(grid_png, recovery)),
+        ("npz", "application/octet-stream", arrays, partial(arrays_npz, recovery)),
+        ("JSON", "application/json", order, partial(report_json, run, recovery)),
+    )
     with st.container(horizontal=True, gap="xsmall"):
-        for label, (mime, about, make) in kinds.items():
-            ending = f".{label.lower()}"
-            st.download_button(
-                label,
-                make,
-                file_name=f"{stem}{ending}",
-                mime=mime,
-                key=f"{key}:{label}",
-                help=f"{about} ({plain(stem)}{ending})",
-                icon=":material/download:",
-                on_click="ignore",
-            )
+        for label, mime, about, make in kinds:
+            file = f"{stem}.{label.lower()}"
+            look = {"help": f"{about} ({plain(file)})", "icon": ":material/download:", "on_click": "ignore"}
+            st.download_button(label, make, file_name=file, mime=mime, key=f"{key}:{label}", **look)

@@ -10,14 +10,12 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput, DfmlError
 from dfml.core.names import on_disk
 from dfml.core.paths import given_path, read_json
-from dfml.ui.inversion.comparisons import MOST, new_group, series_names
-from dfml.ui.runs.chooser import go_to_run
-from dfml.ui.runs.order_fields import preset_cell, seed_and_device, zoo_cell
-from dfml.ui.widgets.forms import all_options, config_form, more_options
-from dfml.ui.widgets.messages import one_line_errors
-from dfml.ui.widgets.registries import asking, inverters
-from dfml.ui.widgets.remember import lasting
-from dfml.ui.widgets.texts import listed, plain
+from dfml.runs import launcher
+from dfml.runs.spec import RunSpec
+from dfml.ui.runs.run_rows import MOST, go_to_run, new_group, series_names
+from dfml.ui.widgets import forms
+from dfml.ui.widgets.texts import listed, one_line_errors, plain
+from dfml.ui.zoo.choose_zoo import zoo_cell
 from dfml.zoo.listing import TeacherRow, ZooListing
 
 ASKED_BY = {"auto": "what is granted", "autograd": "gradients", "zeroth-order": "queries only"}
@@ -26,6 +24,10 @@ SLOTS = ("inverter", "inverter2", "inverter3")
 REAL_PICTURES = (
     "Optional: the class-folder data set DIR/train/<class>/<picture> that the teacher was trained on. No inverter sees "
     "it; it adds the privacy report, which compares recovered images with training images."
+)
+ASKS_FOR = (
+    "**gradients** need the teacher's weights. **queries only** treats it as a black box and estimates them from "
+    "answers: slow, and without BN statistics. **what is granted** takes gradients where it may."
 )
 
 Choice = tuple[str, dict[str, Any], str]
@@ -42,9 +44,12 @@ def inversion_form() -> None:
         ids, text = [row.id for row in zoo.teachers], "The trained classifier to recover images from."
         teacher = st.selectbox("Teacher", ids, key="teacher", bind="query-params", help=text)
     row = zoo.teacher(teacher) or zoo.teachers[0]
-    registry = inverters()
-    preset = preset_cell(grid)
-    st.caption(_about(row))
+    registry = forms.inverters()
+    preset = forms.preset_cell(grid)
+    about = f"**Teacher {plain(row.id)}** knows {plain(listed(row.class_names, 10))}."
+    if row.access == "queries":
+        about += " It only answers queries: gradients are estimated from its answers, and BN statistics are not seen."
+    st.caption(f"{about} It has {'a' if row.judge else 'no'} judge.")
     chosen = _slots(registry)
     with st.form("invert", border=False):
         choices = []
@@ -57,22 +62,23 @@ def inversion_form() -> None:
         look: dict[str, Any] = {"persist_state": "session"}
         per_class = int(grid.number_input("Images per class", 1, 100, 10, key="per_class", help=text, **look))
         order = {"kind": "invert", "zoo": zoo.reference, "teachers": [row.id], "preset": preset, "per_class": per_class}
-        order |= seed_and_device(grid, "invert")
+        order |= forms.seed_and_device(grid, "invert")
         look |= {"placeholder": "none", "help": REAL_PICTURES}
         data = grid.text_input("Real images", key="invert:data", **look)
-        asked = _asking()
+        with st.expander("How teachers are questioned", icon=":material/forum:"):
+            st.caption(
+                "For inverters that ask for queries only. A recovery then asks (q + 1) × images × steps of them: more "
+                "directions q give a better gradient and cost more. A run that has spent its budget ends as failed."
+            )
+            cells, config = st.grid(3, min_column_width=150), forms.asking()()
+            asked = forms.all_options(config, cells, key="asking", without=("oracle",))
         start = st.form_submit_button("Recover images", type="primary", icon=":material/play_arrow:")
         if len(chosen) > 1:
             st.caption("All start from the same seed and wait in line: one works on a device at a time.")
     if start:
-        _start(zoo, row, choices, asked, data, order)
-
-
-def _about(row: TeacherRow) -> str:
-    text = f"**Teacher {plain(row.id)}** knows {plain(listed(row.class_names, 10))}."
-    if row.access == "queries":
-        text += " It only answers queries: gradients are estimated from its answers, and BN statistics are not seen."
-    return f"{text} It has a judge." if row.judge else f"{text} It has no judge."
+        with one_line_errors():
+            order["data"] = check_real_pictures(data, zoo, row)
+            _start(f"teacher {row.id} of {zoo.name}", choices, asked, order)
 
 
 def _slots(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], which needs torch
@@ -83,7 +89,7 @@ def _slots(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], wh
     others = {"index": None, "placeholder": "none", "help": text}
     for place, (key, cell) in enumerate(zip(SLOTS, st.columns(MOST, gap="medium"), strict=True)):
         with cell:
-            name = lasting(st.selectbox, f"Inverter {place + 1}", names, key=key, **(others if place else first))
+            name = forms.lasting(st.selectbox, f"Inverter {place + 1}", names, key=key, **(others if place else first))
             if name:
                 st.caption(registry.get(name).summary)
                 chosen.append(name)
@@ -93,57 +99,33 @@ def _slots(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], wh
 def _options(place: int, name: str, config: Config, key: str, black: bool) -> Choice:
     """One inverter's own options."""
     st.markdown(f"**{place + 1} · {name}**")
-    values = config_form(config, st.grid(2, min_column_width=110), key=key)
-    oracle = st.selectbox(
-        "Asks for",
-        [way for way in ASKED_BY if not (black and way == "autograd")],
-        format_func=ASKED_BY.get,
-        key=f"{place}:oracle",
-        persist_state="session",
-        help="**gradients** need the teacher's weights. **queries only** treats it as a black box and estimates them "
-        "from answers: slow, and without BN statistics. **what is granted** takes gradients where it may.",
-    )
-    return name, values | more_options(config, key=key), oracle
+    values = forms.config_form(config, st.grid(2, min_column_width=110), key=key)
+    ways = [way for way in ASKED_BY if not (black and way == "autograd")]
+    look = {"format_func": ASKED_BY.get, "persist_state": "session", "help": ASKS_FOR}
+    oracle = st.selectbox("Asks for", ways, key=f"{place}:oracle", **look)
+    return name, values | forms.more_options(config, key=key), oracle
 
 
-def _asking() -> dict[str, Any]:
-    """How a black box is questioned, the same for all."""
-    with st.expander("How teachers are questioned", icon=":material/forum:"):
-        st.caption(
-            "For inverters that ask for queries only. A recovery then asks (q + 1) × images × steps of them: more "
-            "directions q give a better gradient and cost more. A run that has spent its budget ends as failed."
-        )
-        return all_options(asking()(), st.grid(3, min_column_width=150), key="asking", without=("oracle",))
-
-
-def _start(
-    zoo: ZooListing, row: TeacherRow, choices: list[Choice], asked: dict[str, Any], data: str, order: dict[str, Any]
-) -> None:
+def _start(whose: str, choices: list[Choice], asked: dict[str, Any], order: dict[str, Any]) -> None:
     """Validate everything, then start one run per inverter; they find each other by their group."""
-    from dfml.runs import launcher
-    from dfml.runs.spec import RunSpec
-
-    started = []
-    group = new_group() if len(choices) > 1 else ""
-    with one_line_errors():
-        order |= {"data": check_real_pictures(data, zoo, row), "group": group}
-        specs = []
-        for place, (name, values, oracle) in enumerate(choices):
-            try:
-                config = inverters().get(name).Config.parse(values).model_dump(mode="json")
-                how = asking().parse({**asked, "oracle": oracle}).model_dump(mode="json")
-            except DfmlError as error:
-                raise type(error)(f"inverter {place + 1}, {name}: {error}") from None
-            specs.append(RunSpec.parse({**order, "method": name, "config": config, "oracle": how}))
-        for name, spec in zip(series_names(specs), specs, strict=True):
-            label = f"{name}: teacher {row.id} of {zoo.name}"[:80]
-            started.append(launcher.start(spec.model_copy(update={"label": label})))
-    if len(started) == len(choices):
-        go_to_run(group or started[0].path.name)
+    order["group"] = new_group() if len(choices) > 1 else ""
+    specs = []
+    for place, (name, values, oracle) in enumerate(choices):
+        try:
+            config = forms.inverters().get(name).Config.parse(values).model_dump(mode="json")
+            how = forms.asking().parse({**asked, "oracle": oracle}).model_dump(mode="json")
+        except DfmlError as error:
+            raise type(error)(f"inverter {place + 1}, {name}: {error}") from None
+        specs.append(RunSpec.parse({**order, "method": name, "config": config, "oracle": how}))
+    labels = [f"{name}: {whose}"[:80] for name in series_names(specs)]
+    started = [
+        launcher.start(spec.model_copy(update={"label": label})) for label, spec in zip(labels, specs, strict=True)
+    ]
+    go_to_run(order["group"] or started[0].path.name)
 
 
 def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str | None:
-    """The folder for the privacy report, or None where the field was left empty.
+    """Return the folder for the privacy report, or None where the field was left empty.
 
     Raises:
         BadInput: It cannot serve for this teacher; one line that says why.
@@ -156,11 +138,11 @@ def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str 
     if text.startswith("sample:"):
         raise BadInput(f"{text} is a sample of other classes: give the data set that teacher {teacher.id} learnt from.")
     folder = given_path(text)
-    if not (folder / "train").is_dir():
-        raise BadInput(f"no folder {folder / 'train'}: Real images wants a data set DIR/train/<class>/<picture>.")
+    train = folder / "train"
+    if not train.is_dir():
+        raise BadInput(f"no folder {train}: Real images wants a data set DIR/train/<class>/<picture>.")
     if not teacher.classes:
         raise BadInput(f"teacher {teacher.id} names no classes: its training images cannot be found in {folder}.")
-    train = folder / "train"
     missing = [name for name in teacher.classes if not (train / on_disk(train, name)).is_dir()]
     if missing:
         raise BadInput(

@@ -1,31 +1,36 @@
-"""The stored images of a recovery, step by step, each with its own step and its share of the way."""
+"""A recovery step by step: its stored images, each with its own step and its share of the way, and its curves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import streamlit as st
 
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.status import RunStatus
-from dfml.ui.charts.curve_math import Curve
+from dfml.ui.charts.curves import Curve, curves
 from dfml.ui.inversion.recoveries import StoredRecovery
-from dfml.ui.runs.image_grids import Sheet, open_sheet
 from dfml.ui.runs.run_rows import finite
+from dfml.ui.widgets.metrics import Metric, metric
+from dfml.ui.widgets.texts import plain, show_chart
 
-WARM_UP = "warm-up"
 RECOVERED = "recovered/"
+FIRST = ("inversion/ce", "inversion/bn", "inversion/teacher_accuracy", "inversion/tv", "inversion/l2")
+SHARE, STEP = "share of the way", "step"
+WARM_UP, RECOVERY = "warm-up/", "inversion/"
+ACROSS = (
+    "Inverters take different numbers of steps: lay them over each other by the share of their way, or by the step "
+    "itself."
+)
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """Images at a step of the inverter, from 1, of ``total`` (0 where that cannot be told yet)."""
 
     step: int
     total: int
     entry: StoredImages
-
-    def sheet(self) -> Sheet | None:
-        """Its images; None where the file has gone."""
-        return open_sheet(self.entry)
 
     @property
     def label(self) -> str:
@@ -34,14 +39,14 @@ class Frame:
 
 
 def teachers_of(run: RunFolder, stored: list[StoredRecovery]) -> list[str]:
-    """The teachers that the run has images of, or was ordered to recover."""
+    """Return the teachers that the run has images of, or was ordered to recover."""
     seen = [entry.tag.removeprefix(RECOVERED) for entry in run.images() if entry.tag.startswith(RECOVERED)]
     ordered = [] if run.spec.teachers == ["all"] else run.spec.teachers
     return list(dict.fromkeys([*ordered, *(found.teacher for found in stored), *seen]))
 
 
 def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecovery | None = None) -> list[Frame]:
-    """The stored images of one teacher's recovery, oldest first.
+    """Return the stored images of one teacher's recovery, oldest first.
 
     A run's steps go on counting from the warm-up and from the teachers before; a recovery's first
     images are always kept and are those of its step 1.
@@ -55,7 +60,7 @@ def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecove
 
 
 def steps_in_all(run: RunFolder, status: RunStatus, stored: StoredRecovery | None) -> int:
-    """How many steps the recovery takes; 0 where that cannot be told."""
+    """Return how many steps the recovery takes; 0 where that cannot be told."""
     if stored and isinstance(stored.report.get("steps"), int):
         return stored.report["steps"]
     planned = run.spec.config.get("steps")
@@ -65,7 +70,7 @@ def steps_in_all(run: RunFolder, status: RunStatus, stored: StoredRecovery | Non
 
 
 def at_share(found: list[Frame], share: float) -> Frame | None:
-    """The frame nearest to a share of the way: 0 is the first step, 1 the last.
+    """Return the frame nearest to a share of the way: 0 is the first step, 1 the last.
 
     Of a recovery that has not come that far yet it is the newest.
     """
@@ -76,19 +81,83 @@ def at_share(found: list[Frame], share: float) -> Frame | None:
 
 
 def warming(run: RunFolder) -> StoredImages | None:
-    """The newest images of the warm-up, where the run has one."""
-    return next((entry for entry in reversed(run.images()) if entry.tag == WARM_UP and entry.labels), None)
+    """Return the newest images of the warm-up, where the run has one."""
+    return next((entry for entry in reversed(run.images()) if entry.tag == "warm-up" and entry.labels), None)
 
 
 def own_curves(run: RunFolder, teacher: str) -> dict[str, Curve]:
-    """One teacher's curves with the recovery's own steps, from 1; a warm-up keeps its meta-steps."""
+    """Return one teacher's curves with the recovery's own steps, from 1; a warm-up keeps its meta-steps."""
     found = run.scalars(teacher)
-    if not any(name.startswith("inversion/") for name in found):
+    if not any(name.startswith(RECOVERY) for name in found):
         found = run.scalars()  # teachers recovered together have curves in common
-    starts = [steps[0] for name, (steps, _) in found.items() if name.startswith("inversion/") and steps]
-    before = min(starts) - 1 if starts else 0
-    shifted = {
-        name: ([step - before * name.startswith("inversion/") for step in steps], values)
+    before = min((steps[0] for name, (steps, _) in found.items() if name.startswith(RECOVERY) and steps), default=1) - 1
+    return {
+        name: ([step - before * name.startswith(RECOVERY) for step in steps], values)
         for name, (steps, values) in finite(found).items()
+        if len(steps) > 1
     }
-    return {name: curve for name, curve in shifted.items() if len(curve[0]) > 1}
+
+
+def curve_title(name: str) -> str:
+    """Say what a curve is called in the chooser and on the axis."""
+    return f"warm-up: {_look(name).title}" if name.startswith(WARM_UP) else metric(name).title
+
+
+def _look(name: str) -> Metric:
+    """That of a recovery's number, also for the warm-up's."""
+    return metric(name.replace(WARM_UP, RECOVERY))
+
+
+def offered(found: Iterable[Mapping[str, Curve]]) -> list[str]:
+    """Return the curves that at least one recovery has: recovery first, then warm-up."""
+    names = {name for curves_of in found for name in curves_of if name.startswith((RECOVERY, WARM_UP))}
+
+    def order(name: str) -> tuple[bool, int, str]:
+        own = name.replace(WARM_UP, RECOVERY)
+        return name.startswith(WARM_UP), FIRST.index(own) if own in FIRST else len(FIRST), name
+
+    return sorted(names, key=order)
+
+
+def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[str, int], *, key: str) -> None:
+    """Draw one number of all recoveries, a colour each.
+
+    ``series`` are the curves of each inverter by their names, with the recovery's own steps, ``totals`` each inverter's
+    steps in all, 0 where unknown.
+    """
+    names = offered(series.values())
+    if not names:
+        return
+    across = STEP
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        name = st.selectbox("Curve", names, format_func=curve_title, key=f"{key}:what", width=260)
+        warm = name.startswith(WARM_UP)
+        if not warm and len(series) > 1:
+            look = {"default": SHARE, "required": True, "help": ACROSS}
+            across = st.segmented_control("Across", [SHARE, STEP], key=f"{key}:across", **look)
+    drawn: dict[str, Curve] = {}
+    for inverter, curves_of in series.items():
+        if name in curves_of:
+            steps, values = curves_of[name]
+            # One step alone is the whole way.
+            last = max(totals.get(inverter, 0), steps[-1], 1)
+            drawn[inverter] = ([100 * step / last for step in steps], values) if across == SHARE else (steps, values)
+    look, title = _look(name), curve_title(name)
+    figure = curves(
+        drawn,
+        x="share of the way (per cent)" if across == SHARE else "meta-step" if warm else "step",
+        y=title + ("" if look.percent else " (logarithmic)"),
+        percent=look.percent,
+        log=not look.percent,
+        places={inverter: place for place, inverter in enumerate(series)},
+        height=300,
+    )
+    figure.update_layout(showlegend=len(series) > 1)
+    if across == SHARE:
+        figure.update_xaxes(range=[0, 101])
+    if look.percent:
+        figure.update_yaxes(range=[-0.03, 1.05])
+    newest = ", ".join(f"{inverter} {values[-1]:.3g}" for inverter, (_, values) in drawn.items())
+    show_chart(figure, key=f"{key}:chart", alt=f"{title}; newest: {newest}")
+    if look.help:
+        st.caption(plain(look.help))

@@ -8,8 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dfml.ui.inversion.recoveries import StoredRecovery
-from dfml.ui.widgets.metrics import duration, percent, with_interval
-from dfml.ui.widgets.texts import plain
+from dfml.ui.widgets.texts import duration, percent, plain, with_interval
 
 HELP = {
     "Time": "Wall clock of the recovery alone, without warm-up, loading and measuring. It depends on the machine and "
@@ -38,7 +37,7 @@ WIDTHS = {"Warm-up": 68, "Judge": 108, "Judge on real": 90, "BN distance": 88, "
 
 
 def row_of(name: str, report: dict[str, Any]) -> dict[str, str | None]:
-    """One line of the table: text per column, None where the number cannot be had."""
+    """Return one line of the table: text per column, None where the number cannot be had."""
     warm, judge = report.get("warm_up") or {}, report.get("judge_agreement")
 
     def told(key: str, form: Callable[[float], str]) -> str | None:
@@ -59,7 +58,7 @@ def row_of(name: str, report: dict[str, Any]) -> dict[str, str | None]:
 
 
 def brief(seconds: float | None) -> str | None:
-    """Seconds with a digit after the point where they are few: five steps take less than one."""
+    """Return seconds with a digit after the point where they are few: five steps take less than one."""
     if seconds is None:
         return None
     return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
@@ -83,17 +82,15 @@ def quality_table(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
         alt="; ".join(f"{row['Inverter']}: teacher accuracy {row['Teacher']}, judge {row['Judge']}" for row in done),
     )
     for name, recovery in found:
-        _remarks(name, recovery, several=len(found) > 1)
+        if recovery:
+            _remarks(f"**{plain(name)}**: " if len(found) > 1 else "", recovery.report)
     with st.expander("What these numbers say, and what they do not", icon=":material/help:"):
         st.markdown("\n".join(f"- **{name}**: {text}" for name, text in HELP.items()))
 
 
-def _remarks(name: str, recovery: StoredRecovery | None, *, several: bool) -> None:
+def _remarks(title: str, report: dict[str, Any]) -> None:
     """What has to be known beside a row."""
-    if recovery is None:
-        return
-    report, parts = recovery.report, []
-    warm, asked = report.get("warm_up") or {}, report.get("oracle") or {}
+    parts, warm, asked = [], report.get("warm_up") or {}, report.get("oracle") or {}
     if warm.get("met_the_asked"):
         parts.append("this teacher took part in the warm-up, so it was not unseen")
     if warm.get("steps") and warm.get("kept"):
@@ -103,7 +100,7 @@ def _remarks(name: str, recovery: StoredRecovery | None, *, several: bool) -> No
     if report.get("judge_agreement") is None:
         parts.append("no judge for this teacher")
     if parts:
-        st.caption((f"**{plain(name)}**: " if several else "") + "; ".join(parts) + ".")
+        st.caption(f"{title}{'; '.join(parts)}.")
 
 
 def _count(value: float) -> str:

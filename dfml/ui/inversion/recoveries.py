@@ -6,25 +6,58 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import streamlit as st
 from PIL import Image
+from pydantic import Field
 
+from dfml.core.config import Count, Moment, Number, Record, Share, Text
 from dfml.core.errors import BadInput
 from dfml.core.model_config import tensor_shapes
 from dfml.core.names import natural
 from dfml.core.paths import read_json
+from dfml.runs.folder import RunFolder
 from dfml.ui.runs.run_rows import RunRow
-from dfml.ui.runs.stored import Report
 from dfml.ui.widgets.galleries import from_arrays, show_strip
-from dfml.ui.widgets.messages import empty_state, one_line_errors
-from dfml.ui.widgets.metrics import percent
-from dfml.ui.widgets.texts import plain, spaced
+from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, percent, plain, spaced
 
 PER_ROW, ROWS_A_PAGE = 10, 8
 MOST_NUMBERS = 200_000_000
 """Numbers in a recovery's images; a larger file is not opened by a page."""
+
+
+class _WarmUp(Record):
+    steps: Count | None = None
+    seconds: Moment | None = None
+
+
+class _Asked(Record):
+    kind: Text | None = None
+    q: Count | None = None
+
+
+class _Report(Record):
+    """``report.json`` of a recovery."""
+
+    teacher: Annotated[str, Field(max_length=255)] | None = None
+    zoo: Text | None = None
+    classes: Annotated[list[Text], Field(max_length=100_000)] | None = None
+    method: Text | None = None
+    steps: Count | None = None
+    per_class: Annotated[int, Field(ge=1, le=100_000)] = 1
+    images: Annotated[int, Field(ge=0, le=100_000)] = 0
+    teacher_accuracy: Share | None = None
+    judge_agreement: Share | None = None
+    judge_agreement_ci95: Number | None = None
+    judge_accuracy: Share | None = None
+    seconds: Moment | None = None
+    passes: Number | None = None
+    queries: Number | None = None
+    diversity: Number | None = None
+    bn_distance: Number | None = None
+    warm_up: _WarmUp | None = None
+    oracle: _Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +83,7 @@ class StoredRecovery:
         return [spaced(name) for name in names] if names else [f"class {i}" for i in range(count)]
 
     def pictures(self) -> dict[str, list[Image.Image]]:
-        """Images by class name.
+        """Return images by class name.
 
         Raises:
             BadInput: The file is missing or damaged.
@@ -87,30 +120,27 @@ def by_class(images: list[Image.Image], labels: list[int], classes: Sequence[str
     return rows
 
 
-def recoveries_of(path: Path, name: str, title: str) -> list[StoredRecovery]:
-    """The recoveries in a run's folder; a damaged one is left out."""
+def recoveries_of(run: RunFolder | RunRow) -> list[StoredRecovery]:
+    """Return the recoveries in a run's folder; a damaged one is left out."""
     found = []
-    for folder in _folders(path / "recovered"):
-        what = f"recovery {folder.name}"
-        try:
-            report = Report.checked(read_json(folder / "report.json", what), what)
-        except BadInput:
-            continue
-        found.append(StoredRecovery(name, title, report.get("teacher") or folder.name, folder, report))
-    return found
-
-
-def _folders(root: Path) -> list[Path]:
     try:
-        return sorted(path for path in root.iterdir() if path.name.isprintable())
+        folders = sorted(path for path in (run.path / "recovered").iterdir() if path.name.isprintable())
     except OSError:
         return []
+    for folder in folders:
+        what = f"recovery {folder.name}"
+        try:
+            report = _Report.checked(read_json(folder / "report.json", what), what)
+        except BadInput:
+            continue
+        found.append(StoredRecovery(run.name, run.title, report.get("teacher") or folder.name, folder, report))
+    return found
 
 
 def recovery_gallery(rows: list[RunRow]) -> None:
     """Draw all stored recoveries, by run, teacher and class."""
-    recoveries = [found for row in rows for found in recoveries_of(row.path, row.name, row.title)]
-    if not recoveries:
+    left = [found for row in rows for found in recoveries_of(row)]
+    if not left:
         text = "Every finished recovery is kept here, by run, teacher and class."
         empty_state("The gallery is empty", text, icon=":material/photo_library:")
         return
@@ -119,9 +149,9 @@ def recovery_gallery(rows: list[RunRow]) -> None:
     def choose(label: str, key: str, options: list[str], **look: Any) -> str:  # noqa: ANN401 - as the widget's
         return filters.selectbox(label, options, key=key, persist_state="session", **look)
 
-    titles = {found.run: found.run_title for found in recoveries}
+    titles = {found.run: found.run_title for found in left}
     run = choose("Run", "gallery_run", ["all runs", *titles], format_func=lambda name: titles.get(name, name))
-    left = [found for found in recoveries if run in ("all runs", found.run)]
+    left = [found for found in left if run in ("all runs", found.run)]
     teachers = sorted({found.teacher for found in left}, key=natural)
     teacher = choose("Teacher", "gallery_teacher", ["all teachers", *teachers])
     left = [found for found in left if teacher in ("all teachers", found.teacher)]
@@ -145,4 +175,4 @@ def recovery_gallery(rows: list[RunRow]) -> None:
     if pages > 1:
         st.pagination(pages, key="gallery_page")
     word = "recovery" if len(left) == 1 else "recoveries"
-    st.caption(f"{len(items)} class row{'s' * (len(items) != 1)} of {len(left)} {word}.")
+    st.caption(f"{counted(len(items), 'class row')} of {len(left)} {word}.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from typing import NamedTuple
 
 import streamlit as st
 from PIL import Image
@@ -12,38 +13,32 @@ from dfml.core.texts import is_address
 from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.status import RunStatus
-from dfml.ui.charts.recovery_curves import recovery_curves
-from dfml.ui.inversion.comparisons import Comparison, whose
 from dfml.ui.inversion.downloads import download_row
-from dfml.ui.inversion.frames import Frame, at_share, frames, own_curves, steps_in_all, teachers_of, warming
+from dfml.ui.inversion.frames import at_share, frames, own_curves, recovery_curves, steps_in_all, teachers_of, warming
 from dfml.ui.inversion.privacy import privacy_panel
 from dfml.ui.inversion.quality import quality_table
 from dfml.ui.inversion.recoveries import StoredRecovery, by_class, recoveries_of
-from dfml.ui.runs.image_grids import open_sheet
-from dfml.ui.runs.panel import look_again, moved_on, run_controls, run_header
-from dfml.ui.runs.run_rows import RunRow
-from dfml.ui.widgets.galleries import show_strip
-from dfml.ui.widgets.messages import empty_state, one_line_errors
-from dfml.ui.widgets.texts import plain, spaced
+from dfml.ui.runs.panel import look_again, moved_on, run_panel
+from dfml.ui.runs.run_rows import Comparison, whose
+from dfml.ui.widgets.galleries import open_sheet, show_strip
+from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, spaced
 from dfml.ui.zoo.choose_zoo import open_listing
 
 PER_ROW = 10
+WAY = (
+    "0 % is the first step, 100 % the last one. Inverters take different numbers of steps, so the same share is "
+    "another step in each grid: every grid names the step that it shows. Of long recoveries about twenty steps are "
+    "kept, and the nearest kept one is shown; of one that is still going on, at most the newest."
+)
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One inverter of a comparison at this moment: its name among the others, its whole recoveries by teacher."""
 
     name: str
     run: RunFolder
     status: RunStatus
     stored: dict[str, StoredRecovery]
-
-    @classmethod
-    def now(cls, row: RunRow, name: str) -> Column:
-        """Look at a run."""
-        recoveries = recoveries_of(row.path, row.name, row.title)
-        return cls(name, row.run, row.run.status(), {found.teacher: found for found in recoveries})
 
 
 def watch_recovery(shown: Comparison | None) -> None:
@@ -66,9 +61,16 @@ def watch_recovery(shown: Comparison | None) -> None:
     @st.fragment(run_every=look_again(*(row for row, _ in rows)))
     def live() -> None:
         with one_line_errors():
-            columns = [Column.now(row, name) for row, name in rows]
+            columns = []
+            for row, name in rows:
+                stored = {found.teacher: found for found in recoveries_of(row)}
+                columns.append(Column(name, row.run, row.run.status(), stored))
             _headers(shown, columns)
-            teacher = _choose_teacher(columns, shown.name)
+            known = [name for one in columns for name in teachers_of(one.run, list(one.stored.values()))]
+            teacher, *others = list(dict.fromkeys(known)) or [""]
+            if others:
+                teachers = [teacher, *others]
+                teacher = st.selectbox("Teacher shown", teachers, key=f"shown_teacher:{shown.name}", width=260)
             _grids(columns, teacher, shown.name)
             found = [(column.name, column.stored.get(teacher)) for column in columns]
             series = {column.name: own_curves(column.run, teacher) for column in columns}
@@ -85,10 +87,9 @@ def watch_recovery(shown: Comparison | None) -> None:
 
 def _headers(shown: Comparison, columns: list[Column]) -> None:
     """What is common to all runs, then each one's state and controls."""
-    if shown.single:
-        column = columns[0]
-        run_header(column.run, column.status)
-        run_controls(column.run, column.status, key="inversion")
+    if len(shown.rows) == 1:
+        (column,) = columns
+        run_panel(column.run, column.status, "inversion")
         return
     spec, active = columns[0].run.spec, [column for column in columns if column.status.active]
     st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
@@ -104,17 +105,7 @@ def _headers(shown: Comparison, columns: list[Column]) -> None:
     others = {column.run.name: column.name for column in columns}
     for place, (column, cell) in enumerate(zip(columns, st.columns(len(columns), gap="medium"), strict=True)):
         with cell, one_line_errors():
-            run_header(column.run, column.status, column.name, others)
-            run_controls(column.run, column.status, key=f"inversion:{place}", narrow=True)
-
-
-def _choose_teacher(columns: list[Column], key: str) -> str:
-    """The teacher whose images are shown, where the runs recover several."""
-    known = [teacher for column in columns for teacher in teachers_of(column.run, list(column.stored.values()))]
-    teachers = list(dict.fromkeys(known))
-    if len(teachers) < 2:
-        return teachers[0] if teachers else ""
-    return st.selectbox("Teacher shown", teachers, key=f"shown_teacher:{key}", width=260)
+            run_panel(column.run, column.status, f"inversion:{place}", column.name, others)
 
 
 def _grids(columns: list[Column], teacher: str, key: str) -> None:
@@ -122,50 +113,34 @@ def _grids(columns: list[Column], teacher: str, key: str) -> None:
     found = [frames(column.run, column.status, teacher, column.stored.get(teacher)) for column in columns]
     share = 100
     if any(len(one) > 1 for one in found):
-        share = st.slider(
-            "Share of the way, in all grids" if len(columns) > 1 else "Share of the way",
-            0,
-            100,
-            100,
-            step=5,
-            format="%d %%",
-            key=f"way:{key}",
-            help="0 % is the first step, 100 % the last one. Inverters take different numbers of steps, so the same "
-            "share is another step in each grid: every grid names the step that it shows. Of long recoveries about "
-            "twenty steps are kept, and the nearest kept one is shown; of one that is still going on, at most the "
-            "newest.",
-        )
+        label = "Share of the way" + ", in all grids" * (len(columns) > 1)
+        share = st.slider(label, 0, 100, 100, step=5, format="%d %%", key=f"way:{key}", help=WAY)
     for column, cell, one in zip(columns, st.columns(len(columns), gap="medium"), found, strict=True):
         with cell, one_line_errors():
-            _pictures(column, teacher, at_share(one, share / 100), one, wide=len(columns) == 1)
+            frame, stored, wide = at_share(one, share / 100), column.stored.get(teacher), len(columns) == 1
+            title = "" if wide else f"**{plain(column.name)}** · "
+            if stored and (frame is None or frame is one[-1]):
+                steps = stored.report.get("steps")
+                st.markdown(f"{title}last step" + (plain(f", {steps} of {steps}") if steps else ""))
+                _class_rows(stored.pictures(), wide=wide)
+            elif frame:
+                st.markdown(f"{title}{frame.label}")
+                names = _class_names(column.run, teacher, stored)
+                _class_rows(by_class(open_sheet(frame.entry), frame.entry.labels, names), wide=wide)
+            elif (entry := warming(column.run)) and (sheet := open_sheet(entry)):
+                st.markdown(f"{title}warm-up, meta-step {entry.step}")
+                _class_rows(by_class(sheet, entry.labels, []), wide=wide)
+                st.caption("Images of another teacher of the zoo: the inverter still learns, before it meets this one.")
+            elif column.status.active:
+                st.markdown(f"{title}no images yet")
+                st.skeleton(260)
+            else:
+                st.markdown(f"{title}no images")
+            if stored:
+                download_row(column.run, stored, column.name, key=f"download:{column.run.name}:{teacher}")
 
 
-def _pictures(column: Column, teacher: str, frame: Frame | None, found: list[Frame], *, wide: bool) -> None:
-    """Draw the images of one inverter at a frame, the line that says which these are, and its downloads."""
-    stored = column.stored.get(teacher)
-    title = "" if wide else f"**{plain(column.name)}** · "
-    if stored and (frame is None or frame is found[-1]):
-        steps = stored.report.get("steps")
-        st.markdown(f"{title}last step" + (plain(f", {steps} of {steps}") if steps else ""))
-        class_rows(stored.pictures(), wide=wide)
-    elif frame:
-        st.markdown(f"{title}{frame.label}")
-        if sheet := frame.sheet():
-            class_rows(by_class(sheet.pictures, sheet.labels, class_names(column.run, teacher, stored)), wide=wide)
-    elif (entry := warming(column.run)) and (sheet := open_sheet(entry)):
-        st.markdown(f"{title}warm-up, meta-step {entry.step}")
-        class_rows(by_class(sheet.pictures, sheet.labels, []), wide=wide)
-        st.caption("Images of another teacher of the zoo: the inverter still learns, before it meets this one.")
-    elif column.status.active:
-        st.markdown(f"{title}no images yet")
-        st.skeleton(260)
-    else:
-        st.markdown(f"{title}no images")
-    if stored:
-        download_row(column.run, stored, column.name, key=f"download:{column.run.name}:{teacher}")
-
-
-def class_rows(rows: dict[str, list[Image.Image]], *, wide: bool) -> None:
+def _class_rows(rows: dict[str, list[Image.Image]], *, wide: bool) -> None:
     """Draw a row per class: its name and its first images; a narrow column folds it, so that they stay large."""
     widest = max((min(PER_ROW, len(pictures)) for pictures in rows.values()), default=1)
     look = {"side": 96, "columns": max(5, widest)} if wide else {"side": 64, "columns": 5}
@@ -184,14 +159,11 @@ def class_rows(rows: dict[str, list[Image.Image]], *, wide: bool) -> None:
         st.caption(f"The first {PER_ROW} of each class; the gallery has all.")
 
 
-def class_names(run: RunFolder, teacher: str, stored: StoredRecovery | None = None) -> list[str]:
+def _class_names(run: RunFolder, teacher: str, stored: StoredRecovery | None) -> list[str]:
     """The teacher's class names, as far as they can be read without asking a server."""
     if stored:
         return stored.classes
-    if is_address(run.spec.zoo or ""):
-        return []
-    try:
-        row = open_listing(run.spec.zoo or "").teacher(teacher)
-    except BadInput:  # a zoo that has gone only costs the names
-        row = None
+    zoo, row = run.spec.zoo or "", None
+    with suppress(BadInput):  # a zoo that has gone only costs the names
+        row = None if is_address(zoo) else open_listing(zoo).teacher(teacher)
     return [spaced(name) for name in row.class_names] if row else []

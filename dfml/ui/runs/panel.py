@@ -17,17 +17,15 @@ from dfml.core.time_left import in_words
 from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
-from dfml.runs.status import RESUMABLE, RunStatus
+from dfml.runs.status import ACTIVE, RESUMABLE, RunStatus
 from dfml.ui.runs.run_rows import RunRow
-from dfml.ui.widgets.messages import one_line_errors
-from dfml.ui.widgets.metrics import duration
-from dfml.ui.widgets.registries import inverters, methods
-from dfml.ui.widgets.texts import plain
-from dfml.ui.widgets.theme import ACTIVE, chip
+from dfml.ui.widgets.forms import inverters, methods
+from dfml.ui.widgets.metrics import chip
+from dfml.ui.widgets.texts import counted, duration, one_line_errors, plain
 
 
 def look_again(*rows: RunRow) -> int | None:
-    """Seconds until the view of these runs looks again: another tab may resume one that has stopped."""
+    """Return the seconds until the view of these runs looks again: another tab may resume one that has stopped."""
     if any(row.active for row in rows):
         return 1
     return 5 if any(row.state in RESUMABLE for row in rows) else None
@@ -38,16 +36,14 @@ def moved_on(was: str, now: str) -> bool:
     return was != now and not (was in ACTIVE and now in ACTIVE)
 
 
-def run_header(
-    run: RunFolder, status: RunStatus, title: str | None = None, others: Mapping[str, str] | None = None
+def run_panel(
+    run: RunFolder, status: RunStatus, key: str, title: str | None = None, others: Mapping[str, str] | None = None
 ) -> None:
-    """Draw title, chip, progress, and the facts of the run.
+    """Draw title, chip, progress, facts, buttons, and the details that make the run reproducible.
 
-    Args:
-        run: The run.
-        status: What it is doing now.
-        title: Instead of the run's own, with fewer facts: where runs stand side by side.
-        others: What runs beside it are called, by their folders' names.
+    Where runs stand side by side, ``title`` takes the place of the run's own, with fewer facts, ``others`` are what the
+    runs beside it are called, by their folders' names, and deleting is found among the details, so that the buttons
+    fit. ``key`` is the prefix of the widgets' keys.
     """
     look = chip(status.state)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -58,11 +54,42 @@ def run_header(
         show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
     if status.state != "finished":
         st.progress(status.fraction, text=progress_text(status, others))
-    st.caption(" · ".join(facts(status, None if title else run.spec)) or "not begun yet")
+    told = [f"{duration(status.seconds)} of work"] if status.seconds else []
+    if status.device:
+        why = f" ({status.device_reason})" if status.device_reason and not title else ""
+        told.append("on " + plain(status.device + why))
+    if not title:
+        threads = [counted(run.spec.threads, "CPU thread")] if run.spec.threads else []
+        told += [preset_of(run.spec), f"seed {run.spec.seed}", *threads]
+    st.caption(" · ".join(told) or "not begun yet")
+    with st.container(horizontal=True, gap="small"):
+        stop, resume = ":material/stop_circle:", ":material/play_arrow:"
+        if status.active:
+            if st.button("Stop run", icon=stop, key=f"{key}:stop", disabled=status.state == "stopping"):
+                with one_line_errors():
+                    launcher.stop(run.path)
+                    st.rerun()
+        elif status.resumable:
+            text = "Go on from the last checkpoint."
+            if st.button("Resume", icon=resume, key=f"{key}:resume", type="primary", help=text):
+                with one_line_errors():
+                    launcher.resume(run.path)
+                    st.rerun()
+        with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
+            st.markdown(f"**Folder** {plain(str(run.path))}")
+            st.markdown("**Order** (spec.json)")
+            st.json(run.spec.model_dump(), expanded=1)
+            st.markdown("**End of the log**")
+            st.code(run.log_tail(40) or "empty", language=None, height=200)
+            if title and not status.active:
+                _delete(run, key)
+        if not title and not status.active:
+            with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
+                _delete(run, key)
 
 
 def progress_text(status: RunStatus, others: Mapping[str, str] | None = None) -> str:
-    """One line: what it is doing, how far it is, and the time left; ``others`` as of ``run_header``."""
+    """Say what it is doing, how far it is, and the time left; ``others`` as of ``run_panel``."""
     if status.state == "queued":
         return _waiting(status.text, others or {}) or "waiting for the device: one run works on a device at a time"
     parts = [plain(status.text)] if status.text else []
@@ -87,21 +114,8 @@ def _waiting(text: str, others: Mapping[str, str]) -> str:
     return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
 
 
-def facts(status: RunStatus, spec: RunSpec | None = None) -> list[str]:
-    """Short facts: time spent and device; of a run with its order also why that device, preset, seed, threads."""
-    found = [f"{duration(status.seconds)} of work"] if status.seconds else []
-    if status.device:
-        why = f" ({status.device_reason})" if spec and status.device_reason else ""
-        found.append("on " + plain(status.device + why))
-    if spec:
-        found += [preset_of(spec), f"seed {spec.seed}"]
-        if spec.threads:
-            found.append(f"{spec.threads} CPU thread{'s' * (spec.threads > 1)}")
-    return found
-
-
 def preset_of(spec: RunSpec) -> str:
-    """Which preset the run's options are, and how many were changed.
+    """Say which preset the run's options are, and how many were changed.
 
     Presets come with their methods, which need torch: a page that only watches does not load it, and says less.
     """
@@ -110,7 +124,7 @@ def preset_of(spec: RunSpec) -> str:
     changed = _changed(spec.kind, spec.method, spec.preset, json.dumps(spec.config))
     if changed is None:
         return f"{plain(spec.preset)} preset of another version"
-    return f"{plain(spec.preset)} preset" + (f", {changed} option{'s' * (changed > 1)} changed" if changed else "")
+    return f"{plain(spec.preset)} preset" + (f", {counted(changed, 'option')} changed" if changed else "")
 
 
 @lru_cache(maxsize=256)
@@ -123,38 +137,6 @@ def _changed(kind: str, method: str, preset: str, config: str) -> int | None:
     except BadInput:
         return None
     return sum(getattr(wanted, name) != getattr(had, name) for name in type(wanted).model_fields)
-
-
-def run_controls(run: RunFolder, status: RunStatus, key: str, *, narrow: bool = False) -> None:
-    """Draw stop, resume, delete, and the details that make the run reproducible.
-
-    ``key`` is the prefix of the widgets' keys. Where the column is ``narrow``, deleting is found among the details, so
-    that the buttons fit.
-    """
-    with st.container(horizontal=True, gap="small"):
-        stop, resume = ":material/stop_circle:", ":material/play_arrow:"
-        if status.active:
-            if st.button("Stop run", icon=stop, key=f"{key}:stop", disabled=status.state == "stopping"):
-                with one_line_errors():
-                    launcher.stop(run.path)
-                    st.rerun()
-        elif status.resumable:
-            text = "Go on from the last checkpoint."
-            if st.button("Resume", icon=resume, key=f"{key}:resume", type="primary", help=text):
-                with one_line_errors():
-                    launcher.resume(run.path)
-                    st.rerun()
-        with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
-            st.markdown(f"**Folder** {plain(str(run.path))}")
-            st.markdown("**Order** (spec.json)")
-            st.json(run.spec.model_dump(), expanded=1)
-            st.markdown("**End of the log**")
-            st.code(run.log_tail(40) or "empty", language=None, height=200)
-            if narrow and not status.active:
-                _delete(run, key)
-        if not narrow and not status.active:
-            with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
-                _delete(run, key)
 
 
 def _delete(run: RunFolder, key: str) -> None:

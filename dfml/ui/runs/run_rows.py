@@ -1,30 +1,48 @@
-"""Runs as the pages see them: a row each, whatever state their folders are in."""
+"""Runs as the pages see them: a row each, those that were started together as one, and the chooser of a page.
+
+The choice stands in the link as ``run``, so a reload keeps it.
+"""
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import streamlit as st
 
 from dfml.core.texts import printable
 from dfml.core.time_left import in_words
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.spec import RunSpec
-from dfml.ui.charts.curve_math import Curve
+from dfml.runs.status import ACTIVE
+from dfml.ui.charts.curves import Curve
+from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.navigation import INVERSION, TRAINING
-from dfml.ui.widgets.theme import ACTIVE
+from dfml.ui.widgets.texts import counted
+
+if TYPE_CHECKING:
+    from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
 
 PAGES = {"train": TRAINING, "invert": INVERSION}
+"""Which page shows a kind of run."""
+NEXT = "_next_run"
+MOST = 3
+_FIRST = ("running", *ACTIVE, "crashed", "failed", "unreadable", "stopped", "finished")
+"""What a comparison is said to be: that which works or waits, else the worst."""
 
 
 @dataclass(frozen=True)
 class RunRow:
     """A run in a list; one that cannot be read has an empty kind, no ``spec``, and says why in ``message``.
 
-    Attributes:
-        total: Steps in all, 0 where unknown.
-        created: Seconds since 1970.
-        left: How long it will still work, in words; empty where that is not known.
+    ``total`` is 0 where unknown, ``created`` in seconds since 1970; ``left`` how long it will still work, if known.
     """
 
     name: str
@@ -47,15 +65,10 @@ class RunRow:
     @property
     def age(self) -> str:
         """How long ago it was made: ``just now``, ``5 min ago``, ``3 h ago`` or ``2 days ago``."""
-        seconds = time.time() - self.created
-        if seconds < 60:
-            return "just now"
-        if seconds < 3600:
-            return f"{int(seconds // 60)} min ago"
-        if seconds < 86400:
-            return f"{int(seconds // 3600)} h ago"
-        days = int(seconds // 86400)
-        return f"{days} day{'s' * (days > 1)} ago"
+        minutes = int(time.time() - self.created) // 60
+        if minutes < 60:
+            return f"{minutes} min ago" if minutes > 0 else "just now"
+        return f"{minutes // 60} h ago" if minutes < 1440 else f"{counted(minutes // 1440, 'day')} ago"
 
     @property
     def active(self) -> bool:
@@ -71,38 +84,22 @@ class RunRow:
 
 
 def read_row(run: RunFolder) -> RunRow:
-    """One run's row; a damaged or foreign folder gives a row that says so."""
-    status = run.status()
-    spec = None if run.problem else run.spec
+    """Return one run's row; a damaged or foreign folder gives a row that says so."""
+    status, spec = run.status(), None if run.problem else run.spec
+    kind, message = spec.kind if spec else "", printable(status.error or "", 800)
     left = f"{in_words(status.eta_range)} left" if status.eta_range and status.state == "running" else ""
-    return RunRow(
-        name=run.name,
-        path=run.path,
-        kind=spec.kind if spec else "",
-        title=run.title,
-        state=status.state,
-        step=status.step,
-        total=status.total,
-        message=printable(status.error or "", 800),
-        created=run.created,
-        spec=spec,
-        left=left,
-    )
+    state = (status.state, status.step, status.total)
+    return RunRow(run.name, run.path, kind, run.title, *state, message, run.created, spec, left)
 
 
 def run_rows(*kinds: str) -> list[RunRow]:
-    """All runs, or those of some kinds (an empty one: folders that cannot be read), the newest first."""
+    """Return all runs, or those of some kinds (an empty one: folders that cannot be read), the newest first."""
     rows = [read_row(run) for run in list_runs()]
     return [row for row in rows if not kinds or row.kind in kinds]
 
 
-def page_of(row: RunRow) -> tuple[str | None, dict[str, str]]:
-    """The page that shows the run, and the parameters of its link."""
-    return PAGES.get(row.kind), {"run": row.name}
-
-
 def finite(curves: dict[str, Curve]) -> dict[str, Curve]:
-    """Curves without the points that were not finite, and without curves that have no point."""
+    """Leave out the points that are not finite, and curves that have no point then."""
     found = {}
     for name, (steps, values) in curves.items():
         pairs = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
@@ -112,5 +109,155 @@ def finite(curves: dict[str, Curve]) -> dict[str, Curve]:
 
 
 def plottable(run: RunFolder) -> dict[str, Curve]:
-    """A run's curves, as ``finite``."""
+    """Return a run's curves, as ``finite``."""
     return finite(run.scalars())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs that stand side by side, in the order of their start; a run that was started alone is one of one.
+
+    ``name`` is what a link says: the group's id, or the folder's name of a single run.
+    """
+
+    name: str
+    rows: tuple[RunRow, ...]
+
+    @property
+    def spec(self) -> RunSpec | None:
+        """The order of the first run that can be read."""
+        return next((row.spec for row in self.rows if row.spec), None)
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        several = len(self.rows) > 1 and self.spec
+        return f"{whose(self.spec)}: {', '.join(self.names)}" if several else self.rows[0].title
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The name of each run among the others."""
+        return series_names([row.spec for row in self.rows])
+
+    @property
+    def state(self) -> str:
+        """That of a run which works or waits, else the worst."""
+        return min((row.state for row in self.rows), key=lambda state: (*_FIRST, state).index(state))
+
+    @property
+    def created(self) -> float:
+        """When the first run was made, seconds since 1970."""
+        return self.rows[0].created
+
+
+def new_group() -> str:
+    """Return a fresh id for runs that belong together."""
+    return f"comparison-{secrets.token_hex(6)}"
+
+
+def comparisons(rows: list[RunRow]) -> list[Comparison]:
+    """Put runs, of which the newest come first, of one group together; the newest comparison first."""
+    groups: dict[str, list[RunRow]] = defaultdict(list)
+    for row in rows:
+        groups[row.spec.group if row.spec and row.spec.group else row.name].append(row)
+    found = [Comparison(name, tuple(reversed(members))) for name, members in groups.items()]
+    return sorted(found, key=lambda one: one.created, reverse=True)
+
+
+def whose(spec: RunSpec) -> str:
+    """Say which teachers of which zoo."""
+    zoo = (spec.zoo or "").rstrip("/").rpartition("/")[2] or "a zoo"
+    if len(spec.teachers) == 1:
+        return f"teacher {spec.teachers[0]} of {zoo}"
+    return f"{len(spec.teachers)} teachers of {zoo}" if spec.teachers else f"all teachers of {zoo}"
+
+
+def series_names(specs: list[RunSpec | None]) -> list[str]:
+    """Return the inverters' names, told apart by how they ask, and by a number where that is equal too."""
+    names = ["unreadable" if spec is None else spec.method for spec in specs]
+    often = Counter(names)
+    for position, spec in enumerate(specs):
+        if spec and often[names[position]] > 1 and spec.oracle.get("oracle") == "zeroth-order":
+            names[position] += ", queries"
+    often, met = Counter(names), Counter()
+    for position, name in enumerate(names):
+        if often[name] > 1:
+            met[name] += 1
+            names[position] = f"{name} {met[name]}"
+    return names
+
+
+One = TypeVar("One", RunRow, Comparison)
+
+
+def go_to_run(name: str) -> None:
+    """Let the next script run show this run, with the form folded away, and start that script run now."""
+    st.session_state[NEXT] = name
+    st.rerun()
+
+
+def form_box(title: str, page: str) -> ExpanderContainer:
+    """Draw the box of the form that starts runs: open at first, folded where the link names a run.
+
+    Its content is drawn only while ``open`` is true, so that watching a run needs no torch.
+    """
+    key = f"new_run_open:{page}"
+    first = st.session_state.setdefault(f"_first:{page}", "run" not in st.query_params)
+    if NEXT in st.session_state:
+        st.session_state[key] = False
+    return st.expander(f"**{title}**", expanded=first, key=key, icon=":material/add_circle:", on_change="rerun")
+
+
+def _line(row: RunRow | Comparison) -> str:
+    """A run's line in the chooser. It stays true while the run works: no state that may have changed since."""
+    look = chip(row.state)
+    sign, state = ("▶", "") if row.state in ACTIVE else (look.sign, f" · {look.word}")
+    seed = f" · seed {row.spec.seed}" if row.spec and not row.spec.label else ""
+    today = datetime.fromtimestamp(row.created).date() == datetime.now().date()
+    started = f"{datetime.fromtimestamp(row.created):%H:%M}" if today else minute(row.created)
+    return f"{sign} {row.title}{seed}{state} · {started}"
+
+
+def unique(lines: dict[str, str]) -> dict[str, str]:
+    """Return lines of a chooser by folder name; equal ones also show the end of that name, as a browser sends lines."""
+    often = Counter(lines.values())
+    return {name: line if often[line] == 1 else f"{line} · {name[-6:]}" for name, line in lines.items()}
+
+
+def minute(created: float) -> str:
+    """Return the local day and time, as ``21 Nov 14:05``."""
+    return f"{datetime.fromtimestamp(created):%d %b %H:%M}"
+
+
+def choose_run(rows: Sequence[One], *, key: str, also: Mapping[str, str] | None = None) -> One | None:
+    """Draw the chooser of a page's runs, the newest first; return the chosen one, or None where there is none.
+
+    ``also`` are other names that a link may say, each with the name of the entry that is meant.
+    """
+    if not rows:
+        return None
+    by_name = {row.name: row for row in rows}
+    asked = st.session_state.pop(NEXT, None) or st.query_params.get("run")
+    asked = (also or {}).get(asked, asked)
+    if asked in by_name:
+        st.session_state[key] = asked
+    elif st.session_state.get(key) not in by_name:
+        # A browser may still send the line that a run had before its state changed: the run stays.
+        # A damaged folder may be the newest: it is listed, but not what the page opens with.
+        last = st.session_state.get(f"_{key}")
+        st.session_state[key] = last if last in by_name else next((row.name for row in rows if row.spec), rows[0].name)
+        if asked:
+            st.info("The run in the link is no longer here; the newest one is shown.", icon=":material/info:")
+    lines = unique({row.name: _line(row) for row in rows})
+
+    def keep() -> None:
+        if st.session_state[key] in by_name:
+            st.query_params["run"] = st.session_state[key]
+
+    text = "All runs, the newest first. They live in folders on this computer, so closing the browser loses nothing."
+    look = {"format_func": lambda option: lines.get(option, option), "persist_state": "session", "help": text}
+    name = st.selectbox("Run", list(by_name), key=key, on_change=keep, **look)
+    st.session_state[f"_{key}"] = name
+    if st.query_params.get("run") != name:
+        st.query_params["run"] = name
+    return by_name[name]

@@ -10,16 +10,13 @@ import streamlit as st
 from dfml.core.errors import BadInput
 from dfml.data.pairing import difference, stored_rows
 from dfml.runs.folder import RESULT
-from dfml.ui.charts.chart_box import show_chart
 from dfml.ui.charts.curves import Curve, curves
-from dfml.ui.runs.chooser import NEXT
-from dfml.ui.runs.run_rows import RunRow, plottable
-from dfml.ui.widgets.messages import empty_state, one_line_errors
-from dfml.ui.widgets.metrics import metric, with_interval
-from dfml.ui.widgets.texts import plain
-from dfml.ui.widgets.theme import chip, palette
+from dfml.ui.runs.run_rows import NEXT, RunRow, plottable
+from dfml.ui.widgets.metrics import chip, metric
+from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, show_chart, with_interval
 
 MOST = 7
+FIRST = ("val/accuracy", "train/accuracy", "train/loss", "tasks/diversity")
 PAIRING = (
     "Paired: both runs were tested on the same episodes, so the interval is that of the differences by episode. "
     "Otherwise it is that of two results apart, which is wider."
@@ -27,12 +24,12 @@ PAIRING = (
 
 
 def short_name(row: RunRow) -> str:
-    """A name that tells two runs of one method apart."""
+    """Return a name that tells two runs of one method apart."""
     return f"{row.title} · seed {row.spec.seed} · {row.name.rpartition('-')[2]}" if row.spec else row.name
 
 
 def run_table(rows: list[RunRow]) -> None:
-    """Every run with its state and the reason of a bad end; selecting one opens it."""
+    """Draw every run with its state and the reason of a bad end; selecting one opens it."""
     if not rows:
         text = "Every run that you start is listed here, also after a restart."
         empty_state("No runs yet", text, icon=":material/list:")
@@ -92,7 +89,7 @@ def _tested(row: RunRow) -> float | None:
 
 
 def compare_runs(rows: list[RunRow]) -> None:
-    """One number of several runs over their iterations, and how their tests at the end differ."""
+    """Draw one number of several runs over their iterations, and how their tests at the end differ."""
     readable = {row.name: row for row in rows if row.spec}
     if not readable:
         text = "Start two runs, for example of two methods, and lay their curves over each other."
@@ -110,11 +107,12 @@ def compare_runs(rows: list[RunRow]) -> None:
     loaded: dict[str, dict[str, Curve]] = {}
     for name in chosen:
         with one_line_errors():
-            loaded[name] = plottable(readable[name].run)
+            loaded[short_name(readable[name])] = plottable(readable[name].run)
     found = {key for scalars in loaded.values() for key, curve in scalars.items() if len(curve[0]) > 1}
-    names = sorted((name for name in found if not name.endswith("ci95")), key=_order)
+    names = sorted(name for name in found if name not in FIRST and not name.endswith("ci95"))
+    names = [*(name for name in FIRST if name in found), *names]
     if names:
-        _compared_curves(names, {short_name(readable[name]): curves_of for name, curves_of in loaded.items()})
+        _compared_curves(names, loaded)
     elif chosen:
         st.caption("The chosen runs have no curves: methods without training, such as random, have only a result.")
     _compared_tests([readable[name] for name in chosen])
@@ -126,7 +124,7 @@ def _compared_curves(names: list[str], loaded: dict[str, dict[str, Curve]]) -> N
     )
     series = {name: scalars[what] for name, scalars in loaded.items() if what in scalars}
     look = metric(what)
-    figure = curves(series, y=look.title, percent=look.percent, palette=palette(), height=380)
+    figure = curves(series, y=look.title, percent=look.percent, height=380)
     figure.update_layout(showlegend=True)  # also of a single curve: whose it is, of the chosen runs
     show_chart(figure, key="chart:compare", alt=f"{look.title} of {len(series)} runs over their iterations")
     if look.help:
@@ -138,7 +136,7 @@ def _compared_tests(rows: list[RunRow]) -> None:
     tests = {short_name(row): test for row in rows if (test := _closing_test(row))}
     if not tests:
         return
-    first = next(iter(tests))
+    first, *_ = tests
     text = st.column_config.TextColumn
     apart = [None if name == first else difference(test, tests[first]) for name, test in tests.items()]
     st.markdown("**Accuracy on new classes, in the test at the end**")
@@ -160,8 +158,3 @@ def _compared_tests(rows: list[RunRow]) -> None:
         },
         alt=f"Accuracies of {len(tests)} runs at their end",
     )
-
-
-def _order(name: str) -> tuple[int, str]:
-    first = ("val/accuracy", "train/accuracy", "train/loss", "tasks/diversity")
-    return (first.index(name) if name in first else len(first), name)

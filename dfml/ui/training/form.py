@@ -1,22 +1,35 @@
-"""The form that starts a meta-training."""
+"""The form that starts a meta-training, and how long that takes: measured by method, estimated for first recoveries."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from dfml.core.config import Config
-from dfml.ui.runs.chooser import go_to_run
-from dfml.ui.runs.order_fields import preset_cell, seed_and_device, zoo_cell
-from dfml.ui.training.first_run import first_run_text, training_text
-from dfml.ui.widgets.forms import config_form, more_options
-from dfml.ui.widgets.messages import one_line_errors
-from dfml.ui.widgets.registries import methods
-from dfml.ui.widgets.remember import lasting
+from dfml.core.paths import REPOSITORY
+from dfml.runs import launcher
+from dfml.runs.spec import RunSpec
+from dfml.ui.runs.run_rows import go_to_run
+from dfml.ui.widgets.forms import config_form, lasting, methods, more_options, preset_cell, seed_and_device
+from dfml.ui.widgets.texts import counted, one_line_errors
+from dfml.ui.zoo.choose_zoo import zoo_cell
 
 if TYPE_CHECKING:
     from streamlit.elements.lib.grid_container import GridContainer
+
+RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
+"""Seconds of one thread for a teacher of the embedded Conv4 zoo, with the demos' options: recovering its images,
+revising them until all teachers agree, and recovering them from answers alone. They lie between what was measured on
+different days."""
+CORES = 2
+MEASURED = REPOSITORY / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
+"""Where every demo was timed, one after the other on two cores."""
 
 
 def training_form() -> None:
@@ -52,7 +65,7 @@ def training_form() -> None:
         order |= seed_and_device(options, "train")
 
         def real_pictures(cells: GridContainer, waiting: str) -> None:
-            look = {"placeholder": waiting, "help": pictures_help(method, config), "persist_state": "session"}
+            look = {"placeholder": waiting, "help": _pictures_help(method, config), "persist_state": "session"}
             order["data"] = cells.text_input("Real images", key="train:data", **look).strip() or None
 
         if not method.data_free:  # it needs them, so they stand in the open
@@ -70,10 +83,13 @@ def training_form() -> None:
             text = "You may start several: they wait in line, and one works on a device at a time."
             st.caption(text, width="stretch")
     if start:
-        _launch(method, values, order)
+        with one_line_errors():
+            whole = method.Config.parse(values).model_dump(mode="json")
+            method.check_data(order["data"])
+            go_to_run(launcher.start(RunSpec.parse({**order, "config": whole})).name)
 
 
-def pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class of methods, which need torch
+def _pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class of methods, which need torch
     """What a method, with the config of its preset, does with the real images that it is given."""
     text = "A class-folder data set DIR/{train,val,test}/<class>/<picture>, or sample:NAME. "
     if not method.data_free:
@@ -89,14 +105,53 @@ def pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class
     return f"{text}Left empty, the embedded sample of the zoo's domain takes its place."
 
 
-def _launch(method: Any, values: dict[str, Any], order: dict[str, Any]) -> None:  # noqa: ANN401 - as above
-    from dfml.runs import launcher
-    from dfml.runs.spec import RunSpec
+def kept_recoveries(config: Config, ways: Sequence[int]) -> int:
+    """Return how many recoveries the runs of a config keep for each other; ``ways``: classes of each teacher."""
+    if getattr(config, "recovered", "") != "kept":
+        return 0
+    # Images are revised by all teachers together; without that only those whose heads fit are asked.
+    fitting = len(ways) if getattr(config, "consensus", 0) else list(ways).count(getattr(config, "way", 0))
+    return min(fitting, getattr(config, "apis", fitting)) * getattr(config, "visits", 1)
 
-    started = None
-    with one_line_errors():
-        whole = method.Config.parse(values).model_dump(mode="json")
-        method.check_data(order["data"])
-        started = launcher.start(RunSpec.parse({**order, "config": whole}))
-    if started is not None:
-        go_to_run(started.path.name)
+
+def first_run_seconds(config: Config, ways: Sequence[int]) -> float:
+    """Return roughly how many seconds of two CPU cores these recoveries take; arguments as of ``kept_recoveries``."""
+    by_queries = getattr(config, "oracle", "") == "zeroth-order"
+    each = BY_QUERIES if by_queries else RECOVERY + (REVISION if getattr(config, "consensus", 0) else 0.0)
+    return kept_recoveries(config, ways) * each / CORES
+
+
+def first_run_text(config: Config, ways: Sequence[int], *, remote: bool = False) -> str:
+    """Say before a run what its recoveries cost; empty where the first one costs no more than the others.
+
+    With ``remote`` the teachers are behind a server, whose speed decides.
+    """
+    count = kept_recoveries(config, ways)
+    if not count:
+        return ""
+    minutes = max(1, round(first_run_seconds(config, ways) / 60))
+    long = "as long as the server needs" if remote else f"about {counted(minutes, 'minute')} on two CPU cores"
+    recoveries = "1 recovery" if count == 1 else f"{count} recoveries"
+    text = (
+        "The first run on a zoo also recovers images of its teachers and keeps them, unless they are kept already: "
+        f"here {recoveries}, {long}. Later runs take those."
+    )
+    if hasattr(config, "query_inversion_steps"):
+        text += " Query sets, which follow the student, are recovered in every run."
+    return text
+
+
+def training_text(method: str, preset: str, *, measured: Path = MEASURED) -> str:
+    """Say how long the training itself takes; empty where the table of all methods does not tell."""
+    seconds = _measured(measured).get(method, 0.0) if preset == "demo" else 0.0
+    if not seconds:
+        return ""
+    long = f"{round(seconds / 60)} minutes" if seconds >= 90 else counted(max(1, round(seconds)), "second")
+    return f"A run of this demo took {long} on two CPU cores (zoo cifar-fs-conv4)."
+
+
+@cache
+def _measured(path: Path) -> dict[str, float]:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return {row["method"]: float(row["seconds"]) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
+    return {}

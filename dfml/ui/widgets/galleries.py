@@ -1,9 +1,10 @@
-"""Images on a page: small ones enlarged without blur, many of them laid out as one."""
+"""Images on a page: small ones enlarged without blur, many laid out as one, a run's grids cut back into single ones."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,38 +12,35 @@ from typing import Literal
 
 import numpy as np
 import streamlit as st
-from PIL import Image
+from PIL import Image, ImageOps
 
-GAP = 3
+from dfml.core.errors import BadInput
+from dfml.data.pictures import open_picture
+from dfml.runs.folder import RunFolder, StoredImages
+from dfml.runs.grid import MAX_TILES, grid_columns
+
+GAP, GRID_GAP = 3, 2
+"""Pixels between images: of a strip here, and of a run's grid."""
 
 
 def enlarged(picture: Image.Image, side: int) -> Image.Image:
     """Bring an image to about ``side`` pixels: whole multiples without blur upwards, smoothly downwards."""
-    small = max(picture.size)
-    if small >= side:
-        copy = picture.copy()
-        copy.thumbnail((side, side), Image.Resampling.LANCZOS)
-        return copy
-    factor = max(1, -(-side // small))
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    factor = -(-side // max(picture.size))
+    if factor > 1:
+        return ImageOps.scale(picture, factor, Image.Resampling.NEAREST)
+    return ImageOps.contain(picture, (side, side), Image.Resampling.LANCZOS)
 
 
 def square(picture: Image.Image, side: int) -> Image.Image:
-    """The middle square of an image, ``side`` pixels wide."""
-    edge = min(picture.size)
-    left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
-    cut = picture.crop((left, top, left + edge, top + edge))
-    how = Image.Resampling.NEAREST if edge < side else Image.Resampling.LANCZOS
-    return cut.resize((side, side), how)
+    """Return the middle square of an image, ``side`` pixels wide."""
+    how = Image.Resampling.NEAREST if min(picture.size) < side else Image.Resampling.LANCZOS
+    return ImageOps.fit(picture, (side, side), how)
 
 
 def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, columns: int = 0) -> Image.Image:
-    """Lay images, or files of our own, out in rows as one RGBA image, with a transparent gap.
+    """Lay images (at least one), or files of our own, out in rows as one RGBA image, with a transparent gap.
 
-    Args:
-        pictures: At least one; None leaves its cell empty.
-        side: Pixels of each square cell.
-        columns: Cells per row; 0 takes all of them in one row.
+    None leaves its cell empty; each is square, ``side`` pixels wide. With 0 ``columns`` all stand in one row.
     """
     columns = columns or len(pictures)
     rows = -(-len(pictures) // columns)
@@ -60,7 +58,7 @@ def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, colu
 def show(image: Image.Image, alt: str, *, width: int | Literal["stretch"] = "stretch") -> None:
     """Draw an image, whose content ``alt`` tells.
 
-    It travels inside the page's message. A picture that Streamlit serves from its memory is gone with the next run of
+    It travels inside the page's message. An image that Streamlit serves from its memory is gone with the next run of
     the script, and a browser that had not fetched it yet shows a torn one.
     """
     file = io.BytesIO()
@@ -81,6 +79,49 @@ def show_strip(
 
 
 def from_arrays(images: np.ndarray) -> list[Image.Image]:
-    """Images [N, C, H, W] in [0, 1] as Pillow images."""
+    """Return images [N, C, H, W] in [0, 1] as Pillow images."""
     values = (np.clip(images, 0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
     return [Image.fromarray(v.squeeze(-1) if v.shape[-1] == 1 else v) for v in values]
+
+
+def cut_grid(sheet: Image.Image, count: int, columns: int = 0) -> list[Image.Image]:
+    """Cut a grid, by default a run's, into its images, row by row."""
+    columns = columns or grid_columns(count)
+    rows = -(-count // columns)
+    width = (sheet.width + GRID_GAP) // columns - GRID_GAP
+    height = (sheet.height + GRID_GAP) // rows - GRID_GAP
+    cells = []
+    for position in range(count):
+        row, column = divmod(position, columns)
+        left, top = column * (width + GRID_GAP), row * (height + GRID_GAP)
+        cells.append(sheet.crop((left, top, left + width, top + height)))
+    return cells
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _cells(path: str, count: int) -> list[Image.Image]:
+    return cut_grid(open_picture(Path(path)).convert("RGB"), count)
+
+
+def open_sheet(entry: StoredImages) -> list[Image.Image]:
+    """Return the images of one grid, each with its label in ``entry``; none where the file has gone."""
+    try:
+        return _cells(str(entry.path), min(len(entry.labels), MAX_TILES)) if entry.labels else []
+    except BadInput:  # thinned out between the two looks, or damaged
+        return []
+
+
+def newest_pictures(run: RunFolder) -> None:
+    """Draw the images that a training works on now."""
+    opened = ((entry, open_sheet(entry)) for entry in reversed(run.images()))
+    entry, pictures = next(((entry, found) for entry, found in opened if found), (None, []))
+    if entry is None:
+        return
+    labels = entry.labels[: len(pictures)]
+    st.markdown(
+        f"**Newest recovered images** · iteration {entry.step}",
+        help="What the meta-model is trained on at this moment; images of one class stand side by side.",
+    )
+    count, same = len(pictures), max(Counter(labels).values())
+    alt = f"{count} recovered images of {len(set(labels))} classes at iteration {entry.step}"
+    show_strip(pictures, alt, side=84, columns=min(max(same, 10 // same * same), count, 10))

@@ -1,12 +1,11 @@
-"""The numbers of a run in a student's words: title, axis and one sentence for each name."""
+"""The numbers of a run in a student's words: title, axis and one sentence for each name; and its states."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """How a number is shown: a short title, a sentence for a student, whether it is a fraction in per cent."""
 
     title: str
@@ -22,16 +21,11 @@ LOSS_OF_WEIGHTS = (
     "What each step makes smaller: the squared distance of the weights that are written for a teacher from its own, in "
     "units of each tensor's spread. There are no tasks."
 )
+ASIDE = "On real images of classes that are kept aside, to follow the training or choose the best model."
 METRICS = {
     "train/loss": Metric("loss", f"{LOSS_OF_TASKS} A method that only fuses weights has a loss of weights instead."),
-    "train/accuracy": Metric(
-        "accuracy on pseudo tasks", "Share of query images of the training tasks that are right.", True
-    ),
-    "val/accuracy": Metric(
-        "accuracy on validation classes",
-        "On real images of classes that are kept aside, to follow the training or choose the best model.",
-        True,
-    ),
+    "train/accuracy": Metric("accuracy on pseudo tasks", "Share of right query images of the training tasks.", True),
+    "val/accuracy": Metric("accuracy on validation classes", ASIDE, True),
     "val/ci95": Metric("95 % interval", "Half-width of the 95 % interval of the validation accuracy.", True),
     "val/peak": Metric("peak", "Best accuracy on validation classes over the run.", True),
     "val/last": Metric("last", "Accuracy on validation classes at the end of the run.", True),
@@ -39,66 +33,58 @@ METRICS = {
     "test/accuracy": Metric("accuracy on new classes", "On episodes of classes that no teacher has seen.", True),
     "test/ci95": Metric("95 % interval", "Half-width of the 95 % interval over the test episodes.", True),
     "tasks/diversity": Metric("task diversity", "Mean pairwise cosine distance between the newest tasks' embeddings."),
-    "tasks/adversarial_rise": Metric(
-        "rise by adversarial steps", "By how much one adversarial step raised the outer loss of the episode it changed."
-    ),
+    "tasks/adversarial_rise": Metric("rise by adversarial steps", "By how much one raised its episode's outer loss."),
     "dro/shift": Metric("shift of the worst case", "How far a teacher's embedding was moved to where it fits worst."),
-    "grad/alignment": Metric(
-        "gradient alignment", "Mean pairwise cosine between the gradients of the tasks in a batch."
-    ),
+    "grad/alignment": Metric("gradient alignment", "Mean pairwise cosine between the gradients of a batch's tasks."),
     "grad/variance": Metric("gradient variance", "How far the gradients of a group's teachers are from their mean."),
     "group/loss": Metric("loss of a group", "What the teachers of a group ask for: their classes and soft answers."),
-    "group/accuracy": Metric(
-        "accuracy on a group's tasks", "Share of a group's recovered images that are right.", True
-    ),
+    "group/accuracy": Metric("accuracy on a group's tasks", "Share of its recovered images that are right.", True),
     "replay/steps": Metric("steps of a replay", "Outer steps on tasks of the memory until none was learned better."),
     "inversion/ce": Metric("cross-entropy", "How far the teacher is from giving each image its wanted class."),
-    "inversion/bn": Metric(
-        "BN statistics", "How far feature statistics are from those that the teacher stored in training."
-    ),
+    "inversion/bn": Metric("BN statistics", "How far feature statistics are from those stored in training."),
     "inversion/tv": Metric("total variation", "How rough the images are: smaller is smoother."),
     "inversion/l2": Metric("L2", "How far pixels are from mid-grey."),
-    "inversion/teacher_accuracy": Metric(
-        "teacher accuracy", "Share of recovered images that their teacher classifies as asked.", True
-    ),
+    "inversion/teacher_accuracy": Metric("teacher accuracy", "Share that the teacher classifies as asked.", True),
     "inversion/judge_agreement": Metric(
         "judge agreement", "Share on which a judge, which the inverter never saw, agrees.", True
     ),
     "inversion/seconds": Metric("seconds", "Wall clock of the recovery."),
-    "tasks/disagreement": Metric(
-        "API against student", "Distillation loss of the adapted student on a newly recovered query set."
-    ),
+    "tasks/disagreement": Metric("API against student", "Distillation loss of the student on newly recovered queries."),
     "queries": Metric("teacher queries", "How many images the teachers were asked about."),
 }
 
 
 def metric(name: str) -> Metric:
-    """The wording of a metric; unknown names are shown as they are."""
+    """Return the wording of a metric; unknown names are shown as they are."""
     return METRICS.get(name, Metric(name.split("/")[-1].replace("_", " ")))
 
 
-def percent(value: float | None) -> str:
-    """A fraction as ``83.4 %``, or a dash where there is none."""
-    return "–" if value is None else f"{100 * value:.1f} %"
-
-
-def with_interval(value: float, half: float | None, sign: str = "") -> str:
-    """A fraction as ``83.4 ± 1.2`` in per cent or points, without an interval that is not known."""
-    return f"{100 * value:{sign}.1f}" + (f" ± {100 * half:.1f}" if half is not None else "")
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as ``42 s``, ``3 min 20 s`` or ``1 h 05 min``; a dash where unknown."""
-    if seconds is None:
-        return "–"
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def megabytes(size: int) -> str:
-    """Bytes as ``11.8 MB`` or ``118 kB``."""
+    """Return bytes as ``11.8 MB`` or ``118 kB``."""
     return f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{size / 1e3:.0f} kB"
+
+
+class Chip(NamedTuple):
+    """How a state of a run is shown: a word, a sign and a colour, so that none stands alone."""
+
+    word: str
+    icon: str
+    colour: str
+    sign: str
+
+
+CHIPS = {
+    "queued": Chip("queued", ":material/hourglass_top:", "gray", "…"),
+    "running": Chip("running", ":material/play_circle:", "blue", "▶"),
+    "stopping": Chip("stopping", ":material/front_hand:", "orange", "■"),
+    "stopped": Chip("stopped", ":material/stop_circle:", "orange", "■"),
+    "finished": Chip("finished", ":material/check_circle:", "green", "✓"),
+    "failed": Chip("failed", ":material/error:", "red", "✕"),
+    "crashed": Chip("crashed", ":material/bolt:", "red", "✕"),
+    "unreadable": Chip("unreadable", ":material/broken_image:", "gray", "?"),
+}
+
+
+def chip(state: str) -> Chip:
+    """Return the chip of a state; an unknown one is shown by its own name."""
+    return CHIPS.get(state, Chip(state, ":material/help:", "gray", "?"))

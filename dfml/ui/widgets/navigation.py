@@ -21,37 +21,43 @@ INVERSION = "pages/inversion.py"
 TRAINING = "pages/training.py"
 ADAPTATION = "pages/adaptation.py"
 _START = "pages/start.py"
-_WITH_RUNS = {Path(page).stem for page in (INVERSION, TRAINING)}
+ICONS = {
+    HOME: ":material/home:",
+    ZOO: ":material/pets:",
+    INVERSION: ":material/image_search:",
+    TRAINING: ":material/model_training:",
+    ADAPTATION: ":material/bolt:",
+}
 _DECLARED = "_pages_declared"
 SMALL_LOGO = str(Path(__file__).with_name("logo_small.svg"))
 
 
 def declare_pages() -> StreamlitPage:
-    """Tell Streamlit the window's title and the pages; returns the page that the address names."""
+    """Tell Streamlit the window's title and the pages; return the page that the address names."""
     # The icon is a file of this project: browsers would fetch a named one, such as a page's, from the internet.
     st.set_page_config(page_title="DFML Studio", page_icon=SMALL_LOGO, layout="wide")
     st.session_state[_DECLARED] = True
     page = st.navigation(
         [
             # The address of a default page is `/`; its own path leads nowhere, so it is one that nobody tries.
-            st.Page(HOME, title="Home", icon=":material/home:", url_path="index", default=True),
-            st.Page(ZOO, title="Model zoo", icon=":material/pets:"),
-            st.Page(INVERSION, title="Inversion", icon=":material/image_search:"),
-            st.Page(TRAINING, title="Meta-training", icon=":material/model_training:"),
-            st.Page(ADAPTATION, title="Adaptation", icon=":material/bolt:"),
+            st.Page(HOME, title="Home", icon=ICONS[HOME], url_path="index", default=True),
+            st.Page(ZOO, title="Model zoo", icon=ICONS[ZOO]),
+            st.Page(INVERSION, title="Inversion", icon=ICONS[INVERSION]),
+            st.Page(TRAINING, title="Meta-training", icon=ICONS[TRAINING]),
+            st.Page(ADAPTATION, title="Adaptation", icon=ICONS[ADAPTATION]),
             # These do get tried; they lead to the default page.
             st.Page(_START, title="Home", visibility="hidden"),
             st.Page(_START, title="Home", url_path="home", visibility="hidden"),
         ]
     )
-    if page.url_path not in _WITH_RUNS:
+    if page.url_path not in ("inversion", "training"):
         # Who goes through the pages fast finds the run of the last page in the address of the next.
         st.query_params.pop("run", None)
     return page
 
 
 def within_app() -> None:
-    """The first line of each page: where it runs without ``app.py``, declare the pages and run again, within it."""
+    """Begin a page: where it runs without ``app.py``, declare the pages and run again, within it."""
     if _DECLARED not in st.session_state:
         declare_pages()
         st.rerun()

@@ -1,17 +1,60 @@
-"""The sidebar below the navigation: the jobs that run now, and the device."""
+"""The sidebar below the navigation: the jobs that run now, and the device.
+
+Devices are found by a short process of its own, so that the server never loads torch or CUDA.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import streamlit as st
 
-from dfml.ui.runs.run_rows import RunRow, page_of, run_rows
-from dfml.ui.widgets.device_line import describe_device, device_question
-from dfml.ui.widgets.texts import plain
-from dfml.ui.widgets.theme import chip
+from dfml.core.paths import REPOSITORY
+from dfml.ui.runs.run_rows import PAGES, RunRow, run_rows
+from dfml.ui.widgets.metrics import chip
+from dfml.ui.widgets.texts import counted, plain
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
+# Late and at a low priority: the first page matters more than this line.
+_QUESTION = """
+import os, time; getattr(os, 'nice', int)(10); time.sleep(1.5)
+import json, torch
+from dfml.nets.device import available_devices, pick_device
+print(json.dumps({"devices": available_devices(), "auto": str(pick_device("auto")[0]),
+                  "reason": pick_device("auto")[1], "threads": torch.get_num_threads()}))
+"""
+
+
+class DeviceQuestion:
+    """A process that is asked once which devices there are."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("w+")
+        self._answer: dict | None = None
+        none, environment = subprocess.DEVNULL, {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        command = [sys.executable, "-c", _QUESTION]
+        self._process = subprocess.Popen(command, stdout=self._file, stderr=none, stdin=none, env=environment)
+
+    def answer(self) -> dict | None:
+        """Return devices (best first), the one that ``auto`` takes, the reason, the number of threads; None so far."""
+        if self._answer is None and self._process.poll() is not None:
+            self._file.seek(0)
+            try:
+                self._answer = json.loads(self._file.read().strip().splitlines()[-1])
+            except (IndexError, ValueError):
+                self._answer = {"devices": ["cpu"], "auto": "cpu", "reason": "torch did not start", "threads": 0}
+        return self._answer
+
+
+@st.cache_resource(show_spinner=False)
+def device_question() -> DeviceQuestion:
+    """Return the one question of this server."""
+    return DeviceQuestion()
 
 
 def _active_rows() -> list[RunRow]:
@@ -37,17 +80,16 @@ def draw_sidebar() -> None:
 
 
 def _live_part() -> bool:
-    """Draw it; returns whether there is anything to wait for."""
+    """Draw jobs and device, and return whether there is anything to wait for."""
     rows = _active_rows()
     known = device_question().answer()
     st.markdown("**Running and waiting**" if any(row.state == "queued" for row in rows) else "**Running now**")
     if not rows:
         st.caption("Nothing is running.")
     for row in rows[:6]:
-        page, parameters = page_of(row)
-        look = chip(row.state)
+        look, link = chip(row.state), {"run": row.name}
         title = f"{look.sign} {plain(row.title)}"
-        st.page_link(page, label=title, query_params=parameters, help=f"{look.word}; open it")
+        st.page_link(PAGES.get(row.kind), label=title, query_params=link, help=f"{look.word}; open it")
         if row.total:
             told = [look.word, f"{row.step} of {row.total}", *([row.left] if row.left else [])]
             st.progress(row.share or 0.0, text=", ".join(told))
@@ -56,5 +98,10 @@ def _live_part() -> bool:
     if len(rows) > 6:
         st.caption(f"and {len(rows) - 6} more")
     st.markdown("**Device**")
-    st.caption(f":material/memory: {describe_device(known) if known else 'looking for devices …'}")
+    if known is None:
+        device = "looking for devices …"
+    else:
+        threads = f", {counted(known['threads'], 'thread')}" if known["auto"] == "cpu" and known["threads"] else ""
+        device = f"{known['auto'].upper()}{threads}: {known['reason']}"
+    st.caption(f":material/memory: {device}")
     return known is None or bool(rows)

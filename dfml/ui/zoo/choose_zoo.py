@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from dfml.core.errors import BadInput, DfmlError
 from dfml.core.texts import is_address
-from dfml.ui.widgets.remember import lasting
-from dfml.ui.widgets.texts import plain
+from dfml.ui.widgets.forms import lasting
+from dfml.ui.widgets.texts import one_line_errors, plain
 from dfml.zoo.listing import TeacherRow, ZooListing, read_zoo, zoo_folder, zoo_names
+
+if TYPE_CHECKING:
+    from streamlit.elements.lib.grid_container import GridContainer
 
 CONNECTED, OPENED, NEXT_ZOO = "_connected_servers", "opened_zoos", "_next_zoo"
 PATIENCE = {"connect_timeout": 3.0, "read_timeout": 8.0, "deadline": 15.0, "retries": 1}
@@ -82,6 +86,15 @@ def choose_zoo() -> str:
         word = "Ask the server again" if choice in st.session_state.get(CONNECTED, []) else "Connect"
         st.button(word, icon=":material/lan:", on_click=_connect, args=(choice,), help=plain(choice))
     return choice or ""
+
+
+def zoo_cell(grid: GridContainer) -> ZooListing | None:
+    """Draw the zoo chooser of a form; None where the chosen one cannot be read, which it says."""
+    with grid.cell():
+        reference = choose_zoo()
+        with one_line_errors():
+            return open_listing(reference)
+    return None
 
 
 def choose_next(reference: str) -> None:

@@ -1,18 +1,23 @@
-"""The parts of the zoo page."""
+"""The parts of the zoo page; among them a form that hides deceptive teachers in a copy, and shows who they were."""
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+from typing import Any
+
 import streamlit as st
 
+from dfml.core.errors import BadInput
 from dfml.core.names import same
+from dfml.core.paths import runs_root
 from dfml.ui.charts.bars import accuracy_histogram, class_coverage
-from dfml.ui.charts.chart_box import show_chart
-from dfml.ui.widgets.messages import empty_state
-from dfml.ui.widgets.metrics import megabytes, percent
-from dfml.ui.widgets.navigation import INVERSION
-from dfml.ui.widgets.texts import badge, listed, plain, spaced
-from dfml.ui.widgets.theme import palette
-from dfml.zoo.listing import TeacherRow, ZooListing
+from dfml.ui.widgets.forms import all_options, polluting
+from dfml.ui.widgets.metrics import megabytes
+from dfml.ui.widgets.navigation import ICONS, INVERSION
+from dfml.ui.widgets.texts import badge, empty_state, listed, one_line_errors, percent, plain, show_chart, spaced
+from dfml.ui.zoo.choose_zoo import choose_next, open_listing
+from dfml.zoo.listing import TeacherRow, ZooListing, zoo_names
 
 MOST_BARS, SHOWN = 300, 100
 """Classes in the chart, and in a cell of the table."""
@@ -22,6 +27,9 @@ ACCESS = {
     "gradients": "gradients: images in, gradients out",
     "queries": "queries: images in, probabilities out",
 }
+KEPT = 20
+"""Honest teachers that the form starts with, as ``bench pollution`` does."""
+KINDS = {"clean": "honest", "ood": "of another domain", "fake": "untrained"}
 
 
 def summary(zoo: ZooListing) -> None:
@@ -37,16 +45,14 @@ def summary(zoo: ZooListing) -> None:
     grid.metric("Size", megabytes(zoo.size), border=True, help="Bytes of all weight files.")
     if zoo.problems:
         count = len(zoo.problems)
-        lines = "\n".join(f"- {plain(reason)}" for reason in list(zoo.problems.values())[:10])
-        more = f"\n- and {count - 10} more" if count > 10 else ""
-        st.warning(
-            f"{count} model{'s' * (count > 1)} cannot be used; the other {len(zoo.teachers)} can:\n{lines}{more}",
-            icon=":material/warning:",
-        )
+        lines = [f"{count} model{'s' * (count > 1)} cannot be used; the other {len(zoo.teachers)} can:"]
+        lines += [f"- {plain(reason)}" for reason in list(zoo.problems.values())[:10]]
+        lines += [f"- and {count - 10} more"] if count > 10 else []
+        st.warning("\n".join(lines), icon=":material/warning:")
 
 
 def teacher_table(zoo: ZooListing) -> TeacherRow:
-    """Draw the table of teachers with a search; returns the chosen one (the first at the start)."""
+    """Draw the table of teachers with a search; return the chosen one (the first at the start)."""
     st.subheader("Teachers", anchor=False)
     words = st.text_input(
         "Search teachers",
@@ -119,13 +125,8 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
         }
         table = {"": [f"**{name}**" for name in facts], " ": [plain(text) for text in facts.values()]}
         st.table(table, border="horizontal", hide_header=True, hide_index=True)
-        st.page_link(
-            INVERSION,
-            label="Recover images from this teacher",
-            icon=":material/image_search:",
-            query_params={"zoo": zoo.reference, "teacher": row.id},
-            help="",
-        )
+        link, label = {"zoo": zoo.reference, "teacher": row.id}, "Recover images from this teacher"
+        st.page_link(INVERSION, label=label, icon=ICONS[INVERSION], query_params=link, help="")
 
 
 def coverage_panel(zoo: ZooListing) -> None:
@@ -136,7 +137,7 @@ def coverage_panel(zoo: ZooListing) -> None:
         st.subheader("How good the teachers are", anchor=False)
         if known:
             reach = f"{percent(min(known))} to {percent(max(known))}, mean {percent(zoo.mean_accuracy)}"
-            chart = accuracy_histogram(known, palette=palette())
+            chart = accuracy_histogram(known)
             show_chart(chart, key="accuracy_histogram", alt=f"Histogram of held-out accuracy: {reach}")
         else:
             empty_state("No accuracies", "The owners of these models reported none.", icon=":material/query_stats:")
@@ -147,13 +148,87 @@ def coverage_panel(zoo: ZooListing) -> None:
             empty_state("No class names", "The owners of these models gave none.", icon=":material/label_off:")
             return
         with st.container(height=300, border=False):
-            show_chart(
-                class_coverage(counts[:MOST_BARS], palette=palette()),
-                key="class_coverage",
-                alt=f"Bars: in how many teachers each of {len(counts)} classes occurs",
-                config={"displayModeBar": False},
-            )
+            alt, look = f"Bars: in how many teachers each of {len(counts)} classes occurs", {"displayModeBar": False}
+            show_chart(class_coverage(counts[:MOST_BARS]), key="class_coverage", alt=alt, config=look)
         if len(counts) > MOST_BARS:
             st.caption(f"The {MOST_BARS} most frequent of {len(counts):,} classes.")
         if not zoo.shared_class_names:
             st.caption("The owners do not vouch that equal names mean the same class, so methods keep them apart.")
+
+
+def pollution_panel(zoo: ZooListing) -> None:
+    """Draw who deceives in a polluted zoo, after a click; for any other the form that makes one of it."""
+    if zoo.address:
+        return
+    folder = zoo.folder.resolve()
+    if folder.with_name(f"{folder.name}.truth.json").is_file():  # ``truth_file`` without torch
+        _truth(zoo)
+        return
+    title, icon = "Hide deceptive teachers in a copy", ":material/domino_mask:"
+    box = st.expander(title, key="pollution_open", icon=icon, on_change="rerun")
+    if box.open:
+        with box:
+            _form(zoo)
+
+
+def _truth(zoo: ZooListing) -> None:
+    beside = "It stands in a file beside the zoo, which no method reads."
+    if not st.toggle("Show who deceives", key=f"truth:{zoo.reference}", help=beside):
+        return
+    with one_line_errors():
+        truth = polluting().pollution_truth(zoo.folder)
+        rows = [row for row in zoo.teachers if row.id in truth]
+        kinds = [truth[row.id] for row in rows]
+        counts = [f"{kinds.count(kind)} {word}" for kind, word in KINDS.items() if kind in kinds]
+        unlike = len({row.input_size for row in rows}) > 1
+        told = " They give themselves away by the size of their images." if unlike else ""
+        st.caption(f"{'; '.join(counts)}.{told}")
+        columns = {
+            "Teacher": [row.id for row in rows],
+            "It is": [KINDS.get(kind, kind) for kind in kinds],
+            "Accuracy that it claims": [percent(row.accuracy) for row in rows],
+            "Classes that it claims": [spaced(", ".join(row.class_names)) for row in rows],
+        }
+        st.dataframe(columns, hide_index=True, height=300, alt=f"Table of {len(rows)} teachers and what they are")
+
+
+def _form(zoo: ZooListing) -> None:
+    st.caption(
+        "TEAPOT's two attacks. **ood**: teachers of another domain (characters) claim classes of this zoo. **fake**: "
+        "networks that nobody trained claim classes and an accuracy. `teapot` learns on the way whom to trust."
+    )
+    module = polluting()
+    same = _same_domain(zoo, module.OTHER_DOMAIN)
+    with st.form(f"pollute:{zoo.reference}", border=False):
+        config = module.PollutionConfig(keep=min(KEPT, len(zoo.teachers)), attack="fake" if same else "both")
+        # Of this zoo: another one's number of teachers would not do here.
+        values = all_options(config, st.grid(4, min_column_width=130), key=f"pollute:{zoo.reference}")
+        made = st.form_submit_button("Make the polluted zoo", icon=":material/domino_mask:")
+    if made:
+        with one_line_errors(), st.spinner("Writing the zoo …"):
+            chosen = module.PollutionConfig.parse(values)
+            if same and chosen.attack != "fake":
+                raise BadInput(
+                    f"the teachers of {module.OTHER_DOMAIN}, which deceive here, are of this zoo's own domain: choose "
+                    "the attack fake, or `python -m dfml zoo pollute --source` with a zoo of another domain."
+                )
+            choose_next(str(_make_polluted(zoo, chosen)))
+
+
+def _same_domain(zoo: ZooListing, other: str) -> bool:
+    return other in zoo_names() and open_listing(other).domain == zoo.domain
+
+
+def _make_polluted(zoo: ZooListing, config: Any) -> Path:  # noqa: ANN401 - a PollutionConfig, whose module needs torch
+    """Write the polluted copy below the runs' folder, or find the one that was made of the same; return its folder."""
+    from dfml.zoo import open_zoo
+
+    module, clean = polluting(), open_zoo(zoo.reference)
+    facts = f"{zoo.reference} {[(card.id, card.sha256) for card in clean.cards]} {config.model_dump_json()}"
+    key = hashlib.sha256(facts.encode()).hexdigest()[:6]
+    out = runs_root() / "zoos" / f"{Path(zoo.name).name}-{config.attack}-{round(100 * config.rate):02d}-{key}"
+    if not ((out / "zoo.json").is_file() and module.truth_file(out).is_file()):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        source = None if config.attack == "fake" else open_zoo(module.OTHER_DOMAIN)
+        module.pollute_zoo(clean, out, config, source)
+    return out
