@@ -16,34 +16,27 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.job import BenchJob, Ledger, digest_of, failure
+from dfml.bench.job import BenchJob, Ledger, Row, Say, failure
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Progress
 from dfml.runs.device_queue import DeviceQueue, device_key
 from dfml.runs.driver import QUEUE_LOOK_SECONDS, run_in_process
-from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
+from dfml.runs.folder import CHECKPOINTS, RunFolder
 
 TRAINED = "job/phase"
 """A checkpoint with this entry comes after the training and before the run's own test."""
 
-Tell = Callable[[str], None]
-Rows = list[dict[str, Any]]
-
 
 @contextmanager
-def take_turns(device: str, name: str, tell: Tell) -> Iterator[None]:
+def take_turns(device: str, name: str, tell: Say) -> Iterator[None]:
     """Hold a device for work that is no run of its own, in the line of all runs of this machine.
 
-    Args:
-        device: As torch calls it, already chosen.
-        name: What those who wait are told.
-        tell: Told what this work waits for, whenever that changes.
+    Those who wait for it are told ``name``; ``tell`` is told what this work waits for, whenever that changes.
     """
     queue, said = DeviceQueue(name, time.time(), device_key(device)), ""
     try:
@@ -57,8 +50,8 @@ def take_turns(device: str, name: str, tell: Tell) -> Iterator[None]:
         queue.leave()
 
 
-def prepare(job: BenchJob, tell: Tell) -> dict[str, Any]:
-    """Let the method do what is kept for all its runs on this zoo; returns what that once cost."""
+def prepare(job: BenchJob, tell: Say) -> Row:
+    """Let the method do what is kept for all its runs on this zoo; return what that once cost."""
     from filelock import FileLock
 
     from dfml.core.paths import cache_root
@@ -85,10 +78,8 @@ def prepare(job: BenchJob, tell: Tell) -> dict[str, Any]:
     raise RunFailed(f"{spec.method} ended its preparation without saying what it cost.")
 
 
-def measure(job: BenchJob, tell: Tell) -> dict[str, Any]:
-    """Train, or take the finished run, then evaluate; returns ``rows`` or a failure."""
-    from dfml.nets.device import use_threads
-
+def measure(job: BenchJob, tell: Say) -> Row:
+    """Train, or take the finished run, then evaluate; return ``rows`` or a failure."""
     folder = Path(job.folder)
     known = (folder / "spec.json").is_file()
     run = RunFolder(folder) if known else RunFolder.create(job.spec, path=folder)
@@ -104,6 +95,9 @@ def measure(job: BenchJob, tell: Tell) -> dict[str, Any]:
         return failure("cannot" if run.status().state == "failed" else "failed", str(error))
     if result["state"] == "stopped":
         return failure("stopped", "stopped: the same command goes on from there.")
+    from dfml.bench.rows import evaluate
+    from dfml.nets.device import use_threads
+
     use_threads(job.spec.threads)  # the run had its own number
     try:
         return {"rows": evaluate(job, run, ledger, result, tell)}
@@ -112,7 +106,7 @@ def measure(job: BenchJob, tell: Tell) -> dict[str, Any]:
         return failure("cannot", str(error))
 
 
-def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Tell) -> dict[str, Any]:
+def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Say) -> Row:
     """Do the run, noting the most memory that it takes."""
     from dfml.nets.device import pick_device
 
@@ -121,7 +115,7 @@ def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Tell) -> dict[str
         if ledger["bare_memory_mib"] is None:
             import dfml.methods  # noqa: F401 - what every run needs, before there is any work
 
-            ledger.write(bare_memory_mib=process_peak_mib() if device.type == "cpu" else 0.0, jobs=job.jobs)
+            ledger.write(bare_memory_mib=peak_memory_mib(device) if device.type == "cpu" else 0.0, jobs=job.jobs)
         note_program(run, ledger)
     before = float(ledger["peak_memory_mib"] or 0.0)
 
@@ -145,11 +139,6 @@ def peak_memory_mib(device: Any) -> float:  # noqa: ANN401 - torch's device
         import torch
 
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return process_peak_mib()
-
-
-def process_peak_mib() -> float:
-    """The largest resident size of this process so far, in MiB."""
     with suppress(OSError):
         # Linux's getrusage also counts what the parent held when it started this process.
         for line in Path("/proc/self/status").read_text(encoding="ascii", errors="ignore").splitlines():
@@ -173,26 +162,6 @@ def note_program(run: RunFolder, ledger: Ledger) -> None:
     before = (ledger["commits"] or [run.spec.git]) if saved else []
     now = program_commit()
     ledger.write(commits=before if now in before else [*before, now])
-
-
-def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: dict[str, Any], tell: Tell) -> Rows:
-    """The rows of all data sets and shots; those that were measured before are taken as they are."""
-    from dfml.bench.rows import measured_rows, run_facts
-    from dfml.meta.model import MetaModel
-
-    model = MetaModel.load(run.path / MODEL)
-    digest = digest_of(run.path)
-    facts = {**job.about, **run_facts(run, model, ledger, result)}
-
-    def rows_of(data: str, shot: int) -> Rows:
-        return [{**row, **facts} for row in measured_rows(job, model, data, shot, tell)]
-
-    return [
-        row
-        for data in job.data
-        for shot in job.shots
-        for row in ledger.rows(job.protocol(data, shot, digest), partial(rows_of, data, shot))
-    ]
 
 
 def _stop_with_the_asker() -> None:
@@ -219,7 +188,7 @@ def main() -> int:
     _stop_with_the_asker()
     last = 0.0
 
-    def answer(value: dict[str, Any]) -> None:
+    def answer(**value: Any) -> None:  # noqa: ANN401 - any JSON value
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
@@ -227,18 +196,17 @@ def main() -> int:
         nonlocal last
         if time.monotonic() - last > 0.5:
             last = time.monotonic()
-            answer({"text": text})
+            answer(text=text)
 
     stage = {"prepare": prepare, "measure": measure}[sys.argv[1]]
     try:
-        outcome = stage(job, tell)
+        answer(outcome=stage(job, tell))
     except BadInput as error:
-        outcome = failure("cannot" if stage is prepare else "failed", str(error))
+        answer(outcome=failure("cannot" if stage is prepare else "failed", str(error)))
     except Exception as error:
         if not isinstance(error, RunFailed):
             traceback.print_exc()
-        outcome = failure("failed", str(error) or type(error).__name__)
-    answer({"outcome": outcome})
+        answer(outcome=failure("failed", str(error) or type(error).__name__))
     return 0
 
 

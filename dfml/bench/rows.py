@@ -2,61 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-from dfml.bench.job import BenchJob, Ledger
+from dfml.bench.job import BenchJob, Ledger, Row, Rows, Say, digest_of
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
-from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, Adapt, evaluate
+from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
+from dfml.meta.evaluation import evaluate as accuracies_of
 from dfml.meta.model import MetaModel
 from dfml.nets.device import pick_device
-from dfml.runs.folder import RunFolder
+from dfml.runs.folder import MODEL, RunFolder
 
 
-def measured_rows(
-    job: BenchJob, model: MetaModel, data: str, shot: int, tell: Callable[[str], None]
-) -> list[dict[str, Any]]:
+def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: Say) -> Rows:
+    """The rows of all data sets and shots; those that were measured before are taken as they are."""
+    model, digest = MetaModel.load(run.path / MODEL), digest_of(run.path)
+    facts = {**job.about, **run_facts(run, model, ledger, result)}
+
+    def rows_of(data: str, shot: int) -> Rows:
+        return [{**row, **facts} for row in measured_rows(job, model, data, shot, tell)]
+
+    return [
+        row
+        for data in job.data
+        for shot in job.shots
+        for row in ledger.rows(job.protocol(data, shot, digest), partial(rows_of, data, shot))
+    ]
+
+
+def measured_rows(job: BenchJob, model: MetaModel, data: str, shot: int, tell: Say) -> Rows:
     """Evaluate a model on one data set with one number of shots; one row a way of adapting and normalisation."""
     channels, size, _ = model.input_size
-    pictures = load_split(data, job.split, size=size, channels=channels)
+    images = load_split(data, job.split, size=size, channels=channels)
     sampler = EpisodeSampler(
-        pictures, way=model.way, shot=shot, query=job.query, episodes=job.episodes, seed=job.episode_seed
+        images, way=model.way, shot=shot, query=job.query, episodes=job.episodes, seed=job.episode_seed
     )
     device, _ = pick_device(job.spec.device)
 
     def progress(done: int, total: int) -> None:
-        tell(f"{done} of {total} episodes, {shot} shots, {pictures.name}")
+        tell(f"{done} of {total} episodes, {shot} shots, {images.name}")
 
     if job.calibrate:
         from dfml.meta.calibrated_evaluation import evaluate_calibrated
         from dfml.meta.calibration import CALIBRATORS
 
         cls = CALIBRATORS.get(job.calibrate)
-        found = evaluate_calibrated(
-            model, sampler, cls(cls.preset(job.spec.preset)), seed=job.episode_seed, device=device, progress=progress
-        )
+        how = cls(cls.preset(job.spec.preset))
+        found = evaluate_calibrated(model, sampler, how, seed=job.episode_seed, device=device, progress=progress)
     else:
-        own: Adapt = model.learner.default_adaptation
-        found = evaluate(
-            model, sampler, bn=BN_MODES if job.ways == "all" else ["transductive"],
-            adapt=[own] if job.ways == "own" else ADAPT_MODES, device=device, progress=progress,
-        )  # fmt: skip
+        bn = BN_MODES if job.ways == "all" else ["transductive"]
+        adapt = [model.learner.default_adaptation] if job.ways == "own" else ADAPT_MODES
+        found = accuracies_of(model, sampler, bn=bn, adapt=adapt, device=device, progress=progress)
     rows = []
     for evaluation in found:
         row = evaluation.row()
         row["evaluation_seconds"] = row.pop("seconds")
-        rows.append({**row, "data": pictures.name})
+        rows.append({**row, "data": images.name})
     return rows
 
 
-def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: dict[str, Any]) -> dict[str, Any]:
+def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> Row:
     """What a run's rows have in common: its costs, how the model adapts, and what it used besides the zoo.
 
     What was not measured (runs of older versions, methods without validation) is left out.
     """
+
+    def curve(name: str) -> list[float]:
+        return [value for value in run.scalars().get(name, ([], []))[1] if value is not None]
+
     details, preparation = model.details, ledger["preparation"] or {}
-    facts: dict[str, Any] = {
+    facts = {
         "seconds": result["seconds"],
         "device": result.get("device"),
         "threads": run.spec.threads,
@@ -68,33 +83,17 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: dict[str
         "side_information": details.get("side_information") or [],
         "adversarial_steps": len(details.get("adversarial_steps") or []),
     }
-    # What preparing made, all of it: a run counts only those of its recoveries that it met.
-    kept = preparation.get("kept_seconds", details.get("preparation_seconds"))
     optional = {
-        "preparation_seconds": kept or None,
+        # What preparing made, all of it: a run counts only those of its recoveries that it met.
+        "preparation_seconds": preparation.get("kept_seconds", details.get("preparation_seconds")) or None,
         "peak_memory_mib": ledger["peak_memory_mib"],
         "bare_memory_mib": ledger["bare_memory_mib"],
         "memory_of": ledger["memory_of"],
-        "queries": _queries(run, details) or None,
+        "queries": float(details.get("queries", (curve("queries") or [0])[-1])) or None,
         "inversions": details.get("inversions"),
         "not_validated": details.get("not_validated"),
-        **_forgetting(run),
     }
+    if len(validated := curve("val/accuracy")) > 1:
+        peak, last = max(validated), validated[-1]
+        optional |= {"validation_peak": peak, "validation_last": last, "validation_variation": peak - last}
     return {**facts, **{name: value for name, value in optional.items() if value is not None}}
-
-
-def _queries(run: RunFolder, details: dict[str, Any]) -> float | None:
-    """How many pictures the teachers looked at, where the method counts them."""
-    if "queries" in details:
-        return float(details["queries"])
-    counted = [value for value in run.scalars().get("queries", ([], []))[1] if value is not None]
-    return float(counted[-1]) if counted else None
-
-
-def _forgetting(run: RunFolder) -> dict[str, float]:
-    """Best and last accuracy on validation classes while training, and what was lost in between."""
-    found = [value for value in run.scalars().get("val/accuracy", ([], []))[1] if value is not None]
-    if len(found) < 2:
-        return {}
-    peak, last = max(found), found[-1]
-    return {"validation_peak": peak, "validation_last": last, "validation_variation": peak - last}

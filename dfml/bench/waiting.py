@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
-from typing import Any
 
+from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, machine, markdown_table, write_report
+from dfml.bench.study_config import WaitingConfig
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done
 
@@ -34,29 +35,16 @@ WORKS = {"inversion": "pixel inversion", "training": "demo training (purer), 30 
 MOST_BUSY, MOST_IDLE = 2.6, 1.05
 """What is asked for: busy against idle, and idle against the library's default."""
 
-_FIELDS = {"round", "work", "way", "load", "seconds"}
+_KEY = ("round", "work", "way", "load")
 # Ends with the one that started it, even where that is killed.
 _BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(10**6): pass"
 
 
-def bench_waiting(
-    *,
-    zoo: str,
-    out: Path,
-    work: Path,
-    command: str,
-    rounds: int = 5,
-    progress: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+def bench_waiting(config: WaitingConfig, *, progress: Say = lambda line: None) -> Row:
     """Time an inversion and a training with each way of waiting, idle and beside one busy thread a core.
 
-    Args:
-        zoo: An embedded zoo's name or a folder.
-        out: Folder of the table, written anew after each round.
-        work: Folder in which each measurement is kept at once; the same call goes on from there.
-        command: For the report.
-        rounds: Interleaved pairs of idle and busy.
-        progress: Told one line a measurement.
+    Each measurement is kept in ``work`` at once, so that the same call goes on from there; the table is written anew
+    after each round.
 
     Returns:
         ``rows``: work, way, medians of ``idle_seconds`` and ``busy_seconds``, ``busy_ratio`` (median over rounds of
@@ -66,33 +54,31 @@ def bench_waiting(
         BadInput: What is kept in ``work`` was measured on another zoo or machine.
         RunFailed: A measurement failed.
     """
-    claim_report(out, "waiting")
-    order = {"zoo": zoo, "machine": machine()}
-    work.mkdir(parents=True, exist_ok=True)
-    kept = work / "waiting.jsonl"
+    claim_report(config.out, "waiting")
+    order = {"zoo": config.zoo, "machine": machine()}
+    config.work.mkdir(parents=True, exist_ok=True)
+    kept = config.work / "waiting.jsonl"
     measured = _measured(kept, order)
     kept.write_text("".join(json.dumps(line) + "\n" for line in [order, *measured]))
-    known = {(m["round"], m["work"], m["way"], m["load"]) for m in measured}
-    result: dict[str, Any] = {}
-    for number in range(rounds):
-        for piece in WORKS:
-            # Each round begins with another way, so that none always follows the same one.
-            names = list(WAYS)
-            for way in names[number % len(names) :] + names[: number % len(names)]:
-                for load in LOADS:
-                    if (number, piece, way, load) in known:
-                        continue
-                    with busy_programs(order["machine"]["cores"] if load == "busy" else 0):
-                        seconds = _timed(piece, zoo, WAYS[way])
-                    measured.append({"round": number, "work": piece, "way": way, "load": load, "seconds": seconds})
-                    with kept.open("a") as file:
-                        file.write(json.dumps(measured[-1]) + "\n")
-                    progress(f"round {number + 1} of {rounds}: {piece}, {way}, {load}: {seconds:.2f} s")
-        result = _report(measured, number + 1, out, command)
+    known = {tuple(m[name] for name in _KEY) for m in measured}
+    result: Row = {}
+    for number in range(config.rounds):
+        # Each round begins with another way, so that none always follows the same one.
+        names = list(WAYS)[number % len(WAYS) :] + list(WAYS)[: number % len(WAYS)]
+        for piece, way, load in product(WORKS, names, LOADS):
+            if (number, piece, way, load) in known:
+                continue
+            with busy_programs(order["machine"]["cores"] if load == "busy" else 0):
+                seconds = _timed(piece, config.zoo, WAYS[way])
+            measured.append({"round": number, "work": piece, "way": way, "load": load, "seconds": seconds})
+            with kept.open("a") as file:
+                file.write(json.dumps(measured[-1]) + "\n")
+            progress(f"round {number + 1} of {config.rounds}: {piece}, {way}, {load}: {seconds:.2f} s")
+        result = _report(measured, number + 1, config)
     return result
 
 
-def _measured(kept: Path, order: dict[str, Any]) -> list[dict[str, Any]]:
+def _measured(kept: Path, order: Row) -> Rows:
     """What was measured before; a last line that was cut off is left out."""
     lines = []
     for line in kept.read_text(encoding="utf-8", errors="replace").splitlines() if kept.is_file() else ():
@@ -102,7 +88,7 @@ def _measured(kept: Path, order: dict[str, Any]) -> list[dict[str, Any]]:
             break
     if lines and lines[0] != order:
         raise BadInput(f"{kept} was measured on another zoo or machine: choose another --work.")
-    return [m for m in lines[1:] if isinstance(m, dict) and _FIELDS <= m.keys()]
+    return [m for m in lines[1:] if isinstance(m, dict) and {*_KEY, "seconds"} <= m.keys()]
 
 
 @contextmanager
@@ -128,52 +114,47 @@ def _timed(piece: str, zoo: str, variables: dict[str, str]) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def _report(measured: list[dict[str, Any]], rounds: int, out: Path, command: str) -> dict[str, Any]:
-    rows = [_row(measured, piece, way, rounds) for piece in WORKS for way in WAYS]
-    table = markdown_table(
-        ["work", "waiting", "idle, s", "busy, s", "busy / idle", "idle / default's idle"],
-        [
-            [
-                WORKS[r["work"]], r["way"], f"{r['idle_seconds']:.2f}", f"{r['busy_seconds']:.2f}",
-                f"{r['busy_ratio']:.2f}", f"{r['idle_ratio']:.2f}",
-            ]
-            for r in rows
-        ],
-    )  # fmt: skip
-    notes = [
-        f"Medians of {rounds} interleaved rounds; ratios are medians of the rounds' own.",
-        "Busy: beside one other program a core that computes all the time.",
-        f"The commands and workers wait `{CHOSEN}`: long while cores are free, short beside others.",
-        f"Asked for are at most {MOST_BUSY} busy and {MOST_IDLE} idle.",
-    ]
-    data = {"rows": rows, "rounds": rounds, "measured": measured}
-    report = write_report(
-        out, "waiting", title="How threads wait for each other", command=command, tables=[table], notes=notes, data=data
+def _report(measured: Rows, rounds: int, config: WaitingConfig) -> Row:
+    import pandas as pd
+
+    seconds = (
+        pd.DataFrame(measured).pivot(index="round", columns=["work", "way", "load"], values="seconds").head(rounds)
     )
-    return {**data, "report": str(report)}
-
-
-def _row(measured: list[dict[str, Any]], piece: str, way: str, rounds: int) -> dict[str, Any]:
-    def seconds(of: str, load: str) -> list[float]:
-        found = {m["round"]: m["seconds"] for m in measured if (m["work"], m["way"], m["load"]) == (piece, of, load)}
-        return [found[number] for number in range(rounds)]
-
-    def ratio(above: list[float], below: list[float]) -> float:
-        return statistics.median(a / b for a, b in zip(above, below, strict=True))
-
-    idle, busy = seconds(way, "idle"), seconds(way, "busy")
-    return {
-        "work": piece,
-        "way": way,
-        "idle_seconds": statistics.median(idle),
-        "busy_seconds": statistics.median(busy),
-        "busy_ratio": ratio(busy, idle),
-        "idle_ratio": ratio(idle, seconds(DEFAULT, "idle")),
-    }
+    rows = [
+        {
+            "work": piece,
+            "way": way,
+            "idle_seconds": seconds[piece, way, "idle"].median(),
+            "busy_seconds": seconds[piece, way, "busy"].median(),
+            "busy_ratio": (seconds[piece, way, "busy"] / seconds[piece, way, "idle"]).median(),
+            "idle_ratio": (seconds[piece, way, "idle"] / seconds[piece, DEFAULT, "idle"]).median(),
+        }
+        for piece, way in product(WORKS, WAYS)
+    ]
+    report = write_report(
+        config,
+        "waiting",
+        title="How threads wait for each other",
+        tables=[
+            markdown_table(
+                "work | waiting | idle, s | busy, s | busy / idle | idle / default's idle",
+                "{name} | {way} | {idle_seconds:.2f} | {busy_seconds:.2f} | {busy_ratio:.2f} | {idle_ratio:.2f}",
+                [{"name": WORKS[row["work"]], **row} for row in rows],
+            )
+        ],
+        notes=[
+            f"Medians of {rounds} interleaved rounds; ratios are medians of the rounds' own.",
+            "Busy: beside one other program a core that computes all the time.",
+            f"The commands and workers wait `{CHOSEN}`: long while cores are free, short beside others.",
+            f"Asked for are at most {MOST_BUSY} busy and {MOST_IDLE} idle.",
+        ],
+        data={"rows": rows, "rounds": rounds, "measured": measured},
+    )
+    return {"rows": rows, "rounds": rounds, "measured": measured, "report": report}
 
 
 def time_work(piece: str, zoo: str) -> float:
-    """Do one piece of work in this process; the seconds of its steps, without what comes before the first."""
+    """Do one piece of work in this process; return the seconds of its steps, without what comes before the first."""
     import torch
 
     from dfml.inversion import INVERTERS

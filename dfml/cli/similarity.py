@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dfml.bench.similarity_svg import drawing
+from dfml.bench.drawings import zoo_map
 from dfml.cli.output import Bar, answer, say, table
 from dfml.core.paths import claim_folder, write_atomically, write_json
 
@@ -67,7 +67,7 @@ def similarity(
             for i, group, row in zip(found.ids, found.groups, matrix, strict=True)
         ]
         write_atomically(out / "similarity.csv", lambda part: part.write_text("\n".join(lines) + "\n", "utf-8"))
-        picture = drawing(opened.name, found)
+        picture = zoo_map(opened.name, found)
         write_atomically(out / "similarity.svg", lambda part: part.write_text(picture, "utf-8"))
     members = [[i for i, group in zip(found.ids, found.groups, strict=True) if group == n] for n in set(found.groups)]
     rows = [[str(n + 1), str(len(ids)), " ".join(ids)] for n, ids in enumerate(members)]

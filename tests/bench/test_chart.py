@@ -2,8 +2,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from dfml.bench.chart import write_chart
-from dfml.bench.summary import summarise
+from dfml.bench.accuracy_table import summarise
+from dfml.bench.drawings import write_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 

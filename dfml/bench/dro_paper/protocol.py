@@ -7,13 +7,13 @@ trained first, on 60 % of each class's pictures. Everything else is the benchmar
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from dfml.bench.accuracy import bench_accuracy
 from dfml.bench.dro_paper.choose_adaptation import CHOSEN_BY, RATES, STEPS, check_validation, choose_adaptation
 from dfml.bench.dro_paper.protocol_table import PUBLISHED, choice_tables, protocol_notes, protocol_table
+from dfml.bench.job import Row, Rows, Say
 from dfml.bench.plan import changes_of, configs_of
 from dfml.bench.report import refuse_to_lose, write_report
 from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig
@@ -31,10 +31,8 @@ SETTLED = ("width", "way", "mode")
 MODES = {"": ["random", "average", "ota", "dro"], " online": ["dro"]}
 """What is trained twice: ``dro`` offline beside the others, and online."""
 
-Row = dict[str, Any]
 
-
-def bench_dro(config: DroProtocolConfig, *, progress: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+def bench_dro(config: DroProtocolConfig, *, progress: Say = lambda line: None) -> Row:
     """Train the zoos, fuse them in each way, evaluate, and write the published table beside ours.
 
     Where the changes do not name both ``inner_lr`` and ``test_steps``, the others are chosen, see
@@ -83,8 +81,8 @@ def bench_dro(config: DroProtocolConfig, *, progress: Callable[[str], None] = la
             kept=config.work / f"adaptation-{'-'.join(map(str, config.ways))}-way-{_recipe(config)}.json",
         )  # fmt: skip
     progress(f"adapting by {steps} steps at rate {rate:g}")
-    rows: list[Row] = []
-    failures: list[Row] = []
+    rows: Rows = []
+    failures: Rows = []
     seen = [f"labelled validation pictures ({name}): rate and steps of adapting"] if candidates else []
     for way in config.ways:
         for mode, methods in MODES.items():
@@ -107,10 +105,9 @@ def bench_dro(config: DroProtocolConfig, *, progress: Callable[[str], None] = la
         raise RunFailed(f"no method gave a number; the first said: {failures[0]['reason']}")
     ways = " and ".join(map(str, config.ways))
     report = write_report(
-        config.out,
+        config,
         f"dro-protocol-{name}",
         title=f"The DRO paper's setting on {name} ({config.split}): {ways} ways, 10 and 20 shots",
-        command=config.command,
         tables=[protocol_table(rows, PUBLISHED.get(name, {})), *choice_tables(candidates)],
         notes=[
             *(f"{f['method']}, {f['way']} ways: {f['kind']}: {f['reason']}" for f in failures),
@@ -122,7 +119,7 @@ def bench_dro(config: DroProtocolConfig, *, progress: Callable[[str], None] = la
             "same_start": config.same_start, "split": config.split, "preset": PRESET, "measured": measured,
         },
     )  # fmt: skip
-    return {"rows": rows, "failures": failures, "report": str(report)}
+    return {"rows": rows, "failures": failures, "report": report}
 
 
 def _chooses(config: DroProtocolConfig) -> bool:
@@ -136,7 +133,7 @@ def _recipe(config: DroProtocolConfig) -> str:
     return f"{config.models}-teachers-{config.epochs}-epochs{'' if config.same_start else '-own-starts'}-{place}"
 
 
-def _train_zoos(config: DroProtocolConfig, progress: Callable[[str], None]) -> tuple[dict[int, Path], dict[int, float]]:
+def _train_zoos(config: DroProtocolConfig, progress: Say) -> tuple[dict[int, Path], dict[int, float]]:
     """A zoo of each number of ways, and its teachers' mean held-out accuracy."""
     plans = {
         way: PretrainConfig(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dfml.bench.dro_paper.choose_adaptation import EPISODES, SHOT, at_the_edge, candidates_table
-from dfml.bench.report import markdown_table, percent
+from dfml.bench.job import Rows
+from dfml.bench.report import grouped, markdown_table, over_seeds, percent
 from dfml.bench.study_config import DroProtocolConfig
-from dfml.bench.summary import over_seeds
 
 LABELS = {
     "random": "fine-tune (random)",
@@ -34,42 +32,32 @@ PUBLISHED = {
 }
 """Per cent and standard deviation over five runs."""
 
-Row = dict[str, Any]
 
-
-def protocol_table(rows: list[Row], published: dict[str, dict[tuple[int, int], tuple[float, float]]]) -> str:
+def protocol_table(rows: Rows, published: dict[str, dict[tuple[int, int], tuple[float, float]]]) -> str:
     """One line a method: for each number of ways and shots the published accuracy and ours by gradient steps."""
     columns = list(dict.fromkeys((row["way"], row["shots"]) for row in rows))
-    header = ["method"]
-    for way, shot in columns:
-        header += [f"{way} ways, {shot} shots: published", "transductive", "inductive"]
+    ours = grouped([row for row in rows if row["adapt"] == "steps"], "method", "way", "shots", "bn")
     lines = []
     for method in dict.fromkeys(row["method"] for row in rows):
         line = [LABELS.get(method, method)]
-        for way, shot in columns:
-            known = published.get(method, {}).get((way, shot))
+        for place in columns:
+            known = published.get(method, {}).get(place)
             line.append("–" if known is None else f"{known[0]:.2f} ± {known[1]:.1f}")
-            mine = [r for r in rows if (r["method"], r["way"], r["shots"], r["adapt"]) == (method, way, shot, "steps")]
-            line += [_cell([r for r in mine if r["bn"] == bn]) for bn in ("transductive", "inductive")]
-        lines.append(line)
-    return markdown_table(header, lines)
+            mine = [ours.get((method, *place, bn)) for bn in ("transductive", "inductive")]
+            line += [percent(*over_seeds(same)) if same else "–" for same in mine]
+        lines.append(dict(enumerate(line)))
+    header = [f"{way} ways, {shot} shots: published | transductive | inductive" for way, shot in columns]
+    return markdown_table(" | ".join(["method", *header]), " | ".join(f"{{{n}}}" for n in lines[0]), lines)
 
 
-def choice_tables(candidates: list[Row]) -> list[str]:
-    """The candidates for rate and steps of adapting, where they were chosen."""
-    if not candidates:
-        return []
+def choice_tables(candidates: Rows) -> list[str]:
+    """The candidates for learning rate and steps of adapting, where they were chosen."""
     text = f"Rate and steps of adapting, on {EPISODES} validation episodes of {SHOT} shots, the best first:"
-    return [text, candidates_table(candidates)]
-
-
-def _cell(rows: list[Row]) -> str:
-    """See ``over_seeds``."""
-    return percent(*over_seeds(rows)) if rows else "–"
+    return [text, candidates_table(candidates)] if candidates else []
 
 
 def protocol_notes(
-    config: DroProtocolConfig, zoos: dict[int, float], *, width: int, rows: list[Row], chosen: list[Row]
+    config: DroProtocolConfig, zoos: dict[int, float], *, width: int, rows: Rows, chosen: Rows
 ) -> list[str]:
     """What a reader of the table must know.
 
@@ -78,7 +66,7 @@ def protocol_notes(
         zoos: Mean held-out accuracy of the teachers of each number of ways.
         width: Filters of the networks.
         rows: Of the table.
-        chosen: The candidates for rate and steps of adapting; empty where both were given.
+        chosen: The candidates for learning rate and steps of adapting; empty where both were given.
     """
     teachers = ", ".join(f"{percent(accuracy)} with {way} classes" for way, accuracy in zoos.items())
     steps, rate = rows[0]["adapt_steps"], rows[0]["inner_lr"]
