@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from dfml.bench.accuracy_table import (
-    accuracy_notes,
-    accuracy_table,
-    forgetting_table,
-    gains_table,
-    provenance_notes,
-    summarise,
-)
-from dfml.bench.drawings import write_chart
+from dfml.bench import accuracy_table as tables
+from dfml.bench.drawings import chart
 from dfml.bench.job import BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import all_methods, plan
 from dfml.bench.report import refuse_to_lose, write_report
 from dfml.bench.scenarios import Scenario, set_up
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import AccuracyConfig
-from dfml.core.paths import read_json
+from dfml.core.paths import read_json, write_atomically
 from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
 
@@ -29,11 +22,7 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
     """Train and evaluate each method, and write the table after each of them.
 
     Each run has a process of its own. One that fails, or a method that cannot work with the zoo, is told in its row.
-
-    Args:
-        config: What is asked; reference methods train on ``train`` of its data sets.
-        progress: Told one line a step.
-        keep_table: Refuse to write over a table that holds other runs, or numbers measured otherwise.
+    With ``keep_table`` a table is refused that holds other runs, or numbers measured otherwise.
 
     Returns:
         ``rows`` (one a method, seed, rate, data set, shot, normalisation and way of adapting), ``summary`` (see
@@ -51,11 +40,9 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
 
 
 def kept(stored: Row, methods: Collection[str]) -> Row:
-    """What a stored table says of methods other than these, which were measured anew.
+    """What a stored table says of methods other than these: rows, failures, runs, and ``missing`` (unfinished).
 
-    Returns:
-        Its ``rows``, ``failures``, ``runs`` and ``missing`` (what was unfinished), and under ``earlier`` by which
-        command, when and where they were measured: one entry a table that they come from.
+    ``earlier`` has an entry a table that they come from: by which command, when and where they were measured.
     """
     found = {
         name: [entry for entry in stored.get(name) or [] if entry.get("method") not in methods]
@@ -93,11 +80,7 @@ class Comparison:
         self.before = read_json(self.path, "results") if config.update and self.path.is_file() else {}
 
     def refuse_other_table(self) -> None:
-        """See that the report that lies there, if any, would lose nothing.
-
-        Raises:
-            BadInput: It holds runs that are not among these, or was measured otherwise.
-        """
+        """Raise BadInput where the report that lies there has other runs, or was measured otherwise."""
         config, others, tested = self.config, kept(self.before, self.methods)["rows"], set(self.config.tested)
         planned = {(job.spec.method, job.spec.seed, job.rate, shot) for job in self.jobs for shot in job.shots}
         measured = {
@@ -143,30 +126,31 @@ class Comparison:
                 [*rows, *earlier["rows"]], key=lambda r: (r.get("rate") or 0, place.get(r["method"], len(place)))
             )
         failures = [{**job.about, **outcome} for job, outcome in done if "reason" in outcome] + earlier["failures"]
-        runs, summary = [*_runs(done), *earlier["runs"]], summarise(rows)
+        runs, summary = [*_runs(done), *earlier["runs"]], tables.summarise(rows)
         missing = [job.label for job in to_come]
         left = [label for label in earlier["missing"] if label not in missing]
         notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] * bool(missing)
         notes += [f"Not finished by an earlier command: {', '.join(left)}."] * bool(left)
         notes += [*scenario.notes, *scenario.remarks]
-        notes += accuracy_notes(rows, summary, failures, episodes=config.episodes)
+        notes += tables.accuracy_notes(rows, summary, failures, episodes=config.episodes)
         if config.preset == "demo":
             notes.append(
                 "demo: these presets were made with an eye on the validation classes of CIFAR-FS (see the methods' "
                 "pages). A run sees no more of them than its side information says."
             )
-        notes += [*provenance_notes(runs), *map(_origin_note, earlier["earlier"])]
+        notes += [*tables.provenance_notes(runs), *map(_origin_note, earlier["earlier"])]
         title = f"Accuracy on {', '.join(config.tested)} ({config.split}), zoo {scenario.title}"
         title += f", preset {config.preset}" + (f", calibrated by {config.calibrate}" if config.calibrate else "")
-        tables = [accuracy_table(summary, failures)]
+        shown = [tables.accuracy_table(summary, failures)]
         if summary:
-            chart = write_chart(config.out / f"{self.name}.svg", title, summary)
-            tables.append(f"![Accuracy of each method with its 95 % interval]({chart.name})")
+            drawn = chart(title, summary)
+            write_atomically(config.out / f"{self.name}.svg", lambda part: part.write_text(drawn, encoding="utf-8"))
+            shown.append(f"![Accuracy of each method with its 95 % interval]({self.name}.svg)")
         report = write_report(
             config,
             self.name,
             title=title,
-            tables=[*tables, *gains_table(rows), *forgetting_table(rows)],
+            tables=[*shown, *tables.gains_table(rows), *tables.forgetting_table(rows)],
             notes=notes,
             data={
                 "rows": rows, "summary": summary, "failures": failures, "missing": [*missing, *left],

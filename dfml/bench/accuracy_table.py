@@ -34,9 +34,6 @@ def over_data(rows: Rows) -> Rows:
 def summarise(rows: Rows) -> Rows:
     """One entry a method, rate of pollution, data set and number of shots.
 
-    Args:
-        rows: One a method, rate, seed, data set, shot, way of adapting and normalisation.
-
     Returns:
         Entries with method, rate and data (where rows have them), shots, seeds, seconds (mean), costs (means of
         those in ``COSTS`` that were measured), side_information, ``columns`` (adapt, bn, accuracy, ci95 of each)
@@ -211,11 +208,7 @@ def _method_note(rows: Rows) -> str:
 
 
 def provenance_notes(runs: Rows) -> list[str]:
-    """Which program trained which runs, one note each where there are several.
-
-    Args:
-        runs: With method, seed, commits (git in older ones), versions, device, threads and created (UTC).
-    """
+    """Which program trained which runs, one note each where there are several."""
     found: dict[str, list[str]] = {}
     for run in runs:
         commits = run.get("commits") or [run.get("git")]

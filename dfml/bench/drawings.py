@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 from dfml.bench.job import Row, Rows
 from dfml.core.events import ZooMap
-from dfml.core.paths import write_atomically
 
 WAYS = {"steps": "gradient steps", "centroid": "nearest centroid"}
 BAR, GAP, ROW, LEFT, PLOT, RIGHT, HEAD = 9, 2, 30, 190, 300, 30, 64
@@ -44,15 +42,8 @@ def _document(width: int, height: int, x: int, y: int, title: str, described: st
     return "\n".join([head, f'<text class="title" x="{x}" y="{y}">{escape(title)}</text>', *parts, "</svg>"]) + "\n"
 
 
-def write_chart(path: Path, title: str, summary: Rows) -> Path:
-    """Draw the transductive accuracies as bars, a panel a number of shots; ``summary``: see ``summarise``."""
-    text = chart(title, summary)
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
-    return path
-
-
 def chart(title: str, summary: Rows) -> str:
-    """The SVG's text; see ``write_chart``."""
+    """The transductive accuracies as bars, a panel a number of shots; ``summary``: see ``summarise``."""
     several = len({entry.get("data") for entry in summary}) > 1
 
     def name_of(entry: Row) -> str:
@@ -116,12 +107,7 @@ def _bars(entry: Row, left: float, top: float, scale: float) -> list[str]:
 
 
 def zoo_map(zoo: str, found: ZooMap) -> str:
-    """The SVG of ``zoo similarity``: to the left near means alike, to the right each pair's similarity, by groups.
-
-    Args:
-        zoo: Its name, for the title.
-        found: Its teachers, their places and groups; see ``compare_zoo``.
-    """
+    """The SVG of ``zoo similarity``: to the left near means alike, to the right each pair's similarity, by groups."""
     order = sorted(range(len(found.ids)), key=lambda i: (found.groups[i], i))
     pairs = [float(found.similarity[a][b]) for a in order for b in order if a != b]
     low, high = (min(pairs), max(pairs)) if pairs else (0.0, 1.0)

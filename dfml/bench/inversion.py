@@ -127,7 +127,7 @@ def _row(entry: Entry, reports: Rows, warmed: WarmUp | None) -> Row:
     # The first recovery of a process pays for what torch sets up once.
     row["seconds_median"] = median(known("seconds"))
     for name in ("teacher_accuracy", "judge_agreement"):
-        mean, half = mean_interval(known(name)) if known(name) else (None, None)
+        mean, half = mean_interval(known(name))
         row[name], row[f"{name}_ci95"] = mean, reports[0].get(f"{name}_ci95") if half is None else half
     row["warm_up_seconds"] = warmed.seconds if warmed and warmed.steps else None
     row["met_the_asked"] = bool(warmed and warmed.met_the_asked)

@@ -42,7 +42,6 @@ class BenchJob(Config):
     shots: list[int] = Field(description="Support images per class.")
     query: int = Field(QUERY, description="Query images per class.")
     episodes: int = Field(600, description="Episodes of a row.")
-    episode_seed: int = Field(EPISODE_SEED, description="Samples them.")
     ways: Literal["all", "transductive", "own"] = Field(
         "all",
         description="all: gradient steps and centroids, transductive and inductive; transductive: these alone; own: "
@@ -70,7 +69,7 @@ class BenchJob(Config):
         """A name for all that the numbers of a data set and shot depend on; ``model``: the digest of the weights."""
         facts = [
             PROTOCOL, Path(data).name, fingerprint(data, self.split), self.split, shot, self.query, self.episodes,
-            self.episode_seed, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
+            EPISODE_SEED, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
         ]  # fmt: skip
         facts += {"all": [], "transductive": ["transductive"], "own": ["as the learner itself adapts"]}[self.ways]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
@@ -79,11 +78,7 @@ class BenchJob(Config):
 class Ledger:
     """What was measured of a run, in a file beside its folder, so that nothing finished is done twice.
 
-    The run's own folder stays as the runs' code wrote it.
-
-    Args:
-        folder: The run's.
-        created: When the run was made; what is known of an earlier run in this place is dropped.
+    What is known of an earlier run in this place, made at another time than ``created``, is dropped.
     """
 
     def __init__(self, folder: Path, created: str) -> None:

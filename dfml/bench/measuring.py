@@ -18,15 +18,29 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.job import BenchJob, Ledger, Row, Say, failure
+import torch
+from filelock import FileLock
+
+from dfml.bench.job import EPISODE_SEED, BenchJob, Ledger, Row, Rows, Say, digest_of, failure
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Progress
+from dfml.core.paths import cache_root
+from dfml.data.episodes import EpisodeSampler
+from dfml.data.folders import load_split
+from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
+from dfml.meta.evaluation import evaluate as accuracies_of
+from dfml.meta.model import MetaModel
+from dfml.methods import METHODS
+from dfml.nets.device import pick_device, use_threads
+from dfml.runs import spec as run_spec
 from dfml.runs.device_queue import DeviceQueue, device_key
 from dfml.runs.driver import QUEUE_LOOK_SECONDS, run_in_process
-from dfml.runs.folder import CHECKPOINTS, RunFolder
+from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
+from dfml.zoo import open_zoo
 
 TRAINED = "job/phase"
 """A checkpoint with this entry comes after the training and before the run's own test."""
@@ -52,18 +66,10 @@ def take_turns(device: str, name: str, tell: Say) -> Iterator[None]:
 
 def prepare(job: BenchJob, tell: Say) -> Row:
     """Let the method do what is kept for all its runs on this zoo; return what that once cost."""
-    from filelock import FileLock
-
-    from dfml.core.paths import cache_root
-    from dfml.methods import METHODS
-    from dfml.nets.device import pick_device, use_threads
-    from dfml.runs.spec import default_threads
-    from dfml.zoo import open_zoo
-
     spec = job.spec
     cls, (device, _) = METHODS.get(spec.method), pick_device(spec.device)
     method = cls(cls.Config.parse(spec.config))
-    processes = (spec.threads or default_threads()) if device.type == "cpu" else 1
+    processes = (spec.threads or run_spec.default_threads()) if device.type == "cpu" else 1
     use_threads(1)
     key = hashlib.sha256(f"{spec.method} {spec.zoo} {spec.config}".encode()).hexdigest()[:16]
     locks = cache_root() / "preparing"
@@ -95,9 +101,6 @@ def measure(job: BenchJob, tell: Say) -> Row:
         return failure("cannot" if run.status().state == "failed" else "failed", str(error))
     if result["state"] == "stopped":
         return failure("stopped", "stopped: the same command goes on from there.")
-    from dfml.bench.rows import evaluate
-    from dfml.nets.device import use_threads
-
     use_threads(job.spec.threads)  # the run had its own number
     try:
         return {"rows": evaluate(job, run, ledger, result, tell)}
@@ -108,13 +111,9 @@ def measure(job: BenchJob, tell: Say) -> Row:
 
 def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Say) -> Row:
     """Do the run, noting the most memory that it takes."""
-    from dfml.nets.device import pick_device
-
     device, _ = pick_device(job.spec.device)
     if run.status().state != "finished":
-        if ledger["bare_memory_mib"] is None:
-            import dfml.methods  # noqa: F401 - what every run needs, before there is any work
-
+        if ledger["bare_memory_mib"] is None:  # there are the libraries, but has not been any work
             ledger.write(bare_memory_mib=peak_memory_mib(device) if device.type == "cpu" else 0.0, jobs=job.jobs)
         note_program(run, ledger)
     before = float(ledger["peak_memory_mib"] or 0.0)
@@ -133,11 +132,9 @@ def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Say) -> Row:
     return run_in_process(run, resume=True, on_event=listen)
 
 
-def peak_memory_mib(device: Any) -> float:  # noqa: ANN401 - torch's device
+def peak_memory_mib(device: torch.device) -> float:
     """The most MiB that this process ever held: of the GPU's allocator, or of it all on a CPU, libraries included."""
     if device.type == "cuda":
-        import torch
-
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(OSError):
         # Linux's getrusage also counts what the parent held when it started this process.
@@ -156,12 +153,95 @@ def peak_memory_mib(device: Any) -> float:  # noqa: ANN401 - torch's device
 
 def note_program(run: RunFolder, ledger: Ledger) -> None:
     """Keep which commits of the program did the run: one that failed before its first checkpoint is done anew."""
-    from dfml.runs.spec import program_commit
-
     saved = any((run.path / CHECKPOINTS).glob("*.safetensors"))
     before = (ledger["commits"] or [run.spec.git]) if saved else []
-    now = program_commit()
+    now = run_spec.program_commit()
     ledger.write(commits=before if now in before else [*before, now])
+
+
+def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: Say) -> Rows:
+    """The rows of all data sets and shots; those that were measured before are taken as they are."""
+    model, digest = MetaModel.load(run.path / MODEL), digest_of(run.path)
+    facts = {**job.about, **run_facts(run, model, ledger, result)}
+
+    def rows_of(data: str, shot: int) -> Rows:
+        return [{**row, **facts} for row in measured_rows(job, model, data, shot, tell)]
+
+    return [
+        row
+        for data in job.data
+        for shot in job.shots
+        for row in ledger.rows(job.protocol(data, shot, digest), partial(rows_of, data, shot))
+    ]
+
+
+def measured_rows(job: BenchJob, model: MetaModel, data: str, shot: int, tell: Say) -> Rows:
+    """Evaluate a model on one data set with one number of shots; one row a way of adapting and normalisation."""
+    channels, size, _ = model.input_size
+    images = load_split(data, job.split, size=size, channels=channels)
+    sampler = EpisodeSampler(
+        images, way=model.way, shot=shot, query=job.query, episodes=job.episodes, seed=EPISODE_SEED
+    )
+    device, _ = pick_device(job.spec.device)
+
+    def progress(done: int, total: int) -> None:
+        tell(f"{done} of {total} episodes, {shot} shots, {images.name}")
+
+    if job.calibrate:
+        from dfml.meta.calibrated_evaluation import evaluate_calibrated
+        from dfml.meta.calibration import CALIBRATORS
+
+        cls = CALIBRATORS.get(job.calibrate)
+        how = cls(cls.preset(job.spec.preset))
+        found = evaluate_calibrated(model, sampler, how, seed=EPISODE_SEED, device=device, progress=progress)
+    else:
+        bn = BN_MODES if job.ways == "all" else ["transductive"]
+        adapt = [model.learner.default_adaptation] if job.ways == "own" else ADAPT_MODES
+        found = accuracies_of(model, sampler, bn=bn, adapt=adapt, device=device, progress=progress)
+    rows = []
+    for evaluation in found:
+        row = evaluation.row()
+        row["evaluation_seconds"] = row.pop("seconds")
+        rows.append({**row, "data": images.name})
+    return rows
+
+
+def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> Row:
+    """What a run's rows have in common: its costs, how the model adapts, and what it used besides the zoo.
+
+    What was not measured (runs of older versions, methods without validation) is left out.
+    """
+
+    def curve(name: str) -> list[float]:
+        return [value for value in run.scalars().get(name, ([], []))[1] if value is not None]
+
+    details, preparation = model.details, ledger["preparation"] or {}
+    facts = {
+        "seconds": result["seconds"],
+        "device": result.get("device"),
+        "threads": run.spec.threads,
+        "jobs": ledger["jobs"],
+        "learner": model.learner.name,
+        "adapt_steps": model.adapt_steps,
+        "inner_lr": model.learner.config.inner_lr,
+        "one_model": "steps" in model.adapts,
+        "side_information": details.get("side_information") or [],
+        "adversarial_steps": len(details.get("adversarial_steps") or []),
+    }
+    optional = {
+        # What preparing made, all of it: a run counts only those of its recoveries that it met.
+        "preparation_seconds": preparation.get("kept_seconds", details.get("preparation_seconds")) or None,
+        "peak_memory_mib": ledger["peak_memory_mib"],
+        "bare_memory_mib": ledger["bare_memory_mib"],
+        "memory_of": ledger["memory_of"],
+        "queries": float(details.get("queries", (curve("queries") or [0])[-1])) or None,
+        "inversions": details.get("inversions"),
+        "not_validated": details.get("not_validated"),
+    }
+    if len(validated := curve("val/accuracy")) > 1:
+        peak, last = max(validated), validated[-1]
+        optional |= {"validation_peak": peak, "validation_last": last, "validation_variation": peak - last}
+    return {**facts, **{name: value for name, value in optional.items() if value is not None}}
 
 
 def _stop_with_the_asker() -> None:

@@ -56,11 +56,7 @@ def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[
 
 
 def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:
-    """Pack the images, and see that there are enough for the episodes.
-
-    Raises:
-        BadInput: There are not, or no such data.
-    """
+    """Pack the images; raise BadInput where there are not enough for the episodes."""
     channels, size, _ = open_zoo(zoo).picture_shape
     for source in config.data:
         images = load_split(source, config.split, size=size, channels=channels)
@@ -69,11 +65,7 @@ def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:
 
 
 def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
-    """One job a method, rate of pollution and seed, in the order of the table.
-
-    Raises:
-        BadInput: Something cannot be used, or a folder holds another run.
-    """
+    """One job a method, rate of pollution and seed, in the order of the table; see ``job_of``."""
     methods = all_methods() if config.methods is None else config.methods
     if not methods:
         raise BadInput(f"no method is given; known: {', '.join(METHODS)}.")
@@ -120,7 +112,7 @@ def job_of(
     """A job of a study, whose run lies in ``folder`` below ``work``; ``about`` are the job's other fields.
 
     Raises:
-        BadInput: The folder holds another run.
+        BadInput: The folder holds another run, or one on other teachers.
     """
     own, refused = None, ""
     if not METHODS.get(method).data_free:  # the others validate on the embedded sample
@@ -148,11 +140,7 @@ def job_of(
 
 
 def refuse_another_run(job: BenchJob) -> None:
-    """See that a job's folder is free, or holds its own run.
-
-    Raises:
-        BadInput: It holds another one.
-    """
+    """Raise BadInput where a job's folder holds another run, or one on other teachers."""
     folder = Path(job.folder)
     if not (folder / "spec.json").is_file():
         return
@@ -185,11 +173,7 @@ def _comparable(spec: RunSpec, name: str) -> Any:  # noqa: ANN401 - any field
 
 
 def _training_data(config: StudyConfig) -> str:
-    """What reference methods train on: the data set, or all of them as one folder of links.
-
-    Raises:
-        BadInput: They cannot be put together.
-    """
+    """What reference methods train on: the data set, or all of them as one folder of links."""
     if len(config.data) == 1:
         return config.data[0]
     if any(source.startswith("sample:") or "train" not in list_splits(Path(source)) for source in config.data):

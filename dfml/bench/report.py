@@ -90,13 +90,10 @@ class _Cells(string.Formatter):
 
 
 def markdown_table(header: str, cells: str, rows: Iterable[Row]) -> str:
-    """A table in Markdown.
+    """A table in Markdown, one line a row.
 
-    Args:
-        header: The columns' names, with `` | `` between them.
-        cells: The cells of a line, likewise, as a format string: ``{seed} | {accuracy:±{ci95}} | {seconds:.0f}``. Empty
-            where rows have all of them, by the columns' names.
-        rows: One a line.
+    ``header`` has the columns' names, with `` | `` between them; ``cells``, likewise, is a format string for a line, as
+    ``{seed} | {accuracy:±{ci95}} | {seconds:.0f}``. Empty, it takes the cells from the rows by the columns' names.
     """
     titles = header.split(" | ")
     cells = cells or " | ".join(f"{{{title}}}" for title in titles)
@@ -106,11 +103,7 @@ def markdown_table(header: str, cells: str, rows: Iterable[Row]) -> str:
 
 
 def claim_report(folder: Path, name: str) -> None:
-    """See, before anything is measured, that ``write_report`` will replace nothing but an earlier report.
-
-    Raises:
-        BadInput: ``NAME.md``, ``.json`` or ``.svg`` lies there and is of something else.
-    """
+    """Raise BadInput where ``write_report`` would replace anything but an earlier report of this name."""
 
     def own(_: Path) -> bool:
         with suppress(BadInput):
@@ -130,17 +123,10 @@ def refuse_to_lose(
     measured: Row,
     of: Callable[[Row], Row] = lambda stored: stored.get("measured", {}),
 ) -> None:
-    """See that a report can be written anew without a loss.
+    """Raise BadInput where the report at ``path``, if any, has rows that are not ``planned``, or measured otherwise.
 
-    Args:
-        path: The report's JSON file; it need not be there.
-        planned: Whether a row of it is among what is asked for now.
-        named: The column by which people know a row.
-        measured: What all rows have in common; the file's own must be the same.
-        of: The file's own; what it does not say is not compared.
-
-    Raises:
-        BadInput: It holds rows that are not planned, or that were measured otherwise.
+    ``named``: the column by which people know a row; ``measured``: what all rows have in common, which must be what
+    ``of`` finds in the file; what it does not find is not compared.
     """
     claim_report(path.parent, path.stem)
     if not path.is_file():

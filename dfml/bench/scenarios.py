@@ -24,13 +24,10 @@ DOMAINS = {"cifar-fs": ("cifar-fs-mixed", "cifar-fs-conv4"), "omniglot": ("omnig
 
 @dataclass(frozen=True)
 class Scenario:
-    """The zoos of a comparison.
+    """The zoos of a comparison: of each rate of pollution (None: not polluted) and seed.
 
-    Attributes:
-        title: Of the zoo, for tables.
-        zoos: Of each rate of pollution (None: not polluted) and seed.
-        notes: What a reader must know of them, above all what is missing.
-        remarks: What the rates of this call bring about; another call may have other ones in the same table.
+    ``notes`` are what a reader must know of them, above all what is missing; ``remarks`` what the rates of this call
+    bring about, for another call may have other ones in the same table.
     """
 
     title: str
@@ -45,12 +42,9 @@ class Scenario:
 
 
 def set_up(config: AccuracyConfig, progress: Say = lambda line: None) -> Scenario:
-    """Find or make the zoos of a scenario.
+    """Find or make the zoos of a scenario; a polluted one is one seed's own.
 
-    Args:
-        config: Which, for which seeds; a polluted zoo is one seed's own. Made zoos lie in the folder ``zoos`` of its
-            ``work``; those that are there already are taken as they are. Its data sets say which domains are tested.
-        progress: Told one line a zoo that is made.
+    Made zoos lie in the folder ``zoos`` of the config's ``work``; those that are there already are taken as they are.
 
     Raises:
         BadInput: No such scenario, its zoo is missing, or its address holds a password.

@@ -21,11 +21,7 @@ from dfml.runs.spec import RunSpec
 
 
 def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Row:
-    """Time the inversion of a teacher and an evaluation against their bare passes, in this process.
-
-    Returns:
-        ``rows`` with seconds, reference_seconds and ratio; and the report's path.
-    """
+    """Time an inversion and an evaluation against their bare passes; return ``rows`` and the report's path."""
     claim_report(config.out, "speed")
     device, _ = pick_device(config.device)
     order = {"zoo": config.zoo, "device": config.device}

@@ -61,11 +61,8 @@ def do_study(
 def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: Say) -> Iterator[tuple[int, Outcome]]:
     """Do what is left of each job: prepare, where there is something to prepare, train, evaluate.
 
-    Args:
-        jobs: What to do.
-        side_by_side: How many at a time; more than one hold the device together.
-        device: The chosen one.
-        progress: Told now and then how far all are, and at once when one waits for the device.
+    With more than one ``side_by_side`` they hold the device together. ``progress`` is told now and then how far all
+    are, and at once when one waits for the device.
 
     Yields:
         The position of a job and its outcome, as they come.

@@ -53,9 +53,10 @@ class StudyConfig(BenchConfig):
         return {key_of(change) for change in self.changes}
 
 
-class ScenarioConfig(Config):
-    """Which zoos, and how they are made."""
+class AccuracyConfig(StudyConfig):
+    """``bench accuracy``: methods under one protocol."""
 
+    data: Several[str] = Field(description="A class-folder data set with the split; may be repeated.")
     name: str = Field("SS", description="SS: one architecture; SH: mixed ones; MH: mixed data sets too; or polluted.")
     zoo: str | None = Field(None, description="A zoo's name or folder, instead of the scenario's own.")
     add: list[str] = Field([], description="MH: a zoo besides the embedded ones.")
@@ -63,12 +64,6 @@ class ScenarioConfig(Config):
     attack: str = Field("ood", description="polluted: ood, fake or both; see zoo pollute.")
     source: str | None = Field(None, description="polluted: the zoo of another domain; the embedded one, if left out.")
     clean: int | None = Field(20, ge=1, description="polluted: honest teachers; none keeps them all.")
-
-
-class AccuracyConfig(StudyConfig, ScenarioConfig):
-    """``bench accuracy``: methods under one protocol."""
-
-    data: Several[str] = Field(description="A class-folder data set with the split; may be repeated.")
     methods: Each[str] | None = Field(None, description="Methods, with commas; all, if left out.")
     calibrate: str | None = Field(None, description="icfil: calibrate the models to each episode; slow.")
     update: bool = Field(False, description="Keep the rows of other methods of the table that lies in --out.")

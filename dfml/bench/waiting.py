@@ -16,11 +16,20 @@ from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
+import pandas as pd
+import torch
+
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, machine, markdown_table, write_report
 from dfml.bench.study_config import WaitingConfig
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done
+from dfml.inversion import INVERTERS
+from dfml.methods import METHODS
+from dfml.nets.device import use_threads
+from dfml.reports.recovery import invert_teachers
+from dfml.training.context import Training
+from dfml.zoo import open_zoo
 
 CHOSEN, DEFAULT = "by load", "library's default"
 WAYS = {
@@ -52,7 +61,6 @@ def bench_waiting(config: WaitingConfig, *, progress: Say = lambda line: None) -
 
     Raises:
         BadInput: What is kept in ``work`` was measured on another zoo or machine.
-        RunFailed: A measurement failed.
     """
     claim_report(config.out, "waiting")
     order = {"zoo": config.zoo, "machine": machine()}
@@ -115,8 +123,6 @@ def _timed(piece: str, zoo: str, variables: dict[str, str]) -> float:
 
 
 def _report(measured: Rows, rounds: int, config: WaitingConfig) -> Row:
-    import pandas as pd
-
     seconds = (
         pd.DataFrame(measured).pivot(index="round", columns=["work", "way", "load"], values="seconds").head(rounds)
     )
@@ -155,15 +161,6 @@ def _report(measured: Rows, rounds: int, config: WaitingConfig) -> Row:
 
 def time_work(piece: str, zoo: str) -> float:
     """Do one piece of work in this process; return the seconds of its steps, without what comes before the first."""
-    import torch
-
-    from dfml.inversion import INVERTERS
-    from dfml.methods import METHODS
-    from dfml.nets.device import use_threads
-    from dfml.reports.recovery import invert_teachers
-    from dfml.training.context import Training
-    from dfml.zoo import open_zoo
-
     use_threads()
     device, opened = torch.device("cpu"), open_zoo(zoo)
     if piece == "inversion":

@@ -43,21 +43,17 @@ DRO_ONLY = ("models", "epochs", "same_start")
 def _option(config: type[Config], option: str) -> inspect.Parameter:
     field = config.model_fields[FIELDS.get(option, option)]
     kind, default = field.annotation, inspect.Parameter.empty if field.is_required() else field.default
-    least, most = (
-        next((getattr(bound, side) for bound in field.metadata if hasattr(bound, side)), None) for side in ("ge", "le")
-    )
+    bounds = {side: getattr(bound, side) for bound in field.metadata for side in ("ge", "le") if hasattr(bound, side)}
+    least, most = bounds.get("ge"), bounds.get("le")
     if option == "seeds":
         kind, least, default = int, 1, len(default)
     elif option in READERS:
         kind, default = str if default is not None else str | None, default and ",".join(map(str, default))
     elif option == "shot":
         kind, least, default = int, 1, default[0]
-    elif kind == tuple[str]:
-        kind = str
-    elif kind == tuple[str, ...]:
-        kind = list[str]
     elif kind == list[str]:
         kind, default = list[str] | None, None
+    kind = {tuple[str]: str, tuple[str, ...]: list[str]}.get(kind, kind)
     told = typer.Option(*FLAGS.get(option, ()), help=field.description, min=least, max=most)
     return inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])
 
@@ -98,11 +94,8 @@ def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[str, ty
 def _add(name: str, about: str, *options: tuple[type[Config], str], function: str = "") -> None:
     """Add a command that does a benchmark and prints its table; a run that failed makes it fail.
 
-    Args:
-        name: Of the command.
-        about: One sentence of help.
-        options: Configs and names of their fields, in order; the first config is what the benchmark takes.
-        function: That does it, in ``dfml.bench``; ``NAME.bench_NAME`` if left out.
+    ``options``: configs and names of their fields, in order; the first config is what the benchmark takes. ``function``
+    does it: the path below ``dfml.bench``, ``NAME.bench_NAME`` if left out.
     """
 
     def benchmark(*, context: typer.Context, json: bool, **given: Any) -> None:  # noqa: ANN401 - any option's value

@@ -16,6 +16,7 @@ from joblib import Parallel, delayed
 from dfml.bench.job import Rows, Say
 from dfml.bench.report import grouped, markdown_table, percent
 from dfml.bench.scenarios import key_of_teachers
+from dfml.bench.study_config import DroProtocolConfig
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done
@@ -30,6 +31,7 @@ from dfml.nets.device import use_threads
 from dfml.training.context import Training
 from dfml.zoo import open_zoo
 
+PRESET, WIDTH = "paper", 16
 RATES, STEPS = (0.01, 0.03, 0.1, 0.3), (5, 10, 20)
 """The candidates. More steps would cost the whole protocol in proportion."""
 CHOSEN_BY = ("random", "average")
@@ -37,16 +39,9 @@ SPLIT, SHOT, QUERY, EPISODES = "val", 10, 15, 40
 
 
 def check_validation(data: str, ways: Iterable[int], size: int | None, channels: int | None) -> None:
-    """See that learning rate and steps can be chosen, before teachers are trained for it.
+    """Raise BadInput where the split ``val`` does not do to choose learning rate and steps, before any training.
 
-    Args:
-        data: A class-folder data set.
-        ways: Classes of an episode.
-        size: Of the teachers' images; None is the data set's.
-        channels: Of the teachers' images; None is the data set's.
-
-    Raises:
-        BadInput: The data set has no split ``val``, or one that is too small.
+    ``size`` and ``channels`` are those of the teachers' images; None is the data set's.
     """
     without = "give both rate and steps, which need none, for instance --set inner_lr=0.1 --set test_steps=20."
     if SPLIT not in list_splits(Path(data)):
@@ -61,39 +56,34 @@ def check_validation(data: str, ways: Iterable[int], size: int | None, channels:
 
 def choose_adaptation(
     zoos: dict[int, Path],
+    config: DroProtocolConfig,
     *,
-    data: str,
-    width: int,
-    preset: str,
     changes: dict[str, list[str]],
     rates: Iterable[float],
     steps: Iterable[int],
     kept: Path,
-    jobs: int,
     progress: Say,
 ) -> tuple[float, int, Rows]:
     """The learning rate and the number of steps with the highest mean accuracy on validation classes.
 
     Args:
         zoos: The folder of the zoo of each number of ways.
-        data: A class-folder data set that passed ``check_validation``.
-        width: Filters of the networks.
-        preset: Of the methods.
+        config: Of the protocol; its data set passed ``check_validation``.
         changes: Of each method of ``CHOSEN_BY``, what its runs change of the preset.
         rates: Candidates.
         steps: Candidates.
-        kept: A file in which the measurements are kept for the next call, each as soon as it is there.
-        jobs: Measurements side by side.
+        kept: A file in which each measurement is kept for the next call.
         progress: Told one line a measurement.
 
     Returns:
         Learning rate, steps, and one row a candidate, method and number of ways: ``inner_lr``, ``test_steps``,
         ``method``, ``way``, ``accuracy`` and its 95 % interval ``ci95`` in [0, 1], transductive.
     """
+    (data,) = config.data
     rates, steps = sorted(set(rates)), sorted(set(steps))
     asked = {
         "zoos": {str(way): key_of_teachers([open_zoo(folder)]) for way, folder in zoos.items()},
-        "data": fingerprint(data, SPLIT), "steps": steps, "preset": preset, "width": width, "changes": changes,
+        "data": fingerprint(data, SPLIT), "steps": steps, "preset": PRESET, "width": WIDTH, "changes": changes,
         "episodes": [SHOT, QUERY, EPISODES],
     }  # fmt: skip
     before = read_json(kept, "choice") if kept.is_file() else {}
@@ -103,11 +93,11 @@ def choose_adaptation(
     left = [cell for cell in cells if not found[cell]]
 
     def recipe(way: int, method: str, rate: float) -> Config:
-        own = METHODS.get(method).preset(preset).override(changes.get(method, []))
-        return own.override({"width": width, "way": way, "inner_lr": rate})
+        own = METHODS.get(method).preset(PRESET).override(changes.get(method, []))
+        return own.override({"width": WIDTH, "way": way, "inner_lr": rate})
 
-    threads = 1 if jobs > 1 else None
-    measuring = Parallel(n_jobs=jobs, return_as="generator")(
+    threads = 1 if config.jobs > 1 else None
+    measuring = Parallel(n_jobs=config.jobs, return_as="generator")(
         delayed(_measured)(cell[1], recipe(*cell), zoos[cell[0]], data, steps, threads) for cell in left
     )
     for cell, rows in zip(left, measuring, strict=True):

@@ -6,20 +6,8 @@ import math
 
 import torch
 
-from dfml.bench.dro_paper.sinusoid import (
-    POINTS,
-    QUERIES,
-    Net,
-    Settings,
-    Tasks,
-    adapted_errors,
-    average,
-    draw_nets,
-    draw_tasks,
-    robust,
-    train_teachers,
-    transported,
-)
+from dfml.bench.dro_paper import sinusoid as toy
+from dfml.bench.dro_paper.sinusoid import POINTS, Net, Settings, Tasks
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, markdown_table, write_report
 from dfml.bench.study_config import SinusoidConfig
@@ -58,22 +46,22 @@ def off_by(found: dict[str, dict[int, float]]) -> float:
 
 
 def choose_protocol(seed: int, progress: Say) -> tuple[Settings, Rows]:
-    """The candidate under which ``average`` and ``fine-tune`` come nearest to the published errors.
+    """The candidate under which ``average`` and ``fine-tune`` come nearest to the published errors, and all rows.
 
     Neither has anything of its own to set, so they fix the protocol; OTA and DRO are not looked at. Measured on
     validation tasks, which are neither those of the teachers nor those of the test.
-
-    Returns:
-        The settings, and a row for each candidate at its best number of test steps.
     """
-    tasks = draw_tasks(VALIDATION_TASKS, derive_seed(seed, "validation"))
+    tasks = toy.draw_tasks(VALIDATION_TASKS, derive_seed(seed, "validation"))
     rows = []
     for number, candidate in enumerate(CANDIDATES, 1):
         progress(f"choosing the protocol: {number} of {len(CANDIDATES)}")
-        teachers = train_teachers(draw_tasks(TEACHERS, derive_seed(seed, "train")), candidate, seed)
-        made = {"average": average(teachers), "fine-tune": draw_nets(len(tasks), candidate, derive_seed(seed, "try"))}
+        teachers = toy.train_teachers(toy.draw_tasks(TEACHERS, derive_seed(seed, "train")), candidate, seed)
+        made = {
+            "average": toy.average(teachers),
+            "fine-tune": toy.draw_nets(len(tasks), candidate, derive_seed(seed, "try")),
+        }
         curves = {
-            (name, points): adapted_errors(start, tasks, points, candidate, derive_seed(seed, "try"), MEASURED_AT)
+            (name, points): toy.adapted_errors(start, tasks, points, candidate, derive_seed(seed, "try"), MEASURED_AT)
             for name, start in made.items()
             for points in POINTS
         }
@@ -87,16 +75,12 @@ def choose_protocol(seed: int, progress: Say) -> tuple[Settings, Rows]:
 
 def restarts(teachers: Net, config: DroConfig, settings: Settings, seed: int) -> list[Net]:
     """DRO from seeds of its own."""
-    return [robust(teachers, config, settings, derive_seed(seed, "restart", r)) for r in range(RESTARTS)]
+    return [toy.robust(teachers, config, settings, derive_seed(seed, "restart", r)) for r in range(RESTARTS)]
 
 
 def choose_dro(teachers: Net, settings: Settings, seed: int, progress: Say) -> tuple[DroConfig, int, Rows]:
-    """The candidate and restart with the least error (mean logarithm over 5 and 10 points) on validation tasks.
-
-    Returns:
-        The config, the restart's number, and a row for each candidate and restart.
-    """
-    tasks = draw_tasks(VALIDATION_TASKS, derive_seed(seed, "validation"))
+    """The candidate and restart with the least mean logarithm of the errors on validation tasks, and all rows."""
+    tasks = toy.draw_tasks(VALIDATION_TASKS, derive_seed(seed, "validation"))
     rows = []
     for number, candidate in enumerate(DRO_CANDIDATES):
         for restart, start in enumerate(restarts(teachers, candidate, settings, seed)):
@@ -111,7 +95,7 @@ def choose_dro(teachers: Net, settings: Settings, seed: int, progress: Say) -> t
 
 def task_errors(starts: list[Net], tasks: Tasks, points: int, settings: Settings, seed: int) -> torch.Tensor:
     """Errors [starts, T] after the settings' steps."""
-    return torch.stack([next(iter(adapted_errors(s, tasks, points, settings, seed).values())) for s in starts])
+    return torch.stack([next(iter(toy.adapted_errors(s, tasks, points, settings, seed).values())) for s in starts])
 
 
 def difference(points: int, mine: torch.Tensor, other: torch.Tensor) -> Row:
@@ -139,20 +123,20 @@ def bench_sinusoid(config: SinusoidConfig, *, progress: Say = lambda line: None)
     seed, count = config.seed, config.tasks
     settings, candidates = choose_protocol(seed, progress) if config.choose else (Settings(), [])
     progress("training the teachers")
-    teachers = train_teachers(draw_tasks(TEACHERS, derive_seed(seed, "train")), settings, seed)
+    teachers = toy.train_teachers(toy.draw_tasks(TEACHERS, derive_seed(seed, "train")), settings, seed)
     dro, restart, tried = choose_dro(teachers, settings, seed, progress) if config.choose else (DRO, 0, [])
-    test, fused = draw_tasks(count, derive_seed(seed, "test")), restarts(teachers, dro, settings, seed)
+    test, fused = toy.draw_tasks(count, derive_seed(seed, "test")), restarts(teachers, dro, settings, seed)
     starts = {
-        "average": average(teachers),
-        "fine-tune": draw_nets(count, settings, derive_seed(seed, "fine-tune")),  # a fresh one a task
-        "ota": average(transported(teachers, seed)),
+        "average": toy.average(teachers),
+        "fine-tune": toy.draw_nets(count, settings, derive_seed(seed, "fine-tune")),  # a fresh one a task
+        "ota": toy.average(toy.transported(teachers, seed)),
         "dro": fused[restart],
     }
     errors, rows = {}, []
     for name, start in starts.items():
         for points in POINTS:
             progress(f"{name}: {count} tasks of {points} points")
-            (found,) = adapted_errors(start, test, points, settings, derive_seed(seed, "test")).values()
+            (found,) = toy.adapted_errors(start, test, points, settings, derive_seed(seed, "test")).values()
             errors[name, points] = found
             mse, published = float(found.mean()), PUBLISHED[name][points]
             ours = {"mse": mse, "ci95": half_width(found), "published": published, "ratio": mse / published}
@@ -225,9 +209,9 @@ def notes(data: Row, *, chosen: bool) -> list[str]:
     every = "; ".join(f"{p} points {', '.join(f'{x:.3f}' for x in means)}" for p, means in data["restarts"].items())
     return [
         "Targets a sin(x + p) + b with a in [0.1, 5], p in [0, 2 pi], b in [0, 3], x in [-5, 5]; networks of two "
-        f"hidden layers of 50; {TEACHERS} teachers; {data['tasks']} test tasks of {QUERIES} held-out points, the same "
-        f"for all methods; seed {data['seed']}. ± is the 95 % interval over tasks. Training, validation and test tasks "
-        "have seeds of their own.",
+        f"hidden layers of 50; {TEACHERS} teachers; {data['tasks']} test tasks of {toy.QUERIES} held-out points, the "
+        f"same for all methods; seed {data['seed']}. ± is the 95 % interval over tasks. Training, validation and test "
+        "tasks have seeds of their own.",
         "Published: Wang et al., UAI 2022, table 1.",
         f"Settings that the paper leaves open: {said}. {how}",
         f"DRO: {robustly}; restart {data['restart']}. Rate, ascent steps, gamma, epochs and the size of "
