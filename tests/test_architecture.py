@@ -51,7 +51,6 @@ SAME_SUBJECT = {
     "train": "cli, runs/jobs",
     "uploads": "data, ui/adaptation",
     "view": "ui/adaptation, ui/inversion, ui/training",
-    "waiting": "bench, nets",
     "zoo": "cli, pages, zoo",
 }
 """File names that recur, and where: one subject on several floors, or ``view`` and ``form`` of several pages."""

@@ -157,7 +157,7 @@ def accuracy_notes(rows: Rows, summary: Rows, failures: Rows | None = None, *, e
             "three counts with the better of its two transductive columns (steps, centroid), chosen on these same "
             f"episodes. 0 % is no better than {FLOOR}, 100 % as good as {CEILING}, below 0 % worse than {FLOOR}."
         )
-    notes += _costs(rows, several)
+    notes += _cost_notes(rows, several)
     for why, unseen in grouped([r for r in rows if "not_validated" in r], "not_validated").items():
         methods = ", ".join(dict.fromkeys(r["method"] for r in unseen))
         notes.append(f"Without validation while training, so without what a method does with it: {methods}: {why[0]}")
@@ -167,7 +167,7 @@ def accuracy_notes(rows: Rows, summary: Rows, failures: Rows | None = None, *, e
     return notes
 
 
-def _costs(rows: Rows, several: bool) -> list[str]:
+def _cost_notes(rows: Rows, several: bool) -> list[str]:
     mean = "; the mean over seeds" if several else ""
     notes = [f"seconds: wall clock of training, its own validation and test included{mean}."]
     crowded = [r for r in rows if (r.get("jobs") or 1) > 1]

@@ -97,13 +97,9 @@ class Ledger:
         self.values.update(values)
         write_json(self.path, self.values)
 
-    def rows(self, protocol: str, measure: Callable[[], Rows] | None = None) -> Rows | None:
-        """The rows of a protocol: those that were measured before, or else measured and kept now."""
-        known = self.values.get("evaluations") or {}
-        if protocol not in known and measure is not None:
-            known = {**known, protocol: measure()}
-            self.write(evaluations=known)
-        return known.get(protocol)
+    def rows(self, protocol: str) -> Rows | None:
+        """What was measured by a protocol, see ``BenchJob.protocol``."""
+        return (self["evaluations"] or {}).get(protocol)
 
 
 def provenance_of(folder: Path) -> Row:

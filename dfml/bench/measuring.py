@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -163,16 +163,14 @@ def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: S
     """The rows of all data sets and shots; those that were measured before are taken as they are."""
     model, digest = MetaModel.load(run.path / MODEL), digest_of(run.path)
     facts = {**job.about, **run_facts(run, model, ledger, result)}
-
-    def rows_of(data: str, shot: int) -> Rows:
-        return [{**row, **facts} for row in measured_rows(job, model, data, shot, tell)]
-
-    return [
-        row
-        for data in job.data
-        for shot in job.shots
-        for row in ledger.rows(job.protocol(data, shot, digest), partial(rows_of, data, shot))
-    ]
+    rows: Rows = []
+    for data, shot in product(job.data, job.shots):
+        name = job.protocol(data, shot, digest)
+        if ledger.rows(name) is None:
+            found = [{**row, **facts} for row in measured_rows(job, model, data, shot, tell)]
+            ledger.write(evaluations={**(ledger["evaluations"] or {}), name: found})
+        rows += ledger.rows(name)
+    return rows
 
 
 def measured_rows(job: BenchJob, model: MetaModel, data: str, shot: int, tell: Say) -> Rows:

@@ -37,8 +37,7 @@ CAUTIOUS = {
 }
 """What trusts the whole zoo or its reports is left out, so that whom the weights sample decides what is learned.
 
-The panel is smaller than the zoo; it teaches at the tasks' own learning rate, which is that of such a panel.
-"""
+The panel is smaller than the zoo; it teaches at the tasks' own learning rate, which is that of such a panel."""
 DISTRUSTED = 0.5
 WORTH_TELLING = 0.04
 """A loss from this on is what the weights must halve."""
@@ -48,8 +47,7 @@ def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: Non
     """Train on zoos with more and more deceptive teachers; write the table after each run.
 
     Returns:
-        ``rows`` (one a variant, rate and seed), ``summary`` (one a variant and rate), ``failures`` and the
-        report's path.
+        ``rows`` (one a variant, rate and seed), ``summary`` (a variant and rate), ``failures`` and the report's path.
 
     Raises:
         BadInput: Something cannot be used, or a folder holds another run.
@@ -129,10 +127,7 @@ def _jobs(config: PollutionConfig, scenario: Scenario, settled: list[str]) -> li
 
 
 def row_of(job: BenchJob, rows: Rows) -> Row:
-    """The numbers of one run: final accuracy, forgetting, and whether its weights tell the honest from the others.
-
-    Only here is the truth about the teachers read; the method never sees it.
-    """
+    """The numbers of one run; only here is the truth about the teachers read, the method never sees it."""
     (row,) = rows
     kept = ("accuracy", "ci95", "adapt", "seconds", "preparation_seconds", "queries", "side_information")
     kept += ("device", "validation_peak", "validation_last", "validation_variation")
@@ -150,9 +145,9 @@ def row_of(job: BenchJob, rows: Rows) -> Row:
 
 
 def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None:
-    """How probable it is that an honest teacher's weight exceeds a deceptive one's (the area under the ROC curve).
+    """How probably an honest (``clean``) teacher's weight exceeds a deceptive one's (area under the ROC curve).
 
-    Ties count half; None where only one kind of teacher is there. In ``truth`` only ``clean`` ones are honest.
+    Ties count half; None where only one kind of teacher is there.
     """
     honest = [truth[teacher] == "clean" for teacher in weights]
     if all(honest) or not any(honest):
@@ -161,10 +156,7 @@ def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None
 
 
 def distrusted(weights: dict[str, float], truth: dict[str, str]) -> dict[str, list[int]]:
-    """How many honest and deceptive teachers ended with less than ``DISTRUSTED`` of an even weight, each of how many.
-
-    Weights sum to 1; in ``truth`` only ``clean`` ones are honest.
-    """
+    """How many honest and deceptive teachers ended below ``DISTRUSTED`` of an even weight, each of how many."""
     found = {"honest": [0, 0], "deceptive": [0, 0]}
     for teacher, weight in weights.items():
         count = found["honest" if truth[teacher] == "clean" else "deceptive"]

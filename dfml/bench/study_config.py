@@ -79,7 +79,7 @@ class PollutionConfig(AccuracyConfig):
     shots: One[int] = Field((5,), description="Support images per class of the test.")
     seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0; each has zoos of its own.")
     variants: Each[str] = Field(
-        ("even", "weights"), description="How teachers are drawn, with commas: even, weights, published."
+        ("even", "weights"), description="How teachers are sampled, with commas: even, weights, published."
     )
     work: Path = Field(Path("runs/pollution"), description="Folder of the runs; finished ones are not done again.")
 

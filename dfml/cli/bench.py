@@ -106,7 +106,7 @@ def _add(name: str, about: str, *options: tuple[type[Config], str], function: st
         if name == "accuracy":
             found, config, given = _of_protocol(context, given)
         room, _, work = found.rpartition(".")
-        result = getattr(import_module(f"dfml.bench.{room}"), work)(_asked(config, given), progress=say)
+        result = getattr(import_module(f"dfml.bench.{room}"), work)(config=_asked(config, given), progress=say)
         answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
         # A method that cannot work with the zoo is one of the results of a comparison.
         tolerated = "cannot" if name == "accuracy" else None
@@ -149,11 +149,13 @@ _add(
     "speed",
     "Time inversion and evaluation against the bare network passes that they need.",
     (configs.SpeedConfig, "zoo data episodes device out"),
+    function="timings.bench_speed",
 )
 _add(
     "waiting",
     "Time ways in which threads wait for each other, on an idle machine and beside busy programs.",
     (configs.WaitingConfig, "zoo rounds work out"),
+    function="timings.bench_waiting",
 )
 _add(
     "inversion",

@@ -1,5 +1,5 @@
-from dfml.bench.speed import bench_speed
 from dfml.bench.study_config import SpeedConfig
+from dfml.bench.timings import bench_speed
 from dfml.inversion import INVERTERS
 
 

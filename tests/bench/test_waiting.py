@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from dfml.bench import waiting
+from dfml.bench import timings as waiting
 from dfml.bench.study_config import WaitingConfig
-from dfml.bench.waiting import CHOSEN, LOADS, MOST_BUSY, MOST_IDLE, STEERING, WAYS, WORKS, bench_waiting, busy_programs
+from dfml.bench.timings import CHOSEN, LOADS, MOST_BUSY, MOST_IDLE, STEERING, WAYS, WORKS, bench_waiting, busy_programs
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.nets import waiting as waiting_nets

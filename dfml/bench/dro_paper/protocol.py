@@ -80,7 +80,7 @@ def bench_dro(config: DroProtocolConfig, *, progress: Say = lambda line: None) -
     )
     zoos, accuracies = _train_zoos(config, progress)
     rate, steps, candidates = configs["random"].inner_lr, configs["random"].test_steps, []
-    if _chooses(config):
+    if not {"inner_lr", "test_steps"} <= config.changed:
         rate, steps, candidates = choose_adaptation(
             zoos, config, progress=progress,
             changes={method: changes_of(configs[method], config.changes) for method in CHOSEN_BY},
@@ -130,11 +130,6 @@ def bench_dro(config: DroProtocolConfig, *, progress: Say = lambda line: None) -
     return {"rows": rows, "failures": failures, "report": report}
 
 
-def _chooses(config: DroProtocolConfig) -> bool:
-    """Whether rate or steps of adapting are left to be chosen."""
-    return not {"inner_lr", "test_steps"} <= config.changed
-
-
 def _recipe(config: DroProtocolConfig) -> str:
     """A name for how the zoos are trained, and on what: zoos of another folder of the same name are not taken."""
     place = hashlib.sha256(str(Path(config.data[0]).resolve()).encode()).hexdigest()[:8]
@@ -150,7 +145,7 @@ def _train_zoos(config: DroProtocolConfig, progress: Say) -> tuple[dict[int, Pat
         )
         for way in config.ways
     }  # fmt: skip
-    if _chooses(config):
+    if not {"inner_lr", "test_steps"} <= config.changed:
         first = plans[config.ways[0]]
         check_validation(config.data[0], config.ways, first.size, first.channels)
     zoos, accuracies = {}, {}
