@@ -57,11 +57,10 @@ TRANSFORMERS = [Entry("pixels", "pixels", {"bn": 0.0}), Entry("sparse", "sparse"
 def bench_inversion(config: InversionConfig, *, progress: Say = lambda line: None) -> Row:
     """Recover the same teachers with every inverter, and write the tables after each row.
 
+    Raise BadInput for an unknown row, or a zoo with fewer teachers.
+
     Returns:
         ``rows`` (means over teachers and seeds), ``transformers`` (likewise), ``together`` and the report's path.
-
-    Raises:
-        BadInput: An unknown row, or a zoo with fewer teachers.
     """
     claim_report(config.out, _name(config))
     for address in filter(is_address, (config.zoo, config.transformers)):

@@ -65,7 +65,7 @@ def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:
 
 
 def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
-    """One job a method, rate of pollution and seed, in the order of the table; see ``job_of``."""
+    """One job a method, rate of pollution and seed, in the table's order; raise BadInput where any cannot be done."""
     methods = all_methods() if config.methods is None else config.methods
     if not methods:
         raise BadInput(f"no method is given; known: {', '.join(METHODS)}.")
@@ -109,11 +109,7 @@ def job_of(
     label: str = "",
     **about: Any,  # noqa: ANN401 - any field
 ) -> BenchJob:
-    """A job of a study, whose run lies in ``folder`` below ``work``; ``about`` are the job's other fields.
-
-    Raises:
-        BadInput: The folder holds another run, or one on other teachers.
-    """
+    """A job with further fields; raise BadInput where another run lies in its ``folder``, which is below ``work``."""
     own, refused = None, ""
     if not METHODS.get(method).data_free:  # the others validate on the embedded sample
         try:

@@ -59,11 +59,7 @@ def _option(config: type[Config], option: str) -> inspect.Parameter:
 
 
 def _asked(config: type[Config], given: dict[str, Any]) -> Config:
-    """The config of what was given; options of no field of it, and empty ones, are left out.
-
-    Raises:
-        BadInput: A value out of its range.
-    """
+    """The config of what was given; options of no field of it, and empty ones, are left out."""
     values: dict[str, Any] = {"command": "python -m dfml " + shlex.join(sys.argv[1:])}
     for option, value in given.items():
         field = FIELDS.get(option, option)
@@ -73,11 +69,7 @@ def _asked(config: type[Config], given: dict[str, Any]) -> Config:
 
 
 def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[str, type[Config], dict[str, Any]]:
-    """The function that ``bench accuracy`` calls, its config, and the options that it takes, as --protocol says.
-
-    Raises:
-        BadInput: No such protocol, or an option of another one or of another scenario.
-    """
+    """The function that ``bench accuracy`` calls, its config, and the options that it takes, as --protocol says."""
     if given["protocol"] == "shared":
         refuse_given(context, DRO_ONLY, "without --protocol dro")
         if given["scenario"] != "polluted":

@@ -70,7 +70,7 @@ def choose_adaptation(
         zoos: The folder of the zoo of each number of ways.
         config: Of the protocol; its data set passed ``check_validation``.
         changes: Of each method of ``CHOSEN_BY``, what its runs change of the preset.
-        rates: Candidates.
+        rates: Candidates, as ``steps``.
         steps: Candidates.
         kept: A file in which each measurement is kept for the next call.
         progress: Told one line a measurement.

@@ -138,22 +138,18 @@ def _recipe(config: DroProtocolConfig) -> str:
 
 def _train_zoos(config: DroProtocolConfig, progress: Say) -> tuple[dict[int, Path], dict[int, float]]:
     """A zoo of each number of ways, and its teachers' mean held-out accuracy."""
-    plans = {
-        way: PretrainConfig(
-            models=config.models, way=way, epochs=config.epochs, width=WIDTH, held_out=HELD_OUT,
-            same_start=config.same_start,
-        )
-        for way in config.ways
-    }  # fmt: skip
+    recipe = PretrainConfig(
+        models=config.models, epochs=config.epochs, width=WIDTH, held_out=HELD_OUT, same_start=config.same_start
+    )
+    plans = {way: recipe.override({"way": way}) for way in config.ways}
     if not {"inner_lr", "test_steps"} <= config.changed:
-        first = plans[config.ways[0]]
-        check_validation(config.data[0], config.ways, first.size, first.channels)
+        check_validation(config.data[0], config.ways, recipe.size, recipe.channels)
     zoos, accuracies = {}, {}
-    for way, recipe in plans.items():
+    for way, own in plans.items():
         zoos[way] = config.work / f"zoo-{way}-way-{_recipe(config)}"
         progress(f"training {config.models} teachers of {way} classes")
         found = pretrain_zoo(
-            Path(config.data[0]), zoos[way], ["fewshot_conv4"], recipe, jobs=config.jobs,
+            Path(config.data[0]), zoos[way], ["fewshot_conv4"], own, jobs=config.jobs,
             report=lambda done, total, teacher, accuracy: progress(f"teacher {done} of {total}: {accuracy:.1%}"),
         )  # fmt: skip
         accuracies[way] = sum(found) / len(found)
