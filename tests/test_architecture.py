@@ -44,7 +44,6 @@ SAME_SUBJECT = {
     "texts": "core, ui/widgets",
     "uploads": "data, ui/adaptation",
     "view": "ui/adaptation, ui/inversion, ui/training",
-    "waiting": "bench, nets",
     "zoo": "cli, pages, zoo",
 }
 """File names that recur, and where: one subject on several floors, or ``view`` and ``form`` of several pages."""
@@ -143,8 +142,7 @@ def test_files_are_short_and_named_for_what_they_hold(path):
 def test_no_room_holds_more_files_than_one_keeps_in_mind():
     folders = {path.parent for path in SOURCES}
     crowded = {ids(f): len(list(f.glob("*.py"))) for f in folders if len(list(f.glob("*.py"))) > MOST_FILES}
-    # The benchmarks' own order of work is still to become one study.
-    assert set(crowded) <= {"dfml/bench"}
+    assert not crowded
 
 
 def test_a_file_name_recurs_only_for_the_same_subject():

@@ -5,28 +5,27 @@ The question behind TGR (ICML 2024): teachers that are alike conflict less, but 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 
-from dfml.bench.heterogeneity_table import SETS, noted, sets_table, summarised, summary_table
-from dfml.bench.job import BenchJob, Rows
-from dfml.bench.plan import check_data, refuse_another_run, teachers_of
-from dfml.bench.report import refuse_to_lose, write_report
-from dfml.bench.study import do_jobs
+from dfml.bench.job import EPISODE_SEED, QUERY, BenchJob, Row, Rows, Say
+from dfml.bench.plan import check_data, job_of
+from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
+from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import HeterogeneityConfig, key_of
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
-from dfml.core.events import Note, Progress, until_done
+from dfml.core.events import Done, Note, Progress
 from dfml.core.names import same
 from dfml.core.seeds import derive_seed
 from dfml.methods import METHODS
 from dfml.methods.tgr import Tgr
+from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
-from dfml.runs.spec import RunSpec, default_threads
+from dfml.runs.spec import default_threads
+from dfml.tasks.grouping import choose_alike
 from dfml.training.groups import compare_zoo
 from dfml.training.options import GroupingConfig
 from dfml.training.taking_part import of_way
@@ -34,6 +33,7 @@ from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import copy_model, new_zoo
 from dfml.zoo.zoo import Zoo, write_zoo
 
+SETS = ("similar", "random", "dissimilar")
 PLAIN = {
     "tgr": {
         "groups": 1, "group_by": "random", "beta": 0.0, "iterations": 100, "validate_every": 100,
@@ -42,21 +42,17 @@ PLAIN = {
 }  # fmt: skip
 """A plain recipe: all teachers of a set in one group, the mean of their gradients, replay, and a random start."""
 
-Say = Callable[[str], None]
 
-
-def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda line: None) -> dict[str, Any]:
+def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda line: None) -> Row:
     """Train on few teachers that are alike, and on as many that are not, and compare.
 
-    For each seed one teacher is drawn; both sets begin with it and grow by the teacher that is most (least) similar to
-    those chosen so far. The method trains on each set, ``tgr`` as a plain recipe, see ``PLAIN``. The table is written
-    after each run; finished runs are taken as they are.
+    For each seed one teacher is sampled; both sets begin with it and grow by the teacher that is most (least) similar
+    to those chosen so far. The method trains on each set, ``tgr`` as a plain recipe, see ``PLAIN``. The table is
+    written after each run; finished runs are taken as they are.
 
     Returns:
         ``rows`` (one a set, seed, shot and way of adapting), ``summary`` and the report's path.
     """
-    from dfml.nets.device import pick_device
-
     if not config.sets:
         raise BadInput(f"no set of teachers is given; known: {', '.join(SETS)}.")
     for name in config.sets:
@@ -71,7 +67,7 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
         raise BadInput(f"cannot choose {config.teachers} of {len(zoo)} teachers.")
     ids, matrix, probe = compared(zoo, comparing, device=device, progress=progress)
     planned = [(seed, name) for seed in config.seeds for name in config.sets]
-    measured_as = {
+    measured = {
         "method": config.method, "changes": config.changes, "teachers": config.teachers, "episodes": config.episodes,
         "split": config.split, "data": config.tested[0],
     }  # fmt: skip
@@ -80,100 +76,76 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
         config.out / f"{table}.json",
         lambda row: (row["seed"], row["set"]) in planned and row["shots"] in config.shots,
         named="set",
-        measured=measured_as,
+        measured=measured,
     )
-    cls, jobs, members = METHODS.get(config.method), [], []
+    jobs, likeness = [], []
     for seed, name in planned:
-        members.append(chosen_teachers(matrix, config.teachers, name, seed))
+        members = chosen_teachers(matrix, config.teachers, name, seed)
+        likeness.append(matrix[np.ix_(members, members)])
         label = f"{name}-{config.teachers}-seed{seed}"
-        small = small_zoo(zoo, [ids[i] for i in members[-1]], config.work / "zoos" / label)
-        spec = RunSpec(
-            kind="train", method=config.method, zoo=str(small), preset=config.preset,
-            config=recipe.model_dump(mode="json"), seed=seed, device=config.device,
-            label=f"{config.method} on {label}", data=None if cls.data_free else config.data[0],
-        )  # fmt: skip
-        job = BenchJob(
-            spec=spec, folder=str((config.work / f"{config.method}-{label}").absolute()), scenario=name,
-            data=config.data, split=config.split, shots=config.shots, episodes=config.episodes, ways="transductive",
-            teachers=teachers_of(str(small)),
-        )  # fmt: skip
-        refuse_another_run(job)
-        jobs.append(job)
-    rows: Rows = []
-    result: dict[str, Any] = {}
-    with closing(do_jobs(jobs, side_by_side=1, device=str(device), progress=progress)) as outcomes:
-        for position, outcome in outcomes:
-            seed, name = planned[position]
+        small = str(small_zoo(zoo, [ids[i] for i in members], config.work / "zoos" / label))
+        about = {"scenario": name, "variant": name, "ways": "transductive", "label": f"{config.method} on {label}"}
+        folder = f"{config.method}-{label}"
+        jobs.append(job_of(config, folder, config.method, recipe, zoo=small, seed=seed, **about))
+
+    def report(outcomes: dict[int, Outcome]) -> Row:
+        rows: Rows = []
+        for position, outcome in outcomes.items():
+            job = jobs[position]
             if "reason" in outcome:
                 broken = BadInput if outcome["kind"] == "cannot" else RunFailed
-                raise broken(f"{jobs[position].spec.label}: {outcome['reason']}")
-            part = matrix[np.ix_(members[position], members[position])]
-            about = {"set": name, **facts(jobs[position], part)}
+                raise broken(f"{job.spec.label}: {outcome['reason']}")
+            about = {"set": job.variant, **facts(job, likeness[position])}
             rows += [{**row, **about} for row in outcome["rows"]]
-            missing = [f"{s} seed {n}" for n, s in planned[position + 1 :]]
-            progress(f"[{position + 1}/{len(jobs)} done] {jobs[position].spec.label}")
-            result = {"rows": rows, "summary": summarised(rows, config.sets)}
-            notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] if missing else []
-            plain = ", ".join(f"{key} {getattr(recipe, key)}" for key in PLAIN.get(config.method, {}))
-            report = write_report(
-                config.out,
-                table,
-                title=f"Similar against dissimilar teachers: {config.tested[0]}/{config.split}, zoo "
-                f"{Path(config.zoo).name}",
-                command=config.command,
-                tables=[summary_table(result["summary"]), sets_table(rows)],
-                notes=[*notes, *noted(rows, zoo, config, probe=probe, recipe=plain)],
-                data={**result, "missing": missing, "measured": measured_as},
-            )
-    return {**result, "report": str(report)}
+        missing = [f"{name} seed {seed}" for seed, name in planned[len(outcomes) :]]
+        result = {"rows": rows, "summary": summarised(rows, config.sets)}
+        notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] * bool(missing)
+        plain = ", ".join(f"{key} {getattr(recipe, key)}" for key in PLAIN.get(config.method, {}))
+        path = write_report(
+            config,
+            table,
+            title=f"Similar against dissimilar teachers: {config.tested[0]}/{config.split}, zoo "
+            f"{Path(config.zoo).name}",
+            tables=[summary_table(result["summary"]), sets_table(rows)],
+            notes=[*notes, *noted(rows, zoo, config, probe=probe, recipe=plain)],
+            data={**result, "missing": missing, "measured": measured},
+        )
+        return {**result, "report": path}
+
+    return do_study(jobs, report, side_by_side=1, device=str(device), progress=progress)
 
 
-def _recipes(config: HeterogeneityConfig) -> tuple[Config, GroupingConfig]:
+def _recipes(config: HeterogeneityConfig) -> list[Config]:
     """What trains on each set, and what compares the teachers; each takes those of the changes that it has."""
-    cls = METHODS.get(config.method)
-    found = [cls.preset(config.preset).override(PLAIN.get(config.method, {})), Tgr.preset(config.preset)]
+    plain = METHODS.get(config.method).preset(config.preset).override(PLAIN.get(config.method, {}))
+    found = [plain, Tgr.preset(config.preset)]
     for change in config.changes:
-        key = key_of(change)
-        known = [key in type(each).model_fields for each in found]
+        known = [key_of(change) in type(each).model_fields for each in found]
         if not any(known):
-            raise BadInput(f"neither {config.method} nor the comparison has an option {key!r}.")
+            raise BadInput(f"neither {config.method} nor the comparison has an option {key_of(change)!r}.")
         found = [each.override([change]) if has else each for each, has in zip(found, known, strict=True)]
-    return found[0], found[1]
+    return found
 
 
 def compared(
-    zoo: Zoo,
-    config: GroupingConfig,
-    *,
-    device: Any,  # noqa: ANN401 - torch's device
-    progress: Say,
+    zoo: Zoo, config: GroupingConfig, *, device: torch.device, progress: Say
 ) -> tuple[list[str], np.ndarray, str]:
     """Ids and similarity of all teachers, and what compared them."""
-    kept: dict[str, Any] = {}
-
-    def work() -> Iterator[Any]:
-        jobs = default_threads() if device.type == "cpu" else 1
-        teachers = of_way(zoo, config)
-        kept["result"] = yield from until_done(compare_zoo(zoo, config, teachers, device=device, jobs=jobs))
-
-    for event in work():
-        if isinstance(event, Note) or (isinstance(event, Progress) and event.step % 10 == 0):
+    jobs = default_threads() if device.type == "cpu" else 1
+    for event in compare_zoo(zoo, config, of_way(zoo, config), device=device, jobs=jobs):
+        if isinstance(event, Done):
+            found, _ = event.result
+        elif isinstance(event, Note) or (isinstance(event, Progress) and event.step % 10 == 0):
             progress(f"comparing teachers: {event.text}")
-    found, _ = kept["result"]
     return list(found.ids), np.asarray(found.similarity), found.text.split("compared by the ")[-1].split(";")[0]
 
 
 def chosen_teachers(matrix: np.ndarray, count: int, name: str, seed: int) -> list[int]:
     """Positions of a set's teachers; all sets of a seed begin with the same one."""
-    from dfml.tasks.grouping import choose_alike
-
-    rng = np.random.default_rng(derive_seed(seed, "heterogeneity"))
-    first, *others = rng.permutation(len(matrix)).tolist()
+    order = np.random.default_rng(derive_seed(seed, "heterogeneity")).permutation(len(matrix)).tolist()
     if name == "random":
-        if count > len(matrix):
-            raise BadInput(f"cannot choose {count} of {len(matrix)} teachers.")
-        return [first, *others[: count - 1]]
-    return choose_alike(matrix, count, first=first, alike=name == "similar")
+        return order[:count]
+    return choose_alike(matrix, count, first=order[0], alike=name == "similar")
 
 
 def small_zoo(zoo: Zoo, ids: list[str], folder: Path) -> Path:
@@ -183,7 +155,7 @@ def small_zoo(zoo: Zoo, ids: list[str], folder: Path) -> Path:
         if there != {(card.id, card.sha256) for card in zoo.cards if card.id in ids}:
             raise BadInput(f"{folder} holds other teachers: remove it, or choose another --work.")
         return folder
-    meta: dict[str, Any] = {"domain": zoo.domain, "shared_class_names": zoo.shared_class_names}
+    meta: Row = {"domain": zoo.domain, "shared_class_names": zoo.shared_class_names}
     if zoo.name_spaces is not None:
         meta["name_spaces"] = {i: space for i, space in zoo.name_spaces.items() if i in map(same, ids)}
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -194,7 +166,7 @@ def small_zoo(zoo: Zoo, ids: list[str], folder: Path) -> Path:
     return folder
 
 
-def facts(job: BenchJob, matrix: np.ndarray) -> dict[str, Any]:
+def facts(job: BenchJob, matrix: np.ndarray) -> Row:
     """What tells the sets apart besides accuracy; ``matrix`` is the similarity of a set's teachers."""
     zoo, curves = open_zoo(job.spec.zoo), RunFolder(job.folder).scalars()
     alignment = [value for value in curves.get("grad/alignment", ([], []))[1] if value is not None]
@@ -205,3 +177,58 @@ def facts(job: BenchJob, matrix: np.ndarray) -> dict[str, Any]:
         "similarity": float(off.mean()) if len(off) else 1.0,
         "alignment": float(np.mean(alignment)) if alignment else None,
     }
+
+
+def summarised(rows: Rows, sets: tuple[str, ...]) -> Rows:
+    """For each shot and way of adapting the mean accuracy of each set, and of the pairs' differences."""
+    found = []
+    for (shot, adapt), mine in grouped(rows, "shots", "adapt").items():
+        of = {name: {r["seed"]: r for r in mine if r["set"] == name} for name in SETS}
+        entry: Row = {"shots": shot, "adapt": adapt, "sets": {}}
+        for name in sets:
+            if of[name]:
+                accuracy, half = over_seeds(list(of[name].values()))
+                entry["sets"][name] = {"accuracy": accuracy, "ci95": half}
+        shared = sorted(of["dissimilar"].keys() & of["similar"].keys())
+        if shared:
+            gaps = [of["dissimilar"][s]["accuracy"] - of["similar"][s]["accuracy"] for s in shared]
+            entry["difference"] = {"accuracy": sum(gaps) / len(gaps), "ci95": mean_interval(gaps)[1]}
+        found.append(entry)
+    return found
+
+
+def summary_table(summary: Rows) -> str:
+    """One line a shot and way of adapting."""
+    names = list(dict.fromkeys(name for entry in summary for name in entry["sets"]))
+    cells = " | ".join(f"{{{name}[accuracy]:±{{{name}[ci95]}}}}" for name in [*names, "difference"])
+    unknown = {"accuracy": None, "ci95": None}
+    rows = [{**dict.fromkeys([*names, "difference"], unknown), **entry, **entry["sets"]} for entry in summary]
+    header = " | ".join(["shots | adapting", *names, "dissimilar - similar"])
+    return markdown_table(header, f"{{shots}} | {{adapt}} | {cells}", rows)
+
+
+def sets_table(rows: Rows) -> str:
+    """One line a set and seed: what is in it, and how its gradients agreed."""
+    runs = [run[-1] for run in grouped(rows, "set", "seed").values()]
+    return markdown_table(
+        "set | seed | teachers | classes | mean similarity | gradient alignment | seconds",
+        "{set} | {seed} | {teachers} | {classes} | {similarity:.3f} | {alignment:.3f} | {seconds:.0f}",
+        sorted(runs, key=lambda r: (SETS.index(r["set"]), r["seed"])),
+    )
+
+
+def noted(rows: Rows, zoo: Zoo, config: HeterogeneityConfig, *, probe: str, recipe: str) -> list[str]:
+    """What a reader must know."""
+    several = len({r["seed"] for r in rows}) > 1
+    return [
+        f"Accuracies in per cent over {config.episodes} episodes of {QUERY} queries a class, transductive, drawn once "
+        f"from seed {EPISODE_SEED}. "
+        + ("± is the 95 % interval over the seeds (Student's t)." if several else "± is that over episodes."),
+        f"Each set holds {config.teachers} of the {len(zoo)} teachers; the sets of a seed begin with the same one and "
+        "grow by the one most (least) similar on average to those chosen so far. All train for as many rounds.",
+        "classes: different classes that a set's teachers know; sets differ in that too, so it is part of what is "
+        "compared.",
+        f"Similarity: TGR's, by the {probe}; it chose the teachers, so it is side information of every row. gradient "
+        "alignment: mean pairwise cosine of the gradients of the teachers of a step, over the whole training.",
+        f"Trained with {config.method}" + (f": {recipe}." if recipe else "."),
+    ]

@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
-from scipy.stats import t
+import torch
 
-from dfml.bench.inversion_table import report_name, write_tables
-from dfml.bench.report import claim_report
-from dfml.core.config import Config
+from dfml.bench.job import Row, Rows, Say
+from dfml.bench.report import claim_report, markdown_table, mean_interval, write_report
+from dfml.bench.study_config import InversionConfig
 from dfml.core.errors import BadInput
-from dfml.core.events import Done
+from dfml.core.events import Event
 from dfml.core.texts import is_address, without_password
 from dfml.inversion import INVERTERS
 from dfml.inversion.pipeline import warm_up
 from dfml.inversion.recipe import Recipe, WarmUp
+from dfml.nets.device import pick_device
 from dfml.reports.recovery import invert_teachers
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
 
 FAST_RECOVERIES = 20
-"""Recoveries of a row that takes a second each, so that its interval means something."""
+"""At least so many recoveries of a row that takes a second each, so that its interval means something."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the benchmark.
-
-    Attributes:
-        name: Of the row.
-        inverter: Registered name.
-        changes: To the inverter's preset.
-        asking: To the oracle's defaults.
-        fast: Repeated until there are at least ``FAST_RECOVERIES``.
-    """
+    """A row: its changes to an inverter's preset, and to how teachers are asked; ``fast``: see ``FAST_RECOVERIES``."""
 
     name: str
     inverter: str
@@ -60,58 +54,80 @@ ENTRIES = [
 TRANSFORMERS = [Entry("pixels", "pixels", {"bn": 0.0}), Entry("sparse", "sparse")]
 
 
-def recover_row(
-    zoo: Zoo,
-    teachers: list[str],
-    seeds: Iterable[int],
-    entry: Entry,
-    *,
-    preset: str,
-    per_class: int,
-    device: Any,  # noqa: ANN401 - torch is not imported here
-    progress: Callable[[str], None],
-) -> dict[str, Any]:
-    """Recover each teacher from each seed with one inverter; returns the row."""
-    cls = INVERTERS.get(entry.inverter)
-    config: Config = cls.preset(preset).override(entry.changes)
-    asking = AskingConfig().override(entry.asking)
-    work, warmed = cls(config), None
-    progress(f"{entry.name}: warming up" if cls.uses_others else f"{entry.name}: recovering")
-    for event in warm_up(Recipe(zoo, work, device=device, asking=asking), teachers):
-        if isinstance(event, Done):
-            warmed: WarmUp | None = event.result
-    seeds = list(seeds)
+def bench_inversion(config: InversionConfig, *, progress: Say = lambda line: None) -> Row:
+    """Recover the same teachers with every inverter, and write the tables after each row.
+
+    Raise BadInput for an unknown row, or a zoo with fewer teachers.
+
+    Returns:
+        ``rows`` (means over teachers and seeds), ``transformers`` (likewise), ``together`` and the report's path.
+    """
+    claim_report(config.out, _name(config))
+    for address in filter(is_address, (config.zoo, config.transformers)):
+        without_password(address)  # the report names command and zoo
+    known = {entry.name: entry for entry in ENTRIES}
+    for name in config.rows or ():
+        if name not in known:
+            raise BadInput(f"unknown row {name!r}; known: {'; '.join(known)}.")
+    device, _ = pick_device(config.device)
+    tables: dict[str, Rows] = {"rows": [], "transformers": [], "together": []}
+    plans = [("rows", config.zoo, [known[name] for name in config.rows or known])]
+    if config.transformers != "none":
+        plans.append(("transformers", config.transformers, TRANSFORMERS))
+    report = ""
+    for table, which, entries in plans:
+        zoo = open_zoo(which)
+        teachers = sorted(zoo.ids, key=lambda i: not zoo.has_judge(i))[: config.teachers]
+        if len(teachers) < config.teachers:
+            raise BadInput(f"zoo {zoo.name!r} has {len(teachers)} teachers, {config.teachers} are wanted.")
+        if table == "rows" and not is_address(which):
+            set_up(zoo, device)
+        for entry in entries:
+            warms = INVERTERS.get(entry.inverter).uses_others
+            progress(f"{zoo.name}: {entry.name}: {'warming up' if warms else 'recovering'}")
+            tables[table].append(recover_row(config, zoo, teachers, entry, device))
+            report = _write(config, tables)
+    if config.together:
+        progress(f"{config.together} teachers together")
+        tables["together"] = time_together(config, open_zoo(config.zoo), device)
+        report = _write(config, tables)
+    return {**tables, "report": report}
+
+
+def recover_row(config: InversionConfig, zoo: Zoo, teachers: list[str], entry: Entry, device: torch.device) -> Row:
+    """Recover each teacher from each seed with one inverter."""
+    cls, count = INVERTERS.get(entry.inverter), len(config.seeds)
+    inverter = cls(cls.preset(config.preset).override(entry.changes))
+    how = {"device": device, "asking": AskingConfig().override(entry.asking)}
+    warmed: WarmUp | None = _done(warm_up(Recipe(zoo, inverter, **how), teachers))
     if entry.fast:
-        seeds = list(range(max(len(seeds), math.ceil(FAST_RECOVERIES / len(teachers)))))
-    reports = []
-    for seed in seeds:
-        for teacher in teachers:
-            for event in invert_teachers(
-                zoo, [teacher], work, per_class=per_class, seed=seed, device=device, asking=asking, warmed=warmed
-            ):
-                if isinstance(event, Done):
-                    reports.append(event.result[0].report)
-    return _row(entry, reports, warmed)
+        count = max(count, math.ceil(FAST_RECOVERIES / len(teachers)))
+    how |= {"per_class": config.per_class, "warmed": warmed}
+    found = [
+        _done(invert_teachers(zoo, [teacher], inverter, seed=seed, **how))[0]
+        for seed in range(count)
+        for teacher in teachers
+    ]
+    return _row(entry, [recovery.report for recovery in found], warmed)
 
 
-def _row(entry: Entry, reports: list[dict[str, Any]], warmed: WarmUp | None) -> dict[str, Any]:
-    def column(name: str) -> list[float]:
+def _done(events: Iterable[Event]) -> Any:  # noqa: ANN401 - whatever the work gives
+    """The result of some work, which is its last event's."""
+    return deque(events, maxlen=1).pop().result
+
+
+def _row(entry: Entry, reports: Rows, warmed: WarmUp | None) -> Row:
+    def known(name: str) -> list[float]:
         return [r[name] for r in reports if r.get(name) is not None]
 
-    row: dict[str, Any] = {"method": entry.name, "inverter": entry.inverter, "recoveries": len(reports)}
+    row: Row = {"method": entry.name, "inverter": entry.inverter, "recoveries": len(reports)}
     for name in ("seconds", "reference_seconds", "steps", "passes", "queries", "diversity", "bn_distance"):
-        values = column(name)
-        row[name] = statistics.fmean(values) if values else None
+        row[name] = fmean(known(name)) if known(name) else None
     # The first recovery of a process pays for what torch sets up once.
-    row["seconds_median"] = statistics.median(column("seconds"))
+    row["seconds_median"] = median(known("seconds"))
     for name in ("teacher_accuracy", "judge_agreement"):
-        values = column(name)
-        row[name] = statistics.fmean(values) if values else None
-        if len(values) > 1:
-            student = float(t.ppf(0.975, len(values) - 1))
-            row[f"{name}_ci95"] = student * statistics.stdev(values) / math.sqrt(len(values))
-        else:
-            row[f"{name}_ci95"] = reports[0].get(f"{name}_ci95")
+        mean, half = mean_interval(known(name))
+        row[name], row[f"{name}_ci95"] = mean, reports[0].get(f"{name}_ci95") if half is None else half
     row["warm_up_seconds"] = warmed.seconds if warmed and warmed.steps else None
     row["met_the_asked"] = bool(warmed and warmed.met_the_asked)
     row["warm_up_teachers"] = warmed.teachers if warmed and warmed.steps else None
@@ -120,109 +136,88 @@ def _row(entry: Entry, reports: list[dict[str, Any]], warmed: WarmUp | None) -> 
     return row
 
 
-def time_together(zoo: Zoo, count: int, *, device: Any, steps: int = 20, per_class: int = 20) -> list[dict[str, Any]]:  # noqa: ANN401
-    """Seconds to recover ``count`` teachers one after another, in step, and in stacked passes, with ``pixels``."""
-    cls, rows = INVERTERS.get("pixels"), []
+def time_together(config: InversionConfig, zoo: Zoo, device: torch.device, *, steps: int = 20) -> Rows:
+    """Seconds to recover teachers one after another, in step, and in stacked passes, with ``pixels``."""
+    cls, count = INVERTERS.get("pixels"), min(config.together, len(zoo))
     set_up(zoo, device)
+    rows = []
     for name, together, size in (
-        ("one after another", "never", 1), ("together, as chosen for the device", "auto", count),
+        ("one after another", "never", 1),
+        ("together, as chosen for the device", "auto", count),
         ("together, in one stacked pass", "always", count),
-    ):  # fmt: skip
+    ):
         work = cls(cls.preset("demo").override({"steps": steps, "together": together}))
         seconds = 0.0
         for start in range(0, count, size):
             group = zoo.ids[start : start + size]
-            for event in invert_teachers(zoo, group, work, per_class=per_class, device=device):
-                if isinstance(event, Done):
-                    seconds += sum(recovery.report["seconds"] for recovery in event.result)
+            for recovery in _done(invert_teachers(zoo, group, work, per_class=config.per_class, device=device)):
+                seconds += recovery.report["seconds"]
         rows.append({"method": name, "teachers": count, "steps": steps, "seconds": seconds})
     return rows
 
 
-def set_up(zoo: Zoo, device: Any) -> None:  # noqa: ANN401 - torch is not imported here
+def set_up(zoo: Zoo, device: torch.device) -> None:
     """Recover once for nothing: the first passes of a process pay for what torch sets up."""
     cls = INVERTERS.get("pixels")
-    for _ in invert_teachers(zoo, [zoo.ids[0]], cls(cls.preset("demo").override({"steps": 3})), device=device):
-        pass
+    _done(invert_teachers(zoo, [zoo.ids[0]], cls(cls.preset("demo").override({"steps": 3})), device=device))
 
 
-def bench_inversion(
-    *,
-    zoo: str,
-    out: Path,
-    command: str,
-    methods: list[str] | None = None,
-    transformers: str | None = "cifar-fs-vit",
-    together: int = 20,
-    teachers: int = 1,
-    seeds: int = 1,
-    per_class: int = 20,
-    preset: str = "demo",
-    device: str = "auto",
-    progress: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
-    """Recover the same teachers with every inverter, and write the tables.
+def _name(config: InversionConfig) -> str:
+    return f"inversion-{Path(config.zoo).name}-{config.preset}"
 
-    Args:
-        zoo: An embedded zoo's name or a folder; teachers with a judge are taken first.
-        out: Folder of the report, rewritten after each row.
-        command: For the report.
-        methods: Rows; None means all.
-        transformers: A zoo of vision transformers for the second table; None leaves it out.
-        together: Teachers of the third table, which recovers them together and one after another; 0 leaves it out.
-        teachers: How many.
-        seeds: How many, from 0.
-        per_class: Pictures a class.
-        preset: Of every inverter.
-        device: See ``pick_device``.
-        progress: Told one line a step.
 
-    Returns:
-        ``rows`` (means over teachers and seeds), ``transformers`` (likewise), ``together`` and the report's path.
+def _write(config: InversionConfig, tables: dict[str, Rows]) -> str:
+    """Write what has been measured so far; return the report's path."""
+    parts = [inverters_table(tables["rows"])]
+    if tables["transformers"]:
+        name = Path(config.transformers).name
+        parts += [f"Vision transformers ({name}):", inverters_table(tables["transformers"])]
+    if tables["together"]:
+        first = tables["together"][0]
+        timed = [{"ratio": r["seconds"] / first["seconds"], **r} for r in tables["together"]]
+        parts += [
+            f"{first['teachers']} teachers, pixels, {first['steps']} steps each:",
+            markdown_table(
+                "how | seconds | against one after another", "{method} | {seconds:.1f} | {ratio:.2f}", timed
+            ),
+        ]
+    return write_report(
+        config,
+        _name(config),
+        title=f"Inversion of {Path(config.zoo).name}, {config.per_class} pictures a class, preset {config.preset}",
+        tables=parts,
+        notes=_notes(tables["rows"]),
+        data={**tables, "zoo": config.zoo, "preset": config.preset, "per_class": config.per_class},
+    )
 
-    Raises:
-        BadInput: An unknown row, or a zoo with fewer teachers.
-    """
-    from dfml.nets.device import pick_device
 
-    claim_report(out, report_name(zoo, preset))
-    for address in (zoo, transformers or ""):
-        if is_address(address):
-            without_password(address)  # the report names command and zoo
-    known = {entry.name: entry for entry in ENTRIES}
-    for name in methods or []:
-        if name not in known:
-            raise BadInput(f"unknown row {name!r}; known: {'; '.join(known)}.")
-    chosen, _ = pick_device(device)
-    tables: dict[str, list[dict[str, Any]]] = {"rows": [], "transformers": [], "together": []}
-    plans = [("rows", zoo, [known[name] for name in methods or known])]
-    if transformers:
-        plans.append(("transformers", transformers, TRANSFORMERS))
-    report = None
-    for table, which, entries in plans:
-        opened = open_zoo(which)
-        judged = sorted(opened.ids, key=lambda i: not opened.has_judge(i))[:teachers]
-        if len(judged) < teachers:
-            raise BadInput(f"zoo {opened.name!r} has {len(judged)} teachers, {teachers} are wanted.")
-        if table == "rows" and not is_address(zoo):
-            set_up(opened, chosen)
-        for entry in entries:
-            tables[table].append(
-                recover_row(
-                    opened,
-                    judged,
-                    range(seeds),
-                    entry,
-                    preset=preset,
-                    per_class=per_class,
-                    device=chosen,
-                    progress=lambda line, name=opened.name: progress(f"{name}: {line}"),
-                )
-            )
-            report = write_tables(out, tables, zoo, transformers, command, preset, per_class)
-    if together:
-        progress(f"{together} teachers together")
-        opened = open_zoo(zoo)
-        tables["together"] = time_together(opened, min(together, len(opened)), device=chosen, per_class=per_class)
-        report = write_tables(out, tables, zoo, transformers, command, preset, per_class)
-    return {**tables, "report": str(report)}
+def inverters_table(rows: Rows) -> str:
+    """One line an inverter."""
+    return markdown_table(
+        "method | recoveries | seconds | warm-up s | passes | queries | teacher accuracy | judge agreement | diversity",
+        "{method} | {recoveries} | {seconds:.2f} | {warm_up_seconds:.0f} | {passes:,.0f} | {queries:,.0f} | "
+        "{teacher_accuracy:±{teacher_accuracy_ci95}} | {judge_agreement:±{judge_agreement_ci95}} | {diversity:.3f}",
+        rows,
+    )
+
+
+def _notes(rows: Rows) -> list[str]:
+    by_name = {r["method"]: r for r in rows}
+    notes = [
+        "seconds: one recovery, without measures and without its warm-up, which is paid once for a zoo; passes: "
+        "batches that the teachers computed; queries: pictures that they looked at.",
+        "± is the 95 % interval over recoveries; with a single recovery the judge's is Wilson's over its pictures.",
+        "teacher accuracy: share of pictures that their own teacher classifies as asked; judge agreement: the same "
+        "of another network trained on the same classes; diversity: see docs/quality.md.",
+    ]
+    if quick := by_name.get("meta-generator"):
+        for name in ("generator", "pixels"):
+            if name in by_name:
+                ratio = by_name[name]["seconds_median"] / quick["seconds_median"]
+                notes.append(f"meta-generator recovers {ratio:.1f} times faster than {name} (median recoveries).")
+        notes.append(
+            "One warm-up serves all recoveries of meta-generator; without it, each starts from weights of its own."
+        )
+        if quick["met_the_asked"]:
+            notes.append("meta-generator met the recovered teachers in its warm-up: they are not unseen.")
+    return notes

@@ -18,10 +18,12 @@ from dfml.data.folders import fingerprint
 from dfml.runs.folder import MODEL, RunFolder
 from dfml.runs.spec import RunSpec
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+Rows = list[Row]
+Say = Callable[[str], None]
 
 QUERY, EPISODE_SEED = 15, 0
-"""Query images per class, and the seed that draws the episodes: the same in all studies."""
+"""Query images per class, and the seed that samples the episodes: the same in all studies."""
 
 PROTOCOL = 1
 """Raised whenever the evaluation changes, so that no older numbers are taken for present ones."""
@@ -32,14 +34,14 @@ class BenchJob(Config):
 
     spec: RunSpec = Field(description="The training run.")
     folder: str = Field(description="Its folder.")
-    scenario: str = Field(description="SS, SH, MH or polluted.")
+    scenario: str = Field(description="SS, SH, MH or polluted; in heterogeneity the set of teachers.")
+    variant: str = Field("", description="What tells it from other runs of the same method.")
     rate: int | None = Field(None, description="Per cent of the zoo that is polluted.")
     data: list[str] = Field(description="Data sets to test on.")
     split: str = Field("test", description="Their split.")
     shots: list[int] = Field(description="Support images per class.")
     query: int = Field(QUERY, description="Query images per class.")
     episodes: int = Field(600, description="Episodes of a row.")
-    episode_seed: int = Field(EPISODE_SEED, description="Draws them.")
     ways: Literal["all", "transductive", "own"] = Field(
         "all",
         description="all: gradient steps and centroids, transductive and inductive; transductive: these alone; own: "
@@ -56,26 +58,18 @@ class BenchJob(Config):
     def label(self) -> str:
         """What people call it."""
         rate = "" if self.rate is None else f", {self.rate} % polluted"
-        return f"{self.spec.method}, seed {self.spec.seed}{rate}"
+        return f"{self.spec.method}{self.variant and f', {self.variant}'}, seed {self.spec.seed}{rate}"
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Row:
         """What tells this row from the others."""
-        return {
-            "method": self.spec.method, "seed": self.spec.seed, "scenario": self.scenario, "rate": self.rate,
-        }  # fmt: skip
+        return {"method": self.spec.method, "seed": self.spec.seed, "scenario": self.scenario, "rate": self.rate}
 
     def protocol(self, data: str, shot: int, model: str) -> str:
-        """A name for everything that the numbers of one data set and shot depend on.
-
-        Args:
-            data: One of ``data``.
-            shot: One of ``shots``.
-            model: The digest of the weights.
-        """
+        """A name for all that the numbers of a data set and shot depend on; ``model``: the digest of the weights."""
         facts = [
             PROTOCOL, Path(data).name, fingerprint(data, self.split), self.split, shot, self.query, self.episodes,
-            self.episode_seed, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
+            EPISODE_SEED, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
         ]  # fmt: skip
         facts += {"all": [], "transductive": ["transductive"], "own": ["as the learner itself adapts"]}[self.ways]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
@@ -84,11 +78,7 @@ class BenchJob(Config):
 class Ledger:
     """What was measured of a run, in a file beside its folder, so that nothing finished is done twice.
 
-    The run's own folder stays as the runs' code wrote it.
-
-    Args:
-        folder: The run's.
-        created: When the run was made; what is known of an earlier run in this place is dropped.
+    What is known of an earlier run in this place, made at another time than ``created``, is dropped.
     """
 
     def __init__(self, folder: Path, created: str) -> None:
@@ -107,16 +97,12 @@ class Ledger:
         self.values.update(values)
         write_json(self.path, self.values)
 
-    def rows(self, protocol: str, measure: Callable[[], Rows] | None = None) -> Rows | None:
-        """The rows of a protocol: those that were measured before, or else measured and kept now."""
-        known = self.values.get("evaluations") or {}
-        if protocol not in known and measure is not None:
-            known = {**known, protocol: measure()}
-            self.write(evaluations=known)
-        return known.get(protocol)
+    def rows(self, protocol: str) -> Rows | None:
+        """What was measured by a protocol, see ``BenchJob.protocol``."""
+        return (self["evaluations"] or {}).get(protocol)
 
 
-def provenance_of(folder: Path) -> dict[str, Any]:
+def provenance_of(folder: Path) -> Row:
     """Of a run that was done: the commits of the program, first to last, its ``versions``, ``threads`` and time."""
     spec = RunFolder(folder).spec
     commits = Ledger(folder, spec.created)["commits"] or [spec.git]
@@ -142,6 +128,6 @@ Failure = Literal["cannot", "failed", "stopped"]
 """``cannot``: the method does not work with this zoo; ``failed``: it broke; ``stopped``: somebody stopped it."""
 
 
-def failure(kind: Failure, reason: str) -> dict[str, Any]:
+def failure(kind: Failure, reason: str) -> Row:
     """What comes of a job that gave no rows."""
     return {"kind": kind, "reason": " ".join(reason.split())[:600]}

@@ -16,34 +16,42 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from dfml.bench.job import BenchJob, Ledger, digest_of, failure
+import torch
+from filelock import FileLock
+
+from dfml.bench.job import EPISODE_SEED, BenchJob, Ledger, Row, Rows, Say, digest_of, failure
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Progress
+from dfml.core.paths import cache_root
+from dfml.data.episodes import EpisodeSampler
+from dfml.data.folders import load_split
+from dfml.meta.calibration import CALIBRATORS
+from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
+from dfml.meta.evaluation import evaluate as accuracies_of
+from dfml.meta.model import MetaModel
+from dfml.methods import METHODS
+from dfml.nets.device import pick_device, use_threads
+from dfml.runs import spec as run_spec
 from dfml.runs.device_queue import DeviceQueue, device_key
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
+from dfml.zoo import open_zoo
 
 TRAINED = "job/phase"
 """A checkpoint with this entry comes after the training and before the run's own test."""
 
-Tell = Callable[[str], None]
-Rows = list[dict[str, Any]]
-
 
 @contextmanager
-def take_turns(device: str, name: str, tell: Tell) -> Iterator[None]:
+def take_turns(device: str, name: str, tell: Say) -> Iterator[None]:
     """Hold a device for work that is no run of its own, in the line of all runs of this machine.
 
-    Args:
-        device: As torch calls it, already chosen.
-        name: What those who wait are told.
-        tell: Told what this work waits for, whenever that changes.
+    Those who wait for it are told ``name``; ``tell`` is told what this work waits for, whenever that changes.
     """
     queue = DeviceQueue(name, time.time(), device_key(device))
     try:
@@ -53,20 +61,12 @@ def take_turns(device: str, name: str, tell: Tell) -> Iterator[None]:
         queue.leave()
 
 
-def prepare(job: BenchJob, tell: Tell) -> dict[str, Any]:
-    """Let the method do what is kept for all its runs on this zoo; returns what that once cost."""
-    from filelock import FileLock
-
-    from dfml.core.paths import cache_root
-    from dfml.methods import METHODS
-    from dfml.nets.device import pick_device, use_threads
-    from dfml.runs.spec import default_threads
-    from dfml.zoo import open_zoo
-
+def prepare(job: BenchJob, tell: Say) -> Row:
+    """Let the method do what is kept for all its runs on this zoo; return what that once cost."""
     spec = job.spec
     cls, (device, _) = METHODS.get(spec.method), pick_device(spec.device)
     method = cls(cls.Config.parse(spec.config))
-    processes = (spec.threads or default_threads()) if device.type == "cpu" else 1
+    processes = (spec.threads or run_spec.default_threads()) if device.type == "cpu" else 1
     use_threads(1)
     key = hashlib.sha256(f"{spec.method} {spec.zoo} {spec.config}".encode()).hexdigest()[:16]
     locks = cache_root() / "preparing"
@@ -81,10 +81,8 @@ def prepare(job: BenchJob, tell: Tell) -> dict[str, Any]:
     raise RunFailed(f"{spec.method} ended its preparation without saying what it cost.")
 
 
-def measure(job: BenchJob, tell: Tell) -> dict[str, Any]:
-    """Train, or take the finished run, then evaluate; returns ``rows`` or a failure."""
-    from dfml.nets.device import use_threads
-
+def measure(job: BenchJob, tell: Say) -> Row:
+    """Train, or take the finished run, then evaluate; return ``rows`` or a failure."""
     folder = Path(job.folder)
     known = (folder / "spec.json").is_file()
     run = RunFolder(folder) if known else RunFolder.create(job.spec, path=folder)
@@ -108,16 +106,12 @@ def measure(job: BenchJob, tell: Tell) -> dict[str, Any]:
         return failure("cannot", str(error))
 
 
-def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Tell) -> dict[str, Any]:
+def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Say) -> Row:
     """Do the run, noting the most memory that it takes."""
-    from dfml.nets.device import pick_device
-
     device, _ = pick_device(job.spec.device)
     if run.status().state != "finished":
-        if ledger["bare_memory_mib"] is None:
-            import dfml.methods  # noqa: F401 - what every run needs, before there is any work
-
-            ledger.write(bare_memory_mib=process_peak_mib() if device.type == "cpu" else 0.0, jobs=job.jobs)
+        if ledger["bare_memory_mib"] is None:  # there are the libraries, but has not been any work
+            ledger.write(bare_memory_mib=peak_memory_mib(device) if device.type == "cpu" else 0.0, jobs=job.jobs)
         note_program(run, ledger)
     before = float(ledger["peak_memory_mib"] or 0.0)
 
@@ -135,17 +129,10 @@ def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Tell) -> dict[str
     return run_in_process(run, resume=True, on_event=listen)
 
 
-def peak_memory_mib(device: Any) -> float:  # noqa: ANN401 - torch's device
+def peak_memory_mib(device: torch.device) -> float:
     """The most MiB that this process ever held: of the GPU's allocator, or of it all on a CPU, libraries included."""
     if device.type == "cuda":
-        import torch
-
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return process_peak_mib()
-
-
-def process_peak_mib() -> float:
-    """The largest resident size of this process so far, in MiB."""
     with suppress(OSError):
         # Linux's getrusage also counts what the parent held when it started this process.
         for line in Path("/proc/self/status").read_text(encoding="ascii", errors="ignore").splitlines():
@@ -163,32 +150,91 @@ def process_peak_mib() -> float:
 
 def note_program(run: RunFolder, ledger: Ledger) -> None:
     """Keep which commits of the program did the run: one that failed before its first checkpoint is done anew."""
-    from dfml.runs.spec import program_commit
-
     saved = any((run.path / CHECKPOINTS).glob("*.safetensors"))
     before = (ledger["commits"] or [run.spec.git]) if saved else []
-    now = program_commit()
+    now = run_spec.program_commit()
     ledger.write(commits=before if now in before else [*before, now])
 
 
-def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: dict[str, Any], tell: Tell) -> Rows:
+def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: Say) -> Rows:
     """The rows of all data sets and shots; those that were measured before are taken as they are."""
-    from dfml.bench.rows import measured_rows, run_facts
-    from dfml.meta.model import MetaModel
-
-    model = MetaModel.load(run.path / MODEL)
-    digest = digest_of(run.path)
+    model, digest = MetaModel.load(run.path / MODEL), digest_of(run.path)
     facts = {**job.about, **run_facts(run, model, ledger, result)}
+    rows: Rows = []
+    for data, shot in product(job.data, job.shots):
+        name = job.protocol(data, shot, digest)
+        if ledger.rows(name) is None:
+            found = [{**row, **facts} for row in measured_rows(job, model, data, shot, tell)]
+            ledger.write(evaluations={**(ledger["evaluations"] or {}), name: found})
+        rows += ledger.rows(name)
+    return rows
 
-    def rows_of(data: str, shot: int) -> Rows:
-        return [{**row, **facts} for row in measured_rows(job, model, data, shot, tell)]
 
-    return [
-        row
-        for data in job.data
-        for shot in job.shots
-        for row in ledger.rows(job.protocol(data, shot, digest), partial(rows_of, data, shot))
-    ]
+def measured_rows(job: BenchJob, model: MetaModel, data: str, shot: int, tell: Say) -> Rows:
+    """Evaluate a model on one data set with one number of shots; one row a way of adapting and normalisation."""
+    channels, size, _ = model.input_size
+    images = load_split(data, job.split, size=size, channels=channels)
+    sampler = EpisodeSampler(
+        images, way=model.way, shot=shot, query=job.query, episodes=job.episodes, seed=EPISODE_SEED
+    )
+    device, _ = pick_device(job.spec.device)
+
+    def progress(done: int, total: int) -> None:
+        tell(f"{done} of {total} episodes, {shot} shots, {images.name}")
+
+    bn, adapt, calibrator = BN_MODES, ADAPT_MODES, None
+    if job.calibrate:
+        cls = CALIBRATORS.get(job.calibrate)
+        calibrator = cls(cls.preset(job.spec.preset))
+    elif job.ways != "all":
+        bn, adapt = ["transductive"], [model.learner.default_adaptation] if job.ways == "own" else ADAPT_MODES
+    found = accuracies_of(
+        model, sampler, bn=bn, adapt=adapt, calibrator=calibrator, seed=EPISODE_SEED, device=device, progress=progress
+    )
+    rows = []
+    for evaluation in found:
+        row = evaluation.row()
+        row["evaluation_seconds"] = row.pop("seconds")
+        rows.append({**row, "data": images.name})
+    return rows
+
+
+def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> Row:
+    """What a run's rows have in common: its costs, how the model adapts, and what it used besides the zoo.
+
+    What was not measured (runs of older versions, methods without validation) is left out.
+    """
+
+    def curve(name: str) -> list[float]:
+        return [value for value in run.scalars().get(name, ([], []))[1] if value is not None]
+
+    details, preparation = model.details, ledger["preparation"] or {}
+    facts = {
+        "seconds": result["seconds"],
+        "device": result.get("device"),
+        "threads": run.spec.threads,
+        "jobs": ledger["jobs"],
+        "learner": model.learner.name,
+        "adapt_steps": model.adapt_steps,
+        "inner_lr": model.learner.config.inner_lr,
+        "one_model": "steps" in model.adapts,
+        "side_information": details.get("side_information") or [],
+        "adversarial_steps": len(details.get("adversarial_steps") or []),
+    }
+    optional = {
+        # What preparing made, all of it: a run counts only those of its recoveries that it met.
+        "preparation_seconds": preparation.get("kept_seconds", details.get("preparation_seconds")) or None,
+        "peak_memory_mib": ledger["peak_memory_mib"],
+        "bare_memory_mib": ledger["bare_memory_mib"],
+        "memory_of": ledger["memory_of"],
+        "queries": float(details.get("queries", (curve("queries") or [0])[-1])) or None,
+        "inversions": details.get("inversions"),
+        "not_validated": details.get("not_validated"),
+    }
+    if len(validated := curve("val/accuracy")) > 1:
+        peak, last = max(validated), validated[-1]
+        optional |= {"validation_peak": peak, "validation_last": last, "validation_variation": peak - last}
+    return {**facts, **{name: value for name, value in optional.items() if value is not None}}
 
 
 def _stop_with_the_asker() -> None:
@@ -215,7 +261,7 @@ def main() -> int:
     _stop_with_the_asker()
     last = 0.0
 
-    def answer(value: dict[str, Any]) -> None:
+    def answer(**value: Any) -> None:  # noqa: ANN401 - any JSON value
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
@@ -223,18 +269,17 @@ def main() -> int:
         nonlocal last
         if time.monotonic() - last > 0.5:
             last = time.monotonic()
-            answer({"text": text})
+            answer(text=text)
 
     stage = {"prepare": prepare, "measure": measure}[sys.argv[1]]
     try:
-        outcome = stage(job, tell)
+        answer(outcome=stage(job, tell))
     except BadInput as error:
-        outcome = failure("cannot" if stage is prepare else "failed", str(error))
+        answer(outcome=failure("cannot" if stage is prepare else "failed", str(error)))
     except Exception as error:
         if not isinstance(error, RunFailed):
             traceback.print_exc()
-        outcome = failure("failed", str(error) or type(error).__name__)
-    answer({"outcome": outcome})
+        answer(outcome=failure("failed", str(error) or type(error).__name__))
     return 0
 
 

@@ -44,9 +44,8 @@ def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[
     """
     found = {name: METHODS.get(name).preset(preset) for name in methods}
     for change in changes:
-        key = key_of(change)
-        if not any(key in config.model_fields for config in map(type, found.values())):
-            raise BadInput(f"none of {', '.join(found)} has an option {key!r}.")
+        if not any(changes_of(config, [change]) for config in found.values()):
+            raise BadInput(f"none of {', '.join(found)} has an option {key_of(change)!r}.")
     for name, config in found.items():
         try:
             found[name] = config.override(changes_of(config, changes))
@@ -56,11 +55,7 @@ def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[
 
 
 def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:
-    """Pack the images, and see that there are enough for the episodes.
-
-    Raises:
-        BadInput: There are not, or no such data.
-    """
+    """Pack the images; raise BadInput where there are not enough for the episodes."""
     channels, size, _ = open_zoo(zoo).picture_shape
     for source in config.data:
         images = load_split(source, config.split, size=size, channels=channels)
@@ -69,11 +64,7 @@ def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:
 
 
 def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
-    """One job a method, rate of pollution and seed, in the order of the table.
-
-    Raises:
-        BadInput: Something cannot be used, or a folder holds another run.
-    """
+    """One job a method, rate of pollution and seed, in the table's order; raise BadInput where any cannot be done."""
     methods = all_methods() if config.methods is None else config.methods
     if not methods:
         raise BadInput(f"no method is given; known: {', '.join(METHODS)}.")
@@ -89,56 +80,62 @@ def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
     zoo = next(iter(scenario.zoos.values()))
     check_data(config, zoo, way=max(int(getattr(c, "way", 5)) for c in configs.values()))
     place = "-".join(part for part in (config.name, config.preset) if part not in ("SS", "demo"))
-    teachers = {name: teachers_of(name) for name in set(scenario.zoos.values())}
-    jobs = []
-    for method in methods:
-        cls, own, refused = METHODS.get(method), None, ""
-        if not cls.data_free:  # the others validate on the embedded sample
-            try:
-                own = _training_data(config)
-            except BadInput as error:
-                refused = str(error)
-        for (rate, seed), zoo in scenario.zoos.items():
-            rated = f"-{rate}" if rate is not None else ""
-            spec = RunSpec(
-                kind="train",
-                method=method,
-                zoo=zoo,
-                data=own,
-                preset=config.preset,
-                config=configs[method].model_dump(mode="json"),
-                seed=seed,
-                device=config.device,
-                threads=None if config.jobs == 1 else max(1, default_threads() // config.jobs),
-            )
-            jobs.append(
-                BenchJob(
-                    spec=spec,
-                    folder=str((config.work / place / f"{method}{rated}-seed{seed}").absolute()),
-                    scenario=config.name,
-                    rate=rate,
-                    data=config.data,
-                    split=config.split,
-                    shots=config.shots,
-                    episodes=config.episodes,
-                    calibrate=config.calibrate,
-                    jobs=config.jobs,
-                    teachers=teachers[zoo],
-                    refused=refused,
-                    prepares=cls.prepare is not Method.prepare,
-                )
-            )
-    for job in jobs:
-        refuse_another_run(job)
-    return jobs
+    return [
+        job_of(
+            config,
+            Path(place, f"{method}{'' if rate is None else f'-{rate}'}-seed{seed}"),
+            method,
+            recipe,
+            zoo=zoo,
+            seed=seed,
+            scenario=config.name,
+            rate=rate,
+            prepares=METHODS.get(method).prepare is not Method.prepare,
+        )
+        for method, recipe in configs.items()
+        for (rate, seed), zoo in scenario.zoos.items()
+    ]
+
+
+def job_of(
+    config: StudyConfig,
+    folder: Path | str,
+    method: str,
+    recipe: Config,
+    *,
+    zoo: str,
+    seed: int,
+    label: str = "",
+    **about: Any,  # noqa: ANN401 - any field
+) -> BenchJob:
+    """A job with further fields; raise BadInput where another run lies in its ``folder``, which is below ``work``."""
+    own, refused = None, ""
+    if not METHODS.get(method).data_free:  # the others validate on the embedded sample
+        try:
+            own = _training_data(config)
+        except BadInput as error:
+            refused = str(error)
+    spec = RunSpec(
+        kind="train",
+        method=method,
+        zoo=zoo,
+        data=own,
+        preset=config.preset,
+        config=recipe.model_dump(mode="json"),
+        seed=seed,
+        device=config.device,
+        threads=None if config.jobs == 1 else max(1, default_threads() // config.jobs),
+        label=label,
+    )
+    asked = config.model_dump(include={"data", "split", "shots", "episodes", "calibrate", "jobs"})
+    place = str((config.work / folder).absolute())
+    job = BenchJob(spec=spec, folder=place, teachers=teachers_of(zoo), refused=refused, **asked, **about)
+    refuse_another_run(job)
+    return job
 
 
 def refuse_another_run(job: BenchJob) -> None:
-    """See that a job's folder is free, or holds its own run.
-
-    Raises:
-        BadInput: It holds another one.
-    """
+    """Raise BadInput where a job's folder holds another run, or one on other teachers."""
     folder = Path(job.folder)
     if not (folder / "spec.json").is_file():
         return
@@ -170,12 +167,8 @@ def _comparable(spec: RunSpec, name: str) -> Any:  # noqa: ANN401 - any field
         return spec.config
 
 
-def _training_data(config: AccuracyConfig) -> str:
-    """What reference methods train on: the data set, or all of them as one folder of links.
-
-    Raises:
-        BadInput: They cannot be put together.
-    """
+def _training_data(config: StudyConfig) -> str:
+    """What reference methods train on: the data set, or all of them as one folder of links."""
     if len(config.data) == 1:
         return config.data[0]
     if any(source.startswith("sample:") or "train" not in list_splits(Path(source)) for source in config.data):

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-from dfml.bench.job import BenchJob, Rows, provenance_of
-from dfml.bench.notes import provenance_notes
+from sklearn.metrics import roc_auc_score
+
+from dfml.bench.accuracy_table import provenance_notes
+from dfml.bench.job import QUERY, BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import plan
-from dfml.bench.pollution_table import (
-    distrusted,
-    noted,
-    pollution_table,
-    runs_table,
-    separation,
-    summarise_pollution,
-    verdicts,
-)
-from dfml.bench.report import percent, refuse_to_lose, write_report
+from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, percent, refuse_to_lose, write_report
 from dfml.bench.scenarios import Scenario, set_up
-from dfml.bench.study import do_jobs
+from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import PollutionConfig, key_of
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
+from dfml.nets.device import pick_device
 from dfml.runs.folder import MODEL
 from dfml.training import validation
 from dfml.zoo import open_zoo
@@ -39,31 +30,30 @@ VARIANTS = {
         "policy_lr=0.1", "entropy=0", "forget=0",
     ],
 }  # fmt: skip
-"""How teachers are drawn: evenly, by weights as the preset learns them, or by weights as published."""
+"""How teachers are sampled: uniformly, by weights as the preset learns them, or by weights as published."""
 CAUTIOUS = {
     "demo": ["consensus=0", "init=random", "panel=8", "panel_student=prototypes", "outer_lr=0.003", "asked=8"],
     "paper": [],
 }
-"""What trusts the whole zoo or its reports is left out, so that whom the weights draw decides what is learned.
+"""What trusts the whole zoo or its reports is left out, so that whom the weights sample decides what is learned.
 
-The panel is smaller than the zoo; it teaches at the tasks' own rate, which is that of such a panel.
-"""
+The panel is smaller than the zoo; it teaches at the tasks' own learning rate, which is that of such a panel."""
+DISTRUSTED = 0.5
+WORTH_TELLING = 0.04
+"""A loss from this on is what the weights must halve."""
 
 
-def bench_pollution(config: PollutionConfig, *, progress: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: None) -> Row:
     """Train on zoos with more and more deceptive teachers; write the table after each run.
 
     Returns:
-        ``rows`` (one a variant, rate and seed), ``summary`` (one a variant and rate), ``failures`` and the
-        report's path.
+        ``rows`` (one a variant, rate and seed), ``summary`` (a variant and rate), ``failures`` and the report's path.
 
     Raises:
         BadInput: Something cannot be used, or a folder holds another run.
     """
-    from dfml.nets.device import pick_device
-
     _check_variants(config)
-    chosen, _ = pick_device(config.device)
+    device, _ = pick_device(config.device)
     scenario = set_up(config, progress)
     if validation.data_source(open_zoo(next(iter(scenario.zoos.values()))), None) is None:
         raise BadInput(
@@ -76,43 +66,39 @@ def bench_pollution(config: PollutionConfig, *, progress: Callable[[str], None] 
         "clean": config.clean, "data": config.tested[0], "zoos": scenario.notes,
     }  # fmt: skip
     name = f"pollution-{scenario.title.removeprefix('polluted-')}-{config.attack}-{config.preset}"
-    planned = {(job.rate, variant, job.spec.seed) for variant, job in jobs}
+    planned = {(job.rate, job.variant, job.spec.seed) for job in jobs}
     refuse_to_lose(
         config.out / f"{name}.json", lambda row: (row["rate"], row["variant"], row["seed"]) in planned,
         named="variant", measured=measured,
     )  # fmt: skip
-    rows: Rows = []
-    failures: Rows = []
-    result: dict[str, Any] = {}
-    each = [job for _, job in jobs]
-    with closing(do_jobs(each, side_by_side=config.jobs, device=str(chosen), progress=progress)) as outcomes:
-        for done, (position, outcome) in enumerate(outcomes, 1):
-            variant, job = jobs[position]
-            about = {"variant": variant, "rate": job.rate, "seed": job.spec.seed}
+
+    def report(outcomes: dict[int, Outcome]) -> Row:
+        rows, failures = [], []
+        for position, outcome in outcomes.items():
+            job = jobs[position]
+            about = {"variant": job.variant, "rate": job.rate, "seed": job.spec.seed}
             if "rows" in outcome:
                 rows.append({**about, **row_of(job, outcome["rows"])})
-                told = percent(rows[-1]["accuracy"])
             else:
                 failures.append({**about, **outcome})
-                told = f"{outcome['kind']}: {outcome['reason']}"
-            progress(f"[{done}/{len(jobs)} done] {variant}, {job.rate} %, seed {job.spec.seed}: {told}")
-            rows.sort(key=lambda r: (r["rate"], config.variants.index(r["variant"]), r["seed"]))
-            result = {"rows": rows, "summary": summarise_pollution(rows), "failures": failures}
-            notes = [f"Unfinished: {done} of {len(jobs)} runs. The same command goes on."] * (done < len(jobs))
-            notes += [f"{f['variant']}, {f['rate']} %, seed {f['seed']}: {f['kind']}: {f['reason']}" for f in failures]
-            report = write_report(
-                config.out, name,
-                title=f"Deceptive teachers and {METHOD}, {config.clean} honest teachers of {scenario.title}, preset "
-                f"{config.preset}",
-                command=config.command,
-                tables=[pollution_table(result["summary"]), runs_table(rows)],
-                notes=[
-                    *notes, *verdicts(rows), *noted(rows, config, settled), *scenario.notes, *scenario.remarks,
-                    *provenance_notes([{"method": f"{r['variant']} {r['rate']} %", **r} for r in rows]),
-                ],
-                data={**result, "measured": measured},
-            )  # fmt: skip
-    return {**result, "report": str(report)}
+        rows.sort(key=lambda r: (r["rate"], config.variants.index(r["variant"]), r["seed"]))
+        result = {"rows": rows, "summary": summarise_pollution(rows), "failures": failures}
+        done = len(outcomes)
+        notes = [f"Unfinished: {done} of {len(jobs)} runs. The same command goes on."] * (done < len(jobs))
+        notes += [f"{f['variant']}, {f['rate']} %, seed {f['seed']}: {f['kind']}: {f['reason']}" for f in failures]
+        notes += [*verdicts(rows), *noted(rows, config, settled), *scenario.notes, *scenario.remarks]
+        path = write_report(
+            config,
+            name,
+            title=f"Deceptive teachers and {METHOD}, {config.clean} honest teachers of {scenario.title}, preset "
+            f"{config.preset}",
+            tables=[pollution_table(result["summary"]), runs_table(rows)],
+            notes=notes + provenance_notes([{"method": f"{r['variant']} {r['rate']} %", **r} for r in rows]),
+            data={**result, "measured": measured},
+        )
+        return {**result, "report": path}
+
+    return do_study(jobs, report, side_by_side=config.jobs, device=str(device), progress=progress)
 
 
 def _check_variants(config: PollutionConfig) -> None:
@@ -128,23 +114,20 @@ def _check_variants(config: PollutionConfig) -> None:
         raise BadInput("with watch=training no weights are learned: there would be nothing to compare.")
 
 
-def _jobs(config: PollutionConfig, scenario: Scenario, settled: list[str]) -> list[tuple[str, BenchJob]]:
-    """Each job with its variant; a seed's come together, so that a table of fewer seeds is whole early."""
+def _jobs(config: PollutionConfig, scenario: Scenario, settled: list[str]) -> list[BenchJob]:
+    """The jobs of each variant; a seed's come together, so that a table of fewer seeds is whole early."""
     jobs = []
     for variant in config.variants:
         changes = [*settled, *VARIANTS[variant]]
         own = config.model_copy(update={"methods": (METHOD,), "changes": changes, "work": config.work / variant})
         # As the learner itself classifies, normalised with the query batch as the papers do: most of an evaluation
         # would be the gradient steps, which the table does not show.
-        jobs += [(variant, job.model_copy(update={"ways": "own"})) for job in plan(own, scenario)]
-    return sorted(jobs, key=lambda pair: (pair[1].spec.seed, config.rates.index(pair[1].rate or 0)))
+        jobs += [job.model_copy(update={"ways": "own", "variant": variant}) for job in plan(own, scenario)]
+    return sorted(jobs, key=lambda job: (job.spec.seed, config.rates.index(job.rate or 0)))
 
 
-def row_of(job: BenchJob, rows: Rows) -> dict[str, Any]:
-    """The numbers of one run: final accuracy, forgetting, and whether its weights tell the honest from the others.
-
-    Only here is the truth about the teachers read; the method never sees it.
-    """
+def row_of(job: BenchJob, rows: Rows) -> Row:
+    """The numbers of one run; only here is the truth about the teachers read, the method never sees it."""
     (row,) = rows
     kept = ("accuracy", "ci95", "adapt", "seconds", "preparation_seconds", "queries", "side_information")
     kept += ("device", "validation_peak", "validation_last", "validation_variation")
@@ -159,3 +142,144 @@ def row_of(job: BenchJob, rows: Rows) -> dict[str, Any]:
         "distrusted": distrusted(weights, truth) if weights else None,
         "asked_deceptive": deceptive / max(1, sum(asked.values())),
     }
+
+
+def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None:
+    """How probably an honest (``clean``) teacher's weight exceeds a deceptive one's (area under the ROC curve).
+
+    Ties count half; None where only one kind of teacher is there.
+    """
+    honest = [truth[teacher] == "clean" for teacher in weights]
+    if all(honest) or not any(honest):
+        return None
+    return float(roc_auc_score(honest, list(weights.values())))
+
+
+def distrusted(weights: dict[str, float], truth: dict[str, str]) -> dict[str, list[int]]:
+    """How many honest and deceptive teachers ended below ``DISTRUSTED`` of an even weight, each of how many."""
+    found = {"honest": [0, 0], "deceptive": [0, 0]}
+    for teacher, weight in weights.items():
+        count = found["honest" if truth[teacher] == "clean" else "deceptive"]
+        count[0] += weight * len(weights) < DISTRUSTED
+        count[1] += 1
+    return found
+
+
+def _distrusted(rows: Rows) -> str:
+    """Summed over runs: honest ones, then deceptive ones."""
+    known = [r["distrusted"] for r in rows if r.get("distrusted")]
+    sums = [[sum(k[kind][i] for k in known) for i in (0, 1)] for kind in ("honest", "deceptive")]
+    return ", ".join(f"{few} of {all_}" for few, all_ in sums if all_) or "–"
+
+
+def summarise_pollution(rows: Rows) -> Rows:
+    """One entry a rate and variant: means over its seeds.
+
+    Returns:
+        Entries with rate, variant, seeds, accuracy, ci95 (Student's t over seeds; of one seed over its episodes),
+        ``loss`` against rate 0 of the same variant and ``loss_ci95`` over the seeds that have both, peak, last,
+        variation, auc, asked_deceptive, distrusted and seconds. None where something is not known.
+    """
+    found = []
+    for (rate, variant), mine in grouped(rows, "rate", "variant").items():
+        accuracy, half = over_seeds(mine)
+        lost = losses(rows, rate, variant) if rate else {}
+        loss, loss_half = mean_interval(lost.values())
+        entry = {
+            "rate": rate, "variant": variant, "seeds": [r["seed"] for r in mine], "accuracy": accuracy,
+            "ci95": half, "loss": loss, "loss_ci95": loss_half, "distrusted": _distrusted(mine),
+        }  # fmt: skip
+        for name in (
+            "validation_peak", "validation_last", "validation_variation", "auc", "asked_deceptive", "seconds",
+            "preparation_seconds",
+        ):  # fmt: skip
+            entry[name] = mean_interval(r[name] for r in mine if r.get(name) is not None)[0]
+        found.append(entry)
+    return found
+
+
+VALIDATION = "{validation_peak:±} | {validation_last:±} | {validation_variation:±} | {auc:.2f} | {asked_deceptive:±}"
+
+
+def pollution_table(summary: Rows) -> str:
+    """One line a rate and variant."""
+    return markdown_table(
+        "deceptive | teachers drawn | seeds | accuracy | loss | peak | last | variation | AUC | asked deceptive | "
+        "distrusted | seconds | preparation s",
+        "{rate} % | {variant} | {every_seed} | {accuracy:±{ci95}} | {loss:±{loss_ci95}} | "
+        f"{VALIDATION} | {{distrusted}} | {{seconds:.0f}} | {{preparation_seconds:.0f}}",
+        [{"every_seed": ", ".join(map(str, e["seeds"])), **e} for e in summary],
+    )
+
+
+def runs_table(rows: Rows) -> str:
+    """One line a run."""
+    return markdown_table(
+        "deceptive | teachers drawn | seed | accuracy | peak | last | variation | AUC | asked deceptive | distrusted",
+        f"{{rate}} % | {{variant}} | {{seed}} | {{accuracy:±{{ci95}}}} | {VALIDATION} | {{distrusted}}",
+        [{**r, "distrusted": _distrusted([r])} for r in rows],
+    )
+
+
+def losses(rows: Rows, rate: int, variant: str) -> dict[int, float]:
+    """What a rate costs against rate 0 of the same variant, for each seed that has both."""
+    at = {(r["rate"], r["seed"]): r["accuracy"] for r in rows if r["variant"] == variant}
+    return {seed: at[0, seed] - accuracy for (r, seed), accuracy in at.items() if r == rate and (0, seed) in at}
+
+
+def verdicts(rows: Rows) -> list[str]:
+    """For each rate, what pollution costs without weights, how much of that the weights save, and who is better there.
+
+    All on the seeds that both have. A smaller loss alone proves nothing: whoever is worse on the clean zoo has less to
+    lose, so the accuracies themselves are compared as well.
+    """
+    at = {(r["rate"], r["variant"], r["seed"]): r["accuracy"] for r in rows}
+    found = []
+    for rate in dict.fromkeys(r["rate"] for r in rows if r["rate"]):
+        even = losses(rows, rate, "even")
+        saved = {name: losses(rows, rate, name) for name in ("weights", "published")}
+        saved = {name: own for name, own in saved.items() if even.keys() & own.keys()}
+        if even and not saved:
+            found.append(f"At {rate} % drawing evenly loses {percent(*mean_interval(even.values()))} points.")
+        for variant, own in saved.items():
+            both = sorted(even.keys() & own.keys())
+            lost, half = mean_interval(even[s] for s in both)
+            kept, own_half = mean_interval(own[s] for s in both)
+            text = f"At {rate} % drawing evenly loses {percent(lost, half)} points, with {variant} "
+            text += percent(kept, own_half)
+            if lost < WORTH_TELLING:
+                text += f": less than {100 * WORTH_TELLING:.0f}, so there is little for weights to save"
+            else:
+                spare, spread = mean_interval(even[s] / 2 - own[s] for s in both)
+                text += f": {'at most' if kept <= lost / 2 else 'more than'} half of it (half of it less what is lost "
+                text += f"with {variant}: {percent(spare, spread)}"
+                decided = spread is not None and abs(spare) > spread
+                text += ")" if decided else ", an interval with 0: these seeds do not decide it)"
+            above = [
+                percent(*mean_interval(at[r, variant, seed] - at[r, "even", seed] for seed in both)) for r in (rate, 0)
+            ]
+            text += f". Accuracy with {variant} less that without: {above[0]} points at {rate} %, {above[1]} at 0 %"
+            found.append(f"{text}; seeds {', '.join(map(str, both))}.")
+    return found
+
+
+def noted(rows: Rows, config: PollutionConfig, changed: list[str]) -> list[str]:
+    """What a reader of the tables must know; ``changed`` is what all variants change in the preset."""
+    sides = dict.fromkeys(f"{r['variant']}: {', '.join(r['side_information']) or 'none'}" for r in rows)
+    return [
+        f"accuracy: per cent over {config.episodes} episodes of {config.shots[0]} shots and {QUERY} queries a class on "
+        f"{config.tested[0]} ({config.split}), transductive, as the learner classifies; ± is the 95 % interval by "
+        "Student's t over seeds, of a single seed over its episodes.",
+        "loss: accuracy at 0 % less accuracy at this rate, same variant and seed, in points.",
+        "peak, last, variation: best and last accuracy on validation classes while training, and their difference.",
+        "teachers drawn: even, all alike; weights, by reliability as the preset learns it; published, as the authors' "
+        "code learns it (reward: watched accuracy, shared by those asked last).",
+        "AUC: how probable it is that an honest teacher's weight exceeds a deceptive one's; asked deceptive: share of "
+        "the recoveries that came from deceptive teachers; distrusted: honest and deceptive teachers whose weight "
+        f"ended below {DISTRUSTED:g} of an even one. The truth is read for these columns alone.",
+        "AUC and distrusted: – where no weights are learned.",
+        f"Side information. {'; '.join(sides)}.",
+        *[f"seconds: {config.jobs} runs side by side, so they are not those of a quiet machine."] * (config.jobs > 1),
+        *[f"All variants: {', '.join(changed)}, for what trusts the whole zoo or its reports is left out."]
+        * bool(changed),
+    ]

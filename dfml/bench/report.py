@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+import string
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.special import stdtrit
+
 from dfml import __version__
+from dfml.bench.job import Row, Rows
+from dfml.bench.study_config import BenchConfig
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, read_json, write_atomically, write_json
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Row:
     """What the numbers were measured on."""
     import torch
 
@@ -31,12 +38,33 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def mean_interval(values: Iterable[float]) -> tuple[float | None, float | None]:
+    """Mean and half width of its 95 % interval by Student's t; None for what too few values do not tell."""
+    x = np.array(list(values))
+    if len(x) < 2:
+        return (float(x[0]) if len(x) else None), None
+    return float(x.mean()), float(stdtrit(len(x) - 1, 0.975) * x.std(ddof=1) / len(x) ** 0.5)
+
+
+def over_seeds(rows: Rows) -> tuple[float, float]:
+    """Mean accuracy and half width of its 95 % interval, of one row a seed; of a single one over its episodes."""
+    mean, half = mean_interval(row["accuracy"] for row in rows)
+    return mean, float(rows[0]["ci95"]) if half is None else half
+
+
+def grouped(rows: Iterable[Row], *names: str) -> dict[tuple, Rows]:
+    """Rows by what they have under these names (None where they have nothing), in the order in which they come."""
+    found: dict[tuple, Rows] = {}
+    for row in rows:
+        found.setdefault(tuple(row.get(name) for name in names), []).append(row)
+    return found
 
 
 def percent(value: float | None, half: float | None = None) -> str:
@@ -46,25 +74,42 @@ def percent(value: float | None, half: float | None = None) -> str:
     return f"{100 * value:.2f}" + (f" ± {100 * half:.2f}" if half is not None else "")
 
 
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+class _Cells(string.Formatter):
+    """Fills in a row's values: a dash for what is not known; ``{x:±}`` and ``{x:±{half}}`` as ``percent`` does."""
+
+    def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - any value
+        return kwargs.get(key)
+
+    def format_field(self, value: Any, format_spec: str) -> str:  # noqa: ANN401 - any value
+        if value is None:
+            return "–"
+        if format_spec.startswith("±"):
+            half = format_spec[1:].replace("–", "")
+            return percent(value, float(half) if half else None)
+        return format(value, format_spec)
+
+
+def markdown_table(header: str, cells: str, rows: Iterable[Row]) -> str:
+    """A table in Markdown, one line a row.
+
+    ``header`` has the columns' names, with `` | `` between them; ``cells``, likewise, is a format string for a line, as
+    ``{seed} | {accuracy:±{ci95}} | {seconds:.0f}``. Empty, it takes the cells from the rows by the columns' names.
+    """
+    titles = header.split(" | ")
+    cells = cells or " | ".join(f"{{{title}}}" for title in titles)
+    lines = [header, " | ".join(["---"] * len(titles))]
+    lines += [_Cells().vformat(cells, (), row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def claim_report(folder: Path, name: str) -> None:
-    """See, before anything is measured, that ``write_report`` will replace nothing but an earlier report.
-
-    Raises:
-        BadInput: ``NAME.md``, ``.json`` or ``.svg`` lies there and is of something else.
-    """
+    """Raise BadInput where ``write_report`` would replace anything but an earlier report of this name."""
 
     def own(_: Path) -> bool:
-        try:
+        with suppress(BadInput):
             stored = read_json(folder / f"{name}.json", "results")
-        except BadInput:
-            return False
-        return isinstance(stored, dict) and {"command", "date", "machine"} <= stored.keys()
+            return isinstance(stored, dict) and {"command", "date", "machine"} <= stored.keys()
+        return False
 
     for ending in ("md", "json", "svg"):
         claim_file(folder / f"{name}.{ending}", own=own)
@@ -72,23 +117,16 @@ def claim_report(folder: Path, name: str) -> None:
 
 def refuse_to_lose(
     path: Path,
-    planned: Callable[[dict[str, Any]], bool],
+    planned: Callable[[Row], bool],
     *,
     named: str,
-    measured: dict[str, Any],
-    of: Callable[[dict[str, Any]], dict[str, Any]] = lambda stored: stored.get("measured", {}),
+    measured: Row,
+    of: Callable[[Row], Row] = lambda stored: stored.get("measured", {}),
 ) -> None:
-    """See that a report that lies at ``path``, if any, can be written anew without a loss.
+    """Raise BadInput where the report at ``path``, if any, has rows that are not ``planned``, or measured otherwise.
 
-    Args:
-        path: The report's JSON file.
-        planned: Whether a row of it is among what is asked for now.
-        named: The column by which people know a row.
-        measured: What all rows have in common; the file's own must be the same.
-        of: The file's own; what it does not say is not compared.
-
-    Raises:
-        BadInput: It holds rows that are not planned, or that were measured otherwise.
+    ``named``: the column by which people know a row; ``measured``: what all rows have in common, which must be what
+    ``of`` finds in the file; what it does not find is not compared.
     """
     claim_report(path.parent, path.stem)
     if not path.is_file():
@@ -103,18 +141,15 @@ def refuse_to_lose(
         raise BadInput(f"{path} holds {holds}, and would be written anew: choose another --out.")
 
 
-def write_report(
-    folder: Path, name: str, *, title: str, command: str, tables: list[str], notes: list[str], data: dict[str, Any]
-) -> Path:
-    """Write ``NAME.md`` for people and ``NAME.json`` for programs; return the first."""
+def write_report(config: BenchConfig, name: str, *, title: str, tables: list[str], notes: list[str], data: Row) -> str:
+    """Write ``NAME.md`` for people and ``NAME.json`` for programs into the config's folder; return the first's path."""
     found = machine()
     facts = ", ".join(f"{key} {value}" for key, value in found.items() if value is not None)
     when = datetime.now(UTC).date().isoformat()
-    parts = [f"# {title}", f"Command: `{command}`", f"Measured {when} on: {facts}.", *tables]
+    parts = [f"# {title}", f"Command: `{config.command}`", f"Measured {when} on: {facts}.", *tables]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
-    text = "\n\n".join(parts) + "\n"
-    path = folder / f"{name}.md"
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
-    write_json(folder / f"{name}.json", {"command": command, "date": when, "machine": found, **data})
-    return path
+    path = config.out / f"{name}.md"
+    write_atomically(path, lambda part: part.write_text("\n\n".join(parts) + "\n", encoding="utf-8"))
+    write_json(config.out / f"{name}.json", {"command": config.command, "date": when, "machine": found, **data})
+    return str(path)

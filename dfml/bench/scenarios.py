@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dfml.bench.job import Say
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.errors import BadInput, nearest
 from dfml.core.texts import is_address, without_password
@@ -21,25 +21,18 @@ EMBEDDED = {"SS": "cifar-fs-conv4", "SH": "cifar-fs-mixed", "polluted": "cifar-f
 DOMAINS = {"cifar-fs": ("cifar-fs-mixed", "cifar-fs-conv4"), "omniglot": ("omniglot-conv4",), "mini-imagenet": ()}
 """The data sets of MH, and which embedded zoo of each is taken: the first that there is."""
 
-Progress = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Scenario:
-    """The zoos of a comparison.
+    """The zoos of a comparison: of each rate of pollution (None: not polluted) and seed.
 
-    Attributes:
-        name: SS, SH, MH or polluted.
-        title: Of the zoo, for tables.
-        zoos: Of each rate of pollution (None: not polluted) and seed.
-        notes: What a reader must know of them, above all what is missing.
-        remarks: What the rates of this call bring about; another call may have other ones in the same table.
+    ``notes`` are what a reader must know of them, above all what is missing; ``remarks`` what the rates of this call
+    bring about, for another call may have other ones in the same table.
     """
 
-    name: str
     title: str
     zoos: dict[tuple[int | None, int], str]
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -48,13 +41,10 @@ class Scenario:
         return list(dict.fromkeys(rate for rate, _ in self.zoos))
 
 
-def set_up(config: AccuracyConfig, progress: Progress = lambda line: None) -> Scenario:
-    """Find or make the zoos of a scenario.
+def set_up(config: AccuracyConfig, progress: Say = lambda line: None) -> Scenario:
+    """Find or make the zoos of a scenario; a polluted one is one seed's own.
 
-    Args:
-        config: Which, for which seeds; a polluted zoo is one seed's own. Made zoos lie in the folder ``zoos`` of its
-            ``work``; those that are there already are taken as they are. Its data sets say which domains are tested.
-        progress: Told one line a zoo that is made.
+    Made zoos lie in the folder ``zoos`` of the config's ``work``; those that are there already are taken as they are.
 
     Raises:
         BadInput: No such scenario, its zoo is missing, or its address holds a password.
@@ -69,32 +59,37 @@ def set_up(config: AccuracyConfig, progress: Progress = lambda line: None) -> Sc
     return makers[config.name](config, progress)
 
 
-def _single(config: AccuracyConfig, progress: Progress) -> Scenario:
-    name = config.zoo or _embedded(config.name)
-    zoo = open_zoo(name)
-    notes = [] if config.name == "SS" else [f"Scenario SH: {_families(zoo)}."]
-    return Scenario(config.name, Path(name).name, {(None, seed): name for seed in config.seeds}, notes)
-
-
-def _embedded(scenario: str) -> str:
-    name = EMBEDDED[scenario]
-    if name not in zoo_names():
-        raise BadInput(f"scenario {scenario} needs the embedded zoo {name}, which is not here: give one with --zoo.")
+def _zoo_of(config: AccuracyConfig) -> str:
+    """The zoo that was given, or the scenario's own."""
+    name = config.zoo or EMBEDDED[config.name]
+    if not config.zoo and name not in zoo_names():
+        raise BadInput(f"scenario {config.name} needs the embedded zoo {name}, which is not here: give one with --zoo.")
     return name
 
 
-def _mixed_domains(config: AccuracyConfig, progress: Progress) -> Scenario:
+def _single(config: AccuracyConfig, progress: Say) -> Scenario:
+    name = _zoo_of(config)
+    zoo = open_zoo(name)
+    notes = [] if config.name == "SS" else [f"Scenario SH: {_families(zoo)}."]
+    return Scenario(Path(name).name, {(None, seed): name for seed in config.seeds}, notes)
+
+
+def _mixed_domains(config: AccuracyConfig, progress: Say) -> Scenario:
+    if config.zoo and config.add:
+        raise BadInput("--add-zoo adds to the embedded zoos; --zoo is the whole zoo: give one of the two.")
     if config.zoo:
-        if config.add:
-            raise BadInput("--add-zoo adds to the embedded zoos; --zoo is the whole zoo: give one of the two.")
-        name, zoo = config.zoo, open_zoo(config.zoo)
-        present = {card.domain or zoo.domain for card in zoo.cards}
+        parts = [open_zoo(config.zoo)]
+        zoo, name = parts[0], config.zoo
     else:
         chosen = [next((n for n in names if n in zoo_names()), None) for names in DOMAINS.values()]
         parts = [open_zoo(part) for part in [*filter(None, chosen), *config.add]]
-        present = {card.domain or part.domain for part in parts for card in part.cards}
-        name = str(_merged(parts, config.work / "zoos", progress))
+        name = str(config.work / "zoos" / f"mixed-domains-{key_of_teachers(parts)}")
+        if not (Path(name) / "zoo.json").is_file():
+            progress(f"merging {', '.join(part.name for part in parts)}")
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            merge_zoos(parts, Path(name), name="mixed-domains")
         zoo = open_zoo(name)
+    present = {card.domain or part.domain for part in parts for card in part.cards}
     notes = [f"Scenario MH: {_families(zoo)}, of {', '.join(sorted(map(str, present)))}."]
     for domain in DOMAINS:
         if domain not in present:
@@ -103,7 +98,7 @@ def _mixed_domains(config: AccuracyConfig, progress: Progress) -> Scenario:
         elif not any(_is_of(domain, source) for source in config.data):
             notes.append(f"Incomplete MH: not tested on {domain}, for no --data is of that name.")
     title = Path(config.zoo).name if config.zoo else zoo.name
-    return Scenario(config.name, title, {(None, seed): name for seed in config.seeds}, notes)
+    return Scenario(title, {(None, seed): name for seed in config.seeds}, notes)
 
 
 def _is_of(domain: str, source: str) -> bool:
@@ -117,23 +112,15 @@ def key_of_teachers(zoos: list[Zoo]) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
 
 
-def _merged(parts: list[Zoo], folder: Path, progress: Progress) -> Path:
-    out = folder / f"mixed-domains-{key_of_teachers(parts)}"
-    if not (out / "zoo.json").is_file():
-        progress(f"merging {', '.join(zoo.name for zoo in parts)}")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        merge_zoos(parts, out, name="mixed-domains")
-    return out
-
-
-def _polluted(config: AccuracyConfig, progress: Progress) -> Scenario:
-    name = config.zoo or _embedded(config.name)
+def _polluted(config: AccuracyConfig, progress: Say) -> Scenario:
+    name = _zoo_of(config)
     clean = open_zoo(name)
     zoos: dict[tuple[int | None, int], str] = {}
     wanted = [
         PollutionConfig.parse({"rate": r / 100, "attack": config.attack, "keep": config.clean}) for r in config.rates
     ]
     source = None if config.attack == "fake" else open_zoo(config.source or OTHER_DOMAIN)
+    turned = []
     for rate, how in zip(config.rates, wanted, strict=True):
         key = key_of_teachers([clean, source] if source and rate else [clean])
         for seed in config.seeds:
@@ -144,6 +131,8 @@ def _polluted(config: AccuracyConfig, progress: Progress) -> Scenario:
                 out.parent.mkdir(parents=True, exist_ok=True)
                 pollute_zoo(clean, out, how.override({"seed": seed}), source)
             zoos[rate, seed] = str(out)
+        if source and any(_looks_otherwise(zoos[rate, seed]) for seed in config.seeds):
+            turned.append(f"{rate} %")
     strange = f"teachers of {source.name} under false class names" if source else ""
     liars = {"ood": strange, "fake": "untrained teachers", "both": f"{strange} and untrained teachers"}[config.attack]
     count = len(clean) if config.clean is None else config.clean
@@ -152,19 +141,16 @@ def _polluted(config: AccuracyConfig, progress: Progress) -> Scenario:
         f"{count} honest teachers; each seed has a zoo of its own."
     )
     shows = given_away(clean, source) if any(config.rates) else None
-    turned = [
-        rate for rate in config.rates if source and any(_looks_otherwise(zoos[rate, seed]) for seed in config.seeds)
-    ]
     took = (
-        f"At {', '.join(f'{rate} %' for rate in turned)} most teachers deceive about their domain, so that meta-models "
-        "take pictures in their normalisation, not in that of the clean zoo."
+        f"At {', '.join(turned)} most teachers deceive about their domain, so that meta-models take pictures in their "
+        "normalisation, not in that of the clean zoo."
     )
-    name = f"polluted-{Path(name).name}"
-    return Scenario(config.name, name, zoos, [note, *filter(None, [shows])], [took] if turned else [])
+    notes = [note, *filter(None, [shows])]
+    return Scenario(f"polluted-{Path(name).name}", zoos, notes, [took] if turned else [])
 
 
 def _looks_otherwise(folder: str) -> bool:
-    """Whether the meta-model takes pictures otherwise than it would if only the honest were there."""
+    """Whether the meta-model takes images otherwise than it would if only the honest were there."""
     zoo, truth = open_zoo(folder), pollution_truth(folder)
     return zoo_statistics(zoo) != zoo_statistics(zoo, [i for i, kind in truth.items() if kind == "clean"])
 

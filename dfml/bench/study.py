@@ -12,14 +12,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from dfml.bench.job import BenchJob, failure, finished_rows
+from dfml.bench.job import BenchJob, Row, Say, failure, finished_rows
 from dfml.bench.measuring import take_turns
 from dfml.core.paths import REPOSITORY
 from dfml.core.process import wait_briefly
@@ -31,177 +32,155 @@ TELL_SECONDS = 20.0
 PATIENCE_SECONDS = 30.0
 """How long processes that were told to stop may take for their next event and checkpoint."""
 
-Outcome = dict[str, Any]
+Outcome = Row
 """Of a job: ``rows``, or ``kind`` and ``reason`` of a failure."""
 
 
-def do_jobs(
-    jobs: list[BenchJob], *, side_by_side: int, device: str, progress: Callable[[str], None]
-) -> Iterator[tuple[int, Outcome]]:
-    """Do jobs; what is left of each: prepare, where there is something to prepare, train, evaluate.
+def do_study(
+    jobs: list[BenchJob], report: Callable[[dict[int, Outcome]], Row], *, side_by_side: int, device: str, progress: Say
+) -> Row:
+    """Do jobs, and report after each of them, so that a kill loses nothing measured; return the last report.
 
-    Args:
-        jobs: What to do.
-        side_by_side: How many at a time; more than one hold the device together.
-        device: The chosen one.
-        progress: Told one line now and then.
+    ``report`` takes the outcomes so far by the positions of their jobs, in order; for the rest see ``do_jobs``.
+    """
+    found: dict[int, Outcome] = {}
+    result: Row = {}
+    with closing(do_jobs(jobs, side_by_side=side_by_side, device=device, progress=progress)) as outcomes:
+        for position, outcome in outcomes:
+            found[position] = outcome
+            if "reason" in outcome:
+                told = f"{outcome['kind']}: {outcome['reason']}"
+            else:
+                best = max(row["accuracy"] for row in outcome["rows"])
+                told = f"best {best:.1%}, trained in {outcome['rows'][0]['seconds']:.0f} s"
+            progress(f"[{len(found)}/{len(jobs)} done] {jobs[position].label}: {told}")
+            result = report(dict(sorted(found.items())))
+    return result
+
+
+def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: Say) -> Iterator[tuple[int, Outcome]]:
+    """Do what is left of each job: prepare, where there is something to prepare, train, evaluate.
+
+    With more than one ``side_by_side`` they hold the device together. ``progress`` is told now and then how far all
+    are, and at once when one waits for the device.
 
     Yields:
         The position of a job and its outcome, as they come.
     """
-    waiting, running, done = deque(enumerate(jobs)), [], 0
-    teller = Teller(progress)
+    processes, said, last = Processes(), {}, time.monotonic()
     with ExitStack() as stack:
         if side_by_side > 1:
             stack.enter_context(take_turns(device, "bench accuracy", progress))
-        stack.callback(lambda: stop(running))
-        while waiting or running:
-            for child in list(running):
-                if not child.has_ended():
-                    continue
-                running.remove(child)
-                outcome = child.outcome()
-                if child.stage == "prepare" and "reason" not in outcome:
-                    job = child.job.model_copy(update={"preparation": outcome})
-                    running.append(Child(child.position, job, "measure"))
-                else:
-                    done += 1
-                    yield child.position, outcome
-            while waiting and len(running) < side_by_side:
-                position, job = waiting.popleft()
-                if outcome := _known(job):
-                    done += 1
-                    yield position, outcome
-                    continue
-                unprepared = job.prepares and RunFolder(job.folder).status().state != "finished"
-                running.append(Child(position, job, "prepare" if unprepared else "measure"))
-            teller.tell(running, done, len(jobs))
-            if running:
-                time.sleep(LOOK_SECONDS)
+        pool = stack.enter_context(ThreadPoolExecutor(side_by_side))
+        left = {pool.submit(processes.outcome_of, job): position for position, job in enumerate(jobs)}
+        stack.callback(lambda: processes.stop(pool))
+        while left:
+            done, _ = wait(left, LOOK_SECONDS, FIRST_COMPLETED)
+            for future in sorted(done, key=left.get):
+                yield left.pop(future), future.result()
+            due = time.monotonic() - last >= TELL_SECONDS
+            for child in list(processes.running):
+                if child.text != said.get(child.label, "") and (due or child.text.startswith("waiting for ")):
+                    said[child.label] = child.text
+                    progress(f"[{len(jobs) - len(left)}/{len(jobs)} done] {child.label}: {child.text}")
+            last = time.monotonic() if due else last
 
 
-def _known(job: BenchJob) -> Outcome | None:
-    """The outcome of a job that needs no process."""
-    if job.refused:
-        return failure("cannot", job.refused)
-    rows = finished_rows(job)
-    return None if rows is None else {"rows": rows}
-
-
+@dataclass
 class Child:
-    """The process of one stage of a job.
+    """A process at work for a job, and what it said last."""
 
-    Args:
-        position: Of the job.
-        job: What to do.
-        stage: ``prepare`` or ``measure``.
-    """
-
-    def __init__(self, position: int, job: BenchJob, stage: str) -> None:
-        self.position, self.job, self.stage, self.text = position, job, stage, ""
-        self._outcome: Outcome | None = None
-        self._rest = b""
-        self._place = tempfile.TemporaryDirectory(prefix="dfml-bench-", ignore_cleanup_errors=True)
-        answers, self._words = (Path(self._place.name) / name for name in ("answers", "words"))
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        wait_briefly(environment)
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-        if job.jobs > 1:
-            # The study holds the device for all of them, so they do not wait for each other.
-            environment["DFML_LOCKS"] = self._place.name
-        with answers.open("wb") as out, self._words.open("wb") as words:
-            self.process = subprocess.Popen(
-                [*COMMAND, stage], stdin=subprocess.PIPE, stdout=out, stderr=words,
-                env=environment, start_new_session=True,
-            )  # fmt: skip
-        self._answers = answers.open("rb")
-        with suppress(OSError):
-            self.process.stdin.write(job.model_dump_json().encode() + b"\n")
-            self.process.stdin.flush()
-
-    def has_ended(self) -> bool:
-        """Take in what it has said, and tell whether it has ended; then what it left behind is ended, too."""
-        self._listen()
-        if hasattr(os, "waitid"):
-            # It is not collected before its group is ended: until then its number cannot be another's.
-            with suppress(ChildProcessError):
-                if os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-                    return False
-        elif self.process.poll() is None:
-            return False
-        self.kill()
-        self.process.wait()
-        self._listen()
-        return True
-
-    def outcome(self) -> Outcome:
-        """What it said last, or how it died; its files are gone then."""
-        found = self._outcome or failure("failed", self._death())
-        self._answers.close()
-        with suppress(OSError):
-            self.process.stdin.close()
-        self._place.cleanup()
-        return found
-
-    def ask_to_stop(self) -> None:
-        """Close its stdin: that is how it learns."""
-        with suppress(OSError):
-            self.process.stdin.close()
+    label: str
+    process: subprocess.Popen
+    text: str = ""
 
     def kill(self) -> None:
         """End it and what it started."""
         with suppress(OSError):
-            if hasattr(os, "killpg"):
+            if hasattr(os, "killpg") and self.process.returncode is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
             else:
                 self.process.kill()
-
-    def _listen(self) -> None:
-        *lines, self._rest = (self._rest + self._answers.read()).split(b"\n")
-        for said in map(json.loads, lines):
-            self.text = said.get("text", self.text)
-            self._outcome = said.get("outcome", self._outcome)
-
-    def _death(self) -> str:
-        code = self.process.returncode
-        words = self._words.read_text(encoding="utf-8", errors="replace")
-        lines = [line.strip() for line in words.splitlines() if line.strip()]
-        ended = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
-        hint = ": perhaps memory was short" if code == -9 else ""
-        return f"its process died with {ended}{hint}" + (f"; its last words: {lines[-1]}" if lines else "")
+        self.process.wait()
 
 
-def stop(running: list[Child]) -> None:
-    """Ask processes to stop, wait a while, and end those that are still there."""
-    for child in running:
-        child.ask_to_stop()
-    left, end = list(running), time.monotonic() + PATIENCE_SECONDS
-    try:
-        while left and time.monotonic() < end:
-            left = [child for child in left if not child.has_ended()]
-            time.sleep(0.05 if left else 0)
-    finally:
-        for child in left:
-            child.kill()
-            child.process.wait()
-        for child in running:
-            child.outcome()
+class Processes:
+    """Those of jobs: one for each stage, ``prepare`` and ``measure``, of a job."""
+
+    def __init__(self) -> None:
+        self.running: list[Child] = []
+        self._starting, self._over = threading.Lock(), False
+
+    def outcome_of(self, job: BenchJob) -> Outcome:
+        """Do what is left of a job; called by a thread for each."""
+        if job.refused:
+            return failure("cannot", job.refused)
+        rows = finished_rows(job)
+        if rows is not None:
+            return {"rows": rows}
+        if job.prepares and RunFolder(job.folder).status().state != "finished":
+            prepared = self._do(job, "prepare")
+            if "reason" in prepared:
+                return prepared
+            job = job.model_copy(update={"preparation": prepared})
+        return self._do(job, "measure")
+
+    def _do(self, job: BenchJob, stage: str) -> Outcome:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        wait_briefly(environment)
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+        outcome = None
+        with tempfile.TemporaryDirectory(prefix="dfml-bench-", ignore_cleanup_errors=True) as place:
+            if job.jobs > 1:
+                # The study holds the device for all of them, so they do not wait for each other.
+                environment["DFML_LOCKS"] = place
+            with (Path(place) / "words").open("w+b") as words:
+                with self._starting:
+                    if self._over:
+                        return failure("stopped", "stopped: the same command goes on from there.")
+                    process = subprocess.Popen(
+                        [*COMMAND, stage], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words,
+                        env=environment, start_new_session=True,
+                    )  # fmt: skip
+                    child = Child(job.label, process)
+                    self.running.append(child)
+                with suppress(OSError):
+                    process.stdin.write(job.model_dump_json().encode() + b"\n")
+                    process.stdin.flush()
+                for line in process.stdout:
+                    said = json.loads(line)
+                    child.text, outcome = said.get("text", child.text), said.get("outcome", outcome)
+                if hasattr(os, "waitid"):
+                    # It is not collected before its group is ended: until then its number cannot be another's.
+                    with suppress(ChildProcessError):
+                        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+                else:
+                    process.wait()
+                self.running.remove(child)
+                child.kill()
+                process.stdout.close()
+                words.seek(0)
+                return outcome or failure("failed", _death(process.returncode, words.read()))
+
+    def stop(self, pool: ThreadPoolExecutor) -> None:
+        """Ask processes to stop, wait a while, and end those that are still there."""
+        with self._starting:
+            self._over = True
+        pool.shutdown(wait=False, cancel_futures=True)
+        end = time.monotonic() + PATIENCE_SECONDS
+        try:
+            for child in list(self.running):
+                with suppress(OSError):
+                    child.process.stdin.close()  # that is how it learns
+            while self.running and time.monotonic() < end:
+                time.sleep(0.05)
+        finally:
+            for child in list(self.running):
+                child.kill()
 
 
-class Teller:
-    """Says now and then how far everything is, and at once when something waits for the device."""
-
-    def __init__(self, progress: Callable[[str], None]) -> None:
-        self.progress, self.last = progress, time.monotonic()
-        self.said: dict[str, str] = {}
-
-    def tell(self, running: list[Child], done: int, total: int) -> None:
-        """Look what there is to say."""
-        now = time.monotonic()
-        due = now - self.last >= TELL_SECONDS
-        for label, text in [(child.job.label, child.text) for child in running]:
-            if text and text != self.said.get(label) and (due or text.startswith("waiting for ")):
-                self.said[label] = text
-                self.progress(f"[{done}/{total} done] {label}: {text}")
-        if due:
-            self.last = now
+def _death(code: int, words: bytes) -> str:
+    lines = [line.strip() for line in words.decode(errors="replace").splitlines() if line.strip()]
+    ended = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    hint = ": perhaps memory was short" if code == -9 else ""
+    return f"its process died with {ended}{hint}" + (f"; its last words: {lines[-1]}" if lines else "")

@@ -1,4 +1,4 @@
-"""What the studies can be asked: one frozen config each, made once by its command."""
+"""What the benchmarks can be asked: one frozen config each, made once by its command, whose options are its fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ One = Annotated[tuple[Item], _as_several]
 """One, kept as a tuple where other studies take several."""
 
 
-class StudyConfig(Config):
+class BenchConfig(Config):
+    """What all benchmarks are asked."""
+
+    out: Path = Field(Path("benchmarks/results"), description="Folder of the table.")
+    command: str = Field("", description="For the report.")
+
+
+class StudyConfig(BenchConfig):
     """What all studies are asked: on what to test which runs, and where they lie."""
 
     data: One[str] = Field(description="A class-folder data set with the split, or sample:NAME.")
@@ -34,8 +41,6 @@ class StudyConfig(Config):
     changes: list[str] = Field([], description="An option, in every method that has it, key=value.")
     jobs: int = Field(1, ge=1, description="Runs side by side; timings are then not to be believed.")
     work: Path = Field(Path("runs/bench"), description="Folder of the runs; finished ones are not done again.")
-    out: Path = Field(Path("benchmarks/results"), description="Folder of the table.")
-    command: str = Field("", description="For the report.")
 
     @property
     def tested(self) -> list[str]:
@@ -48,9 +53,10 @@ class StudyConfig(Config):
         return {key_of(change) for change in self.changes}
 
 
-class ScenarioConfig(Config):
-    """Which zoos, and how they are made."""
+class AccuracyConfig(StudyConfig):
+    """``bench accuracy``: methods under one protocol."""
 
+    data: Several[str] = Field(description="A class-folder data set with the split; may be repeated.")
     name: str = Field("SS", description="SS: one architecture; SH: mixed ones; MH: mixed data sets too; or polluted.")
     zoo: str | None = Field(None, description="A zoo's name or folder, instead of the scenario's own.")
     add: list[str] = Field([], description="MH: a zoo besides the embedded ones.")
@@ -58,12 +64,6 @@ class ScenarioConfig(Config):
     attack: str = Field("ood", description="polluted: ood, fake or both; see zoo pollute.")
     source: str | None = Field(None, description="polluted: the zoo of another domain; the embedded one, if left out.")
     clean: int | None = Field(20, ge=1, description="polluted: honest teachers; none keeps them all.")
-
-
-class AccuracyConfig(StudyConfig, ScenarioConfig):
-    """``bench accuracy``: methods under one protocol."""
-
-    data: Several[str] = Field(description="A class-folder data set with the split; may be repeated.")
     methods: Each[str] | None = Field(None, description="Methods, with commas; all, if left out.")
     calibrate: str | None = Field(None, description="icfil: calibrate the models to each episode; slow.")
     update: bool = Field(False, description="Keep the rows of other methods of the table that lies in --out.")
@@ -79,7 +79,7 @@ class PollutionConfig(AccuracyConfig):
     shots: One[int] = Field((5,), description="Support images per class of the test.")
     seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0; each has zoos of its own.")
     variants: Each[str] = Field(
-        ("even", "weights"), description="How teachers are drawn, with commas: even, weights, published."
+        ("even", "weights"), description="How teachers are sampled, with commas: even, weights, published."
     )
     work: Path = Field(Path("runs/pollution"), description="Folder of the runs; finished ones are not done again.")
 
@@ -104,10 +104,54 @@ class DroProtocolConfig(StudyConfig):
     separate starts do not give.
     """
 
+    protocol: str = Field("shared", description="shared, or dro: the DRO paper's own setting.")
     ways: Each[int] = Field((5, 10), description="Classes of a task and of a teacher.")
     models: int = Field(20, ge=2, description="dro: teachers of a zoo; the paper has 100.")
     epochs: int = Field(10, ge=1, description="dro: epochs of a teacher.")
     same_start: bool = Field(True, description="dro: teachers start from the same weights, or from own.")
+
+
+class SpeedConfig(BenchConfig):
+    """``bench speed``."""
+
+    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
+    data: str = Field("sample:cifar-fs", description="A data set with a split test, or sample:NAME.")
+    episodes: int = Field(600, ge=1, description="5-way 5-shot episodes of the evaluation.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+
+
+class WaitingConfig(BenchConfig):
+    """``bench waiting``."""
+
+    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
+    rounds: int = Field(5, ge=1, description="Interleaved rounds.")
+    work: Path = Field(
+        Path("runs/bench/waiting"), description="Folder of the measurements; what is there is not done again."
+    )
+
+
+class InversionConfig(BenchConfig):
+    """``bench inversion``."""
+
+    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
+    rows: Each[str] | None = Field(None, description="Rows, with semicolons; all, if left out.")
+    transformers: str = Field("cifar-fs-vit", description="Zoo of the second table; none leaves it out.")
+    together: int = Field(20, ge=0, description="Teachers recovered together in the third table; 0 leaves it out.")
+    teachers: int = Field(1, ge=1, description="Teachers, those with a judge first.")
+    seeds: Each[int] = Field((0,), description="Number of seeds, from 0.")
+    per_class: int = Field(20, ge=1, le=500, description="Images per class.")
+    preset: str = Field("demo", description="demo or paper.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+
+
+class SinusoidConfig(BenchConfig):
+    """``bench sinusoid``."""
+
+    tasks: int = Field(500, ge=2, description="Test tasks, the same for all methods; the paper has 100.")
+    seed: int = Field(0, ge=0, description="Samples tasks, teachers and points.")
+    choose: bool = Field(
+        True, description="Choose what the paper leaves open on tasks of their own; or take the defaults."
+    )
 
 
 def key_of(change: str) -> str:

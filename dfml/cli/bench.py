@@ -1,23 +1,38 @@
-"""``bench``: the benchmark commands."""
+"""``bench``: the benchmark commands; their options are made from the fields of their configs."""
 
 from __future__ import annotations
 
 import inspect
+import shlex
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig, HeterogeneityConfig, PollutionConfig
-from dfml.cli.options import refuse_given
+from dfml.bench import study_config as configs
+from dfml.cli.options import names, percentages, refuse_given, shot_counts
 from dfml.cli.output import answer, say
 from dfml.cli.paired import paired
-from dfml.cli.study_options import asked, called, command, options_of
+from dfml.core.config import Config
 
 app = typer.Typer(help="Benchmarks; each writes a table.", no_args_is_help=True, rich_markup_mode=None)
 app.command("paired")(paired)
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
-Out = Annotated[Path, typer.Option(help="Folder of the table.")]
+
+FIELDS = {"scenario": "name", "add_zoo": "add", "set_": "changes", "shot": "shots"}
+"""Options whose field has another name."""
+READERS = {
+    "shots": shot_counts,
+    "rates": percentages,
+    "seeds": range,
+    "methods": lambda text: names(text, "--methods"),
+    "sets": lambda text: names(text, "--sets"),
+    "variants": lambda text: names(text, "--variants"),
+    "rows": lambda text: [name.strip() for name in text.split(";")],
+}
+"""What reads an option that is text or a count, but several values in the config."""
+FLAGS = {"set_": ["--set"], "update": ["--update"], "rows": ["--methods"]}
 
 POLLUTED_ONLY = ("rates", "attack", "clean", "source")
 SHARED_ONLY = ("scenario", "zoo", "methods", "preset", "shots", "calibrate", "update", "add_zoo", *POLLUTED_ONLY)
@@ -25,162 +40,123 @@ DRO_ONLY = ("models", "epochs", "same_start")
 """Options of ``bench accuracy`` that are of one protocol or scenario."""
 
 
-def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:  # noqa: ANN401 - any type and value
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+def _option(config: type[Config], option: str) -> inspect.Parameter:
+    field = config.model_fields[FIELDS.get(option, option)]
+    kind, default = field.annotation, inspect.Parameter.empty if field.is_required() else field.default
+    bounds = {side: getattr(bound, side) for bound in field.metadata for side in ("ge", "le") if hasattr(bound, side)}
+    least, most = bounds.get("ge"), bounds.get("le")
+    if option == "seeds":
+        kind, least, default = int, 1, len(default)
+    elif option in READERS:
+        kind, default = str if default is not None else str | None, default and ",".join(map(str, default))
+    elif option == "shot":
+        kind, least, default = int, 1, default[0]
+    elif kind == list[str]:
+        kind, default = list[str] | None, None
+    kind = {tuple[str]: str, tuple[str, ...]: list[str]}.get(kind, kind)
+    told = typer.Option(*FLAGS.get(option, ()), help=field.description, min=least, max=most)
+    return inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])
 
 
-def _accuracy(*, context: typer.Context, protocol: str, **given: Any) -> dict[str, Any]:  # noqa: ANN401 - any option
-    if protocol != "shared":
-        from dfml.bench.dro_paper.protocol import bench_dro, check_protocol
-
-        check_protocol(protocol, given["data"])
-        refuse_given(context, SHARED_ONLY, f"by --protocol {protocol}")
-        given = {option: value for option, value in given.items() if option not in SHARED_ONLY}
-        return bench_dro(config=asked(DroProtocolConfig, given), progress=say)
-    from dfml.bench.accuracy import bench_accuracy
-
-    refuse_given(context, DRO_ONLY, "without --protocol dro")
-    if given["scenario"] != "polluted":
-        refuse_given(context, POLLUTED_ONLY, "without --scenario polluted")
-    return bench_accuracy(config=asked(AccuracyConfig, given), progress=say)
+def _asked(config: type[Config], given: dict[str, Any]) -> Config:
+    """The config of what was given; options of no field of it, and empty ones, are left out."""
+    values: dict[str, Any] = {"command": "python -m dfml " + shlex.join(sys.argv[1:])}
+    for option, value in given.items():
+        field = FIELDS.get(option, option)
+        if field in config.model_fields and value is not None:
+            values[field] = tuple(READERS[option](value)) if option in READERS else value
+    return config.parse(values)
 
 
-def _pollution(**given: Any) -> dict[str, Any]:  # noqa: ANN401 - any option
-    from dfml.bench.pollution import bench_pollution
+def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[str, type[Config], dict[str, Any]]:
+    """The function that ``bench accuracy`` calls, its config, and the options that it takes, as --protocol says."""
+    if given["protocol"] == "shared":
+        refuse_given(context, DRO_ONLY, "without --protocol dro")
+        if given["scenario"] != "polluted":
+            refuse_given(context, POLLUTED_ONLY, "without --scenario polluted")
+        return "accuracy.bench_accuracy", configs.AccuracyConfig, given
+    from dfml.bench.dro_paper.protocol import check_protocol
 
-    return bench_pollution(config=asked(PollutionConfig, given), progress=say)
+    check_protocol(given["protocol"], given["data"])
+    refuse_given(context, SHARED_ONLY, f"by --protocol {given['protocol']}")
+    taken = {option: value for option, value in given.items() if option not in SHARED_ONLY}
+    return "dro_paper.protocol.bench_dro", configs.DroProtocolConfig, taken
 
 
-def _heterogeneity(**given: Any) -> dict[str, Any]:  # noqa: ANN401 - any option
-    from dfml.bench.heterogeneity import bench_heterogeneity
+def _add(name: str, about: str, *options: tuple[type[Config], str], function: str = "") -> None:
+    """Add a command that does a benchmark and prints its table; a run that failed makes it fail.
 
-    return bench_heterogeneity(config=asked(HeterogeneityConfig, given), progress=say)
+    ``options``: configs and names of their fields, in order; the first config is what the benchmark takes. ``function``
+    does it: the path below ``dfml.bench``, ``NAME.bench_NAME`` if left out.
+    """
 
+    def benchmark(*, context: typer.Context, json: bool, **given: Any) -> None:  # noqa: ANN401 - any option's value
+        from dfml.nets.device import use_threads
 
-PROTOCOL = Annotated[str, typer.Option(help="shared, or dro: the DRO paper's own setting.")]
-app.command("accuracy")(
-    command(
-        [
-            _option("context", typer.Context, inspect.Parameter.empty),
-            *options_of(AccuracyConfig, "data scenario zoo methods preset shots seeds episodes split device set_"),
-            *options_of(AccuracyConfig, "calibrate jobs add_zoo rates attack clean source"),
-            _option("protocol", PROTOCOL, "shared"),
-            *options_of(DroProtocolConfig, "models epochs same_start"),
-            *options_of(AccuracyConfig, "work out update"),
-        ],
-        _accuracy,
-        "Train methods on a zoo and evaluate them under one protocol.",
-        tolerated="cannot",
+        use_threads(1 if name == "sinusoid" else None)  # its networks are too small to share out
+        found, config = function or f"{name}.bench_{name}", options[0][0]
+        if name == "accuracy":
+            found, config, given = _of_protocol(context, given)
+        room, _, work = found.rpartition(".")
+        result = getattr(import_module(f"dfml.bench.{room}"), work)(config=_asked(config, given), progress=say)
+        answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
+        # A method that cannot work with the zoo is one of the results of a comparison.
+        tolerated = "cannot" if name == "accuracy" else None
+        if any(failed["kind"] != tolerated for failed in result.get("failures", [])):
+            raise typer.Exit(1)
+
+    def parameter(name: str, kind: Any, **default: Any) -> inspect.Parameter:  # noqa: ANN401 - any type and value
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, **default)
+
+    asked = [_option(config, option) for config, names_ in options for option in names_.split()]
+    json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+    benchmark.__doc__ = about
+    benchmark.__signature__ = inspect.Signature(
+        [parameter("context", typer.Context), *asked, parameter("json", json, default=False)]
     )
+    app.command(name)(benchmark)
+
+
+_add(
+    "accuracy",
+    "Train methods on a zoo and evaluate them under one protocol.",
+    (configs.AccuracyConfig, "data scenario zoo methods preset shots seeds episodes split device set_ calibrate jobs"),
+    (configs.AccuracyConfig, "add_zoo rates attack clean source"),
+    (configs.DroProtocolConfig, "protocol models epochs same_start"),
+    (configs.AccuracyConfig, "work out update"),
 )
-app.command("pollution")(
-    command(
-        options_of(
-            PollutionConfig,
-            "data zoo rates attack clean source variants seeds preset shot episodes split device set_ jobs work out",
-        ),
-        _pollution,
-        "Train TEAPOT on zoos with more and more deceptive teachers, with and without reliability weights.",
-    )
+_add(
+    "pollution",
+    "Train TEAPOT on zoos with more and more deceptive teachers, with and without reliability weights.",
+    (configs.PollutionConfig, "data zoo rates attack clean source variants seeds preset shot episodes split device"),
+    (configs.PollutionConfig, "set_ jobs work out"),
 )
-app.command("heterogeneity")(
-    command(
-        options_of(
-            HeterogeneityConfig, "data zoo method preset teachers sets seeds shots episodes split device set_ work out"
-        ),
-        _heterogeneity,
-        "Train on few similar teachers and on as many dissimilar ones, with one budget, and compare.",
-    )
+_add(
+    "heterogeneity",
+    "Train on few similar teachers and on as many dissimilar ones, with one budget, and compare.",
+    (configs.HeterogeneityConfig, "data zoo method preset teachers sets seeds shots episodes split device set_"),
+    (configs.HeterogeneityConfig, "work out"),
 )
-
-
-@app.command()
-def speed(
-    zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")] = "cifar-fs-conv4",
-    data: Annotated[str, typer.Option(help="Pictures with a split test, or sample:NAME.")] = "sample:cifar-fs",
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes of the evaluation.")] = 600,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    out: Out = Path("benchmarks/results"),
-    json: Json = False,
-) -> None:
-    """Time inversion and evaluation against the bare network passes that they need."""
-    from dfml.bench.speed import bench_speed
-    from dfml.nets.device import use_threads
-
-    use_threads()
-    result = bench_speed(zoo=zoo, data=data, out=out, command=called(), episodes=episodes, device=device, progress=say)
-    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
-
-
-@app.command()
-def waiting(
-    zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")] = "cifar-fs-conv4",
-    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
-    work: Annotated[Path, typer.Option(help="Folder of the measurements; what is there is not done again.")] = Path(
-        "runs/bench/waiting"
-    ),
-    out: Out = Path("benchmarks/results"),
-    json: Json = False,
-) -> None:
-    """Time ways in which threads wait for each other, on an idle machine and beside busy programs."""
-    from dfml.bench.waiting import bench_waiting
-    from dfml.nets.device import use_threads
-
-    use_threads()
-    result = bench_waiting(zoo=zoo, out=out, work=work, command=called(), rounds=rounds, progress=say)
-    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
-
-
-@app.command()
-def inversion(
-    zoo: Annotated[str, typer.Option(help="An embedded zoo's name or a folder.")] = "cifar-fs-conv4",
-    methods: Annotated[str | None, typer.Option(help="Rows, with semicolons; all, if left out.")] = None,
-    transformers: Annotated[str, typer.Option(help="Zoo of the second table; none leaves it out.")] = "cifar-fs-vit",
-    together: Annotated[int, typer.Option(min=0, help="Teachers recovered together in the third table.")] = 20,
-    teachers: Annotated[int, typer.Option(min=1, help="Teachers, those with a judge first.")] = 1,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds, from 0.")] = 1,
-    per_class: Annotated[int, typer.Option(min=1, max=500, help="Pictures a class.")] = 20,
-    preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    out: Out = Path("benchmarks/results"),
-    json: Json = False,
-) -> None:
-    """Recover the same teachers with every inverter: cost, accuracy, judge agreement, diversity."""
-    from dfml.bench.inversion import bench_inversion
-    from dfml.nets.device import use_threads
-
-    use_threads()
-    result = bench_inversion(
-        zoo=zoo,
-        out=out,
-        command=called(),
-        methods=[m.strip() for m in methods.split(";")] if methods else None,
-        transformers=None if transformers == "none" else transformers,
-        together=together,
-        teachers=teachers,
-        seeds=seeds,
-        per_class=per_class,
-        preset=preset,
-        device=device,
-        progress=say,
-    )
-    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
-
-
-@app.command()
-def sinusoid(
-    tasks: Annotated[int, typer.Option(min=2, help="Test tasks.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Draws tasks, teachers and points.")] = 0,
-    choose: Annotated[
-        bool, typer.Option(help="Choose what the paper leaves open on tasks of their own; or take the defaults.")
-    ] = True,
-    out: Out = Path("benchmarks/results"),
-    json: Json = False,
-) -> None:
-    """Repeat the DRO paper's toy regression: average, fine-tune, OTA and DRO beside the published errors."""
-    from dfml.bench.dro_paper.sinusoid_table import bench_sinusoid
-    from dfml.nets.device import use_threads
-
-    use_threads(1)  # the networks are too small to share out
-    result = bench_sinusoid(out=out, command=called(), tasks=tasks, seed=seed, choose=choose, progress=say)
-    answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
+_add(
+    "speed",
+    "Time inversion and evaluation against the bare network passes that they need.",
+    (configs.SpeedConfig, "zoo data episodes device out"),
+    function="timings.bench_speed",
+)
+_add(
+    "waiting",
+    "Time ways in which threads wait for each other, on an idle machine and beside busy programs.",
+    (configs.WaitingConfig, "zoo rounds work out"),
+    function="timings.bench_waiting",
+)
+_add(
+    "inversion",
+    "Recover the same teachers with every inverter: cost, accuracy, judge agreement, diversity.",
+    (configs.InversionConfig, "zoo rows transformers together teachers seeds per_class preset device out"),
+)
+_add(
+    "sinusoid",
+    "Repeat the DRO paper's toy regression: average, fine-tune, OTA and DRO beside the published errors.",
+    (configs.SinusoidConfig, "tasks seed choose out"),
+    function="dro_paper.sinusoid_table.bench_sinusoid",
+)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dfml.bench.similarity_svg import drawing
+from dfml.bench.drawings import zoo_map
 from dfml.cli.output import Bar, answer, say, table
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import claim_folder, write_atomically, write_json
@@ -87,11 +87,14 @@ def similarity(
     }  # fmt: skip
     if out is not None:
         write_json(out / "similarity.json", value)
-        rows = [["teacher", "group", *found.ids]]
-        rows += [[i, str(n), *map(str, row)] for i, n, row in zip(found.ids, found.groups, matrix, strict=True)]
-        text = "".join(",".join(row) + "\n" for row in rows)
-        for name, content in (("similarity.csv", text), ("similarity.svg", drawing(opened.name, found))):
-            write_atomically(out / name, lambda part, content=content: part.write_text(content, "utf-8"))
+        lines = [",".join(["teacher", "group", *found.ids])]
+        lines += [
+            ",".join([i, str(group), *map(str, row)])
+            for i, group, row in zip(found.ids, found.groups, matrix, strict=True)
+        ]
+        write_atomically(out / "similarity.csv", lambda part: part.write_text("\n".join(lines) + "\n", "utf-8"))
+        picture = zoo_map(opened.name, found)
+        write_atomically(out / "similarity.svg", lambda part: part.write_text(picture, "utf-8"))
     members = [[i for i, group in zip(found.ids, found.groups, strict=True) if group == n] for n in set(found.groups)]
     rows = [[str(n + 1), str(len(ids)), " ".join(ids)] for n, ids in enumerate(members)]
     answer(value, json, f"{found.text}\n\n{table(rows, ['group', 'size', 'teachers'])}")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dfml.bench import accuracy, study
 from dfml.bench import plan as planning
+from dfml.bench import study
 from dfml.bench.accuracy import bench_accuracy
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.errors import BadInput
@@ -68,7 +68,7 @@ def played(monkeypatch):
             ]
         }  # fmt: skip
 
-    monkeypatch.setattr(accuracy, "do_jobs", do)
+    monkeypatch.setattr(study, "do_jobs", do)
     do.deadly, do.unable, do.asked = deadly, unable, asked
     return do
 

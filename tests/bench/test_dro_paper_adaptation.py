@@ -4,6 +4,7 @@ import pytest
 
 from dfml.bench.dro_paper import choose_adaptation as dro_adaptation
 from dfml.bench.dro_paper.choose_adaptation import at_the_edge, candidates_table, check_validation, choose_adaptation
+from dfml.bench.study_config import DroProtocolConfig
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
@@ -15,16 +16,15 @@ from dfml.meta.model import new_meta_model
 @pytest.fixture
 def choose(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
     """The choice on the tiny zoo, with little to measure."""
-    for name, value in (("SHOT", 2), ("QUERY", 3), ("EPISODES", 3)):
+    for name, value in (("SHOT", 2), ("QUERY", 3), ("EPISODES", 3), ("WIDTH", 8), ("PRESET", "demo")):
         monkeypatch.setattr(dro_adaptation, name, value)
 
     def call(**changes):
         wanted = {
-            "data": str(patterns), "width": 8, "preset": "demo", "changes": {},
-            "rates": (0.01, 0.3), "steps": (1, 4), "jobs": 1, "kept": tmp_path / "kept.json",
+            "changes": {}, "rates": (0.01, 0.3), "steps": (1, 4), "kept": tmp_path / "kept.json",
             "progress": lambda line: None, **changes,
         }  # fmt: skip
-        return choose_adaptation({5: tiny_zoo_folder}, **wanted)
+        return choose_adaptation({5: tiny_zoo_folder}, DroProtocolConfig(data=str(patterns)), **wanted)
 
     return call
 
@@ -67,12 +67,17 @@ def test_each_measurement_is_kept_and_another_question_is_answered_anew(choose, 
     asked += [None]
     choose()
     assert len(asked) - 4 == 4 - 2, "two of four were kept"
-    for other in ({"steps": (2,)}, {"changes": {"average": ["head=average"]}}, {"width": 8, "preset": "paper"}):
+    for other, preset in (
+        ({"steps": (2,)}, "demo"),
+        ({"changes": {"average": ["head=average"]}}, "demo"),
+        ({}, "paper"),
+    ):
         before = len(asked)
+        monkeypatch.setattr(dro_adaptation, "PRESET", preset)
         choose(**other)
         assert len(asked) == before + 4
     monkeypatch.setattr(dro_adaptation, "EPISODES", 2)
-    choose(width=8, preset="paper")
+    choose()
     assert len(asked) == before + 8
 
 

@@ -2,8 +2,7 @@ import pytest
 
 from dfml.bench.dro_paper import protocol as dro_protocol
 from dfml.bench.dro_paper.choose_adaptation import check_validation
-from dfml.bench.dro_paper.protocol import bench_dro, check_protocol
-from dfml.bench.dro_paper.protocol_table import protocol_table
+from dfml.bench.dro_paper.protocol import bench_dro, check_protocol, protocol_table
 from dfml.bench.study_config import DroProtocolConfig
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo

@@ -4,8 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from dfml.bench.heterogeneity import bench_heterogeneity, chosen_teachers, small_zoo
-from dfml.bench.heterogeneity_table import summarised
+from dfml.bench.heterogeneity import bench_heterogeneity, chosen_teachers, small_zoo, summarised
 from dfml.bench.study_config import HeterogeneityConfig
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder

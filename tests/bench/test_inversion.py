@@ -4,6 +4,7 @@ import pytest
 
 from dfml.bench import inversion
 from dfml.bench.inversion import Entry, bench_inversion
+from dfml.bench.study_config import InversionConfig
 from dfml.core.errors import BadInput
 
 QUICK = [
@@ -21,12 +22,12 @@ def quick(monkeypatch, tmp_path):
 
 
 def bench(zoo, out, **changes):
-    options = {"transformers": None, "together": 0, "per_class": 2, "device": "cpu", **changes}
-    return bench_inversion(zoo=str(zoo), out=out, command="the command", **options)
+    options = {"transformers": "none", "together": 0, "per_class": 2, "device": "cpu", **changes}
+    return bench_inversion(InversionConfig(zoo=str(zoo), out=out, command="the command", **options))
 
 
 def test_one_row_a_method_with_its_costs(tiny_zoo_folder, tmp_path):
-    found = bench(tiny_zoo_folder, tmp_path, seeds=2)
+    found = bench(tiny_zoo_folder, tmp_path, seeds=(0, 1))
     rows = {r["method"]: r for r in found["rows"]}
     assert list(rows) == ["pixels", "meta-generator", "generator-zo"]
     assert rows["pixels"]["recoveries"] == 2 and rows["pixels"]["passes"] == 3
@@ -45,10 +46,10 @@ def test_one_row_a_method_with_its_costs(tiny_zoo_folder, tmp_path):
 def test_the_report_is_there_after_each_row(tiny_zoo_folder, tmp_path, monkeypatch):
     real = inversion.recover_row
 
-    def dies_at_the_second(zoo, teachers, seeds, entry, **rest):
+    def dies_at_the_second(config, zoo, teachers, entry, device):
         if entry.name == "meta-generator":
             raise KeyboardInterrupt
-        return real(zoo, teachers, seeds, entry, **rest)
+        return real(config, zoo, teachers, entry, device)
 
     monkeypatch.setattr(inversion, "recover_row", dies_at_the_second)
     with pytest.raises(KeyboardInterrupt):
@@ -58,13 +59,13 @@ def test_the_report_is_there_after_each_row(tiny_zoo_folder, tmp_path, monkeypat
 
 
 def test_teachers_together_and_one_after_another(tiny_zoo_folder, tmp_path):
-    found = bench(tiny_zoo_folder, tmp_path, methods=["pixels"], together=3)["together"]
+    found = bench(tiny_zoo_folder, tmp_path, rows=["pixels"], together=3)["together"]
     assert [r["method"] for r in found][0] == "one after another" and len(found) == 3
     assert all(r["teachers"] == 3 and r["seconds"] > 0 for r in found)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"), [({"methods": ["pixel"]}, "unknown row 'pixel'"), ({"teachers": 9}, "has 3 teachers, 9")]
+    ("changes", "message"), [({"rows": ["pixel"]}, "unknown row 'pixel'"), ({"teachers": 9}, "has 3 teachers, 9")]
 )
 def test_wrong_wishes_are_named(tiny_zoo_folder, tmp_path, changes, message):
     with pytest.raises(BadInput, match=message):

@@ -3,10 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from dfml.bench import pollution
+from dfml.bench import study
 from dfml.bench.measuring import measure
-from dfml.bench.pollution import bench_pollution
-from dfml.bench.pollution_table import distrusted, separation, summarise_pollution, verdicts
+from dfml.bench.pollution import bench_pollution, distrusted, separation, summarise_pollution, verdicts
 from dfml.bench.study_config import PollutionConfig
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
@@ -92,7 +91,7 @@ def test_teachers_that_the_weights_distrust_are_counted_apart():
 
 def test_a_table_of_other_runs_is_not_written_over(bench, monkeypatch):
     failed = []
-    monkeypatch.setattr(pollution, "do_jobs", lambda orders, **_: (one for one in failed))
+    monkeypatch.setattr(study, "do_jobs", lambda orders, **_: (one for one in failed))
     failed.append((0, {"kind": "failed", "reason": "its process died"}))
     bench()
     bench()
@@ -142,7 +141,7 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
             common["side_information"] = ["labelled validation pictures"]
             yield position, {"rows": [{**common, "adapt": "centroid", "accuracy": accuracy}]}
 
-    monkeypatch.setattr(pollution, "do_jobs", do)
+    monkeypatch.setattr(study, "do_jobs", do)
     found = bench(seeds=[0, 1])
     assert [(o.spec.seed, o.rate) for o in asked] == [(s, r) for s in (0, 1) for r in (0, 0, 40, 40)]
     assert len({o.folder for o in asked}) == 8 and len(found["rows"]) == 8 and not found["failures"]
@@ -161,7 +160,7 @@ def test_the_table_is_written_after_each_run_and_tells_whether_weights_separate(
 
 def test_real_runs_from_zoo_to_table(bench, monkeypatch):
     monkeypatch.setattr(
-        pollution, "do_jobs", lambda orders, **_: ((i, measure(o, lambda text: None)) for i, o in enumerate(orders))
+        study, "do_jobs", lambda orders, **_: ((i, measure(o, lambda text: None)) for i, o in enumerate(orders))
     )
     found = bench(rates=[40], variants=["weights", "published"])
     assert not found["failures"]

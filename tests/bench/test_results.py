@@ -6,12 +6,12 @@ import re
 
 import pytest
 
+from dfml.bench.accuracy_table import accuracy_table, summarise
 from dfml.bench.dro_paper.choose_adaptation import mean_accuracy
-from dfml.bench.dro_paper.protocol_table import PUBLISHED
-from dfml.bench.heterogeneity_table import summarised
-from dfml.bench.heterogeneity_table import summary_table as heterogeneity_table
-from dfml.bench.pollution_table import summarise_pollution, verdicts
-from dfml.bench.summary import accuracy_table, summarise
+from dfml.bench.dro_paper.protocol import PUBLISHED
+from dfml.bench.heterogeneity import summarised
+from dfml.bench.heterogeneity import summary_table as heterogeneity_table
+from dfml.bench.pollution import summarise_pollution, verdicts
 from dfml.core.paths import REPOSITORY
 from dfml.methods import METHODS
 

@@ -18,6 +18,7 @@ from dfml.bench.dro_paper.sinusoid import (
     train_teachers,
     transported,
 )
+from dfml.bench.study_config import SinusoidConfig
 from dfml.core.paths import REPOSITORY
 from dfml.methods.dro import DroConfig
 
@@ -102,7 +103,9 @@ def test_the_nearest_candidate_is_chosen_and_every_one_is_told(monkeypatch, tmp_
     monkeypatch.setattr(sinusoid_table, "MEASURED_AT", (5, 20))
     monkeypatch.setattr(sinusoid_table, "VALIDATION_TASKS", 12)
     monkeypatch.setattr(sinusoid_table, "TEACHERS", 6)
-    found = sinusoid_table.bench_sinusoid(out=tmp_path, command="python -m dfml bench sinusoid", tasks=15)
+    found = sinusoid_table.bench_sinusoid(
+        SinusoidConfig(out=tmp_path, command="python -m dfml bench sinusoid", tasks=15)
+    )
     assert {(r["method"], r["points"]) for r in found["rows"]} == {
         (m, p) for m in ("average", "fine-tune", "ota", "dro") for p in (5, 10)
     }

@@ -1,8 +1,6 @@
 import pytest
 
-from dfml.bench.notes import accuracy_notes
-from dfml.bench.summary import accuracy_table, summarise
-from dfml.bench.tables import forgetting_table, gains_table
+from dfml.bench.accuracy_table import accuracy_notes, accuracy_table, forgetting_table, gains_table, summarise
 
 
 def row(method, accuracy, *, seed=0, shots=5, adapt="steps", bn="transductive", ci95=0.01, seconds=10.0, **more):

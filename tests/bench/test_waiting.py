@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from dfml.bench import waiting
-from dfml.bench.waiting import CHOSEN, LOADS, MOST_BUSY, MOST_IDLE, STEERING, WAYS, WORKS, bench_waiting, busy_programs
+from dfml.bench import timings as waiting
+from dfml.bench.study_config import WaitingConfig
+from dfml.bench.timings import CHOSEN, LOADS, MOST_BUSY, MOST_IDLE, STEERING, WAYS, WORKS, bench_waiting, busy_programs
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.nets import waiting as waiting_nets
@@ -37,7 +38,7 @@ def timed(monkeypatch):
 
 def test_all_ways_are_measured_in_turns_and_what_was_measured_is_kept(timed, tmp_path, monkeypatch):
     order = {"zoo": "z", "out": tmp_path / "out", "work": tmp_path / "work", "command": "python -m dfml bench waiting"}
-    result = bench_waiting(**order, rounds=2)
+    result = bench_waiting(WaitingConfig(**order, rounds=2))
     assert len(timed) == 2 * len(WORKS) * len(WAYS) * sum(LOADS.values())
     for number in range(2):
         measured = [m for m in result["measured"] if m["round"] == number]
@@ -57,10 +58,10 @@ def test_all_ways_are_measured_in_turns_and_what_was_measured_is_kept(timed, tmp
     lines = kept.read_text().splitlines(keepends=True)
     kept.write_text("".join(lines[:-2]) + lines[-2][:20])  # cut off in the middle of a line
     timed.clear()
-    bench_waiting(**order, rounds=2)
+    bench_waiting(WaitingConfig(**order, rounds=2))
     assert len(timed) == 2
     with pytest.raises(BadInput, match="another zoo"):
-        bench_waiting(**{**order, "zoo": "other"})
+        bench_waiting(WaitingConfig(**{**order, "zoo": "other"}))
 
 
 def test_only_the_chosen_way_follows_the_load(monkeypatch):

@@ -61,7 +61,7 @@ def test_what_cannot_be_prepared_is_named(dfml, tiny_zoo_folder, words, message)
 @pytest.fixture
 def comparing(dfml, tiny_zoo_folder, patterns, tmp_path, monkeypatch):
     """``bench accuracy`` whose only run has a given outcome."""
-    from dfml.bench import accuracy
+    from dfml.bench import study
 
     def compare(outcome, *words):
         def do(orders, **_):
@@ -69,7 +69,7 @@ def comparing(dfml, tiny_zoo_folder, patterns, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             yield 0, outcome
 
-        monkeypatch.setattr(accuracy, "do_jobs", do)
+        monkeypatch.setattr(study, "do_jobs", do)
         given = ["--data", str(patterns), "--zoo", str(tiny_zoo_folder), "--methods", "random", "--shots", "1", "2"]
         places = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
         return dfml("bench", "accuracy", *given, *places, *words)

@@ -37,7 +37,9 @@ def test_the_interval_is_drawn_around_the_curve_and_stays_between_0_and_1():
 
 def test_marks_lie_on_the_curve_where_they_happened():
     figure = curves(
-        {"loss": ([1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0])}, y="loss", marks=[NoteLine(type="note", step=3, kind="adversarial", text="step 1")]
+        {"loss": ([1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0])},
+        y="loss",
+        marks=[NoteLine(type="note", step=3, kind="adversarial", text="step 1")],
     )
     marks = next(trace for trace in figure.data if trace.name == "adversarial step")
     assert (marks.x, marks.y, marks.text) == ((3,), (2.0,), ("step 1",))
@@ -45,7 +47,8 @@ def test_marks_lie_on_the_curve_where_they_happened():
 
 
 def test_marks_before_the_first_point_do_no_harm():
-    figure = curves({"loss": ([10], [1.0])}, y="loss", marks=[NoteLine(type="note", step=2, kind="adversarial", text="early")])
+    early = NoteLine(type="note", step=2, kind="adversarial", text="early")
+    figure = curves({"loss": ([10], [1.0])}, y="loss", marks=[early])
     assert figure.data[-1].y == (1.0,)
 
 

@@ -1,4 +1,4 @@
-"""How the DRO protocol adapts at test: the paper states neither rate nor steps, so they are chosen here.
+"""How the DRO protocol adapts at test: the paper states neither learning rate nor steps, so they are chosen here.
 
 They are chosen on episodes of the validation classes, by what has nothing to do with DRO: random weights and the
 average of the teachers'. One choice serves all methods, numbers of classes and of shots.
@@ -6,16 +6,18 @@ average of the teachers'. One choice serves all methods, numbers of classes and 
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 import torch
 from joblib import Parallel, delayed
 
-from dfml.bench.report import markdown_table, percent
+from dfml.bench.job import Rows, Say
+from dfml.bench.report import grouped, markdown_table, percent
 from dfml.bench.scenarios import key_of_teachers
+from dfml.bench.study_config import DroProtocolConfig
+from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done
 from dfml.core.paths import read_json, write_json
@@ -29,149 +31,122 @@ from dfml.nets.device import use_threads
 from dfml.training.context import Training
 from dfml.zoo import open_zoo
 
+PRESET, WIDTH = "paper", 16
 RATES, STEPS = (0.01, 0.03, 0.1, 0.3), (5, 10, 20)
 """The candidates. More steps would cost the whole protocol in proportion."""
 CHOSEN_BY = ("random", "average")
 SPLIT, SHOT, QUERY, EPISODES = "val", 10, 15, 40
 
-Row = dict[str, Any]
-
 
 def check_validation(data: str, ways: Iterable[int], size: int | None, channels: int | None) -> None:
-    """See that rate and steps can be chosen, before teachers are trained for it.
+    """Raise BadInput where the split ``val`` does not do to choose learning rate and steps, before any training.
 
-    Args:
-        data: A class-folder data set.
-        ways: Classes of an episode.
-        size: Of the teachers' pictures; None is the data set's.
-        channels: Of the teachers' pictures; None is the data set's.
-
-    Raises:
-        BadInput: The data set has no split ``val``, or one that is too small.
+    ``size`` and ``channels`` are those of the teachers' images; None is the data set's.
     """
     without = "give both rate and steps, which need none, for instance --set inner_lr=0.1 --set test_steps=20."
     if SPLIT not in list_splits(Path(data)):
         raise BadInput(f"{data} has no split {SPLIT!r}, on which rate and steps of adapting are chosen: {without}")
-    pictures = load_split(data, SPLIT, size=size, channels=channels)
+    images = load_split(data, SPLIT, size=size, channels=channels)
     try:
         for way in ways:
-            EpisodeSampler(pictures, way=way, shot=SHOT, query=QUERY, episodes=1, seed=0)
+            EpisodeSampler(images, way=way, shot=SHOT, query=QUERY, episodes=1, seed=0)
     except BadInput as error:
         raise BadInput(f"{str(error).rstrip('.')}; on them rate and steps of adapting are chosen: {without}") from None
 
 
 def choose_adaptation(
     zoos: dict[int, Path],
+    config: DroProtocolConfig,
     *,
-    data: str,
-    width: int,
-    preset: str,
     changes: dict[str, list[str]],
     rates: Iterable[float],
     steps: Iterable[int],
     kept: Path,
-    jobs: int,
-    progress: Callable[[str], None],
-) -> tuple[float, int, list[Row]]:
-    """The rate and the number of steps with the highest mean accuracy on validation classes.
+    progress: Say,
+) -> tuple[float, int, Rows]:
+    """The learning rate and the number of steps with the highest mean accuracy on validation classes.
 
     Args:
         zoos: The folder of the zoo of each number of ways.
-        data: A class-folder data set that passed ``check_validation``.
-        width: Filters of the networks.
-        preset: Of the methods.
+        config: Of the protocol; its data set passed ``check_validation``.
         changes: Of each method of ``CHOSEN_BY``, what its runs change of the preset.
-        rates: Candidates.
+        rates: Candidates, as ``steps``.
         steps: Candidates.
-        kept: A file in which the measurements are kept for the next call, each as soon as it is there.
-        jobs: Measurements side by side.
+        kept: A file in which each measurement is kept for the next call.
         progress: Told one line a measurement.
 
     Returns:
-        Rate, steps, and one row a candidate, method and number of ways: ``inner_lr``, ``test_steps``, ``method``,
-        ``way``, ``accuracy`` and its 95 % interval ``ci95`` in [0, 1], transductive.
+        Learning rate, steps, and one row a candidate, method and number of ways: ``inner_lr``, ``test_steps``,
+        ``method``, ``way``, ``accuracy`` and its 95 % interval ``ci95`` in [0, 1], transductive.
     """
+    (data,) = config.data
     rates, steps = sorted(set(rates)), sorted(set(steps))
     asked = {
         "zoos": {str(way): key_of_teachers([open_zoo(folder)]) for way, folder in zoos.items()},
-        "data": fingerprint(data, SPLIT), "steps": steps, "preset": preset, "width": width, "changes": changes,
+        "data": fingerprint(data, SPLIT), "steps": steps, "preset": PRESET, "width": WIDTH, "changes": changes,
         "episodes": [SHOT, QUERY, EPISODES],
     }  # fmt: skip
-    known: list[Row] = []
-    if kept.is_file():
-        before = read_json(kept, "choice")
-        known = before["rows"] if before.get("asked") == asked else []
+    before = read_json(kept, "choice") if kept.is_file() else {}
+    known = grouped(before["rows"] if before.get("asked") == asked else [], "way", "method", "inner_lr")
     cells = [(way, method, rate) for way in zoos for method in CHOSEN_BY for rate in rates]
-    found = {cell: [r for r in known if (r["way"], r["method"], r["inner_lr"]) == cell] for cell in cells}
+    found = {cell: known.get(cell, []) for cell in cells}
     left = [cell for cell in cells if not found[cell]]
-    measuring = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_measured)(
-            zoos[way], data, way, method, rate, steps, width, preset, changes.get(method, []), 1 if jobs > 1 else None
-        )
-        for way, method, rate in left
+
+    def recipe(way: int, method: str, rate: float) -> Config:
+        own = METHODS.get(method).preset(PRESET).override(changes.get(method, []))
+        return own.override({"width": WIDTH, "way": way, "inner_lr": rate})
+
+    threads = 1 if config.jobs > 1 else None
+    measuring = Parallel(n_jobs=config.jobs, return_as="generator")(
+        delayed(_measured)(cell[1], recipe(*cell), zoos[cell[0]], data, steps, threads) for cell in left
     )
     for cell, rows in zip(left, measuring, strict=True):
-        found[cell] = rows
+        about = {"method": cell[1], "way": cell[0], "inner_lr": cell[2]}
+        found[cell] = [{**about, **row} for row in rows]
         write_json(kept, {"asked": asked, "rows": [row for part in found.values() for row in part]})
         progress(f"choosing rate and steps of adapting on {SPLIT}: {sum(map(bool, found.values()))} of {len(cells)}")
     rows = [row for part in found.values() for row in part]
-    means = {(rate, count): mean_accuracy(rows, rate, count) for rate in rates for count in steps}
-    rate, count = max(means, key=lambda pair: means[pair])
+    rate, count = max(((rate, count) for rate in rates for count in steps), key=lambda pair: mean_accuracy(rows, *pair))
     return rate, count, rows
 
 
-def at_the_edge(rows: list[Row], rate: float, steps: int) -> bool:
-    """Whether the chosen pair is an outermost one where others were tried, so that one outside may be better."""
-    rates, counts = {r["inner_lr"] for r in rows}, {r["test_steps"] for r in rows}
-    return any(
-        len(tried) > 1 and chosen in {min(tried), max(tried)} for tried, chosen in [(rates, rate), (counts, steps)]
-    )
-
-
-def mean_accuracy(rows: list[Row], rate: float, steps: int) -> float:
-    """Of a candidate, over methods and numbers of ways."""
-    return statistics.fmean(r["accuracy"] for r in rows if (r["inner_lr"], r["test_steps"]) == (rate, steps))
-
-
-def candidates_table(rows: list[Row]) -> str:
-    """One line a candidate, the best first."""
-    pairs = sorted({(r["inner_lr"], r["test_steps"]) for r in rows}, key=lambda pair: -mean_accuracy(rows, *pair))
-    cells = list(dict.fromkeys((r["method"], r["way"]) for r in rows))
-    lines = []
-    for rate, steps in pairs:
-        own = {(r["method"], r["way"]): r for r in rows if (r["inner_lr"], r["test_steps"]) == (rate, steps)}
-        line = [f"{rate:g}", str(steps), *(percent(own[cell]["accuracy"], own[cell].get("ci95")) for cell in cells)]
-        lines.append([*line, percent(mean_accuracy(rows, rate, steps))])
-    header = ["rate", "steps", *(f"{method}, {way} ways" for method, way in cells), "mean"]
-    return markdown_table(header, lines)
-
-
-def _measured(
-    zoo: Path,
-    data: str,
-    way: int,
-    method: str,
-    rate: float,
-    steps: Sequence[int],
-    width: int,
-    preset: str,
-    changes: list[str],
-    threads: int | None,
-) -> list[Row]:
+def _measured(method: str, recipe: Config, zoo: Path, data: str, steps: list[int], threads: int | None) -> Rows:
     if threads is not None:  # alone, it runs in the command's own process
         use_threads(threads)
     end_with_parent()
-    own = METHODS.get(method).preset(preset).override(changes)
-    config = own.override({"width": width, "way": way, "inner_lr": rate})
     generator = torch.Generator().manual_seed(derive_seed(0, "adaptation"))
     training = Training(open_zoo(zoo), device=torch.device("cpu"), generator=generator)
-    events = METHODS.get(method)(config).train(training)
+    events = METHODS.get(method)(recipe).train(training)
     (model,) = [event.result for event in events if isinstance(event, Done)]
     channels, size, _ = model.input_size
-    sampler = EpisodeSampler(
-        load_split(data, SPLIT, size=size, channels=channels),
-        way=way, shot=SHOT, query=QUERY, episodes=EPISODES, seed=derive_seed(0, "adaptation episodes"),
-    )  # fmt: skip
-    about = {"method": method, "way": way, "inner_lr": rate}
+    images = load_split(data, SPLIT, size=size, channels=channels)
+    seed = derive_seed(0, "adaptation episodes")
+    sampler = EpisodeSampler(images, way=recipe.way, shot=SHOT, query=QUERY, episodes=EPISODES, seed=seed)
     found = accuracy_after_steps(model, sampler, steps)
-    return [{**about, "test_steps": count, "accuracy": mean, "ci95": half} for count, (mean, half) in found.items()]
+    return [{"test_steps": count, "accuracy": mean, "ci95": half} for count, (mean, half) in found.items()]
+
+
+def at_the_edge(rows: Rows, rate: float, steps: int) -> bool:
+    """Whether the chosen pair is an outermost one where others were tried, so that one outside may be better."""
+    tried = [({r[name] for r in rows}, chosen) for name, chosen in (("inner_lr", rate), ("test_steps", steps))]
+    return any(len(values) > 1 and chosen in {min(values), max(values)} for values, chosen in tried)
+
+
+def mean_accuracy(rows: Rows, rate: float, steps: int) -> float:
+    """Of a candidate, over methods and numbers of ways."""
+    return fmean(r["accuracy"] for r in rows if (r["inner_lr"], r["test_steps"]) == (rate, steps))
+
+
+def candidates_table(rows: Rows) -> str:
+    """One line a candidate, the best first."""
+    titles = dict.fromkeys(f"{r['method']}, {r['way']} ways" for r in rows)
+    lines = []
+    for (rate, steps), own in grouped(rows, "inner_lr", "test_steps").items():
+        cells = {f"{r['method']}, {r['way']} ways": percent(r["accuracy"], r.get("ci95")) for r in own}
+        lines.append({"rate": f"{rate:g}", "steps": steps, "mean": mean_accuracy(rows, rate, steps), **cells})
+    lines.sort(key=lambda line: -line["mean"])
+    return markdown_table(
+        " | ".join(["rate", "steps", *titles, "mean"]),
+        " | ".join(["{rate}", "{steps}", *(f"{{{title}}}" for title in titles), "{mean:±}"]),
+        lines,
+    )

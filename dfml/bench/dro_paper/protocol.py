@@ -1,49 +1,55 @@
 """``bench accuracy --protocol dro``: the setting of the DRO paper (Wang et al., UAI 2022, tables 2 and 3).
 
 Tasks of 5 and 10 ways, 10 and 20 shots, Conv4 with 16 filters, 600 test tasks. A zoo for each number of ways is
-trained first, on 60 % of each class's pictures. Everything else is the benchmark that all methods share.
+trained first, on 60 % of each class's images. Everything else is the benchmark that all methods share.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from dfml.bench.accuracy import bench_accuracy
-from dfml.bench.dro_paper.choose_adaptation import CHOSEN_BY, RATES, STEPS, check_validation, choose_adaptation
-from dfml.bench.dro_paper.protocol_table import PUBLISHED, choice_tables, protocol_notes, protocol_table
+from dfml.bench.dro_paper import choose_adaptation as choice
+from dfml.bench.dro_paper.choose_adaptation import CHOSEN_BY, PRESET, WIDTH, check_validation, choose_adaptation
+from dfml.bench.job import Row, Rows, Say
 from dfml.bench.plan import changes_of, configs_of
-from dfml.bench.report import refuse_to_lose, write_report
+from dfml.bench.report import grouped, markdown_table, over_seeds, percent, refuse_to_lose, write_report
 from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig
 from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.zoo.build.class_plan import PretrainConfig
 from dfml.zoo.build.pretrain import pretrain_zoo
 
-WIDTH, SHOTS = 16, (10, 20)
-PRESET = "paper"
-HELD_OUT = 0.4
+SHOTS, HELD_OUT = (10, 20), 0.4
 """The paper splits 60/20/20; here the last 40 % choose a teacher's epoch, and nothing else is done with them."""
-
-SETTLED = ("width", "way", "mode")
-"""Options that are the protocol's own."""
 MODES = {"": ["random", "average", "ota", "dro"], " online": ["dro"]}
 """What is trained twice: ``dro`` offline beside the others, and online."""
+LABELS = {"random": "fine-tune (random)", "average": "average (VA)", "dro": "dro, offline", "dro online": "dro, online"}
+PUBLISHED = {
+    "cifar-fs": {
+        "random": {(5, 10): (45.06, 1.4), (5, 20): (48.81, 1.9), (10, 10): (27.86, 1.4), (10, 20): (29.27, 1.6)},
+        "average": {(5, 10): (47.95, 1.8), (5, 20): (50.88, 1.6), (10, 10): (34.73, 1.7), (10, 20): (38.03, 1.4)},
+        "ota": {(5, 10): (48.09, 1.5), (5, 20): (51.16, 1.5), (10, 10): (35.05, 1.6), (10, 20): (38.25, 1.3)},
+        "dro": {(5, 10): (50.42, 1.5), (5, 20): (54.86, 1.2), (10, 10): (36.57, 1.5), (10, 20): (40.52, 1.2)},
+        "dro online": {(5, 10): (49.18, 1.2), (5, 20): (53.06, 1.7), (10, 10): (35.41, 1.8), (10, 20): (39.25, 1.2)},
+    },
+    "mini-imagenet": {
+        "random": {(5, 10): (30.25, 1.8), (5, 20): (32.82, 1.6), (10, 10): (17.94, 1.5), (10, 20): (18.40, 1.6)},
+        "average": {(5, 10): (35.07, 1.7), (5, 20): (40.34, 1.5), (10, 10): (24.15, 1.2), (10, 20): (28.06, 1.5)},
+        "ota": {(5, 10): (35.25, 1.6), (5, 20): (40.58, 1.7), (10, 10): (24.39, 1.7), (10, 20): (28.42, 1.9)},
+        "dro": {(5, 10): (37.36, 1.7), (5, 20): (43.67, 1.6), (10, 10): (27.57, 1.9), (10, 20): (32.68, 1.7)},
+        "dro online": {(5, 10): (35.89, 1.1), (5, 20): (41.93, 1.8), (10, 10): (26.08, 1.4), (10, 20): (31.19, 1.7)},
+    },
+}
+"""Per cent and standard deviation over five runs."""
 
-Row = dict[str, Any]
 
-
-def bench_dro(config: DroProtocolConfig, *, progress: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+def bench_dro(config: DroProtocolConfig, *, progress: Say = lambda line: None) -> Row:
     """Train the zoos, fuse them in each way, evaluate, and write the published table beside ours.
 
     Where the changes do not name both ``inner_lr`` and ``test_steps``, the others are chosen, see
-    ``choose_adaptation``; ``width``, ``way`` and ``mode`` are the protocol's.
-
-    Args:
-        config: What is asked; its data set has the splits ``train``, the tested one and, to choose how to adapt,
-            ``val``.
-        progress: Told one line a step.
+    ``choose_adaptation``: the data set then needs the split ``val``, besides ``train`` and the tested one.
 
     Returns:
         ``rows`` (one a method, number of ways and shots, normalisation and way of adapting), ``failures`` (methods that
@@ -55,7 +61,7 @@ def bench_dro(config: DroProtocolConfig, *, progress: Callable[[str], None] = la
     """
     (data,), (name,) = config.data, config.tested
     configs = configs_of(["random", "average", "ota", "dro"], PRESET, config.changes)
-    for key in SETTLED:
+    for key in ("width", "way", "mode"):
         if key in config.changed:
             raise BadInput(f"the protocol settles {key}: it cannot be set.")
     measured = {
@@ -74,17 +80,17 @@ def bench_dro(config: DroProtocolConfig, *, progress: Callable[[str], None] = la
     )
     zoos, accuracies = _train_zoos(config, progress)
     rate, steps, candidates = configs["random"].inner_lr, configs["random"].test_steps, []
-    if _chooses(config):
+    if not {"inner_lr", "test_steps"} <= config.changed:
         rate, steps, candidates = choose_adaptation(
-            zoos, data=data, width=WIDTH, preset=PRESET, jobs=config.jobs, progress=progress,
+            zoos, config, progress=progress,
             changes={method: changes_of(configs[method], config.changes) for method in CHOSEN_BY},
-            rates=[rate] if "inner_lr" in config.changed else RATES,
-            steps=[steps] if "test_steps" in config.changed else STEPS,
+            rates=[rate] if "inner_lr" in config.changed else choice.RATES,
+            steps=[steps] if "test_steps" in config.changed else choice.STEPS,
             kept=config.work / f"adaptation-{'-'.join(map(str, config.ways))}-way-{_recipe(config)}.json",
         )  # fmt: skip
     progress(f"adapting by {steps} steps at rate {rate:g}")
-    rows: list[Row] = []
-    failures: list[Row] = []
+    rows: Rows = []
+    failures: Rows = []
     seen = [f"labelled validation pictures ({name}): rate and steps of adapting"] if candidates else []
     for way in config.ways:
         for mode, methods in MODES.items():
@@ -107,14 +113,13 @@ def bench_dro(config: DroProtocolConfig, *, progress: Callable[[str], None] = la
         raise RunFailed(f"no method gave a number; the first said: {failures[0]['reason']}")
     ways = " and ".join(map(str, config.ways))
     report = write_report(
-        config.out,
+        config,
         f"dro-protocol-{name}",
         title=f"The DRO paper's setting on {name} ({config.split}): {ways} ways, 10 and 20 shots",
-        command=config.command,
         tables=[protocol_table(rows, PUBLISHED.get(name, {})), *choice_tables(candidates)],
         notes=[
             *(f"{f['method']}, {f['way']} ways: {f['kind']}: {f['reason']}" for f in failures),
-            *protocol_notes(config, accuracies, width=WIDTH, rows=rows, chosen=candidates),
+            *protocol_notes(config, accuracies, rows=rows, chosen=candidates),
         ],
         data={
             "rows": rows, "models": config.models, "epochs": config.epochs, "teachers": accuracies,
@@ -122,12 +127,7 @@ def bench_dro(config: DroProtocolConfig, *, progress: Callable[[str], None] = la
             "same_start": config.same_start, "split": config.split, "preset": PRESET, "measured": measured,
         },
     )  # fmt: skip
-    return {"rows": rows, "failures": failures, "report": str(report)}
-
-
-def _chooses(config: DroProtocolConfig) -> bool:
-    """Whether rate or steps of adapting are left to be chosen."""
-    return not {"inner_lr", "test_steps"} <= config.changed
+    return {"rows": rows, "failures": failures, "report": report}
 
 
 def _recipe(config: DroProtocolConfig) -> str:
@@ -136,24 +136,20 @@ def _recipe(config: DroProtocolConfig) -> str:
     return f"{config.models}-teachers-{config.epochs}-epochs{'' if config.same_start else '-own-starts'}-{place}"
 
 
-def _train_zoos(config: DroProtocolConfig, progress: Callable[[str], None]) -> tuple[dict[int, Path], dict[int, float]]:
+def _train_zoos(config: DroProtocolConfig, progress: Say) -> tuple[dict[int, Path], dict[int, float]]:
     """A zoo of each number of ways, and its teachers' mean held-out accuracy."""
-    plans = {
-        way: PretrainConfig(
-            models=config.models, way=way, epochs=config.epochs, width=WIDTH, held_out=HELD_OUT,
-            same_start=config.same_start,
-        )
-        for way in config.ways
-    }  # fmt: skip
-    if _chooses(config):
-        first = plans[config.ways[0]]
-        check_validation(config.data[0], config.ways, first.size, first.channels)
+    recipe = PretrainConfig(
+        models=config.models, epochs=config.epochs, width=WIDTH, held_out=HELD_OUT, same_start=config.same_start
+    )
+    plans = {way: recipe.override({"way": way}) for way in config.ways}
+    if not {"inner_lr", "test_steps"} <= config.changed:
+        check_validation(config.data[0], config.ways, recipe.size, recipe.channels)
     zoos, accuracies = {}, {}
-    for way, recipe in plans.items():
+    for way, own in plans.items():
         zoos[way] = config.work / f"zoo-{way}-way-{_recipe(config)}"
         progress(f"training {config.models} teachers of {way} classes")
         found = pretrain_zoo(
-            Path(config.data[0]), zoos[way], ["fewshot_conv4"], recipe, jobs=config.jobs,
+            Path(config.data[0]), zoos[way], ["fewshot_conv4"], own, jobs=config.jobs,
             report=lambda done, total, teacher, accuracy: progress(f"teacher {done} of {total}: {accuracy:.1%}"),
         )  # fmt: skip
         accuracies[way] = sum(found) / len(found)
@@ -161,13 +157,63 @@ def _train_zoos(config: DroProtocolConfig, progress: Callable[[str], None]) -> t
 
 
 def check_protocol(protocol: str, data: Sequence[str]) -> str:
-    """The one data set of the protocol ``dro``.
-
-    Raises:
-        BadInput: Another protocol, or more than one data set.
-    """
+    """The one data set of the protocol ``dro``; raise BadInput for another protocol, or more than one data set."""
     if protocol != "dro":
         raise BadInput(f"unknown protocol {protocol!r}.{nearest(protocol, ['shared', 'dro'])} Known: shared, dro.")
     if len(data) != 1 or data[0].startswith("sample:"):
         raise BadInput("--protocol dro trains its zoos on one data set: give one folder as --data.")
     return data[0]
+
+
+def protocol_table(rows: Rows, published: dict[str, dict[tuple[int, int], tuple[float, float]]]) -> str:
+    """One line a method: for each number of ways and shots the published accuracy and ours by gradient steps."""
+    columns = list(dict.fromkeys((row["way"], row["shots"]) for row in rows))
+    ours = grouped([row for row in rows if row["adapt"] == "steps"], "method", "way", "shots", "bn")
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        line = [LABELS.get(method, method)]
+        for place in columns:
+            known = published.get(method, {}).get(place)
+            line.append("–" if known is None else f"{known[0]:.2f} ± {known[1]:.1f}")
+            mine = [ours.get((method, *place, bn)) for bn in ("transductive", "inductive")]
+            line += [percent(*over_seeds(same)) if same else "–" for same in mine]
+        lines.append(dict(enumerate(line)))
+    header = [f"{way} ways, {shot} shots: published | transductive | inductive" for way, shot in columns]
+    return markdown_table(" | ".join(["method", *header]), " | ".join(f"{{{n}}}" for n in lines[0]), lines)
+
+
+def choice_tables(candidates: Rows) -> list[str]:
+    """The candidates for learning rate and steps of adapting, where they were chosen."""
+    text = (
+        f"Rate and steps of adapting, on {choice.EPISODES} validation episodes of {choice.SHOT} shots, the best first:"
+    )
+    return [text, choice.candidates_table(candidates)] if candidates else []
+
+
+def protocol_notes(config: DroProtocolConfig, zoos: dict[int, float], *, rows: Rows, chosen: Rows) -> list[str]:
+    """What a reader of the table must know.
+
+    ``zoos`` are the mean held-out accuracies of the teachers of each number of ways, ``chosen`` the candidates for
+    learning rate and steps of adapting, empty where both were given.
+    """
+    teachers = ", ".join(f"{percent(accuracy)} with {way} classes" for way, accuracy in zoos.items())
+    steps, rate = rows[0]["adapt_steps"], rows[0]["inner_lr"]
+    return [
+        f"Ours: {config.models} teachers a zoo (Conv4, {WIDTH} filters), {config.epochs} epochs on the first 60 % of "
+        f"each class's images, {'all from the same' if config.same_start else 'each from its own'} first weights; mean "
+        f"held-out accuracy {teachers}. ± is the 95 % interval over {config.episodes} episodes of 15 queries a class; "
+        "of several seeds that of their mean, by Student's t.",
+        "Published: Wang et al., UAI 2022, table 2; 100 teachers, 600 tasks, ± is the standard deviation over 5 runs. "
+        "Picture size, epochs, whether teachers share their first weights, and rate and steps at test are not stated "
+        "there.",
+        f"Here every initialisation is adapted by {steps} gradient steps at rate {rate:g}"
+        + (
+            ", of the candidates above the one with the highest mean accuracy of random weights and of the average on "
+            "validation classes; OTA and DRO were not looked at. Side information of every method, therefore: labelled "
+            "validation pictures."
+            + (" It is the outermost one that was tried." if choice.at_the_edge(chosen, rate, steps) else "")
+            if chosen
+            else ", as given."
+        )
+        + " Heads are fresh unless --set head=average is given.",
+    ]

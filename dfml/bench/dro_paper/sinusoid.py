@@ -40,10 +40,10 @@ class Settings(Config):
     init: Literal["torch", "xavier", "he", "normal"] = Field("torch", description="Distribution of the first weights.")
     shared_init: bool = Field(True, description="Whether all teachers start from the same weights.")
     teacher_steps: int = Field(1000, ge=0, le=100_000, description="Adam steps of a teacher.")
-    teacher_lr: float = Field(0.01, gt=0, le=1, description="Adam's first rate on a teacher.")
+    teacher_lr: float = Field(0.01, gt=0, le=1, description="Adam's first learning rate on a teacher.")
     teacher_points: int = Field(20, ge=1, le=1000, description="Fresh points a step of a teacher.")
     optimiser: Literal["sgd", "adam"] = Field("adam", description="At test.")
-    test_lr: float = Field(0.003, gt=0, le=1, description="Its rate.")
+    test_lr: float = Field(0.003, gt=0, le=1, description="Its learning rate.")
     test_steps: int = Field(200, ge=1, le=100_000, description="Its steps.")
 
 
@@ -113,7 +113,7 @@ def as_leaves(nets: Net) -> Net:
 
 
 def train_teachers(tasks: Tasks, settings: Settings, seed: int) -> Net:
-    """One network a task, trained on fresh points with Adam and a rate that falls to zero along a cosine."""
+    """One network a task, trained on fresh points with Adam and a learning rate that falls to zero along a cosine."""
     nets = as_leaves(draw_nets(len(tasks), settings, derive_seed(seed, "teachers"), same=settings.shared_init))
     generator = torch.Generator().manual_seed(derive_seed(seed, "teachers' points"))
     optimiser = torch.optim.Adam([x for layer in nets for x in layer], settings.teacher_lr)
@@ -130,18 +130,12 @@ def train_teachers(tasks: Tasks, settings: Settings, seed: int) -> Net:
 def adapted_errors(
     start: Net, tasks: Tasks, points: int, settings: Settings, seed: int, at: Iterable[int] | None = None
 ) -> dict[int, torch.Tensor]:
-    """Adapt to a few points of each task and measure on others.
+    """Adapt one network for all tasks, or one a task, to a few points of each; measure on others.
 
-    Args:
-        start: One network for all tasks, or one a task.
-        tasks: New ones.
-        points: To adapt to.
-        settings: How.
-        seed: Draws the points: the same for every method.
-        at: Numbers of steps after which to measure; None: the settings' steps.
+    The seed samples the points, the same for every method.
 
     Returns:
-        For each of them the errors [T].
+        The errors [T] after each of the numbers of steps ``at``; by default after the settings' steps alone.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "points", points))
     x, held = draw_points(len(tasks), points, generator), draw_points(len(tasks), QUERIES, generator)

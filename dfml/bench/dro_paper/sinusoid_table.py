@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from dfml.bench.dro_paper.sinusoid import (
-    POINTS,
-    QUERIES,
-    Net,
-    Settings,
-    Tasks,
-    adapted_errors,
-    average,
-    draw_nets,
-    draw_tasks,
-    robust,
-    train_teachers,
-    transported,
-)
+from dfml.bench.dro_paper import sinusoid as toy
+from dfml.bench.dro_paper.sinusoid import POINTS, Net, Settings, Tasks
+from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, markdown_table, write_report
+from dfml.bench.study_config import SinusoidConfig
 from dfml.core.seeds import derive_seed
 from dfml.methods.dro import DroConfig
 
@@ -44,20 +31,12 @@ CANDIDATES = [
 ]
 DRO = DroConfig(embedding=100, epochs=3, descent_steps=5)
 DRO_CANDIDATES = [DRO, DRO.override({"resplit": True})]
+DRO_FIELDS = {
+    "embedding", "epochs", "held_out", "resplit", "ascent_steps", "descent_steps", "gamma", "lr", "embedding_lr",
+    "start",
+}  # fmt: skip
 RESTARTS = 5
 """Of DRO, whose draws of S, Q and teachers decide more than its settings do."""
-
-Row = dict[str, Any]
-
-
-def starts(teachers: Net, tasks: int, settings: Settings, dro: Net, seed: int) -> dict[str, Net]:
-    """Each method's initialisation: one network for all tasks, but for ``fine-tune`` a fresh one a task."""
-    return {
-        "average": average(teachers),
-        "fine-tune": draw_nets(tasks, settings, derive_seed(seed, "fine-tune")),
-        "ota": average(transported(teachers, seed)),
-        "dro": dro,
-    }
 
 
 def off_by(found: dict[str, dict[int, float]]) -> float:
@@ -66,23 +45,23 @@ def off_by(found: dict[str, dict[int, float]]) -> float:
     return max(map(abs, ratios)) if all(map(math.isfinite, ratios)) else math.inf
 
 
-def choose_protocol(seed: int, progress: Callable[[str], None]) -> tuple[Settings, list[Row]]:
-    """The candidate under which ``average`` and ``fine-tune`` come nearest to the published errors.
+def choose_protocol(seed: int, progress: Say) -> tuple[Settings, Rows]:
+    """The candidate under which ``average`` and ``fine-tune`` come nearest to the published errors, and all rows.
 
     Neither has anything of its own to set, so they fix the protocol; OTA and DRO are not looked at. Measured on
     validation tasks, which are neither those of the teachers nor those of the test.
-
-    Returns:
-        The settings, and a row for each candidate at its best number of test steps.
     """
-    tasks = draw_tasks(VALIDATION_TASKS, derive_seed(seed, "validation"))
+    tasks = toy.draw_tasks(VALIDATION_TASKS, derive_seed(seed, "validation"))
     rows = []
     for number, candidate in enumerate(CANDIDATES, 1):
         progress(f"choosing the protocol: {number} of {len(CANDIDATES)}")
-        teachers = train_teachers(draw_tasks(TEACHERS, derive_seed(seed, "train")), candidate, seed)
-        made = {"average": average(teachers), "fine-tune": draw_nets(len(tasks), candidate, derive_seed(seed, "try"))}
+        teachers = toy.train_teachers(toy.draw_tasks(TEACHERS, derive_seed(seed, "train")), candidate, seed)
+        made = {
+            "average": toy.average(teachers),
+            "fine-tune": toy.draw_nets(len(tasks), candidate, derive_seed(seed, "try")),
+        }
         curves = {
-            (name, points): adapted_errors(start, tasks, points, candidate, derive_seed(seed, "try"), MEASURED_AT)
+            (name, points): toy.adapted_errors(start, tasks, points, candidate, derive_seed(seed, "try"), MEASURED_AT)
             for name, start in made.items()
             for points in POINTS
         }
@@ -96,39 +75,32 @@ def choose_protocol(seed: int, progress: Callable[[str], None]) -> tuple[Setting
 
 def restarts(teachers: Net, config: DroConfig, settings: Settings, seed: int) -> list[Net]:
     """DRO from seeds of its own."""
-    return [robust(teachers, config, settings, derive_seed(seed, "restart", r)) for r in range(RESTARTS)]
+    return [toy.robust(teachers, config, settings, derive_seed(seed, "restart", r)) for r in range(RESTARTS)]
 
 
-def choose_dro(
-    teachers: Net, settings: Settings, seed: int, progress: Callable[[str], None]
-) -> tuple[DroConfig, int, list[Row]]:
-    """The candidate and restart with the least error (mean logarithm over 5 and 10 points) on validation tasks.
-
-    Returns:
-        The config, the restart's number, and a row for each candidate and restart.
-    """
-    tasks = draw_tasks(VALIDATION_TASKS, derive_seed(seed, "validation"))
-    found = []
+def choose_dro(teachers: Net, settings: Settings, seed: int, progress: Say) -> tuple[DroConfig, int, Rows]:
+    """The candidate and restart with the least mean logarithm of the errors on validation tasks, and all rows."""
+    tasks = toy.draw_tasks(VALIDATION_TASKS, derive_seed(seed, "validation"))
+    rows = []
     for number, candidate in enumerate(DRO_CANDIDATES):
         for restart, start in enumerate(restarts(teachers, candidate, settings, seed)):
-            progress(f"choosing DRO's split and restart: {len(found) + 1} of {len(DRO_CANDIDATES) * RESTARTS}")
+            progress(f"choosing DRO's split and restart: {len(rows) + 1} of {len(DRO_CANDIDATES) * RESTARTS}")
             mse = {p: float(task_errors([start], tasks, p, settings, derive_seed(seed, "try")).mean()) for p in POINTS}
             score = sum(map(math.log, mse.values())) / len(mse)
-            found.append({"candidate": number, "restart": restart, "mse": mse, "score": score})
-    best = min(found, key=lambda row: row["score"])
-    rows = [{**row, "resplit": DRO_CANDIDATES[row["candidate"]].resplit} for row in found]
+            about = {"candidate": number, "restart": restart, "mse": mse, "score": score}
+            rows.append({**about, "resplit": candidate.resplit})
+    best = min(rows, key=lambda row: row["score"])
     return DRO_CANDIDATES[best["candidate"]], best["restart"], rows
 
 
 def task_errors(starts: list[Net], tasks: Tasks, points: int, settings: Settings, seed: int) -> torch.Tensor:
     """Errors [starts, T] after the settings' steps."""
-    return torch.stack([next(iter(adapted_errors(s, tasks, points, settings, seed).values())) for s in starts])
+    return torch.stack([next(iter(toy.adapted_errors(s, tasks, points, settings, seed).values())) for s in starts])
 
 
 def difference(points: int, mine: torch.Tensor, other: torch.Tensor) -> Row:
     """Mean and 95 % interval of the difference of two methods' errors [T] on the same tasks."""
-    gap = mine - other
-    mean, half = float(gap.mean()), half_width(gap)
+    mean, half = float((mine - other).mean()), half_width(mine - other)
     return {"points": points, "mean": mean, "ci95": half, "low": mean - half, "high": mean + half}
 
 
@@ -137,129 +109,95 @@ def half_width(values: torch.Tensor) -> float:
     return float(1.96 * values.std(correction=0) / len(values) ** 0.5)
 
 
-def bench_sinusoid(
-    *,
-    out: Path,
-    command: str,
-    tasks: int = 500,
-    seed: int = 0,
-    choose: bool = True,
-    settings: Settings | None = None,
-    progress: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+def bench_sinusoid(config: SinusoidConfig, *, progress: Say = lambda line: None) -> Row:
     """Fuse the teachers of 100 sinusoids in four ways, adapt to new ones, and write the table.
 
-    Args:
-        out: Folder of the report.
-        command: For the report.
-        tasks: Test tasks, the same for all methods; the paper has 100.
-        seed: Draws tasks, teachers and points; those of training, validation and test each from a seed of their own.
-        choose: Choose what the paper leaves open on validation tasks; else take ``settings`` and ``DRO`` as they are.
-        settings: Of the protocol, where it is not chosen.
-        progress: Told one line a step.
+    The tasks of training, validation and test have seeds of their own. What the paper leaves open is chosen on
+    validation tasks where ``choose`` is set; otherwise the defaults are taken.
 
     Returns:
         ``rows`` (method, points, mse, ci95, published, ratio), ``differences`` (of DRO and average over the same tasks)
         and the report's path.
     """
-    claim_report(out, "sinusoid")
-    chosen, candidates = choose_protocol(seed, progress) if choose else (settings or Settings(), [])
+    claim_report(config.out, "sinusoid")
+    seed, count = config.seed, config.tasks
+    settings, candidates = choose_protocol(seed, progress) if config.choose else (Settings(), [])
     progress("training the teachers")
-    teachers = train_teachers(draw_tasks(TEACHERS, derive_seed(seed, "train")), chosen, seed)
-    dro, restart, tried = choose_dro(teachers, chosen, seed, progress) if choose else (DRO, 0, [])
-    test = draw_tasks(tasks, derive_seed(seed, "test"))
+    teachers = toy.train_teachers(toy.draw_tasks(TEACHERS, derive_seed(seed, "train")), settings, seed)
+    dro, restart, tried = choose_dro(teachers, settings, seed, progress) if config.choose else (DRO, 0, [])
+    test, fused = toy.draw_tasks(count, derive_seed(seed, "test")), restarts(teachers, dro, settings, seed)
+    starts = {
+        "average": toy.average(teachers),
+        "fine-tune": toy.draw_nets(count, settings, derive_seed(seed, "fine-tune")),  # a fresh one a task
+        "ota": toy.average(toy.transported(teachers, seed)),
+        "dro": fused[restart],
+    }
     errors, rows = {}, []
-    fused = restarts(teachers, dro, chosen, seed)
-    for name, start in starts(teachers, tasks, chosen, fused[restart], seed).items():
+    for name, start in starts.items():
         for points in POINTS:
-            progress(f"{name}: {tasks} tasks of {points} points")
-            (found,) = adapted_errors(start, test, points, chosen, derive_seed(seed, "test")).values()
+            progress(f"{name}: {count} tasks of {points} points")
+            (found,) = toy.adapted_errors(start, test, points, settings, derive_seed(seed, "test")).values()
             errors[name, points] = found
             mse, published = float(found.mean()), PUBLISHED[name][points]
             ours = {"mse": mse, "ci95": half_width(found), "published": published, "ratio": mse / published}
             rows.append({"method": name, "points": points, **ours})
     progress("dro: its other restarts")
-    others = {p: task_errors(fused, test, p, chosen, derive_seed(seed, "test")) for p in POINTS}
+    others = {p: task_errors(fused, test, p, settings, derive_seed(seed, "test")) for p in POINTS}
     differences = [difference(p, errors["dro", p], errors["average", p]) for p in POINTS]
     unchosen = [difference(p, others[p].mean(0), errors["average", p]) for p in POINTS]
+    data = {
+        "rows": rows, "differences": differences, "tasks": count, "seed": seed, "candidates": candidates,
+        "restart": restart, "restarts": {p: e.mean(1).tolist() for p, e in others.items()}, "unchosen": unchosen,
+        "dro_candidates": tried, "settings": settings.model_dump(), "dro": dro.model_dump(include=DRO_FIELDS),
+    }  # fmt: skip
     report = write_report(
-        out,
+        config,
         "sinusoid",
         title="Sinusoid regression: mean squared error after adapting to 5 and to 10 points",
-        command=command,
-        tables=[
-            _table(rows), _difference_table(differences, unchosen), *_candidate_tables(candidates),
-            *_restart_tables(tried),
-        ],
-        notes=_notes(tasks, seed, chosen, dro, restart, others, choose),
-        data={
-            "rows": rows, "differences": differences, "tasks": tasks, "seed": seed, "candidates": candidates,
-            "restart": restart, "restarts": {p: e.mean(1).tolist() for p, e in others.items()}, "unchosen": unchosen,
-            "dro_candidates": tried,
-            "settings": chosen.model_dump(), "dro": dro.model_dump(include=DRO_FIELDS),
-        },
-    )  # fmt: skip
-    return {"rows": rows, "differences": differences, "report": str(report)}
+        tables=tables(data),
+        notes=notes(data, chosen=config.choose),
+        data=data,
+    )
+    return {"rows": rows, "differences": differences, "report": report}
 
 
-DRO_FIELDS = {
-    "embedding", "epochs", "held_out", "resplit", "ascent_steps", "descent_steps", "gamma", "lr", "embedding_lr",
-    "start",
-}  # fmt: skip
-
-
-def _table(rows: list[Row]) -> str:
-    header = ["method"]
-    for points in POINTS:
-        header += [f"{points} points, ours", "published", "ours / published"]
-    lines = []
-    for name in PUBLISHED:
-        line = [name]
-        for row in (r for p in POINTS for r in rows if (r["method"], r["points"]) == (name, p)):
-            line += [f"{row['mse']:.3f} ± {row['ci95']:.3f}", f"{row['published']:.3f}", f"{row['ratio']:.2f}"]
-        lines.append(line)
-    return markdown_table(header, lines)
-
-
-def _difference_table(differences: list[Row], unchosen: list[Row]) -> str:
-    header = ["points", "dro - average, same tasks", "95 % interval", "mean of all restarts - average", "95 % interval"]
-    lines = []
-    for pair in zip(differences, unchosen, strict=True):
-        cells = [c for d in pair for c in (f"{d['mean']:+.4f}", f"{d['low']:+.4f} .. {d['high']:+.4f}")]
-        lines.append([str(pair[0]["points"]), *cells])
-    return markdown_table(header, lines)
-
-
-def _candidate_tables(candidates: list[Row]) -> list[str]:
-    if not candidates:
-        return []
-    open_ = ["activation", "init", "shared_init", "test_steps"]
-    header = [*open_, *[f"{n}, {p} points" for n in ("average", "fine-tune") for p in POINTS], "off by"]
-    lines = []
-    for row in candidates:
-        mse = [f"{row['mse'][n][p]:.3f}" for n in ("average", "fine-tune") for p in POINTS]
-        lines.append([*[str(row["settings"][key]) for key in open_], *mse, f"{row['off_by']:.3f}"])
-    return ["Candidates on validation tasks, the nearest first:", markdown_table(header, lines)]
-
-
-def _restart_tables(tried: list[Row]) -> list[str]:
-    if not tried:
-        return []
-    lines = [
-        [str(r["resplit"]), str(r["restart"]), *[f"{r['mse'][p]:.3f}" for p in POINTS]]
-        for r in sorted(tried, key=lambda row: row["score"])
+def tables(data: Row) -> list[str]:
+    """The tables of a report's numbers, each with what must be said before it."""
+    cell = "{P[mse]:.3f} ± {P[ci95]:.3f} | {P[published]:.3f} | {P[ratio]:.2f}"
+    found = [
+        markdown_table(
+            " | ".join(["method", *(f"{p} points, ours | published | ours / published" for p in POINTS)]),
+            " | ".join(["{method}", *(cell.replace("P", str(p)) for p in POINTS)]),
+            [{"method": name, **{r["points"]: r for r in data["rows"] if r["method"] == name}} for name in PUBLISHED],
+        ),
+        markdown_table(
+            "points | dro - average, same tasks | 95 % interval | mean of all restarts - average | 95 % interval",
+            "{points} | {mean:+.4f} | {low:+.4f} .. {high:+.4f} | "
+            "{all[mean]:+.4f} | {all[low]:+.4f} .. {all[high]:+.4f}",
+            [{**one, "all": every} for one, every in zip(data["differences"], data["unchosen"], strict=True)],
+        ),
     ]
-    return [
-        "DRO on validation tasks, the best first:",
-        markdown_table(["S and Q drawn anew", "restart", *[f"{p} points" for p in POINTS]], lines),
-    ]
+    if data["candidates"]:
+        open_ = ("activation", "init", "shared_init", "test_steps")
+        both = [(name, points) for name in ("average", "fine-tune") for points in POINTS]
+        header = [*open_, *(f"{name}, {points} points" for name, points in both), "off by"]
+        cells = [*(f"{{settings[{key}]}}" for key in open_), *(f"{{mse[{n}][{p}]:.3f}}" for n, p in both)]
+        table = markdown_table(" | ".join(header), " | ".join([*cells, "{off_by:.3f}"]), data["candidates"])
+        found += ["Candidates on validation tasks, the nearest first:", table]
+    if data["dro_candidates"]:
+        table = markdown_table(
+            " | ".join(["S and Q drawn anew", "restart", *(f"{p} points" for p in POINTS)]),
+            " | ".join(["{resplit}", "{restart}", *(f"{{mse[{p}]:.3f}}" for p in POINTS)]),
+            sorted(data["dro_candidates"], key=lambda row: row["score"]),
+        )
+        found += ["DRO on validation tasks, the best first:", table]
+    return found
 
 
-def _notes(
-    tasks: int, seed: int, chosen: Settings, dro: DroConfig, restart: int, others: dict[int, torch.Tensor], choose: bool
-) -> list[str]:
+def notes(data: Row, *, chosen: bool) -> list[str]:
+    """What a reader of the tables must know; ``chosen``: whether this command chose what the paper leaves open."""
     how = "Given, not chosen by this command."
-    if choose:
+    if chosen:
         how = (
             'Chosen among the candidates below: the one whose largest |log(ours / published)| ("off by") of average '
             f"and fine-tune at 5 and 10 points on {VALIDATION_TASKS} validation tasks is least; OTA and DRO were not "
@@ -267,25 +205,23 @@ def _notes(
             "He's and normal first weights, plain gradient descent, and 500 to 4000 steps of the teachers came no "
             "nearer."
         )
-    said = ", ".join(f"{key} {value}" for key, value in chosen.model_dump().items())
-    robustly = ", ".join(f"{key} {value}" for key, value in dro.model_dump(include=DRO_FIELDS).items())
+    said, robustly = (", ".join(f"{key} {value}" for key, value in data[of].items()) for of in ("settings", "dro"))
+    every = "; ".join(f"{p} points {', '.join(f'{x:.3f}' for x in means)}" for p, means in data["restarts"].items())
     return [
         "Targets a sin(x + p) + b with a in [0.1, 5], p in [0, 2 pi], b in [0, 3], x in [-5, 5]; networks of two "
-        f"hidden layers of 50; {TEACHERS} teachers; {tasks} test tasks of {QUERIES} held-out points, the same for all "
-        f"methods; seed {seed}. ± is the 95 % interval over tasks. Training, validation and test tasks have seeds of "
-        "their own.",
+        f"hidden layers of 50; {TEACHERS} teachers; {data['tasks']} test tasks of {toy.QUERIES} held-out points, the "
+        f"same for all methods; seed {data['seed']}. ± is the 95 % interval over tasks. Training, validation and test "
+        "tasks have seeds of their own.",
         "Published: Wang et al., UAI 2022, table 1.",
         f"Settings that the paper leaves open: {said}. {how}",
-        f"DRO: {robustly}; restart {restart}. Rate, ascent steps, gamma, epochs and the size of "
+        f"DRO: {robustly}; restart {data['restart']}. Rate, ascent steps, gamma, epochs and the size of "
         "embeddings are the published ones; descent steps are 5 where the paper has one (K = 1), since with one from "
         "the start gamma would have no effect; "
-        + ("fixed or redrawn shares, and one of" if choose else "not chosen, first of")
+        + ("fixed or redrawn shares, and one of" if chosen else "not chosen, first of")
         + f" {RESTARTS} restarts "
-        + ("by DRO's own error on the validation tasks" if choose else "taken")
-        + ". All its restarts on the test tasks: "
-        + "; ".join(f"{p} points {', '.join(f'{x:.3f}' for x in e.mean(1).tolist())}" for p, e in others.items())
-        + ". Average has nothing to be started again: part of DRO's advantage is that choice, as the mean of all "
-        "restarts shows.",
+        + ("by DRO's own error on the validation tasks" if chosen else "taken")
+        + f". All its restarts on the test tasks: {every}. Average has nothing to be started again: part of DRO's "
+        "advantage is that choice, as the mean of all restarts shows.",
         "fine-tune starts each task from fresh weights of the teachers' first distribution; average, ota and dro start "
         "from one network.",
     ]
