@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from dfml.bench.job import Row, Rows
 from dfml.core.events import ZooMap
+
+if TYPE_CHECKING:
+    from dfml.bench.job import Row, Rows
 
 WAYS = {"steps": "gradient steps", "centroid": "nearest centroid"}
 BAR, GAP, ROW, LEFT, PLOT, RIGHT, HEAD = 9, 2, 30, 190, 300, 30, 64
