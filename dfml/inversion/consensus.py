@@ -56,8 +56,8 @@ def reach_consensus(
         device: Where to compute.
 
     Yields:
-        Progress after each batch; last ``Done(list of PseudoTask)``: the same tasks with revised images, what
-        their own teachers answer now, and an equal share each of the cost.
+        Progress; last ``Done(list of PseudoTask)``: the same tasks with revised images, what their own teachers answer
+        now, and an equal share each of the cost.
 
     Raises:
         BadInput: A task's teacher takes no part.

@@ -110,13 +110,8 @@ class MetaGenerator(BatchedInverter):
             chosen = torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()
             drawn = [oracles[i] for i in chosen]
             labels = [labels_per_class(o.way, cfg.per_class) for o in drawn]
-            yield self.meta_step(drawn, labels, generator=generator, device=device, with_tasks=False)
-
-    def meta_step(self, *task: Any, **options: Any) -> InversionStep:  # noqa: ANN401
-        """Take a whole ``meta_stepping``, whose arguments these are, and return the step."""
-        *_, last = self.meta_stepping(*task, **options)
-        assert last is not None, "a meta-step ends with its result"
-        return last
+            steps = self.meta_stepping(drawn, labels, generator=generator, device=device, with_tasks=False)
+            yield from filter(None, steps)
 
     def meta_stepping(
         self,
@@ -128,13 +123,11 @@ class MetaGenerator(BatchedInverter):
         extra_loss: ExtraLoss | None = None,
         with_tasks: bool = True,
     ) -> Iterator[InversionStep | None]:
-        """Recover from these teachers and learn from it: one outer step.
-
-        Args: as of ``Inverter.recover``; ``with_tasks`` asks the teachers for soft targets, one more pass each.
+        """Recover from these teachers, as ``recover`` does, and learn from it: one outer step.
 
         Yields:
             None after each step of an adaptation, so that the caller can be stopped; last the outer step, with
-            the recovered tasks if they were wanted.
+            the recovered tasks if they were wanted, for whose soft targets the teachers are asked once more.
         """
         before = [(o.passes, o.queries) for o in oracles]
         batch = open_batch(oracles, labels, generator, device)

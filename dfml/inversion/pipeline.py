@@ -22,7 +22,6 @@ from dfml.inversion.recipe import Recipe, WarmUp, kept_path, read_kept, write_ke
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import make_oracle
 from dfml.zoo.oracles.zeroth_order import ZerothOrderOracle
-from dfml.zoo.zoo import Zoo
 
 SHOWN_EVERY = 10
 WARM_UP_FORMAT = 2
@@ -39,10 +38,8 @@ class Recovered:
     """What came out for one teacher.
 
     Attributes:
-        task: The pseudo task, where it was computed; its cost holds the teacher's share of the seconds.
-        oracle: The teacher's.
-        steps: How many were taken.
-        together: Teachers that were recovered in step with it.
+        task: Where it was computed; its cost holds the teacher's share of the seconds.
+        together: Teachers that were recovered in step with it, itself included.
     """
 
     task: PseudoTask
@@ -54,8 +51,7 @@ class Recovered:
 def recover_together(recipe: Recipe, oracles: Sequence[Oracle], generator: torch.Generator) -> Iterator[Event]:
     """Recover the tasks of one or several teachers in step; all recoveries of this program run through here.
 
-    Yields:
-        Progress, losses and images while it runs; last ``Done(list[Recovered])``.
+    Last comes ``Done(list[Recovered])``.
     """
     work, device, ids = recipe.inverter, recipe.device, [o.teacher_id for o in oracles]
     labels = [labels_per_class(o.way, recipe.per_class) for o in oracles]
@@ -139,20 +135,20 @@ def warm_up(recipe: Recipe, asked: Sequence[str]) -> Iterator[Event]:
     """Let an inverter learn from the teachers of a zoo that are not asked.
 
     A warm-up of the same inverter, config, teachers and seed is done once and kept below ``cache_root()``; one
-    that was interrupted goes on.
+    that was interrupted goes on. The recipe's inverter is changed in place. Where the teachers that will be inverted,
+    whose ids are ``asked``, are the whole zoo, all take part.
 
-    Args:
-        recipe: Its inverter is changed in place.
-        asked: Ids of the teachers that will be inverted. Where they are the whole zoo, all take part.
-
-    Yields:
-        Progress, losses and images; last ``Done(WarmUp)``, or ``Done(None)`` for inverters that use no others.
+    Last comes ``Done(WarmUp)``, or ``Done(None)`` for inverters that use no others.
     """
     zoo, work, device = recipe.zoo, recipe.inverter, recipe.device
     if not work.uses_others:
         yield Done(None)
         return
-    others = [i for i in zoo.ids if i not in asked] if work.learns else neighbours(zoo, asked)
+    if work.learns:
+        others = [i for i in zoo.ids if i not in asked]
+    else:  # those that share a class with another asked one
+        keys = {teacher: set(found) for teacher, found in zoo.class_keys().items()}
+        others = [i for i in zoo.ids if any(i != one and keys[i] & keys[one] for one in asked)]
     met = not others and work.learns
     others = list(asked) if met else others
     oracles: list[Oracle] = []
@@ -210,20 +206,13 @@ def warm_up(recipe: Recipe, asked: Sequence[str]) -> Iterator[Event]:
     yield Done(WarmUp(steps, round(spent, 3) if steps else 0.0, len(oracles), met, kept, asked_there))
 
 
-def neighbours(zoo: Zoo, asked: Sequence[str]) -> list[str]:
-    """Ids of the teachers that share a class with another asked one, in the zoo's order."""
-    keys = {teacher: set(found) for teacher, found in zoo.class_keys().items()}
-    return [i for i in zoo.ids if any(i != one and keys[i] & keys[one] for one in asked)]
-
-
 def _keep(path: Path, work: Inverter, generator: torch.Generator, seconds: float) -> None:
     write_kept(path, {**work.state(), "generator": generator.get_state()}, {"seconds": seconds})
 
 
 def _restore(path: Path, work: Inverter, generator: torch.Generator, device: torch.device) -> float:
     """Seconds that the kept part took, 0 where there is none."""
-    found = read_kept(path)
-    if found is None:
+    if (found := read_kept(path)) is None:
         return 0.0
     state, about = found
     generator.set_state(state.pop("generator"))

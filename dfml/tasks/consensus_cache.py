@@ -19,14 +19,12 @@ class ConsensusRecoveries(Recoveries):
     The n-th visits of all teachers belong together: asking for one of them makes them all, and all are billed.
     A visit with an ``extra_loss``, which seeks disagreement, is not revised.
 
-    Args:
-        plain: Gives the images that are revised; it keeps what it recovers.
-        teachers: Ids of those that take part.
-        consensus: How they are revised.
+    ``plain`` gives the images that are revised, and keeps what it recovers; ``teachers`` are the ids of those that take
+    part.
     """
 
     def __init__(self, plain: Recoveries, teachers: Sequence[str], consensus: ConsensusConfig) -> None:
-        super().__init__(**vars(plain.recipe), keep=plain.keep)
+        super().__init__(plain.recipe, keep=plain.keep)
         self.unrevised, self.teachers, self.consensus = plain, list(teachers), consensus
         self._oracles = plain._oracles
         self._made: dict[Visit, PseudoTask] = {}

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfml.core.errors import BadInput, NotFinite, RunFailed
+from dfml.core.errors import BadInput, NotFinite, RunFailed, StopRequested
 from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars
 from dfml.core.paths import read_json
 from dfml.core.process import in_processes
@@ -114,7 +114,8 @@ def invert(context: JobContext) -> Iterator[Event]:
             yield Note(offset, f"teacher {teacher} was left out: {problem}", "problem")
         for recovery in event.recoveries:
             teacher = recovery.task.teacher_id
-            _file(recovery, zoo, spec.data, folder / teacher)
+            if problem := _file(recovery, zoo, spec.data, folder / teacher):
+                yield Note(offset, f"no privacy report of teacher {teacher}: {problem}", "problem")
             reports[teacher] = recovery.report
             finished.append(teacher)
         if event.recoveries:
@@ -233,22 +234,27 @@ def _against(spec: RunSpec, zoo: Zoo, teachers: list[str], device: torch.device)
     return disagreement(lambda x: model.net(model.prepare(x)), weight=spec.against_weight, distance=distance)
 
 
-def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> None:
-    """Write a recovery, and how near it comes to the real images where ``data`` names them."""
+def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> str:
+    """Write a recovery, and how near it comes to the real images where ``data`` names them; return why not."""
     from dfml.reports.privacy import privacy_report
 
     save_grid(recovery.task.images, folder / "grid.png")
-    # Saved before the report on privacy: unusable real images must not cost the recovery.
+    # Saved before the report on privacy, whose failure must not cost the recovery.
     recovery.save(folder)
     if not data:
-        return
+        return ""
+    problem = ""
     try:
         found = privacy_report(zoo, recovery.task.teacher_id, recovery.task, data)
         found.save(folder)
         recovery.report["privacy"] = {"level": found.level, "verdict": found.verdict, "data": found.data}
-    except BadInput as error:
-        recovery.report["privacy"] = {"level": None, "verdict": f"no privacy report: {error}", "data": data}
+    except StopRequested:
+        raise
+    except Exception as error:  # foreign images of any kind, too little memory
+        problem = " ".join(str(error).split())[:300] or type(error).__name__
+        recovery.report["privacy"] = {"level": None, "verdict": f"no privacy report: {problem}", "data": data}
     recovery.save(folder)
+    return problem
 
 
 def _moved(event: Event, offset: int) -> Event:
