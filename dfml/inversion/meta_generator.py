@@ -25,7 +25,7 @@ from dfml.inversion.batched import (
     open_batch,
     same_shape,
 )
-from dfml.inversion.terms import BatchItem, BatchObjective
+from dfml.inversion.terms import BatchObjective
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
 from dfml.nets.generator import ImageGenerator, StackedModules
 from dfml.zoo.oracles.base import Oracle
@@ -90,13 +90,9 @@ class MetaGenerator(BatchedInverter):
             self.net.to(device, memory_format=layout_on(device))
             self.optimiser = torch.optim.Adam(self.net.parameters(), lr=cfg.meta_lr, betas=(0.5, 0.999))
 
-    def recover_batch(
-        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[BatchStep]:
+    def recover_batch(self, objective: BatchObjective) -> Iterator[BatchStep]:
         """Adapt a clone to each teacher; see ``BatchedInverter.recover_batch``."""
-        # Without a warm-up each recovery starts from weights of its own, as the inverter ``generator`` does.
-        nets = new_generators(batch, self.config, device) if self.net is None else [self.net] * len(batch)
-        for step, _ in self._adapt(batch, nets, device, extra_loss):
+        for step, _ in self._adapt(objective):
             yield step
 
     def fit(
@@ -135,7 +131,7 @@ class MetaGenerator(BatchedInverter):
         outer = {name: torch.zeros_like(p) for name, p in self.net.named_parameters()}
         groups, last = same_shape(batch), []
         for members in [[batch[i] for i in group] for group in groups]:
-            for step, gradients in self._adapt(members, [self.net] * len(members), device, extra_loss):
+            for step, gradients in self._adapt(BatchObjective(members, self.config, device, extra_loss)):
                 newest = step
                 for gradient in gradients:
                     for name, value in gradient.items():
@@ -159,14 +155,13 @@ class MetaGenerator(BatchedInverter):
         largest = max(shapes, key=lambda shape: shape[1])
         return self.shape or (max(shape[0] for shape in shapes), *largest[1:])
 
-    def _adapt(
-        self, batch: list[BatchItem], nets: list[ImageGenerator], device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[tuple[BatchStep, list[dict[str, torch.Tensor]]]]:
-        """Adapt a clone of its net to each item's teacher; yields each step and its share of the outer gradient."""
+    def _adapt(self, objective: BatchObjective) -> Iterator[tuple[BatchStep, list[dict[str, torch.Tensor]]]]:
+        """Adapt a clone of the net to each item's teacher; yield each step and its share of the outer gradient."""
         cfg: MetaGeneratorConfig = self.config
-        objective = BatchObjective(batch, cfg, device, extra_loss)
+        # Without a warm-up each recovery starts from weights of its own, as the inverter ``generator`` does.
+        nets = new_generators(objective) if self.net is None else [self.net] * len(objective.batch)
         modules = StackedModules([copy.deepcopy(net) for net in nets], stacked=objective.teachers.stacked)
-        z = draw_noise(batch, cfg.latent, device).requires_grad_(True)
+        z = draw_noise(objective).requires_grad_(True)
         groups = [{"params": modules.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):

@@ -176,7 +176,7 @@ class BatchObjective:
     def __init__(
         self, batch: list[BatchItem], cfg: ObjectiveConfig, device: torch.device, extra_loss: ExtraLoss | None
     ) -> None:
-        self.batch, self.cfg, self.extra_loss = batch, cfg, extra_loss
+        self.batch, self.cfg, self.device, self.extra_loss = batch, cfg, device, extra_loss
         self.labels = torch.stack([item.labels for item in batch])
         # Stacked or not: see the third table of ``bench inversion``.
         stacked = cfg.together == "always" or (cfg.together == "auto" and device.type == "cuda")

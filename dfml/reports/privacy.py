@@ -38,9 +38,8 @@ LEVEL = 0.005
 class Pair:
     """A recovered image and the training image that it is nearest to, in the space where the pair stands out most.
 
-    ``recovered`` is its position in the task; ``training`` and ``held_out``, the nearest one, are positions in the
-    data set's training split. ``ratio`` is ``distance / held_out_distance``: near 0 for a copy, about 1 or a little
-    less by chance.
+    ``recovered`` is its position in the task; ``training`` and ``held_out``, the nearest one, are positions in the data
+    set's training split. ``ratio``: ``distance / held_out_distance``, near 0 for a copy, about 1 or less by chance.
     """
 
     recovered: int
@@ -59,11 +58,10 @@ class PrivacyReport:
     """The report.
 
     Attributes:
-        recovered: How many images; likewise ``training`` and ``held_out``.
-        held_out_asked: How many of the latter were compared as if they were recovered.
+        recovered: How many images; likewise ``training`` and ``held_out``, of which ``held_out_asked`` were compared
+            as if they were recovered.
         level: ``none``; ``look`` (single images that stand out, too few to tell from chance); ``leaning`` (as a group
             nearer to training images, none like a copy); ``closer`` (more such images than chance gives).
-        verdict: In plain words.
         notes: What limits it.
         spaces: Pixels, then features.
         pairs: Those with the smallest ratio first.
@@ -108,13 +106,7 @@ def privacy_report(
 ) -> PrivacyReport:
     """Compare recovered images with the real ones of a teacher's classes; the report is on the CPU.
 
-    Args:
-        zoo: The teacher's zoo.
-        which: Id or position of the teacher; only its card is read.
-        task: Its recovered images.
-        source: The class-folder data set that it was trained on.
-        held_out: See ``real_pictures``.
-        seed: Draws the resamples.
+    For ``which``, ``source`` and ``held_out`` see ``real_pictures``; ``seed`` draws the resamples.
 
     Raises:
         BadInput: There is nothing recovered, or see ``real_pictures``.

@@ -22,13 +22,9 @@ MOST_ASKED = 1000
 
 
 class RealPictures:
-    """The real images of a teacher's classes, read in chunks, as it saw them.
+    """The real images of a teacher's classes, as it saw them: positions ``training`` [n] and ``held_out`` [m].
 
-    Attributes:
-        data: The split that they are in.
-        training: Their positions in the data set, [n].
-        held_out: Likewise, [m].
-        asked: Which of the held-out ones play the part of recovered images, positions in ``held_out``.
+    ``asked`` are those held-out ones that play the part of recovered images, positions in ``held_out``.
     """
 
     def __init__(
@@ -55,7 +51,7 @@ class RealPictures:
 def real_pictures(
     zoo: Zoo, which: str | int, source: str | Path, *, held_out: float | None = None, device: torch.device | str = "cpu"
 ) -> RealPictures:
-    """Find a teacher's real images; only its card is read.
+    """Find the real images of a teacher (id or position); only its card is read.
 
     ``source`` is the class-folder data set whose ``train`` split it was trained on; ``held_out`` the share of each
     class's images, the last ones, that it was not trained on, in (0, 1), by default what its training recorded.

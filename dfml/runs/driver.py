@@ -80,8 +80,7 @@ def holding(folder: RunFolder) -> Iterator[None]:
 def order(folder: RunFolder, *, resume: bool) -> float:
     """Write "queued" into a held folder, and take an old STOP away; return the time of the order.
 
-    Raises:
-        BadInput: The run is going on, finished, or was started before and ``resume`` is False.
+    ``BadInput`` where the run is going on, finished, or was started before and ``resume`` is False.
     """
     _ = folder.spec
     raw = read_raw(folder.path) or {}

@@ -12,28 +12,44 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from dfml.core.config import LATEST
+from dfml.core.config import LATEST, Count, Number, Record, Share, Text
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import claim_folder, given_path, read_json, runs_root, write_json
-from dfml.runs.grid import IMAGES
-from dfml.runs.metrics import Curve, shared_reader
-from dfml.runs.records import NoteLine, StoredImages, StoredResult, ZooMapLine
+from dfml.runs.metrics import Curve, NoteLine, ZooMapLine, shared_reader
 from dfml.runs.spec import SPEC, RunSpec, read_spec
 from dfml.runs.status import STATUS, RunStatus, live_status, log_tail, write_raw
 
-RESULT, CHECKPOINTS, MODEL, RECOVERED, LOCK = "result.json", "checkpoints", "model", "recovered", "run.lock"
+RESULT, LOCK = "result.json", "run.lock"
+CHECKPOINTS, IMAGES, MODEL, RECOVERED = "checkpoints", "images", "model", "recovered"
 _LINK = ".link"
+
+
+class StoredResult(Record):
+    """``result.json``, what the pages show of it."""
+
+    test_accuracy: Share | None = None
+    ci95: Number | None = None
+    val_accuracy: Share | None = None
+    test_data: Text | None = None
+    bn: Text | None = None
+    episodes: Count | None = None
+    shots: Count | None = None
+
+
+class StoredImages(NamedTuple):
+    """A grid of images: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
+
+    step: int
+    tag: str
+    path: Path
+    labels: list[int]
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run on disk.
-
-    Args:
-        path: The folder, or a ``RunFolder``; it need not exist, or be whole: ``problem`` tells.
-    """
+    """One run on disk; the folder, or ``RunFolder``, need not exist, or be whole: ``problem`` tells."""
 
     path: Path
 
@@ -45,12 +61,9 @@ class RunFolder:
 
     @classmethod
     def create(cls, spec: RunSpec, root: Path | None = None, path: Path | str | None = None) -> RunFolder:
-        """Make the folder of a new run, ``<utc>-<name>-<hash>`` below ``root``.
+        """Make the folder of a new run, ``<utc>-<name>-<hash>`` below ``root``, by default ``runs_root()``.
 
-        Args:
-            spec: What to do; versions, commit, thread count and absolute paths are filled in.
-            root: Where runs lie; ``runs_root()`` by default.
-            path: The folder itself instead; it must be empty or missing.
+        Or make it at ``path``, which must be empty or missing. The spec is written as ``recorded``.
 
         Raises:
             BadInput: ``path`` holds something, or cannot be made.
@@ -175,7 +188,8 @@ def list_runs(root: Path | None = None) -> list[RunFolder]:
         path = Path(entry.path)
         if entry.name.endswith(_LINK):
             path = _follow(path)
-        if path and _is_text(path.name) and _holds_run(path):
+        # The system takes names that are no text, such as half a character, and cannot be shown.
+        if path and not re.search("[\ud800-\udfff]", path.name) and _holds_run(path):
             folder = RunFolder(path)
             found[folder.path.resolve()] = folder
     return sorted(found.values(), key=lambda run: (run.created, run.name), reverse=True)
@@ -213,14 +227,6 @@ def _follow(link: Path) -> Path | None:
 def _holds_run(path: Path) -> bool:
     # Not Path.exists, which raises where nobody may look.
     return os.path.isdir(path) and any(os.path.exists(path / name) for name in (SPEC, STATUS))
-
-
-def _is_text(name: str) -> bool:
-    """Whether a file's name can be shown; the system takes bytes that are none."""
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _run_name(spec: RunSpec) -> str:

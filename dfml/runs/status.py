@@ -9,12 +9,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+
+from dfml.core.config import Count, Moment, Record, Text
 from dfml.core.errors import BadInput
 from dfml.core.paths import open_file, read_json
 from dfml.runs import liveness
-from dfml.runs.records import StoredStatus
 
 STATUS, STOP, LAUNCH, LOG = "status.json", "STOP", "launch.json", "log.txt"
 ACTIVE = ("queued", "running", "stopping")
@@ -26,13 +28,33 @@ _MOST = 2**20
 _TROUBLE = ("error", "killed", "fatal", "exception", "abort", "segmentation")
 
 
+class StoredStatus(Record):
+    """``status.json``."""
+
+    state: Literal["queued", "running", "stopping", "stopped", "finished", "failed", "crashed"]
+    pid: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    step: Count | None = None
+    total: Count | None = None
+    text: Text | None = None
+    error: Text | None = None
+    device: Text | None = None
+    device_reason: Text | None = None
+    process: Text | None = None
+    host: Text | None = None
+    queued: Moment | None = None
+    started: Moment | None = None
+    updated: Moment | None = None
+    seconds: Moment | None = None
+    eta_seconds: Moment | None = None
+    eta_range: Annotated[list[Moment], Field(min_length=2, max_length=2)] | None = None
+
+
 @dataclass(frozen=True)
 class RunStatus:
     """A run's state as it is at this moment.
 
     Attributes:
-        state: queued, running, stopping, stopped, finished, failed, crashed, or unreadable (a damaged folder or one
-            of another format; ``error`` says which).
+        state: As in ``StoredStatus``, or unreadable (a damaged folder or one of another format).
         total: Steps in all, 0 where unknown.
         error: Why it failed, crashed or cannot be read: one line.
         queued: When it was last started or resumed, seconds since 1970.
@@ -151,7 +173,10 @@ def _death(folder: Path, raw: dict[str, Any]) -> str | None:
     """Return why the run's worker is gone, or None while it lives."""
     worker, age = raw, time.time() - float(raw.get("updated") or 0)
     if raw.get("pid") is None:
-        worker = _read_launch(folder)
+        worker = {}
+        with suppress(BadInput, TypeError):
+            launch = read_json(folder / LAUNCH, "launch", most=_MOST)
+            worker = StoredStatus.checked({**launch, "state": "queued"}, LAUNCH)
         if worker.get("queued") != raw.get("queued"):
             # Between the order and the worker's birth, or the launcher died in that moment.
             return None if age < STARTUP_SECONDS else "its worker was never started."
@@ -183,11 +208,3 @@ def _last_word(folder: Path) -> str:
     fatal = [line for line in lines if line.startswith("Fatal Python error")]
     line = (fatal or lines or [""])[-1]
     return line[:300] if any(sign in line.lower() for sign in _TROUBLE) else ""
-
-
-def _read_launch(folder: Path) -> dict[str, Any]:
-    try:
-        value = read_json(folder / LAUNCH, "launch", most=_MOST)
-        return StoredStatus.checked({**value, "state": "queued"}, LAUNCH)
-    except (BadInput, TypeError):
-        return {}

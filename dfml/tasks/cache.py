@@ -41,6 +41,7 @@ class Recoveries:
     Attributes:
         cost: ``seconds`` spent here, ``kept_seconds`` that the kept ones once took, and the ``passes`` and
             ``queries`` of both.
+        plain: These recoveries before anything else was done to them; their cost is counted apart.
     """
 
     def __init__(self, recipe: Recipe, *, keep: bool = True) -> None:
@@ -49,6 +50,7 @@ class Recoveries:
             raise BadInput(f"recoveries of single teachers are not for {name!r}, which needs the others.")
         self.recipe, self.zoo, self.keep = recipe, recipe.zoo, keep
         self.cost = dict.fromkeys(COST, 0.0)
+        self.plain: Recoveries = self
         self._oracles: dict[str, Oracle] = {}
         self._billed: set[Visit] = set()
 
@@ -117,11 +119,6 @@ class Recoveries:
         said = oracle.logits(images)
         self.cost["queries"] += oracle.queries - before
         return said
-
-    @property
-    def plain(self) -> Recoveries:
-        """These recoveries before anything else was done to them."""
-        return self
 
     def mark(self, visit: Visit) -> str:
         """What tells a recovery from all others; work that follows from it alone can be kept under this name."""

@@ -52,7 +52,7 @@ class TaskMemory:
     memory, finer than the 8 bits of an image file.
 
     Args:
-        class_keys: For each teacher's id the identity of each of its slots, see ``Zoo.class_keys``.
+        class_keys: See ``Zoo.class_keys``.
         capacity: Recoveries kept per class; the oldest leaves first.
         shape: Channels, height and width of all images (``Zoo.picture_shape``), so that those of
             teachers with different inputs stack; None where all are alike.
@@ -80,14 +80,10 @@ class TaskMemory:
         return [visit for ring in self.rings.values() for visit in ring]
 
     def add(self, task: PseudoTask, answers: torch.Tensor | None = None) -> None:
-        """Store a recovery, one visit for each of its classes.
+        """Store a recovery, one visit for each of its classes, with several teachers' logits [N, teachers, way].
 
         Images that are in store already, such as those of a kept recovery that is met again, are not stored
         twice: no task may hold an image in its support and in its query set.
-
-        Args:
-            task: The recovery.
-            answers: What several teachers say of its images, logits [N, teachers, way], to be stored with them.
 
         Raises:
             BadInput: The task's teacher is unknown, or a label lies outside its head.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +15,7 @@ from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Sc
 from dfml.core.paths import read_json
 from dfml.core.process import in_processes
 from dfml.runs.folder import RECOVERED
-from dfml.runs.grid import save_grid
+from dfml.runs.recorder import save_grid
 from dfml.runs.spec import JobContext, RunSpec
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Outcome:
     Attributes:
         tag: The teacher's id, where there was one alone.
         steps: The last step that the attempt has drawn.
-        problems: Why teachers are left out.
+        problems: Why teachers, by their ids, are left out.
         curves: What has not been told while it ran.
     """
 
@@ -71,9 +72,9 @@ def invert(context: JobContext) -> Iterator[Event]:
     everyone = not spec.teachers or spec.teachers == ["all"]
     teachers = zoo.ids if everyone else list(dict.fromkeys(zoo.card(which).id for which in spec.teachers))
     state = context.state or {}
-    offset, finished = int(state.get("offset", 0)), list(state.get("finished", []))
+    offset = int(state.get("offset", 0))
     extra = _against(spec, zoo, teachers, device)
-    reports = {t: read_json(folder / t / "report.json", f"recovery {t}") for t in finished}
+    reports = {t: read_json(folder / t / "report.json", f"recovery {t}") for t in state.get("finished", [])}
     problems = dict(zoo.problems) if everyone else {}
     todo = [t for t in teachers if t not in reports]
     recipe = Recipe(
@@ -117,9 +118,8 @@ def invert(context: JobContext) -> Iterator[Event]:
             if problem := _file(recovery, zoo, spec.data, folder / teacher):
                 yield Note(offset, f"no privacy report of teacher {teacher}: {problem}", "problem")
             reports[teacher] = recovery.report
-            finished.append(teacher)
         if event.recoveries:
-            yield Checkpoint(offset, {"offset": offset, "finished": list(finished)})
+            yield Checkpoint(offset, {"offset": offset, "finished": list(reports)})
     found = [reports[t] for t in teachers if t in reports]
     if not found:
         raise RunFailed(f"no teacher could be inverted: {next(iter(problems.values()), 'none was asked for')}")
@@ -160,11 +160,7 @@ def _recover_in_groups(
 def _recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[str]) -> Iterator[Event | Outcome]:
     """Recover each teacher in a process with one thread, which writes only its progress into the run's ``folder``.
 
-    Yields:
-        Progress at least once a second, in hundredths of a teacher, and an ``Outcome`` whenever one is done.
-
-    Raises:
-        RunFailed: A process died.
+    Yields progress at least once a second, in hundredths of a teacher; ``RunFailed`` where a process died.
     """
     marks = folder / PROGRESS
     shutil.rmtree(marks, ignore_errors=True)
@@ -192,8 +188,7 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
     curves: list[Scalars] = []
     try:
         if not recipe.inverter.learns:
-            for _ in warm_up(recipe, [teacher]):
-                pass  # an inverter that only meets its helpers
+            deque(warm_up(recipe, [teacher]), maxlen=0)  # an inverter that only meets its helpers
         recipe = replace(recipe, extra_loss=_against(spec, recipe.zoo, [teacher], recipe.device))
         for event in reported(recipe, recover_teachers(recipe, [teacher])):
             if isinstance(event, Done):
@@ -211,11 +206,7 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
 
 
 def _against(spec: RunSpec, zoo: Zoo, teachers: list[str], device: torch.device) -> ExtraLoss | None:
-    """Return the disagreement with the meta-model that the order names, if it names one.
-
-    Raises:
-        BadInput: It is no meta-model or no single network, or has another number of classes than a teacher.
-    """
+    """Return the disagreement with the meta-model that the order names, if it names a usable one."""
     if not spec.against:
         return None
     from dfml.inversion.terms import disagreement
@@ -266,15 +257,10 @@ def _summary(reports: list[dict[str, Any]]) -> dict[str, Any]:
     def numbers(name: str) -> list[float]:
         return [report[name] for report in reports if report.get(name) is not None]
 
-    def mean(name: str) -> float | None:
-        values = numbers(name)
-        return sum(values) / len(values) if values else None
-
+    means = {name: numbers(name) for name in ("teacher_accuracy", "judge_agreement", "diversity")}
     reference, passes = numbers("reference_seconds"), numbers("passes")
     return {
-        "teacher_accuracy": mean("teacher_accuracy"),
-        "judge_agreement": mean("judge_agreement"),
-        "diversity": mean("diversity"),
+        **{name: sum(values) / len(values) if values else None for name, values in means.items()},
         "reference_seconds": round(sum(reference), 3) if reference else None,
         "inversion_seconds": round(sum(numbers("seconds")), 3),
         "warm_up_seconds": max((r["warm_up"]["seconds"] for r in reports if r.get("warm_up")), default=None),
