@@ -80,10 +80,8 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
     """Recover the tasks of one or several teachers (ids or positions) of the recipe's zoo; see ``recover_together``.
 
     A teacher's first images, jitter and so on depend on the seed and its id, not on who is recovered with it;
-    only ``dynamic-set`` paints one set for all that are recovered together.
-
-    Raises:
-        BadInput: Unknown teacher, unusable weights, or a bill above the budget.
+    only ``dynamic-set`` paints one set for all that are recovered together. ``BadInput`` for an unknown teacher,
+    unusable weights, or a bill above the budget.
     """
     oracles = [recipe.oracle(recipe.zoo.card(which).id) for which in teachers]
     blind = ", ".join(o.teacher_id for o in oracles if not o.gives_statistics)
@@ -95,13 +93,10 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
 
 
 def after_failure(error: Exception, group: list[str], broken: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Tell what becomes of a group of teachers whose recovery failed; ``broken`` ones are known not to be usable.
+    """Return what becomes of a group of teachers whose recovery failed; ``broken`` ones are known not to be usable.
 
-    Returns:
-        Teachers that are to be left out, and groups that are to be tried instead.
-
-    Raises:
-        Exception: The error itself, where it is no fault of single teachers or of the group's size.
+    That is, who is to be left out, and which groups are to be tried instead. Where it is no fault of single teachers or
+    of the group's size, the error itself is raised.
     """
     left_out = [teacher for teacher in group if teacher in broken]
     if isinstance(error, BadInput) and not left_out:

@@ -121,8 +121,7 @@ class DynamicSetInverter(Inverter):
     ) -> Iterator[InversionStep]:
         """Recover images from one or several teachers; see ``Inverter.recover``.
 
-        Raises:
-            BadInput: Labels that ask for different numbers of images, or an extra loss.
+        ``BadInput`` for labels that ask for different numbers of images, or an extra loss.
         """
         cfg: DynamicSetConfig = self.config
         if extra_loss is not None:

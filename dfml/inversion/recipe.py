@@ -50,13 +50,10 @@ class Recipe:
 
     Attributes:
         inverter: Warmed up where it wants to be.
-        per_class: Images per class, 1 .. 500.
+        per_class: Images per class, 1 .. 500, else ``BadInput``.
         device: Where to compute, or its name.
         asking: How teachers are asked; None takes the defaults.
         warmed: What the inverter's warm-up was.
-
-    Raises:
-        BadInput: ``per_class`` is out of range.
     """
 
     zoo: Zoo

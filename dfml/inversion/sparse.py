@@ -80,10 +80,8 @@ class SparsePictures:
         """Take an Adam step, then drop patches ``drops`` times; ``whole`` shows the teacher the grey patches too.
 
         Returns:
-            ``ce``, ``tv``, ``teacher_accuracy``, and ``patches``, the share of patches that were left.
-
-        Raises:
-            RunFailed: The loss is not a number.
+            ``ce``, ``tv``, ``teacher_accuracy``, and ``patches``, the share of patches that were left; ``RunFailed``
+            where the loss is not a number.
         """
         cfg, labels = self.config, self.labels
         seen, where = self._jittered(still=drops > 0)
@@ -175,8 +173,7 @@ class Sparse(Inverter):
     ) -> Iterator[InversionStep]:
         """Recover images from one or several teachers; see ``Inverter.recover``.
 
-        Raises:
-            BadInput: A teacher is no vision transformer, or does not let its weights be seen.
+        ``BadInput`` where a teacher is no vision transformer, or does not let its weights be seen.
         """
         cfg: SparseConfig = self.config
         before = [(oracle.passes, oracle.queries) for oracle in oracles]

@@ -83,10 +83,8 @@ class TaskMemory:
         """Store a recovery, one visit for each of its classes, with several teachers' logits [N, teachers, way].
 
         Images that are in store already, such as those of a kept recovery that is met again, are not stored
-        twice: no task may hold an image in its support and in its query set.
-
-        Raises:
-            BadInput: The task's teacher is unknown, or a label lies outside its head.
+        twice: no task may hold an image in its support and in its query set. ``BadInput`` where the task's teacher is
+        unknown, or a label lies outside its head.
         """
         keys = self.class_keys.get(task.teacher_id)
         if keys is None:
@@ -134,10 +132,7 @@ class TaskMemory:
         """Sample a task of ``way`` classes from any teachers; no image of a class is in both support and query.
 
         With ``mixup`` two tasks are sampled and a share from Beta(1/2, 1/2), to be mixed class by class in feature
-        space (TEAPOT).
-
-        Raises:
-            BadInput: The memory holds too few classes or images.
+        space (TEAPOT). ``BadInput`` where the memory holds too few classes or images.
         """
         usable = self.classes(shot + query)
         if len(usable) < way:
@@ -175,8 +170,7 @@ class TaskMemory:
     def answered(self, count: int, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Some images that came with answers, [at most ``count``, C, H, W], and the logits [N, teachers, way].
 
-        Raises:
-            BadInput: There are none.
+        ``BadInput`` where there are none.
         """
         visits = [visit for visit in self._visits() if visit.answers is not None]
         if not visits:
