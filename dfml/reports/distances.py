@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 
-from dfml.reports.real_pictures import RealPictures
+if TYPE_CHECKING:
+    from dfml.reports.privacy import RealPictures
 
 RESAMPLES = 1000
 NEGLIGIBLE = 1e-6

@@ -173,15 +173,14 @@ class RunFolder:
         return self
 
 
-def list_runs(root: Path | None = None) -> list[RunFolder]:
-    """Return all runs below ``root``, and those elsewhere that it points to, newest first.
+def list_runs() -> list[RunFolder]:
+    """Return all runs below ``runs_root()``, and those elsewhere that it points to, newest first.
 
     Damaged folders and those of another format are listed too; their ``problem`` says what is wrong.
     """
-    root = root or runs_root()
     found: dict[Path, RunFolder] = {}
     try:
-        entries = list(os.scandir(root))
+        entries = list(os.scandir(runs_root()))
     except OSError:
         return []
     for entry in entries:
@@ -195,13 +194,13 @@ def list_runs(root: Path | None = None) -> list[RunFolder]:
     return sorted(found.values(), key=lambda run: (run.created, run.name), reverse=True)
 
 
-def find_run(name: str | Path, root: Path | None = None) -> RunFolder:
+def find_run(name: str | Path) -> RunFolder:
     """Find a run by its path, its name, or an unmistakable part of its name; ``BadInput`` where none or several fit."""
     text = str(name)
     path = given_path(text)
     if _holds_run(path):
         return RunFolder(path)
-    runs = list_runs(root)
+    runs = list_runs()
     fitting = [run for run in runs if run.name == text] or [run for run in runs if text in run.name]
     if len(fitting) == 1:
         return fitting[0]
@@ -209,7 +208,7 @@ def find_run(name: str | Path, root: Path | None = None) -> RunFolder:
         names = ", ".join(run.name for run in fitting[:5])
         raise BadInput(f"{text!r} fits {len(fitting)} runs: {names}. Give more of it.")
     hint = nearest(text, [run.name for run in runs])
-    raise BadInput(f"no run {text!r}: it is neither a run's folder nor the name of one in {root or runs_root()}.{hint}")
+    raise BadInput(f"no run {text!r}: it is neither a run's folder nor the name of one in {runs_root()}.{hint}")
 
 
 def _follow(link: Path) -> Path | None:

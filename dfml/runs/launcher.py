@@ -30,18 +30,15 @@ _FOLDERS = (IMAGES, CHECKPOINTS, MODEL, RECOVERED, "zoo")
 Target = RunFolder | Path | str
 
 
-def start(spec: RunSpec, root: Path | None = None, path: Path | str | None = None) -> RunFolder:
+def start(spec: RunSpec, path: Path | str | None = None) -> RunFolder:
     """Make a run's folder (else ``BadInput``) and start its worker (else ``RunFailed``); returns at once."""
-    folder = RunFolder.create(spec, root, path)
+    folder = RunFolder.create(spec, path=path)
     _launch(folder, resume=False)
     return folder
 
 
 def resume(target: Target) -> RunFolder:
-    """Start a worker that goes on from the run's last checkpoint, or from the start without any.
-
-    ``BadInput`` where the run is going on, is finished, or cannot be read.
-    """
+    """Start a worker that goes on from the run's last checkpoint; ``BadInput`` where there is nothing to go on with."""
     folder = RunFolder(target)
     if folder.status().active:
         raise BadInput(f"run {folder.name} is going on already: stop it first, or wait.")
