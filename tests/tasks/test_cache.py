@@ -145,6 +145,7 @@ def test_inverters_that_need_the_others_are_refused(tiny_zoo):
 PREPARE = """
 import sys, time, torch
 from dfml.inversion import INVERTERS
+from dfml.inversion.recipe import Recipe
 from dfml.tasks import cache as recoveries
 from dfml.zoo import open_zoo
 
@@ -159,7 +160,7 @@ if __name__ == "__main__":
     cls = INVERTERS.get("generator")
     config = cls.Config(steps=int(sys.argv[2]), latent=16, width=16, lr=0.02, noise_lr=0.1, shift=0, flip=False)
     zoo = open_zoo(sys.argv[1])
-    made = Counted(zoo, cls(config), per_class=3, seed=0, device=torch.device("cpu"))
+    made = Counted(Recipe(zoo, cls(config), per_class=3))
     print("ready", flush=True)
     sys.stdin.readline()
     *_, last = made.prepare([(i, n) for n in range(2) for i in zoo.ids])
