@@ -42,11 +42,11 @@ class DynamicSet:
     teacher's own head, never its rank among the classes.
 
     Args:
-        class_keys: For each teacher's id the identity of each of its classes, in the order of its head.
+        class_keys: See ``Zoo.class_keys``.
         per_class: m, images per class.
         shape: Channels, height, width.
         lr: Adam's learning rate on un-normalised pixels.
-        generator: Draws the first images.
+        generator: Draws the first images, on the CPU.
         device: Where the set lives.
         smooth: See ``noise_images``.
 

@@ -173,7 +173,11 @@ def warm_up(recipe: Recipe, asked: Sequence[str]) -> Iterator[Event]:
         except Timeout:
             yield Progress(0, 0, "waiting: another run is doing the same warm-up")
     try:
-        spent = _restore(path, work, generator, device)
+        spent = 0.0
+        if found := read_kept(path):
+            learned, spent = found[0], float(found[1]["seconds"])
+            generator.set_state(learned.pop("generator"))
+            work.load({n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in learned.items()})
         kept, resumed, saved, kept_at = spent > 0, time.perf_counter(), True, spent
         for step in work.fit(oracles, generator=generator, device=device):
             kept = saved = False
@@ -203,13 +207,3 @@ def warm_up(recipe: Recipe, asked: Sequence[str]) -> Iterator[Event]:
 
 def _keep(path: Path, work: Inverter, generator: torch.Generator, seconds: float) -> None:
     write_kept(path, {**work.state(), "generator": generator.get_state()}, {"seconds": seconds})
-
-
-def _restore(path: Path, work: Inverter, generator: torch.Generator, device: torch.device) -> float:
-    """Seconds that the kept part took, 0 where there is none."""
-    if (found := read_kept(path)) is None:
-        return 0.0
-    state, about = found
-    generator.set_state(state.pop("generator"))
-    work.load({n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in state.items()})
-    return float(about["seconds"])

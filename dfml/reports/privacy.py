@@ -241,7 +241,12 @@ def real_pictures(
             is an embedded sample, or has too few images.
     """
     card = zoo.card(which)
-    share = _held_out_share(zoo.folder / card.id) if held_out is None else held_out
+    share, details = held_out, zoo.folder / card.id / DETAILS
+    if share is None and details.is_file():
+        recorded = read_json(details, "card")
+        for name in ("pretraining", "held_out"):
+            recorded = recorded.get(name) if isinstance(recorded, dict) else None
+        share = recorded if isinstance(recorded, float) else None
     if share is None:
         raise BadInput(
             f"teacher {card.id!r} does not record which pictures it was trained on (`zoo pretrain` writes that): "
@@ -259,13 +264,6 @@ def real_pictures(
             f"at least {FEWEST_HELD_OUT}."
         )
     return RealPictures(data, training, held, card, torch.device(device))
-
-
-def _held_out_share(folder: Path) -> float | None:
-    details = read_json(folder / DETAILS, "card") if (folder / DETAILS).is_file() else {}
-    recipe = details.get("pretraining") if isinstance(details, dict) else None
-    share = recipe.get("held_out") if isinstance(recipe, dict) else None
-    return share if isinstance(share, float) else None
 
 
 def _find(card: TeacherCard, source: str | Path) -> ClassSplit:

@@ -20,10 +20,9 @@ Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True)
 class MemoryTask:
-    """A task drawn from the memory.
+    """A task drawn from the memory: support images [way * shot, C, H, W], labels, query images, labels.
 
     Attributes:
-        task: Support images [way * shot, C, H, W] and labels, query images [way * query, C, H, W] and labels.
         classes: The class key of each label.
         partner: The second task of an interpolation; its label l is mixed with label l of ``task``.
         share: Weight in [0, 1] of the partner's features; 0 without one.

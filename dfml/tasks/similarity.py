@@ -119,12 +119,8 @@ def fisher_embedding(
     The square is taken of a *batch's* gradient, which shrinks as batches grow, so the batch size is the same for
     all: images that fill no batch are left out. Batches are balanced: they take the classes in turn.
 
-    Args:
-        probe: A frozen network with an output for each label. What its outputs meant in training plays no part.
-        images: float [N, C, H, W] in [0, 1].
-        labels: int64 [N].
-        batch: Images in a batch, at most N.
-        per_filter: Average over all but the first axis of a tensor, as Task2Vec does.
+    Images are float [N, C, H, W] in [0, 1], labels int64 [N]. What the outputs of the frozen probe meant in training
+    plays no part. ``per_filter`` averages over all but the first axis of a tensor, as Task2Vec does.
 
     Raises:
         BadInput: The probe has too few outputs, or there are fewer images than a batch takes.

@@ -19,8 +19,6 @@ from dfml.runs.recorder import save_grid
 from dfml.runs.spec import JobContext, RunSpec
 
 if TYPE_CHECKING:
-    import torch
-
     from dfml.inversion.base import ExtraLoss
     from dfml.inversion.recipe import Recipe, WorkerArgs
     from dfml.reports.recovery import Recovery
@@ -67,19 +65,16 @@ def invert(context: JobContext) -> Iterator[Event]:
     spec, folder, device = context.spec, context.folder / RECOVERED, context.device
     cls = INVERTERS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
-    asking = AskingConfig.parse(spec.oracle)
     zoo = open_zoo(spec.needed("zoo"))
+    recipe = Recipe(zoo, cls(config), spec.per_class, spec.seed, device, AskingConfig.parse(spec.oracle))
     everyone = not spec.teachers or spec.teachers == ["all"]
     teachers = zoo.ids if everyone else list(dict.fromkeys(zoo.card(which).id for which in spec.teachers))
     state = context.state or {}
     offset = int(state.get("offset", 0))
-    extra = _against(spec, zoo, teachers, device)
+    recipe = replace(recipe, extra_loss=_against(spec, recipe, teachers))
     reports = {t: read_json(folder / t / "report.json", f"recovery {t}") for t in state.get("finished", [])}
     problems = dict(zoo.problems) if everyone else {}
     todo = [t for t in teachers if t not in reports]
-    recipe = Recipe(
-        zoo, cls(config), per_class=spec.per_class, seed=spec.seed, device=device, asking=asking, extra_loss=extra
-    )
     newest = 0
     context.tag = todo[0] if len(todo) == 1 else ""
     for event in warm_up(recipe, teachers) if todo else ():
@@ -189,7 +184,7 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
     try:
         if not recipe.inverter.learns:
             deque(warm_up(recipe, [teacher]), maxlen=0)  # an inverter that only meets its helpers
-        recipe = replace(recipe, extra_loss=_against(spec, recipe.zoo, [teacher], recipe.device))
+        recipe = replace(recipe, extra_loss=_against(spec, recipe, [teacher]))
         for event in reported(recipe, recover_teachers(recipe, [teacher])):
             if isinstance(event, Done):
                 outcome = Outcome(teacher, max(e.step for e in curves), event.result, {}, curves)
@@ -205,22 +200,21 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
     return outcome
 
 
-def _against(spec: RunSpec, zoo: Zoo, teachers: list[str], device: torch.device) -> ExtraLoss | None:
+def _against(spec: RunSpec, recipe: Recipe, teachers: list[str]) -> ExtraLoss | None:
     """Return the disagreement with the meta-model that the order names, if it names a usable one."""
     if not spec.against:
         return None
     from dfml.inversion.terms import disagreement
     from dfml.meta.model import MetaModel
-    from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
+    from dfml.zoo.oracles.choose import answers_only_queries
 
-    asking = AskingConfig.parse(spec.oracle)
-    model = MetaModel.load(Path(spec.against)).to(device)
+    model = MetaModel.load(Path(spec.against)).to(recipe.device)
     model.require_one_network("teachers cannot disagree with it")
-    for card in map(zoo.card, teachers):
+    for card in map(recipe.zoo.card, teachers):
         if card.way != model.way:
             raise BadInput(f"the model in {spec.against} has {model.way} classes, teacher {card.id!r} has {card.way}.")
     model.net.requires_grad_(False)
-    black = any(answers_only_queries(zoo, teacher, asking) for teacher in teachers)
+    black = any(answers_only_queries(recipe.zoo, teacher, recipe.asking) for teacher in teachers)
     distance = "l1" if black else "kl"
     return disagreement(lambda x: model.net(model.prepare(x)), weight=spec.against_weight, distance=distance)
 
