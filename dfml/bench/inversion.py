@@ -104,7 +104,7 @@ def recover_row(config: InversionConfig, zoo: Zoo, teachers: list[str], entry: E
         count = max(count, math.ceil(FAST_RECOVERIES / len(teachers)))
     how |= {"per_class": config.per_class, "warmed": warmed}
     found = [
-        _done(invert_teachers(zoo, [teacher], inverter, seed=seed, **how))[0]
+        _done(invert_teachers(Recipe(zoo, inverter, seed=seed, **how), [teacher]))[0]
         for seed in range(count)
         for teacher in teachers
     ]
@@ -150,7 +150,7 @@ def time_together(config: InversionConfig, zoo: Zoo, device: torch.device, *, st
         seconds = 0.0
         for start in range(0, count, size):
             group = zoo.ids[start : start + size]
-            for recovery in _done(invert_teachers(zoo, group, work, per_class=config.per_class, device=device)):
+            for recovery in _done(invert_teachers(Recipe(zoo, work, config.per_class, device=device), group)):
                 seconds += recovery.report["seconds"]
         rows.append({"method": name, "teachers": count, "steps": steps, "seconds": seconds})
     return rows
@@ -159,7 +159,8 @@ def time_together(config: InversionConfig, zoo: Zoo, device: torch.device, *, st
 def set_up(zoo: Zoo, device: torch.device) -> None:
     """Recover once for nothing: the first passes of a process pay for what torch sets up."""
     cls = INVERTERS.get("pixels")
-    _done(invert_teachers(zoo, [zoo.ids[0]], cls(cls.preset("demo").override({"steps": 3})), device=device))
+    recipe = Recipe(zoo, cls(cls.preset("demo").override({"steps": 3})), device=device)
+    _done(invert_teachers(recipe, zoo.ids[:1]))
 
 
 def _name(config: InversionConfig) -> str:

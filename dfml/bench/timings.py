@@ -29,6 +29,7 @@ from dfml.core.events import Done
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
 from dfml.inversion import INVERTERS
+from dfml.inversion.recipe import Recipe
 from dfml.meta.evaluation import evaluate
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
@@ -221,7 +222,7 @@ def time_work(piece: str, zoo: str) -> float:
     use_threads()
     device, opened = torch.device("cpu"), open_zoo(zoo)
     if piece == "inversion":
-        events = invert_teachers(opened, opened.ids[:1], INVERTERS.get("pixels")(), device=device)
+        events = invert_teachers(Recipe(opened, INVERTERS.get("pixels")(), device=device), opened.ids[:1])
     else:
         method = METHODS.get("purer")
         few = {"iterations": 30, "warm_start": 2, "warm_up": 4, "validation_episodes": 1}

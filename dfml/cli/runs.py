@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -150,7 +149,8 @@ def _drive(order: dict[str, Any] | None, out: Path | None, json: bool, what: str
 
 
 def _facts(folder: Any) -> dict[str, Any]:  # noqa: ANN401 - imported lazily
-    return {"run": str(folder.path), "name": folder.name, "title": folder.title, **asdict(folder.status())}
+    status = folder.status().model_dump(exclude={"process", "host"})
+    return {"run": str(folder.path), "name": folder.name, "title": folder.title, **status}
 
 
 @app.command("list")

@@ -19,11 +19,9 @@ ExtraLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class InversionStep:
-    """One step of a recovery.
+    """One step, 1 .. total, of a recovery.
 
     Attributes:
-        step: 1 .. total.
-        total: Steps in all.
         images: float32 [N, C, H, W] in [0, 1], detached; all teachers' images one after another.
         labels: int64 [N], positions in each teacher's head.
         losses: ``ce``, ``bn``, ``tv``, ... of this step.
@@ -57,7 +55,7 @@ class Inverter(Registered):
         device: torch.device,
         extra_loss: ExtraLoss | None = None,
     ) -> Iterator[InversionStep]:
-        """Recover images from one or several teachers.
+        """Recover images from one or several teachers; yield every step, the last of which carries the tasks.
 
         Args:
             oracles: One per teacher.
@@ -65,9 +63,6 @@ class Inverter(Registered):
             generator: On the CPU; the same seed gives the same images.
             device: Where the images live.
             extra_loss: Added to each image's loss.
-
-        Yields:
-            Every step; the last one carries the tasks.
         """
 
     def fit(

@@ -95,9 +95,7 @@ class BatchedInverter(Inverter):
     """An inverter of ``config.steps`` steps that says how items that stack are recovered; the rest is here."""
 
     @abstractmethod
-    def recover_batch(
-        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[BatchStep]:
+    def recover_batch(self, objective: BatchObjective) -> Iterator[BatchStep]:
         """Recover from teachers that want images of one shape, equally many, and have equally many classes."""
 
     def recover(
@@ -113,7 +111,8 @@ class BatchedInverter(Inverter):
         before = [(o.passes, o.queries) for o in oracles]
         batch, total = open_batch(oracles, labels, generator, device), self.config.steps
         groups, wanted = same_shape(batch), [item.labels for item in batch]
-        streams = [self.recover_batch([batch[i] for i in g], device=device, extra_loss=extra_loss) for g in groups]
+        objectives = [BatchObjective([batch[i] for i in g], self.config, device, extra_loss) for g in groups]
+        streams = map(self.recover_batch, objectives)
         for step, steps in enumerate(zip(*streams, strict=True), 1):
             images, losses = merged(groups, list(steps))
             yield make_step(step, total, oracles, images, wanted, losses, before if step == total else None)
@@ -139,12 +138,11 @@ class FreeNoiseConfig(GeneratorConfig):
     noise_lr: float = Field(5e-3, ge=0, le=10, description="Adam's learning rate on the noise.")
 
 
-def new_generators(
-    batch: list[BatchItem], cfg: NetworkConfig, device: torch.device, classes: int = 0
-) -> list[ImageGenerator]:
+def new_generators(objective: BatchObjective, classes: int = 0) -> list[ImageGenerator]:
     """One freshly drawn generator for each item."""
+    cfg, device = objective.cfg, objective.device
     size = {"latent": cfg.latent, "width": cfg.width, "classes": classes}
-    nets = [ImageGenerator(i.oracle.picture_shape, **size, seed=draw_seed(i.generator)) for i in batch]
+    nets = [ImageGenerator(i.oracle.picture_shape, **size, seed=draw_seed(i.generator)) for i in objective.batch]
     return [net.to(device, memory_format=layout_on(device)) for net in nets]
 
 
@@ -153,10 +151,11 @@ def layout_on(device: torch.device) -> torch.memory_format:
     return torch.channels_last if device.type == "cpu" else torch.contiguous_format
 
 
-def draw_noise(batch: list[BatchItem], latent: int, device: torch.device) -> torch.Tensor:
+def draw_noise(objective: BatchObjective) -> torch.Tensor:
     """Normal noise [K, N, latent], each item's from its own generator."""
-    drawn = [torch.randn(len(item.labels), latent, generator=item.generator) for item in batch]
-    return torch.stack(drawn).to(device)
+    latent = objective.cfg.latent
+    drawn = [torch.randn(len(item.labels), latent, generator=item.generator) for item in objective.batch]
+    return torch.stack(drawn).to(objective.device)
 
 
 @INVERTERS.register("generator")
@@ -177,15 +176,12 @@ class Generator(BatchedInverter):
         """TGR's: 2.3 million parameters, 200 steps at learning rate 1e-3, cross-entropy and BN at weight 1."""
         return FreeNoiseConfig(steps=200, lr=1e-3, noise_lr=1e-3, latent=256, width=128, shift=4)
 
-    def recover_batch(
-        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[BatchStep]:
+    def recover_batch(self, objective: BatchObjective) -> Iterator[BatchStep]:
         """Train the generators; see ``BatchedInverter.recover_batch``."""
         cfg: GeneratorConfig = self.config
-        objective = BatchObjective(batch, cfg, device, extra_loss)
-        nets = new_generators(batch, cfg, device, classes=batch[0].oracle.way if self.told_classes else 0)
+        nets = new_generators(objective, classes=objective.batch[0].oracle.way if self.told_classes else 0)
         modules = StackedModules(nets, stacked=objective.teachers.stacked)
-        z = draw_noise(batch, cfg.latent, device)
+        z = draw_noise(objective)
         groups = [{"params": modules.parameters()}]
         if not self.told_classes:
             groups.append({"params": [z.requires_grad_(True)], "lr": cfg.noise_lr})

@@ -46,21 +46,15 @@ def reach_consensus(
     see something else in it. This is the joint inversion loss of PURER's dynamic set (Hu et al., CVPR 2023: the sum
     over the teachers of CE + 0.01 BN + 0.0001 TV), begun at recovered images instead of noise.
 
-    Args:
-        tasks: Recoveries of any teachers; they are not changed.
-        oracles: The teachers that take part.
-        class_keys: See ``Zoo.class_keys``: which classes of different teachers are the same.
-        config: The options.
-        shape: Channels, height and width of the revised images.
-        generator: On the CPU.
-        device: Where to compute.
+    The tasks are not changed. ``class_keys`` (``Zoo.class_keys``) tell which classes of two teachers are the same,
+    ``shape`` is that of the revised images [C, H, W], and the generator is on the CPU.
 
     Yields:
-        Progress after each batch; last ``Done(list of PseudoTask)``: the same tasks with revised images, what
-        their own teachers answer now, and an equal share each of the cost.
+        Progress; last ``Done(list of PseudoTask)``: the same tasks with revised images, what their own teachers answer
+        now, and an equal share each of the cost.
 
     Raises:
-        BadInput: A task's teacher takes no part.
+        BadInput: A task's teacher is not among the oracles.
     """
     started = time.perf_counter()
     by_id = {o.teacher_id: o for o in oracles}

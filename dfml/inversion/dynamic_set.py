@@ -42,17 +42,16 @@ class DynamicSet:
     teacher's own head, never its rank among the classes.
 
     Args:
-        class_keys: For each teacher's id the identity of each of its classes, in the order of its head.
+        class_keys: See ``Zoo.class_keys``.
         per_class: m, images per class.
         shape: Channels, height, width.
         lr: Adam's learning rate on un-normalised pixels.
-        generator: Draws the first images.
+        generator: Draws the first images, on the CPU.
         device: Where the set lives.
-        smooth: Start from blotches instead of white noise.
+        smooth: See ``noise_images``.
 
     Attributes:
-        keys: Identity of each class.
-        pixels: One leaf [m, C, H, W] in [0, 1] per class.
+        pixels: One leaf [m, C, H, W] in [0, 1] for each class, in the order of ``keys``.
     """
 
     def __init__(
@@ -107,11 +106,8 @@ class DynamicSet:
     ) -> tuple[list[int], Episode]:
         """Sample ``way`` of all classes, so that those of different teachers mix, and ``shot`` + ``query`` images each.
 
-        Given ``teachers``, it samples among their classes only, where these are enough.
-
-        Returns:
-            The classes, and support images, support labels, query images, query labels; the images keep their graph
-            to ``pixels``.
+        Given ``teachers``, it samples among their classes only, where these are enough. It returns the classes, and
+        support images, support labels, query images, query labels; the images keep their graph to ``pixels``.
         """
         pool: Sequence[int] = sorted({c for t in teachers or () for c in self.slots[t]})
         if len(pool) < way:
@@ -135,16 +131,13 @@ class DynamicSet:
         generator: torch.Generator,
         adversarial: torch.Tensor | None = None,
     ) -> dict[str, float]:
-        """One Adam step on the plain sum of the teachers' inversion losses.
+        """Take an Adam step on the plain sum of the teachers' inversion losses; return means over the teachers.
 
         Args:
             oracles: The teachers that take part.
             weights: Options ``bn``, ``tv``, ``l2``, ``shift`` and ``flip``.
             generator: On the CPU.
             adversarial: A scalar with a graph to ``pixels`` that is added to the loss.
-
-        Returns:
-            Means over the teachers: ``ce``, ``bn``, ``tv``, ``teacher_accuracy``.
         """
         objective = self.pixels[0].new_zeros(()) if adversarial is None else adversarial
         losses = {"ce": 0.0, "bn": 0.0, "tv": 0.0, "teacher_accuracy": 0.0}

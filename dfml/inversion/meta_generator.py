@@ -25,7 +25,7 @@ from dfml.inversion.batched import (
     open_batch,
     same_shape,
 )
-from dfml.inversion.terms import BatchItem, BatchObjective
+from dfml.inversion.terms import BatchObjective
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
 from dfml.nets.generator import ImageGenerator, StackedModules
 from dfml.zoo.oracles.base import Oracle
@@ -90,13 +90,9 @@ class MetaGenerator(BatchedInverter):
             self.net.to(device, memory_format=layout_on(device))
             self.optimiser = torch.optim.Adam(self.net.parameters(), lr=cfg.meta_lr, betas=(0.5, 0.999))
 
-    def recover_batch(
-        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[BatchStep]:
+    def recover_batch(self, objective: BatchObjective) -> Iterator[BatchStep]:
         """Adapt a clone to each teacher; see ``BatchedInverter.recover_batch``."""
-        # Without a warm-up each recovery starts from weights of its own, as the inverter ``generator`` does.
-        nets = new_generators(batch, self.config, device) if self.net is None else [self.net] * len(batch)
-        for step, _ in self._adapt(batch, nets, device, extra_loss):
+        for step, _ in self._adapt(objective):
             yield step
 
     def fit(
@@ -110,13 +106,8 @@ class MetaGenerator(BatchedInverter):
             chosen = torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()
             drawn = [oracles[i] for i in chosen]
             labels = [labels_per_class(o.way, cfg.per_class) for o in drawn]
-            yield self.meta_step(drawn, labels, generator=generator, device=device, with_tasks=False)
-
-    def meta_step(self, *task: Any, **options: Any) -> InversionStep:  # noqa: ANN401
-        """Take a whole ``meta_stepping``, whose arguments these are, and return the step."""
-        *_, last = self.meta_stepping(*task, **options)
-        assert last is not None, "a meta-step ends with its result"
-        return last
+            steps = self.meta_stepping(drawn, labels, generator=generator, device=device, with_tasks=False)
+            yield from filter(None, steps)
 
     def meta_stepping(
         self,
@@ -128,13 +119,11 @@ class MetaGenerator(BatchedInverter):
         extra_loss: ExtraLoss | None = None,
         with_tasks: bool = True,
     ) -> Iterator[InversionStep | None]:
-        """Recover from these teachers and learn from it: one outer step.
-
-        Args: as of ``Inverter.recover``; ``with_tasks`` asks the teachers for soft targets, one more pass each.
+        """Recover from these teachers, as ``recover`` does, and learn from it: one outer step.
 
         Yields:
             None after each step of an adaptation, so that the caller can be stopped; last the outer step, with
-            the recovered tasks if they were wanted.
+            the recovered tasks if they were wanted, for whose soft targets the teachers are asked once more.
         """
         before = [(o.passes, o.queries) for o in oracles]
         batch = open_batch(oracles, labels, generator, device)
@@ -142,7 +131,7 @@ class MetaGenerator(BatchedInverter):
         outer = {name: torch.zeros_like(p) for name, p in self.net.named_parameters()}
         groups, last = same_shape(batch), []
         for members in [[batch[i] for i in group] for group in groups]:
-            for step, gradients in self._adapt(members, [self.net] * len(members), device, extra_loss):
+            for step, gradients in self._adapt(BatchObjective(members, self.config, device, extra_loss)):
                 newest = step
                 for gradient in gradients:
                     for name, value in gradient.items():
@@ -166,14 +155,13 @@ class MetaGenerator(BatchedInverter):
         largest = max(shapes, key=lambda shape: shape[1])
         return self.shape or (max(shape[0] for shape in shapes), *largest[1:])
 
-    def _adapt(
-        self, batch: list[BatchItem], nets: list[ImageGenerator], device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[tuple[BatchStep, list[dict[str, torch.Tensor]]]]:
-        """Adapt a clone of its net to each item's teacher; yields each step and its share of the outer gradient."""
+    def _adapt(self, objective: BatchObjective) -> Iterator[tuple[BatchStep, list[dict[str, torch.Tensor]]]]:
+        """Adapt a clone of the net to each item's teacher; yield each step and its share of the outer gradient."""
         cfg: MetaGeneratorConfig = self.config
-        objective = BatchObjective(batch, cfg, device, extra_loss)
+        # Without a warm-up each recovery starts from weights of its own, as the inverter ``generator`` does.
+        nets = new_generators(objective) if self.net is None else [self.net] * len(objective.batch)
         modules = StackedModules([copy.deepcopy(net) for net in nets], stacked=objective.teachers.stacked)
-        z = draw_noise(batch, cfg.latent, device).requires_grad_(True)
+        z = draw_noise(objective).requires_grad_(True)
         groups = [{"params": modules.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
         for step in range(1, cfg.steps + 1):

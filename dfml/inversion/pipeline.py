@@ -22,7 +22,6 @@ from dfml.inversion.recipe import Recipe, WarmUp, kept_path, read_kept, write_ke
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import make_oracle
 from dfml.zoo.oracles.zeroth_order import ZerothOrderOracle
-from dfml.zoo.zoo import Zoo
 
 SHOWN_EVERY = 10
 WARM_UP_FORMAT = 2
@@ -39,10 +38,8 @@ class Recovered:
     """What came out for one teacher.
 
     Attributes:
-        task: The pseudo task, where it was computed; its cost holds the teacher's share of the seconds.
-        oracle: The teacher's.
-        steps: How many were taken.
-        together: Teachers that were recovered in step with it.
+        task: Where it was computed; its cost holds the teacher's share of the seconds.
+        together: Teachers that were recovered in step with it, itself included.
     """
 
     task: PseudoTask
@@ -54,8 +51,7 @@ class Recovered:
 def recover_together(recipe: Recipe, oracles: Sequence[Oracle], generator: torch.Generator) -> Iterator[Event]:
     """Recover the tasks of one or several teachers in step; all recoveries of this program run through here.
 
-    Yields:
-        Progress, losses and images while it runs; last ``Done(list[Recovered])``.
+    Last comes ``Done(list[Recovered])``.
     """
     work, device, ids = recipe.inverter, recipe.device, [o.teacher_id for o in oracles]
     labels = [labels_per_class(o.way, recipe.per_class) for o in oracles]
@@ -84,10 +80,8 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
     """Recover the tasks of one or several teachers (ids or positions) of the recipe's zoo; see ``recover_together``.
 
     A teacher's first images, jitter and so on depend on the seed and its id, not on who is recovered with it;
-    only ``dynamic-set`` paints one set for all that are recovered together.
-
-    Raises:
-        BadInput: Unknown teacher, unusable weights, or a bill above the budget.
+    only ``dynamic-set`` paints one set for all that are recovered together. ``BadInput`` for an unknown teacher,
+    unusable weights, or a bill above the budget.
     """
     oracles = [recipe.oracle(recipe.zoo.card(which).id) for which in teachers]
     blind = ", ".join(o.teacher_id for o in oracles if not o.gives_statistics)
@@ -99,13 +93,10 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
 
 
 def after_failure(error: Exception, group: list[str], broken: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Tell what becomes of a group of teachers whose recovery failed; ``broken`` ones are known not to be usable.
+    """Return what becomes of a group of teachers whose recovery failed; ``broken`` ones are known not to be usable.
 
-    Returns:
-        Teachers that are to be left out, and groups that are to be tried instead.
-
-    Raises:
-        Exception: The error itself, where it is no fault of single teachers or of the group's size.
+    That is, who is to be left out, and which groups are to be tried instead. Where it is no fault of single teachers or
+    of the group's size, the error itself is raised.
     """
     left_out = [teacher for teacher in group if teacher in broken]
     if isinstance(error, BadInput) and not left_out:
@@ -139,20 +130,20 @@ def warm_up(recipe: Recipe, asked: Sequence[str]) -> Iterator[Event]:
     """Let an inverter learn from the teachers of a zoo that are not asked.
 
     A warm-up of the same inverter, config, teachers and seed is done once and kept below ``cache_root()``; one
-    that was interrupted goes on.
+    that was interrupted goes on. The recipe's inverter is changed in place. Where the teachers that will be inverted,
+    whose ids are ``asked``, are the whole zoo, all take part.
 
-    Args:
-        recipe: Its inverter is changed in place.
-        asked: Ids of the teachers that will be inverted. Where they are the whole zoo, all take part.
-
-    Yields:
-        Progress, losses and images; last ``Done(WarmUp)``, or ``Done(None)`` for inverters that use no others.
+    Last comes ``Done(WarmUp)``, or ``Done(None)`` for inverters that use no others.
     """
     zoo, work, device = recipe.zoo, recipe.inverter, recipe.device
     if not work.uses_others:
         yield Done(None)
         return
-    others = [i for i in zoo.ids if i not in asked] if work.learns else neighbours(zoo, asked)
+    if work.learns:
+        others = [i for i in zoo.ids if i not in asked]
+    else:  # those that share a class with another asked one
+        keys = {teacher: set(found) for teacher, found in zoo.class_keys().items()}
+        others = [i for i in zoo.ids if any(i != one and keys[i] & keys[one] for one in asked)]
     met = not others and work.learns
     others = list(asked) if met else others
     oracles: list[Oracle] = []
@@ -182,7 +173,11 @@ def warm_up(recipe: Recipe, asked: Sequence[str]) -> Iterator[Event]:
         except Timeout:
             yield Progress(0, 0, "waiting: another run is doing the same warm-up")
     try:
-        spent = _restore(path, work, generator, device)
+        spent = 0.0
+        if found := read_kept(path):
+            learned, spent = found[0], float(found[1]["seconds"])
+            generator.set_state(learned.pop("generator"))
+            work.load({n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in learned.items()})
         kept, resumed, saved, kept_at = spent > 0, time.perf_counter(), True, spent
         for step in work.fit(oracles, generator=generator, device=device):
             kept = saved = False
@@ -210,22 +205,5 @@ def warm_up(recipe: Recipe, asked: Sequence[str]) -> Iterator[Event]:
     yield Done(WarmUp(steps, round(spent, 3) if steps else 0.0, len(oracles), met, kept, asked_there))
 
 
-def neighbours(zoo: Zoo, asked: Sequence[str]) -> list[str]:
-    """Ids of the teachers that share a class with another asked one, in the zoo's order."""
-    keys = {teacher: set(found) for teacher, found in zoo.class_keys().items()}
-    return [i for i in zoo.ids if any(i != one and keys[i] & keys[one] for one in asked)]
-
-
 def _keep(path: Path, work: Inverter, generator: torch.Generator, seconds: float) -> None:
     write_kept(path, {**work.state(), "generator": generator.get_state()}, {"seconds": seconds})
-
-
-def _restore(path: Path, work: Inverter, generator: torch.Generator, device: torch.device) -> float:
-    """Seconds that the kept part took, 0 where there is none."""
-    found = read_kept(path)
-    if found is None:
-        return 0.0
-    state, about = found
-    generator.set_state(state.pop("generator"))
-    work.load({n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in state.items()})
-    return float(about["seconds"])

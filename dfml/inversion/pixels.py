@@ -13,7 +13,7 @@ from dfml.core.errors import BadInput
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter
 from dfml.inversion.batched import BatchedInverter, BatchStep, make_step
 from dfml.inversion.dynamic_set import DynamicSet, noise_images
-from dfml.inversion.terms import BatchItem, BatchObjective, ObjectiveConfig
+from dfml.inversion.terms import BatchObjective, ObjectiveConfig
 from dfml.zoo.oracles.base import Oracle
 
 
@@ -43,15 +43,12 @@ class Pixels(BatchedInverter):
         """PURER's weights: learning rate 0.25 for pixels normalised by a standard deviation of 0.27."""
         return PixelsConfig(steps=2000, lr=0.0675, bn=1e-2, tv=1e-4, l2=1e-5, shift=2, flip=False, start="white")
 
-    def recover_batch(
-        self, batch: list[BatchItem], *, device: torch.device, extra_loss: ExtraLoss | None
-    ) -> Iterator[BatchStep]:
+    def recover_batch(self, objective: BatchObjective) -> Iterator[BatchStep]:
         """Descend on the pixels; see ``BatchedInverter.recover_batch``."""
         cfg: PixelsConfig = self.config
-        objective = BatchObjective(batch, cfg, device, extra_loss)
-        smooth = cfg.start == "smooth"
+        batch, smooth = objective.batch, cfg.start == "smooth"
         first = [noise_images(len(i.labels), i.oracle.picture_shape, i.generator, smooth=smooth) for i in batch]
-        pixels = torch.stack(first).to(device).requires_grad_(True)
+        pixels = torch.stack(first).to(objective.device).requires_grad_(True)
         optimiser = torch.optim.Adam([pixels], lr=cfg.lr, betas=(0.9, 0.999))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, cfg.steps, eta_min=cfg.lr / 20)
         for _ in range(cfg.steps):
@@ -124,8 +121,7 @@ class DynamicSetInverter(Inverter):
     ) -> Iterator[InversionStep]:
         """Recover images from one or several teachers; see ``Inverter.recover``.
 
-        Raises:
-            BadInput: Labels that ask for different numbers of images, or an extra loss.
+        ``BadInput`` for labels that ask for different numbers of images, or an extra loss.
         """
         cfg: DynamicSetConfig = self.config
         if extra_loss is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import torch
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import cache_root
-from dfml.core.process import end_with_parent
 from dfml.core.seeds import derive_seed
 from dfml.inversion.base import INVERTERS, ExtraLoss, Inverter
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
@@ -32,8 +31,7 @@ class WarmUp:
     Attributes:
         steps: Meta-steps; 0 where nothing is learned.
         seconds: Wall clock, also where it was done at another time.
-        teachers: How many took part.
-        met_the_asked: Whether the asked teachers were among them, so that they are no longer unseen.
+        met_the_asked: Whether the asked teachers took part, so that they are no longer unseen.
         kept: Whether it was taken from the cache.
         queries: Images that those teachers looked at this time; 0 where it was kept.
     """
@@ -51,17 +49,11 @@ class Recipe:
     """What recoveries follow from.
 
     Attributes:
-        zoo: The zoo, local or remote.
-        inverter: The inverter, warmed up where it wants to be.
-        per_class: Images per class, 1 .. 500.
-        seed: Draws everything.
+        inverter: Warmed up where it wants to be.
+        per_class: Images per class, 1 .. 500, else ``BadInput``.
         device: Where to compute, or its name.
-        asking: How teachers are asked.
+        asking: How teachers are asked; None takes the defaults.
         warmed: What the inverter's warm-up was.
-        extra_loss: See ``Inverter.recover``.
-
-    Raises:
-        BadInput: ``per_class`` is out of range.
     """
 
     zoo: Zoo
@@ -69,7 +61,7 @@ class Recipe:
     per_class: int = 20
     seed: int = 0
     device: torch.device = "cpu"
-    asking: AskingConfig = field(default_factory=AskingConfig)
+    asking: AskingConfig | None = None
     warmed: WarmUp | None = None
     extra_loss: ExtraLoss | None = None
 
@@ -77,6 +69,7 @@ class Recipe:
         if not 1 <= self.per_class <= 500:
             raise BadInput(f"images per class must be between 1 and 500, received {self.per_class}.")
         object.__setattr__(self, "device", torch.device(self.device))
+        object.__setattr__(self, "asking", self.asking or AskingConfig())
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A generator on the CPU for one part of the work."""
@@ -129,13 +122,11 @@ class WorkerArgs:
     options: dict[str, Any]
 
     def open(self) -> Recipe:
-        """The recipe, in a process that from now on computes with one thread and ends with its parent."""
+        """The recipe, in a process that from now on computes with one thread."""
         use_threads(1)
-        end_with_parent()
         os.environ["DFML_CACHE"] = str(self.cache)  # processes are used again, and may be older than the setting
         inverter = INVERTERS.get(self.inverter)(self.config)
-        if self.learned:
-            inverter.load(self.learned)
+        inverter.load(self.learned)
         return Recipe(open_zoo(self.source), inverter, **self.options)
 
 

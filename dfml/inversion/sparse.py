@@ -19,7 +19,6 @@ from dfml.inversion.terms import cross_entropy, draw_jitter, total_variation
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.patches import PatchOracle
 
-BETAS = (0.5, 0.99)
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -55,9 +54,8 @@ class SparseConfig(Config):
 class SparsePictures:
     """The images of one teacher while they are recovered: the patches that are left, and Adam's moments of them.
 
-    Attributes:
-        patches: The unknowns, [N, K, C, P, P] in [0, 1].
-        kept: Their places in the grid, int64 [N, K], ascending.
+    The unknowns are the ``patches`` [N, K, C, P, P] in [0, 1], at the places ``kept`` in the grid: int64 [N, K],
+    ascending.
     """
 
     def __init__(self, oracle: Oracle, labels: torch.Tensor, config: SparseConfig, generator: torch.Generator) -> None:
@@ -70,7 +68,7 @@ class SparsePictures:
     def _watch(self, patches: torch.Tensor, moments: dict[str, torch.Tensor]) -> None:
         """Make ``patches`` the unknowns, with Adam's moments where there are some."""
         self.patches = patches.requires_grad_(True)
-        self.adam = torch.optim.Adam([self.patches], lr=self.config.lr, betas=BETAS)
+        self.adam = torch.optim.Adam([self.patches], lr=self.config.lr, betas=(0.5, 0.99))
         if moments:
             self.adam.state[self.patches] = moments
         there = torch.ones_like(patches.detach()[:, :, :1])
@@ -79,19 +77,11 @@ class SparsePictures:
     def step(
         self, lr: float, drops: int = 0, extra_loss: ExtraLoss | None = None, *, whole: bool = False
     ) -> dict[str, float]:
-        """One Adam step, then perhaps drops.
-
-        Args:
-            lr: Adam's learning rate.
-            drops: How often patches are dropped afterwards.
-            extra_loss: See ``Inverter.recover``.
-            whole: Show the teacher the grey patches too.
+        """Take an Adam step, then drop patches ``drops`` times; ``whole`` shows the teacher the grey patches too.
 
         Returns:
-            ``ce``, ``tv``, ``teacher_accuracy``, and ``patches``, the share of patches that were left.
-
-        Raises:
-            RunFailed: The loss is not a number.
+            ``ce``, ``tv``, ``teacher_accuracy``, and ``patches``, the share of patches that were left; ``RunFailed``
+            where the loss is not a number.
         """
         cfg, labels = self.config, self.labels
         seen, where = self._jittered(still=drops > 0)
@@ -183,8 +173,7 @@ class Sparse(Inverter):
     ) -> Iterator[InversionStep]:
         """Recover images from one or several teachers; see ``Inverter.recover``.
 
-        Raises:
-            BadInput: A teacher is no vision transformer, or does not let its weights be seen.
+        ``BadInput`` where a teacher is no vision transformer, or does not let its weights be seen.
         """
         cfg: SparseConfig = self.config
         before = [(oracle.passes, oracle.queries) for oracle in oracles]

@@ -98,10 +98,8 @@ def ask(
 ) -> tuple[Jitter, torch.Tensor, Answer]:
     """Show a teacher images [N, C, H, W], randomly moved, and ask for the gradient of CE + bn * BN.
 
-    The options are ``bn``, ``shift`` and ``flip``; ``labels`` int64 [N] are wanted.
-
-    Returns:
-        The move, the images as they were shown, and the answer.
+    The options are ``bn``, ``shift`` and ``flip``; ``labels`` int64 [N] are wanted. It returns the move, the images as
+    they were shown, and the answer.
     """
     # Grey teachers may know characters, which are never mirrored, even where the images are in colour.
     channels = min(images.shape[1], oracle.picture_shape[0])
@@ -159,12 +157,9 @@ class ObjectiveConfig(Config):
 
 @dataclass(frozen=True)
 class BatchItem:
-    """One teacher's part of a recovery.
+    """One teacher's part of a recovery: the wanted labels are int64 [N], on the images' device.
 
-    Attributes:
-        oracle: The teacher's.
-        labels: Wanted, int64 [N], on the images' device.
-        generator: On the CPU; of this item alone, so that a teacher's images do not depend on its neighbours.
+    The generator, on the CPU, is this item's alone, so that a teacher's images do not depend on its neighbours.
     """
 
     oracle: Oracle
@@ -175,15 +170,13 @@ class BatchItem:
 class BatchObjective:
     """The losses of teachers whose images stack: one item of the batch per teacher, whose generator moves its images.
 
-    Attributes:
-        labels: The wanted ones, int64 [K, N].
-        teachers: Whom to ask.
+    The wanted ``labels`` are int64 [K, N].
     """
 
     def __init__(
         self, batch: list[BatchItem], cfg: ObjectiveConfig, device: torch.device, extra_loss: ExtraLoss | None
     ) -> None:
-        self.batch, self.cfg, self.extra_loss = batch, cfg, extra_loss
+        self.batch, self.cfg, self.device, self.extra_loss = batch, cfg, device, extra_loss
         self.labels = torch.stack([item.labels for item in batch])
         # Stacked or not: see the third table of ``bench inversion``.
         stacked = cfg.together == "always" or (cfg.together == "auto" and device.type == "cuda")
@@ -193,11 +186,8 @@ class BatchObjective:
         """Ask the teachers once and set the optimiser's gradients to those of the sum of their losses.
 
         The teachers' gradient enters as a linear surrogate, so whatever produced the images (pixels, a generator) is
-        differentiated exactly, with gradients that were computed or estimated.
-
-        Args:
-            images: [K, N, C, H, W] in [0, 1], with a graph.
-            optimiser: Of what produced them.
+        differentiated exactly, with gradients that were computed or estimated. The images are [K, N, C, H, W] in
+        [0, 1], with a graph; the optimiser is that of what produced them.
 
         Returns:
             Means over the teachers: ``ce``, ``tv``, ``teacher_accuracy``, ``bn`` where the teachers give statistics,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 
-from dfml.reports.real_pictures import RealPictures
+if TYPE_CHECKING:
+    from dfml.reports.privacy import RealPictures
 
 RESAMPLES = 1000
 NEGLIGIBLE = 1e-6
@@ -25,16 +27,13 @@ Embed = Callable[[torch.Tensor], torch.Tensor]
 def nearest(
     queries: list[torch.Tensor], store: Iterable[torch.Tensor], ranks: int, own: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The nearest members of a store.
+    """Return the nearest members of a store: Euclidean distances, ascending, and positions, both [N, ranks].
 
     Args:
         queries: Versions of the same N queries (as they are, mirrored), each [N, D]; the nearest version counts.
         store: The members in chunks, each [m, D].
         ranks: How many of the nearest to keep, at least 1; no more than there are members are given.
         own: For each query the position in the store that is itself and is passed over, int64 [N].
-
-    Returns:
-        Euclidean distances, ascending, and positions in the store, both [N, ranks].
     """
     best, where, start = None, None, 0
     for chunk in store:
@@ -71,8 +70,7 @@ def expected_nearest(ascending: np.ndarray, count: int, size: int) -> np.ndarray
     return ascending @ (weights / weights.sum())
 
 
-def quantiles(distances: np.ndarray) -> dict[str, float]:
-    """Median and the 5 % and 95 % quantiles of [N]."""
+def _quantiles(distances: np.ndarray) -> dict[str, float]:
     low, middle, high = np.quantile(distances, (0.05, 0.5, 0.95)).tolist()
     return {"q05": low, "median": middle, "q95": high}
 
@@ -118,14 +116,10 @@ def chance_of_as_many(hits: int, count: int, other_hits: int, other_count: int) 
 class SpaceReport:
     """The distances in one space; docs/privacy.md says which number answers which question.
 
-    Distances are given as q05, median and q95.
+    Distances to the nearest image of a kind are given as q05, median and q95; ``recovered_to_training_equal`` are those
+    to as many training images as are held out.
 
     Attributes:
-        recovered_to_training: To the nearest of all training images.
-        recovered_to_training_equal: The same to as many training images as are held out.
-        recovered_to_held_out: To the nearest held-out image.
-        held_out_to_training: From held-out images to the nearest of all training images.
-        held_out_to_held_out: To the nearest other held-out image.
         share_nearer: Share of recovered images that are nearer to a training image than the 5 % of held-out
             images that are nearest to one; 0.05 where both are alike.
         nearer_than_real: Probability that a recovered image is nearer to training images than a held-out one is
@@ -134,8 +128,8 @@ class SpaceReport:
         nearest_is_training: Share of recovered images whose nearest real image is a training image.
         by_chance: 2.5 % and 97.5 % quantile of that share where training images play no part.
         by_chance_p: Chance of at least that share.
-        twice_as_near: Number of recovered images at most half as far from a training as from a held-out image.
-        twice_as_near_held_out: The same number of held-out images.
+        twice_as_near: Number of recovered images at most half as far from a training as from a held-out image;
+            ``twice_as_near_held_out`` that of held-out images.
         twice_as_near_p: Chance of as many among the recovered if they were like held-out ones; those that share their
             nearest real image count as one.
     """
@@ -166,11 +160,10 @@ def _ratio(near: np.ndarray, far: np.ndarray) -> np.ndarray:
 def compare(
     recovered: torch.Tensor, real: RealPictures, embed: Embed, name: str, rng: np.random.Generator
 ) -> tuple[SpaceReport, pd.DataFrame]:
-    """All distances and statistics in the space of ``embed``.
+    """Return all distances and statistics in the space of ``embed``, and a table with a row per recovered image.
 
-    Returns:
-        The numbers, and a row for each recovered image: position in the data set and ``distance`` of the nearest
-        ``training`` image, position and distance of the nearest ``held_out`` one, and the ``ratio`` of both.
+    A row has position in the data set and ``distance`` of the nearest ``training`` image, position and distance of the
+    nearest ``held_out`` one, and the ``ratio`` of both.
     """
     n, m = len(real.training), len(real.held_out)
     size = min(n, m)
@@ -195,11 +188,11 @@ def compare(
     single, single_hits = len(np.unique(first)), len(np.unique(where[hits, 0]))
     report = SpaceReport(
         space=name,
-        recovered_to_training=quantiles(near),
-        recovered_to_training_equal=quantiles(expected_nearest(training, n, size)),
-        recovered_to_held_out=quantiles(expected_nearest(held, m, size)),
-        held_out_to_training=quantiles(reference),
-        held_out_to_held_out=quantiles(other),
+        recovered_to_training=_quantiles(near),
+        recovered_to_training_equal=_quantiles(expected_nearest(training, n, size)),
+        recovered_to_held_out=_quantiles(expected_nearest(held, m, size)),
+        held_out_to_training=_quantiles(reference),
+        held_out_to_held_out=_quantiles(other),
         share_nearer=float((near < np.quantile(reference, 0.05)).mean()),
         nearer_than_real=share_smaller(near, reference),
         nearer_than_real_ci95=share_smaller_interval(near, reference, rng),

@@ -8,6 +8,7 @@ the nearer neighbour by chance alone, and single images that are twice as near t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,16 +20,19 @@ import torch.nn.functional as F
 from PIL import Image
 
 from dfml.core.errors import BadInput
-from dfml.core.paths import write_atomically, write_json
+from dfml.core.names import find_name
+from dfml.core.paths import read_json, write_atomically, write_json
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
+from dfml.data.folders import ClassSplit, load_split
 from dfml.reports.distances import SpaceReport, compare
 from dfml.reports.quality import features
-from dfml.reports.real_pictures import RealPictures, real_pictures
-from dfml.zoo.teacher import Teacher, TeacherCard, probe
+from dfml.zoo.build.pretrain import split_class
+from dfml.zoo.teacher import DETAILS, Teacher, TeacherCard, match_channels, match_size, probe
 from dfml.zoo.zoo import Zoo
 
-FEW = 20
+CHUNK = 256
+FEW, FEWEST_HELD_OUT, MOST_ASKED = 20, 10, 1000
 PAIRS = 8
 LEVEL = 0.005
 """Chance of an outcome that counts as a sign; two tests in two spaces give a false alarm in 2 % at most."""
@@ -38,9 +42,8 @@ LEVEL = 0.005
 class Pair:
     """A recovered image and the training image that it is nearest to, in the space where the pair stands out most.
 
-    ``recovered`` is its position in the task; ``training`` and ``held_out``, the nearest one, are positions in the
-    data set's training split. ``ratio`` is ``distance / held_out_distance``: near 0 for a copy, about 1 or a little
-    less by chance.
+    ``recovered`` is its position in the task; ``training`` and ``held_out``, the nearest one, are positions in the data
+    set's training split. ``ratio``: ``distance / held_out_distance``, near 0 for a copy, about 1 or less by chance.
     """
 
     recovered: int
@@ -59,11 +62,10 @@ class PrivacyReport:
     """The report.
 
     Attributes:
-        recovered: How many images; likewise ``training`` and ``held_out``.
-        held_out_asked: How many of the latter were compared as if they were recovered.
+        recovered: How many images; likewise ``training`` and ``held_out``, of which ``held_out_asked`` were compared
+            as if they were recovered.
         level: ``none``; ``look`` (single images that stand out, too few to tell from chance); ``leaning`` (as a group
             nearer to training images, none like a copy); ``closer`` (more such images than chance gives).
-        verdict: In plain words.
         notes: What limits it.
         spaces: Pixels, then features.
         pairs: Those with the smallest ratio first.
@@ -108,13 +110,7 @@ def privacy_report(
 ) -> PrivacyReport:
     """Compare recovered images with the real ones of a teacher's classes; the report is on the CPU.
 
-    Args:
-        zoo: The teacher's zoo.
-        which: Id or position of the teacher; only its card is read.
-        task: Its recovered images.
-        source: The class-folder data set that it was trained on.
-        held_out: See ``real_pictures``.
-        seed: Draws the resamples.
+    For ``which``, ``source`` and ``held_out`` see ``real_pictures``; ``seed`` draws the resamples.
 
     Raises:
         BadInput: There is nothing recovered, or see ``real_pictures``.
@@ -203,3 +199,86 @@ def _notes(card: TeacherCard, real: RealPictures, network: Teacher, recovered: i
     if network.card.domain == data:
         notes.append("The network behind the features was trained on pictures of the same data set.")
     return notes
+
+
+class RealPictures:
+    """The real images of a teacher's classes, as it saw them: positions ``training`` [n] and ``held_out`` [m].
+
+    ``asked`` are those held-out ones that play the part of recovered images, positions in ``held_out``.
+    """
+
+    def __init__(
+        self, data: ClassSplit, training: np.ndarray, held_out: np.ndarray, card: TeacherCard, device: torch.device
+    ) -> None:
+        self.data, self.training, self.held_out, self.device = data, training, held_out, device
+        self.shape, count = card.input_size, min(len(held_out), MOST_ASKED)
+        self.asked = np.linspace(0, len(held_out) - 1, count).round().astype(np.int64)
+
+    def fitted(self, x: torch.Tensor) -> torch.Tensor:
+        """Images [N, C, H, W] in the teacher's channels and size."""
+        return match_size(match_channels(x, self.shape[0]), self.shape[1:])
+
+    def at(self, positions: np.ndarray | list[int]) -> torch.Tensor:
+        """The images at positions of the data set."""
+        return self.fitted(self.data.pictures(positions).to(self.device))
+
+    def chunks(self, positions: np.ndarray, embed: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[torch.Tensor]:
+        """Their vectors, some at a time; ``embed`` maps images to vectors [n, D]."""
+        for start in range(0, len(positions), CHUNK):
+            yield embed(self.at(positions[start : start + CHUNK]))
+
+
+def real_pictures(
+    zoo: Zoo, which: str | int, source: str | Path, *, held_out: float | None = None, device: torch.device | str = "cpu"
+) -> RealPictures:
+    """Find the real images of a teacher (id or position); only its card is read.
+
+    ``source`` is the class-folder data set whose ``train`` split it was trained on; ``held_out`` the share of each
+    class's images, the last ones, that it was not trained on, in (0, 1), by default what its training recorded.
+
+    Raises:
+        BadInput: The teacher names no classes or does not record how it was trained; the data set lacks its classes,
+            is an embedded sample, or has too few images.
+    """
+    card = zoo.card(which)
+    share, details = held_out, zoo.folder / card.id / DETAILS
+    if share is None and details.is_file():
+        recorded = read_json(details, "card")
+        for name in ("pretraining", "held_out"):
+            recorded = recorded.get(name) if isinstance(recorded, dict) else None
+        share = recorded if isinstance(recorded, float) else None
+    if share is None:
+        raise BadInput(
+            f"teacher {card.id!r} does not record which pictures it was trained on (`zoo pretrain` writes that): "
+            "give the held-out share of each class's pictures."
+        )
+    if not 0 < share < 1:
+        raise BadInput(f"the held-out share must be between 0 and 1, received {share}.")
+    data = _find(card, source)
+    classes = dict.fromkeys(find_name(name, data.class_names) for name in card.classes)
+    parts = [split_class(data.members[c], share) for c in classes]
+    training, held = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    if len(held) < FEWEST_HELD_OUT:
+        raise BadInput(
+            f"{len(held)} held-out pictures of teacher {card.id!r}'s classes in {data.name}; a comparison needs "
+            f"at least {FEWEST_HELD_OUT}."
+        )
+    return RealPictures(data, training, held, card, torch.device(device))
+
+
+def _find(card: TeacherCard, source: str | Path) -> ClassSplit:
+    if str(source).startswith("sample:"):
+        raise BadInput(
+            f"{source} is a sample of other classes: give the data set that teacher {card.id!r} learnt from."
+        )
+    channels, height, width = card.input_size
+    data = load_split(source, "train", size=max(height, width), channels=channels)
+    if not card.classes:
+        raise BadInput(f"teacher {card.id!r} names no classes: its training pictures cannot be found in {data.name}.")
+    missing = [name for name in card.classes if find_name(name, data.class_names) is None]
+    if missing:
+        raise BadInput(
+            f"{data.name}/train lacks {len(missing)} of teacher {card.id!r}'s classes, such as {missing[0]!r}: "
+            "give the data set that it was trained on."
+        )
+    return data

@@ -21,13 +21,11 @@ CHUNK = 256  # images per pass
 
 @torch.no_grad()
 def measure(task: PseudoTask, teacher: Teacher | None, judge: Teacher | None) -> dict[str, float | None]:
-    """Measure a recovered task.
+    """Measure recovered images, of any size, grey or colour.
 
-    Args:
-        task: The recovered images, of any size, grey or colour.
-        teacher: Their own teacher; None for one that is only questioned from afar. A teacher whose card grants
-            queries alone is treated likewise: its answers are those kept in ``task.soft_targets``.
-        judge: A network of another architecture on the same classes, or None.
+    Their own teacher is None where it is only questioned from afar. A teacher whose card grants queries alone is
+    treated likewise: its answers are those kept in ``task.soft_targets``. The judge is a network of another
+    architecture on the same classes.
 
     Returns:
         One number a measure, None where it cannot be had:

@@ -16,21 +16,19 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.core.paths import read_json, write_atomically, write_json
 from dfml.data.episodes import PseudoTask
-from dfml.inversion.base import Inverter
 from dfml.inversion.pipeline import Recovered, recover_teachers
 from dfml.inversion.recipe import Recipe
 from dfml.inversion.terms import cross_entropy
 from dfml.nets.device import seconds_now
 from dfml.reports.quality import measure
 from dfml.zoo.oracles.base import AutogradOracle
-from dfml.zoo.zoo import Zoo
 
 REFERENCE_STEPS = 20
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """What came out: the pseudo task and the report of how good it is and what it cost."""
+    """A pseudo task, and the report of how good it is and what it cost."""
 
     task: PseudoTask
     report: dict[str, Any]
@@ -44,11 +42,7 @@ class Recovery:
 
     @classmethod
     def load(cls, folder: Path) -> Recovery:
-        """Read what ``save`` wrote.
-
-        Raises:
-            BadInput: The folder is missing or its files are damaged.
-        """
+        """Read what ``save`` wrote; ``BadInput`` where the folder is missing or its files are damaged."""
         report = read_json(folder / "report.json", f"recovery {folder.name}")
         try:
             tensors = load_file(folder / "pictures.safetensors")
@@ -101,16 +95,9 @@ def reported(recipe: Recipe, events: Iterable[Event]) -> Iterator[Event]:
     yield Done(recoveries)
 
 
-def invert_teachers(zoo: Zoo, which: Sequence[str | int], work: Inverter, **options: Any) -> Iterator[Event]:  # noqa: ANN401
-    """Recover the tasks of teachers (ids or positions) in step, and report on them.
-
-    ``work`` is the inverter, warmed up where it wants to be; for the options see ``Recipe``.
-
-    Yields:
-        Progress, losses and images while it runs; last ``Done(list[Recovery])``.
-    """
-    recipe = Recipe(zoo, work, **options)
-    yield from reported(recipe, recover_teachers(recipe, which))
+def invert_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[Event]:
+    """Recover the tasks of teachers (ids or positions) in step, and measure them; see ``reported``."""
+    return reported(recipe, recover_teachers(recipe, teachers))
 
 
 def reference_seconds(oracle: AutogradOracle, labels: torch.Tensor, steps: int) -> float:

@@ -58,7 +58,7 @@ class DeviceQueue:
 
     Args:
         run: Its name, for the texts of those who wait.
-        queued: When the run was started or resumed, seconds since 1970; decides the order.
+        queued: When it was started or resumed, seconds since 1970; decides the order.
         device: ``device_key``'s answer; None keeps later tickets waiting until ``decide`` is called.
     """
 
@@ -97,10 +97,7 @@ class DeviceQueue:
         return f"waiting for {self.device} (run {holder}{ahead})"
 
     def wait(self, tell: Callable[[str], None], check: Callable[[], None] = lambda: None) -> None:
-        """Take the device, however long that takes.
-
-        ``tell`` hears what this run waits for, whenever that changes; ``check`` is called meanwhile, and may raise.
-        """
+        """Take the device, however long that takes; ``tell`` hears what for, and ``check`` may raise meanwhile."""
         said = ""
         while (waiting := self.try_take()) is not None:
             check()

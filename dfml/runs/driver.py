@@ -32,17 +32,13 @@ def run_in_process(
     path: Path | str | None = None,
     on_event: Listener | None = None,
 ) -> dict[str, Any]:
-    """Do a run to its end, or until it is stopped (STOP file, SIGTERM, Ctrl-C).
+    """Do a run to its end, or until it is stopped (STOP file, SIGTERM, Ctrl-C); return what ``result.json`` holds.
 
     Args:
         target: A spec, for which a folder is made, or the folder of a run.
-        resume: Go on with a run that stopped, failed or crashed. One that is finished is left alone and its result
-            returned.
+        resume: Go on with a run that stopped, failed or crashed; one that is finished is left alone.
         path: With a spec, the run's folder instead of a new one below ``runs_root()``.
         on_event: Told every event, and what the run waits for.
-
-    Returns:
-        ``result.json``; for a stopped run the same keys with ``state`` "stopped".
 
     Raises:
         BadInput: The order is no good, or the run is going on already.
@@ -80,8 +76,7 @@ def holding(folder: RunFolder) -> Iterator[None]:
 def order(folder: RunFolder, *, resume: bool) -> float:
     """Write "queued" into a held folder, and take an old STOP away; return the time of the order.
 
-    Raises:
-        BadInput: The run is going on, finished, or was started before and ``resume`` is False.
+    ``BadInput`` where the run is going on, finished, or was started before and ``resume`` is False.
     """
     _ = folder.spec
     raw = read_raw(folder.path) or {}

@@ -12,28 +12,44 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from dfml.core.config import LATEST
+from dfml.core.config import LATEST, Count, Number, Record, Share, Text
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import claim_folder, given_path, read_json, runs_root, write_json
-from dfml.runs.grid import IMAGES
-from dfml.runs.metrics import Curve, shared_reader
-from dfml.runs.records import NoteLine, StoredImages, StoredResult, ZooMapLine
+from dfml.runs.metrics import Curve, NoteLine, ZooMapLine, shared_reader
 from dfml.runs.spec import SPEC, RunSpec, read_spec
 from dfml.runs.status import STATUS, RunStatus, live_status, log_tail, write_raw
 
-RESULT, CHECKPOINTS, MODEL, RECOVERED, LOCK = "result.json", "checkpoints", "model", "recovered", "run.lock"
+RESULT, LOCK = "result.json", "run.lock"
+CHECKPOINTS, IMAGES, MODEL, RECOVERED = "checkpoints", "images", "model", "recovered"
 _LINK = ".link"
+
+
+class StoredResult(Record):
+    """``result.json``, what the pages show of it."""
+
+    test_accuracy: Share | None = None
+    ci95: Number | None = None
+    val_accuracy: Share | None = None
+    test_data: Text | None = None
+    bn: Text | None = None
+    episodes: Count | None = None
+    shots: Count | None = None
+
+
+class StoredImages(NamedTuple):
+    """A grid of images: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
+
+    step: int
+    tag: str
+    path: Path
+    labels: list[int]
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run on disk.
-
-    Args:
-        path: The folder, or a ``RunFolder``; it need not exist, or be whole: ``problem`` tells.
-    """
+    """One run on disk; the folder, or ``RunFolder``, need not exist, or be whole: ``problem`` tells."""
 
     path: Path
 
@@ -45,12 +61,9 @@ class RunFolder:
 
     @classmethod
     def create(cls, spec: RunSpec, root: Path | None = None, path: Path | str | None = None) -> RunFolder:
-        """Make the folder of a new run, ``<utc>-<name>-<hash>`` below ``root``.
+        """Make the folder of a new run, ``<utc>-<name>-<hash>`` below ``root``, by default ``runs_root()``.
 
-        Args:
-            spec: What to do; versions, commit, thread count and absolute paths are filled in.
-            root: Where runs lie; ``runs_root()`` by default.
-            path: The folder itself instead; it must be empty or missing.
+        Or make it at ``path``, which must be empty or missing. The spec is written as ``recorded``.
 
         Raises:
             BadInput: ``path`` holds something, or cannot be made.
@@ -104,7 +117,7 @@ class RunFolder:
     def status(self) -> RunStatus:
         """Return what the run is doing now; cheap enough to be asked every second."""
         problem = self.problem
-        return RunStatus("unreadable", error=problem) if problem else live_status(self.path)
+        return RunStatus(state="unreadable", error=problem) if problem else live_status(self.path)
 
     def scalars(self, tag: str | None = None) -> dict[str, Curve]:
         """Return curves by name, each (steps, values); ``tag`` picks one teacher's of an inversion run."""
@@ -160,34 +173,34 @@ class RunFolder:
         return self
 
 
-def list_runs(root: Path | None = None) -> list[RunFolder]:
-    """Return all runs below ``root``, and those elsewhere that it points to, newest first.
+def list_runs() -> list[RunFolder]:
+    """Return all runs below ``runs_root()``, and those elsewhere that it points to, newest first.
 
     Damaged folders and those of another format are listed too; their ``problem`` says what is wrong.
     """
-    root = root or runs_root()
     found: dict[Path, RunFolder] = {}
     try:
-        entries = list(os.scandir(root))
+        entries = list(os.scandir(runs_root()))
     except OSError:
         return []
     for entry in entries:
         path = Path(entry.path)
         if entry.name.endswith(_LINK):
             path = _follow(path)
-        if path and _is_text(path.name) and _holds_run(path):
+        # The system takes names that are no text, such as half a character, and cannot be shown.
+        if path and not re.search("[\ud800-\udfff]", path.name) and _holds_run(path):
             folder = RunFolder(path)
             found[folder.path.resolve()] = folder
     return sorted(found.values(), key=lambda run: (run.created, run.name), reverse=True)
 
 
-def find_run(name: str | Path, root: Path | None = None) -> RunFolder:
+def find_run(name: str | Path) -> RunFolder:
     """Find a run by its path, its name, or an unmistakable part of its name; ``BadInput`` where none or several fit."""
     text = str(name)
     path = given_path(text)
     if _holds_run(path):
         return RunFolder(path)
-    runs = list_runs(root)
+    runs = list_runs()
     fitting = [run for run in runs if run.name == text] or [run for run in runs if text in run.name]
     if len(fitting) == 1:
         return fitting[0]
@@ -195,7 +208,7 @@ def find_run(name: str | Path, root: Path | None = None) -> RunFolder:
         names = ", ".join(run.name for run in fitting[:5])
         raise BadInput(f"{text!r} fits {len(fitting)} runs: {names}. Give more of it.")
     hint = nearest(text, [run.name for run in runs])
-    raise BadInput(f"no run {text!r}: it is neither a run's folder nor the name of one in {root or runs_root()}.{hint}")
+    raise BadInput(f"no run {text!r}: it is neither a run's folder nor the name of one in {runs_root()}.{hint}")
 
 
 def _follow(link: Path) -> Path | None:
@@ -213,14 +226,6 @@ def _follow(link: Path) -> Path | None:
 def _holds_run(path: Path) -> bool:
     # Not Path.exists, which raises where nobody may look.
     return os.path.isdir(path) and any(os.path.exists(path / name) for name in (SPEC, STATUS))
-
-
-def _is_text(name: str) -> bool:
-    """Whether a file's name can be shown; the system takes bytes that are none."""
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _run_name(spec: RunSpec) -> str:

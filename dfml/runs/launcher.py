@@ -16,8 +16,7 @@ from dfml.core.paths import REPOSITORY, runs_root, write_json
 from dfml.runs import liveness
 from dfml.runs.device_queue import device_key, leave_ticket
 from dfml.runs.driver import holding, order
-from dfml.runs.folder import CHECKPOINTS, LOCK, MODEL, RECOVERED, RESULT, RunFolder
-from dfml.runs.grid import IMAGES
+from dfml.runs.folder import CHECKPOINTS, IMAGES, LOCK, MODEL, RECOVERED, RESULT, RunFolder
 from dfml.runs.metrics import METRICS
 from dfml.runs.spec import SPEC, RunSpec
 from dfml.runs.status import LAUNCH, LOG, STATUS, STOP, live_status, read_raw, write_raw
@@ -31,24 +30,15 @@ _FOLDERS = (IMAGES, CHECKPOINTS, MODEL, RECOVERED, "zoo")
 Target = RunFolder | Path | str
 
 
-def start(spec: RunSpec, root: Path | None = None, path: Path | str | None = None) -> RunFolder:
-    """Make a run's folder and start its worker; returns at once.
-
-    Raises:
-        BadInput: The folder cannot be made.
-        RunFailed: The worker cannot be started.
-    """
-    folder = RunFolder.create(spec, root, path)
+def start(spec: RunSpec, path: Path | str | None = None) -> RunFolder:
+    """Make a run's folder (else ``BadInput``) and start its worker (else ``RunFailed``); returns at once."""
+    folder = RunFolder.create(spec, path=path)
     _launch(folder, resume=False)
     return folder
 
 
 def resume(target: Target) -> RunFolder:
-    """Start a worker that goes on from the run's last checkpoint, or from the start without any.
-
-    Raises:
-        BadInput: The run is going on, is finished, or cannot be read.
-    """
+    """Start a worker that goes on from the run's last checkpoint; ``BadInput`` where there is nothing to go on with."""
     folder = RunFolder(target)
     if folder.status().active:
         raise BadInput(f"run {folder.name} is going on already: stop it first, or wait.")
@@ -59,8 +49,7 @@ def resume(target: Target) -> RunFolder:
 def stop(target: Target) -> None:
     """Write the STOP file and return at once: the run ends at its next event. Asked again, ``escalate``.
 
-    Raises:
-        BadInput: The run is not going on.
+    ``BadInput`` where the run is not going on.
     """
     folder = RunFolder(target)
     status = live_status(folder.path)
@@ -78,10 +67,9 @@ def stop(target: Target) -> None:
 
 
 def escalate(target: Target) -> str:
-    """Be firmer with a run that was asked to stop, by how long ago that was; returns at once.
+    """Be firmer with a run that was asked to stop, by how long ago that was; return at once what was done.
 
-    Returns:
-        What was done: "" (nothing, or it has ended), "SIGTERM" or "SIGKILL".
+    That is "" (nothing, or it has ended), "SIGTERM" or "SIGKILL".
     """
     folder = RunFolder(target)
     try:
@@ -112,8 +100,7 @@ def stop_and_wait(target: Target, timeout: float = 40.0) -> bool:
 def delete(target: Target) -> None:
     """Remove a run that is not going on. In a folder given by ``--out`` only the run's own files go.
 
-    Raises:
-        BadInput: The run is going on, or the folder is no run's.
+    ``BadInput`` where the run is going on, or the folder is no run's.
     """
     folder = RunFolder(target)
     path = folder.path

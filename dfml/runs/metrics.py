@@ -1,4 +1,4 @@
-"""``metrics.jsonl``: one writer that never leaves half a line in the middle, many readers that poll."""
+"""``metrics.jsonl``: what it may say, one writer that never leaves half a line in the middle, readers that poll."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import threading
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal, Self
 
+from pydantic import Field, TypeAdapter, model_validator
+
+from dfml.core.config import Count, Number, Record, Text
 from dfml.core.errors import RunFailed
 from dfml.core.paths import open_file, raise_if_disk_full
-from dfml.runs.records import LINE, MOST_CURVES
 
 METRICS = "metrics.jsonl"
 _FINGERPRINT = 64
@@ -24,7 +26,66 @@ LARGEST = 2 * 2**30
 """Bytes of the file that are read; of a larger one the rest is left."""
 _CHUNK = 4 * 2**20
 
+MOST_LABELS, MOST_CURVES = 100_000, 20_000
+Label = Annotated[int, Field(ge=0, le=MOST_LABELS)]
 Curve = tuple[list[int], list[float | None]]
+
+
+class ScalarsLine(Record):
+    """Numbers at a step."""
+
+    type: Literal["scalars"]
+    step: Count
+    tag: Text = ""
+    values: Annotated[dict[Text, Number | None], Field(max_length=MOST_CURVES)]
+
+
+class NoteLine(Record):
+    """Something that happened."""
+
+    type: Literal["note"]
+    step: Count
+    kind: Text = "note"
+    text: Text = ""
+
+
+class ImagesLine(Record):
+    """A grid of pictures."""
+
+    type: Literal["images"]
+    step: Count
+    tag: Text
+    file: Text
+    labels: Annotated[list[Label], Field(max_length=MOST_LABELS)]
+
+
+class EmbeddingLine(Record):
+    """Vectors of the newest tasks: written for whoever analyses the file, and shown nowhere."""
+
+    type: Literal["embedding"]
+
+
+class ZooMapLine(Record):
+    """Compared teachers; see ``dfml.core.events.ZooMap``."""
+
+    type: Literal["zoo_map"]
+    step: Count
+    ids: Annotated[list[Text], Field(min_length=1)]
+    similarity: list[list[Number | None]]
+    groups: list[Label]
+    places: list[Annotated[list[Number], Field(min_length=2, max_length=2)]]
+    text: Text = ""
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        count = len(self.ids)
+        if {len(self.groups), len(self.places), len(self.similarity), *map(len, self.similarity)} != {count}:
+            raise ValueError("teachers, groups, places and similarities differ in number")
+        return self
+
+
+Line = Annotated[ScalarsLine | NoteLine | ImagesLine | EmbeddingLine | ZooMapLine, Field(discriminator="type")]
+LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 
 class MetricsWriter:
@@ -108,11 +169,7 @@ class MetricsReader:
         self._records: dict[str, list[Any]] = {"note": [], "images": [], "zoo_map": []}
 
     def scalars(self, tag: str | None = None) -> dict[str, Curve]:
-        """Return curves by name: steps and values (None where a value was not finite).
-
-        Args:
-            tag: Only what was recorded under this tag, such as a teacher's id.
-        """
+        """Return curves by name, of one ``tag`` such as a teacher's id, or all; not finite values are None."""
         with self._lock:
             self._refresh()
             found = self._merged.items()

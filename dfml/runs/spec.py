@@ -92,7 +92,7 @@ class JobContext:
     """What the work of a run is given.
 
     Attributes:
-        folder: The run's folder; a job writes only below names of its own, such as ``model``.
+        folder: The run's; a job writes only below names of its own, such as ``model``.
         state: Of the newest checkpoint, or None.
         emit: Files an event at once, for callbacks that cannot yield; raises ``StopRequested``.
         tag: Set by the job: recorded with every event, such as the teacher's id.
@@ -110,11 +110,7 @@ Job = Callable[[JobContext], Iterator[Event]]
 
 
 def read_spec(folder: Path) -> RunSpec:
-    """Read a run's ``spec.json``.
-
-    Raises:
-        BadInput: Missing, damaged, no run's, or of another format; one line that says which.
-    """
+    """Read a run's ``spec.json``; ``BadInput`` where it is missing, damaged, no run's, or of another format."""
     data = read_json(folder / SPEC, f"run {folder.name}", most=2**20)
     if not isinstance(data, dict) or "kind" not in data:
         raise BadInput(f"{folder / SPEC} is not a run's: it names no kind of work.")

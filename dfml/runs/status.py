@@ -7,14 +7,15 @@ import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+
+from dfml.core.config import Count, Moment, Record, Text
 from dfml.core.errors import BadInput
 from dfml.core.paths import open_file, read_json
 from dfml.runs import liveness
-from dfml.runs.records import StoredStatus
 
 STATUS, STOP, LAUNCH, LOG = "status.json", "STOP", "launch.json", "log.txt"
 ACTIVE = ("queued", "running", "stopping")
@@ -26,13 +27,11 @@ _MOST = 2**20
 _TROUBLE = ("error", "killed", "fatal", "exception", "abort", "segmentation")
 
 
-@dataclass(frozen=True)
-class RunStatus:
-    """A run's state as it is at this moment.
+class RunStatus(Record):
+    """``status.json``, and a run's state as it is at this moment, where counts and texts are never None.
 
     Attributes:
-        state: queued, running, stopping, stopped, finished, failed, crashed, or unreadable (a damaged folder or one
-            of another format; ``error`` says which).
+        state: Unreadable is a damaged folder or one of another format.
         total: Steps in all, 0 where unknown.
         error: Why it failed, crashed or cannot be read: one line.
         queued: When it was last started or resumed, seconds since 1970.
@@ -42,20 +41,22 @@ class RunStatus:
         eta_range: Least and most seconds left, by the speeds of the last minute.
     """
 
-    state: str
-    pid: int | None = None
-    step: int = 0
-    total: int = 0
-    text: str = ""
-    error: str | None = None
-    device: str = ""
-    device_reason: str = ""
-    queued: float | None = None
-    started: float | None = None
-    updated: float | None = None
-    seconds: float = 0.0
-    eta_seconds: float | None = None
-    eta_range: list[float] | None = None
+    state: Literal["queued", "running", "stopping", "stopped", "finished", "failed", "crashed", "unreadable"]
+    pid: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    step: Count | None = 0
+    total: Count | None = 0
+    text: Text | None = ""
+    error: Text | None = None
+    device: Text | None = ""
+    device_reason: Text | None = ""
+    process: Text | None = None
+    host: Text | None = None
+    queued: Moment | None = None
+    started: Moment | None = None
+    updated: Moment | None = None
+    seconds: Moment | None = 0.0
+    eta_seconds: Moment | None = None
+    eta_range: Annotated[list[Moment], Field(min_length=2, max_length=2)] | None = None
 
     @property
     def active(self) -> bool:
@@ -79,7 +80,7 @@ def read_raw(folder: Path) -> dict[str, Any] | None:
     """Return ``status.json`` as it was written; None where it is missing or damaged."""
     for _ in range(2):
         try:
-            return StoredStatus.checked(read_json(folder / STATUS, "status", most=_MOST), STATUS)
+            return RunStatus.checked(read_json(folder / STATUS, "status", most=_MOST), STATUS)
         except BadInput:
             if not os.path.lexists(folder / STATUS):
                 return None
@@ -117,22 +118,24 @@ def live_status(folder: Path) -> RunStatus:
     """Return what the run is doing now; a run whose worker is gone shows as crashed, with the reason."""
     raw = read_raw(folder)
     if raw is None:
-        return RunStatus("unreadable", error=f"{STATUS} of run {folder.name} is missing or damaged.")
-    status = RunStatus(**{key: raw[key] for key in RunStatus.__dataclass_fields__ if raw.get(key) is not None})
+        return RunStatus(state="unreadable", error=f"{STATUS} of run {folder.name} is missing or damaged.")
+    status = RunStatus(**{key: raw[key] for key in RunStatus.model_fields if raw.get(key) is not None})
     if status.state not in ("queued", "running"):
         return status
     asked = (folder / STOP).exists()
     reason = _death(folder, raw)
     if reason is None:
-        return replace(status, state="stopping") if asked else status
+        return status.model_copy(update={"state": "stopping"}) if asked else status
     # Dead by now, but it may have written its last word between our two looks.
     last = read_raw(folder)
     if last and last.get("state") not in ("queued", "running"):
         return live_status(folder)
-    status = replace(status, eta_seconds=None, eta_range=None)
-    if asked:
-        return replace(status, state="stopped", text="stopped (it had to be killed)")
-    return replace(status, state="crashed", error=reason)
+    end = (
+        {"state": "stopped", "text": "stopped (it had to be killed)"}
+        if asked
+        else {"state": "crashed", "error": reason}
+    )
+    return status.model_copy(update={"eta_seconds": None, "eta_range": None, **end})
 
 
 def log_tail(folder: Path, lines: int = 200) -> str:
@@ -151,7 +154,10 @@ def _death(folder: Path, raw: dict[str, Any]) -> str | None:
     """Return why the run's worker is gone, or None while it lives."""
     worker, age = raw, time.time() - float(raw.get("updated") or 0)
     if raw.get("pid") is None:
-        worker = _read_launch(folder)
+        worker = {}
+        with suppress(BadInput, TypeError):
+            launch = read_json(folder / LAUNCH, "launch", most=_MOST)
+            worker = RunStatus.checked({**launch, "state": "queued"}, LAUNCH)
         if worker.get("queued") != raw.get("queued"):
             # Between the order and the worker's birth, or the launcher died in that moment.
             return None if age < STARTUP_SECONDS else "its worker was never started."
@@ -183,11 +189,3 @@ def _last_word(folder: Path) -> str:
     fatal = [line for line in lines if line.startswith("Fatal Python error")]
     line = (fatal or lines or [""])[-1]
     return line[:300] if any(sign in line.lower() for sign in _TROUBLE) else ""
-
-
-def _read_launch(folder: Path) -> dict[str, Any]:
-    try:
-        value = read_json(folder / LAUNCH, "launch", most=_MOST)
-        return StoredStatus.checked({**value, "state": "queued"}, LAUNCH)
-    except (BadInput, TypeError):
-        return {}

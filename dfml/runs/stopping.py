@@ -39,15 +39,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSwitch:
-    """Watches for the wish to stop; a context manager around the work.
+    """Watches for the wish to stop, such as a STOP file in the run's folder; a context manager around the work.
 
-    Args:
-        folder: The run's folder, where a STOP file may appear.
-        worker: Whether this process exists for the run alone, so that it may be killed in the end.
-
-    Attributes:
-        requested: Whether somebody asked.
-        safe_point_ahead: Set by the driver: the work comes by safe points, so that a stop waits for the next one.
+    A ``worker`` is a process that exists for the run alone, so that it may be killed in the end. The driver sets
+    ``safe_point_ahead`` where the work comes by safe points, so that a stop waits for the next one.
     """
 
     def __init__(self, folder: Path, *, worker: bool = False) -> None:
@@ -124,11 +119,7 @@ class StopSwitch:
 
 
 class Keeping:
-    """Knows how long ago the run was kept, and how long its steps take.
-
-    Args:
-        clock: Seconds that never go back.
-    """
+    """Knows how long ago the run was kept, and how long its steps take; the clock never goes back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

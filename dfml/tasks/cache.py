@@ -17,14 +17,13 @@ from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import cache_root
 from dfml.core.process import in_processes
 from dfml.data.episodes import PseudoTask
-from dfml.inversion.base import ExtraLoss, Inverter
+from dfml.inversion.base import ExtraLoss
 from dfml.inversion.pipeline import recover_together
 from dfml.inversion.recipe import Recipe, WorkerArgs, kept_path, read_kept, write_kept
 from dfml.zoo.oracles.base import Oracle
-from dfml.zoo.oracles.choose import AskingConfig
-from dfml.zoo.zoo import Zoo
 
 FORMAT = 1
+COST = ("seconds", "kept_seconds", "passes", "queries")
 Visit = tuple[str, int]
 """A teacher's id and the number of the visit to it: each visit recovers other images."""
 
@@ -32,35 +31,26 @@ Visit = tuple[str, int]
 class Recoveries:
     """Recovers tasks on demand, or takes them from below ``cache_root()`` where they were recovered before.
 
-    A recovery depends on the teacher, the visit, the inverter's config and the seed alone, not on what was
-    recovered before it, so kept and fresh ones are the same images. Images are rounded to 16-bit floats.
+    A recovery depends on the recipe, the teacher and the visit alone, not on what was recovered before it, so kept
+    and fresh ones are the same images. Images are rounded to 16-bit floats.
 
     Args:
-        zoo: The zoo.
-        inverter: One that needs no other teachers (``generator``, ``conditional-generator``, ``pixels``).
+        recipe: Of an inverter that needs no other teachers (``generator``, ``conditional-generator``, ``pixels``).
         keep: Look for kept recoveries and keep new ones. A visit with an ``extra_loss`` is never kept.
-        asking: How teachers are asked.
-        options: See ``Recipe``.
 
     Attributes:
         cost: ``seconds`` spent here, ``kept_seconds`` that the kept ones once took, and the ``passes`` and
             ``queries`` of both.
+        plain: These recoveries before anything else was done to them; their cost is counted apart.
     """
 
-    def __init__(
-        self,
-        zoo: Zoo,
-        inverter: Inverter,
-        *,
-        keep: bool = True,
-        asking: AskingConfig | None = None,
-        **options: Any,  # noqa: ANN401 - as Recipe takes them
-    ) -> None:
-        if inverter.uses_others:
-            raise BadInput(f"recoveries of single teachers are not for {inverter.name!r}, which needs the others.")
-        self.zoo, self.keep = zoo, keep
-        self.recipe = Recipe(zoo, inverter, asking=asking or AskingConfig(), **options)
-        self.cost = self._no_cost()
+    def __init__(self, recipe: Recipe, *, keep: bool = True) -> None:
+        if recipe.inverter.uses_others:
+            name = recipe.inverter.name
+            raise BadInput(f"recoveries of single teachers are not for {name!r}, which needs the others.")
+        self.recipe, self.zoo, self.keep = recipe, recipe.zoo, keep
+        self.cost = dict.fromkeys(COST, 0.0)
+        self.plain: Recoveries = self
         self._oracles: dict[str, Oracle] = {}
         self._billed: set[Visit] = set()
 
@@ -69,8 +59,7 @@ class Recoveries:
     ) -> Iterator[Event]:
         """Recover the tasks of some visits; ``step`` and ``total`` are the caller's, for the progress.
 
-        Yields:
-            Progress; last ``Done(list of PseudoTask)``, one per visit in their order.
+        Last comes ``Done(list of PseudoTask)``, one per visit in their order.
         """
         found: list[PseudoTask] = []
         recipe = replace(self.recipe, extra_loss=extra_loss)
@@ -131,11 +120,6 @@ class Recoveries:
         self.cost["queries"] += oracle.queries - before
         return said
 
-    @property
-    def plain(self) -> Recoveries:
-        """These recoveries before anything else was done to them."""
-        return self
-
     def mark(self, visit: Visit) -> str:
         """What tells a recovery from all others; work that follows from it alone can be kept under this name."""
         return self._path(visit).stem
@@ -156,29 +140,21 @@ class Recoveries:
         self.cost = {name: float(flat[f"cost/{name}"]) for name in self.cost}
         self._billed = {(teacher, int(number)) for teacher, number in flat["billed"]}
 
-    @staticmethod
-    def _no_cost() -> dict[str, float]:
-        return {"seconds": 0.0, "kept_seconds": 0.0, "passes": 0.0, "queries": 0.0}
-
     def _cost_of_kept(self, tasks: Iterable[PseudoTask | None]) -> dict[str, float]:
-        cost = self._no_cost()
+        cost = dict.fromkeys(COST, 0.0)
         for task in filter(None, tasks):
-            for name, of_task in (("kept_seconds", "seconds"), ("passes", "passes"), ("queries", "queries")):
-                cost[name] += task.cost.get(of_task, 0.0)
+            _add(cost, task, "kept_seconds")
         return cost
 
-    def _spend(self, visit: Visit, task: PseudoTask, *, kept: bool = False) -> None:
-        if kept and visit in self._billed:
-            return  # paid for when it was first met
+    def _spend(self, visit: Visit, task: PseudoTask) -> None:
         self._billed.add(visit)
-        self.cost["kept_seconds" if kept else "seconds"] += task.cost["seconds"]
-        for name in ("passes", "queries"):
-            self.cost[name] += task.cost.get(name, 0.0)
+        _add(self.cost, task, "seconds")
 
     def _kept(self, visit: Visit) -> PseudoTask | None:
         task = self._read(visit) if self.keep else None
-        if task is not None:
-            self._spend(visit, task, kept=True)
+        if task is not None and visit not in self._billed:  # else paid for when it was first met
+            self._billed.add(visit)
+            _add(self.cost, task, "kept_seconds")
         return task
 
     def _read(self, visit: Visit) -> PseudoTask | None:
@@ -198,6 +174,12 @@ class Recoveries:
         return kept_path("recovered", f"{self.recipe.inverter.name}-", self.recipe.facts(FORMAT) | facts)
 
 
+def _add(cost: dict[str, float], task: PseudoTask, seconds: str) -> None:
+    cost[seconds] += task.cost["seconds"]
+    for name in ("passes", "queries"):
+        cost[name] += task.cost.get(name, 0.0)
+
+
 def _recover_one(args: WorkerArgs, wait: bool, visit: Visit) -> tuple[Visit, str | None]:
     """In a process of its own: recover and keep one visit.
 
@@ -205,7 +187,7 @@ def _recover_one(args: WorkerArgs, wait: bool, visit: Visit) -> tuple[Visit, str
         The visit, and why it could not be recovered, or nothing; None where somebody else is at it and ``wait`` is off.
     """
     try:
-        recoveries = Recoveries(**vars(args.open()))
+        recoveries = Recoveries(args.open())
         locks = cache_root() / "preparing"
         locks.mkdir(parents=True, exist_ok=True)
         mine = locks / f"{recoveries.mark(visit)}.lock"

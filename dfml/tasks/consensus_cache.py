@@ -19,22 +19,15 @@ class ConsensusRecoveries(Recoveries):
     The n-th visits of all teachers belong together: asking for one of them makes them all, and all are billed.
     A visit with an ``extra_loss``, which seeks disagreement, is not revised.
 
-    Args:
-        plain: Gives the images that are revised; it keeps what it recovers.
-        teachers: Ids of those that take part.
-        consensus: How they are revised.
+    ``plain`` gives the images that are revised, and keeps what it recovers; ``teachers`` are the ids of those that take
+    part.
     """
 
     def __init__(self, plain: Recoveries, teachers: Sequence[str], consensus: ConsensusConfig) -> None:
-        super().__init__(**vars(plain.recipe), keep=plain.keep)
-        self.unrevised, self.teachers, self.consensus = plain, list(teachers), consensus
+        super().__init__(plain.recipe, keep=plain.keep)
+        self.plain, self.teachers, self.consensus = plain, list(teachers), consensus
         self._oracles = plain._oracles
         self._made: dict[Visit, PseudoTask] = {}
-
-    @property
-    def plain(self) -> Recoveries:
-        """The recoveries before they are revised; their cost is counted apart."""
-        return self.unrevised
 
     def recover(
         self, visits: Sequence[Visit], *, step: int = 0, total: int = 0, extra_loss: ExtraLoss | None = None
@@ -58,8 +51,8 @@ class ConsensusRecoveries(Recoveries):
         """Make sure that these visits are kept; see ``Recoveries.prepare``. The revision runs in this process."""
         numbers = sorted({number for _, number in visits})
         unkept = [n for n in numbers if not all(self._path(visit).is_file() for visit in self._together(n))]
-        plain = [visit for number in unkept for visit in self._together(number)]
-        yield from until_done(self.unrevised.prepare(plain, jobs=jobs))
+        together = [visit for number in unkept for visit in self._together(number)]
+        yield from until_done(self.plain.prepare(together, jobs=jobs))
         for number in unkept:
             yield from self._make(number)
         tasks = [self._made.get(visit) or self._read(visit) for visit in visits]
@@ -72,9 +65,9 @@ class ConsensusRecoveries(Recoveries):
 
     def _make(self, number: int, step: int = 0, total: int = 0) -> Iterator[Event]:
         visits = self._together(number)
-        before = self.unrevised.cost["kept_seconds"]
-        found = yield from until_done(self.unrevised.recover(visits, step=step, total=total))
-        kept = self.unrevised.cost["kept_seconds"] - before
+        before = self.plain.cost["kept_seconds"]
+        found = yield from until_done(self.plain.recover(visits, step=step, total=total))
+        kept = self.plain.cost["kept_seconds"] - before
         stream = reach_consensus(
             found,
             [self.oracle(visit) for visit in visits],
@@ -103,7 +96,7 @@ class ConsensusRecoveries(Recoveries):
         facts = {
             "format": FORMAT,
             "agreement": self.consensus.model_dump(mode="json"),
-            "together": [self.unrevised.mark(other) for other in self._together(visit[1])],
+            "together": [self.plain.mark(other) for other in self._together(visit[1])],
             "visit": list(visit),
         }
         return kept_path("recovered", f"agreed-{self.recipe.inverter.name}-", facts)

@@ -14,18 +14,15 @@ GroupBy = Literal["dissimilar", "similar", "random"]
 
 
 def group_teachers(similarity: np.ndarray, groups: int, *, by: GroupBy = "dissimilar", seed: int = 0) -> list[int]:
-    """Cut a zoo into groups by spectral clustering.
+    """Cut a zoo into groups by spectral clustering; return the number of each teacher's group.
 
     Args:
         similarity: [N, N] in [0, 1], symmetric.
         groups: How many; fewer where that left groups of one teacher on average, since a teacher alone has no
-            other to agree with.
+            other to agree with. They are numbered from 0 in the order in which they first appear.
         by: ``dissimilar`` clusters with the affinity 1 - similarity, so that a group holds teachers that are
             *unlike* each other (TGR); ``similar`` with the similarity itself; ``random`` deals teachers out.
         seed: Draws the starts of k-means, or the deal.
-
-    Returns:
-        The number of each teacher's group, from 0 in the order in which they first appear.
     """
     similarity = np.asarray(similarity, dtype=np.float64)
     if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
@@ -61,16 +58,9 @@ def within_and_between(similarity: np.ndarray, groups: Sequence[int]) -> tuple[f
 
 
 def choose_alike(similarity: np.ndarray, count: int, *, first: int, alike: bool) -> list[int]:
-    """Choose teachers one by one, each the most (or least) similar on average to those chosen before it.
+    """Choose teachers one by one, each the most ``alike``, or the least, on average to those chosen before it.
 
-    Args:
-        similarity: [N, N].
-        count: How many, at most N.
-        first: Position of the first.
-        alike: The most similar; else the least.
-
-    Returns:
-        Positions; the first stands first.
+    Of the matrix [N, N] it returns ``count`` positions, at most N, beginning with ``first``.
     """
     matrix = np.asarray(similarity, dtype=np.float64)
     if not 1 <= count <= len(matrix):
@@ -84,10 +74,7 @@ def choose_alike(similarity: np.ndarray, count: int, *, first: int, alike: bool)
 
 
 def planar_map(similarity: np.ndarray) -> np.ndarray:
-    """Places [N, 2] whose distances stand for 1 - similarity: classical multidimensional scaling.
-
-    Signs are chosen so that the same matrix gives the same map everywhere.
-    """
+    """Return places [N, 2] whose distances stand for 1 - similarity: classical multidimensional scaling."""
     squared = (1 - np.asarray(similarity, dtype=np.float64)) ** 2
     count = len(squared)
     centre = np.eye(count) - 1 / count
@@ -95,5 +82,6 @@ def planar_map(similarity: np.ndarray) -> np.ndarray:
     places = np.zeros((count, 2))
     for axis, position in enumerate(np.argsort(values)[::-1][:2]):
         vector = vectors[:, position] * max(values[position], 0.0) ** 0.5
+        # The sign is chosen so that the same matrix gives the same map everywhere.
         places[:, axis] = vector * (1 if vector[np.abs(vector).argmax()] >= 0 else -1)
     return places

@@ -20,10 +20,9 @@ Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True)
 class MemoryTask:
-    """A task drawn from the memory.
+    """A task drawn from the memory: support images [way * shot, C, H, W], labels, query images, labels.
 
     Attributes:
-        task: Support images [way * shot, C, H, W] and labels, query images [way * query, C, H, W] and labels.
         classes: The class key of each label.
         partner: The second task of an interpolation; its label l is mixed with label l of ``task``.
         share: Weight in [0, 1] of the partner's features; 0 without one.
@@ -52,7 +51,7 @@ class TaskMemory:
     memory, finer than the 8 bits of an image file.
 
     Args:
-        class_keys: For each teacher's id the identity of each of its slots, see ``Zoo.class_keys``.
+        class_keys: See ``Zoo.class_keys``.
         capacity: Recoveries kept per class; the oldest leaves first.
         shape: Channels, height and width of all images (``Zoo.picture_shape``), so that those of
             teachers with different inputs stack; None where all are alike.
@@ -80,17 +79,11 @@ class TaskMemory:
         return [visit for ring in self.rings.values() for visit in ring]
 
     def add(self, task: PseudoTask, answers: torch.Tensor | None = None) -> None:
-        """Store a recovery, one visit for each of its classes.
+        """Store a recovery, one visit for each of its classes, with several teachers' logits [N, teachers, way].
 
         Images that are in store already, such as those of a kept recovery that is met again, are not stored
-        twice: no task may hold an image in its support and in its query set.
-
-        Args:
-            task: The recovery.
-            answers: What several teachers say of its images, logits [N, teachers, way], to be stored with them.
-
-        Raises:
-            BadInput: The task's teacher is unknown, or a label lies outside its head.
+        twice: no task may hold an image in its support and in its query set. ``BadInput`` where the task's teacher is
+        unknown, or a label lies outside its head.
         """
         keys = self.class_keys.get(task.teacher_id)
         if keys is None:
@@ -138,10 +131,7 @@ class TaskMemory:
         """Sample a task of ``way`` classes from any teachers; no image of a class is in both support and query.
 
         With ``mixup`` two tasks are sampled and a share from Beta(1/2, 1/2), to be mixed class by class in feature
-        space (TEAPOT).
-
-        Raises:
-            BadInput: The memory holds too few classes or images.
+        space (TEAPOT). ``BadInput`` where the memory holds too few classes or images.
         """
         usable = self.classes(shot + query)
         if len(usable) < way:
@@ -179,8 +169,7 @@ class TaskMemory:
     def answered(self, count: int, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Some images that came with answers, [at most ``count``, C, H, W], and the logits [N, teachers, way].
 
-        Raises:
-            BadInput: There are none.
+        ``BadInput`` where there are none.
         """
         visits = [visit for visit in self._visits() if visit.answers is not None]
         if not visits:

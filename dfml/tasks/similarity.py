@@ -1,15 +1,16 @@
-"""How similar two teachers are: what their recovered images would change in a fixed probe.
+"""How similar two teachers are, and how diverse a stream of tasks is: what they would change in a fixed probe.
 
 TGR's measure (Wei et al., ICML 2024), after Task2Vec (Achille et al., ICCV 2019): a teacher is embedded as the
 diagonal empirical Fisher information of a probe on its recovered images, and two embeddings are compared parameter
-tensor by parameter tensor, so that no layer outweighs another. The probe is side information: it was trained on real
-images.
+tensor by parameter tensor, so that no layer outweighs another. A task of a stream is embedded by one batch gradient,
+squared and averaged over each filter. The probe is side information: it was trained on real images.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ from dfml.zoo.teacher import probe as embedded_probe
 
 FLOOR = 1e-6
 """Added to a denominator, as published: weights that neither task would change much count as alike."""
-
+NEWEST = 32
+"""How many of the newest tasks ``tasks/diversity`` looks at."""
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "embedded probe (a classifier of CIFAR-FS's 64 training classes, trained on their real pictures)"
@@ -41,16 +43,13 @@ Fisher = dict[str, torch.Tensor]
 
 
 def open_probe(which: str, shape: tuple[int, int, int]) -> tuple[Teacher, str]:
-    """Open a probe.
+    """Open a probe; return it, and what to call it among the side information.
 
     Args:
         which: ``embedded``; a model folder in timm's layout; or a ``.safetensors`` file with the weights of
             torchvision's ResNet-34, which TGR uses. Nothing is downloaded, nothing is unpickled.
         shape: Channels, height and width of the zoo's images. A network that pools its last maps is shown
             them at this size, as the authors do; others (Conv4) at the size of their card.
-
-    Returns:
-        The probe, and what to call it among the side information.
 
     Raises:
         BadInput: There is nothing there, or it cannot be used.
@@ -120,13 +119,8 @@ def fisher_embedding(
     The square is taken of a *batch's* gradient, which shrinks as batches grow, so the batch size is the same for
     all: images that fill no batch are left out. Batches are balanced: they take the classes in turn.
 
-    Args:
-        probe: A frozen network with an output for each label. What its outputs meant in training plays no part.
-        images: float [N, C, H, W] in [0, 1].
-        labels: int64 [N].
-        batch: Images in a batch, at most N.
-        per_filter: Average over all but the first axis of a tensor, as Task2Vec does: thousands of numbers in
-            place of millions for a large probe.
+    Images are float [N, C, H, W] in [0, 1], labels int64 [N]. What the outputs of the frozen probe meant in training
+    plays no part. ``per_filter`` averages over all but the first axis of a tensor, as Task2Vec does.
 
     Raises:
         BadInput: The probe has too few outputs, or there are fewer images than a batch takes.
@@ -181,13 +175,9 @@ def pairwise_similarity(embeddings: Sequence[Fisher]) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Similarity:
-    """Which teachers of a zoo are alike.
+    """Which teachers of a zoo are alike: ``matrix`` as of ``pairwise_similarity``.
 
-    Attributes:
-        ids: The teachers'.
-        matrix: float64 [N, N], see ``pairwise_similarity``.
-        seconds: What embedding and comparing took, now or when it was kept.
-        kept: Whether it was taken from an earlier time.
+    ``seconds`` are what embedding and comparing took, now or, where it was ``kept``, at an earlier time.
     """
 
     ids: list[str]
@@ -207,17 +197,10 @@ def measure_similarity(
     step: int = 0,
     total: int = 0,
 ) -> Generator[Event, None, Similarity]:
-    """Embed teachers by their first recoveries and compare each with each; where these are kept, the matrix is too.
+    """Embed teachers by their first ``visits`` recoveries and compare each with each; see ``fisher_embedding``.
 
-    Args:
-        recoveries: Gives the images.
-        teachers: Ids.
-        probe: See ``open_probe``.
-        visits: Recoveries of each teacher.
-        batch: See ``fisher_embedding``.
-        per_filter: Likewise.
-        step: Of the caller, for the progress.
-        total: Likewise; 0: the progress counts teachers.
+    Where the recoveries are kept, the matrix is too. ``step`` and ``total`` are the caller's, for the progress; without
+    them it counts teachers.
     """
     every = [[(teacher, number) for number in range(visits)] for teacher in teachers]
     facts = [[recoveries.mark(visit) for own in every for visit in own], probe_mark(probe), batch, per_filter]
@@ -242,3 +225,62 @@ def measure_similarity(
     if recoveries.keep:
         write_kept(path, {"matrix": matrix}, {"seconds": seconds})
     return Similarity(list(teachers), matrix, seconds)
+
+
+def embed_task(probe: Teacher, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Embed a task.
+
+    ``images`` are float [N, C, H, W] in [0, 1], ``labels`` int64 [N], of which the probe has as many outputs at least.
+
+    Returns:
+        float32 [F], one number for each filter of each convolution: mean over the filter's weights of the squared
+        gradient of the mean cross-entropy.
+    """
+    squares = squared_gradients(probe, images, labels, lambda weight: weight.dim() == 4)
+    return torch.cat([square.mean(dim=(1, 2, 3)) for square in squares.values()])
+
+
+def mean_pairwise_cosine_distance(vectors: torch.Tensor) -> float:
+    """Mean over pairs of 1 - cosine, for vectors [N, D]; 0 where there are fewer than two."""
+    count = len(vectors)
+    if count < 2:
+        return 0.0
+    unit = F.normalize(vectors.double(), dim=1, eps=1e-30)
+    # The sum over ordered pairs i != j of cosines is |sum of units|^2 minus the diagonal.
+    cosines = (unit.sum(0).pow(2).sum() - unit.pow(2).sum()) / (count * (count - 1))
+    return float(1 - cosines)
+
+
+class DiversityMeter:
+    """Embeds tasks as they come and tells how diverse the newest are (``tasks/diversity``); see ``embed_task``."""
+
+    def __init__(self, probe: Teacher) -> None:
+        self.probe = probe
+        self.vectors: deque[torch.Tensor] = deque(maxlen=NEWEST)
+        self.ids: deque[str] = deque(maxlen=NEWEST)
+
+    def add(self, name: str, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """Embed one task and keep it."""
+        self.probe.to(images.device)
+        self.vectors.append(embed_task(self.probe, images.detach(), labels).cpu())
+        self.ids.append(name)
+
+    def value(self) -> float:
+        """Mean pairwise cosine distance in [0, 2] of the newest tasks."""
+        return mean_pairwise_cosine_distance(self.stacked())
+
+    def stacked(self) -> torch.Tensor:
+        """The newest embeddings, [n, F]."""
+        return torch.stack(list(self.vectors)) if self.vectors else torch.zeros(0, 1)
+
+    def state(self) -> dict[str, object]:
+        """For checkpoints."""
+        return {"vectors": self.stacked().clone(), "ids": list(self.ids)}
+
+    def load(self, state: dict[str, object]) -> None:
+        """Restore ``state()``."""
+        self.vectors.clear()
+        self.ids.clear()
+        self.ids.extend(state["ids"])
+        if state["ids"]:
+            self.vectors.extend(state["vectors"].unbind(0))

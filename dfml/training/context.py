@@ -17,8 +17,8 @@ from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
 from dfml.meta.outer import OuterStep, Task
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.diversity import DiversityMeter
 from dfml.tasks.memory import TaskMemory
+from dfml.tasks.similarity import DiversityMeter
 from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
 from dfml.training.recovered import recoveries_of
 from dfml.training.taking_part import TakingPart

@@ -10,6 +10,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Event
 from dfml.inversion import INVERTERS
+from dfml.inversion.recipe import Recipe
 from dfml.tasks.cache import Recoveries, Visit
 from dfml.training.options import RecoveringConfig
 from dfml.training.taking_part import TakingPart
@@ -46,15 +47,9 @@ def recoveries_of(
     if "noise_lr" in cls.Config.model_fields:
         changes["noise_lr"] = config.inversion_lr
     kept = config.recovered == "kept"
-    plain = Recoveries(
-        zoo,
-        cls(cls.Config().override(changes)),
-        per_class=config.recovered_per_class,
-        seed=KEPT_SEED if kept or seed is None else seed,
-        device=device,
-        keep=kept,
-        asking=asking,
-    )
+    seed = KEPT_SEED if kept or seed is None else seed
+    recipe = Recipe(zoo, cls(cls.Config().override(changes)), config.recovered_per_class, seed, device, asking)
+    plain = Recoveries(recipe, keep=kept)
     if not config.consensus:
         return plain
     from dfml.training.ours.images import revised

@@ -1,5 +1,6 @@
 """Helpers end with the process that they work for."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -12,18 +13,16 @@ from dfml.core.paths import REPOSITORY
 from dfml.core.process import end_with_parent
 
 POOL = """
-import os, time
-from joblib import Parallel, delayed
+import os, sys, time
+from dfml.core.process import in_processes
 
-def work(folder, number):
-    from dfml.core.process import end_with_parent
-    assert end_with_parent() and end_with_parent()
-    open(os.path.join(folder, f"{number}-{os.getpid()}"), "w").close()
+def work(number):
+    open(os.path.join(sys.argv[1], f"{number}-{os.getpid()}"), "w").close()
     time.sleep(0.5)
 
 if __name__ == "__main__":
-    import sys
-    Parallel(n_jobs=2)(delayed(work)(sys.argv[1], number) for number in range(400))
+    for _ in in_processes(work, range(400), jobs=2, what="slept"):
+        pass
 """
 
 
@@ -64,3 +63,15 @@ def test_all_work_that_is_given_to_processes_ends_with_whoever_wanted_it():
     assert pools.keys() >= {"process.py", "pretrain.py"}, "the search finds none"
     for path in pools.values():
         assert "end_with_parent()" in path.read_text(), path
+
+
+def test_whoever_is_sent_a_recipe_opens_it_and_so_computes_with_one_thread():
+    sent = {}
+    for path in (REPOSITORY / "dfml").rglob("*.py"):
+        for function in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)):
+            named = [a.arg for a in function.args.args if a.annotation and "WorkerArgs" in ast.unparse(a.annotation)]
+            calls = {ast.unparse(node) for node in ast.walk(function) if isinstance(node, ast.Call)}
+            for name in named:
+                sent[path.parent.name, function.name] = f"{name}.open()" in calls
+    assert sent.keys() >= {("jobs", "_recover_one"), ("tasks", "_recover_one")}, "the search finds none"
+    assert all(sent.values()), sent

@@ -11,5 +11,5 @@ def invert_teacher(zoo, which, inverter, config=None, **options):
     """The events of warm-up and recovery, for options see ``Recipe``; last ``Done(Recovery)``."""
     work = INVERTERS.get(inverter)(config)
     warmed = yield from until_done(warm_up(Recipe(zoo, work, **options), [zoo.card(which).id]))
-    (recovery,) = yield from until_done(invert_teachers(zoo, [which], work, warmed=warmed, **options))
+    (recovery,) = yield from until_done(invert_teachers(Recipe(zoo, work, warmed=warmed, **options), [which]))
     yield Done(recovery)

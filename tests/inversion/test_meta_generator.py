@@ -109,7 +109,9 @@ def test_the_outer_gradient_is_what_its_name_says(outer, tiny_zoo, margin):
         seen.update({n: p.grad.clone() for n, p in work.net.named_parameters()})
 
     work.optimiser.step = spy
-    work.meta_step([oracle], [labels], generator=torch.Generator().manual_seed(conditions.seed(3)), device=CPU)
+    list(
+        work.meta_stepping([oracle], [labels], generator=torch.Generator().manual_seed(conditions.seed(3)), device=CPU)
+    )
     for name in start:
         expected = {
             "fomaml": gradients[-1][name],
@@ -158,7 +160,6 @@ def test_a_state_holds_copies(tiny_zoo):
     fit(work, tiny_zoo)
     state = work.state()
     kept = {n: v.clone() for n, v in state.items() if isinstance(v, torch.Tensor)}
-    work.meta_step(
-        [AutogradOracle(tiny_zoo.teacher(1))], [labels_per_class(5, 2)], generator=torch.Generator(), device=CPU
-    )
+    drawn, labels = [AutogradOracle(tiny_zoo.teacher(1))], [labels_per_class(5, 2)]
+    list(work.meta_stepping(drawn, labels, generator=torch.Generator(), device=CPU))
     assert all(torch.equal(state[n], v) for n, v in kept.items())

@@ -9,8 +9,7 @@ from PIL import Image
 from dfml.core.errors import BadInput
 from dfml.data.episodes import PseudoTask
 from dfml.data.folders import load_split
-from dfml.reports.privacy import privacy_report
-from dfml.reports.real_pictures import real_pictures
+from dfml.reports.privacy import privacy_report, real_pictures
 from dfml.zoo import open_zoo
 from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 

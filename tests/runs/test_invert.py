@@ -4,9 +4,12 @@ import os
 import signal
 
 import pytest
+import torch
 
-from dfml.core.errors import BadInput, RunFailed
+from dfml.core.errors import BadInput, RunFailed, StopRequested
 from dfml.core.events import Checkpoint, Scalars
+from dfml.reports import privacy
+from dfml.reports.recovery import Recovery
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
 from dfml.runs.jobs import train as jobs
@@ -108,7 +111,6 @@ def test_pictures_can_be_recovered_against_a_meta_model(tiny_zoo_folder, pattern
 @pytest.mark.parametrize("size", [2, 8])
 def test_teachers_recovered_together_lose_none_to_a_damaged_one(zoo_copy, monkeypatch, size):
     """On a GPU teachers are recovered in groups; here the group's rule is tried on the CPU."""
-    import torch
 
     from dfml.runs.jobs import invert as inverting
 
@@ -178,3 +180,37 @@ def test_unusable_real_pictures_cost_the_privacy_report_and_not_the_recovery(tin
     privacy = result["teachers"][0]["privacy"]
     assert privacy["level"] is None and privacy["verdict"].startswith("no privacy report: ")
     assert (RunFolder(result["run"]).path / "recovered" / "000" / "report.json").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate"), ValueError("odd"), KeyError(3)],
+)
+def test_a_privacy_report_that_fails_costs_nothing_else_and_is_said_once(tiny_zoo_folder, monkeypatch, error):
+    def fails(*args):
+        raise error
+
+    monkeypatch.setattr(privacy, "privacy_report", fails)
+    order = spec(
+        kind="invert", method="pixels", zoo=str(tiny_zoo_folder), per_class=1, config={"steps": 2}, teachers=["0"],
+        data="somewhere",
+    )  # fmt: skip
+    result = run_in_process(order)
+    folder, reason = RunFolder(result["run"]), " ".join(str(error).split()) or "MemoryError"
+    assert result["state"] == "finished" and result["images"] == 5
+    stored = Recovery.load(folder.path / "recovered" / "000")
+    assert len(stored.task.images) == 5 and reason in stored.report["privacy"]["verdict"]
+    (note,) = [note for note in folder.notes() if note.kind == "problem"]
+    assert "000" in note.text and reason in note.text and "\n" not in note.text
+
+
+def test_a_stop_during_the_privacy_report_stops_the_run(tiny_zoo_folder, monkeypatch):
+    def stopped(*args):
+        raise StopRequested("stopped on request.")
+
+    monkeypatch.setattr(privacy, "privacy_report", stopped)
+    order = spec(
+        kind="invert", method="pixels", zoo=str(tiny_zoo_folder), per_class=1, config={"steps": 2}, teachers=["0"],
+        data="somewhere",
+    )  # fmt: skip
+    assert run_in_process(order)["state"] == "stopped"

@@ -11,6 +11,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.core.state import flatten_state
 from dfml.inversion import INVERTERS
+from dfml.inversion.recipe import Recipe
 from dfml.tasks.cache import Recoveries
 from dfml.zoo.oracles.choose import AskingConfig
 from tests import conditions
@@ -25,8 +26,8 @@ def cache(tmp_path, monkeypatch):
 def recoveries(zoo, steps=6, **changes):
     cls = INVERTERS.get("generator")
     config = cls.Config(steps=steps, latent=16, width=16, lr=0.02, noise_lr=0.1, shift=0, flip=False, bn=0.1)
-    given = {"per_class": 3, "seed": 0, "device": torch.device("cpu"), **changes}
-    return Recoveries(zoo, cls(config), **given)
+    keep = changes.pop("keep", True)
+    return Recoveries(Recipe(zoo, cls(config), **{"per_class": 3, **changes}), keep=keep)
 
 
 def tasks_of(made, visits, **kw):
@@ -138,12 +139,13 @@ def test_a_black_box_draws_directions_of_the_visit(tiny_zoo, cache):
 def test_inverters_that_need_the_others_are_refused(tiny_zoo):
     cls = INVERTERS.get("meta-generator")
     with pytest.raises(BadInput, match="needs the others"):
-        Recoveries(tiny_zoo, cls(), per_class=1, seed=0, device=torch.device("cpu"))
+        Recoveries(Recipe(tiny_zoo, cls(), per_class=1))
 
 
 PREPARE = """
 import sys, time, torch
 from dfml.inversion import INVERTERS
+from dfml.inversion.recipe import Recipe
 from dfml.tasks import cache as recoveries
 from dfml.zoo import open_zoo
 
@@ -158,7 +160,7 @@ if __name__ == "__main__":
     cls = INVERTERS.get("generator")
     config = cls.Config(steps=int(sys.argv[2]), latent=16, width=16, lr=0.02, noise_lr=0.1, shift=0, flip=False)
     zoo = open_zoo(sys.argv[1])
-    made = Counted(zoo, cls(config), per_class=3, seed=0, device=torch.device("cpu"))
+    made = Counted(Recipe(zoo, cls(config), per_class=3))
     print("ready", flush=True)
     sys.stdin.readline()
     *_, last = made.prepare([(i, n) for n in range(2) for i in zoo.ids])

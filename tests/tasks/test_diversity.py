@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dfml.tasks.diversity import DiversityMeter, embed_task, mean_pairwise_cosine_distance
+from dfml.tasks.similarity import DiversityMeter, embed_task, mean_pairwise_cosine_distance
 
 
 def test_the_diversity_is_the_mean_over_pairs():

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.inversion import INVERTERS
+from dfml.inversion.recipe import Recipe
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.similarity import fisher_embedding, interleave_classes, measure_similarity, pairwise_similarity
 
@@ -99,7 +100,7 @@ def test_the_matrix_of_kept_recoveries_is_kept(tiny_zoo, probe, tmp_path, monkey
     costs = []
 
     def measure(keep):
-        made = Recoveries(tiny_zoo, cls(config), per_class=2, seed=0, device=torch.device("cpu"), keep=keep)
+        made = Recoveries(Recipe(tiny_zoo, cls(config), per_class=2), keep=keep)
 
         def work():
             yield Done((yield from measure_similarity(made, tiny_zoo.ids, probe, visits=2, batch=5)))

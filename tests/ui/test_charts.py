@@ -1,4 +1,4 @@
-from dfml.runs.records import NoteLine
+from dfml.runs.metrics import NoteLine
 from dfml.ui.charts.bars import accuracy_histogram, class_coverage, confidence_bars
 from dfml.ui.charts.curves import MAX_POINTS, curves, downsample, steps_accuracy
 

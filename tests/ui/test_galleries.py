@@ -7,7 +7,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dfml.core.paths import REPOSITORY
-from dfml.runs.grid import make_grid
+from dfml.runs.recorder import make_grid
 from dfml.ui.inversion.recoveries import by_class
 from dfml.ui.widgets.galleries import GAP, cut_grid, enlarged, from_arrays, square, strip
 

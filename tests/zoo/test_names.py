@@ -10,7 +10,7 @@ from dfml.core.names import find_name, on_disk, same
 from dfml.core.paths import read_json, write_json
 from dfml.data.episodes import PseudoTask
 from dfml.data.folders import load_split
-from dfml.reports.real_pictures import real_pictures
+from dfml.reports.privacy import real_pictures
 from dfml.tasks.memory import TaskMemory
 from dfml.ui.inversion.form import check_real_pictures
 from dfml.ui.zoo.panels import matches

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfml.core.errors import BadInput, NotFinite, RunFailed
+from dfml.core.errors import BadInput, NotFinite, RunFailed, StopRequested
 from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars
 from dfml.core.paths import read_json
 from dfml.core.process import in_processes
 from dfml.runs.folder import RECOVERED
-from dfml.runs.grid import save_grid
+from dfml.runs.recorder import save_grid
 from dfml.runs.spec import JobContext, RunSpec
 
 if TYPE_CHECKING:
-    import torch
-
     from dfml.inversion.base import ExtraLoss
     from dfml.inversion.recipe import Recipe, WorkerArgs
     from dfml.reports.recovery import Recovery
@@ -40,7 +39,7 @@ class Outcome:
     Attributes:
         tag: The teacher's id, where there was one alone.
         steps: The last step that the attempt has drawn.
-        problems: Why teachers are left out.
+        problems: Why teachers, by their ids, are left out.
         curves: What has not been told while it ran.
     """
 
@@ -66,19 +65,16 @@ def invert(context: JobContext) -> Iterator[Event]:
     spec, folder, device = context.spec, context.folder / RECOVERED, context.device
     cls = INVERTERS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
-    asking = AskingConfig.parse(spec.oracle)
     zoo = open_zoo(spec.needed("zoo"))
+    recipe = Recipe(zoo, cls(config), spec.per_class, spec.seed, device, AskingConfig.parse(spec.oracle))
     everyone = not spec.teachers or spec.teachers == ["all"]
     teachers = zoo.ids if everyone else list(dict.fromkeys(zoo.card(which).id for which in spec.teachers))
     state = context.state or {}
-    offset, finished = int(state.get("offset", 0)), list(state.get("finished", []))
-    extra = _against(spec, zoo, teachers, device)
-    reports = {t: read_json(folder / t / "report.json", f"recovery {t}") for t in finished}
+    offset = int(state.get("offset", 0))
+    recipe = replace(recipe, extra_loss=_against(spec, recipe, teachers))
+    reports = {t: read_json(folder / t / "report.json", f"recovery {t}") for t in state.get("finished", [])}
     problems = dict(zoo.problems) if everyone else {}
     todo = [t for t in teachers if t not in reports]
-    recipe = Recipe(
-        zoo, cls(config), per_class=spec.per_class, seed=spec.seed, device=device, asking=asking, extra_loss=extra
-    )
     newest = 0
     context.tag = todo[0] if len(todo) == 1 else ""
     for event in warm_up(recipe, teachers) if todo else ():
@@ -114,11 +110,11 @@ def invert(context: JobContext) -> Iterator[Event]:
             yield Note(offset, f"teacher {teacher} was left out: {problem}", "problem")
         for recovery in event.recoveries:
             teacher = recovery.task.teacher_id
-            _file(recovery, zoo, spec.data, folder / teacher)
+            if problem := _file(recovery, zoo, spec.data, folder / teacher):
+                yield Note(offset, f"no privacy report of teacher {teacher}: {problem}", "problem")
             reports[teacher] = recovery.report
-            finished.append(teacher)
         if event.recoveries:
-            yield Checkpoint(offset, {"offset": offset, "finished": list(finished)})
+            yield Checkpoint(offset, {"offset": offset, "finished": list(reports)})
     found = [reports[t] for t in teachers if t in reports]
     if not found:
         raise RunFailed(f"no teacher could be inverted: {next(iter(problems.values()), 'none was asked for')}")
@@ -159,11 +155,7 @@ def _recover_in_groups(
 def _recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[str]) -> Iterator[Event | Outcome]:
     """Recover each teacher in a process with one thread, which writes only its progress into the run's ``folder``.
 
-    Yields:
-        Progress at least once a second, in hundredths of a teacher, and an ``Outcome`` whenever one is done.
-
-    Raises:
-        RunFailed: A process died.
+    Yields progress at least once a second, in hundredths of a teacher; ``RunFailed`` where a process died.
     """
     marks = folder / PROGRESS
     shutil.rmtree(marks, ignore_errors=True)
@@ -191,9 +183,8 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
     curves: list[Scalars] = []
     try:
         if not recipe.inverter.learns:
-            for _ in warm_up(recipe, [teacher]):
-                pass  # an inverter that only meets its helpers
-        recipe = replace(recipe, extra_loss=_against(spec, recipe.zoo, [teacher], recipe.device))
+            deque(warm_up(recipe, [teacher]), maxlen=0)  # an inverter that only meets its helpers
+        recipe = replace(recipe, extra_loss=_against(spec, recipe, [teacher]))
         for event in reported(recipe, recover_teachers(recipe, [teacher])):
             if isinstance(event, Done):
                 outcome = Outcome(teacher, max(e.step for e in curves), event.result, {}, curves)
@@ -209,46 +200,46 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
     return outcome
 
 
-def _against(spec: RunSpec, zoo: Zoo, teachers: list[str], device: torch.device) -> ExtraLoss | None:
-    """Return the disagreement with the meta-model that the order names, if it names one.
-
-    Raises:
-        BadInput: It is no meta-model or no single network, or has another number of classes than a teacher.
-    """
+def _against(spec: RunSpec, recipe: Recipe, teachers: list[str]) -> ExtraLoss | None:
+    """Return the disagreement with the meta-model that the order names, if it names a usable one."""
     if not spec.against:
         return None
     from dfml.inversion.terms import disagreement
     from dfml.meta.model import MetaModel
-    from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
+    from dfml.zoo.oracles.choose import answers_only_queries
 
-    asking = AskingConfig.parse(spec.oracle)
-    model = MetaModel.load(Path(spec.against)).to(device)
+    model = MetaModel.load(Path(spec.against)).to(recipe.device)
     model.require_one_network("teachers cannot disagree with it")
-    for card in map(zoo.card, teachers):
+    for card in map(recipe.zoo.card, teachers):
         if card.way != model.way:
             raise BadInput(f"the model in {spec.against} has {model.way} classes, teacher {card.id!r} has {card.way}.")
     model.net.requires_grad_(False)
-    black = any(answers_only_queries(zoo, teacher, asking) for teacher in teachers)
+    black = any(answers_only_queries(recipe.zoo, teacher, recipe.asking) for teacher in teachers)
     distance = "l1" if black else "kl"
     return disagreement(lambda x: model.net(model.prepare(x)), weight=spec.against_weight, distance=distance)
 
 
-def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> None:
-    """Write a recovery, and how near it comes to the real images where ``data`` names them."""
+def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> str:
+    """Write a recovery, and how near it comes to the real images where ``data`` names them; return why not."""
     from dfml.reports.privacy import privacy_report
 
     save_grid(recovery.task.images, folder / "grid.png")
-    # Saved before the report on privacy: unusable real images must not cost the recovery.
+    # Saved before the report on privacy, whose failure must not cost the recovery.
     recovery.save(folder)
     if not data:
-        return
+        return ""
+    problem = ""
     try:
         found = privacy_report(zoo, recovery.task.teacher_id, recovery.task, data)
         found.save(folder)
         recovery.report["privacy"] = {"level": found.level, "verdict": found.verdict, "data": found.data}
-    except BadInput as error:
-        recovery.report["privacy"] = {"level": None, "verdict": f"no privacy report: {error}", "data": data}
+    except StopRequested:
+        raise
+    except Exception as error:  # foreign images of any kind, too little memory
+        problem = " ".join(str(error).split())[:300] or type(error).__name__
+        recovery.report["privacy"] = {"level": None, "verdict": f"no privacy report: {problem}", "data": data}
     recovery.save(folder)
+    return problem
 
 
 def _moved(event: Event, offset: int) -> Event:
@@ -260,15 +251,10 @@ def _summary(reports: list[dict[str, Any]]) -> dict[str, Any]:
     def numbers(name: str) -> list[float]:
         return [report[name] for report in reports if report.get(name) is not None]
 
-    def mean(name: str) -> float | None:
-        values = numbers(name)
-        return sum(values) / len(values) if values else None
-
+    means = {name: numbers(name) for name in ("teacher_accuracy", "judge_agreement", "diversity")}
     reference, passes = numbers("reference_seconds"), numbers("passes")
     return {
-        "teacher_accuracy": mean("teacher_accuracy"),
-        "judge_agreement": mean("judge_agreement"),
-        "diversity": mean("diversity"),
+        **{name: sum(values) / len(values) if values else None for name, values in means.items()},
         "reference_seconds": round(sum(reference), 3) if reference else None,
         "inversion_seconds": round(sum(numbers("seconds")), 3),
         "warm_up_seconds": max((r["warm_up"]["seconds"] for r in reports if r.get("warm_up")), default=None),

@@ -17,7 +17,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dfml.runs.records import NoteLine
+from dfml.runs.metrics import NoteLine
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 MAX_POINTS = 500

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from dfml.core.errors import BadInput
 from dfml.data.pictures import open_picture
 from dfml.runs.folder import RunFolder, StoredImages
-from dfml.runs.grid import MAX_TILES, grid_columns
+from dfml.runs.recorder import MAX_TILES, grid_columns
 
 GAP, GRID_GAP = 3, 2
 """Pixels between images: of a strip here, and of a run's grid."""
