@@ -184,7 +184,7 @@ def test_no_path_of_one_machine_is_written_down():
 
 @pytest.mark.parametrize(
     "module",
-    ["dfml", "dfml.core.paths", "dfml.core.config", "dfml.core.registry", "dfml.zoo", "dfml.zoo.card"]
+    ["dfml", "dfml.core.paths", "dfml.core.config", "dfml.core.registry", "dfml.zoo", "dfml.zoo.listing"]
     + ["dfml.zoo.listing", "dfml.runs.spec"],
 )
 def test_what_lists_and_orders_loads_without_torch(module):

@@ -32,7 +32,7 @@ def wait_briefly(environment: MutableMapping[str, str] | None = None) -> None:
     """Let threads of Intel's and LLVM's OpenMP, which wheels for Windows and macOS ship, soon sleep when they wait.
 
     They read this when they are loaded: call it before torch, scikit-learn or POT are imported. Processes that are
-    started later inherit it. GNU's, in wheels for Linux, waits as ``dfml.nets.waiting`` says. How many threads there
+    started later inherit it. GNU's, in wheels for Linux, waits as ``dfml.nets.device`` says. How many threads there
     are, and what they compute, stays as it is; so does what a user has set in the ``environment`` that is changed.
     """
     environment = os.environ if environment is None else environment

@@ -1,4 +1,7 @@
-"""A checkpoint: a flat dict of tensors and JSON values in one safetensors file, nothing pickled; optimisers as such."""
+"""Checkpoints: a flat dict of tensors and JSON values in one safetensors file, nothing pickled; optimisers as such.
+
+Nested dicts are flattened under path-like keys.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,27 @@ from safetensors.torch import save_file
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_atomically
+
+SEPARATOR = "/"
+
+
+def flatten_state(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn ``{"a": {"b": 1}}`` into ``{"a/b": 1}``; lists and other values stay as they are."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        path = f"{prefix}{SEPARATOR}{key}" if prefix else str(key)
+        if isinstance(value, dict):
+            flat.update(flatten_state(value, path))
+        else:
+            flat[path] = value
+    return flat
+
+
+def part_of_state(flat: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The entries below ``prefix``, without it."""
+    start = prefix + SEPARATOR
+    return {key[len(start) :]: value for key, value in flat.items() if key.startswith(start)}
+
 
 FORMAT = "dfml-checkpoint-1"
 

@@ -22,7 +22,7 @@ from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, network_arguments, read_config, tensor_shapes
 from dfml.core.paths import ASSETS, write_atomically, write_json
 from dfml.nets.build import build_network, fast_layout
-from dfml.zoo.card import DETAILS, WEIGHTS, TeacherCard, read_card, weights_digest
+from dfml.zoo.listing import DETAILS, WEIGHTS, TeacherCard, read_card, weights_digest
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness (ITU-R BT.601)."""

@@ -12,7 +12,7 @@ from dfml.bench.timings import CHOSEN, LOADS, MOST_BUSY, MOST_IDLE, STEERING, WA
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.nets import waiting as waiting_nets
-from dfml.nets.waiting import watch_load
+from dfml.nets.device import watch_load
 
 RESULT = REPOSITORY / "benchmarks" / "results" / "waiting.json"
 

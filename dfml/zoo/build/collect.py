@@ -16,7 +16,7 @@ from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, FLAGS, read_config
 from dfml.core.names import find_name, same
 from dfml.core.paths import claim_folder, raise_if_disk_full, read_json, write_json
-from dfml.zoo.card import read_index
+from dfml.zoo.listing import read_index
 from dfml.zoo.teacher import DETAILS, WEIGHTS, load_teacher
 from dfml.zoo.zoo import Zoo, write_zoo
 

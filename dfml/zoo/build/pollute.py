@@ -26,7 +26,7 @@ from dfml.core.paths import claim_file, read_json, write_json
 from dfml.core.seeds import derive_seed
 from dfml.nets.build import build_network
 from dfml.zoo.build.collect import copy_model, new_zoo
-from dfml.zoo.card import DETAILS, MOST_MODELS, WEIGHTS, TeacherCard, weights_digest
+from dfml.zoo.listing import DETAILS, MOST_MODELS, WEIGHTS, TeacherCard, weights_digest
 from dfml.zoo.zoo import Zoo, write_zoo
 
 FORMAT = 1
