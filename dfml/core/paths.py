@@ -74,10 +74,8 @@ def claim_folder(
     """See that a command may write into a folder: a new or empty one, or one that it wrote before. It is not made.
 
     ``own`` tells whether a folder's files are those of the command itself, ``kind`` what they would be; ``overwrite``
-    whether the user gave ``--overwrite``, None where the command has no such option.
-
-    Raises:
-        BadInput: Other files lie there, or a file is in the way; the message says what to do.
+    whether the user gave ``--overwrite``, None where the command has no such option. ``BadInput``: other files lie
+    there, or a file is in the way; the message says what to do.
     """
     try:
         there = sorted(path.name for path in folder.iterdir())
@@ -109,10 +107,8 @@ def claim_file(path: Path, *, own: Callable[[Path], bool] = lambda path: False, 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a file beside ``path``, then rename it into place.
 
-    A reader sees the old file or the new one, never a part; after a failure the old one stays.
-
-    Raises:
-        RunFailed: The disk is full or not writable.
+    A reader sees the old file or the new one, never a part; after a failure the old one stays. ``RunFailed``: the disk
+    is full or not writable.
     """
     part = None
     try:

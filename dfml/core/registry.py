@@ -81,11 +81,7 @@ class Registered(ABC):
 
     @classmethod
     def preset(cls, name: str = "demo") -> Config:
-        """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``.
-
-        Raises:
-            BadInput: Another name.
-        """
+        """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``; ``BadInput``: another name."""
         presets = {"demo": cls.demo, "paper": cls.paper}
         if name not in presets:
             raise BadInput(f"unknown preset {name!r}.{nearest(name, presets)} Known: demo, paper.")

@@ -167,10 +167,8 @@ def _surveyed(classes: dict[str, list[Path]], cache: Path, prefix: str, key: str
 def fingerprint(source: str | Path, split: str) -> str:
     """Return a name for the images of a split, so that numbers of others in the same place are not taken for theirs.
 
-    It changes with the name, size or time of any file, and is the same wherever the folder lies.
-
-    Raises:
-        BadInput: See ``load_split``.
+    It changes with the name, size or time of any file, and is the same wherever the folder lies. ``BadInput``: see
+    ``load_split``.
     """
     text = str(source)
     return text if text.startswith("sample:") else _cache_key(_listed(Path(source), split).classes)

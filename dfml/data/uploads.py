@@ -45,11 +45,8 @@ def base_name(name: str) -> str:
 def read_support_folder(folder: Path, *, size: int, channels: int, max_files: int = MAX_FOLDER_FILES) -> SupportSet:
     """Read ``DIR/<class>/<picture>``; of more than ``max_files`` the first, with one line that says so.
 
-    Links are followed, as in every folder that a user names (see ``listing``).
-
-    Raises:
-        BadInput: The folder is missing or may not be read, a class holds files and no image among them, or fewer than
-            two classes have a usable image.
+    Links are followed, as in every folder that a user names (see ``listing``). ``BadInput``: the folder is missing or
+    may not be read, a class holds files and no image among them, or fewer than two classes have a usable image.
     """
     every, skipped = _listed(folder, "support set", "DIR/<class>/<picture>")
     good, pictures, problems = _read(every[:max_files], len(every), size, channels)

@@ -197,12 +197,10 @@ def vit_arguments(
 ) -> dict[str, Any]:
     """What timm's ``VisionTransformer`` is told; the first three are as ``Conv4``'s.
 
-    A token has ``width`` numbers, a multiple of ``heads``. ``patch_size``, in pixels a side, divides ``img_size``;
-    0 takes ``fitting_patch``. ``global_pool`` of ``token`` answers from a class token, ``avg`` from the mean of the
+    A token has ``width`` numbers, a multiple of ``heads``. ``patch_size``, in pixels a side, divides ``img_size``; 0
+    takes ``fitting_patch``. ``global_pool`` of ``token`` answers from a class token, ``avg`` from the mean of the
     patches (and has none). There is no batch normalisation, hence ``bn`` is ``running``: no form for meta-models.
-
-    Raises:
-        ValueError: They make no network.
+    ``ValueError``: they make no network.
     """
     if bn != "running":
         raise ValueError("a vision transformer has no batch normalisation, so bn must be 'running' (a teacher)")

@@ -44,11 +44,8 @@ def save_checkpoint(path: Path, state: dict[str, Any], about: dict[str, Any] | N
     """Write a state beside ``path`` and rename it into place.
 
     A state is tensors of any device (a generator's is a uint8 tensor), and JSON values; tuples come back as lists.
-    ``about`` is JSON about the checkpoint itself: its step and such.
-
-    Raises:
-        RunFailed: The disk is full; an older file at ``path`` is intact.
-        TypeError: A value is neither a tensor nor JSON; the message names its key.
+    ``about`` is JSON about the checkpoint itself: its step and such. ``RunFailed``: the disk is full; an older file at
+    ``path`` is intact; ``TypeError``: a value is neither a tensor nor JSON; the message names its key.
     """
     tensors: dict[str, torch.Tensor] = {}
     plain: dict[str, Any] = {}

@@ -78,11 +78,7 @@ def channel_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def make_norm(channels: int, bn: str) -> nn.Module:
-    """Return the normalisation layer named ``running`` or ``batch``.
-
-    Raises:
-        ValueError: Another name.
-    """
+    """Return the normalisation layer named ``running`` or ``batch``; ``ValueError``: another name."""
     if bn not in ("running", "batch"):
         raise ValueError(f"bn must be 'running' or 'batch', received {bn!r}")
     return nn.BatchNorm2d(channels) if bn == "running" else BatchStatisticsNorm2d(channels)

@@ -103,11 +103,7 @@ class ZooIndex(Config):
 
 
 def read_index(folder: Path) -> ZooIndex:
-    """Read ``zoo.json``.
-
-    Raises:
-        BadInput: Missing, damaged, no zoo's, of a newer format, or with too many models.
-    """
+    """Read ``zoo.json``; ``BadInput``: missing, damaged, no zoo's, of a newer format, or with too many models."""
     meta = read_json(folder / "zoo.json", "zoo")
     if not isinstance(meta, dict) or not isinstance(meta.get("models"), list):
         raise BadInput(f"{folder / 'zoo.json'} lists no models: it is not a zoo of this program.")
@@ -199,10 +195,8 @@ def read_contents(
 ) -> tuple[ZooIndex, list[TeacherCard], dict[str, str]]:
     """Read a zoo's folder: ``zoo.json``, the cards of the usable teachers in its order, and why the others are not.
 
-    The reasons, by id, are one line each; ``check`` may give more of them as ``BadInput``.
-
-    Raises:
-        BadInput: No zoo there, a newer format, or no usable teacher; one line that says what to do.
+    The reasons, by id, are one line each; ``check`` may give more of them as ``BadInput``. ``BadInput``: no zoo there,
+    a newer format, or no usable teacher; one line that says what to do.
     """
     if not os.path.isdir(folder):
         names = zoo_names()

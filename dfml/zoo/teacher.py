@@ -126,10 +126,7 @@ def save_network(
 
     ``model_args`` is all that timm's constructor needs (num_classes, in_chans, img_size, width, ...); ``details`` what
     timm has no field for, to which the weights' ``sha256`` is added; ``mean`` and ``std`` normalise the channels of its
-    input; ``size`` is its height and width, by default ``img_size``.
-
-    Raises:
-        RunFailed: The disk is full.
+    input; ``size`` is its height and width, by default ``img_size``. ``RunFailed``: the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     channels, classes = int(model_args.get("in_chans", 3)), int(model_args["num_classes"])

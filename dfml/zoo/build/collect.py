@@ -138,12 +138,10 @@ def other_preparation(folder: Path) -> str | None:
 def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[list[str], list[str]]:
     """Copy the teachers of at least two zoos, with their judges, into a new one, called as its folder or ``name``.
 
-    Ids are prefixed by their zoo's name. Cards are left as they are. Equal class names are one class only where
-    both zoos vouch for their names and are of the same domain. Returns the ids of the new zoo's teachers, and one line
-    for each teacher that cannot be used and was left out.
-
-    Raises:
-        BadInput: Fewer than two zoos, one that is given twice, a server, or something at ``out`` already.
+    Ids are prefixed by their zoo's name. Cards are left as they are. Equal class names are one class only where both
+    zoos vouch for their names and are of the same domain. Returns the ids of the new zoo's teachers, and one line for
+    each teacher that cannot be used and was left out. ``BadInput``: fewer than two zoos, one that is given twice, a
+    server, or something at ``out`` already.
     """
     if len(zoos) < 2:
         raise BadInput(f"merging needs at least two zoos, received {len(zoos)}.")

@@ -41,10 +41,7 @@ def net_for(
 
     The architecture is ``NAME`` or ``NAME:WIDTH``, with the filters of the first stage. Few-shot networks are told the
     size and the width. Others are told to shrink an image to no less than 2 px a side (``output_stride``), where they
-    know how.
-
-    Raises:
-        BadInput: There is no such network or width, it takes no width, or it cannot take such images.
+    know how. ``BadInput``: there is no such network or width, it takes no width, or it cannot take such images.
     """
     name, colon, own = architecture.strip().partition(":")
     if colon and not (own.isascii() and own.isdecimal() and int(own) > 0):
@@ -204,10 +201,8 @@ def pretrain_zoo(
 
     The architectures, each ``NAME`` or ``NAME:WIDTH``, take turns; ``jobs`` teachers are trained side by side, with one
     thread each. ``report`` is called with (done, total, id, accuracy) after each. Returns the teachers' held-out
-    accuracies in [0, 1].
-
-    Raises:
-        BadInput: Unusable data, a network that cannot be built for it, or ``out`` holds a zoo of another recipe.
+    accuracies in [0, 1]. ``BadInput``: unusable data, a network that cannot be built for it, or ``out`` holds a zoo of
+    another recipe.
     """
     data = load_split(source, "train", size=config.size, channels=config.channels)
     recipe = {"architectures": architectures, "config": config.recorded(), "data": data.name}

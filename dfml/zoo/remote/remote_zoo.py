@@ -47,11 +47,9 @@ class RemoteApi:
     def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
         """Scores [N, way] of images [N, C, H, W] in [0, 1] of any size, grey or colour; of their device and type.
 
-        At most ``most`` images are sent, those of repeated requests included.
-
-        Raises:
-            RunFailed: No answer before the deadline, nonsense for an answer, or ``most`` is reached.
-            BadInput: The server does not know the teacher or refuses the images.
+        At most ``most`` images are sent, those of repeated requests included. ``RunFailed``: no answer before the
+        deadline, nonsense for an answer, or ``most`` is reached; ``BadInput``: the server does not know the teacher or
+        refuses the images.
         """
         if not len(x):
             return x.new_zeros(0, self.way)
@@ -138,11 +136,8 @@ _ONE_MODEL = re.compile(r"(.*)/v2/models/([^/]+)/?")
 class RemoteZoo(Zoo):
     """The models of a server; they only answer queries, with tensors that travel as bytes where ``binary``.
 
-    The address ``.../v2/models/NAME`` takes one model alone, which every server can do.
-
-    Raises:
-        BadInput: No server of the protocol there, or none of its models is a classifier of images.
-        RunFailed: No answer.
+    The address ``.../v2/models/NAME`` takes one model alone, which every server can do. ``BadInput``: no server of the
+    protocol there, or none of its models is a classifier of images; ``RunFailed``: no answer.
     """
 
     def __init__(self, url: str, config: RemoteConfig | None = None) -> None:
