@@ -42,7 +42,6 @@ SAME_SUBJECT = {
     "quality": "reports, ui/inversion",
     "similarity": "cli, tasks, ui/charts",
     "texts": "core, ui/widgets",
-    "uploads": "data, ui/adaptation",
     "view": "ui/adaptation, ui/inversion, ui/training",
     "zoo": "cli, pages, zoo",
 }

@@ -6,9 +6,11 @@ import errno
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -102,6 +104,25 @@ def claim_file(path: Path, *, own: Callable[[Path], bool] = lambda path: False, 
     if (path.exists() or path.is_symlink()) and not overwrite and not own(path):
         extra = "" if overwrite is None else ", or add --overwrite"
         raise BadInput(f"{path} is there already and would be replaced: give another --out{extra}.")
+
+
+@contextmanager
+def filled_folder(target: Path) -> Iterator[Path]:
+    """A folder to be filled beside ``target``; renamed to it where the block ends well, removed where it fails."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        try:
+            part.mkdir(parents=True)
+        except (FileExistsError, NotADirectoryError):
+            raise BadInput(f"no folder can be made at {target}: a file is in the way.") from None
+        yield part
+        part.replace(target)
+    except Exception as error:
+        raise_if_disk_full(error, target)
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

@@ -47,18 +47,8 @@ SEVERAL_FRAMES = "several frames"
 """Key of ``Image.info``: whether a file held more frames than the one that was taken."""
 
 # What Pillow's decoders raise on damaged content, found by feeding them damaged files.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    ArithmeticError,
-    TypeError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, TypeError, RuntimeError)
+_DAMAGE += (struct.error, zlib.error)
 _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY = ("1", "L", "LA", "La")
 _T = TypeVar("_T")

@@ -10,34 +10,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, FLAGS, read_config
 from dfml.core.names import find_name, same
-from dfml.core.paths import claim_folder, raise_if_disk_full, read_json, write_json
+from dfml.core.paths import claim_folder, filled_folder, read_json, write_json
 from dfml.zoo.listing import read_index
 from dfml.zoo.teacher import DETAILS, WEIGHTS, load_teacher
 from dfml.zoo.zoo import Zoo, write_zoo
-
-
-@contextmanager
-def _filled(target: Path) -> Iterator[Path]:
-    """A folder to be filled beside ``target``; renamed to it where the block ends well, removed where it fails."""
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        try:
-            part.mkdir(parents=True)
-        except (FileExistsError, NotADirectoryError):
-            raise BadInput(f"no folder can be made at {target}: a file is in the way.") from None
-        yield part
-        part.replace(target)
-    except (OSError, SafetensorError) as error:  # weights are written by safetensors, which wraps the system's error
-        raise_if_disk_full(error, target)
-        raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
@@ -50,7 +29,7 @@ def new_zoo(out: Path) -> Iterator[Path]:
     """
     out = out.resolve()  # "." has a name too
     claim_folder(out)
-    with _filled(out) as part:
+    with filled_folder(out) as part:
         yield part
 
 
@@ -94,7 +73,7 @@ def import_folders(
             load_teacher(folder, stated)
             if target.exists():
                 raise BadInput(f"{target} is there already and no model of the zoo: remove it, or rename the folder.")
-            with _filled(target) as part:
+            with filled_folder(target) as part:
                 copy_model(folder, part)
                 if stated:
                     write_json(part / CONFIG, read_config(folder, stated))
