@@ -98,8 +98,7 @@ def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[s
 def picture_input(folder: Path, config: dict[str, Any]) -> PictureInput:
     """Return size and normalisation of a teacher's input, from what ``read_config`` returned.
 
-    Raises:
-        BadInput: One of them is not stated or out of range, or the constructor's arguments do not agree with it.
+    ``BadInput``: one of them is not stated or out of range, or the constructor's arguments do not agree with it.
     """
     path, cfg, args = folder / CONFIG, config["pretrained_cfg"], config["model_args"]
     if args.get("bn") == "batch":
@@ -150,9 +149,8 @@ def network_arguments(config: dict[str, Any]) -> dict[str, Any]:
 def tensor_shapes(path: Path, label: str) -> dict[str, list[int]]:
     """Return the shapes by name of the tensors in a weight file, read without its numbers.
 
-    Raises:
-        BadInput: Missing, damaged, cut off, or with a header of more than ``LARGEST_HEADER`` bytes; ``label`` begins
-            the message.
+    ``BadInput``: missing, damaged, cut off, or with a header of more than ``LARGEST_HEADER`` bytes; ``label`` begins
+    the message.
     """
     try:
         with open_file(path) as file:

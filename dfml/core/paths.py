@@ -38,8 +38,7 @@ def cache_root() -> Path:
 def given_path(text: str) -> Path:
     """Return a path that somebody typed or put into a link; ``~`` is their home. It need not exist.
 
-    Raises:
-        BadInput: The system cannot even look there: half a character, too long a name, a loop of links, no permission.
+    ``BadInput``: the system cannot even look there: half a character, too long a name, a loop of links, no permission.
     """
     try:
         path = Path(text).expanduser()
@@ -153,8 +152,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 def raise_if_disk_full(error: BaseException, path: Path) -> None:
     """Turn a full or read-only disk into one clear line; let every other error pass.
 
-    Raises:
-        RunFailed: ``error`` says that nothing more can be written.
+    ``RunFailed``: ``error`` says that nothing more can be written.
     """
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
@@ -175,9 +173,8 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
 def read_json(path: Path, what: str, *, most: int = LARGEST_JSON) -> Any:  # noqa: ANN401 - any JSON value
     """Read JSON that anybody may have written; ``what`` names it in messages; at most ``most`` bytes are read.
 
-    Raises:
-        BadInput: The file is missing, is no file, too large, or no JSON; or its values nest deeper than
-            ``DEEPEST_JSON``, or hold half a character, which nothing could show.
+    ``BadInput``: the file is missing, is no file, too large, or no JSON; or its values nest deeper than
+    ``DEEPEST_JSON``, or hold half a character, which nothing could show.
     """
     try:
         with open_file(path) as file:
@@ -202,8 +199,7 @@ def read_json(path: Path, what: str, *, most: int = LARGEST_JSON) -> Any:  # noq
 def open_file(path: Path) -> BinaryIO:
     """Open a file for reading; a pipe or a device in its place would be waited for without end.
 
-    Raises:
-        OSError: It cannot be opened, or is no file.
+    ``OSError``: it cannot be opened, or is no file.
     """
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is no file")

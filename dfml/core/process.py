@@ -46,13 +46,8 @@ def in_processes(
     """Call a function of a module for each item, in processes of one thread that joblib's backend starts.
 
     With one of ``jobs`` the work is done in this process. Closing the iterator ends local processes at once; ``what``
-    they did is said where one dies, such as ``recovered teachers``.
-
-    Yields:
-        What each piece of work returned, as they end, and None every half second in between.
-
-    Raises:
-        RunFailed: A process died.
+    they did is said where one dies, such as ``recovered teachers``. Yields what each piece of work returned, as they
+    end, and None every half second in between. ``RunFailed``: a process died.
     """
     if jobs == 1:
         yield from map(work, items)

@@ -50,9 +50,8 @@ def subfolders(folder: Path) -> list[str]:
 def list_classes(root: Path, *, queries: bool = False) -> Listing:
     """List ``root/<class>/<picture>``; for ``queries`` images beside the folders too, and a folder need not hold any.
 
-    Raises:
-        BadInput: ``root`` may not be read; a class folder holds files and not one usable image; two class folders have
-            one name that is only written in two ways; a class's name is no text.
+    ``BadInput``: ``root`` may not be read; a class folder holds files and not one usable image; two class folders have
+    one name that is only written in two ways; a class's name is no text.
     """
     try:
         top = _look(root)
@@ -193,11 +192,8 @@ def read_query_folder(
 ) -> tuple[torch.Tensor, list[str], list[str]]:
     """Read the images of ``DIR/<picture>`` and ``DIR/<folder>/<picture>``.
 
-    Returns:
-        Images float32 [n, channels, size, size] in [0, 1], each one's path below the folder, one line per bad file.
-
-    Raises:
-        BadInput: The folder is missing or may not be read, or not one image can be used.
+    Returns images float32 [n, channels, size, size] in [0, 1], each one's path below the folder, one line per bad file.
+    ``BadInput``: the folder is missing or may not be read, or not one image can be used.
     """
     good, pictures, problems = _read_folder(folder, QUERIES, "DIR/<picture>", size, channels, max_files)
     if not good:

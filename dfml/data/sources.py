@@ -219,14 +219,9 @@ def build_sample(recipe: str | SampleRecipe, source: str | Path, out: Path) -> d
     """Write a sample; the same images give the same sample, whatever order a disk lists them in.
 
     ``recipe`` is one or a name in ``RECIPES``, ``source`` a class-folder data set with its splits. An older sample in
-    ``out`` is replaced.
-
-    Returns:
-        ``path``, ``classes`` (split -> number), ``images`` and ``bytes``.
-
-    Raises:
-        BadInput: Unknown name; the data set lacks a split, or classes or images; ``out`` holds something else.
-        RunFailed: The disk is full.
+    ``out`` is replaced. Returns ``path``, ``classes`` (split -> number), ``images`` and ``bytes``. ``BadInput``:
+    unknown name; the data set lacks a split, or classes or images; ``out`` holds something else; ``RunFailed``: the
+    disk is full.
     """
     if isinstance(recipe, str) and recipe not in RECIPES:
         raise BadInput(f"unknown sample {recipe!r}.{nearest(recipe, RECIPES)} Known: {', '.join(RECIPES)}.")

@@ -175,8 +175,7 @@ class FewShotResNet(FewShotNetwork):
 def fitting_patch(img_size: int) -> int:
     """The smallest patch, at least 4 px, that tiles an image with at most 12 patches a side.
 
-    Raises:
-        ValueError: None does, for instance where the size is a prime number.
+    ``ValueError``: none does, for instance where the size is a prime number.
     """
     for patch in range(SMALLEST_PATCH, img_size // 2 + 1):
         if img_size % patch == 0 and img_size // patch <= MOST_PATCHES_A_SIDE:

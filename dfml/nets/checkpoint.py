@@ -71,8 +71,7 @@ def save_checkpoint(path: Path, state: dict[str, Any], about: dict[str, Any] | N
 def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read (state, about) back; tensors are on the CPU, keys in the order they were given.
 
-    Raises:
-        BadInput: Missing, damaged, or no checkpoint of this format.
+    ``BadInput``: missing, damaged, or no checkpoint of this format.
     """
     try:
         with safe_open(path, framework="pt") as file:

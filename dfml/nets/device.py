@@ -138,8 +138,7 @@ def available_devices() -> list[str]:
 def pick_device(wanted: str = "auto") -> tuple[torch.device, str]:
     """Return the device and the reason for it; ``wanted`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
-    Raises:
-        BadInput: The device does not exist here.
+    ``BadInput``: the device does not exist here.
     """
     here = available_devices()
     if wanted == "auto":

@@ -105,8 +105,7 @@ def recorded_statistics(net: nn.Module) -> Iterator[Statistics]:
 def supplied_statistics(net: nn.Module, statistics: Statistics | None) -> Iterator[None]:
     """Make each ``batch`` layer use the given statistics inside the block; with None nothing changes.
 
-    Raises:
-        ValueError: The number of layers differs from the number of statistics.
+    ``ValueError``: the number of layers differs from the number of statistics.
     """
     layers = [] if statistics is None else _batch_norms(net)
     if statistics is not None and len(layers) != len(statistics):

@@ -67,8 +67,7 @@ def mean_accuracy(cards: Iterable[TeacherCard]) -> float | None:
 def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherCard:
     """Read a model folder's card, also without ``dfml.json``, as timm writes it; for ``stated`` see ``read_config``.
 
-    Raises:
-        BadInput: The folder holds no model, its config leaves out what nobody stated, or a value is out of range.
+    ``BadInput``: the folder holds no model, its config leaves out what nobody stated, or a value is out of range.
     """
     config = read_config(folder, stated)
     known = read_json(folder / DETAILS, "card", most=LARGEST_CARD) if os.path.lexists(folder / DETAILS) else {}

@@ -158,9 +158,8 @@ def build_and_load(
 ) -> nn.Module:
     """Build a network and load a folder's weights into it, on the CPU, once the file is known to hold its shapes.
 
-    Raises:
-        BadInput: Missing or damaged files, a wrong shape, a value that is not finite, or a SHA-256 of the weights
-            other than ``check_digest``. The message names the folder and the first difference.
+    ``BadInput``: missing or damaged files, a wrong shape, a value that is not finite, or a SHA-256 of the weights other
+    than ``check_digest``. The message names the folder and the first difference.
     """
     label = f"model {folder.name!r}"
     shapes = tensor_shapes(folder / WEIGHTS, label)

@@ -23,9 +23,8 @@ from dfml.zoo.zoo import Zoo, write_zoo
 def new_zoo(out: Path) -> Iterator[Path]:
     """A folder beside ``out`` to be filled with a new zoo, which appears at ``out`` whole or not at all.
 
-    Raises:
-        BadInput: There is something at ``out`` already, or no folder can be made there.
-        RunFailed: The disk is full or not writable.
+    ``BadInput``: there is something at ``out`` already, or no folder can be made there; ``RunFailed``: the disk is full
+    or not writable.
     """
     out = out.resolve()  # "." has a name too
     claim_folder(out)

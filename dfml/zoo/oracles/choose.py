@@ -55,9 +55,8 @@ class ZerothOrderOracle:
     def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
         """Answer for images x [N, C, H, W] in [0, 1] with (q + 1) * N queries.
 
-        Raises:
-            BadInput: Statistics were asked for, or one call would cost more than ``per_call``.
-            RunFailed: The budget is spent.
+        ``BadInput``: statistics were asked for, or one call would cost more than ``per_call``; ``RunFailed``: the
+        budget is spent.
         """
         cfg = self.config
         if statistics_fn is not None:
@@ -136,8 +135,7 @@ def make_oracle(
 ) -> Oracle:
     """An oracle for a teacher; ``generator``, on the CPU, draws the directions of a black box.
 
-    Raises:
-        BadInput: There is no such teacher, its weights cannot be used, or it grants less than is asked for.
+    ``BadInput``: there is no such teacher, its weights cannot be used, or it grants less than is asked for.
     """
     card = zoo.card(which)
     keys = [zoo.class_key(card, slot) for slot in range(card.way)]
