@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dfml.core.config import Config
+from dfml.core.config import Config, Text
 from dfml.core.errors import BadInput, nearest
 from dfml.core.model_config import CONFIG, LARGEST_CARD, picture_input, read_config, tensor_shapes
 from dfml.core.names import natural, on_disk, same
@@ -30,7 +30,6 @@ MOST_MODELS, MOST_CLASSES = 10_000, 100_000
 DETAILS, WEIGHTS = "dfml.json", "model.safetensors"
 
 Name = Annotated[str, Field(max_length=1000)]
-Text = Annotated[str, Field(max_length=4000)]
 
 
 class TeacherCard(Config):
@@ -73,11 +72,10 @@ def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherC
     known = read_json(folder / DETAILS, "card", most=LARGEST_CARD) if os.path.lexists(folder / DETAILS) else {}
     if not isinstance(known, dict):
         raise BadInput(f"model {folder.name!r}: {DETAILS} is no card of a teacher.")
-    takes = picture_input(folder, config)
     fields = {key: known[key] for key in TeacherCard.model_fields if key in known}
     width = config["model_args"].get("width")
     fields |= {"id": folder.name, "architecture": config["architecture"], "way": config["num_classes"]}
-    fields |= {"input_size": takes.size, "mean": takes.mean, "std": takes.std}
+    fields |= picture_input(folder, config)
     fields["width"] = width if type(width) is int and width > 0 else None
     card = TeacherCard.parse(fields, what=f"{folder.name}/{CONFIG} field")
     if card.classes is not None and len(card.classes) != card.way:
