@@ -132,8 +132,7 @@ def grey_patterns(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_zoo_folder(patterns, tmp_path_factory):
     """Three five-way Conv4 teachers of width 8, trained for a second on the patterns. Do not change it."""
-    from dfml.zoo.build.class_plan import PretrainConfig
-    from dfml.zoo.build.pretrain import pretrain_zoo
+    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 
     out = tmp_path_factory.mktemp("zoos") / "tiny"
     config = PretrainConfig(models=3, way=5, epochs=8, batch=32, lr=0.01, width=8, flip=False, shift=0)

@@ -20,8 +20,7 @@ def tiny_probe(tiny_zoo_folder, monkeypatch):
 @pytest.fixture(scope="module")
 def mixed_folder(tiny_zoo_folder, grey_patterns, tmp_path_factory):
     """A colour Conv4 and a grey ResNet that read pictures of another size."""
-    from dfml.zoo.build.class_plan import PretrainConfig
-    from dfml.zoo.build.pretrain import pretrain_zoo
+    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
     from dfml.zoo.zoo import write_zoo
 
     folder = tmp_path_factory.mktemp("mixed")
@@ -36,8 +35,7 @@ def mixed_folder(tiny_zoo_folder, grey_patterns, tmp_path_factory):
 @pytest.fixture(scope="module")
 def timm_folder(tiny_zoo_folder, patterns, tmp_path_factory):
     """A Conv4 and a small network out of timm's registry, for pictures alike."""
-    from dfml.zoo.build.class_plan import PretrainConfig
-    from dfml.zoo.build.pretrain import pretrain_zoo
+    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
     from dfml.zoo.zoo import write_zoo
 
     folder = tmp_path_factory.mktemp("timm")

@@ -42,7 +42,6 @@ SAME_SUBJECT = {
     "quality": "reports, ui/inversion",
     "similarity": "cli, tasks, ui/charts",
     "texts": "core, ui/widgets",
-    "uploads": "data, ui/adaptation",
     "view": "ui/adaptation, ui/inversion, ui/training",
     "zoo": "cli, pages, zoo",
 }
@@ -184,8 +183,8 @@ def test_no_path_of_one_machine_is_written_down():
 
 @pytest.mark.parametrize(
     "module",
-    ["dfml", "dfml.core.paths", "dfml.core.config", "dfml.core.registry", "dfml.zoo", "dfml.zoo.card"]
-    + ["dfml.zoo.listing", "dfml.runs.spec", "dfml.cli"],
+    ["dfml", "dfml.core.paths", "dfml.core.config", "dfml.core.registry", "dfml.zoo", "dfml.zoo.listing"]
+    + ["dfml.runs.spec", "dfml.cli"],
 )
 def test_what_lists_and_orders_loads_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

@@ -33,6 +33,6 @@ def sample(
     json: Json = False,
 ) -> None:
     """Build an embedded evaluation sample from a data set."""
-    from dfml.data import samples
+    from dfml.data import sources
 
-    answer(samples.build_sample(name, source, out), json, f"sample written to {out}")
+    answer(sources.build_sample(name, source, out), json, f"sample written to {out}")

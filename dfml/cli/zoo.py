@@ -10,7 +10,7 @@ import typer
 from dfml.cli.output import Bar, answer, percent, say, table
 from dfml.cli.similarity import Json, ZooName, prepare, similarity
 from dfml.core.errors import BadInput
-from dfml.zoo.card import mean_accuracy
+from dfml.zoo.listing import mean_accuracy
 
 AnyZoo = Annotated[str, typer.Argument(help="An embedded name, a folder or a server's address.")]
 More = Annotated[list[str] | None, typer.Option("--set", help="Another option of zoo pretrain, key=value; repeatable.")]
@@ -90,8 +90,7 @@ def pretrain(
 ) -> None:
     """Train a zoo: each teacher on a random subset of the training classes."""
     from dfml.nets.device import use_threads
-    from dfml.zoo.build.class_plan import PretrainConfig
-    from dfml.zoo.build.pretrain import pretrain_zoo
+    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 
     use_threads()
     given = {"models": models, "way": way, "epochs": epochs, "seed": seed}
@@ -120,8 +119,7 @@ def judge(
     """Train judges: networks of another architecture on the same classes, which only measure."""
     from dfml.nets.device import use_threads
     from dfml.zoo import open_zoo
-    from dfml.zoo.build.class_plan import PretrainConfig
-    from dfml.zoo.build.pretrain import train_judge
+    from dfml.zoo.build.pretrain import PretrainConfig, train_judge
 
     use_threads()
     for pair in set_ or []:

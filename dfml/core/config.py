@@ -41,8 +41,7 @@ class Config(BaseModel):
     def parse(cls, values: dict[str, Any], *, what: str = "option") -> Self:
         """Validate ``values`` (strings are converted) into a config.
 
-        Raises:
-            BadInput: An unknown key or a value out of its range, in one line.
+        ``BadInput``: an unknown key or a value out of its range, in one line.
         """
         values = cls.with_new_names(values)
         for key in values:
@@ -57,8 +56,7 @@ class Config(BaseModel):
     def override(self, pairs: list[str] | dict[str, Any]) -> Self:
         """Return a copy with ``key=value`` pairs applied; ``none`` clears an optional field, ``[1, 5]`` is a list.
 
-        Raises:
-            BadInput: A pair without ``=``, an unknown key, or a value out of range.
+        ``BadInput``: a pair without ``=``, an unknown key, or a value out of range.
         """
         changes, texts = (pairs, []) if isinstance(pairs, dict) else ({}, pairs)
         for pair in texts:
@@ -135,8 +133,7 @@ class Record(BaseModel):
     def checked(cls, value: Any, what: str) -> dict[str, Any]:  # noqa: ANN401 - foreign JSON
         """Return the given values, those of the fields in the fields' types.
 
-        Raises:
-            BadInput: ``value`` is no table, a field is missing, or one of its values is out of range; in one line.
+        ``BadInput``: ``value`` is no table, a field is missing, or one of its values is out of range; in one line.
         """
         if not isinstance(value, dict):
             raise BadInput(f"{what} is damaged: expected a table of values.")

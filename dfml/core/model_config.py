@@ -7,7 +7,6 @@ number of classes, the input's size, its normalisation) must be stated: nothing 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +22,6 @@ FLAGS = {"mean": "--mean", "std": "--std", "input_size": "--size"}
 """With which options of ``zoo import`` a value is stated that a config leaves out."""
 LARGEST_CARD = LARGEST_HEADER = 8 * 2**20
 """Bytes of a JSON file of a model, and of a weight file's header: 10,000 tensors take about one million."""
-
-
-@dataclass(frozen=True)
-class PictureInput:
-    """What a network expects its images to be.
-
-    Attributes:
-        size: Channels (1 or 3), height and width in pixels.
-        mean: What is subtracted from pixels in [0, 1], one number or one per channel.
-        std: What they are then divided by, above 0, likewise.
-    """
-
-    size: tuple[int, int, int]
-    mean: list[float]
-    std: list[float]
 
 
 def split_flat(config: dict[str, Any]) -> dict[str, Any]:
@@ -95,11 +79,12 @@ def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[s
     return config
 
 
-def picture_input(folder: Path, config: dict[str, Any]) -> PictureInput:
-    """Return size and normalisation of a teacher's input, from what ``read_config`` returned.
+def picture_input(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Return a teacher's input, from what ``read_config`` returned.
 
-    Raises:
-        BadInput: One of them is not stated or out of range, or the constructor's arguments do not agree with it.
+    ``input_size``: channels (1 or 3), height and width in pixels; ``mean`` and ``std``: what is subtracted from pixels
+    in [0, 1], and what they are then divided by (above 0), one number or one per channel.
+    ``BadInput``: one of them is not stated or out of range, or the constructor's arguments do not agree with it.
     """
     path, cfg, args = folder / CONFIG, config["pretrained_cfg"], config["model_args"]
     if args.get("bn") == "batch":
@@ -131,7 +116,7 @@ def picture_input(folder: Path, config: dict[str, Any]) -> PictureInput:
     fixed = "conv4" in config["architecture"] and not args.get("global_pool")
     if fixed and side is not None and sides != size[1:]:
         raise BadInput(f"{path}: input {size}, but img_size is {shown(side)}.")
-    return PictureInput(tuple(size), mean, std)
+    return {"input_size": tuple(size), "mean": mean, "std": std}
 
 
 def network_arguments(config: dict[str, Any]) -> dict[str, Any]:
@@ -150,9 +135,8 @@ def network_arguments(config: dict[str, Any]) -> dict[str, Any]:
 def tensor_shapes(path: Path, label: str) -> dict[str, list[int]]:
     """Return the shapes by name of the tensors in a weight file, read without its numbers.
 
-    Raises:
-        BadInput: Missing, damaged, cut off, or with a header of more than ``LARGEST_HEADER`` bytes; ``label`` begins
-            the message.
+    ``BadInput``: missing, damaged, cut off, or with a header of more than ``LARGEST_HEADER`` bytes; ``label`` begins
+    the message.
     """
     try:
         with open_file(path) as file:

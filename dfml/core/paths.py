@@ -6,9 +6,11 @@ import errno
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -36,8 +38,7 @@ def cache_root() -> Path:
 def given_path(text: str) -> Path:
     """Return a path that somebody typed or put into a link; ``~`` is their home. It need not exist.
 
-    Raises:
-        BadInput: The system cannot even look there: half a character, too long a name, a loop of links, no permission.
+    ``BadInput``: the system cannot even look there: half a character, too long a name, a loop of links, no permission.
     """
     try:
         path = Path(text).expanduser()
@@ -74,10 +75,8 @@ def claim_folder(
     """See that a command may write into a folder: a new or empty one, or one that it wrote before. It is not made.
 
     ``own`` tells whether a folder's files are those of the command itself, ``kind`` what they would be; ``overwrite``
-    whether the user gave ``--overwrite``, None where the command has no such option.
-
-    Raises:
-        BadInput: Other files lie there, or a file is in the way; the message says what to do.
+    whether the user gave ``--overwrite``, None where the command has no such option. ``BadInput``: other files lie
+    there, or a file is in the way; the message says what to do.
     """
     try:
         there = sorted(path.name for path in folder.iterdir())
@@ -106,13 +105,30 @@ def claim_file(path: Path, *, own: Callable[[Path], bool] = lambda path: False, 
         raise BadInput(f"{path} is there already and would be replaced: give another --out{extra}.")
 
 
+@contextmanager
+def filled_folder(target: Path) -> Iterator[Path]:
+    """A folder to be filled beside ``target``; renamed to it where the block ends well, removed where it fails."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        try:
+            part.mkdir(parents=True)
+        except (FileExistsError, NotADirectoryError):
+            raise BadInput(f"no folder can be made at {target}: a file is in the way.") from None
+        yield part
+        part.replace(target)
+    except Exception as error:
+        raise_if_disk_full(error, target)
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a file beside ``path``, then rename it into place.
 
-    A reader sees the old file or the new one, never a part; after a failure the old one stays.
-
-    Raises:
-        RunFailed: The disk is full or not writable.
+    A reader sees the old file or the new one, never a part; after a failure the old one stays. ``RunFailed``: the disk
+    is full or not writable.
     """
     part = None
     try:
@@ -136,8 +152,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 def raise_if_disk_full(error: BaseException, path: Path) -> None:
     """Turn a full or read-only disk into one clear line; let every other error pass.
 
-    Raises:
-        RunFailed: ``error`` says that nothing more can be written.
+    ``RunFailed``: ``error`` says that nothing more can be written.
     """
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
@@ -158,9 +173,8 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
 def read_json(path: Path, what: str, *, most: int = LARGEST_JSON) -> Any:  # noqa: ANN401 - any JSON value
     """Read JSON that anybody may have written; ``what`` names it in messages; at most ``most`` bytes are read.
 
-    Raises:
-        BadInput: The file is missing, is no file, too large, or no JSON; or its values nest deeper than
-            ``DEEPEST_JSON``, or hold half a character, which nothing could show.
+    ``BadInput``: the file is missing, is no file, too large, or no JSON; or its values nest deeper than
+    ``DEEPEST_JSON``, or hold half a character, which nothing could show.
     """
     try:
         with open_file(path) as file:
@@ -185,8 +199,7 @@ def read_json(path: Path, what: str, *, most: int = LARGEST_JSON) -> Any:  # noq
 def open_file(path: Path) -> BinaryIO:
     """Open a file for reading; a pipe or a device in its place would be waited for without end.
 
-    Raises:
-        OSError: It cannot be opened, or is no file.
+    ``OSError``: it cannot be opened, or is no file.
     """
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is no file")

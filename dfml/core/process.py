@@ -32,7 +32,7 @@ def wait_briefly(environment: MutableMapping[str, str] | None = None) -> None:
     """Let threads of Intel's and LLVM's OpenMP, which wheels for Windows and macOS ship, soon sleep when they wait.
 
     They read this when they are loaded: call it before torch, scikit-learn or POT are imported. Processes that are
-    started later inherit it. GNU's, in wheels for Linux, waits as ``dfml.nets.waiting`` says. How many threads there
+    started later inherit it. GNU's, in wheels for Linux, waits as ``dfml.nets.device`` says. How many threads there
     are, and what they compute, stays as it is; so does what a user has set in the ``environment`` that is changed.
     """
     environment = os.environ if environment is None else environment
@@ -46,13 +46,8 @@ def in_processes(
     """Call a function of a module for each item, in processes of one thread that joblib's backend starts.
 
     With one of ``jobs`` the work is done in this process. Closing the iterator ends local processes at once; ``what``
-    they did is said where one dies, such as ``recovered teachers``.
-
-    Yields:
-        What each piece of work returned, as they end, and None every half second in between.
-
-    Raises:
-        RunFailed: A process died.
+    they did is said where one dies, such as ``recovered teachers``. Yields what each piece of work returned, as they
+    end, and None every half second in between. ``RunFailed``: a process died.
     """
     if jobs == 1:
         yield from map(work, items)

@@ -26,8 +26,7 @@ class Registry(Generic[T]):
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
         """Return a class decorator that files the class under ``name`` and sets ``cls.name``.
 
-        Raises:
-            ValueError: The name is taken.
+        ``ValueError``: the name is taken.
         """
 
         def file(cls: type[T]) -> type[T]:
@@ -42,8 +41,7 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T]:
         """Return the class filed under ``name``.
 
-        Raises:
-            BadInput: Nothing is filed there; the message names the nearest name and all of them.
+        ``BadInput``: nothing is filed there; the message names the nearest name and all of them.
         """
         if name not in self._entries:
             known = ", ".join(self._entries)
@@ -81,11 +79,7 @@ class Registered(ABC):
 
     @classmethod
     def preset(cls, name: str = "demo") -> Config:
-        """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``.
-
-        Raises:
-            BadInput: Another name.
-        """
+        """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``; ``BadInput``: another name."""
         presets = {"demo": cls.demo, "paper": cls.paper}
         if name not in presets:
             raise BadInput(f"unknown preset {name!r}.{nearest(name, presets)} Known: demo, paper.")

@@ -33,8 +33,7 @@ def is_address(text: str) -> bool:
 def without_password(address: str) -> str:
     """Return an address as it may be written into files that are shown and shared.
 
-    Raises:
-        BadInput: It holds user and password; the message does not repeat them.
+    ``BadInput``: it holds user and password; the message does not repeat them.
     """
     try:
         secret = urlsplit(address.strip()).username is not None

@@ -82,8 +82,7 @@ class ClassSplit:
 def list_splits(folder: Path) -> list[str]:
     """Return the splits below ``folder``: those of train, val, test that hold folders, else ``["all"]``.
 
-    Raises:
-        BadInput: The folder is missing or may not be read, or holds no class folders.
+    ``BadInput``: the folder is missing or may not be read, or holds no class folders.
     """
     if not folder.is_dir():
         raise BadInput(f"no data set at {folder}: expected a folder DIR/{{train,val,test}}/<class>/<picture>.")
@@ -167,10 +166,8 @@ def _surveyed(classes: dict[str, list[Path]], cache: Path, prefix: str, key: str
 def fingerprint(source: str | Path, split: str) -> str:
     """Return a name for the images of a split, so that numbers of others in the same place are not taken for theirs.
 
-    It changes with the name, size or time of any file, and is the same wherever the folder lies.
-
-    Raises:
-        BadInput: See ``load_split``.
+    It changes with the name, size or time of any file, and is the same wherever the folder lies. ``BadInput``: see
+    ``load_split``.
     """
     text = str(source)
     return text if text.startswith("sample:") else _cache_key(_listed(Path(source), split).classes)
@@ -282,8 +279,7 @@ def _load_sample(name: str, split: str, size: int | None, channels: int | None) 
 def read_sheet(path: Path, *, size: int, channels: int, count: int) -> np.ndarray:
     """Read the first ``count`` images of a sheet, uint8 [count, size, size, channels].
 
-    Raises:
-        BadInput: The sheet is damaged, or smaller than its description says.
+    ``BadInput``: the sheet is damaged, or smaller than its description says.
     """
     sheet = open_picture(path).convert("L" if channels == 1 else "RGB")
     rows = -(-count // COLUMNS)

@@ -1,7 +1,8 @@
-"""What lies in a folder of class folders: the images of each class, and a line for whatever is passed over.
+"""What lies in a folder of class folders, and the support and query images that a user brings in one.
 
 Links are followed: whoever names a folder of their own means what it shows, also where its images are links into a
-store beside it, as in caches of downloads. Only regular files are ever opened.
+store beside it, as in caches of downloads. Only regular files are ever opened. Whatever is passed over is told in a
+line; of a user's images a bad file costs itself only.
 """
 
 from __future__ import annotations
@@ -9,16 +10,21 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dfml.core.errors import BadInput
 from dfml.core.names import same
-from dfml.data.pictures import ENDINGS, KINDS
+from dfml.data.pictures import ENDINGS, KINDS, SEVERAL_FRAMES, open_picture, to_tensor
+
+if TYPE_CHECKING:
+    import torch
 
 QUIET = {"__macosx", "desktop.ini", "ehthumbs.db", "thumbs.db"}
 """What systems leave in folders, in small letters; these and hidden names are passed over without a word."""
 MOVING = "picture{s} of several frames: all but the first"
 """Words for ``counted``."""
 NAMED = 2
+QUERIES = "query folder"
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,8 @@ def subfolders(folder: Path) -> list[str]:
 def list_classes(root: Path, *, queries: bool = False) -> Listing:
     """List ``root/<class>/<picture>``; for ``queries`` images beside the folders too, and a folder need not hold any.
 
-    Raises:
-        BadInput: ``root`` may not be read; a class folder holds files and not one usable image; two class folders have
-            one name that is only written in two ways; a class's name is no text.
+    ``BadInput``: ``root`` may not be read; a class folder holds files and not one usable image; two class folders have
+    one name that is only written in two ways; a class's name is no text.
     """
     try:
         top = _look(root)
@@ -132,3 +137,104 @@ def _check_names(root: Path, names: list[str]) -> None:
                 f"{root} has two class folders called {name!r}, which differ only in how the letters are written "
                 f"({ascii(other)} and {ascii(name)}): rename one of them."
             )
+
+
+MAX_FOLDER_FILES = 2000
+
+
+@dataclass(frozen=True)
+class SupportSet:
+    """A user's own classes.
+
+    Attributes:
+        pictures: float32 [N, C, size, size] in [0, 1], sorted by class.
+        labels: int64 [N], positions in ``class_names``.
+        class_names: Sorted.
+        names: ``class/file`` of each image.
+        problems: One line per file that could not be used.
+    """
+
+    pictures: torch.Tensor
+    labels: torch.Tensor
+    class_names: list[str]
+    names: list[str]
+    problems: list[str]
+
+
+def base_name(name: str) -> str:
+    """Return a file's name as its owner wrote it, without folders and unprintable characters."""
+    last = name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable())[:100] or "unnamed"
+
+
+def read_support_folder(folder: Path, *, size: int, channels: int, max_files: int = MAX_FOLDER_FILES) -> SupportSet:
+    """Read ``DIR/<class>/<picture>``; of more than ``max_files`` the first, with one line that says so.
+
+    ``BadInput``: the folder is missing or may not be read, a class holds files and no image among them, or fewer than
+    two classes have a usable image.
+    """
+    import torch  # see ``_read_folder``
+
+    good, pictures, problems = _read_folder(folder, "support set", "DIR/<class>/<picture>", size, channels, max_files)
+    class_names = list(dict.fromkeys(name for name, _ in good))
+    if len(class_names) < 2:
+        why = f" First problem: {problems[0]}" if problems else ""
+        raise BadInput(
+            f"{folder} has {len(class_names)} class folders with usable pictures, at least 2 are needed: "
+            f"expected DIR/<class>/<picture>.{why}"
+        )
+    labels = torch.tensor([class_names.index(name) for name, _ in good])
+    return SupportSet(pictures, labels, class_names, [label for _, label in good], problems)
+
+
+def read_query_folder(
+    folder: Path, *, size: int, channels: int, max_files: int = MAX_FOLDER_FILES
+) -> tuple[torch.Tensor, list[str], list[str]]:
+    """Read the images of ``DIR/<picture>`` and ``DIR/<folder>/<picture>``.
+
+    Returns images float32 [n, channels, size, size] in [0, 1], each one's path below the folder, one line per bad file.
+    ``BadInput``: the folder is missing or may not be read, or not one image can be used.
+    """
+    good, pictures, problems = _read_folder(folder, QUERIES, "DIR/<picture>", size, channels, max_files)
+    if not good:
+        why = f" First problem: {problems[0]}" if problems else ""
+        raise BadInput(f"{folder} holds no usable {KINDS} picture.{why}")
+    return pictures, [label for _, label in good], problems
+
+
+def _read_folder(
+    folder: Path, what: str, layout: str, size: int, channels: int, max_files: int
+) -> tuple[list[tuple[str, str]], torch.Tensor, list[str]]:
+    """Return class and label of each image that can be read, the images, and one line per problem.
+
+    Of queries the images beside the folders come first, under no class.
+    """
+    import torch  # here, so that pages which only list files do not load it
+
+    queries = what == QUERIES
+    try:
+        if not folder.is_dir():
+            raise BadInput(f"no {what} at {folder}: expected a folder {layout}.")
+    except OSError as error:
+        raise BadInput(f"{folder} may not be read: {error.strerror}.") from None
+    listing = list_classes(folder, queries=queries)
+    files = [("", path) for path in listing.loose] if queries else []
+    files += [(name, path) for name, paths in listing.classes.items() for path in paths]
+    good, pictures, problems, moving = [], [], [], []
+    for name, path in files[:max_files]:
+        label = f"{name}/{path.name}" if name else path.name
+        try:
+            picture = open_picture(path, name=label)
+        except BadInput as error:
+            problems.append(str(error))
+            continue
+        good.append((name, label))
+        pictures.append(to_tensor(picture, size=size, channels=channels))
+        if picture.info[SEVERAL_FRAMES]:
+            moving.append(label)
+    if moving:
+        problems.append(counted(moving, MOVING))
+    if len(files) > max_files:
+        problems.append(f"{len(files)} pictures found, the first {max_files} are read.")
+    shape = (0, channels, size, size)
+    return good, torch.stack(pictures) if pictures else torch.empty(shape), problems + listing.skipped

@@ -74,10 +74,7 @@ def stored_rows(path: Path) -> list[Row]:
     """Return the rows of a stored result.
 
     It is what a command printed with ``--json``, the JSON file of a benchmark's table, or a run's ``result.json``,
-    whose closing test is one row.
-
-    Raises:
-        BadInput: The file cannot be read or holds no accuracies.
+    whose closing test is one row. ``BadInput``: the file cannot be read or holds no accuracies.
     """
     try:
         text = path.read_text(encoding="utf-8")

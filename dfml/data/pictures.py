@@ -47,18 +47,8 @@ SEVERAL_FRAMES = "several frames"
 """Key of ``Image.info``: whether a file held more frames than the one that was taken."""
 
 # What Pillow's decoders raise on damaged content, found by feeding them damaged files.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    ArithmeticError,
-    TypeError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, TypeError, RuntimeError)
+_DAMAGE += (struct.error, zlib.error)
 _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY = ("1", "L", "LA", "La")
 _T = TypeVar("_T")
@@ -74,12 +64,9 @@ class Header(NamedTuple):
 def open_picture(source: Path | bytes, *, name: str | None = None) -> Image.Image:
     """Decode one image safely; messages call it by ``name``, by default the file's.
 
-    Returns:
-        The first frame, upright (EXIF), mode ``L`` or ``RGB``; transparency is laid over white. Its
-        ``info[SEVERAL_FRAMES]`` says whether the file holds more frames.
-
-    Raises:
-        BadInput: No image, another format, too large, or damaged.
+    Returns the first frame, upright (EXIF), mode ``L`` or ``RGB``; transparency is laid over white. Its
+    ``info[SEVERAL_FRAMES]`` says whether the file holds more frames. ``BadInput``: no image, another format, too large,
+    or damaged.
     """
 
     def decode(picture: Image.Image) -> Image.Image:
@@ -236,10 +223,8 @@ class Survey:
         """Fill in what is not asked for (None); without a size, at most ``largest`` is decided upon.
 
         One colour image makes the set colour, since grey can be shown in colour and not the other way round. The size
-        is the median of the shorter sides: that of most images where most agree, and never that of an odd one.
-
-        Returns:
-            Size, channels, and in words what was decided between unlike images; empty where all are alike.
+        is the median of the shorter sides: that of most images where most agree, and never that of an odd one. Returns
+        size, channels, and in words what was decided between unlike images; empty where all are alike.
         """
         decided = size or min(self.middle, largest), channels or (1 if self.grey == self.total else 3)
         parts = []
@@ -254,8 +239,7 @@ class Survey:
 def survey(classes: dict[str, list[Path]]) -> Survey:
     """Read the headers of each class's images; there is at least one.
 
-    Raises:
-        BadInput: One is no image; the message names it with its class.
+    ``BadInput``: one is no image; the message names it with its class.
     """
     # One after the other: Pillow reads headers in Python, so threads would only wait for each other.
     headers = [read_header(path, name=f"{name}/{path.name}") for name, files in classes.items() for path in files]

@@ -1,7 +1,8 @@
-"""Public data sets as class folders: downloaded through torchvision, cut into their official splits.
+"""Public data sets as class folders, cut into their official splits, and the small samples that ship with the program.
 
 torchvision checks the MD5 sum of each archive, and of each file of CIFAR-100 (whose own format is a pickle), before it
-is read; that check is never switched off here.
+is read; that check is never switched off here. A sample holds some images of novel classes (validation and test), so
+that a model can be tested with no network; results on it are always labelled as a sample's.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ from filelock import FileLock
 from PIL import Image
 
 from dfml.core.errors import BadInput, RunFailed, nearest
-from dfml.core.names import same
-from dfml.core.paths import cache_root, claim_folder, raise_if_disk_full, read_json
+from dfml.core.names import find_name, same
+from dfml.core.paths import cache_root, claim_folder, filled_folder, raise_if_disk_full, read_json, write_json
+from dfml.data.folders import COLUMNS, ClassSplit, load_split
 
 OMNIGLOT_SIZE = 28
 DOWNLOAD_TIMEOUT = 30.0
@@ -71,13 +74,10 @@ def get(
     claim_folder(out)
     archives = cache or cache_root() / "archives"
     splits = split_lists(name)
-    total, part = sum(map(len, splits.values())), out.with_name(f".{out.name}.part")
-    done = images = 0
+    total, done, images = sum(map(len, splits.values())), 0, 0
     try:
         archives.mkdir(parents=True, exist_ok=True)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(archives / f"{name}.lock"):
-            shutil.rmtree(part, ignore_errors=True)
+        with FileLock(archives / f"{name}.lock"), filled_folder(out) as part:
             for split, class_name, pictures in _READERS[name](archives, splits):
                 folder = part / split / class_name
                 folder.mkdir(parents=True)
@@ -86,12 +86,9 @@ def get(
                 done, images = done + 1, images + len(pictures)
                 if report:
                     report(done, total, class_name)
-            part.replace(out)
     except OSError as error:
         raise_if_disk_full(error, out)
         raise RunFailed(f"cannot write {out}: {error}.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return {"path": str(out), "classes": {split: len(names) for split, names in splits.items()}, "images": images}
 
 
@@ -162,3 +159,119 @@ _READERS: dict[str, Callable[[Path, dict[str, list[str]]], Iterator[ClassPicture
     "cifar-fs": _read_cifar_fs,
     "omniglot": _read_omniglot,
 }
+
+
+PERSON_CLASSES = ("baby", "boy", "girl", "man", "woman")
+"""Classes of people in CIFAR-100; they are never shipped."""
+
+
+@dataclass(frozen=True)
+class SampleRecipe:
+    """What goes into a sample.
+
+    Attributes:
+        per_class: Images per class, evenly spaced over the class.
+        classes: Split -> number of classes, evenly spaced over the sorted names; None takes all.
+        leave_out: Class names that never go in.
+        source: Where the images come from.
+        terms: Under which terms they may be passed on.
+    """
+
+    title: str
+    per_class: int
+    classes: dict[str, int | None]
+    source: str
+    terms: str
+    leave_out: tuple[str, ...] = ()
+
+
+RECIPES = {
+    "cifar-fs": SampleRecipe(
+        title="CIFAR-FS, novel classes (sample)",
+        per_class=40,
+        classes={"val": None, "test": None},
+        leave_out=PERSON_CLASSES,
+        source="CIFAR-100 (A. Krizhevsky, Learning multiple layers of features from tiny images, 2009) in the "
+        "CIFAR-FS split (L. Bertinetto et al., ICLR 2019); classes that show people are left out",
+        terms="No licence stated by the authors of CIFAR-100; a small evaluation sample for research and teaching",
+    ),
+    "omniglot": SampleRecipe(
+        title="Omniglot, novel characters (sample)",
+        per_class=20,
+        classes={"val": 60, "test": 100},
+        source="Omniglot (B. M. Lake, R. Salakhutdinov, J. B. Tenenbaum, Human-level concept learning through "
+        "probabilistic program induction, Science 350, 2015) in the split of O. Vinyals et al., NeurIPS 2016; 28 px",
+        terms="MIT licence, see assets/LICENSES/omniglot-MIT.txt",
+    ),
+}
+
+
+def _is_sample(folder: Path) -> bool:
+    """Whether a folder holds a sample and nothing else: an older one is replaced whole."""
+    try:
+        splits = read_json(folder / "sample.json", "sample")["splits"]
+        return {path.name for path in folder.iterdir()} <= {"sample.json", *splits}
+    except (BadInput, LookupError, TypeError):
+        return False
+
+
+def build_sample(recipe: str | SampleRecipe, source: str | Path, out: Path) -> dict[str, Any]:
+    """Write a sample; the same images give the same sample, whatever order a disk lists them in.
+
+    ``recipe`` is one or a name in ``RECIPES``, ``source`` a class-folder data set with its splits. An older sample in
+    ``out`` is replaced. Returns ``path``, ``classes`` (split -> number), ``images`` and ``bytes``. ``BadInput``:
+    unknown name; the data set lacks a split, or classes or images; ``out`` holds something else; ``RunFailed``: the
+    disk is full.
+    """
+    if isinstance(recipe, str) and recipe not in RECIPES:
+        raise BadInput(f"unknown sample {recipe!r}.{nearest(recipe, RECIPES)} Known: {', '.join(RECIPES)}.")
+    recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
+    claim_folder(out, own=_is_sample, kind="sample")
+    with filled_folder(out) as part:
+        splits = {
+            split: _write_split(load_split(source, split), part, recipe, wanted)
+            for split, wanted in recipe.classes.items()
+        }
+        meta = {"title": recipe.title, "splits": splits, "source": recipe.source, "terms": recipe.terms}
+        write_json(part / "sample.json", meta)
+        shutil.rmtree(out, ignore_errors=True)
+    return {
+        "path": str(out),
+        "classes": {split: len(entry["classes"]) for split, entry in splits.items()},
+        "images": sum(item["count"] for entry in splits.values() for item in entry["classes"]),
+        "bytes": sum(path.stat().st_size for path in out.rglob("*") if path.is_file()),
+    }
+
+
+def _write_split(data: ClassSplit, out: Path, recipe: SampleRecipe, wanted: int | None) -> dict:
+    chosen = [c for c, name in enumerate(data.class_names) if find_name(name, recipe.leave_out) is None]
+    if wanted is not None:
+        chosen = [chosen[i] for i in _evenly(len(chosen), wanted, f"classes in {data.name}/{data.split}")]
+    (out / data.split).mkdir(parents=True)
+    entries = []
+    for number, position in enumerate(chosen):
+        name, members = data.class_names[position], data.members[position]
+        rows = members[_evenly(len(members), recipe.per_class, f"pictures of {name!r}")]
+        # Numbers, not names: a class may be called in a way that no file can be.
+        file = f"{data.split}/{number:03d}.webp"
+        write_sheet(data.images[rows], out / file)
+        entries.append({"name": name, "file": file, "count": len(rows)})
+    return {"size": data.size, "channels": data.channels, "classes": entries}
+
+
+def write_sheet(pictures: np.ndarray, path: Path) -> None:
+    """Write uint8 images [N, S, S, C] as one contact sheet; see ``read_sheet``."""
+    count, size, _, channels = pictures.shape
+    rows = -(-count // COLUMNS)
+    cells = np.zeros((rows * COLUMNS, size, size, channels), np.uint8)
+    cells[:count] = pictures
+    sheet = cells.reshape(rows, COLUMNS, size, size, channels).transpose(0, 2, 1, 3, 4)
+    sheet = sheet.reshape(rows * size, COLUMNS * size, channels)
+    picture = Image.fromarray(sheet.squeeze(-1) if channels == 1 else sheet)
+    picture.save(path, format="WEBP", lossless=True, quality=80)
+
+
+def _evenly(available: int, wanted: int, what: str) -> np.ndarray:
+    if available < wanted:
+        raise BadInput(f"{available} {what}, the sample needs {wanted}.")
+    return np.arange(wanted) * available // wanted

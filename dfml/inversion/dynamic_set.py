@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from dfml.core.config import Config
-from dfml.core.state import part_of_state
 from dfml.inversion import terms
-from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
 from dfml.zoo.oracles.base import Oracle
 
 Episode = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 
-from dfml.core.state import part_of_state
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep
 from dfml.inversion.batched import (
     BatchedInverter,
@@ -26,7 +25,7 @@ from dfml.inversion.batched import (
     same_shape,
 )
 from dfml.inversion.terms import BatchObjective
-from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
 from dfml.nets.generator import ImageGenerator, StackedModules
 from dfml.zoo.oracles.base import Oracle
 

@@ -20,8 +20,7 @@ from dfml.inversion.base import Inverter
 from dfml.inversion.batched import labels_per_class
 from dfml.inversion.recipe import Recipe, WarmUp, kept_path, read_kept, write_kept
 from dfml.zoo.oracles.base import Oracle
-from dfml.zoo.oracles.choose import make_oracle
-from dfml.zoo.oracles.zeroth_order import ZerothOrderOracle
+from dfml.zoo.oracles.choose import ZerothOrderOracle, make_oracle
 
 SHOWN_EVERY = 10
 WARM_UP_FORMAT = 2

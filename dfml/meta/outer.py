@@ -17,11 +17,10 @@ from torch import nn
 from torch.func import functional_call
 
 from dfml.core.errors import RunFailed
-from dfml.core.state import part_of_state
 from dfml.data.episodes import PseudoTask
 from dfml.meta.learners import KdForm, Labelled, MetaLearner, Params, TaskOutcome, kd_loss
 from dfml.meta.model import MetaModel
-from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
 
 Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """Support images, support labels, query images, query labels; images in [0, 1]."""

@@ -175,8 +175,7 @@ class FewShotResNet(FewShotNetwork):
 def fitting_patch(img_size: int) -> int:
     """The smallest patch, at least 4 px, that tiles an image with at most 12 patches a side.
 
-    Raises:
-        ValueError: None does, for instance where the size is a prime number.
+    ``ValueError``: none does, for instance where the size is a prime number.
     """
     for patch in range(SMALLEST_PATCH, img_size // 2 + 1):
         if img_size % patch == 0 and img_size // patch <= MOST_PATCHES_A_SIDE:
@@ -197,12 +196,10 @@ def vit_arguments(
 ) -> dict[str, Any]:
     """What timm's ``VisionTransformer`` is told; the first three are as ``Conv4``'s.
 
-    A token has ``width`` numbers, a multiple of ``heads``. ``patch_size``, in pixels a side, divides ``img_size``;
-    0 takes ``fitting_patch``. ``global_pool`` of ``token`` answers from a class token, ``avg`` from the mean of the
+    A token has ``width`` numbers, a multiple of ``heads``. ``patch_size``, in pixels a side, divides ``img_size``; 0
+    takes ``fitting_patch``. ``global_pool`` of ``token`` answers from a class token, ``avg`` from the mean of the
     patches (and has none). There is no batch normalisation, hence ``bn`` is ``running``: no form for meta-models.
-
-    Raises:
-        ValueError: They make no network.
+    ``ValueError``: they make no network.
     """
     if bn != "running":
         raise ValueError("a vision transformer has no batch normalisation, so bn must be 'running' (a teacher)")

@@ -40,8 +40,7 @@ def network_names() -> list[str]:
 def check_model_args(args: dict[str, Any]) -> None:
     """Refuse arguments that do not only describe a network's shape.
 
-    Raises:
-        BadInput: An argument is not a plain value, or could make timm load files.
+    ``BadInput``: an argument is not a plain value, or could make timm load files.
     """
     for key, value in args.items():
         plain = isinstance(value, bool | int | float | str) or (
@@ -72,9 +71,8 @@ register_module_parameter_registration_hook(_count)
 def _skeleton(architecture: str, args: dict[str, Any]) -> nn.Module:
     """The network without memory for its numbers; a foreign config may ask for more than the machine has.
 
-    Raises:
-        BadInput: It has more than ``MOST_TENSORS`` or ``MOST_PARAMETERS``; said while it is built, as a depth of
-            100,000 alone would take minutes.
+    ``BadInput``: it has more than ``MOST_TENSORS`` or ``MOST_PARAMETERS``; said while it is built, as a depth of
+    100,000 alone would take minutes.
     """
     _counted.left = (MOST_TENSORS, MOST_PARAMETERS)
     try:

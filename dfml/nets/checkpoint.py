@@ -1,4 +1,7 @@
-"""A checkpoint: a flat dict of tensors and JSON values in one safetensors file, nothing pickled; optimisers as such."""
+"""Checkpoints: a flat dict of tensors and JSON values in one safetensors file, nothing pickled; optimisers as such.
+
+Nested dicts are flattened under path-like keys.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,27 @@ from safetensors.torch import save_file
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_atomically
 
+SEPARATOR = "/"
+
+
+def flatten_state(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn ``{"a": {"b": 1}}`` into ``{"a/b": 1}``; lists and other values stay as they are."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        path = f"{prefix}{SEPARATOR}{key}" if prefix else str(key)
+        if isinstance(value, dict):
+            flat.update(flatten_state(value, path))
+        else:
+            flat[path] = value
+    return flat
+
+
+def part_of_state(flat: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The entries below ``prefix``, without it."""
+    start = prefix + SEPARATOR
+    return {key[len(start) :]: value for key, value in flat.items() if key.startswith(start)}
+
+
 FORMAT = "dfml-checkpoint-1"
 
 
@@ -20,11 +44,8 @@ def save_checkpoint(path: Path, state: dict[str, Any], about: dict[str, Any] | N
     """Write a state beside ``path`` and rename it into place.
 
     A state is tensors of any device (a generator's is a uint8 tensor), and JSON values; tuples come back as lists.
-    ``about`` is JSON about the checkpoint itself: its step and such.
-
-    Raises:
-        RunFailed: The disk is full; an older file at ``path`` is intact.
-        TypeError: A value is neither a tensor nor JSON; the message names its key.
+    ``about`` is JSON about the checkpoint itself: its step and such. ``RunFailed``: the disk is full; an older file at
+    ``path`` is intact; ``TypeError``: a value is neither a tensor nor JSON; the message names its key.
     """
     tensors: dict[str, torch.Tensor] = {}
     plain: dict[str, Any] = {}
@@ -50,8 +71,7 @@ def save_checkpoint(path: Path, state: dict[str, Any], about: dict[str, Any] | N
 def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read (state, about) back; tensors are on the CPU, keys in the order they were given.
 
-    Raises:
-        BadInput: Missing, damaged, or no checkpoint of this format.
+    ``BadInput``: missing, damaged, or no checkpoint of this format.
     """
     try:
         with safe_open(path, framework="pt") as file:

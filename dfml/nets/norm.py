@@ -78,11 +78,7 @@ def channel_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def make_norm(channels: int, bn: str) -> nn.Module:
-    """Return the normalisation layer named ``running`` or ``batch``.
-
-    Raises:
-        ValueError: Another name.
-    """
+    """Return the normalisation layer named ``running`` or ``batch``; ``ValueError``: another name."""
     if bn not in ("running", "batch"):
         raise ValueError(f"bn must be 'running' or 'batch', received {bn!r}")
     return nn.BatchNorm2d(channels) if bn == "running" else BatchStatisticsNorm2d(channels)
@@ -109,8 +105,7 @@ def recorded_statistics(net: nn.Module) -> Iterator[Statistics]:
 def supplied_statistics(net: nn.Module, statistics: Statistics | None) -> Iterator[None]:
     """Make each ``batch`` layer use the given statistics inside the block; with None nothing changes.
 
-    Raises:
-        ValueError: The number of layers differs from the number of statistics.
+    ``ValueError``: the number of layers differs from the number of statistics.
     """
     layers = [] if statistics is None else _batch_norms(net)
     if statistics is not None and len(layers) != len(statistics):

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.state import part_of_state
 from dfml.data.episodes import PseudoTask
+from dfml.nets.checkpoint import part_of_state
 from dfml.zoo.teacher import match_channels, match_size
 
 Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]

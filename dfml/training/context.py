@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
-from dfml.core.state import flatten_state, part_of_state
 from dfml.meta.fusion import load_average
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
 from dfml.meta.outer import OuterStep, Task
+from dfml.nets.checkpoint import flatten_state, part_of_state
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.similarity import DiversityMeter

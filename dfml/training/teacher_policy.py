@@ -8,8 +8,7 @@ from typing import Any, Literal
 import torch
 
 from dfml.core.events import Event, Note, Scalars
-from dfml.core.state import part_of_state
-from dfml.nets.checkpoint import load_optimiser_state, optimiser_state
+from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
 from dfml.tasks.cache import Recoveries, Visit
 from dfml.training.options import TeacherPolicyConfig
 from dfml.training.validation import Watch

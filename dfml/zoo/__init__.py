@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 def open_zoo(name_or_path: str | Path) -> Zoo:
     """Open an embedded zoo by name, any zoo by path, or the models of a server by its address (``http://...``).
 
-    Raises:
-        BadInput: There is none; the message names the nearest embedded zoo.
-        RunFailed: The server gives no answer.
+    ``BadInput``: there is none; the message names the nearest embedded zoo; ``RunFailed``: the server gives no answer.
     """
     # Here, so that cards can be read without torch.
     from dfml.zoo.listing import zoo_folder

@@ -22,7 +22,7 @@ from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, network_arguments, read_config, tensor_shapes
 from dfml.core.paths import ASSETS, write_atomically, write_json
 from dfml.nets.build import build_network, fast_layout
-from dfml.zoo.card import DETAILS, WEIGHTS, TeacherCard, read_card, weights_digest
+from dfml.zoo.listing import DETAILS, WEIGHTS, TeacherCard, read_card, weights_digest
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness (ITU-R BT.601)."""
@@ -126,10 +126,7 @@ def save_network(
 
     ``model_args`` is all that timm's constructor needs (num_classes, in_chans, img_size, width, ...); ``details`` what
     timm has no field for, to which the weights' ``sha256`` is added; ``mean`` and ``std`` normalise the channels of its
-    input; ``size`` is its height and width, by default ``img_size``.
-
-    Raises:
-        RunFailed: The disk is full.
+    input; ``size`` is its height and width, by default ``img_size``. ``RunFailed``: the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     channels, classes = int(model_args.get("in_chans", 3)), int(model_args["num_classes"])
@@ -161,9 +158,8 @@ def build_and_load(
 ) -> nn.Module:
     """Build a network and load a folder's weights into it, on the CPU, once the file is known to hold its shapes.
 
-    Raises:
-        BadInput: Missing or damaged files, a wrong shape, a value that is not finite, or a SHA-256 of the weights
-            other than ``check_digest``. The message names the folder and the first difference.
+    ``BadInput``: missing or damaged files, a wrong shape, a value that is not finite, or a SHA-256 of the weights other
+    than ``check_digest``. The message names the folder and the first difference.
     """
     label = f"model {folder.name!r}"
     shapes = tensor_shapes(folder / WEIGHTS, label)

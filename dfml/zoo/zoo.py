@@ -12,9 +12,8 @@ import torch
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import same
 from dfml.core.paths import ASSETS, write_json
-from dfml.zoo.card import FORMAT, WEIGHTS
-from dfml.zoo.listing import read_contents, zoo_names
-from dfml.zoo.oracles.zeroth_order import Api, LocalApi, Outputs
+from dfml.zoo.listing import FORMAT, WEIGHTS, read_contents, zoo_names
+from dfml.zoo.oracles.base import Api, LocalApi, Outputs
 from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, read_card
 
 

@@ -6,9 +6,8 @@ from dfml.bench.study_config import AccuracyConfig
 from dfml.core.errors import BadInput
 from dfml.training.context import zoo_statistics
 from dfml.zoo import open_zoo
-from dfml.zoo.build.class_plan import PretrainConfig
 from dfml.zoo.build.pollute import pollution_truth
-from dfml.zoo.build.pretrain import pretrain_zoo
+from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 
 
 def made(tmp_path, *, data=(), seeds=(0,), lines=None, **config):

@@ -11,8 +11,8 @@ from dfml.bench.study_config import WaitingConfig
 from dfml.bench.timings import CHOSEN, LOADS, MOST_BUSY, MOST_IDLE, STEERING, WAYS, WORKS, bench_waiting, busy_programs
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
-from dfml.nets import waiting as waiting_nets
-from dfml.nets.waiting import watch_load
+from dfml.nets import device as waiting_nets
+from dfml.nets.device import watch_load
 
 RESULT = REPOSITORY / "benchmarks" / "results" / "waiting.json"
 

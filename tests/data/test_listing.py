@@ -16,8 +16,8 @@ from PIL import Image
 from dfml.core.errors import BadInput
 from dfml.data import folders
 from dfml.data.folders import fingerprint, load_split
+from dfml.data.listing import read_query_folder, read_support_folder
 from dfml.data.pictures import ENDINGS, KINDS
-from dfml.data.uploads import read_query_folder, read_support_folder
 
 NFC = "caf\u00e9"
 NFD = unicodedata.normalize("NFD", NFC)

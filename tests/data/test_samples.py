@@ -9,7 +9,7 @@ from PIL import Image
 from dfml.core.errors import BadInput
 from dfml.data import folders
 from dfml.data.folders import load_split, read_sheet
-from dfml.data.samples import PERSON_CLASSES, SampleRecipe, build_sample, write_sheet
+from dfml.data.sources import PERSON_CLASSES, SampleRecipe, build_sample, write_sheet
 
 RECIPE = SampleRecipe("A sample", 8, {"val": None, "test": 3}, "made here", "free", leave_out=("kind09",))
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.data.folders import load_split
-from dfml.data.uploads import base_name, read_query_folder, read_support_folder
+from dfml.data.listing import base_name, read_query_folder, read_support_folder
 
 
 def png(colour="red", size=(40, 30)):

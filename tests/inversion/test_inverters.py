@@ -174,7 +174,8 @@ def test_sparse_names_a_teacher_that_is_no_transformer(tiny_zoo):
 
 
 def test_the_shared_set_asks_black_boxes_too_and_keeps_the_order_of_the_labels(tiny_zoo):
-    from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+    from dfml.zoo.oracles.base import LocalApi
+    from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle
 
     api = LocalApi(tiny_zoo.teacher(0))
     black = ZerothOrderOracle(api, ZerothOrderConfig(q=2), generator=torch.Generator().manual_seed(conditions.seed()))

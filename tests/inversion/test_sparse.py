@@ -8,9 +8,9 @@ from dfml.core.errors import BadInput
 from dfml.inversion import INVERTERS, terms
 from dfml.inversion.sparse import SparseConfig, SparsePictures, cosine_rate
 from dfml.nets import build_network
-from dfml.zoo.oracles.base import AutogradOracle
+from dfml.zoo.oracles.base import AutogradOracle, LocalApi
+from dfml.zoo.oracles.choose import ZerothOrderOracle
 from dfml.zoo.oracles.patches import GREY, PatchOracle
-from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderOracle
 from dfml.zoo.teacher import Teacher, TeacherCard
 from tests.inversion.transformers import SMALL, make_teacher, plain_attention, plain_tokens
 

@@ -14,8 +14,8 @@ from dfml.methods import bidf_mkd
 from dfml.tasks.memory import TaskMemory
 from dfml.training.context import start_model
 from dfml.training.plateau import PlateauDetector
-from dfml.zoo.oracles.base import AutogradOracle
-from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+from dfml.zoo.oracles.base import AutogradOracle, LocalApi
+from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle
 from tests import conditions
 from tests.methods.test_contract import small
 

@@ -324,8 +324,7 @@ def test_a_teacher_out_of_timms_registry_teaches_too_or_the_method_says_why_not(
 @pytest.fixture(scope="module")
 def grey_zoo(grey_patterns, tmp_path_factory):
     from dfml.zoo import open_zoo
-    from dfml.zoo.build.class_plan import PretrainConfig
-    from dfml.zoo.build.pretrain import pretrain_zoo
+    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 
     out = tmp_path_factory.mktemp("zoos") / "grey"
     pretrain_zoo(

@@ -5,8 +5,8 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note, Scalars
-from dfml.core.state import flatten_state
 from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares
+from dfml.nets.checkpoint import flatten_state
 from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
 from tests.methods.test_contract import small
 

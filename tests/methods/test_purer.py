@@ -3,10 +3,10 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Images, Note
-from dfml.core.state import flatten_state
 from dfml.inversion.dynamic_set import DynamicSet
 from dfml.inversion.pixels import DynamicSetConfig
 from dfml.methods.purer import Purer
+from dfml.nets.checkpoint import flatten_state
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 from tests.methods.test_contract import small

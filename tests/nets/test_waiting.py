@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from dfml.nets import waiting
-from dfml.nets.waiting import CALM_LOOKS, LoadWatch, SleepingTeams, taken_by_others, watch_load
+from dfml.nets import device as waiting
+from dfml.nets.device import CALM_LOOKS, LoadWatch, SleepingTeams, taken_by_others, watch_load
 
 
 class Teams:
@@ -80,7 +80,7 @@ def test_what_others_take_is_not_what_this_process_takes():
 WORK = """
 import hashlib, sys, threading
 import torch
-from dfml.nets.waiting import SleepingTeams
+from dfml.nets.device import SleepingTeams
 torch.set_num_threads(2)
 teams = SleepingTeams(3) if sys.argv[1] == "short" else None
 torch.manual_seed(0)

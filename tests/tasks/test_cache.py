@@ -9,9 +9,9 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
-from dfml.core.state import flatten_state
 from dfml.inversion import INVERTERS
 from dfml.inversion.recipe import Recipe
+from dfml.nets.checkpoint import flatten_state
 from dfml.tasks.cache import Recoveries
 from dfml.zoo.oracles.choose import AskingConfig
 from tests import conditions

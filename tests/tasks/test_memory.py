@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.state import flatten_state
 from dfml.data.episodes import PseudoTask
+from dfml.nets.checkpoint import flatten_state
 from dfml.tasks.memory import TaskMemory
 from tests import conditions
 

@@ -4,8 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dfml.core.state import flatten_state
-from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
+from dfml.nets.checkpoint import flatten_state, load_checkpoint, save_checkpoint
 from dfml.training.options import TeacherPolicyConfig
 from dfml.training.teacher_policy import TeacherPolicy, TeacherSampler, log_likelihoods
 from tests import conditions

@@ -3,8 +3,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
-from dfml.zoo.build.class_plan import PretrainConfig, net_for
-from dfml.zoo.build.pretrain import pretrain_zoo
+from dfml.zoo.build.pretrain import PretrainConfig, net_for, pretrain_zoo
 from dfml.zoo.oracles.base import AutogradOracle
 
 FAST = PretrainConfig(models=4, way=3, epochs=1, batch=32, flip=False, shift=0)

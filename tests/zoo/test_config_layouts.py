@@ -114,7 +114,7 @@ def test_the_size_of_the_input_is_the_one_that_timm_reads(tmp_path, args, fixed)
         cfg["fixed_input_size"] = fixed
     (tmp_path / "config.json").write_text(json.dumps(config))
     theirs, _, _ = load_model_config_from_path(tmp_path)
-    assert picture_input(tmp_path, read_config(tmp_path)).size == tuple(theirs["input_size"])
+    assert picture_input(tmp_path, read_config(tmp_path))["input_size"] == tuple(theirs["input_size"])
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ from dfml.tasks.memory import TaskMemory
 from dfml.ui.inversion.form import check_real_pictures
 from dfml.ui.zoo.panels import matches
 from dfml.zoo import open_zoo
-from dfml.zoo.build.class_plan import PretrainConfig
-from dfml.zoo.build.pretrain import pretrain_zoo, train_judge
+from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo, train_judge
 from dfml.zoo.listing import read_zoo
 
 NFC = ["café", "naïve", "Å", "한글", "ñandú"]

@@ -4,8 +4,8 @@ import torch.nn.functional as F
 
 from dfml.inversion.terms import bn_distance
 from dfml.nets import build_network
-from dfml.zoo.oracles.base import AutogradOracle, StackedOracles, can_stack
-from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+from dfml.zoo.oracles.base import AutogradOracle, LocalApi, StackedOracles, can_stack
+from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle
 from dfml.zoo.teacher import Teacher
 
 

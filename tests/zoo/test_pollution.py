@@ -9,10 +9,9 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.zoo import open_zoo
-from dfml.zoo.build.class_plan import PretrainConfig
 from dfml.zoo.build.collect import merge_zoos
 from dfml.zoo.build.pollute import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, pollution_truth, truth_file
-from dfml.zoo.build.pretrain import pretrain_zoo
+from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ from dfml.nets import build_network
 from dfml.zoo import open_zoo
 from dfml.zoo.build import classifier as training
 from dfml.zoo.build import pretrain
-from dfml.zoo.build.class_plan import PretrainConfig, pixel_statistics, plan_teachers, split_class
 from dfml.zoo.build.classifier import augment
-from dfml.zoo.build.pretrain import pretrain_zoo
+from dfml.zoo.build.pretrain import PretrainConfig, pixel_statistics, plan_teachers, pretrain_zoo, split_class
 
 FAST = PretrainConfig(models=2, way=3, epochs=1, batch=32, width=4, flip=False, shift=0)
 

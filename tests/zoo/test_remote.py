@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.zoo.oracles.zeroth_order import ZerothOrderConfig, ZerothOrderOracle
+from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle
 from tests.zoo.asking import api, one_line, pictures
 
 pytest.importorskip("tritonclient.http", reason="requirements-remote.txt is not installed")

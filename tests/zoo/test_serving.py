@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.paths import REPOSITORY
 from dfml.zoo import open_zoo
-from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+from dfml.zoo.oracles.base import LocalApi
+from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle
 from dfml.zoo.remote.remote_zoo import RemoteConfig, RemoteZoo
 from dfml.zoo.remote.serving import find_server_python
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.zoo.oracles.base import AutogradOracle
-from dfml.zoo.oracles.zeroth_order import LocalApi, ZerothOrderConfig, ZerothOrderOracle
+from dfml.zoo.oracles.base import AutogradOracle, LocalApi
+from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle
 from tests import conditions
 
 LABELS = torch.tensor([0, 1, 2, 3])

@@ -18,8 +18,7 @@ from dfml.bench.plan import changes_of, configs_of
 from dfml.bench.report import grouped, markdown_table, over_seeds, percent, refuse_to_lose, write_report
 from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig
 from dfml.core.errors import BadInput, RunFailed, nearest
-from dfml.zoo.build.class_plan import PretrainConfig
-from dfml.zoo.build.pretrain import pretrain_zoo
+from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 
 SHOTS, HELD_OUT = (10, 20), 0.4
 """The paper splits 60/20/20; here the last 40 % choose a teacher's epoch, and nothing else is done with them."""

@@ -126,8 +126,7 @@ def _validation_accuracy(folder: Path, config: Config) -> float | None:
 
 def pretrain(context: JobContext) -> Iterator[Event]:
     """Train the teachers of a zoo; those that are whole are kept, so a stopped run goes on."""
-    from dfml.zoo.build.class_plan import PretrainConfig
-    from dfml.zoo.build.pretrain import pretrain_zoo
+    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 
     spec, out = context.spec, context.folder / "zoo"
     config = PretrainConfig.parse({"seed": spec.seed, **spec.config})

@@ -14,7 +14,7 @@ from dfml.meta.model import MetaModel
 from dfml.tasks.cache import Recoveries
 from dfml.training.taking_part import read_teacher
 from dfml.training.validation import Watch
-from dfml.zoo.card import TeacherCard
+from dfml.zoo.listing import TeacherCard
 from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo

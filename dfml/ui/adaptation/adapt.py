@@ -82,7 +82,7 @@ def _load(folder: str, changed: int) -> MetaModel:
     import torch
 
     from dfml.meta.model import MetaModel
-    from dfml.nets.waiting import watch_load
+    from dfml.nets.device import watch_load
 
     watch_load(torch.get_num_threads())
     return MetaModel.load(Path(folder))

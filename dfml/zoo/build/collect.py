@@ -10,47 +10,25 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, FLAGS, read_config
 from dfml.core.names import find_name, same
-from dfml.core.paths import claim_folder, raise_if_disk_full, read_json, write_json
-from dfml.zoo.card import read_index
+from dfml.core.paths import claim_folder, filled_folder, read_json, write_json
+from dfml.zoo.listing import read_index
 from dfml.zoo.teacher import DETAILS, WEIGHTS, load_teacher
 from dfml.zoo.zoo import Zoo, write_zoo
-
-
-@contextmanager
-def _filled(target: Path) -> Iterator[Path]:
-    """A folder to be filled beside ``target``; renamed to it where the block ends well, removed where it fails."""
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        try:
-            part.mkdir(parents=True)
-        except (FileExistsError, NotADirectoryError):
-            raise BadInput(f"no folder can be made at {target}: a file is in the way.") from None
-        yield part
-        part.replace(target)
-    except (OSError, SafetensorError) as error:  # weights are written by safetensors, which wraps the system's error
-        raise_if_disk_full(error, target)
-        raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
 def new_zoo(out: Path) -> Iterator[Path]:
     """A folder beside ``out`` to be filled with a new zoo, which appears at ``out`` whole or not at all.
 
-    Raises:
-        BadInput: There is something at ``out`` already, or no folder can be made there.
-        RunFailed: The disk is full or not writable.
+    ``BadInput``: there is something at ``out`` already, or no folder can be made there; ``RunFailed``: the disk is full
+    or not writable.
     """
     out = out.resolve()  # "." has a name too
     claim_folder(out)
-    with _filled(out) as part:
+    with filled_folder(out) as part:
         yield part
 
 
@@ -94,7 +72,7 @@ def import_folders(
             load_teacher(folder, stated)
             if target.exists():
                 raise BadInput(f"{target} is there already and no model of the zoo: remove it, or rename the folder.")
-            with _filled(target) as part:
+            with filled_folder(target) as part:
                 copy_model(folder, part)
                 if stated:
                     write_json(part / CONFIG, read_config(folder, stated))
@@ -138,12 +116,10 @@ def other_preparation(folder: Path) -> str | None:
 def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[list[str], list[str]]:
     """Copy the teachers of at least two zoos, with their judges, into a new one, called as its folder or ``name``.
 
-    Ids are prefixed by their zoo's name. Cards are left as they are. Equal class names are one class only where
-    both zoos vouch for their names and are of the same domain. Returns the ids of the new zoo's teachers, and one line
-    for each teacher that cannot be used and was left out.
-
-    Raises:
-        BadInput: Fewer than two zoos, one that is given twice, a server, or something at ``out`` already.
+    Ids are prefixed by their zoo's name. Cards are left as they are. Equal class names are one class only where both
+    zoos vouch for their names and are of the same domain. Returns the ids of the new zoo's teachers, and one line for
+    each teacher that cannot be used and was left out. ``BadInput``: fewer than two zoos, one that is given twice, a
+    server, or something at ``out`` already.
     """
     if len(zoos) < 2:
         raise BadInput(f"merging needs at least two zoos, received {len(zoos)}.")

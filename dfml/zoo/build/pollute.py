@@ -26,7 +26,7 @@ from dfml.core.paths import claim_file, read_json, write_json
 from dfml.core.seeds import derive_seed
 from dfml.nets.build import build_network
 from dfml.zoo.build.collect import copy_model, new_zoo
-from dfml.zoo.card import DETAILS, MOST_MODELS, WEIGHTS, TeacherCard, weights_digest
+from dfml.zoo.listing import DETAILS, MOST_MODELS, WEIGHTS, TeacherCard, weights_digest
 from dfml.zoo.zoo import Zoo, write_zoo
 
 FORMAT = 1
@@ -81,10 +81,8 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
 
     Teachers of ``clean`` that cannot be loaded are left out; those of ``source`` lie about their classes (``ood`` and
     ``both``), and where they are too few, they occur several times, each time with other claims. Returns the truth.
-
-    Raises:
-        BadInput: Fewer teachers than are to be kept, nothing to lie about, a source of the same domain or none
-            where one is needed, too many teachers, or something at ``out`` already.
+    ``BadInput``: fewer teachers than are to be kept, nothing to lie about, a source of the same domain or none where
+    one is needed, too many teachers, or something at ``out`` already.
     """
     claim_file(truth_file(out), own=_is_truth)
     drawer = _Drawer(clean, config)

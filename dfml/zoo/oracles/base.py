@@ -7,10 +7,11 @@ where the images come from, so the same one works with gradients, with queries o
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import nn
@@ -22,6 +23,9 @@ from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Maps logits [N, way] and images [N, C, H, W] to one loss per image, [N]: a zeroth-order oracle follows each alone."""
+PIXELS_AT_ONCE = 2**16
+"""Pixels that a local teacher computes at once on a CPU; eight times as many take up to three times as long."""
+Outputs = Literal["logits", "probabilities"]
 
 
 @dataclass(frozen=True)
@@ -224,3 +228,50 @@ class StackedOracles:
             oracle.queries += x.shape[1]
             oracle.passes += 1
         return Answer(loss.detach(), grad, logits.detach(), None if statistics_fn is None else extra.detach())
+
+
+class Api(Protocol):
+    """Anything that only answers images with scores; see ``Oracle``. Repeated requests count again as ``queries``."""
+
+    teacher_id: str
+    way: int
+    picture_shape: tuple[int, int, int]
+    queries: int
+
+    def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
+        """Scores [N, way] of images [N, C, H, W] in [0, 1]; at most ``most`` images are put to it for them."""
+        ...
+
+
+@contextmanager
+def exact_convolutions(device: torch.device) -> Iterator[None]:
+    """Convolutions in full float32: an estimate along small steps drowns in the rounding of TF32."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+class LocalApi:
+    """An ``Api`` of a teacher of this process, whatever its access; ``outputs`` is what it hands out."""
+
+    def __init__(self, teacher: Teacher, device: torch.device | str = "cpu", outputs: Outputs = "logits") -> None:
+        self.teacher, self.outputs = teacher.move(device), outputs
+        self.teacher_id, self.way, self.picture_shape = teacher.card.id, teacher.way, teacher.card.input_size
+        self.queries = 0
+
+    @torch.no_grad()
+    def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
+        """See ``Api.ask``; nothing is ever asked twice here, so ``most`` is not read."""
+        self.queries += len(x)
+        at_once = PIXELS_AT_ONCE // math.prod(x.shape[2:]) if x.device.type == "cpu" else len(x)
+        with exact_convolutions(x.device):
+            parts = x.split(max(1, at_once))
+            parts = [self.teacher.logits(p.contiguous(memory_format=self.teacher.layout)) for p in parts]
+        logits = torch.cat(parts)
+        return logits if self.outputs == "logits" else logits.softmax(1)

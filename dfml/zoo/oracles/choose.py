@@ -1,16 +1,115 @@
-"""Choosing the oracle for a teacher: gradients where its owner grants them, queries otherwise."""
+"""Choosing the oracle for a teacher: gradients where its owner grants them, else estimates from answers alone.
+
+Zeroth-order estimation as BiDf-MKD (ICML 2023) uses it: follow the loss of each image along q random unit
+directions u_k and take g(x) = d / (q mu) * sum_k [l(x + mu u_k) - l(x)] u_k, with d the number of its pixels.
+Its mean over the directions is the gradient of the loss smoothed over a ball of radius mu; its cosine with the
+true gradient is about sqrt(q / (q + d)) (Nesterov and Spokoiny, 2017).
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from pydantic import Field
 
-from dfml.core.errors import BadInput
-from dfml.zoo.oracles.base import AutogradOracle, Oracle
-from dfml.zoo.oracles.zeroth_order import ZerothOrderConfig, ZerothOrderOracle
+from dfml.core.config import Config
+from dfml.core.errors import BadInput, RunFailed
+from dfml.zoo.oracles.base import Answer, Api, AutogradOracle, LossFn, Oracle, Outputs, StatisticsLoss
 from dfml.zoo.zoo import Zoo
+
+SMALLEST_PROBABILITY = 1e-12
+
+
+class ZerothOrderConfig(Config):
+    """How a black box is questioned."""
+
+    q: int = Field(100, ge=1, le=10_000, description="Random directions per image and step.")
+    mu: float = Field(0.005, gt=0, le=1, description="Length of a step along a direction, in units of pixels.")
+    chunk: int = Field(10, ge=1, le=1000, description="Directions that are asked in one batch.")
+    outputs: Outputs = Field("logits", description="What the teacher answers with.")
+    budget: int | None = Field(None, ge=1, description="Most images that may be asked in all; none: no limit.")
+    per_call: int | None = Field(None, ge=1, description="Most images that one gradient may ask; none: no limit.")
+
+
+class ZerothOrderOracle:
+    """Answers like ``AutogradOracle``, from scores alone; ``generator``, on the CPU, draws the directions."""
+
+    gives_statistics = False
+
+    def __init__(
+        self,
+        api: Api,
+        config: ZerothOrderConfig | None = None,
+        *,
+        generator: torch.Generator,
+        class_keys: list[str] | None = None,
+    ) -> None:
+        self.api, self.config, self.generator = api, config or ZerothOrderConfig(), generator
+        self.teacher_id, self.way, self.picture_shape = api.teacher_id, api.way, api.picture_shape
+        self.class_keys = class_keys or [f"{api.teacher_id}:{slot}" for slot in range(api.way)]
+        self.queries = self.passes = 0
+        self._there: torch.Generator | None = None
+
+    def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
+        """Answer for images x [N, C, H, W] in [0, 1] with (q + 1) * N queries.
+
+        ``BadInput``: statistics were asked for, or one call would cost more than ``per_call``; ``RunFailed``: the
+        budget is spent.
+        """
+        cfg = self.config
+        if statistics_fn is not None:
+            raise BadInput(f"teacher {self.teacher_id!r} only answers queries: it shows no BN statistics.")
+        needed = (cfg.q + 1) * len(x)
+        if cfg.per_call is not None and needed > cfg.per_call:
+            raise BadInput(
+                f"one gradient of {len(x)} pictures along q = {cfg.q} directions asks {needed} pictures, but "
+                f"per_call allows {cfg.per_call}: lower q or the images per class."
+            )
+        x = x.detach()
+        with torch.no_grad():
+            logits = self.logits(x)
+            loss = loss_fn(logits, x)
+            grad = torch.zeros_like(x)
+            for start in range(0, cfg.q, cfg.chunk):
+                count = min(cfg.chunk, cfg.q - start)
+                directions = self._unit_directions(count, x)
+                moved = x + cfg.mu * directions
+                answers = self.logits(moved.flatten(0, 1)).unflatten(0, (count, len(x)))
+                rise = torch.stack([loss_fn(a, m) for a, m in zip(answers, moved, strict=True)]) - loss
+                grad += torch.einsum("kn,knchw->nchw", rise, directions)
+        # Of the mean over the images, as with exact gradients.
+        grad *= math.prod(x.shape[1:]) / (cfg.q * cfg.mu * len(x))
+        return Answer(loss, grad, logits)
+
+    @torch.no_grad()
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """The scores [N, way] as logits, probabilities by their logarithm; ``RunFailed`` where the budget is spent."""
+        budget, left = self.config.budget, None
+        if budget is not None:
+            left = budget - self.queries
+            if len(x) > left:
+                raise RunFailed(
+                    f"teacher {self.teacher_id!r}: the budget of {budget} queries is spent ({self.queries} asked, "
+                    f"{len(x)} more wanted): raise it, or lower q, the steps or the images per class."
+                )
+        before = self.api.queries
+        try:
+            scores = self.api.ask(x, most=left)
+        finally:
+            # What was sent is spent, also where no answer came or a request had to be repeated.
+            self.queries += self.api.queries - before
+        self.passes += 1
+        return scores.clamp_min(SMALLEST_PROBABILITY).log() if self.config.outputs == "probabilities" else scores
+
+    def _unit_directions(self, count: int, x: torch.Tensor) -> torch.Tensor:
+        """Gaussian directions of length 1, [count, N, C, H, W], drawn where the images are."""
+        if self._there is None or self._there.device != x.device:
+            seed = int(torch.randint(2**62, (), generator=self.generator))
+            self._there = torch.Generator(x.device).manual_seed(seed)
+        drawn = torch.randn(count, *x.shape, generator=self._there, device=x.device, dtype=x.dtype)
+        return drawn / drawn.flatten(2).norm(dim=2).view(count, len(x), 1, 1, 1)
 
 
 class AskingConfig(ZerothOrderConfig):
@@ -36,8 +135,7 @@ def make_oracle(
 ) -> Oracle:
     """An oracle for a teacher; ``generator``, on the CPU, draws the directions of a black box.
 
-    Raises:
-        BadInput: There is no such teacher, its weights cannot be used, or it grants less than is asked for.
+    ``BadInput``: there is no such teacher, its weights cannot be used, or it grants less than is asked for.
     """
     card = zoo.card(which)
     keys = [zoo.class_key(card, slot) for slot in range(card.way)]

@@ -36,13 +36,10 @@ class Look:
 class PatchOracle:
     """White box that shows a vision transformer some patches of each image; counts on the oracle it is made from.
 
-    Patches are float32 [N, K, C, P, P] in [0, 1], un-normalised, and come with ``kept``, int64 [N, K]: their
-    places in the grid, row after row. ``grid`` is its rows and columns, ``patch`` a patch's height and width in pixels,
-    ``count`` the patches of a whole image.
-
-    Raises:
-        BadInput: The teacher answers queries only, hides its weights, or is no vision transformer of timm's
-            whose last block's attention can be read.
+    Patches are float32 [N, K, C, P, P] in [0, 1], un-normalised, and come with ``kept``, int64 [N, K]: their places in
+    the grid, row after row. ``grid`` is its rows and columns, ``patch`` a patch's height and width in pixels, ``count``
+    the patches of a whole image. ``BadInput``: the teacher answers queries only, hides its weights, or is no vision
+    transformer of timm's whose last block's attention can be read.
     """
 
     def __init__(self, oracle: Oracle) -> None:

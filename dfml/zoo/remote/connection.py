@@ -80,10 +80,8 @@ class RemoteConfig(Config):
 class Connection:
     """Talks HTTP with one server: ``http(s)://``, a host, optionally a port, a path and ``user:password@``.
 
-    ``shown`` is the address for people, without user and password.
-
-    Raises:
-        BadInput: The address cannot be used, or the client's packages are missing.
+    ``shown`` is the address for people, without user and password. ``BadInput``: the address cannot be used, or the
+    client's packages are missing.
     """
 
     def __init__(self, url: str, config: RemoteConfig | None = None) -> None:
@@ -138,11 +136,8 @@ class Connection:
         """Send a request to a quoted path below the address, again where the failure may pass.
 
         It gives up when ``time.monotonic()`` is ``until``. ``charge`` is called with 1 before each try, which it may
-        forbid by raising, and with -1 where that try cannot have reached the server.
-
-        Raises:
-            RunFailed: No answer in time, or one that is too long.
-            BadInput: The host does not exist, or its certificate is not trusted.
+        forbid by raising, and with -1 where that try cannot have reached the server. ``RunFailed``: no answer in time,
+        or one that is too long; ``BadInput``: the host does not exist, or its certificate is not trusted.
         """
         started = time.monotonic()
         retries, tries = self.config.retries if retries is None else retries, 0

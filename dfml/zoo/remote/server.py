@@ -27,7 +27,7 @@ from kserve.protocol.rest.server import RESTServer
 from dfml.core.errors import BadInput
 from dfml.nets.device import use_threads
 from dfml.zoo import open_zoo
-from dfml.zoo.oracles.zeroth_order import LocalApi
+from dfml.zoo.oracles.base import LocalApi
 from dfml.zoo.teacher import Teacher
 
 TAKES, GIVES = "pictures", "logits"
