@@ -57,8 +57,6 @@ TRANSFORMERS = [Entry("pixels", "pixels", {"bn": 0.0}), Entry("sparse", "sparse"
 def bench_inversion(config: InversionConfig, *, progress: Say = lambda line: None) -> Row:
     """Recover the same teachers with every inverter, and write the tables after each row.
 
-    Raise BadInput for an unknown row, or a zoo with fewer teachers.
-
     Returns:
         ``rows`` (means over teachers and seeds), ``transformers`` (likewise), ``together`` and the report's path.
     """

@@ -74,6 +74,10 @@ class BenchJob(Config):
         facts += {"all": [], "transductive": ["transductive"], "own": ["as the learner itself adapts"]}[self.ways]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
+    def older_protocol(self, data: str, shot: int, model: str) -> str:
+        """The name by which ``bench heterogeneity`` once kept rows of the same numbers."""
+        return f"{PROTOCOL} {fingerprint(data, self.split)} {self.split} {shot} {self.episodes} {model}"
+
 
 class Ledger:
     """What was measured of a run, in a file beside its folder, so that nothing finished is done twice.

@@ -37,11 +37,7 @@ def changes_of(config: Config, changes: list[str]) -> list[str]:
 
 
 def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[str, Config]:
-    """The config of each method; an option of one method does not fail the others.
-
-    Raises:
-        BadInput: An unknown method or preset, an option that none of them has, or a value out of its range.
-    """
+    """The config of each method, with the changes that it has; raise BadInput for an option that none of them has."""
     found = {name: METHODS.get(name).preset(preset) for name in methods}
     for change in changes:
         if not any(changes_of(config, [change]) for config in found.values()):

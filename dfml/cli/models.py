@@ -12,6 +12,7 @@ from dfml.cli.options import Calibrate, Device, Json, Model, Seed, Set, Steps, s
 from dfml.cli.output import Bar, answer, percent, say, table, told_difference
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder
+from dfml.data.pairing import differences, stored_rows
 
 if TYPE_CHECKING:
     from dfml.meta.calibration import Icfil
@@ -45,7 +46,6 @@ def evaluate(
     """Measure a meta-model on episodes drawn once from a seed; mean and 95 % interval."""
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
-    from dfml.data.pairing import differences, stored_rows
     from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
     from dfml.meta.evaluation import evaluate as measure
     from dfml.meta.model import MetaModel
@@ -182,18 +182,14 @@ def adapt(
 
 def _named(probabilities: Any, names: list[str], classes: list[str]) -> list[dict[str, Any]]:  # noqa: ANN401 - a tensor
     """Return the likeliest class of each image, and its probability."""
-    best = [
-        (name, float(row.max()), classes[int(row.argmax())]) for name, row in zip(names, probabilities, strict=True)
+    return [
+        {"file": name, "class": classes[int(row.argmax())], "probability": round(float(row.max()), 4)}
+        for name, row in zip(names, probabilities, strict=True)
     ]
-    return [{"file": name, "class": label, "probability": round(share, 4)} for name, share, label in best]
 
 
 def _calibrator(name: str | None, changes: list[str] | None) -> Icfil | None:
-    """Return the calibrator of that name with its options changed; None where none is wanted.
-
-    Raises:
-        BadInput: Unknown name or option, or options without a calibrator.
-    """
+    """Return the calibrator of that name with its options changed; None where none is wanted."""
     from dfml.meta.calibration import CALIBRATORS
 
     if name is None:

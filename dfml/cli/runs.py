@@ -16,6 +16,7 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.core.time_left import in_words
 from dfml.runs.spec import RunSpec
+from dfml.zoo import open_zoo
 
 app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
 Run = Annotated[str, typer.Argument(help="A run's folder, its name under runs/, or an unmistakable part of it.")]
@@ -39,7 +40,6 @@ def train(
 ) -> None:
     """Train a meta-model with any method."""
     from dfml.methods import METHODS
-    from dfml.zoo import open_zoo
 
     order = None
     if not resume:
@@ -82,7 +82,6 @@ def invert(
 ) -> None:
     """Recover the task of one teacher, several, or all."""
     from dfml.inversion import INVERTERS
-    from dfml.zoo import open_zoo
     from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
 
     order, shown = None, ""
@@ -116,13 +115,7 @@ def _order(context: typer.Context, kind: str, config: Config, **more: Any) -> di
 
 
 def _drive(order: dict[str, Any] | None, out: Path | None, json: bool, what: str) -> dict[str, Any]:
-    """Do an order in ``out`` or a new folder of the runs' root, or go on with ``out``; return the run's result.
-
-    Raises:
-        BadInput: ``out`` holds another run, or there is nothing to resume.
-        RunFailed: The run failed; its folder says why.
-        SystemExit: The run was stopped on request: it is neither done nor failed.
-    """
+    """Do an order in ``out`` or a new folder, or go on with ``out``; return the result, or exit if it was stopped."""
     from dfml.runs.driver import run_in_process
 
     if order is None and out is None:
