@@ -80,10 +80,7 @@ class BenchJob(Config):
 
 
 class Ledger:
-    """What was measured of a run, in a file beside its folder, so that nothing finished is done twice.
-
-    What is known of an earlier run in this place, made at another time than ``created``, is dropped.
-    """
+    """What was measured of a run, in a file beside its folder; dropped if that run was not made at ``created``."""
 
     def __init__(self, folder: Path, created: str) -> None:
         self.path = folder.with_name(folder.name + ".measured.json")

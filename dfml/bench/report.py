@@ -90,10 +90,9 @@ class _Cells(string.Formatter):
 
 
 def markdown_table(header: str, cells: str, rows: Iterable[Row]) -> str:
-    """A table in Markdown, one line a row.
+    """A table in Markdown: ``header`` has the columns' names, with `` | `` between them, one line a row follows.
 
-    ``header`` has the columns' names, with `` | `` between them; ``cells``, likewise, is a format string for a line, as
-    ``{seed} | {accuracy:±{ci95}} | {seconds:.0f}``. Empty, it takes the cells from the rows by the columns' names.
+    ``cells`` is its format, as ``{seed} | {accuracy:±{ci95}} | {seconds:.0f}``; empty, it takes cells by column name.
     """
     titles = header.split(" | ")
     cells = cells or " | ".join(f"{{{title}}}" for title in titles)
@@ -125,8 +124,8 @@ def refuse_to_lose(
 ) -> None:
     """Raise BadInput where the report at ``path``, if any, has rows that are not ``planned``, or measured otherwise.
 
-    ``named``: the column by which people know a row; ``measured``: what all rows have in common, which must be what
-    ``of`` finds in the file; what it does not find is not compared.
+    ``named``: the column by which people know a row; ``measured``: what all rows share, compared with what ``of`` finds
+    in the file.
     """
     claim_report(path.parent, path.stem)
     if not path.is_file():

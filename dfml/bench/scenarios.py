@@ -26,8 +26,7 @@ DOMAINS = {"cifar-fs": ("cifar-fs-mixed", "cifar-fs-conv4"), "omniglot": ("omnig
 class Scenario:
     """The zoos of a comparison: of each rate of pollution (None: not polluted) and seed.
 
-    ``notes`` are what a reader must know of them, above all what is missing; ``remarks`` what the rates of this call
-    bring about, for another call may have other ones in the same table.
+    ``notes`` are what a reader must know of them; ``remarks`` what the rates of this call alone bring about.
     """
 
     title: str

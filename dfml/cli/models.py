@@ -70,10 +70,9 @@ def evaluate(
     samplers = [EpisodeSampler(pictures, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
     loading = time.perf_counter() - began
     rows, reference = [], 0.0
-    modes = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES}
+    how = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES, "calibrator": calibrator}
     for sampler in samplers:
-        how = {"calibrator": calibrator, "seed": seed, "device": chosen}
-        found = measure(loaded, sampler, **modes, **how, progress=Bar(f"{sampler.shot}-shot episodes"))
+        found = measure(loaded, sampler, **how, seed=seed, device=chosen, progress=Bar(f"{sampler.shot}-shot episodes"))
         rows += [{"calibrate": calibrate, **evaluation.row()} for evaluation in found]
         reference += found[0].reference_seconds
     for row, difference in differences(rows, others):
