@@ -22,6 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from filelock import FileLock
 
@@ -139,8 +140,6 @@ def peak_memory_mib(device: torch.device) -> float:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     if sys.platform == "win32":
-        import psutil
-
         return psutil.Process().memory_info().peak_wset / 2**20
     import resource
 

@@ -15,6 +15,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import list_splits, load_split
+from dfml.meta.calibration import CALIBRATORS
 from dfml.methods import METHODS
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec, default_threads
@@ -69,8 +70,6 @@ def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
             f"data sets are told apart by their names; received {', '.join(config.tested)}: rename a folder."
         )
     if config.calibrate:
-        from dfml.meta.calibration import CALIBRATORS
-
         CALIBRATORS.get(config.calibrate)
     configs = configs_of(methods, config.preset, config.changes)
     zoo = next(iter(scenario.zoos.values()))

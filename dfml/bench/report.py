@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.special import stdtrit
 
 from dfml import __version__
@@ -23,8 +24,6 @@ from dfml.core.paths import claim_file, read_json, write_atomically, write_json
 
 def machine() -> Row:
     """What the numbers were measured on."""
-    import torch
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),

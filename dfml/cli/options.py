@@ -112,14 +112,11 @@ def _value_of(args: list[str], flag: str) -> str | None:
 
 def options_text(command: str, method: str, preset: str) -> str:
     """Return the table of a method's, inverter's or calibrator's options; ``BadInput`` for unknown names."""
-    if command == "train":
-        from dfml.methods import METHODS as KNOWN
-    elif command == "invert":
-        from dfml.inversion import INVERTERS as KNOWN
-    else:
-        from dfml.meta.calibration import CALIBRATORS as KNOWN
+    from dfml.inversion import INVERTERS
+    from dfml.meta.calibration import CALIBRATORS
+    from dfml.methods import METHODS
 
-    cls: Any = KNOWN.get(method)
+    cls: Any = {"train": METHODS, "invert": INVERTERS}.get(command, CALIBRATORS).get(method)
     values = cls.preset(preset).model_dump()
     rows = [[row["name"], short(values[row["name"]]), range_text(row), row["help"]] for row in cls.Config.describe()]
     head = "\n".join(filter(None, [f"{method}: {cls.summary}", getattr(cls, "reference", "")]))
