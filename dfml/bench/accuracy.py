@@ -38,7 +38,7 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
     path = config.out / f"{name}.json"
     before = read_json(path, "results") if config.update and path.is_file() else {}
     if keep_table:
-        _refuse_other_table(path, config, jobs, zoos=scenario.notes, before=before)
+        _refuse_other_table(path, config, jobs, scenario.notes, before)
 
     def report(outcomes: dict[int, Outcome]) -> Row:
         to_come = [job for position, job in enumerate(jobs) if position not in outcomes]
@@ -50,9 +50,8 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
         rows = [row for _, outcome in done for row in outcome.get("rows", [])]
         if still:
             place = {method: position for position, method in enumerate(all_methods())}
-            rows = sorted(
-                [*rows, *earlier["rows"]], key=lambda r: (r.get("rate") or 0, place.get(r["method"], len(place)))
-            )
+            rows += earlier["rows"]
+            rows.sort(key=lambda r: (r.get("rate") or 0, place.get(r["method"], len(place))))
         failures = [{**job.about, **outcome} for job, outcome in done if "reason" in outcome] + earlier["failures"]
         runs, summary = [*_runs(done), *earlier["runs"]], tables.summarise(rows)
         missing = [job.label for job in to_come]
@@ -122,9 +121,7 @@ def _origin_note(origin: Row) -> str:
     return f"Measured before, on {origin['date']} ({where}), by `{origin['command']}`: {', '.join(origin['methods'])}."
 
 
-def _refuse_other_table(
-    path: Path, config: AccuracyConfig, jobs: list[BenchJob], *, zoos: list[str], before: Row
-) -> None:
+def _refuse_other_table(path: Path, config: AccuracyConfig, jobs: list[BenchJob], zoos: list[str], before: Row) -> None:
     """Raise BadInput where the report at ``path`` has other runs, or was measured otherwise.
 
     ``zoos`` says how they were made; ``before`` is the report of which an update keeps rows.

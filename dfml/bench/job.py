@@ -43,9 +43,7 @@ class BenchJob(Config):
     query: int = Field(QUERY, description="Query images per class.")
     episodes: int = Field(600, description="Episodes of a row.")
     ways: Literal["all", "transductive", "own"] = Field(
-        "all",
-        description="all: gradient steps and centroids, transductive and inductive; transductive: these alone; own: "
-        "transductive, as the learner itself adapts.",
+        "all", description="all: steps and centroids, transductive and inductive; own: transductive, the learner's way."
     )
     calibrate: str | None = Field(None, description="A calibrator of the adapted model.")
     jobs: int = Field(1, description="Runs side by side, which timings depend on.")

@@ -34,10 +34,7 @@ def evaluate(
     set_: Set = None,
     seed: Seed = 0,
     against: Annotated[
-        Path | None,
-        typer.Option(
-            help="Another result (what --json printed, a run's result.json): also tell the difference from it."
-        ),
+        Path | None, typer.Option(help="Another result (what --json printed, a run's): tell the difference from it.")
     ] = None,
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,

@@ -56,9 +56,7 @@ def similarity(
     groups: Annotated[int, typer.Option(min=1, help="Groups of teachers.")] = 5,
     by: Annotated[str, typer.Option(help="Who shares a group: dissimilar, similar or random teachers.")] = "dissimilar",
     out: Annotated[Path | None, typer.Option(help="A folder for similarity.json, .csv and .svg, a picture.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Another option of tgr, key=value; may be repeated.")
-    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="An option of tgr, key=value; repeatable.")] = None,
     jobs: Jobs = None,
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder of something else too.")] = False,

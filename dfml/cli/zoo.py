@@ -98,9 +98,7 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="The zoo's folder; a stopped call goes on where it was.")],
     models: Annotated[int, typer.Option(help="Number of teachers.")] = 100,
     way: Annotated[int, typer.Option(help="Classes per teacher.")] = 5,
-    arch: Annotated[
-        str, typer.Option(help="Architectures, taking turns: NAME[:WIDTH][,NAME...], few-shot or timm's.")
-    ] = "fewshot_conv4",
+    arch: Annotated[str, typer.Option(help="Architectures in turn (timm's too): NAME[:WIDTH],...")] = "fewshot_conv4",
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 30,
     seed: Annotated[int, typer.Option(help="Draws classes, weights and batches.")] = 0,
     set_: More = None,
@@ -162,13 +160,9 @@ def import_models(
     out: Annotated[Path, typer.Option(help="The zoo's folder; it may exist.")],
     domain: Annotated[str | None, typer.Option(help="Data set that all teachers come from.")] = None,
     shared_class_names: Annotated[bool, typer.Option(help="Equal class names mean the same class.")] = False,
-    mean: Annotated[
-        str | None, typer.Option(help="Channel means, where a config states none: 0.5 or 0.485,0.456,0.406.")
-    ] = None,
+    mean: Annotated[str | None, typer.Option(help="Channel means where a config has none: 0.5 or 0.4,0.5,0.4.")] = None,
     std: Annotated[str | None, typer.Option(help="Channel standard deviations, where a config states none.")] = None,
-    size: Annotated[
-        str | None, typer.Option(help="Input size, where a config states none: 32, or 1,28,28 with the channels.")
-    ] = None,
+    size: Annotated[str | None, typer.Option(help="Input size, where a config states none: 32 or 1,28,28.")] = None,
     json: Json = False,
 ) -> None:
     """Copy model folders (config.json, model.safetensors, optionally dfml.json) into a zoo."""
