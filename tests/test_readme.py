@@ -148,7 +148,7 @@ def test_no_paragraph_of_a_method_page_is_long(path):
     "path", [ROOT / "docs" / "methods.md", *sorted((ROOT / "docs" / "methods").glob("*.md"))], ids=_page
 )
 def test_generated_tables_agree_with_the_registries(path):
-    from dfml.cli.docs import with_fresh_tables
+    from dfml.cli.options import with_fresh_tables
 
     page = path.read_text(encoding="utf-8")
     assert page == with_fresh_tables(page), "run: python -m dfml docs"

@@ -10,7 +10,7 @@ from dfml.bench.drawings import chart
 from dfml.bench.job import BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import all_methods, plan
 from dfml.bench.report import refuse_to_lose, write_report
-from dfml.bench.scenarios import Scenario, set_up
+from dfml.bench.scenarios import set_up
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.paths import read_json, write_atomically
@@ -19,7 +19,7 @@ from dfml.runs.folder import RunFolder
 
 
 def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None, keep_table: bool = True) -> Row:
-    """Train and evaluate each method, and write the table after each of them.
+    """Train and evaluate each method, and write table and chart after each of them.
 
     Each run has a process of its own. One that fails, or a method that cannot work with the zoo, is told in its row.
     With ``keep_table`` a table is refused that holds other runs, or numbers measured otherwise.
@@ -33,10 +33,63 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
     """
     device, _ = pick_device(config.device)
     scenario = set_up(config, progress)
-    found = Comparison(config, plan(config, scenario), scenario)
+    jobs = plan(config, scenario)
+    name = f"accuracy-{scenario.title}-{config.preset}" + (f"-{config.calibrate}" if config.calibrate else "")
+    path = config.out / f"{name}.json"
+    before = read_json(path, "results") if config.update and path.is_file() else {}
     if keep_table:
-        found.refuse_other_table()
-    return do_study(found.jobs, found.write, side_by_side=config.jobs, device=str(device), progress=progress)
+        _refuse_other_table(path, config, jobs, scenario.notes, before)
+
+    def report(outcomes: dict[int, Outcome]) -> Row:
+        to_come = [job for position, job in enumerate(jobs) if position not in outcomes]
+        # Rows of before stay until all of their method are measured anew.
+        earlier = kept(before, {job.spec.method for job in jobs} - {job.spec.method for job in to_come})
+        still = {row["method"] for row in earlier["rows"]}
+        done = [(jobs[position], outcome) for position, outcome in outcomes.items()]
+        done = [(job, outcome) for job, outcome in done if job.spec.method not in still]
+        rows = [row for _, outcome in done for row in outcome.get("rows", [])]
+        if still:
+            place = {method: position for position, method in enumerate(all_methods())}
+            rows += earlier["rows"]
+            rows.sort(key=lambda r: (r.get("rate") or 0, place.get(r["method"], len(place))))
+        failures = [{**job.about, **outcome} for job, outcome in done if "reason" in outcome] + earlier["failures"]
+        runs, summary = [*_runs(done), *earlier["runs"]], tables.summarise(rows)
+        missing = [job.label for job in to_come]
+        left = [label for label in earlier["missing"] if label not in missing]
+        notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] * bool(missing)
+        notes += [f"Not finished by an earlier command: {', '.join(left)}."] * bool(left)
+        notes += [*scenario.notes, *scenario.remarks]
+        notes += tables.accuracy_notes(rows, summary, failures, episodes=config.episodes)
+        if config.preset == "demo":
+            notes.append(
+                "demo: these presets were made with an eye on the validation classes of CIFAR-FS (see the methods' "
+                "pages). A run sees no more of them than its side information says."
+            )
+        notes += [*tables.provenance_notes(runs), *map(_origin_note, earlier["earlier"])]
+        title = f"Accuracy on {', '.join(config.tested)} ({config.split}), zoo {scenario.title}"
+        title += f", preset {config.preset}" + (f", calibrated by {config.calibrate}" if config.calibrate else "")
+        shown = [tables.accuracy_table(summary, failures)]
+        if summary:
+            drawn = chart(title, summary)
+            write_atomically(config.out / f"{name}.svg", lambda part: part.write_text(drawn, encoding="utf-8"))
+            shown.append(f"![Accuracy of each method with its 95 % interval]({name}.svg)")
+        written = write_report(
+            config,
+            name,
+            title=title,
+            tables=[*shown, *tables.gains_table(rows), *tables.forgetting_table(rows)],
+            notes=notes,
+            data={
+                "rows": rows, "summary": summary, "failures": failures, "missing": [*missing, *left],
+                "scenario": config.name, "zoo": scenario.title, "split": config.split,
+                "preset": config.preset, "jobs": max([config.jobs, *(row.get("jobs") or 1 for row in rows)]),
+                "calibrate": config.calibrate, "changes": config.changes, "runs": runs, "zoos": scenario.notes,
+                "earlier": earlier["earlier"],
+            },
+        )  # fmt: skip
+        return {"rows": rows, "summary": summary, "failures": failures, "report": written}
+
+    return do_study(jobs, report, side_by_side=config.jobs, device=str(device), progress=progress)
 
 
 def kept(stored: Row, methods: Collection[str]) -> Row:
@@ -68,99 +121,38 @@ def _origin_note(origin: Row) -> str:
     return f"Measured before, on {origin['date']} ({where}), by `{origin['command']}`: {', '.join(origin['methods'])}."
 
 
-class Comparison:
-    """The table of some jobs, in its order, on the zoos of a scenario; with ``update`` it keeps rows of before."""
+def _refuse_other_table(path: Path, config: AccuracyConfig, jobs: list[BenchJob], zoos: list[str], before: Row) -> None:
+    """Raise BadInput where the report at ``path`` has other runs, or was measured otherwise.
 
-    def __init__(self, config: AccuracyConfig, jobs: list[BenchJob], scenario: Scenario) -> None:
-        self.config, self.jobs, self.scenario = config, jobs, scenario
-        self.methods = {job.spec.method for job in jobs}
-        calibrated = f"-{config.calibrate}" if config.calibrate else ""
-        self.name = f"accuracy-{scenario.title}-{config.preset}{calibrated}"
-        self.path = config.out / f"{self.name}.json"
-        self.before = read_json(self.path, "results") if config.update and self.path.is_file() else {}
+    ``zoos`` says how they were made; ``before`` is the report of which an update keeps rows.
+    """
+    others, tested = kept(before, {job.spec.method for job in jobs})["rows"], set(config.tested)
+    planned = {(job.spec.method, job.spec.seed, job.rate, shot) for job in jobs for shot in job.shots}
+    measured = {
+        "split": config.split, "changes": config.changes, "scenario": config.name, "zoos": zoos,
+        "episodes": [config.episodes], "data": sorted(tested),
+    }  # fmt: skip
+    if others:
+        # One table has one set of each, or its means and gaps would be of different things.
+        measured |= {"shots": set(config.shots), "seeds": set(config.seeds), "rates": {job.rate for job in jobs}}
 
-    def refuse_other_table(self) -> None:
-        """Raise BadInput where the report that lies there has other runs, or was measured otherwise."""
-        config, others, tested = self.config, kept(self.before, self.methods)["rows"], set(self.config.tested)
-        planned = {(job.spec.method, job.spec.seed, job.rate, shot) for job in self.jobs for shot in job.shots}
-        measured = {
-            "split": config.split, "changes": config.changes, "scenario": config.name,
-            "zoos": self.scenario.notes,  # how they were made
-            "episodes": [config.episodes], "data": sorted(tested),
-        }  # fmt: skip
-        if others:
-            # One table has one set of each, or its means and gaps would be of different things.
-            measured |= {"shots": set(config.shots), "seeds": set(config.seeds), "rates": set(self.scenario.rates)}
+    def of(stored: Row) -> Row:
+        rows = stored.get("rows", [])
+        known = {row["data"] for row in rows if row.get("data")}
+        return {
+            **stored,
+            "episodes": sorted({row["episodes"] for row in rows if "episodes" in row}) or [config.episodes],
+            # Another data set may come to a table; none of its own may go.
+            "data": sorted(tested if known <= tested and not others else known),
+            "shots": {row.get("shots") for row in others},
+            "seeds": {row.get("seed") for row in others},
+            "rates": {row.get("rate") for row in others},
+        }
 
-        def of(stored: Row) -> Row:
-            rows = stored.get("rows", [])
-            known = {row["data"] for row in rows if row.get("data")}
-            return {
-                **stored,
-                "episodes": sorted({row["episodes"] for row in rows if "episodes" in row}) or [config.episodes],
-                # Another data set may come to a table; none of its own may go.
-                "data": sorted(tested if known <= tested and not others else known),
-                "shots": {row.get("shots") for row in others},
-                "seeds": {row.get("seed") for row in others},
-                "rates": {row.get("rate") for row in others},
-            }
+    def stays(row: Row) -> bool:
+        return row in others or tuple(row.get(name) for name in ("method", "seed", "rate", "shots")) in planned
 
-        def stays(row: Row) -> bool:
-            return row in others or tuple(row.get(name) for name in ("method", "seed", "rate", "shots")) in planned
-
-        refuse_to_lose(self.path, stays, named="method", measured=measured, of=of)
-
-    def write(self, outcomes: dict[int, Outcome]) -> Row:
-        """Write table and chart anew; see ``bench_accuracy`` for what is returned."""
-        config, scenario = self.config, self.scenario
-        to_come = [job for position, job in enumerate(self.jobs) if position not in outcomes]
-        # Rows of before stay until all of their method are measured anew.
-        earlier = kept(self.before, self.methods - {job.spec.method for job in to_come})
-        still = {row["method"] for row in earlier["rows"]}
-        done = [(self.jobs[position], outcome) for position, outcome in outcomes.items()]
-        done = [(job, outcome) for job, outcome in done if job.spec.method not in still]
-        rows = [row for _, outcome in done for row in outcome.get("rows", [])]
-        if still:
-            place = {name: position for position, name in enumerate(all_methods())}
-            rows = sorted(
-                [*rows, *earlier["rows"]], key=lambda r: (r.get("rate") or 0, place.get(r["method"], len(place)))
-            )
-        failures = [{**job.about, **outcome} for job, outcome in done if "reason" in outcome] + earlier["failures"]
-        runs, summary = [*_runs(done), *earlier["runs"]], tables.summarise(rows)
-        missing = [job.label for job in to_come]
-        left = [label for label in earlier["missing"] if label not in missing]
-        notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] * bool(missing)
-        notes += [f"Not finished by an earlier command: {', '.join(left)}."] * bool(left)
-        notes += [*scenario.notes, *scenario.remarks]
-        notes += tables.accuracy_notes(rows, summary, failures, episodes=config.episodes)
-        if config.preset == "demo":
-            notes.append(
-                "demo: these presets were made with an eye on the validation classes of CIFAR-FS (see the methods' "
-                "pages). A run sees no more of them than its side information says."
-            )
-        notes += [*tables.provenance_notes(runs), *map(_origin_note, earlier["earlier"])]
-        title = f"Accuracy on {', '.join(config.tested)} ({config.split}), zoo {scenario.title}"
-        title += f", preset {config.preset}" + (f", calibrated by {config.calibrate}" if config.calibrate else "")
-        shown = [tables.accuracy_table(summary, failures)]
-        if summary:
-            drawn = chart(title, summary)
-            write_atomically(config.out / f"{self.name}.svg", lambda part: part.write_text(drawn, encoding="utf-8"))
-            shown.append(f"![Accuracy of each method with its 95 % interval]({self.name}.svg)")
-        report = write_report(
-            config,
-            self.name,
-            title=title,
-            tables=[*shown, *tables.gains_table(rows), *tables.forgetting_table(rows)],
-            notes=notes,
-            data={
-                "rows": rows, "summary": summary, "failures": failures, "missing": [*missing, *left],
-                "scenario": config.name, "zoo": scenario.title, "split": config.split,
-                "preset": config.preset, "jobs": max([config.jobs, *(row.get("jobs") or 1 for row in rows)]),
-                "calibrate": config.calibrate, "changes": config.changes, "runs": runs, "zoos": scenario.notes,
-                "earlier": earlier["earlier"],
-            },
-        )  # fmt: skip
-        return {"rows": rows, "summary": summary, "failures": failures, "report": report}
+    refuse_to_lose(path, stays, named="method", measured=measured, of=of)
 
 
 def _runs(done: list[tuple[BenchJob, Outcome]]) -> Rows:

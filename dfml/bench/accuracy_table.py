@@ -15,10 +15,7 @@ WORDS = {"cannot": "does not work here", "failed": "failed", "stopped": "not fin
 
 
 def over_data(rows: Rows) -> Rows:
-    """For rows of several data sets the rows of their average, one a seed, column and so on.
-
-    Episodes of different data sets are independent, so the half width is the root of the sum of squares.
-    """
+    """Rows of the average of several data sets; their episodes are independent, so squares of half widths add up."""
     sources = {r["data"] for r in rows if "data" in r}
     if len(sources) < 2:
         return []

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dfml.bench.job import EPISODE_SEED, QUERY, BenchJob, Row, Rows, Say
-from dfml.bench.plan import check_data, job_of
+from dfml.bench.plan import changes_of, check_data, job_of
 from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import HeterogeneityConfig, key_of
@@ -47,17 +47,15 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
     """Train on few teachers that are alike, and on as many that are not, and compare.
 
     For each seed one teacher is sampled; both sets begin with it and grow by the teacher that is most (least) similar
-    to those chosen so far. The method trains on each set, ``tgr`` as a plain recipe, see ``PLAIN``. The table is
-    written after each run; finished runs are taken as they are.
+    to those chosen so far. The method trains on each set, ``tgr`` as in ``PLAIN``. The table is written after each run.
 
     Returns:
         ``rows`` (one a set, seed, shot and way of adapting), ``summary`` and the report's path.
     """
-    if not config.sets:
-        raise BadInput(f"no set of teachers is given; known: {', '.join(SETS)}.")
-    for name in config.sets:
-        if name not in SETS:
-            raise BadInput(f"no set of teachers is called {name!r}; known: {', '.join(SETS)}.")
+    unknown = [name for name in config.sets if name not in SETS]
+    if unknown or not config.sets:
+        what = f"called {unknown[0]!r}" if unknown else "given"
+        raise BadInput(f"no set of teachers is {what}; known: {', '.join(SETS)}.")
     zoo, (device, _) = open_zoo(config.zoo), pick_device(config.device)
     if zoo.address:
         raise BadInput("bench heterogeneity copies teachers into small zoos, which a server does not let us.")
@@ -85,8 +83,7 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
         label = f"{name}-{config.teachers}-seed{seed}"
         small = str(small_zoo(zoo, [ids[i] for i in members], config.work / "zoos" / label))
         about = {"scenario": name, "variant": name, "ways": "transductive", "label": f"{config.method} on {label}"}
-        folder = f"{config.method}-{label}"
-        jobs.append(job_of(config, folder, config.method, recipe, zoo=small, seed=seed, **about))
+        jobs.append(job_of(config, f"{config.method}-{label}", config.method, recipe, zoo=small, seed=seed, **about))
 
     def report(outcomes: dict[int, Outcome]) -> Row:
         rows: Rows = []
@@ -120,11 +117,9 @@ def _recipes(config: HeterogeneityConfig) -> list[Config]:
     plain = METHODS.get(config.method).preset(config.preset).override(PLAIN.get(config.method, {}))
     found = [plain, Tgr.preset(config.preset)]
     for change in config.changes:
-        known = [key_of(change) in type(each).model_fields for each in found]
-        if not any(known):
+        if not any(changes_of(each, [change]) for each in found):
             raise BadInput(f"neither {config.method} nor the comparison has an option {key_of(change)!r}.")
-        found = [each.override([change]) if has else each for each, has in zip(found, known, strict=True)]
-    return found
+    return [each.override(changes_of(each, config.changes)) for each in found]
 
 
 def compared(
@@ -174,7 +169,7 @@ def facts(job: BenchJob, matrix: np.ndarray) -> Row:
     return {
         "teachers": len(zoo),
         "classes": len({key for keys in zoo.class_keys().values() for key in keys}),
-        "similarity": float(off.mean()) if len(off) else 1.0,
+        "similarity": float(off.mean()),
         "alignment": float(np.mean(alignment)) if alignment else None,
     }
 

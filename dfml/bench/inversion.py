@@ -57,8 +57,6 @@ TRANSFORMERS = [Entry("pixels", "pixels", {"bn": 0.0}), Entry("sparse", "sparse"
 def bench_inversion(config: InversionConfig, *, progress: Say = lambda line: None) -> Row:
     """Recover the same teachers with every inverter, and write the tables after each row.
 
-    Raise BadInput for an unknown row, or a zoo with fewer teachers.
-
     Returns:
         ``rows`` (means over teachers and seeds), ``transformers`` (likewise), ``together`` and the report's path.
     """
@@ -103,20 +101,12 @@ def recover_row(config: InversionConfig, zoo: Zoo, teachers: list[str], entry: E
     if entry.fast:
         count = max(count, math.ceil(FAST_RECOVERIES / len(teachers)))
     how |= {"per_class": config.per_class, "warmed": warmed}
-    found = [
-        _done(invert_teachers(Recipe(zoo, inverter, seed=seed, **how), [teacher]))[0]
+    reports = [
+        _done(invert_teachers(Recipe(zoo, inverter, seed=seed, **how), [teacher]))[0].report
         for seed in range(count)
         for teacher in teachers
     ]
-    return _row(entry, [recovery.report for recovery in found], warmed)
 
-
-def _done(events: Iterable[Event]) -> Any:  # noqa: ANN401 - whatever the work gives
-    """The result of some work, which is its last event's."""
-    return deque(events, maxlen=1).pop().result
-
-
-def _row(entry: Entry, reports: Rows, warmed: WarmUp | None) -> Row:
     def known(name: str) -> list[float]:
         return [r[name] for r in reports if r.get(name) is not None]
 
@@ -134,6 +124,11 @@ def _row(entry: Entry, reports: Rows, warmed: WarmUp | None) -> Row:
     row["config"], row["oracle"] = reports[0]["config"], reports[0]["oracle"]
     row["teachers"], row["seeds"] = sorted({r["teacher"] for r in reports}), sorted({r["seed"] for r in reports})
     return row
+
+
+def _done(events: Iterable[Event]) -> Any:  # noqa: ANN401 - whatever the work gives
+    """The result of some work, which is its last event's."""
+    return deque(events, maxlen=1).pop().result
 
 
 def time_together(config: InversionConfig, zoo: Zoo, device: torch.device, *, steps: int = 20) -> Rows:

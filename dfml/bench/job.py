@@ -43,9 +43,7 @@ class BenchJob(Config):
     query: int = Field(QUERY, description="Query images per class.")
     episodes: int = Field(600, description="Episodes of a row.")
     ways: Literal["all", "transductive", "own"] = Field(
-        "all",
-        description="all: gradient steps and centroids, transductive and inductive; transductive: these alone; own: "
-        "transductive, as the learner itself adapts.",
+        "all", description="all: steps and centroids, transductive and inductive; own: transductive, the learner's way."
     )
     calibrate: str | None = Field(None, description="A calibrator of the adapted model.")
     jobs: int = Field(1, description="Runs side by side, which timings depend on.")
@@ -74,12 +72,13 @@ class BenchJob(Config):
         facts += {"all": [], "transductive": ["transductive"], "own": ["as the learner itself adapts"]}[self.ways]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
+    def older_protocol(self, data: str, shot: int, model: str) -> str:
+        """The name by which ``bench heterogeneity`` once kept rows of the same numbers."""
+        return f"{PROTOCOL} {fingerprint(data, self.split)} {self.split} {shot} {self.episodes} {model}"
+
 
 class Ledger:
-    """What was measured of a run, in a file beside its folder, so that nothing finished is done twice.
-
-    What is known of an earlier run in this place, made at another time than ``created``, is dropped.
-    """
+    """What was measured of a run, in a file beside its folder; dropped if that run was not made at ``created``."""
 
     def __init__(self, folder: Path, created: str) -> None:
         self.path = folder.with_name(folder.name + ".measured.json")

@@ -22,6 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from filelock import FileLock
 
@@ -139,8 +140,6 @@ def peak_memory_mib(device: torch.device) -> float:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     if sys.platform == "win32":
-        import psutil
-
         return psutil.Process().memory_info().peak_wset / 2**20
     import resource
 
@@ -164,7 +163,9 @@ def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: S
     for data, shot in product(job.data, job.shots):
         name = job.protocol(data, shot, digest)
         if ledger.rows(name) is None:
-            found = [{**row, **facts} for row in measured_rows(job, model, data, shot, tell)]
+            older = ledger.rows(job.older_protocol(data, shot, digest)) or []
+            found = [{**row, "data": Path(data).name} for row in older] or measured_rows(job, model, data, shot, tell)
+            found = [{**row, **facts} for row in found]
             ledger.write(evaluations={**(ledger["evaluations"] or {}), name: found})
         rows += ledger.rows(name)
     return rows
@@ -178,10 +179,6 @@ def measured_rows(job: BenchJob, model: MetaModel, data: str, shot: int, tell: S
         images, way=model.way, shot=shot, query=job.query, episodes=job.episodes, seed=EPISODE_SEED
     )
     device, _ = pick_device(job.spec.device)
-
-    def progress(done: int, total: int) -> None:
-        tell(f"{done} of {total} episodes, {shot} shots, {images.name}")
-
     bn, adapt, calibrator = BN_MODES, ADAPT_MODES, None
     if job.calibrate:
         cls = CALIBRATORS.get(job.calibrate)
@@ -189,13 +186,12 @@ def measured_rows(job: BenchJob, model: MetaModel, data: str, shot: int, tell: S
     elif job.ways != "all":
         bn, adapt = ["transductive"], [model.learner.default_adaptation] if job.ways == "own" else ADAPT_MODES
     found = accuracies_of(
-        model, sampler, bn=bn, adapt=adapt, calibrator=calibrator, seed=EPISODE_SEED, device=device, progress=progress
-    )
-    rows = []
-    for evaluation in found:
-        row = evaluation.row()
-        row["evaluation_seconds"] = row.pop("seconds")
-        rows.append({**row, "data": images.name})
+        model, sampler, bn=bn, adapt=adapt, calibrator=calibrator, seed=EPISODE_SEED, device=device,
+        progress=lambda done, total: tell(f"{done} of {total} episodes, {shot} shots, {images.name}"),
+    )  # fmt: skip
+    rows = [evaluation.row() for evaluation in found]
+    for row in rows:
+        row |= {"evaluation_seconds": row.pop("seconds"), "data": images.name}
     return rows
 
 
@@ -204,10 +200,7 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> 
 
     What was not measured (runs of older versions, methods without validation) is left out.
     """
-
-    def curve(name: str) -> list[float]:
-        return [value for value in run.scalars().get(name, ([], []))[1] if value is not None]
-
+    curves = {name: [value for value in values if value is not None] for name, (_, values) in run.scalars().items()}
     details, preparation = model.details, ledger["preparation"] or {}
     facts = {
         "seconds": result["seconds"],
@@ -227,11 +220,11 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> 
         "peak_memory_mib": ledger["peak_memory_mib"],
         "bare_memory_mib": ledger["bare_memory_mib"],
         "memory_of": ledger["memory_of"],
-        "queries": float(details.get("queries", (curve("queries") or [0])[-1])) or None,
+        "queries": float(details.get("queries", (curves.get("queries") or [0])[-1])) or None,
         "inversions": details.get("inversions"),
         "not_validated": details.get("not_validated"),
     }
-    if len(validated := curve("val/accuracy")) > 1:
+    if len(validated := curves.get("val/accuracy", [])) > 1:
         peak, last = max(validated), validated[-1]
         optional |= {"validation_peak": peak, "validation_last": last, "validation_variation": peak - last}
     return {**facts, **{name: value for name, value in optional.items() if value is not None}}

@@ -15,6 +15,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import list_splits, load_split
+from dfml.meta.calibration import CALIBRATORS
 from dfml.methods import METHODS
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec, default_threads
@@ -37,11 +38,7 @@ def changes_of(config: Config, changes: list[str]) -> list[str]:
 
 
 def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[str, Config]:
-    """The config of each method; an option of one method does not fail the others.
-
-    Raises:
-        BadInput: An unknown method or preset, an option that none of them has, or a value out of its range.
-    """
+    """The config of each method, with the changes that it has; raise BadInput for an option that none of them has."""
     found = {name: METHODS.get(name).preset(preset) for name in methods}
     for change in changes:
         if not any(changes_of(config, [change]) for config in found.values()):
@@ -73,8 +70,6 @@ def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
             f"data sets are told apart by their names; received {', '.join(config.tested)}: rename a folder."
         )
     if config.calibrate:
-        from dfml.meta.calibration import CALIBRATORS
-
         CALIBRATORS.get(config.calibrate)
     configs = configs_of(methods, config.preset, config.changes)
     zoo = next(iter(scenario.zoos.values()))

@@ -48,9 +48,6 @@ def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: Non
 
     Returns:
         ``rows`` (one a variant, rate and seed), ``summary`` (a variant and rate), ``failures`` and the report's path.
-
-    Raises:
-        BadInput: Something cannot be used, or a folder holds another run.
     """
     _check_variants(config)
     device, _ = pick_device(config.device)
@@ -145,10 +142,7 @@ def row_of(job: BenchJob, rows: Rows) -> Row:
 
 
 def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None:
-    """How probably an honest (``clean``) teacher's weight exceeds a deceptive one's (area under the ROC curve).
-
-    Ties count half; None where only one kind of teacher is there.
-    """
+    """Area under the ROC curve of the weights in telling honest teachers from others; None with only one kind."""
     honest = [truth[teacher] == "clean" for teacher in weights]
     if all(honest) or not any(honest):
         return None
@@ -228,10 +222,9 @@ def losses(rows: Rows, rate: int, variant: str) -> dict[int, float]:
 
 
 def verdicts(rows: Rows) -> list[str]:
-    """For each rate, what pollution costs without weights, how much of that the weights save, and who is better there.
+    """For each rate, what pollution costs without weights, and how much the weights save, on the seeds that both have.
 
-    All on the seeds that both have. A smaller loss alone proves nothing: whoever is worse on the clean zoo has less to
-    lose, so the accuracies themselves are compared as well.
+    Whoever is worse on the clean zoo has less to lose, so the accuracies themselves are compared as well.
     """
     at = {(r["rate"], r["variant"], r["seed"]): r["accuracy"] for r in rows}
     found = []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.special import stdtrit
 
 from dfml import __version__
@@ -23,8 +24,6 @@ from dfml.core.paths import claim_file, read_json, write_atomically, write_json
 
 def machine() -> Row:
     """What the numbers were measured on."""
-    import torch
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
@@ -90,10 +89,9 @@ class _Cells(string.Formatter):
 
 
 def markdown_table(header: str, cells: str, rows: Iterable[Row]) -> str:
-    """A table in Markdown, one line a row.
+    """A table in Markdown: ``header`` has the columns' names, with `` | `` between them, one line a row follows.
 
-    ``header`` has the columns' names, with `` | `` between them; ``cells``, likewise, is a format string for a line, as
-    ``{seed} | {accuracy:±{ci95}} | {seconds:.0f}``. Empty, it takes the cells from the rows by the columns' names.
+    ``cells`` is its format, as ``{seed} | {accuracy:±{ci95}} | {seconds:.0f}``; empty, it takes cells by column name.
     """
     titles = header.split(" | ")
     cells = cells or " | ".join(f"{{{title}}}" for title in titles)
@@ -125,8 +123,8 @@ def refuse_to_lose(
 ) -> None:
     """Raise BadInput where the report at ``path``, if any, has rows that are not ``planned``, or measured otherwise.
 
-    ``named``: the column by which people know a row; ``measured``: what all rows have in common, which must be what
-    ``of`` finds in the file; what it does not find is not compared.
+    ``named``: the column by which people know a row; ``measured``: what all rows share, compared with what ``of`` finds
+    in the file.
     """
     claim_report(path.parent, path.stem)
     if not path.is_file():

@@ -26,8 +26,7 @@ DOMAINS = {"cifar-fs": ("cifar-fs-mixed", "cifar-fs-conv4"), "omniglot": ("omnig
 class Scenario:
     """The zoos of a comparison: of each rate of pollution (None: not polluted) and seed.
 
-    ``notes`` are what a reader must know of them, above all what is missing; ``remarks`` what the rates of this call
-    bring about, for another call may have other ones in the same table.
+    ``notes`` are what a reader must know of them; ``remarks`` what the rates of this call alone bring about.
     """
 
     title: str
@@ -35,19 +34,11 @@ class Scenario:
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
-    @property
-    def rates(self) -> list[int | None]:
-        """The rates, in order."""
-        return list(dict.fromkeys(rate for rate, _ in self.zoos))
-
 
 def set_up(config: AccuracyConfig, progress: Say = lambda line: None) -> Scenario:
-    """Find or make the zoos of a scenario; a polluted one is one seed's own.
+    """Find or make the zoos of a scenario; a polluted one is one seed's own, and lies in ``zoos`` of ``work``.
 
-    Made zoos lie in the folder ``zoos`` of the config's ``work``; those that are there already are taken as they are.
-
-    Raises:
-        BadInput: No such scenario, its zoo is missing, or its address holds a password.
+    Raise BadInput where there is no such scenario, its zoo is missing, or its address holds a password.
     """
     makers = {"SS": _single, "SH": _single, "MH": _mixed_domains, "polluted": _polluted}
     if config.name not in makers:

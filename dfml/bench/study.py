@@ -17,13 +17,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+
+import psutil
 
 from dfml.bench.job import BenchJob, Row, Say, failure, finished_rows
 from dfml.bench.measuring import take_turns
 from dfml.core.paths import REPOSITORY
 from dfml.core.process import wait_briefly
+from dfml.runs.device_queue import queue_folder
 from dfml.runs.folder import RunFolder
 
 COMMAND = [sys.executable, "-m", "dfml.bench.measuring"]
@@ -59,19 +61,16 @@ def do_study(
 
 
 def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: Say) -> Iterator[tuple[int, Outcome]]:
-    """Do what is left of each job: prepare, where there is something to prepare, train, evaluate.
+    """Prepare, where there is something to prepare, train and evaluate each job; yield its position and outcome.
 
     With more than one ``side_by_side`` they hold the device together. ``progress`` is told now and then how far all
     are, and at once when one waits for the device.
-
-    Yields:
-        The position of a job and its outcome, as they come.
     """
     processes, said, last = Processes(), {}, time.monotonic()
     with ExitStack() as stack:
         if side_by_side > 1:
             stack.enter_context(take_turns(device, "bench accuracy", progress))
-        pool = stack.enter_context(ThreadPoolExecutor(side_by_side))
+        pool = stack.enter_context(ThreadPoolExecutor(side_by_side, "side-by-side"))
         left = {pool.submit(processes.outcome_of, job): position for position, job in enumerate(jobs)}
         stack.callback(lambda: processes.stop(pool))
         while left:
@@ -88,20 +87,30 @@ def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: S
 
 @dataclass
 class Child:
-    """A process at work for a job, and what it said last."""
+    """A process at work for a job, and what it said last; only ``kill`` collects it."""
 
     label: str
     process: subprocess.Popen
     text: str = ""
+    _collecting: threading.Lock = field(default_factory=threading.Lock)
+
+    def wait(self) -> None:
+        """Wait for its end without collecting it, on every system."""
+        with suppress(psutil.NoSuchProcess):
+            known = psutil.Process(self.process.pid)
+            while self.process.returncode is None and known.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it and what it started."""
-        with suppress(OSError):
-            if hasattr(os, "killpg") and self.process.returncode is None:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            else:
-                self.process.kill()
-        self.process.wait()
+        """End it and what it started; until it is collected, its number cannot be another's."""
+        with self._collecting:
+            if self.process.returncode is None:
+                with suppress(OSError):
+                    if hasattr(os, "killpg"):
+                        os.killpg(self.process.pid, signal.SIGKILL)
+                    else:
+                        self.process.kill()
+                self.process.wait()
 
 
 class Processes:
@@ -129,38 +138,32 @@ class Processes:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         wait_briefly(environment)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+        if job.jobs > 1:
+            # The study holds the device for all of them, so each thread's jobs stand in a line of their own.
+            environment["DFML_LOCKS"] = str(queue_folder() / threading.current_thread().name)
         outcome = None
-        with tempfile.TemporaryDirectory(prefix="dfml-bench-", ignore_cleanup_errors=True) as place:
-            if job.jobs > 1:
-                # The study holds the device for all of them, so they do not wait for each other.
-                environment["DFML_LOCKS"] = place
-            with (Path(place) / "words").open("w+b") as words:
-                with self._starting:
-                    if self._over:
-                        return failure("stopped", "stopped: the same command goes on from there.")
-                    process = subprocess.Popen(
-                        [*COMMAND, stage], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words,
-                        env=environment, start_new_session=True,
-                    )  # fmt: skip
-                    child = Child(job.label, process)
-                    self.running.append(child)
-                with suppress(OSError):
-                    process.stdin.write(job.model_dump_json().encode() + b"\n")
-                    process.stdin.flush()
-                for line in process.stdout:
-                    said = json.loads(line)
-                    child.text, outcome = said.get("text", child.text), said.get("outcome", outcome)
-                if hasattr(os, "waitid"):
-                    # It is not collected before its group is ended: until then its number cannot be another's.
-                    with suppress(ChildProcessError):
-                        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-                else:
-                    process.wait()
-                self.running.remove(child)
-                child.kill()
-                process.stdout.close()
-                words.seek(0)
-                return outcome or failure("failed", _death(process.returncode, words.read()))
+        with tempfile.TemporaryFile() as words:  # without a name, so a killed command leaves nothing behind
+            with self._starting:
+                if self._over:
+                    return failure("stopped", "stopped: the same command goes on from there.")
+                process = subprocess.Popen(
+                    [*COMMAND, stage], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words,
+                    env=environment, start_new_session=True,
+                )  # fmt: skip
+                child = Child(job.label, process)
+                self.running.append(child)
+            with suppress(OSError):
+                process.stdin.write(job.model_dump_json().encode() + b"\n")
+                process.stdin.flush()
+            for line in process.stdout:
+                said = json.loads(line)
+                child.text, outcome = said.get("text", child.text), said.get("outcome", outcome)
+            child.wait()
+            self.running.remove(child)
+            child.kill()
+            process.stdout.close()
+            words.seek(0)
+            return outcome or failure("failed", _death(process.returncode, words.read()))
 
     def stop(self, pool: ThreadPoolExecutor) -> None:
         """Ask processes to stop, wait a while, and end those that are still there."""

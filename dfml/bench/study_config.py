@@ -78,9 +78,7 @@ class PollutionConfig(AccuracyConfig):
     attack: str = Field("both", description="ood, fake or both; see zoo pollute.")
     shots: One[int] = Field((5,), description="Support images per class of the test.")
     seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0; each has zoos of its own.")
-    variants: Each[str] = Field(
-        ("even", "weights"), description="How teachers are sampled, with commas: even, weights, published."
-    )
+    variants: Each[str] = Field(("even", "weights"), description="Ways of sampling teachers: even,weights,published.")
     work: Path = Field(Path("runs/pollution"), description="Folder of the runs; finished ones are not done again.")
 
 
@@ -90,9 +88,7 @@ class HeterogeneityConfig(StudyConfig):
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     method: str = Field("tgr", description="What trains on each set of teachers.")
     teachers: int = Field(10, ge=2, description="Teachers of a set.")
-    sets: Each[str] = Field(
-        ("similar", "dissimilar"), description="Sets of teachers, with commas: similar, random, dissimilar."
-    )
+    sets: Each[str] = Field(("similar", "dissimilar"), description="Sets of teachers: similar,random,dissimilar.")
     seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0: of the first teacher and of training.")
     work: Path = Field(Path("runs/heterogeneity"), description="Folder of the runs; finished ones are not done again.")
 
@@ -125,9 +121,7 @@ class WaitingConfig(BenchConfig):
 
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     rounds: int = Field(5, ge=1, description="Interleaved rounds.")
-    work: Path = Field(
-        Path("runs/bench/waiting"), description="Folder of the measurements; what is there is not done again."
-    )
+    work: Path = Field(Path("runs/bench/waiting"), description="Folder of the measurements; none is done again.")
 
 
 class InversionConfig(BenchConfig):
@@ -149,9 +143,7 @@ class SinusoidConfig(BenchConfig):
 
     tasks: int = Field(500, ge=2, description="Test tasks, the same for all methods; the paper has 100.")
     seed: int = Field(0, ge=0, description="Samples tasks, teachers and points.")
-    choose: bool = Field(
-        True, description="Choose what the paper leaves open on tasks of their own; or take the defaults."
-    )
+    choose: bool = Field(True, description="Choose what the paper leaves open on own tasks, or take the defaults.")
 
 
 def key_of(change: str) -> str:

@@ -106,15 +106,12 @@ def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Ro
 def bench_waiting(config: WaitingConfig, *, progress: Say = lambda line: None) -> Row:
     """Time an inversion and a training with each way of waiting, idle and beside one busy thread a core.
 
-    Each measurement is kept in ``work`` at once, so that the same call goes on from there; the table is written anew
-    after each round.
+    Each measurement is kept in ``work`` at once, so that the same call goes on from there; raise BadInput where what is
+    kept was measured on another zoo or machine. The table is written anew after each round.
 
     Returns:
         ``rows``: work, way, medians of ``idle_seconds`` and ``busy_seconds``, ``busy_ratio`` (median over rounds of
         busy / idle) and ``idle_ratio`` (of idle / idle of the library's default); ``measured``; the report's path.
-
-    Raises:
-        BadInput: What is kept in ``work`` was measured on another zoo or machine.
     """
     claim_report(config.out, "waiting")
     order = {"zoo": config.zoo, "machine": machine()}
@@ -124,8 +121,8 @@ def bench_waiting(config: WaitingConfig, *, progress: Say = lambda line: None) -
     kept.write_text("".join(json.dumps(line) + "\n" for line in [order, *measured]))
     known = {tuple(m[name] for name in _KEY) for m in measured}
     result: Row = {}
+    turns = [(piece, load, turn) for piece in WORKS for load, times in LOADS.items() for turn in range(times)]
     for number in range(config.rounds):
-        turns = [(piece, load, turn) for piece in WORKS for load, times in LOADS.items() for turn in range(times)]
         for piece, load, turn in turns:
             # Each turn begins with another way, so that none always follows the same one.
             for way in sorted(WAYS, reverse=bool((number + turn) % 2)):

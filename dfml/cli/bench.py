@@ -12,13 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from dfml.bench import study_config as configs
-from dfml.cli.options import names, percentages, refuse_given, shot_counts
-from dfml.cli.output import answer, say
-from dfml.cli.paired import paired
+from dfml.cli.options import Json, names, percentages, refuse_given, shot_counts
+from dfml.cli.output import answer, say, table, told_difference
 from dfml.core.config import Config
+from dfml.core.errors import BadInput, nearest
+from dfml.data.pairing import differences, stored_rows
 
 app = typer.Typer(help="Benchmarks; each writes a table.", no_args_is_help=True, rich_markup_mode=None)
-app.command("paired")(paired)
 
 FIELDS = {"scenario": "name", "add_zoo": "add", "set_": "changes", "shot": "shots"}
 """Options whose field has another name."""
@@ -38,6 +38,38 @@ POLLUTED_ONLY = ("rates", "attack", "clean", "source")
 SHARED_ONLY = ("scenario", "zoo", "methods", "preset", "shots", "calibrate", "update", "add_zoo", *POLLUTED_ONLY)
 DRO_ONLY = ("models", "epochs", "same_start")
 """Options of ``bench accuracy`` that are of one protocol or scenario."""
+ALONG = ("rate", "data", "seed")
+"""What two rows of ``bench paired`` must have in common, besides shots and column."""
+
+
+@app.command()
+def paired(
+    result: Annotated[Path, typer.Argument(help="The JSON file of a benchmark's table.")],
+    against: Annotated[str, typer.Option(help="The method that the others are set against.")],
+    other: Annotated[Path | None, typer.Option(help="Another file that this method is in.")] = None,
+    json: Json = False,
+) -> None:
+    """Tell the differences between a method and the others of a stored table, paired over the same episodes."""
+    rows = stored_rows(result)
+    baseline = stored_rows(other) if other else rows
+    known = list(dict.fromkeys(str(row.get("method")) for row in baseline))
+    if against not in known:
+        raise BadInput(
+            f"{other or result} has no method {against!r}.{nearest(against, known)} It has: {', '.join(known)}."
+        )
+    base = [row for row in baseline if row.get("method") == against]
+    looked_at = rows if other else [row for row in rows if row.get("method") != against]
+    about = ("method", *ALONG, "shots", "adapt", "bn")
+    found = [
+        {**{name: row.get(name) for name in (*about, "accuracy", "episodes")}, **each.row()}
+        for row, each in differences(looked_at, base, ALONG)
+    ]
+    if not found:
+        raise BadInput(f"no row of {result} has a counterpart of {against!r} with equal {', '.join(ALONG)} and column.")
+    shared = [name for name in about if any(row[name] is not None for row in found)]
+    lines = [[str(row[name]) for name in shared] + told_difference(row) for row in found]
+    value = {"against": against, "result": str(result), "other": str(other) if other else None, "rows": found}
+    answer(value, json, table(lines, [*shared, f"points above {against}", "± 95 %", ""]))
 
 
 def _option(config: type[Config], option: str) -> inspect.Parameter:
@@ -109,10 +141,9 @@ def _add(name: str, about: str, *options: tuple[type[Config], str], function: st
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, **default)
 
     asked = [_option(config, option) for config, names_ in options for option in names_.split()]
-    json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
     benchmark.__doc__ = about
     benchmark.__signature__ = inspect.Signature(
-        [parameter("context", typer.Context), *asked, parameter("json", json, default=False)]
+        [parameter("context", typer.Context), *asked, parameter("json", Json, default=False)]
     )
     app.command(name)(benchmark)
 

@@ -12,6 +12,7 @@ from dfml.cli.options import Calibrate, Device, Json, Model, Seed, Set, Steps, s
 from dfml.cli.output import Bar, answer, percent, say, table, told_difference
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder
+from dfml.data.pairing import differences, stored_rows
 
 if TYPE_CHECKING:
     from dfml.meta.calibration import Icfil
@@ -33,10 +34,7 @@ def evaluate(
     set_: Set = None,
     seed: Seed = 0,
     against: Annotated[
-        Path | None,
-        typer.Option(
-            help="Another result (what --json printed, a run's result.json): also tell the difference from it."
-        ),
+        Path | None, typer.Option(help="Another result (what --json printed, a run's): tell the difference from it.")
     ] = None,
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
@@ -45,7 +43,6 @@ def evaluate(
     """Measure a meta-model on episodes drawn once from a seed; mean and 95 % interval."""
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
-    from dfml.data.pairing import differences, stored_rows
     from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
     from dfml.meta.evaluation import evaluate as measure
     from dfml.meta.model import MetaModel
@@ -70,10 +67,9 @@ def evaluate(
     samplers = [EpisodeSampler(pictures, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
     loading = time.perf_counter() - began
     rows, reference = [], 0.0
-    modes = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES}
+    how = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES, "calibrator": calibrator}
     for sampler in samplers:
-        how = {"calibrator": calibrator, "seed": seed, "device": chosen}
-        found = measure(loaded, sampler, **modes, **how, progress=Bar(f"{sampler.shot}-shot episodes"))
+        found = measure(loaded, sampler, **how, seed=seed, device=chosen, progress=Bar(f"{sampler.shot}-shot episodes"))
         rows += [{"calibrate": calibrate, **evaluation.row()} for evaluation in found]
         reference += found[0].reference_seconds
     for row, difference in differences(rows, others):
@@ -182,18 +178,14 @@ def adapt(
 
 def _named(probabilities: Any, names: list[str], classes: list[str]) -> list[dict[str, Any]]:  # noqa: ANN401 - a tensor
     """Return the likeliest class of each image, and its probability."""
-    best = [
-        (name, float(row.max()), classes[int(row.argmax())]) for name, row in zip(names, probabilities, strict=True)
+    return [
+        {"file": name, "class": classes[int(row.argmax())], "probability": round(float(row.max()), 4)}
+        for name, row in zip(names, probabilities, strict=True)
     ]
-    return [{"file": name, "class": label, "probability": round(share, 4)} for name, share, label in best]
 
 
 def _calibrator(name: str | None, changes: list[str] | None) -> Icfil | None:
-    """Return the calibrator of that name with its options changed; None where none is wanted.
-
-    Raises:
-        BadInput: Unknown name or option, or options without a calibrator.
-    """
+    """Return the calibrator of that name with its options changed; None where none is wanted."""
     from dfml.meta.calibration import CALIBRATORS
 
     if name is None:

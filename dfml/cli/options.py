@@ -1,20 +1,27 @@
 """Options that several commands share, made from the config fields they set, and how their words are read.
 
-Also ``train --method M --help`` and its like: the options of a method, inverter or calibrator.
+Also the options of methods, inverters and calibrators: ``train --method M --help`` and its like, and ``docs``, which
+makes the documentation's tables. A page says where one goes with ``<!-- options: NAME -->`` and
+``<!-- end of options -->``, or the same with ``methods`` or ``inverters``; what stands between is replaced.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dfml.cli.output import table
+from dfml.cli.output import answer, table
 from dfml.core.errors import BadInput
+from dfml.core.paths import REPOSITORY
 from dfml.runs.spec import RunSpec
 
+PAGES = [REPOSITORY / "docs" / "methods.md", *sorted((REPOSITORY / "docs" / "methods").glob("*.md"))]
+ROLES = ("baseline", "method", "reference")
+_TABLE = re.compile(r"(<!-- (options|methods|inverters)(?:: ([\w-]+))? -->\n).*?\n?(<!-- end of \2 -->)", re.DOTALL)
 _FIELDS = {row["name"]: row for row in RunSpec.describe()}
 
 
@@ -76,11 +83,7 @@ def names(text: str, option: str) -> list[str]:
 
 
 def refuse_given(context: typer.Context, options: Iterable[str], why: str) -> None:
-    """Refuse options (names of parameters) that the command would not look at; ``why`` ends the message.
-
-    Raises:
-        BadInput: One of them was given.
-    """
+    """Raise ``BadInput`` where an option (a parameter's name) is given that has no effect; ``why`` ends the text."""
     given = [name for name in options if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
     if given:
         flags = ", ".join("--" + name.rstrip("_").replace("_", "-") for name in given)
@@ -108,19 +111,12 @@ def _value_of(args: list[str], flag: str) -> str | None:
 
 
 def options_text(command: str, method: str, preset: str) -> str:
-    """Return the table of a method's, inverter's or calibrator's options.
+    """Return the table of a method's, inverter's or calibrator's options; ``BadInput`` for unknown names."""
+    from dfml.inversion import INVERTERS
+    from dfml.meta.calibration import CALIBRATORS
+    from dfml.methods import METHODS
 
-    Raises:
-        BadInput: Unknown method or preset.
-    """
-    if command == "train":
-        from dfml.methods import METHODS as KNOWN
-    elif command == "invert":
-        from dfml.inversion import INVERTERS as KNOWN
-    else:
-        from dfml.meta.calibration import CALIBRATORS as KNOWN
-
-    cls: Any = KNOWN.get(method)
+    cls: Any = {"train": METHODS, "invert": INVERTERS}.get(command, CALIBRATORS).get(method)
     values = cls.preset(preset).model_dump()
     rows = [[row["name"], short(values[row["name"]]), range_text(row), row["help"]] for row in cls.Config.describe()]
     head = "\n".join(filter(None, [f"{method}: {cls.summary}", getattr(cls, "reference", "")]))
@@ -143,3 +139,63 @@ def range_text(row: dict[str, Any]) -> str:
     least = "" if low is None else f"above {short(low)}" if row["above"] else short(low)
     most = "" if high is None else f"below {short(high)}" if row["below"] else short(high)
     return f"{least} .. {most}".strip()
+
+
+def options_table(name: str) -> str:
+    """Return the options of a method, inverter or calibrator as Markdown; ``BadInput`` for an unknown name."""
+    from dfml.inversion import INVERTERS
+    from dfml.meta.calibration import CALIBRATORS
+    from dfml.methods import METHODS
+
+    cls: Any = next((known for known in (INVERTERS, CALIBRATORS) if name in known), METHODS).get(name)
+    demo, paper = cls.preset("demo").model_dump(), cls.preset("paper").model_dump()
+    lines = ["| option | demo | paper | range | what |", "| --- | --- | --- | --- | --- |"]
+    for row in cls.Config.describe():
+        option = row["name"]
+        cells = [f"`{option}`", short(demo[option]), short(paper[option]), range_text(row), row["help"]]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def methods_table() -> str:
+    """Return the methods as Markdown, with links from ``docs/``: role, minutes of the demo, sentence."""
+    from dfml.methods import METHODS
+
+    lines = ["| name | role | learns on | demo | what it does |", "| --- | --- | --- | --- | --- |"]
+    for cls in sorted(map(METHODS.get, METHODS), key=lambda cls: ROLES.index(cls.role)):
+        long = f"{cls.minutes} min" if cls.minutes else "seconds"
+        place = "weights" if cls.space == "parameter" else "images"
+        paper = f"{cls.title} ({cls.reference.rpartition(', ')[2]}): " if cls.role == "method" else ""
+        lines.append(f"| [{cls.name}](methods/{cls.name}.md) | {cls.role} | {place} | {long} | {paper}{cls.summary} |")
+    return "\n".join(lines)
+
+
+def inverters_table() -> str:
+    """Return the inverters as Markdown, with links from ``docs/``."""
+    from dfml.inversion import INVERTERS
+
+    rows = [f"| [{name}](methods/{name}.md) | {INVERTERS.get(name).summary} |" for name in INVERTERS]
+    return "\n".join(["| name | what it does |", "| --- | --- |", *rows])
+
+
+def with_fresh_tables(page: str) -> str:
+    """Return a page's text with each of its tables made anew."""
+
+    def fresh(found: re.Match[str]) -> str:
+        kind, name = found[2], found[3]
+        shown = options_table(name) if name else methods_table() if kind == "methods" else inverters_table()
+        return f"{found[1]}{shown}\n{found[4]}"
+
+    return _TABLE.sub(fresh, page)
+
+
+def docs(json: Json = False) -> None:
+    """Write the tables of the documentation anew from the registered methods and their options."""
+    written = []
+    for path in PAGES:
+        before = path.read_text(encoding="utf-8")
+        after = with_fresh_tables(before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            written.append(str(path.relative_to(REPOSITORY)))
+    answer({"written": written}, json, f"written: {', '.join(written) or 'nothing, all tables are fresh'}")

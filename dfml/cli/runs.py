@@ -14,7 +14,12 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.core.time_left import in_words
+from dfml.runs import launcher
+from dfml.runs.driver import run_in_process
+from dfml.runs.folder import RunFolder, find_run
+from dfml.runs.folder import list_runs as all_runs
 from dfml.runs.spec import RunSpec
+from dfml.zoo import open_zoo
 
 app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
 Run = Annotated[str, typer.Argument(help="A run's folder, its name under runs/, or an unmistakable part of it.")]
@@ -38,7 +43,6 @@ def train(
 ) -> None:
     """Train a meta-model with any method."""
     from dfml.methods import METHODS
-    from dfml.zoo import open_zoo
 
     order = None
     if not resume:
@@ -81,7 +85,6 @@ def invert(
 ) -> None:
     """Recover the task of one teacher, several, or all."""
     from dfml.inversion import INVERTERS
-    from dfml.zoo import open_zoo
     from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
 
     order, shown = None, ""
@@ -115,15 +118,7 @@ def _order(context: typer.Context, kind: str, config: Config, **more: Any) -> di
 
 
 def _drive(order: dict[str, Any] | None, out: Path | None, json: bool, what: str) -> dict[str, Any]:
-    """Do an order in ``out`` or a new folder of the runs' root, or go on with ``out``; return the run's result.
-
-    Raises:
-        BadInput: ``out`` holds another run, or there is nothing to resume.
-        RunFailed: The run failed; its folder says why.
-        SystemExit: The run was stopped on request: it is neither done nor failed.
-    """
-    from dfml.runs.driver import run_in_process
-
+    """Do an order in ``out`` or a new folder, or go on with ``out``; return the result, or exit if it was stopped."""
     if order is None and out is None:
         raise BadInput("--resume needs --out RUNDIR: the folder of the run to go on with.")
     bar, numbers = Bar(what.strip()), {}
@@ -148,7 +143,7 @@ def _drive(order: dict[str, Any] | None, out: Path | None, json: bool, what: str
     return result
 
 
-def _facts(folder: Any) -> dict[str, Any]:  # noqa: ANN401 - imported lazily
+def _facts(folder: RunFolder) -> dict[str, Any]:
     status = folder.status().model_dump(exclude={"process", "host"})
     return {"run": str(folder.path), "name": folder.name, "title": folder.title, **status}
 
@@ -156,9 +151,7 @@ def _facts(folder: Any) -> dict[str, Any]:  # noqa: ANN401 - imported lazily
 @app.command("list")
 def list_runs(json: Json = False) -> None:
     """List the runs, newest first."""
-    from dfml.runs.folder import list_runs as found
-
-    values = [_facts(folder) for folder in found()]
+    values = [_facts(run) for run in all_runs()]
     rows = [[v["name"], v["state"], f"{v['step']}/{v['total']}", v["error"] or ""] for v in values]
     answer({"runs": values}, json, table(rows, ["run", "state", "step", "reason"]) if rows else "no runs yet")
 
@@ -166,8 +159,6 @@ def list_runs(json: Json = False) -> None:
 @app.command()
 def show(run: Run, json: Json = False) -> None:
     """Show a run: state, reason, progress, newest numbers."""
-    from dfml.runs.folder import find_run
-
     folder = find_run(run)
     facts = _facts(folder)
     newest = {name: values[-1] for name, (_, values) in folder.scalars().items() if values}
@@ -189,11 +180,8 @@ def _readable(key: str, value: Any) -> Any:  # noqa: ANN401 - JSON values
 @app.command()
 def stop(run: Run, json: Json = False) -> None:
     """Stop a run and wait for its end; what it has saved stays, and it can be resumed."""
-    from dfml.runs.folder import find_run
-    from dfml.runs.launcher import stop_and_wait
-
     folder = find_run(run)
-    if not stop_and_wait(folder):
+    if not launcher.stop_and_wait(folder):
         raise RunFailed(f"run {folder.name} has not ended yet; ask again in a moment.")
     facts = _facts(folder)
     answer(facts, json, f"{folder.name}: {facts['state']}")
@@ -202,9 +190,6 @@ def stop(run: Run, json: Json = False) -> None:
 @app.command()
 def resume(run: Run, json: Json = False) -> None:
     """Go on with a stopped, failed or crashed run, in the background."""
-    from dfml.runs.folder import find_run
-    from dfml.runs.launcher import resume as go_on
-
-    folder = go_on(find_run(run))
+    folder = launcher.resume(find_run(run))
     say(f"{folder.name} goes on in the background; `python -m dfml runs show {folder.name}` tells how it is.")
     answer(_facts(folder), json)

@@ -9,16 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from dfml.bench.drawings import zoo_map
+from dfml.cli.options import Device, Json, names
 from dfml.cli.output import Bar, answer, say, table
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import claim_folder, write_atomically, write_json
+from dfml.runs.spec import default_threads
+from dfml.zoo import open_zoo
 
 NAMES = {"similarity.json", "similarity.csv", "similarity.svg"}
 ZooName = Annotated[str, typer.Argument(help="An embedded name or a folder.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes of one thread; a core each, if left out.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
 
 def prepare(
@@ -33,15 +33,13 @@ def prepare(
     """Recover and keep what these methods would first do in every run; work that is there already is not done again."""
     from dfml.bench.plan import configs_of
     from dfml.methods import METHODS
-    from dfml.zoo import open_zoo
 
-    names = list(dict.fromkeys(name.strip() for name in method.split(",") if name.strip()))
-    configs = configs_of(names, preset, set_ or [])
+    configs = configs_of(names(method, "--method"), preset, set_ or [])
     opened, (chosen, jobs) = open_zoo(zoo), _computing(device, jobs)
     costs = []
-    for name in names:
+    for name, config in configs.items():
         began = time.perf_counter()
-        found = _watch(METHODS.get(name)(configs[name]).prepare(opened, device=chosen, jobs=jobs), f"preparing {name}")
+        found = _watch(METHODS.get(name)(config).prepare(opened, device=chosen, jobs=jobs), f"preparing {name}")
         cost = {"kept_seconds": 0.0, "passes": 0.0, "queries": 0.0, **(found or {})}
         costs.append({"method": name, **cost, "seconds": time.perf_counter() - began})
     header = ["method", "seconds now", "seconds of what is kept", "passes", "queries"]
@@ -58,19 +56,17 @@ def similarity(
     groups: Annotated[int, typer.Option(min=1, help="Groups of teachers.")] = 5,
     by: Annotated[str, typer.Option(help="Who shares a group: dissimilar, similar or random teachers.")] = "dissimilar",
     out: Annotated[Path | None, typer.Option(help="A folder for similarity.json, .csv and .svg, a picture.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Another option of tgr, key=value; may be repeated.")
-    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="An option of tgr, key=value; repeatable.")] = None,
     jobs: Jobs = None,
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder of something else too.")] = False,
     json: Json = False,
 ) -> None:
     """Compare a zoo's teachers by their recovered images, which are kept, and group them."""
+    from dfml.bench.drawings import zoo_map
     from dfml.methods.tgr import Tgr
     from dfml.training.groups import compare_zoo
     from dfml.training.taking_part import everyone
-    from dfml.zoo import open_zoo
 
     if out is not None:
         claim_folder(out, own=lambda folder: {path.name for path in folder.iterdir()} <= NAMES, overwrite=overwrite)
@@ -87,12 +83,9 @@ def similarity(
     }  # fmt: skip
     if out is not None:
         write_json(out / "similarity.json", value)
-        lines = [",".join(["teacher", "group", *found.ids])]
-        lines += [
-            ",".join([i, str(group), *map(str, row)])
-            for i, group, row in zip(found.ids, found.groups, matrix, strict=True)
-        ]
-        write_atomically(out / "similarity.csv", lambda part: part.write_text("\n".join(lines) + "\n", "utf-8"))
+        cells = [[i, g, *row] for i, g, row in zip(found.ids, found.groups, matrix, strict=True)]
+        lines = [",".join(map(str, line)) + "\n" for line in [["teacher", "group", *found.ids], *cells]]
+        write_atomically(out / "similarity.csv", lambda part: part.write_text("".join(lines), "utf-8"))
         picture = zoo_map(opened.name, found)
         write_atomically(out / "similarity.svg", lambda part: part.write_text(picture, "utf-8"))
     members = [[i for i, group in zip(found.ids, found.groups, strict=True) if group == n] for n in set(found.groups)]
@@ -101,9 +94,8 @@ def similarity(
 
 
 def _computing(device: str, jobs: int | None) -> tuple[Any, int]:
-    """The device, and how many processes share the work on it."""
+    """Return the device, and how many processes share the work on it."""
     from dfml.nets.device import pick_device
-    from dfml.runs.spec import default_threads
 
     chosen, _ = pick_device(device)
     return chosen, jobs or (default_threads() if chosen.type == "cpu" else 1)

@@ -1,30 +1,55 @@
-"""``zoo``: list, show, check, pre-train, import, pollute, merge, serve."""
+"""``zoo``: list, show, check, pre-train, import, pollute, merge, serve; and ``data``, from which zoos are trained."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from dfml.cli.options import Json
 from dfml.cli.output import Bar, answer, percent, say, table
-from dfml.cli.similarity import Json, ZooName, prepare, similarity
+from dfml.cli.similarity import ZooName, prepare, similarity
 from dfml.core.errors import BadInput
-from dfml.zoo.listing import mean_accuracy
+from dfml.zoo import open_zoo
+from dfml.zoo.listing import mean_accuracy, zoo_names
 
 AnyZoo = Annotated[str, typer.Argument(help="An embedded name, a folder or a server's address.")]
 More = Annotated[list[str] | None, typer.Option("--set", help="Another option of zoo pretrain, key=value; repeatable.")]
 app = typer.Typer(help="Zoos of teachers.", no_args_is_help=True, rich_markup_mode=None)
+data_app = typer.Typer(help="Public data sets in class folders.", no_args_is_help=True, rich_markup_mode=None)
 app.command("prepare")(prepare)
 app.command("similarity")(similarity)
+
+
+@data_app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="cifar-fs or omniglot.")],
+    out: Annotated[Path, typer.Option(help="Folder to write DIR/{train,val,test}/<class>/* to.")],
+    json: Json = False,
+) -> None:
+    """Download a data set through torchvision and write it in its official few-shot split."""
+    from dfml.data import sources
+
+    answer(sources.get(name, out, report=Bar(name)), json, f"{name} written to {out}")
+
+
+@data_app.command()
+def sample(
+    source: Annotated[Path, typer.Argument(help="A class-folder data set.")],
+    out: Annotated[Path, typer.Option(help="Folder of the sample to write.")],
+    name: Annotated[str, typer.Option(help="cifar-fs or omniglot: decides which classes are left out.")],
+    json: Json = False,
+) -> None:
+    """Build an embedded evaluation sample from a data set."""
+    from dfml.data import sources
+
+    answer(sources.build_sample(name, source, out), json, f"sample written to {out}")
 
 
 @app.command("list")
 def list_zoos(json: Json = False) -> None:
     """List the embedded zoos."""
-    from dfml.zoo import open_zoo
-    from dfml.zoo.listing import zoo_names
-
     zoos = []
     for name in zoo_names():
         zoo = open_zoo(name)
@@ -34,23 +59,20 @@ def list_zoos(json: Json = False) -> None:
     answer({"zoos": zoos}, json, table(rows, ["zoo", "teachers", "way", "domain", "mean accuracy"]))
 
 
-def _row(card: Any) -> list[str]:  # noqa: ANN401 - imported lazily
-    size, classes = "x".join(map(str, card.input_size)), ", ".join(card.classes or [])
-    return [card.id, card.family, size, percent(card.accuracy), classes]
-
-
 @app.command()
 def show(zoo: AnyZoo, json: Json = False) -> None:
     """Show a zoo's teachers."""
-    from dfml.zoo import open_zoo
-
     opened = open_zoo(zoo)
     cards = [{**card.model_dump(), "judge": opened.has_judge(card.id)} for card in opened.cards]
     value = {
         "name": opened.name, "domain": opened.domain, "shared_class_names": opened.shared_class_names,
         "accuracy": mean_accuracy(opened.cards), "teachers": cards, "problems": opened.problems,
     }  # fmt: skip
-    text = table([_row(card) for card in opened.cards], ["id", "architecture", "input", "accuracy", "classes"])
+    rows = [
+        [c.id, c.family, "x".join(map(str, c.input_size)), percent(c.accuracy), ", ".join(c.classes or [])]
+        for c in opened.cards
+    ]
+    text = table(rows, ["id", "architecture", "input", "accuracy", "classes"])
     for model, reason in opened.problems.items():
         text += f"\nunusable: {model}: {reason}"
     answer(value, json, text)
@@ -59,11 +81,8 @@ def show(zoo: AnyZoo, json: Json = False) -> None:
 @app.command()
 def check(zoo: AnyZoo, json: Json = False) -> None:
     """Load (or, on a server, ask) every teacher of a zoo and name those that cannot be used; exit 1 if there is one."""
-    from dfml.zoo import open_zoo
-
     opened = open_zoo(zoo)
-    total = opened.listed
-    usable = opened.check()
+    total, usable = opened.listed, opened.check()
     lines = [f"{len(usable)} of {total} teachers are usable"]
     lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]
     value = {"name": opened.name, "usable": len(usable), "teachers": total, "problems": opened.problems}
@@ -78,9 +97,7 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="The zoo's folder; a stopped call goes on where it was.")],
     models: Annotated[int, typer.Option(help="Number of teachers.")] = 100,
     way: Annotated[int, typer.Option(help="Classes per teacher.")] = 5,
-    arch: Annotated[
-        str, typer.Option(help="Architectures, taking turns: NAME[:WIDTH][,NAME...], few-shot or timm's.")
-    ] = "fewshot_conv4",
+    arch: Annotated[str, typer.Option(help="Architectures in turn (timm's too): NAME[:WIDTH],...")] = "fewshot_conv4",
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 30,
     seed: Annotated[int, typer.Option(help="Draws classes, weights and batches.")] = 0,
     set_: More = None,
@@ -118,7 +135,6 @@ def judge(
 ) -> None:
     """Train judges: networks of another architecture on the same classes, which only measure."""
     from dfml.nets.device import use_threads
-    from dfml.zoo import open_zoo
     from dfml.zoo.build.pretrain import PretrainConfig, train_judge
 
     use_threads()
@@ -141,13 +157,9 @@ def import_models(
     out: Annotated[Path, typer.Option(help="The zoo's folder; it may exist.")],
     domain: Annotated[str | None, typer.Option(help="Data set that all teachers come from.")] = None,
     shared_class_names: Annotated[bool, typer.Option(help="Equal class names mean the same class.")] = False,
-    mean: Annotated[
-        str | None, typer.Option(help="Channel means, where a config states none: 0.5 or 0.485,0.456,0.406.")
-    ] = None,
+    mean: Annotated[str | None, typer.Option(help="Channel means where a config has none: 0.5 or 0.4,0.5,0.4.")] = None,
     std: Annotated[str | None, typer.Option(help="Channel standard deviations, where a config states none.")] = None,
-    size: Annotated[
-        str | None, typer.Option(help="Input size, where a config states none: 32, or 1,28,28 with the channels.")
-    ] = None,
+    size: Annotated[str | None, typer.Option(help="Input size, where a config states none: 32 or 1,28,28.")] = None,
     json: Json = False,
 ) -> None:
     """Copy model folders (config.json, model.safetensors, optionally dfml.json) into a zoo."""
@@ -181,7 +193,6 @@ def pollute(
     json: Json = False,
 ) -> None:
     """Hide deceptive teachers in a copy of a zoo; which ones is written beside it, where no method looks."""
-    from dfml.zoo import open_zoo
     from dfml.zoo.build.pollute import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, truth_file
 
     config = PollutionConfig.parse({"rate": rate, "attack": attack, "keep": keep, "seed": seed})
@@ -207,7 +218,6 @@ def merge(
     json: Json = False,
 ) -> None:
     """Put the teachers of several zoos into a new one; equal class names of different data sets stay apart."""
-    from dfml.zoo import open_zoo
     from dfml.zoo.build.collect import merge_zoos
 
     models, problems = merge_zoos([open_zoo(zoo) for zoo in zoos], out, name=name)
@@ -229,7 +239,6 @@ def serve(
     json: Json = False,
 ) -> None:
     """Answer queries to a zoo's teachers over HTTP (Open Inference Protocol v2), until Ctrl-C."""
-    from dfml.zoo import open_zoo
     from dfml.zoo.remote.serving import LOCAL, become_server, find_server_python, serve_command
 
     opened, found = open_zoo(zoo), find_server_python(python)

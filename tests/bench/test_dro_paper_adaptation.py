@@ -4,6 +4,7 @@ import pytest
 
 from dfml.bench.dro_paper import choose_adaptation as dro_adaptation
 from dfml.bench.dro_paper.choose_adaptation import at_the_edge, candidates_table, check_validation, choose_adaptation
+from dfml.bench.plan import configs_of
 from dfml.bench.study_config import DroProtocolConfig
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
@@ -18,13 +19,14 @@ def choose(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
     """The choice on the tiny zoo, with little to measure."""
     for name, value in (("SHOT", 2), ("QUERY", 3), ("EPISODES", 3), ("WIDTH", 8), ("PRESET", "demo")):
         monkeypatch.setattr(dro_adaptation, name, value)
+    monkeypatch.setattr(dro_adaptation, "RATES", (0.01, 0.3))
+    monkeypatch.setattr(dro_adaptation, "STEPS", (1, 4))
 
-    def call(**changes):
-        wanted = {
-            "changes": {}, "rates": (0.01, 0.3), "steps": (1, 4), "kept": tmp_path / "kept.json",
-            "progress": lambda line: None, **changes,
-        }  # fmt: skip
-        return choose_adaptation({5: tiny_zoo_folder}, DroProtocolConfig(data=str(patterns)), **wanted)
+    def call(*changes):
+        config = DroProtocolConfig(data=str(patterns), changes=changes)
+        configs = configs_of(dro_adaptation.CHOSEN_BY, dro_adaptation.PRESET, config.changes)
+        about = {"kept": tmp_path / "kept.json", "progress": lambda line: None}
+        return choose_adaptation({5: tiny_zoo_folder}, config, configs, **about)
 
     return call
 
@@ -67,14 +69,10 @@ def test_each_measurement_is_kept_and_another_question_is_answered_anew(choose, 
     asked += [None]
     choose()
     assert len(asked) - 4 == 4 - 2, "two of four were kept"
-    for other, preset in (
-        ({"steps": (2,)}, "demo"),
-        ({"changes": {"average": ["head=average"]}}, "demo"),
-        ({}, "paper"),
-    ):
+    for other, preset in ((["test_steps=2"], "demo"), (["head=average"], "demo"), ([], "paper")):
         before = len(asked)
         monkeypatch.setattr(dro_adaptation, "PRESET", preset)
-        choose(**other)
+        choose(*other)
         assert len(asked) == before + 4
     monkeypatch.setattr(dro_adaptation, "EPISODES", 2)
     choose()
@@ -89,8 +87,10 @@ def test_it_is_chosen_for_the_options_of_the_runs(choose, monkeypatch):
         return dict.fromkeys(steps, (0.5, 0.1))
 
     monkeypatch.setattr(dro_adaptation, "accuracy_after_steps", accuracies)
-    choose(changes={"random": ["learner=anil"]})
-    assert seen == ["anil", "anil", "maml", "maml"]
+    choose("learner=anil", "head=average")
+    assert seen == 4 * ["anil"]
+    rates = {row["inner_lr"] for row in choose("inner_lr=0.05")[2]}
+    assert rates == {0.05} and seen[4:] == 2 * ["maml"]
 
 
 def test_alone_it_keeps_the_commands_threads(choose, monkeypatch):

@@ -5,6 +5,7 @@ from dfml.bench.dro_paper.choose_adaptation import check_validation
 from dfml.bench.dro_paper.protocol import bench_dro, check_protocol, protocol_table
 from dfml.bench.study_config import DroProtocolConfig
 from dfml.core.errors import BadInput
+from dfml.methods import METHODS
 from dfml.zoo import open_zoo
 
 
@@ -36,9 +37,9 @@ def compared(monkeypatch, choices):
     monkeypatch.setattr(dro_protocol, "bench_accuracy", compare)
     candidate = {"method": "random", "way": 4, "inner_lr": 0.3, "test_steps": 20, "accuracy": 0.5}
 
-    def choose(*_, **wanted):
-        choices.append(wanted)
-        return 0.3, wanted["steps"][-1], [candidate]
+    def choose(zoos, config, configs, **_):
+        choices.append({method: configs[method] for method in ("random", "average")})
+        return 0.3, configs["random"].test_steps if "test_steps" in config.changed else 20, [candidate]
 
     monkeypatch.setattr(dro_protocol, "choose_adaptation", choose)
     monkeypatch.setattr(dro_protocol, "check_validation", lambda *_: None)
@@ -110,8 +111,9 @@ def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_be
     ask(**wanted, changes=["reference=000"])
     assert [call["changes"][-1] for call in compared] == ["reference=000", "mode=online"]
     ask(**{**wanted, "out": tmp_path / "anil"}, changes=["learner=anil", "reference=000", "head=average"])
-    assert choices[0]["changes"] == {"random": [], "average": []}
-    assert choices[1]["changes"] == {"random": ["learner=anil"], "average": ["learner=anil", "head=average"]}
+    assert choices[0] == {method: METHODS.get(method).paper() for method in choices[0]}
+    anil = {method: config.override(["learner=anil"]) for method, config in choices[0].items()}
+    assert choices[1] == {**anil, "average": anil["average"].override(["head=average"])}
 
     # What is given is not chosen.
     compared.clear()

@@ -4,7 +4,9 @@ import shutil
 import numpy as np
 import pytest
 
+from dfml.bench import study
 from dfml.bench.heterogeneity import bench_heterogeneity, chosen_teachers, small_zoo, summarised
+from dfml.bench.job import BenchJob, Ledger, digest_of
 from dfml.bench.study_config import HeterogeneityConfig
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
@@ -49,9 +51,24 @@ def test_both_sets_are_trained_alike_and_finished_runs_are_taken(bench, tmp_path
     assert "dissimilar - similar" in text and "mean similarity" in text and "Unfinished" not in text
     stored = json.loads((tmp_path / "results" / "heterogeneity-tiny-demo.json").read_text())
     assert stored["rows"] == found["rows"] and stored["missing"] == [] and str(tmp_path) not in text
-    monkeypatch.setattr("dfml.meta.evaluation.evaluate", None)
-    monkeypatch.setattr("dfml.methods.tgr.Tgr.train", None)
-    assert bench()["rows"] == found["rows"]
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "Child", None)
+        assert bench()["rows"] == found["rows"]
+
+
+def test_rows_that_were_kept_under_the_older_name_are_not_measured_anew(bench, patterns, tmp_path):
+    bench(sets=("similar",))
+    run = RunFolder(tmp_path / "work" / "tgr-similar-2-seed0")
+    ledger = Ledger(run.path, run.spec.created)
+    ((_, rows),) = ledger["evaluations"].items()
+    job = BenchJob(spec=run.spec, folder=str(run.path), scenario="similar", data=[], shots=[1], episodes=3)
+    older = [{name: row[name] for name in ("shots", "adapt", "bn", "ci95", "accuracy")} for row in rows]
+    older[0]["accuracy"] = 0.123
+    name = job.older_protocol(str(patterns), 1, digest_of(run.path))
+    ledger.write(evaluations={name: older})
+    found = bench(sets=("similar",))["rows"]
+    assert [row["accuracy"] for row in found] == [row["accuracy"] for row in older]
+    assert all(row["data"] == patterns.name and row["seconds"] == rows[0]["seconds"] for row in found)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_one_architecture_is_the_embedded_zoo_or_the_given_one(tiny_zoo_folder, 
     found = made(tmp_path)
     assert found.zoos == {(None, 0): "cifar-fs-conv4"} and found.title == "cifar-fs-conv4" and not found.notes
     found = made(tmp_path, zoo=str(tiny_zoo_folder), seeds=(0, 1))
-    assert set(found.zoos.values()) == {str(tiny_zoo_folder)} and found.rates == [None]
+    assert found.zoos == {(None, 0): str(tiny_zoo_folder), (None, 1): str(tiny_zoo_folder)}
 
 
 def test_mixed_architectures_are_counted(tiny_zoo_folder, tmp_path):
@@ -52,7 +52,8 @@ def test_each_rate_and_seed_has_a_polluted_zoo_that_is_made_once(tiny_zoo_folder
     lines = []
     config = {"name": "polluted", "zoo": str(tiny_zoo_folder), "rates": [0, 50], "attack": "fake", "clean": 2}
     found = made(tmp_path, seeds=(0, 1), lines=lines, **config)
-    assert found.rates == [0, 50] and len(set(found.zoos.values())) == 4 and len(lines) == 4
+    assert set(found.zoos) == {(r, s) for r in (0, 50) for s in (0, 1)}
+    assert len(set(found.zoos.values())) == 4 and len(lines) == 4
     assert "besides 2 honest teachers" in found.notes[0]
     for (rate, _), folder in found.zoos.items():
         kinds = list(pollution_truth(folder).values())

@@ -1,8 +1,14 @@
 """Jobs done by processes; here small scripts that only play the process of a run."""
 
+import contextlib
 import json
+import os
+import subprocess
 import sys
+import tempfile
+import time
 
+import psutil
 import pytest
 
 from dfml.bench import study
@@ -136,10 +142,42 @@ else:
     stream.close()
     # It was asked politely first; the fourth was never started.
     assert (tmp_path / "asked1").exists() and not (tmp_path / "pid3").exists()
-    import psutil
-
     for path in tmp_path.glob("pid*"):
         assert not path.read_text() or not psutil.pid_exists(int(path.read_text()))
+
+
+def test_what_a_process_started_ends_with_it(order, play):
+    play(
+        """
+import subprocess
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.DEVNULL)
+say(outcome={"rows": [other.pid]})
+"""
+    )
+    (pid,) = outcomes([order(0)])[0]["rows"]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        end = time.monotonic() + 10
+        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
+def test_a_number_that_may_be_another_s_is_not_killed(monkeypatch):
+    child = study.Child("a", subprocess.Popen([sys.executable, "-c", ""], start_new_session=True))
+    child.wait()
+    assert child.process.returncode is None, "not collected yet"
+    child.kill()
+    monkeypatch.setattr(os, "killpg", lambda *_: pytest.fail("its number is free"))
+    child.kill()
+    assert child.process.returncode is not None
+
+
+def test_nothing_lies_in_the_temporary_folder_while_jobs_are_done(order, play, tmp_path, monkeypatch):
+    """A command that is killed could not remove it."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    play('say(outcome={"rows": os.listdir(os.path.join(here, "temporary"))})')
+    assert outcomes([order(0, jobs=2)])[0] == {"rows": []}
 
 
 def test_an_order_survives_its_way(order):

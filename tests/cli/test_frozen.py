@@ -1,4 +1,6 @@
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,11 @@ def _words(command):
 def test_commands_and_options_are_the_promised_ones():
     found = {name: " ".join(_words(command)) for name, command in _leaves(typer.main.get_command(app))}
     assert found == _promised()
+
+
+def test_commands_are_known_before_torch_is_loaded():
+    """``python -m dfml`` says how threads wait before that, and an answer to ``--help`` needs no torch."""
+    subprocess.run([sys.executable, "-c", "import sys, dfml.cli; assert 'torch' not in sys.modules"], check=True)
 
 
 def test_every_option_has_a_sentence():

@@ -14,6 +14,7 @@ import torch
 from joblib import Parallel, delayed
 
 from dfml.bench.job import Rows, Say
+from dfml.bench.plan import changes_of
 from dfml.bench.report import grouped, markdown_table, percent
 from dfml.bench.scenarios import key_of_teachers
 from dfml.bench.study_config import DroProtocolConfig
@@ -55,32 +56,21 @@ def check_validation(data: str, ways: Iterable[int], size: int | None, channels:
 
 
 def choose_adaptation(
-    zoos: dict[int, Path],
-    config: DroProtocolConfig,
-    *,
-    changes: dict[str, list[str]],
-    rates: Iterable[float],
-    steps: Iterable[int],
-    kept: Path,
-    progress: Say,
+    zoos: dict[int, Path], config: DroProtocolConfig, configs: dict[str, Config], *, kept: Path, progress: Say
 ) -> tuple[float, int, Rows]:
     """The learning rate and the number of steps with the highest mean accuracy on validation classes.
 
-    Args:
-        zoos: The folder of the zoo of each number of ways.
-        config: Of the protocol; its data set passed ``check_validation``.
-        changes: Of each method of ``CHOSEN_BY``, what its runs change of the preset.
-        rates: Candidates, as ``steps``.
-        steps: Candidates.
-        kept: A file in which each measurement is kept for the next call.
-        progress: Told one line a measurement.
+    ``zoos`` are folders by number of ways; ``configs`` has those of ``CHOSEN_BY`` with the protocol's changes, of which
+    one may give the learning rate or the steps; ``kept`` is a file that keeps each measurement for the next call.
 
     Returns:
         Learning rate, steps, and one row a candidate, method and number of ways: ``inner_lr``, ``test_steps``,
         ``method``, ``way``, ``accuracy`` and its 95 % interval ``ci95`` in [0, 1], transductive.
     """
-    (data,) = config.data
-    rates, steps = sorted(set(rates)), sorted(set(steps))
+    (data,), given = config.data, configs["random"]
+    rates = [given.inner_lr] if "inner_lr" in config.changed else RATES
+    steps = [given.test_steps] if "test_steps" in config.changed else list(STEPS)
+    changes = {method: changes_of(configs[method], config.changes) for method in CHOSEN_BY}
     asked = {
         "zoos": {str(way): key_of_teachers([open_zoo(folder)]) for way, folder in zoos.items()},
         "data": fingerprint(data, SPLIT), "steps": steps, "preset": PRESET, "width": WIDTH, "changes": changes,
@@ -91,18 +81,14 @@ def choose_adaptation(
     cells = [(way, method, rate) for way in zoos for method in CHOSEN_BY for rate in rates]
     found = {cell: known.get(cell, []) for cell in cells}
     left = [cell for cell in cells if not found[cell]]
-
-    def recipe(way: int, method: str, rate: float) -> Config:
-        own = METHODS.get(method).preset(PRESET).override(changes.get(method, []))
-        return own.override({"width": WIDTH, "way": way, "inner_lr": rate})
-
     threads = 1 if config.jobs > 1 else None
+    recipes = [configs[m].override({"width": WIDTH, "way": way, "inner_lr": rate}) for way, m, rate in left]
     measuring = Parallel(n_jobs=config.jobs, return_as="generator")(
-        delayed(_measured)(cell[1], recipe(*cell), zoos[cell[0]], data, steps, threads) for cell in left
+        delayed(_measured)(method, recipe, zoos[way], data, steps, threads)
+        for (way, method, _), recipe in zip(left, recipes, strict=True)
     )
-    for cell, rows in zip(left, measuring, strict=True):
-        about = {"method": cell[1], "way": cell[0], "inner_lr": cell[2]}
-        found[cell] = [{**about, **row} for row in rows]
+    for (way, method, rate), rows in zip(left, measuring, strict=True):
+        found[way, method, rate] = [{"method": method, "way": way, "inner_lr": rate, **row} for row in rows]
         write_json(kept, {"asked": asked, "rows": [row for part in found.values() for row in part]})
         progress(f"choosing rate and steps of adapting on {SPLIT}: {sum(map(bool, found.values()))} of {len(cells)}")
     rows = [row for part in found.values() for row in part]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dfml.bench.accuracy import bench_accuracy
 from dfml.bench.dro_paper import choose_adaptation as choice
-from dfml.bench.dro_paper.choose_adaptation import CHOSEN_BY, PRESET, WIDTH, check_validation, choose_adaptation
+from dfml.bench.dro_paper.choose_adaptation import PRESET, WIDTH, check_validation, choose_adaptation
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.plan import changes_of, configs_of
 from dfml.bench.report import grouped, markdown_table, over_seeds, percent, refuse_to_lose, write_report
@@ -47,8 +47,8 @@ PUBLISHED = {
 def bench_dro(config: DroProtocolConfig, *, progress: Say = lambda line: None) -> Row:
     """Train the zoos, fuse them in each way, evaluate, and write the published table beside ours.
 
-    Where the changes do not name both ``inner_lr`` and ``test_steps``, the others are chosen, see
-    ``choose_adaptation``: the data set then needs the split ``val``, besides ``train`` and the tested one.
+    Unless the changes name both, ``inner_lr`` and ``test_steps`` are chosen on the split ``val``, see
+    ``choose_adaptation``.
 
     Returns:
         ``rows`` (one a method, number of ways and shots, normalisation and way of adapting), ``failures`` (methods that
@@ -80,16 +80,10 @@ def bench_dro(config: DroProtocolConfig, *, progress: Say = lambda line: None) -
     zoos, accuracies = _train_zoos(config, progress)
     rate, steps, candidates = configs["random"].inner_lr, configs["random"].test_steps, []
     if not {"inner_lr", "test_steps"} <= config.changed:
-        rate, steps, candidates = choose_adaptation(
-            zoos, config, progress=progress,
-            changes={method: changes_of(configs[method], config.changes) for method in CHOSEN_BY},
-            rates=[rate] if "inner_lr" in config.changed else choice.RATES,
-            steps=[steps] if "test_steps" in config.changed else choice.STEPS,
-            kept=config.work / f"adaptation-{'-'.join(map(str, config.ways))}-way-{_recipe(config)}.json",
-        )  # fmt: skip
+        kept = config.work / f"adaptation-{'-'.join(map(str, config.ways))}-way-{_recipe(config)}.json"
+        rate, steps, candidates = choose_adaptation(zoos, config, configs, kept=kept, progress=progress)
     progress(f"adapting by {steps} steps at rate {rate:g}")
-    rows: Rows = []
-    failures: Rows = []
+    rows, failures = [], []
     seen = [f"labelled validation pictures ({name}): rate and steps of adapting"] if candidates else []
     for way in config.ways:
         for mode, methods in MODES.items():
@@ -110,12 +104,15 @@ def bench_dro(config: DroProtocolConfig, *, progress: Say = lambda line: None) -
             failures += [{**failed, "method": failed["method"] + mode, "way": way} for failed in found["failures"]]
     if not rows:
         raise RunFailed(f"no method gave a number; the first said: {failures[0]['reason']}")
-    ways = " and ".join(map(str, config.ways))
+    ways, shown = " and ".join(map(str, config.ways)), [protocol_table(rows, PUBLISHED.get(name, {}))]
+    if candidates:
+        tried = f"on {choice.EPISODES} validation episodes of {choice.SHOT} shots"
+        shown += [f"Rate and steps of adapting, {tried}, the best first:", choice.candidates_table(candidates)]
     report = write_report(
         config,
         f"dro-protocol-{name}",
         title=f"The DRO paper's setting on {name} ({config.split}): {ways} ways, 10 and 20 shots",
-        tables=[protocol_table(rows, PUBLISHED.get(name, {})), *choice_tables(candidates)],
+        tables=shown,
         notes=[
             *(f"{f['method']}, {f['way']} ways: {f['kind']}: {f['reason']}" for f in failures),
             *protocol_notes(config, accuracies, rows=rows, chosen=candidates),
@@ -155,13 +152,12 @@ def _train_zoos(config: DroProtocolConfig, progress: Say) -> tuple[dict[int, Pat
     return zoos, accuracies
 
 
-def check_protocol(protocol: str, data: Sequence[str]) -> str:
-    """The one data set of the protocol ``dro``; raise BadInput for another protocol, or more than one data set."""
+def check_protocol(protocol: str, data: Sequence[str]) -> None:
+    """Raise BadInput for a protocol that is not ``dro``, or for anything but one folder of data."""
     if protocol != "dro":
         raise BadInput(f"unknown protocol {protocol!r}.{nearest(protocol, ['shared', 'dro'])} Known: shared, dro.")
     if len(data) != 1 or data[0].startswith("sample:"):
         raise BadInput("--protocol dro trains its zoos on one data set: give one folder as --data.")
-    return data[0]
 
 
 def protocol_table(rows: Rows, published: dict[str, dict[tuple[int, int], tuple[float, float]]]) -> str:
@@ -181,20 +177,8 @@ def protocol_table(rows: Rows, published: dict[str, dict[tuple[int, int], tuple[
     return markdown_table(" | ".join(["method", *header]), " | ".join(f"{{{n}}}" for n in lines[0]), lines)
 
 
-def choice_tables(candidates: Rows) -> list[str]:
-    """The candidates for learning rate and steps of adapting, where they were chosen."""
-    text = (
-        f"Rate and steps of adapting, on {choice.EPISODES} validation episodes of {choice.SHOT} shots, the best first:"
-    )
-    return [text, choice.candidates_table(candidates)] if candidates else []
-
-
 def protocol_notes(config: DroProtocolConfig, zoos: dict[int, float], *, rows: Rows, chosen: Rows) -> list[str]:
-    """What a reader of the table must know.
-
-    ``zoos`` are the mean held-out accuracies of the teachers of each number of ways, ``chosen`` the candidates for
-    learning rate and steps of adapting, empty where both were given.
-    """
+    """What a reader must know; ``zoos``: the teachers' mean held-out accuracies, ``chosen``: the candidates, if any."""
     teachers = ", ".join(f"{percent(accuracy)} with {way} classes" for way, accuracy in zoos.items())
     steps, rate = rows[0]["adapt_steps"], rows[0]["inner_lr"]
     return [

@@ -130,12 +130,10 @@ def train_teachers(tasks: Tasks, settings: Settings, seed: int) -> Net:
 def adapted_errors(
     start: Net, tasks: Tasks, points: int, settings: Settings, seed: int, at: Iterable[int] | None = None
 ) -> dict[int, torch.Tensor]:
-    """Adapt one network for all tasks, or one a task, to a few points of each; measure on others.
-
-    The seed samples the points, the same for every method.
+    """Adapt one network for all tasks, or one a task, to a few points of each; the seed samples points, not networks.
 
     Returns:
-        The errors [T] after each of the numbers of steps ``at``; by default after the settings' steps alone.
+        The errors [T] on other points after each number of steps in ``at``; by default after the settings' steps alone.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "points", points))
     x, held = draw_points(len(tasks), points, generator), draw_points(len(tasks), QUERIES, generator)

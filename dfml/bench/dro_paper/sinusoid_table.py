@@ -48,8 +48,7 @@ def off_by(found: dict[str, dict[int, float]]) -> float:
 def choose_protocol(seed: int, progress: Say) -> tuple[Settings, Rows]:
     """The candidate under which ``average`` and ``fine-tune`` come nearest to the published errors, and all rows.
 
-    Neither has anything of its own to set, so they fix the protocol; OTA and DRO are not looked at. Measured on
-    validation tasks, which are neither those of the teachers nor those of the test.
+    Neither has anything of its own to set; measured on validation tasks, neither the teachers' nor those of the test.
     """
     tasks = toy.draw_tasks(VALIDATION_TASKS, derive_seed(seed, "validation"))
     rows = []
@@ -112,8 +111,7 @@ def half_width(values: torch.Tensor) -> float:
 def bench_sinusoid(config: SinusoidConfig, *, progress: Say = lambda line: None) -> Row:
     """Fuse the teachers of 100 sinusoids in four ways, adapt to new ones, and write the table.
 
-    The tasks of training, validation and test have seeds of their own. What the paper leaves open is chosen on
-    validation tasks where ``choose`` is set; otherwise the defaults are taken.
+    What the paper leaves open is chosen on validation tasks where ``choose`` is set; otherwise the defaults are taken.
 
     Returns:
         ``rows`` (method, points, mse, ci95, published, ratio), ``differences`` (of DRO and average over the same tasks)
