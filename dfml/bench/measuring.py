@@ -255,8 +255,9 @@ def main() -> int:
     last = 0.0
 
     def answer(**value: Any) -> None:  # noqa: ANN401 - any JSON value
-        answers.write(json.dumps(value) + "\n")
-        answers.flush()
+        with suppress(OSError):  # nobody listens any more: the run stops at its next step
+            answers.write(json.dumps(value) + "\n")
+            answers.flush()
 
     def tell(text: str) -> None:
         nonlocal last

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, suppress
@@ -71,9 +72,12 @@ def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: S
         if side_by_side > 1:
             stack.enter_context(take_turns(device, "bench accuracy", progress))
         pool = stack.enter_context(ThreadPoolExecutor(side_by_side, "side-by-side"))
-        left = {pool.submit(processes.outcome_of, job): position for position, job in enumerate(jobs)}
+        waiting, left = deque(enumerate(jobs)), {}
         stack.callback(lambda: processes.stop(pool))
-        while left:
+        while waiting or left:
+            while waiting and len(left) < side_by_side:  # not earlier: what is reported must not slow a run down
+                position, job = waiting.popleft()
+                left[pool.submit(processes.outcome_of, job)] = position
             done, _ = wait(left, LOOK_SECONDS, FIRST_COMPLETED)
             for future in sorted(done, key=left.get):
                 yield left.pop(future), future.result()
@@ -81,7 +85,7 @@ def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: S
             for child in list(processes.running):
                 if child.text != said.get(child.label, "") and (due or child.text.startswith("waiting for ")):
                     said[child.label] = child.text
-                    progress(f"[{len(jobs) - len(left)}/{len(jobs)} done] {child.label}: {child.text}")
+                    progress(f"[{len(jobs) - len(left) - len(waiting)}/{len(jobs)} done] {child.label}: {child.text}")
             last = time.monotonic() if due else last
 
 
@@ -152,16 +156,18 @@ class Processes:
                 )  # fmt: skip
                 child = Child(job.label, process)
                 self.running.append(child)
-            with suppress(OSError):
+            with suppress(OSError, ValueError):  # it has died, or was told to stop
                 process.stdin.write(job.model_dump_json().encode() + b"\n")
                 process.stdin.flush()
-            for line in process.stdout:
-                said = json.loads(line)
-                child.text, outcome = said.get("text", child.text), said.get("outcome", outcome)
-            child.wait()
-            self.running.remove(child)
-            child.kill()
-            process.stdout.close()
+            try:
+                for line in process.stdout:
+                    said = json.loads(line) if line.endswith(b"\n") else {}  # it may die within a line
+                    child.text, outcome = said.get("text", child.text), said.get("outcome", outcome)
+                child.wait()
+            finally:
+                self.running.remove(child)
+                child.kill()
+                process.stdout.close()
             words.seek(0)
             return outcome or failure("failed", _death(process.returncode, words.read()))
 

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,9 @@ from dfml.bench.job import BenchJob, Ledger, finished_rows, provenance_of
 from dfml.bench.plan import refuse_another_run
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
+from dfml.core.paths import REPOSITORY
 from dfml.methods import METHODS
-from dfml.runs.folder import RunFolder
+from dfml.runs.folder import CHECKPOINTS, RunFolder
 from dfml.runs.spec import RunSpec
 
 
@@ -174,3 +178,20 @@ def test_a_measured_row_comes_from_the_commit_that_trained_it(order, monkeypatch
     monkeypatch.setattr("dfml.runs.spec.program_commit", lambda: "d" * 40)
     measure(one)
     assert provenance_of(Path(one.folder))["commits"] == ["d" * 40]
+
+
+def test_a_run_whose_asker_was_killed_stops_at_its_next_step(order):
+    one = order("purer", ("iterations=100000", "warm_start=90000", "width=4", "way=5", "shot=1", "query=1"))
+    command = [sys.executable, "-m", "dfml.bench.measuring", "measure"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.write(one.model_dump_json() + "\n")
+        process.stdin.flush()
+        for _ in range(3):  # it tells twice a second
+            assert " of 100000" in process.stdout.readline()
+        process.stdout.close()
+        time.sleep(1.5)  # it tells more before it learns of the death
+        process.stdin.close()
+        process.wait(60)
+    status = RunFolder(one.folder).status()
+    assert status.state == "stopped" and status.step > 1, status
+    assert list((Path(one.folder) / CHECKPOINTS).iterdir())

@@ -75,6 +75,7 @@ def test_the_death_of_a_process_is_told_and_the_others_go_on(order, play):
         """
 if seed == 0:
     print("the last straw", file=sys.stderr, flush=True)
+    print('{"outcome": {"rows": [{"acc', end="", flush=True)
     os.kill(os.getpid(), 9)
 say(outcome={"rows": []})
 """
@@ -83,6 +84,15 @@ say(outcome={"rows": []})
     assert found[0]["kind"] == "failed" and "SIGKILL" in found[0]["reason"]
     assert "perhaps memory was short" in found[0]["reason"] and "the last straw" in found[0]["reason"]
     assert found[1] == {"rows": []}
+
+
+def test_a_job_starts_only_after_the_one_before_was_reported(order, play, tmp_path):
+    play('open(os.path.join(here, f"began{seed}"), "w").close(); say(outcome={"rows": []})')
+    jobs = do_jobs([order(0), order(1)], side_by_side=1, device="cpu", progress=lambda line: None)
+    assert next(jobs)[0] == 0
+    time.sleep(0.5)  # as one who writes a report
+    assert not (tmp_path / "began1").exists()
+    assert [position for position, _ in jobs] == [1]
 
 
 def test_preparing_has_a_process_of_its_own_and_its_cost_goes_to_the_next(order, play):
