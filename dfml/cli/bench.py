@@ -29,7 +29,7 @@ READERS = {
     "methods": lambda text: names(text, "--methods"),
     "sets": lambda text: names(text, "--sets"),
     "variants": lambda text: names(text, "--variants"),
-    "rows": lambda text: [name.strip() for name in text.split(";")],
+    "rows": lambda text: [name.strip() for name in text.split(";") if name.strip()],
 }
 """What reads an option that is text or a count, but several values in the config."""
 FLAGS = {"set_": ["--set"], "update": ["--update"], "rows": ["--methods"]}

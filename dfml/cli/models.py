@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dfml.cli.options import Calibrate, Device, Json, Model, Seed, Set, Steps, shot_counts
+from dfml.cli.options import Calibrate, CalibrationSet, Device, EpisodeSeed, Json, Model, Steps, shot_counts
 from dfml.cli.output import Bar, answer, percent, say, table, told_difference
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder
@@ -31,8 +31,8 @@ def evaluate(
     steps: Steps = None,
     lr: Annotated[float | None, typer.Option(help="Inner learning rate; the model's, if left out.")] = None,
     calibrate: Calibrate = None,
-    set_: Set = None,
-    seed: Seed = 0,
+    set_: CalibrationSet = None,
+    seed: EpisodeSeed = 0,
     against: Annotated[
         Path | None, typer.Option(help="Another result (what --json printed, a run's): tell the difference from it.")
     ] = None,
@@ -121,8 +121,8 @@ def adapt(
     ] = None,
     steps: Steps = None,
     calibrate: Calibrate = None,
-    set_: Set = None,
-    seed: Seed = 0,
+    set_: CalibrationSet = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Draws the calibration's first images.")] = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:

@@ -44,7 +44,15 @@ Label = Annotated[str, of_run("label")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")]
 Model = Annotated[Path, typer.Option(help="Folder of a meta-model.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=200, help="Inner steps; the model's, if left out.")]
-Calibrate = Annotated[str | None, typer.Option(help="icfil: calibrate the model, slow; with --help its options.")]
+Calibrate = Annotated[
+    str | None, typer.Option(help="icfil: calibrate the model to each support set, slow; with --help its options.")
+]
+CalibrationSet = Annotated[
+    list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
+]
+EpisodeSeed = Annotated[
+    int, typer.Option(min=0, max=2**63 - 1, help="Draws the episodes, and the calibration's first images.")
+]
 
 
 def join_numbers(args: list[str], flag: str) -> list[str]:

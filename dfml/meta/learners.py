@@ -164,7 +164,8 @@ class MetaLearner:
 
     def outer(self, net: nn.Module, params: Params, support: Labelled, query: Labelled) -> TaskOutcome:
         """Outer loss of a task, differentiable in ``params`` (and in the images, if they ask for it)."""
-        *_, adapted = self.adapt(net, params, *support, create_graph=not self.config.first_order)
+        for adapted in self.adapt(net, params, *support, create_graph=not self.config.first_order):  # noqa: B007
+            pass  # only the last is wanted, and in memory
         logits = self.predict(net, adapted, query[0])
         wanted = query[1] if query[1].dtype == torch.int64 else query[1].argmax(1)
         accuracy = float((logits.detach().argmax(1) == wanted).float().mean())

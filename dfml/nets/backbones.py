@@ -222,7 +222,7 @@ def network_cfg(first_conv: str) -> dict[str, Any]:
     return {**size, **look, "first_conv": first_conv, "classifier": "fc"}
 
 
-def _build(cls: type, variant: str, first_conv: str, pretrained: bool, kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+def _build(cls: type, variant: str, first_conv: str, pretrained: bool, **kwargs: Any) -> Any:  # noqa: ANN401
     cfg = kwargs.pop("pretrained_cfg", None) or network_cfg(first_conv)
     return build_model_with_cfg(cls, variant, pretrained, pretrained_cfg=cfg, **kwargs)
 
@@ -230,25 +230,25 @@ def _build(cls: type, variant: str, first_conv: str, pretrained: bool, kwargs: d
 @register_model
 def fewshot_conv4(pretrained: bool = False, **kwargs: Any) -> Conv4:  # noqa: ANN401 - timm's signature
     """Conv4 with 32 filters, 5 classes, 32 px unless told otherwise."""
-    return _build(Conv4, "fewshot_conv4", "blocks.0.0", pretrained, kwargs)
+    return _build(Conv4, "fewshot_conv4", "blocks.0.0", pretrained, **kwargs)
 
 
 @register_model
 def fewshot_resnet10(pretrained: bool = False, **kwargs: Any) -> FewShotResNet:  # noqa: ANN401 - timm's signature
     """ResNet-10: one basic block per stage."""
-    return _build(FewShotResNet, "fewshot_resnet10", "stem.0", pretrained, {**kwargs, "depth": 10})
+    return _build(FewShotResNet, "fewshot_resnet10", "stem.0", pretrained, depth=10, **kwargs)
 
 
 @register_model
 def fewshot_resnet12(pretrained: bool = False, **kwargs: Any) -> FewShotResNet:  # noqa: ANN401 - timm's signature
     """ResNet-12: four blocks of three convolutions."""
-    return _build(FewShotResNet, "fewshot_resnet12", "blocks.0.body.0", pretrained, {**kwargs, "depth": 12})
+    return _build(FewShotResNet, "fewshot_resnet12", "blocks.0.body.0", pretrained, depth=12, **kwargs)
 
 
 @register_model
 def fewshot_resnet18(pretrained: bool = False, **kwargs: Any) -> FewShotResNet:  # noqa: ANN401 - timm's signature
     """ResNet-18: two basic blocks per stage."""
-    return _build(FewShotResNet, "fewshot_resnet18", "stem.0", pretrained, {**kwargs, "depth": 18})
+    return _build(FewShotResNet, "fewshot_resnet18", "stem.0", pretrained, depth=18, **kwargs)
 
 
 @register_model

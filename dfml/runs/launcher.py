@@ -47,15 +47,17 @@ def resume(target: Target) -> RunFolder:
 
 
 def stop(target: Target) -> None:
-    """Write the STOP file and return at once: the run ends at its next event. Asked again, ``escalate``.
+    """Ask a run to stop, and return at once; where it was asked before, ``escalate``."""
+    if live_status(RunFolder(target).path).state == "stopping":
+        escalate(target)
+    else:
+        request_stop(target)
 
-    ``BadInput`` where the run is not going on.
-    """
+
+def request_stop(target: Target) -> None:
+    """Write the STOP file: the run ends at its next safe point. ``BadInput`` where it is not going on."""
     folder = RunFolder(target)
     status = live_status(folder.path)
-    if status.state == "stopping":
-        escalate(folder)
-        return
     if not status.active:
         raise BadInput(f"run {folder.name} is not going on (it is {status.state}): there is nothing to stop.")
     try:
@@ -85,7 +87,7 @@ def escalate(target: Target) -> str:
 def stop_and_wait(target: Target, timeout: float = 40.0) -> bool:
     """Stop a run and wait for its end, escalating; return whether it has ended."""
     folder = RunFolder(target)
-    stop(folder)
+    request_stop(folder)
     end, firmer = time.monotonic() + timeout, time.monotonic() + TERMINATE_SECONDS
     while live_status(folder.path).active:
         if time.monotonic() > end:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
 import os
 import threading
 from contextlib import suppress
@@ -131,10 +130,13 @@ def cut_back(folder: Path, offset: int) -> None:
     if not path.exists():
         return
     with path.open("r+b") as file:
-        file.truncate(min(offset, path.stat().st_size))
-        if size := file.seek(0, os.SEEK_END):
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                size = data.rfind(b"\n") + 1
+        size = end = min(offset, path.stat().st_size)
+        while end:  # from behind, since the file may be large
+            start = max(0, end - 65536)
+            file.seek(start)
+            size = end = start + file.read(end - start).rfind(b"\n") + 1
+            if end > start:
+                break
         file.truncate(size)
 
 

@@ -83,7 +83,10 @@ class StopSwitch:
 
         Where something would be lost now (not ``kept``), the next safe point is waited for.
         """
-        if self.wanted() and (kept or not self.safe_point_ahead or time.monotonic() - self._asked > WAIT_SECONDS):
+        if not self.wanted():
+            return
+        waited = time.monotonic() - (self._asked or self._last_event)  # a signal may have come just now
+        if kept or not self.safe_point_ahead or waited > WAIT_SECONDS:
             raise StopRequested("stopped on request.")
 
     def settle(self) -> None:

@@ -60,7 +60,7 @@ class Zoo:
             try:
                 teacher = self.teacher(card.id)
             except BadInput:
-                self.cards.remove(card)
+                self.cards = [other for other in self.cards if other is not card]
                 continue
             yield teacher
 

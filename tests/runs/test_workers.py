@@ -123,6 +123,9 @@ def test_escalation_ends_with_sigkill_and_shows_as_stopped(started, tools):
     assert launcher.escalate(folder) == ""  # too early
     old = time.time() - launcher.KILL_SECONDS - 1
     os.utime(folder.path / "STOP", (old, old))
+    launcher.request_stop(folder)
+    assert launcher.escalate(folder) == "", "who asks anew waits anew"
+    os.utime(folder.path / "STOP", (old, old))
     assert launcher.escalate(folder) == "SIGKILL"
     status = tools.wait_for_state(folder, "stopped")
     assert "had to be killed" in status.text and status.resumable

@@ -26,6 +26,7 @@ def test_small_pictures_are_enlarged_without_blur():
 
 def test_large_pictures_shrink_and_keep_their_shape():
     assert enlarged(Image.new("RGB", (1000, 500)), 160).size == (160, 80)
+    assert enlarged(Image.new("RGB", (512, 1)), 160).size == (160, 1)
 
 
 def test_a_strip_has_a_cell_a_picture():

@@ -41,7 +41,19 @@ def test_models_that_are_no_classifiers_are_named_and_left_out(stub, stubs):
     text = {**model, "outputs": [{**model["outputs"][0], "shape": [-1, 7, 9]}]}
     wide = {**model, "inputs": [{**model["inputs"][0], "shape": [-1, 12, 8, 8]}]}
     free = {**model, "inputs": [{**model["inputs"][0], "shape": [-1, 3, -1, -1]}]}
-    bad = {"two": two, "whole": whole, "text": text, "wide": wide, "free": free, "list": [], "none": {}}
+    odd = {**model, "inputs": [{**model["inputs"][0], "shape": [-1, True, 28, True]}]}
+    half = {**model, "outputs": [{**model["outputs"][0], "shape": [-1.0, 7]}]}
+    bad = {
+        "odd": odd,
+        "half": half,
+        "two": two,
+        "whole": whole,
+        "text": text,
+        "wide": wide,
+        "free": free,
+        "list": [],
+        "none": {},
+    }
     names = [*bad, "../up", "gone", "esc\x1b[31m", "one"]
     stub.pages["/v2/repository/index"] = (200, [{"name": name} for name in names])
     stub.pages.update({f"/v2/models/{name}": (200, value) for name, value in bad.items()})

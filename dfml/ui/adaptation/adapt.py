@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -122,6 +123,8 @@ def adapt_to(request: Request, progress: Callable[[int, int, str], None] | None 
     """
     kept = _answers()
     found = kept.get(request)
+    with suppress(KeyError):
+        kept.move_to_end(request)
     if found is None:
         with _ONE_AT_A_TIME:
             found = kept[request] = kept.get(request) or _adapt(request, progress)

@@ -100,7 +100,7 @@ def _headers(shown: Comparison, columns: list[Column]) -> None:
         if len(active) > 1 and st.button("Stop all", icon=":material/stop_circle:", key="inversion:stop_all"):
             for column in active:
                 with one_line_errors():
-                    launcher.stop(column.run)
+                    launcher.request_stop(column.run)
             st.rerun()
     others = {column.run.name: column.name for column in columns}
     for place, (column, cell) in enumerate(zip(columns, st.columns(len(columns), gap="medium"), strict=True)):

@@ -28,7 +28,9 @@ def enlarged(picture: Image.Image, side: int) -> Image.Image:
     factor = -(-side // max(picture.size))
     if factor > 1:
         return ImageOps.scale(picture, factor, Image.Resampling.NEAREST)
-    return ImageOps.contain(picture, (side, side), Image.Resampling.LANCZOS)
+    smaller = picture.copy()
+    smaller.thumbnail((side, side), Image.Resampling.LANCZOS)  # a very narrow one keeps a pixel
+    return smaller
 
 
 def square(picture: Image.Image, side: int) -> Image.Image:

@@ -170,9 +170,10 @@ class Connection:
         from gevent import Timeout
         from geventhttpclient.response import HTTPParseError
 
-        whole, timer, client = False, Timeout(max(0.001, until - time.monotonic())), self._client()
+        whole, timer, client = False, Timeout(max(0.001, until - time.monotonic())), None
         try:
             with timer:  # at whatever it waits for then: a name, or a byte that trickles in
+                client = self._client()
                 response = client.request(method, f"{self.base}/{path}", body, {**self._headers, **headers})
                 with response:
                     length = response.get("Inference-Header-Content-Length")  # once, several times or not at all
@@ -207,7 +208,8 @@ class Connection:
         finally:
             if not whole:  # whatever is left in the connection belongs to a request that nobody waits for any more
                 self._of_thread.client = None
-                client.close()
+                if client is not None:
+                    client.close()
 
     def _read(self, response: Any, largest: int, until: float) -> bytes:  # noqa: ANN401 - imported lazily
         body = bytearray()

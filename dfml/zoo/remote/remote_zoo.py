@@ -252,9 +252,13 @@ class RemoteZoo(Zoo):
             raise BadInput(f"model {name!r}: server {self.name} describes it with HTTP {reply.status}{reply.says()}.")
         match value:
             case {
-                "inputs": [{"name": str(takes), "datatype": "FP32", "shape": [-1, 1 | 3 as c, int(h), int(w)]}],
-                "outputs": [{"name": str(gives), "datatype": "FP32", "shape": [-1, int(way)]}],
-            } if 1 <= min(h, w) <= max(h, w) <= LARGEST_INPUT and 2 <= way <= MOST_CLASSES:
+                "inputs": [{"name": str(takes), "datatype": "FP32", "shape": [-1 as n, 1 | 3 as c, int(h), int(w)]}],
+                "outputs": [{"name": str(gives), "datatype": "FP32", "shape": [-1 as m, int(way)]}],
+            } if (
+                {type(number) for number in (n, c, h, w, m, way)} == {int}
+                and 1 <= min(h, w) <= max(h, w) <= LARGEST_INPUT
+                and 2 <= way <= MOST_CLASSES
+            ):
                 card = TeacherCard(
                     id=name, architecture="remote", way=way, input_size=(c, h, w), mean=[0.0], std=[1.0],
                     access="queries", source=self.name,
