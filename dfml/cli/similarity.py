@@ -68,7 +68,7 @@ def similarity(
 ) -> None:
     """Compare a zoo's teachers by their recovered images, which are kept, and group them."""
     from dfml.methods.tgr import Tgr
-    from dfml.training.groups import compare_zoo
+    from dfml.training.recovered import compare_zoo
     from dfml.training.taking_part import everyone
     from dfml.zoo import open_zoo
 

@@ -20,7 +20,7 @@ from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.core.events import Done, Event, Progress
 from dfml.core.registry import Registry
 from dfml.inversion.pixels import Pixels, PixelsConfig
-from dfml.meta.adapted_model import AdaptedTask
+from dfml.meta.adaptation import AdaptedTask
 from dfml.meta.learners import HEAD, Params, extract_features, network_params
 from dfml.zoo.oracles.base import AutogradOracle
 

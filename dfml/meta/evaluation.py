@@ -16,7 +16,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.data.episodes import Episode, EpisodeSampler
-from dfml.meta.adapted_model import AdaptedTask, Bn, adapted_task
+from dfml.meta.adaptation import AdaptedTask, Bn, adapted_task
 from dfml.meta.calibration import Icfil
 from dfml.meta.ensemble import EnsembleModel
 from dfml.meta.learners import Adapt, target_loss

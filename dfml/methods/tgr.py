@@ -32,10 +32,10 @@ from dfml.meta.outer import Aggregate, OuterLoop, TaskLoss, gradient_of, task_lo
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.training.context import Training, side_information_of
-from dfml.training.groups import Groups, prepare_groups
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, GroupingConfig, InitConfig
 from dfml.training.plateau import replay, round_outcome
+from dfml.training.recovered import Groups, prepare_groups
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.zoo import Zoo
 

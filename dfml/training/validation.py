@@ -13,7 +13,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, Scalars
 from dfml.data.episodes import Episode, EpisodeSampler
 from dfml.data.folders import list_splits, load_split, sample_names
-from dfml.meta.adapted_model import adapted_task
+from dfml.meta.adaptation import adapted_task
 from dfml.meta.evaluation import Evaluation, evaluation_steps
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep
