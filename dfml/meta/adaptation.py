@@ -32,15 +32,10 @@ SHARPNESS = 8.0
 
 @dataclass(frozen=True)
 class AdaptedTask:
-    """A meta-model and what a learner made of its parameters for one support set.
+    """A meta-model, whose own weights are neither read nor changed, and what a learner made of them for a support set.
 
-    Attributes:
-        model: Its own weights are neither read nor changed.
-        learner: The learner.
-        params: What it yielded last.
-        support_x: Prepared images [N, C, H, W].
-        support_y: int64 [N], 0 .. classes - 1, each at least once.
-        name: Names its stream of random numbers, so that a task's images do not depend on its neighbours.
+    ``params`` are what the learner yielded last, ``support_x`` prepared images [N, C, H, W], ``support_y`` int64 [N],
+    0 .. classes - 1, each at least once. ``name`` seeds its random numbers, whatever its neighbours are.
     """
 
     model: MetaModel
@@ -75,10 +70,8 @@ class AdaptedTask:
     def as_teacher(self) -> Teacher:
         """Freeze the adapted model into a teacher.
 
-        A meta-model's normalisation remembers nothing. What a teacher remembers of its training data, the mean and
-        the variance of each channel before each normalisation, is here that of the support set, computed with the
-        adapted weights: so the teacher's answer is the model's inductive one, and the statistics are what an
-        inverter's BN term aims at. A head with more outputs than classes is cut off.
+        Its running statistics are those of the support set, computed with the adapted weights: so its answer is the
+        model's inductive one, and an inverter's BN term has something to aim at. Further outputs are cut off.
         """
         model, (weight, bias) = self.model, (self.params[HEAD + part][: self.classes] for part in ("weight", "bias"))
         if ProtoNet.KEY in self.params:
@@ -116,14 +109,11 @@ class Adaptation:
     """What adapting gave.
 
     Attributes:
-        classes: Names, in the order of the columns of ``probabilities``.
-        probabilities: float32 [Q, classes], rows sum to 1; after the last inner step.
+        probabilities: float32 [Q, classes], in the order of ``classes``; after the last inner step.
         per_step: Probabilities after each inner step, from step 0 (before adapting); one entry for prototypes.
-        support_accuracy: Accuracy on the support images after each inner step, in [0, 1].
-        query_accuracy: Likewise on the query images; empty where their labels are unknown.
+        support_accuracy: In [0, 1] after each inner step; so is ``query_accuracy``, empty where labels are unknown.
         notes: What a person should know (outputs masked, last layer made anew).
-        calibration: What the calibration gave, where one was asked for; ``probabilities`` are then those after
-            it, and ``per_step`` and the accuracies still those of the inner loop before it.
+        calibration: ``probabilities`` are then those after it, ``per_step`` and the accuracies those before it.
         calibrated_accuracy: On the support and the query images (None where their labels are unknown), after it.
     """
 
@@ -143,13 +133,7 @@ class Adaptation:
 
 
 def fit_head(params: Params, way: int, classes: int, seed: int = 0) -> tuple[Params, list[str]]:
-    """Make the last layer fit a number of classes.
-
-    Fewer classes than outputs: the other outputs are masked (cut off). More: the layer is made anew.
-
-    Returns:
-        The parameters and, where something changed, a sentence that says so.
-    """
+    """Cut the last layer off where there are fewer classes, make it anew where there are more; a sentence says so."""
     if classes == way:
         return params, []
     weight, bias = params[HEAD + "weight"], params[HEAD + "bias"]

@@ -135,8 +135,7 @@ class Layer:
     Layers that are summed, as along a shortcut, write to one group and so are permuted alike.
 
     Attributes:
-        weight: Name of its weight [out, in, ...]; a column a unit, or several neighbouring ones a unit after
-            flattening a map.
+        weight: Name of its weight [out, in, ...]; after flattening a map several neighbouring columns are a unit.
         reads: Group of its columns; None for the network's input.
         writes: Group of its rows; None where they mean something of their own, such as classes.
         compared: Names of tensors [out] that are part of a unit's description.
@@ -219,9 +218,8 @@ def align_states(state: State, reference: State, layers: list[Layer]) -> State:
 def align(layers: list[LayerWeights], reference: list[LayerWeights]) -> list[LayerWeights]:
     """Align a plain network, given as its layers in order, to another of the same shape; it computes the same function.
 
-    ``align(weights_of_layers, reference)``: both are lists of (weight [out, in], bias [out] or None), for instance
-    ``[(f.weight, f.bias) for f in net if isinstance(f, nn.Linear)]``; weights of convolutions [out, in, h, w] do,
-    too. Hidden units are permuted; the inputs of the first and the outputs of the last layer stay as they are.
+    Both are lists of (weight [out, in] or [out, in, h, w], bias [out] or None), for instance
+    ``[(f.weight, f.bias) for f in net if isinstance(f, nn.Linear)]``. Only hidden units are permuted.
 
     Raises:
         BadInput: The shapes differ.

@@ -162,7 +162,7 @@ class Tgr(Method):
         if cfg.student != "panel":
             how = {"student": cfg.student, "shot": cfg.shot, "ce": cfg.ce, "kd": cfg.kd, "form": cfg.kd_form}
             return [task_loss_of(model, task, generator, **how) for task in found]
-        from dfml.training.ours.teacher_panel import panel_losses
+        from dfml.training.ours.images import panel_losses
 
         images = memory.images(cfg.asked, generator=generator)
         return panel_losses(model, images, [task.teacher_id for task in found], recoveries)

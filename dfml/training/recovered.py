@@ -110,11 +110,8 @@ class QueryCounter:
 class Groups:
     """The groups of a run and how often each teacher was visited; part of its checkpoints.
 
-    Attributes:
-        numbers: Of each teacher's group.
-        visited: Visits by a teacher's id, those of its embedding not counted.
-        probe: What embedded the teachers, for the side information; empty where nothing did.
-        kept_seconds: What embedding and comparing once took, where it was kept.
+    ``numbers`` are the teachers' groups, ``visited`` the visits by a teacher's id, but for those of its embedding.
+    ``probe`` is what embedded the teachers, if anything did; ``kept_seconds`` what that once took, where it was kept.
     """
 
     def __init__(self, config: GroupingConfig) -> None:
@@ -169,10 +166,7 @@ class Groups:
 def compare_teachers(
     config: GroupingConfig, recoveries: Recoveries, ids: Sequence[str], *, step: int = 0, total: int = 0
 ) -> Generator[Event, None, tuple[Similarity, str]]:
-    """Measure the similarity of teachers as a config says; see ``measure_similarity``.
-
-    Returns:
-        The similarity, and what to call the probe.
+    """Measure the similarity of teachers as a config says, and return it with the probe's name.
 
     Raises:
         BadInput: The probe cannot be used, or an embedding wants more visits than a teacher has.
@@ -217,10 +211,9 @@ def prepare_groups(
 def compare_zoo(
     zoo: Zoo, config: GroupingConfig, teachers: TakingPart, *, device: torch.device, jobs: int = 1
 ) -> Iterator[Event]:
-    """Compare and group a zoo's teachers by kept recoveries, making those that are missing in ``jobs`` processes.
+    """Compare and group a zoo's teachers by kept recoveries; missing ones are made in ``jobs`` processes.
 
-    Yields:
-        Progress; last ``Done((ZooMap, cost))``, the cost as ``Method.prepare`` tells it.
+    Last comes ``Done((ZooMap, cost))``, the cost as ``Method.prepare`` tells it.
     """
     config = config.override({"recovered": "kept", "visits": config.embed_visits, "consensus": 0})
     cost = yield from until_done(prepare_groups(zoo, config, teachers, device=device, jobs=jobs))
