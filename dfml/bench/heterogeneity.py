@@ -26,8 +26,8 @@ from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import default_threads
 from dfml.tasks.grouping import choose_alike
-from dfml.training.groups import compare_zoo
 from dfml.training.options import GroupingConfig
+from dfml.training.recovered import compare_zoo
 from dfml.training.taking_part import of_way
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import copy_model, new_zoo

@@ -65,7 +65,7 @@ def similarity(
     """Compare a zoo's teachers by their recovered images, which are kept, and group them."""
     from dfml.bench.drawings import zoo_map
     from dfml.methods.tgr import Tgr
-    from dfml.training.groups import compare_zoo
+    from dfml.training.recovered import compare_zoo
     from dfml.training.taking_part import everyone
 
     if out is not None:

@@ -1,19 +1,107 @@
-"""Adapting a meta-model to somebody's own classes, and classifying their images."""
+"""Adapting a meta-model to a support set: its answers, and the adapted model as a teacher that inverters take."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done
-from dfml.meta.adapted_model import AdaptedTask, Bn
-from dfml.meta.calibration import Calibration, Icfil
-from dfml.meta.learners import HEAD, Adapt, Params
+from dfml.data.episodes import Episode
+from dfml.meta.learners import HEAD, Adapt, MetaLearner, Params, ProtoNet, network_params, squared_distances
 from dfml.meta.model import MetaModel
+from dfml.nets.build import build_network
+from dfml.nets.norm import Statistics
+from dfml.zoo.teacher import Teacher, TeacherCard
+
+if TYPE_CHECKING:
+    from dfml.meta.calibration import Calibration, Icfil
+
+Bn = Literal["transductive", "inductive"]
+"""Whose batch statistics normalise query images: their own (as the papers do), or the support set's."""
+
+SHARPNESS = 8.0
+"""Mean squared distance between two prototypes, as an adapted teacher sees it."""
+
+
+@dataclass(frozen=True)
+class AdaptedTask:
+    """A meta-model, whose own weights are neither read nor changed, and what a learner made of them for a support set.
+
+    ``params`` are what the learner yielded last, ``support_x`` prepared images [N, C, H, W], ``support_y`` int64 [N],
+    0 .. classes - 1, each at least once. ``name`` seeds its random numbers, whatever its neighbours are.
+    """
+
+    model: MetaModel
+    learner: MetaLearner
+    params: Params
+    support_x: torch.Tensor
+    support_y: torch.Tensor
+    name: str = "task"
+
+    @property
+    def classes(self) -> int:
+        """Classes of the support set."""
+        return int(self.support_y.max()) + 1
+
+    def learned(self, params: Params, steps: int) -> AdaptedTask:
+        """The task after inner steps from other parameters; prototypes are made whatever the number of steps."""
+        adapted = params
+        for adapted in self.learner.adapt(self.model.net, params, self.support_x, self.support_y, steps=steps):  # noqa: B007
+            pass
+        return replace(self, params={n: p.detach() for n, p in adapted.items()})
+
+    @torch.no_grad()
+    def logits(self, x: torch.Tensor, bn: Bn = "transductive") -> torch.Tensor:
+        """Logits [Q, classes] of prepared images [Q, C, H, W]."""
+        fixed = self._statistics(self.support_x) if bn == "inductive" else None
+        return self.learner.predict(self.model.net, self.params, x, fixed)[:, : self.classes]
+
+    def _statistics(self, x: torch.Tensor) -> Statistics:
+        return self.learner.support_statistics(self.model.net, self.params, x)
+
+    @torch.no_grad()
+    def as_teacher(self) -> Teacher:
+        """Freeze the adapted model into a teacher.
+
+        Its running statistics are those of the support set, computed with the adapted weights: so its answer is the
+        model's inductive one, and an inverter's BN term has something to aim at. Further outputs are cut off.
+        """
+        model, (weight, bias) = self.model, (self.params[HEAD + part][: self.classes] for part in ("weight", "bias"))
+        if ProtoNet.KEY in self.params:
+            # Prototypes are a linear layer: -||h - p||^2 = 2 h . p - ||p||^2 - ||h||^2, whose last term is the same
+            # for all classes. Raw distances run into the hundreds where a network was not trained with them: an
+            # inverter's cross-entropy would drown its other terms. One scale for all changes no decision.
+            prototypes = self.params[ProtoNet.KEY]
+            between = squared_distances(prototypes, prototypes).sum() / (self.classes * (self.classes - 1))
+            scale = SHARPNESS / between.clamp_min(1e-12)
+            weight, bias = 2 * scale * prototypes, -scale * prototypes.pow(2).sum(1)
+        args = {**model.model_args, "bn": "running", "num_classes": self.classes}
+        net = build_network(model.architecture, **args)
+        weights = {**network_params(self.params), HEAD + "weight": weight, HEAD + "bias": bias}
+        for key, parameter in net.named_parameters():
+            parameter.copy_(weights[key])
+        layers = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
+        for layer, (mean, var) in zip(layers, self._statistics(self.support_x), strict=True):
+            layer.running_mean.copy_(mean)
+            layer.running_var.copy_(var)
+        card = TeacherCard(
+            id=self.name, architecture=model.architecture, way=self.classes, input_size=model.input_size,
+            mean=model.mean, std=model.std,
+        )  # fmt: skip
+        return Teacher(card, net, build=json.dumps(args, sort_keys=True)).to(self.support_x.device)
+
+
+def adapted_task(model: MetaModel, episode: Episode, how: Adapt | None, name: str = "task") -> AdaptedTask:
+    """Adapt a model to the support set of a prepared episode; None takes the model's own way."""
+    task = AdaptedTask(model, model.learner_for(how), {}, episode.support_x, episode.support_y, name)
+    return task.learned({n: p.detach() for n, p in model.params.items()}, model.adapt_steps)
 
 
 @dataclass(frozen=True)
@@ -21,14 +109,11 @@ class Adaptation:
     """What adapting gave.
 
     Attributes:
-        classes: Names, in the order of the columns of ``probabilities``.
-        probabilities: float32 [Q, classes], rows sum to 1; after the last inner step.
+        probabilities: float32 [Q, classes], in the order of ``classes``; after the last inner step.
         per_step: Probabilities after each inner step, from step 0 (before adapting); one entry for prototypes.
-        support_accuracy: Accuracy on the support images after each inner step, in [0, 1].
-        query_accuracy: Likewise on the query images; empty where their labels are unknown.
+        support_accuracy: In [0, 1] after each inner step; so is ``query_accuracy``, empty where labels are unknown.
         notes: What a person should know (outputs masked, last layer made anew).
-        calibration: What the calibration gave, where one was asked for; ``probabilities`` are then those after
-            it, and ``per_step`` and the accuracies still those of the inner loop before it.
+        calibration: ``probabilities`` are then those after it, ``per_step`` and the accuracies those before it.
         calibrated_accuracy: On the support and the query images (None where their labels are unknown), after it.
     """
 
@@ -48,13 +133,7 @@ class Adaptation:
 
 
 def fit_head(params: Params, way: int, classes: int, seed: int = 0) -> tuple[Params, list[str]]:
-    """Make the last layer fit a number of classes.
-
-    Fewer classes than outputs: the other outputs are masked (cut off). More: the layer is made anew.
-
-    Returns:
-        The parameters and, where something changed, a sentence that says so.
-    """
+    """Cut the last layer off where there are fewer classes, make it anew where there are more; a sentence says so."""
     if classes == way:
         return params, []
     weight, bias = params[HEAD + "weight"], params[HEAD + "bias"]

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from dfml.core.config import Config
-from dfml.core.errors import BadInput, RunFailed, nearest
+from dfml.core.errors import RunFailed
 from dfml.core.events import Done, Event, Progress
-from dfml.core.registry import Registry
+from dfml.core.registry import Registered, Registry
 from dfml.inversion.pixels import Pixels, PixelsConfig
-from dfml.meta.adapted_model import AdaptedTask
+from dfml.meta.adaptation import AdaptedTask
 from dfml.meta.learners import HEAD, Params, extract_features, network_params
 from dfml.zoo.oracles.base import AutogradOracle
 
@@ -80,10 +80,8 @@ def contrast_steps(
 ) -> Iterator[tuple[Params, float]]:
     """Descend on the contrastive loss; yield the parameters and the loss that they have, first those of the task.
 
-    All parameters move but those of the last layer, which the loss does not see. Real and recovered images are
-    each normalised by their own batch, as the model does with any batch.
-
-    ``pseudo_x`` [M, C, H, W] are recovered images, prepared, ``pseudo_y`` int64 [M] their classes.
+    All parameters move but the last layer's, which the loss does not see. Real and recovered images (``pseudo_x``
+    [M, C, H, W], prepared, of classes ``pseudo_y`` int64 [M]) are each normalised by their own batch.
 
     Raises:
         RunFailed: The loss is no longer finite.
@@ -110,40 +108,23 @@ CALIBRATORS: Registry[Icfil] = Registry("calibrator")
 
 
 @CALIBRATORS.register("icfil")
-class Icfil:
-    """Inversion calibration following the inner loop; a config of None takes the demo's."""
+class Icfil(Registered):
+    """Inversion calibration following the inner loop; the demo takes about a CPU second for five classes."""
 
-    name = "icfil"
     Config = IcfilConfig
     summary = "Recovers pictures of the new classes from the adapted model and pulls real and recovered ones together."
     reference = "Hu, Shen, Wang, Liu, Yuan, Tao, CVPR 2023"
 
-    def __init__(self, config: IcfilConfig | None = None) -> None:
-        self.config = config or self.preset("demo")
-
     @classmethod
-    def preset(cls, name: str = "demo") -> IcfilConfig:
-        """A whole config: ``demo`` (about a second of one CPU core for five classes), or ``paper``.
-
-        The paper's is PURER's own inversion, with 200 steps: how many ICFIL takes is not told.
-
-        Raises:
-            BadInput: Another name.
-        """
-        inversion = {"inversion_steps": 200, "inversion_lr": 0.0675, "bn": 1e-2, "tv": 1e-4, "shift": 2}
-        presets = {"demo": IcfilConfig(), "paper": IcfilConfig(**inversion)}
-        if name not in presets:
-            raise BadInput(f"unknown preset {name!r}.{nearest(name, presets)} Known: demo, paper.")
-        return presets[name]
+    def paper(cls) -> IcfilConfig:
+        """PURER's own inversion, with 200 steps: how many ICFIL takes is not told."""
+        return IcfilConfig(inversion_steps=200, inversion_lr=0.0675, bn=1e-2, tv=1e-4, shift=2)
 
     def calibrate(self, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[Event]:
         """Calibrate adapted models; no query image is needed.
 
         Those with equally many classes are recovered from in step (on a GPU in one pass). ``seed`` draws, with a task's
-        name, that task's first images.
-
-        Yields:
-            ``Progress``; last ``Done(list[Calibration])``, one per task.
+        name, that task's first images. Last comes ``Done(list[Calibration])``, one per task.
 
         Raises:
             BadInput: An ensemble of teachers, which has no weights.

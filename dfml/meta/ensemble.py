@@ -56,10 +56,8 @@ class EnsembleCard(Config):
 class TeacherFeatures(nn.Module):
     """The features of several teachers of any architecture, side by side.
 
-    Args:
-        teachers: Frozen and in eval mode, so their running statistics normalise: what it says of one image
-            does not depend on the others of the batch.
-        normalise: ``l2`` gives each teacher's features of an image length 1, so that none outweighs the others.
+    The teachers are frozen and in eval mode: what they say of one image does not depend on the others of the batch.
+    ``l2`` gives each teacher's features of an image length 1, so that none outweighs the others.
     """
 
     def __init__(self, teachers: list[Teacher], normalise: Normalise) -> None:
@@ -84,17 +82,11 @@ class TeacherFeatures(nn.Module):
         """The features as they are: there is no last layer."""
         return x
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The features, too: without a support set there are no logits."""
-        return self.forward_features(x)
+    forward = forward_features  # without a support set there are no logits
 
 
 class EnsembleModel(MetaModel):
-    """See the module. It adapts by the nearest centroid alone.
-
-    The teachers' digests are on their cards or beside them, in the zoo that they are read from. ``pass_seconds`` is the
-    time that bare passes through them took, since it was last set to 0.
-    """
+    """See the module. ``pass_seconds`` is what bare passes through the teachers took, since it was last set to 0."""
 
     kind: ClassVar[str] = "ensemble"
     adapts = ("centroid",)
@@ -140,11 +132,7 @@ class EnsembleModel(MetaModel):
         raise BadInput(f"{_WHAT}: {purpose}. Take a model of another method.")
 
     def with_adaptation(self, learner: str, *, lr: float | None = None, steps: int | None = None) -> EnsembleModel:
-        """Itself.
-
-        Raises:
-            BadInput: Anything but nearest centroids is asked for.
-        """
+        """Itself; BadInput where anything but nearest centroids is asked for."""
         if learner != self.learner.name or lr is not None or steps is not None:
             raise BadInput(f"{_WHAT}: it takes no inner steps, only nearest centroids (--adapt centroid).")
         return self
@@ -197,9 +185,8 @@ class EnsembleModel(MetaModel):
     def accuracies(self, sampler: EpisodeSampler, device: torch.device | str) -> Iterator[tuple[float, list[float]]]:
         """Yield the share of the work that is done, and with the last one each episode's accuracy in [0, 1].
 
-        600 episodes of 80 images draw 48,000 times from the 12,000 images of a test split. Squared distances of
-        features side by side are sums over the teachers, so that one teacher's features are held at a time and
-        those of the others are kept only while they are small.
+        Squared distances of features side by side are sums over the teachers: one teacher's features are held at a
+        time, and those of the others are kept only while they are small.
         """
         if sampler.data is not self._data:
             self._data, self._kept = sampler.data, {}

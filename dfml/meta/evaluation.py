@@ -1,8 +1,7 @@
 """The evaluation protocol: many episodes, drawn once from a seed; mean and 95 % interval.
 
-Two normalisations (transductive: statistics of the query batch, as the papers do; inductive: statistics of the
-support set), two ways of adapting (gradient steps, nearest class centroid), and, where a calibrator is given, each
-episode with and without what it does between adapting and predicting.
+Two normalisations (see ``Bn``), two ways of adapting (gradient steps, nearest class centroid), and, where a calibrator
+is given, each episode with and without what it does between adapting and predicting.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.data.episodes import Episode, EpisodeSampler
-from dfml.meta.adapted_model import AdaptedTask, Bn, adapted_task
+from dfml.meta.adaptation import AdaptedTask, Bn, adapted_task
 from dfml.meta.calibration import Icfil
 from dfml.meta.ensemble import EnsembleModel
 from dfml.meta.learners import Adapt, target_loss
@@ -33,7 +32,7 @@ TOGETHER = 16
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracy of one model in one mode.
+    """Accuracy of one model in one mode; what is of the calibration is None where there is none.
 
     Attributes:
         shots: Support images per class.
@@ -45,12 +44,11 @@ class Evaluation:
         per_episode: Accuracy of each episode.
         episode_list: Digest of the list of episodes, see ``EpisodeSampler.digest``.
         query_pictures: Query images of an episode, all classes together.
-        calibrate: The calibrator's name; this and what follows are None where there is none.
+        calibrate: The calibrator's name.
         uncalibrated: Mean accuracy of the same episodes before the calibration, in [0, 1].
         gain: Mean over the episodes of the difference that the calibration made.
         gain_ci95: Half width of its 95 % interval: of paired differences, hence narrower than the accuracies'.
-        contrast: Mean contrastive loss before and after the calibration.
-        recovered_accuracy: Share of the recovered images that the adapted model classifies as asked.
+        contrast: As of ``Calibration``, mean before and after; ``recovered_accuracy`` likewise.
         plain_per_episode: Accuracy of each episode before.
     """
 
@@ -92,32 +90,14 @@ def evaluate(
     model: MetaModel,
     sampler: EpisodeSampler,
     *,
-    bn: Iterable[Bn] = BN_MODES,
-    adapt: Iterable[Adapt] = ADAPT_MODES,
-    calibrator: Icfil | None = None,
-    device: torch.device | str = "cpu",
-    seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    **how: Any,  # noqa: ANN401 - the options of evaluation_steps
 ) -> list[Evaluation]:
-    """Evaluate a meta-model on a list of episodes.
-
-    For ``steps`` its learner, learning rate and steps are used; ProtoNet's gradient-step column uses MAML. Both
-    normalisations share the adaptation. A calibrator comes between adapting and predicting: it sees the support set
-    only, calibrates each way of adapting on its own, and draws its first images from ``seed``. ``progress`` is called
-    with (done, total) after each episode, with a calibrator more often.
-
-    Returns:
-        One evaluation for each pair of ``adapt`` and ``bn``; ways of adapting that the model lacks are left out.
-
-    Raises:
-        BadInput: The episodes have more classes than the model's head and gradient steps are asked for, or the
-            model has none of the ways of adapting, or no weights to calibrate.
-    """
+    """``evaluation_steps`` to the end; ``progress`` is called with (done, total) after each episode or more often."""
     found: list[Evaluation] = []
-    steps = evaluation_steps(model, sampler, bn=bn, adapt=adapt, calibrator=calibrator, device=device, seed=seed)
-    for done, found in steps:  # noqa: B007
+    for done, found in evaluation_steps(model, sampler, **how):  # noqa: B007
         # Before the first one is calibrated, nobody can tell how long the others take.
-        if progress and (done or not calibrator):
+        if progress and (done or not how.get("calibrator")):
             progress(done, len(sampler))
     return found
 
@@ -132,7 +112,20 @@ def evaluation_steps(
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> Iterator[tuple[int, list[Evaluation]]]:
-    """``evaluate`` step by step: yield how many episodes are done and, with the last one, the evaluations."""
+    """Evaluate a meta-model on a list of episodes.
+
+    For ``steps`` its learner, learning rate and steps are used; ProtoNet's gradient-step column uses MAML. Both
+    normalisations share the adaptation. A calibrator comes between adapting and predicting: it sees the support set
+    only, calibrates each way of adapting on its own, and draws its first images from ``seed``.
+
+    Yields:
+        How many episodes are done and, with the last one, an evaluation for each pair of ``adapt`` and ``bn``; ways of
+        adapting that the model lacks are left out.
+
+    Raises:
+        BadInput: The episodes have more classes than the model's head and gradient steps are asked for, or the
+            model has none of the ways of adapting, or no weights to calibrate.
+    """
     if calibrator:
         model.require_one_network("there is nothing to calibrate")
     bns, adapts = tuple(bn), tuple(way for way in adapt if way in model.adapts)
@@ -171,10 +164,10 @@ def evaluation_steps(
             for (task, episode, way), found in zip(tasks, event.result, strict=True):
                 notes[way].append((found.contrast[0], found.contrast[-1], found.recovered_accuracy))
                 for b in bns:
-                    calibrated[way, b].append(_accuracy(replace(task, params=found.params), episode, b))
+                    calibrated[way, b].append(query_accuracy(replace(task, params=found.params), episode, b))
         for task, episode, way in tasks:
             for b in bns:
-                plain[way, b].append(_accuracy(task, episode, b))
+                plain[way, b].append(query_accuracy(task, episode, b))
         if not calibrator and first % every == every // 2:
             paused = time.perf_counter()
             _bare_adaptation(model, episodes[0], adapts)
@@ -224,7 +217,8 @@ def _evaluation(
     return Evaluation(sampler.shot, bn, adapt, *interval95(values), each, *seconds, values, *where, **more)
 
 
-def _accuracy(task: AdaptedTask, episode: Episode, bn: Bn) -> float:
+def query_accuracy(task: AdaptedTask, episode: Episode, bn: Bn = "transductive") -> float:
+    """Accuracy in [0, 1] on the queries of a prepared episode."""
     return float((task.logits(episode.query_x, bn).argmax(1) == episode.query_y).float().mean())
 
 
@@ -240,7 +234,7 @@ def accuracy_after_steps(
         for done, adapted in enumerate(learner.adapt(model.net, params, *given, steps=wanted[-1]), 1):
             if done in hits:
                 task = AdaptedTask(model, learner, {n: p.detach() for n, p in adapted.items()}, *given)
-                hits[done].append(_accuracy(task, episode, "transductive"))
+                hits[done].append(query_accuracy(task, episode))
     return {count: interval95(values) for count, values in hits.items()}
 
 

@@ -1,7 +1,6 @@
 """MAML, ANIL and ProtoNet, functional: parameters go in, adapted parameters come out.
 
-A learner never touches the network's own weights. Images given to it are prepared already (normalised, sized),
-since preparing them once per episode is enough.
+A learner never touches the network's own weights. Images given to it are prepared (normalised, sized) already.
 """
 
 from __future__ import annotations
@@ -56,16 +55,13 @@ def target_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def kd_loss(student: torch.Tensor, teacher: torch.Tensor, form: KdForm = "correct") -> torch.Tensor:
-    """Knowledge distillation between soft outputs (Hinton, Vinyals and Dean, 2015, at temperature 1): a scalar.
+    """Knowledge distillation between logits [N, way] (Hinton, Vinyals and Dean, 2015, at temperature 1): a scalar.
 
-    Args:
-        student: Logits [N, way].
-        teacher: Logits [N, way]; no gradient flows into them.
-        form: ``correct`` is KL(teacher || student), mean over images: 0 exactly where both agree, positive
-            elsewhere. ``legacy`` repeats what the public code of BiDf-MKD, FREE and TGR computes, which hands
-            probabilities to a function that expects log-probabilities and averages over all elements: it lacks
-            the logarithm, rewards an over-confident student more than one that equals the teacher, and its
-            gradient is about fifty times smaller.
+    No gradient flows into the teacher's. ``correct`` is KL(teacher || student), mean over images: 0 exactly where both
+    agree, positive elsewhere. ``legacy`` repeats what the public code of BiDf-MKD, FREE and TGR computes, which hands
+    probabilities to a function that expects log-probabilities and averages over all elements: it lacks the logarithm,
+    rewards an over-confident student more than one that equals the teacher, and its gradient is about fifty times
+    smaller.
     """
     targets = F.softmax(teacher.detach(), 1)
     if form == "legacy":
@@ -85,9 +81,7 @@ def distilling(form: KdForm) -> TargetLoss:
 
 
 class MetaLearner:
-    """What all learners do; they adapt by gradient steps, unless a subclass says otherwise.
-
-    Inner and outer loop minimise ``loss``; None takes ``target_loss``.
+    """What all learners do; inner and outer loop minimise ``loss``, by default ``target_loss``.
 
     Attributes:
         moves: Prefix of the parameters that adapt.

@@ -39,8 +39,7 @@ class MetaModel:
 
     Attributes:
         net: The network with batch normalisation without buffers; its weights are the meta-parameters.
-        architecture: timm's name.
-        model_args: The network's constructor arguments.
+        architecture: timm's name; ``model_args`` are its constructor's.
         mean: Channel means for normalising images; ``std`` likewise.
         adapt_steps: Inner steps at test.
         details: Method, side information and whatever else the card tells.
@@ -247,10 +246,9 @@ class _Exported(nn.Module):
 
 
 def export_onnx(model: MetaModel, path: Path, batch: int = 16) -> None:
-    """Write an ONNX file that maps images [N, C, H, W] in [0, 1] to logits [N, way].
+    """Write an ONNX file that maps images [N, C, H, W] in [0, 1] to logits [N, way], without adaptation.
 
-    The network is exported as it is before adaptation; normalisation statistics are those of the batch that it is
-    given, as in transductive evaluation.
+    Normalisation statistics are those of the batch that it is given, as in transductive evaluation.
 
     Raises:
         BadInput: The optional packages for ONNX are not installed, or the model is an ensemble of teachers.

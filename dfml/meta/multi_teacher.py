@@ -25,9 +25,8 @@ def multi_head_loss(
     """What a student with an output layer per teacher loses against those teachers' answers.
 
     Both give logits [N, T, way], minus infinity where a teacher has fewer classes; ``asked``, bool [N, T], says whose
-    answer about an image counts. ``kl`` is KL(teacher || student), ``mse`` the squared distance of the logits, each
-    teacher's less their mean (which a softmax does not see), mean over its classes. A scalar: the mean over the answers
-    that count.
+    answers count, of which the mean is taken. ``kl`` is KL(teacher || student), ``mse`` the squared distance of the
+    logits, each teacher's less their mean (which a softmax does not see), mean over its classes.
     """
     exists = teachers > -torch.inf
     if distance == "kl":
@@ -68,9 +67,7 @@ class MultiHeadStudent(OuterLoop):
     def step(self, batches: Sequence[Answers], *, distance: Distance, lr: float) -> OuterStep:
         """Take one step of Adam on the mean of some tasks' losses.
 
-        Returns:
-            Mean loss, how often student and teachers name the same class, and the alignment of the tasks' gradients
-            in the backbone.
+        The accuracy is how often student and teachers name the same class, the alignment that in the backbone.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = lr

@@ -1,7 +1,6 @@
 """The outer loop: gradients of several tasks become one step of the meta-parameters.
 
-And what a task may be: an episode, a teacher's answers to be distilled, or two tasks whose features are mixed slot by
-slot (TEAPOT).
+A task is an episode, a teacher's answers to be distilled, or two tasks whose features are mixed slot by slot (TEAPOT).
 """
 
 from __future__ import annotations
@@ -39,12 +38,9 @@ def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
 
 @dataclass(frozen=True)
 class OuterStep:
-    """What one outer step saw.
+    """What one outer step saw: means of the tasks' losses and query accuracies (in [0, 1]).
 
-    Attributes:
-        loss: Mean of the tasks' losses.
-        accuracy: Mean of their query accuracies, in [0, 1].
-        alignment: Mean pairwise cosine of their gradients (``grad/alignment``); None for a single task.
+    ``alignment`` is the mean pairwise cosine of their gradients (``grad/alignment``), None for a single task.
     """
 
     loss: float
@@ -59,12 +55,9 @@ class OuterStep:
 
 
 class OuterLoop:
-    """Adam on the meta-parameters with the mean of a meta-batch's gradients.
+    """Adam on the meta-parameters, in place, with the mean of a meta-batch's gradients.
 
-    Args:
-        model: Its network is trained in place.
-        lr: Adam's learning rate (1e-3 in all papers).
-        parameters: Those that are trained; None takes all of the network.
+    The learning rate is 1e-3 in all papers. ``parameters`` are those that are trained; None takes all of the network.
     """
 
     def __init__(self, model: MetaModel, lr: float = 1e-3, parameters: list[torch.Tensor] | None = None) -> None:
@@ -131,11 +124,9 @@ class OuterLoop:
 
 @dataclass(frozen=True)
 class Aggregate(OuterStep):
-    """One direction for several tasks, and what their gradients were like.
+    """One direction for several tasks, by the parameters' names, and what their gradients were like.
 
-    Attributes:
-        gradient: By the parameters' names.
-        variance: Sum over the parameters of half the mean of (g_i - g)^2; None where the tasks came in turn.
+    ``variance`` is the sum over the parameters of half the mean of (g_i - g)^2; None where the tasks came in turn.
     """
 
     gradient: Params
@@ -144,9 +135,8 @@ class Aggregate(OuterStep):
 
 def gradient_of(loss: torch.Tensor, params: Params, *, create_graph: bool = False) -> Params:
     """Gradient of a scalar in parameters, by their names; zero where the loss does not depend on one."""
-    grads = torch.autograd.grad(
-        loss, list(params.values()), create_graph=create_graph, allow_unused=True, materialize_grads=True
-    )
+    how = {"create_graph": create_graph, "allow_unused": True, "materialize_grads": True}
+    grads = torch.autograd.grad(loss, list(params.values()), **how)
     return dict(zip(params, grads, strict=True))
 
 
@@ -205,10 +195,7 @@ def task_loss_of(
 
 
 def paired(task: Task, partner: Task) -> Task:
-    """Two tasks as one: the images of the second after those of the first, with the labels of the first.
-
-    The tasks must be alike in shape, with the same label at the same place.
-    """
+    """Two tasks of the same labels as one: the second's images after the first's, with the labels of the first."""
     assert torch.equal(task[1], partner[1]) and torch.equal(task[3], partner[3]), "slots must correspond"
     return torch.cat([task[0], partner[0]]), task[1], torch.cat([task[2], partner[2]]), task[3]
 

@@ -13,9 +13,8 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.meta.ensemble import EnsembleModel
-from dfml.meta.fusion import fits, load_average
+from dfml.meta.fusion import align_network, fits, load_average
 from dfml.meta.model import MetaModel
-from dfml.meta.transport import align_network
 from dfml.training.context import REPORTED, Training, start_model
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig

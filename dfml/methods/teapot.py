@@ -50,7 +50,7 @@ from dfml.training.validation import Watch
 from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
-    from dfml.training.ours.teacher_panel import MemoryPanel
+    from dfml.training.ours.images import MemoryPanel
 
 INVERTER = "conditional-generator"
 TaskLearner = MetaLearner | InterpolatedLearner
@@ -215,7 +215,7 @@ class Teapot(Method):
         cfg: TeapotConfig = self.config
         if not cfg.panel:
             return None
-        from dfml.training.ours.teacher_panel import MemoryPanel
+        from dfml.training.ours.images import MemoryPanel
 
         count = cfg.way * (cfg.shot + cfg.query)
         return MemoryPanel(cfg, model, recoveries, policy, count=count, moved=seen, generator=generator)

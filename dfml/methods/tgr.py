@@ -32,10 +32,10 @@ from dfml.meta.outer import Aggregate, OuterLoop, TaskLoss, gradient_of, task_lo
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.training.context import Training, side_information_of
-from dfml.training.groups import Groups, prepare_groups
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, GroupingConfig, InitConfig
 from dfml.training.plateau import replay, round_outcome
+from dfml.training.recovered import Groups, prepare_groups
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.zoo import Zoo
 
@@ -162,7 +162,7 @@ class Tgr(Method):
         if cfg.student != "panel":
             how = {"student": cfg.student, "shot": cfg.shot, "ce": cfg.ce, "kd": cfg.kd, "form": cfg.kd_form}
             return [task_loss_of(model, task, generator, **how) for task in found]
-        from dfml.training.ours.teacher_panel import panel_losses
+        from dfml.training.ours.images import panel_losses
 
         images = memory.images(cfg.asked, generator=generator)
         return panel_losses(model, images, [task.teacher_id for task in found], recoveries)

@@ -23,7 +23,6 @@ from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringCon
 from dfml.training.recovered import recoveries_of
 from dfml.training.taking_part import TakingPart
 from dfml.training.validation import Validation
-from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.teacher import probe
 from dfml.zoo.zoo import Zoo
 
@@ -40,11 +39,9 @@ class Stateful(Protocol):
 
     def state(self) -> dict[str, Any]:
         """Copied tensors and JSON values."""
-        ...
 
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()`` from its flat form."""
-        ...
 
 
 class StepRecord:
@@ -119,15 +116,10 @@ class TrainingRecord(StepRecord):
         images: Callable[[], tuple[torch.Tensor, list[int]]] | None = None,
         text: str = "",
     ) -> Iterator[Event]:
-        """Report one iteration.
+        """Report one iteration, 1 .. iterations; ``outcome`` is None while only images are recovered.
 
-        Args:
-            step: 1 .. iterations.
-            outcome: None while only images are recovered.
-            losses: Inversion losses, and ``teacher_accuracy``.
-            task: One task of the meta-batch, for the diversity.
-            images: Gives images to show and their labels; asked rarely.
-            text: What is going on.
+        ``losses`` are the inversion's, with ``teacher_accuracy``; ``task`` is one of the meta-batch, for the diversity;
+        ``images`` gives images to show and their labels, and is asked rarely.
         """
         cfg = self.config
         yield Progress(step, cfg.iterations, text)
@@ -173,12 +165,8 @@ def side_information_of(model: MetaModel) -> list[str]:
 class Training:
     """What a training is given.
 
-    Attributes:
-        zoo: The teachers.
-        device: Where to compute.
-        generator: On the CPU; the same seed gives the same model.
-        data: A data set or sample for validation; ``real-data`` trains on it.
-        state: From a ``Checkpoint``, to go on from there.
+    The generator is on the CPU: the same seed gives the same model. ``data`` is a data set or sample for validation,
+    on which ``real-data`` trains; ``state`` that of a ``Checkpoint``, to go on from there.
     """
 
     zoo: Zoo
@@ -218,11 +206,9 @@ class Training:
         """An empty memory of so many recoveries per class."""
         return TaskMemory(self.zoo.class_keys(), capacity=capacity, shape=self.zoo.picture_shape, device=self.device)
 
-    def recoveries(
-        self, config: RecoveringConfig, inverter: str, seed: int, asking: AskingConfig | None = None
-    ) -> Recoveries:
+    def recoveries(self, config: RecoveringConfig, inverter: str, seed: int) -> Recoveries:
         """The recoveries that a config asks for; see ``recoveries_of``."""
-        return recoveries_of(self.zoo, config, inverter, device=self.device, seed=seed, asking=asking)
+        return recoveries_of(self.zoo, config, inverter, device=self.device, seed=seed)
 
     def record(self, config: MetaTrainingConfig, model: MetaModel, parts: dict[str, Stateful]) -> TrainingRecord:
         """What reports and keeps the training; its parts are what a checkpoint holds besides."""

@@ -48,13 +48,10 @@ class Method(Registered):
 
     @classmethod
     def check_data(cls, data: str | None) -> None:
-        """See that real training images are given where the method is not data-free, before a run is queued.
-
-        Args:
-            data: As of ``Training``.
+        """See that real training images are given where the method needs them, before a run is queued.
 
         Raises:
-            BadInput: They are needed, and these have no split ``train``.
+            BadInput: They are needed, and ``data`` (see ``Training``) has no split ``train``.
         """
         if cls.data_free:
             return
@@ -67,7 +64,7 @@ class Method(Registered):
 
     @abstractmethod
     def train(self, training: Training) -> Iterator[Event]:
-        """Train with a zoo, and all else that is given.
+        """Train with what is given.
 
         Yields:
             Events, at least one a second; early among them who takes part (``TakingPart``), where teachers are asked
@@ -75,12 +72,7 @@ class Method(Registered):
         """
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
-        """Do once, and keep below ``cache_root()``, what every run of this config on this zoo would do first.
-
-        Args:
-            zoo: The teachers.
-            device: Where to compute.
-            jobs: Processes.
+        """Do once, in ``jobs`` processes, what every run of this config would do first; keep it below ``cache_root()``.
 
         Yields:
             Progress; last ``Done(dict)``: ``kept_seconds``, ``passes`` and ``queries`` that the kept work took,

@@ -17,13 +17,9 @@ class PlateauDetector:
     """Fires when a measure has set no new maximum for a while, and forgets the maximum then.
 
     As published (PURER, BiDf-MKD, FREE, TGR), the counter looks for a new *maximum*, not for an improvement over the
-    last value, so firing would grow rarer if the maximum were kept.
-
-    Args:
-        patience: Updates without a new maximum before it fires; at least 1.
-        warm_up: Updates before which it never fires.
-        force_at_warm_up: Fire once when the warm-up ends, whatever the measure does; without a warm-up at
-            the first update, since no measure comes before it.
+    last value, so firing would grow rarer if the maximum were kept. It fires after ``patience`` (at least 1) updates
+    without one, but never within the first ``warm_up`` updates. ``force_at_warm_up`` makes it fire at the last of these
+    (without a warm-up at the first update), whatever the measure does. ``armed`` is the caller's: an action is due.
     """
 
     def __init__(self, patience: int, *, warm_up: int = 0, force_at_warm_up: bool = False) -> None:
@@ -32,7 +28,6 @@ class PlateauDetector:
         self.best = float("-inf")
         self.fired_at: list[int] = []
         self.armed = False
-        """For the caller: an action that is due at its next step."""
 
     def update(self, value: float) -> bool:
         """Take the next value and tell whether the trigger fires now."""
@@ -66,11 +61,8 @@ def replay(
 ) -> Generator[Event, None, tuple[list[OuterStep], Task | None]]:
     """Take outer steps on recombined tasks until their accuracy has set no new best for ``patience`` steps.
 
-    Nothing happens while the memory can give no task. The config has ``patience`` and ``replay_limit``.
-    ``step`` is the caller's, for the progress.
-
-    Returns:
-        The outer steps, at most ``replay_limit``, and one task of the last.
+    Nothing happens while the memory can give no task. The config has ``patience`` and ``replay_limit``. Returns the
+    outer steps, at most ``replay_limit``, and one task of the last; ``step`` is the caller's, for the progress.
     """
     size = config.way, config.shot, config.query
     plateau, steps, task = PlateauDetector(config.patience), [], None

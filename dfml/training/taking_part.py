@@ -22,12 +22,7 @@ NAMED, LONGEST = 5, 40
 
 @dataclass(frozen=True)
 class TakingPart:
-    """The teachers of a run.
-
-    Attributes:
-        ids: Of those that take part, in the zoo's order.
-        left_out: The reason for each of the others, by its id.
-    """
+    """The ids of a run's teachers, in the zoo's order, and the reason for each of the others by its id."""
 
     ids: list[str]
     left_out: Mapping[str, str]
@@ -80,10 +75,8 @@ def rejected(zoo: Zoo) -> Iterator[Event]:
 
 
 def everyone(zoo: Zoo, loaded: list[str] | None = None) -> TakingPart:
-    """All teachers that can be used: those ``loaded`` already, else those that can be loaded now.
-
-    A server's were tried when it was opened.
-    """
+    """All teachers that can be used: those ``loaded`` already, else those that can be loaded now."""
+    # A server's were tried when it was opened.
     ids = loaded or (zoo.ids if zoo.address else zoo.check())
     return TakingPart(ids, dict.fromkeys(zoo.problems, UNUSABLE))
 
@@ -115,10 +108,7 @@ def with_weights(zoo: Zoo, others: Mapping[str, str] | None = None) -> TakingPar
 
 
 def read_teachers(zoo: Zoo) -> Generator[Event, None, tuple[list[Teacher], TakingPart]]:
-    """Load all teachers whose weights may be seen; the others are named and left out.
-
-    Returns:
-        The teachers, and who takes part.
+    """Load all teachers whose weights may be seen, and say who takes part; the others are named and left out.
 
     Raises:
         BadInput: There is none.

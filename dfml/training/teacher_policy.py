@@ -52,10 +52,6 @@ class TeacherSampler:
     evenness and the best teacher: a bad teacher is seldom asked, a good one is not the only one. Drawn one at a time
     they become proportional to exp(scaled reward / entropy); drawn several at a time they stay nearer to each other.
     Without a bonus the best takes all in the end.
-
-    Args:
-        ids: The teachers'.
-        config: Learning rate, likelihood, scale of the rewards and weight of the entropy.
     """
 
     def __init__(self, ids: Sequence[str], config: TeacherPolicyConfig) -> None:
@@ -96,10 +92,7 @@ class TeacherSampler:
         return ((given - mean) / spread if spread > SMALLEST_SPREAD else torch.zeros_like(given)).float()
 
     def learn(self, chosen: Sequence[int], rewards: Sequence[float]) -> None:
-        """Raise or lower the probabilities of drawn teachers.
-
-        Each reward is credited to its own draw; they are all the same where only their sum is known.
-        """
+        """Credit each reward to its own draw; they are all the same where only their sum is known."""
         advantages = self.advantages(rewards)
         gained = (log_likelihoods(self.logits, chosen, self.config.likelihood) * advantages).mean()
         known = self.logits.log_softmax(0)
@@ -122,20 +115,11 @@ class TeacherSampler:
 
 
 class TeacherPolicy:
-    """Draws teachers, rewards them, and learns their weights where it may.
+    """Draws teachers, rewards them, and learns their weights, if ``watch`` has episodes; else they all stay alike.
 
-    Args:
-        config: See ``TeacherPolicyConfig``.
-        teachers: Ids.
-        watch: Without episodes to watch no weights are learned, and all teachers stay alike.
-        recoveries: Their oracles tell what a teacher sees in an image.
-
-    Attributes:
-        sampler: The policy.
-        counts: How often each teacher was asked.
-        drawn: Positions of the teachers asked last, in the order of the draws.
-        since: Watched accuracies since then.
-        reward: What teachers earn, or None where no weights are learned.
+    ``counts`` is how often each teacher was asked, ``drawn`` the positions of those asked last, ``since`` the watched
+    accuracies since then. ``reward`` is what teachers earn, None where no weights are learned. The oracles of the
+    ``recoveries`` tell what a teacher sees in an image.
     """
 
     def __init__(self, config: TeacherPolicyConfig, teachers: list[str], watch: Watch, recoveries: Recoveries) -> None:

@@ -13,8 +13,8 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, Scalars
 from dfml.data.episodes import Episode, EpisodeSampler
 from dfml.data.folders import list_splits, load_split, sample_names
-from dfml.meta.adapted_model import adapted_task
-from dfml.meta.evaluation import Evaluation, evaluation_steps
+from dfml.meta.adaptation import adapted_task
+from dfml.meta.evaluation import Evaluation, evaluation_steps, query_accuracy
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep
 from dfml.training.options import MetaTrainingConfig
@@ -33,17 +33,10 @@ def data_source(zoo: Zoo, data: str | None) -> str | None:
 class Validation:
     """Accuracy on a fixed list of validation episodes (transductive), and the best weights so far.
 
-    Args:
-        zoo: Its domain names the embedded sample.
-        data: See ``data_source``; without validation images nothing is measured.
-        config: Shots, episodes, and which weights to keep.
-
-    Attributes:
-        why_not: Why nothing is measured, in one sentence; empty where it is.
+    ``data`` is as of ``data_source``. ``why_not`` says in one sentence why nothing is measured; it is empty otherwise.
 
     Raises:
-        BadInput: The given data cannot make these episodes. Where no data was given, the embedded sample
-            is only passed over: it is small, and nobody asked for it.
+        BadInput: The given data cannot make these episodes; an embedded sample that cannot is passed over.
     """
 
     def __init__(self, zoo: Zoo, data: str | None, config: MetaTrainingConfig) -> None:
@@ -69,15 +62,13 @@ class Validation:
     @property
     def side_information(self) -> list[str]:
         """What the choice of the weights used."""
-        chosen = self.config.keep == "best" and self.sampler is not None
-        return [f"validation pictures ({self.sampler.data.name})"] if chosen and self.sampler else []
+        chosen = self.config.keep == "best" and self.sampler
+        return [f"validation pictures ({self.sampler.data.name})"] if chosen else []
 
     def measure(self, model: MetaModel, step: int, device: torch.device) -> Iterator[Event]:
         """Measure ``val/accuracy`` and ``val/ci95``; keep a copy of the weights where they are the best.
 
-        Yields:
-            A ``Progress`` after each episode, so that a long validation can be watched and stopped; last
-            the ``Scalars``. Nothing where nothing is measured.
+        Each episode gives a ``Progress``, so that a long validation can be watched and stopped.
         """
         if self.sampler is None:
             return
@@ -85,8 +76,7 @@ class Validation:
         episodes = evaluation_steps(model, self.sampler, bn=["transductive"], adapt=[adapt], device=device)
         found: list[Evaluation] = []
         for done, found in episodes:  # noqa: B007
-            text = f"validating, {done} of {len(self.sampler)} episodes"
-            yield Progress(step, self.config.iterations, text)
+            yield Progress(step, self.config.iterations, f"validating, {done} of {len(self.sampler)} episodes")
         (row,) = found
         self.last = row.accuracy
         if row.accuracy > self.best:
@@ -122,15 +112,10 @@ WATCH_SEED = 2
 class Watch:
     """Accuracy on a few fixed validation episodes, none of them among those of ``val/accuracy``.
 
-    Args:
-        validation: Its images are used.
-        config: ``watch``, ``watched_episodes`` and ``shot``. Without episodes, or with ``watch=training``, the training
-            is watched: the accuracy on the pseudo tasks of the last outer step, which needs no real image.
-        device: Where the model is.
-
-    Attributes:
-        episodes: The watched episodes; empty where the training is watched.
-        why_not: Why none are watched though they were wanted, in one sentence; empty where they are.
+    They are made of the images of ``validation``, on the model's device; the config has ``watch``, ``watched_episodes``
+    and ``shot``. Without ``episodes``, or with ``watch=training``, the training is watched: the accuracy on the pseudo
+    tasks of the last outer step, which needs no real image. ``why_not`` says why no episodes are watched though they
+    were wanted; it is empty otherwise.
     """
 
     def __init__(self, validation: Validation, config: MetaTrainingConfig, device: torch.device) -> None:
@@ -155,9 +140,6 @@ class Watch:
         """Accuracy in [0, 1] of the model, or of its last outer step."""
         if not self.episodes:
             return outcome.accuracy
-        hits = []
-        for e in self.episodes:
-            prepared = model.prepared(e)
-            logits = adapted_task(model, prepared, None).logits(prepared.query_x)
-            hits.append(float((logits.argmax(1) == e.query_y).float().mean()))
+        prepared = (model.prepared(episode) for episode in self.episodes)
+        hits = [query_accuracy(adapted_task(model, episode, None), episode) for episode in prepared]
         return sum(hits) / len(hits)

@@ -1,11 +1,15 @@
 """What every inverter owes: each test runs over all that are registered."""
 
 import copy
+import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from dfml.core.errors import BadInput
+from dfml.core.paths import REPOSITORY
 from dfml.inversion import INVERTERS
 from dfml.inversion.batched import labels_per_class
 from dfml.nets import build_network
@@ -55,6 +59,19 @@ def fresh_teacher(architecture, name="t", size=32, channels=3, way=5, seed=0, **
 
 def test_every_inverter_is_in_the_table_of_this_file():
     assert set(INVERTERS.names()) == set(FAST)
+
+
+def test_a_file_in_the_folder_is_all_that_registers_an_inverter(tmp_path):
+    shutil.copytree(REPOSITORY / "dfml", tmp_path / "dfml", ignore=shutil.ignore_patterns("__pycache__", "ui", "bench"))
+    (tmp_path / "dfml" / "inversion" / "plain_pixels.py").write_text(
+        "from dfml.inversion.base import INVERTERS\nfrom dfml.inversion.pixels import Pixels\n\n\n"
+        '@INVERTERS.register("plain-pixels")\nclass PlainPixels(Pixels):\n    """Another one."""\n'
+    )
+    ask = "import sys, dfml.inversion as room; print(*room.INVERTERS, 'dfml.inversion.pipeline' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
+    *names, opens_zoos = told.stdout.split()
+    assert names[:2] == ["pixels", "dynamic-set"] and set(names) == {*FAST, "plain-pixels"}
+    assert opens_zoos == "False"
 
 
 @pytest.mark.stochastic

@@ -9,7 +9,7 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Progress
 from dfml.inversion import terms
 from dfml.inversion.terms import bn_distance
-from dfml.meta.adapted_model import adapted_task
+from dfml.meta.adaptation import adapted_task
 from dfml.meta.calibration import CALIBRATORS, Icfil, contrast_steps, info_nce
 from dfml.meta.evaluation import evaluate, evaluation_steps
 from dfml.meta.fusion import load_backbone

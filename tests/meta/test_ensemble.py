@@ -6,8 +6,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.meta import ensemble as feature_table
-from dfml.meta.adaptation import adapt
-from dfml.meta.adapted_model import adapted_task
+from dfml.meta.adaptation import adapt, adapted_task
 from dfml.meta.ensemble import EnsembleModel
 from dfml.meta.evaluation import evaluate, evaluation_steps
 from dfml.meta.model import MetaModel

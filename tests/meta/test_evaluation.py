@@ -6,7 +6,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
-from dfml.meta.adapted_model import adapted_task
+from dfml.meta.adaptation import adapted_task
 from dfml.meta.evaluation import ADAPT_MODES, evaluate, interval95
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model

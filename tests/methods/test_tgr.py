@@ -17,9 +17,8 @@ from dfml.methods.tgr import Tgr, sample_group
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.similarity import EMBEDDED_NAME
 from dfml.training.context import start_model
-from dfml.training.groups import Groups
 from dfml.training.plateau import replay
-from dfml.training.recovered import recoveries_of
+from dfml.training.recovered import Groups, recoveries_of
 from dfml.zoo import open_zoo
 from dfml.zoo.zoo import write_zoo
 from tests import conditions

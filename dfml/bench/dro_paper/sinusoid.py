@@ -18,7 +18,7 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.seeds import derive_seed
-from dfml.meta.transport import align
+from dfml.meta.fusion import align
 from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares
 from dfml.nets.hyper import AffineHyperNetwork
 

@@ -1,18 +1,31 @@
-"""Recovered images as a student sees them, mirrored and moved, or as all teachers of a zoo have revised them."""
+"""Recovered images as a student sees them: mirrored and moved, revised by all teachers, or labelled by a panel."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any
 
 import torch
 
 from dfml.core.errors import BadInput
+from dfml.core.events import Event, Note, Progress
+from dfml.data.episodes import PseudoTask
 from dfml.inversion.consensus import ConsensusConfig
+from dfml.meta.model import MetaModel
+from dfml.meta.multi_teacher import MultiHeadStudent, MultiTeacherProtoNet
+from dfml.meta.outer import OuterStep, Task, TaskLoss
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.consensus_cache import ConsensusRecoveries
-from dfml.training.options import RecoveringConfig
+from dfml.tasks.memory import TaskMemory
+from dfml.training.options import PanelConfig, RecoveringConfig
 from dfml.training.taking_part import everyone
+from dfml.training.teacher_policy import TeacherPolicy
 from dfml.zoo.build.classifier import augment
 from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
 from dfml.zoo.zoo import Zoo
+
+Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+"""Augments images [N, C, H, W]."""
 
 
 def may_mirror(zoo: Zoo, flip: bool) -> bool:
@@ -37,14 +50,100 @@ def revised(plain: Recoveries, config: RecoveringConfig, asking: AskingConfig | 
     Raises:
         BadInput: They are fresh, or of teachers that give no gradients.
     """
-    zoo = plain.zoo
     if not plain.keep or asking is not None:
         raise BadInput("consensus revises kept recoveries of white boxes: set recovered=kept, or consensus=0.")
+    zoo = plain.zoo
     for card in zoo.cards:
         if answers_only_queries(zoo, card.id, AskingConfig()):
-            raise BadInput(
-                f"consensus takes gradients through all teachers, and {card.id!r} of {zoo.name} only answers "
-                "queries: set consensus=0."
-            )
+            who = f"{card.id!r} of {zoo.name} only answers queries"
+            raise BadInput(f"consensus takes gradients through all teachers, and {who}: set consensus=0.")
     sweeps = ConsensusConfig(sweeps=config.consensus, shift=config.shift, flip=config.flip)
     return ConsensusRecoveries(plain, everyone(zoo).ids, sweeps)
+
+
+class MemoryPanel:
+    """What a memory update learns from a panel of teachers, sampled by ``policy``, about images of the whole memory.
+
+    An update takes ``count`` images, which the student sees ``moved``; ``committee`` are the output layers that are
+    trained beside the model, or None. The generator is on the CPU.
+    """
+
+    def __init__(
+        self,
+        config: PanelConfig,
+        model: MetaModel,
+        recoveries: Recoveries,
+        policy: TeacherPolicy,
+        *,
+        count: int,
+        moved: Moved,
+        generator: torch.Generator,
+    ) -> None:
+        self.config, self.recoveries, self.policy = config, recoveries, policy
+        self.teachers = policy.sampler.ids
+        self.count, self.moved, self.generator = count, moved, generator
+        self.active = not model.learner.has_outputs
+        self.committee = None
+        if self.active and config.panel_student == "outputs":
+            self.committee = MultiHeadStudent(model, [model.way] * len(self.teachers), config.panel_lr, generator)
+
+    def notes(self) -> Iterator[Event]:
+        """That there is no panel though one is asked for, or that it listens to teachers whom the weights distrust."""
+        if not self.active:
+            yield Note(0, "no panel of teachers labels the memory: that needs learner=protonet", kind="panel")
+        elif self.config.panel >= len(self.teachers) and self.policy.reward:
+            effect = "the weights choose whose pictures are recovered, not who labels them"
+            yield Note(0, f"the panel holds all teachers, so {effect}", kind="panel")
+
+    def answers(
+        self, found: PseudoTask, memory: TaskMemory, step: int, total: int
+    ) -> Generator[Event, None, torch.Tensor | None]:
+        """What all teachers say of a recovery, logits [N, teachers, way]; None where nobody will need it."""
+        if self.committee is None or memory.holds(found):
+            return None
+        said = []
+        for teacher in self.teachers:
+            said.append(self.recoveries.ask(teacher, found.images))
+            yield Progress(step, total, f"asking all teachers about pictures of {found.teacher_id}")
+        return torch.stack(said, 1)
+
+    def due(self) -> bool:
+        """Whether the next memory update is the panel's alone."""
+        if self.committee is None:
+            return False
+        return float(torch.rand((), generator=self.generator)) < self.config.panel_share
+
+    def step(self, memory: TaskMemory, falls: float) -> OuterStep:
+        """One step towards the answers of the drawn teachers, at ``falls`` times the learning rate."""
+        drawn = set(self.policy.draw(self.config.panel, self.generator))
+        images, answers = memory.answered(self.count, generator=self.generator)
+        counts = torch.tensor([t in drawn for t in self.teachers], device=images.device).expand(len(images), -1)
+        batch = (self.moved(images, self.generator), answers, counts)
+        return self.committee.step([batch], distance="kl", lr=self.config.panel_lr * falls)
+
+    def pairs(self, memory: TaskMemory) -> list[tuple[Task, MultiTeacherProtoNet]]:
+        """With prototypes: images of the memory and what the drawn teachers say of each; one half is the support."""
+        if not self.active or self.committee is not None:
+            return []
+        x = self.moved(memory.images(self.count, generator=self.generator), self.generator)
+        drawn = self.policy.draw(self.config.panel, self.generator)
+        said = torch.stack([self.recoveries.ask(teacher, x).softmax(1) for teacher in drawn], 1)
+        half = len(x) // 2
+        return [((x[:half], said[:half], x[half:], said[half:]), MultiTeacherProtoNet())]
+
+    def parts(self) -> dict[str, Any]:
+        """For checkpoints."""
+        return {} if self.committee is None else {"committee": self.committee}
+
+
+def panel_losses(
+    model: MetaModel, images: torch.Tensor, teachers: Sequence[str], recoveries: Recoveries
+) -> list[TaskLoss]:
+    """What each teacher says of the same images of a memory; the first half of them makes its prototypes."""
+    prepared, half, panel = model.prepare(images), len(images) // 2, MultiTeacherProtoNet()
+    task_losses = []
+    for teacher in teachers:
+        said = recoveries.ask(teacher, images).softmax(1).unsqueeze(1)
+        parts = (prepared[:half], said[:half]), (prepared[half:], said[half:])
+        task_losses.append(lambda params, parts=parts: panel.outer(model.net, params, *parts))
+    return task_losses

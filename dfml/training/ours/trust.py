@@ -60,10 +60,7 @@ def load_teacher_weights(model: MetaModel, teacher: Teacher, *, head: bool, who:
 
 
 def start_from_best(zoo: Zoo, model: MetaModel) -> Iterator[Event]:
-    """Give a meta-model the weights of the best reported teacher of its architecture.
-
-    Where there is none, its weights stay fresh, and a note says so.
-    """
+    """Give a meta-model the weights of the best reported teacher of its architecture; a note says if there is none."""
     teacher = yield from best_reported(zoo, model)
     if teacher is None:
         text = f"no teacher that gives its weights and reports an accuracy is a {model.architecture} of its shape"
@@ -74,19 +71,12 @@ def start_from_best(zoo: Zoo, model: MetaModel) -> Iterator[Event]:
     text = f"starts from teacher {teacher.card.id}, reported accuracy {teacher.card.accuracy:.1%}"
     yield Note(0, text, kind="teacher")
     if better := sum((card.accuracy or 0.0) > teacher.card.accuracy for card in zoo.cards):
-        text = (
-            f"passed over {better} with better reports, which cannot be loaded or are no {model.architecture} like it"
-        )
-        yield Note(0, text, kind="teacher")
+        why = f"which cannot be loaded or are no {model.architecture} like it"
+        yield Note(0, f"passed over {better} with better reports, {why}", kind="teacher")
 
 
 class FeatureRewards:
-    """Judges teachers on validation episodes that nothing else looks at.
-
-    Args:
-        watch: Gives the images.
-        recoveries: Their oracles show what a teacher sees in an image, and count it.
-    """
+    """Judges teachers on validation episodes that nothing else looks at; the recoveries' oracles count the images."""
 
     def __init__(self, watch: Watch, recoveries: Recoveries) -> None:
         self.recoveries, self.judging = recoveries, watch.sample(JUDGING_EPISODES, JUDGING_SEED)
@@ -102,14 +92,9 @@ class FeatureRewards:
 
     @torch.no_grad()
     def centroid_accuracy(self, name: str, features: Callable[[torch.Tensor], torch.Tensor]) -> float:
-        """How well a network that learned other classes tells those of the episodes apart.
+        """Accuracy in [0, 1] of the nearest class centroid on the episodes' new classes; a network is judged once.
 
-        Args:
-            name: Of the network, which is judged once.
-            features: Maps images [N, C, H, W] in [0, 1] to vectors [N, D].
-
-        Returns:
-            Accuracy in [0, 1] of the nearest centroid of a class's support features.
+        ``features`` maps images [N, C, H, W] in [0, 1] to vectors [N, D].
         """
         if name not in self._judged:
             hits = []
