@@ -32,13 +32,13 @@ def chooser_page():
     if st.session_state.pop("spoil", False):
         st.query_params.pop("run", None)
         st.session_state["which"] = "a line of before"
-    order = RunSpec(kind="train", method="purer")
+    order, part = RunSpec(kind="train", method="purer"), RunSpec(kind="invert", method="pixels", group="old")
     rows = [
         RunRow("new", Path("new"), "train", "new", "unreadable", 0, 0, "damaged", 3.0, None),
         RunRow("middle", Path("middle"), "train", "middle", "finished", 1, 1, "", 2.0, order),
-        RunRow("old", Path("old"), "train", "old", "finished", 1, 1, "", 1.0, order),
+        RunRow("member", Path("member"), "invert", "member", "finished", 1, 1, "", 1.0, part),
     ]
-    chosen = choose_run(rows, key="which", also={"member": "old"})
+    chosen = choose_run(rows, key="which")
     st.markdown(f"chosen: {chosen.name}")
 
 

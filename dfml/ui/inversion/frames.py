@@ -38,11 +38,11 @@ class Frame(NamedTuple):
         return f"step {self.step} of {self.total}" if self.total else f"step {self.step}"
 
 
-def teachers_of(run: RunFolder, stored: list[StoredRecovery]) -> list[str]:
-    """Return the teachers that the run has images of, or was ordered to recover."""
+def teachers_of(run: RunFolder, stored: Iterable[str]) -> list[str]:
+    """Return the teachers that the run was ordered to recover, has recovered (``stored``), or has images of."""
     seen = [entry.tag.removeprefix(RECOVERED) for entry in run.images() if entry.tag.startswith(RECOVERED)]
     ordered = [] if run.spec.teachers == ["all"] else run.spec.teachers
-    return list(dict.fromkeys([*ordered, *(found.teacher for found in stored), *seen]))
+    return list(dict.fromkeys([*ordered, *stored, *seen]))
 
 
 def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecovery | None = None) -> list[Frame]:

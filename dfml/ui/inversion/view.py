@@ -10,7 +10,6 @@ from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.core.texts import is_address
-from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.status import RunStatus
 from dfml.ui.inversion.downloads import download_row
@@ -18,10 +17,10 @@ from dfml.ui.inversion.frames import at_share, frames, own_curves, recovery_curv
 from dfml.ui.inversion.privacy import privacy_panel
 from dfml.ui.inversion.quality import quality_table
 from dfml.ui.inversion.recoveries import StoredRecovery, by_class, recoveries_of
-from dfml.ui.runs.panel import look_again, moved_on, run_panel
-from dfml.ui.runs.run_rows import Comparison, whose
+from dfml.ui.runs.panel import Watched, watch_runs
+from dfml.ui.runs.run_rows import Comparison
 from dfml.ui.widgets.galleries import open_sheet, show_strip
-from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, spaced
+from dfml.ui.widgets.texts import one_line_errors, plain, spaced
 from dfml.ui.zoo.choose_zoo import open_listing
 
 PER_ROW = 10
@@ -33,91 +32,50 @@ WAY = (
 
 
 class Column(NamedTuple):
-    """One inverter of a comparison at this moment: its name among the others, its whole recoveries by teacher."""
+    """One inverter of a comparison at this moment: its name among the others, its recovery of the teacher shown."""
 
     name: str
     run: RunFolder
     status: RunStatus
-    stored: dict[str, StoredRecovery]
+    stored: StoredRecovery | None
 
 
 def watch_recovery(shown: Comparison | None) -> None:
     """Show the runs side by side; images and numbers move each second until all have ended."""
-    if shown is None:
-        empty_state(
-            "No recovery yet",
-            "Choose a teacher and up to three inverters, then press Recover images: within seconds the teacher's "
-            "classes appear here, a column per inverter.",
-            icon=":material/image_search:",
-        )
-        return
-    for row in shown.rows:
-        if row.spec is None:
-            st.warning(plain(row.message), icon=":material/broken_image:")
-    rows = [(row, name) for row, name in zip(shown.rows, shown.names, strict=True) if row.spec]
-    if not rows:
-        return
-
-    @st.fragment(run_every=look_again(*(row for row, _ in rows)))
-    def live() -> None:
-        with one_line_errors():
-            columns = []
-            for row, name in rows:
-                stored = {found.teacher: found for found in recoveries_of(row)}
-                columns.append(Column(name, row.run, row.run.status(), stored))
-            _headers(shown, columns)
-            known = [name for one in columns for name in teachers_of(one.run, list(one.stored.values()))]
-            teacher, *others = list(dict.fromkeys(known)) or [""]
-            if others:
-                teachers = [teacher, *others]
-                teacher = st.selectbox("Teacher shown", teachers, key=f"shown_teacher:{shown.name}", width=260)
-            _grids(columns, teacher, shown.name)
-            found = [(column.name, column.stored.get(teacher)) for column in columns]
-            series = {column.name: own_curves(column.run, teacher) for column in columns}
-            totals = {c.name: steps_in_all(c.run, c.status, c.stored.get(teacher)) for c in columns}
-            recovery_curves(series, totals, key=f"curves:{shown.name}")
-            quality_table(found, key=f"quality:{shown.name}")
-            privacy_panel(found, key=f"privacy:{shown.name}")
-            if any(moved_on(row.state, column.status.state) for (row, _), column in zip(rows, columns, strict=True)):
-                # One ended, or another tab resumed it: one full run of the page sets the timer anew.
-                st.rerun()
-
-    live()
+    text = (
+        "Choose a teacher and up to three inverters, then press Recover images: within seconds the teacher's classes "
+        "appear here, a column per inverter."
+    )
+    watch_runs(shown, "inversion", _compared, ("No recovery yet", text, ":material/image_search:"))
 
 
-def _headers(shown: Comparison, columns: list[Column]) -> None:
-    """What is common to all runs, then each one's state and controls."""
-    if len(shown.rows) == 1:
-        (column,) = columns
-        run_panel(column.run, column.status, "inversion")
-        return
-    spec, active = columns[0].run.spec, [column for column in columns if column.status.active]
-    st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
-    told = [f"{len(columns)} inverters", f"{spec.per_class} images per class", f"seed {spec.seed}"]
-    told += [plain(f"{spec.preset} preset"), *([f"real images from {plain(spec.data)}"] if spec.data else [])]
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(" · ".join(told), width="content")
-        if len(active) > 1 and st.button("Stop all", icon=":material/stop_circle:", key="inversion:stop_all"):
-            for column in active:
-                with one_line_errors():
-                    launcher.stop(column.run)
-            st.rerun()
-    others = {column.run.name: column.name for column in columns}
-    for place, (column, cell) in enumerate(zip(columns, st.columns(len(columns), gap="medium"), strict=True)):
-        with cell, one_line_errors():
-            run_panel(column.run, column.status, f"inversion:{place}", column.name, others)
+def _compared(watched: list[Watched], key: str) -> None:
+    """All recoveries of one teacher: images, curves, quality, privacy."""
+    stored = [{found.teacher: found for found in recoveries_of(one.run)} for one in watched]
+    known = [name for one, its in zip(watched, stored, strict=True) for name in teachers_of(one.run, its)]
+    teacher, *others = list(dict.fromkeys(known)) or [""]
+    if others:
+        teacher = st.selectbox("Teacher shown", [teacher, *others], key=f"shown_teacher:{key}", width=260)
+    columns = [Column(*one, its.get(teacher)) for one, its in zip(watched, stored, strict=True)]
+    _grids(columns, teacher, key)
+    series = {one.name: own_curves(one.run, teacher) for one in columns}
+    totals = {one.name: steps_in_all(one.run, one.status, one.stored) for one in columns}
+    recovery_curves(series, totals, key=f"curves:{key}")
+    found = [(one.name, one.stored) for one in columns]
+    quality_table(found, key=f"quality:{key}")
+    privacy_panel(found, key=f"privacy:{key}")
 
 
 def _grids(columns: list[Column], teacher: str, key: str) -> None:
     """Each inverter's images at the same share of its way."""
-    found = [frames(column.run, column.status, teacher, column.stored.get(teacher)) for column in columns]
+    found = [frames(one.run, one.status, teacher, one.stored) for one in columns]
     share = 100
     if any(len(one) > 1 for one in found):
         label = "Share of the way" + ", in all grids" * (len(columns) > 1)
         share = st.slider(label, 0, 100, 100, step=5, format="%d %%", key=f"way:{key}", help=WAY)
     for column, cell, one in zip(columns, st.columns(len(columns), gap="medium"), found, strict=True):
         with cell, one_line_errors():
-            frame, stored, wide = at_share(one, share / 100), column.stored.get(teacher), len(columns) == 1
+            frame, stored, wide = at_share(one, share / 100), column.stored, len(columns) == 1
             title = "" if wide else f"**{plain(column.name)}** · "
             if stored and (frame is None or frame is one[-1]):
                 steps = stored.report.get("steps")

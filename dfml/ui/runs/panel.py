@@ -1,13 +1,14 @@
-"""What every run shows: its state, progress, time left, and stop, resume and delete."""
+"""The view of runs on every page: empty, or state, progress and buttons of each, and what the page draws below."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -18,10 +19,10 @@ from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE, RESUMABLE, RunStatus
-from dfml.ui.runs.run_rows import RunRow
+from dfml.ui.runs.run_rows import Comparison, RunRow, whose
 from dfml.ui.widgets.forms import inverters, methods
 from dfml.ui.widgets.metrics import chip
-from dfml.ui.widgets.texts import counted, duration, one_line_errors, plain
+from dfml.ui.widgets.texts import counted, duration, empty_state, one_line_errors, plain
 
 
 def look_again(*rows: RunRow) -> int | None:
@@ -36,29 +37,89 @@ def moved_on(was: str, now: str) -> bool:
     return was != now and not (was in ACTIVE and now in ACTIVE)
 
 
-def run_panel(
-    run: RunFolder, status: RunStatus, key: str, title: str | None = None, others: Mapping[str, str] | None = None
+class Watched(NamedTuple):
+    """A run at this moment, and its name among those that it is compared with."""
+
+    name: str
+    run: RunFolder
+    status: RunStatus
+
+
+def watch_runs(
+    shown: Comparison | None, key: str, draw: Callable[[list[Watched], str], None], empty: tuple[str, str, str]
 ) -> None:
+    """Draw the runs' panels and, below, what ``draw`` makes of them and their common name, each second until all ended.
+
+    ``key`` is the prefix of the widgets' keys, ``empty`` title, text and icon of what stands here without a run.
+    """
+    if shown is None:
+        title, text, icon = empty
+        empty_state(title, text, icon=icon)
+        return
+    for row in shown.rows:
+        if row.spec is None:
+            st.warning(plain(row.message), icon=":material/broken_image:")
+    rows = [(row, name) for row, name in zip(shown.rows, shown.names, strict=True) if row.spec]
+    if not rows:
+        return
+
+    @st.fragment(run_every=look_again(*(row for row, _ in rows)))
+    def live() -> None:
+        with one_line_errors():
+            watched = [Watched(name, row.run, row.run.status()) for row, name in rows]
+            if any(moved_on(row.state, one.status.state) for (row, _), one in zip(rows, watched, strict=True)):
+                # One ended, or another tab resumed it: one full run of the page sets the timer anew. Before anything
+                # is drawn, since a click on a link that is redrawn at once would be lost.
+                st.rerun()
+            _panels(watched, key)
+            draw(watched, shown.name)
+
+    live()
+
+
+def _panels(watched: list[Watched], key: str) -> None:
+    """What is common to all runs, if there are several, then each one's state and controls."""
+    if len(watched) == 1:
+        _panel(watched[0], key, {})
+        return
+    spec, active = watched[0].run.spec, [one for one in watched if one.status.active]
+    st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
+    told = [f"{len(watched)} inverters", f"{spec.per_class} images per class", f"seed {spec.seed}"]
+    told += [plain(f"{spec.preset} preset"), *([f"real images from {plain(spec.data)}"] if spec.data else [])]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(" · ".join(told), width="content")
+        if len(active) > 1 and st.button("Stop all", icon=":material/stop_circle:", key=f"{key}:stop_all"):
+            for one in active:
+                with one_line_errors():
+                    launcher.stop(one.run)
+            st.rerun()
+    names = {one.run.name: one.name for one in watched}
+    for place, (one, cell) in enumerate(zip(watched, st.columns(len(watched), gap="medium"), strict=True)):
+        with cell, one_line_errors():
+            _panel(one, f"{key}:{place}", names)
+
+
+def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
     """Draw title, chip, progress, facts, buttons, and the details that make the run reproducible.
 
-    Where runs stand side by side, ``title`` takes the place of the run's own, with fewer facts, ``others`` are what the
-    runs beside it are called, by their folders' names, and deleting is found among the details, so that the buttons
-    fit. ``key`` is the prefix of the widgets' keys.
+    ``names`` are those of runs that stand side by side, by their folders' names, else empty. Side by side there are
+    fewer facts, and deleting is found among the details, so that the buttons fit.
     """
+    name, run, status = one
     look = chip(status.state)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"#### {plain(title or run.spec.title)}", width="content", anchors=False)
+        st.markdown(f"#### {plain(name if names else run.spec.title)}", width="content", anchors=False)
         st.badge(look.word, icon=look.icon, color=look.colour)
     if status.error:
         show = st.error if status.state in ("failed", "crashed") else st.warning
         show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
     if status.state != "finished":
-        st.progress(status.fraction, text=progress_text(status, others))
+        st.progress(status.fraction, text=progress_text(status, names))
     told = [f"{duration(status.seconds)} of work"] if status.seconds else []
     if status.device:
-        why = f" ({status.device_reason})" if status.device_reason and not title else ""
+        why = f" ({status.device_reason})" if status.device_reason and not names else ""
         told.append("on " + plain(status.device + why))
-    if not title:
+    if not names:
         threads = [counted(run.spec.threads, "CPU thread")] if run.spec.threads else []
         told += [preset_of(run.spec), f"seed {run.spec.seed}", *threads]
     st.caption(" · ".join(told) or "not begun yet")
@@ -81,17 +142,17 @@ def run_panel(
             st.json(run.spec.model_dump(), expanded=1)
             st.markdown("**End of the log**")
             st.code(run.log_tail(40) or "empty", language=None, height=200)
-            if title and not status.active:
+            if names and not status.active:
                 _delete(run, key)
-        if not title and not status.active:
+        if not names and not status.active:
             with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
                 _delete(run, key)
 
 
-def progress_text(status: RunStatus, others: Mapping[str, str] | None = None) -> str:
-    """Say what it is doing, how far it is, and the time left; ``others`` as of ``run_panel``."""
+def progress_text(status: RunStatus, names: Mapping[str, str] | None = None) -> str:
+    """Say what it is doing, how far it is, and the time left; ``names`` as of ``_panel``."""
     if status.state == "queued":
-        return _waiting(status.text, others or {}) or "waiting for the device: one run works on a device at a time"
+        return _waiting(status.text, names or {}) or "waiting for the device: one run works on a device at a time"
     parts = [plain(status.text)] if status.text else []
     if status.total:
         parts.append(f"step {status.step} of {status.total}")
@@ -100,15 +161,15 @@ def progress_text(status: RunStatus, others: Mapping[str, str] | None = None) ->
     return " · ".join(parts) or "starting"
 
 
-def _waiting(text: str, others: Mapping[str, str]) -> str:
+def _waiting(text: str, names: Mapping[str, str]) -> str:
     """What a queued run says, with the title of the run that it waits for; see ``DeviceQueue.try_take``."""
     told = re.fullmatch(r"waiting for (\S+) \(run (.+?)(, \d+ more before this one)?\)", text)
     if told is None:
         return plain(text)
     device, name, ahead = told.groups()
     found = RunFolder(runs_root() / name) if name == Path(name).name else None
-    if name in others or (found is not None and not found.problem):
-        who = others.get(name) or found.spec.title
+    if name in names or (found is not None and not found.problem):
+        who = names.get(name) or found.spec.title
     else:  # a command, or a run of another folder
         who = f"{name}, outside this app,"
     return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"

@@ -8,12 +8,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -100,17 +99,11 @@ def run_rows(*kinds: str) -> list[RunRow]:
 
 def finite(curves: dict[str, Curve]) -> dict[str, Curve]:
     """Leave out the points that are not finite, and curves that have no point then."""
-    found = {}
-    for name, (steps, values) in curves.items():
-        pairs = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
-        if pairs:
-            found[name] = ([step for step, _ in pairs], [value for _, value in pairs])
-    return found
-
-
-def plottable(run: RunFolder) -> dict[str, Curve]:
-    """Return a run's curves, as ``finite``."""
-    return finite(run.scalars())
+    kept = {
+        name: [point for point in zip(steps, values, strict=True) if point[1] is not None]
+        for name, (steps, values) in curves.items()
+    }
+    return {name: tuple(map(list, zip(*points, strict=True))) for name, points in kept.items() if points}
 
 
 @dataclass(frozen=True)
@@ -156,10 +149,11 @@ def new_group() -> str:
 
 
 def comparisons(rows: list[RunRow]) -> list[Comparison]:
-    """Put runs, of which the newest come first, of one group together; the newest comparison first."""
+    """Put recoveries of one group together, other runs alone; from newest to oldest, as the rows come."""
     groups: dict[str, list[RunRow]] = defaultdict(list)
     for row in rows:
-        groups[row.spec.group if row.spec and row.spec.group else row.name].append(row)
+        group = row.spec.group if row.spec and row.kind == "invert" else ""
+        groups[group or row.name].append(row)
     found = [Comparison(name, tuple(reversed(members))) for name, members in groups.items()]
     return sorted(found, key=lambda one: one.created, reverse=True)
 
@@ -187,9 +181,6 @@ def series_names(specs: list[RunSpec | None]) -> list[str]:
     return names
 
 
-One = TypeVar("One", RunRow, Comparison)
-
-
 def go_to_run(name: str) -> None:
     """Let the next script run show this run, with the form folded away, and start that script run now."""
     st.session_state[NEXT] = name
@@ -208,7 +199,7 @@ def form_box(title: str, page: str) -> ExpanderContainer:
     return st.expander(f"**{title}**", expanded=first, key=key, icon=":material/add_circle:", on_change="rerun")
 
 
-def _line(row: RunRow | Comparison) -> str:
+def _line(row: Comparison) -> str:
     """A run's line in the chooser. It stays true while the run works: no state that may have changed since."""
     look = chip(row.state)
     sign, state = ("▶", "") if row.state in ACTIVE else (look.sign, f" · {look.word}")
@@ -229,26 +220,28 @@ def minute(created: float) -> str:
     return f"{datetime.fromtimestamp(created):%d %b %H:%M}"
 
 
-def choose_run(rows: Sequence[One], *, key: str, also: Mapping[str, str] | None = None) -> One | None:
+def choose_run(rows: list[RunRow], *, key: str) -> Comparison | None:
     """Draw the chooser of a page's runs, the newest first; return the chosen one, or None where there is none.
 
-    ``also`` are other names that a link may say, each with the name of the entry that is meant.
+    A link may also say the name of a run that is part of a comparison.
     """
-    if not rows:
+    by_name = {one.name: one for one in comparisons(rows)}
+    if not by_name:
         return None
-    by_name = {row.name: row for row in rows}
     asked = st.session_state.pop(NEXT, None) or st.query_params.get("run")
-    asked = (also or {}).get(asked, asked)
+    asked = next((name for name, one in by_name.items() if asked in [row.name for row in one.rows]), asked)
     if asked in by_name:
         st.session_state[key] = asked
     elif st.session_state.get(key) not in by_name:
         # A browser may still send the line that a run had before its state changed: the run stays.
         # A damaged folder may be the newest: it is listed, but not what the page opens with.
         last = st.session_state.get(f"_{key}")
-        st.session_state[key] = last if last in by_name else next((row.name for row in rows if row.spec), rows[0].name)
+        st.session_state[key] = (
+            last if last in by_name else next((name for name, one in by_name.items() if one.spec), next(iter(by_name)))
+        )
         if asked:
             st.info("The run in the link is no longer here; the newest one is shown.", icon=":material/info:")
-    lines = unique({row.name: _line(row) for row in rows})
+    lines = unique({name: _line(one) for name, one in by_name.items()})
 
     def keep() -> None:
         if st.session_state[key] in by_name:

@@ -11,7 +11,7 @@ from dfml.core.errors import BadInput
 from dfml.data.pairing import difference, stored_rows
 from dfml.runs.folder import RESULT
 from dfml.ui.charts.curves import Curve, curves
-from dfml.ui.runs.run_rows import NEXT, RunRow, plottable
+from dfml.ui.runs.run_rows import NEXT, RunRow, finite
 from dfml.ui.widgets.metrics import chip, metric
 from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, show_chart, with_interval
 
@@ -107,7 +107,7 @@ def compare_runs(rows: list[RunRow]) -> None:
     loaded: dict[str, dict[str, Curve]] = {}
     for name in chosen:
         with one_line_errors():
-            loaded[short_name(readable[name])] = plottable(readable[name].run)
+            loaded[short_name(readable[name])] = finite(readable[name].run.scalars())
     found = {key for scalars in loaded.values() for key, curve in scalars.items() if len(curve[0]) > 1}
     names = sorted(name for name in found if name not in FIRST and not name.endswith("ci95"))
     names = [*(name for name in FIRST if name in found), *names]

@@ -14,12 +14,12 @@ from dfml.runs.folder import RunFolder
 from dfml.ui.charts.bars import teacher_policy_bars
 from dfml.ui.charts.curves import DENSE, Curve, curves
 from dfml.ui.charts.similarity import similarity_matrix, teacher_map
-from dfml.ui.runs.panel import look_again, moved_on, run_panel
-from dfml.ui.runs.run_rows import RunRow, plottable
+from dfml.ui.runs.panel import Watched, watch_runs
+from dfml.ui.runs.run_rows import Comparison, finite
 from dfml.ui.widgets.galleries import newest_pictures
 from dfml.ui.widgets.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric
 from dfml.ui.widgets.navigation import ADAPTATION, ICONS
-from dfml.ui.widgets.texts import counted, empty_state, listed, one_line_errors, percent, plain, show_chart
+from dfml.ui.widgets.texts import counted, listed, percent, plain, show_chart
 from dfml.ui.zoo.choose_zoo import open_listing
 
 Scalars = Mapping[str, Curve]
@@ -32,46 +32,31 @@ MOST_FURTHER, MANY_TEACHERS = 12, 14
 """Further numbers that are drawn; more bars than these scroll."""
 
 
-def watch_training(row: RunRow | None) -> None:
+def watch_training(shown: Comparison | None) -> None:
     """Show the run; its numbers move each second until it ends."""
-    if row is None:
-        empty_state(
-            "No training run yet",
-            "Choose a method on this page and press Start training. The demo preset takes minutes on two CPU cores; "
-            "“random” and “average” take seconds and are the floor to compare with.",
-            icon=":material/model_training:",
-        )
-        return
-    if row.spec is None:
-        st.warning(plain(row.message), icon=":material/broken_image:")
-        return
+    text = (
+        "Choose a method on this page and press Start training. The demo preset takes minutes on two CPU cores; "
+        "“random” and “average” take seconds and are the floor to compare with."
+    )
+    watch_runs(shown, "training", _numbers, ("No training run yet", text, ":material/model_training:"))
 
-    @st.fragment(run_every=look_again(row))
-    def live() -> None:
-        with one_line_errors():
-            run = row.run
-            status = run.status()
-            if moved_on(row.state, status.state):
-                # It ended, or another tab resumed it: one full run of the page sets the timer anew. Before anything
-                # is drawn, since a click on a link that is redrawn at once would be lost.
-                st.rerun()
-            run_panel(run, status, "training")
-            scalars = plottable(run)
-            if status.state == "finished":
-                _result_panel(run, scalars)
-            left_out = [note.text for note in run.notes() if note.kind == "left-out"]
-            if left_out:
-                st.info(plain(left_out[-1]) + ".", icon=":material/group_off:")
-            if scalars:
-                _charts(run, scalars)
-                _teacher_policy(newest_weights(scalars))
-            elif status.active:
-                st.skeleton(220)
-                st.caption("The curves start with the first numbers.")
-            _compared_teachers(run)
-            newest_pictures(run)
 
-    live()
+def _numbers(watched: list[Watched], _key: str) -> None:
+    ((_, run, status),) = watched
+    scalars = finite(run.scalars())
+    if status.state == "finished":
+        _result_panel(run, scalars)
+    left_out = [note.text for note in run.notes() if note.kind == "left-out"]
+    if left_out:
+        st.info(plain(left_out[-1]) + ".", icon=":material/group_off:")
+    if scalars:
+        _charts(run, scalars)
+        _teacher_policy(newest_weights(scalars))
+    elif status.active:
+        st.skeleton(220)
+        st.caption("The curves start with the first numbers.")
+    _compared_teachers(run)
+    newest_pictures(run)
 
 
 def _result_panel(run: RunFolder, scalars: Scalars) -> None:
