@@ -1,5 +1,4 @@
 import time
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -22,10 +21,9 @@ def test_equal_lines_are_told_apart_by_the_end_of_the_name():
 
 
 def chooser_page():
-    from pathlib import Path
-
     import streamlit as st
 
+    from dfml.runs.folder import RunFolder
     from dfml.runs.spec import RunSpec
     from dfml.ui.runs.run_rows import RunRow, choose_run
 
@@ -34,9 +32,9 @@ def chooser_page():
         st.session_state["which"] = "a line of before"
     order, part = RunSpec(kind="train", method="purer"), RunSpec(kind="invert", method="pixels", group="old")
     rows = [
-        RunRow("new", Path("new"), "train", "new", "unreadable", 0, 0, "damaged", 3.0, None),
-        RunRow("middle", Path("middle"), "train", "middle", "finished", 1, 1, "", 2.0, order),
-        RunRow("member", Path("member"), "invert", "member", "finished", 1, 1, "", 1.0, part),
+        RunRow("new", RunFolder("new"), "train", "new", "unreadable", 0, 0, "damaged", 3.0, None),
+        RunRow("middle", RunFolder("middle"), "train", "middle", "finished", 1, 1, "", 2.0, order),
+        RunRow("member", RunFolder("member"), "invert", "member", "finished", 1, 1, "", 1.0, part),
     ]
     chosen = choose_run(rows, key="which")
     st.markdown(f"chosen: {chosen.name}")
@@ -67,7 +65,9 @@ def test_a_value_that_the_chooser_no_longer_offers_keeps_the_run():
 
 
 def a_row(state):
-    return RunRow("r", Path("r"), "train", "r", state, 1, 1, "", time.time(), RunSpec(kind="train", method="purer"))
+    return RunRow(
+        "r", RunFolder("r"), "train", "r", state, 1, 1, "", time.time(), RunSpec(kind="train", method="purer")
+    )
 
 
 def test_a_view_looks_again_while_something_may_change():

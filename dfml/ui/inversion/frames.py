@@ -12,7 +12,7 @@ from dfml.runs.status import RunStatus
 from dfml.ui.charts.curves import Curve, curves
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.runs.run_rows import finite
-from dfml.ui.widgets.metrics import Metric, metric
+from dfml.ui.widgets.metrics import metric
 from dfml.ui.widgets.texts import plain, show_chart
 
 RECOVERED = "recovered/"
@@ -46,14 +46,11 @@ def teachers_of(run: RunFolder, stored: Iterable[str]) -> list[str]:
 
 
 def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecovery | None = None) -> list[Frame]:
-    """Return the stored images of one teacher's recovery, oldest first.
-
-    A run's steps go on counting from the warm-up and from the teachers before; a recovery's first
-    images are always kept and are those of its step 1.
-    """
+    """Return the stored images of one teacher's recovery, oldest first."""
     entries = [entry for entry in run.images() if entry.tag == f"{RECOVERED}{teacher}" and entry.labels]
     if not entries:
         return []
+    # A run counts on from the warm-up and from the teachers before; images of a recovery's step 1 are always kept.
     before = entries[0].step - 1
     total = steps_in_all(run, status, stored)
     return [Frame(entry.step - before, max(total, entries[-1].step - before), entry) for entry in entries]
@@ -70,10 +67,7 @@ def steps_in_all(run: RunFolder, status: RunStatus, stored: StoredRecovery | Non
 
 
 def at_share(found: list[Frame], share: float) -> Frame | None:
-    """Return the frame nearest to a share of the way: 0 is the first step, 1 the last.
-
-    Of a recovery that has not come that far yet it is the newest.
-    """
+    """Return the frame nearest to a share of the way (0: the first step, 1: the last), at most the newest so far."""
     if not found:
         return None
     wanted = 1 + share * (max(found[-1].total, found[-1].step) - 1)
@@ -100,12 +94,7 @@ def own_curves(run: RunFolder, teacher: str) -> dict[str, Curve]:
 
 def curve_title(name: str) -> str:
     """Say what a curve is called in the chooser and on the axis."""
-    return f"warm-up: {_look(name).title}" if name.startswith(WARM_UP) else metric(name).title
-
-
-def _look(name: str) -> Metric:
-    """That of a recovery's number, also for the warm-up's."""
-    return metric(name.replace(WARM_UP, RECOVERY))
+    return "warm-up: " * name.startswith(WARM_UP) + metric(name.replace(WARM_UP, RECOVERY)).title
 
 
 def offered(found: Iterable[Mapping[str, Curve]]) -> list[str]:
@@ -120,11 +109,7 @@ def offered(found: Iterable[Mapping[str, Curve]]) -> list[str]:
 
 
 def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[str, int], *, key: str) -> None:
-    """Draw one number of all recoveries, a colour each.
-
-    ``series`` are the curves of each inverter by their names, with the recovery's own steps, ``totals`` each inverter's
-    steps in all, 0 where unknown.
-    """
+    """Draw one number of all recoveries, a colour each; by inverter its ``own_curves``, and its ``steps_in_all``."""
     names = offered(series.values())
     if not names:
         return
@@ -142,7 +127,7 @@ def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[s
             # One step alone is the whole way.
             last = max(totals.get(inverter, 0), steps[-1], 1)
             drawn[inverter] = ([100 * step / last for step in steps], values) if across == SHARE else (steps, values)
-    look, title = _look(name), curve_title(name)
+    look, title = metric(name.replace(WARM_UP, RECOVERY)), curve_title(name)
     figure = curves(
         drawn,
         x="share of the way (per cent)" if across == SHARE else "meta-step" if warm else "step",

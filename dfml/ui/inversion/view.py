@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 import streamlit as st
 from PIL import Image
@@ -11,14 +11,13 @@ from PIL import Image
 from dfml.core.errors import BadInput
 from dfml.core.texts import is_address
 from dfml.runs.folder import RunFolder
-from dfml.runs.status import RunStatus
 from dfml.ui.inversion.downloads import download_row
 from dfml.ui.inversion.frames import at_share, frames, own_curves, recovery_curves, steps_in_all, teachers_of, warming
 from dfml.ui.inversion.privacy import privacy_panel
 from dfml.ui.inversion.quality import quality_table
 from dfml.ui.inversion.recoveries import StoredRecovery, by_class, recoveries_of
 from dfml.ui.runs.panel import Watched, watch_runs
-from dfml.ui.runs.run_rows import Comparison
+from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.widgets.galleries import open_sheet, show_strip
 from dfml.ui.widgets.texts import one_line_errors, plain, spaced
 from dfml.ui.zoo.choose_zoo import open_listing
@@ -31,22 +30,14 @@ WAY = (
 )
 
 
-class Column(NamedTuple):
-    """One inverter of a comparison at this moment: its name among the others, its recovery of the teacher shown."""
-
-    name: str
-    run: RunFolder
-    status: RunStatus
-    stored: StoredRecovery | None
-
-
-def watch_recovery(shown: Comparison | None) -> None:
-    """Show the runs side by side; images and numbers move each second until all have ended."""
+def watch_recovery(rows: list[RunRow]) -> None:
+    """Show runs side by side; images and numbers move each second until all have ended."""
     text = (
         "Choose a teacher and up to three inverters, then press Recover images: within seconds the teacher's classes "
         "appear here, a column per inverter."
     )
-    watch_runs(shown, "inversion", _compared, ("No recovery yet", text, ":material/image_search:"))
+    empty = {"title": "No recovery yet", "text": text, "icon": ":material/image_search:"}
+    watch_runs(rows, "inversion", _compared, **empty)
 
 
 def _compared(watched: list[Watched], key: str) -> None:
@@ -56,46 +47,48 @@ def _compared(watched: list[Watched], key: str) -> None:
     teacher, *others = list(dict.fromkeys(known)) or [""]
     if others:
         teacher = st.selectbox("Teacher shown", [teacher, *others], key=f"shown_teacher:{key}", width=260)
-    columns = [Column(*one, its.get(teacher)) for one, its in zip(watched, stored, strict=True)]
-    _grids(columns, teacher, key)
-    series = {one.name: own_curves(one.run, teacher) for one in columns}
-    totals = {one.name: steps_in_all(one.run, one.status, one.stored) for one in columns}
+    found = [(one.name, its.get(teacher)) for one, its in zip(watched, stored, strict=True)]
+    _grids(watched, dict(found), teacher, key)
+    series = {one.name: own_curves(one.run, teacher) for one in watched}
+    totals = {one.name: steps_in_all(one.run, one.status, its) for one, (_, its) in zip(watched, found, strict=True)}
     recovery_curves(series, totals, key=f"curves:{key}")
-    found = [(one.name, one.stored) for one in columns]
     quality_table(found, key=f"quality:{key}")
     privacy_panel(found, key=f"privacy:{key}")
 
 
-def _grids(columns: list[Column], teacher: str, key: str) -> None:
+def _grids(watched: list[Watched], recoveries: Mapping[str, StoredRecovery | None], teacher: str, key: str) -> None:
     """Each inverter's images at the same share of its way."""
-    found = [frames(one.run, one.status, teacher, one.stored) for one in columns]
-    share = 100
+    found = [frames(one.run, one.status, teacher, recoveries[one.name]) for one in watched]
+    share, wide = 100, len(watched) == 1
     if any(len(one) > 1 for one in found):
-        label = "Share of the way" + ", in all grids" * (len(columns) > 1)
+        label = "Share of the way" + ", in all grids" * (not wide)
         share = st.slider(label, 0, 100, 100, step=5, format="%d %%", key=f"way:{key}", help=WAY)
-    for column, cell, one in zip(columns, st.columns(len(columns), gap="medium"), found, strict=True):
+    for (name, run, status), cell, kept in zip(watched, st.columns(len(watched), gap="medium"), found, strict=True):
         with cell, one_line_errors():
-            frame, stored, wide = at_share(one, share / 100), column.stored, len(columns) == 1
-            title = "" if wide else f"**{plain(column.name)}** · "
-            if stored and (frame is None or frame is one[-1]):
+            frame, stored, title = (
+                at_share(kept, share / 100),
+                recoveries[name],
+                "" if wide else f"**{plain(name)}** · ",
+            )
+            if stored and (frame is None or frame is kept[-1]):
                 steps = stored.report.get("steps")
                 st.markdown(f"{title}last step" + (plain(f", {steps} of {steps}") if steps else ""))
                 _class_rows(stored.pictures(), wide=wide)
             elif frame:
                 st.markdown(f"{title}{frame.label}")
-                names = _class_names(column.run, teacher, stored)
+                names = _class_names(run, teacher, stored)
                 _class_rows(by_class(open_sheet(frame.entry), frame.entry.labels, names), wide=wide)
-            elif (entry := warming(column.run)) and (sheet := open_sheet(entry)):
+            elif (entry := warming(run)) and (sheet := open_sheet(entry)):
                 st.markdown(f"{title}warm-up, meta-step {entry.step}")
                 _class_rows(by_class(sheet, entry.labels, []), wide=wide)
                 st.caption("Images of another teacher of the zoo: the inverter still learns, before it meets this one.")
-            elif column.status.active:
+            elif status.active:
                 st.markdown(f"{title}no images yet")
                 st.skeleton(260)
             else:
                 st.markdown(f"{title}no images")
             if stored:
-                download_row(column.run, stored, column.name, key=f"download:{column.run.name}:{teacher}")
+                download_row(run, stored, name, key=f"download:{run.name}:{teacher}")
 
 
 def _class_rows(rows: dict[str, list[Image.Image]], *, wide: bool) -> None:

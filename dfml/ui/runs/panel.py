@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE, RESUMABLE, RunStatus
-from dfml.ui.runs.run_rows import Comparison, RunRow, whose
+from dfml.ui.runs.run_rows import NEXT, RunRow, choose_run, run_rows, whose
 from dfml.ui.widgets.forms import inverters, methods
 from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.texts import counted, duration, empty_state, one_line_errors, plain
@@ -37,6 +37,34 @@ def moved_on(was: str, now: str) -> bool:
     return was != now and not (was in ACTIVE and now in ACTIVE)
 
 
+def page_of_runs(
+    key: str,
+    new: str,
+    form: Callable[[], None],
+    kinds: Sequence[str],
+    tabs: Mapping[str, Callable[[list[RunRow]], None]],
+) -> None:
+    """Draw the box of the form that starts runs, and below it the tabs, each with the page's runs.
+
+    The box is open at first, folded where the link names a run. The form is drawn after the tabs, so that runs can be
+    watched while it waits for PyTorch, and only in an open box, so that watching needs none.
+    """
+    box_key = f"new_run_open:{key}"
+    first = st.session_state.setdefault(f"_first:{key}", "run" not in st.query_params)
+    if NEXT in st.session_state:
+        st.session_state[box_key] = False
+    look = {"icon": ":material/add_circle:", "on_change": "rerun"}
+    box, view = st.expander(f"**{new}**", expanded=first, key=box_key, **look), st.container()
+    with view:
+        rows = run_rows(*kinds)
+        for tab, draw in zip(st.tabs(list(tabs), key="view", bind="query-params"), tabs.values(), strict=True):
+            with tab:
+                draw(rows)
+    if box.open:
+        with box:
+            form()
+
+
 class Watched(NamedTuple):
     """A run at this moment, and its name among those that it is compared with."""
 
@@ -45,29 +73,28 @@ class Watched(NamedTuple):
     status: RunStatus
 
 
-def watch_runs(
-    shown: Comparison | None, key: str, draw: Callable[[list[Watched], str], None], empty: tuple[str, str, str]
-) -> None:
-    """Draw the runs' panels and, below, what ``draw`` makes of them and their common name, each second until all ended.
+def watch_runs(rows: list[RunRow], key: str, draw: Callable[[list[Watched], str], None], **empty: str) -> None:
+    """Draw a chooser, the panels of the chosen runs that stand side by side, and what ``draw`` makes of them.
 
-    ``key`` is the prefix of the widgets' keys, ``empty`` title, text and icon of what stands here without a run.
+    All but the chooser is drawn anew each second until all have ended. ``key`` is the prefix of the widgets' keys, and
+    ``draw`` is also given the runs' common name; ``empty`` are arguments of ``empty_state``, for a page without runs.
     """
+    shown = choose_run(rows, key=f"{key}_run")
     if shown is None:
-        title, text, icon = empty
-        empty_state(title, text, icon=icon)
+        empty_state(**empty)
         return
     for row in shown.rows:
         if row.spec is None:
             st.warning(plain(row.message), icon=":material/broken_image:")
-    rows = [(row, name) for row, name in zip(shown.rows, shown.names, strict=True) if row.spec]
-    if not rows:
+    known = [(row, name) for row, name in zip(shown.rows, shown.names, strict=True) if row.spec]
+    if not known:
         return
 
-    @st.fragment(run_every=look_again(*(row for row, _ in rows)))
+    @st.fragment(run_every=look_again(*(row for row, _ in known)))
     def live() -> None:
         with one_line_errors():
-            watched = [Watched(name, row.run, row.run.status()) for row, name in rows]
-            if any(moved_on(row.state, one.status.state) for (row, _), one in zip(rows, watched, strict=True)):
+            watched = [Watched(name, row.run, row.run.status()) for row, name in known]
+            if any(moved_on(row.state, one.status.state) for (row, _), one in zip(known, watched, strict=True)):
                 # One ended, or another tab resumed it: one full run of the page sets the timer anew. Before anything
                 # is drawn, since a click on a link that is redrawn at once would be lost.
                 st.rerun()

@@ -1,7 +1,4 @@
-"""Runs as the pages see them: a row each, those that were started together as one, and the chooser of a page.
-
-The choice stands in the link as ``run``, so a reload keeps it.
-"""
+"""Runs as the pages see them: a row each, those that were started together as one, and the chooser of a page."""
 
 from __future__ import annotations
 
@@ -11,8 +8,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -26,9 +21,6 @@ from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.navigation import INVERSION, TRAINING
 from dfml.ui.widgets.texts import counted
 
-if TYPE_CHECKING:
-    from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
-
 PAGES = {"train": TRAINING, "invert": INVERSION}
 """Which page shows a kind of run."""
 NEXT = "_next_run"
@@ -41,11 +33,11 @@ _FIRST = ("running", *ACTIVE, "crashed", "failed", "unreadable", "stopped", "fin
 class RunRow:
     """A run in a list; one that cannot be read has an empty kind, no ``spec``, and says why in ``message``.
 
-    ``total`` is 0 where unknown, ``created`` in seconds since 1970; ``left`` how long it will still work, if known.
+    ``total`` is 0 where unknown, ``created`` in seconds since 1970, ``left`` the time left, if known.
     """
 
     name: str
-    path: Path
+    run: RunFolder
     kind: str
     title: str
     state: str
@@ -55,11 +47,6 @@ class RunRow:
     created: float
     spec: RunSpec | None
     left: str = ""
-
-    @property
-    def run(self) -> RunFolder:
-        """Its folder. Readers of its metrics are shared, so opening it again costs nothing."""
-        return RunFolder(self.path)
 
     @property
     def age(self) -> str:
@@ -88,7 +75,7 @@ def read_row(run: RunFolder) -> RunRow:
     kind, message = spec.kind if spec else "", printable(status.error or "", 800)
     left = f"{in_words(status.eta_range)} left" if status.eta_range and status.state == "running" else ""
     state = (status.state, status.step, status.total)
-    return RunRow(run.name, run.path, kind, run.title, *state, message, run.created, spec, left)
+    return RunRow(run.name, run, kind, run.title, *state, message, run.created, spec, left)
 
 
 def run_rows(*kinds: str) -> list[RunRow]:
@@ -187,18 +174,6 @@ def go_to_run(name: str) -> None:
     st.rerun()
 
 
-def form_box(title: str, page: str) -> ExpanderContainer:
-    """Draw the box of the form that starts runs: open at first, folded where the link names a run.
-
-    Its content is drawn only while ``open`` is true, so that watching a run needs no torch.
-    """
-    key = f"new_run_open:{page}"
-    first = st.session_state.setdefault(f"_first:{page}", "run" not in st.query_params)
-    if NEXT in st.session_state:
-        st.session_state[key] = False
-    return st.expander(f"**{title}**", expanded=first, key=key, icon=":material/add_circle:", on_change="rerun")
-
-
 def _line(row: Comparison) -> str:
     """A run's line in the chooser. It stays true while the run works: no state that may have changed since."""
     look = chip(row.state)
@@ -223,7 +198,7 @@ def minute(created: float) -> str:
 def choose_run(rows: list[RunRow], *, key: str) -> Comparison | None:
     """Draw the chooser of a page's runs, the newest first; return the chosen one, or None where there is none.
 
-    A link may also say the name of a run that is part of a comparison.
+    The choice stands in the link as ``run``; a link may also name a run that is part of a comparison.
     """
     by_name = {one.name: one for one in comparisons(rows)}
     if not by_name:

@@ -78,7 +78,7 @@ def _closing_test(row: RunRow) -> dict[str, Any] | None:
     if row.state != "finished" or row.kind != "train":
         return None
     with suppress(BadInput):
-        return stored_rows(row.path / RESULT)[0]
+        return stored_rows(row.run.path / RESULT)[0]
     return None
 
 

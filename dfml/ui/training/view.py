@@ -15,7 +15,7 @@ from dfml.ui.charts.bars import teacher_policy_bars
 from dfml.ui.charts.curves import DENSE, Curve, curves
 from dfml.ui.charts.similarity import similarity_matrix, teacher_map
 from dfml.ui.runs.panel import Watched, watch_runs
-from dfml.ui.runs.run_rows import Comparison, finite
+from dfml.ui.runs.run_rows import RunRow, finite
 from dfml.ui.widgets.galleries import newest_pictures
 from dfml.ui.widgets.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric
 from dfml.ui.widgets.navigation import ADAPTATION, ICONS
@@ -32,13 +32,14 @@ MOST_FURTHER, MANY_TEACHERS = 12, 14
 """Further numbers that are drawn; more bars than these scroll."""
 
 
-def watch_training(shown: Comparison | None) -> None:
+def watch_training(rows: list[RunRow]) -> None:
     """Show the run; its numbers move each second until it ends."""
     text = (
         "Choose a method on this page and press Start training. The demo preset takes minutes on two CPU cores; "
         "“random” and “average” take seconds and are the floor to compare with."
     )
-    watch_runs(shown, "training", _numbers, ("No training run yet", text, ":material/model_training:"))
+    empty = {"title": "No training run yet", "text": text, "icon": ":material/model_training:"}
+    watch_runs(rows, "training", _numbers, **empty)
 
 
 def _numbers(watched: list[Watched], _key: str) -> None:
@@ -87,10 +88,7 @@ def _result_panel(run: RunFolder, scalars: Scalars) -> None:
 
 
 def over_the_run(scalars: Scalars) -> dict[str, float]:
-    """Return peak, last and variation of the accuracy on validation classes, fractions in [0, 1].
-
-    They are what the method reported, else those of the curve; empty where fewer than two validations were made.
-    """
+    """Return peak, last and variation of the validation accuracy: as reported, else the curve's if of two points."""
     told = {name: scalars[f"val/{name}"][1][-1] for name in ("peak", "last", "variation") if f"val/{name}" in scalars}
     _, values = scalars.get("val/accuracy", ((), ()))
     if len(told) == 3:
@@ -161,11 +159,7 @@ def _charts(run: RunFolder, scalars: Scalars) -> None:
 
 
 def loss_help(scalars: Scalars) -> str:
-    """Say what the outer loss of a run is.
-
-    A method that works on the teachers' weights (``Method.space``) has no tasks, so no accuracy on them comes with its
-    loss. That is read from the run, since asking the registry would load PyTorch only to watch.
-    """
+    """Say what the outer loss is; a method without tasks (see ``Method.space``) reports no accuracy on them."""
     return LOSS_OF_TASKS if "train/accuracy" in scalars else LOSS_OF_WEIGHTS
 
 
