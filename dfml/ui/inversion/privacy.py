@@ -79,11 +79,7 @@ class _Privacy(Record):
 
 
 def read_privacy(recovery: StoredRecovery) -> dict[str, Any] | None:
-    """Return the whole report of a recovery, or None where real images were not given.
-
-    Raises:
-        BadInput: The file is no such report.
-    """
+    """Return the report of a recovery, None where real images were not given; ``BadInput`` if it is no such report."""
     file = recovery.folder / "privacy.json"
     if not file.is_file():
         return None

@@ -1,28 +1,32 @@
-"""Recoveries on the page, side by side: images that emerge from noise, one slider over all, curves, quality."""
+"""Recoveries side by side: images that emerge from noise, one slider over all, curves, quality, and downloads."""
 
 from __future__ import annotations
 
+import io
+import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import streamlit as st
 from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.core.texts import is_address
 from dfml.runs.folder import RunFolder
-from dfml.ui.inversion.downloads import download_row
 from dfml.ui.inversion.frames import at_share, frames, own_curves, recovery_curves, steps_in_all, teachers_of, warming
-from dfml.ui.inversion.privacy import privacy_panel
-from dfml.ui.inversion.quality import quality_table
-from dfml.ui.inversion.recoveries import StoredRecovery, by_class, recoveries_of
+from dfml.ui.inversion.privacy import privacy_panel, read_privacy
+from dfml.ui.inversion.recoveries import StoredRecovery, by_class, quality_table, recoveries_of
 from dfml.ui.runs.panel import Watched, watch_runs
 from dfml.ui.runs.run_rows import RunRow
-from dfml.ui.widgets.galleries import open_sheet, show_strip
+from dfml.ui.widgets.galleries import open_sheet, show_strip, strip
 from dfml.ui.widgets.texts import one_line_errors, plain, spaced
 from dfml.ui.zoo.choose_zoo import open_listing
 
-PER_ROW = 10
+PER_ROW, WIDEST, SIDE = 10, 20, 64
 WAY = (
     "0 % is the first step, 100 % the last one. Inverters take different numbers of steps, so the same share is "
     "another step in each grid: every grid names the step that it shows. Of long recoveries about twenty steps are "
@@ -118,3 +122,67 @@ def _class_names(run: RunFolder, teacher: str, stored: StoredRecovery | None) ->
     with suppress(BadInput):  # a zoo that has gone only costs the names
         row = None if is_address(zoo) else open_listing(zoo).teacher(teacher)
     return [spaced(name) for name in row.class_names] if row else []
+
+
+def grid_png(recovery: StoredRecovery) -> bytes:
+    """Return all images, a row per class; a class with many takes several. Raises as ``StoredRecovery.pictures``."""
+    rows = recovery.pictures()
+    columns = min(WIDEST, max(map(len, rows.values()), default=1))
+    cells = []
+    for pictures in rows.values():
+        cells += [*pictures, *[None] * (-len(pictures) % columns)]
+    side = max(SIDE, *(max(cell.size) for cell in cells if cell))
+    buffer = io.BytesIO()
+    strip(cells, side=side, columns=columns).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def arrays_npz(recovery: StoredRecovery) -> bytes:
+    """Return ``images`` [N, C, H, W] in [0, 1], ``labels`` [N], ``soft_targets`` [N, way], ``class_names`` [way].
+
+    Plain arrays, so ``np.load`` opens them without pickle.
+
+    Raises:
+        BadInput: The images are missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(recovery.folder / "pictures.safetensors")
+        arrays = {name: tensors[name] for name in ("images", "labels", "soft_targets") if name in tensors}
+        names = np.array(recovery.classes, dtype=np.str_)
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"the images of teacher {recovery.teacher} cannot be read: {error}.") from None
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays, class_names=names)
+    return buffer.getvalue()
+
+
+def report_json(run: RunFolder, recovery: StoredRecovery) -> bytes:
+    """Return the order, the measures, and the privacy report where there is one."""
+    found = {"order": run.spec.model_dump(mode="json"), "report": recovery.report, "privacy": read_privacy(recovery)}
+    return json.dumps(found, indent=2, ensure_ascii=False).encode()
+
+
+def file_stem(recovery: StoredRecovery, name: str) -> str:
+    """Return a file's name that says where the images come from."""
+    zoo = Path(str(recovery.report.get("zoo", "zoo"))).name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{zoo}-{recovery.teacher}-{name}").strip("-")[:80]
+
+
+def download_row(run: RunFolder, recovery: StoredRecovery, name: str, key: str) -> None:
+    """Draw the buttons of one recovery; files are made when they are asked for."""
+    stem = file_stem(recovery, name)
+    arrays = "images, labels, soft_targets and class_names as NumPy arrays."
+    order = "Every option, seed and version, all measures, and the privacy report."
+    kinds = (
+        ("PNG", "image/png", "All images as one grid, a row per class.", partial(grid_png, recovery)),
+        ("npz", "application/octet-stream", arrays, partial(arrays_npz, recovery)),
+        ("JSON", "application/json", order, partial(report_json, run, recovery)),
+    )
+    with st.container(horizontal=True, gap="xsmall"):
+        for label, mime, about, make in kinds:
+            file = f"{stem}.{label.lower()}"
+            look = {"help": f"{about} ({plain(file)})", "icon": ":material/download:", "on_click": "ignore"}
+            st.download_button(label, make, file_name=file, mime=mime, key=f"{key}:{label}", **look)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -27,7 +27,7 @@ from dfml.ui.widgets.texts import counted, duration, empty_state, one_line_error
 
 def look_again(*rows: RunRow) -> int | None:
     """Return the seconds until the view of these runs looks again: another tab may resume one that has stopped."""
-    if any(row.active for row in rows):
+    if any(row.state in ACTIVE for row in rows):
         return 1
     return 5 if any(row.state in RESUMABLE for row in rows) else None
 
@@ -151,18 +151,12 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
         told += [preset_of(run.spec), f"seed {run.spec.seed}", *threads]
     st.caption(" · ".join(told) or "not begun yet")
     with st.container(horizontal=True, gap="small"):
-        stop, resume = ":material/stop_circle:", ":material/play_arrow:"
         if status.active:
-            if st.button("Stop run", icon=stop, key=f"{key}:stop", disabled=status.state == "stopping"):
-                with one_line_errors():
-                    launcher.stop(run.path)
-                    st.rerun()
+            look = {"icon": ":material/stop_circle:", "disabled": status.state == "stopping"}
+            _button("Stop run", launcher.stop, run, key=f"{key}:stop", **look)
         elif status.resumable:
-            text = "Go on from the last checkpoint."
-            if st.button("Resume", icon=resume, key=f"{key}:resume", type="primary", help=text):
-                with one_line_errors():
-                    launcher.resume(run.path)
-                    st.rerun()
+            look = {"icon": ":material/play_arrow:", "type": "primary", "help": "Go on from the last checkpoint."}
+            _button("Resume", launcher.resume, run, key=f"{key}:resume", **look)
         with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
             st.markdown(f"**Folder** {plain(str(run.path))}")
             st.markdown("**Order** (spec.json)")
@@ -174,6 +168,13 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
         if not names and not status.active:
             with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
                 _delete(run, key)
+
+
+def _button(label: str, act: Callable[[Path], Any], run: RunFolder, **look: Any) -> None:  # noqa: ANN401 - as st.button's
+    if st.button(label, **look):
+        with one_line_errors():
+            act(run.path)
+            st.rerun()
 
 
 def progress_text(status: RunStatus, names: Mapping[str, str] | None = None) -> str:
@@ -203,10 +204,7 @@ def _waiting(text: str, names: Mapping[str, str]) -> str:
 
 
 def preset_of(spec: RunSpec) -> str:
-    """Say which preset the run's options are, and how many were changed.
-
-    Presets come with their methods, which need torch: a page that only watches does not load it, and says less.
-    """
+    """Say which preset the run's options are and, where torch is loaded already, how many were changed."""
     if "torch" not in sys.modules or not spec.method:
         return f"from the {plain(spec.preset)} preset"
     changed = _changed(spec.kind, spec.method, spec.preset, json.dumps(spec.config))

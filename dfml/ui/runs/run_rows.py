@@ -57,11 +57,6 @@ class RunRow:
         return f"{minutes // 60} h ago" if minutes < 1440 else f"{counted(minutes // 1440, 'day')} ago"
 
     @property
-    def active(self) -> bool:
-        """Whether its numbers may still change."""
-        return self.state in ACTIVE
-
-    @property
     def share(self) -> float | None:
         """Share done, in [0, 1]; a finished run is, also one without steps. None where it is not known."""
         if self.state == "finished":
@@ -156,16 +151,10 @@ def whose(spec: RunSpec) -> str:
 def series_names(specs: list[RunSpec | None]) -> list[str]:
     """Return the inverters' names, told apart by how they ask, and by a number where that is equal too."""
     names = ["unreadable" if spec is None else spec.method for spec in specs]
+    often, asked = Counter(names), [spec and spec.oracle.get("oracle") == "zeroth-order" for spec in specs]
+    names = [f"{name}, queries" if often[name] > 1 and asks else name for name, asks in zip(names, asked, strict=True)]
     often = Counter(names)
-    for position, spec in enumerate(specs):
-        if spec and often[names[position]] > 1 and spec.oracle.get("oracle") == "zeroth-order":
-            names[position] += ", queries"
-    often, met = Counter(names), Counter()
-    for position, name in enumerate(names):
-        if often[name] > 1:
-            met[name] += 1
-            names[position] = f"{name} {met[name]}"
-    return names
+    return [f"{name} {names[: i + 1].count(name)}" if often[name] > 1 else name for i, name in enumerate(names)]
 
 
 def go_to_run(name: str) -> None:

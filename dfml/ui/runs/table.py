@@ -44,32 +44,19 @@ def run_table(rows: list[RunRow]) -> None:
 
     text, number, bar = st.column_config.TextColumn, st.column_config.NumberColumn, st.column_config.ProgressColumn
     tested, why = metric("test/accuracy").help, "Why a run failed, crashed or cannot be read."
-    st.dataframe(
-        {
-            "state": [f"{chip(row.state).sign} {chip(row.state).word}" for row in rows],
-            "run": [row.title for row in rows],
-            "seed": [row.spec.seed if row.spec else None for row in rows],
-            "accuracy": [_tested(row) for row in rows],
-            "done": [None if row.share is None else 100 * row.share for row in rows],
-            "age": [row.age for row in rows],
-            "reason": [row.message for row in rows],
-        },
-        key=key,
-        on_select=open_selected,
-        selection_mode="single-row",
-        hide_index=True,
-        placeholder="–",
-        column_config={
-            "state": text("State", width="small"),
-            "run": text("Run", width="medium"),
-            "seed": number("Seed", width="small"),
-            "accuracy": number("Accuracy", format="%.1f %%", width="small", help=tested),
-            "done": bar("Done", format="%.0f %%", min_value=0, max_value=100, width="small"),
-            "age": text("Started", width="small"),
-            "reason": text("Reason", width="large", help=why),
-        },
-        alt=f"Table of {len(rows)} runs",
-    )
+    accuracy = number("Accuracy", format="%.1f %%", width="small", help=tested)
+    done = bar("Done", format="%.0f %%", min_value=0, max_value=100, width="small")
+    columns = {
+        "state": (text("State", width="small"), [f"{chip(row.state).sign} {chip(row.state).word}" for row in rows]),
+        "run": (text("Run", width="medium"), [row.title for row in rows]),
+        "seed": (number("Seed", width="small"), [row.spec.seed if row.spec else None for row in rows]),
+        "accuracy": (accuracy, [_tested(row) for row in rows]),
+        "done": (done, [None if row.share is None else 100 * row.share for row in rows]),
+        "age": (text("Started", width="small"), [row.age for row in rows]),
+        "reason": (text("Reason", width="large", help=why), [row.message for row in rows]),
+    }
+    look = {"on_select": open_selected, "selection_mode": "single-row", "alt": f"Table of {len(rows)} runs"}
+    _table(columns, key=key, **look)
     st.caption("Select a row to open the run.")
 
 
@@ -139,22 +126,21 @@ def _compared_tests(rows: list[RunRow]) -> None:
     first, *_ = tests
     text = st.column_config.TextColumn
     apart = [None if name == first else difference(test, tests[first]) for name, test in tests.items()]
+    accuracies = [with_interval(test["accuracy"], test.get("ci95")) for test in tests.values()]
+    above = [d and with_interval(d.difference, d.difference_ci95, sign="+") for d in apart]
+    about = f"{metric('test/accuracy').help} Per cent ± 95 %."
     st.markdown("**Accuracy on new classes, in the test at the end**")
-    st.dataframe(
-        {
-            "run": list(tests),
-            "accuracy": [with_interval(test["accuracy"], test.get("ci95")) for test in tests.values()],
-            "above": [d and with_interval(d.difference, d.difference_ci95, sign="+") for d in apart],
-            "pairing": [d and d.pairing for d in apart],
-        },
-        key="compared_tests",
-        hide_index=True,
-        placeholder="–",
-        column_config={
-            "run": text("Run", width="medium"),
-            "accuracy": text("Accuracy", width="small", help=f"{metric('test/accuracy').help} Per cent ± 95 %."),
-            "above": text("Above first", width="small", help="Points above the first run, ± 95 %."),
-            "pairing": text("Episodes", width="medium", help=PAIRING),
-        },
-        alt=f"Accuracies of {len(tests)} runs at their end",
-    )
+    columns = {
+        "run": (text("Run", width="medium"), list(tests)),
+        "accuracy": (text("Accuracy", width="small", help=about), accuracies),
+        "above": (text("Above first", width="small", help="Points above the first run, ± 95 %."), above),
+        "pairing": (text("Episodes", width="medium", help=PAIRING), [d and d.pairing for d in apart]),
+    }
+    _table(columns, key="compared_tests", alt=f"Accuracies of {len(tests)} runs at their end")
+
+
+def _table(columns: dict[str, tuple[Any, list[Any]]], **look: Any) -> None:  # noqa: ANN401 - as of st.dataframe
+    """Draw columns, each with its config and its values."""
+    values = {name: found for name, (_, found) in columns.items()}
+    looks = {name: config for name, (config, _) in columns.items()}
+    st.dataframe(values, column_config=looks, hide_index=True, placeholder="–", **look)

@@ -130,8 +130,7 @@ def _charts(run: RunFolder, scalars: Scalars) -> None:
     for name in ("tasks/diversity", "grad/alignment"):
         if name in scalars:
             with grid.cell():
-                look = metric(name)
-                _chart(look.title.capitalize(), look.help, {look.title: scalars[name]}, y=look.title)
+                _number(name, scalars[name])
     losses = inversion_losses(scalars)
     if losses:
         with grid.cell():
@@ -142,20 +141,20 @@ def _charts(run: RunFolder, scalars: Scalars) -> None:
         st.markdown("**Further numbers**")
         grid = st.grid(3, min_column_width=240, gap="medium")
         for name in further[:MOST_FURTHER]:
-            look = metric(name)
-            title, series = look.title[:1].upper() + look.title[1:], {look.title: scalars[name]}
             with grid.cell():
-                _chart(title, look.help, series, key=name, y=look.title, percent=look.percent, height=200)
+                _number(name, scalars[name], height=200)
         if len(further) > MOST_FURTHER:
             st.caption(f"and {len(further) - MOST_FURTHER} more under Compare")
-    notes = []
     if max(len(steps) for steps, _ in scalars.values()) > DENSE:
-        notes.append("Faint lines show single iterations, strong ones their running mean.")
+        st.caption("Faint lines show single iterations, strong ones their running mean.")
     warm = run.spec.config.get("warm_start")
     if isinstance(warm, int) and warm > 0:
-        notes.append(f"The first {warm} iterations only recover images; the meta-model learns from then on.")
-    if notes:
-        st.caption(" ".join(notes))
+        st.caption(f"The first {warm} iterations only recover images; the meta-model learns from then on.")
+
+
+def _number(name: str, curve: Curve, **look: Any) -> None:  # noqa: ANN401 - as of curves
+    title, text, fraction = metric(name)
+    _chart(title[:1].upper() + title[1:], text, {title: curve}, key=name, y=title, percent=fraction, **look)
 
 
 def loss_help(scalars: Scalars) -> str:
