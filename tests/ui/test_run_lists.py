@@ -8,7 +8,7 @@ from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.panel import look_again, moved_on
 from dfml.ui.runs.run_rows import RunRow, read_row, unique
-from dfml.ui.runs.table import _tested
+from dfml.ui.runs.table import closing_test
 
 
 def test_equal_lines_are_told_apart_by_the_end_of_the_name():
@@ -102,8 +102,9 @@ def test_the_table_shows_the_accuracy_of_finished_trainings(tmp_path, kind, resu
         recorder.set_status(state="finished", step=1, total=1)
     if result is not None:
         write_json(run.path / "result.json", result)
-    assert _tested(read_row(run)) == (pytest.approx(expected) if expected is not None else None)
+    test = closing_test(read_row(run))
+    assert (test and 100 * test["accuracy"]) == (pytest.approx(expected) if expected is not None else None)
 
 
 def test_a_training_that_has_not_ended_has_no_accuracy_yet():
-    assert _tested(a_row("running")) is None
+    assert closing_test(a_row("running")) is None

@@ -116,19 +116,13 @@ def _start(
         except DfmlError as error:
             raise type(error)(f"inverter {place + 1}, {name}: {error}") from None
         specs.append(RunSpec.parse({**order, "method": name, "config": config, "oracle": how}))
-    labels = [f"{name}: {whose}"[:80] for name in series_names(specs)]
-    started = [
-        launcher.start(spec.model_copy(update={"label": label})) for label, spec in zip(labels, specs, strict=True)
-    ]
+    labels = ({"label": f"{name}: {whose}"[:80]} for name in series_names(specs))
+    started = [launcher.start(spec.model_copy(update=its)) for its, spec in zip(labels, specs, strict=True)]
     go_to_run(order["group"] or started[0].path.name)
 
 
 def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str | None:
-    """Return the folder for the privacy report, or None where the field was left empty.
-
-    Raises:
-        BadInput: It cannot serve for this teacher; one line that says why.
-    """
+    """Return the folder for the privacy report, None where none is named; ``BadInput`` says why one cannot serve."""
     text = text.strip()
     if not text:
         return None

@@ -58,12 +58,9 @@ def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecove
 
 def steps_in_all(run: RunFolder, status: RunStatus, stored: StoredRecovery | None) -> int:
     """Return how many steps the recovery takes; 0 where that cannot be told."""
-    if stored and isinstance(stored.report.get("steps"), int):
-        return stored.report["steps"]
-    planned = run.spec.config.get("steps")
-    if isinstance(planned, int):
-        return planned
-    return status.total if len(run.spec.teachers) == 1 else 0
+    known = (stored and stored.report.get("steps"), run.spec.config.get("steps"))
+    unknown = status.total if len(run.spec.teachers) == 1 else 0
+    return next((steps for steps in known if isinstance(steps, int)), unknown)
 
 
 def at_share(found: list[Frame], share: float) -> Frame | None:

@@ -107,11 +107,7 @@ class StoredRecovery:
         return [spaced(name) for name in names] if names else [f"class {i}" for i in range(count)]
 
     def pictures(self) -> dict[str, list[Image.Image]]:
-        """Return images by class name.
-
-        Raises:
-            BadInput: The file is missing or damaged.
-        """
+        """Return images by class name; ``BadInput`` where the file is missing or damaged."""
         file = self.folder / "pictures.safetensors"
         if not file.is_file():
             raise BadInput(f"the images of teacher {self.teacher} are missing in {self.folder}.")

@@ -40,8 +40,7 @@ def watch_recovery(rows: list[RunRow]) -> None:
         "Choose a teacher and up to three inverters, then press Recover images: within seconds the teacher's classes "
         "appear here, a column per inverter."
     )
-    empty = {"title": "No recovery yet", "text": text, "icon": ":material/image_search:"}
-    watch_runs(rows, "inversion", _compared, **empty)
+    watch_runs(rows, "inversion", _compared, title="No recovery yet", text=text, icon=":material/image_search:")
 
 
 def _compared(watched: list[Watched], key: str) -> None:
@@ -140,10 +139,7 @@ def grid_png(recovery: StoredRecovery) -> bytes:
 def arrays_npz(recovery: StoredRecovery) -> bytes:
     """Return ``images`` [N, C, H, W] in [0, 1], ``labels`` [N], ``soft_targets`` [N, way], ``class_names`` [way].
 
-    Plain arrays, so ``np.load`` opens them without pickle.
-
-    Raises:
-        BadInput: The images are missing or damaged.
+    ``np.load`` opens them without pickle. Raises ``BadInput`` where the images are missing or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file

@@ -27,9 +27,8 @@ from dfml.ui.widgets.texts import counted, duration, empty_state, one_line_error
 
 def look_again(*rows: RunRow) -> int | None:
     """Return the seconds until the view of these runs looks again: another tab may resume one that has stopped."""
-    if any(row.state in ACTIVE for row in rows):
-        return 1
-    return 5 if any(row.state in RESUMABLE for row in rows) else None
+    states = {row.state for row in rows}
+    return 1 if states.intersection(ACTIVE) else 5 if states.intersection(RESUMABLE) else None
 
 
 def moved_on(was: str, now: str) -> bool:
@@ -127,10 +126,10 @@ def _panels(watched: list[Watched], key: str) -> None:
 
 
 def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
-    """Draw title, chip, progress, facts, buttons, and the details that make the run reproducible.
+    """Draw title, state, progress, facts, buttons, and the details that make the run reproducible.
 
-    ``names`` are those of runs that stand side by side, by their folders' names, else empty. Side by side there are
-    fewer facts, and deleting is found among the details, so that the buttons fit.
+    ``names`` are those of runs side by side, by their folders' names, else empty. Side by side there are fewer facts,
+    and deleting is found among the details, so that the buttons fit.
     """
     name, run, status = one
     look = chip(status.state)
@@ -152,11 +151,11 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
     st.caption(" · ".join(told) or "not begun yet")
     with st.container(horizontal=True, gap="small"):
         if status.active:
-            look = {"icon": ":material/stop_circle:", "disabled": status.state == "stopping"}
-            _button("Stop run", launcher.stop, run, key=f"{key}:stop", **look)
+            more = {"icon": ":material/stop_circle:", "disabled": status.state == "stopping"}
+            _button("Stop run", launcher.stop, run, key=f"{key}:stop", **more)
         elif status.resumable:
-            look = {"icon": ":material/play_arrow:", "type": "primary", "help": "Go on from the last checkpoint."}
-            _button("Resume", launcher.resume, run, key=f"{key}:resume", **look)
+            more = {"icon": ":material/play_arrow:", "type": "primary", "help": "Go on from the last checkpoint."}
+            _button("Resume", launcher.resume, run, key=f"{key}:resume", **more)
         with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
             st.markdown(f"**Folder** {plain(str(run.path))}")
             st.markdown("**Order** (spec.json)")

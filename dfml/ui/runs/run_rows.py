@@ -31,10 +31,7 @@ _FIRST = ("running", *ACTIVE, "crashed", "failed", "unreadable", "stopped", "fin
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run in a list; one that cannot be read has an empty kind, no ``spec``, and says why in ``message``.
-
-    ``total`` is 0 where unknown, ``created`` in seconds since 1970, ``left`` the time left, if known.
-    """
+    """A run in a list; one that cannot be read has an empty kind, no ``spec``, and says why in ``message``."""
 
     name: str
     run: RunFolder
@@ -42,9 +39,9 @@ class RunRow:
     title: str
     state: str
     step: int
-    total: int
+    total: int  # 0 where unknown
     message: str
-    created: float
+    created: float  # seconds since 1970
     spec: RunSpec | None
     left: str = ""
 
@@ -90,10 +87,7 @@ def finite(curves: dict[str, Curve]) -> dict[str, Curve]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs that stand side by side, in the order of their start; a run that was started alone is one of one.
-
-    ``name`` is what a link says: the group's id, or the folder's name of a single run.
-    """
+    """Runs side by side, in the order of their start; a link says ``name``: a group's id, or that of a single run."""
 
     name: str
     rows: tuple[RunRow, ...]

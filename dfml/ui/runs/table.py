@@ -50,7 +50,7 @@ def run_table(rows: list[RunRow]) -> None:
         "state": (text("State", width="small"), [f"{chip(row.state).sign} {chip(row.state).word}" for row in rows]),
         "run": (text("Run", width="medium"), [row.title for row in rows]),
         "seed": (number("Seed", width="small"), [row.spec.seed if row.spec else None for row in rows]),
-        "accuracy": (accuracy, [_tested(row) for row in rows]),
+        "accuracy": (accuracy, [test and 100 * test["accuracy"] for test in map(closing_test, rows)]),
         "done": (done, [None if row.share is None else 100 * row.share for row in rows]),
         "age": (text("Started", width="small"), [row.age for row in rows]),
         "reason": (text("Reason", width="large", help=why), [row.message for row in rows]),
@@ -60,19 +60,13 @@ def run_table(rows: list[RunRow]) -> None:
     st.caption("Select a row to open the run.")
 
 
-def _closing_test(row: RunRow) -> dict[str, Any] | None:
-    """The row of accuracies with which a finished training ended; None where there is none."""
+def closing_test(row: RunRow) -> dict[str, Any] | None:
+    """Return the accuracies on new classes with which a finished training ended, fractions; None without any."""
     if row.state != "finished" or row.kind != "train":
         return None
     with suppress(BadInput):
         return stored_rows(row.run.path / RESULT)[0]
     return None
-
-
-def _tested(row: RunRow) -> float | None:
-    """The accuracy on new classes of a finished training, in per cent."""
-    test = _closing_test(row)
-    return 100 * test["accuracy"] if test else None
 
 
 def compare_runs(rows: list[RunRow]) -> None:
@@ -120,7 +114,7 @@ def _compared_curves(names: list[str], loaded: dict[str, dict[str, Curve]]) -> N
 
 def _compared_tests(rows: list[RunRow]) -> None:
     """What the runs came to, also those without a curve, and by how much each lies above the first of them."""
-    tests = {short_name(row): test for row in rows if (test := _closing_test(row))}
+    tests = {short_name(row): test for row in rows if (test := closing_test(row))}
     if not tests:
         return
     first, *_ = tests

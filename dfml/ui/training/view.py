@@ -38,8 +38,7 @@ def watch_training(rows: list[RunRow]) -> None:
         "Choose a method on this page and press Start training. The demo preset takes minutes on two CPU cores; "
         "“random” and “average” take seconds and are the floor to compare with."
     )
-    empty = {"title": "No training run yet", "text": text, "icon": ":material/model_training:"}
-    watch_runs(rows, "training", _numbers, **empty)
+    watch_runs(rows, "training", _numbers, title="No training run yet", text=text, icon=":material/model_training:")
 
 
 def _numbers(watched: list[Watched], _key: str) -> None:
@@ -65,10 +64,9 @@ def _result_panel(run: RunFolder, scalars: Scalars) -> None:
     result = run.result() or {}
     test, half, validated = (result.get(key) for key in ("test_accuracy", "ci95", "val_accuracy"))
     grid = st.grid(3, min_column_width=190)
-    look: dict[str, Any] = {"border": True, "height": "stretch"}
+    look: dict[str, Any] = {"border": True, "height": "stretch", "delta_color": "off", "delta_arrow": "off"}
     delta = f"± {100 * half:.1f} (95 % interval)" if test is not None and half is not None else None
-    label, plain_delta = "Accuracy on new classes", {"delta_color": "off", "delta_arrow": "off"}
-    grid.metric(label, percent(test), delta=delta, **plain_delta, help=_tested_how(result), **look)
+    grid.metric("Accuracy on new classes", percent(test), delta=delta, help=_tested_how(result), **look)
     grid.metric("Validation accuracy", percent(validated), help=metric("val/accuracy").help, **look)
     with grid.cell():
         link, text = {"model": run.name}, "Adapt this meta-model to a few images"
