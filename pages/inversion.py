@@ -5,7 +5,7 @@ import streamlit as st
 from dfml.ui.inversion.form import inversion_form
 from dfml.ui.inversion.recoveries import recovery_gallery
 from dfml.ui.inversion.view import watch_recovery
-from dfml.ui.runs.run_rows import choose_run, comparisons, form_box, run_rows
+from dfml.ui.runs.panel import page_of_runs
 from dfml.ui.widgets.navigation import within_app
 
 within_app()
@@ -16,17 +16,5 @@ st.caption(
     "how long that takes."
 )
 
-form, view = form_box("New recovery", "inversion"), st.container()
-with view:
-    rows = run_rows("invert")
-    watch, gallery = st.tabs(["Watch", "Gallery"], key="view", bind="query-params")
-    with watch:
-        shown = comparisons(rows)
-        members = {row.name: one.name for one in shown for row in one.rows}
-        watch_recovery(choose_run(shown, key="inversion_run", also=members))
-    with gallery:
-        recovery_gallery(rows)
-# After the view, so that runs can be watched while the form waits for PyTorch.
-if form.open:
-    with form:
-        inversion_form()
+tabs = {"Watch": watch_recovery, "Gallery": recovery_gallery}
+page_of_runs("inversion", "New recovery", inversion_form, ["invert"], tabs)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dfml.ui.runs.run_rows import choose_run, form_box, run_rows
+from dfml.ui.runs.panel import page_of_runs
 from dfml.ui.runs.table import compare_runs, run_table
 from dfml.ui.training.form import training_form
 from dfml.ui.training.view import watch_training
@@ -17,17 +17,5 @@ st.caption(
     "images, or reported accuracies."
 )
 
-form, view = form_box("New run", "training"), st.container()
-with view:
-    rows = run_rows("train", "")
-    watch, compare, every = st.tabs(["Watch", "Compare", "All runs"], key="view", bind="query-params")
-    with watch:
-        watch_training(choose_run(rows, key="training_run"))
-    with compare:
-        compare_runs(rows)
-    with every:
-        run_table(rows)
-# After the view, so that runs can be watched while the form waits for PyTorch.
-if form.open:
-    with form:
-        training_form()
+tabs = {"Watch": watch_training, "Compare": compare_runs, "All runs": run_table}
+page_of_runs("training", "New run", training_form, ["train", ""], tabs)

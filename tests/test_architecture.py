@@ -39,7 +39,6 @@ SAME_SUBJECT = {
     "metrics": "runs, ui/widgets",
     "options": "cli, training",
     "privacy": "reports, ui/inversion",
-    "quality": "reports, ui/inversion",
     "similarity": "cli, tasks, ui/charts",
     "texts": "core, ui/widgets",
     "view": "ui/adaptation, ui/inversion, ui/training",

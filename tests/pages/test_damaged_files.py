@@ -10,7 +10,7 @@ import pytest
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.ui.inversion.recoveries import recoveries_of
-from dfml.ui.runs.run_rows import plottable, read_row
+from dfml.ui.runs.run_rows import finite, read_row
 from dfml.zoo import open_zoo
 from dfml.zoo.listing import read_zoo
 from tests.pages.damages import VALUES, WHOLE, changed, places
@@ -100,7 +100,7 @@ def look_through(run):
     row = read_row(run)
     assert "\n" not in row.message and len(row.message) < 900
     assert row.age and row.title.isprintable()
-    plottable(run), run.notes(), run.images(), run.zoo_map(), run.result(), run.log_tail()
+    finite(run.scalars()), run.notes(), run.images(), run.zoo_map(), run.result(), run.log_tail()
     for found in recoveries_of(run):
         assert found.method and found.classes and found.teacher
 

@@ -1,7 +1,6 @@
-from pathlib import Path
-
 import pytest
 
+from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE
 from dfml.ui.runs.run_rows import Comparison, RunRow, comparisons, new_group, series_names, whose
@@ -12,7 +11,7 @@ def spec(method="pixels", **more):
 
 
 def row(name, order, state="finished", created=0.0):
-    return RunRow(name, Path(name), "invert", order.title if order else name, state, 1, 1, "", created, order)
+    return RunRow(name, RunFolder(name), "invert", order.title if order else name, state, 1, 1, "", created, order)
 
 
 def test_runs_of_a_group_stand_together_in_the_order_of_their_start_and_others_alone():

@@ -1,5 +1,4 @@
 import time
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -9,7 +8,7 @@ from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.panel import look_again, moved_on
 from dfml.ui.runs.run_rows import RunRow, read_row, unique
-from dfml.ui.runs.table import _tested
+from dfml.ui.runs.table import closing_test
 
 
 def test_equal_lines_are_told_apart_by_the_end_of_the_name():
@@ -22,23 +21,22 @@ def test_equal_lines_are_told_apart_by_the_end_of_the_name():
 
 
 def chooser_page():
-    from pathlib import Path
-
     import streamlit as st
 
+    from dfml.runs.folder import RunFolder
     from dfml.runs.spec import RunSpec
     from dfml.ui.runs.run_rows import RunRow, choose_run
 
     if st.session_state.pop("spoil", False):
         st.query_params.pop("run", None)
         st.session_state["which"] = "a line of before"
-    order = RunSpec(kind="train", method="purer")
+    order, part = RunSpec(kind="train", method="purer"), RunSpec(kind="invert", method="pixels", group="old")
     rows = [
-        RunRow("new", Path("new"), "train", "new", "unreadable", 0, 0, "damaged", 3.0, None),
-        RunRow("middle", Path("middle"), "train", "middle", "finished", 1, 1, "", 2.0, order),
-        RunRow("old", Path("old"), "train", "old", "finished", 1, 1, "", 1.0, order),
+        RunRow("new", RunFolder("new"), "train", "new", "unreadable", 0, 0, "damaged", 3.0, None),
+        RunRow("middle", RunFolder("middle"), "train", "middle", "finished", 1, 1, "", 2.0, order),
+        RunRow("member", RunFolder("member"), "invert", "member", "finished", 1, 1, "", 1.0, part),
     ]
-    chosen = choose_run(rows, key="which", also={"member": "old"})
+    chosen = choose_run(rows, key="which")
     st.markdown(f"chosen: {chosen.name}")
 
 
@@ -67,7 +65,9 @@ def test_a_value_that_the_chooser_no_longer_offers_keeps_the_run():
 
 
 def a_row(state):
-    return RunRow("r", Path("r"), "train", "r", state, 1, 1, "", time.time(), RunSpec(kind="train", method="purer"))
+    return RunRow(
+        "r", RunFolder("r"), "train", "r", state, 1, 1, "", time.time(), RunSpec(kind="train", method="purer")
+    )
 
 
 def test_a_view_looks_again_while_something_may_change():
@@ -102,8 +102,9 @@ def test_the_table_shows_the_accuracy_of_finished_trainings(tmp_path, kind, resu
         recorder.set_status(state="finished", step=1, total=1)
     if result is not None:
         write_json(run.path / "result.json", result)
-    assert _tested(read_row(run)) == (pytest.approx(expected) if expected is not None else None)
+    test = closing_test(read_row(run))
+    assert (test and 100 * test["accuracy"]) == (pytest.approx(expected) if expected is not None else None)
 
 
 def test_a_training_that_has_not_ended_has_no_accuracy_yet():
-    assert _tested(a_row("running")) is None
+    assert closing_test(a_row("running")) is None

@@ -59,7 +59,7 @@ def model_folder(choice: str) -> Path:
     Raises:
         BadInput: There is no model.
     """
-    path = next((row.path for row in finished_models() if row.name == choice), None) or given_path(choice)
+    path = next((row.run.path for row in finished_models() if row.name == choice), None) or given_path(choice)
     folder = RunFolder(path).model or path
     if not os.path.isfile(folder / "dfml.json"):
         raise BadInput(f"no model at {choice!r}: give the folder of a meta-model, such as RUN/model.")

@@ -30,6 +30,7 @@ def choose_calibration() -> tuple[tuple[str, Any], ...] | None:
     """Draw the switch and, where it is on, the options; return their names and values, or None."""
     if not lasting(st.toggle, "Calibrate (ICFIL)", key="calibrate", help=WHAT):
         return None
+    st.caption(WHAT)
     from dfml.meta.calibration import Icfil
 
     with st.expander("Options of the calibration", icon=":material/tune:"):

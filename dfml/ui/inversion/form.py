@@ -30,9 +30,6 @@ ASKS_FOR = (
     "answers: slow, and without BN statistics. **what is granted** takes gradients where it may."
 )
 
-Choice = tuple[str, dict[str, Any], str]
-"""An inverter as the reader has set it: its name, values of its config that nobody checked yet, one of ``ASKED_BY``."""
-
 
 def inversion_form() -> None:
     """Choose a teacher and inverters, and start a recovery with each."""
@@ -96,8 +93,8 @@ def _slots(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], wh
     return chosen or names[:1]
 
 
-def _options(place: int, name: str, config: Config, key: str, black: bool) -> Choice:
-    """One inverter's own options."""
+def _options(place: int, name: str, config: Config, key: str, black: bool) -> tuple[str, dict[str, Any], str]:
+    """Draw an inverter's own options: its name, values of its config that nobody checked yet, one of ``ASKED_BY``."""
     st.markdown(f"**{place + 1} · {name}**")
     values = forms.config_form(config, st.grid(2, min_column_width=110), key=key)
     ways = [way for way in ASKED_BY if not (black and way == "autograd")]
@@ -106,7 +103,9 @@ def _options(place: int, name: str, config: Config, key: str, black: bool) -> Ch
     return name, values | forms.more_options(config, key=key), oracle
 
 
-def _start(whose: str, choices: list[Choice], asked: dict[str, Any], order: dict[str, Any]) -> None:
+def _start(
+    whose: str, choices: list[tuple[str, dict[str, Any], str]], asked: dict[str, Any], order: dict[str, Any]
+) -> None:
     """Validate everything, then start one run per inverter; they find each other by their group."""
     order["group"] = new_group() if len(choices) > 1 else ""
     specs = []
@@ -117,19 +116,13 @@ def _start(whose: str, choices: list[Choice], asked: dict[str, Any], order: dict
         except DfmlError as error:
             raise type(error)(f"inverter {place + 1}, {name}: {error}") from None
         specs.append(RunSpec.parse({**order, "method": name, "config": config, "oracle": how}))
-    labels = [f"{name}: {whose}"[:80] for name in series_names(specs)]
-    started = [
-        launcher.start(spec.model_copy(update={"label": label})) for label, spec in zip(labels, specs, strict=True)
-    ]
+    labels = ({"label": f"{name}: {whose}"[:80]} for name in series_names(specs))
+    started = [launcher.start(spec.model_copy(update=its)) for its, spec in zip(labels, specs, strict=True)]
     go_to_run(order["group"] or started[0].path.name)
 
 
 def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str | None:
-    """Return the folder for the privacy report, or None where the field was left empty.
-
-    Raises:
-        BadInput: It cannot serve for this teacher; one line that says why.
-    """
+    """Return the folder for the privacy report, None where none is named; ``BadInput`` says why one cannot serve."""
     text = text.strip()
     if not text:
         return None

@@ -12,7 +12,7 @@ from dfml.runs.status import RunStatus
 from dfml.ui.charts.curves import Curve, curves
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.runs.run_rows import finite
-from dfml.ui.widgets.metrics import Metric, metric
+from dfml.ui.widgets.metrics import metric
 from dfml.ui.widgets.texts import plain, show_chart
 
 RECOVERED = "recovered/"
@@ -38,22 +38,19 @@ class Frame(NamedTuple):
         return f"step {self.step} of {self.total}" if self.total else f"step {self.step}"
 
 
-def teachers_of(run: RunFolder, stored: list[StoredRecovery]) -> list[str]:
-    """Return the teachers that the run has images of, or was ordered to recover."""
+def teachers_of(run: RunFolder, stored: Iterable[str]) -> list[str]:
+    """Return the teachers that the run was ordered to recover, has recovered (``stored``), or has images of."""
     seen = [entry.tag.removeprefix(RECOVERED) for entry in run.images() if entry.tag.startswith(RECOVERED)]
     ordered = [] if run.spec.teachers == ["all"] else run.spec.teachers
-    return list(dict.fromkeys([*ordered, *(found.teacher for found in stored), *seen]))
+    return list(dict.fromkeys([*ordered, *stored, *seen]))
 
 
 def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecovery | None = None) -> list[Frame]:
-    """Return the stored images of one teacher's recovery, oldest first.
-
-    A run's steps go on counting from the warm-up and from the teachers before; a recovery's first
-    images are always kept and are those of its step 1.
-    """
+    """Return the stored images of one teacher's recovery, oldest first."""
     entries = [entry for entry in run.images() if entry.tag == f"{RECOVERED}{teacher}" and entry.labels]
     if not entries:
         return []
+    # A run counts on from the warm-up and from the teachers before; images of a recovery's step 1 are always kept.
     before = entries[0].step - 1
     total = steps_in_all(run, status, stored)
     return [Frame(entry.step - before, max(total, entries[-1].step - before), entry) for entry in entries]
@@ -61,19 +58,13 @@ def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecove
 
 def steps_in_all(run: RunFolder, status: RunStatus, stored: StoredRecovery | None) -> int:
     """Return how many steps the recovery takes; 0 where that cannot be told."""
-    if stored and isinstance(stored.report.get("steps"), int):
-        return stored.report["steps"]
-    planned = run.spec.config.get("steps")
-    if isinstance(planned, int):
-        return planned
-    return status.total if len(run.spec.teachers) == 1 else 0
+    known = (stored and stored.report.get("steps"), run.spec.config.get("steps"))
+    unknown = status.total if len(run.spec.teachers) == 1 else 0
+    return next((steps for steps in known if isinstance(steps, int)), unknown)
 
 
 def at_share(found: list[Frame], share: float) -> Frame | None:
-    """Return the frame nearest to a share of the way: 0 is the first step, 1 the last.
-
-    Of a recovery that has not come that far yet it is the newest.
-    """
+    """Return the frame nearest to a share of the way (0: the first step, 1: the last), at most the newest so far."""
     if not found:
         return None
     wanted = 1 + share * (max(found[-1].total, found[-1].step) - 1)
@@ -100,12 +91,7 @@ def own_curves(run: RunFolder, teacher: str) -> dict[str, Curve]:
 
 def curve_title(name: str) -> str:
     """Say what a curve is called in the chooser and on the axis."""
-    return f"warm-up: {_look(name).title}" if name.startswith(WARM_UP) else metric(name).title
-
-
-def _look(name: str) -> Metric:
-    """That of a recovery's number, also for the warm-up's."""
-    return metric(name.replace(WARM_UP, RECOVERY))
+    return "warm-up: " * name.startswith(WARM_UP) + metric(name.replace(WARM_UP, RECOVERY)).title
 
 
 def offered(found: Iterable[Mapping[str, Curve]]) -> list[str]:
@@ -120,11 +106,7 @@ def offered(found: Iterable[Mapping[str, Curve]]) -> list[str]:
 
 
 def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[str, int], *, key: str) -> None:
-    """Draw one number of all recoveries, a colour each.
-
-    ``series`` are the curves of each inverter by their names, with the recovery's own steps, ``totals`` each inverter's
-    steps in all, 0 where unknown.
-    """
+    """Draw one number of all recoveries, a colour each; by inverter its ``own_curves``, and its ``steps_in_all``."""
     names = offered(series.values())
     if not names:
         return
@@ -142,7 +124,7 @@ def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[s
             # One step alone is the whole way.
             last = max(totals.get(inverter, 0), steps[-1], 1)
             drawn[inverter] = ([100 * step / last for step in steps], values) if across == SHARE else (steps, values)
-    look, title = _look(name), curve_title(name)
+    look, title = metric(name.replace(WARM_UP, RECOVERY)), curve_title(name)
     figure = curves(
         drawn,
         x="share of the way (per cent)" if across == SHARE else "meta-step" if warm else "step",

@@ -79,11 +79,7 @@ class _Privacy(Record):
 
 
 def read_privacy(recovery: StoredRecovery) -> dict[str, Any] | None:
-    """Return the whole report of a recovery, or None where real images were not given.
-
-    Raises:
-        BadInput: The file is no such report.
-    """
+    """Return the report of a recovery, None where real images were not given; ``BadInput`` if it is no such report."""
     file = recovery.folder / "privacy.json"
     if not file.is_file():
         return None
@@ -139,7 +135,8 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
         f"{report.get('held_out')} held-out images of {report.get('data', '')}."
     )
     st.caption(" ".join(map(plain, (compared, *report.get("notes", [])))))
-    _numbers(report.get("spaces", []))
+    if report.get("spaces"):
+        _numbers(report["spaces"])
 
 
 def pair_caption(pair: dict[str, Any]) -> str:
@@ -164,8 +161,6 @@ def _pairs(path: Path, pairs: list[dict[str, Any]]) -> None:
 
 
 def _numbers(spaces: list[dict[str, Any]]) -> None:
-    if not spaces:
-        return
     with st.expander("The numbers behind the verdict", icon=":material/functions:"):
         try:
             told = [[form.format_map(space) for form in NUMBERS.values()] for space in spaces]

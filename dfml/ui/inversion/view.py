@@ -1,30 +1,32 @@
-"""Recoveries on the page, side by side: images that emerge from noise, one slider over all, curves, quality."""
+"""Recoveries side by side: images that emerge from noise, one slider over all, curves, quality, and downloads."""
 
 from __future__ import annotations
 
+import io
+import json
+import re
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import streamlit as st
 from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.core.texts import is_address
-from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
-from dfml.runs.status import RunStatus
-from dfml.ui.inversion.downloads import download_row
 from dfml.ui.inversion.frames import at_share, frames, own_curves, recovery_curves, steps_in_all, teachers_of, warming
-from dfml.ui.inversion.privacy import privacy_panel
-from dfml.ui.inversion.quality import quality_table
-from dfml.ui.inversion.recoveries import StoredRecovery, by_class, recoveries_of
-from dfml.ui.runs.panel import look_again, moved_on, run_panel
-from dfml.ui.runs.run_rows import Comparison, whose
-from dfml.ui.widgets.galleries import open_sheet, show_strip
-from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, spaced
+from dfml.ui.inversion.privacy import privacy_panel, read_privacy
+from dfml.ui.inversion.recoveries import StoredRecovery, by_class, quality_table, recoveries_of
+from dfml.ui.runs.panel import Watched, watch_runs
+from dfml.ui.runs.run_rows import RunRow
+from dfml.ui.widgets.galleries import open_sheet, show_strip, strip
+from dfml.ui.widgets.texts import one_line_errors, plain, spaced
 from dfml.ui.zoo.choose_zoo import open_listing
 
-PER_ROW = 10
+PER_ROW, WIDEST, SIDE = 10, 20, 64
 WAY = (
     "0 % is the first step, 100 % the last one. Inverters take different numbers of steps, so the same share is "
     "another step in each grid: every grid names the step that it shows. Of long recoveries about twenty steps are "
@@ -32,112 +34,64 @@ WAY = (
 )
 
 
-class Column(NamedTuple):
-    """One inverter of a comparison at this moment: its name among the others, its whole recoveries by teacher."""
-
-    name: str
-    run: RunFolder
-    status: RunStatus
-    stored: dict[str, StoredRecovery]
-
-
-def watch_recovery(shown: Comparison | None) -> None:
-    """Show the runs side by side; images and numbers move each second until all have ended."""
-    if shown is None:
-        empty_state(
-            "No recovery yet",
-            "Choose a teacher and up to three inverters, then press Recover images: within seconds the teacher's "
-            "classes appear here, a column per inverter.",
-            icon=":material/image_search:",
-        )
-        return
-    for row in shown.rows:
-        if row.spec is None:
-            st.warning(plain(row.message), icon=":material/broken_image:")
-    rows = [(row, name) for row, name in zip(shown.rows, shown.names, strict=True) if row.spec]
-    if not rows:
-        return
-
-    @st.fragment(run_every=look_again(*(row for row, _ in rows)))
-    def live() -> None:
-        with one_line_errors():
-            columns = []
-            for row, name in rows:
-                stored = {found.teacher: found for found in recoveries_of(row)}
-                columns.append(Column(name, row.run, row.run.status(), stored))
-            _headers(shown, columns)
-            known = [name for one in columns for name in teachers_of(one.run, list(one.stored.values()))]
-            teacher, *others = list(dict.fromkeys(known)) or [""]
-            if others:
-                teachers = [teacher, *others]
-                teacher = st.selectbox("Teacher shown", teachers, key=f"shown_teacher:{shown.name}", width=260)
-            _grids(columns, teacher, shown.name)
-            found = [(column.name, column.stored.get(teacher)) for column in columns]
-            series = {column.name: own_curves(column.run, teacher) for column in columns}
-            totals = {c.name: steps_in_all(c.run, c.status, c.stored.get(teacher)) for c in columns}
-            recovery_curves(series, totals, key=f"curves:{shown.name}")
-            quality_table(found, key=f"quality:{shown.name}")
-            privacy_panel(found, key=f"privacy:{shown.name}")
-            if any(moved_on(row.state, column.status.state) for (row, _), column in zip(rows, columns, strict=True)):
-                # One ended, or another tab resumed it: one full run of the page sets the timer anew.
-                st.rerun()
-
-    live()
+def watch_recovery(rows: list[RunRow]) -> None:
+    """Show runs side by side; images and numbers move each second until all have ended."""
+    text = (
+        "Choose a teacher and up to three inverters, then press Recover images: within seconds the teacher's classes "
+        "appear here, a column per inverter."
+    )
+    watch_runs(rows, "inversion", _compared, title="No recovery yet", text=text, icon=":material/image_search:")
 
 
-def _headers(shown: Comparison, columns: list[Column]) -> None:
-    """What is common to all runs, then each one's state and controls."""
-    if len(shown.rows) == 1:
-        (column,) = columns
-        run_panel(column.run, column.status, "inversion")
-        return
-    spec, active = columns[0].run.spec, [column for column in columns if column.status.active]
-    st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
-    told = [f"{len(columns)} inverters", f"{spec.per_class} images per class", f"seed {spec.seed}"]
-    told += [plain(f"{spec.preset} preset"), *([f"real images from {plain(spec.data)}"] if spec.data else [])]
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(" · ".join(told), width="content")
-        if len(active) > 1 and st.button("Stop all", icon=":material/stop_circle:", key="inversion:stop_all"):
-            for column in active:
-                with one_line_errors():
-                    launcher.request_stop(column.run)
-            st.rerun()
-    others = {column.run.name: column.name for column in columns}
-    for place, (column, cell) in enumerate(zip(columns, st.columns(len(columns), gap="medium"), strict=True)):
-        with cell, one_line_errors():
-            run_panel(column.run, column.status, f"inversion:{place}", column.name, others)
+def _compared(watched: list[Watched], key: str) -> None:
+    """All recoveries of one teacher: images, curves, quality, privacy."""
+    stored = [{found.teacher: found for found in recoveries_of(one.run)} for one in watched]
+    known = [name for one, its in zip(watched, stored, strict=True) for name in teachers_of(one.run, its)]
+    teacher, *others = list(dict.fromkeys(known)) or [""]
+    if others:
+        teacher = st.selectbox("Teacher shown", [teacher, *others], key=f"shown_teacher:{key}", width=260)
+    found = [(one.name, its.get(teacher)) for one, its in zip(watched, stored, strict=True)]
+    _grids(watched, dict(found), teacher, key)
+    series = {one.name: own_curves(one.run, teacher) for one in watched}
+    totals = {one.name: steps_in_all(one.run, one.status, its) for one, (_, its) in zip(watched, found, strict=True)}
+    recovery_curves(series, totals, key=f"curves:{key}")
+    quality_table(found, key=f"quality:{key}")
+    privacy_panel(found, key=f"privacy:{key}")
 
 
-def _grids(columns: list[Column], teacher: str, key: str) -> None:
+def _grids(watched: list[Watched], recoveries: Mapping[str, StoredRecovery | None], teacher: str, key: str) -> None:
     """Each inverter's images at the same share of its way."""
-    found = [frames(column.run, column.status, teacher, column.stored.get(teacher)) for column in columns]
-    share = 100
+    found = [frames(one.run, one.status, teacher, recoveries[one.name]) for one in watched]
+    share, wide = 100, len(watched) == 1
     if any(len(one) > 1 for one in found):
-        label = "Share of the way" + ", in all grids" * (len(columns) > 1)
+        label = "Share of the way" + ", in all grids" * (not wide)
         share = st.slider(label, 0, 100, 100, step=5, format="%d %%", key=f"way:{key}", help=WAY)
-    for column, cell, one in zip(columns, st.columns(len(columns), gap="medium"), found, strict=True):
+    for (name, run, status), cell, kept in zip(watched, st.columns(len(watched), gap="medium"), found, strict=True):
         with cell, one_line_errors():
-            frame, stored, wide = at_share(one, share / 100), column.stored.get(teacher), len(columns) == 1
-            title = "" if wide else f"**{plain(column.name)}** · "
-            if stored and (frame is None or frame is one[-1]):
+            frame, stored, title = (
+                at_share(kept, share / 100),
+                recoveries[name],
+                "" if wide else f"**{plain(name)}** · ",
+            )
+            if stored and (frame is None or frame is kept[-1]):
                 steps = stored.report.get("steps")
                 st.markdown(f"{title}last step" + (plain(f", {steps} of {steps}") if steps else ""))
                 _class_rows(stored.pictures(), wide=wide)
             elif frame:
                 st.markdown(f"{title}{frame.label}")
-                names = _class_names(column.run, teacher, stored)
+                names = _class_names(run, teacher, stored)
                 _class_rows(by_class(open_sheet(frame.entry), frame.entry.labels, names), wide=wide)
-            elif (entry := warming(column.run)) and (sheet := open_sheet(entry)):
+            elif (entry := warming(run)) and (sheet := open_sheet(entry)):
                 st.markdown(f"{title}warm-up, meta-step {entry.step}")
                 _class_rows(by_class(sheet, entry.labels, []), wide=wide)
                 st.caption("Images of another teacher of the zoo: the inverter still learns, before it meets this one.")
-            elif column.status.active:
+            elif status.active:
                 st.markdown(f"{title}no images yet")
                 st.skeleton(260)
             else:
                 st.markdown(f"{title}no images")
             if stored:
-                download_row(column.run, stored, column.name, key=f"download:{column.run.name}:{teacher}")
+                download_row(run, stored, name, key=f"download:{run.name}:{teacher}")
 
 
 def _class_rows(rows: dict[str, list[Image.Image]], *, wide: bool) -> None:
@@ -167,3 +121,64 @@ def _class_names(run: RunFolder, teacher: str, stored: StoredRecovery | None) ->
     with suppress(BadInput):  # a zoo that has gone only costs the names
         row = None if is_address(zoo) else open_listing(zoo).teacher(teacher)
     return [spaced(name) for name in row.class_names] if row else []
+
+
+def grid_png(recovery: StoredRecovery) -> bytes:
+    """Return all images, a row per class; a class with many takes several. Raises as ``StoredRecovery.pictures``."""
+    rows = recovery.pictures()
+    columns = min(WIDEST, max(map(len, rows.values()), default=1))
+    cells = []
+    for pictures in rows.values():
+        cells += [*pictures, *[None] * (-len(pictures) % columns)]
+    side = max(SIDE, *(max(cell.size) for cell in cells if cell))
+    buffer = io.BytesIO()
+    strip(cells, side=side, columns=columns).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def arrays_npz(recovery: StoredRecovery) -> bytes:
+    """Return ``images`` [N, C, H, W] in [0, 1], ``labels`` [N], ``soft_targets`` [N, way], ``class_names`` [way].
+
+    ``np.load`` opens them without pickle. Raises ``BadInput`` where the images are missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(recovery.folder / "pictures.safetensors")
+        arrays = {name: tensors[name] for name in ("images", "labels", "soft_targets") if name in tensors}
+        names = np.array(recovery.classes, dtype=np.str_)
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"the images of teacher {recovery.teacher} cannot be read: {error}.") from None
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays, class_names=names)
+    return buffer.getvalue()
+
+
+def report_json(run: RunFolder, recovery: StoredRecovery) -> bytes:
+    """Return the order, the measures, and the privacy report where there is one."""
+    found = {"order": run.spec.model_dump(mode="json"), "report": recovery.report, "privacy": read_privacy(recovery)}
+    return json.dumps(found, indent=2, ensure_ascii=False).encode()
+
+
+def file_stem(recovery: StoredRecovery, name: str) -> str:
+    """Return a file's name that says where the images come from."""
+    zoo = Path(str(recovery.report.get("zoo", "zoo"))).name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{zoo}-{recovery.teacher}-{name}").strip("-")[:80]
+
+
+def download_row(run: RunFolder, recovery: StoredRecovery, name: str, key: str) -> None:
+    """Draw the buttons of one recovery; files are made when they are asked for."""
+    stem = file_stem(recovery, name)
+    arrays = "images, labels, soft_targets and class_names as NumPy arrays."
+    order = "Every option, seed and version, all measures, and the privacy report."
+    kinds = (
+        ("PNG", "image/png", "All images as one grid, a row per class.", partial(grid_png, recovery)),
+        ("npz", "application/octet-stream", arrays, partial(arrays_npz, recovery)),
+        ("JSON", "application/json", order, partial(report_json, run, recovery)),
+    )
+    with st.container(horizontal=True, gap="xsmall"):
+        for label, mime, about, make in kinds:
+            file = f"{stem}.{label.lower()}"
+            look = {"help": f"{about} ({plain(file)})", "icon": ":material/download:", "on_click": "ignore"}
+            st.download_button(label, make, file_name=file, mime=mime, key=f"{key}:{label}", **look)

@@ -1,13 +1,14 @@
-"""What every run shows: its state, progress, time left, and stop, resume and delete."""
+"""The view of runs on every page: empty, or state, progress and buttons of each, and what the page draws below."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -18,17 +19,16 @@ from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE, RESUMABLE, RunStatus
-from dfml.ui.runs.run_rows import RunRow
+from dfml.ui.runs.run_rows import NEXT, RunRow, choose_run, run_rows, whose
 from dfml.ui.widgets.forms import inverters, methods
 from dfml.ui.widgets.metrics import chip
-from dfml.ui.widgets.texts import counted, duration, one_line_errors, plain
+from dfml.ui.widgets.texts import counted, duration, empty_state, one_line_errors, plain
 
 
 def look_again(*rows: RunRow) -> int | None:
     """Return the seconds until the view of these runs looks again: another tab may resume one that has stopped."""
-    if any(row.active for row in rows):
-        return 1
-    return 5 if any(row.state in RESUMABLE for row in rows) else None
+    states = {row.state for row in rows}
+    return 1 if states.intersection(ACTIVE) else 5 if states.intersection(RESUMABLE) else None
 
 
 def moved_on(was: str, now: str) -> bool:
@@ -36,62 +36,150 @@ def moved_on(was: str, now: str) -> bool:
     return was != now and not (was in ACTIVE and now in ACTIVE)
 
 
-def run_panel(
-    run: RunFolder, status: RunStatus, key: str, title: str | None = None, others: Mapping[str, str] | None = None
+def page_of_runs(
+    key: str,
+    new: str,
+    form: Callable[[], None],
+    kinds: Sequence[str],
+    tabs: Mapping[str, Callable[[list[RunRow]], None]],
 ) -> None:
-    """Draw title, chip, progress, facts, buttons, and the details that make the run reproducible.
+    """Draw the box of the form that starts runs, and below it the tabs, each with the page's runs.
 
-    Where runs stand side by side, ``title`` takes the place of the run's own, with fewer facts, ``others`` are what the
-    runs beside it are called, by their folders' names, and deleting is found among the details, so that the buttons
-    fit. ``key`` is the prefix of the widgets' keys.
+    The box is open at first, folded where the link names a run. The form is drawn after the tabs, so that runs can be
+    watched while it waits for PyTorch, and only in an open box, so that watching needs none.
     """
+    box_key = f"new_run_open:{key}"
+    first = st.session_state.setdefault(f"_first:{key}", "run" not in st.query_params)
+    if NEXT in st.session_state:
+        st.session_state[box_key] = False
+    look = {"icon": ":material/add_circle:", "on_change": "rerun"}
+    box, view = st.expander(f"**{new}**", expanded=first, key=box_key, **look), st.container()
+    with view:
+        rows = run_rows(*kinds)
+        for tab, draw in zip(st.tabs(list(tabs), key="view", bind="query-params"), tabs.values(), strict=True):
+            with tab:
+                draw(rows)
+    if box.open:
+        with box:
+            form()
+
+
+class Watched(NamedTuple):
+    """A run at this moment, and its name among those that it is compared with."""
+
+    name: str
+    run: RunFolder
+    status: RunStatus
+
+
+def watch_runs(rows: list[RunRow], key: str, draw: Callable[[list[Watched], str], None], **empty: str) -> None:
+    """Draw a chooser, the panels of the chosen runs that stand side by side, and what ``draw`` makes of them.
+
+    All but the chooser is drawn anew each second until all have ended. ``key`` is the prefix of the widgets' keys, and
+    ``draw`` is also given the runs' common name; ``empty`` are arguments of ``empty_state``, for a page without runs.
+    """
+    shown = choose_run(rows, key=f"{key}_run")
+    if shown is None:
+        empty_state(**empty)
+        return
+    for row in shown.rows:
+        if row.spec is None:
+            st.warning(plain(row.message), icon=":material/broken_image:")
+    known = [(row, name) for row, name in zip(shown.rows, shown.names, strict=True) if row.spec]
+    if not known:
+        return
+
+    @st.fragment(run_every=look_again(*(row for row, _ in known)))
+    def live() -> None:
+        with one_line_errors():
+            watched = [Watched(name, row.run, row.run.status()) for row, name in known]
+            if any(moved_on(row.state, one.status.state) for (row, _), one in zip(known, watched, strict=True)):
+                # One ended, or another tab resumed it: one full run of the page sets the timer anew. Before anything
+                # is drawn, since a click on a link that is redrawn at once would be lost.
+                st.rerun()
+            _panels(watched, key)
+            draw(watched, shown.name)
+
+    live()
+
+
+def _panels(watched: list[Watched], key: str) -> None:
+    """What is common to all runs, if there are several, then each one's state and controls."""
+    if len(watched) == 1:
+        _panel(watched[0], key, {})
+        return
+    spec, active = watched[0].run.spec, [one for one in watched if one.status.active]
+    st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
+    told = [f"{len(watched)} inverters", f"{spec.per_class} images per class", f"seed {spec.seed}"]
+    told += [plain(f"{spec.preset} preset"), *([f"real images from {plain(spec.data)}"] if spec.data else [])]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(" · ".join(told), width="content")
+        if len(active) > 1 and st.button("Stop all", icon=":material/stop_circle:", key=f"{key}:stop_all"):
+            for one in active:
+                with one_line_errors():
+                    launcher.request_stop(one.run)
+            st.rerun()
+    names = {one.run.name: one.name for one in watched}
+    for place, (one, cell) in enumerate(zip(watched, st.columns(len(watched), gap="medium"), strict=True)):
+        with cell, one_line_errors():
+            _panel(one, f"{key}:{place}", names)
+
+
+def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
+    """Draw title, state, progress, facts, buttons, and the details that make the run reproducible.
+
+    ``names`` are those of runs side by side, by their folders' names, else empty. Side by side there are fewer facts,
+    and deleting is found among the details, so that the buttons fit.
+    """
+    name, run, status = one
     look = chip(status.state)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"#### {plain(title or run.spec.title)}", width="content", anchors=False)
+        st.markdown(f"#### {plain(name if names else run.spec.title)}", width="content", anchors=False)
         st.badge(look.word, icon=look.icon, color=look.colour)
     if status.error:
         show = st.error if status.state in ("failed", "crashed") else st.warning
         show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
     if status.state != "finished":
-        st.progress(status.fraction, text=progress_text(status, others))
+        st.progress(status.fraction, text=progress_text(status, names))
     told = [f"{duration(status.seconds)} of work"] if status.seconds else []
     if status.device:
-        why = f" ({status.device_reason})" if status.device_reason and not title else ""
+        why = f" ({status.device_reason})" if status.device_reason and not names else ""
         told.append("on " + plain(status.device + why))
-    if not title:
+    if not names:
         threads = [counted(run.spec.threads, "CPU thread")] if run.spec.threads else []
         told += [preset_of(run.spec), f"seed {run.spec.seed}", *threads]
     st.caption(" · ".join(told) or "not begun yet")
     with st.container(horizontal=True, gap="small"):
-        stop, resume = ":material/stop_circle:", ":material/play_arrow:"
         if status.active:
-            if st.button("Stop run", icon=stop, key=f"{key}:stop", disabled=status.state == "stopping"):
-                with one_line_errors():
-                    launcher.stop(run.path)
-                    st.rerun()
+            more = {"icon": ":material/stop_circle:", "disabled": status.state == "stopping"}
+            _button("Stop run", launcher.stop, run, key=f"{key}:stop", **more)
         elif status.resumable:
-            text = "Go on from the last checkpoint."
-            if st.button("Resume", icon=resume, key=f"{key}:resume", type="primary", help=text):
-                with one_line_errors():
-                    launcher.resume(run.path)
-                    st.rerun()
+            more = {"icon": ":material/play_arrow:", "type": "primary", "help": "Go on from the last checkpoint."}
+            _button("Resume", launcher.resume, run, key=f"{key}:resume", **more)
         with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
             st.markdown(f"**Folder** {plain(str(run.path))}")
             st.markdown("**Order** (spec.json)")
             st.json(run.spec.model_dump(), expanded=1)
             st.markdown("**End of the log**")
             st.code(run.log_tail(40) or "empty", language=None, height=200)
-            if title and not status.active:
+            if names and not status.active:
                 _delete(run, key)
-        if not title and not status.active:
+        if not names and not status.active:
             with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
                 _delete(run, key)
 
 
-def progress_text(status: RunStatus, others: Mapping[str, str] | None = None) -> str:
-    """Say what it is doing, how far it is, and the time left; ``others`` as of ``run_panel``."""
+def _button(label: str, act: Callable[[Path], Any], run: RunFolder, **look: Any) -> None:  # noqa: ANN401 - as st.button's
+    if st.button(label, **look):
+        with one_line_errors():
+            act(run.path)
+            st.rerun()
+
+
+def progress_text(status: RunStatus, names: Mapping[str, str] | None = None) -> str:
+    """Say what it is doing, how far it is, and the time left; ``names`` as of ``_panel``."""
     if status.state == "queued":
-        return _waiting(status.text, others or {}) or "waiting for the device: one run works on a device at a time"
+        return _waiting(status.text, names or {}) or "waiting for the device: one run works on a device at a time"
     parts = [plain(status.text)] if status.text else []
     if status.total:
         parts.append(f"step {status.step} of {status.total}")
@@ -100,25 +188,22 @@ def progress_text(status: RunStatus, others: Mapping[str, str] | None = None) ->
     return " · ".join(parts) or "starting"
 
 
-def _waiting(text: str, others: Mapping[str, str]) -> str:
+def _waiting(text: str, names: Mapping[str, str]) -> str:
     """What a queued run says, with the title of the run that it waits for; see ``DeviceQueue.try_take``."""
     told = re.fullmatch(r"waiting for (\S+) \(run (.+?)(, \d+ more before this one)?\)", text)
     if told is None:
         return plain(text)
     device, name, ahead = told.groups()
     found = RunFolder(runs_root() / name) if name == Path(name).name else None
-    if name in others or (found is not None and not found.problem):
-        who = others.get(name) or found.spec.title
+    if name in names or (found is not None and not found.problem):
+        who = names.get(name) or found.spec.title
     else:  # a command, or a run of another folder
         who = f"{name}, outside this app,"
     return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
 
 
 def preset_of(spec: RunSpec) -> str:
-    """Say which preset the run's options are, and how many were changed.
-
-    Presets come with their methods, which need torch: a page that only watches does not load it, and says less.
-    """
+    """Say which preset the run's options are and, where torch is loaded already, how many were changed."""
     if "torch" not in sys.modules or not spec.method:
         return f"from the {plain(spec.preset)} preset"
     changed = _changed(spec.kind, spec.method, spec.preset, json.dumps(spec.config))

@@ -1,19 +1,13 @@
-"""Runs as the pages see them: a row each, those that were started together as one, and the chooser of a page.
-
-The choice stands in the link as ``run``, so a reload keeps it.
-"""
+"""Runs as the pages see them: a row each, those that were started together as one, and the chooser of a page."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 
@@ -27,9 +21,6 @@ from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.navigation import INVERSION, TRAINING
 from dfml.ui.widgets.texts import counted
 
-if TYPE_CHECKING:
-    from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
-
 PAGES = {"train": TRAINING, "invert": INVERSION}
 """Which page shows a kind of run."""
 NEXT = "_next_run"
@@ -40,27 +31,19 @@ _FIRST = ("running", *ACTIVE, "crashed", "failed", "unreadable", "stopped", "fin
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run in a list; one that cannot be read has an empty kind, no ``spec``, and says why in ``message``.
-
-    ``total`` is 0 where unknown, ``created`` in seconds since 1970; ``left`` how long it will still work, if known.
-    """
+    """A run in a list; one that cannot be read has an empty kind, no ``spec``, and says why in ``message``."""
 
     name: str
-    path: Path
+    run: RunFolder
     kind: str
     title: str
     state: str
     step: int
-    total: int
+    total: int  # 0 where unknown
     message: str
-    created: float
+    created: float  # seconds since 1970
     spec: RunSpec | None
     left: str = ""
-
-    @property
-    def run(self) -> RunFolder:
-        """Its folder. Readers of its metrics are shared, so opening it again costs nothing."""
-        return RunFolder(self.path)
 
     @property
     def age(self) -> str:
@@ -69,11 +52,6 @@ class RunRow:
         if minutes < 60:
             return f"{minutes} min ago" if minutes > 0 else "just now"
         return f"{minutes // 60} h ago" if minutes < 1440 else f"{counted(minutes // 1440, 'day')} ago"
-
-    @property
-    def active(self) -> bool:
-        """Whether its numbers may still change."""
-        return self.state in ACTIVE
 
     @property
     def share(self) -> float | None:
@@ -89,7 +67,7 @@ def read_row(run: RunFolder) -> RunRow:
     kind, message = spec.kind if spec else "", printable(status.error or "", 800)
     left = f"{in_words(status.eta_range)} left" if status.eta_range and status.state == "running" else ""
     state = (status.state, status.step, status.total)
-    return RunRow(run.name, run.path, kind, run.title, *state, message, run.created, spec, left)
+    return RunRow(run.name, run, kind, run.title, *state, message, run.created, spec, left)
 
 
 def run_rows(*kinds: str) -> list[RunRow]:
@@ -100,25 +78,16 @@ def run_rows(*kinds: str) -> list[RunRow]:
 
 def finite(curves: dict[str, Curve]) -> dict[str, Curve]:
     """Leave out the points that are not finite, and curves that have no point then."""
-    found = {}
-    for name, (steps, values) in curves.items():
-        pairs = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
-        if pairs:
-            found[name] = ([step for step, _ in pairs], [value for _, value in pairs])
-    return found
-
-
-def plottable(run: RunFolder) -> dict[str, Curve]:
-    """Return a run's curves, as ``finite``."""
-    return finite(run.scalars())
+    kept = {
+        name: [point for point in zip(steps, values, strict=True) if point[1] is not None]
+        for name, (steps, values) in curves.items()
+    }
+    return {name: tuple(map(list, zip(*points, strict=True))) for name, points in kept.items() if points}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs that stand side by side, in the order of their start; a run that was started alone is one of one.
-
-    ``name`` is what a link says: the group's id, or the folder's name of a single run.
-    """
+    """Runs side by side, in the order of their start; a link says ``name``: a group's id, or that of a single run."""
 
     name: str
     rows: tuple[RunRow, ...]
@@ -156,10 +125,11 @@ def new_group() -> str:
 
 
 def comparisons(rows: list[RunRow]) -> list[Comparison]:
-    """Put runs, of which the newest come first, of one group together; the newest comparison first."""
+    """Put recoveries of one group together, other runs alone; from newest to oldest, as the rows come."""
     groups: dict[str, list[RunRow]] = defaultdict(list)
     for row in rows:
-        groups[row.spec.group if row.spec and row.spec.group else row.name].append(row)
+        group = row.spec.group if row.spec and row.kind == "invert" else ""
+        groups[group or row.name].append(row)
     found = [Comparison(name, tuple(reversed(members))) for name, members in groups.items()]
     return sorted(found, key=lambda one: one.created, reverse=True)
 
@@ -175,19 +145,10 @@ def whose(spec: RunSpec) -> str:
 def series_names(specs: list[RunSpec | None]) -> list[str]:
     """Return the inverters' names, told apart by how they ask, and by a number where that is equal too."""
     names = ["unreadable" if spec is None else spec.method for spec in specs]
+    often, asked = Counter(names), [spec and spec.oracle.get("oracle") == "zeroth-order" for spec in specs]
+    names = [f"{name}, queries" if often[name] > 1 and asks else name for name, asks in zip(names, asked, strict=True)]
     often = Counter(names)
-    for position, spec in enumerate(specs):
-        if spec and often[names[position]] > 1 and spec.oracle.get("oracle") == "zeroth-order":
-            names[position] += ", queries"
-    often, met = Counter(names), Counter()
-    for position, name in enumerate(names):
-        if often[name] > 1:
-            met[name] += 1
-            names[position] = f"{name} {met[name]}"
-    return names
-
-
-One = TypeVar("One", RunRow, Comparison)
+    return [f"{name} {names[: i + 1].count(name)}" if often[name] > 1 else name for i, name in enumerate(names)]
 
 
 def go_to_run(name: str) -> None:
@@ -196,19 +157,7 @@ def go_to_run(name: str) -> None:
     st.rerun()
 
 
-def form_box(title: str, page: str) -> ExpanderContainer:
-    """Draw the box of the form that starts runs: open at first, folded where the link names a run.
-
-    Its content is drawn only while ``open`` is true, so that watching a run needs no torch.
-    """
-    key = f"new_run_open:{page}"
-    first = st.session_state.setdefault(f"_first:{page}", "run" not in st.query_params)
-    if NEXT in st.session_state:
-        st.session_state[key] = False
-    return st.expander(f"**{title}**", expanded=first, key=key, icon=":material/add_circle:", on_change="rerun")
-
-
-def _line(row: RunRow | Comparison) -> str:
+def _line(row: Comparison) -> str:
     """A run's line in the chooser. It stays true while the run works: no state that may have changed since."""
     look = chip(row.state)
     sign, state = ("▶", "") if row.state in ACTIVE else (look.sign, f" · {look.word}")
@@ -229,26 +178,28 @@ def minute(created: float) -> str:
     return f"{datetime.fromtimestamp(created):%d %b %H:%M}"
 
 
-def choose_run(rows: Sequence[One], *, key: str, also: Mapping[str, str] | None = None) -> One | None:
+def choose_run(rows: list[RunRow], *, key: str) -> Comparison | None:
     """Draw the chooser of a page's runs, the newest first; return the chosen one, or None where there is none.
 
-    ``also`` are other names that a link may say, each with the name of the entry that is meant.
+    The choice stands in the link as ``run``; a link may also name a run that is part of a comparison.
     """
-    if not rows:
+    by_name = {one.name: one for one in comparisons(rows)}
+    if not by_name:
         return None
-    by_name = {row.name: row for row in rows}
     asked = st.session_state.pop(NEXT, None) or st.query_params.get("run")
-    asked = (also or {}).get(asked, asked)
+    asked = next((name for name, one in by_name.items() if asked in [row.name for row in one.rows]), asked)
     if asked in by_name:
         st.session_state[key] = asked
     elif st.session_state.get(key) not in by_name:
         # A browser may still send the line that a run had before its state changed: the run stays.
         # A damaged folder may be the newest: it is listed, but not what the page opens with.
         last = st.session_state.get(f"_{key}")
-        st.session_state[key] = last if last in by_name else next((row.name for row in rows if row.spec), rows[0].name)
+        st.session_state[key] = (
+            last if last in by_name else next((name for name, one in by_name.items() if one.spec), next(iter(by_name)))
+        )
         if asked:
             st.info("The run in the link is no longer here; the newest one is shown.", icon=":material/info:")
-    lines = unique({row.name: _line(row) for row in rows})
+    lines = unique({name: _line(one) for name, one in by_name.items()})
 
     def keep() -> None:
         if st.session_state[key] in by_name:

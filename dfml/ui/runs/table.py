@@ -11,7 +11,7 @@ from dfml.core.errors import BadInput
 from dfml.data.pairing import difference, stored_rows
 from dfml.runs.folder import RESULT
 from dfml.ui.charts.curves import Curve, curves
-from dfml.ui.runs.run_rows import NEXT, RunRow, plottable
+from dfml.ui.runs.run_rows import NEXT, RunRow, finite
 from dfml.ui.widgets.metrics import chip, metric
 from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, show_chart, with_interval
 
@@ -44,48 +44,29 @@ def run_table(rows: list[RunRow]) -> None:
 
     text, number, bar = st.column_config.TextColumn, st.column_config.NumberColumn, st.column_config.ProgressColumn
     tested, why = metric("test/accuracy").help, "Why a run failed, crashed or cannot be read."
-    st.dataframe(
-        {
-            "state": [f"{chip(row.state).sign} {chip(row.state).word}" for row in rows],
-            "run": [row.title for row in rows],
-            "seed": [row.spec.seed if row.spec else None for row in rows],
-            "accuracy": [_tested(row) for row in rows],
-            "done": [None if row.share is None else 100 * row.share for row in rows],
-            "age": [row.age for row in rows],
-            "reason": [row.message for row in rows],
-        },
-        key=key,
-        on_select=open_selected,
-        selection_mode="single-row",
-        hide_index=True,
-        placeholder="–",
-        column_config={
-            "state": text("State", width="small"),
-            "run": text("Run", width="medium"),
-            "seed": number("Seed", width="small"),
-            "accuracy": number("Accuracy", format="%.1f %%", width="small", help=tested),
-            "done": bar("Done", format="%.0f %%", min_value=0, max_value=100, width="small"),
-            "age": text("Started", width="small"),
-            "reason": text("Reason", width="large", help=why),
-        },
-        alt=f"Table of {len(rows)} runs",
-    )
+    accuracy = number("Accuracy", format="%.1f %%", width="small", help=tested)
+    done = bar("Done", format="%.0f %%", min_value=0, max_value=100, width="small")
+    columns = {
+        "state": (text("State", width="small"), [f"{chip(row.state).sign} {chip(row.state).word}" for row in rows]),
+        "run": (text("Run", width="medium"), [row.title for row in rows]),
+        "seed": (number("Seed", width="small"), [row.spec.seed if row.spec else None for row in rows]),
+        "accuracy": (accuracy, [test and 100 * test["accuracy"] for test in map(closing_test, rows)]),
+        "done": (done, [None if row.share is None else 100 * row.share for row in rows]),
+        "age": (text("Started", width="small"), [row.age for row in rows]),
+        "reason": (text("Reason", width="large", help=why), [row.message for row in rows]),
+    }
+    look = {"on_select": open_selected, "selection_mode": "single-row", "alt": f"Table of {len(rows)} runs"}
+    _table(columns, key=key, **look)
     st.caption("Select a row to open the run.")
 
 
-def _closing_test(row: RunRow) -> dict[str, Any] | None:
-    """The row of accuracies with which a finished training ended; None where there is none."""
+def closing_test(row: RunRow) -> dict[str, Any] | None:
+    """Return the accuracies on new classes with which a finished training ended, fractions; None without any."""
     if row.state != "finished" or row.kind != "train":
         return None
     with suppress(BadInput):
-        return stored_rows(row.path / RESULT)[0]
+        return stored_rows(row.run.path / RESULT)[0]
     return None
-
-
-def _tested(row: RunRow) -> float | None:
-    """The accuracy on new classes of a finished training, in per cent."""
-    test = _closing_test(row)
-    return 100 * test["accuracy"] if test else None
 
 
 def compare_runs(rows: list[RunRow]) -> None:
@@ -107,7 +88,7 @@ def compare_runs(rows: list[RunRow]) -> None:
     loaded: dict[str, dict[str, Curve]] = {}
     for name in chosen:
         with one_line_errors():
-            loaded[short_name(readable[name])] = plottable(readable[name].run)
+            loaded[short_name(readable[name])] = finite(readable[name].run.scalars())
     found = {key for scalars in loaded.values() for key, curve in scalars.items() if len(curve[0]) > 1}
     names = sorted(name for name in found if name not in FIRST and not name.endswith("ci95"))
     names = [*(name for name in FIRST if name in found), *names]
@@ -133,28 +114,27 @@ def _compared_curves(names: list[str], loaded: dict[str, dict[str, Curve]]) -> N
 
 def _compared_tests(rows: list[RunRow]) -> None:
     """What the runs came to, also those without a curve, and by how much each lies above the first of them."""
-    tests = {short_name(row): test for row in rows if (test := _closing_test(row))}
+    tests = {short_name(row): test for row in rows if (test := closing_test(row))}
     if not tests:
         return
     first, *_ = tests
     text = st.column_config.TextColumn
     apart = [None if name == first else difference(test, tests[first]) for name, test in tests.items()]
+    accuracies = [with_interval(test["accuracy"], test.get("ci95")) for test in tests.values()]
+    above = [d and with_interval(d.difference, d.difference_ci95, sign="+") for d in apart]
+    about = f"{metric('test/accuracy').help} Per cent ± 95 %."
     st.markdown("**Accuracy on new classes, in the test at the end**")
-    st.dataframe(
-        {
-            "run": list(tests),
-            "accuracy": [with_interval(test["accuracy"], test.get("ci95")) for test in tests.values()],
-            "above": [d and with_interval(d.difference, d.difference_ci95, sign="+") for d in apart],
-            "pairing": [d and d.pairing for d in apart],
-        },
-        key="compared_tests",
-        hide_index=True,
-        placeholder="–",
-        column_config={
-            "run": text("Run", width="medium"),
-            "accuracy": text("Accuracy", width="small", help=f"{metric('test/accuracy').help} Per cent ± 95 %."),
-            "above": text("Above first", width="small", help="Points above the first run, ± 95 %."),
-            "pairing": text("Episodes", width="medium", help=PAIRING),
-        },
-        alt=f"Accuracies of {len(tests)} runs at their end",
-    )
+    columns = {
+        "run": (text("Run", width="medium"), list(tests)),
+        "accuracy": (text("Accuracy", width="small", help=about), accuracies),
+        "above": (text("Above first", width="small", help="Points above the first run, ± 95 %."), above),
+        "pairing": (text("Episodes", width="medium", help=PAIRING), [d and d.pairing for d in apart]),
+    }
+    _table(columns, key="compared_tests", alt=f"Accuracies of {len(tests)} runs at their end")
+
+
+def _table(columns: dict[str, tuple[Any, list[Any]]], **look: Any) -> None:  # noqa: ANN401 - as of st.dataframe
+    """Draw columns, each with its config and its values."""
+    values = {name: found for name, (_, found) in columns.items()}
+    looks = {name: config for name, (config, _) in columns.items()}
+    st.dataframe(values, column_config=looks, hide_index=True, placeholder="–", **look)

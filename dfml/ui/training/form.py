@@ -122,10 +122,7 @@ def first_run_seconds(config: Config, ways: Sequence[int]) -> float:
 
 
 def first_run_text(config: Config, ways: Sequence[int], *, remote: bool = False) -> str:
-    """Say before a run what its recoveries cost; empty where the first one costs no more than the others.
-
-    With ``remote`` the teachers are behind a server, whose speed decides.
-    """
+    """Say what the recoveries of a first run cost, if there are any; with ``remote`` a server's speed decides."""
     count = kept_recoveries(config, ways)
     if not count:
         return ""

@@ -14,12 +14,12 @@ from dfml.runs.folder import RunFolder
 from dfml.ui.charts.bars import teacher_policy_bars
 from dfml.ui.charts.curves import DENSE, Curve, curves
 from dfml.ui.charts.similarity import similarity_matrix, teacher_map
-from dfml.ui.runs.panel import look_again, moved_on, run_panel
-from dfml.ui.runs.run_rows import RunRow, plottable
+from dfml.ui.runs.panel import Watched, watch_runs
+from dfml.ui.runs.run_rows import RunRow, finite
 from dfml.ui.widgets.galleries import newest_pictures
 from dfml.ui.widgets.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric
 from dfml.ui.widgets.navigation import ADAPTATION, ICONS
-from dfml.ui.widgets.texts import counted, empty_state, listed, one_line_errors, percent, plain, show_chart
+from dfml.ui.widgets.texts import counted, listed, percent, plain, show_chart
 from dfml.ui.zoo.choose_zoo import open_listing
 
 Scalars = Mapping[str, Curve]
@@ -32,46 +32,31 @@ MOST_FURTHER, MANY_TEACHERS = 12, 14
 """Further numbers that are drawn; more bars than these scroll."""
 
 
-def watch_training(row: RunRow | None) -> None:
+def watch_training(rows: list[RunRow]) -> None:
     """Show the run; its numbers move each second until it ends."""
-    if row is None:
-        empty_state(
-            "No training run yet",
-            "Choose a method on this page and press Start training. The demo preset takes minutes on two CPU cores; "
-            "“random” and “average” take seconds and are the floor to compare with.",
-            icon=":material/model_training:",
-        )
-        return
-    if row.spec is None:
-        st.warning(plain(row.message), icon=":material/broken_image:")
-        return
+    text = (
+        "Choose a method on this page and press Start training. The demo preset takes minutes on two CPU cores; "
+        "“random” and “average” take seconds and are the floor to compare with."
+    )
+    watch_runs(rows, "training", _numbers, title="No training run yet", text=text, icon=":material/model_training:")
 
-    @st.fragment(run_every=look_again(row))
-    def live() -> None:
-        with one_line_errors():
-            run = row.run
-            status = run.status()
-            if moved_on(row.state, status.state):
-                # It ended, or another tab resumed it: one full run of the page sets the timer anew. Before anything
-                # is drawn, since a click on a link that is redrawn at once would be lost.
-                st.rerun()
-            run_panel(run, status, "training")
-            scalars = plottable(run)
-            if status.state == "finished":
-                _result_panel(run, scalars)
-            left_out = [note.text for note in run.notes() if note.kind == "left-out"]
-            if left_out:
-                st.info(plain(left_out[-1]) + ".", icon=":material/group_off:")
-            if scalars:
-                _charts(run, scalars)
-                _teacher_policy(newest_weights(scalars))
-            elif status.active:
-                st.skeleton(220)
-                st.caption("The curves start with the first numbers.")
-            _compared_teachers(run)
-            newest_pictures(run)
 
-    live()
+def _numbers(watched: list[Watched], _key: str) -> None:
+    ((_, run, status),) = watched
+    scalars = finite(run.scalars())
+    if status.state == "finished":
+        _result_panel(run, scalars)
+    left_out = [note.text for note in run.notes() if note.kind == "left-out"]
+    if left_out:
+        st.info(plain(left_out[-1]) + ".", icon=":material/group_off:")
+    if scalars:
+        _charts(run, scalars)
+        _teacher_policy(newest_weights(scalars))
+    elif status.active:
+        st.skeleton(220)
+        st.caption("The curves start with the first numbers.")
+    _compared_teachers(run)
+    newest_pictures(run)
 
 
 def _result_panel(run: RunFolder, scalars: Scalars) -> None:
@@ -79,10 +64,9 @@ def _result_panel(run: RunFolder, scalars: Scalars) -> None:
     result = run.result() or {}
     test, half, validated = (result.get(key) for key in ("test_accuracy", "ci95", "val_accuracy"))
     grid = st.grid(3, min_column_width=190)
-    look: dict[str, Any] = {"border": True, "height": "stretch"}
+    look: dict[str, Any] = {"border": True, "height": "stretch", "delta_color": "off", "delta_arrow": "off"}
     delta = f"± {100 * half:.1f} (95 % interval)" if test is not None and half is not None else None
-    label, plain_delta = "Accuracy on new classes", {"delta_color": "off", "delta_arrow": "off"}
-    grid.metric(label, percent(test), delta=delta, **plain_delta, help=_tested_how(result), **look)
+    grid.metric("Accuracy on new classes", percent(test), delta=delta, help=_tested_how(result), **look)
     grid.metric("Validation accuracy", percent(validated), help=metric("val/accuracy").help, **look)
     with grid.cell():
         link, text = {"model": run.name}, "Adapt this meta-model to a few images"
@@ -102,10 +86,7 @@ def _result_panel(run: RunFolder, scalars: Scalars) -> None:
 
 
 def over_the_run(scalars: Scalars) -> dict[str, float]:
-    """Return peak, last and variation of the accuracy on validation classes, fractions in [0, 1].
-
-    They are what the method reported, else those of the curve; empty where fewer than two validations were made.
-    """
+    """Return peak, last and variation of the validation accuracy: as reported, else the curve's if of two points."""
     told = {name: scalars[f"val/{name}"][1][-1] for name in ("peak", "last", "variation") if f"val/{name}" in scalars}
     _, values = scalars.get("val/accuracy", ((), ()))
     if len(told) == 3:
@@ -147,8 +128,7 @@ def _charts(run: RunFolder, scalars: Scalars) -> None:
     for name in ("tasks/diversity", "grad/alignment"):
         if name in scalars:
             with grid.cell():
-                look = metric(name)
-                _chart(look.title.capitalize(), look.help, {look.title: scalars[name]}, y=look.title)
+                _number(name, scalars[name])
     losses = inversion_losses(scalars)
     if losses:
         with grid.cell():
@@ -159,28 +139,24 @@ def _charts(run: RunFolder, scalars: Scalars) -> None:
         st.markdown("**Further numbers**")
         grid = st.grid(3, min_column_width=240, gap="medium")
         for name in further[:MOST_FURTHER]:
-            look = metric(name)
-            title, series = look.title[:1].upper() + look.title[1:], {look.title: scalars[name]}
             with grid.cell():
-                _chart(title, look.help, series, key=name, y=look.title, percent=look.percent, height=200)
+                _number(name, scalars[name], height=200)
         if len(further) > MOST_FURTHER:
             st.caption(f"and {len(further) - MOST_FURTHER} more under Compare")
-    notes = []
     if max(len(steps) for steps, _ in scalars.values()) > DENSE:
-        notes.append("Faint lines show single iterations, strong ones their running mean.")
+        st.caption("Faint lines show single iterations, strong ones their running mean.")
     warm = run.spec.config.get("warm_start")
     if isinstance(warm, int) and warm > 0:
-        notes.append(f"The first {warm} iterations only recover images; the meta-model learns from then on.")
-    if notes:
-        st.caption(" ".join(notes))
+        st.caption(f"The first {warm} iterations only recover images; the meta-model learns from then on.")
+
+
+def _number(name: str, curve: Curve, **look: Any) -> None:  # noqa: ANN401 - as of curves
+    title, text, fraction = metric(name)
+    _chart(title[:1].upper() + title[1:], text, {title: curve}, key=name, y=title, percent=fraction, **look)
 
 
 def loss_help(scalars: Scalars) -> str:
-    """Say what the outer loss of a run is.
-
-    A method that works on the teachers' weights (``Method.space``) has no tasks, so no accuracy on them comes with its
-    loss. That is read from the run, since asking the registry would load PyTorch only to watch.
-    """
+    """Say what the outer loss is; a method without tasks (see ``Method.space``) reports no accuracy on them."""
     return LOSS_OF_TASKS if "train/accuracy" in scalars else LOSS_OF_WEIGHTS
 
 

@@ -21,11 +21,14 @@ LOSS_OF_WEIGHTS = (
     "What each step makes smaller: the squared distance of the weights that are written for a teacher from its own, in "
     "units of each tensor's spread. There are no tasks."
 )
-ASIDE = "On real images of classes that are kept aside, to follow the training or choose the best model."
+VALIDATION = (
+    "On real images of the zoo's validation classes. No teacher learned these classes, and the model is not trained on "
+    "their images: they only serve to choose (weights, when to stop, teachers). The test at the end has other classes."
+)
 METRICS = {
     "train/loss": Metric("loss", f"{LOSS_OF_TASKS} A method that only fuses weights has a loss of weights instead."),
     "train/accuracy": Metric("accuracy on pseudo tasks", "Share of right query images of the training tasks.", True),
-    "val/accuracy": Metric("accuracy on validation classes", ASIDE, True),
+    "val/accuracy": Metric("accuracy on validation classes", VALIDATION, True),
     "val/ci95": Metric("95 % interval", "Half-width of the 95 % interval of the validation accuracy.", True),
     "val/peak": Metric("peak", "Best accuracy on validation classes over the run.", True),
     "val/last": Metric("last", "Accuracy on validation classes at the end of the run.", True),

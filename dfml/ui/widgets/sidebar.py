@@ -15,6 +15,7 @@ from pathlib import Path
 import streamlit as st
 
 from dfml.core.paths import REPOSITORY
+from dfml.runs.status import ACTIVE
 from dfml.ui.runs.run_rows import PAGES, RunRow, run_rows
 from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.texts import counted, plain
@@ -58,7 +59,7 @@ def device_question() -> DeviceQuestion:
 
 
 def _active_rows() -> list[RunRow]:
-    return [row for row in run_rows() if row.active]
+    return [row for row in run_rows() if row.state in ACTIVE]
 
 
 def draw_sidebar() -> None:
