@@ -32,7 +32,6 @@ FLOORS = {
 SAME_SUBJECT = {
     "adaptation": "meta, pages",
     "base": "inversion, zoo/oracles",
-    "calibration": "meta, ui/adaptation",
     "form": "ui/inversion, ui/training",
     "inversion": "bench, pages",
     "listing": "data, zoo",
@@ -40,7 +39,7 @@ SAME_SUBJECT = {
     "options": "cli, training",
     "privacy": "reports, ui/inversion",
     "quality": "reports, ui/inversion",
-    "similarity": "cli, tasks, ui/charts",
+    "similarity": "cli, tasks",
     "texts": "core, ui/widgets",
     "uploads": "data, ui/adaptation",
     "view": "ui/adaptation, ui/inversion, ui/training",

@@ -31,16 +31,10 @@ def enlarged(picture: Image.Image, side: int) -> Image.Image:
     return ImageOps.contain(picture, (side, side), Image.Resampling.LANCZOS)
 
 
-def square(picture: Image.Image, side: int) -> Image.Image:
-    """Return the middle square of an image, ``side`` pixels wide."""
-    how = Image.Resampling.NEAREST if min(picture.size) < side else Image.Resampling.LANCZOS
-    return ImageOps.fit(picture, (side, side), how)
-
-
 def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, columns: int = 0) -> Image.Image:
-    """Lay images (at least one), or files of our own, out in rows as one RGBA image, with a transparent gap.
+    """Lay the middle squares of images (at least one) or files out in rows as one RGBA image, with a transparent gap.
 
-    None leaves its cell empty; each is square, ``side`` pixels wide. With 0 ``columns`` all stand in one row.
+    Each is ``side`` pixels wide; None leaves its cell empty. With 0 ``columns`` all stand in one row.
     """
     columns = columns or len(pictures)
     rows = -(-len(pictures) // columns)
@@ -49,18 +43,17 @@ def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, colu
         if picture is None:
             continue
         with Image.open(picture) if isinstance(picture, Path) else nullcontext(picture) as opened:
-            cell = square(opened.convert("RGB"), side)
+            how = Image.Resampling.NEAREST if min(opened.size) < side else Image.Resampling.LANCZOS
+            cell = ImageOps.fit(opened.convert("RGB"), (side, side), how)
         row, column = divmod(position, columns)
         sheet.paste(cell, (column * (side + GAP), row * (side + GAP)))
     return sheet
 
 
 def show(image: Image.Image, alt: str, *, width: int | Literal["stretch"] = "stretch") -> None:
-    """Draw an image, whose content ``alt`` tells.
-
-    It travels inside the page's message. An image that Streamlit serves from its memory is gone with the next run of
-    the script, and a browser that had not fetched it yet shows a torn one.
-    """
+    """Draw an image, whose content ``alt`` tells."""
+    # Within the page's message: one that Streamlit serves is gone with the script's next run, perhaps before a browser
+    # fetched it.
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=1)
     st.image(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}", width=width, alt=alt)

@@ -27,8 +27,6 @@ ACCESS = {
     "gradients": "gradients: images in, gradients out",
     "queries": "queries: images in, probabilities out",
 }
-KEPT = 20
-"""Honest teachers that the form starts with, as ``bench pollution`` does."""
 KINDS = {"clean": "honest", "ood": "of another domain", "fake": "untrained"}
 
 
@@ -164,10 +162,9 @@ def pollution_panel(zoo: ZooListing) -> None:
     if folder.with_name(f"{folder.name}.truth.json").is_file():  # ``truth_file`` without torch
         _truth(zoo)
         return
-    title, icon = "Hide deceptive teachers in a copy", ":material/domino_mask:"
-    box = st.expander(title, key="pollution_open", icon=icon, on_change="rerun")
-    if box.open:
-        with box:
+    look = {"key": "pollution_open", "icon": ":material/domino_mask:", "on_change": "rerun"}
+    with st.expander("Hide deceptive teachers in a copy", **look) as box:
+        if box.open:
             _form(zoo)
 
 
@@ -200,7 +197,8 @@ def _form(zoo: ZooListing) -> None:
     module = polluting()
     same = _same_domain(zoo, module.OTHER_DOMAIN)
     with st.form(f"pollute:{zoo.reference}", border=False):
-        config = module.PollutionConfig(keep=min(KEPT, len(zoo.teachers)), attack="fake" if same else "both")
+        # As many honest teachers as ``bench pollution`` keeps.
+        config = module.PollutionConfig(keep=min(20, len(zoo.teachers)), attack="fake" if same else "both")
         # Of this zoo: another one's number of teachers would not do here.
         values = all_options(config, st.grid(4, min_column_width=130), key=f"pollute:{zoo.reference}")
         made = st.form_submit_button("Make the polluted zoo", icon=":material/domino_mask:")
