@@ -20,18 +20,6 @@ from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain, 
 
 Classes = dict[str, list[Path]]
 """Files by class name."""
-# The images that were taken show below the uploader, so its own list keeps only what it refuses, with the reason that
-# it tells screen readers, and what it still sends.
-_OWN_LIST = """<style>
-.st-key-own_pictures [data-testid=stFileChip]:not(:has([data-testid=stFileChipIconError],
-    [data-testid=stFileChipIconSpinner])) { display: none; }
-.st-key-own_pictures [data-testid=stFileChip] { flex-wrap: wrap; height: auto; margin-bottom: 0.4rem; }
-.st-key-own_pictures [data-testid=stFileChip] > span { position: static; width: 100%; height: auto; margin: 0;
-    clip: auto; clip-path: none; white-space: normal; font-size: 0.875rem; }
-.st-key-own_pictures [data-testid=stFileChips] > div { gap: 0; }
-.st-key-own_pictures [data-testid=stFileChips] > button { width: auto; white-space: nowrap; }
-.st-key-own_pictures [data-testid=stFileChips] > button::after { content: attr(aria-label); padding-left: 0.3rem; }
-</style>"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +87,7 @@ def _own() -> Chosen:
         f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five images each suffice. {KINDS}. The images stay on "
         "this computer, and the link of this page finds them again."
     )
-    st.html(_OWN_LIST)
+    st.html(Path(__file__).with_name("uploader.css"))
     with st.container(key="own_pictures"):
         _boxes(store)
     clean = [same(name.strip()) for name in store.names()]

@@ -80,15 +80,9 @@ def from_arrays(images: np.ndarray) -> list[Image.Image]:
 def cut_grid(sheet: Image.Image, count: int, columns: int = 0) -> list[Image.Image]:
     """Cut a grid, by default a run's, into its images, row by row."""
     columns = columns or grid_columns(count)
-    rows = -(-count // columns)
-    width = (sheet.width + GRID_GAP) // columns - GRID_GAP
-    height = (sheet.height + GRID_GAP) // rows - GRID_GAP
-    cells = []
-    for position in range(count):
-        row, column = divmod(position, columns)
-        left, top = column * (width + GRID_GAP), row * (height + GRID_GAP)
-        cells.append(sheet.crop((left, top, left + width, top + height)))
-    return cells
+    right, down = (sheet.width + GRID_GAP) // columns, (sheet.height + GRID_GAP) // -(-count // columns)
+    corners = [(position % columns * right, position // columns * down) for position in range(count)]
+    return [sheet.crop((x, y, x + right - GRID_GAP, y + down - GRID_GAP)) for x, y in corners]
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
@@ -110,11 +104,9 @@ def newest_pictures(run: RunFolder) -> None:
     entry, pictures = next(((entry, found) for entry, found in opened if found), (None, []))
     if entry is None:
         return
-    labels = entry.labels[: len(pictures)]
-    st.markdown(
-        f"**Newest recovered images** · iteration {entry.step}",
-        help="What the meta-model is trained on at this moment; images of one class stand side by side.",
-    )
-    count, same = len(pictures), max(Counter(labels).values())
+    text = "What the meta-model is trained on at this moment; images of one class stand side by side."
+    st.markdown(f"**Newest recovered images** · iteration {entry.step}", help=text)
+    count, labels = len(pictures), entry.labels[: len(pictures)]
+    same = max(Counter(labels).values())
     alt = f"{count} recovered images of {len(set(labels))} classes at iteration {entry.step}"
     show_strip(pictures, alt, side=84, columns=min(max(same, 10 // same * same), count, 10))

@@ -52,15 +52,9 @@ def summary(zoo: ZooListing) -> None:
 def teacher_table(zoo: ZooListing) -> TeacherRow:
     """Draw the table of teachers with a search; return the chosen one (the first at the start)."""
     st.subheader("Teachers", anchor=False)
-    words = st.text_input(
-        "Search teachers",
-        key="search",
-        bind="query-params",
-        placeholder="a class, an id or an architecture",
-        type="search",
-        live=True,
-        label_visibility="collapsed",
-    )
+    look = {"type": "search", "live": True, "label_visibility": "collapsed"}
+    hint = "a class, an id or an architecture"
+    words = st.text_input("Search teachers", key="search", bind="query-params", placeholder=hint, **look)
     found = [row for row in zoo.teachers if matches(row, words)]
     if not found:
         text = f"Nothing in this zoo is called {plain(repr(words))}."
@@ -178,8 +172,7 @@ def _truth(zoo: ZooListing) -> None:
         kinds = [truth[row.id] for row in rows]
         counts = [f"{kinds.count(kind)} {word}" for kind, word in KINDS.items() if kind in kinds]
         unlike = len({row.input_size for row in rows}) > 1
-        told = " They give themselves away by the size of their images." if unlike else ""
-        st.caption(f"{'; '.join(counts)}.{told}")
+        st.caption("; ".join(counts) + "." + " They give themselves away by the size of their images." * unlike)
         columns = {
             "Teacher": [row.id for row in rows],
             "It is": [KINDS.get(kind, kind) for kind in kinds],
