@@ -18,4 +18,4 @@ st.subheader("Support and query images", anchor=False)
 chosen = choose_pictures()
 if model is not None:
     st.subheader("Classify", anchor=False)
-    classify(model, chosen)
+    classify(*model, chosen)

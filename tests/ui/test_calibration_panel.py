@@ -9,8 +9,8 @@ from dfml.meta.adaptation import Adaptation
 from dfml.meta.calibration import Calibration
 from dfml.ui.adaptation import adapt as adapting
 from dfml.ui.adaptation.adapt import Request, adapt_to
-from dfml.ui.adaptation.calibration import changed_rows, points
 from dfml.ui.adaptation.choose_images import Chosen
+from dfml.ui.adaptation.view import changed_rows, points
 from tests.meta.test_evaluation import tiny_model
 
 QUICK = (("inversion_steps", 3), ("per_class", 1), ("steps", 2))
@@ -43,7 +43,7 @@ def arguments(tmp_path):
     tiny_model().save(tmp_path / "model", {"method": "random"})
     root = REPOSITORY / "assets" / "support-sets" / "living-things"
     classes = sorted(p.name for p in (root / "support").iterdir() if p.is_dir())
-    pictures = {name: [str(f) for f in sorted((root / "support" / name).iterdir())[:2]] for name in classes}
+    pictures = {name: sorted((root / "support" / name).iterdir())[:2] for name in classes}
     support = tuple((name, tuple(files)) for name, files in pictures.items())
     query = tuple((name, files[0]) for name, files in pictures.items())
     adapting._answers().clear()

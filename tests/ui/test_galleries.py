@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from dfml.core.paths import REPOSITORY
 from dfml.runs.recorder import make_grid
 from dfml.ui.inversion.recoveries import by_class
-from dfml.ui.widgets.galleries import GAP, cut_grid, enlarged, from_arrays, square, strip
+from dfml.ui.widgets.galleries import GAP, cut_grid, enlarged, from_arrays, strip
 
 
 def chequers(size):
@@ -21,7 +21,7 @@ def test_small_pictures_are_enlarged_without_blur():
     large = enlarged(chequers(32), 160)
     assert large.size == (160, 160)
     assert set(np.unique(np.asarray(large))) == {0, 255}
-    assert set(np.unique(np.asarray(square(chequers(32), 96)))) == {0, 255}
+    assert set(np.unique(np.asarray(strip([chequers(32)], side=96)))) == {0, 255}
 
 
 def test_large_pictures_shrink_and_keep_their_shape():

@@ -11,8 +11,7 @@ import dfml.ui
 from dfml.bench.drawings import chart, zoo_map
 from dfml.core.events import ZooMap
 from dfml.core.names import natural
-from dfml.ui.charts.bars import class_coverage, confidence_bars, teacher_policy_bars
-from dfml.ui.charts.similarity import similarity_matrix
+from dfml.ui.charts.bars import class_coverage, confidence_bars, similarity_matrix, teacher_policy_bars
 
 HOSTILE = {
     "numbers": ["0", "10", "7"],

@@ -1,4 +1,4 @@
-from dfml.ui.charts.similarity import similarity_matrix, teacher_map
+from dfml.ui.charts.bars import similarity_matrix, teacher_map
 
 IDS = ["000", "001", "002", "003"]
 GROUPS = [0, 1, 0, 1]

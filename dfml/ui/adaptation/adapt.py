@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dfml.meta.model import MetaModel
 
 Answer = tuple["Adaptation", float]
-"""What came out, and the seconds that all of it took."""
+"""The outcome, and the seconds that it took."""
 MOST_ANSWERS = 64
 # Every session's script thread shares the loaded models, whose normalisation layers hold an episode's statistics.
 _ONE_AT_A_TIME = threading.Lock()
@@ -53,29 +53,20 @@ def finished_models() -> list[RunRow]:
     return [row for row in run_rows("train") if row.run.model]
 
 
-def model_folder(choice: str) -> Path:
-    """Return the folder of a run's name, or of a path to a model or a run.
+def find_model(choice: str) -> tuple[Path, dict]:
+    """Return the folder and the card of the model of a run's name, or of a path to a model or a run; needs no torch.
 
     Raises:
-        BadInput: There is no model.
+        BadInput: There is no model, or its folder holds no meta-model.
     """
     path = next((row.run.path for row in finished_models() if row.name == choice), None) or given_path(choice)
     folder = RunFolder(path).model or path
     if not os.path.isfile(folder / "dfml.json"):
         raise BadInput(f"no model at {choice!r}: give the folder of a meta-model, such as RUN/model.")
-    return folder
-
-
-def model_card(folder: Path) -> dict:
-    """Return a model's card, read without torch.
-
-    Raises:
-        BadInput: The folder holds no meta-model.
-    """
     card = read_json(folder / "dfml.json", "the model's card")
     if not isinstance(card, dict) or "learner" not in card:
         raise BadInput(f"{folder} holds no meta-model; a teacher of a zoo, for example, is none. Train one first.")
-    return _Card.checked(card, "the model's card")
+    return folder, _Card.checked(card, "the model's card")
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -93,15 +84,14 @@ def _load(folder: str, changed: int) -> MetaModel:
 class Request:
     """What the model of a folder is to adapt to, and how: see ``dfml.meta.adaptation.adapt``.
 
-    Classes and images to classify (with their class, empty where unknown) come with their files. ``changed`` is the
-    card's time of change, so that another model there is loaded anew. ``icfil`` are the options of a calibration, as
-    pairs of a name and a value; None does without.
+    Query images come with their class, empty where unknown. ``changed`` is the card's modification time, so that
+    another model there is loaded anew. ``icfil`` are the options of a calibration, if any, as pairs.
     """
 
     folder: str
     changed: int
-    support: tuple[tuple[str, tuple[str, ...]], ...]
-    query: tuple[tuple[str, str], ...]
+    support: tuple[tuple[str, tuple[Path, ...]], ...]
+    query: tuple[tuple[str, Path], ...]
     bn: str
     how: str
     steps: int
@@ -110,7 +100,7 @@ class Request:
 
 @st.cache_resource(show_spinner=False)
 def _answers() -> OrderedDict[Request, Answer]:
-    """The newest answers of all sessions; a cached function could not show its progress."""
+    # Of all sessions, the newest last; a cached function could not show its progress.
     return OrderedDict()
 
 
@@ -118,8 +108,8 @@ def adapt_to(request: Request, progress: Callable[[int, int, str], None] | None 
     """Adapt, calibrate and classify; ``progress`` is told (step, total, text) after each step of a calibration.
 
     Raises:
-        BadInput: The model or an image cannot be used, or an option is out of its range. Whatever ``progress`` raises
-            ends the work, too.
+        BadInput: The model or an image cannot be used, or an option is out of its range.
+        BaseException: Whatever ``progress`` raises ends the work.
     """
     kept = _answers()
     found = kept.get(request)
@@ -141,15 +131,19 @@ def _adapt(request: Request, progress: Callable[[int, int, str], None] | None) -
 
     model = _load(request.folder, request.changed)
     channels, size, _ = model.input_size
+
+    def tensors(files: Iterable[Path]) -> torch.Tensor:
+        return torch.stack([to_tensor(open_picture(file), size=size, channels=channels) for file in files])
+
     names = [name for name, _ in request.support]
-    images = [_tensors(files, size, channels) for _, files in request.support]
+    images = [tensors(files) for _, files in request.support]
     places = [find_name(name, names) for name, _ in request.query]
     started = time.perf_counter()
     outcome = adapt(
         model,
         torch.cat(images),
         torch.cat([torch.full((len(x),), slot) for slot, x in enumerate(images)]),
-        _tensors([file for _, file in request.query], size, channels),
+        tensors(file for _, file in request.query),
         class_names=names,
         query_y=None if None in places else torch.tensor(places),
         bn=request.bn,
@@ -161,9 +155,3 @@ def _adapt(request: Request, progress: Callable[[int, int, str], None] | None) -
     if outcome.calibration is not None:  # of which several are kept: without the parameters, which nothing shows
         outcome = replace(outcome, calibration=replace(outcome.calibration, params={}))
     return outcome, time.perf_counter() - started
-
-
-def _tensors(files: tuple[str, ...] | list[str], size: int, channels: int) -> torch.Tensor:
-    import torch
-
-    return torch.stack([to_tensor(open_picture(Path(file)), size=size, channels=channels) for file in files])

@@ -20,27 +20,13 @@ from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain, 
 
 Classes = dict[str, list[Path]]
 """Files by class name."""
-MANY_LINES = 240
-"""Pixels of the box in which more than four lines of problems scroll."""
-# The images that were taken show below the uploader, so its own list keeps only what it refuses, with the reason that
-# it tells screen readers, and what it still sends.
-_OWN_LIST = """<style>
-.st-key-own_pictures [data-testid=stFileChip]:not(:has([data-testid=stFileChipIconError],
-    [data-testid=stFileChipIconSpinner])) { display: none; }
-.st-key-own_pictures [data-testid=stFileChip] { flex-wrap: wrap; height: auto; margin-bottom: 0.4rem; }
-.st-key-own_pictures [data-testid=stFileChip] > span { position: static; width: 100%; height: auto; margin: 0;
-    clip: auto; clip-path: none; white-space: normal; font-size: 0.875rem; }
-.st-key-own_pictures [data-testid=stFileChips] > div { gap: 0; }
-.st-key-own_pictures [data-testid=stFileChips] > button { width: auto; white-space: nowrap; }
-.st-key-own_pictures [data-testid=stFileChips] > button::after { content: attr(aria-label); padding-left: 0.3rem; }
-</style>"""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The images to adapt to, by class, and to classify, each with its class (empty where unknown).
+    """Images to adapt to, by class, and to classify, each with its class (empty where unknown).
 
-    ``missing`` is what is still missing, in one line; empty when all is there.
+    ``missing`` says in one line what is missing; empty when all is there.
     """
 
     support: Classes = field(default_factory=dict)
@@ -101,13 +87,24 @@ def _own() -> Chosen:
         f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five images each suffice. {KINDS}. The images stay on "
         "this computer, and the link of this page finds them again."
     )
-    st.html(_OWN_LIST)
+    st.html(Path(__file__).with_name("uploader.css"))
     with st.container(key="own_pictures"):
-        _boxes(store, store.names())
-    return _complete(store, store.names())
+        _boxes(store)
+    clean = [same(name.strip()) for name in store.names()]
+    support = {name: store.pictures(slot) for slot, name in enumerate(clean)}
+    query = [("", path) for path in store.pictures(QUERY)]
+    if len(support) < len(clean):
+        twice = next(name for name in clean if clean.count(name) > 1)
+        return Chosen(missing=f"Two classes are called {twice!r}: give each its own name.")
+    if empty := [name for name, files in support.items() if not files]:
+        return Chosen(missing=f"Add at least one image of {', '.join(empty)}.")
+    if not query:
+        return Chosen(missing="Add the query images that the model is to classify.")
+    return Chosen(support, query)
 
 
-def _boxes(store: UploadSet, names: list[str]) -> None:
+def _boxes(store: UploadSet) -> None:
+    names = store.names()
     grid = st.grid(3, min_column_width=230, border=True)
     for slot, name in enumerate(names):
         with grid.cell():
@@ -128,26 +125,10 @@ def _boxes(store: UploadSet, names: list[str]) -> None:
         _inbox(store, QUERY, "the query set")
 
 
-def _complete(store: UploadSet, names: list[str]) -> Chosen:
-    clean = [same(name.strip()) for name in names]
-    support = {name: store.pictures(slot) for slot, name in enumerate(clean)}
-    query = [("", path) for path in store.pictures(QUERY)]
-    if len(set(clean)) < len(clean):
-        twice = next(name for name in clean if clean.count(name) > 1)
-        return Chosen(missing=f"Two classes are called {twice!r}: give each its own name.")
-    empty = [name for name, files in support.items() if not files]
-    if empty:
-        return Chosen(missing=f"Add at least one image of {', '.join(empty)}.")
-    if not query:
-        return Chosen(missing="Add the query images that the model is to classify.")
-    return Chosen(support, query)
-
-
 def _class_cell(store: UploadSet, names: list[str], slot: int, name: str) -> None:
     key = f"name:{store.token}:{slot}:{len(names)}:{st.session_state.get('_upload_round', 0)}"
     look = {"max_chars": 40, "label_visibility": "collapsed", "placeholder": "class name"}
-    new = st.text_input("Class name", name, key=key, **look)
-    new = new.strip() or name
+    new = st.text_input("Class name", name, key=key, **look).strip() or name
     if new != name:
         with one_line_errors():
             store.write_names([*names[:slot], new, *names[slot + 1 :]])
@@ -166,7 +147,7 @@ def _empty_uploaders() -> None:
 
 
 def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
-    """An uploader, what of its files was not taken and why, and what is stored."""
+    """Draw an uploader, why files of it were refused, and what is stored."""
     # The key stays as long as it can: what is given to an uploader while a fresh one takes its place would be lost.
     count = st.session_state.get(f"_round:{slot}", 0)
     key = f"up:{store.token}:{slot}:{st.session_state.get('_upload_round', 0)}:{count}"
@@ -185,13 +166,11 @@ def _inbox(store: UploadSet, slot: int | str, name: str) -> None:
     st.file_uploader(
         f"Images of {plain(name)}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
     )
-    lines = [plain(line) for line in st.session_state.get("_upload_problems", {}).get(slot, [])]
-    if lines:
-        with st.container(height=MANY_LINES if len(lines) > 4 else "content", border=False):
+    if lines := [plain(line) for line in st.session_state.get("_upload_problems", {}).get(slot, [])]:
+        with st.container(height=240 if len(lines) > 4 else "content", border=False):
             for line in lines:
                 st.error(line, icon=":material/broken_image:")
-    stored = store.pictures(slot)
-    if stored:
+    if stored := store.pictures(slot):
         count_told = counted(len(stored), "image")
         width = "stretch" if len(stored) > 2 else 210
         show_strip(stored[:20], f"{count_told} of {name}", columns=min(5, max(3, len(stored))), width=width)
@@ -211,7 +190,7 @@ def example_names() -> list[str]:
 
 
 def read_example(name: str) -> tuple[str, Classes, Classes]:
-    """Read one example set: what it shows, its support and its query images.
+    """Return what an example set shows, its support images and its query images.
 
     Raises:
         BadInput: There is none of that name, or fewer than two classes have images.
@@ -229,6 +208,5 @@ def read_example(name: str) -> tuple[str, Classes, Classes]:
 
 
 def _classes(folder: Path) -> Classes:
-    if not folder.is_dir():
-        return {}
-    return {spaced(name): files for name, files in list_classes(folder).classes.items()}
+    found = list_classes(folder).classes if folder.is_dir() else {}
+    return {spaced(name): files for name, files in found.items()}

@@ -1,8 +1,7 @@
 """The reader's own images, kept on this computer so that a reload or a second tab loses nothing.
 
-A set lies in ``RUNS/.uploads/TOKEN/{support,query}/<slot>/<picture>.png`` with ``names.json`` beside
-it; the token stands in the page's link. Every image is decoded, turned upright and made smaller
-before it is stored, so nothing is kept that was not really an image.
+A set lies in ``RUNS/.uploads/TOKEN/{support,query}/<slot>/<picture>.png`` with ``names.json`` beside it; the token
+stands in the page's link. Every image is decoded and stored anew, so nothing is kept that was not really an image.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ MAX_PICTURES = 50
 """Images of one class, or of the query set."""
 MIN_CLASSES, MAX_CLASSES = 2, 10
 QUERY = "query"
-LOST = "A file was lost on its way to the server: choose it again."
 _TOKEN = re.compile(r"[0-9a-f]{12}")
 
 
@@ -37,7 +35,7 @@ def new_token() -> str:
 
 
 def is_token(text: str | None) -> bool:
-    """Whether the text can be a token (it comes from a link, so anything may stand there)."""
+    """Whether a text, from a link, can be a token."""
     return bool(text and _TOKEN.fullmatch(text))
 
 
@@ -56,13 +54,12 @@ class UploadSet:
 
     def names(self) -> list[str]:
         """Return the names of the classes, in the order of their slots."""
-        default = ["class 1", "class 2"]
         try:
             found = read_json(self.folder / "names.json", "names of the classes")
         except BadInput:
-            return default
+            found = None
         usable = isinstance(found, list) and len(found) >= MIN_CLASSES
-        return [str(name)[:40] for name in found[:MAX_CLASSES]] if usable else default
+        return [str(name)[:40] for name in found[:MAX_CLASSES]] if usable else ["class 1", "class 2"]
 
     def write_names(self, names: list[str]) -> None:
         """Store the names of the classes."""
@@ -76,16 +73,15 @@ class UploadSet:
     def take(self, slot: int | str, uploads: Sequence[UploadedFile | DeletedFile], seen: set[str]) -> list[str] | None:
         """Store the uploads that are new; return a line for each that could not be used, None where none was new.
 
-        An uploader reports all its files at each change, and one that has left the page may report once more, so each
-        upload is known by its id: ``seen`` holds those that were taken before, and grows. The same image chosen
-        again is a new upload, and is stored again.
+        An uploader reports all its files at each change, and once more when it has left the page. ``seen``, which
+        grows, has the ids of those taken before; an image that is chosen again has another id, and is stored again.
         """
         new = [upload for upload in uploads if upload.file_id not in seen]
         if not new:
             return None
         seen.update(upload.file_id for upload in new)
         whole = [upload for upload in new if hasattr(upload, "getvalue")]
-        lost = [LOST] * (len(new) - len(whole))
+        lost = ["A file was lost on its way to the server: choose it again."] * (len(new) - len(whole))
         return lost + self.add(slot, [(upload.name, upload.getvalue()) for upload in whole])
 
     def add(self, slot: int | str, files: list[tuple[str, bytes]]) -> list[str]:
@@ -114,7 +110,7 @@ class UploadSet:
         return problems
 
     def clear(self, slot: int | str) -> None:
-        """Forget the images of a slot."""
+        """Remove the images of a slot."""
         shutil.rmtree(self._slot(slot), ignore_errors=True)
 
     def drop_class(self, position: int) -> None:

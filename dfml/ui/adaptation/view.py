@@ -1,21 +1,21 @@
-"""The parts of the adaptation page: which model, how it adapts, and what it answers."""
+"""The parts of the adaptation page: which model, how it adapts and is calibrated, and what it answers."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from PIL import Image
 
-from dfml.ui.adaptation.adapt import Request, adapt_to, finished_models, model_card, model_folder
-from dfml.ui.adaptation.calibration import choose_calibration, draw_calibration, points, progress_bar
+from dfml.ui.adaptation.adapt import Request, adapt_to, find_model, finished_models
 from dfml.ui.adaptation.choose_images import Chosen
 from dfml.ui.charts.bars import confidence_bars
-from dfml.ui.charts.curves import steps_accuracy
+from dfml.ui.charts.curves import curves, steps_accuracy
 from dfml.ui.runs.run_rows import minute, unique
-from dfml.ui.widgets.forms import lasting, learners
-from dfml.ui.widgets.galleries import enlarged, show
+from dfml.ui.widgets.forms import all_options, lasting, learners
+from dfml.ui.widgets.galleries import enlarged, from_arrays, show, show_strip
 from dfml.ui.widgets.navigation import ICONS, TRAINING
 from dfml.ui.widgets.texts import badge, empty_state, one_line_errors, percent, plain, show_chart
 
@@ -38,14 +38,16 @@ LEARNERS = {
     "anil": "ANIL: a few gradient steps on the last layer only",
     "protonet": "ProtoNet: nearest class centroid of the features, no gradient steps",
 }
-SIDE = (
-    "Side information is anything real that the training used although the task is data-free, such as accuracies or "
-    "validation images."
+SIDE = "Anything real that the training used although the task is data-free, such as accuracies or validation images."
+ICFIL = (
+    "ICFIL, the second part of PURER: images of your classes are recovered from the adapted model, and its features "
+    "of real and recovered images of a class are pulled together. It looks at the support images only. Whether it "
+    "helps depends on the model, so the answers before and after stand side by side."
 )
 
 
-def choose_model() -> Path | None:
-    """Draw the model chooser; return the model's folder, or None where there is none yet."""
+def choose_model() -> tuple[Path, dict] | None:
+    """Draw the model chooser; return the model's folder and card, or None where there is none yet."""
     rows, key = finished_models(), "adapt_model"
     asked, kept = st.query_params.get("model"), st.session_state.get(key)
     options = list(dict.fromkeys([*(row.name for row in rows), *filter(None, (asked, kept))]))
@@ -80,26 +82,25 @@ def choose_model() -> Path | None:
     if st.query_params.get("model") != choice:
         st.query_params["model"] = choice
     with one_line_errors():
-        folder = model_folder(choice)
-        card = model_card(folder)
+        folder, card = find_model(choice)
         trained = f"trained by **{plain(card.get('method') or 'unknown')}**"
         zoo = plain(Path(card.get("zoo") or "an unknown zoo").name)
         learner = LEARNERS.get(card["learner"], plain(card["learner"]))
         side = plain(", ".join(card.get("side_information") or []) or "none")
         st.caption(f"{trained} · on {zoo} · {learner} · side information used: {side}", help=SIDE)
-        return folder
+        return folder, card
     return None
 
 
 def _choose_adaptation(card: dict) -> tuple[str, str, int]:
-    """Draw the choice of how to adapt, of the batch statistics and of the inner steps."""
+    """Draw the choice of the batch statistics, of how to adapt, and of the inner steps."""
     if card.get("kind") == "ensemble":
         st.caption(
             f"All {len(card.get('teachers') or ())} teachers look at each image, and the nearest centroid of their "
             "features answers. There are no weights for gradient steps, and teachers normalise with the statistics "
             "that they learned, whatever the batch."
         )
-        return "centroid", "inductive", 1
+        return "inductive", "centroid", 1
     own = learners().get(card["learner"]).default_adaptation
     left, middle, right = st.columns(3, gap="medium")
     with left:
@@ -111,7 +112,7 @@ def _choose_adaptation(card: dict) -> tuple[str, str, int]:
         with right:
             steps = st.slider("Inner steps", 1, max(50, made_for), made_for, key="steps", bind="query-params")
             st.caption(f"Gradient steps on the support images. The model's own number is {made_for}.")
-    return how, bn, int(steps)
+    return bn, how, int(steps)
 
 
 def _choose(label: str, texts: dict[str, str], key: str, **look: Any) -> str:  # noqa: ANN401 - as the widget's
@@ -122,35 +123,46 @@ def _choose(label: str, texts: dict[str, str], key: str, **look: Any) -> str:  #
     return name
 
 
-def classify(folder: Path, chosen: Chosen) -> None:
-    """Adapt, classify, and draw everything that came out."""
+def _choose_calibration(card: dict) -> tuple[tuple[str, Any], ...] | None:
+    """Draw the switch and, where it is on, the options; return their names and values, or None."""
+    # All teachers at once have no weights that a calibration could move.
+    if card.get("kind") == "ensemble" or not lasting(st.toggle, "Calibrate (ICFIL)", key="calibrate", help=ICFIL):
+        return None
+    st.caption(ICFIL)
+    from dfml.meta.calibration import Icfil
+
+    with st.expander("Options of the calibration", icon=":material/tune:"):
+        values = all_options(Icfil.preset("demo"), st.grid(4, min_column_width=150), key="icfil")
+    return tuple(sorted(Icfil.Config.parse(values).model_dump().items()))
+
+
+def classify(folder: Path, card: dict, chosen: Chosen) -> None:
+    """Adapt, classify, and draw the outcome."""
     if chosen.missing:
         empty_state("Not yet complete", plain(chosen.missing), icon=":material/add_photo_alternate:")
         return
     with one_line_errors():
-        card = model_card(folder)
-        how, bn, steps = _choose_adaptation(card)
-        # All teachers at once have no weights that a calibration could move.
-        icfil = None if card.get("kind") == "ensemble" else choose_calibration()
         request = Request(
-            folder=str(folder),
-            changed=(folder / "dfml.json").stat().st_mtime_ns,
-            support=tuple((name, tuple(map(str, files))) for name, files in chosen.support.items()),
-            query=tuple((name, str(file)) for name, file in chosen.query),
-            bn=bn,
-            how=how,
-            steps=steps,
-            icfil=icfil,
+            str(folder),
+            (folder / "dfml.json").stat().st_mtime_ns,
+            tuple((name, tuple(files)) for name, files in chosen.support.items()),
+            tuple(chosen.query),
+            *_choose_adaptation(card),
+            icfil=_choose_calibration(card),
         )
-        if icfil is None:
-            with st.skeleton(240):
-                outcome, seconds = adapt_to(request)
-        else:
-            with progress_bar() as progress:
-                outcome, seconds = adapt_to(request, progress)
+        place = st.empty()
+
+        def show_progress(step: int, total: int, text: str) -> None:
+            place.progress(step / total, text=f"{text[:1].upper()}{text[1:]}, step {step} of {total}")
+
+        try:
+            with nullcontext() if request.icfil else st.skeleton(240):
+                outcome, seconds = adapt_to(request, show_progress)
+        finally:
+            place.empty()
         _draw_answer(outcome, seconds, chosen)
         if outcome.calibration:
-            draw_calibration(outcome, chosen)
+            _draw_calibration(outcome, chosen)
 
 
 def _draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
@@ -160,12 +172,21 @@ def _draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with right:
         st.subheader("While it adapts", anchor=False)
-        _numbers(outcome, seconds, sum(bool(name) for name, _ in chosen.query))
-        support, chance = outcome.support_accuracy, 1 / len(outcome.classes)
+        support, query, classes = outcome.support_accuracy, outcome.query_accuracy, len(outcome.classes)
+        with st.container(horizontal=True):
+            if query:
+                now = outcome.calibrated_accuracy[1] if outcome.calibration else query[-1]
+                text = "Below: the difference that the calibration made." if outcome.calibration else None
+                st.metric("Query images right", percent(now), points(now, query[-1]), border=True, help=text)
+            st.metric("Time", f"{seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
+        if query:
+            known = sum(bool(name) for name, _ in chosen.query)
+            guessing = f"guessing gets {percent(1 / classes)} right."
+            st.caption(f"Query images whose class is known: {known}, of {classes} classes; {guessing}")
         if len(support) < 2:
             st.caption("Nearest centroids need no inner steps, so there is no curve.")
         else:
-            chart = steps_accuracy(support, outcome.query_accuracy or None, chance=chance)
+            chart = steps_accuracy(support, query, chance=1 / classes)
             ends = f"on the support set it ends at {percent(support[-1])}"
             show_chart(chart, key="steps_accuracy", alt=f"Accuracy after each inner step; {ends}")
             st.caption("Step 0 is before adapting. A good meta-model rises within few steps.")
@@ -182,21 +203,6 @@ def _draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
                 _prediction(outcome, row, *chosen.query[row])
         if pages > 1:
             st.pagination(pages, key="page_of_predictions")
-
-
-def _numbers(outcome: Adaptation, seconds: float, known: int) -> None:
-    """Draw how many of the query images whose class is known are right, and the time."""
-    with st.container(horizontal=True):
-        if outcome.query_accuracy:
-            before = outcome.query_accuracy[-1]
-            now = before if outcome.calibration is None else outcome.calibrated_accuracy[1]
-            text = "Below: the difference that the calibration made." if outcome.calibration else None
-            st.metric("Query images right", percent(now), points(now, before), border=True, help=text)
-        st.metric("Time", f"{seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
-    if outcome.query_accuracy:
-        classes = len(outcome.classes)
-        guessing = f"guessing gets {percent(1 / classes)} right."
-        st.caption(f"Query images whose class is known: {known}, of {classes} classes; {guessing}")
 
 
 def _prediction(outcome: Adaptation, row: int, truth: str, file: Path) -> None:
@@ -219,3 +225,69 @@ def _prediction(outcome: Adaptation, row: int, truth: str, file: Path) -> None:
         chart = confidence_bars(outcome.classes, chances, truth=truth or None, before=before)
         config = {"displayModeBar": False, "staticPlot": True}
         show_chart(chart, key=f"confidence:{row}", width="stretch", config=config, alt=f"Confidences: {told}")
+
+
+def points(after: float, before: float) -> str | None:
+    """Return a difference of two fractions in points, with its sign; None where there is none."""
+    return f"{100 * (after - before):+.1f} points" if after != before else None
+
+
+def changed_rows(outcome: Adaptation, chosen: Chosen) -> list[dict[str, str]]:
+    """Return a row for each query image whose class changed: what it shows, and both answers."""
+    rows, chances = [], zip(outcome.probabilities.tolist(), outcome.uncalibrated.tolist(), strict=True)
+    for number, (after, before) in enumerate(chances):
+        old, new = (max(range(len(row)), key=row.__getitem__) for row in (before, after))
+        if old == new:
+            continue
+        truth, was, now = chosen.query[number][0], outcome.classes[old], outcome.classes[new]
+        verdict = "right" if truth == now else "no longer right" if truth == was else "still wrong"
+        rows.append(
+            {
+                "Query image": str(number + 1),
+                "It is": truth or "–",
+                "Before": f"{was} ({before[old]:.0%})",
+                "After": f"{now} ({after[new]:.0%})",
+                "Now": verdict if truth else "–",
+            }
+        )
+    return rows
+
+
+def _draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
+    """Draw the loss, the recovered images beside the real ones, and the changed answers."""
+    found, (on_support, _) = outcome.calibration, outcome.calibrated_accuracy
+    st.subheader("What the calibration did", anchor=False)
+    rows, change = changed_rows(outcome, chosen), points(on_support, outcome.support_accuracy[-1])
+    text = "After the calibration, and the difference from before."
+    changed = "Query images whose most likely class is another one after the calibration."
+    taken = "Share of the recovered images that the adapted model takes for their class."
+    with st.container(horizontal=True):
+        st.metric("Answers changed", f"{len(rows)} of {len(outcome.probabilities)}", border=True, help=changed)
+        st.metric("Support images right", percent(on_support), change, border=True, help=text)
+        st.metric("Recovered as asked", percent(found.recovered_accuracy), border=True, help=taken)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.markdown("**Support images, and those recovered from the adapted model**")
+        recovered = from_arrays(found.pictures.numpy())
+        for slot, (name, files) in enumerate(chosen.support.items()):
+            own = [picture for picture, label in zip(recovered, found.labels.tolist(), strict=True) if label == slot]
+            label, real, pseudo = st.columns([2, 5, 5], vertical_alignment="center", gap="small")
+            label.markdown(plain(name))
+            for cell, pictures, kind in ((real, files, "support"), (pseudo, own, "recovered")):
+                with cell:
+                    show_strip(pictures[:5], f"{kind} images of {name}", columns=5)
+        st.caption(
+            "Recovered images are what the model itself takes for a class after these few examples. They need not "
+            "look like it to us."
+        )
+    with right:
+        loss = {"contrastive loss": (range(len(found.contrast)), found.contrast)}
+        chart = curves(loss, y="contrastive loss", x="calibration step", height=240)
+        ends = f"from {found.contrast[0]:.2f} to {found.contrast[-1]:.2f}"
+        show_chart(chart, key="contrast", alt=f"Contrastive loss, {ends}")
+        st.caption("0 would mean: each support image's features point to its own class's recovered images alone.")
+    if rows:
+        st.markdown("**Query images that changed their class**")
+        st.dataframe(rows, hide_index=True, width="stretch", key="changed")
+    else:
+        st.caption("No query image changed its class; only the confidences moved.")

@@ -1,4 +1,4 @@
-"""Figures of bars: how good teachers are, what they know, how far they are relied on, how sure a model is."""
+"""Figures of teachers (how good and how alike they are, what they know, their weights) and of a model's answers."""
 
 from __future__ import annotations
 
@@ -9,27 +9,25 @@ import plotly.graph_objects as go
 
 from dfml.ui.charts.curves import blank, palette, translucent
 
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x")
+MOST_NAMED = 30
+
 
 def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:
-    """Draw how many teachers reach which held-out accuracy; a dashed line marks the mean."""
+    """Draw how many teachers reach which held-out accuracy (at least one is known); a dashed line marks the mean."""
     figure = blank(x="held-out accuracy", y="teachers", height=260)
     figure.update_xaxes(tickformat=".0%")
     figure.update_yaxes(rangemode="tozero", tickformat="d", dtick=1 if len(accuracies) <= 8 else None)
-    if accuracies:
-        low, high = min(accuracies), max(accuracies)
-        # Whole per cents: fine where teachers lie close together, coarse where they spread.
-        width = 0.01 if high - low < 0.15 else 0.02 if high - low < 0.4 else 0.05
-        colours = palette()
-        figure.add_trace(
-            go.Histogram(
-                x=list(accuracies),
-                xbins={"start": int(low / width) * width, "end": high + width, "size": width},
-                marker={"color": colours.series[0], "line": {"width": 1, "color": colours.quiet}},
-                hovertemplate="%{x}: %{y} teachers<extra></extra>",
-            )
-        )
-        mean = sum(accuracies) / len(accuracies)
-        _mark_value(figure, mean, f"mean {mean:.1%}")
+    low, high = min(accuracies), max(accuracies)
+    # Whole per cents: fine where teachers lie close together, coarse where they spread.
+    width = 0.01 if high - low < 0.15 else 0.02 if high - low < 0.4 else 0.05
+    colours = palette()
+    bins = {"start": int(low / width) * width, "end": high + width, "size": width}
+    look = {"color": colours.series[0], "line": {"width": 1, "color": colours.quiet}}
+    hover = "%{x}: %{y} teachers<extra></extra>"
+    figure.add_trace(go.Histogram(x=list(accuracies), xbins=bins, marker=look, hovertemplate=hover))
+    mean = sum(accuracies) / len(accuracies)
+    _mark_value(figure, mean, f"mean {mean:.1%}")
     figure.update_layout(showlegend=False, bargap=0.04, hovermode="closest", margin_t=28)
     return figure
 
@@ -40,10 +38,10 @@ def class_coverage(counts: Sequence[tuple[str, int]]) -> go.Figure:
     figure = blank(x="teachers that know the class", y="", height=44 + 18 * max(3, len(names)))
     look = {"marker_color": palette().series[0], "hovertemplate": "%{y}: %{x} teachers<extra></extra>"}
     _add_bars(figure, names, values, **look)
-    figure.update_xaxes(rangemode="tozero", tickformat="d", side="top")
+    # Few teachers need whole ticks: 0.5 and 1.5 would stand there, rounded.
+    dtick = 1 if max(values, default=0) <= 8 else None
+    figure.update_xaxes(rangemode="tozero", tickformat="d", side="top", dtick=dtick)
     figure.update_yaxes(tickfont_size=11)
-    if max(values, default=0) <= 8:
-        figure.update_xaxes(dtick=1)  # else 0.5 and 1.5 stand there, rounded
     figure.update_layout(bargap=0.25)
     return figure
 
@@ -74,10 +72,9 @@ def confidence_bars(
     truth: str | None = None,
     before: Sequence[float] | None = None,
 ) -> go.Figure:
-    """Draw a model's probability in [0, 1] for each class, highest first, each bar with its number.
+    """Draw a model's probability in [0, 1] for each class, highest first.
 
-    ``truth`` is the image's own class, marked in the labels; ``before`` are the probabilities before a calibration,
-    set as diamonds.
+    ``truth``, the image's class, is marked in the labels; ``before``, probabilities before a calibration, are diamonds.
     """
     order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
     values, colours = [probabilities[i] for i in order], palette().series
@@ -105,6 +102,74 @@ def confidence_bars(
     return figure
 
 
+def teacher_map(
+    ids: Sequence[str], places: Sequence[Sequence[float]], groups: Sequence[int], about: Mapping[str, str]
+) -> go.Figure:
+    """Draw teachers at ``places`` [N, 2], a colour and a sign per group; hovering shows ``about`` of an id."""
+    figure, colours = blank(x="", y="", height=340), palette()
+    for group in sorted(set(groups)):
+        mine = [i for i in range(len(ids)) if groups[i] == group]
+        figure.add_trace(
+            go.Scatter(
+                x=[places[i][0] for i in mine],
+                y=[places[i][1] for i in mine],
+                name=f"group {group + 1}",
+                mode="markers",
+                text=["<br>".join(filter(None, (f"teacher {ids[i]}", about.get(ids[i], "")))) for i in mine],
+                marker={
+                    "symbol": SYMBOLS[group % len(SYMBOLS)],
+                    "size": 10,
+                    "color": colours.series[group % len(colours.series)],
+                    "line": {"color": colours.text, "width": 0.5},
+                },
+                hovertemplate=f"%{{text}}<extra>group {group + 1}</extra>",
+            )
+        )
+    # A step to the right means as much as one upwards; the numbers themselves mean nothing.
+    figure.update_xaxes(showticklabels=False, showgrid=False)
+    figure.update_yaxes(showticklabels=False, showgrid=False, scaleanchor="x", scaleratio=1)
+    figure.update_layout(hovermode="closest", showlegend=True)
+    return figure
+
+
+def similarity_matrix(ids: Sequence[str], similarity: Sequence[Sequence[float]], groups: Sequence[int]) -> go.Figure:
+    """Draw the similarity [N, N] of each pair of teachers, in the order of their groups, which lines divide."""
+    order = sorted(range(len(groups)), key=lambda i: (groups[i], i))
+    names = [ids[i] for i in order]
+    figure = blank(x="teacher", y="teacher", height=340)
+    places = list(range(len(order)))
+    figure.add_trace(
+        go.Heatmap(
+            # Without the diagonal, whose ones would take the whole scale of colours.
+            z=[[None if a == b else similarity[a][b] for b in order] for a in order],
+            x=places,
+            y=places,
+            customdata=[[f"{row} and {column}" for column in names] for row in names],
+            colorscale="Cividis",
+            colorbar={"title": {"text": "similarity", "side": "right"}, "thickness": 12, "tickformat": ".2f"},
+            hovertemplate="teachers %{customdata}: %{z:.3f}<extra></extra>",
+            hoverongaps=False,
+        )
+    )
+    ends = [k - 0.5 for k in range(1, len(order)) if groups[order[k]] != groups[order[k - 1]]]
+    line = {"color": palette().text, "width": 2}
+    for end in ends:
+        figure.add_hline(y=end, line=line)
+        figure.add_vline(x=end, line=line)
+    if len(names) <= MOST_NAMED:
+        ticks, texts = places, names
+    else:
+        ticks = [(a + b) / 2 for a, b in zip([-0.5, *ends], [*ends, len(order) - 0.5], strict=True)]
+        texts = [str(groups[order[int(middle + 0.5)]] + 1) for middle in ticks]
+        figure.update_layout(xaxis_title_text="teachers, by group", yaxis_title_text="teachers, by group")
+    # Positions, since lines stand between them; so names may be anything, and equal ones stay apart.
+    scale = {"type": "linear", "tickvals": ticks, "ticktext": texts, "showgrid": False, "constrain": "domain"}
+    figure.update_xaxes(**scale)
+    figure.update_yaxes(**scale, autorange="reversed", scaleanchor="x")
+    figure.update_layout(hovermode="closest", showlegend=False)
+    return figure
+
+
 def _add_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], **look: Any) -> list[int]:  # noqa: ANN401 - as plotly's
     """Add a bar per name, from the top, each with its text beside it; return the rows that they stand in.
 
@@ -112,8 +177,8 @@ def _add_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], 
     dates, lay equal names upon each other, and draw no bar for ``constructor`` or ``__proto__``.
     """
     rows = list(range(len(names)))
-    figure.update_yaxes(type="linear", tickmode="array", tickvals=rows, ticktext=list(names))
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    ticks = {"type": "linear", "tickmode": "array", "tickvals": rows, "ticktext": list(names)}
+    figure.update_yaxes(**ticks, autorange="reversed", showgrid=False)
     figure.add_trace(go.Bar(x=values, y=rows, orientation="h", textposition="outside", cliponaxis=False, **look))
     figure.update_layout(showlegend=False, hovermode="closest", bargap=0.3)
     return rows
@@ -121,10 +186,6 @@ def _add_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], 
 
 def _mark_value(figure: go.Figure, x: float, text: str) -> None:
     """Add a dashed vertical line with its words above."""
-    colours = palette()
-    figure.add_vline(
-        x=x,
-        line={"color": colours.series[1], "dash": "dash", "width": 2},
-        annotation={"text": text, "font": {"color": colours.text}, "yanchor": "bottom"},
-        annotation_position="top",
-    )
+    line = {"color": palette().series[1], "dash": "dash", "width": 2}
+    label = {"text": text, "font": {"color": palette().text}, "yanchor": "bottom"}
+    figure.add_vline(x, line=line, annotation=label, annotation_position="top")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -89,9 +88,9 @@ def curves(
 ) -> go.Figure:
     """Draw curves by their names; values are fractions with ``percent``, and ``log`` works where all are above zero.
 
-    With ``smooth``, dense curves are drawn faintly, with their running mean upon them. ``band`` has the half-width of
-    the interval around each point of the series of that name. ``marks`` are adversarial steps, set as diamonds upon
-    the first curve, or its running mean. ``places`` says which colour a series takes; by default they come in order.
+    ``smooth`` draws dense curves faintly, under their running mean. ``band`` has half-widths of the interval around
+    each point of a series. ``marks`` are adversarial steps, set as diamonds upon the first curve (or its running
+    mean). ``places`` says which colour a series takes; by default they come in order.
     """
     figure = blank(x=x, y=y, percent=percent, height=height)
     colours = palette().series
@@ -158,14 +157,11 @@ def steps_accuracy(support: Sequence[float], query: Sequence[float] | None, *, c
 def _add_band(figure: go.Figure, curve: Curve, halves: Sequence[float], colour: str, percent: bool) -> None:
     count = min(len(curve[0]), len(halves))
     stride = max(1, -(-count // (MAX_POINTS // 2)))
-    rows = [(curve[0][i], curve[1][i], halves[i]) for i in range(0, count, stride)]
-    low, top = (0.0, 1.0) if percent else (float("-inf"), float("inf"))
-    upper = [min(top, value + half) for _, value, half in rows]
-    lower = [max(low, value - half) for _, value, half in rows]
-    outline = [step for step, _, _ in rows]
+    steps, values, half = (np.array(part[:count:stride], dtype=float) for part in (*curve, halves))
+    edge = np.concatenate([values + half, (values - half)[::-1]])
     look = {"fill": "toself", "mode": "lines", "line": {"width": 0}, "fillcolor": translucent(colour, 0.22)}
-    edge = {"x": outline + outline[::-1], "y": upper + lower[::-1]}
-    figure.add_trace(go.Scatter(**edge, **look, name="95 % interval", hoverinfo="skip"))
+    around = {"x": np.concatenate([steps, steps[::-1]]), "y": edge.clip(0, 1) if percent else edge}
+    figure.add_trace(go.Scatter(**around, **look, name="95 % interval", hoverinfo="skip"))
 
 
 def _add_marks(figure: go.Figure, curve: Curve, marks: Sequence[NoteLine]) -> None:
@@ -202,10 +198,8 @@ def downsample(steps: Sequence[float], values: Sequence[float]) -> Curve:
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:
     """Return the mean of the ``window`` points around each point, of fewer at the ends."""
-    sums = [0.0, *accumulate(values)]
-    left, right = (window - 1) // 2, window // 2
-    spans = [(max(0, i - left), min(len(values), i + right + 1)) for i in range(len(values))]
-    return [(sums[high] - sums[low]) / (high - low) for low, high in spans]
+    # Backwards, since pandas gives an even window its further point on the left.
+    return pd.Series(values, dtype=float)[::-1].rolling(window, min_periods=1, center=True).mean()[::-1].tolist()
 
 
 def calm_range(values: Sequence[float], *, percent: bool = False) -> tuple[float, float] | None:

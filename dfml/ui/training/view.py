@@ -11,9 +11,8 @@ import streamlit as st
 from dfml.core.errors import BadInput
 from dfml.core.names import natural
 from dfml.runs.folder import RunFolder
-from dfml.ui.charts.bars import teacher_policy_bars
+from dfml.ui.charts.bars import similarity_matrix, teacher_map, teacher_policy_bars
 from dfml.ui.charts.curves import DENSE, Curve, curves
-from dfml.ui.charts.similarity import similarity_matrix, teacher_map
 from dfml.ui.runs.panel import Watched, watch_runs
 from dfml.ui.runs.run_rows import RunRow, finite
 from dfml.ui.widgets.galleries import newest_pictures

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MAIN_FIELDS = "iterations warm_start steps models tasks shot inner_steps outer_lr lr learner head".split()
 MOST_MAIN = 7
 SHORT_FORMS = {"lr": "learning rate", "bn": "BN", "tv": "TV", "ce": "CE", "l2": "L2", "kl": "KL"}
-PRESETS = {"demo": "minutes on two CPU cores", "paper": "the published setting; hours without a GPU"}
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -33,15 +32,14 @@ Row = dict[str, Any]
 
 def _load(name: str) -> Any:  # noqa: ANN401 - whatever stands there
     """Return what stands at ``module:name`` in a room that needs torch: loaded on first need, behind a skeleton."""
-    if "torch" in sys.modules:
-        return resolve_name(name)
-    with st.container():
-        note = st.empty()
-        note.caption("Loading PyTorch, once after the start of the server …")
-        with st.skeleton(160):
-            found = resolve_name(name)
-        note.empty()
-    return found
+    if "torch" not in sys.modules:
+        with st.container():
+            note = st.empty()
+            note.caption("Loading PyTorch, once after the start of the server …")
+            with st.skeleton(160):
+                resolve_name(name)
+            note.empty()
+    return resolve_name(name)
 
 
 methods = partial(_load, "dfml.methods:METHODS")
@@ -71,11 +69,11 @@ def lasting(widget: Callable[..., T], label: str, *options: Sequence[str], key: 
 
 
 def preset_cell(grid: GridContainer) -> str:
-    """Draw which preset the options start from; it stands in the link."""
-    text = "  \n".join(f"**{name}**: {about}" for name, about in PRESETS.items())
+    """Draw the choice of the preset that the options start from; it stands in the link."""
+    text = "**demo**: minutes on two CPU cores  \n**paper**: the published setting; hours without a GPU"
     look = {"default": "demo", "required": True, "width": "stretch", "help": text}
     with grid.cell():
-        return lasting(st.segmented_control, "Preset", list(PRESETS), key="preset", **look)
+        return lasting(st.segmented_control, "Preset", ["demo", "paper"], key="preset", **look)
 
 
 def seed_and_device(grid: GridContainer, key: str) -> dict[str, int | str]:
@@ -90,10 +88,9 @@ def seed_and_device(grid: GridContainer, key: str) -> dict[str, int | str]:
 
 
 def config_form(config: Config, grid: GridContainer, *, key: str) -> dict[str, Any]:
-    """Draw the main fields of a preset into a grid, a cell each.
+    """Draw the main fields of a preset into a grid; the values are not validated: see ``type(config).parse``.
 
-    ``key`` is the prefix of the widgets' keys; another preset needs another one, so that its values show. The values
-    are not validated: give them to ``type(config).parse``.
+    ``key`` is the prefix of the widgets' keys; another preset needs another one, so that its values show.
     """
     return _draw(split_rows(config.describe())[0], config, grid, key)
 

@@ -33,16 +33,10 @@ def enlarged(picture: Image.Image, side: int) -> Image.Image:
     return smaller
 
 
-def square(picture: Image.Image, side: int) -> Image.Image:
-    """Return the middle square of an image, ``side`` pixels wide."""
-    how = Image.Resampling.NEAREST if min(picture.size) < side else Image.Resampling.LANCZOS
-    return ImageOps.fit(picture, (side, side), how)
-
-
 def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, columns: int = 0) -> Image.Image:
-    """Lay images (at least one), or files of our own, out in rows as one RGBA image, with a transparent gap.
+    """Lay the middle squares of images (at least one) or files out in rows as one RGBA image, with a transparent gap.
 
-    None leaves its cell empty; each is square, ``side`` pixels wide. With 0 ``columns`` all stand in one row.
+    Each is ``side`` pixels wide; None leaves its cell empty. With 0 ``columns`` all stand in one row.
     """
     columns = columns or len(pictures)
     rows = -(-len(pictures) // columns)
@@ -51,18 +45,17 @@ def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, colu
         if picture is None:
             continue
         with Image.open(picture) if isinstance(picture, Path) else nullcontext(picture) as opened:
-            cell = square(opened.convert("RGB"), side)
+            how = Image.Resampling.NEAREST if min(opened.size) < side else Image.Resampling.LANCZOS
+            cell = ImageOps.fit(opened.convert("RGB"), (side, side), how)
         row, column = divmod(position, columns)
         sheet.paste(cell, (column * (side + GAP), row * (side + GAP)))
     return sheet
 
 
 def show(image: Image.Image, alt: str, *, width: int | Literal["stretch"] = "stretch") -> None:
-    """Draw an image, whose content ``alt`` tells.
-
-    It travels inside the page's message. An image that Streamlit serves from its memory is gone with the next run of
-    the script, and a browser that had not fetched it yet shows a torn one.
-    """
+    """Draw an image, whose content ``alt`` tells."""
+    # Within the page's message: one that Streamlit serves is gone with the script's next run, perhaps before a browser
+    # fetched it.
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=1)
     st.image(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}", width=width, alt=alt)
@@ -89,15 +82,9 @@ def from_arrays(images: np.ndarray) -> list[Image.Image]:
 def cut_grid(sheet: Image.Image, count: int, columns: int = 0) -> list[Image.Image]:
     """Cut a grid, by default a run's, into its images, row by row."""
     columns = columns or grid_columns(count)
-    rows = -(-count // columns)
-    width = (sheet.width + GRID_GAP) // columns - GRID_GAP
-    height = (sheet.height + GRID_GAP) // rows - GRID_GAP
-    cells = []
-    for position in range(count):
-        row, column = divmod(position, columns)
-        left, top = column * (width + GRID_GAP), row * (height + GRID_GAP)
-        cells.append(sheet.crop((left, top, left + width, top + height)))
-    return cells
+    right, down = (sheet.width + GRID_GAP) // columns, (sheet.height + GRID_GAP) // -(-count // columns)
+    corners = [(position % columns * right, position // columns * down) for position in range(count)]
+    return [sheet.crop((x, y, x + right - GRID_GAP, y + down - GRID_GAP)) for x, y in corners]
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
@@ -119,11 +106,9 @@ def newest_pictures(run: RunFolder) -> None:
     entry, pictures = next(((entry, found) for entry, found in opened if found), (None, []))
     if entry is None:
         return
-    labels = entry.labels[: len(pictures)]
-    st.markdown(
-        f"**Newest recovered images** · iteration {entry.step}",
-        help="What the meta-model is trained on at this moment; images of one class stand side by side.",
-    )
-    count, same = len(pictures), max(Counter(labels).values())
+    text = "What the meta-model is trained on at this moment; images of one class stand side by side."
+    st.markdown(f"**Newest recovered images** · iteration {entry.step}", help=text)
+    count, labels = len(pictures), entry.labels[: len(pictures)]
+    same = max(Counter(labels).values())
     alt = f"{count} recovered images of {len(set(labels))} classes at iteration {entry.step}"
     show_strip(pictures, alt, side=84, columns=min(max(same, 10 // same * same), count, 10))

@@ -1,7 +1,7 @@
-"""The app's pages: the one place that says which there are and where they lie.
+"""The app's pages: which there are and where they lie.
 
 Streamlit takes a folder ``pages/`` for an app of its older kind: the first link to a fresh server runs the file whose
-stem stands in the address, without ``app.py``. So each page's address is its file's stem, and each file begins with
+stem stands in the address, without ``app.py``. So each address is a file's stem, and each file begins with
 ``within_app``, which hands such a visit over to ``app.py``.
 """
 

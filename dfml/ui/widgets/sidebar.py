@@ -9,14 +9,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import streamlit as st
 
 from dfml.core.paths import REPOSITORY
 from dfml.runs.status import ACTIVE
-from dfml.ui.runs.run_rows import PAGES, RunRow, run_rows
+from dfml.ui.runs.run_rows import PAGES, run_rows
 from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.texts import counted, plain
 
@@ -35,18 +34,16 @@ class DeviceQuestion:
     """A process that is asked once which devices there are."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile("w+")
         self._answer: dict | None = None
-        none, environment = subprocess.DEVNULL, {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        command = [sys.executable, "-c", _QUESTION]
-        self._process = subprocess.Popen(command, stdout=self._file, stderr=none, stdin=none, env=environment)
+        command, environment = [sys.executable, "-c", _QUESTION], {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        none, pipe = subprocess.DEVNULL, subprocess.PIPE  # the answer is short: a pipe holds it
+        self._process = subprocess.Popen(command, stdout=pipe, stderr=none, stdin=none, env=environment, text=True)
 
     def answer(self) -> dict | None:
         """Return devices (best first), the one that ``auto`` takes, the reason, the number of threads; None so far."""
         if self._answer is None and self._process.poll() is not None:
-            self._file.seek(0)
             try:
-                self._answer = json.loads(self._file.read().strip().splitlines()[-1])
+                self._answer = json.loads(self._process.communicate()[0].strip().splitlines()[-1])
             except (IndexError, ValueError):
                 self._answer = {"devices": ["cpu"], "auto": "cpu", "reason": "torch did not start", "threads": 0}
         return self._answer
@@ -58,13 +55,9 @@ def device_question() -> DeviceQuestion:
     return DeviceQuestion()
 
 
-def _active_rows() -> list[RunRow]:
-    return [row for row in run_rows() if row.state in ACTIVE]
-
-
 def draw_sidebar() -> None:
     """Draw both; the timer runs only while there is something to wait for."""
-    waiting = device_question().answer() is None or bool(_active_rows())
+    waiting = device_question().answer() is None or any(row.state in ACTIVE for row in run_rows())
     drawn = False
 
     def live() -> None:
@@ -82,7 +75,7 @@ def draw_sidebar() -> None:
 
 def _live_part() -> bool:
     """Draw jobs and device, and return whether there is anything to wait for."""
-    rows = _active_rows()
+    rows = [row for row in run_rows() if row.state in ACTIVE]
     known = device_question().answer()
     st.markdown("**Running and waiting**" if any(row.state == "queued" for row in rows) else "**Running now**")
     if not rows:

@@ -1,9 +1,8 @@
 """What a page says: text from outside as it stands, charts, errors as one line, empty states.
 
-Class names, ids, runs, file names and messages may hold anything. Streamlit reads Markdown nearly everywhere (labels,
-captions, badges, cells of ``st.table``, help), and Plotly reads a little HTML. An image in it would make the browser
-ask another address. Options of a selectbox or a multiselect, cells of ``st.dataframe`` and ``st.json`` are plain
-already.
+Class names, ids, runs, file names and messages may hold anything, such as an image at another address. Streamlit reads
+Markdown nearly everywhere (labels, captions, badges, cells of ``st.table``, help), and Plotly a little HTML. Options of
+a selectbox or a multiselect, cells of ``st.dataframe`` and ``st.json`` are plain already.
 """
 
 from __future__ import annotations
@@ -19,9 +18,7 @@ import streamlit as st
 from dfml.core.errors import DfmlError
 from dfml.core.texts import printable
 
-MOST = 4000
-"""Characters; more is cut."""
-
+MOST_CHARACTERS = 4000
 _MARKUP = re.compile(r"[\\`*_\[\]$<>#|~:]|&(?=[#\w])")
 _LIST = re.compile(r"^(?:([-+=])|(\d{1,9})([.)]))")
 _ADDRESSES = r"(?<=:)(?=//|material[/_]|streamlit:)|(?<=www)(?=\.)|(?<=@)(?=\w)"
@@ -31,12 +28,9 @@ _WORD_JOINER = "\u2060"
 
 
 def plain(text: str) -> str:
-    """Escape text from outside, on one line, so that Markdown shows it as it stands.
-
-    What Streamlit replaces after the Markdown was read (addresses, icons, arrows) is taken apart by a character that is
-    not seen.
-    """
-    text = _AUTOMATIC.sub(lambda found: found.group() + _WORD_JOINER, printable(str(text), MOST))
+    """Escape text from outside, on one line, so that Markdown shows it as it stands."""
+    # Streamlit replaces addresses, icons and arrows after it read the Markdown: an unseen character parts them.
+    text = _AUTOMATIC.sub(lambda found: found.group() + _WORD_JOINER, printable(str(text), MOST_CHARACTERS))
     text = _MARKUP.sub(r"\\\g<0>", text)
     return _LIST.sub(lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\\{found[3]}", text)
 
@@ -121,7 +115,7 @@ def with_plain_names(figure: go.Figure) -> go.Figure:
 
 def chart_text(text: str) -> str:
     """Escape text from outside, so that Plotly shows it as it stands; only line breaks stay."""
-    text = printable(str(text), MOST).replace("&", "&amp;").replace("<", "&lt;")
+    text = printable(str(text), MOST_CHARACTERS).replace("&", "&amp;").replace("<", "&lt;")
     return text.replace("&lt;br>", "<br>")
 
 

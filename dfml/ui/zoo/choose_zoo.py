@@ -18,15 +18,13 @@ if TYPE_CHECKING:
     from streamlit.elements.lib.grid_container import GridContainer
 
 CONNECTED, OPENED, NEXT_ZOO = "_connected_servers", "opened_zoos", "_next_zoo"
-PATIENCE = {"connect_timeout": 3.0, "read_timeout": 8.0, "deadline": 15.0, "retries": 1}
-"""A page waits for the answer, so a server that is gone is named soon."""
 
 
 def open_listing(reference: str) -> ZooListing:
     """Read a zoo's listing, again when its list of models changes.
 
     Raises:
-        BadInput: See ``read_zoo``; nothing was chosen; a server was not asked yet, has no teachers or is gone.
+        BadInput: As ``read_zoo``, or nothing was chosen, or a server was not asked yet, has no teachers or is gone.
     """
     if not reference:
         raise BadInput("give the path of a zoo's folder, or a server's address.")
@@ -49,13 +47,14 @@ def _listing(reference: str, changed: tuple[float, ...]) -> ZooListing:
 
 @st.cache_data(show_spinner="Asking the server for its teachers …", ttl=60, max_entries=16)
 def _ask(address: str) -> ZooListing | str:
-    """The listing, or why there is none; both are kept, so that a dead server does not hold up every click."""
-    # Needs torch.
+    """Return the listing, or why there is none; both are kept, so that a dead server does not hold up every click."""
     from dfml.zoo.remote.connection import RemoteConfig
     from dfml.zoo.remote.remote_zoo import RemoteZoo
 
+    # A page waits for the answer, so a server that is gone is named soon.
+    config = RemoteConfig(connect_timeout=3.0, read_timeout=8.0, deadline=15.0, retries=1)
     try:
-        zoo = RemoteZoo(address, RemoteConfig(**PATIENCE))
+        zoo = RemoteZoo(address, config)
     except DfmlError as error:
         return str(error)
     rows = tuple(TeacherRow(**{**dict(card), "architecture": "behind a server"}) for card in zoo.cards)

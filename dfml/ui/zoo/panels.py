@@ -27,8 +27,6 @@ ACCESS = {
     "gradients": "gradients: images in, gradients out",
     "queries": "queries: images in, probabilities out",
 }
-KEPT = 20
-"""Honest teachers that the form starts with, as ``bench pollution`` does."""
 KINDS = {"clean": "honest", "ood": "of another domain", "fake": "untrained"}
 
 
@@ -54,15 +52,9 @@ def summary(zoo: ZooListing) -> None:
 def teacher_table(zoo: ZooListing) -> TeacherRow:
     """Draw the table of teachers with a search; return the chosen one (the first at the start)."""
     st.subheader("Teachers", anchor=False)
-    words = st.text_input(
-        "Search teachers",
-        key="search",
-        bind="query-params",
-        placeholder="a class, an id or an architecture",
-        type="search",
-        live=True,
-        label_visibility="collapsed",
-    )
+    look = {"type": "search", "live": True, "label_visibility": "collapsed"}
+    hint = "a class, an id or an architecture"
+    words = st.text_input("Search teachers", key="search", bind="query-params", placeholder=hint, **look)
     found = [row for row in zoo.teachers if matches(row, words)]
     if not found:
         text = f"Nothing in this zoo is called {plain(repr(words))}."
@@ -164,10 +156,9 @@ def pollution_panel(zoo: ZooListing) -> None:
     if folder.with_name(f"{folder.name}.truth.json").is_file():  # ``truth_file`` without torch
         _truth(zoo)
         return
-    title, icon = "Hide deceptive teachers in a copy", ":material/domino_mask:"
-    box = st.expander(title, key="pollution_open", icon=icon, on_change="rerun")
-    if box.open:
-        with box:
+    look = {"key": "pollution_open", "icon": ":material/domino_mask:", "on_change": "rerun"}
+    with st.expander("Hide deceptive teachers in a copy", **look) as box:
+        if box.open:
             _form(zoo)
 
 
@@ -181,8 +172,7 @@ def _truth(zoo: ZooListing) -> None:
         kinds = [truth[row.id] for row in rows]
         counts = [f"{kinds.count(kind)} {word}" for kind, word in KINDS.items() if kind in kinds]
         unlike = len({row.input_size for row in rows}) > 1
-        told = " They give themselves away by the size of their images." if unlike else ""
-        st.caption(f"{'; '.join(counts)}.{told}")
+        st.caption("; ".join(counts) + "." + " They give themselves away by the size of their images." * unlike)
         columns = {
             "Teacher": [row.id for row in rows],
             "It is": [KINDS.get(kind, kind) for kind in kinds],
@@ -200,7 +190,8 @@ def _form(zoo: ZooListing) -> None:
     module = polluting()
     same = _same_domain(zoo, module.OTHER_DOMAIN)
     with st.form(f"pollute:{zoo.reference}", border=False):
-        config = module.PollutionConfig(keep=min(KEPT, len(zoo.teachers)), attack="fake" if same else "both")
+        # As many honest teachers as ``bench pollution`` keeps.
+        config = module.PollutionConfig(keep=min(20, len(zoo.teachers)), attack="fake" if same else "both")
         # Of this zoo: another one's number of teachers would not do here.
         values = all_options(config, st.grid(4, min_column_width=130), key=f"pollute:{zoo.reference}")
         made = st.form_submit_button("Make the polluted zoo", icon=":material/domino_mask:")
