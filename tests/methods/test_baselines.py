@@ -6,7 +6,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.data.folders import load_split
 from tests import conditions
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 
 def test_average_is_the_mean_of_the_teachers(run, tiny_zoo):

@@ -17,7 +17,7 @@ from dfml.training.plateau import PlateauDetector
 from dfml.zoo.oracles.base import AutogradOracle, LocalApi
 from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle
 from tests import conditions
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 TINY = {
     "recovered": "fresh",

@@ -2,8 +2,6 @@
 
 import copy
 import dataclasses
-import importlib
-import importlib.util
 import itertools
 import math
 
@@ -15,41 +13,27 @@ from dfml.core.events import Checkpoint, Done, Images, Note, Progress, SafePoint
 from dfml.data.folders import load_split
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
+from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
 from dfml.training import context
 from dfml.training.context import Training
-from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
+from dfml.training.options import AdaptConfig
 from dfml.training.taking_part import ALL, SOME
+from tests.methods.small import SIZES, small
 
-SMALL = {"width": 8, "test_steps": 3}
-SMALL_TRAINING = {
-    **SMALL, "iterations": 20, "tasks": 2, "shot": 2, "query": 3, "inner_steps": 1,
-    "validate_every": 8, "validation_episodes": 2,
-}  # fmt: skip
-SMALL_RECOVERING = {
-    **SMALL_TRAINING, "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8,
-    "generator_width": 8, "consensus": 0,
-}  # fmt: skip
-SIZES = {
-    **SMALL_TRAINING, "iterations": 8, "validate_every": 4, "epochs": 4, "embedding": 4,
-    "recovered_per_class": 5, "query_per_class": 3, "inversion_steps": 3, "query_inversion_steps": 2, "five_steps": 2,
-    "q": 2, "latent": 8, "generator_width": 8, "warm_up": 2, "warm_start": 2, "candidates": 2,
-    "patience": 2, "generate_interval": 2, "boundary_after": 3, "apis": 3, "capacity": 3,
-    "watched_episodes": 2, "teachers": 2, "panel": 2, "asked": 2, "visits": 4, "embed_visits": 2,
-}  # fmt: skip
-"""What only sets how much is done: with these a preset's own choices all remain."""
 LONG = [n for n in METHODS if METHODS.get(n).long]
 # Methods on the teachers' weights have steps, but neither tasks nor pictures nor validation episodes.
 ON_DATA = [n for n in LONG if METHODS.get(n).space == "data"]
 
 
-def small(name, **changes):
-    """A method, and its demo made so small that it takes a second: by ``TINY`` of the method's own tests."""
-    method = METHODS.get(name)
-    kinds = ((RecoveringConfig, SMALL_RECOVERING), (MetaTrainingConfig, SMALL_TRAINING), (AdaptConfig, SMALL))
-    base = next((sizes for kind, sizes in kinds if issubclass(method.Config, kind)), {})
-    tests = f"tests.methods.test_{name.replace('-', '_')}"
-    own = getattr(importlib.import_module(tests), "TINY", {}) if importlib.util.find_spec(tests) else {}
-    return method, method.preset("demo").override({**base, **own, **changes})
+def started(method, config, zoo, patterns, device="cpu"):
+    """The events of a run of seed 0, which comes as far as they are taken."""
+    generator = torch.Generator().manual_seed(0)
+    return method(config).train(Training(zoo, data=str(patterns), device=torch.device(device), generator=generator))
+
+
+def finite(events):
+    """Whether all numbers of a run's curves are finite."""
+    return all(math.isfinite(v) for e in events if isinstance(e, Scalars) for v in e.values.values())
 
 
 def test_only_those_that_must_claim_an_exemption():
@@ -82,8 +66,7 @@ def small_run(run, finished):
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_ends_with_a_meta_model_and_finite_numbers(name, small_run, tmp_path):
     events = small_run(name)
-    numbers = [v for e in events if isinstance(e, Scalars) for v in e.values.values()]
-    assert all(math.isfinite(v) for v in numbers)
+    assert finite(events)
     assert isinstance(events[0], Progress) or any(isinstance(e, Progress) for e in events)
     model = events[-1].result
     assert isinstance(events[-1], Done) and isinstance(model, MetaModel)
@@ -120,8 +103,6 @@ def test_a_seed_gives_the_same_model_and_another_seed_another(name, run, small_r
 
 @pytest.mark.parametrize(("name", "changes"), [(n, {}) for n in LONG] + [(n, {"keep": "best"}) for n in ON_DATA])
 def test_resumed_from_the_disk_equals_uninterrupted(name, changes, run, small_run, tmp_path):
-    from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
-
     method, config = small(name, **changes)
     whole = small_run(name, **changes)
     middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 11)
@@ -139,10 +120,7 @@ def test_it_could_be_kept_at_the_end_of_every_step(name, small_run, tiny_zoo, pa
     method, config = small(name)
     whole = {e.step: e.state for e in small_run(name) if isinstance(e, Checkpoint)}
     monkeypatch.setattr(context, "CHECKPOINTS", 1)
-    generator = torch.Generator().manual_seed(0)
-    events = method(config).train(
-        Training(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
-    )
+    events = started(method, config, tiny_zoo, patterns)
     kept = {}
     for event in itertools.takewhile(lambda e: e.step <= 4, events):
         assert event.step not in kept, "what follows a safe point in its step would be done twice"
@@ -161,10 +139,7 @@ def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(nam
     told = [e.text for e in whole if isinstance(e, Progress) and e.step == 16 and e.text.startswith("validating")]
     assert told == [f"validating, {n} of 7 episodes" for n in range(1, 8)]
 
-    generator = torch.Generator().manual_seed(0)
-    events = method(config).train(
-        Training(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
-    )
+    events = started(method, config, tiny_zoo, patterns)
     for event in events:
         if isinstance(event, Checkpoint):
             kept = event
@@ -180,10 +155,7 @@ def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(nam
 def test_it_can_be_stopped_half_way_and_done_again(name, run, small_run, tiny_zoo, patterns):
     method, config = small(name)
     whole = small_run(name)
-    generator = torch.Generator().manual_seed(0)
-    events = method(config).train(
-        Training(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
-    )
+    events = started(method, config, tiny_zoo, patterns)
     seen = list(itertools.islice(events, len(whole) // 2))
     events.close()
     assert not any(isinstance(e, Done) for e in seen)
@@ -195,13 +167,8 @@ def test_it_can_be_stopped_half_way_and_done_again(name, run, small_run, tiny_zo
 
 @pytest.mark.parametrize("name", LONG)
 def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, tiny_zoo, patterns, tmp_path):
-    from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
-
     method, config = small(name)
-    generator = torch.Generator().manual_seed(0)
-    events = method(config).train(
-        Training(tiny_zoo, data=str(patterns), device=torch.device("cpu"), generator=generator)
-    )
+    events = started(method, config, tiny_zoo, patterns)
     kept = [(e.state, copy.deepcopy(e.state)) for e in events if isinstance(e, Checkpoint)]
     first, last = kept[0][1], kept[-1][1]
     assert all(not isinstance(v, dict) for v in first.values())
@@ -278,8 +245,7 @@ def test_its_paper_preset_trains(name, run):
     paper = method.preset("paper")
     config = paper.override({key: value for key, value in SIZES.items() if key in method.Config.model_fields})
     events = run(method, config)
-    numbers = [v for e in events if isinstance(e, Scalars) for v in e.values.values()]
-    assert numbers and all(math.isfinite(v) for v in numbers)
+    assert finite(events) and any(isinstance(e, Scalars) and e.values for e in events)
     model = events[-1].result
     weights = model.net.state_dict()
     assert all(torch.isfinite(value).all() for value in weights.values())
@@ -300,8 +266,7 @@ def test_it_works_with_a_mixed_zoo_or_says_why_not(name, run, mixed_zoo):
             run(method, config, zoo=mixed_zoo)
         return
     events = run(method, config, zoo=mixed_zoo)
-    numbers = [v for e in events if isinstance(e, Scalars) for v in e.values.values()]
-    assert all(math.isfinite(v) for v in numbers)
+    assert finite(events)
     assert tuple(events[-1].result.input_size) == (3, 32, 32)
     assert not any(isinstance(e, Note) and e.kind == "rejected" for e in events)
 
@@ -316,21 +281,8 @@ def test_a_teacher_out_of_timms_registry_teaches_too_or_the_method_says_why_not(
             run(method, config, zoo=open_zoo(timm_folder))
         return
     events = run(method, config, zoo=open_zoo(timm_folder))
-    numbers = [v for e in events if isinstance(e, Scalars) for v in e.values.values()]
-    assert all(math.isfinite(v) for v in numbers)
+    assert finite(events)
     assert isinstance(events[-1], Done) and not any(isinstance(e, Note) and e.kind == "rejected" for e in events)
-
-
-@pytest.fixture(scope="module")
-def grey_zoo(grey_patterns, tmp_path_factory):
-    from dfml.zoo import open_zoo
-    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
-
-    out = tmp_path_factory.mktemp("zoos") / "grey"
-    pretrain_zoo(
-        grey_patterns, out, ["fewshot_conv4"], PretrainConfig(models=2, epochs=2, batch=16, width=8, flip=False, seed=2)
-    )
-    return open_zoo(out)
 
 
 @pytest.mark.cuda
@@ -341,12 +293,7 @@ def test_training_uses_the_gpu_and_agrees_with_the_cpu(name, tiny_zoo, patterns)
     torch.cuda.reset_peak_memory_stats()
     found = {}
     for device in ("cpu", "cuda"):
-        generator = torch.Generator().manual_seed(0)
-        events = list(
-            method(config).train(
-                Training(tiny_zoo, data=str(patterns), device=torch.device(device), generator=generator)
-            )
-        )
+        events = list(started(method, config, tiny_zoo, patterns, device))
         found[device] = [e.values["train/loss"] for e in events if isinstance(e, Scalars) and "train/loss" in e.values]
     assert torch.cuda.max_memory_allocated() > 0 and found["cpu"]
     assert found["cpu"] == pytest.approx(found["cuda"], rel=0.02)

@@ -7,7 +7,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, until_done
 from dfml.methods.distill import Distill
 from dfml.training.recovered import recoveries_of
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 TINY = {"visits": 2}
 

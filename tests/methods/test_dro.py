@@ -8,7 +8,7 @@ from dfml.core.events import Checkpoint, Note, Scalars
 from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares
 from dfml.nets.checkpoint import flatten_state
 from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 TINY = {"epochs": 7, "embedding": 4}
 

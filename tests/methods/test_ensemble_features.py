@@ -7,7 +7,7 @@ from dfml.data.folders import load_split
 from dfml.meta.evaluation import evaluate
 from dfml.zoo import open_zoo
 from tests import conditions
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 
 def accuracy(model, patterns):

@@ -15,7 +15,7 @@ from dfml.methods.free import Free
 from dfml.training.context import start_model
 from dfml.zoo import open_zoo
 from tests import conditions
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 TINY = {
     "recovered_per_class": 5,

@@ -9,7 +9,7 @@ from dfml.zoo.teacher import save_network
 from dfml.zoo.zoo import write_zoo
 from tests import conditions
 from tests.meta.test_transport import lived_in, shuffled
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 PLAIN = {"mean": [0.0] * 3, "std": [1.0] * 3}
 

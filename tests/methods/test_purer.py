@@ -9,7 +9,7 @@ from dfml.methods.purer import Purer
 from dfml.nets.checkpoint import flatten_state
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 TINY = {"candidates": 2, "warm_up": 4, "patience": 2, "warm_start": 2}
 WEIGHTS = DynamicSetConfig(bn=0.01, tv=1e-4, l2=1e-5, shift=0, flip=False)

@@ -6,7 +6,7 @@ from dfml.core.events import Checkpoint, Note, Progress, Scalars
 from dfml.meta.multi_teacher import MultiTeacherProtoNet
 from dfml.meta.outer import InterpolatedLearner, OuterLoop
 from dfml.training.ours.trust import FeatureRewards
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 TINY = {
     "capacity": 3,

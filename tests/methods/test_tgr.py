@@ -22,7 +22,7 @@ from dfml.training.recovered import Groups, recoveries_of
 from dfml.zoo import open_zoo
 from dfml.zoo.zoo import write_zoo
 from tests import conditions
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 TINY = {"capacity": 3, "patience": 2, "replay_limit": 3, "teachers": 2, "visits": 4, "init": "random"}
 

@@ -6,7 +6,7 @@ from dfml.inversion import terms
 from dfml.methods.purer import Purer
 from dfml.methods.teapot import Teapot, moved
 from dfml.training.ours.images import Augmenter, may_mirror
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 
 def test_nothing_is_mirrored_where_a_teacher_may_know_characters(tiny_zoo, mixed_zoo):

@@ -8,7 +8,7 @@ from dfml.meta.learners import HEAD
 from dfml.training.context import Training
 from dfml.training.taking_part import everyone
 from dfml.zoo import open_zoo
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 
 def begun(name, zoo, **changes):

@@ -11,7 +11,7 @@ from dfml.methods.distill import Distill
 from dfml.tasks.consensus_cache import ConsensusRecoveries
 from dfml.training.recovered import recoveries_of
 from dfml.zoo import open_zoo
-from tests.methods.test_contract import small
+from tests.methods.small import small
 
 
 @pytest.fixture

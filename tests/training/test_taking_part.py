@@ -13,7 +13,7 @@ from dfml.training.taking_part import ALL, SOME, TakingPart, of_way
 from dfml.zoo import open_zoo
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import write_zoo
-from tests.methods.test_contract import small
+from tests.methods.small import small
 from tests.zoo.test_storage import edit, saved
 
 OF_ONE_WAY = {"tgr", "teapot", "free", "bidf-mkd"}

@@ -53,7 +53,7 @@ def test_peak_last_and_variation_come_from_the_method_or_from_its_curve(scalars,
 )
 def test_the_loss_of_a_method_without_tasks_is_not_explained_by_tasks(name, changes, expected, tiny_zoo):
     from dfml.training.context import Training
-    from tests.methods.test_contract import small
+    from tests.methods.small import small
 
     cls, config = small(name, **changes)
     assert cls.space == ("parameter" if expected == LOSS_OF_WEIGHTS else "data")
