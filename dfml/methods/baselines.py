@@ -1,4 +1,4 @@
-"""Baselines and references that take the teachers' weights as they are, and learn nothing."""
+"""Baselines that take the teachers' weights as they are, and the references between which methods lie."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from torch import nn
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
+from dfml.core.seeds import derive_seed
+from dfml.data.episodes import EpisodeSampler
+from dfml.data.folders import load_split
 from dfml.meta.ensemble import EnsembleModel
 from dfml.meta.fusion import align_network, fits, load_average
 from dfml.meta.model import MetaModel
+from dfml.meta.outer import OuterLoop, Task
 from dfml.training.context import REPORTED, Training, start_model
 from dfml.training.method import METHODS, Method
-from dfml.training.options import AdaptConfig
+from dfml.training.options import AdaptConfig, MetaTrainingConfig
 from dfml.training.ours.trust import best_reported, by_report, load_teacher_weights
 from dfml.training.taking_part import read_teacher, read_teachers, with_weights
 from dfml.zoo.teacher import Teacher
@@ -52,9 +56,7 @@ class RandomInit(Baseline):
 class AverageConfig(AdaptConfig):
     """Options of averaging."""
 
-    head: Literal["fresh", "average"] = Field(
-        "fresh", description="Last layer: fresh weights, or the mean of heads whose slots mean different classes."
-    )
+    head: Literal["fresh", "average"] = Field("fresh", description="Last layer: fresh, or the mean of unlike heads.")
 
 
 @METHODS.register("average")
@@ -84,12 +86,8 @@ class Average(Baseline):
 class OtaConfig(AdaptConfig):
     """Options of optimal-transport averaging."""
 
-    reference: str | None = Field(
-        None, description="Id of the teacher whose order the others take; drawn from the seed if left out."
-    )
-    head: Literal["fresh", "average"] = Field(
-        "fresh", description="Last layer: fresh weights, or the mean of heads whose slots mean different classes."
-    )
+    reference: str | None = Field(None, description="Id of the teacher to align to; if left out, a random one.")
+    head: Literal["fresh", "average"] = Field("fresh", description="Last layer: fresh, or the mean of unlike heads.")
 
 
 @METHODS.register("ota")
@@ -146,9 +144,6 @@ def in_one_order(
     return aligned
 
 
-Choice = tuple[Teacher, MetaModel, dict[str, str]]
-"""The teacher, a fresh meta-model, and why other teachers were no candidates, by id."""
-
 NO_META_MODEL = "no network that a meta-model for these pictures can be"
 
 
@@ -178,8 +173,13 @@ class BestTeacher(Baseline):
         yield Progress(0, 1, "choosing the teacher")
         if all(card.accuracy is None for card in zoo.cards):
             raise BadInput(f"best-teacher needs reported accuracies; zoo {zoo.name!r} gives none.")
-        pick = self.own if self.config.network == "own" else self.given
-        best, model, others = yield from pick(zoo, training.generator)
+        if self.config.network == "own":
+            best, model, others = yield from self.own(zoo, training.generator)
+        else:
+            best, others = (yield from best_reported(zoo)), {}
+            if best is None:
+                raise BadInput(f"best-teacher: no teacher of zoo {zoo.name!r} with a reported accuracy can be loaded.")
+            model = start_model(zoo, self.config, training.generator, {"method": self.name})
         load_teacher_weights(model, best, head=self.config.head == "teacher", who=self.name)
         silent = {card.id: "reports no accuracy" for card in zoo.cards if card.accuracy is None}
         taking_part = with_weights(zoo, {**others, **silent})
@@ -188,15 +188,10 @@ class BestTeacher(Baseline):
         yield Note(1, f"teacher {best.card.id}, reported accuracy {best.card.accuracy:.1%}", kind="teacher")
         yield Done(model.to(training.device))
 
-    def given(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, Choice]:
-        """The best teacher, and a fresh meta-model of the network that the options give."""
-        best = yield from best_reported(zoo)
-        if best is None:
-            raise BadInput(f"best-teacher: no teacher of zoo {zoo.name!r} with a reported accuracy can be loaded.")
-        return best, start_model(zoo, self.config, generator, {"method": self.name}), {}
-
-    def own(self, zoo: Zoo, generator: torch.Generator) -> Generator[Event, None, Choice]:
-        """The best teacher whose network a meta-model can be, and a fresh meta-model of that network.
+    def own(
+        self, zoo: Zoo, generator: torch.Generator
+    ) -> Generator[Event, None, tuple[Teacher, MetaModel, dict[str, str]]]:
+        """The best teacher whose network a meta-model can be, that network afresh, and why others are no candidates.
 
         Other networks than the few-shot ones normalise with what they stored, which a meta-model does not have.
         """
@@ -225,9 +220,7 @@ class BestTeacher(Baseline):
 class EnsembleFeaturesConfig(Config):
     """Options of the ensemble; it has no network of its own and takes no inner steps."""
 
-    normalise: Literal["l2", "none"] = Field(
-        "l2", description="Each teacher's features of an image: scaled to length 1, or left as they are."
-    )
+    normalise: Literal["l2", "none"] = Field("l2", description="Scale each teacher's features to length 1, or not.")
     way: int = Field(5, ge=2, le=100, description="Classes of a task.")
 
 
@@ -236,10 +229,7 @@ class EnsembleFeatures(Baseline):
     """The nearest centroid over all teachers' features: what they know together before they are fused or distilled."""
 
     title = "Ensemble of features"
-    summary = (
-        "Nearest class centroid over the features of all teachers side by side. A reference: it is as large as the "
-        "zoo, not one model."
-    )
+    summary = "Nearest class centroid over all teachers' features. A reference: as large as the zoo, not one model."
     reference = "Reference of this project; nearest centroids as in Snell et al., NeurIPS 2017"
     one_model = False
     role = "reference"
@@ -254,3 +244,53 @@ class EnsembleFeatures(Baseline):
             teachers, training.zoo, normalise=cfg.normalise, way=cfg.way, details={**told, **taking_part.details()}
         )
         yield Done(model.to(training.device))
+
+
+@METHODS.register("real-data")
+class RealData(Method):
+    """MAML, ANIL or ProtoNet on episodes of the real training classes."""
+
+    title = "Real data (reference)"
+    summary = "Meta-trains on real training images with MAML, ANIL or ProtoNet. Not data-free: the ceiling of a table."
+    reference = "Finn et al., ICML 2017 (MAML); Raghu et al., ICLR 2020 (ANIL); Snell et al., NeurIPS 2017 (ProtoNet)"
+    data_free = False
+    long = True
+    role = "reference"
+    minutes = 7
+    asks_teachers = False
+    Config = MetaTrainingConfig
+
+    @classmethod
+    def demo(cls) -> MetaTrainingConfig:
+        """Minutes on two CPU cores: ProtoNet, since MAML takes many times as long to get anywhere."""
+        return MetaTrainingConfig(learner="protonet", iterations=6000, tasks=2, keep="best", validate_every=500)
+
+    @classmethod
+    def paper(cls) -> MetaTrainingConfig:
+        """60,000 iterations of 4 tasks, second order, chosen on validation classes."""
+        return MetaTrainingConfig(iterations=60_000, validate_every=500, validation_episodes=600, keep="best")
+
+    def train(self, training: Training) -> Iterator[Event]:
+        """Train on ``data``'s split ``train``; see ``Method.train``.
+
+        Raises:
+            BadInput: ``data`` is missing or has no training split.
+        """
+        cfg: MetaTrainingConfig = self.config
+        self.check_data(training.data)
+        channels, size, _ = training.zoo.picture_shape
+        split = load_split(training.data, "train", size=size, channels=channels)
+        model = start_model(training.zoo, cfg, training.generator, {"method": self.name}).to(training.device)
+        outer = OuterLoop(model, cfg.outer_lr)
+        record = training.record(cfg, model, {"outer": outer})
+        first_seed = training.seed()
+
+        for step in record.restore(training.state):
+            seed, sizes = derive_seed(first_seed, step), {"way": cfg.way, "shot": cfg.shot, "query": cfg.query}
+            tasks: list[Task] = []
+            for episode in EpisodeSampler(split, **sizes, episodes=cfg.tasks, seed=seed):
+                e = episode.to(training.device)
+                tasks.append((e.support_x, e.support_y, e.query_x, e.query_y))
+            outcome = outer.step(tasks)
+            yield from record.events(step, outcome, task=tasks[0], text="meta-training on real pictures")
+        yield Done(record.finish([f"real training pictures ({split.name})"]))

@@ -77,7 +77,7 @@ class Distill(Method):
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         cfg: DistillConfig = self.config
-        zoo, device, generator = training.zoo, training.device, training.generator
+        zoo, generator = training.zoo, training.generator
         teachers = self.teachers(zoo)
         ids = teachers.ids
         model = yield from training.begin(self.name, cfg, teachers)
@@ -100,7 +100,7 @@ class Distill(Method):
         for step in left:
             # 3. One step towards the answers, on images of a few tasks.
             drawn = torch.randint(len(found), (cfg.tasks,), generator=generator).tolist()
-            batches = [self.batch(found[i], answers[i], ids, device, seen, generator) for i in drawn]
+            batches = [self.batch(training, found[i], answers[i], seen) for i in drawn]
             falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
             outcome = committee.step(batches, distance=cfg.distance, lr=cfg.outer_lr * falls)
             # The first recovered task stands for the batch, with its wanted labels.
@@ -152,24 +152,15 @@ class Distill(Method):
         return answers, queries
 
     def batch(
-        self,
-        task: PseudoTask,
-        answers: torch.Tensor,
-        ids: list[str],
-        device: torch.device,
-        seen: Augmenter,
-        generator: torch.Generator,
+        self, training: Training, task: PseudoTask, answers: torch.Tensor, seen: Augmenter
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Some images of a task, moved and mirrored, with the answers about them and whose count."""
         cfg: DistillConfig = self.config
         count = task.labels.unique().numel() * (cfg.shot + cfg.query)
-        rows = torch.randperm(len(task.labels), generator=generator)[:count]
-        images = seen(task.images[rows].cpu(), generator)
-        asked = torch.ones(len(rows), len(ids), dtype=torch.bool)
-        if cfg.targets == "own":
-            asked[:] = False
-            asked[:, ids.index(task.teacher_id)] = True
-        return images.to(device), answers[rows].to(device), asked.to(device)
+        rows = torch.randperm(len(task.labels), generator=training.generator)[:count]
+        images = seen(task.images[rows].cpu(), training.generator)
+        answered = ~answers[rows].isneginf().all(2)
+        return tuple(x.to(training.device) for x in (images, answers[rows], answered))
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""

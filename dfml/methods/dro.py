@@ -40,15 +40,9 @@ class DroConfig(AdaptConfig):
     mode: Literal["offline", "online"] = Field(
         "offline", description="All teachers at hand for many epochs, or each seen once, in the zoo's order."
     )
-    head: Literal["fresh", "average"] = Field(
-        "fresh", description="Last layer: fresh weights, or fused too, though heads' slots mean different classes."
-    )
-    align: Literal["none", "ota"] = Field(
-        "none", description="Put all teachers' units into the order of the first one's, as ota does (ours, offline)."
-    )
-    start: Literal["random", "zero"] = Field(
-        "random", description="What the hyper-network writes at first: a fresh network, or each tensor's mean."
-    )
+    head: Literal["fresh", "average"] = Field("fresh", description="Last layer: fresh, or fused from unrelated heads.")
+    align: Literal["none", "ota"] = Field("none", description="Align units to the first net's by ota (ours, offline).")
+    start: Literal["random", "zero"] = Field("random", description="First output: a fresh network, or tensors' means.")
     embedding: int = Field(50, ge=1, le=1000, description="Numbers in the embedding of a task.")
     epochs: int = Field(10, ge=1, le=10_000, description="Epochs of as many steps as there are teachers (offline).")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of the teachers that validate, Q (offline).")
@@ -56,12 +50,8 @@ class DroConfig(AdaptConfig):
     ascent_steps: int = Field(1, ge=1, le=100, description="K: steps of the hyper-network towards a teacher of S.")
     descent_steps: int = Field(1, ge=0, le=100, description="Steps of an embedding towards its worst case.")
     gamma: float = Field(2.0, ge=0, le=1000, description="Price of moving an embedding: keeps the worst case near.")
-    lr: float = Field(
-        0.03, gt=0, le=0.5, description="Learning rate of the hyper-network, in units of the variance sigma^2."
-    )
-    fit: float | None = Field(
-        None, gt=0, lt=1, description="Share of the way from the first network to the teachers' mean; replaces lr."
-    )
+    lr: float = Field(0.03, gt=0, le=0.5, description="Learning rate of the hyper-network, in units of sigma^2.")
+    fit: float | None = Field(None, gt=0, lt=1, description="Share of the way to the teachers' mean; replaces lr.")
     embedding_lr: float = Field(0.03, gt=0, le=100, description="Learning rate of the embeddings.")
 
 
@@ -72,13 +62,12 @@ class RobustFusion:
     that one gamma serves networks of all sizes; the hyper-network's rate is multiplied by it.
 
     Args:
-        config: Rates, steps and gamma.
+        config: Learning rates, steps and gamma.
         first: The network [D] that the hyper-network writes at first, whatever the embedding.
-        steps: How often phi will be updated; the rate that leads to ``fit`` depends on it.
+        steps: How often phi will be updated; the learning rate that leads to ``fit`` depends on it.
 
     Attributes:
-        phi: Parameters of the hyper-network.
-        taught: phi*, what they became on the way to the last teacher of S; None before step 1 was taken.
+        taught: phi*, what phi became on the way to the last teacher of S; None before step 1 was taken.
         embeddings: [N, dim], one a teacher met so far.
     """
 
@@ -143,19 +132,16 @@ class RobustFusion:
         self.taught = Phi(here["taught/weight"], here["taught/bias"]) if "taught/bias" in here else None
 
 
-class Missed:
+class Missed(list[str]):
     """Ids of teachers that could not be read when they came; part of the checkpoints of the online loop."""
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
 
     def state(self) -> dict[str, Any]:
         """For checkpoints."""
-        return {"ids": list(self.ids)}
+        return {"ids": list(self)}
 
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()``; older checkpoints have none."""
-        self.ids = [str(teacher) for teacher in flat.get("ids", [])]
+        self[:] = [str(teacher) for teacher in flat.get("ids", [])]
 
 
 def draw_shares(count: int, config: DroConfig, generator: torch.Generator) -> list[tuple[list[int], list[int]]]:
@@ -289,9 +275,9 @@ class Dro(Method):
                 # Step 1 with i = t.
                 fusion.ascend(t, network)
             else:
-                missed.ids.append(card.id)
+                missed.append(card.id)
             yield from record.events(step, seen, f"teacher {card.id}")
-        taking_part = with_weights(zoo, dict.fromkeys(missed.ids, UNUSABLE))
+        taking_part = with_weights(zoo, dict.fromkeys(missed, UNUSABLE))
         if taking_part != expected:  # some could not be read when they came
             yield taking_part.note(len(zoo.cards))
         space.model.details |= taking_part.details()

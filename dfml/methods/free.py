@@ -23,7 +23,6 @@ from pydantic import Field
 
 from dfml.core.errors import RunFailed
 from dfml.core.events import Done, Event, Progress
-from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
 from dfml.inversion.terms import disagreement
@@ -42,9 +41,7 @@ from dfml.zoo.oracles.choose import AskingConfig, make_oracle
 class FreeConfig(MetaTrainingConfig, InitConfig):
     """Options of FREE."""
 
-    iterations: int = Field(
-        1000, ge=1, le=1_000_000, description="Rounds: one meta-step of the generator, one of the learner, replay."
-    )
+    iterations: int = Field(1000, ge=1, le=1_000_000, description="Rounds: a generator step, a learner step, replay.")
     teachers: int = Field(4, ge=1, le=64, description="Teachers of a round, sampled with replacement.")
     recovered_per_class: int = Field(20, ge=2, le=500, description="Images per class in a recovery.")
     five_steps: int = Field(5, ge=1, le=1000, description="Steps in which the meta-generator adapts to a teacher.")
@@ -60,9 +57,7 @@ class FreeConfig(MetaTrainingConfig, InitConfig):
     shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels before a teacher looks.")
     flip: bool = Field(True, description="Mirror at random before a teacher looks (not for characters).")
     warm_up: int = Field(19, ge=0, le=100_000, description="First rounds, in which only the meta-generator learns.")
-    adversarial: float = Field(
-        1.0, ge=0, le=100, description="Weight of the disagreement with the learner that images seek after warm-up."
-    )
+    adversarial: float = Field(1.0, ge=0, le=100, description="Weight of the disagreement sought after warm-up.")
     student: StudentOf = Field(
         "head",
         description="Whose answers are distilled: the meta-parameters' own outputs on each teacher's slots (published; "
@@ -71,12 +66,8 @@ class FreeConfig(MetaTrainingConfig, InitConfig):
     kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
     bell_lr: float = Field(1e-3, gt=0, le=1, description="Learning rate of the step on each teacher of a round.")
     bell_inner: Literal["adam", "sgd"] = Field("adam", description="Kind of these steps.")
-    bell_scale: float = Field(
-        67.0, gt=0, le=1e6, description="Factor of the way gone: its weight beside replay in the one Adam of both."
-    )
-    store: Literal["all", "last"] = Field(
-        "all", description="Recoveries of a round that enter the memory; the authors' code stores the last alone."
-    )
+    bell_scale: float = Field(67.0, gt=0, le=1e6, description="Factor of the way gone, beside replay in one Adam.")
+    store: Literal["all", "last"] = Field("all", description="Recoveries stored per round; the authors' code: last.")
     patience: int = Field(10, ge=1, le=100_000, description="Replay steps without a new best that end a round.")
     replay_limit: int = Field(1000, ge=0, le=100_000, description="Most replay steps in a round.")
     capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps per class.")
@@ -151,7 +142,8 @@ class Free(Method):
             if warm:
                 text = "learning from " + ", ".join(oracle.teacher_id for oracle in drawn)
                 # 3. BELL: learn the teachers in sequence.
-                task_losses = [self.task_loss(model, each, generator) for each in found.tasks]
+                how = {"student": cfg.student, "shot": cfg.shot, "form": cfg.kd_form}
+                task_losses = [task_loss_of(model, each, generator, **how) for each in found.tasks]
                 gone = sequential_update(task_losses, model.params, cfg.bell_lr, inner=cfg.bell_inner)
                 if not all(bool(g.isfinite().all()) for g in gone.gradient.values()):
                     raise RunFailed("learning the teachers in turn diverged: lower bell_lr, then start again.")
@@ -180,21 +172,17 @@ class Free(Method):
             flip=cfg.flip, teachers=cfg.teachers, per_class=cfg.recovered_per_class,
         )  # fmt: skip
 
-    def task_loss(self, model: MetaModel, task: PseudoTask, generator: torch.Generator) -> TaskLoss:
-        """What a teacher's task asks of the learner: to answer as the teacher does."""
-        cfg: FreeConfig = self.config
-        return task_loss_of(model, task, generator, student=cfg.student, shot=cfg.shot, form=cfg.kd_form)
-
     def against(self, model: MetaModel) -> ExtraLoss:
         """Images seek where the learner is less sure than the teacher, though both name the same class."""
         params = {n: p.detach() for n, p in model.params.items()}
         weight = self.config.adversarial
 
         def loss(images: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-            def student(x: torch.Tensor) -> torch.Tensor:
-                return model.learner.outputs(model.net, params, model.prepare(x), labels, model.way)
-
-            return disagreement(student, weight=weight)(images, labels, logits)
+            asked = (labels, model.way)
+            term = disagreement(
+                lambda x: model.learner.outputs(model.net, params, model.prepare(x), *asked), weight=weight
+            )
+            return term(images, labels, logits)
 
         return loss
 

@@ -38,39 +38,25 @@ from dfml.zoo.oracles.base import AutogradOracle
 class PurerConfig(MetaTrainingConfig):
     """Options of PURER. Learning rates of pixels are for images in [0, 1]."""
 
-    candidates: int = Field(
-        13, ge=1, le=10000, description="Teachers inverted in an iteration, those of the least inverted classes first."
-    )
+    candidates: int = Field(13, ge=1, le=10000, description="Teachers per iteration, least inverted classes first.")
     init: Literal["random", "average", "best-teacher"] = Field(
         "random",
         description="First meta-parameters: fresh; the mean of the teachers' weights, as in the authors' scripts; or "
         "(ours) those of the teacher with the best reported accuracy, which trusts the reports.",
     )
-    iterations: int = Field(
-        1000, ge=1, le=1_000_000, description="Steps of the images; after warm_start each is an outer step, too."
-    )
+    iterations: int = Field(1000, ge=1, le=1_000_000, description="Image steps; after warm_start also outer steps.")
     warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")
     pixel_lr: float = Field(0.0675, gt=0, le=1, description="Adam's learning rate on the images.")
-    pixel_decay: float = Field(
-        1.0, gt=0, le=1, description="Share of that learning rate at the end of the run; it falls linearly."
-    )
-    start: Literal["smooth", "white"] = Field(
-        "white", description="First images: soft blotches, or independent pixels."
-    )
+    pixel_decay: float = Field(1.0, gt=0, le=1, description="Share of pixel_lr left at the end; it falls linearly.")
+    start: Literal["smooth", "white"] = Field("white", description="First images: soft blotches or independent pixels.")
     bn: float = Field(1e-2, ge=0, le=100, description="Weight of the distance from the teachers' BN statistics.")
     tv: float = Field(1e-4, ge=0, le=10, description="Weight of the total variation.")
     l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
     shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels while inverting.")
     flip: bool = Field(False, description="Mirror at random while inverting (not for characters).")
-    adversarial: float = Field(
-        10.0, ge=0, le=1000, description="Weight of the outer loss that an adversarial step raises."
-    )
-    patience: int = Field(
-        6, ge=1, le=100_000, description="Outer steps without a new best accuracy before such a step."
-    )
-    warm_up: int = Field(
-        4000, ge=0, le=1_000_000, description="Outer steps before the first adversarial step, which is forced."
-    )
+    adversarial: float = Field(10.0, ge=0, le=1000, description="Weight of the outer loss in an adversarial step.")
+    patience: int = Field(6, ge=1, le=100_000, description="Outer steps without a new best accuracy before that step.")
+    warm_up: int = Field(4000, ge=0, le=1_000_000, description="Outer steps before the first, forced adversarial step.")
 
     @model_validator(mode="after")
     def _learns(self) -> Self:

@@ -43,9 +43,7 @@ from dfml.zoo.zoo import Zoo
 class TgrConfig(GroupingConfig, InitConfig):
     """Options of TGR."""
 
-    iterations: int = Field(
-        1000, ge=1, le=1_000_000, description="Rounds: one step on a group of teachers, then replay of memory tasks."
-    )
+    iterations: int = Field(1000, ge=1, le=1_000_000, description="Rounds: a step on a group of teachers, then replay.")
     student: Literal["head", "episode", "panel"] = Field(
         "head",
         description="What a group step teaches: the meta-parameters' own outputs on each teacher's slots (published; "
@@ -56,9 +54,7 @@ class TgrConfig(GroupingConfig, InitConfig):
     ce: float = Field(1.0, ge=0, le=100, description="Weight of the wanted classes in a group step.")
     kd: float = Field(1.0, ge=0, le=100, description="Weight of the teachers' soft answers in a group step.")
     kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
-    beta: float = Field(
-        1e-3, ge=0, le=10, description="Strength of the gradients' regularisation; 0: their plain mean."
-    )
+    beta: float = Field(1e-3, ge=0, le=10, description="Strength of the gradient regularisation; 0: plain mean.")
     displacement: Literal["detached", "graph"] = Field(
         "detached", description="graph differentiates through the displacement, as the public code does: twice beta."
     )
@@ -72,10 +68,7 @@ class Tgr(Method):
     """Groups of dissimilar teachers, implicit gradient regularisation inside a group, replay."""
 
     title = "TGR"
-    summary = (
-        "Groups teachers that are unlike each other, learns from each group so that their gradients agree, and replays "
-        "recovered tasks."
-    )
+    summary = "Groups unlike teachers, learns from each group so that gradients agree, and replays recovered tasks."
     reference = "Wei et al., Task Groupings Regularization, ICML 2024"
     long = True
     minutes = 7
