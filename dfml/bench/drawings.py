@@ -157,17 +157,14 @@ def _cells(found: ZooMap, order: Sequence[int], left: float, low: float, high: f
             if a == b:  # 1 everywhere, which would take the whole scale
                 continue
             value = float(found.similarity[a][b])
+            share = (value - low) / ((high - low) or 1.0)
+            red, green, blue = (round(start + (end - start) * share) for start, end in zip(DARK, BRIGHT, strict=True))
             parts.append(
                 f'<rect x="{left + column * side:.2f}" y="{TOP + row * side:.2f}" width="{side:.2f}" '
-                f'height="{side:.2f}" fill="{_shade((value - low) / ((high - low) or 1.0))}">'
+                f'height="{side:.2f}" fill="#{red:02x}{green:02x}{blue:02x}">'
                 f"<title>{escape(found.ids[a])} and {escape(found.ids[b])}: {value:.3f}</title></rect>"
             )
     return parts
-
-
-def _shade(share: float) -> str:
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(DARK, BRIGHT, strict=True))
-    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _borders(groups: Sequence[Any], order: Sequence[int], left: float) -> list[str]:

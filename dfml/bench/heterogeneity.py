@@ -15,7 +15,6 @@ from dfml.bench.plan import changes_of, check_data, job_of
 from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import HeterogeneityConfig, key_of
-from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Note, Progress
 from dfml.core.names import same
@@ -59,7 +58,13 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
     zoo, (device, _) = open_zoo(config.zoo), pick_device(config.device)
     if zoo.address:
         raise BadInput("bench heterogeneity copies teachers into small zoos, which a server does not let us.")
-    recipe, comparing = _recipes(config)
+    # What trains on each set, and what compares the teachers; each takes those of the changes that it has.
+    both = [METHODS.get(config.method).preset(config.preset).override(PLAIN.get(config.method, {}))]
+    both.append(Tgr.preset(config.preset))
+    for change in config.changes:
+        if not any(changes_of(each, [change]) for each in both):
+            raise BadInput(f"neither {config.method} nor the comparison has an option {key_of(change)!r}.")
+    recipe, comparing = (each.override(changes_of(each, config.changes)) for each in both)
     check_data(config, config.zoo, way=int(getattr(recipe, "way", 5)))
     if config.teachers > len(zoo):
         raise BadInput(f"cannot choose {config.teachers} of {len(zoo)} teachers.")
@@ -97,29 +102,27 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
         missing = [f"{name} seed {seed}" for seed, name in planned[len(outcomes) :]]
         result = {"rows": rows, "summary": summarised(rows, config.sets)}
         notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] * bool(missing)
+        runs = [run[-1] for run in grouped(rows, "set", "seed").values()]
         plain = ", ".join(f"{key} {getattr(recipe, key)}" for key in PLAIN.get(config.method, {}))
         path = write_report(
             config,
             table,
             title=f"Similar against dissimilar teachers: {config.tested[0]}/{config.split}, zoo "
             f"{Path(config.zoo).name}",
-            tables=[summary_table(result["summary"]), sets_table(rows)],
+            tables=[
+                summary_table(result["summary"]),
+                markdown_table(
+                    "set | seed | teachers | classes | mean similarity | gradient alignment | seconds",
+                    "{set} | {seed} | {teachers} | {classes} | {similarity:.3f} | {alignment:.3f} | {seconds:.0f}",
+                    sorted(runs, key=lambda r: (SETS.index(r["set"]), r["seed"])),
+                ),
+            ],
             notes=[*notes, *noted(rows, zoo, config, probe=probe, recipe=plain)],
             data={**result, "missing": missing, "measured": measured},
         )
         return {**result, "report": path}
 
     return do_study(jobs, report, side_by_side=1, device=str(device), progress=progress)
-
-
-def _recipes(config: HeterogeneityConfig) -> list[Config]:
-    """What trains on each set, and what compares the teachers; each takes those of the changes that it has."""
-    plain = METHODS.get(config.method).preset(config.preset).override(PLAIN.get(config.method, {}))
-    found = [plain, Tgr.preset(config.preset)]
-    for change in config.changes:
-        if not any(changes_of(each, [change]) for each in found):
-            raise BadInput(f"neither {config.method} nor the comparison has an option {key_of(change)!r}.")
-    return [each.override(changes_of(each, config.changes)) for each in found]
 
 
 def compared(
@@ -200,16 +203,6 @@ def summary_table(summary: Rows) -> str:
     rows = [{**dict.fromkeys([*names, "difference"], unknown), **entry, **entry["sets"]} for entry in summary]
     header = " | ".join(["shots | adapting", *names, "dissimilar - similar"])
     return markdown_table(header, f"{{shots}} | {{adapt}} | {cells}", rows)
-
-
-def sets_table(rows: Rows) -> str:
-    """One line a set and seed: what is in it, and how its gradients agreed."""
-    runs = [run[-1] for run in grouped(rows, "set", "seed").values()]
-    return markdown_table(
-        "set | seed | teachers | classes | mean similarity | gradient alignment | seconds",
-        "{set} | {seed} | {teachers} | {classes} | {similarity:.3f} | {alignment:.3f} | {seconds:.0f}",
-        sorted(runs, key=lambda r: (SETS.index(r["set"]), r["seed"])),
-    )
 
 
 def noted(rows: Rows, zoo: Zoo, config: HeterogeneityConfig, *, probe: str, recipe: str) -> list[str]:

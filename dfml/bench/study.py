@@ -30,10 +30,8 @@ from dfml.runs.device_queue import queue_folder
 from dfml.runs.folder import RunFolder
 
 COMMAND = [sys.executable, "-m", "dfml.bench.measuring"]
-LOOK_SECONDS = 0.1
-TELL_SECONDS = 20.0
-PATIENCE_SECONDS = 30.0
-"""How long processes that were told to stop may take for their next event and checkpoint."""
+LOOK_SECONDS, TELL_SECONDS, PATIENCE_SECONDS = 0.1, 20.0, 30.0
+"""The last: how long processes that were told to stop may take for their next event and checkpoint."""
 
 Outcome = Row
 """Of a job: ``rows``, or ``kind`` and ``reason`` of a failure."""

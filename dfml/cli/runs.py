@@ -162,19 +162,15 @@ def show(run: Run, json: Json = False) -> None:
     folder = find_run(run)
     facts = _facts(folder)
     newest = {name: values[-1] for name, (_, values) in folder.scalars().items() if values}
-    lines = [f"{key}: {_readable(key, value)}" for key, value in facts.items() if value not in (None, "")]
+    told = {key: value for key, value in facts.items() if value not in (None, "")}
+    if "eta_range" in told:
+        told["eta_range"] = f"{in_words(told['eta_range'])} left"
+    for key in told.keys() & {"queued", "started", "updated"}:  # local time; the JSON keeps seconds since 1970
+        told[key] = datetime.fromtimestamp(told[key]).astimezone().isoformat(sep=" ", timespec="seconds")
+    lines = [f"{key}: {value}" for key, value in told.items()]
     # A value that was no finite number is stored as None.
     lines += [f"{name}: {'not a number' if value is None else format(value, '.4g')}" for name, value in newest.items()]
     answer({**facts, "scalars": newest, "result": folder.result()}, json, "\n".join(lines))
-
-
-def _readable(key: str, value: Any) -> Any:  # noqa: ANN401 - JSON values
-    """Moments as local time, not as seconds since 1970, and a range in words; the JSON keeps the seconds."""
-    if key == "eta_range":
-        return f"{in_words(value)} left"
-    if key in ("queued", "started", "updated"):
-        return datetime.fromtimestamp(value).astimezone().isoformat(sep=" ", timespec="seconds")
-    return value
 
 
 @app.command()

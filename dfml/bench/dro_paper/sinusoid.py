@@ -24,8 +24,7 @@ from dfml.nets.hyper import AffineHyperNetwork
 
 AMPLITUDES, PHASES, OFFSETS, RANGE = (0.1, 5.0), (0.0, 2 * math.pi), (0.0, 3.0), 5.0
 SIZES = (1, 50, 50, 1)
-POINTS = (5, 10)
-QUERIES = 100
+POINTS, QUERIES = (5, 10), 100
 
 ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh, "elu": F.elu, "gelu": F.gelu, "silu": F.silu}
 

@@ -22,8 +22,7 @@ PUBLISHED = {
 }
 """Mean squared errors [Wang et al., UAI 2022, table 1]."""
 
-TEACHERS = 100
-VALIDATION_TASKS = 200
+TEACHERS, VALIDATION_TASKS = 100, 200
 MEASURED_AT = (100, 150, 200, 300)
 CANDIDATES = [
     *(Settings(activation=activation) for activation in ("relu", "tanh", "elu", "gelu", "silu")),

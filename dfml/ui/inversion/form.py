@@ -6,7 +6,6 @@ from typing import Any
 
 import streamlit as st
 
-from dfml.core.config import Config
 from dfml.core.errors import BadInput, DfmlError
 from dfml.core.names import on_disk
 from dfml.core.paths import given_path, read_json
@@ -52,8 +51,13 @@ def inversion_form() -> None:
         choices = []
         for place, (cell, name) in enumerate(zip(st.columns(len(chosen), gap="medium"), chosen, strict=True)):
             with cell:
-                config = registry.get(name).preset(preset)
-                choices.append(_options(place, name, config, f"{place}:{name}:{preset}", row.access == "queries"))
+                config, key = registry.get(name).preset(preset), f"{place}:{name}:{preset}"
+                st.markdown(f"**{place + 1} · {name}**")
+                values = forms.config_form(config, st.grid(2, min_column_width=110), key=key)
+                ways = [way for way in ASKED_BY if not (row.access == "queries" and way == "autograd")]
+                asks = {"format_func": ASKED_BY.get, "persist_state": "session", "help": ASKS_FOR}
+                oracle = st.selectbox("Asks for", ways, key=f"{place}:oracle", **asks)
+                choices.append((name, values | forms.more_options(config, key=key), oracle))
         grid = st.grid(4, min_column_width=150)
         text = "How many images to recover for each class."
         look: dict[str, Any] = {"persist_state": "session"}
@@ -91,16 +95,6 @@ def _slots(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], wh
                 st.caption(registry.get(name).summary)
                 chosen.append(name)
     return chosen or names[:1]
-
-
-def _options(place: int, name: str, config: Config, key: str, black: bool) -> tuple[str, dict[str, Any], str]:
-    """Draw an inverter's own options: its name, values of its config that nobody checked yet, one of ``ASKED_BY``."""
-    st.markdown(f"**{place + 1} · {name}**")
-    values = forms.config_form(config, st.grid(2, min_column_width=110), key=key)
-    ways = [way for way in ASKED_BY if not (black and way == "autograd")]
-    look = {"format_func": ASKED_BY.get, "persist_state": "session", "help": ASKS_FOR}
-    oracle = st.selectbox("Asks for", ways, key=f"{place}:oracle", **look)
-    return name, values | forms.more_options(config, key=key), oracle
 
 
 def _start(
