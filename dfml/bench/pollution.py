@@ -38,9 +38,8 @@ CAUTIOUS = {
 """What trusts the whole zoo or its reports is left out, so that whom the weights sample decides what is learned.
 
 The panel is smaller than the zoo; it teaches at the tasks' own learning rate, which is that of such a panel."""
-DISTRUSTED = 0.5
-WORTH_TELLING = 0.04
-"""A loss from this on is what the weights must halve."""
+DISTRUSTED, WORTH_TELLING = 0.5, 0.04
+"""Below so much of an even weight a teacher is distrusted; a loss from the second on the weights must halve."""
 
 
 def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: None) -> Row:
@@ -49,7 +48,16 @@ def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: Non
     Returns:
         ``rows`` (one a variant, rate and seed), ``summary`` (a variant and rate), ``failures`` and the report's path.
     """
-    _check_variants(config)
+    for variant in config.variants:
+        if variant not in VARIANTS:
+            raise BadInput(f"unknown variant {variant!r}.{nearest(variant, VARIANTS)} Known: {', '.join(VARIANTS)}.")
+    if not config.variants:
+        raise BadInput(f"no variant is given; known: {', '.join(VARIANTS)}.")
+    fixed = {key_of(setting) for variant in config.variants for setting in VARIANTS[variant]}
+    for key in sorted(fixed & config.changed):
+        raise BadInput(f"the variants differ in {key}: it cannot be set for all of them.")
+    if any(change.replace(" ", "") == "watch=training" for change in config.changes):
+        raise BadInput("with watch=training no weights are learned: there would be nothing to compare.")
     device, _ = pick_device(config.device)
     scenario = set_up(config, progress)
     if validation.data_source(open_zoo(next(iter(scenario.zoos.values()))), None) is None:
@@ -89,26 +97,27 @@ def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: Non
             name,
             title=f"Deceptive teachers and {METHOD}, {config.clean} honest teachers of {scenario.title}, preset "
             f"{config.preset}",
-            tables=[pollution_table(result["summary"]), runs_table(rows)],
+            tables=[
+                markdown_table(
+                    "deceptive | teachers drawn | seeds | accuracy | loss | peak | last | variation | AUC | "
+                    "asked deceptive | distrusted | seconds | preparation s",
+                    "{rate} % | {variant} | {every_seed} | {accuracy:±{ci95}} | {loss:±{loss_ci95}} | "
+                    f"{VALIDATION} | {{distrusted}} | {{seconds:.0f}} | {{preparation_seconds:.0f}}",
+                    [{"every_seed": ", ".join(map(str, e["seeds"])), **e} for e in result["summary"]],
+                ),
+                markdown_table(
+                    "deceptive | teachers drawn | seed | accuracy | peak | last | variation | AUC | asked deceptive | "
+                    "distrusted",
+                    f"{{rate}} % | {{variant}} | {{seed}} | {{accuracy:±{{ci95}}}} | {VALIDATION} | {{distrusted}}",
+                    [{**r, "distrusted": _distrusted([r])} for r in rows],
+                ),
+            ],
             notes=notes + provenance_notes([{"method": f"{r['variant']} {r['rate']} %", **r} for r in rows]),
             data={**result, "measured": measured},
         )
         return {**result, "report": path}
 
     return do_study(jobs, report, side_by_side=config.jobs, device=str(device), progress=progress)
-
-
-def _check_variants(config: PollutionConfig) -> None:
-    for variant in config.variants:
-        if variant not in VARIANTS:
-            raise BadInput(f"unknown variant {variant!r}.{nearest(variant, VARIANTS)} Known: {', '.join(VARIANTS)}.")
-    if not config.variants:
-        raise BadInput(f"no variant is given; known: {', '.join(VARIANTS)}.")
-    fixed = {key_of(setting) for variant in config.variants for setting in VARIANTS[variant]}
-    for key in sorted(fixed & config.changed):
-        raise BadInput(f"the variants differ in {key}: it cannot be set for all of them.")
-    if any(change.replace(" ", "") == "watch=training" for change in config.changes):
-        raise BadInput("with watch=training no weights are learned: there would be nothing to compare.")
 
 
 def _jobs(config: PollutionConfig, scenario: Scenario, settled: list[str]) -> list[BenchJob]:
@@ -193,26 +202,6 @@ def summarise_pollution(rows: Rows) -> Rows:
 
 
 VALIDATION = "{validation_peak:±} | {validation_last:±} | {validation_variation:±} | {auc:.2f} | {asked_deceptive:±}"
-
-
-def pollution_table(summary: Rows) -> str:
-    """One line a rate and variant."""
-    return markdown_table(
-        "deceptive | teachers drawn | seeds | accuracy | loss | peak | last | variation | AUC | asked deceptive | "
-        "distrusted | seconds | preparation s",
-        "{rate} % | {variant} | {every_seed} | {accuracy:±{ci95}} | {loss:±{loss_ci95}} | "
-        f"{VALIDATION} | {{distrusted}} | {{seconds:.0f}} | {{preparation_seconds:.0f}}",
-        [{"every_seed": ", ".join(map(str, e["seeds"])), **e} for e in summary],
-    )
-
-
-def runs_table(rows: Rows) -> str:
-    """One line a run."""
-    return markdown_table(
-        "deceptive | teachers drawn | seed | accuracy | peak | last | variation | AUC | asked deceptive | distrusted",
-        f"{{rate}} % | {{variant}} | {{seed}} | {{accuracy:±{{ci95}}}} | {VALIDATION} | {{distrusted}}",
-        [{**r, "distrusted": _distrusted([r])} for r in rows],
-    )
 
 
 def losses(rows: Rows, rate: int, variant: str) -> dict[int, float]:
