@@ -6,6 +6,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, until_done
 from dfml.methods.distill import Distill
+from dfml.training.context import Training
 from dfml.training.recovered import recoveries_of
 from tests.methods.small import small
 
@@ -22,6 +23,10 @@ def drained(stream):
             next(stream)
     except StopIteration as end:
         return end.value
+
+
+def training_of(zoo, seed):
+    return Training(zoo, data=None, device=torch.device("cpu"), generator=torch.Generator().manual_seed(seed))
 
 
 def asked(zoo, **changes):
@@ -49,16 +54,13 @@ def test_with_own_answers_no_further_question_is_asked_and_no_strangers_answer_c
         position = tiny_zoo.ids.index(task.teacher_id)
         assert torch.equal(given[:, position], task.soft_targets)
         assert bool((given[:, [i for i in range(3) if i != position]] == -torch.inf).all())
-        g = torch.Generator().manual_seed(0)
-        *_, counts = method.batch(task, given, tiny_zoo.ids, torch.device("cpu"), as_it_is, g)
+        *_, counts = method.batch(training_of(tiny_zoo, 0), task, given, as_it_is)
         assert bool(counts[:, position].all()) and int(counts.sum()) == len(counts)
 
 
 def test_a_batch_keeps_pictures_and_answers_together(tiny_zoo):
     method, found, answers, _ = asked(tiny_zoo)
-    images, given, _ = method.batch(
-        found[0], answers[0], tiny_zoo.ids, torch.device("cpu"), as_it_is, torch.Generator().manual_seed(1)
-    )
+    images, given, _ = method.batch(training_of(tiny_zoo, 1), found[0], answers[0], as_it_is)
     for picture, answer in zip(images, given, strict=True):
         (row,) = [i for i, x in enumerate(found[0].images) if torch.equal(x, picture)][:1]
         assert torch.equal(answers[0][row], answer)

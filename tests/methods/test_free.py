@@ -89,11 +89,11 @@ def test_teachers_of_one_round_give_different_lessons(tiny_zoo, model):
 
 def test_a_round_has_a_lesson_of_each_teacher_it_drew_and_goes_where_they_led(run, monkeypatch):
     task_losses, led, gone = [], [], []
-    task_loss, sequential_update, descend = Free.task_loss, free.sequential_update, OuterLoop.descend
+    sequential_update, descend = free.sequential_update, OuterLoop.descend
 
-    def look(self, model, task, generator):
+    def look(model, task, generator, **how):
         task_losses.append((task.teacher_id, task.images))
-        return task_loss(self, model, task, generator)
+        return task_loss_of(model, task, generator, **how)
 
     def travel(*args, **kwargs):
         led.append(sequential_update(*args, **kwargs))
@@ -103,7 +103,7 @@ def test_a_round_has_a_lesson_of_each_teacher_it_drew_and_goes_where_they_led(ru
         gone.append([g.clone() for g in gradients])
         descend(self, gone[-1])
 
-    monkeypatch.setattr(Free, "task_loss", look)
+    monkeypatch.setattr(free, "task_loss_of", look)
     monkeypatch.setattr(free, "sequential_update", travel)
     monkeypatch.setattr(OuterLoop, "descend", note)
     events = run(*small("free", warm_up=0, iterations=5, teachers=3, replay_limit=0, bell_scale=5.0))
