@@ -13,8 +13,6 @@ from dfml.inversion import terms
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
 from dfml.zoo.oracles.base import Oracle
 
-Episode = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-
 
 def noise_images(
     count: int, shape: tuple[int, int, int], generator: torch.Generator, *, smooth: bool = False
@@ -102,7 +100,7 @@ class DynamicSet:
 
     def draw_episode(
         self, *, way: int, shot: int, query: int, generator: torch.Generator, teachers: Sequence[str] | None = None
-    ) -> tuple[list[int], Episode]:
+    ) -> tuple[list[int], tuple[torch.Tensor, ...]]:
         """Sample ``way`` of all classes, so that those of different teachers mix, and ``shot`` + ``query`` images each.
 
         Given ``teachers``, it samples among their classes only, where these are enough. It returns the classes, and

@@ -102,8 +102,7 @@ class MetaGenerator(BatchedInverter):
         if cfg.warm_up and self.net is None:
             self.prepare(self._shape_for(oracles), draw_seed(generator), device)
         while self.meta_steps < cfg.warm_up:
-            chosen = torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()
-            drawn = [oracles[i] for i in chosen]
+            drawn = [oracles[i] for i in torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()]
             labels = [labels_per_class(o.way, cfg.per_class) for o in drawn]
             steps = self.meta_stepping(drawn, labels, generator=generator, device=device, with_tasks=False)
             yield from filter(None, steps)

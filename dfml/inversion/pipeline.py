@@ -24,10 +24,8 @@ from dfml.zoo.oracles.choose import ZerothOrderOracle, make_oracle
 
 SHOWN_EVERY = 10
 WARM_UP_FORMAT = 2
-SAVED_EVERY = 20
-"""Steps between two times that a warm-up is kept,"""
-SAVED_SECONDS = 20.0
-"""or seconds, whichever comes first."""
+SAVED_EVERY, SAVED_SECONDS = 20, 20.0
+"""Steps, or seconds, between two times that a warm-up is kept: whichever comes first."""
 WARM_UP_SHOWN, WARM_UP_SHOWN_EVERY = 50, 5
 WAIT_SECONDS = 0.5
 
@@ -86,8 +84,18 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
     blind = ", ".join(o.teacher_id for o in oracles if not o.gives_statistics)
     if blind and getattr(recipe.inverter.config, "bn", 0):
         yield Note(0, f"the BN term is left out for {blind}: no batch-normalisation statistics to be seen", "terms")
+    steps = int(getattr(recipe.inverter.config, "steps", 0))
     for oracle in oracles:
-        _check_budget(recipe, oracle)
+        # Refused before its first question, not after its last.
+        if isinstance(oracle, ZerothOrderOracle) and oracle.config.budget is not None:
+            images, q = oracle.way * recipe.per_class, oracle.config.q
+            bill = steps * (q + 1) * images + images
+            if bill > oracle.config.budget:
+                raise BadInput(
+                    f"recovering teacher {oracle.teacher_id!r} asks {bill} images ({steps} steps, q = {q}, {images} "
+                    f"images), the budget is {oracle.config.budget}: raise it, or lower q, the steps or the images "
+                    "per class."
+                )
     yield from recover_together(recipe, oracles, recipe.generator("invert"))
 
 
@@ -109,20 +117,6 @@ def after_failure(error: Exception, group: list[str], broken: Sequence[str]) -> 
     left_out = left_out or group
     rest = [teacher for teacher in group if teacher not in left_out]
     return left_out, [rest] if rest else []
-
-
-def _check_budget(recipe: Recipe, oracle: Oracle) -> None:
-    """Refuse a recovery whose bill is above the budget before its first question, not after its last."""
-    if not isinstance(oracle, ZerothOrderOracle) or oracle.config.budget is None:
-        return
-    steps, images = int(getattr(recipe.inverter.config, "steps", 0)), oracle.way * recipe.per_class
-    bill = steps * (oracle.config.q + 1) * images + images
-    if bill > oracle.config.budget:
-        raise BadInput(
-            f"recovering teacher {oracle.teacher_id!r} asks {bill} images ({steps} steps, q = {oracle.config.q}, "
-            f"{images} images), the budget is {oracle.config.budget}: raise it, or lower q, the steps or the "
-            "images per class."
-        )
 
 
 def warm_up(recipe: Recipe, asked: Sequence[str]) -> Iterator[Event]:

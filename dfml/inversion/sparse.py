@@ -19,8 +19,6 @@ from dfml.inversion.terms import cross_entropy, draw_jitter, total_variation
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.patches import PatchOracle
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-
 
 class SparseConfig(Config):
     """Options of sparse inversion."""
@@ -28,7 +26,7 @@ class SparseConfig(Config):
     steps: int = Field(200, ge=1, le=20000, description="Gradient steps.")
     lr: float = Field(0.1, gt=0, le=1, description="Adam's learning rate, in units of un-normalised pixels.")
     keep: float = Field(0.85, gt=0, le=1, description="Share of the remaining patches that a drop keeps.")
-    drop_at: list[Share] = Field(
+    drop_at: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         [0.05, 0.1, 0.2, 0.3],
         max_length=16,
         description="When patches are dropped: shares of the steps, each above 0 and below 1.",
@@ -71,8 +69,7 @@ class SparsePictures:
         self.adam = torch.optim.Adam([self.patches], lr=self.config.lr, betas=(0.5, 0.99))
         if moments:
             self.adam.state[self.patches] = moments
-        there = torch.ones_like(patches.detach()[:, :, :1])
-        self.shown = self.eye.join(there, self.kept) == 1
+        self.shown = self.eye.join(torch.ones_like(patches.detach()[:, :, :1]), self.kept) == 1
 
     def step(
         self, lr: float, drops: int = 0, extra_loss: ExtraLoss | None = None, *, whole: bool = False

@@ -98,10 +98,6 @@ class MetaLearner:
         self.config = config or LearnerConfig()
         self.loss = loss or target_loss
 
-    def exact(self) -> MetaLearner:
-        """The same learner with second derivatives, as gradients into the support images need them."""
-        return type(self)(self.config.override({"first_order": False}), self.loss)
-
     def adapt(
         self,
         net: nn.Module,

@@ -95,10 +95,6 @@ class MultiHeadStudent(OuterLoop):
             self.bias.copy_(flat["heads/bias"])
 
 
-SMALLEST_WEIGHT = 1e-4
-"""What every image counts at least for every class: a class that a teacher sees nowhere lies at the mean of all."""
-
-
 class MultiTeacherProtoNet:
     """ProtoNet's outer loss on images that several teachers label, each with its own classes.
 
@@ -115,8 +111,8 @@ class MultiTeacherProtoNet:
         known, asked = extract_features(net, params, support_x), extract_features(net, params, query_x)
         losses, right = [], []
         for teacher in range(support_p.shape[1]):
-            weights = support_p[:, teacher] + SMALLEST_WEIGHT
-            logits = -squared_distances(asked, class_means(known, weights))
+            # Every image counts a little for every class: one that a teacher sees nowhere lies at the mean of all.
+            logits = -squared_distances(asked, class_means(known, support_p[:, teacher] + 1e-4))
             said = query_p[:, teacher]
             losses.append(F.kl_div(logits.log_softmax(1), said, reduction="batchmean"))
             right.append((logits.detach().argmax(1) == said.argmax(1)).float().mean())

@@ -19,7 +19,7 @@ from dfml.meta.ensemble import EnsembleModel
 from dfml.meta.fusion import align_network, fits, load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
-from dfml.training.context import REPORTED, Training, start_model
+from dfml.training.context import REPORTED, Training, TrainingRecord, start_model
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig, MetaTrainingConfig
 from dfml.training.ours.trust import best_reported, by_report, load_teacher_weights
@@ -240,9 +240,8 @@ class EnsembleFeatures(Baseline):
         teachers, taking_part = yield from read_teachers(training.zoo)
         cfg: EnsembleFeaturesConfig = self.config
         told = {"method": self.name, "zoo": training.zoo.name, "way": cfg.way, "side_information": []}
-        model = EnsembleModel(
-            teachers, training.zoo, normalise=cfg.normalise, way=cfg.way, details={**told, **taking_part.details()}
-        )
+        told |= taking_part.details()
+        model = EnsembleModel(teachers, training.zoo, normalise=cfg.normalise, way=cfg.way, details=told)
         yield Done(model.to(training.device))
 
 
@@ -282,7 +281,7 @@ class RealData(Method):
         split = load_split(training.data, "train", size=size, channels=channels)
         model = start_model(training.zoo, cfg, training.generator, {"method": self.name}).to(training.device)
         outer = OuterLoop(model, cfg.outer_lr)
-        record = training.record(cfg, model, {"outer": outer})
+        record = TrainingRecord(training, cfg, model, {"outer": outer})
         first_seed = training.seed()
 
         for step in record.restore(training.state):

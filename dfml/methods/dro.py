@@ -214,10 +214,8 @@ class Dro(Method):
         head = cfg.head == "average"
         hyper = AffineHyperNetwork({n: p for n, p in model.net.named_parameters() if head or not n.startswith(HEAD)})
         space = WeightSpace(model, hyper, head, training.device)
-        if cfg.mode == "offline":
-            fusion = yield from self.offline(training, space)
-        else:
-            fusion = yield from self.online(training, space)
+        algorithm = self.offline if cfg.mode == "offline" else self.online
+        fusion = yield from algorithm(training, space)
         # 4. The network of the mean embedding.
         load_backbone(model.net, hyper.restore(fusion.initialisation().cpu()), head=head)
         yield Done(model.to(training.device))

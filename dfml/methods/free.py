@@ -29,7 +29,7 @@ from dfml.inversion.terms import disagreement
 from dfml.meta.learners import KdForm, Params
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import Aggregate, OuterLoop, StudentOf, TaskLoss, gradient_of, task_loss_of
-from dfml.training.context import Training, side_information_of
+from dfml.training.context import Training, TrainingRecord, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig
 from dfml.training.plateau import replay, round_outcome
@@ -122,11 +122,16 @@ class Free(Method):
         model = yield from training.begin(self.name, cfg, teachers)
         white = AskingConfig(oracle="autograd")
         oracles = [make_oracle(zoo, i, white, generator=generator, device=device) for i in teachers.ids]
-        five = MetaGenerator(self.inverter_config())
+        inverting = MetaGeneratorConfig(
+            steps=cfg.five_steps, lr=cfg.generator_lr, noise_lr=cfg.noise_lr, meta_lr=cfg.meta_lr,
+            outer=cfg.generator_outer, bn=cfg.bn, latent=cfg.latent, width=cfg.generator_width, shift=cfg.shift,
+            flip=cfg.flip, teachers=cfg.teachers, per_class=cfg.recovered_per_class,
+        )  # fmt: skip
+        five = MetaGenerator(inverting)
         five.shape, five.device = zoo.picture_shape, device
         outer, memory, counter = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity), QueryCounter(oracles)
         parts = {"outer": outer, "memory": memory, "five": five, "bill": counter}
-        record = training.record(cfg, model, parts)
+        record = TrainingRecord(training, cfg, model, parts)
         labels = torch.arange(cfg.way).repeat_interleave(cfg.recovered_per_class)
 
         for step in record.restore(training.state):
@@ -163,26 +168,15 @@ class Free(Method):
         model.details |= counter.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
         yield Done(record.finish(side_information_of(model)))
 
-    def inverter_config(self) -> MetaGeneratorConfig:
-        """Of the meta-generator."""
-        cfg: FreeConfig = self.config
-        return MetaGeneratorConfig(
-            steps=cfg.five_steps, lr=cfg.generator_lr, noise_lr=cfg.noise_lr, meta_lr=cfg.meta_lr,
-            outer=cfg.generator_outer, bn=cfg.bn, latent=cfg.latent, width=cfg.generator_width, shift=cfg.shift,
-            flip=cfg.flip, teachers=cfg.teachers, per_class=cfg.recovered_per_class,
-        )  # fmt: skip
-
     def against(self, model: MetaModel) -> ExtraLoss:
         """Images seek where the learner is less sure than the teacher, though both name the same class."""
         params = {n: p.detach() for n, p in model.params.items()}
-        weight = self.config.adversarial
 
         def loss(images: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-            asked = (labels, model.way)
-            term = disagreement(
-                lambda x: model.learner.outputs(model.net, params, model.prepare(x), *asked), weight=weight
-            )
-            return term(images, labels, logits)
+            def student(x: torch.Tensor) -> torch.Tensor:
+                return model.learner.outputs(model.net, params, model.prepare(x), labels, model.way)
+
+            return disagreement(student, weight=self.config.adversarial)(images, labels, logits)
 
         return loss
 

@@ -26,7 +26,7 @@ from dfml.core.events import Done, Event, Note, Scalars
 from dfml.inversion.dynamic_set import DynamicSet
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
-from dfml.training.context import Training, side_information_of
+from dfml.training.context import Training, TrainingRecord, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import MetaTrainingConfig
 from dfml.training.plateau import PlateauDetector
@@ -132,7 +132,7 @@ class Purer(Method):
         switch = PlateauDetector(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
         counter = QueryCounter(list(oracles.values()))
         parts = {"outer": outer, "pictures": images, "switch": switch, "bill": counter}
-        record = training.record(cfg, model, parts)
+        record = TrainingRecord(training, cfg, model, parts)
 
         for step in record.restore(training.state):
             # 1. The inversion loss is that of the chosen teachers.
@@ -179,7 +179,8 @@ class Purer(Method):
     def outer_loss(model: MetaModel, task: Task) -> torch.Tensor:
         """The learner's outer loss on a task, with its graph through the inner loop into the images."""
         support_x, support_y, query_x, query_y = task
-        exact = model.learner.exact()
+        # Gradients into the support images need second derivatives.
+        exact = type(model.learner)(model.learner.config.override({"first_order": False}), model.learner.loss)
         params = {n: p.detach().requires_grad_(True) for n, p in model.params.items()}
         support, query = (model.prepare(support_x), support_y), (model.prepare(query_x), query_y)
         return exact.outer(model.net, params, support, query).loss

@@ -17,7 +17,7 @@ After either:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -31,7 +31,7 @@ from dfml.meta.model import MetaModel
 from dfml.meta.outer import InterpolatedLearner, OuterLoop, Task, paired, plain
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
-from dfml.training.context import Training, side_information_of
+from dfml.training.context import Training, TrainingRecord, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import (
     KEPT,
@@ -50,11 +50,9 @@ from dfml.training.validation import Watch
 from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
-    from dfml.training.ours.images import MemoryPanel
+    from dfml.training.ours.images import MemoryPanel, Moved
 
 INVERTER = "conditional-generator"
-Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""Maps images [N, C, H, W] to what a student sees of them."""
 
 
 class TeapotConfig(RecoveringConfig, TeacherPolicyConfig, PanelConfig, InitConfig, AugmentConfig):
@@ -132,11 +130,11 @@ class Teapot(Method):
         generator, sizes = training.generator, (cfg.way, cfg.shot, cfg.query)
         teachers = self.teachers(training.zoo)
         model = yield from training.begin(self.name, cfg, teachers)
-        recoveries = training.recoveries(cfg, INVERTER, training.seed())
+        recoveries = recoveries_of(training.zoo, cfg, INVERTER, device=training.device, seed=training.seed())
         outer, memory = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity)
         plateau = PlateauDetector(cfg.patience)
         parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "plateau": plateau}
-        record = training.record(cfg, model, parts)
+        record = TrainingRecord(training, cfg, model, parts)
         watch = Watch(record.validation, cfg, training.device)
         policy = record.parts["policy"] = TeacherPolicy(cfg, teachers.ids, watch, recoveries)
         seen = self.augmenter(training.zoo)

@@ -181,10 +181,9 @@ def _add(cost: dict[str, float], task: PseudoTask, seconds: str) -> None:
 
 
 def _recover_one(args: WorkerArgs, wait: bool, visit: Visit) -> tuple[Visit, str | None]:
-    """In a process of its own: recover and keep one visit.
+    """In a process of its own, recover and keep one visit; return it and why it could not be recovered, else "".
 
-    Returns:
-        The visit, and why it could not be recovered, or nothing; None where somebody else is at it and ``wait`` is off.
+    The reason is None where somebody else is at it and ``wait`` is off.
     """
     try:
         recoveries = Recoveries(args.open())

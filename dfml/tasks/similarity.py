@@ -228,13 +228,10 @@ def measure_similarity(
 
 
 def embed_task(probe: Teacher, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Embed a task.
+    """Embed a task: float32 [F], for each filter of each convolution the mean of its weights' squared gradients.
 
-    ``images`` are float [N, C, H, W] in [0, 1], ``labels`` int64 [N], of which the probe has as many outputs at least.
-
-    Returns:
-        float32 [F], one number for each filter of each convolution: mean over the filter's weights of the squared
-        gradient of the mean cross-entropy.
+    The gradient is that of the mean cross-entropy. ``images`` are float [N, C, H, W] in [0, 1], ``labels`` int64 [N],
+    of which the probe has as many outputs at least.
     """
     squares = squared_gradients(probe, images, labels, lambda weight: weight.dim() == 4)
     return torch.cat([square.mean(dim=(1, 2, 3)) for square in squares.values()])

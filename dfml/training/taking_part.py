@@ -51,20 +51,18 @@ class TakingPart:
         count, of = len(self.ids), len(self.ids) + len(self.left_out)
         if not self.left_out:
             return Note(step, f"all {of} teachers of the zoo take part", kind=ALL)
-        others = "; ".join(f"{named(ids)} ({reason})" for reason, ids in self.reasons.items())
-        return Note(step, f"{count} of {of} teachers of the zoo take part; left out: {others}", kind=SOME)
+        others = []
+        for reason, ids in self.reasons.items():
+            shown = ", ".join(" ".join(teacher.split())[:LONGEST] for teacher in ids[:NAMED])
+            more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+            others.append(f"{shown}{more} ({reason})")
+        text = f"{count} of {of} teachers of the zoo take part; left out: {'; '.join(others)}"
+        return Note(step, text, kind=SOME)
 
     def events(self, zoo: Zoo) -> Iterator[Event]:
         """The note, and before it one for each teacher that cannot be used, with what is wrong with it."""
         yield from rejected(zoo)
         yield self.note()
-
-
-def named(ids: list[str]) -> str:
-    """A handful of ids, and how many more there are."""
-    shown = [" ".join(teacher.split())[:LONGEST] for teacher in ids[:NAMED]]
-    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    return ", ".join(shown) + more
 
 
 def rejected(zoo: Zoo) -> Iterator[Event]:

@@ -13,10 +13,6 @@ from dfml.tasks.cache import Recoveries, Visit
 from dfml.training.options import TeacherPolicyConfig
 from dfml.training.validation import Watch
 
-PUBLISHED_BASELINE = 40.0
-"""Per cent: what the authors compare the first reward with, for want of a mean."""
-SMALLEST_SPREAD = 1e-6
-"""Rewards whose standard deviation is below this are equal."""
 WINDOW = 4
 """Steps over which a published reward is the mean, and after which it is given again."""
 
@@ -84,12 +80,13 @@ class TeacherSampler:
         new = len(given), given.sum(), given.pow(2).sum()
         self.sums = [old + float(added) for old, added in zip(before, new, strict=True)]
         if self.config.reward_scale == "percent":
-            return (given - (before[1] / before[0] if before[0] else PUBLISHED_BASELINE)).float()
+            # For want of a mean, the authors compare the first reward with 40 per cent.
+            return (given - (before[1] / before[0] if before[0] else 40.0)).float()
         count, total, squares = self.sums
         mean = total / count
         spread = max(squares / count - mean**2, 0.0) ** 0.5
         # Adam would make a step of any size out of rewards that differ by rounding alone.
-        return ((given - mean) / spread if spread > SMALLEST_SPREAD else torch.zeros_like(given)).float()
+        return ((given - mean) / spread if spread > 1e-6 else torch.zeros_like(given)).float()
 
     def learn(self, chosen: Sequence[int], rewards: Sequence[float]) -> None:
         """Credit each reward to its own draw; they are all the same where only their sum is known."""

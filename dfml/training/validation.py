@@ -20,7 +20,7 @@ from dfml.meta.outer import OuterStep
 from dfml.training.options import MetaTrainingConfig
 from dfml.zoo.zoo import Zoo
 
-VALIDATION_SEED = 1
+VALIDATION_SEED, WATCH_SEED = 1, 2
 
 
 def data_source(zoo: Zoo, data: str | None) -> str | None:
@@ -106,9 +106,6 @@ class Validation:
         self.kept = {k[5:]: v.clone() for k, v in flat.items() if k.startswith("kept/")} or None
 
 
-WATCH_SEED = 2
-
-
 class Watch:
     """Accuracy on a few fixed validation episodes, none of them among those of ``val/accuracy``.
 
@@ -140,6 +137,5 @@ class Watch:
         """Accuracy in [0, 1] of the model, or of its last outer step."""
         if not self.episodes:
             return outcome.accuracy
-        prepared = (model.prepared(episode) for episode in self.episodes)
-        hits = [query_accuracy(adapted_task(model, episode, None), episode) for episode in prepared]
+        hits = [query_accuracy(adapted_task(model, e, None), e) for e in map(model.prepared, self.episodes)]
         return sum(hits) / len(hits)

@@ -25,7 +25,7 @@ from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
 from dfml.zoo.zoo import Zoo
 
 Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""Augments images [N, C, H, W]."""
+"""Maps images [N, C, H, W] to what a student sees of them."""
 
 
 def may_mirror(zoo: Zoo, flip: bool) -> bool:
@@ -109,9 +109,7 @@ class MemoryPanel:
 
     def due(self) -> bool:
         """Whether the next memory update is the panel's alone."""
-        if self.committee is None:
-            return False
-        return float(torch.rand((), generator=self.generator)) < self.config.panel_share
+        return self.committee is not None and float(torch.rand((), generator=self.generator)) < self.config.panel_share
 
     def step(self, memory: TaskMemory, falls: float) -> OuterStep:
         """One step towards the answers of the drawn teachers, at ``falls`` times the learning rate."""

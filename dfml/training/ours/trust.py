@@ -68,8 +68,7 @@ def start_from_best(zoo: Zoo, model: MetaModel) -> Iterator[Event]:
         return
     load_teacher_weights(model, teacher, head=False, who=model.details["method"])
     model.details["init"] = f"teacher {teacher.card.id}"
-    text = f"starts from teacher {teacher.card.id}, reported accuracy {teacher.card.accuracy:.1%}"
-    yield Note(0, text, kind="teacher")
+    yield Note(0, f"starts from teacher {teacher.card.id}, reported accuracy {teacher.card.accuracy:.1%}", "teacher")
     if better := sum((card.accuracy or 0.0) > teacher.card.accuracy for card in zoo.cards):
         why = f"which cannot be loaded or are no {model.architecture} like it"
         yield Note(0, f"passed over {better} with better reports, {why}", kind="teacher")
@@ -85,9 +84,8 @@ class FeatureRewards:
     def worth(self, teacher: str) -> float:
         """Accuracy of a teacher's features on new classes; of its answers, where it does not grant more."""
         oracle = self.recoveries.oracle((teacher, 0))
-        known = oracle.teacher if isinstance(oracle, AutogradOracle) else None
-        shows = known is not None and known.card.access == "weights"
-        answers = known.features if shows else lambda images: self.recoveries.ask(teacher, images)
+        shows = isinstance(oracle, AutogradOracle) and oracle.teacher.card.access == "weights"
+        answers = oracle.teacher.features if shows else lambda images: self.recoveries.ask(teacher, images)
         return self.centroid_accuracy(teacher, answers)
 
     @torch.no_grad()
