@@ -1,7 +1,5 @@
 """``bench accuracy``: methods under one protocol, trained and evaluated the same way."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from pathlib import Path
 

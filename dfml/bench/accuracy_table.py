@@ -1,7 +1,5 @@
 """What the rows of ``bench accuracy`` say together: its table, the smaller ones below it, and the notes."""
 
-from __future__ import annotations
-
 from dfml.bench.job import EPISODE_SEED, QUERY, Row, Rows
 from dfml.bench.report import grouped, markdown_table, over_seeds, percent
 

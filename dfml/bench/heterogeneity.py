@@ -3,8 +3,6 @@
 The question behind TGR (ICML 2024): teachers that are alike conflict less, but together they know less.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

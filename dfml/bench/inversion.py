@@ -1,7 +1,5 @@
 """``bench inversion``: what each inverter costs and gives, on the same teachers from the same seeds."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Iterable

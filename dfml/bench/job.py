@@ -1,7 +1,5 @@
 """What one job of a study asks for, and what is kept beside its run."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

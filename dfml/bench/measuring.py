@@ -5,8 +5,6 @@ last ``{"outcome": ...}``. When stdin ends, whoever gave the job is gone or want
 job has a process of its own, because only that makes its peak of memory its own.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Which runs a comparison consists of, checked before the first of them starts."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """``bench pollution``: what deceptive teachers cost TEAPOT, with and without its reliability weights."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sklearn.metrics import roc_auc_score

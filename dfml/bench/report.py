@@ -1,7 +1,5 @@
 """Tables of results, with everything needed to run them again."""
 
-from __future__ import annotations
-
 import os
 import platform
 import string

@@ -1,7 +1,5 @@
 """The zoos on which methods are compared: one architecture, mixed ones, mixed domains, polluted ones."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -4,8 +4,6 @@ A job's training is an ordinary run, so what was finished is taken as it is and 
 listening, or is gone, ends all processes.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """What the benchmarks can be asked: one frozen config each, made once by its command, whose options are its fields."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, TypeVar
 

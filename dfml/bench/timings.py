@@ -5,8 +5,6 @@ A measurement is a process of its own, since OpenMP libraries read how to wait w
 way of waiting is measured idle and busy, one after another, so that a drift of the machine falls on all alike.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -4,8 +4,6 @@ With ``--json`` the last line of stdout is one JSON object; bars and messages go
 1 a failed run, 2 bad input (one line, no traceback).
 """
 
-from __future__ import annotations
-
 import os
 import sys
 

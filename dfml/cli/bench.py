@@ -1,7 +1,5 @@
 """``bench``: the benchmark commands; their options are made from the fields of their configs."""
 
-from __future__ import annotations
-
 import inspect
 import shlex
 import sys

@@ -5,8 +5,6 @@ makes the documentation's tables. A page says where one goes with ``<!-- options
 ``<!-- end of options -->``, or the same with ``methods`` or ``inverters``; what stands between is replaced.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from pathlib import Path

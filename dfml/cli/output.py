@@ -1,7 +1,5 @@
 """What the command line prints, and where."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

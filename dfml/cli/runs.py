@@ -1,7 +1,5 @@
 """``train`` and ``invert``, which do a run in this process, and ``runs``: list, show, stop, resume."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any

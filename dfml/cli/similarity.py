@@ -1,7 +1,5 @@
 """``zoo prepare`` and ``zoo similarity``: what is recovered from a whole zoo and kept, and the groups that follow."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable
 from pathlib import Path

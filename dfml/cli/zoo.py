@@ -1,7 +1,5 @@
 """``zoo``: list, show, check, pre-train, import, pollute, merge, serve; and ``data``, from which zoos are trained."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -4,8 +4,6 @@ The command line (``--set key=value``), the forms of the app, the option tables 
 made from the configs, so each of their fields carries a range and a sentence.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from functools import lru_cache

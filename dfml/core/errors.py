@@ -1,7 +1,5 @@
 """The errors that reach a person as one clear line."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -4,8 +4,6 @@ Methods and inverters yield these; whoever drives them (a test, the command line
 Images and vectors are arrays of the work's own library.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -4,8 +4,6 @@ The library and the app's listing both read it here, so that they come to the sa
 number of classes, the input's size, its normalisation) must be stated: nothing is guessed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

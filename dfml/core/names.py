@@ -1,7 +1,5 @@
 """When two names are the same, and in which order people expect them."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

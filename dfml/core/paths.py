@@ -1,7 +1,5 @@
 """Where things lie, and writing that never leaves half a file behind."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

@@ -1,7 +1,5 @@
 """Threads and processes: how many threads, how they wait, work shared among processes, and ending with their parent."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import threading

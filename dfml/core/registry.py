@@ -1,7 +1,5 @@
 """A registry is a decorator: the name in the decorator is the name everywhere else."""
 
-from __future__ import annotations
-
 from abc import ABC
 from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Generic, TypeVar

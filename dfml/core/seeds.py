@@ -1,7 +1,5 @@
 """Seeds: one number per run, from which every part derives its own."""
 
-from __future__ import annotations
-
 import hashlib
 
 

@@ -1,7 +1,5 @@
 """Foreign text (names, messages, answers, servers' addresses) made fit to be shown and kept."""
 
-from __future__ import annotations
-
 from urllib.parse import urlsplit
 
 from dfml.core.errors import BadInput

@@ -1,7 +1,5 @@
 """How long work will still take, as a range: what speeds of the last minute say, not the mean since the beginning."""
 
-from __future__ import annotations
-
 from collections import deque
 from math import ceil, floor
 

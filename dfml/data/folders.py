@@ -4,8 +4,6 @@ The layout is ``DIR/{train,val,test}/<class>/<picture>``; a folder of classes wi
 split named ``all``. Class ids follow the sorted class names, never the order in which a disk happens to list them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

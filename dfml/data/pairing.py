@@ -1,7 +1,5 @@
 """Differences between results: paired where both were measured on the same episodes, and said where they were not."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

@@ -5,8 +5,6 @@ is read; that check is never switched off here. A sample holds some images of no
 that a model can be tested with no network; results on it are always labelled as a sample's.
 """
 
-from __future__ import annotations
-
 import shutil
 import socket
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The contract of an inverter."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

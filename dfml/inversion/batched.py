@@ -1,7 +1,5 @@
 """Recovering from several teachers at once, those whose images stack in step; and the generators trained so."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Images of several teachers revised together, until every teacher that knows an image's class names it."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """PURER's dynamic set: images of every class of the zoo, learned all through meta-training."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

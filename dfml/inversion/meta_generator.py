@@ -1,7 +1,5 @@
 """A generator that has learned to learn: it adapts to a teacher it has never met in five steps (FREE)."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from typing import Any, Literal

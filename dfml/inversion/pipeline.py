@@ -3,8 +3,6 @@
 Before it, ``warm_up``: what an inverter learns from other teachers, kept for the next time.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

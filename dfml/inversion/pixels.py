@@ -1,7 +1,5 @@
 """Pixel inversion: the images themselves are the unknowns, each teacher's own, or one set for all of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

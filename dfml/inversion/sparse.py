@@ -1,7 +1,5 @@
 """Sparse inversion of vision transformers: patches that the teacher does not attend to are left out on the way."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator

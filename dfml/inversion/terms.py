@@ -3,8 +3,6 @@
 Formulas: DeepInversion's priors as PURER, BiDf-MKD, FREE and TGR use them (docs/methods).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

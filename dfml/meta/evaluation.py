@@ -4,8 +4,6 @@ Two normalisations (see ``Bn``), two ways of adapting (gradient steps, nearest c
 is given, each episode with and without what it does between adapting and predicting.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace

@@ -7,8 +7,6 @@ network computes what it computed before. The ground metric between two units is
 their incoming weights, the bias or the scale and shift of the batch normalisation included.
 """
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 A learner never touches the network's own weights. Images given to it are prepared (normalised, sized) already.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal

@@ -1,7 +1,5 @@
 """A student that answers for each teacher of a zoo: one backbone, an output layer per teacher."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 

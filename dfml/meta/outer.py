@@ -3,8 +3,6 @@
 A task is an episode, a teacher's answers to be distilled, or two tasks whose features are mixed slot by slot (TEAPOT).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Baselines that take the teachers' weights as they are, and the references between which methods lie."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 from typing import Literal, get_args
 
@@ -56,7 +54,9 @@ class RandomInit(Baseline):
 class AverageConfig(AdaptConfig):
     """Options of averaging."""
 
-    head: Literal["fresh", "average"] = Field("fresh", description="Last layer: fresh, or the mean of unlike heads.")
+    head: Literal["fresh", "average"] = Field(
+        "fresh", description="Last layer: fresh weights, or the mean of heads whose slots mean different classes."
+    )
 
 
 @METHODS.register("average")
@@ -87,7 +87,9 @@ class OtaConfig(AdaptConfig):
     """Options of optimal-transport averaging."""
 
     reference: str | None = Field(None, description="Id of the teacher to align to; if left out, a random one.")
-    head: Literal["fresh", "average"] = Field("fresh", description="Last layer: fresh, or the mean of unlike heads.")
+    head: Literal["fresh", "average"] = Field(
+        "fresh", description="Last layer: fresh weights, or the mean of heads whose slots mean different classes."
+    )
 
 
 @METHODS.register("ota")

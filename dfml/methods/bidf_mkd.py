@@ -14,8 +14,6 @@ Gradient of an image's loss l, u_k random unit directions, d its number of pixel
    g(x) = d / (q mu) * sum over k = 1 .. q of [l(x + mu u_k) - l(x)] u_k.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 
@@ -52,7 +50,9 @@ class BidfMkdConfig(RecoveringConfig):
     mu: float = Field(0.005, gt=0, le=1, description="Length of a step along a direction, in units of pixels.")
     bn: float = Field(0.0, ge=0, le=100, description="Weight of the BN statistics; a queried teacher shows none.")
     apis: int = Field(10_000, ge=1, le=10_000, description="Teachers that are used: the first of the zoo.")
-    order: Literal["uniform", "rounds"] = Field("uniform", description="Sample anew, or each teacher once every round.")
+    order: Literal["uniform", "rounds"] = Field(
+        "uniform", description="Sample each teacher anew, or none a second time before all have been sampled."
+    )
     generate_interval: int = Field(
         200, ge=1, le=1_000_000, description="Outer steps without a new best accuracy before a teacher is inverted."
     )

@@ -1,7 +1,5 @@
 """All teachers distilled into one student on recovered images, which then adapts like any other model."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Literal

@@ -13,8 +13,6 @@ Meta-test (Algorithm 3):
 4. theta_init = f_phi(mean of all e_i), adapted to a new task by gradient steps.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Literal
@@ -40,9 +38,15 @@ class DroConfig(AdaptConfig):
     mode: Literal["offline", "online"] = Field(
         "offline", description="All teachers at hand for many epochs, or each seen once, in the zoo's order."
     )
-    head: Literal["fresh", "average"] = Field("fresh", description="Last layer: fresh, or fused from unrelated heads.")
-    align: Literal["none", "ota"] = Field("none", description="Align units to the first net's by ota (ours, offline).")
-    start: Literal["random", "zero"] = Field("random", description="First output: a fresh network, or tensors' means.")
+    head: Literal["fresh", "average"] = Field(
+        "fresh", description="Last layer: fresh weights, or fused too, though heads' slots mean different classes."
+    )
+    align: Literal["none", "ota"] = Field(
+        "none", description="Put all teachers' units into the order of the first one's, as ota does (ours, offline)."
+    )
+    start: Literal["random", "zero"] = Field(
+        "random", description="What the hyper-network writes at first: a fresh network, or each tensor's mean."
+    )
     embedding: int = Field(50, ge=1, le=1000, description="Numbers in the embedding of a task.")
     epochs: int = Field(10, ge=1, le=10_000, description="Epochs of as many steps as there are teachers (offline).")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of the teachers that validate, Q (offline).")
@@ -51,7 +55,9 @@ class DroConfig(AdaptConfig):
     descent_steps: int = Field(1, ge=0, le=100, description="Steps of an embedding towards its worst case.")
     gamma: float = Field(2.0, ge=0, le=1000, description="Price of moving an embedding: keeps the worst case near.")
     lr: float = Field(0.03, gt=0, le=0.5, description="Learning rate of the hyper-network, in units of sigma^2.")
-    fit: float | None = Field(None, gt=0, lt=1, description="Share of the way to the teachers' mean; replaces lr.")
+    fit: float | None = Field(
+        None, gt=0, lt=1, description="Share of the way from the first network to the teachers' mean; replaces lr."
+    )
     embedding_lr: float = Field(0.03, gt=0, le=100, description="Learning rate of the embeddings.")
 
 

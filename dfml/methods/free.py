@@ -13,8 +13,6 @@ G: meta-generator; theta: meta-parameters. In each round:
    labels, until their accuracy has set no new best for `patience` steps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -57,7 +55,9 @@ class FreeConfig(MetaTrainingConfig, InitConfig):
     shift: int = Field(2, ge=0, le=16, description="Largest random shift in pixels before a teacher looks.")
     flip: bool = Field(True, description="Mirror at random before a teacher looks (not for characters).")
     warm_up: int = Field(19, ge=0, le=100_000, description="First rounds, in which only the meta-generator learns.")
-    adversarial: float = Field(1.0, ge=0, le=100, description="Weight of the disagreement sought after warm-up.")
+    adversarial: float = Field(
+        1.0, ge=0, le=100, description="Weight of the disagreement with the learner that images seek after warm-up."
+    )
     student: StudentOf = Field(
         "head",
         description="Whose answers are distilled: the meta-parameters' own outputs on each teacher's slots (published; "
@@ -66,8 +66,12 @@ class FreeConfig(MetaTrainingConfig, InitConfig):
     kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
     bell_lr: float = Field(1e-3, gt=0, le=1, description="Learning rate of the step on each teacher of a round.")
     bell_inner: Literal["adam", "sgd"] = Field("adam", description="Kind of these steps.")
-    bell_scale: float = Field(67.0, gt=0, le=1e6, description="Factor of the way gone, beside replay in one Adam.")
-    store: Literal["all", "last"] = Field("all", description="Recoveries stored per round; the authors' code: last.")
+    bell_scale: float = Field(
+        67.0, gt=0, le=1e6, description="Factor of the way gone: its weight beside replay in the one Adam of both."
+    )
+    store: Literal["all", "last"] = Field(
+        "all", description="Recoveries of a round that enter the memory; the authors' code stores the last alone."
+    )
     patience: int = Field(10, ge=1, le=100_000, description="Replay steps without a new best that end a round.")
     replay_limit: int = Field(1000, ge=0, le=100_000, description="Most replay steps in a round.")
     capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps per class.")

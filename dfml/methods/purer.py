@@ -13,8 +13,6 @@ In each iteration:
    (never before the warm-up has ended; always when it ends).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal, Self
 
@@ -55,7 +53,9 @@ class PurerConfig(MetaTrainingConfig):
     shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels while inverting.")
     flip: bool = Field(False, description="Mirror at random while inverting (not for characters).")
     adversarial: float = Field(10.0, ge=0, le=1000, description="Weight of the outer loss in an adversarial step.")
-    patience: int = Field(6, ge=1, le=100_000, description="Outer steps without a new best accuracy before that step.")
+    patience: int = Field(
+        6, ge=1, le=100_000, description="Outer steps without a new best accuracy before an adversarial step."
+    )
     warm_up: int = Field(4000, ge=0, le=1_000_000, description="Outer steps before the first, forced adversarial step.")
 
     @model_validator(mode="after")

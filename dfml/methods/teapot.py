@@ -60,8 +60,12 @@ class TeapotConfig(RecoveringConfig, TeacherPolicyConfig, PanelConfig, InitConfi
 
     asked: int = Field(4, ge=1, le=64, description="Teachers that are asked at a time.")
     capacity: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps per class.")
-    interpolated: float = Field(0.5, ge=0, le=1, description="Share of memory tasks whose features mix with another's.")
-    patience: int = Field(10, ge=1, le=100_000, description="Outer steps without a new best accuracy before asking.")
+    interpolated: float = Field(
+        0.5, ge=0, le=1, description="Share of memory tasks whose features are mixed with those of a second task."
+    )
+    patience: int = Field(
+        10, ge=1, le=100_000, description="Outer steps without a new best watched accuracy before teachers are asked."
+    )
     watch: Literal["validation", "training"] = Field(
         "validation",
         description="What that accuracy is of: real validation episodes (side information; without validation "
@@ -76,7 +80,10 @@ class Teapot(Method):
     """Memory with task interpolation against the drift of tasks; reliability weights against deceptive teachers."""
 
     title = "TEAPOT"
-    summary = "Learns interpolated memory tasks until a plateau, then asks further teachers, reliable ones more often."
+    summary = (
+        "Learns from tasks interpolated between those in its memory until it stops improving, then asks further "
+        "teachers, the reliable ones more often."
+    )
     reference = "Hu et al., Task-Distributionally Robust Data-Free Meta-Learning, TPAMI 2025"
     long = True
     minutes = 6

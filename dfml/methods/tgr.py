@@ -14,8 +14,6 @@ In each round:
    labels, until their accuracy has set no new best for `patience` steps.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -68,7 +66,10 @@ class Tgr(Method):
     """Groups of dissimilar teachers, implicit gradient regularisation inside a group, replay."""
 
     title = "TGR"
-    summary = "Groups unlike teachers, learns from each group so that gradients agree, and replays recovered tasks."
+    summary = (
+        "Groups teachers that are unlike each other, learns from each group so that their gradients agree, and replays "
+        "recovered tasks."
+    )
     reference = "Wei et al., Task Groupings Regularization, ICML 2024"
     long = True
     minutes = 7

@@ -8,8 +8,6 @@ max-pool, widths w, 2.5w, 5w, 10w. ``width`` is w (64 in the papers). The transf
 that five classes of small images can train.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Building a network by timm's name, with its initial weights drawn from a seed."""
 
-from __future__ import annotations
-
 import inspect
 import threading
 from collections.abc import Callable

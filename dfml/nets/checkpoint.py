@@ -3,8 +3,6 @@
 Nested dicts are flattened under path-like keys.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

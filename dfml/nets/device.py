@@ -8,8 +8,6 @@ as long as others leave too few cores, ``watch_load`` adds teams of sleeping thr
 what, stays as it is.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

@@ -5,8 +5,6 @@ the image's size, then twice (up-sampling by 2, 3x3 convolution, batch normalisa
 convolution and a sigmoid. With 256 noise numbers and width 128 it has 2.33 million parameters at 32 px.
 """
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -6,8 +6,6 @@ statistics of the batch at hand, as published meta-learners do [PURER:network.py
 them in one forward pass, supply them in the next.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -3,8 +3,6 @@
 All are computed without gradients, in chunks, where the images are; no network is changed or moved.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 

@@ -5,8 +5,6 @@ lie. Whoever holds the oldest ticket takes the device's file lock, which the sys
 however it dies.
 """
 
-from __future__ import annotations
-
 import getpass
 import json
 import os

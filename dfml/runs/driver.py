@@ -1,7 +1,5 @@
 """Does a run, in this process: the same for the worker, the command line and a notebook."""
 
-from __future__ import annotations
-
 import os
 import time
 import traceback

@@ -1,7 +1,5 @@
 """Starting, stopping, resuming and deleting runs from a server that must never wait for them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -4,8 +4,6 @@ A process id alone says little: ids are used again, and a dead child that nobody
 one. So an id always travels with a token of the process's start.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """``metrics.jsonl``: what it may say, one writer that never leaves half a line in the middle, readers that poll."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -180,7 +178,7 @@ class MetricsReader:
             return {name: (list(steps), list(values)) for name, (steps, values) in found}
 
     def records(self, kind: str) -> list[Any]:
-        """Return all records of one type, oldest first: ``note``, ``images`` or ``zoo_map``; see ``records.py``."""
+        """Return all records of one type, oldest first: ``note``, ``images`` or ``zoo_map``."""
         with self._lock:
             self._refresh()
             return list(self._records[kind])

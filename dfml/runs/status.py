@@ -1,7 +1,5 @@
 """``status.json``: written whole by the worker, judged live by every reader."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -4,8 +4,6 @@ The launcher starts it with its own session and with ``log.txt`` as its output. 
 1: failed; 2: bad input.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import sys
 

@@ -1,7 +1,5 @@
 """Recovered tasks of a zoo's teachers, each computed once and kept for the next time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Recoveries that all teachers of a zoo have revised together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

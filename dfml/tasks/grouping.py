@@ -1,7 +1,5 @@
 """Groups of a zoo's teachers by a similarity matrix, and a map to look at."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from typing import Literal

@@ -1,7 +1,5 @@
 """The task memory: recovered images by class, and the tasks that are made of them."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Sequence

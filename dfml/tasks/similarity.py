@@ -6,8 +6,6 @@ tensor by parameter tensor, so that no layer outweighs another. A task of a stre
 squared and averaged over each filter. The probe is side information: it was trained on real images.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections import deque

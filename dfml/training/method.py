@@ -1,7 +1,5 @@
 """The contract of a method, and the registry of methods."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The options that methods share; each class stands for one part that a method may have."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

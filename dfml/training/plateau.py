@@ -1,7 +1,5 @@
 """Plateaus, the arrow of the curriculum that runs back from accuracy to inversion; and replay until one is reached."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How methods get tasks recovered from single teachers, count what was asked, and group teachers by them."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whom a method asks next, learned from rewards: the automatic model selection of TEAPOT."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Watching a meta-model on validation classes while it trains."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 Zoos come from other people: each number that decides how much is allocated, or how often a loop runs, has a limit.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter

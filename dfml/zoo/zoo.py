@@ -1,7 +1,5 @@
 """A zoo: what everybody asks of it, and the one that lies in a folder with a ``zoo.json``."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

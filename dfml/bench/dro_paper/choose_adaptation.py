@@ -4,8 +4,6 @@ They are chosen on episodes of the validation classes, by what has nothing to do
 average of the teachers'. One choice serves all methods, numbers of classes and of shots.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean

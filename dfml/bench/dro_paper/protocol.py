@@ -4,8 +4,6 @@ Tasks of 5 and 10 ways, 10 and 20 shots, Conv4 with 16 filters, 600 test tasks. 
 trained first, on 60 % of each class's images. Everything else is the benchmark that all methods share.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ initialisation; that is adapted to a few points of a new task and measured on ot
 are computed together, as a batch of networks.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The command behind ``bench sinusoid``: choosing what the paper leaves open, measuring, and the report."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """What each kind of run does: a generator of events whose last is ``Done(a dict for result.json)``."""
 
-from __future__ import annotations
-
 from dfml.runs.jobs import invert, train
 from dfml.runs.spec import Job
 

@@ -1,7 +1,5 @@
 """Recovered images as a student sees them: mirrored and moved, revised by all teachers, or labelled by a panel."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 

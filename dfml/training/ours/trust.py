@@ -1,7 +1,5 @@
 """What a teacher is worth: by its reported accuracy, as a start, or by its features on new classes, as a reward."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """Choosing the support and query images: an example set, or the reader's own uploads."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Figures of teachers (how good and how alike they are, what they know, their weights) and of a model's answers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

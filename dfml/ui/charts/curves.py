@@ -4,8 +4,6 @@ Every axis is named. Series differ in colour and in dash or marker. Accuracies c
 shown in per cent. ``.streamlit/config.toml`` holds the same colours for everything that Streamlit draws itself.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence

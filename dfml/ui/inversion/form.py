@@ -1,7 +1,5 @@
 """The form that starts recoveries: one teacher, up to three inverters, one seed for all."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import streamlit as st

@@ -1,7 +1,5 @@
 """A recovery step by step: its stored images, each with its own step and its share of the way, and its curves."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Do the recovered images show training images? The report's verdict, and the closest pairs to look at."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """Stored recoveries (``RUN/recovered/<teacher>``, read without torch): a gallery of all, a table of their quality."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Recoveries side by side: images that emerge from noise, one slider over all, curves, quality, and downloads."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

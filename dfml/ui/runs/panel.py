@@ -1,7 +1,5 @@
 """The view of runs on every page: empty, or state, progress and buttons of each, and what the page draws below."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -1,7 +1,5 @@
 """Runs as the pages see them: a row each, those that were started together as one, and the chooser of a page."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections import Counter, defaultdict

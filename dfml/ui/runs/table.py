@@ -1,7 +1,5 @@
 """All runs of a page in a table, and several runs side by side: their curves, and what they came to."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +11,7 @@ from dfml.runs.folder import RESULT
 from dfml.ui.charts.curves import Curve, curves
 from dfml.ui.runs.run_rows import NEXT, RunRow, finite
 from dfml.ui.widgets.metrics import chip, metric
-from dfml.ui.widgets.texts import empty_state, one_line_errors, plain, show_chart, with_interval
+from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain, show_chart, with_interval
 
 MOST = 7
 FIRST = ("val/accuracy", "train/accuracy", "train/loss", "tasks/diversity")
@@ -55,7 +53,7 @@ def run_table(rows: list[RunRow]) -> None:
         "age": (text("Started", width="small"), [row.age for row in rows]),
         "reason": (text("Reason", width="large", help=why), [row.message for row in rows]),
     }
-    look = {"on_select": open_selected, "selection_mode": "single-row", "alt": f"Table of {len(rows)} runs"}
+    look = {"on_select": open_selected, "selection_mode": "single-row", "alt": f"Table of {counted(len(rows), 'run')}"}
     _table(columns, key=key, **look)
     st.caption("Select a row to open the run.")
 

@@ -1,7 +1,5 @@
 """A meta-training run on the page: curves that grow, its teachers and how far it relies on each, images, the result."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any

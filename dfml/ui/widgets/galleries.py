@@ -1,7 +1,5 @@
 """Images on a page: small ones enlarged without blur, many laid out as one, a run's grids cut back into single ones."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections import Counter

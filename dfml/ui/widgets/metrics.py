@@ -1,7 +1,5 @@
 """The numbers of a run in a student's words: title, axis and one sentence for each name; and its states."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -3,8 +3,6 @@
 Devices are found by a short process of its own, so that the server never loads torch or CUDA.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -5,8 +5,6 @@ Markdown nearly everywhere (labels, captions, badges, cells of ``st.table``, hel
 a selectbox or a multiselect, cells of ``st.dataframe`` and ``st.json`` are plain already.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

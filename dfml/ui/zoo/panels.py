@@ -1,7 +1,5 @@
 """The parts of the zoo page; among them a form that hides deceptive teachers in a copy, and shows who they were."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any

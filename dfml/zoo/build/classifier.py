@@ -3,8 +3,6 @@
 The best epoch on the held-out images is kept as a copy: a live reference would silently turn into the last epoch.
 """
 
-from __future__ import annotations
-
 import copy
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Putting a zoo together from models that exist: whole or not at all."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Iterator, Mapping

@@ -7,8 +7,6 @@ Which teacher deceives is written beside the zoo, in ``NAME.truth.json``. Only m
 (``pollution_truth``); ids, order and cards of the zoo itself do not tell.
 """
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 from pathlib import Path

@@ -3,8 +3,6 @@
 Each class's first 80 % of images train, the rest are held out and choose the epoch.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

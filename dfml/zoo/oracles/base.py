@@ -4,8 +4,6 @@ An oracle answers one thing, the loss of some images and its gradient in them. T
 where the images come from, so the same one works with gradients, with queries only, and with a remote teacher.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence

@@ -6,8 +6,6 @@ Its mean over the directions is the gradient of the loss smoothed over a ball of
 true gradient is about sqrt(q / (q + d)) (Nesterov and Spokoiny, 2017).
 """
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -4,8 +4,6 @@ A transformer takes any number of tokens, so it can be asked about some patches 
 embedded nor computed. All here is done beside the network, from its own modules: nothing is hooked or replaced.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

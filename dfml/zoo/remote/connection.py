@@ -3,8 +3,6 @@
 The transport is geventhttpclient, which tritonclient uses too. It is needed only here and imported on first use.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import os

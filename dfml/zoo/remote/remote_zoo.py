@@ -4,8 +4,6 @@ The protocol: github.com/kserve/open-inference-protocol. tritonclient packs and 
 before anyone computes with it, since a remote teacher may be anybody's.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterator

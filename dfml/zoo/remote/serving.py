@@ -1,7 +1,5 @@
 """Starting the server of a zoo in its own virtual environment."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys
