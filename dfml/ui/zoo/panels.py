@@ -111,7 +111,7 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
             "Trained on": row.domain or zoo.domain or "unknown",
             "Seed": "unknown" if row.seed is None else str(row.seed),
             "Licence": row.licence or "not stated",
-            "Source": row.source or "not stated",
+            "Source": (row.source or "not stated").replace("`", ""),
         }
         table = {"": [f"**{name}**" for name in facts], " ": [plain(text) for text in facts.values()]}
         st.table(table, border="horizontal", hide_header=True, hide_index=True)
