@@ -79,11 +79,9 @@ def imports(path):
 
 
 def needed(path, modules):
-    """Those of the modules that a file runs with: not what it imports for types, nor packages for their files."""
-    typing = [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
-    unseen = {id(node) for block in typing for node in ast.walk(block)}
+    """Those of the modules that a file names, be it for a type only; not packages for their files."""
     for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.ImportFrom) and id(node) not in unseen:
+        if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 yield whole if whole in modules else node.module

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done
+from dfml.core.events import Done, Event
 from dfml.data.episodes import Episode
 from dfml.meta.learners import HEAD, Adapt, MetaLearner, Params, ProtoNet, network_params, squared_distances
 from dfml.meta.model import MetaModel
 from dfml.nets.build import build_network
 from dfml.nets.norm import Statistics
 from dfml.zoo.teacher import Teacher, TeacherCard
-
-if TYPE_CHECKING:
-    from dfml.meta.calibration import Calibration, Icfil
 
 Bn = Literal["transductive", "inductive"]
 """Whose batch statistics normalise query images: their own (as the papers do), or the support set's."""
@@ -105,6 +102,32 @@ def adapted_task(model: MetaModel, episode: Episode, how: Adapt | None, name: st
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What calibrating gave.
+
+    Attributes:
+        params: Calibrated parameters, to predict with in place of the adapted ones.
+        pictures: Recovered pseudo support set, on the CPU, float32 [classes * per_class, C, H, W] in [0, 1].
+        labels: int64, their classes.
+        contrast: The contrastive loss before each calibration step and after the last one.
+        recovered_accuracy: Share of the recovered images that the adapted model classifies as asked.
+    """
+
+    params: Params = field(repr=False)
+    pictures: torch.Tensor = field(repr=False)
+    labels: torch.Tensor = field(repr=False)
+    contrast: list[float]
+    recovered_accuracy: float
+
+
+class Calibrator(Protocol):
+    """What moves adapted models on without a label of a query image; see ``meta/calibration.py``."""
+
+    def calibrate(self, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[Event]:
+        """Calibrate adapted models; last comes ``Done(list[Calibration])``, one per task."""
+
+
+@dataclass(frozen=True)
 class Adaptation:
     """What adapting gave.
 
@@ -159,7 +182,7 @@ def adapt(
     how: Adapt | None = None,
     steps: int | None = None,
     device: torch.device | str = "cpu",
-    calibrate: Icfil | None = None,
+    calibrate: Calibrator | None = None,
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Adaptation:

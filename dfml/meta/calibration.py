@@ -9,7 +9,6 @@ adapted model and pulls the features of real and recovered images of a class tog
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +19,7 @@ from dfml.core.errors import RunFailed
 from dfml.core.events import Done, Event, Progress
 from dfml.core.registry import Registered, Registry
 from dfml.inversion.pixels import Pixels, PixelsConfig
-from dfml.meta.adaptation import AdaptedTask
+from dfml.meta.adaptation import AdaptedTask, Calibration
 from dfml.meta.learners import HEAD, Params, extract_features, network_params
 from dfml.zoo.oracles.base import AutogradOracle
 
@@ -39,25 +38,6 @@ class IcfilConfig(Config):
     tv: float = Field(3e-3, ge=0, le=10, description="Weight of the total variation.")
     l2: float = Field(1e-5, ge=0, le=10, description="Weight of the distance from mid-grey.")
     shift: int = Field(0, ge=0, le=16, description="Largest random circular shift in pixels while recovering.")
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What calibrating gave.
-
-    Attributes:
-        params: Calibrated parameters, to predict with in place of the adapted ones.
-        pictures: Recovered pseudo support set, on the CPU, float32 [classes * per_class, C, H, W] in [0, 1].
-        labels: int64, their classes.
-        contrast: The contrastive loss before each calibration step and after the last one.
-        recovered_accuracy: Share of the recovered images that the adapted model classifies as asked.
-    """
-
-    params: Params = field(repr=False)
-    pictures: torch.Tensor = field(repr=False)
-    labels: torch.Tensor = field(repr=False)
-    contrast: list[float]
-    recovered_accuracy: float
 
 
 def info_nce(

@@ -1,19 +1,19 @@
-"""Nearest neighbours among real images, and the statistics of the privacy report, as pure functions."""
+"""The real images that a privacy report compares with, nearest neighbours among them, and the statistics."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 
-if TYPE_CHECKING:
-    from dfml.reports.privacy import RealPictures
+from dfml.data.folders import ClassSplit
+from dfml.zoo.teacher import TeacherCard, match_channels, match_size
 
+CHUNK, MOST_ASKED = 256, 1000
 RESAMPLES = 1000
 NEGLIGIBLE = 1e-6
 NEAR = 0.5
@@ -22,6 +22,33 @@ SAME = 1e-3
 """Distances below this (a quarter of a grey level) count as equal."""
 Embed = Callable[[torch.Tensor], torch.Tensor]
 """Maps images [N, C, H, W] to vectors [N, D] whose Euclidean distance is meant."""
+
+
+class RealPictures:
+    """The real images of a teacher's classes, as it saw them: positions ``training`` [n] and ``held_out`` [m].
+
+    ``asked`` are those held-out ones that play the part of recovered images, positions in ``held_out``.
+    """
+
+    def __init__(
+        self, data: ClassSplit, training: np.ndarray, held_out: np.ndarray, card: TeacherCard, device: torch.device
+    ) -> None:
+        self.data, self.training, self.held_out, self.device = data, training, held_out, device
+        self.shape, count = card.input_size, min(len(held_out), MOST_ASKED)
+        self.asked = np.linspace(0, len(held_out) - 1, count).round().astype(np.int64)
+
+    def fitted(self, x: torch.Tensor) -> torch.Tensor:
+        """Images [N, C, H, W] in the teacher's channels and size."""
+        return match_size(match_channels(x, self.shape[0]), self.shape[1:])
+
+    def at(self, positions: np.ndarray | list[int]) -> torch.Tensor:
+        """The images at positions of the data set."""
+        return self.fitted(self.data.pictures(positions).to(self.device))
+
+    def chunks(self, positions: np.ndarray, embed: Embed) -> Iterator[torch.Tensor]:
+        """Their vectors, some at a time."""
+        for start in range(0, len(positions), CHUNK):
+            yield embed(self.at(positions[start : start + CHUNK]))
 
 
 def nearest(

@@ -8,7 +8,6 @@ the nearer neighbour by chance alone, and single images that are twice as near t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,14 +24,13 @@ from dfml.core.paths import read_json, write_atomically, write_json
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.data.folders import ClassSplit, load_split
-from dfml.reports.distances import SpaceReport, compare
+from dfml.reports.distances import RealPictures, SpaceReport, compare
 from dfml.reports.quality import features
 from dfml.zoo.build.pretrain import split_class
-from dfml.zoo.teacher import DETAILS, Teacher, TeacherCard, match_channels, match_size, probe
+from dfml.zoo.teacher import DETAILS, Teacher, TeacherCard, probe
 from dfml.zoo.zoo import Zoo
 
-CHUNK = 256
-FEW, FEWEST_HELD_OUT, MOST_ASKED = 20, 10, 1000
+FEW, FEWEST_HELD_OUT = 20, 10
 PAIRS = 8
 LEVEL = 0.005
 """Chance of an outcome that counts as a sign; two tests in two spaces give a false alarm in 2 % at most."""
@@ -199,33 +197,6 @@ def _notes(card: TeacherCard, real: RealPictures, network: Teacher, recovered: i
     if network.card.domain == data:
         notes.append("The network behind the features was trained on pictures of the same data set.")
     return notes
-
-
-class RealPictures:
-    """The real images of a teacher's classes, as it saw them: positions ``training`` [n] and ``held_out`` [m].
-
-    ``asked`` are those held-out ones that play the part of recovered images, positions in ``held_out``.
-    """
-
-    def __init__(
-        self, data: ClassSplit, training: np.ndarray, held_out: np.ndarray, card: TeacherCard, device: torch.device
-    ) -> None:
-        self.data, self.training, self.held_out, self.device = data, training, held_out, device
-        self.shape, count = card.input_size, min(len(held_out), MOST_ASKED)
-        self.asked = np.linspace(0, len(held_out) - 1, count).round().astype(np.int64)
-
-    def fitted(self, x: torch.Tensor) -> torch.Tensor:
-        """Images [N, C, H, W] in the teacher's channels and size."""
-        return match_size(match_channels(x, self.shape[0]), self.shape[1:])
-
-    def at(self, positions: np.ndarray | list[int]) -> torch.Tensor:
-        """The images at positions of the data set."""
-        return self.fitted(self.data.pictures(positions).to(self.device))
-
-    def chunks(self, positions: np.ndarray, embed: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[torch.Tensor]:
-        """Their vectors, some at a time; ``embed`` maps images to vectors [n, D]."""
-        for start in range(0, len(positions), CHUNK):
-            yield embed(self.at(positions[start : start + CHUNK]))
 
 
 def real_pictures(
