@@ -178,7 +178,7 @@ def _write(config: InversionConfig, tables: dict[str, Rows]) -> str:
     return write_report(
         config,
         _name(config),
-        title=f"Inversion of {Path(config.zoo).name}, {config.per_class} pictures a class, preset {config.preset}",
+        title=f"Inversion of {Path(config.zoo).name}, {config.per_class} images per class, preset {config.preset}",
         tables=parts,
         notes=_notes(tables["rows"]),
         data={**tables, "zoo": config.zoo, "preset": config.preset, "per_class": config.per_class},

@@ -76,7 +76,7 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
 
     A teacher's first images, jitter and so on depend on the seed and its id, not on who is recovered with it;
     only ``dynamic-set`` paints one set for all that are recovered together. ``BadInput`` for an unknown teacher,
-    unusable weights, or a bill above the budget.
+    unusable weights, or a number of queries above the budget.
     """
     oracles = [recipe.oracle(recipe.zoo.card(which).id) for which in teachers]
     blind = ", ".join(o.teacher_id for o in oracles if not o.gives_statistics)
@@ -87,10 +87,10 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
         # Refused before its first question, not after its last.
         if isinstance(oracle, ZerothOrderOracle) and oracle.config.budget is not None:
             images, q = oracle.way * recipe.per_class, oracle.config.q
-            bill = steps * (q + 1) * images + images
-            if bill > oracle.config.budget:
+            queries = steps * (q + 1) * images + images
+            if queries > oracle.config.budget:
                 raise BadInput(
-                    f"recovering teacher {oracle.teacher_id!r} asks {bill} images ({steps} steps, q = {q}, {images} "
+                    f"recovering teacher {oracle.teacher_id!r} asks {queries} images ({steps} steps, q = {q}, {images} "
                     f"images), the budget is {oracle.config.budget}: raise it, or lower q, the steps or the images "
                     "per class."
                 )

@@ -80,8 +80,8 @@ class Distill(Method):
         ids = teachers.ids
         model = yield from training.begin(self.name, cfg, teachers)
         recoveries = recoveries_of(training.zoo, cfg, "generator", device=training.device, seed=training.seed())
-        committee = MultiHeadStudent(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
-        record = TrainingRecord(training, cfg, model, {"outer": committee, "recoveries": recoveries})
+        student = MultiHeadStudent(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
+        record = TrainingRecord(training, cfg, model, {"outer": student, "recoveries": recoveries})
         left = record.restore(training.state)
         seen = Augmenter(zoo, flip=cfg.flip, shift=cfg.learn_shift)
         # 1. Recover images from each teacher.
@@ -100,7 +100,7 @@ class Distill(Method):
             drawn = torch.randint(len(found), (cfg.tasks,), generator=generator).tolist()
             batches = [self.batch(training, found[i], answers[i], seen) for i in drawn]
             falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
-            outcome = committee.step(batches, distance=cfg.distance, lr=cfg.outer_lr * falls)
+            outcome = student.step(batches, distance=cfg.distance, lr=cfg.outer_lr * falls)
             # The first recovered task stands for the batch, with its wanted labels.
             first = found[drawn[0]]
             rows = torch.arange(0, len(first.labels), max(1, len(first.labels) // 40))

@@ -50,7 +50,7 @@ class Recoveries:
         self.cost = dict.fromkeys(COST, 0.0)
         self.plain: Recoveries = self
         self._oracles: dict[str, Oracle] = {}
-        self._billed: set[Visit] = set()
+        self._counted: set[Visit] = set()
 
     def recover(
         self, visits: Sequence[Visit], *, step: int = 0, total: int = 0, extra_loss: ExtraLoss | None = None
@@ -104,14 +104,14 @@ class Recoveries:
             missing, wait = busy, True
         yield Done(self._cost_of_kept([self._read(visit) for visit in visits]))
 
-    def bill(self, visits: Sequence[Visit]) -> None:
+    def count_cost(self, visits: Sequence[Visit]) -> None:
         """Count what kept recoveries once cost, where work that follows from them is taken from earlier."""
         for visit in visits:
-            if visit not in self._billed:
+            if visit not in self._counted:
                 self._kept(visit)
 
     def ask(self, teacher: str, images: torch.Tensor) -> torch.Tensor:
-        """What a teacher says of images: logits [N, way]; its queries are billed."""
+        """What a teacher says of images: logits [N, way]; its queries are counted."""
         oracle = self.oracle((teacher, 0))
         before = oracle.queries
         said = oracle.logits(images)
@@ -131,12 +131,12 @@ class Recoveries:
 
     def state(self) -> dict[str, Any]:
         """What it cost so far, and for which visits."""
-        return {"cost": dict(self.cost), "billed": sorted([teacher, number] for teacher, number in self._billed)}
+        return {"cost": dict(self.cost), "billed": sorted([teacher, number] for teacher, number in self._counted)}
 
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()`` from its flat form."""
         self.cost = {name: float(flat[f"cost/{name}"]) for name in self.cost}
-        self._billed = {(teacher, int(number)) for teacher, number in flat["billed"]}
+        self._counted = {(teacher, int(number)) for teacher, number in flat["billed"]}
 
     def _cost_of_kept(self, tasks: Iterable[PseudoTask | None]) -> dict[str, float]:
         cost = dict.fromkeys(COST, 0.0)
@@ -145,13 +145,13 @@ class Recoveries:
         return cost
 
     def _spend(self, visit: Visit, task: PseudoTask) -> None:
-        self._billed.add(visit)
+        self._counted.add(visit)
         _add(self.cost, task, "seconds")
 
     def _kept(self, visit: Visit) -> PseudoTask | None:
         task = self._read(visit) if self.keep else None
-        if task is not None and visit not in self._billed:  # else paid for when it was first met
-            self._billed.add(visit)
+        if task is not None and visit not in self._counted:  # else paid for when it was first met
+            self._counted.add(visit)
             _add(self.cost, task, "kept_seconds")
         return task
 

@@ -14,7 +14,7 @@ from dfml.tasks.cache import FORMAT, Recoveries, Visit
 class ConsensusRecoveries(Recoveries):
     """Recovers a visit of every teacher at once and revises them together; see ``reach_consensus``.
 
-    The n-th visits of all teachers belong together: asking for one of them makes them all, and all are billed.
+    The n-th visits of all teachers belong together: asking for one of them makes them all, and all are counted.
     A visit with an ``extra_loss``, which seeks disagreement, is not revised.
 
     ``plain`` gives the images that are revised, and keeps what it recovers; ``teachers`` are the ids of those that take
@@ -41,7 +41,7 @@ class ConsensusRecoveries(Recoveries):
                 yield from self._make(visit[1], step, total)
                 task = self._made[visit]
             # Its images are those that all the others agreed to.
-            self.bill(self._together(visit[1]))
+            self.count_cost(self._together(visit[1]))
             found.append(task.to(self.recipe.device))
         yield Done(found)
 

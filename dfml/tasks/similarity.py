@@ -205,7 +205,7 @@ def measure_similarity(
     path = kept_path("similarity", "", facts)
     state, about = (recoveries.keep and read_kept(path)) or ({}, {})
     if "matrix" in state:
-        recoveries.bill([visit for own in every for visit in own])
+        recoveries.count_cost([visit for own in every for visit in own])
         return Similarity(list(teachers), state["matrix"], float(about["seconds"]), kept=True)
     embeddings, seconds = [], 0.0
     for position, own in enumerate(every, 1):

@@ -45,11 +45,11 @@ def test_it_learns_each_teachers_answers_in_that_teachers_layer(margin):
     )  # fmt: skip
     generator = torch.Generator().manual_seed(conditions.seed())
     own_head = model.net.fc.weight.detach().clone()
-    committee = MultiHeadStudent(model, [5, 3], 1e-2, generator)
+    student = MultiHeadStudent(model, [5, 3], 1e-2, generator)
     images, logits = torch.rand(12, 3, 16, 16, generator=generator), 3 * torch.randn(12, 2, 5, generator=generator)
     logits[:, 1, 3:] = -math.inf
     batch = (images, logits, torch.ones(12, 2, dtype=torch.bool))
-    steps = [committee.step([batch, batch], distance="kl", lr=1e-2) for _ in range(60)]
+    steps = [student.step([batch, batch], distance="kl", lr=1e-2) for _ in range(60)]
     assert steps[-1].accuracy == 1.0
     margin.at_most("loss", steps[-1].loss / steps[0].loss, 0.2)
     margin.close("alignment of the same task twice", steps[-1].alignment, 1.0, 1e-4)

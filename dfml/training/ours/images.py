@@ -62,7 +62,7 @@ def revised(plain: Recoveries, config: RecoveringConfig, asking: AskingConfig | 
 class MemoryPanel:
     """What a memory update learns from a panel of teachers, sampled by ``policy``, about images of the whole memory.
 
-    An update takes ``count`` images, which the student sees ``moved``; ``committee`` are the output layers that are
+    An update takes ``count`` images, which the student sees ``moved``; ``heads`` are the output layers that are
     trained beside the model, or None. The generator is on the CPU.
     """
 
@@ -81,9 +81,9 @@ class MemoryPanel:
         self.teachers = policy.sampler.ids
         self.count, self.moved, self.generator = count, moved, generator
         self.active = not model.learner.has_outputs
-        self.committee = None
+        self.heads = None
         if self.active and config.panel_student == "outputs":
-            self.committee = MultiHeadStudent(model, [model.way] * len(self.teachers), config.panel_lr, generator)
+            self.heads = MultiHeadStudent(model, [model.way] * len(self.teachers), config.panel_lr, generator)
 
     def notes(self) -> Iterator[Event]:
         """That there is no panel though one is asked for, or that it listens to teachers whom the weights distrust."""
@@ -97,7 +97,7 @@ class MemoryPanel:
         self, found: PseudoTask, memory: TaskMemory, step: int, total: int
     ) -> Generator[Event, None, torch.Tensor | None]:
         """What all teachers say of a recovery, logits [N, teachers, way]; None where nobody will need it."""
-        if self.committee is None or memory.holds(found):
+        if self.heads is None or memory.holds(found):
             return None
         said = []
         for teacher in self.teachers:
@@ -107,7 +107,7 @@ class MemoryPanel:
 
     def due(self) -> bool:
         """Whether the next memory update is the panel's alone."""
-        return self.committee is not None and float(torch.rand((), generator=self.generator)) < self.config.panel_share
+        return self.heads is not None and float(torch.rand((), generator=self.generator)) < self.config.panel_share
 
     def step(self, memory: TaskMemory, falls: float) -> OuterStep:
         """One step towards the answers of the drawn teachers, at ``falls`` times the learning rate."""
@@ -115,11 +115,11 @@ class MemoryPanel:
         images, answers = memory.answered(self.count, generator=self.generator)
         counts = torch.tensor([t in drawn for t in self.teachers], device=images.device).expand(len(images), -1)
         batch = (self.moved(images, self.generator), answers, counts)
-        return self.committee.step([batch], distance="kl", lr=self.config.panel_lr * falls)
+        return self.heads.step([batch], distance="kl", lr=self.config.panel_lr * falls)
 
     def pairs(self, memory: TaskMemory) -> list[tuple[Task, MultiTeacherProtoNet]]:
         """With prototypes: images of the memory and what the drawn teachers say of each; one half is the support."""
-        if not self.active or self.committee is not None:
+        if not self.active or self.heads is not None:
             return []
         x = self.moved(memory.images(self.count, generator=self.generator), self.generator)
         drawn = self.policy.draw(self.config.panel, self.generator)
@@ -129,7 +129,7 @@ class MemoryPanel:
 
     def parts(self) -> dict[str, Any]:
         """For checkpoints."""
-        return {} if self.committee is None else {"committee": self.committee}
+        return {} if self.heads is None else {"committee": self.heads}
 
 
 def panel_losses(
