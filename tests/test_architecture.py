@@ -1,6 +1,7 @@
 """The house rules: who may import whom, where streamlit may stand, and what may never be used."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -164,6 +165,13 @@ def test_no_global_seed_is_written(path):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             assert name not in ("np.random.seed", "numpy.random.seed", "random.seed", "torch.cuda.manual_seed_all")
+
+
+def test_one_file_starts_and_signals_processes():
+    marks = re.compile(r"\bPopen\(|start_new_session|\bkillpg|\bos\.(kill|fork|posix_spawn)|raise_signal")
+    found = {ids(path) for path in SOURCES if marks.search(path.read_text(encoding="utf-8"))}
+    # The other one loads the processor with programs that do nothing, while waiting is measured.
+    assert found == {"dfml/runs/processes.py", "dfml/bench/timings.py"}
 
 
 def test_no_path_of_one_machine_is_written_down():

@@ -1,24 +1,11 @@
-"""The process of one job: ``python -m dfml.bench.measuring prepare|measure``.
+"""The process of one job of a study (``dfml.bench.study``): ``python -m dfml.bench.measuring prepare|measure``."""
 
-The job comes as the first line of stdin; answers leave as lines of JSON on stdout: ``{"text": ...}`` while it works,
-last ``{"outcome": ...}``. When stdin ends, whoever gave the job is gone or wants no more: the work stops. Each
-job has a process of its own, because only that makes its peak of memory its own.
-"""
-
-import faulthandler
 import hashlib
-import json
-import os
-import signal
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
@@ -37,27 +24,14 @@ from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
 from dfml.nets.device import pick_device, use_threads
 from dfml.runs import spec as run_spec
-from dfml.runs.device_queue import DeviceQueue, device_key
+from dfml.runs.device_queue import take_turns
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
+from dfml.runs.processes import serve
 from dfml.zoo import open_zoo
 
 TRAINED = "job/phase"
 """A checkpoint with this entry comes after the training and before the run's own test."""
-
-
-@contextmanager
-def take_turns(device: str, name: str, tell: Say) -> Iterator[None]:
-    """Hold a device for work that is no run of its own, in the line of all runs of this machine.
-
-    Those who wait for it are told ``name``; ``tell`` is told what this work waits for, whenever that changes.
-    """
-    queue = DeviceQueue(name, time.time(), device_key(device))
-    try:
-        queue.wait(tell)
-        yield
-    finally:
-        queue.leave()
 
 
 def prepare(job: BenchJob, tell: Say) -> Row:
@@ -228,52 +202,18 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> 
     return {**facts, **{name: value for name, value in optional.items() if value is not None}}
 
 
-def _stop_with_the_asker() -> None:
-    """End this process, and what it started, when stdin ends."""
-
-    def watch() -> None:
-        with suppress(OSError):
-            while os.read(0, 1):  # not sys.stdin, whose lock must be free when Python ends
-                pass
-        if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
-            os.killpg(0, signal.SIGTERM)
-        else:
-            signal.raise_signal(signal.SIGTERM)
-
-    threading.Thread(target=watch, name="asker", daemon=True).start()
-
-
-def main() -> int:
-    """Do one stage of a job."""
-    faulthandler.enable()
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints is no answer
-    job = BenchJob.model_validate_json(sys.stdin.buffer.readline())
-    _stop_with_the_asker()
-    last = 0.0
-
-    def answer(**value: Any) -> None:  # noqa: ANN401 - any JSON value
-        with suppress(OSError):  # nobody listens any more: the run stops at its next step
-            answers.write(json.dumps(value) + "\n")
-            answers.flush()
-
-    def tell(text: str) -> None:
-        nonlocal last
-        if time.monotonic() - last > 0.5:
-            last = time.monotonic()
-            answer(text=text)
-
+def do_stage(order: str, tell: Say) -> Row:
+    """Do the stage of a job that this process was started for."""
     stage = {"prepare": prepare, "measure": measure}[sys.argv[1]]
     try:
-        answer(outcome=stage(job, tell))
+        return stage(BenchJob.model_validate_json(order), tell)
     except BadInput as error:
-        answer(outcome=failure("cannot" if stage is prepare else "failed", str(error)))
+        return failure("cannot" if stage is prepare else "failed", str(error))
     except Exception as error:
         if not isinstance(error, RunFailed):
             traceback.print_exc()
-        answer(outcome=failure("failed", str(error) or type(error).__name__))
-    return 0
+        return failure("failed", str(error) or type(error).__name__)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve(do_stage)

@@ -1,35 +1,28 @@
 """A study: a list of jobs, some of them done side by side, each in processes of its own.
 
-A job's training is an ordinary run, so what was finished is taken as it is and what was stopped goes on. Whoever stops
-listening, or is gone, ends all processes.
+A job's training is an ordinary run: its folder shows it to every page and command, what was finished is taken as it
+is, and what was stopped goes on. Unlike a run's worker, which outlives whoever started it, a study's processes
+(``dfml.runs.processes``) end with the study: whoever stops listening, or is gone, ends them all. A job has one
+(``dfml.bench.measuring``) for its training and evaluation and, before it, one for what the method prepares, because
+only a process of its own has a peak of memory of its own, and its death is a failure of that job alone.
 """
 
-import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
-
-import psutil
+from contextlib import ExitStack, closing
 
 from dfml.bench.job import BenchJob, Row, Say, failure, finished_rows
-from dfml.bench.measuring import take_turns
-from dfml.core.paths import REPOSITORY
-from dfml.core.process import wait_briefly
-from dfml.runs.device_queue import queue_folder
+from dfml.core.errors import RunFailed
+from dfml.runs.device_queue import queue_folder, take_turns
 from dfml.runs.folder import RunFolder
+from dfml.runs.processes import JobProcesses
 
 COMMAND = [sys.executable, "-m", "dfml.bench.measuring"]
-LOOK_SECONDS, TELL_SECONDS, PATIENCE_SECONDS = 0.1, 20.0, 30.0
-"""The last: how long processes that were told to stop may take for their next event and checkpoint."""
+LOOK_SECONDS, TELL_SECONDS = 0.1, 20.0
 
 Outcome = Row
 """Of a job: ``rows``, or ``kind`` and ``reason`` of a failure."""
@@ -63,17 +56,17 @@ def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: S
     With more than one ``side_by_side`` they hold the device together. ``progress`` is told now and then how far all
     are, and at once when one waits for the device.
     """
-    processes, said, last = Processes(), {}, time.monotonic()
+    processes, said, last = JobProcesses(), {}, time.monotonic()
     with ExitStack() as stack:
         if side_by_side > 1:
             stack.enter_context(take_turns(device, "bench accuracy", progress))
         pool = stack.enter_context(ThreadPoolExecutor(side_by_side, "side-by-side"))
         waiting, left = deque(enumerate(jobs)), {}
-        stack.callback(lambda: processes.stop(pool))
+        stack.callback(processes.stop)
         while waiting or left:
             while waiting and len(left) < side_by_side:  # not earlier: what is reported must not slow a run down
                 position, job = waiting.popleft()
-                left[pool.submit(processes.outcome_of, job)] = position
+                left[pool.submit(outcome_of, job, processes)] = position
             done, _ = wait(left, LOOK_SECONDS, FIRST_COMPLETED)
             for future in sorted(done, key=left.get):
                 yield left.pop(future), future.result()
@@ -85,107 +78,20 @@ def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: S
             last = time.monotonic() if due else last
 
 
-@dataclass
-class Child:
-    """A process at work for a job, and what it said last; only ``kill`` collects it."""
-
-    label: str
-    process: subprocess.Popen
-    text: str = ""
-    _collecting: threading.Lock = field(default_factory=threading.Lock)
-
-    def wait(self) -> None:
-        """Wait for its end without collecting it, on every system."""
-        with suppress(psutil.NoSuchProcess):
-            known = psutil.Process(self.process.pid)
-            while self.process.returncode is None and known.status() != psutil.STATUS_ZOMBIE:
-                time.sleep(0.02)
-
-    def kill(self) -> None:
-        """End it and what it started; until it is collected, its number cannot be another's."""
-        with self._collecting:
-            if self.process.returncode is None:
-                with suppress(OSError):
-                    if hasattr(os, "killpg"):
-                        os.killpg(self.process.pid, signal.SIGKILL)
-                    else:
-                        self.process.kill()
-                self.process.wait()
-
-
-class Processes:
-    """Those of jobs: one for each stage, ``prepare`` and ``measure``, of a job."""
-
-    def __init__(self) -> None:
-        self.running: list[Child] = []
-        self._starting, self._over = threading.Lock(), False
-
-    def outcome_of(self, job: BenchJob) -> Outcome:
-        """Do what is left of a job; called by a thread for each."""
-        if job.refused:
-            return failure("cannot", job.refused)
-        rows = finished_rows(job)
-        if rows is not None:
-            return {"rows": rows}
+def outcome_of(job: BenchJob, processes: JobProcesses) -> Outcome:
+    """Do what is left of a job, each stage in a process of its own; called by a thread for each job."""
+    if job.refused:
+        return failure("cannot", job.refused)
+    if (rows := finished_rows(job)) is not None:
+        return {"rows": rows}
+    # The study holds the device for all of them, so each thread's jobs stand in a line of their own.
+    variables = {"DFML_LOCKS": str(queue_folder() / threading.current_thread().name)} if job.jobs > 1 else {}
+    try:
         if job.prepares and RunFolder(job.folder).status().state != "finished":
-            prepared = self._do(job, "prepare")
+            prepared = processes.do(job.label, [*COMMAND, "prepare"], job.model_dump_json(), **variables)
             if "reason" in prepared:
                 return prepared
             job = job.model_copy(update={"preparation": prepared})
-        return self._do(job, "measure")
-
-    def _do(self, job: BenchJob, stage: str) -> Outcome:
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        wait_briefly(environment)
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-        if job.jobs > 1:
-            # The study holds the device for all of them, so each thread's jobs stand in a line of their own.
-            environment["DFML_LOCKS"] = str(queue_folder() / threading.current_thread().name)
-        outcome = None
-        with tempfile.TemporaryFile() as words:  # without a name, so a killed command leaves nothing behind
-            with self._starting:
-                if self._over:
-                    return failure("stopped", "stopped: the same command goes on from there.")
-                process = subprocess.Popen(
-                    [*COMMAND, stage], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words,
-                    env=environment, start_new_session=True,
-                )  # fmt: skip
-                child = Child(job.label, process)
-                self.running.append(child)
-            with suppress(OSError, ValueError):  # it has died, or was told to stop
-                process.stdin.write(job.model_dump_json().encode() + b"\n")
-                process.stdin.flush()
-            try:
-                for line in process.stdout:
-                    said = json.loads(line) if line.endswith(b"\n") else {}  # it may die within a line
-                    child.text, outcome = said.get("text", child.text), said.get("outcome", outcome)
-                child.wait()
-            finally:
-                self.running.remove(child)
-                child.kill()
-                process.stdout.close()
-            words.seek(0)
-            return outcome or failure("failed", _death(process.returncode, words.read()))
-
-    def stop(self, pool: ThreadPoolExecutor) -> None:
-        """Ask processes to stop, wait a while, and end those that are still there."""
-        with self._starting:
-            self._over = True
-        pool.shutdown(wait=False, cancel_futures=True)
-        end = time.monotonic() + PATIENCE_SECONDS
-        try:
-            for child in list(self.running):
-                with suppress(OSError):
-                    child.process.stdin.close()  # that is how it learns
-            while self.running and time.monotonic() < end:
-                time.sleep(0.05)
-        finally:
-            for child in list(self.running):
-                child.kill()
-
-
-def _death(code: int, words: bytes) -> str:
-    lines = [line.strip() for line in words.decode(errors="replace").splitlines() if line.strip()]
-    ended = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
-    hint = ": perhaps memory was short" if code == -9 else ""
-    return f"its process died with {ended}{hint}" + (f"; its last words: {lines[-1]}" if lines else "")
+        return processes.do(job.label, [*COMMAND, "measure"], job.model_dump_json(), **variables)
+    except RunFailed as error:
+        return failure("failed", str(error))

@@ -12,8 +12,8 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -120,6 +120,20 @@ class DeviceQueue:
     def _name_holder(self, run: str) -> None:
         with suppress(OSError):
             self._holder.write_text(run, encoding="utf-8")
+
+
+@contextmanager
+def take_turns(device: str, name: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold a device for work that is no run of its own, in the line of all runs of this machine.
+
+    Those who wait for it are told ``name``; ``tell`` is told what this work waits for, whenever that changes.
+    """
+    queue = DeviceQueue(name, time.time(), device_key(device))
+    try:
+        queue.wait(tell)
+        yield
+    finally:
+        queue.leave()
 
 
 def _made(folder: Path) -> Path:

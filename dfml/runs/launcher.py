@@ -1,6 +1,5 @@
 """Starting, stopping, resuming and deleting runs from a server that must never wait for them."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.paths import REPOSITORY, runs_root, write_json
-from dfml.runs import liveness
+from dfml.runs import liveness, processes
 from dfml.runs.device_queue import device_key, leave_ticket
 from dfml.runs.driver import holding, order
 from dfml.runs.folder import CHECKPOINTS, IMAGES, LOCK, MODEL, RECOVERED, RESULT, RunFolder
@@ -127,16 +126,10 @@ def delete(target: Target) -> None:
 def _launch(folder: RunFolder, *, resume: bool) -> None:
     with holding(folder):
         queued = order(folder, resume=resume)
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # of its log, whatever this terminal writes
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
     try:
         with (folder.path / LOG).open("ab") as log:
-            child = subprocess.Popen(
-                [*WORKER, str(folder.path)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                cwd=REPOSITORY, env=environment, start_new_session=True,
-            )  # fmt: skip
+            streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+            child = processes.start([*WORKER, str(folder.path)], {}, cwd=REPOSITORY, **streams)
     except OSError as error:
         reason = f"the worker of run {folder.name} cannot be started: {error.strerror}."
         write_raw(folder.path, {**(read_raw(folder.path) or {}), "state": "failed", "error": reason})
@@ -158,10 +151,4 @@ def _signal(folder: RunFolder, number: signal.Signals) -> bool:
     pid = raw.get("pid")
     if raw.get("host") != liveness.HOST or not liveness.is_alive(pid, raw.get("process")):
         return False
-    with suppress(ProcessLookupError, PermissionError):
-        if not raw.get("foreground") and liveness.owns_its_group(pid):
-            os.killpg(pid, number)
-        else:
-            os.kill(pid, number)
-        return True
-    return False
+    return processes.send(number, pid, alone=raw.get("foreground") or not liveness.owns_its_group(pid))

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from dfml.core.errors import StopRequested
-from dfml.runs import liveness
+from dfml.runs import liveness, processes
 from dfml.runs.status import STOP
 
 PATIENCE_SECONDS = 5.0
@@ -113,7 +113,7 @@ class StopSwitch:
                 with suppress(OSError):
                     self._file.touch()  # whatever comes of it, readers know that the end was wanted
             if self._worker and now - first_asked > LAST_RESORT_SECONDS and liveness.owns_its_group(os.getpid()):
-                os.killpg(os.getpid(), signal.SIGKILL)
+                processes.send(signal.SIGKILL, os.getpid())
             patience = WAIT_SECONDS if self.safe_point_ahead else PATIENCE_SECONDS
             if now - max(asked_at, self._last_event) > patience and self._in_main and not self._settled:
                 self._signals += 1

@@ -4,7 +4,6 @@ The launcher starts it with its own session and with ``log.txt`` as its output. 
 1: failed; 2: bad input.
 """
 
-import faulthandler
 import sys
 
 from dfml.core.errors import DfmlError
@@ -21,7 +20,6 @@ def main(arguments: list[str] | None = None) -> int:
     if len(paths) != 1:
         print("usage: python -m dfml.runs.worker DIR [--resume]", file=sys.stderr)
         return 2
-    faulthandler.enable()  # a crash in native code leaves its name in the log
     folder = RunFolder(paths[0])
     try:
         with holding(folder):

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,6 +12,7 @@ import pytest
 from dfml.bench import study
 from dfml.bench.job import BenchJob
 from dfml.bench.study import do_jobs
+from dfml.runs import processes
 from dfml.runs.spec import RunSpec
 
 HEAD = """
@@ -144,7 +143,7 @@ else:
     time.sleep(60)
 """
     )
-    monkeypatch.setattr(study, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(processes, "PATIENCE_SECONDS", 1.0)
     stream = do_jobs([order(s, jobs=2) for s in range(4)], side_by_side=2, device="cpu", progress=lambda line: None)
     next(stream)
     while not (tmp_path / "pid1").exists():
@@ -170,16 +169,6 @@ say(outcome={"rows": [other.pid]})
         while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < end
             time.sleep(0.01)
-
-
-def test_a_number_that_may_be_another_s_is_not_killed(monkeypatch):
-    child = study.Child("a", subprocess.Popen([sys.executable, "-c", ""], start_new_session=True))
-    child.wait()
-    assert child.process.returncode is None, "not collected yet"
-    child.kill()
-    monkeypatch.setattr(os, "killpg", lambda *_: pytest.fail("its number is free"))
-    child.kill()
-    assert child.process.returncode is not None
 
 
 def test_nothing_lies_in_the_temporary_folder_while_jobs_are_done(order, play, tmp_path, monkeypatch):

@@ -4,14 +4,13 @@ Devices are found by a short process of its own, so that the server never loads 
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import streamlit as st
 
-from dfml.core.paths import REPOSITORY
+from dfml.runs.processes import start
 from dfml.runs.status import ACTIVE
 from dfml.ui.runs.run_rows import PAGES, run_rows
 from dfml.ui.widgets.metrics import chip
@@ -33,9 +32,8 @@ class DeviceQuestion:
 
     def __init__(self) -> None:
         self._answer: dict | None = None
-        command, environment = [sys.executable, "-c", _QUESTION], {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         none, pipe = subprocess.DEVNULL, subprocess.PIPE  # the answer is short: a pipe holds it
-        self._process = subprocess.Popen(command, stdout=pipe, stderr=none, stdin=none, env=environment, text=True)
+        self._process = start([sys.executable, "-c", _QUESTION], {}, stdout=pipe, stderr=none, stdin=none, text=True)
 
     def answer(self) -> dict | None:
         """Return devices (best first), the one that ``auto`` takes, the reason, the number of threads; None so far."""

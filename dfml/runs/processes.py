@@ -1,0 +1,157 @@
+"""Processes of work: the one place that starts, signals and ends them, for runs and for studies.
+
+Each leads a session of its own, so that a signal reaches it with whatever it started, and nobody else. A run's worker
+(``launcher``) speaks through the files of its run and outlives whoever started it. A process of ``JobProcesses`` works
+for its asker alone: it is given one line on stdin, answers with lines of JSON on stdout, ``{"text": ...}`` while it
+works and last ``{"outcome": ...}``, and stops when stdin ends, for then its asker is gone or wants no more.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from dfml.core.errors import RunFailed, StopRequested
+from dfml.core.paths import REPOSITORY
+from dfml.core.process import wait_briefly
+from dfml.runs import liveness
+
+PATIENCE_SECONDS = 30.0
+"""How long processes that were told to stop may take for their next event and checkpoint."""
+
+
+def start(command: list[str], variables: dict[str, str], **places: Any) -> subprocess.Popen:  # noqa: ANN401 - see Popen
+    """Start a Python process that finds this program; ``OSError`` where that is impossible.
+
+    ``variables`` are what its environment has besides this process's, ``places`` its folder and streams.
+    """
+    environment = {**os.environ, **variables, "PYTHONUNBUFFERED": "1"}
+    environment["PYTHONFAULTHANDLER"] = "1"  # a crash in native code leaves its name
+    environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # whatever this terminal writes
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    wait_briefly(environment)
+    return subprocess.Popen(command, env=environment, start_new_session=True, **places)
+
+
+def send(number: signal.Signals, pid: int, *, alone: bool = False) -> bool:
+    """Signal a process and, unless ``alone``, its whole group; False where it is gone or another user's."""
+    with suppress(ProcessLookupError, PermissionError):
+        (os.kill if alone or not hasattr(os, "killpg") else os.killpg)(pid, number)
+        return True
+    return False
+
+
+@dataclass
+class JobProcess:
+    """A process at work for an asker, and what it said last."""
+
+    label: str
+    process: subprocess.Popen
+    text: str = ""
+
+
+class JobProcesses:
+    """Those of one asker, which may call ``do`` in several threads at once; ``running`` holds those not collected."""
+
+    def __init__(self) -> None:
+        self.running: list[JobProcess] = []
+        self._lock, self._over = threading.Lock(), False
+
+    def do(self, label: str, command: list[str], order: str, **variables: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Start a process, give it an order of one line, and return its outcome when it has ended.
+
+        ``RunFailed``: it died without one, and of what; ``StopRequested``: ``stop`` was called before.
+        """
+        outcome = None
+        with tempfile.TemporaryFile() as words:  # without a name, so a killed command leaves nothing behind
+            with self._lock:
+                if self._over:
+                    raise StopRequested("stopped before it began.")
+                process = start(command, variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words)
+                token = liveness.start_token(process.pid)
+                self.running.append(child := JobProcess(label, process))
+            with suppress(OSError, ValueError):  # it has died, or was told to stop
+                process.stdin.write(order.encode() + b"\n")
+                process.stdin.flush()
+            try:
+                for line in process.stdout:
+                    said = json.loads(line) if line.endswith(b"\n") else {}  # it may die within a line
+                    child.text, outcome = said.get("text", child.text), said.get("outcome", outcome)
+                while liveness.is_alive(process.pid, token):  # on every system, this does not collect it
+                    time.sleep(0.02)
+            finally:
+                self.end(child)
+                process.stdout.close()
+            if outcome is None:
+                words.seek(0)
+                raise RunFailed(_death(process.returncode, words.read()))
+            return outcome
+
+    def end(self, child: JobProcess) -> None:
+        """End a process and what it started; until it is collected, its number cannot be another's."""
+        with self._lock:
+            if child in self.running:
+                # Windows has no SIGKILL and ends a process by any signal.
+                send(getattr(signal, "SIGKILL", signal.SIGTERM), child.process.pid)
+                child.process.wait()
+                self.running.remove(child)
+
+    def stop(self) -> None:
+        """Start no more, ask all to stop, wait a while, and end those that are still there."""
+        with self._lock:
+            self._over = True
+        end = time.monotonic() + PATIENCE_SECONDS
+        try:
+            for child in list(self.running):
+                with suppress(OSError):
+                    child.process.stdin.close()  # that is how it learns
+            while self.running and time.monotonic() < end:
+                time.sleep(0.05)
+        finally:
+            for child in list(self.running):
+                self.end(child)
+
+
+def _death(code: int, words: bytes) -> str:
+    lines = [line.strip() for line in words.decode(errors="replace").splitlines() if line.strip()]
+    ended = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    hint = ": perhaps memory was short" if code == -9 else ""
+    return f"its process died with {ended}{hint}" + (f"; its last words: {lines[-1]}" if lines else "")
+
+
+def serve(work: Callable[[str, Callable[[str], None]], Any]) -> None:
+    """Be a process of ``JobProcesses``: answer what ``work`` makes of the order; it may tell how far it is."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints is no answer
+    order, told = sys.stdin.buffer.readline().decode(), 0.0
+    threading.Thread(target=_stop_with_the_asker, name="asker", daemon=True).start()
+
+    def tell(text: str) -> None:
+        nonlocal told
+        if time.monotonic() - told > 0.5:
+            told = time.monotonic()
+            answer(text=text)
+
+    def answer(**value: Any) -> None:  # noqa: ANN401 - any JSON value
+        with suppress(OSError):  # nobody listens any more: the work stops at its next step
+            answers.write(json.dumps(value) + "\n")
+
+    answer(outcome=work(order, tell))
+
+
+def _stop_with_the_asker() -> None:
+    with suppress(OSError):
+        while os.read(0, 1):  # not sys.stdin, whose lock must be free when Python ends
+            pass
+    if liveness.owns_its_group(os.getpid()):
+        send(signal.SIGTERM, os.getpid())
+    else:
+        signal.raise_signal(signal.SIGTERM)
