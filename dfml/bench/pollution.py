@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sklearn.metrics import roc_auc_score
 
-from dfml.bench.accuracy_table import provenance_notes
+from dfml.bench.accuracy.accuracy_table import provenance_notes
 from dfml.bench.job import QUERY, BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import plan
 from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, percent, refuse_to_lose, write_report

@@ -104,7 +104,7 @@ def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[str, ty
         refuse_given(context, DRO_ONLY, "without --protocol dro")
         if given["scenario"] != "polluted":
             refuse_given(context, POLLUTED_ONLY, "without --scenario polluted")
-        return "accuracy.bench_accuracy", configs.AccuracyConfig, given
+        return "accuracy.comparison.bench_accuracy", configs.AccuracyConfig, given
     from dfml.bench.dro_paper.protocol import check_protocol
 
     check_protocol(given["protocol"], given["data"])

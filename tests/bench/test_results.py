@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from dfml.bench.accuracy_table import accuracy_table, summarise
+from dfml.bench.accuracy.accuracy_table import accuracy_table, summarise
 from dfml.bench.dro_paper.choose_adaptation import mean_accuracy
 from dfml.bench.dro_paper.protocol import PUBLISHED
 from dfml.bench.heterogeneity import summarised

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfml.bench.accuracy import bench_accuracy
+from dfml.bench.accuracy.comparison import bench_accuracy
 from dfml.bench.dro_paper import choose_adaptation as choice
 from dfml.bench.dro_paper.choose_adaptation import PRESET, WIDTH, check_validation, choose_adaptation
 from dfml.bench.job import Row, Rows, Say

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from dfml.bench import accuracy_table as tables
+from dfml.bench.accuracy import accuracy_table as tables
 from dfml.bench.drawings import chart
 from dfml.bench.job import BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import all_methods, plan
