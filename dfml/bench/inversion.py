@@ -9,10 +9,11 @@ from statistics import fmean, median
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, markdown_table, mean_interval, write_report
-from dfml.bench.study_config import InversionConfig
+from dfml.bench.study_config import BenchConfig, Benchmark, Each
 from dfml.core.errors import BadInput
 from dfml.core.events import Event
 from dfml.core.texts import is_address, without_password
@@ -52,8 +53,23 @@ ENTRIES = [
 TRANSFORMERS = [Entry("pixels", "pixels", {"bn": 0.0}), Entry("sparse", "sparse")]
 
 
+class InversionConfig(BenchConfig):
+    """``bench inversion``."""
+
+    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
+    rows: Each[str] | None = Field(None, description="Rows, with semicolons; all, if left out.")
+    transformers: str = Field("cifar-fs-vit", description="Zoo of the second table; none leaves it out.")
+    together: int = Field(20, ge=0, description="Teachers recovered together in the third table; 0 leaves it out.")
+    teachers: int = Field(1, ge=1, description="Teachers, those with a judge first.")
+    seeds: Each[int] = Field((0,), description="Number of seeds, from 0.")
+    per_class: int = Field(20, ge=1, le=500, description="Images per class.")
+    preset: str = Field("demo", description="demo or paper.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+
+
+@Benchmark("zoo rows transformers together teachers seeds per_class preset device out", InversionConfig)
 def bench_inversion(config: InversionConfig, *, progress: Say = lambda line: None) -> Row:
-    """Recover the same teachers with every inverter, and write the tables after each row.
+    """Recover the same teachers with every inverter: cost, accuracy, judge agreement, diversity.
 
     Returns:
         ``rows`` (means over teachers and seeds), ``transformers`` (likewise), ``together`` and the report's path.

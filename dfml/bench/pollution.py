@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pydantic import Field
 from sklearn.metrics import roc_auc_score
 
 from dfml.bench.accuracy.accuracy_table import provenance_notes
@@ -10,7 +11,7 @@ from dfml.bench.plan import plan
 from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, percent, refuse_to_lose, write_report
 from dfml.bench.scenarios import Scenario, set_up
 from dfml.bench.study import Outcome, do_study
-from dfml.bench.study_config import PollutionConfig, key_of
+from dfml.bench.study_config import AccuracyConfig, Benchmark, Each, One, key_of
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
 from dfml.nets.device import pick_device
@@ -40,8 +41,25 @@ DISTRUSTED, WORTH_TELLING = 0.5, 0.04
 """Below so much of an even weight a teacher is distrusted; a loss from the second on the weights must halve."""
 
 
-def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: None) -> Row:
-    """Train on zoos with more and more deceptive teachers; write the table after each run.
+class PollutionStudyConfig(AccuracyConfig):
+    """``bench pollution``: deceptive teachers, with and without reliability weights; losses are told against rate 0."""
+
+    data: One[str] = Field(description="A class-folder data set with the split, or sample:NAME.")
+    name: str = Field("polluted", description="The scenario.")
+    zoo: str | None = Field(None, description="Honest teachers; the embedded zoo, if left out.")
+    attack: str = Field("both", description="ood, fake or both; see zoo pollute.")
+    shots: One[int] = Field((5,), description="Support images per class of the test.")
+    seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0; each has zoos of its own.")
+    variants: Each[str] = Field(("even", "weights"), description="Ways of sampling teachers: even,weights,published.")
+    work: Path = Field(Path("runs/pollution"), description="Folder of the runs; finished ones are not done again.")
+
+
+@Benchmark(
+    "data zoo rates attack clean source variants seeds preset shot episodes split device set_ jobs work out",
+    PollutionStudyConfig,
+)
+def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line: None) -> Row:
+    """Train TEAPOT on zoos with more and more deceptive teachers, with and without reliability weights.
 
     Returns:
         ``rows`` (one a variant, rate and seed), ``summary`` (a variant and rate), ``failures`` and the report's path.
@@ -118,7 +136,7 @@ def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: Non
     return do_study(jobs, report, side_by_side=config.jobs, device=str(device), progress=progress)
 
 
-def _jobs(config: PollutionConfig, scenario: Scenario, settled: list[str]) -> list[BenchJob]:
+def _jobs(config: PollutionStudyConfig, scenario: Scenario, settled: list[str]) -> list[BenchJob]:
     """The jobs of each variant; a seed's come together, so that a table of fewer seeds is whole early."""
     jobs = []
     for variant in config.variants:
@@ -243,7 +261,7 @@ def verdicts(rows: Rows) -> list[str]:
     return found
 
 
-def noted(rows: Rows, config: PollutionConfig, changed: list[str]) -> list[str]:
+def noted(rows: Rows, config: PollutionStudyConfig, changed: list[str]) -> list[str]:
     """What a reader of the tables must know; ``changed`` is what all variants change in the preset."""
     sides = dict.fromkeys(f"{r['variant']}: {', '.join(r['side_information']) or 'none'}" for r in rows)
     return [

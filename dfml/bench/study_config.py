@@ -1,7 +1,8 @@
-"""What the benchmarks can be asked: one frozen config each, made once by its command, whose options are its fields."""
+"""What makes a function a benchmark, and what several can be asked: frozen configs, whose fields are options."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -67,30 +68,6 @@ class AccuracyConfig(StudyConfig):
     update: bool = Field(False, description="Keep the rows of other methods of the table that lies in --out.")
 
 
-class PollutionConfig(AccuracyConfig):
-    """``bench pollution``: deceptive teachers, with and without reliability weights; losses are told against rate 0."""
-
-    data: One[str] = Field(description="A class-folder data set with the split, or sample:NAME.")
-    name: str = Field("polluted", description="The scenario.")
-    zoo: str | None = Field(None, description="Honest teachers; the embedded zoo, if left out.")
-    attack: str = Field("both", description="ood, fake or both; see zoo pollute.")
-    shots: One[int] = Field((5,), description="Support images per class of the test.")
-    seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0; each has zoos of its own.")
-    variants: Each[str] = Field(("even", "weights"), description="Ways of sampling teachers: even,weights,published.")
-    work: Path = Field(Path("runs/pollution"), description="Folder of the runs; finished ones are not done again.")
-
-
-class HeterogeneityConfig(StudyConfig):
-    """``bench heterogeneity``: teachers that are alike, and as many that are not."""
-
-    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
-    method: str = Field("tgr", description="What trains on each set of teachers.")
-    teachers: int = Field(10, ge=2, description="Teachers of a set.")
-    sets: Each[str] = Field(("similar", "dissimilar"), description="Sets of teachers: similar,random,dissimilar.")
-    seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0: of the first teacher and of training.")
-    work: Path = Field(Path("runs/heterogeneity"), description="Folder of the runs; finished ones are not done again.")
-
-
 class DroProtocolConfig(StudyConfig):
     """``bench accuracy --protocol dro``: the DRO paper's own setting.
 
@@ -105,45 +82,35 @@ class DroProtocolConfig(StudyConfig):
     same_start: bool = Field(True, description="dro: teachers start from the same weights, or from own.")
 
 
-class SpeedConfig(BenchConfig):
-    """``bench speed``."""
-
-    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
-    data: str = Field("sample:cifar-fs", description="A data set with a split test, or sample:NAME.")
-    episodes: int = Field(600, ge=1, description="5-way 5-shot episodes of the evaluation.")
-    device: str = Field("auto", description="auto, cpu, cuda or mps.")
-
-
-class WaitingConfig(BenchConfig):
-    """``bench waiting``."""
-
-    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
-    rounds: int = Field(5, ge=1, description="Interleaved rounds.")
-    work: Path = Field(Path("runs/bench/waiting"), description="Folder of the measurements; none is done again.")
-
-
-class InversionConfig(BenchConfig):
-    """``bench inversion``."""
-
-    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
-    rows: Each[str] | None = Field(None, description="Rows, with semicolons; all, if left out.")
-    transformers: str = Field("cifar-fs-vit", description="Zoo of the second table; none leaves it out.")
-    together: int = Field(20, ge=0, description="Teachers recovered together in the third table; 0 leaves it out.")
-    teachers: int = Field(1, ge=1, description="Teachers, those with a judge first.")
-    seeds: Each[int] = Field((0,), description="Number of seeds, from 0.")
-    per_class: int = Field(20, ge=1, le=500, description="Images per class.")
-    preset: str = Field("demo", description="demo or paper.")
-    device: str = Field("auto", description="auto, cpu, cuda or mps.")
-
-
-class SinusoidConfig(BenchConfig):
-    """``bench sinusoid``."""
-
-    tasks: int = Field(500, ge=2, description="Test tasks, the same for all methods; the paper has 100.")
-    seed: int = Field(0, ge=0, description="Samples tasks, teachers and points.")
-    choose: bool = Field(True, description="Choose what the paper leaves open on own tasks, or take the defaults.")
-
-
 def key_of(change: str) -> str:
     """The option's name in ``key=value``."""
     return change.split("=")[0].strip()
+
+
+class Benchmark:
+    """A decorator that makes ``bench_NAME`` the command ``bench NAME``, with the first line of its docstring as help.
+
+    The function takes ``config`` and ``progress``, and returns a row with the path of its ``report``.
+
+    Args:
+        options: The command's, in order, with blanks between them: names of fields.
+        configs: What has these fields; the function takes the first.
+        threads: Threads of the process; None: as many as there are.
+        tolerated: Kind of failures after which the command still succeeds.
+    """
+
+    def __init__(
+        self, options: str, *configs: type[BenchConfig], threads: int | None = None, tolerated: str | None = None
+    ) -> None:
+        self.options, self.configs = options.split(), configs
+        self.threads, self.tolerated = threads, tolerated
+
+    def __call__(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """Register the function."""
+        self.work = work
+        BENCHMARKS[work.__name__.removeprefix("bench_")] = self
+        return work
+
+
+BENCHMARKS: dict[str, Benchmark] = {}
+"""By name; those whose file was imported."""

@@ -1,8 +1,9 @@
 """Options that several commands share, made from the config fields they set, and how their words are read.
 
 Also the options of methods, inverters and calibrators: ``train --method M --help`` and its like, and ``docs``, which
-makes the documentation's tables. A page says where one goes with ``<!-- options: NAME -->`` and
-``<!-- end of options -->``, or the same with ``methods`` or ``inverters``; what stands between is replaced.
+makes the tables of README and docs. A page says where one goes with ``<!-- options: NAME -->`` and
+``<!-- end of options -->``, or the same with ``methods``, ``inverters`` or ``results: FOLDER`` (that of the methods'
+pages, as seen from there); what stands between is replaced.
 """
 
 import re
@@ -14,12 +15,16 @@ import typer
 
 from dfml.cli.output import answer, table
 from dfml.core.errors import BadInput
-from dfml.core.paths import REPOSITORY
+from dfml.core.paths import REPOSITORY, read_json
 from dfml.runs.spec import RunSpec
 
-PAGES = [REPOSITORY / "docs" / "methods.md", *sorted((REPOSITORY / "docs" / "methods").glob("*.md"))]
+DOCS = REPOSITORY / "docs"
+PAGES = [REPOSITORY / "README.md", DOCS / "methods.md", DOCS / "results.md", *sorted((DOCS / "methods").glob("*.md"))]
+RESULTS = REPOSITORY / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
 ROLES = ("baseline", "method", "reference")
-_TABLE = re.compile(r"(<!-- (options|methods|inverters)(?:: ([\w-]+))? -->\n).*?\n?(<!-- end of \2 -->)", re.DOTALL)
+_TABLE = re.compile(
+    r"(<!-- (options|methods|inverters|results)(?:: ([\w/-]+))? -->\n).*?\n?(<!-- end of \2 -->)", re.DOTALL
+)
 _FIELDS = {row["name"]: row for row in RunSpec.describe()}
 
 
@@ -184,19 +189,46 @@ def inverters_table() -> str:
     return "\n".join(["| name | what it does |", "| --- | --- |", *rows])
 
 
+def results_table(folder: str) -> str:
+    """Return the stored accuracies at 5 shots, transductive, as Markdown; each method links to its page in ``folder``.
+
+    The lowest by nearest centroid comes first. Seconds are given within ``docs/`` alone, where they are explained.
+    """
+    from dfml.bench.accuracy.accuracy_table import CEILING, FLOOR
+    from dfml.bench.report import markdown_table
+    from dfml.methods import METHODS
+
+    marks, rows = {FLOOR: ", the floor", CEILING: ", the ceiling"}, []
+    for entry in read_json(RESULTS, "results")["summary"]:
+        name, told = entry["method"], [re.sub(r" \(.*|:.*", "", text) for text in entry["side_information"]]
+        ways = {column["adapt"]: column for column in entry["columns"] if column["bn"] == "transductive"}
+        mark = marks.get(name, "" if METHODS.get(name).one_model else ", not one model")
+        about = {"link": f"[{name}]({folder}/{name}.md){mark}", "told": ", ".join(told).replace("pictures", "images")}
+        rows += [{"steps": dict.fromkeys(("accuracy", "ci95")), **entry, **ways, **about}] * (entry["shots"] == 5)
+    rows.sort(key=lambda row: row["centroid"]["accuracy"])
+    header, cells = "seconds | preparation s | ", "{seconds:,.0f} | {preparation_seconds:,.0f} | "
+    timed = "/" not in folder
+    return markdown_table(
+        f"method | 10 gradient steps | nearest centroid | {header * timed}side information",
+        "{link} | {steps[accuracy]:±{steps[ci95]}} | {centroid[accuracy]:±{centroid[ci95]}} | "
+        f"{cells * timed}{{told}}",
+        [{**row, "told": row["told"] or "none"} for row in rows],
+    )
+
+
 def with_fresh_tables(page: str) -> str:
     """Return a page's text with each of its tables made anew."""
 
     def fresh(found: re.Match[str]) -> str:
-        kind, name = found[2], found[3]
-        shown = options_table(name) if name else methods_table() if kind == "methods" else inverters_table()
+        tables = {"options": options_table, "results": results_table, "methods": methods_table}
+        shown = tables.get(found[2], inverters_table)(*filter(None, [found[3]]))
         return f"{found[1]}{shown}\n{found[4]}"
 
     return _TABLE.sub(fresh, page)
 
 
 def docs(json: Json = False) -> None:
-    """Write the tables of the documentation anew from the registered methods and their options."""
+    """Write the tables of README and docs anew from the registered methods, their options and the stored results."""
     written = []
     for path in PAGES:
         before = path.read_text(encoding="utf-8")

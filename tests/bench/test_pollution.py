@@ -5,8 +5,14 @@ import pytest
 
 from dfml.bench import study
 from dfml.bench.measuring import measure
-from dfml.bench.pollution import bench_pollution, distrusted, separation, summarise_pollution, verdicts
-from dfml.bench.study_config import PollutionConfig
+from dfml.bench.pollution import (
+    PollutionStudyConfig,
+    bench_pollution,
+    distrusted,
+    separation,
+    summarise_pollution,
+    verdicts,
+)
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
 from dfml.runs.folder import RunFolder
@@ -34,7 +40,7 @@ def bench(tiny_zoo_folder, patterns, tmp_path):
             "seeds": [0], "episodes": 2, "device": "cpu", "out": tmp_path / "results", "work": tmp_path / "work",
             "changes": TINY, "command": "python -m dfml bench pollution",
         }  # fmt: skip
-        return bench_pollution(PollutionConfig(**{**options, **changes}))
+        return bench_pollution(PollutionStudyConfig(**{**options, **changes}))
 
     return run
 

@@ -10,14 +10,21 @@ from dfml.bench.plan import all_methods, plan
 from dfml.bench.report import refuse_to_lose, write_report
 from dfml.bench.scenarios import set_up
 from dfml.bench.study import Outcome, do_study
-from dfml.bench.study_config import AccuracyConfig
+from dfml.bench.study_config import AccuracyConfig, Benchmark, DroProtocolConfig
 from dfml.core.paths import read_json, write_atomically
 from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
 
 
+@Benchmark(
+    "data scenario zoo methods preset shots seeds episodes split device set_ calibrate jobs add_zoo rates attack clean "
+    "source protocol models epochs same_start work out update",
+    AccuracyConfig,
+    DroProtocolConfig,
+    tolerated="cannot",  # a method that cannot work with the zoo is one of the results
+)
 def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None, keep_table: bool = True) -> Row:
-    """Train and evaluate each method, and write table and chart after each of them.
+    """Train methods on a zoo and evaluate them under one protocol.
 
     Each run has a process of its own. One that fails, or a method that cannot work with the zoo, is told in its row.
     With ``keep_table`` a table is refused that holds other runs, or numbers measured otherwise.
