@@ -8,10 +8,10 @@ from sklearn.metrics import roc_auc_score
 from dfml.bench.accuracy.accuracy_table import provenance_notes
 from dfml.bench.job import QUERY, BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import plan
-from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, percent, refuse_to_lose, write_report
+from dfml.bench.report import grouped, interval, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
 from dfml.bench.scenarios import Scenario, set_up
 from dfml.bench.study import Outcome, do_study
-from dfml.bench.study_config import AccuracyConfig, Benchmark, Each, One, key_of
+from dfml.bench.study_config import AccuracyConfig, Each, One, key_of
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
 from dfml.nets.device import pick_device
@@ -44,6 +44,8 @@ DISTRUSTED, WORTH_TELLING = 0.5, 0.04
 class PollutionStudyConfig(AccuracyConfig):
     """``bench pollution``: deceptive teachers, with and without reliability weights; losses are told against rate 0."""
 
+    options = "data zoo rates attack clean source variants seeds preset shot episodes split device set_ jobs work out"
+
     data: One[str] = Field(description="A class-folder data set with the split, or sample:NAME.")
     name: str = Field("polluted", description="The scenario.")
     zoo: str | None = Field(None, description="Honest teachers; the embedded zoo, if left out.")
@@ -54,10 +56,6 @@ class PollutionStudyConfig(AccuracyConfig):
     work: Path = Field(Path("runs/pollution"), description="Folder of the runs; finished ones are not done again.")
 
 
-@Benchmark(
-    "data zoo rates attack clean source variants seeds preset shot episodes split device set_ jobs work out",
-    PollutionStudyConfig,
-)
 def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line: None) -> Row:
     """Train TEAPOT on zoos with more and more deceptive teachers, with and without reliability weights.
 
@@ -78,7 +76,7 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
     scenario = set_up(config, progress)
     if validation.data_source(open_zoo(next(iter(scenario.zoos.values()))), None) is None:
         raise BadInput(
-            "reliability weights are learned on embedded validation pictures of the zoo's domain, and there are none."
+            "reliability weights are learned on embedded validation images of the zoo's domain, and there are none."
         )
     settled = [*(c for c in CAUTIOUS.get(config.preset, []) if key_of(c) not in config.changed), *config.changes]
     jobs = _jobs(config, scenario, settled)
@@ -115,15 +113,15 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
             f"{config.preset}",
             tables=[
                 markdown_table(
-                    "deceptive | teachers drawn | seeds | accuracy | loss | peak | last | variation | AUC | "
+                    "deceptive | teachers sampled | seeds | accuracy | loss | peak | last | variation | AUC | "
                     "asked deceptive | distrusted | seconds | preparation s",
                     "{rate} % | {variant} | {every_seed} | {accuracy:±{ci95}} | {loss:±{loss_ci95}} | "
                     f"{VALIDATION} | {{distrusted}} | {{seconds:.0f}} | {{preparation_seconds:.0f}}",
                     [{"every_seed": ", ".join(map(str, e["seeds"])), **e} for e in result["summary"]],
                 ),
                 markdown_table(
-                    "deceptive | teachers drawn | seed | accuracy | peak | last | variation | AUC | asked deceptive | "
-                    "distrusted",
+                    "deceptive | teachers sampled | seed | accuracy | peak | last | variation | AUC | "
+                    "asked deceptive | distrusted",
                     f"{{rate}} % | {{variant}} | {{seed}} | {{accuracy:±{{ci95}}}} | {VALIDATION} | {{distrusted}}",
                     [{**r, "distrusted": _distrusted([r])} for r in rows],
                 ),
@@ -238,23 +236,23 @@ def verdicts(rows: Rows) -> list[str]:
         saved = {name: losses(rows, rate, name) for name in ("weights", "published")}
         saved = {name: own for name, own in saved.items() if even.keys() & own.keys()}
         if even and not saved:
-            found.append(f"At {rate} % drawing evenly loses {percent(*mean_interval(even.values()))} points.")
+            found.append(f"At {rate} % sampling uniformly loses {interval(*mean_interval(even.values()))} points.")
         for variant, own in saved.items():
             both = sorted(even.keys() & own.keys())
             lost, half = mean_interval(even[s] for s in both)
             kept, own_half = mean_interval(own[s] for s in both)
-            text = f"At {rate} % drawing evenly loses {percent(lost, half)} points, with {variant} "
-            text += percent(kept, own_half)
+            text = f"At {rate} % sampling uniformly loses {interval(lost, half)} points, with {variant} "
+            text += interval(kept, own_half)
             if lost < WORTH_TELLING:
                 text += f": less than {100 * WORTH_TELLING:.0f}, so there is little for weights to save"
             else:
                 spare, spread = mean_interval(even[s] / 2 - own[s] for s in both)
                 text += f": {'at most' if kept <= lost / 2 else 'more than'} half of it (half of it less what is lost "
-                text += f"with {variant}: {percent(spare, spread)}"
+                text += f"with {variant}: {interval(spare, spread)}"
                 decided = spread is not None and abs(spare) > spread
                 text += ")" if decided else ", an interval with 0: these seeds do not decide it)"
             above = [
-                percent(*mean_interval(at[r, variant, seed] - at[r, "even", seed] for seed in both)) for r in (rate, 0)
+                interval(*mean_interval(at[r, variant, seed] - at[r, "even", seed] for seed in both)) for r in (rate, 0)
             ]
             text += f". Accuracy with {variant} less that without: {above[0]} points at {rate} %, {above[1]} at 0 %"
             found.append(f"{text}; seeds {', '.join(map(str, both))}.")
@@ -265,13 +263,13 @@ def noted(rows: Rows, config: PollutionStudyConfig, changed: list[str]) -> list[
     """What a reader of the tables must know; ``changed`` is what all variants change in the preset."""
     sides = dict.fromkeys(f"{r['variant']}: {', '.join(r['side_information']) or 'none'}" for r in rows)
     return [
-        f"accuracy: per cent over {config.episodes} episodes of {config.shots[0]} shots and {QUERY} queries a class on "
-        f"{config.tested[0]} ({config.split}), transductive, as the learner classifies; ± is the 95 % interval by "
+        f"accuracy: per cent over {config.episodes} episodes of {config.shots[0]} shots and {QUERY} queries per class "
+        f"on {config.tested[0]} ({config.split}), transductive, as the learner classifies; ± is the 95 % interval by "
         "Student's t over seeds, of a single seed over its episodes.",
         "loss: accuracy at 0 % less accuracy at this rate, same variant and seed, in points.",
         "peak, last, variation: best and last accuracy on validation classes while training, and their difference.",
-        "teachers drawn: even, all alike; weights, by reliability as the preset learns it; published, as the authors' "
-        "code learns it (reward: watched accuracy, shared by those asked last).",
+        "teachers sampled: even, uniformly; weights, by reliability as the preset learns it; published, as the "
+        "authors' code learns it (reward: watched accuracy, shared by those asked last).",
         "AUC: how probable it is that an honest teacher's weight exceeds a deceptive one's; asked deceptive: share of "
         "the recoveries that came from deceptive teachers; distrusted: honest and deceptive teachers whose weight "
         f"ended below {DISTRUSTED:g} of an even one. The truth is read for these columns alone.",

@@ -1,8 +1,11 @@
-"""What makes a function a benchmark, and what several can be asked: frozen configs, whose fields are options."""
+"""What benchmarks can be asked: a frozen config each, made once by its command; here are those that several take.
 
-from collections.abc import Callable
+A function ``bench_NAME`` below ``dfml/bench`` is the command ``bench NAME``, if its ``config`` has ``options``; the
+first line of its docstring is the help. It also takes ``progress``, and returns a row with the path of its ``report``.
+"""
+
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -21,7 +24,13 @@ One = Annotated[tuple[Item], _as_several]
 
 
 class BenchConfig(Config):
-    """What all benchmarks are asked."""
+    """What all benchmarks are asked.
+
+    Attributes:
+        options: The command's, in order, with blanks between them: names of fields.
+    """
+
+    options: ClassVar[str] = ""
 
     out: Path = Field(Path("benchmarks/results"), description="Folder of the table.")
     command: str = Field("", description="For the report.")
@@ -55,6 +64,11 @@ class StudyConfig(BenchConfig):
 class AccuracyConfig(StudyConfig):
     """``bench accuracy``: methods under one protocol."""
 
+    options = (
+        "data scenario zoo methods preset shots seeds episodes split device set_ calibrate jobs add_zoo rates attack "
+        "clean source protocol models epochs same_start work out update"
+    )
+
     data: Several[str] = Field(description="A class-folder data set with the split; may be repeated.")
     name: str = Field("SS", description="SS: one architecture; SH: mixed ones; MH: mixed data sets too; or polluted.")
     zoo: str | None = Field(None, description="A zoo's name or folder, instead of the scenario's own.")
@@ -85,32 +99,3 @@ class DroProtocolConfig(StudyConfig):
 def key_of(change: str) -> str:
     """The option's name in ``key=value``."""
     return change.split("=")[0].strip()
-
-
-class Benchmark:
-    """A decorator that makes ``bench_NAME`` the command ``bench NAME``, with the first line of its docstring as help.
-
-    The function takes ``config`` and ``progress``, and returns a row with the path of its ``report``.
-
-    Args:
-        options: The command's, in order, with blanks between them: names of fields.
-        configs: What has these fields; the function takes the first.
-        threads: Threads of the process; None: as many as there are.
-        tolerated: Kind of failures after which the command still succeeds.
-    """
-
-    def __init__(
-        self, options: str, *configs: type[BenchConfig], threads: int | None = None, tolerated: str | None = None
-    ) -> None:
-        self.options, self.configs = options.split(), configs
-        self.threads, self.tolerated = threads, tolerated
-
-    def __call__(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """Register the function."""
-        self.work = work
-        BENCHMARKS[work.__name__.removeprefix("bench_")] = self
-        return work
-
-
-BENCHMARKS: dict[str, Benchmark] = {}
-"""By name; those whose file was imported."""

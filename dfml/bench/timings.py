@@ -22,7 +22,7 @@ from pydantic import Field
 
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, machine, markdown_table, write_report
-from dfml.bench.study_config import BenchConfig, Benchmark
+from dfml.bench.study_config import BenchConfig
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done
 from dfml.data.episodes import EpisodeSampler
@@ -59,18 +59,16 @@ _BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    fo
 class SpeedConfig(BenchConfig):
     """``bench speed``."""
 
+    options = "zoo data episodes device out"
+
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     data: str = Field("sample:cifar-fs", description="A data set with a split test, or sample:NAME.")
     episodes: int = Field(600, ge=1, description="5-way 5-shot episodes of the evaluation.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
 
 
-@Benchmark("zoo data episodes device out", SpeedConfig)
 def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Row:
-    """Time inversion and evaluation against the bare network passes that they need.
-
-    Return ``rows`` and the report's path.
-    """
+    """Time inversion and evaluation against the bare network passes that they need."""
     claim_report(config.out, "speed")
     device, _ = pick_device(config.device)
     order = {"zoo": config.zoo, "device": config.device}
@@ -94,7 +92,7 @@ def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Ro
     rows = [
         {"what": what, "seconds": seconds, "reference_seconds": bare, "ratio": seconds / bare}
         for what, seconds, bare in (
-            ("invert, pixels, 100 pictures, 200 steps", inverted["seconds"], inverted["reference_seconds"]),
+            ("invert, pixels, 100 images, 200 steps", inverted["seconds"], inverted["reference_seconds"]),
             (what, loading + found.seconds, found.reference_seconds),
         )
     ]
@@ -118,12 +116,13 @@ def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Ro
 class WaitingConfig(BenchConfig):
     """``bench waiting``."""
 
+    options = "zoo rounds work out"
+
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     rounds: int = Field(5, ge=1, description="Interleaved rounds.")
     work: Path = Field(Path("runs/bench/waiting"), description="Folder of the measurements; none is done again.")
 
 
-@Benchmark("zoo rounds work out", WaitingConfig)
 def bench_waiting(config: WaitingConfig, *, progress: Say = lambda line: None) -> Row:
     """Time ways in which threads wait for each other, on an idle machine and beside busy programs.
 

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import dfml.bench
-from dfml.bench.study_config import BENCHMARKS, AccuracyConfig, Benchmark, DroProtocolConfig
+from dfml.bench.study_config import DroProtocolConfig
 from dfml.cli.options import Json, names, percentages, refuse_given, shot_counts
 from dfml.cli.output import answer, say, table, told_difference
 from dfml.core.config import Config
@@ -85,9 +85,8 @@ def paired(
     answer(value, json, table(lines, [*shared, f"points above {against}", "± 95 %", ""]))
 
 
-def _option(configs: tuple[type[Config], ...], option: str) -> inspect.Parameter:
-    name = FIELDS.get(option, option)
-    field = next(config.model_fields[name] for config in configs if name in config.model_fields)
+def _option(config: type[Config], option: str) -> inspect.Parameter:
+    field = {**DroProtocolConfig.model_fields, **config.model_fields}[FIELDS.get(option, option)]
     kind, default = field.annotation, inspect.Parameter.empty if field.is_required() else field.default
     bounds = {side: getattr(bound, side) for bound in field.metadata for side in ("ge", "le") if hasattr(bound, side)}
     least, most = bounds.get("ge"), bounds.get("le")
@@ -114,49 +113,55 @@ def _asked(config: type[Config], given: dict[str, Any]) -> Config:
     return config.parse(values)
 
 
-def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[Callable, type[Config], dict[str, Any]]:
-    """The function that ``bench accuracy`` calls, its config, and the options that it takes, as --protocol says."""
-    from dfml.bench.dro_paper.protocol import bench_dro, check_protocol
-
+def _of_protocol(context: typer.Context, given: dict[str, Any]) -> dict[str, Any] | None:
+    """The options that the DRO paper's protocol takes; None without it. Refuses what the one or the other does not."""
     if given["protocol"] == "shared":
         refuse_given(context, DRO_ONLY, "without --protocol dro")
         if given["scenario"] != "polluted":
             refuse_given(context, POLLUTED_ONLY, "without --scenario polluted")
-        return BENCHMARKS["accuracy"].work, AccuracyConfig, given
+        return None
+    from dfml.bench.dro_paper.protocol import check_protocol
+
     check_protocol(given["protocol"], given["data"])
     refuse_given(context, SHARED_ONLY, f"by --protocol {given['protocol']}")
-    return bench_dro, DroProtocolConfig, {option: v for option, v in given.items() if option not in SHARED_ONLY}
+    return {option: value for option, value in given.items() if option not in SHARED_ONLY}
 
 
 @cache
 def _commands() -> dict[str, Any]:
     """The commands of all benchmarks by name."""
-    for found in pkgutil.walk_packages(dfml.bench.__path__, "dfml.bench."):
-        import_module(found.name)
     made = typer.Typer(rich_markup_mode=None)
-    for name in sorted(BENCHMARKS):
-        made.command(name)(_command_of(name, BENCHMARKS[name]))
+    for found in pkgutil.walk_packages(dfml.bench.__path__, "dfml.bench."):
+        for name, work in vars(import_module(found.name)).items():
+            if name.startswith("bench_") and work.__module__ == found.name:
+                config = inspect.signature(work).parameters["config"].annotation
+                if config.options:
+                    made.command(name.removeprefix("bench_"))(_command_of(work, config))
     return typer.main.get_command(made).commands
 
 
-def _command_of(name: str, bench: Benchmark) -> Callable[..., None]:
+def _command_of(work: Callable[..., dict[str, Any]], config: type[Config]) -> Callable[..., None]:
     """A function that does a benchmark and prints its table, for typer; a run that failed makes it fail."""
 
     def command(*, context: typer.Context, json: bool, **given: Any) -> None:  # noqa: ANN401 - any option's value
         from dfml.nets.device import use_threads
 
-        use_threads(bench.threads)
-        work, config = bench.work, bench.configs[0]
-        if name == "accuracy":
-            work, config, given = _of_protocol(context, given)
-        result = work(config=_asked(config, given), progress=say)
+        use_threads(1 if work.__name__ == "bench_sinusoid" else None)  # its networks are too small to share out
+        if taken := _of_protocol(context, given) if "protocol" in given else None:
+            from dfml.bench.dro_paper.protocol import bench_dro
+
+            result = bench_dro(_asked(DroProtocolConfig, taken), progress=say)
+        else:
+            result = work(_asked(config, given), progress=say)
         answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
-        if any(failed["kind"] != bench.tolerated for failed in result.get("failures", [])):
+        # A method that cannot work with the zoo is one of the results of a comparison.
+        tolerated = "cannot" if "protocol" in given else None
+        if any(failed["kind"] != tolerated for failed in result.get("failures", [])):
             raise typer.Exit(1)
 
-    command.__doc__ = inspect.getdoc(bench.work).partition("\n")[0]
     context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     as_json = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json)
-    options = [_option(bench.configs, option) for option in bench.options]
+    options = [_option(config, option) for option in config.options.split()]
+    command.__doc__ = inspect.getdoc(work).partition("\n")[0]
     command.__signature__ = inspect.Signature([context, *options, as_json])
     return command

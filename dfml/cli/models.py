@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dfml.cli.options import Calibrate, CalibrationSet, Device, EpisodeSeed, Json, Model, Steps, shot_counts
-from dfml.cli.output import Bar, answer, percent, say, table, told_difference
+from dfml.cli.output import Bar, answer, fine_percent, say, table, told_difference
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder
 from dfml.data.pairing import differences, stored_rows
@@ -40,7 +40,7 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
     json: Json = False,
 ) -> None:
-    """Measure a meta-model on episodes drawn once from a seed; mean and 95 % interval."""
+    """Measure a meta-model on episodes sampled once from a seed; mean and 95 % interval."""
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
     from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
@@ -103,9 +103,9 @@ def evaluate(
     header += ["difference", "± 95 %", f"from {against.name}"] if against else []
     shown = []
     for row in rows:
-        line = [str(row["shots"]), row["bn"], row["adapt"], percent(row["accuracy"]), percent(row["ci95"])]
+        line = [str(row["shots"]), row["bn"], row["adapt"], fine_percent(row["accuracy"]), fine_percent(row["ci95"])]
         if calibrator:
-            line += [percent(row["uncalibrated"]), f"{100 * row['gain']:+.2f}", f"{100 * row['gain_ci95']:.2f}"]
+            line += [fine_percent(row["uncalibrated"]), f"{100 * row['gain']:+.2f}", f"{100 * row['gain_ci95']:.2f}"]
         shown.append(line + (told_difference(row.get("against")) if against else []))
     note = " (an embedded sample, not the whole split)" if pictures.sample else ""
     answer(result, json, f"{pictures.name}/{split}{note}\n{table(shown, header)}")
@@ -113,7 +113,7 @@ def evaluate(
 
 def adapt(
     model: Model,
-    support: Annotated[Path, typer.Option(help="DIR/<class>/<picture>, one to five images per class.")],
+    support: Annotated[Path, typer.Option(help="DIR/<class>/<image>, one to five images per class.")],
     query: Annotated[Path | None, typer.Option(help="Images to classify; the support images, if left out.")] = None,
     bn: Annotated[Literal["inductive", "transductive"], typer.Option(help="Whose statistics normalise.")] = "inductive",
     how: Annotated[
@@ -122,7 +122,7 @@ def adapt(
     steps: Steps = None,
     calibrate: Calibrate = None,
     set_: CalibrationSet = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Draws the calibration's first images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Samples the calibration's first images.")] = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -172,7 +172,7 @@ def adapt(
             "changed": changed,
         }
         say(f"calibrated: contrastive loss {contrast[0]:.2f} to {contrast[-1]:.2f}, {changed} answers changed.")
-    shown = [[p["file"], p["class"], percent(p["probability"])] for p in predictions]
+    shown = [[p["file"], p["class"], fine_percent(p["probability"])] for p in predictions]
     answer(value, json, table(shown, ["file", "class", "probability"]))
 
 

@@ -54,7 +54,7 @@ CalibrationSet = Annotated[
     list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
 ]
 EpisodeSeed = Annotated[
-    int, typer.Option(min=0, max=2**63 - 1, help="Draws the episodes, and the calibration's first images.")
+    int, typer.Option(min=0, max=2**63 - 1, help="Samples the episodes, and the calibration's first images.")
 ]
 
 
@@ -190,29 +190,30 @@ def inverters_table() -> str:
 
 
 def results_table(folder: str) -> str:
-    """Return the stored accuracies at 5 shots, transductive, as Markdown; each method links to its page in ``folder``.
+    """Return the stored accuracies at 5 shots, transductive, as Markdown, the lowest by nearest centroid first.
 
-    The lowest by nearest centroid comes first. Seconds are given within ``docs/`` alone, where they are explained.
+    Methods link to their pages in ``folder``. Seconds are given within ``docs/`` alone, where they are explained.
     """
     from dfml.bench.accuracy.accuracy_table import CEILING, FLOOR
     from dfml.bench.report import markdown_table
     from dfml.methods import METHODS
 
-    marks, rows = {FLOOR: ", the floor", CEILING: ", the ceiling"}, []
-    for entry in read_json(RESULTS, "results")["summary"]:
-        name, told = entry["method"], [re.sub(r" \(.*|:.*", "", text) for text in entry["side_information"]]
-        ways = {column["adapt"]: column for column in entry["columns"] if column["bn"] == "transductive"}
-        mark = marks.get(name, "" if METHODS.get(name).one_model else ", not one model")
-        about = {"link": f"[{name}]({folder}/{name}.md){mark}", "told": ", ".join(told).replace("pictures", "images")}
-        rows += [{"steps": dict.fromkeys(("accuracy", "ci95")), **entry, **ways, **about}] * (entry["shots"] == 5)
-    rows.sort(key=lambda row: row["centroid"]["accuracy"])
-    header, cells = "seconds | preparation s | ", "{seconds:,.0f} | {preparation_seconds:,.0f} | "
-    timed = "/" not in folder
+    marks = {name: ", not one model" for name in METHODS if not METHODS.get(name).one_model}
+    marks |= {FLOOR: ", the floor", CEILING: ", the ceiling"}
+    rows = []
+    for row in read_json(RESULTS, "results")["summary"]:
+        ways = {column["adapt"]: column for column in row["columns"] if column["bn"] == "transductive"}
+        told = ", ".join(re.split(r" \(|: ", text)[0] for text in row["side_information"]).replace("pictures", "images")
+        about = {"mark": marks.get(row["method"], ""), "told": told or "none"}
+        rows += [{"steps": {"accuracy": None, "ci95": None}, **row, **ways, **about}] * (row["shots"] == 5)
+    header, cells = "", ""
+    if "/" not in folder:
+        header, cells = "seconds | preparation s | ", "{seconds:,.0f} | {preparation_seconds:,.0f} | "
     return markdown_table(
-        f"method | 10 gradient steps | nearest centroid | {header * timed}side information",
-        "{link} | {steps[accuracy]:±{steps[ci95]}} | {centroid[accuracy]:±{centroid[ci95]}} | "
-        f"{cells * timed}{{told}}",
-        [{**row, "told": row["told"] or "none"} for row in rows],
+        f"method | 10 gradient steps | nearest centroid | {header}side information",
+        f"[{{method}}]({folder}/{{method}}.md){{mark}} | {{steps[accuracy]:±{{steps[ci95]}}}} | "
+        f"{{centroid[accuracy]:±{{centroid[ci95]}}}} | {cells}{{told}}",
+        sorted(rows, key=lambda row: row["centroid"]["accuracy"]),
     )
 
 

@@ -10,19 +10,12 @@ from dfml.bench.plan import all_methods, plan
 from dfml.bench.report import refuse_to_lose, write_report
 from dfml.bench.scenarios import set_up
 from dfml.bench.study import Outcome, do_study
-from dfml.bench.study_config import AccuracyConfig, Benchmark, DroProtocolConfig
+from dfml.bench.study_config import AccuracyConfig
 from dfml.core.paths import read_json, write_atomically
 from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
 
 
-@Benchmark(
-    "data scenario zoo methods preset shots seeds episodes split device set_ calibrate jobs add_zoo rates attack clean "
-    "source protocol models epochs same_start work out update",
-    AccuracyConfig,
-    DroProtocolConfig,
-    tolerated="cannot",  # a method that cannot work with the zoo is one of the results
-)
 def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None, keep_table: bool = True) -> Row:
     """Train methods on a zoo and evaluate them under one protocol.
 
