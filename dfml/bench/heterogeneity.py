@@ -45,7 +45,6 @@ class HeterogeneityConfig(StudyConfig):
     """``bench heterogeneity``: teachers that are alike, and as many that are not."""
 
     options = "data zoo method preset teachers sets seeds shots episodes split device set_ work out"
-
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     method: str = Field("tgr", description="What trains on each set of teachers.")
     teachers: int = Field(10, ge=2, description="Teachers of a set.")

@@ -57,7 +57,6 @@ class InversionConfig(BenchConfig):
     """``bench inversion``."""
 
     options = "zoo rows transformers together teachers seeds per_class preset device out"
-
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     rows: Each[str] | None = Field(None, description="Rows, with semicolons; all, if left out.")
     transformers: str = Field("cifar-fs-vit", description="Zoo of the second table; none leaves it out.")

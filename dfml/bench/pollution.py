@@ -45,7 +45,6 @@ class PollutionStudyConfig(AccuracyConfig):
     """``bench pollution``: deceptive teachers, with and without reliability weights; losses are told against rate 0."""
 
     options = "data zoo rates attack clean source variants seeds preset shot episodes split device set_ jobs work out"
-
     data: One[str] = Field(description="A class-folder data set with the split, or sample:NAME.")
     name: str = Field("polluted", description="The scenario.")
     zoo: str | None = Field(None, description="Honest teachers; the embedded zoo, if left out.")

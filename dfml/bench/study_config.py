@@ -24,14 +24,9 @@ One = Annotated[tuple[Item], _as_several]
 
 
 class BenchConfig(Config):
-    """What all benchmarks are asked.
-
-    Attributes:
-        options: The command's, in order, with blanks between them: names of fields.
-    """
+    """What all benchmarks are asked; ``options`` are the command's: names of fields, in order, with blanks between."""
 
     options: ClassVar[str] = ""
-
     out: Path = Field(Path("benchmarks/results"), description="Folder of the table.")
     command: str = Field("", description="For the report.")
 
@@ -68,7 +63,6 @@ class AccuracyConfig(StudyConfig):
         "data scenario zoo methods preset shots seeds episodes split device set_ calibrate jobs add_zoo rates attack "
         "clean source protocol models epochs same_start work out update"
     )
-
     data: Several[str] = Field(description="A class-folder data set with the split; may be repeated.")
     name: str = Field("SS", description="SS: one architecture; SH: mixed ones; MH: mixed data sets too; or polluted.")
     zoo: str | None = Field(None, description="A zoo's name or folder, instead of the scenario's own.")

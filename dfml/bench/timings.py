@@ -60,7 +60,6 @@ class SpeedConfig(BenchConfig):
     """``bench speed``."""
 
     options = "zoo data episodes device out"
-
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     data: str = Field("sample:cifar-fs", description="A data set with a split test, or sample:NAME.")
     episodes: int = Field(600, ge=1, description="5-way 5-shot episodes of the evaluation.")
@@ -117,7 +116,6 @@ class WaitingConfig(BenchConfig):
     """``bench waiting``."""
 
     options = "zoo rounds work out"
-
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     rounds: int = Field(5, ge=1, description="Interleaved rounds.")
     work: Path = Field(Path("runs/bench/waiting"), description="Folder of the measurements; none is done again.")

@@ -23,10 +23,7 @@ from dfml.data.pairing import differences, stored_rows
 
 
 class _Benchmarks(TyperGroup):
-    """``bench``: beside its own commands one for each benchmark below ``dfml/bench``.
-
-    Their files need torch, so they are imported when the group is first asked for its commands.
-    """
+    """``bench``: commands of its own, and the benchmarks', whose files need torch and are imported when asked for."""
 
     commands = property(lambda self: self.own | _commands(), lambda self, own: setattr(self, "own", own))
 
@@ -113,18 +110,18 @@ def _asked(config: type[Config], given: dict[str, Any]) -> Config:
     return config.parse(values)
 
 
-def _of_protocol(context: typer.Context, given: dict[str, Any]) -> dict[str, Any] | None:
-    """The options that the DRO paper's protocol takes; None without it. Refuses what the one or the other does not."""
+def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[Callable, type[Config]] | None:
+    """The function and config of another --protocol, if one is given; refuse options that this one does not take."""
     if given["protocol"] == "shared":
         refuse_given(context, DRO_ONLY, "without --protocol dro")
         if given["scenario"] != "polluted":
             refuse_given(context, POLLUTED_ONLY, "without --scenario polluted")
         return None
-    from dfml.bench.dro_paper.protocol import check_protocol
+    from dfml.bench.dro_paper.protocol import bench_dro, check_protocol
 
     check_protocol(given["protocol"], given["data"])
     refuse_given(context, SHARED_ONLY, f"by --protocol {given['protocol']}")
-    return {option: value for option, value in given.items() if option not in SHARED_ONLY}
+    return bench_dro, DroProtocolConfig
 
 
 @cache
@@ -147,12 +144,8 @@ def _command_of(work: Callable[..., dict[str, Any]], config: type[Config]) -> Ca
         from dfml.nets.device import use_threads
 
         use_threads(1 if work.__name__ == "bench_sinusoid" else None)  # its networks are too small to share out
-        if taken := _of_protocol(context, given) if "protocol" in given else None:
-            from dfml.bench.dro_paper.protocol import bench_dro
-
-            result = bench_dro(_asked(DroProtocolConfig, taken), progress=say)
-        else:
-            result = work(_asked(config, given), progress=say)
+        chosen, asked = ("protocol" in given and _of_protocol(context, given)) or (work, config)
+        result = chosen(_asked(asked, given), progress=say)
         answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
         # A method that cannot work with the zoo is one of the results of a comparison.
         tolerated = "cannot" if "protocol" in given else None

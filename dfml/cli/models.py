@@ -62,9 +62,9 @@ def evaluate(
     if not by_steps and adapt is None:
         say("an ensemble of teachers has no weights for gradient steps: centroids only, alike in both normalisations.")
     channels, size, _ = loaded.input_size
-    pictures = load_split(data, split, size=size, channels=channels)
-    say(f"{model.name} on {pictures.name}/{split}, {len(pictures.class_names)} classes, {chosen} ({why})")
-    samplers = [EpisodeSampler(pictures, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
+    images = load_split(data, split, size=size, channels=channels)
+    say(f"{model.name} on {images.name}/{split}, {len(images.class_names)} classes, {chosen} ({why})")
+    samplers = [EpisodeSampler(images, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
     loading = time.perf_counter() - began
     rows, reference = [], 0.0
     how = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES, "calibrator": calibrator}
@@ -83,10 +83,10 @@ def evaluate(
         "wall_seconds": time.perf_counter() - began,
         "model": str(model),
         "method": loaded.details.get("method"),
-        "data": pictures.name,
+        "data": images.name,
         "split": split,
-        "sample": pictures.sample,
-        "notes": list(pictures.notes),
+        "sample": images.sample,
+        "notes": list(images.notes),
         "way": way,
         "query": query,
         "inner_steps": loaded.adapt_steps if by_steps else None,
@@ -107,8 +107,8 @@ def evaluate(
         if calibrator:
             line += [fine_percent(row["uncalibrated"]), f"{100 * row['gain']:+.2f}", f"{100 * row['gain_ci95']:.2f}"]
         shown.append(line + (told_difference(row.get("against")) if against else []))
-    note = " (an embedded sample, not the whole split)" if pictures.sample else ""
-    answer(result, json, f"{pictures.name}/{split}{note}\n{table(shown, header)}")
+    note = " (an embedded sample, not the whole split)" if images.sample else ""
+    answer(result, json, f"{images.name}/{split}{note}\n{table(shown, header)}")
 
 
 def adapt(
@@ -137,14 +137,14 @@ def adapt(
     loaded = MetaModel.load(model)
     channels, size, _ = loaded.input_size
     known = read_support_folder(support, size=size, channels=channels)
-    pictures, names, bad = known.pictures, known.names, []
+    images, names, bad = known.pictures, known.names, []
     if query is not None:
-        pictures, names, bad = read_query_folder(query, size=size, channels=channels)
+        images, names, bad = read_query_folder(query, size=size, channels=channels)
     problems = [*known.problems, *bad]
     for problem in problems:
         say(f"left out: {problem}")
     result = learn(
-        loaded, known.pictures, known.labels, pictures,
+        loaded, known.pictures, known.labels, images,
         class_names=known.class_names, bn=bn, how=how, steps=steps, device=chosen,
         calibrate=calibrator, seed=seed, progress=Bar("calibration"),
     )  # fmt: skip

@@ -206,13 +206,11 @@ def results_table(folder: str) -> str:
         told = ", ".join(re.split(r" \(|: ", text)[0] for text in row["side_information"]).replace("pictures", "images")
         about = {"mark": marks.get(row["method"], ""), "told": told or "none"}
         rows += [{"steps": {"accuracy": None, "ci95": None}, **row, **ways, **about}] * (row["shots"] == 5)
-    header, cells = "", ""
-    if "/" not in folder:
-        header, cells = "seconds | preparation s | ", "{seconds:,.0f} | {preparation_seconds:,.0f} | "
+    timed, seconds = "/" not in folder, "{seconds:,.0f} | {preparation_seconds:,.0f} | "
     return markdown_table(
-        f"method | 10 gradient steps | nearest centroid | {header}side information",
+        f"method | 10 gradient steps | nearest centroid | {'seconds | preparation s | ' * timed}side information",
         f"[{{method}}]({folder}/{{method}}.md){{mark}} | {{steps[accuracy]:±{{steps[ci95]}}}} | "
-        f"{{centroid[accuracy]:±{{centroid[ci95]}}}} | {cells}{{told}}",
+        f"{{centroid[accuracy]:±{{centroid[ci95]}}}} | {seconds * timed}{{told}}",
         sorted(rows, key=lambda row: row["centroid"]["accuracy"]),
     )
 

@@ -5,7 +5,6 @@ average of the teachers'. One choice serves all methods, numbers of classes and 
 """
 
 from collections.abc import Iterable
-from itertools import product
 from pathlib import Path
 from statistics import fmean
 
@@ -91,7 +90,7 @@ def choose_adaptation(
         write_json(kept, {"asked": asked, "rows": [row for part in found.values() for row in part]})
         progress(f"choosing learning rate and steps on {SPLIT}: {sum(map(bool, found.values()))} of {len(cells)}")
     rows = [row for part in found.values() for row in part]
-    rate, count = max(product(rates, steps), key=lambda pair: candidate_accuracy(rows, *pair))
+    rate, count = max(((r, n) for r in rates for n in steps), key=lambda pair: candidate_accuracy(rows, *pair))
     return rate, count, rows
 
 

@@ -110,7 +110,6 @@ class SinusoidConfig(BenchConfig):
     """``bench sinusoid``."""
 
     options = "tasks seed choose out"
-
     tasks: int = Field(500, ge=2, description="Test tasks, the same for all methods; the paper has 100.")
     seed: int = Field(0, ge=0, description="Samples tasks, teachers and points.")
     choose: bool = Field(True, description="Choose what the paper leaves open on own tasks, or take the defaults.")
