@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 import typer
 
+from dfml.cli.options import PAGES as GENERATED
+from dfml.cli.options import with_fresh_tables
+
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "assets" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README_FILE = ROOT / "README.md"
+README = README_FILE.read_text(encoding="utf-8")
+PAGES = [README_FILE, ROOT / "assets" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TOUR = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^python -m dfml (.*)$", TOUR, re.MULTILINE)
 DOCUMENTED = sorted(
@@ -144,14 +148,17 @@ def test_no_paragraph_of_a_method_page_is_long(path):
         assert len(lines) <= 6 and all(len(line) <= 120 for line in lines), paragraph
 
 
-@pytest.mark.parametrize(
-    "path", [ROOT / "docs" / "methods.md", *sorted((ROOT / "docs" / "methods").glob("*.md"))], ids=_page
-)
-def test_generated_tables_agree_with_the_registries(path):
-    from dfml.cli.options import with_fresh_tables
-
+@pytest.mark.parametrize("path", GENERATED, ids=_page)
+def test_generated_tables_agree_with_the_registries_and_the_stored_results(path):
     page = path.read_text(encoding="utf-8")
     assert page == with_fresh_tables(page), "run: python -m dfml docs"
+
+
+def test_the_tables_of_readme_and_docs_are_generated():
+    assert {README_FILE, ROOT / "docs" / "methods.md", ROOT / "docs" / "results.md"} < set(GENERATED)
+    for page in (README_FILE, ROOT / "docs" / "results.md"):
+        table = re.search(r"(<!-- results: .* -->\n)(.*?)<!-- end of results -->", page.read_text("utf-8"), re.DOTALL)
+        assert with_fresh_tables(table[0].replace(table[2], "")) == table[0] and table[2].count("\n") > 10
 
 
 def test_the_glossary_knows_every_number_that_is_shown():

@@ -1,4 +1,4 @@
-"""Pictures as SVG text of our own: they read on a light and on a dark page, without any library."""
+"""Drawings as SVG text of our own: they read on a light and on a dark page, without any library."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _bars(entry: Row, left: float, top: float, scale: float) -> list[str]:
     return parts
 
 
-def zoo_map(zoo: str, found: ZooMap) -> str:
+def similarity_drawing(zoo: str, found: ZooMap) -> str:
     """The SVG of ``zoo similarity``: to the left near means alike, to the right each pair's similarity, by groups."""
     order = sorted(range(len(found.ids)), key=lambda i: (found.groups[i], i))
     pairs = [float(found.similarity[a][b]) for a in order for b in order if a != b]

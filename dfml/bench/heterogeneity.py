@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from dfml.bench.job import EPISODE_SEED, QUERY, BenchJob, Row, Rows, Say
 from dfml.bench.plan import changes_of, check_data, job_of
 from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study import Outcome, do_study
-from dfml.bench.study_config import HeterogeneityConfig, key_of
+from dfml.bench.study_config import Each, StudyConfig, key_of
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Note, Progress
 from dfml.core.names import same
@@ -40,8 +41,20 @@ PLAIN = {
 """A plain recipe: all teachers of a set in one group, the mean of their gradients, replay, and a random start."""
 
 
+class HeterogeneityConfig(StudyConfig):
+    """``bench heterogeneity``: teachers that are alike, and as many that are not."""
+
+    options = "data zoo method preset teachers sets seeds shots episodes split device set_ work out"
+    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
+    method: str = Field("tgr", description="What trains on each set of teachers.")
+    teachers: int = Field(10, ge=2, description="Teachers of a set.")
+    sets: Each[str] = Field(("similar", "dissimilar"), description="Sets of teachers: similar,random,dissimilar.")
+    seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0: of the first teacher and of training.")
+    work: Path = Field(Path("runs/heterogeneity"), description="Folder of the runs; finished ones are not done again.")
+
+
 def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda line: None) -> Row:
-    """Train on few teachers that are alike, and on as many that are not, and compare.
+    """Train on few similar teachers and on as many dissimilar ones, with one budget, and compare.
 
     For each seed one teacher is sampled; both sets begin with it and grow by the teacher that is most (least) similar
     to those chosen so far. The method trains on each set, ``tgr`` as in ``PLAIN``. The table is written after each run.
@@ -207,8 +220,8 @@ def noted(rows: Rows, zoo: Zoo, config: HeterogeneityConfig, *, probe: str, reci
     """What a reader must know."""
     several = len({r["seed"] for r in rows}) > 1
     return [
-        f"Accuracies in per cent over {config.episodes} episodes of {QUERY} queries a class, transductive, drawn once "
-        f"from seed {EPISODE_SEED}. "
+        f"Accuracies in per cent over {config.episodes} episodes of {QUERY} queries per class, transductive, sampled "
+        f"once from seed {EPISODE_SEED}. "
         + ("± is the 95 % interval over the seeds (Student's t)." if several else "± is that over episodes."),
         f"Each set holds {config.teachers} of the {len(zoo)} teachers; the sets of a seed begin with the same one and "
         "grow by the one most (least) similar on average to those chosen so far. All train for as many rounds.",

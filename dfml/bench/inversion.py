@@ -9,10 +9,11 @@ from statistics import fmean, median
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, markdown_table, mean_interval, write_report
-from dfml.bench.study_config import InversionConfig
+from dfml.bench.study_config import BenchConfig, Each
 from dfml.core.errors import BadInput
 from dfml.core.events import Event
 from dfml.core.texts import is_address, without_password
@@ -52,8 +53,23 @@ ENTRIES = [
 TRANSFORMERS = [Entry("pixels", "pixels", {"bn": 0.0}), Entry("sparse", "sparse")]
 
 
+class InversionConfig(BenchConfig):
+    """``bench inversion``."""
+
+    options = "zoo rows transformers together teachers seeds per_class preset device out"
+    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
+    rows: Each[str] | None = Field(None, description="Rows, with semicolons; all, if left out.")
+    transformers: str = Field("cifar-fs-vit", description="Zoo of the second table; none leaves it out.")
+    together: int = Field(20, ge=0, description="Teachers recovered together in the third table; 0 leaves it out.")
+    teachers: int = Field(1, ge=1, description="Teachers, those with a judge first.")
+    seeds: Each[int] = Field((0,), description="Number of seeds, from 0.")
+    per_class: int = Field(20, ge=1, le=500, description="Images per class.")
+    preset: str = Field("demo", description="demo or paper.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+
+
 def bench_inversion(config: InversionConfig, *, progress: Say = lambda line: None) -> Row:
-    """Recover the same teachers with every inverter, and write the tables after each row.
+    """Recover the same teachers with every inverter: cost, accuracy, judge agreement, diversity.
 
     Returns:
         ``rows`` (means over teachers and seeds), ``transformers`` (likewise), ``together`` and the report's path.
@@ -199,9 +215,9 @@ def _notes(rows: Rows) -> list[str]:
     by_name = {r["method"]: r for r in rows}
     notes = [
         "seconds: one recovery, without measures and without its warm-up, which is paid once for a zoo; passes: "
-        "batches that the teachers computed; queries: pictures that they looked at.",
-        "± is the 95 % interval over recoveries; with a single recovery the judge's is Wilson's over its pictures.",
-        "teacher accuracy: share of pictures that their own teacher classifies as asked; judge agreement: the same "
+        "batches that the teachers computed; queries: images that they looked at.",
+        "± is the 95 % interval over recoveries; with a single recovery the judge's is Wilson's over its images.",
+        "teacher accuracy: share of images that their own teacher classifies as asked; judge agreement: the same "
         "of another network trained on the same classes; diversity: see docs/quality.md.",
     ]
     if quick := by_name.get("meta-generator"):

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+from pydantic import Field
 from sklearn.metrics import roc_auc_score
 
-from dfml.bench.accuracy_table import provenance_notes
+from dfml.bench.accuracy.accuracy_table import provenance_notes
 from dfml.bench.job import QUERY, BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import plan
-from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, percent, refuse_to_lose, write_report
+from dfml.bench.report import grouped, interval, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
 from dfml.bench.scenarios import Scenario, set_up
 from dfml.bench.study import Outcome, do_study
-from dfml.bench.study_config import PollutionConfig, key_of
+from dfml.bench.study_config import AccuracyConfig, Each, One, key_of
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
 from dfml.nets.device import pick_device
@@ -40,8 +41,22 @@ DISTRUSTED, WORTH_TELLING = 0.5, 0.04
 """Below so much of an even weight a teacher is distrusted; a loss from the second on the weights must halve."""
 
 
-def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: None) -> Row:
-    """Train on zoos with more and more deceptive teachers; write the table after each run.
+class PollutionStudyConfig(AccuracyConfig):
+    """``bench pollution``: deceptive teachers, with and without reliability weights; losses are told against rate 0."""
+
+    options = "data zoo rates attack clean source variants seeds preset shot episodes split device set_ jobs work out"
+    data: One[str] = Field(description="A class-folder data set with the split, or sample:NAME.")
+    name: str = Field("polluted", description="The scenario.")
+    zoo: str | None = Field(None, description="Honest teachers; the embedded zoo, if left out.")
+    attack: str = Field("both", description="ood, fake or both; see zoo pollute.")
+    shots: One[int] = Field((5,), description="Support images per class of the test.")
+    seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0; each has zoos of its own.")
+    variants: Each[str] = Field(("even", "weights"), description="Ways of sampling teachers: even,weights,published.")
+    work: Path = Field(Path("runs/pollution"), description="Folder of the runs; finished ones are not done again.")
+
+
+def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line: None) -> Row:
+    """Train TEAPOT on zoos with more and more deceptive teachers, with and without reliability weights.
 
     Returns:
         ``rows`` (one a variant, rate and seed), ``summary`` (a variant and rate), ``failures`` and the report's path.
@@ -60,7 +75,7 @@ def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: Non
     scenario = set_up(config, progress)
     if validation.data_source(open_zoo(next(iter(scenario.zoos.values()))), None) is None:
         raise BadInput(
-            "reliability weights are learned on embedded validation pictures of the zoo's domain, and there are none."
+            "reliability weights are learned on embedded validation images of the zoo's domain, and there are none."
         )
     settled = [*(c for c in CAUTIOUS.get(config.preset, []) if key_of(c) not in config.changed), *config.changes]
     jobs = _jobs(config, scenario, settled)
@@ -97,15 +112,15 @@ def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: Non
             f"{config.preset}",
             tables=[
                 markdown_table(
-                    "deceptive | teachers drawn | seeds | accuracy | loss | peak | last | variation | AUC | "
+                    "deceptive | teachers sampled | seeds | accuracy | loss | peak | last | variation | AUC | "
                     "asked deceptive | distrusted | seconds | preparation s",
                     "{rate} % | {variant} | {every_seed} | {accuracy:±{ci95}} | {loss:±{loss_ci95}} | "
                     f"{VALIDATION} | {{distrusted}} | {{seconds:.0f}} | {{preparation_seconds:.0f}}",
                     [{"every_seed": ", ".join(map(str, e["seeds"])), **e} for e in result["summary"]],
                 ),
                 markdown_table(
-                    "deceptive | teachers drawn | seed | accuracy | peak | last | variation | AUC | asked deceptive | "
-                    "distrusted",
+                    "deceptive | teachers sampled | seed | accuracy | peak | last | variation | AUC | "
+                    "asked deceptive | distrusted",
                     f"{{rate}} % | {{variant}} | {{seed}} | {{accuracy:±{{ci95}}}} | {VALIDATION} | {{distrusted}}",
                     [{**r, "distrusted": _distrusted([r])} for r in rows],
                 ),
@@ -118,7 +133,7 @@ def bench_pollution(config: PollutionConfig, *, progress: Say = lambda line: Non
     return do_study(jobs, report, side_by_side=config.jobs, device=str(device), progress=progress)
 
 
-def _jobs(config: PollutionConfig, scenario: Scenario, settled: list[str]) -> list[BenchJob]:
+def _jobs(config: PollutionStudyConfig, scenario: Scenario, settled: list[str]) -> list[BenchJob]:
     """The jobs of each variant; a seed's come together, so that a table of fewer seeds is whole early."""
     jobs = []
     for variant in config.variants:
@@ -220,40 +235,40 @@ def verdicts(rows: Rows) -> list[str]:
         saved = {name: losses(rows, rate, name) for name in ("weights", "published")}
         saved = {name: own for name, own in saved.items() if even.keys() & own.keys()}
         if even and not saved:
-            found.append(f"At {rate} % drawing evenly loses {percent(*mean_interval(even.values()))} points.")
+            found.append(f"At {rate} % sampling uniformly loses {interval(*mean_interval(even.values()))} points.")
         for variant, own in saved.items():
             both = sorted(even.keys() & own.keys())
             lost, half = mean_interval(even[s] for s in both)
             kept, own_half = mean_interval(own[s] for s in both)
-            text = f"At {rate} % drawing evenly loses {percent(lost, half)} points, with {variant} "
-            text += percent(kept, own_half)
+            text = f"At {rate} % sampling uniformly loses {interval(lost, half)} points, with {variant} "
+            text += interval(kept, own_half)
             if lost < WORTH_TELLING:
                 text += f": less than {100 * WORTH_TELLING:.0f}, so there is little for weights to save"
             else:
                 spare, spread = mean_interval(even[s] / 2 - own[s] for s in both)
                 text += f": {'at most' if kept <= lost / 2 else 'more than'} half of it (half of it less what is lost "
-                text += f"with {variant}: {percent(spare, spread)}"
+                text += f"with {variant}: {interval(spare, spread)}"
                 decided = spread is not None and abs(spare) > spread
                 text += ")" if decided else ", an interval with 0: these seeds do not decide it)"
             above = [
-                percent(*mean_interval(at[r, variant, seed] - at[r, "even", seed] for seed in both)) for r in (rate, 0)
+                interval(*mean_interval(at[r, variant, seed] - at[r, "even", seed] for seed in both)) for r in (rate, 0)
             ]
             text += f". Accuracy with {variant} less that without: {above[0]} points at {rate} %, {above[1]} at 0 %"
             found.append(f"{text}; seeds {', '.join(map(str, both))}.")
     return found
 
 
-def noted(rows: Rows, config: PollutionConfig, changed: list[str]) -> list[str]:
+def noted(rows: Rows, config: PollutionStudyConfig, changed: list[str]) -> list[str]:
     """What a reader of the tables must know; ``changed`` is what all variants change in the preset."""
     sides = dict.fromkeys(f"{r['variant']}: {', '.join(r['side_information']) or 'none'}" for r in rows)
     return [
-        f"accuracy: per cent over {config.episodes} episodes of {config.shots[0]} shots and {QUERY} queries a class on "
-        f"{config.tested[0]} ({config.split}), transductive, as the learner classifies; ± is the 95 % interval by "
+        f"accuracy: per cent over {config.episodes} episodes of {config.shots[0]} shots and {QUERY} queries per class "
+        f"on {config.tested[0]} ({config.split}), transductive, as the learner classifies; ± is the 95 % interval by "
         "Student's t over seeds, of a single seed over its episodes.",
         "loss: accuracy at 0 % less accuracy at this rate, same variant and seed, in points.",
         "peak, last, variation: best and last accuracy on validation classes while training, and their difference.",
-        "teachers drawn: even, all alike; weights, by reliability as the preset learns it; published, as the authors' "
-        "code learns it (reward: watched accuracy, shared by those asked last).",
+        "teachers sampled: even, uniformly; weights, by reliability as the preset learns it; published, as the "
+        "authors' code learns it (reward: watched accuracy, shared by those asked last).",
         "AUC: how probable it is that an honest teacher's weight exceeds a deceptive one's; asked deceptive: share of "
         "the recoveries that came from deceptive teachers; distrusted: honest and deceptive teachers whose weight "
         f"ended below {DISTRUSTED:g} of an even one. The truth is read for these columns alone.",

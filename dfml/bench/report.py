@@ -1,4 +1,7 @@
-"""Tables of results, with everything needed to run them again."""
+"""Tables of results, with everything needed to run them again.
+
+Rows are dictionaries, not pandas' frames, where whole numbers beside a gap become floats and None becomes NaN.
+"""
 
 import os
 import platform
@@ -64,15 +67,15 @@ def grouped(rows: Iterable[Row], *names: str) -> dict[tuple, Rows]:
     return found
 
 
-def percent(value: float | None, half: float | None = None) -> str:
-    """A fraction as per cent with its interval, or a dash."""
+def interval(value: float | None, half: float | None = None) -> str:
+    """Return ``42.00 ± 4.97``: a fraction and its interval's half width, where it is known, in per cent; or a dash."""
     if value is None:
         return "–"
     return f"{100 * value:.2f}" + (f" ± {100 * half:.2f}" if half is not None else "")
 
 
 class _Cells(string.Formatter):
-    """Fills in a row's values: a dash for what is not known; ``{x:±}`` and ``{x:±{half}}`` as ``percent`` does."""
+    """Fills in a row's values: a dash for what is not known; ``{x:±}`` and ``{x:±{half}}`` as ``interval`` does."""
 
     def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - any value
         return kwargs.get(key)
@@ -82,7 +85,7 @@ class _Cells(string.Formatter):
             return "–"
         if format_spec.startswith("±"):
             half = format_spec[1:].replace("–", "")
-            return percent(value, float(half) if half else None)
+            return interval(value, float(half) if half else None)
         return format(value, format_spec)
 
 

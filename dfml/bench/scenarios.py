@@ -131,7 +131,7 @@ def _polluted(config: AccuracyConfig, progress: Say) -> Scenario:
     )
     shows = given_away(clean, source) if any(config.rates) else None
     took = (
-        f"At {', '.join(turned)} most teachers deceive about their domain, so that meta-models take pictures in their "
+        f"At {', '.join(turned)} most teachers deceive about their domain, so that meta-models take images in their "
         "normalisation, not in that of the clean zoo."
     )
     notes = [note, *filter(None, [shows])]

@@ -1,7 +1,11 @@
-"""What the benchmarks can be asked: one frozen config each, made once by its command, whose options are its fields."""
+"""What benchmarks can be asked: a frozen config each, made once by its command; here are those that several take.
+
+A function ``bench_NAME`` below ``dfml/bench`` is the command ``bench NAME``, if its ``config`` has ``options``; the
+first line of its docstring is the help. It also takes ``progress``, and returns a row with the path of its ``report``.
+"""
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -20,8 +24,9 @@ One = Annotated[tuple[Item], _as_several]
 
 
 class BenchConfig(Config):
-    """What all benchmarks are asked."""
+    """What all benchmarks are asked; ``options`` are the command's: names of fields, in order, with blanks between."""
 
+    options: ClassVar[str] = ""
     out: Path = Field(Path("benchmarks/results"), description="Folder of the table.")
     command: str = Field("", description="For the report.")
 
@@ -54,6 +59,10 @@ class StudyConfig(BenchConfig):
 class AccuracyConfig(StudyConfig):
     """``bench accuracy``: methods under one protocol."""
 
+    options = (
+        "data scenario zoo methods preset shots seeds episodes split device set_ calibrate jobs add_zoo rates attack "
+        "clean source protocol models epochs same_start work out update"
+    )
     data: Several[str] = Field(description="A class-folder data set with the split; may be repeated.")
     name: str = Field("SS", description="SS: one architecture; SH: mixed ones; MH: mixed data sets too; or polluted.")
     zoo: str | None = Field(None, description="A zoo's name or folder, instead of the scenario's own.")
@@ -65,30 +74,6 @@ class AccuracyConfig(StudyConfig):
     methods: Each[str] | None = Field(None, description="Methods, with commas; all, if left out.")
     calibrate: str | None = Field(None, description="icfil: calibrate the models to each episode; slow.")
     update: bool = Field(False, description="Keep the rows of other methods of the table that lies in --out.")
-
-
-class PollutionConfig(AccuracyConfig):
-    """``bench pollution``: deceptive teachers, with and without reliability weights; losses are told against rate 0."""
-
-    data: One[str] = Field(description="A class-folder data set with the split, or sample:NAME.")
-    name: str = Field("polluted", description="The scenario.")
-    zoo: str | None = Field(None, description="Honest teachers; the embedded zoo, if left out.")
-    attack: str = Field("both", description="ood, fake or both; see zoo pollute.")
-    shots: One[int] = Field((5,), description="Support images per class of the test.")
-    seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0; each has zoos of its own.")
-    variants: Each[str] = Field(("even", "weights"), description="Ways of sampling teachers: even,weights,published.")
-    work: Path = Field(Path("runs/pollution"), description="Folder of the runs; finished ones are not done again.")
-
-
-class HeterogeneityConfig(StudyConfig):
-    """``bench heterogeneity``: teachers that are alike, and as many that are not."""
-
-    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
-    method: str = Field("tgr", description="What trains on each set of teachers.")
-    teachers: int = Field(10, ge=2, description="Teachers of a set.")
-    sets: Each[str] = Field(("similar", "dissimilar"), description="Sets of teachers: similar,random,dissimilar.")
-    seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0: of the first teacher and of training.")
-    work: Path = Field(Path("runs/heterogeneity"), description="Folder of the runs; finished ones are not done again.")
 
 
 class DroProtocolConfig(StudyConfig):
@@ -103,45 +88,6 @@ class DroProtocolConfig(StudyConfig):
     models: int = Field(20, ge=2, description="dro: teachers of a zoo; the paper has 100.")
     epochs: int = Field(10, ge=1, description="dro: epochs of a teacher.")
     same_start: bool = Field(True, description="dro: teachers start from the same weights, or from own.")
-
-
-class SpeedConfig(BenchConfig):
-    """``bench speed``."""
-
-    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
-    data: str = Field("sample:cifar-fs", description="A data set with a split test, or sample:NAME.")
-    episodes: int = Field(600, ge=1, description="5-way 5-shot episodes of the evaluation.")
-    device: str = Field("auto", description="auto, cpu, cuda or mps.")
-
-
-class WaitingConfig(BenchConfig):
-    """``bench waiting``."""
-
-    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
-    rounds: int = Field(5, ge=1, description="Interleaved rounds.")
-    work: Path = Field(Path("runs/bench/waiting"), description="Folder of the measurements; none is done again.")
-
-
-class InversionConfig(BenchConfig):
-    """``bench inversion``."""
-
-    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
-    rows: Each[str] | None = Field(None, description="Rows, with semicolons; all, if left out.")
-    transformers: str = Field("cifar-fs-vit", description="Zoo of the second table; none leaves it out.")
-    together: int = Field(20, ge=0, description="Teachers recovered together in the third table; 0 leaves it out.")
-    teachers: int = Field(1, ge=1, description="Teachers, those with a judge first.")
-    seeds: Each[int] = Field((0,), description="Number of seeds, from 0.")
-    per_class: int = Field(20, ge=1, le=500, description="Images per class.")
-    preset: str = Field("demo", description="demo or paper.")
-    device: str = Field("auto", description="auto, cpu, cuda or mps.")
-
-
-class SinusoidConfig(BenchConfig):
-    """``bench sinusoid``."""
-
-    tasks: int = Field(500, ge=2, description="Test tasks, the same for all methods; the paper has 100.")
-    seed: int = Field(0, ge=0, description="Samples tasks, teachers and points.")
-    choose: bool = Field(True, description="Choose what the paper leaves open on own tasks, or take the defaults.")
 
 
 def key_of(change: str) -> str:

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from pydantic import Field
 
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, machine, markdown_table, write_report
-from dfml.bench.study_config import SpeedConfig, WaitingConfig
+from dfml.bench.study_config import BenchConfig
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done
 from dfml.data.episodes import EpisodeSampler
@@ -55,8 +56,18 @@ _KEY = ("round", "work", "way", "load", "turn")
 _BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(10**6): pass"
 
 
+class SpeedConfig(BenchConfig):
+    """``bench speed``."""
+
+    options = "zoo data episodes device out"
+    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
+    data: str = Field("sample:cifar-fs", description="A data set with a split test, or sample:NAME.")
+    episodes: int = Field(600, ge=1, description="5-way 5-shot episodes of the evaluation.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+
+
 def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Row:
-    """Time an inversion and an evaluation against their bare passes; return ``rows`` and the report's path."""
+    """Time inversion and evaluation against the bare network passes that they need."""
     claim_report(config.out, "speed")
     device, _ = pick_device(config.device)
     order = {"zoo": config.zoo, "device": config.device}
@@ -80,7 +91,7 @@ def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Ro
     rows = [
         {"what": what, "seconds": seconds, "reference_seconds": bare, "ratio": seconds / bare}
         for what, seconds, bare in (
-            ("invert, pixels, 100 pictures, 200 steps", inverted["seconds"], inverted["reference_seconds"]),
+            ("invert, pixels, 100 images, 200 steps", inverted["seconds"], inverted["reference_seconds"]),
             (what, loading + found.seconds, found.reference_seconds),
         )
     ]
@@ -101,8 +112,17 @@ def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Ro
     return {"rows": rows, "report": report}
 
 
+class WaitingConfig(BenchConfig):
+    """``bench waiting``."""
+
+    options = "zoo rounds work out"
+    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
+    rounds: int = Field(5, ge=1, description="Interleaved rounds.")
+    work: Path = Field(Path("runs/bench/waiting"), description="Folder of the measurements; none is done again.")
+
+
 def bench_waiting(config: WaitingConfig, *, progress: Say = lambda line: None) -> Row:
-    """Time an inversion and a training with each way of waiting, idle and beside one busy thread a core.
+    """Time ways in which threads wait for each other, on an idle machine and beside busy programs.
 
     Each measurement is kept in ``work`` at once, so that the same call goes on from there; raise BadInput where what is
     kept was measured on another zoo or machine. The table is written anew after each round.

@@ -1,22 +1,34 @@
 """``bench``: the benchmark commands; their options are made from the fields of their configs."""
 
 import inspect
+import pkgutil
 import shlex
 import sys
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from dfml.bench import study_config as configs
+import dfml.bench
+from dfml.bench.study_config import DroProtocolConfig
 from dfml.cli.options import Json, names, percentages, refuse_given, shot_counts
 from dfml.cli.output import answer, say, table, told_difference
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.data.pairing import differences, stored_rows
 
-app = typer.Typer(help="Benchmarks; each writes a table.", no_args_is_help=True, rich_markup_mode=None)
+
+class _Benchmarks(TyperGroup):
+    """``bench``: commands of its own, and the benchmarks', whose files need torch and are imported when asked for."""
+
+    commands = property(lambda self: self.own | _commands(), lambda self, own: setattr(self, "own", own))
+
+
+app = typer.Typer(cls=_Benchmarks, help="Benchmarks; each writes a table.", no_args_is_help=True, rich_markup_mode=None)
 
 FIELDS = {"scenario": "name", "add_zoo": "add", "set_": "changes", "shot": "shots"}
 """Options whose field has another name."""
@@ -71,7 +83,7 @@ def paired(
 
 
 def _option(config: type[Config], option: str) -> inspect.Parameter:
-    field = config.model_fields[FIELDS.get(option, option)]
+    field = {**DroProtocolConfig.model_fields, **config.model_fields}[FIELDS.get(option, option)]
     kind, default = field.annotation, inspect.Parameter.empty if field.is_required() else field.default
     bounds = {side: getattr(bound, side) for bound in field.metadata for side in ("ge", "le") if hasattr(bound, side)}
     least, most = bounds.get("ge"), bounds.get("le")
@@ -98,94 +110,51 @@ def _asked(config: type[Config], given: dict[str, Any]) -> Config:
     return config.parse(values)
 
 
-def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[str, type[Config], dict[str, Any]]:
-    """The function that ``bench accuracy`` calls, its config, and the options that it takes, as --protocol says."""
+def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[Callable, type[Config]] | None:
+    """The function and config of another --protocol, if one is given; refuse options that this one does not take."""
     if given["protocol"] == "shared":
         refuse_given(context, DRO_ONLY, "without --protocol dro")
         if given["scenario"] != "polluted":
             refuse_given(context, POLLUTED_ONLY, "without --scenario polluted")
-        return "accuracy.bench_accuracy", configs.AccuracyConfig, given
-    from dfml.bench.dro_paper.protocol import check_protocol
+        return None
+    from dfml.bench.dro_paper.protocol import bench_dro, check_protocol
 
     check_protocol(given["protocol"], given["data"])
     refuse_given(context, SHARED_ONLY, f"by --protocol {given['protocol']}")
-    taken = {option: value for option, value in given.items() if option not in SHARED_ONLY}
-    return "dro_paper.protocol.bench_dro", configs.DroProtocolConfig, taken
+    return bench_dro, DroProtocolConfig
 
 
-def _add(name: str, about: str, *options: tuple[type[Config], str], function: str = "") -> None:
-    """Add a command that does a benchmark and prints its table; a run that failed makes it fail.
+@cache
+def _commands() -> dict[str, Any]:
+    """The commands of all benchmarks by name."""
+    made = typer.Typer(rich_markup_mode=None)
+    for found in pkgutil.walk_packages(dfml.bench.__path__, "dfml.bench."):
+        for name, work in vars(import_module(found.name)).items():
+            if name.startswith("bench_") and work.__module__ == found.name:
+                config = inspect.signature(work).parameters["config"].annotation
+                if config.options:
+                    made.command(name.removeprefix("bench_"))(_command_of(work, config))
+    return typer.main.get_command(made).commands
 
-    ``options``: configs and names of their fields, in order; the first config is what the benchmark takes. ``function``
-    does it: the path below ``dfml.bench``, ``NAME.bench_NAME`` if left out.
-    """
 
-    def benchmark(*, context: typer.Context, json: bool, **given: Any) -> None:  # noqa: ANN401 - any option's value
+def _command_of(work: Callable[..., dict[str, Any]], config: type[Config]) -> Callable[..., None]:
+    """A function that does a benchmark and prints its table, for typer; a run that failed makes it fail."""
+
+    def command(*, context: typer.Context, json: bool, **given: Any) -> None:  # noqa: ANN401 - any option's value
         from dfml.nets.device import use_threads
 
-        use_threads(1 if name == "sinusoid" else None)  # its networks are too small to share out
-        found, config = function or f"{name}.bench_{name}", options[0][0]
-        if name == "accuracy":
-            found, config, given = _of_protocol(context, given)
-        room, _, work = found.rpartition(".")
-        result = getattr(import_module(f"dfml.bench.{room}"), work)(config=_asked(config, given), progress=say)
+        use_threads(1 if work.__name__ == "bench_sinusoid" else None)  # its networks are too small to share out
+        chosen, asked = ("protocol" in given and _of_protocol(context, given)) or (work, config)
+        result = chosen(_asked(asked, given), progress=say)
         answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
         # A method that cannot work with the zoo is one of the results of a comparison.
-        tolerated = "cannot" if name == "accuracy" else None
+        tolerated = "cannot" if "protocol" in given else None
         if any(failed["kind"] != tolerated for failed in result.get("failures", [])):
             raise typer.Exit(1)
 
-    def parameter(name: str, kind: Any, **default: Any) -> inspect.Parameter:  # noqa: ANN401 - any type and value
-        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, **default)
-
-    asked = [_option(config, option) for config, names_ in options for option in names_.split()]
-    benchmark.__doc__ = about
-    benchmark.__signature__ = inspect.Signature(
-        [parameter("context", typer.Context), *asked, parameter("json", Json, default=False)]
-    )
-    app.command(name)(benchmark)
-
-
-_add(
-    "accuracy",
-    "Train methods on a zoo and evaluate them under one protocol.",
-    (configs.AccuracyConfig, "data scenario zoo methods preset shots seeds episodes split device set_ calibrate jobs"),
-    (configs.AccuracyConfig, "add_zoo rates attack clean source"),
-    (configs.DroProtocolConfig, "protocol models epochs same_start"),
-    (configs.AccuracyConfig, "work out update"),
-)
-_add(
-    "pollution",
-    "Train TEAPOT on zoos with more and more deceptive teachers, with and without reliability weights.",
-    (configs.PollutionConfig, "data zoo rates attack clean source variants seeds preset shot episodes split device"),
-    (configs.PollutionConfig, "set_ jobs work out"),
-)
-_add(
-    "heterogeneity",
-    "Train on few similar teachers and on as many dissimilar ones, with one budget, and compare.",
-    (configs.HeterogeneityConfig, "data zoo method preset teachers sets seeds shots episodes split device set_"),
-    (configs.HeterogeneityConfig, "work out"),
-)
-_add(
-    "speed",
-    "Time inversion and evaluation against the bare network passes that they need.",
-    (configs.SpeedConfig, "zoo data episodes device out"),
-    function="timings.bench_speed",
-)
-_add(
-    "waiting",
-    "Time ways in which threads wait for each other, on an idle machine and beside busy programs.",
-    (configs.WaitingConfig, "zoo rounds work out"),
-    function="timings.bench_waiting",
-)
-_add(
-    "inversion",
-    "Recover the same teachers with every inverter: cost, accuracy, judge agreement, diversity.",
-    (configs.InversionConfig, "zoo rows transformers together teachers seeds per_class preset device out"),
-)
-_add(
-    "sinusoid",
-    "Repeat the DRO paper's toy regression: average, fine-tune, OTA and DRO beside the published errors.",
-    (configs.SinusoidConfig, "tasks seed choose out"),
-    function="dro_paper.sinusoid_table.bench_sinusoid",
-)
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    as_json = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json)
+    options = [_option(config, option) for option in config.options.split()]
+    command.__doc__ = inspect.getdoc(work).partition("\n")[0]
+    command.__signature__ = inspect.Signature([context, *options, as_json])
+    return command

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dfml.cli.options import Calibrate, CalibrationSet, Device, EpisodeSeed, Json, Model, Steps, shot_counts
-from dfml.cli.output import Bar, answer, percent, say, table, told_difference
+from dfml.cli.output import Bar, answer, fine_percent, say, table, told_difference
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder
 from dfml.data.pairing import differences, stored_rows
@@ -40,7 +40,7 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
     json: Json = False,
 ) -> None:
-    """Measure a meta-model on episodes drawn once from a seed; mean and 95 % interval."""
+    """Measure a meta-model on episodes sampled once from a seed; mean and 95 % interval."""
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
     from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
@@ -62,9 +62,9 @@ def evaluate(
     if not by_steps and adapt is None:
         say("an ensemble of teachers has no weights for gradient steps: centroids only, alike in both normalisations.")
     channels, size, _ = loaded.input_size
-    pictures = load_split(data, split, size=size, channels=channels)
-    say(f"{model.name} on {pictures.name}/{split}, {len(pictures.class_names)} classes, {chosen} ({why})")
-    samplers = [EpisodeSampler(pictures, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
+    images = load_split(data, split, size=size, channels=channels)
+    say(f"{model.name} on {images.name}/{split}, {len(images.class_names)} classes, {chosen} ({why})")
+    samplers = [EpisodeSampler(images, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
     loading = time.perf_counter() - began
     rows, reference = [], 0.0
     how = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES, "calibrator": calibrator}
@@ -83,10 +83,10 @@ def evaluate(
         "wall_seconds": time.perf_counter() - began,
         "model": str(model),
         "method": loaded.details.get("method"),
-        "data": pictures.name,
+        "data": images.name,
         "split": split,
-        "sample": pictures.sample,
-        "notes": list(pictures.notes),
+        "sample": images.sample,
+        "notes": list(images.notes),
         "way": way,
         "query": query,
         "inner_steps": loaded.adapt_steps if by_steps else None,
@@ -103,17 +103,17 @@ def evaluate(
     header += ["difference", "± 95 %", f"from {against.name}"] if against else []
     shown = []
     for row in rows:
-        line = [str(row["shots"]), row["bn"], row["adapt"], percent(row["accuracy"]), percent(row["ci95"])]
+        line = [str(row["shots"]), row["bn"], row["adapt"], fine_percent(row["accuracy"]), fine_percent(row["ci95"])]
         if calibrator:
-            line += [percent(row["uncalibrated"]), f"{100 * row['gain']:+.2f}", f"{100 * row['gain_ci95']:.2f}"]
+            line += [fine_percent(row["uncalibrated"]), f"{100 * row['gain']:+.2f}", f"{100 * row['gain_ci95']:.2f}"]
         shown.append(line + (told_difference(row.get("against")) if against else []))
-    note = " (an embedded sample, not the whole split)" if pictures.sample else ""
-    answer(result, json, f"{pictures.name}/{split}{note}\n{table(shown, header)}")
+    note = " (an embedded sample, not the whole split)" if images.sample else ""
+    answer(result, json, f"{images.name}/{split}{note}\n{table(shown, header)}")
 
 
 def adapt(
     model: Model,
-    support: Annotated[Path, typer.Option(help="DIR/<class>/<picture>, one to five images per class.")],
+    support: Annotated[Path, typer.Option(help="DIR/<class>/<image>, one to five images per class.")],
     query: Annotated[Path | None, typer.Option(help="Images to classify; the support images, if left out.")] = None,
     bn: Annotated[Literal["inductive", "transductive"], typer.Option(help="Whose statistics normalise.")] = "inductive",
     how: Annotated[
@@ -122,7 +122,7 @@ def adapt(
     steps: Steps = None,
     calibrate: Calibrate = None,
     set_: CalibrationSet = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Draws the calibration's first images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Samples the calibration's first images.")] = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -137,14 +137,14 @@ def adapt(
     loaded = MetaModel.load(model)
     channels, size, _ = loaded.input_size
     known = read_support_folder(support, size=size, channels=channels)
-    pictures, names, bad = known.pictures, known.names, []
+    images, names, bad = known.pictures, known.names, []
     if query is not None:
-        pictures, names, bad = read_query_folder(query, size=size, channels=channels)
+        images, names, bad = read_query_folder(query, size=size, channels=channels)
     problems = [*known.problems, *bad]
     for problem in problems:
         say(f"left out: {problem}")
     result = learn(
-        loaded, known.pictures, known.labels, pictures,
+        loaded, known.pictures, known.labels, images,
         class_names=known.class_names, bn=bn, how=how, steps=steps, device=chosen,
         calibrate=calibrator, seed=seed, progress=Bar("calibration"),
     )  # fmt: skip
@@ -172,7 +172,7 @@ def adapt(
             "changed": changed,
         }
         say(f"calibrated: contrastive loss {contrast[0]:.2f} to {contrast[-1]:.2f}, {changed} answers changed.")
-    shown = [[p["file"], p["class"], percent(p["probability"])] for p in predictions]
+    shown = [[p["file"], p["class"], fine_percent(p["probability"])] for p in predictions]
     answer(value, json, table(shown, ["file", "class", "probability"]))
 
 

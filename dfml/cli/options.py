@@ -1,8 +1,9 @@
 """Options that several commands share, made from the config fields they set, and how their words are read.
 
 Also the options of methods, inverters and calibrators: ``train --method M --help`` and its like, and ``docs``, which
-makes the documentation's tables. A page says where one goes with ``<!-- options: NAME -->`` and
-``<!-- end of options -->``, or the same with ``methods`` or ``inverters``; what stands between is replaced.
+makes the tables of README and docs. A page says where one goes with ``<!-- options: NAME -->`` and
+``<!-- end of options -->``, or the same with ``methods``, ``inverters`` or ``results: FOLDER`` (that of the methods'
+pages, as seen from there); what stands between is replaced.
 """
 
 import re
@@ -14,12 +15,16 @@ import typer
 
 from dfml.cli.output import answer, table
 from dfml.core.errors import BadInput
-from dfml.core.paths import REPOSITORY
+from dfml.core.paths import REPOSITORY, read_json
 from dfml.runs.spec import RunSpec
 
-PAGES = [REPOSITORY / "docs" / "methods.md", *sorted((REPOSITORY / "docs" / "methods").glob("*.md"))]
+DOCS = REPOSITORY / "docs"
+PAGES = [REPOSITORY / "README.md", DOCS / "methods.md", DOCS / "results.md", *sorted((DOCS / "methods").glob("*.md"))]
+RESULTS = REPOSITORY / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
 ROLES = ("baseline", "method", "reference")
-_TABLE = re.compile(r"(<!-- (options|methods|inverters)(?:: ([\w-]+))? -->\n).*?\n?(<!-- end of \2 -->)", re.DOTALL)
+_TABLE = re.compile(
+    r"(<!-- (options|methods|inverters|results)(?:: ([\w/-]+))? -->\n).*?\n?(<!-- end of \2 -->)", re.DOTALL
+)
 _FIELDS = {row["name"]: row for row in RunSpec.describe()}
 
 
@@ -49,7 +54,7 @@ CalibrationSet = Annotated[
     list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
 ]
 EpisodeSeed = Annotated[
-    int, typer.Option(min=0, max=2**63 - 1, help="Draws the episodes, and the calibration's first images.")
+    int, typer.Option(min=0, max=2**63 - 1, help="Samples the episodes, and the calibration's first images.")
 ]
 
 
@@ -184,19 +189,45 @@ def inverters_table() -> str:
     return "\n".join(["| name | what it does |", "| --- | --- |", *rows])
 
 
+def results_table(folder: str) -> str:
+    """Return the stored accuracies at 5 shots, transductive, as Markdown, the lowest by nearest centroid first.
+
+    Methods link to their pages in ``folder``. Seconds are given within ``docs/`` alone, where they are explained.
+    """
+    from dfml.bench.accuracy.accuracy_table import CEILING, FLOOR
+    from dfml.bench.report import markdown_table
+    from dfml.methods import METHODS
+
+    marks = {name: ", not one model" for name in METHODS if not METHODS.get(name).one_model}
+    marks |= {FLOOR: ", the floor", CEILING: ", the ceiling"}
+    rows = []
+    for row in read_json(RESULTS, "results")["summary"]:
+        ways = {column["adapt"]: column for column in row["columns"] if column["bn"] == "transductive"}
+        told = ", ".join(re.split(r" \(|: ", text)[0] for text in row["side_information"]).replace("pictures", "images")
+        about = {"mark": marks.get(row["method"], ""), "told": told or "none"}
+        rows += [{"steps": {"accuracy": None, "ci95": None}, **row, **ways, **about}] * (row["shots"] == 5)
+    timed, seconds = "/" not in folder, "{seconds:,.0f} | {preparation_seconds:,.0f} | "
+    return markdown_table(
+        f"method | 10 gradient steps | nearest centroid | {'seconds | preparation s | ' * timed}side information",
+        f"[{{method}}]({folder}/{{method}}.md){{mark}} | {{steps[accuracy]:±{{steps[ci95]}}}} | "
+        f"{{centroid[accuracy]:±{{centroid[ci95]}}}} | {seconds * timed}{{told}}",
+        sorted(rows, key=lambda row: row["centroid"]["accuracy"]),
+    )
+
+
 def with_fresh_tables(page: str) -> str:
     """Return a page's text with each of its tables made anew."""
 
     def fresh(found: re.Match[str]) -> str:
-        kind, name = found[2], found[3]
-        shown = options_table(name) if name else methods_table() if kind == "methods" else inverters_table()
+        tables = {"options": options_table, "results": results_table, "methods": methods_table}
+        shown = tables.get(found[2], inverters_table)(*filter(None, [found[3]]))
         return f"{found[1]}{shown}\n{found[4]}"
 
     return _TABLE.sub(fresh, page)
 
 
 def docs(json: Json = False) -> None:
-    """Write the tables of the documentation anew from the registered methods and their options."""
+    """Write the tables of README and docs anew from the registered methods, their options and the stored results."""
     written = []
     for path in PAGES:
         before = path.read_text(encoding="utf-8")

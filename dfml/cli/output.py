@@ -63,8 +63,8 @@ def answer(value: dict[str, Any], as_json: bool, text: str = "") -> None:
         print(for_terminal(text), flush=True)
 
 
-def percent(value: float | None) -> str:
-    """Return a fraction as per cent, or a dash."""
+def fine_percent(value: float | None) -> str:
+    """Return a fraction as ``83.42 %``, or a dash where there is none."""
     return "–" if value is None else f"{100 * value:.2f} %"
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from dfml.cli.options import Device, Json, Label, Out, Preset, Resume, Seed, Set, Threads, Zoo, of_run
-from dfml.cli.output import STOPPED, Bar, answer, percent, say, table
+from dfml.cli.output import STOPPED, Bar, answer, fine_percent, say, table
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
@@ -52,8 +52,9 @@ def train(
         order = _order(context, "train", config)
     result = _drive(order, out, json, f"training {method or ''}")
     text = (
-        f"{result['state']} in {result['seconds']:.0f} s; validation {percent(result.get('val_accuracy'))}, "
-        f"test {percent(result.get('test_accuracy'))} ± {percent(result.get('ci95'))}; model in {result.get('model')}"
+        f"{result['state']} in {result['seconds']:.0f} s; validation {fine_percent(result.get('val_accuracy'))}, "
+        f"test {fine_percent(result.get('test_accuracy'))} ± {fine_percent(result.get('ci95'))}; "
+        f"model in {result.get('model')}"
     )
     answer(result, json, text)
 
@@ -104,8 +105,8 @@ def invert(
         if report.get("privacy"):
             say(f"privacy of teacher {report['teacher']}: {report['privacy']['verdict']}")
     judge = result.get("judge_agreement")
-    agrees = f"own teacher agrees with {percent(result['teacher_accuracy'])}"
-    agrees += f", judge with {percent(judge)}" if judge is not None else ""
+    agrees = f"own teacher agrees with {fine_percent(result['teacher_accuracy'])}"
+    agrees += f", judge with {fine_percent(judge)}" if judge is not None else ""
     answer(result, json, f"{result['images']} images in {result['seconds']:.1f} s; {agrees}; in {result['run']}")
 
 

@@ -53,7 +53,7 @@ def similarity(
     zoo: ZooName,
     groups: Annotated[int, typer.Option(min=1, help="Groups of teachers.")] = 5,
     by: Annotated[str, typer.Option(help="Who shares a group: dissimilar, similar or random teachers.")] = "dissimilar",
-    out: Annotated[Path | None, typer.Option(help="A folder for similarity.json, .csv and .svg, a picture.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for similarity.json, .csv and .svg, a drawing.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option of tgr, key=value; repeatable.")] = None,
     jobs: Jobs = None,
     device: Device = "auto",
@@ -61,7 +61,7 @@ def similarity(
     json: Json = False,
 ) -> None:
     """Compare a zoo's teachers by their recovered images, which are kept, and group them."""
-    from dfml.bench.drawings import zoo_map
+    from dfml.bench.drawings import similarity_drawing
     from dfml.methods.tgr import Tgr
     from dfml.training.recovered import compare_zoo
     from dfml.training.taking_part import everyone
@@ -84,8 +84,8 @@ def similarity(
         cells = [[i, g, *row] for i, g, row in zip(found.ids, found.groups, matrix, strict=True)]
         lines = [",".join(map(str, line)) + "\n" for line in [["teacher", "group", *found.ids], *cells]]
         write_atomically(out / "similarity.csv", lambda part: part.write_text("".join(lines), "utf-8"))
-        picture = zoo_map(opened.name, found)
-        write_atomically(out / "similarity.svg", lambda part: part.write_text(picture, "utf-8"))
+        drawing = similarity_drawing(opened.name, found)
+        write_atomically(out / "similarity.svg", lambda part: part.write_text(drawing, "utf-8"))
     members = [[i for i, group in zip(found.ids, found.groups, strict=True) if group == n] for n in set(found.groups)]
     rows = [[str(n + 1), str(len(ids)), " ".join(ids)] for n, ids in enumerate(members)]
     answer(value, json, f"{found.text}\n\n{table(rows, ['group', 'size', 'teachers'])}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dfml.cli.options import Json
-from dfml.cli.output import Bar, answer, percent, say, table
+from dfml.cli.output import Bar, answer, fine_percent, say, table
 from dfml.cli.similarity import ZooName, prepare, similarity
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
@@ -53,7 +53,7 @@ def list_zoos(json: Json = False) -> None:
         zoo = open_zoo(name)
         accuracy = mean_accuracy(zoo.cards)
         zoos.append({"name": name, "teachers": len(zoo), "way": zoo.way, "domain": zoo.domain, "accuracy": accuracy})
-    rows = [[z["name"], str(z["teachers"]), str(z["way"]), str(z["domain"]), percent(z["accuracy"])] for z in zoos]
+    rows = [[z["name"], str(z["teachers"]), str(z["way"]), str(z["domain"]), fine_percent(z["accuracy"])] for z in zoos]
     answer({"zoos": zoos}, json, table(rows, ["zoo", "teachers", "way", "domain", "mean accuracy"]))
 
 
@@ -67,7 +67,7 @@ def show(zoo: AnyZoo, json: Json = False) -> None:
         "accuracy": mean_accuracy(opened.cards), "teachers": cards, "problems": opened.problems,
     }  # fmt: skip
     rows = [
-        [c.id, c.family, "x".join(map(str, c.input_size)), percent(c.accuracy), ", ".join(c.classes or [])]
+        [c.id, c.family, "x".join(map(str, c.input_size)), fine_percent(c.accuracy), ", ".join(c.classes or [])]
         for c in opened.cards
     ]
     text = table(rows, ["id", "architecture", "input", "accuracy", "classes"])
@@ -97,7 +97,7 @@ def pretrain(
     way: Annotated[int, typer.Option(help="Classes per teacher.")] = 5,
     arch: Annotated[str, typer.Option(help="Architectures in turn (timm's too): NAME[:WIDTH],...")] = "fewshot_conv4",
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 30,
-    seed: Annotated[int, typer.Option(help="Draws classes, weights and batches.")] = 0,
+    seed: Annotated[int, typer.Option(help="Samples classes, weights and batches.")] = 0,
     set_: More = None,
     jobs: Annotated[int, typer.Option(min=1, help="Teachers trained side by side, one thread each.")] = 1,
     licence: Annotated[str, typer.Option(help="Terms of the weights, for the cards.")] = "",
@@ -186,8 +186,8 @@ def pollute(
     source: Annotated[
         str | None, typer.Option(help="A zoo of another domain, for ood and both; the embedded one, if left out.")
     ] = None,
-    keep: Annotated[int | None, typer.Option(help="Clean teachers, drawn by the seed; all, if left out.")] = None,
-    seed: Annotated[int, typer.Option(help="Draws clean teachers, lies, weights and the order.")] = 0,
+    keep: Annotated[int | None, typer.Option(help="Clean teachers, sampled uniformly; all, if left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Samples clean teachers, lies, weights and the order.")] = 0,
     json: Json = False,
 ) -> None:
     """Hide deceptive teachers in a copy of a zoo; which ones is written beside it, where no method looks."""

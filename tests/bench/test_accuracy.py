@@ -6,7 +6,7 @@ import pytest
 
 from dfml.bench import plan as planning
 from dfml.bench import study
-from dfml.bench.accuracy import bench_accuracy
+from dfml.bench.accuracy.comparison import bench_accuracy
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder

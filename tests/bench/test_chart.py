@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from dfml.bench.accuracy_table import summarise
+from dfml.bench.accuracy.accuracy_table import summarise
 from dfml.bench.drawings import chart
 
 SVG = "{http://www.w3.org/2000/svg}"

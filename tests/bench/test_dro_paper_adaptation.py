@@ -47,7 +47,7 @@ def test_one_descent_gives_what_as_many_steps_of_an_evaluation_give(patterns):
 def test_the_best_candidate_is_chosen_once_by_what_is_not_dro(choose, monkeypatch):
     rate, steps, rows = choose()
     assert {row["method"] for row in rows} == {"random", "average"} and len(rows) == 2 * 2 * 2
-    mean = {(r, s): dro_adaptation.mean_accuracy(rows, r, s) for r in (0.01, 0.3) for s in (1, 4)}
+    mean = {(r, s): dro_adaptation.candidate_accuracy(rows, r, s) for r in (0.01, 0.3) for s in (1, 4)}
     assert mean[rate, steps] == max(mean.values()) > min(mean.values())
     assert candidates_table(rows).splitlines()[2].startswith(f"| {rate:g} | {steps} |")
     monkeypatch.setattr(dro_adaptation, "_measured", None)
@@ -108,5 +108,5 @@ def test_without_validation_classes_both_must_be_given(patterns, tmp_path):
     shutil.copytree(patterns / "test", tmp_path / "other" / "train")
     with pytest.raises(BadInput, match="no split 'val'.*--set inner_lr=0.1 --set test_steps=20"):
         check_validation(str(tmp_path / "other"), [5], None, None)
-    with pytest.raises(BadInput, match="classes.*on them rate and steps of adapting are chosen"):
+    with pytest.raises(BadInput, match="classes.*on them learning rate and steps are chosen"):
         check_validation(str(patterns), [5, 1000], None, None)

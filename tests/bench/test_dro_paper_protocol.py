@@ -11,7 +11,7 @@ from dfml.zoo import open_zoo
 
 @pytest.fixture
 def choices():
-    """What was asked when rate and steps of adapting were chosen."""
+    """What was asked when learning rate and steps of adapting were chosen."""
     return []
 
 
@@ -81,8 +81,8 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
         "OTA and DRO were not looked at",
     ):
         assert part in text
-    # Rate and steps come from labelled pictures of validation classes.
-    told = f"labelled validation pictures ({patterns.name}): rate and steps of adapting"
+    # Learning rate and steps come from labelled images of validation classes.
+    told = f"labelled validation images ({patterns.name}): learning rate and steps of adapting"
     assert all(row["side_information"] == [told] for row in found["rows"])
     # The table is the outer call's: inner ones may be written over.
     assert not any(call["keep_table"] for call in compared)
@@ -134,7 +134,7 @@ def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_be
             ask(**wanted, changes=[change])
     # What the choice will need is looked at first.
     monkeypatch.setattr(dro_protocol, "check_validation", check_validation)
-    with pytest.raises(BadInput, match="on them rate and steps of adapting are chosen"):
+    with pytest.raises(BadInput, match="on them learning rate and steps are chosen"):
         ask(**{**wanted, "out": tmp_path / "large", "ways": (1000,)})
 
 

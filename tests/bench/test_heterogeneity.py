@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from dfml.bench import study
-from dfml.bench.heterogeneity import bench_heterogeneity, chosen_teachers, small_zoo, summarised
+from dfml.bench.heterogeneity import HeterogeneityConfig, bench_heterogeneity, chosen_teachers, small_zoo, summarised
 from dfml.bench.job import BenchJob, Ledger, digest_of
-from dfml.bench.study_config import HeterogeneityConfig
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
 from dfml.zoo import open_zoo

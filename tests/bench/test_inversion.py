@@ -3,8 +3,7 @@ import json
 import pytest
 
 from dfml.bench import inversion
-from dfml.bench.inversion import Entry, bench_inversion
-from dfml.bench.study_config import InversionConfig
+from dfml.bench.inversion import Entry, InversionConfig, bench_inversion
 from dfml.core.errors import BadInput
 
 QUICK = [

@@ -150,7 +150,7 @@ def test_a_calibrated_row_tells_what_that_changed_and_an_ensemble_cannot(order):
 
 
 def test_a_row_names_every_commit_that_trained_its_run(order, monkeypatch):
-    from dfml.bench.accuracy_table import provenance_notes
+    from dfml.bench.accuracy.accuracy_table import provenance_notes
 
     commits = {name: name * 40 for name in "abc"}
     one = order()

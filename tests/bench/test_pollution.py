@@ -5,8 +5,14 @@ import pytest
 
 from dfml.bench import study
 from dfml.bench.measuring import measure
-from dfml.bench.pollution import bench_pollution, distrusted, separation, summarise_pollution, verdicts
-from dfml.bench.study_config import PollutionConfig
+from dfml.bench.pollution import (
+    PollutionStudyConfig,
+    bench_pollution,
+    distrusted,
+    separation,
+    summarise_pollution,
+    verdicts,
+)
 from dfml.core.errors import BadInput
 from dfml.core.paths import write_json
 from dfml.runs.folder import RunFolder
@@ -34,7 +40,7 @@ def bench(tiny_zoo_folder, patterns, tmp_path):
             "seeds": [0], "episodes": 2, "device": "cpu", "out": tmp_path / "results", "work": tmp_path / "work",
             "changes": TINY, "command": "python -m dfml bench pollution",
         }  # fmt: skip
-        return bench_pollution(PollutionConfig(**{**options, **changes}))
+        return bench_pollution(PollutionStudyConfig(**{**options, **changes}))
 
     return run
 
@@ -69,7 +75,9 @@ def test_a_verdict_halves_what_was_lost_over_the_seeds_that_both_have():
     found = [*rows(0, "even", 0.50, 0.60, 0.90), *rows(0, "weights", 0.52, 0.58)]
     found += [*rows(40, "even", 0.44, 0.52, 0.10), *rows(40, "weights", 0.50, 0.56)]
     (line,) = verdicts(found)
-    assert line.startswith("At 40 % drawing evenly loses 7.00 ± 12.71 points, with weights 2.00 ± 0.00: at most half")
+    assert line.startswith(
+        "At 40 % sampling uniformly loses 7.00 ± 12.71 points, with weights 2.00 ± 0.00: at most half"
+    )
     assert "1.50 ± 6.35, an interval with 0: these seeds do not decide it)" in line
     assert line.endswith("without: 5.00 ± 12.71 points at 40 %, 0.00 ± 25.41 at 0 %; seeds 0, 1.")
     (line,) = verdicts([*found[:5], *rows(40, "even", 0.44, 0.52), *rows(40, "weights", 0.44, 0.54)])
@@ -105,12 +113,12 @@ def test_where_little_is_lost_there_is_nothing_to_halve():
     found = [*rows(0, "even", 0.5), *rows(0, "weights", 0.5), *rows(20, "even", 0.48), *rows(20, "weights", 0.2)]
     (line,) = verdicts(found)
     assert "loses 2.00 points, with weights 30.00: less than 4, so there is little for weights to save" in line
-    assert verdicts(found[:3]) == ["At 20 % drawing evenly loses 2.00 points."]
+    assert verdicts(found[:3]) == ["At 20 % sampling uniformly loses 2.00 points."]
 
 
 def test_without_validation_pictures_no_weights_can_be_learned_and_it_says_so(bench, monkeypatch):
     monkeypatch.undo()
-    with pytest.raises(BadInput, match="learned on embedded validation pictures of the zoo's domain"):
+    with pytest.raises(BadInput, match="learned on embedded validation images of the zoo's domain"):
         bench()
 
 

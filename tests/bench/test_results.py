@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from dfml.bench.accuracy_table import accuracy_table, summarise
-from dfml.bench.dro_paper.choose_adaptation import mean_accuracy
+from dfml.bench.accuracy.accuracy_table import accuracy_table, summarise
+from dfml.bench.dro_paper.choose_adaptation import candidate_accuracy
 from dfml.bench.dro_paper.protocol import PUBLISHED
 from dfml.bench.heterogeneity import summarised
 from dfml.bench.heterogeneity import summary_table as heterogeneity_table
@@ -126,7 +126,7 @@ def test_free_and_tgr_are_not_below_a_purer_that_takes_as_long():
 
 
 def test_free_and_tgr_pass_the_best_reported_teacher_from_fresh_weights():
-    """Without pictures that all teachers revised and without a panel, too; learner and sizes stay the demo's."""
+    """Without images that all teachers revised and without a panel, too; learner and sizes stay the demo's."""
     stored = json.loads((RESULTS / "fresh-weights" / "accuracy-cifar-fs-conv4-demo.json").read_text())
     assert not stored["missing"] and not stored["failures"] and stored["split"] == "test"
     for run in stored["runs"]:
@@ -213,10 +213,10 @@ def test_the_dro_protocol_is_whole_adapts_as_validation_says_and_hides_nothing()
     methods = {"random", "average", "ota", "dro", "dro online"}
     assert set(mine) == {(m, way, shots) for m in methods for way in (5, 10) for shots in (10, 20)}
     assert stored["split"] == "test" and all(row["episodes"] == 600 for row in mine.values())
-    # The first protocol adapted by 10 steps at rate 0.01, which left every method near chance at 10 ways.
+    # The first protocol adapted by 10 steps at learning rate 0.01, which left every method near chance at 10 ways.
     chosen = stored["adaptation"]
     means = {
-        (r["inner_lr"], r["test_steps"]): mean_accuracy(chosen["candidates"], r["inner_lr"], r["test_steps"])
+        (r["inner_lr"], r["test_steps"]): candidate_accuracy(chosen["candidates"], r["inner_lr"], r["test_steps"])
         for r in chosen["candidates"]
     }
     assert max(means, key=means.get) == (chosen["inner_lr"], chosen["test_steps"])

@@ -18,7 +18,7 @@ from dfml.bench.dro_paper.sinusoid import (
     train_teachers,
     transported,
 )
-from dfml.bench.study_config import SinusoidConfig
+from dfml.bench.dro_paper.sinusoid_table import SinusoidConfig
 from dfml.core.paths import REPOSITORY
 from dfml.methods.dro import DroConfig
 

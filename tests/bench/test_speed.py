@@ -1,5 +1,4 @@
-from dfml.bench.study_config import SpeedConfig
-from dfml.bench.timings import bench_speed
+from dfml.bench.timings import SpeedConfig, bench_speed
 from dfml.inversion import INVERTERS
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dfml.bench.accuracy_table import accuracy_notes, accuracy_table, forgetting_table, gains_table, summarise
+from dfml.bench.accuracy.accuracy_table import accuracy_notes, accuracy_table, forgetting_table, gains_table, summarise
 
 
 def row(method, accuracy, *, seed=0, shots=5, adapt="steps", bn="transductive", ci95=0.01, seconds=10.0, **more):

@@ -7,8 +7,18 @@ from contextlib import contextmanager
 import pytest
 
 from dfml.bench import timings as waiting
-from dfml.bench.study_config import WaitingConfig
-from dfml.bench.timings import CHOSEN, LOADS, MOST_BUSY, MOST_IDLE, STEERING, WAYS, WORKS, bench_waiting, busy_programs
+from dfml.bench.timings import (
+    CHOSEN,
+    LOADS,
+    MOST_BUSY,
+    MOST_IDLE,
+    STEERING,
+    WAYS,
+    WORKS,
+    WaitingConfig,
+    bench_waiting,
+    busy_programs,
+)
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.nets import device as waiting_nets

@@ -1,4 +1,5 @@
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic import Field, create_model
 from dfml.cli import app
 from dfml.cli.options import join_numbers, range_text
 from dfml.core.config import Config
+from dfml.core.paths import REPOSITORY
 from dfml.inversion import INVERTERS
 from dfml.methods import METHODS
 
@@ -44,7 +46,15 @@ def test_commands_and_options_are_the_promised_ones():
 
 def test_commands_are_known_before_torch_is_loaded():
     """``python -m dfml`` says how threads wait before that, and an answer to ``--help`` needs no torch."""
-    subprocess.run([sys.executable, "-c", "import sys, dfml.cli; assert 'torch' not in sys.modules"], check=True)
+    code = "import sys, typer, dfml.cli; typer.main.get_command(dfml.cli.app); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_benchmark_is_found_by_its_place():
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "dfml" / "bench").rglob("*.py"))
+    there = set(re.findall(r"^def bench_(\w+)\(", code, re.MULTILINE)) - {"dro"}  # bench accuracy --protocol dro
+    found = typer.main.get_command(app).commands["bench"].commands
+    assert set(found) == there | {"paired"} and len(there) > 5
 
 
 def test_every_option_has_a_sentence():

@@ -40,19 +40,19 @@ def test_what_keeps_nothing_promises_nothing():
 @pytest.mark.parametrize(
     ("words", "room", "function", "said"),
     [
-        (["bench", "sinusoid"], "dro_paper.sinusoid_table", "bench_sinusoid", "stopped."),
+        (["bench", "sinusoid"], "dro_paper.sinusoid_table", "claim_report", "stopped."),
         (
-            ["bench", "heterogeneity", "--data", "sample:cifar-fs"], "heterogeneity", "bench_heterogeneity",
+            ["bench", "heterogeneity", "--data", "sample:cifar-fs"], "heterogeneity", "open_zoo",
             "stopped; what was finished stays, and the same command goes on from there.",
         ),
         (
-            ["bench", "accuracy", "--protocol", "dro", "--data", "nowhere"], "dro_paper.protocol", "bench_dro",
+            ["bench", "accuracy", "--protocol", "dro", "--data", "nowhere"], "dro_paper.protocol", "configs_of",
             "stopped; what was finished stays, and the same command goes on from there.",
         ),
     ],
 )  # fmt: skip
 def test_a_stopped_benchmark_is_exit_130_and_says_what_is_left(dfml, monkeypatch, words, room, function, said):
-    def stop(**_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"dfml.bench.{room}.{function}", stop)

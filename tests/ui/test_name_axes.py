@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 import dfml.ui
-from dfml.bench.drawings import chart, zoo_map
+from dfml.bench.drawings import chart, similarity_drawing
 from dfml.core.events import ZooMap
 from dfml.core.names import natural
 from dfml.ui.charts.bars import class_coverage, confidence_bars, similarity_matrix, teacher_policy_bars
@@ -93,7 +93,7 @@ def test_the_svg_charts_give_every_name_a_row_of_its_own():
     assert len(rows) == len(names)
     count = len(names)
     found = ZooMap(0, names, [[0.5] * count] * count, [0] * count, [[i, 0] for i in range(count)], "")
-    assert zoo_map("z", found).count("<circle") == count
+    assert similarity_drawing("z", found).count("<circle") == count
 
 
 def test_numbers_in_names_sort_as_people_count():

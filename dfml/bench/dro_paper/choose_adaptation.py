@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 
 from dfml.bench.job import Rows, Say
 from dfml.bench.plan import changes_of
-from dfml.bench.report import grouped, markdown_table, percent
+from dfml.bench.report import grouped, interval, markdown_table
 from dfml.bench.scenarios import key_of_teachers
 from dfml.bench.study_config import DroProtocolConfig
 from dfml.core.config import Config
@@ -42,15 +42,15 @@ def check_validation(data: str, ways: Iterable[int], size: int | None, channels:
 
     ``size`` and ``channels`` are those of the teachers' images; None is the data set's.
     """
-    without = "give both rate and steps, which need none, for instance --set inner_lr=0.1 --set test_steps=20."
+    without = "give both learning rate and steps, which need none, for instance --set inner_lr=0.1 --set test_steps=20."
     if SPLIT not in list_splits(Path(data)):
-        raise BadInput(f"{data} has no split {SPLIT!r}, on which rate and steps of adapting are chosen: {without}")
+        raise BadInput(f"{data} has no split {SPLIT!r}, where learning rate and steps are chosen: {without}")
     images = load_split(data, SPLIT, size=size, channels=channels)
     try:
         for way in ways:
             EpisodeSampler(images, way=way, shot=SHOT, query=QUERY, episodes=1, seed=0)
     except BadInput as error:
-        raise BadInput(f"{str(error).rstrip('.')}; on them rate and steps of adapting are chosen: {without}") from None
+        raise BadInput(f"{str(error).rstrip('.')}; on them learning rate and steps are chosen: {without}") from None
 
 
 def choose_adaptation(
@@ -88,9 +88,9 @@ def choose_adaptation(
     for (way, method, rate), rows in zip(left, measuring, strict=True):
         found[way, method, rate] = [{"method": method, "way": way, "inner_lr": rate, **row} for row in rows]
         write_json(kept, {"asked": asked, "rows": [row for part in found.values() for row in part]})
-        progress(f"choosing rate and steps of adapting on {SPLIT}: {sum(map(bool, found.values()))} of {len(cells)}")
+        progress(f"choosing learning rate and steps on {SPLIT}: {sum(map(bool, found.values()))} of {len(cells)}")
     rows = [row for part in found.values() for row in part]
-    rate, count = max(((rate, count) for rate in rates for count in steps), key=lambda pair: mean_accuracy(rows, *pair))
+    rate, count = max(((r, n) for r in rates for n in steps), key=lambda pair: candidate_accuracy(rows, *pair))
     return rate, count, rows
 
 
@@ -116,7 +116,7 @@ def at_the_edge(rows: Rows, rate: float, steps: int) -> bool:
     return any(len(values) > 1 and chosen in {min(values), max(values)} for values, chosen in tried)
 
 
-def mean_accuracy(rows: Rows, rate: float, steps: int) -> float:
+def candidate_accuracy(rows: Rows, rate: float, steps: int) -> float:
     """Of a candidate, over methods and numbers of ways."""
     return fmean(r["accuracy"] for r in rows if (r["inner_lr"], r["test_steps"]) == (rate, steps))
 
@@ -126,11 +126,11 @@ def candidates_table(rows: Rows) -> str:
     titles = dict.fromkeys(f"{r['method']}, {r['way']} ways" for r in rows)
     lines = []
     for (rate, steps), own in grouped(rows, "inner_lr", "test_steps").items():
-        cells = {f"{r['method']}, {r['way']} ways": percent(r["accuracy"], r.get("ci95")) for r in own}
-        lines.append({"rate": f"{rate:g}", "steps": steps, "mean": mean_accuracy(rows, rate, steps), **cells})
+        cells = {f"{r['method']}, {r['way']} ways": interval(r["accuracy"], r.get("ci95")) for r in own}
+        lines.append({"rate": f"{rate:g}", "steps": steps, "mean": candidate_accuracy(rows, rate, steps), **cells})
     lines.sort(key=lambda line: -line["mean"])
     return markdown_table(
-        " | ".join(["rate", "steps", *titles, "mean"]),
+        " | ".join(["learning rate", "steps", *titles, "mean"]),
         " | ".join(["{rate}", "{steps}", *(f"{{{title}}}" for title in titles), "{mean:±}"]),
         lines,
     )

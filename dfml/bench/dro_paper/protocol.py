@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfml.bench.accuracy import bench_accuracy
+from dfml.bench.accuracy.comparison import bench_accuracy
 from dfml.bench.dro_paper import choose_adaptation as choice
 from dfml.bench.dro_paper.choose_adaptation import PRESET, WIDTH, check_validation, choose_adaptation
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.plan import changes_of, configs_of
-from dfml.bench.report import grouped, markdown_table, over_seeds, percent, refuse_to_lose, write_report
+from dfml.bench.report import grouped, interval, markdown_table, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig
 from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
@@ -80,9 +80,9 @@ def bench_dro(config: DroProtocolConfig, *, progress: Say = lambda line: None) -
     if not {"inner_lr", "test_steps"} <= config.changed:
         kept = config.work / f"adaptation-{'-'.join(map(str, config.ways))}-way-{_recipe(config)}.json"
         rate, steps, candidates = choose_adaptation(zoos, config, configs, kept=kept, progress=progress)
-    progress(f"adapting by {steps} steps at rate {rate:g}")
+    progress(f"adapting by {steps} steps at learning rate {rate:g}")
     rows, failures = [], []
-    seen = [f"labelled validation pictures ({name}): rate and steps of adapting"] if candidates else []
+    seen = [f"labelled validation images ({name}): learning rate and steps of adapting"] if candidates else []
     for way in config.ways:
         for mode, methods in MODES.items():
             settled = [f"width={WIDTH}", f"way={way}", f"inner_lr={rate}", f"test_steps={steps}"]
@@ -105,7 +105,7 @@ def bench_dro(config: DroProtocolConfig, *, progress: Say = lambda line: None) -
     ways, shown = " and ".join(map(str, config.ways)), [protocol_table(rows, PUBLISHED.get(name, {}))]
     if candidates:
         tried = f"on {choice.EPISODES} validation episodes of {choice.SHOT} shots"
-        shown += [f"Rate and steps of adapting, {tried}, the best first:", choice.candidates_table(candidates)]
+        shown += [f"Learning rate and steps of adapting, {tried}, the best first:", choice.candidates_table(candidates)]
     report = write_report(
         config,
         f"dro-protocol-{name}",
@@ -169,7 +169,7 @@ def protocol_table(rows: Rows, published: dict[str, dict[tuple[int, int], tuple[
             known = published.get(method, {}).get(place)
             line.append("–" if known is None else f"{known[0]:.2f} ± {known[1]:.1f}")
             mine = [ours.get((method, *place, bn)) for bn in ("transductive", "inductive")]
-            line += [percent(*over_seeds(same)) if same else "–" for same in mine]
+            line += [interval(*over_seeds(same)) if same else "–" for same in mine]
         lines.append(dict(enumerate(line)))
     header = [f"{way} ways, {shot} shots: published | transductive | inductive" for way, shot in columns]
     return markdown_table(" | ".join(["method", *header]), " | ".join(f"{{{n}}}" for n in lines[0]), lines)
@@ -177,21 +177,21 @@ def protocol_table(rows: Rows, published: dict[str, dict[tuple[int, int], tuple[
 
 def protocol_notes(config: DroProtocolConfig, zoos: dict[int, float], *, rows: Rows, chosen: Rows) -> list[str]:
     """What a reader must know; ``zoos``: the teachers' mean held-out accuracies, ``chosen``: the candidates, if any."""
-    teachers = ", ".join(f"{percent(accuracy)} with {way} classes" for way, accuracy in zoos.items())
+    teachers = ", ".join(f"{interval(accuracy)} with {way} classes" for way, accuracy in zoos.items())
     steps, rate = rows[0]["adapt_steps"], rows[0]["inner_lr"]
     return [
         f"Ours: {config.models} teachers a zoo (Conv4, {WIDTH} filters), {config.epochs} epochs on the first 60 % of "
         f"each class's images, {'all from the same' if config.same_start else 'each from its own'} first weights; mean "
-        f"held-out accuracy {teachers}. ± is the 95 % interval over {config.episodes} episodes of 15 queries a class; "
-        "of several seeds that of their mean, by Student's t.",
+        f"held-out accuracy {teachers}. ± is the 95 % interval over {config.episodes} episodes of 15 queries per "
+        "class; of several seeds that of their mean, by Student's t.",
         "Published: Wang et al., UAI 2022, table 2; 100 teachers, 600 tasks, ± is the standard deviation over 5 runs. "
-        "Picture size, epochs, whether teachers share their first weights, and rate and steps at test are not stated "
-        "there.",
-        f"Here every initialisation is adapted by {steps} gradient steps at rate {rate:g}"
+        "Image size, epochs, whether teachers share their first weights, and learning rate and steps at test are not "
+        "stated there.",
+        f"Here every initialisation is adapted by {steps} gradient steps at learning rate {rate:g}"
         + (
             ", of the candidates above the one with the highest mean accuracy of random weights and of the average on "
             "validation classes; OTA and DRO were not looked at. Side information of every method, therefore: labelled "
-            "validation pictures."
+            "validation images."
             + (" It is the outermost one that was tried." if choice.at_the_edge(chosen, rate, steps) else "")
             if chosen
             else ", as given."

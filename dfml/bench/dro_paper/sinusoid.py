@@ -157,7 +157,7 @@ def average(teachers: Net) -> Net:
 
 
 def transported(teachers: Net, seed: int) -> Net:
-    """OTA: all teachers' neurons in the order of one of them, drawn at random, by optimal transport."""
+    """OTA: all teachers' neurons in the order of one of them, sampled uniformly, by optimal transport."""
     count = len(teachers[0][0])
     single = [[(weight[t], bias[t, 0]) for weight, bias in teachers] for t in range(count)]
     drawn = torch.randint(count, (), generator=torch.Generator().manual_seed(derive_seed(seed, "reference")))

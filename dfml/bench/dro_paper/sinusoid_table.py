@@ -3,12 +3,13 @@
 import math
 
 import torch
+from pydantic import Field
 
 from dfml.bench.dro_paper import sinusoid as toy
 from dfml.bench.dro_paper.sinusoid import POINTS, Net, Settings, Tasks
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, markdown_table, write_report
-from dfml.bench.study_config import SinusoidConfig
+from dfml.bench.study_config import BenchConfig
 from dfml.core.seeds import derive_seed
 from dfml.methods.dro import DroConfig
 
@@ -105,8 +106,17 @@ def half_width(values: torch.Tensor) -> float:
     return float(1.96 * values.std(correction=0) / len(values) ** 0.5)
 
 
+class SinusoidConfig(BenchConfig):
+    """``bench sinusoid``."""
+
+    options = "tasks seed choose out"
+    tasks: int = Field(500, ge=2, description="Test tasks, the same for all methods; the paper has 100.")
+    seed: int = Field(0, ge=0, description="Samples tasks, teachers and points.")
+    choose: bool = Field(True, description="Choose what the paper leaves open on own tasks, or take the defaults.")
+
+
 def bench_sinusoid(config: SinusoidConfig, *, progress: Say = lambda line: None) -> Row:
-    """Fuse the teachers of 100 sinusoids in four ways, adapt to new ones, and write the table.
+    """Repeat the DRO paper's toy regression: average, fine-tune, OTA and DRO beside the published errors.
 
     What the paper leaves open is chosen on validation tasks where ``choose`` is set; otherwise the defaults are taken.
 
@@ -181,7 +191,7 @@ def tables(data: Row) -> list[str]:
         found += ["Candidates on validation tasks, the nearest first:", table]
     if data["dro_candidates"]:
         table = markdown_table(
-            " | ".join(["S and Q drawn anew", "restart", *(f"{p} points" for p in POINTS)]),
+            " | ".join(["S and Q sampled anew", "restart", *(f"{p} points" for p in POINTS)]),
             " | ".join(["{resplit}", "{restart}", *(f"{{mse[{p}]:.3f}}" for p in POINTS)]),
             sorted(data["dro_candidates"], key=lambda row: row["score"]),
         )
@@ -209,10 +219,10 @@ def notes(data: Row, *, chosen: bool) -> list[str]:
         "tasks have seeds of their own.",
         "Published: Wang et al., UAI 2022, table 1.",
         f"Settings that the paper leaves open: {said}. {how}",
-        f"DRO: {robustly}; restart {data['restart']}. Rate, ascent steps, gamma, epochs and the size of "
+        f"DRO: {robustly}; restart {data['restart']}. Learning rate, ascent steps, gamma, epochs and the size of "
         "embeddings are the published ones; descent steps are 5 where the paper has one (K = 1), since with one from "
         "the start gamma would have no effect; "
-        + ("fixed or redrawn shares, and one of" if chosen else "not chosen, first of")
+        + ("fixed or resampled shares, and one of" if chosen else "not chosen, first of")
         + f" {RESTARTS} restarts "
         + ("by DRO's own error on the validation tasks" if chosen else "taken")
         + f". All its restarts on the test tasks: {every}. Average has nothing to be started again: part of DRO's "

@@ -36,7 +36,7 @@ class PretrainConfig(Config):
     """How teachers are trained; the defaults are those of the embedded zoos."""
 
     models: int = Field(100, ge=1, le=10000, description="Number of teachers.")
-    way: int = Field(5, ge=2, le=1000, description="Classes per teacher, drawn at random.")
+    way: int = Field(5, ge=2, le=1000, description="Classes per teacher, sampled uniformly.")
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the training images.")
     batch: int = Field(128, ge=2, le=4096, description="Images per step.")
     lr: float = Field(
@@ -48,7 +48,7 @@ class PretrainConfig(Config):
     size: int | None = Field(None, ge=16, le=224, description="Image size; none keeps the data set's.")
     colour: bool | None = Field(None, description="Teachers see colour (true) or grey (false); none: as images are.")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of each class's images that is held out.")
-    seed: int = Field(0, ge=0, description="Draws class subsets, initial weights and batches.")
+    seed: int = Field(0, ge=0, description="Samples class subsets, initial weights and batches.")
     same_start: bool = Field(False, description="Teachers of one shape start from equal weights; eases fusing them.")
 
     @property
@@ -65,7 +65,7 @@ class PretrainConfig(Config):
 class Training:
     """All that changes from step to step, with the best held-out accuracy and a copy of that epoch's weights.
 
-    ``epoch`` and ``batches`` are done; ``order`` [N] is of this epoch's images, once drawn. It is kept in a file and
+    ``epoch`` and ``batches`` are done; ``order`` [N] is of this epoch's images, once sampled. It is kept in a file and
     goes on from there, where ``mark`` tells that the file is this training's.
     """
 

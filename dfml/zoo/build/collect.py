@@ -107,7 +107,7 @@ def other_preparation(folder: Path) -> str | None:
     cfg = read_config(folder)["pretrained_cfg"]
     ours = {"interpolation": "bilinear", "crop_pct": 1.0}
     differs = [f"{key} {cfg[key]}" for key, value in ours.items() if cfg.get(key) not in (None, value)]
-    ways = "here pictures are resized bilinearly, without a crop, so its accuracy may differ a little."
+    ways = "here images are resized bilinearly, without a crop, so its accuracy may differ a little."
     return f"{folder.name}: its config states {' and '.join(differs)}; {ways}" if differs else None
 
 

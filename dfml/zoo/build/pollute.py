@@ -42,8 +42,8 @@ class PollutionConfig(Config):
     attack: Literal["ood", "fake", "both"] = Field(
         "ood", description="Teachers of another domain (ood), untrained ones (fake), or half of each (both)."
     )
-    keep: int | None = Field(None, ge=1, description="Clean teachers, drawn by the seed; none keeps them all.")
-    seed: int = Field(0, ge=0, description="Draws clean teachers, lies, weights and the order.")
+    keep: int | None = Field(None, ge=1, description="Clean teachers, sampled uniformly; none keeps them all.")
+    seed: int = Field(0, ge=0, description="Samples clean teachers, lies, weights and the order.")
 
 
 def truth_file(folder: Path) -> Path:
@@ -67,7 +67,7 @@ def given_away(clean: Zoo, source: Zoo | None) -> str | None:
         return None
     theirs, ours = ("x".join(map(str, zoo.picture_shape)) for zoo in (source, clean))
     return (
-        f"Teachers of {source.name} take pictures of {theirs}, those of {clean.name} of {ours}: they give themselves "
+        f"Teachers of {source.name} take images of {theirs}, those of {clean.name} of {ours}: they give themselves "
         "away, and methods that need one shape cannot work with the polluted zoo."
     )
 

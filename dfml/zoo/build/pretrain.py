@@ -26,7 +26,7 @@ from dfml.zoo.teacher import DETAILS, TeacherCard, save_network
 from dfml.zoo.zoo import write_zoo
 
 SMALLEST_MAP = 2
-"""Pixels a side of a timm network's last map: they are drawn for large images, and shrink small ones away."""
+"""Pixels a side of a timm network's last map: they are made for large images, and shrink small ones away."""
 
 _UNANSWERED = (AssertionError, IndexError, RuntimeError, ValueError)
 """What networks raise at images of a size that they cannot take."""
@@ -65,7 +65,7 @@ def net_for(
         except BadInput as error:
             reason = reason if further and reason else str(error)
         except _UNANSWERED as error:
-            reason = f"{name} cannot take pictures of {size} px ({error}): choose another --set size=..."
+            reason = f"{name} cannot take images of {size} px ({error}): choose another --set size=..."
         else:
             if tuple(answer.shape) == (2, way):
                 return name, {**args, **further}
@@ -84,7 +84,7 @@ class TeacherPlan:
 
 
 def plan_teachers(data: ClassSplit, architectures: list[str], config: PretrainConfig) -> list[TeacherPlan]:
-    """Draw each teacher's classes; architectures take turns. ``BadInput``: the data set has fewer than ``way``."""
+    """Sample each teacher's classes; architectures take turns. ``BadInput``: the data set has fewer than ``way``."""
     if len(data.class_names) < config.way:
         raise BadInput(f"{data.name}/{data.split} has {len(data.class_names)} classes, teachers need {config.way}.")
     plans = []
@@ -110,7 +110,7 @@ def split_class(members: np.ndarray, held_out: float) -> tuple[np.ndarray, np.nd
     """Cut one class's images into a first part to train and a last part to hold out; ``BadInput`` if fewer than two."""
     cut = len(members) - max(1, round(len(members) * held_out))
     if cut < 1:
-        raise BadInput(f"a class has {len(members)} pictures; at least 2 are needed to hold one out.")
+        raise BadInput(f"a class has {len(members)} images; at least 2 are needed to hold one out.")
     return members[:cut], members[cut:]
 
 

@@ -1,7 +1,7 @@
 """What the rows of ``bench accuracy`` say together: its table, the smaller ones below it, and the notes."""
 
 from dfml.bench.job import EPISODE_SEED, QUERY, Row, Rows
-from dfml.bench.report import grouped, markdown_table, over_seeds, percent
+from dfml.bench.report import grouped, interval, markdown_table, over_seeds
 
 FLOOR, CEILING = "random", "real-data"
 COLUMNS = [f"{adapt}, {bn}" for adapt in ("steps", "centroid") for bn in ("transductive", "inductive")]
@@ -90,7 +90,7 @@ def accuracy_table(summary: Rows, failures: Rows | None = None) -> str:
                 "data": e["data"] if several else None,
                 "seeds": ", ".join(map(str, e["seeds"])),
                 "shots": e["shots"],
-                **{f"{c['adapt']}, {c['bn']}": percent(c["accuracy"], c["ci95"]) for c in e["columns"]},
+                **{f"{c['adapt']}, {c['bn']}": interval(c["accuracy"], c["ci95"]) for c in e["columns"]},
                 "gap closed": None if gap is None else f"{100 * gap:.0f} %",
                 "seconds": f"{e['seconds']:.0f}",
                 **{title: f"{e[name]:,.0f}" for name, title in COSTS.items() if name in e},
@@ -131,16 +131,16 @@ def gains_table(rows: Rows) -> list[str]:
 def accuracy_notes(rows: Rows, summary: Rows, failures: Rows | None = None, *, episodes: int) -> list[str]:
     """What a reader of the table must know, in the order of its columns."""
     several = any(len(entry["seeds"]) > 1 for entry in summary)
-    interval = "± is the 95 % interval over episodes."
+    spread = "± is the 95 % interval over episodes."
     if several:
-        interval = (
+        spread = (
             "Rows of several seeds: the mean of the seeds' accuracies, ± is the 95 % interval of that mean by "
             "Student's t over the seeds (all seeds see the same episodes, so the choice of episodes is not in "
             "it). Rows of one seed: ± is the 95 % interval over episodes."
         )
     notes = [
-        f"Accuracies in per cent over {episodes} episodes of {QUERY} queries a class, drawn once from seed "
-        f"{EPISODE_SEED}. {interval}",
+        f"Accuracies in per cent over {episodes} episodes of {QUERY} queries per class, sampled once from seed "
+        f"{EPISODE_SEED}. {spread}",
         "steps: gradient steps of the inner loop; centroid: nearest class centroid of the features. "
         "transductive: normalised with the query batch's statistics; inductive: with the support set's.",
     ]
@@ -187,7 +187,7 @@ def _cost_notes(rows: Rows, several: bool) -> list[str]:
         notes.append(f"peak MiB on {', '.join(sorted(kinds - {'cpu'}))}: most memory allocated on the device.")
     if any("queries" in r for r in rows):
         kept = "; of kept recoveries those that the run met" if prepared else ""
-        notes.append(f"queries: pictures that teachers answered, where a method counts them{kept}.")
+        notes.append(f"queries: images that teachers answered, where a method counts them{kept}.")
     return notes
 
 
@@ -199,7 +199,8 @@ def _method_note(rows: Rows) -> str:
     if all(row["adapt"] == "centroid" for row in rows):
         whole = "" if r.get("one_model", True) else ", a reference that needs the whole zoo and is not one model"
         return f"{r['method']}: no inner loop, centroids only{whole}{extra}."
-    return f"{r['method']}: {r['learner']}, {r['adapt_steps']} inner steps at rate {r['inner_lr']:g} at test{extra}."
+    steps = f"{r['adapt_steps']} inner steps at learning rate {r['inner_lr']:g} at test"
+    return f"{r['method']}: {r['learner']}, {steps}{extra}."
 
 
 def provenance_notes(runs: Rows) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from dfml.bench import accuracy_table as tables
+from dfml.bench.accuracy import accuracy_table as tables
 from dfml.bench.drawings import chart
 from dfml.bench.job import BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import all_methods, plan
@@ -17,7 +17,7 @@ from dfml.runs.folder import RunFolder
 
 
 def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None, keep_table: bool = True) -> Row:
-    """Train and evaluate each method, and write table and chart after each of them.
+    """Train methods on a zoo and evaluate them under one protocol.
 
     Each run has a process of its own. One that fails, or a method that cannot work with the zoo, is told in its row.
     With ``keep_table`` a table is refused that holds other runs, or numbers measured otherwise.

@@ -1,0 +1,1 @@
+"""``bench accuracy``: its comparison of methods, and the tables and notes of its report."""
