@@ -12,7 +12,7 @@ from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.multi_teacher import Distance, MultiHeadStudent
 from dfml.tasks.cache import Recoveries
-from dfml.training.context import Training, TrainingRecord, side_information_of
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, RecoveringConfig
 from dfml.training.ours.images import Augmenter
@@ -79,9 +79,9 @@ class Distill(Method):
         teachers = self.teachers(zoo)
         ids = teachers.ids
         model = yield from training.begin(self.name, cfg, teachers)
-        recoveries = recoveries_of(training.zoo, cfg, "generator", device=training.device, seed=training.seed())
+        recoveries = training.recoveries(cfg, "generator", training.seed())
         student = MultiHeadStudent(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
-        record = TrainingRecord(training, cfg, model, {"outer": student, "recoveries": recoveries})
+        record = training.record(cfg, model, {"outer": student, "recoveries": recoveries})
         left = record.restore(training.state)
         seen = Augmenter(zoo, flip=cfg.flip, shift=cfg.learn_shift)
         # 1. Recover images from each teacher.

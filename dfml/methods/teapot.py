@@ -31,7 +31,7 @@ from dfml.meta.model import MetaModel
 from dfml.meta.outer import InterpolatedLearner, OuterLoop, Task, paired, plain
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
-from dfml.training.context import Training, TrainingRecord, side_information_of
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import (
     KEPT,
@@ -137,11 +137,11 @@ class Teapot(Method):
         generator, sizes = training.generator, (cfg.way, cfg.shot, cfg.query)
         teachers = self.teachers(training.zoo)
         model = yield from training.begin(self.name, cfg, teachers)
-        recoveries = recoveries_of(training.zoo, cfg, INVERTER, device=training.device, seed=training.seed())
+        recoveries = training.recoveries(cfg, INVERTER, training.seed())
         outer, memory = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity)
         plateau = PlateauDetector(cfg.patience)
         parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "plateau": plateau}
-        record = TrainingRecord(training, cfg, model, parts)
+        record = training.record(cfg, model, parts)
         watch = Watch(record.validation, cfg, training.device)
         policy = record.parts["policy"] = TeacherPolicy(cfg, teachers.ids, watch, recoveries)
         seen = self.augmenter(training.zoo)
