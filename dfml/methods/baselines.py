@@ -142,7 +142,7 @@ def in_one_order(
     return aligned
 
 
-NO_META_MODEL = "no network that a meta-model for these pictures can be"
+NO_META_MODEL = "no network that a meta-model for these images can be"
 
 
 class BestTeacherConfig(AdaptConfig):
@@ -211,7 +211,7 @@ class BestTeacher(Baseline):
             others[card.id] = NO_META_MODEL
         raise BadInput(
             f"best-teacher: no teacher of zoo {zoo.name!r} that reports an accuracy can be loaded and is a few-shot "
-            f"network ({', '.join(known)}) for the zoo's pictures."
+            f"network ({', '.join(known)}) for the zoo's images."
         )
 
 

@@ -130,7 +130,7 @@ class Free(Method):
         five = MetaGenerator(self.inverter_config())
         five.shape, five.device = zoo.picture_shape, device
         outer, memory, counter = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity), QueryCounter(oracles)
-        # Checkpoints of before call the counter "bill"; so do new ones.
+        # The key "bill" is that of earlier checkpoints.
         parts = {"outer": outer, "memory": memory, "five": five, "bill": counter}
         record = training.record(cfg, model, parts)
         labels = torch.arange(cfg.way).repeat_interleave(cfg.recovered_per_class)

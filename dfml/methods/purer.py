@@ -131,7 +131,7 @@ class Purer(Method):
         outer = OuterLoop(model, cfg.outer_lr)
         switch = PlateauDetector(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
         counter = QueryCounter(list(oracles.values()))
-        # Two names are those of earlier checkpoints: "pictures" for the images, "bill" for the counter.
+        # The keys "pictures" and "bill" are those of earlier checkpoints.
         parts = {"outer": outer, "pictures": images, "switch": switch, "bill": counter}
         record = training.record(cfg, model, parts)
 

@@ -58,5 +58,5 @@ class RealData(Method):
                 e = episode.to(training.device)
                 tasks.append((e.support_x, e.support_y, e.query_x, e.query_y))
             outcome = outer.step(tasks)
-            yield from record.events(step, outcome, task=tasks[0], text="meta-training on real pictures")
+            yield from record.events(step, outcome, task=tasks[0], text="meta-training on real images")
         yield Done(record.finish([f"real training pictures ({split.name})"]))
