@@ -207,11 +207,11 @@ class Training:
         return TaskMemory(self.zoo.class_keys(), capacity=capacity, shape=self.zoo.picture_shape, device=self.device)
 
     def recoveries(self, config: RecoveringConfig, inverter: str, seed: int) -> Recoveries:
-        """The recoveries that a config asks for; see ``recoveries_of``."""
+        """Return the recoveries that a config asks for; see ``recoveries_of``."""
         return recoveries_of(self.zoo, config, inverter, device=self.device, seed=seed)
 
     def record(self, config: MetaTrainingConfig, model: MetaModel, parts: dict[str, Stateful]) -> TrainingRecord:
-        """What reports the outer steps; a checkpoint holds the ``parts``, which ``restore`` fills again."""
+        """Return what reports the outer steps; a checkpoint holds the ``parts``, and ``restore`` fills them again."""
         return TrainingRecord(self, config, model, parts)
 
 
