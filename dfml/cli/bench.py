@@ -1,17 +1,17 @@
 """``bench``: the benchmark commands; their options are made from the fields of their configs."""
 
 import inspect
-import pkgutil
+import re
 import shlex
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import dfml.bench
 from dfml.bench.study_config import DroProtocolConfig
@@ -21,11 +21,41 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.data.pairing import differences, stored_rows
 
+DEFINED = re.compile(r'^def bench_(\w+)\(.+\n    """(.+)', re.MULTILINE)
+
+
+class _Benchmark(TyperCommand):
+    """A benchmark, known from the text of its file; that is imported when it is called, for it needs torch."""
+
+    def __init__(self, name: str, place: str, told: str) -> None:
+        super().__init__(name, help=told)
+        self.place = place
+
+    @cached_property
+    def real(self) -> TyperCommand:
+        """The command, with its options."""
+        made = typer.Typer(rich_markup_mode=None)
+        work = getattr(import_module(self.place), f"bench_{self.name}")
+        made.command(self.name)(_command_of(work, inspect.signature(work).parameters["config"].annotation))
+        return typer.main.get_command(made)
+
+    params = property(lambda self: self.real.params, lambda self, none: None)
+
+    def make_context(self, *args: Any, **more: Any) -> Any:  # noqa: ANN401 - as click does
+        """See click."""
+        return self.real.make_context(*args, **more)
+
 
 class _Benchmarks(TyperGroup):
-    """``bench``: commands of its own, and the benchmarks', whose files need torch and are imported when asked for."""
+    """``bench``: commands of its own, and a benchmark for each function ``bench_NAME`` below ``dfml/bench``."""
 
-    commands = property(lambda self: self.own | _commands(), lambda self, own: setattr(self, "own", own))
+    def __init__(self, *, commands: dict[str, Any] | None = None, **more: Any) -> None:  # noqa: ANN401 - as click does
+        folder, found = Path(dfml.bench.__file__).parent, dict(commands or {})
+        for path in sorted(folder.rglob("*.py")):
+            place = ".".join(("dfml.bench", *path.relative_to(folder).with_suffix("").parts))
+            for name, told in DEFINED.findall(path.read_text(encoding="utf-8")):
+                found[name] = _Benchmark(name, place, told)
+        super().__init__(commands=found, **more)
 
 
 app = typer.Typer(cls=_Benchmarks, help="Benchmarks; each writes a table.", no_args_is_help=True, rich_markup_mode=None)
@@ -117,24 +147,11 @@ def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[Callabl
         if given["scenario"] != "polluted":
             refuse_given(context, POLLUTED_ONLY, "without --scenario polluted")
         return None
-    from dfml.bench.dro_paper.protocol import bench_dro, check_protocol
+    from dfml.bench.dro_paper.protocol import check_protocol, compare_as_published
 
     check_protocol(given["protocol"], given["data"])
     refuse_given(context, SHARED_ONLY, f"by --protocol {given['protocol']}")
-    return bench_dro, DroProtocolConfig
-
-
-@cache
-def _commands() -> dict[str, Any]:
-    """The commands of all benchmarks by name."""
-    made = typer.Typer(rich_markup_mode=None)
-    for found in pkgutil.walk_packages(dfml.bench.__path__, "dfml.bench."):
-        for name, work in vars(import_module(found.name)).items():
-            if name.startswith("bench_") and work.__module__ == found.name:
-                config = inspect.signature(work).parameters["config"].annotation
-                if config.options:
-                    made.command(name.removeprefix("bench_"))(_command_of(work, config))
-    return typer.main.get_command(made).commands
+    return compare_as_published, DroProtocolConfig
 
 
 def _command_of(work: Callable[..., dict[str, Any]], config: type[Config]) -> Callable[..., None]:

@@ -22,8 +22,10 @@ from dfml.zoo.oracles.choose import ZerothOrderOracle, make_oracle
 
 SHOWN_EVERY = 10
 WARM_UP_FORMAT = 2
-SAVED_EVERY, SAVED_SECONDS = 20, 20.0
-"""Steps, or seconds, between two times that a warm-up is kept: whichever comes first."""
+SAVED_EVERY = 20
+"""Steps after which a warm-up is kept again, if ``SAVED_SECONDS`` have not passed before."""
+SAVED_SECONDS = 20.0
+"""Seconds after which it is kept again, if so many steps have not been taken before."""
 WARM_UP_SHOWN, WARM_UP_SHOWN_EVERY = 50, 5
 WAIT_SECONDS = 0.5
 

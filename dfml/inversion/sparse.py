@@ -91,7 +91,7 @@ class SparsePictures:
         correct = (look.logits.argmax(1) == labels).float().mean()
         values = torch.stack([ce.detach().mean(), roughness.detach(), correct]).tolist()
         if not all(map(math.isfinite, values)):
-            raise RunFailed(f"the recovery's loss is not a number ({values[0]}): lower its rate or its weights.")
+            raise RunFailed(f"the recovery's loss is not a number ({values[0]}): lower learning rate or weights.")
         losses = dict(zip(("ce", "tv", "teacher_accuracy"), values, strict=True))
         self.patches.grad = torch.autograd.grad(loss.mean() + cfg.tv * roughness, self.patches)[0]
         self.adam.param_groups[0]["lr"] = lr

@@ -230,7 +230,7 @@ class BatchObjective:
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         if not all(abs(v) < float("inf") for v in values.values()):
             bad = ", ".join(f"{name} {value}" for name, value in values.items())
-            raise NotFinite(f"the recovery's loss is not a number ({bad}): lower its rate or its weights.")
+            raise NotFinite(f"the recovery's loss is not a number ({bad}): lower learning rate or weights.")
         optimiser.zero_grad(set_to_none=True)
         surrogate.backward()
         return values

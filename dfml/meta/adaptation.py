@@ -204,9 +204,9 @@ def adapt(
     counts = torch.bincount(support_y, minlength=classes)
     if len(support_x) == 0 or int(counts.min()) == 0:
         empty = class_names[int(counts.argmin())]
-        raise BadInput(f"class {empty!r} has no support picture; give each class at least one.")
+        raise BadInput(f"class {empty!r} has no support image; give each class at least one.")
     if len(query_x) == 0:
-        raise BadInput("no query picture: give at least one picture to classify.")
+        raise BadInput("no query image: give at least one image to classify.")
     model.to(device)
     learner, steps = model.learner_for(how), model.adapt_steps if steps is None else steps
     params, notes = {n: p.detach() for n, p in model.params.items()}, []

@@ -76,7 +76,7 @@ def contrast_steps(
             loss = info_nce(real, task.support_y, pseudo, pseudo_y, config.temperature)
             value = loss.item()
             if not abs(value) < float("inf"):
-                raise RunFailed(f"the calibration's loss is {value} in step {step}: lower its rate.")
+                raise RunFailed(f"the calibration's loss is {value} in step {step}: lower its learning rate.")
             yield {n: p.detach() for n, p in params.items()}, value
             if step < config.steps:
                 grads = torch.autograd.grad(loss, list(leaves.values()))
@@ -92,7 +92,7 @@ class Icfil(Registered):
     """Inversion calibration following the inner loop; the demo takes about a CPU second for five classes."""
 
     Config = IcfilConfig
-    summary = "Recovers pictures of the new classes from the adapted model and pulls real and recovered ones together."
+    summary = "Recovers images of the new classes from the adapted model and pulls real and recovered ones together."
     reference = "Hu, Shen, Wang, Liu, Yuan, Tao, CVPR 2023"
 
     @classmethod
@@ -120,7 +120,7 @@ class Icfil(Registered):
         generator = torch.Generator().manual_seed(seed)
         total = cfg.inversion_steps + cfg.steps
         for frame in inverter.recover(oracles, labels, generator=generator, device=device):
-            yield Progress(frame.step, total, "recovering pictures from the adapted model")
+            yield Progress(frame.step, total, "recovering images from the adapted model")
         results = []
         for position, (task, found) in enumerate(zip(tasks, frame.tasks, strict=True)):
             pseudo_x, contrast = task.model.prepare(found.images), []

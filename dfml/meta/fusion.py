@@ -25,6 +25,7 @@ Orders = dict[str, torch.Tensor]
 """For each group of units int64 [n]: the unit that goes to each place."""
 LayerWeights = tuple[torch.Tensor, torch.Tensor | None]
 """Weight [out, in, ...] and bias [out] of a layer."""
+MOST_ITERATIONS = 1_000_000
 
 
 def fits(teacher: nn.Module, net: nn.Module) -> bool:
@@ -155,7 +156,7 @@ def match_units(cost: torch.Tensor) -> torch.Tensor:
 
     # A mass of one each instead of 1 / n: then the simplex adds and subtracts whole numbers, without rounding.
     masses = np.ones(len(cost))
-    plan = ot.emd(masses, masses, cost.double().cpu().numpy(), numItermax=1_000_000)
+    plan = ot.emd(masses, masses, cost.double().cpu().numpy(), numItermax=MOST_ITERATIONS)
     return torch.from_numpy(plan.argmax(0))
 
 

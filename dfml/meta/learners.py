@@ -5,7 +5,7 @@ A learner never touches the network's own weights. Images given to it are prepar
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -95,6 +95,10 @@ class MetaLearner:
     def __init__(self, config: LearnerConfig | None = None, loss: TargetLoss | None = None) -> None:
         self.config = config or LearnerConfig()
         self.loss = loss or target_loss
+
+    def exact(self) -> Self:
+        """Return the same learner with second derivatives, which gradients into the support images need."""
+        return type(self)(self.config.override({"first_order": False}), self.loss)
 
     def adapt(
         self,

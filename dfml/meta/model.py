@@ -189,13 +189,13 @@ def model_card(card: dict[str, Any]) -> str:
         re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", printable(str(text)))
         for text in (card.get("method", "unknown"), card.get("zoo", "unknown"), side)
     )
-    told = card.get("taking_part")
+    told, lr = card.get("taking_part"), card["learner_config"]["inner_lr"]
     teachers = f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
     lines = [
         "---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", "",
         f"# Meta-model trained with `{method}`", "",
         f"- zoo: {zoo}{teachers}",
-        f"- learner: {card['learner']}, {card['adapt_steps']} inner steps at rate {card['learner_config']['inner_lr']}",
+        f"- learner: {card['learner']}, {card['adapt_steps']} inner steps, learning rate {lr}",
         f"- side information used: {side}", "",
         *LOADING, "",
     ]  # fmt: skip

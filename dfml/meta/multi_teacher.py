@@ -69,7 +69,7 @@ class MultiHeadStudent(OuterLoop):
         """
         for group in self.optimiser.param_groups:
             group["lr"] = lr
-        failed = "the distillation loss is no longer finite: lower its rate (outer_lr or panel_lr)."
+        failed = "the distillation loss is no longer finite: lower its learning rate (outer_lr or panel_lr)."
 
         def outcome(images: torch.Tensor, logits: torch.Tensor, asked: torch.Tensor) -> TaskOutcome:
             answers = self.answers(images)
@@ -93,6 +93,10 @@ class MultiHeadStudent(OuterLoop):
             self.bias.copy_(flat["heads/bias"])
 
 
+SMALLEST_WEIGHT = 1e-4
+"""What every image counts at least for every class: a class that a teacher sees nowhere lies at the mean of all."""
+
+
 class MultiTeacherProtoNet:
     """ProtoNet's outer loss on images that several teachers label, each with its own classes.
 
@@ -109,8 +113,8 @@ class MultiTeacherProtoNet:
         known, asked = extract_features(net, params, support_x), extract_features(net, params, query_x)
         losses, right = [], []
         for teacher in range(support_p.shape[1]):
-            # Every image counts a little for every class: one that a teacher sees nowhere lies at the mean of all.
-            logits = -squared_distances(asked, class_means(known, support_p[:, teacher] + 1e-4))
+            weights = support_p[:, teacher] + SMALLEST_WEIGHT
+            logits = -squared_distances(asked, class_means(known, weights))
             said = query_p[:, teacher]
             losses.append(F.kl_div(logits.log_softmax(1), said, reduction="batchmean"))
             right.append((logits.detach().argmax(1) == said.argmax(1)).float().mean())

@@ -75,7 +75,7 @@ class OuterLoop:
                 support, query = (self.model.prepare(support_x), support_y), (self.model.prepare(query_x), query_y)
                 yield learner.outer(self.model.net, self.model.params, support, query)
 
-        failed = "the outer loss is no longer finite: lower the rates (outer_lr, inner_lr), then start again."
+        failed = "the outer loss is no longer finite: lower the learning rates (outer_lr, inner_lr), then start again."
         return self.take(outcomes(), failed)
 
     def take(self, outcomes: Iterable[TaskOutcome], failed: str, compared: int | None = None) -> OuterStep:

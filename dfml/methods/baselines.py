@@ -1,4 +1,4 @@
-"""Baselines that take the teachers' weights as they are, and the references between which methods lie."""
+"""Baselines and references that take the teachers' weights as they are, and learn nothing."""
 
 from collections.abc import Generator, Iterator
 from typing import Literal, get_args
@@ -10,16 +10,12 @@ from torch import nn
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
-from dfml.core.seeds import derive_seed
-from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import load_split
 from dfml.meta.ensemble import EnsembleModel
 from dfml.meta.fusion import align_network, fits, load_average
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop, Task
-from dfml.training.context import REPORTED, Training, TrainingRecord, start_model
+from dfml.training.context import REPORTED, Training, start_model
 from dfml.training.method import METHODS, Method
-from dfml.training.options import AdaptConfig, MetaTrainingConfig
+from dfml.training.options import AdaptConfig
 from dfml.training.ours.trust import best_reported, by_report, load_teacher_weights
 from dfml.training.taking_part import read_teacher, read_teachers, with_weights
 from dfml.zoo.teacher import Teacher
@@ -146,7 +142,7 @@ def in_one_order(
     return aligned
 
 
-NO_META_MODEL = "no network that a meta-model for these pictures can be"
+NO_META_MODEL = "no network that a meta-model for these images can be"
 
 
 class BestTeacherConfig(AdaptConfig):
@@ -215,7 +211,7 @@ class BestTeacher(Baseline):
             others[card.id] = NO_META_MODEL
         raise BadInput(
             f"best-teacher: no teacher of zoo {zoo.name!r} that reports an accuracy can be loaded and is a few-shot "
-            f"network ({', '.join(known)}) for the zoo's pictures."
+            f"network ({', '.join(known)}) for the zoo's images."
         )
 
 
@@ -245,53 +241,3 @@ class EnsembleFeatures(Baseline):
         told |= taking_part.details()
         model = EnsembleModel(teachers, training.zoo, normalise=cfg.normalise, way=cfg.way, details=told)
         yield Done(model.to(training.device))
-
-
-@METHODS.register("real-data")
-class RealData(Method):
-    """MAML, ANIL or ProtoNet on episodes of the real training classes."""
-
-    title = "Real data (reference)"
-    summary = "Meta-trains on real training images with MAML, ANIL or ProtoNet. Not data-free: the ceiling of a table."
-    reference = "Finn et al., ICML 2017 (MAML); Raghu et al., ICLR 2020 (ANIL); Snell et al., NeurIPS 2017 (ProtoNet)"
-    data_free = False
-    long = True
-    role = "reference"
-    minutes = 7
-    asks_teachers = False
-    Config = MetaTrainingConfig
-
-    @classmethod
-    def demo(cls) -> MetaTrainingConfig:
-        """Minutes on two CPU cores: ProtoNet, since MAML takes many times as long to get anywhere."""
-        return MetaTrainingConfig(learner="protonet", iterations=6000, tasks=2, keep="best", validate_every=500)
-
-    @classmethod
-    def paper(cls) -> MetaTrainingConfig:
-        """60,000 iterations of 4 tasks, second order, chosen on validation classes."""
-        return MetaTrainingConfig(iterations=60_000, validate_every=500, validation_episodes=600, keep="best")
-
-    def train(self, training: Training) -> Iterator[Event]:
-        """Train on ``data``'s split ``train``; see ``Method.train``.
-
-        Raises:
-            BadInput: ``data`` is missing or has no training split.
-        """
-        cfg: MetaTrainingConfig = self.config
-        self.check_data(training.data)
-        channels, size, _ = training.zoo.picture_shape
-        split = load_split(training.data, "train", size=size, channels=channels)
-        model = start_model(training.zoo, cfg, training.generator, {"method": self.name}).to(training.device)
-        outer = OuterLoop(model, cfg.outer_lr)
-        record = TrainingRecord(training, cfg, model, {"outer": outer})
-        first_seed = training.seed()
-
-        for step in record.restore(training.state):
-            seed, sizes = derive_seed(first_seed, step), {"way": cfg.way, "shot": cfg.shot, "query": cfg.query}
-            tasks: list[Task] = []
-            for episode in EpisodeSampler(split, **sizes, episodes=cfg.tasks, seed=seed):
-                e = episode.to(training.device)
-                tasks.append((e.support_x, e.support_y, e.query_x, e.query_y))
-            outcome = outer.step(tasks)
-            yield from record.events(step, outcome, task=tasks[0], text="meta-training on real pictures")
-        yield Done(record.finish([f"real training pictures ({split.name})"]))

@@ -29,7 +29,7 @@ from dfml.inversion.terms import Student, disagreement
 from dfml.meta.learners import LEARNERS, KdForm, MetaLearner, distilling, kd_loss, make_learner
 from dfml.meta.outer import OuterLoop, Task, adapted_student
 from dfml.tasks.cache import Recoveries
-from dfml.training.context import Training, TrainingRecord
+from dfml.training.context import Training
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, RecoveringConfig
 from dfml.training.plateau import PlateauDetector
@@ -126,7 +126,7 @@ class BidfMkd(Method):
         plateau = PlateauDetector(cfg.generate_interval)
         plateau.armed = True
         parts = {"outer": outer, "memory": memory, "supports": supports, "queries": queries, "plateau": plateau}
-        record = TrainingRecord(training, cfg, model, parts)
+        record = training.record(cfg, model, parts)
 
         for step in record.restore(training.state):
             tasks: list[Task] = []

@@ -1,8 +1,18 @@
-"""All teachers distilled into one student on recovered images, which then adapts like any other model."""
+"""Distillation of all teachers into one multi-head student (baseline, "Distill-DFKD").
+
+1. f, W <- random backbone, and a random output layer W_t for each teacher t.
+2. Recover images from each teacher with a fresh generator, `visits` times.
+3. (`consensus`, ours.) So many times, for each teacher in random order:
+   images of its classes <- Adam step along  CE + 0.01 BN + 0.0001 TV  of this teacher.
+4. A_t <- answers of every teacher t about every image (targets=own: its own images alone).
+5. Repeat `iterations` times: sample images of `tasks` recoveries; shift and mirror them;
+   (f, W) <- Adam step on the mean over images x and all t of KL(A_t(x) || softmax(W_t f(x))).
+6. Discard W; the meta-model is f with a fresh last layer.
+"""
 
 import math
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Generator, Iterator
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -12,7 +22,7 @@ from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.meta.multi_teacher import Distance, MultiHeadStudent
 from dfml.tasks.cache import Recoveries
-from dfml.training.context import Training, TrainingRecord, side_information_of
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, RecoveringConfig
 from dfml.training.ours.images import Augmenter
@@ -78,40 +88,31 @@ class Distill(Method):
         zoo, generator = training.zoo, training.generator
         teachers = self.teachers(zoo)
         ids = teachers.ids
+        # 1. A backbone, and an output layer for each teacher.
         model = yield from training.begin(self.name, cfg, teachers)
-        recoveries = recoveries_of(training.zoo, cfg, "generator", device=training.device, seed=training.seed())
+        recoveries = training.recoveries(cfg, "generator", training.seed())
         student = MultiHeadStudent(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
-        record = TrainingRecord(training, cfg, model, {"outer": student, "recoveries": recoveries})
+        record = training.record(cfg, model, {"outer": student, "recoveries": recoveries})
         left = record.restore(training.state)
         seen = Augmenter(zoo, flip=cfg.flip, shift=cfg.learn_shift)
-        # 1. Recover images from each teacher.
+        # 2. Recover images from each teacher. 3. With `consensus` these recoveries are revised ones (ours).
         visits = [(teacher, v) for v in range(cfg.visits) for teacher in ids]
         now = min(left.start, cfg.iterations)
         found: list[PseudoTask] = []
         for visit in visits:
             found += yield from until_done(recoveries.recover([visit], step=now, total=cfg.iterations))
             yield Progress(now, cfg.iterations, f"recovered {len(found)} of {len(visits)} tasks")
-        # 2. Let the teachers look at them.
-        answers, queries = yield from self.ask(recoveries, ids, found, now)
-        recoveries.cost["queries"] += queries  # again after a resume, for they are asked again
+        # 4. Let the teachers look at them.
+        answers = yield from self.ask(recoveries, ids, found, now)
 
         for step in left:
-            # 3. One step towards the answers, on images of a few tasks.
+            # 5. One step towards the answers, on images of a few tasks.
             drawn = torch.randint(len(found), (cfg.tasks,), generator=generator).tolist()
             batches = [self.batch(training, found[i], answers[i], seen) for i in drawn]
             falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
             outcome = student.step(batches, distance=cfg.distance, lr=cfg.outer_lr * falls)
-            # The first recovered task stands for the batch, with its wanted labels.
-            first = found[drawn[0]]
-            rows = torch.arange(0, len(first.labels), max(1, len(first.labels) // 40))
-            yield from record.events(
-                step,
-                outcome,
-                losses={"teacher_accuracy": first.teacher_accuracy()},
-                task=(first.images, first.labels, first.images[:0], first.labels[:0]),
-                images=lambda x=first, r=rows: (x.images[r], x.labels[r].tolist()),
-                text="distilling",
-            )
+            yield from record.events(step, outcome, **standing_for_all(found[drawn[0]]), text="distilling")
+        # 6. The output layers stay behind: the meta-model never held them.
         model.details |= cost_of(recoveries) | {"recoveries": len(found)}
         yield Done(record.finish(side_information_of(model)))
 
@@ -129,25 +130,23 @@ class Distill(Method):
             )
         return everyone(zoo)
 
-    def ask(self, recoveries: Recoveries, ids: list[str], found: list[PseudoTask], step: int) -> Iterator[Event]:
-        """Each task's answers [N, T, way] of the teachers that count, and how many images were looked at for it."""
+    def ask(
+        self, recoveries: Recoveries, ids: list[str], found: list[PseudoTask], step: int
+    ) -> Generator[Event, None, list[torch.Tensor]]:
+        """Each task's answers [N, T, way] of the teachers that count; a resumed run asks, and pays, again."""
         cfg: DistillConfig = self.config
         ways = [recoveries.zoo.card(i).way for i in ids]
         answers = [torch.full((len(task.labels), len(ids), max(ways)), -torch.inf) for task in found]
-        queries = 0.0
         for position, teacher in enumerate(ids):
-            yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)} about all pictures")
-            oracle = recoveries.oracle((teacher, 0)) if cfg.targets == "all" else None
+            yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)} about all images")
             for number, task in enumerate(found):
-                if oracle is not None:
-                    before = oracle.queries
-                    answers[number][:, position, : ways[position]] = oracle.logits(task.images).cpu()
-                    queries += oracle.queries - before
+                if cfg.targets == "all":
+                    answers[number][:, position, : ways[position]] = recoveries.ask(teacher, task.images).cpu()
                     if number % 20 == 19:
                         yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)}")
                 elif task.teacher_id == teacher:
                     answers[number][:, position, : ways[position]] = task.soft_targets.cpu()
-        return answers, queries
+        return answers
 
     def batch(
         self, training: Training, task: PseudoTask, answers: torch.Tensor, seen: Augmenter
@@ -164,3 +163,13 @@ class Distill(Method):
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
         recoveries = recoveries_of(zoo, self.config, "generator", device=device)
         yield from prepare_recoveries(recoveries, self.teachers(zoo), self.config, jobs)
+
+
+def standing_for_all(first: PseudoTask) -> dict[str, Any]:
+    """What is told of a step: its first recovery, with the wanted labels, stands for the batch."""
+    rows = torch.arange(0, len(first.labels), max(1, len(first.labels) // 40))
+    return {
+        "losses": {"teacher_accuracy": first.teacher_accuracy()},
+        "task": (first.images, first.labels, first.images[:0], first.labels[:0]),
+        "images": lambda: (first.images[rows], first.labels[rows].tolist()),
+    }

@@ -65,7 +65,7 @@ class RobustFusion:
     """Hyper-network and embeddings, and the three steps that Algorithms 1 and 2 share.
 
     Networks are standardised vectors [D]. The likelihood's variance sigma^2, which the paper leaves open, is D, so
-    that one gamma serves networks of all sizes; the hyper-network's rate is multiplied by it.
+    that one gamma serves networks of all sizes; the hyper-network's learning rate is multiplied by it.
 
     Args:
         config: Learning rates, steps and gamma.
@@ -79,7 +79,7 @@ class RobustFusion:
 
     def __init__(self, config: DroConfig, first: torch.Tensor, steps: int = 1) -> None:
         self.config = config
-        # A step at rate lr leaves 1 - 2 lr of the distance.
+        # A step at learning rate lr leaves 1 - 2 lr of the distance.
         lr = config.lr if config.fit is None else (1 - (1 - config.fit) ** (1 / max(1, steps))) / 2
         self.rate = lr * len(first)  # times sigma^2
         self.phi = Phi(first.new_zeros(config.embedding, len(first)), first.clone())
@@ -138,16 +138,19 @@ class RobustFusion:
         self.taught = Phi(here["taught/weight"], here["taught/bias"]) if "taught/bias" in here else None
 
 
-class Missed(list[str]):
+class Missed:
     """Ids of teachers that could not be read when they came; part of the checkpoints of the online loop."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
 
     def state(self) -> dict[str, Any]:
         """For checkpoints."""
-        return {"ids": list(self)}
+        return {"ids": list(self.ids)}
 
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()``; older checkpoints have none."""
-        self[:] = [str(teacher) for teacher in flat.get("ids", [])]
+        self.ids = [str(teacher) for teacher in flat.get("ids", [])]
 
 
 def draw_shares(count: int, config: DroConfig, generator: torch.Generator) -> list[tuple[list[int], list[int]]]:
@@ -196,7 +199,7 @@ class Dro(Method):
     """Distributionally robust fusion of teachers of one architecture, offline (Alg. 1) or online (Alg. 2)."""
 
     title = "DRO model fusion"
-    summary = "A hyper-network learns to write the teachers' weights, robust to shifted tasks; no pictures."
+    summary = "A hyper-network learns to write the teachers' weights, robust to shifted tasks; no images."
     reference = "Wang et al., Meta-learning without data via Wasserstein distributionally-robust model fusion, UAI 2022"
     space = "parameter"
     one_architecture = True
@@ -210,7 +213,7 @@ class Dro(Method):
 
     @classmethod
     def paper(cls) -> DroConfig:
-        """The published rates, steps and gamma; the number of epochs is that of the paper's toy regression."""
+        """The published learning rates, steps and gamma; the number of epochs is that of the paper's toy regression."""
         return DroConfig(epochs=3)
 
     def train(self, training: Training) -> Iterator[Event]:
@@ -279,9 +282,9 @@ class Dro(Method):
                 # Step 1 with i = t.
                 fusion.ascend(t, network)
             else:
-                missed.append(card.id)
+                missed.ids.append(card.id)
             yield from record.events(step, seen, f"teacher {card.id}")
-        taking_part = with_weights(zoo, dict.fromkeys(missed, UNUSABLE))
+        taking_part = with_weights(zoo, dict.fromkeys(missed.ids, UNUSABLE))
         if taking_part != expected:  # some could not be read when they came
             yield taking_part.note(len(zoo.cards))
         space.model.details |= taking_part.details()

@@ -21,13 +21,14 @@ from pydantic import Field
 
 from dfml.core.errors import RunFailed
 from dfml.core.events import Done, Event, Progress
+from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
 from dfml.inversion.terms import disagreement
 from dfml.meta.learners import KdForm, Params
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import Aggregate, OuterLoop, StudentOf, TaskLoss, gradient_of, task_loss_of
-from dfml.training.context import Training, TrainingRecord, side_information_of
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig
 from dfml.training.plateau import replay, round_outcome
@@ -126,16 +127,12 @@ class Free(Method):
         model = yield from training.begin(self.name, cfg, teachers)
         white = AskingConfig(oracle="autograd")
         oracles = [make_oracle(zoo, i, white, generator=generator, device=device) for i in teachers.ids]
-        inverting = MetaGeneratorConfig(
-            steps=cfg.five_steps, lr=cfg.generator_lr, noise_lr=cfg.noise_lr, meta_lr=cfg.meta_lr,
-            outer=cfg.generator_outer, bn=cfg.bn, latent=cfg.latent, width=cfg.generator_width, shift=cfg.shift,
-            flip=cfg.flip, teachers=cfg.teachers, per_class=cfg.recovered_per_class,
-        )  # fmt: skip
-        five = MetaGenerator(inverting)
+        five = MetaGenerator(self.inverter_config())
         five.shape, five.device = zoo.picture_shape, device
         outer, memory, counter = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity), QueryCounter(oracles)
+        # The key "bill" is that of earlier checkpoints.
         parts = {"outer": outer, "memory": memory, "five": five, "bill": counter}
-        record = TrainingRecord(training, cfg, model, parts)
+        record = training.record(cfg, model, parts)
         labels = torch.arange(cfg.way).repeat_interleave(cfg.recovered_per_class)
 
         for step in record.restore(training.state):
@@ -151,8 +148,7 @@ class Free(Method):
             if warm:
                 text = "learning from " + ", ".join(oracle.teacher_id for oracle in drawn)
                 # 3. BELL: learn the teachers in sequence.
-                how = {"student": cfg.student, "shot": cfg.shot, "form": cfg.kd_form}
-                task_losses = [task_loss_of(model, each, generator, **how) for each in found.tasks]
+                task_losses = [self.task_loss(model, each, generator) for each in found.tasks]
                 gone = sequential_update(task_losses, model.params, cfg.bell_lr, inner=cfg.bell_inner)
                 if not all(bool(g.isfinite().all()) for g in gone.gradient.values()):
                     raise RunFailed("learning the teachers in turn diverged: lower bell_lr, then start again.")
@@ -171,6 +167,20 @@ class Free(Method):
             yield from record.events(step, outcome, losses=losses, task=task, images=lambda now=shown: now, text=text)
         model.details |= counter.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
         yield Done(record.finish(side_information_of(model)))
+
+    def inverter_config(self) -> MetaGeneratorConfig:
+        """The options of FIVE's meta-generator."""
+        cfg: FreeConfig = self.config
+        return MetaGeneratorConfig(
+            steps=cfg.five_steps, lr=cfg.generator_lr, noise_lr=cfg.noise_lr, meta_lr=cfg.meta_lr,
+            outer=cfg.generator_outer, bn=cfg.bn, latent=cfg.latent, width=cfg.generator_width, shift=cfg.shift,
+            flip=cfg.flip, teachers=cfg.teachers, per_class=cfg.recovered_per_class,
+        )  # fmt: skip
+
+    def task_loss(self, model: MetaModel, task: PseudoTask, generator: torch.Generator) -> TaskLoss:
+        """What a teacher's task asks of the learner: to answer as the teacher does."""
+        cfg: FreeConfig = self.config
+        return task_loss_of(model, task, generator, student=cfg.student, shot=cfg.shot, form=cfg.kd_form)
 
     def against(self, model: MetaModel) -> ExtraLoss:
         """Images seek where the learner is less sure than the teacher, though both name the same class."""

@@ -24,7 +24,7 @@ from dfml.core.events import Done, Event, Note, Scalars
 from dfml.inversion.dynamic_set import DynamicSet
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, Task
-from dfml.training.context import Training, TrainingRecord, side_information_of
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import MetaTrainingConfig
 from dfml.training.plateau import PlateauDetector
@@ -131,8 +131,9 @@ class Purer(Method):
         outer = OuterLoop(model, cfg.outer_lr)
         switch = PlateauDetector(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
         counter = QueryCounter(list(oracles.values()))
+        # The keys "pictures" and "bill" are those of earlier checkpoints.
         parts = {"outer": outer, "pictures": images, "switch": switch, "bill": counter}
-        record = TrainingRecord(training, cfg, model, parts)
+        record = training.record(cfg, model, parts)
 
         for step in record.restore(training.state):
             # 1. The inversion loss is that of the chosen teachers.
@@ -152,7 +153,7 @@ class Purer(Method):
                 _, moved = self.episode(images, torch.Generator().set_state(drawn), near)
                 rise = float(self.outer_loss(model, moved).detach()) - float(easy.detach())
                 yield Scalars(step, {"tasks/adversarial_rise": rise})
-                text = f"adversarial step {len(switch.fired_at)}: pictures moved against the learner"
+                text = f"adversarial step {len(switch.fired_at)}: images moved against the learner"
                 yield Note(step, f"{text}, outer loss {rise:+.2f}", kind="adversarial")
             outcome, task, text = None, None, "inverting"
             if step > cfg.warm_start:
@@ -179,8 +180,7 @@ class Purer(Method):
     def outer_loss(model: MetaModel, task: Task) -> torch.Tensor:
         """The learner's outer loss on a task, with its graph through the inner loop into the images."""
         support_x, support_y, query_x, query_y = task
-        # Gradients into the support images need second derivatives.
-        exact = type(model.learner)(model.learner.config.override({"first_order": False}), model.learner.loss)
+        exact = model.learner.exact()
         params = {n: p.detach().requires_grad_(True) for n, p in model.params.items()}
         support, query = (model.prepare(support_x), support_y), (model.prepare(query_x), query_y)
         return exact.outer(model.net, params, support, query).loss

@@ -1,17 +1,18 @@
 """TEAPOT: task-distributionally robust data-free meta-learning (Hu et al., TPAMI 2025).
 
-At the start, and when the stop rule (6) has fired:
+At the start, and when the stop rule (5) has fired:
 1. Sample `asked` different teachers from the teacher policy p = softmax(w).
 2. Recover a task from each with a fresh conditional generator (CE + BN); store it in memory.
-3. w <- Adam step along the mean of (r - b) * grad log p(sampled); r: reward, b: mean of all r.
-4. theta <- Adam step on the mean over the sampled teachers f_i, each with its own task, of
+3. theta <- Adam step on the mean over the sampled teachers f_i, each with its own task, of
    KL( f_i(query) || softmax(-|h(query) - prototype|^2) ).
 Otherwise:
-5. Sample `tasks` tasks of recombined classes from memory, hard labels, CE; a share of them,
+4. Sample `tasks` tasks of recombined classes from memory, hard labels, CE; a share of them,
    `interpolated`, with features h <- lambda * h(T2) + (1 - lambda) * h(T1), slot by slot,
    lambda ~ Beta(1/2, 1/2);  theta <- Adam step on their mean loss.
 After either:
-6. Stop rule: accuracy on real validation episodes set no new best for `patience` iterations.
+5. Stop rule: accuracy on real validation episodes set no new best for `patience` iterations.
+6. w <- Adam step along the mean of (r - b) * grad log p(sampled), every fourth iteration since 1
+   and when 5 has fired;  r: mean of the newest four accuracies of 5 (per cent), b: mean of all r.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from dfml.meta.model import MetaModel
 from dfml.meta.outer import InterpolatedLearner, OuterLoop, Task, paired, plain
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
-from dfml.training.context import Training, TrainingRecord, side_information_of
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import (
     KEPT,
@@ -77,7 +78,7 @@ class TeapotConfig(RecoveringConfig, TeacherPolicyConfig, PanelConfig, InitConfi
 
 @METHODS.register("teapot")
 class Teapot(Method):
-    """Memory with task interpolation against the drift of tasks; reliability weights against deceptive teachers."""
+    """Memory with task interpolation against the drift of tasks; a teacher policy against deceptive teachers."""
 
     title = "TEAPOT"
     summary = (
@@ -117,7 +118,7 @@ class Teapot(Method):
 
     @classmethod
     def paper(cls) -> TeapotConfig:
-        """60,000 iterations of 4 tasks; fresh recoveries of 200 steps; reliability weights as published."""
+        """60,000 iterations of 4 tasks; fresh recoveries of 200 steps; the teacher policy as published."""
         return TeapotConfig(
             learner="protonet",
             iterations=60_000,
@@ -137,11 +138,11 @@ class Teapot(Method):
         generator, sizes = training.generator, (cfg.way, cfg.shot, cfg.query)
         teachers = self.teachers(training.zoo)
         model = yield from training.begin(self.name, cfg, teachers)
-        recoveries = recoveries_of(training.zoo, cfg, INVERTER, device=training.device, seed=training.seed())
+        recoveries = training.recoveries(cfg, INVERTER, training.seed())
         outer, memory = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity)
         plateau = PlateauDetector(cfg.patience)
         parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "plateau": plateau}
-        record = TrainingRecord(training, cfg, model, parts)
+        record = training.record(cfg, model, parts)
         watch = Watch(record.validation, cfg, training.device)
         policy = record.parts["policy"] = TeacherPolicy(cfg, teachers.ids, watch, recoveries)
         seen = self.augmenter(training.zoo)
@@ -163,10 +164,10 @@ class Teapot(Method):
                 for each in found:
                     said = (yield from panel.answers(each, memory, step, cfg.iterations)) if panel else None
                     memory.add(each, said)
-                # 3. Learn the policy; as published once it has been seen how the learner does (6).
+                # Ours, with reward=features: learn the policy now and not in 6; forget whom it distrusts.
                 policy.reward_features()
                 memory.forget(policy.distrusted())
-                # 4. Distil each teacher on its own task.
+                # 3. Distil each teacher on its own task.
                 tasks = [self.new_task(each) for each in found]
                 outcome = outer.step(tasks)
                 losses["teacher_accuracy"] = sum(each.teacher_accuracy() for each in found) / len(found)
@@ -175,15 +176,16 @@ class Teapot(Method):
                 outcome, text = panel.step(memory, falls), "answers of the panel"
                 tasks = [memory.sample(*sizes, generator=generator).task]  # only to be shown
             else:
-                # 5. Learn recombined tasks with hard labels, some of them interpolated.
+                # 4. Learn recombined tasks with hard labels, some of them interpolated.
                 pairs = [self.memory_task(memory, model, seen, generator) for _ in range(cfg.tasks)]
                 if panel:
                     pairs += panel.pairs(memory)
                 tasks = [task for task, _ in pairs]
                 outcome, text = outer.step(tasks, [learner for _, learner in pairs]), "tasks from memory"
-            # 6. Stop rule: no new best watched accuracy for a while, and teachers are asked again.
+            # 5. Stop rule: no new best watched accuracy for a while, and teachers are asked again.
             watched = watch.accuracy(model, outcome)
             plateau.armed = plateau.update(watched)
+            # 6. Learn the policy from that accuracy (reward=accuracy, as published).
             policy.reward_accuracy(watched, plateau.armed)
             if step % cfg.validate_every == 0 or step in (1, cfg.iterations):
                 yield from policy.events(step)

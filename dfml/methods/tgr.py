@@ -29,11 +29,11 @@ from dfml.meta.model import MetaModel
 from dfml.meta.outer import Aggregate, OuterLoop, TaskLoss, gradient_of, task_loss_of
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
-from dfml.training.context import Training, TrainingRecord, side_information_of
+from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, GroupingConfig, InitConfig
 from dfml.training.plateau import replay, round_outcome
-from dfml.training.recovered import Groups, prepare_groups, recoveries_of
+from dfml.training.recovered import Groups, prepare_groups
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.zoo import Zoo
 
@@ -111,14 +111,14 @@ class Tgr(Method):
         teachers = self.teachers(training.zoo)
         model = yield from training.begin(self.name, cfg, teachers)
         seed = training.seed()
-        recoveries = recoveries_of(training.zoo, cfg, "generator", device=training.device, seed=seed)
+        recoveries = training.recoveries(cfg, "generator", seed)
         groups = Groups(cfg)
         if training.state is None:
             # 1. Embed the teachers. 2. Compare them, and group those that are unlike each other.
             yield from groups.make(recoveries.plain, teachers.ids, seed=seed)
         outer, memory = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity)
         parts = {"outer": outer, "memory": memory, "recoveries": recoveries, "groups": groups}
-        record = TrainingRecord(training, cfg, model, parts)
+        record = training.record(cfg, model, parts)
 
         for step in record.restore(training.state):
             # 3. Sample a group and some of its teachers; recover a task from each, and store it.

@@ -16,9 +16,11 @@ from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
 from dfml.meta.outer import OuterStep, Task
 from dfml.nets.checkpoint import flatten_state, part_of_state
+from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.similarity import DiversityMeter
-from dfml.training.options import AdaptConfig, MetaTrainingConfig
+from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
+from dfml.training.recovered import recoveries_of
 from dfml.training.taking_part import TakingPart
 from dfml.training.validation import Validation
 from dfml.zoo.teacher import probe
@@ -91,7 +93,7 @@ class StepRecord:
 
 
 class TrainingRecord(StepRecord):
-    """Turns outer steps into events: curves, diversity, validation, images, checkpoints (which hold the ``parts``)."""
+    """Turns outer steps into events: curves, diversity, validation, images, checkpoints; see ``Training.record``."""
 
     def __init__(
         self, training: Training, config: MetaTrainingConfig, model: MetaModel, parts: dict[str, Stateful]
@@ -203,6 +205,14 @@ class Training:
     def memory(self, capacity: int) -> TaskMemory:
         """An empty memory of so many recoveries per class."""
         return TaskMemory(self.zoo.class_keys(), capacity=capacity, shape=self.zoo.picture_shape, device=self.device)
+
+    def recoveries(self, config: RecoveringConfig, inverter: str, seed: int) -> Recoveries:
+        """Return the recoveries that a config asks for; see ``recoveries_of``."""
+        return recoveries_of(self.zoo, config, inverter, device=self.device, seed=seed)
+
+    def record(self, config: MetaTrainingConfig, model: MetaModel, parts: dict[str, Stateful]) -> TrainingRecord:
+        """Return what reports the outer steps; a checkpoint holds the ``parts``, and ``restore`` fills them again."""
+        return TrainingRecord(self, config, model, parts)
 
 
 def zoo_statistics(zoo: Zoo, ids: Collection[str] | None = None) -> tuple[list[float], list[float]]:

@@ -56,7 +56,7 @@ class Method(Registered):
         if data is None or data.startswith("sample:") or "train" not in list_splits(Path(data)):
             given = "none were given" if data is None else f"{data} has no split train"
             raise BadInput(
-                f"{cls.name} needs real training pictures, and {given}: give a folder DIR with "
+                f"{cls.name} needs real training images, and {given}: give a folder DIR with "
                 "DIR/train/<class>/<picture> (--data DIR; `python -m dfml data get cifar-fs --out DIR` fetches them)."
             )
 

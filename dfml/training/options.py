@@ -70,7 +70,7 @@ class RecoveringConfig(MetaTrainingConfig):
 class GroupingConfig(RecoveringConfig):
     """Options of comparing and grouping teachers by their recovered images."""
 
-    teachers: int = Field(4, ge=1, le=64, description="Teachers of a group step, drawn with replacement.")
+    teachers: int = Field(4, ge=1, le=64, description="Teachers of a group step, sampled with replacement.")
     groups: int = Field(5, ge=1, le=1000, description="Groups of teachers; at most half as many as teachers.")
     group_by: GroupBy = Field("dissimilar", description="Which teachers share a group; dissimilar as published.")
     probe: str = Field(
@@ -141,7 +141,7 @@ class PanelConfig(Config):
         0,
         ge=0,
         le=1000,
-        description="Teachers, sampled by reliability, that also label images of the whole memory (ours, with "
+        description="Teachers, sampled by the teacher policy, that also label images of the whole memory (ours, with "
         "ProtoNet); 0: none.",
     )
     panel_student: Literal["prototypes", "outputs"] = Field(

@@ -28,7 +28,7 @@ class PlateauDetector:
         self.armed = False
 
     def update(self, value: float) -> bool:
-        """Take the next value and tell whether the trigger fires now."""
+        """Take the next value and tell whether it fires now."""
         self.updates += 1
         if value > self.best:
             self.best, self.since_best = value, 0

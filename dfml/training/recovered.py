@@ -19,8 +19,9 @@ from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
 
-KEPT_SEED, GROUP_SEED = 0, 42
-"""The second as published; all runs on a zoo have the same groups, but for dealt ones."""
+KEPT_SEED = 0
+GROUP_SEED = 42
+"""As published; all runs on a zoo have the same groups, but for dealt ones."""
 MOST_KEPT = 1000
 """Visits of a teacher that are prepared; each takes about half a megabyte."""
 

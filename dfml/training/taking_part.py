@@ -87,7 +87,7 @@ def of_way(zoo: Zoo, config: AdaptConfig) -> TakingPart:
     """
     usable, way = everyone(zoo), config.way
     # Whoever is not learned from may still have its say about the others' images.
-    still = "; it only revises pictures" if getattr(config, "consensus", 0) else ""
+    still = "; it only revises images" if getattr(config, "consensus", 0) else ""
     others = {
         card.id: f"{card.way} classes, where the tasks have {way}{still}" for card in zoo.cards if card.way != way
     }

@@ -11,6 +11,10 @@ from dfml.tasks.cache import Recoveries, Visit
 from dfml.training.options import TeacherPolicyConfig
 from dfml.training.validation import Watch
 
+PUBLISHED_BASELINE = 40.0
+"""Per cent: what the authors compare the first reward with, for want of a mean."""
+SMALLEST_SPREAD = 1e-6
+"""Rewards whose standard deviation is below this are equal."""
 WINDOW = 4
 """Steps over which a published reward is the mean, and after which it is given again."""
 
@@ -78,13 +82,12 @@ class TeacherSampler:
         new = len(given), given.sum(), given.pow(2).sum()
         self.sums = [old + float(added) for old, added in zip(before, new, strict=True)]
         if self.config.reward_scale == "percent":
-            # For want of a mean, the authors compare the first reward with 40 per cent.
-            return (given - (before[1] / before[0] if before[0] else 40.0)).float()
+            return (given - (before[1] / before[0] if before[0] else PUBLISHED_BASELINE)).float()
         count, total, squares = self.sums
         mean = total / count
         spread = max(squares / count - mean**2, 0.0) ** 0.5
         # Adam would make a step of any size out of rewards that differ by rounding alone.
-        return ((given - mean) / spread if spread > 1e-6 else torch.zeros_like(given)).float()
+        return ((given - mean) / spread if spread > SMALLEST_SPREAD else torch.zeros_like(given)).float()
 
     def learn(self, chosen: Sequence[int], rewards: Sequence[float]) -> None:
         """Credit each reward to its own draw; they are all the same where only their sum is known."""
@@ -133,7 +136,7 @@ class TeacherPolicy:
             text = f"the stop rule follows pseudo tasks, no weights are learned: {self.watch.why_not}"
             yield Note(0, text, "validation")
         elif self.config.teacher_policy != "none" and not self.reward:
-            yield Note(0, "no weights are learned: watch=training sees no validation pictures", "validation")
+            yield Note(0, "no weights are learned: watch=training sees no validation images", "validation")
 
     def draw(self, count: int, generator: torch.Generator) -> list[str]:
         """Ids of different teachers, reliable ones more often."""

@@ -2,7 +2,7 @@ import pytest
 
 from dfml.bench.dro_paper import protocol as dro_protocol
 from dfml.bench.dro_paper.choose_adaptation import check_validation
-from dfml.bench.dro_paper.protocol import bench_dro, check_protocol, protocol_table
+from dfml.bench.dro_paper.protocol import check_protocol, compare_as_published, protocol_table
 from dfml.bench.study_config import DroProtocolConfig
 from dfml.core.errors import BadInput
 from dfml.methods import METHODS
@@ -47,7 +47,7 @@ def compared(monkeypatch, choices):
 
 
 def ask(**wanted):
-    return bench_dro(DroProtocolConfig(**wanted))
+    return compare_as_published(DroProtocolConfig(**wanted))
 
 
 def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, compared):

@@ -57,9 +57,9 @@ def test_bad_support_sets_are_one_clear_line(model, patterns):
     x, y = pictures(patterns, 2)
     with pytest.raises(BadInput, match="at least 2 classes"):
         adapt(model, x, torch.zeros_like(y), x, class_names=["a"])
-    with pytest.raises(BadInput, match="'c' has no support picture"):
+    with pytest.raises(BadInput, match="'c' has no support image"):
         adapt(model, x, y, x, class_names=list("abc"))
-    with pytest.raises(BadInput, match="no query picture"):
+    with pytest.raises(BadInput, match="no query image"):
         adapt(model, x, y, x[:0], class_names=list("ab"))
 
 

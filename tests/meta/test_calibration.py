@@ -267,7 +267,7 @@ def test_what_cannot_be_calibrated_is_one_clear_line(model, patterns, episode, t
     with pytest.raises(BadInput, match="Known: demo, paper"):
         Icfil.preset("large")
     task, nothing = adapted_task(model, episode, "steps"), torch.full((5, 3, 32, 32), torch.nan)
-    with pytest.raises(RunFailed, match="loss is nan in step 0: lower its rate"):
+    with pytest.raises(RunFailed, match="loss is nan in step 0: lower its learning rate"):
         last(contrast_steps(task, nothing, torch.arange(5), quick().config))
 
 

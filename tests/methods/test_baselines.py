@@ -69,7 +69,7 @@ def test_every_number_of_test_steps_that_the_option_allows_is_taken(name, run):
 
 def test_real_data_needs_real_training_pictures(run, patterns, tmp_path):
     for data in (None, "sample:cifar-fs"):
-        with pytest.raises(BadInput, match="real training pictures"):
+        with pytest.raises(BadInput, match="real training images"):
             run(*small("real-data"), data=data)
 
 

@@ -34,8 +34,9 @@ def asked(zoo, **changes):
     method, device = Distill(config), torch.device("cpu")
     made = recoveries_of(zoo, config, "generator", device=device, seed=0)
     found = drained(until_done(made.recover([(i, 0) for i in zoo.ids])))
-    answers, queries = drained(method.ask(made, zoo.ids, found, 0))
-    return method, found, answers, queries
+    before = made.cost["queries"]
+    answers = drained(method.ask(made, zoo.ids, found, 0))
+    return method, found, answers, made.cost["queries"] - before
 
 
 @pytest.mark.stochastic
@@ -45,6 +46,20 @@ def test_every_teacher_answers_about_every_picture(tiny_zoo, margin):
     for task, given in zip(found, answers, strict=True):
         for position, teacher in enumerate(tiny_zoo):
             margin.alike("answers", given[:, position], teacher.logits(task.images), atol=1e-4, rtol=1e-5)
+
+
+def test_a_black_box_is_not_opened_anew_for_each_question(zoo_copy, monkeypatch):
+    from dfml.core.paths import read_json, write_json
+    from dfml.zoo import open_zoo
+    from dfml.zoo.zoo import Zoo
+
+    card = zoo_copy / "001" / "dfml.json"
+    write_json(card, {**read_json(card, "card"), "access": "queries"})
+    opened, api = [], Zoo.api
+    monkeypatch.setattr(Zoo, "api", lambda self, *args: opened.append(args[0]) or api(self, *args))
+    _, found, _, queries = asked(open_zoo(zoo_copy))
+    assert opened == ["001"], "once for its own recovery, and no more for three tasks of questions"
+    assert queries == sum(len(t.labels) for t in found) * 3
 
 
 def test_with_own_answers_no_further_question_is_asked_and_no_strangers_answer_counts(tiny_zoo):

@@ -78,11 +78,11 @@ def test_a_calibration_that_fails_is_one_line(finished, monkeypatch):
     from dfml.meta.calibration import Icfil
 
     def fail(*_, **__):
-        raise RunFailed("the calibration's loss is nan in step 3: lower its rate.")
+        raise RunFailed("the calibration's loss is nan in step 3: lower its learning rate.")
 
     monkeypatch.setattr(Icfil, "calibrate", fail)
     app = open_page("adaptation", calibrate="true")
-    assert "lower its rate" in app.error[0].value
+    assert "lower its learning rate" in app.error[0].value
 
 
 def test_own_pictures_need_a_picture_of_each_class_first(finished):

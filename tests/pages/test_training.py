@@ -161,7 +161,7 @@ def test_each_methods_form_starts_its_preset_unchanged(name, preset, runs, patte
     app = open_page("training", method=name, preset=preset)
     if not METHODS.get(name).data_free:
         next(button for button in app.button if button.label == "Start training").click().run()
-        assert not orders and "real training pictures, and none were given" in app.error[0].value
+        assert not orders and "real training images, and none were given" in app.error[0].value
         app.text_input(key="train:data").set_value(str(patterns))
     next(button for button in app.button if button.label == "Start training").click().run()
     assert not app.exception and not app.error

@@ -42,7 +42,7 @@ PUBLISHED = {
 """Per cent and standard deviation over five runs."""
 
 
-def bench_dro(config: DroProtocolConfig, *, progress: Say = lambda line: None) -> Row:
+def compare_as_published(config: DroProtocolConfig, *, progress: Say = lambda line: None) -> Row:
     """Train the zoos, fuse them in each way, evaluate, and write the published table beside ours.
 
     Unless the changes name both, ``inner_lr`` and ``test_steps`` are chosen on the split ``val``, see

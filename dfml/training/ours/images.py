@@ -90,7 +90,7 @@ class MemoryPanel:
         if not self.active:
             yield Note(0, "no panel of teachers labels the memory: that needs learner=protonet", kind="panel")
         elif self.config.panel >= len(self.teachers) and self.policy.reward:
-            effect = "the weights choose whose pictures are recovered, not who labels them"
+            effect = "the weights choose whose images are recovered, not who labels them"
             yield Note(0, f"the panel holds all teachers, so {effect}", kind="panel")
 
     def answers(
@@ -102,7 +102,7 @@ class MemoryPanel:
         said = []
         for teacher in self.teachers:
             said.append(self.recoveries.ask(teacher, found.images))
-            yield Progress(step, total, f"asking all teachers about pictures of {found.teacher_id}")
+            yield Progress(step, total, f"asking all teachers about images of {found.teacher_id}")
         return torch.stack(said, 1)
 
     def due(self) -> bool:
@@ -128,7 +128,7 @@ class MemoryPanel:
         return [((x[:half], said[:half], x[half:], said[half:]), MultiTeacherProtoNet())]
 
     def parts(self) -> dict[str, Any]:
-        """For checkpoints."""
+        """For checkpoints; "committee" is what earlier ones call the output layers."""
         return {} if self.heads is None else {"committee": self.heads}
 
 

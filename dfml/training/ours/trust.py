@@ -17,8 +17,9 @@ from dfml.zoo.oracles.base import AutogradOracle
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
-JUDGING_SEED, JUDGING_EPISODES = 3, 12
-"""Of the further validation episodes on which a network's features are judged, once for all."""
+JUDGING_SEED = 3
+JUDGING_EPISODES = 12
+"""How many further validation episodes there are on which a network's features are judged, once for all."""
 
 
 def by_report(zoo: Zoo) -> list[TeacherCard]:
