@@ -50,7 +50,7 @@ def test_the_two_commands_stand_there_word_for_word():
 @pytest.mark.parametrize("command", list(dict.fromkeys([*COMMANDS, *DOCUMENTED])))
 def test_every_command_is_understood(command):
     from dfml.cli import app
-    from dfml.cli.options import join_numbers
+    from dfml.cli.parameters import join_numbers
 
     words = join_numbers(shlex.split(command), "--shots")
     if "--help" in words:
@@ -148,7 +148,7 @@ def test_no_paragraph_of_a_method_page_is_long(path):
     "path", [ROOT / "docs" / "methods.md", *sorted((ROOT / "docs" / "methods").glob("*.md"))], ids=_page
 )
 def test_generated_tables_agree_with_the_registries(path):
-    from dfml.cli.options import with_fresh_tables
+    from dfml.cli.parameters import with_fresh_tables
 
     page = path.read_text(encoding="utf-8")
     assert page == with_fresh_tables(page), "run: python -m dfml docs"

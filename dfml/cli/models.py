@@ -8,36 +8,44 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dfml.cli.options import Calibrate, CalibrationSet, Device, EpisodeSeed, Json, Model, Steps, shot_counts
+from dfml.bench.study_config import StudyConfig
 from dfml.cli.output import Bar, answer, percent, say, table, told_difference
+from dfml.cli.parameters import Calibrate, CalibrationSet, Json, Model, Steps, Threads, made_from, option, shot_counts
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder
 from dfml.data.pairing import differences, stored_rows
+from dfml.runs.spec import RunSpec
+from dfml.training.options import AdaptConfig
 
 if TYPE_CHECKING:
     from dfml.meta.calibration import Icfil
 
 
+@made_from(StudyConfig, "episodes")
+@made_from(RunSpec, "device")
 def evaluate(
+    *,
     model: Model,
-    data: Annotated[str, typer.Option(help="A class-folder data set, or sample:NAME.")],
+    data: Annotated[str, option(RunSpec, "data")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    shots: Annotated[str, typer.Option(help="Support images per class, for instance 1,5.")] = "1,5",
+    shots: Annotated[str, option(StudyConfig, "shots")] = "1,5",
     way: Annotated[int, typer.Option(min=2, help="Classes per episode.")] = 5,
     query: Annotated[int, typer.Option(min=1, help="Query images per class.")] = 15,
-    episodes: Annotated[int, typer.Option(min=1, help="Length of the list of episodes.")] = 600,
+    episodes: int,
     bn: Annotated[Literal["transductive", "inductive"] | None, typer.Option(help="Both, if left out.")] = None,
     adapt: Annotated[Literal["steps", "centroid"] | None, typer.Option(help="Both, if left out.")] = None,
     steps: Steps = None,
-    lr: Annotated[float | None, typer.Option(help="Inner learning rate; the model's, if left out.")] = None,
+    lr: Annotated[
+        float | None, option(AdaptConfig, "inner_lr", help="Inner learning rate; the model's, if left out.")
+    ] = None,
     calibrate: Calibrate = None,
     set_: CalibrationSet = None,
-    seed: EpisodeSeed = 0,
+    seed: Annotated[int, option(RunSpec, "seed", help="Draws the episodes, and the calibration's first images.")] = 0,
     against: Annotated[
         Path | None, typer.Option(help="Another result (what --json printed, a run's): tell the difference from it.")
     ] = None,
-    device: Device = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
+    device: str,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Measure a meta-model on episodes drawn once from a seed; mean and 95 % interval."""
@@ -55,8 +63,6 @@ def evaluate(
     began = time.perf_counter()
     loaded = MetaModel.load(model)
     if steps is not None or lr is not None:
-        if lr is not None and not 0 < lr <= 10:
-            raise BadInput(f"--lr must be above 0 and at most 10, received {lr}.")
         loaded = loaded.with_adaptation(loaded.learner.name, lr=lr, steps=steps)
     by_steps = "steps" in loaded.adapts
     if not by_steps and adapt is None:
@@ -111,7 +117,9 @@ def evaluate(
     answer(result, json, f"{pictures.name}/{split}{note}\n{table(shown, header)}")
 
 
+@made_from(RunSpec, "device")
 def adapt(
+    *,
     model: Model,
     support: Annotated[Path, typer.Option(help="DIR/<class>/<picture>, one to five images per class.")],
     query: Annotated[Path | None, typer.Option(help="Images to classify; the support images, if left out.")] = None,
@@ -122,8 +130,8 @@ def adapt(
     steps: Steps = None,
     calibrate: Calibrate = None,
     set_: CalibrationSet = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Draws the calibration's first images.")] = 0,
-    device: Device = "auto",
+    seed: Annotated[int, option(RunSpec, "seed", help="Draws the calibration's first images.")] = 0,
+    device: str,
     json: Json = False,
 ) -> None:
     """Adapt a meta-model to your own classes and classify images."""

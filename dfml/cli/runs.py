@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dfml.cli.options import Device, Json, Label, Out, Preset, Resume, Seed, Set, Threads, Zoo, of_run
 from dfml.cli.output import STOPPED, Bar, answer, percent, say, table
+from dfml.cli.parameters import Json, Out, Preset, Resume, Set, made_from
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
@@ -18,24 +18,27 @@ from dfml.runs.folder import RunFolder, find_run
 from dfml.runs.folder import list_runs as all_runs
 from dfml.runs.spec import RunSpec
 from dfml.zoo import open_zoo
+from dfml.zoo.oracles.asking import AskingConfig
 
 app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
 Run = Annotated[str, typer.Argument(help="A run's folder, its name under runs/, or an unmistakable part of it.")]
 WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inversion/teacher_accuracy")
 
 
+@made_from(RunSpec, "zoo seed device threads label")
 def train(
     context: typer.Context,
-    zoo: Zoo = None,
+    *,
+    zoo: str | None,
     method: Annotated[str | None, typer.Option(help="The method; `--method M --help` lists its options.")] = None,
     out: Out = None,
     preset: Preset = "demo",
     data: Annotated[str | None, typer.Option(help="Validation and test images (real-data trains on them).")] = None,
     set_: Set = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
-    label: Label = "",
+    seed: int,
+    device: str,
+    threads: int | None,
+    label: str,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
@@ -58,32 +61,35 @@ def train(
     answer(result, json, text)
 
 
+@made_from(AskingConfig, "oracle")
+@made_from(RunSpec, "zoo per_class against against_weight seed device threads label")
 def invert(
     context: typer.Context,
-    zoo: Zoo = None,
+    *,
+    zoo: str | None,
     out: Out = None,
     teacher: Annotated[str, typer.Option(help="Id, position, several with commas, or all.")] = "0",
     method: Annotated[str, typer.Option(help="The inverter; `--method M --help` lists its options.")] = "pixels",
     preset: Preset = "demo",
-    per_class: Annotated[int, of_run("per_class")] = 20,
+    per_class: int,
     set_: Set = None,
-    oracle: Annotated[str, typer.Option(help="auto, autograd, or zeroth-order (queries only).")] = "auto",
+    oracle: str,
     oracle_set: Annotated[
         list[str] | None, typer.Option("--oracle-set", help="How a black box is asked: q, mu, chunk, budget, ...")
     ] = None,
-    against: Annotated[str | None, of_run("against")] = None,
-    against_weight: Annotated[float, of_run("against_weight")] = 1.0,
+    against: str | None,
+    against_weight: float,
     data: Annotated[str | None, typer.Option(help="Real images of the classes: adds a privacy report.")] = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
-    label: Label = "",
+    seed: int,
+    device: str,
+    threads: int | None,
+    label: str,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Recover the task of one teacher, several, or all."""
     from dfml.inversion import INVERTERS
-    from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
+    from dfml.zoo.oracles.choose import answers_only_queries
 
     order, shown = None, ""
     if not resume:

@@ -5,8 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dfml.core.config import Config
-from dfml.tasks.grouping import GroupBy
-from dfml.tasks.similarity import EMBEDDED
+from dfml.tasks.grouping import EMBEDDED, GroupBy
 
 
 class AdaptConfig(Config):
