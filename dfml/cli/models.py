@@ -135,7 +135,7 @@ def adapt(
     json: Json = False,
 ) -> None:
     """Adapt a meta-model to your own classes and classify images."""
-    from dfml.data.listing import read_query_folder, read_support_folder
+    from dfml.data.class_folders import read_query_folder, read_support_folder
     from dfml.meta.adaptation import adapt as learn
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device

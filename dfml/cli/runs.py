@@ -45,15 +45,15 @@ def train(
     """Train a meta-model with any method."""
     from dfml.methods import METHODS
 
-    order = None
+    spec = None
     if not resume:
         if zoo is None or method is None:
             raise BadInput("train needs --zoo and --method (or --out RUNDIR --resume to go on with a run).")
         config = METHODS.get(method).preset(preset).override(set_ or [])
         METHODS.get(method).check_data(data)
         open_zoo(zoo)
-        order = _order(context, "train", config)
-    result = _drive(order, out, json, f"training {method or ''}")
+        spec = _spec(context, "train", config)
+    result = _drive(spec, out, json, f"training {method or ''}")
     text = (
         f"{result['state']} in {result['seconds']:.0f} s; validation {percent(result.get('val_accuracy'))}, "
         f"test {percent(result.get('test_accuracy'))} ± {percent(result.get('ci95'))}; model in {result.get('model')}"
@@ -91,7 +91,7 @@ def invert(
     from dfml.inversion import INVERTERS
     from dfml.zoo.oracles.choose import answers_only_queries
 
-    order, shown = None, ""
+    spec, shown = None, ""
     if not resume:
         if zoo is None:
             raise BadInput("invert needs --zoo (or --out RUNDIR --resume to go on with a run).")
@@ -102,8 +102,8 @@ def invert(
         asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
         for one in wanted or opened.ids:
             answers_only_queries(opened, one, asking)
-        order = _order(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))
-    result = _drive(order, out, json, f"inverting {shown}")
+        spec = _spec(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))
+    result = _drive(spec, out, json, f"inverting {shown}")
     for teacher_id, reason in result.get("problems", {}).items():
         say(f"left out teacher {teacher_id}: {reason}")
     for report in result.get("teachers", []):
@@ -115,15 +115,15 @@ def invert(
     answer(result, json, f"{result['images']} images in {result['seconds']:.1f} s; {agrees}; in {result['run']}")
 
 
-def _order(context: typer.Context, kind: str, config: Config, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    """Return a run's order: the command's own options that are fields of it, and what is given here."""
+def _spec(context: typer.Context, kind: str, config: Config, **more: Any) -> RunSpec:  # noqa: ANN401 - JSON
+    """Return what the run is asked: the command's own options that are fields of it, and what is given here."""
     given = {name: value for name, value in context.params.items() if name in RunSpec.model_fields}
-    return {**given, "kind": kind, "config": config.model_dump(mode="json"), **more}
+    return RunSpec.parse({**given, "kind": kind, "config": config.model_dump(mode="json"), **more})
 
 
-def _drive(order: dict[str, Any] | None, out: Path | None, json: bool, what: str) -> dict[str, Any]:
-    """Do an order in ``out`` or a new folder, or go on with ``out``; return the result, or exit if it was stopped."""
-    if order is None and out is None:
+def _drive(spec: RunSpec | None, out: Path | None, json: bool, what: str) -> dict[str, Any]:
+    """Do a run in ``out`` or a new folder, or go on with ``out``; return the result, or exit if it was stopped."""
+    if spec is None and out is None:
         raise BadInput("--resume needs --out RUNDIR: the folder of the run to go on with.")
     bar, numbers = Bar(what.strip()), {}
 
@@ -136,10 +136,10 @@ def _drive(order: dict[str, Any] | None, out: Path | None, json: bool, what: str
         elif isinstance(event, Note):
             say(f"step {event.step}: {event.text}")
 
-    if order is None:
+    if spec is None:
         result = run_in_process(out, resume=True, on_event=show)
     else:
-        result = run_in_process(RunSpec.parse(order), path=out, on_event=show)
+        result = run_in_process(spec, path=out, on_event=show)
     if result.get("state") == "stopped":
         answer(result, json)
         say(f"stopped; `--resume --out {result['run']}` goes on from the last checkpoint.")

@@ -13,7 +13,7 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.paths import REPOSITORY, runs_root, write_json
 from dfml.runs import liveness
 from dfml.runs.device_queue import device_key, leave_ticket
-from dfml.runs.driver import holding, order
+from dfml.runs.driver import holding, queue_run
 from dfml.runs.folder import CHECKPOINTS, IMAGES, LOCK, MODEL, RECOVERED, RESULT, RunFolder
 from dfml.runs.metrics import METRICS
 from dfml.runs.spec import SPEC, RunSpec
@@ -126,7 +126,7 @@ def delete(target: Target) -> None:
 
 def _launch(folder: RunFolder, *, resume: bool) -> None:
     with holding(folder):
-        queued = order(folder, resume=resume)
+        queued = queue_run(folder, resume=resume)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # of its log, whatever this terminal writes
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))

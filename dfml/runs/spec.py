@@ -33,7 +33,7 @@ _PACKAGES = ("torch", "torchvision", "timm", "numpy", "safetensors")
 
 
 class RunSpec(Config):
-    """A run's whole order: what, on which zoo, with which config, seed and device."""
+    """All that a run is asked: what, on which zoo, with which config, seed and device."""
 
     kind: Literal["train", "invert", "pretrain"] = Field(description="The work to do.")
     method: str = Field(description="A method, an inverter, or the architectures to pre-train.")
@@ -75,7 +75,7 @@ class RunSpec(Config):
         )
 
     def needed(self, part: str) -> str:
-        """Return a part of the order that its work cannot do without; ``BadInput`` where it is missing."""
+        """Return a field that the run's work cannot do without; ``BadInput`` where it is missing."""
         if not (value := getattr(self, part)):
             raise BadInput(f"--{part} is missing: this run needs it.")
         return value

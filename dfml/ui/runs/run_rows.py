@@ -92,7 +92,7 @@ class Comparison:
 
     @property
     def spec(self) -> RunSpec | None:
-        """The order of the first run that can be read."""
+        """The spec of the first run that can be read."""
         return next((row.spec for row in self.rows if row.spec), None)
 
     @property

@@ -31,7 +31,7 @@ LARGEST_SHARE = 0.05
 """unless writing takes longer than this share of them."""
 
 
-class Training:
+class ClassifierTraining:
     """All that changes from step to step, with the best held-out accuracy and a copy of that epoch's weights.
 
     ``epoch`` and ``batches`` are done; ``order`` [N] is of this epoch's images, once drawn. It is kept in a file and
@@ -115,7 +115,7 @@ def train_classifier(
     """Train ``net`` in place and leave it with the weights of its best epoch.
 
     The architecture decides the optimiser: Adam for Conv4, AdamW for ViT, SGD for others. ``train`` and ``held`` are
-    normalised images [N, C, H, W] and their labels [N]; for ``unfinished``, a file and a mark, see ``Training``.
+    normalised images [N, C, H, W] and their labels [N]; ``unfinished``: a file and a mark, see ``ClassifierTraining``.
     Returns the best held-out accuracy in [0, 1].
     """
     x, y = train
@@ -125,7 +125,7 @@ def train_classifier(
     optimiser = _optimiser(net, architecture, config.lr)
     steps = config.epochs * -(-len(x) // config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.lr / 100)
-    training = Training(net, optimiser, schedule, generator, *unfinished)
+    training = ClassifierTraining(net, optimiser, schedule, generator, *unfinished)
     training.restore()
     while training.epoch < config.epochs:
         net.train()
