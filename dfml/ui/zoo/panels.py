@@ -12,7 +12,7 @@ from dfml.core.paths import runs_root
 from dfml.ui.charts.bars import accuracy_histogram, class_coverage
 from dfml.ui.widgets.forms import all_options, polluting
 from dfml.ui.widgets.metrics import megabytes
-from dfml.ui.widgets.navigation import ICONS, INVERSION
+from dfml.ui.widgets.navigation import INVERSION
 from dfml.ui.widgets.texts import badge, empty_state, listed, one_line_errors, percent, plain, show_chart, spaced
 from dfml.ui.zoo.choose_zoo import choose_next, open_listing
 from dfml.zoo.listing import TeacherRow, ZooListing, zoo_names
@@ -116,7 +116,7 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
         table = {"": [f"**{name}**" for name in facts], " ": [plain(text) for text in facts.values()]}
         st.table(table, border="horizontal", hide_header=True, hide_index=True)
         link, label = {"zoo": zoo.reference, "teacher": row.id}, "Recover images from this teacher"
-        st.page_link(INVERSION, label=label, icon=ICONS[INVERSION], query_params=link, help="")
+        st.page_link(INVERSION.file, label=label, icon=INVERSION.icon, query_params=link, help="")
 
 
 def coverage_panel(zoo: ZooListing) -> None:
