@@ -28,7 +28,9 @@ def test_one_line_adds_a_page(monkeypatch):
     shown = []
     monkeypatch.setattr(navigation.st, "set_page_config", lambda **look: None)
     monkeypatch.setattr(navigation.st, "Page", lambda file, **look: (file, look.get("icon"), look["title"]))
-    monkeypatch.setattr(navigation.st, "navigation", lambda pages: shown.extend(pages) or SimpleNamespace(url_path="training"))
+    monkeypatch.setattr(
+        navigation.st, "navigation", lambda pages: shown.extend(pages) or SimpleNamespace(url_path="training")
+    )
     added = navigation.Page("pages/added.py", "Added", ":material/add:")
     monkeypatch.setattr(navigation, "PAGES", (*navigation.PAGES, added))
     navigation.declare_pages()
