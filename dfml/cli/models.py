@@ -10,7 +10,7 @@ import typer
 
 from dfml.bench.study_config import StudyConfig
 from dfml.cli.output import Bar, answer, percent, say, table, told_difference
-from dfml.cli.parameters import Calibrate, CalibrationSet, Json, Model, Steps, Threads, made_from, option, shot_counts
+from dfml.cli.parameters import Json, Overwrite, Threads, made_from, option, shot_counts
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder
 from dfml.data.pairing import differences, stored_rows
@@ -19,6 +19,15 @@ from dfml.training.options import AdaptConfig
 
 if TYPE_CHECKING:
     from dfml.meta.calibration import Icfil
+
+Model = Annotated[Path, typer.Option(help="Folder of a meta-model.")]
+Steps = Annotated[int | None, option(AdaptConfig, "test_steps", help="Inner steps; else the model's.")]
+Calibrate = Annotated[
+    str | None, typer.Option(help="icfil: calibrate the model to each support set, slow; with --help its options.")
+]
+CalibrationSet = Annotated[
+    list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
+]
 
 
 @made_from(StudyConfig, "episodes")
@@ -35,9 +44,7 @@ def evaluate(
     bn: Annotated[Literal["transductive", "inductive"] | None, typer.Option(help="Both, if left out.")] = None,
     adapt: Annotated[Literal["steps", "centroid"] | None, typer.Option(help="Both, if left out.")] = None,
     steps: Steps = None,
-    lr: Annotated[
-        float | None, option(AdaptConfig, "inner_lr", help="Inner learning rate; the model's, if left out.")
-    ] = None,
+    lr: Annotated[float | None, option(AdaptConfig, "inner_lr", help="Inner learning rate; else the model's.")] = None,
     calibrate: Calibrate = None,
     set_: CalibrationSet = None,
     seed: Annotated[int, option(RunSpec, "seed", help="Draws the episodes, and the calibration's first images.")] = 0,
@@ -210,9 +217,7 @@ def export(
     format: Annotated[
         Literal["safetensors", "onnx"], typer.Option(help="safetensors: a timm-style folder; onnx: one file.")
     ] = "safetensors",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what lies there, also where another program wrote it.")
-    ] = False,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Write a meta-model as a timm-style folder, or as an ONNX graph from images to logits.

@@ -17,7 +17,6 @@ from dfml.cli.output import answer, table
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
-from dfml.training.options import AdaptConfig
 
 PAGES = [REPOSITORY / "docs" / "methods.md", *sorted((REPOSITORY / "docs" / "methods").glob("*.md"))]
 ROLES = ("baseline", "method", "reference")
@@ -63,14 +62,7 @@ Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one unde
 Preset = Annotated[str, typer.Option(help="demo or paper.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")]
-Model = Annotated[Path, typer.Option(help="Folder of a meta-model.")]
-Steps = Annotated[int | None, option(AdaptConfig, "test_steps", help="Inner steps; the model's, if left out.")]
-Calibrate = Annotated[
-    str | None, typer.Option(help="icfil: calibrate the model to each support set, slow; with --help its options.")
-]
-CalibrationSet = Annotated[
-    list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write there also where something else lies.")]
 
 
 def join_numbers(args: list[str], flag: str) -> list[str]:

@@ -74,9 +74,7 @@ def invert(
     per_class: int,
     set_: Set = None,
     oracle: str,
-    oracle_set: Annotated[
-        list[str] | None, typer.Option("--oracle-set", help="How a black box is asked: q, mu, chunk, budget, ...")
-    ] = None,
+    oracle_set: Annotated[list[str] | None, typer.Option(help="How a black box is asked: q, mu, budget, ...")] = None,
     against: str | None,
     against_weight: float,
     data: Annotated[str | None, typer.Option(help="Real images of the classes: adds a privacy report.")] = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dfml.cli.output import Bar, answer, say, table
-from dfml.cli.parameters import Json, made_from, names
+from dfml.cli.parameters import Json, Overwrite, made_from, names
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import claim_folder, write_atomically, write_json
 from dfml.runs.spec import RunSpec, default_threads
@@ -63,7 +63,7 @@ def similarity(
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option of tgr, key=value; repeatable.")] = None,
     jobs: Jobs = None,
     device: str,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder of something else too.")] = False,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Compare a zoo's teachers by their recovered images, which are kept, and group them."""

@@ -140,8 +140,8 @@ class PanelConfig(Config):
         0,
         ge=0,
         le=1000,
-        description="Teachers, sampled by reliability, that also label images of the whole memory (ours, with "
-        "ProtoNet); 0: none.",
+        description="Teachers, sampled by the teacher policy, that also label images of the whole memory (ours, "
+        "with ProtoNet); 0: none.",
     )
     panel_student: Literal["prototypes", "outputs"] = Field(
         "prototypes",

@@ -201,9 +201,9 @@ def _teacher_policy(weights: Mapping[str, float]) -> None:
     with st.container(height=90 + 22 * MANY_TEACHERS if many else "content", border=False):
         ends = f"highest {first} with {percent(high)}, lowest {last} with {percent(low)}"
         alt = f"Weights of {len(weights)} teachers; {ends}"
-        show_chart(teacher_policy_bars(weights), key="chart:reliability", alt=alt)
+        show_chart(teacher_policy_bars(weights), key="chart:teacher_policy", alt=alt)
     if many:
-        st.caption(f"{len(weights)} teachers, the most reliable first; scroll for the others.")
+        st.caption(f"{len(weights)} teachers, the highest weight first; scroll for the others.")
 
 
 def _compared_teachers(run: RunFolder) -> None:
