@@ -14,6 +14,7 @@ from dfml.ui.widgets import forms
 from dfml.ui.widgets.texts import listed, one_line_errors, plain
 from dfml.ui.zoo.choose_zoo import zoo_cell
 from dfml.zoo.listing import TeacherRow, ZooListing
+from dfml.zoo.oracles.asking import AskingConfig
 
 ASKED_BY = {"auto": "what is granted", "autograd": "gradients", "zeroth-order": "queries only"}
 SLOTS = ("inverter", "inverter2", "inverter3")
@@ -69,7 +70,7 @@ def inversion_form() -> None:
                 "For inverters that ask for queries only. A recovery then asks (q + 1) × images × steps of them: more "
                 "directions q give a better gradient and cost more. A run that has spent its budget ends as failed."
             )
-            cells, config = st.grid(3, min_column_width=150), forms.asking()()
+            cells, config = st.grid(3, min_column_width=150), AskingConfig()
             asked = forms.all_options(config, cells, key="asking", without=("oracle",))
         start = st.form_submit_button("Recover images", type="primary", icon=":material/play_arrow:")
         if len(chosen) > 1:
@@ -104,7 +105,7 @@ def _start(
     for place, (name, values, oracle) in enumerate(choices):
         try:
             config = forms.inverters().get(name).Config.parse(values).model_dump(mode="json")
-            how = forms.asking().parse({**asked, "oracle": oracle}).model_dump(mode="json")
+            how = AskingConfig.parse({**asked, "oracle": oracle}).model_dump(mode="json")
         except DfmlError as error:
             raise type(error)(f"inverter {place + 1}, {name}: {error}") from None
         specs.append(RunSpec.parse({**common, "method": name, "config": config, "oracle": how}))
