@@ -3,9 +3,9 @@
 import streamlit as st
 
 from dfml.core.errors import DfmlError
-from dfml.ui.runs.run_rows import PAGES, run_rows
+from dfml.ui.runs.run_rows import PAGE_OF, run_rows
 from dfml.ui.widgets.metrics import chip, megabytes
-from dfml.ui.widgets.navigation import ADAPTATION, ICONS, INVERSION, TRAINING, ZOO, within_app
+from dfml.ui.widgets.navigation import ADAPTATION, INVERSION, TRAINING, ZOO, within_app
 from dfml.ui.widgets.texts import empty_state, percent, plain
 from dfml.zoo.listing import read_zoo, zoo_names
 
@@ -28,14 +28,14 @@ st.markdown(
 grid = st.grid(4, min_column_width=160, border=True, gap="xsmall")
 for title, page, text in STEPS:
     with grid.cell():
-        st.page_link(page, label=f"**{title}**", icon=ICONS[page], help="")
+        st.page_link(page.file, label=f"**{title}**", icon=page.icon, help="")
         st.markdown(text)
 
 st.subheader("Zoos in this app", anchor=False)
 names = zoo_names()
 if not names:
     text = "Make one with `python -m dfml zoo pretrain --data DIR --out ZOO`, then open it on the Model zoo page."
-    empty_state("No zoo is embedded", text, icon=ICONS[ZOO])
+    empty_state("No zoo is embedded", text, icon=ZOO.icon)
 else:
     grid = st.grid(3, min_column_width=260, border=True)
 for name in names:
@@ -45,7 +45,7 @@ for name in names:
         except DfmlError as error:
             st.error(plain(str(error)))
             continue
-        st.page_link(ZOO, label=f"**{name}**", icon=ICONS[ZOO], query_params={"zoo": name}, help="")
+        st.page_link(ZOO.file, label=f"**{name}**", icon=ZOO.icon, query_params={"zoo": name}, help="")
         st.markdown(f"{len(zoo.teachers)} teachers · {len(zoo.class_counts)} classes · {megabytes(zoo.size)}")
         st.caption(f"mean held-out accuracy {percent(zoo.mean_accuracy)}")
 
@@ -59,9 +59,9 @@ else:
 for row in rows:
     with grid.cell():
         look = chip(row.state)
-        page, title = PAGES.get(row.kind), f"**{plain(row.title)}**"
+        page, title = PAGE_OF.get(row.kind), f"**{plain(row.title)}**"
         if page:
-            st.page_link(page, label=title, icon=ICONS[page], query_params={"run": row.name}, help="")
+            st.page_link(page.file, label=title, icon=page.icon, query_params={"run": row.name}, help="")
         else:
             st.markdown(title)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -5,4 +5,4 @@ import streamlit as st
 from dfml.ui.widgets.navigation import HOME, within_app
 
 within_app()
-st.switch_page(HOME)
+st.switch_page(HOME.file)

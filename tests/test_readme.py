@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from dfml.cli.options import PAGES as GENERATED
-from dfml.cli.options import with_fresh_tables
+from dfml.cli.parameters import PAGES as GENERATED
+from dfml.cli.parameters import with_fresh_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 README_FILE = ROOT / "README.md"
@@ -54,7 +54,7 @@ def test_the_two_commands_stand_there_word_for_word():
 @pytest.mark.parametrize("command", list(dict.fromkeys([*COMMANDS, *DOCUMENTED])))
 def test_every_command_is_understood(command):
     from dfml.cli import app
-    from dfml.cli.options import join_numbers
+    from dfml.cli.parameters import join_numbers
 
     words = join_numbers(shlex.split(command), "--shots")
     if "--help" in words:

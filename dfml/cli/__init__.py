@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from dfml.cli import bench, models, options, runs, zoo
+from dfml.cli import bench, models, parameters, runs, zoo
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.core.errors import DfmlError
 
@@ -33,7 +33,7 @@ app.add_typer(zoo.data_app, name="data")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
-for function in (runs.invert, runs.train, models.evaluate, models.adapt, models.export, options.docs):
+for function in (runs.invert, runs.train, models.evaluate, models.adapt, models.export, parameters.docs):
     app.command()(function)
 
 
@@ -41,10 +41,10 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit."""
     take_any_text()
     args = list(sys.argv[1:] if argv is None else argv)
-    args = options.join_numbers(args, "--shots")
+    args = parameters.join_numbers(args, "--shots")
     as_json = "--json" in args
     try:
-        if options.wants_options_of(args):
+        if parameters.wants_options_of(args):
             raise SystemExit(0)
         with only_answers(as_json and "--help" not in args):
             # Not `app(...)`: there typer turns Ctrl-C into a bare exit code, and nobody says what is left of the work.

@@ -15,8 +15,8 @@ from typer.core import TyperCommand, TyperGroup
 
 import dfml.bench
 from dfml.bench.study_config import DroProtocolConfig
-from dfml.cli.options import Json, names, percentages, refuse_given, shot_counts
 from dfml.cli.output import answer, say, table, told_difference
+from dfml.cli.parameters import Json, names, parameter, percentages, refuse_given, shot_counts
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.data.pairing import differences, stored_rows
@@ -113,21 +113,20 @@ def paired(
 
 
 def _option(config: type[Config], option: str) -> inspect.Parameter:
-    field = {**DroProtocolConfig.model_fields, **config.model_fields}[FIELDS.get(option, option)]
-    kind, default = field.annotation, inspect.Parameter.empty if field.is_required() else field.default
-    bounds = {side: getattr(bound, side) for bound in field.metadata for side in ("ge", "le") if hasattr(bound, side)}
-    least, most = bounds.get("ge"), bounds.get("le")
+    field = FIELDS.get(option, option)
+    config = config if field in config.model_fields else DroProtocolConfig  # --protocol takes that one's options
+    kind, default = config.model_fields[field].annotation, config.model_fields[field].default
+    instead: dict[str, Any] = {"kind": {tuple[str]: str, tuple[str, ...]: list[str]}.get(kind, kind)}
     if option == "seeds":
-        kind, least, default = int, 1, len(default)
+        instead = {"kind": int, "min": 1, "default": len(default)}
     elif option in READERS:
-        kind, default = str if default is not None else str | None, default and ",".join(map(str, default))
+        text = default and ",".join(map(str, default))
+        instead = {"kind": str if default is not None else str | None, "default": text}
     elif option == "shot":
-        kind, least, default = int, 1, default[0]
+        instead = {"kind": int, "min": 1, "default": default[0]}
     elif kind == list[str]:
-        kind, default = list[str] | None, None
-    kind = {tuple[str]: str, tuple[str, ...]: list[str]}.get(kind, kind)
-    told = typer.Option(*FLAGS.get(option, ()), help=field.description, min=least, max=most)
-    return inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])
+        instead = {"kind": list[str] | None, "default": None}
+    return parameter(option, config, field, *FLAGS.get(option, ()), **instead)
 
 
 def _asked(config: type[Config], given: dict[str, Any]) -> Config:

@@ -8,36 +8,51 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dfml.cli.options import Calibrate, CalibrationSet, Device, EpisodeSeed, Json, Model, Steps, shot_counts
+from dfml.bench.study_config import StudyConfig
 from dfml.cli.output import Bar, answer, fine_percent, say, table, told_difference
+from dfml.cli.parameters import Json, Overwrite, Threads, made_from, option, shot_counts
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder
 from dfml.data.pairing import differences, stored_rows
+from dfml.runs.spec import RunSpec
+from dfml.training.options import AdaptConfig
 
 if TYPE_CHECKING:
     from dfml.meta.calibration import Icfil
 
+Model = Annotated[Path, typer.Option(help="Folder of a meta-model.")]
+Steps = Annotated[int | None, option(AdaptConfig, "test_steps", help="Inner steps; else the model's.")]
+Calibrate = Annotated[
+    str | None, typer.Option(help="icfil: calibrate the model to each support set, slow; with --help its options.")
+]
+CalibrationSet = Annotated[
+    list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
+]
 
+
+@made_from(StudyConfig, "episodes")
+@made_from(RunSpec, "device")
 def evaluate(
+    *,
     model: Model,
-    data: Annotated[str, typer.Option(help="A class-folder data set, or sample:NAME.")],
+    data: Annotated[str, option(RunSpec, "data")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    shots: Annotated[str, typer.Option(help="Support images per class, for instance 1,5.")] = "1,5",
+    shots: Annotated[str, option(StudyConfig, "shots")] = "1,5",
     way: Annotated[int, typer.Option(min=2, help="Classes per episode.")] = 5,
     query: Annotated[int, typer.Option(min=1, help="Query images per class.")] = 15,
-    episodes: Annotated[int, typer.Option(min=1, help="Length of the list of episodes.")] = 600,
+    episodes: int,
     bn: Annotated[Literal["transductive", "inductive"] | None, typer.Option(help="Both, if left out.")] = None,
     adapt: Annotated[Literal["steps", "centroid"] | None, typer.Option(help="Both, if left out.")] = None,
     steps: Steps = None,
-    lr: Annotated[float | None, typer.Option(help="Inner learning rate; the model's, if left out.")] = None,
+    lr: Annotated[float | None, option(AdaptConfig, "inner_lr", help="Inner learning rate; else the model's.")] = None,
     calibrate: Calibrate = None,
     set_: CalibrationSet = None,
-    seed: EpisodeSeed = 0,
+    seed: Annotated[int, option(RunSpec, "seed", help="Samples the episodes, and the calibration's first images.")] = 0,
     against: Annotated[
         Path | None, typer.Option(help="Another result (what --json printed, a run's): tell the difference from it.")
     ] = None,
-    device: Device = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
+    device: str,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Measure a meta-model on episodes sampled once from a seed; mean and 95 % interval."""
@@ -55,8 +70,6 @@ def evaluate(
     began = time.perf_counter()
     loaded = MetaModel.load(model)
     if steps is not None or lr is not None:
-        if lr is not None and not 0 < lr <= 10:
-            raise BadInput(f"--lr must be above 0 and at most 10, received {lr}.")
         loaded = loaded.with_adaptation(loaded.learner.name, lr=lr, steps=steps)
     by_steps = "steps" in loaded.adapts
     if not by_steps and adapt is None:
@@ -111,7 +124,9 @@ def evaluate(
     answer(result, json, f"{images.name}/{split}{note}\n{table(shown, header)}")
 
 
+@made_from(RunSpec, "device")
 def adapt(
+    *,
     model: Model,
     support: Annotated[Path, typer.Option(help="DIR/<class>/<image>, one to five images per class.")],
     query: Annotated[Path | None, typer.Option(help="Images to classify; the support images, if left out.")] = None,
@@ -122,12 +137,12 @@ def adapt(
     steps: Steps = None,
     calibrate: Calibrate = None,
     set_: CalibrationSet = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Samples the calibration's first images.")] = 0,
-    device: Device = "auto",
+    seed: Annotated[int, option(RunSpec, "seed", help="Samples the calibration's first images.")] = 0,
+    device: str,
     json: Json = False,
 ) -> None:
     """Adapt a meta-model to your own classes and classify images."""
-    from dfml.data.listing import read_query_folder, read_support_folder
+    from dfml.data.class_folders import read_query_folder, read_support_folder
     from dfml.meta.adaptation import adapt as learn
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device
@@ -202,9 +217,7 @@ def export(
     format: Annotated[
         Literal["safetensors", "onnx"], typer.Option(help="safetensors: a timm-style folder; onnx: one file.")
     ] = "safetensors",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what lies there, also where another program wrote it.")
-    ] = False,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Write a meta-model as a timm-style folder, or as an ONNX graph from images to logits.

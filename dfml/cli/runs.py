@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dfml.cli.options import Device, Json, Label, Out, Preset, Resume, Seed, Set, Threads, Zoo, of_run
 from dfml.cli.output import STOPPED, Bar, answer, fine_percent, say, table
+from dfml.cli.parameters import Json, Out, Preset, Resume, Set, made_from
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
@@ -18,39 +18,42 @@ from dfml.runs.folder import RunFolder, find_run
 from dfml.runs.folder import list_runs as all_runs
 from dfml.runs.spec import RunSpec
 from dfml.zoo import open_zoo
+from dfml.zoo.oracles.asking import AskingConfig
 
 app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
 Run = Annotated[str, typer.Argument(help="A run's folder, its name under runs/, or an unmistakable part of it.")]
 WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inversion/teacher_accuracy")
 
 
+@made_from(RunSpec, "zoo seed device threads label")
 def train(
     context: typer.Context,
-    zoo: Zoo = None,
+    *,
+    zoo: str | None,
     method: Annotated[str | None, typer.Option(help="The method; `--method M --help` lists its options.")] = None,
     out: Out = None,
     preset: Preset = "demo",
     data: Annotated[str | None, typer.Option(help="Validation and test images (real-data trains on them).")] = None,
     set_: Set = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
-    label: Label = "",
+    seed: int,
+    device: str,
+    threads: int | None,
+    label: str,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Train a meta-model with any method."""
     from dfml.methods import METHODS
 
-    order = None
+    spec = None
     if not resume:
         if zoo is None or method is None:
             raise BadInput("train needs --zoo and --method (or --out RUNDIR --resume to go on with a run).")
         config = METHODS.get(method).preset(preset).override(set_ or [])
         METHODS.get(method).check_data(data)
         open_zoo(zoo)
-        order = _order(context, "train", config)
-    result = _drive(order, out, json, f"training {method or ''}")
+        spec = _spec(context, "train", config)
+    result = _drive(spec, out, json, f"training {method or ''}")
     text = (
         f"{result['state']} in {result['seconds']:.0f} s; validation {fine_percent(result.get('val_accuracy'))}, "
         f"test {fine_percent(result.get('test_accuracy'))} ± {fine_percent(result.get('ci95'))}; "
@@ -59,34 +62,35 @@ def train(
     answer(result, json, text)
 
 
+@made_from(AskingConfig, "oracle")
+@made_from(RunSpec, "zoo per_class against against_weight seed device threads label")
 def invert(
     context: typer.Context,
-    zoo: Zoo = None,
+    *,
+    zoo: str | None,
     out: Out = None,
     teacher: Annotated[str, typer.Option(help="Id, position, several with commas, or all.")] = "0",
     method: Annotated[str, typer.Option(help="The inverter; `--method M --help` lists its options.")] = "pixels",
     preset: Preset = "demo",
-    per_class: Annotated[int, of_run("per_class")] = 20,
+    per_class: int,
     set_: Set = None,
-    oracle: Annotated[str, typer.Option(help="auto, autograd, or zeroth-order (queries only).")] = "auto",
-    oracle_set: Annotated[
-        list[str] | None, typer.Option("--oracle-set", help="How a black box is asked: q, mu, chunk, budget, ...")
-    ] = None,
-    against: Annotated[str | None, of_run("against")] = None,
-    against_weight: Annotated[float, of_run("against_weight")] = 1.0,
+    oracle: str,
+    oracle_set: Annotated[list[str] | None, typer.Option(help="How a black box is asked: q, mu, budget, ...")] = None,
+    against: str | None,
+    against_weight: float,
     data: Annotated[str | None, typer.Option(help="Real images of the classes: adds a privacy report.")] = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
-    label: Label = "",
+    seed: int,
+    device: str,
+    threads: int | None,
+    label: str,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Recover the task of one teacher, several, or all."""
     from dfml.inversion import INVERTERS
-    from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
+    from dfml.zoo.oracles.choose import answers_only_queries
 
-    order, shown = None, ""
+    spec, shown = None, ""
     if not resume:
         if zoo is None:
             raise BadInput("invert needs --zoo (or --out RUNDIR --resume to go on with a run).")
@@ -97,8 +101,8 @@ def invert(
         asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
         for one in wanted or opened.ids:
             answers_only_queries(opened, one, asking)
-        order = _order(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))
-    result = _drive(order, out, json, f"inverting {shown}")
+        spec = _spec(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))
+    result = _drive(spec, out, json, f"inverting {shown}")
     for teacher_id, reason in result.get("problems", {}).items():
         say(f"left out teacher {teacher_id}: {reason}")
     for report in result.get("teachers", []):
@@ -110,15 +114,15 @@ def invert(
     answer(result, json, f"{result['images']} images in {result['seconds']:.1f} s; {agrees}; in {result['run']}")
 
 
-def _order(context: typer.Context, kind: str, config: Config, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    """Return a run's order: the command's own options that are fields of it, and what is given here."""
+def _spec(context: typer.Context, kind: str, config: Config, **more: Any) -> RunSpec:  # noqa: ANN401 - JSON
+    """Return what the run is asked: the command's own options that are fields of it, and what is given here."""
     given = {name: value for name, value in context.params.items() if name in RunSpec.model_fields}
-    return {**given, "kind": kind, "config": config.model_dump(mode="json"), **more}
+    return RunSpec.parse({**given, "kind": kind, "config": config.model_dump(mode="json"), **more})
 
 
-def _drive(order: dict[str, Any] | None, out: Path | None, json: bool, what: str) -> dict[str, Any]:
-    """Do an order in ``out`` or a new folder, or go on with ``out``; return the result, or exit if it was stopped."""
-    if order is None and out is None:
+def _drive(spec: RunSpec | None, out: Path | None, json: bool, what: str) -> dict[str, Any]:
+    """Do a run in ``out`` or a new folder, or go on with ``out``; return the result, or exit if it was stopped."""
+    if spec is None and out is None:
         raise BadInput("--resume needs --out RUNDIR: the folder of the run to go on with.")
     bar, numbers = Bar(what.strip()), {}
 
@@ -131,10 +135,10 @@ def _drive(order: dict[str, Any] | None, out: Path | None, json: bool, what: str
         elif isinstance(event, Note):
             say(f"step {event.step}: {event.text}")
 
-    if order is None:
+    if spec is None:
         result = run_in_process(out, resume=True, on_event=show)
     else:
-        result = run_in_process(RunSpec.parse(order), path=out, on_event=show)
+        result = run_in_process(spec, path=out, on_event=show)
     if result.get("state") == "stopped":
         answer(result, json)
         say(f"stopped; `--resume --out {result['run']}` goes on from the last checkpoint.")

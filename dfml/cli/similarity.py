@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dfml.cli.options import Device, Json, names
 from dfml.cli.output import Bar, answer, say, table
+from dfml.cli.parameters import Json, Overwrite, made_from, names
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import claim_folder, write_atomically, write_json
-from dfml.runs.spec import default_threads
+from dfml.runs.spec import RunSpec, default_threads
+from dfml.training.options import GroupingConfig
 from dfml.zoo import open_zoo
 
 NAMES = {"similarity.json", "similarity.csv", "similarity.svg"}
@@ -19,13 +20,15 @@ ZooName = Annotated[str, typer.Argument(help="An embedded name or a folder.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes of one thread; a core each, if left out.")]
 
 
+@made_from(RunSpec, "device")
 def prepare(
     zoo: ZooName,
+    *,
     method: Annotated[str, typer.Option(help="Methods, with commas.")],
     preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option, in every method that has it.")] = None,
     jobs: Jobs = None,
-    device: Device = "auto",
+    device: str,
     json: Json = False,
 ) -> None:
     """Recover and keep what these methods would first do in every run; work that is there already is not done again."""
@@ -49,15 +52,18 @@ def prepare(
     answer(value, json, table(lines, header))
 
 
+@made_from(GroupingConfig, "groups by=group_by")
+@made_from(RunSpec, "device")
 def similarity(
     zoo: ZooName,
-    groups: Annotated[int, typer.Option(min=1, help="Groups of teachers.")] = 5,
-    by: Annotated[str, typer.Option(help="Who shares a group: dissimilar, similar or random teachers.")] = "dissimilar",
+    *,
+    groups: int,
+    by: str,
     out: Annotated[Path | None, typer.Option(help="A folder for similarity.json, .csv and .svg, a drawing.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option of tgr, key=value; repeatable.")] = None,
     jobs: Jobs = None,
-    device: Device = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder of something else too.")] = False,
+    device: str,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Compare a zoo's teachers by their recovered images, which are kept, and group them."""

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from dfml.cli.options import Json
 from dfml.cli.output import Bar, answer, fine_percent, say, table
+from dfml.cli.parameters import Json, Threads, made_from, option
 from dfml.cli.similarity import ZooName, prepare, similarity
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
+from dfml.zoo.build.zoo_config import PollutionConfig, PretrainConfig
 from dfml.zoo.listing import mean_accuracy, zoo_names
 
 AnyZoo = Annotated[str, typer.Argument(help="An embedded name, a folder or a server's address.")]
@@ -90,14 +91,16 @@ def check(zoo: AnyZoo, json: Json = False) -> None:
 
 
 @app.command()
+@made_from(PretrainConfig, "models way epochs seed")
 def pretrain(
+    *,
     data: Annotated[Path, typer.Option(help="A class-folder data set with a split train.")],
     out: Annotated[Path, typer.Option(help="The zoo's folder; a stopped call goes on where it was.")],
-    models: Annotated[int, typer.Option(help="Number of teachers.")] = 100,
-    way: Annotated[int, typer.Option(help="Classes per teacher.")] = 5,
+    models: int,
+    way: int,
     arch: Annotated[str, typer.Option(help="Architectures in turn (timm's too): NAME[:WIDTH],...")] = "fewshot_conv4",
-    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 30,
-    seed: Annotated[int, typer.Option(help="Samples classes, weights and batches.")] = 0,
+    epochs: int,
+    seed: int,
     set_: More = None,
     jobs: Annotated[int, typer.Option(min=1, help="Teachers trained side by side, one thread each.")] = 1,
     licence: Annotated[str, typer.Option(help="Terms of the weights, for the cards.")] = "",
@@ -105,7 +108,7 @@ def pretrain(
 ) -> None:
     """Train a zoo: each teacher on a random subset of the training classes."""
     from dfml.nets.device import use_threads
-    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
+    from dfml.zoo.build.pretrain import pretrain_zoo
 
     use_threads()
     given = {"models": models, "way": way, "epochs": epochs, "seed": seed}
@@ -127,13 +130,13 @@ def judge(
     data: Annotated[Path, typer.Option(help="The data set that the zoo was trained on.")],
     teacher: Annotated[str, typer.Option(help="Ids or positions, for instance 0,1,2.")],
     arch: Annotated[str, typer.Option(help="An architecture that the zoo does not have.")] = "fewshot_resnet10",
-    width: Annotated[int, typer.Option(help="Filters of its first stage.")] = 16,
+    width: Annotated[int, option(PretrainConfig, "width", help="Filters of its first stage.")] = 16,
     set_: More = None,
     json: Json = False,
 ) -> None:
     """Train judges: networks of another architecture on the same classes, which only measure."""
     from dfml.nets.device import use_threads
-    from dfml.zoo.build.pretrain import PretrainConfig, train_judge
+    from dfml.zoo.build.pretrain import train_judge
 
     use_threads()
     for pair in set_ or []:
@@ -176,22 +179,22 @@ def import_models(
 
 
 @app.command()
+@made_from(PollutionConfig, "rate attack keep seed")
 def pollute(
     zoo: Annotated[str, typer.Argument(help="The clean zoo: an embedded name or a folder.")],
     out: Annotated[Path, typer.Option(help="The polluted zoo's folder; the truth stands in OUT.truth.json.")],
-    rate: Annotated[float, typer.Option(help="Share of deceptive teachers, from 0 to below 1.")] = 0.4,
-    attack: Annotated[
-        str, typer.Option(help="ood: another domain under false class names; fake: untrained; both: half of each.")
-    ] = "ood",
+    *,
+    rate: float,
+    attack: str,
     source: Annotated[
         str | None, typer.Option(help="A zoo of another domain, for ood and both; the embedded one, if left out.")
     ] = None,
-    keep: Annotated[int | None, typer.Option(help="Clean teachers, sampled uniformly; all, if left out.")] = None,
-    seed: Annotated[int, typer.Option(help="Samples clean teachers, lies, weights and the order.")] = 0,
+    keep: int | None,
+    seed: int,
     json: Json = False,
 ) -> None:
     """Hide deceptive teachers in a copy of a zoo; which ones is written beside it, where no method looks."""
-    from dfml.zoo.build.pollute import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, truth_file
+    from dfml.zoo.build.pollute import OTHER_DOMAIN, given_away, pollute_zoo, truth_file
 
     config = PollutionConfig.parse({"rate": rate, "attack": attack, "keep": keep, "seed": seed})
     clean, liars = open_zoo(zoo), None if attack == "fake" else open_zoo(source or OTHER_DOMAIN)
@@ -233,7 +236,7 @@ def serve(
     python: Annotated[
         Path | None, typer.Option(help="Python of the server's environment; $DFML_SERVER_PYTHON, if left out.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")] = None,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Answer queries to a zoo's teachers over HTTP (Open Inference Protocol v2), until Ctrl-C."""

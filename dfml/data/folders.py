@@ -19,7 +19,7 @@ from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, cache_root, inside, raise_if_disk_full, read_json, write_atomically, write_json
-from dfml.data.listing import MOVING, Listing, counted, list_classes, subfolders
+from dfml.data.class_folders import MOVING, Listing, counted, list_classes, subfolders
 from dfml.data.pictures import KINDS, SEVERAL_FRAMES, Survey, fit_picture, open_picture, survey
 
 SPLITS = ("train", "val", "test")

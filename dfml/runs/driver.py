@@ -39,7 +39,7 @@ def run_in_process(
         on_event: Told every event, and what the run waits for.
 
     Raises:
-        BadInput: The order is no good, or the run is going on already.
+        BadInput: The spec is not valid, or the run is going on already.
         RunFailed: It failed; ``status.json`` says why, and what was saved is intact.
     """
     folder = RunFolder.create(target, path=path) if isinstance(target, RunSpec) else RunFolder(target)
@@ -48,7 +48,7 @@ def run_in_process(
             on_event(Note(0, f"run {folder.name} is finished already: nothing to do.", "resume"))
         return folder.result() or _outcome(folder, "finished")
     with holding(folder):
-        order(folder, resume=resume)
+        queue_run(folder, resume=resume)
         return drive(folder, on_event)
 
 
@@ -59,7 +59,7 @@ def holding(folder: RunFolder) -> Iterator[None]:
         raise BadInput(f"no run at {folder.path}: give the folder of a run.")
     lock = FileLock(folder.path / LOCK)
     try:
-        # The launcher holds it only for the moment in which it writes the order.
+        # The launcher holds it only for the moment in which it queues the run.
         lock.acquire(timeout=2.0, poll_interval=0.02)
     except Timeout:
         raise BadInput(f"run {folder.name} is going on already: stop it first, or wait.") from None
@@ -71,8 +71,8 @@ def holding(folder: RunFolder) -> Iterator[None]:
         lock.release()
 
 
-def order(folder: RunFolder, *, resume: bool) -> float:
-    """Write "queued" into a held folder, and take an old STOP away; return the time of the order.
+def queue_run(folder: RunFolder, *, resume: bool) -> float:
+    """Write "queued" into a held folder, and take an old STOP away; return the time, seconds since 1970.
 
     ``BadInput`` where the run is going on, finished, or was started before and ``resume`` is False.
     """
@@ -95,7 +95,7 @@ def order(folder: RunFolder, *, resume: bool) -> float:
 
 
 def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bool = True) -> dict[str, Any]:
-    """Do an ordered run whose folder this process holds; see ``run_in_process``."""
+    """Do a queued run whose folder this process holds; see ``run_in_process``."""
     spec, pid = folder.spec, os.getpid()
     raw = {**(read_raw(folder.path) or {}), "state": "queued", "error": None, "pid": pid}
     raw |= {"process": liveness.start_token(pid), "host": liveness.HOST, "foreground": foreground}
@@ -132,8 +132,8 @@ def _device_for(folder: RunFolder, recorder: Recorder, stop: StopSwitch, tell: L
     """Wait for the device, then yield it and the reason for it."""
     spec = folder.spec
     wanted = "cpu" if spec.kind == "pretrain" else spec.device
-    order_time = float((read_raw(folder.path) or {}).get("queued") or time.time())
-    queue = DeviceQueue(folder.name, order_time, device_key(wanted))
+    queued = float((read_raw(folder.path) or {}).get("queued") or time.time())
+    queue = DeviceQueue(folder.name, queued, device_key(wanted))
 
     def told(waiting: str) -> None:
         recorder.set_status(state="queued", text=waiting)

@@ -84,7 +84,7 @@ class RunFolder:
 
     @cached_property
     def spec(self) -> RunSpec:
-        """The order; ``BadInput`` where it is missing, damaged, or of another format."""
+        """What the run is asked; ``BadInput`` where it is missing, damaged, or of another format."""
         return read_spec(self.path)
 
     @property

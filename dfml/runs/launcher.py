@@ -12,7 +12,7 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.paths import REPOSITORY, runs_root, write_json
 from dfml.runs import liveness, processes
 from dfml.runs.device_queue import device_key, leave_ticket
-from dfml.runs.driver import holding, order
+from dfml.runs.driver import holding, queue_run
 from dfml.runs.folder import CHECKPOINTS, IMAGES, LOCK, MODEL, RECOVERED, RESULT, RunFolder
 from dfml.runs.metrics import METRICS
 from dfml.runs.spec import SPEC, RunSpec
@@ -125,7 +125,7 @@ def delete(target: Target) -> None:
 
 def _launch(folder: RunFolder, *, resume: bool) -> None:
     with holding(folder):
-        queued = order(folder, resume=resume)
+        queued = queue_run(folder, resume=resume)
     try:
         with (folder.path / LOG).open("ab") as log:
             streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}

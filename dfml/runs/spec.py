@@ -33,7 +33,7 @@ _PACKAGES = ("torch", "torchvision", "timm", "numpy", "safetensors")
 
 
 class RunSpec(Config):
-    """A run's whole order: what, on which zoo, with which config, seed and device."""
+    """All that a run is asked: what, on which zoo, with which config, seed and device."""
 
     kind: Literal["train", "invert", "pretrain"] = Field(description="The work to do.")
     method: str = Field(description="A method, an inverter, or the architectures to pre-train.")
@@ -46,7 +46,7 @@ class RunSpec(Config):
     against: str | None = Field(None, description="Folder of a meta-model: recover images on which teachers disagree.")
     against_weight: float = Field(1.0, ge=0, le=1000, description="Weight of the disagreement.")
     per_class: int = Field(20, ge=1, le=500, description="Images to recover per class.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="Every random number of the run comes from it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     threads: int | None = Field(
         None, ge=1, le=4096, description="CPU threads; none takes the physical cores, at most $OMP_NUM_THREADS."
@@ -75,7 +75,7 @@ class RunSpec(Config):
         )
 
     def needed(self, part: str) -> str:
-        """Return a part of the order that its work cannot do without; ``BadInput`` where it is missing."""
+        """Return a field that the run's work cannot do without; ``BadInput`` where it is missing."""
         if not (value := getattr(self, part)):
             raise BadInput(f"--{part} is missing: this run needs it.")
         return value

@@ -157,7 +157,7 @@ def _death(folder: Path, raw: dict[str, Any]) -> str | None:
             launch = read_json(folder / LAUNCH, "launch", most=_MOST)
             worker = RunStatus.checked({**launch, "state": "queued"}, LAUNCH)
         if worker.get("queued") != raw.get("queued"):
-            # Between the order and the worker's birth, or the launcher died in that moment.
+            # Between queueing and the worker's start, or the launcher died in that moment.
             return None if age < STARTUP_SECONDS else "its worker was never started."
     pid, token, host = worker.get("pid"), worker.get("process"), worker.get("host")
     if host != liveness.HOST:

@@ -8,7 +8,7 @@ import sys
 
 from dfml.core.errors import DfmlError
 from dfml.core.process import wait_briefly
-from dfml.runs.driver import drive, holding, order
+from dfml.runs.driver import drive, holding, queue_run
 from dfml.runs.folder import RunFolder
 from dfml.runs.status import read_raw
 
@@ -24,9 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with holding(folder):
             raw = read_raw(folder.path) or {}
-            ordered = raw.get("state") == "queued" and raw.get("queued") and raw.get("pid") is None
-            if not ordered:
-                order(folder, resume="--resume" in arguments)
+            queued = raw.get("state") == "queued" and raw.get("queued") and raw.get("pid") is None
+            if not queued:
+                queue_run(folder, resume="--resume" in arguments)
             drive(folder, foreground=False)
     except DfmlError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -9,6 +9,8 @@ import numpy as np
 from dfml.core.errors import BadInput
 
 GroupBy = Literal["dissimilar", "similar", "random"]
+EMBEDDED = "embedded"
+"""Name of the probe that comes with the program."""
 
 
 def group_teachers(similarity: np.ndarray, groups: int, *, by: GroupBy = "dissimilar", seed: int = 0) -> list[int]:

@@ -24,6 +24,7 @@ from dfml.core.model_config import CONFIG
 from dfml.inversion.recipe import kept_path, read_kept, write_kept
 from dfml.nets.build import build_network
 from dfml.tasks.cache import Recoveries
+from dfml.tasks.grouping import EMBEDDED
 from dfml.zoo.teacher import WEIGHTS, Teacher, TeacherCard, load_teacher
 from dfml.zoo.teacher import probe as embedded_probe
 
@@ -32,7 +33,6 @@ FLOOR = 1e-6
 NEWEST = 32
 """How many of the newest tasks ``tasks/diversity`` looks at."""
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-EMBEDDED = "embedded"
 EMBEDDED_NAME = "embedded probe (a classifier of CIFAR-FS's 64 training classes, trained on their real pictures)"
 """Among them are all classes that the embedded zoos of CIFAR-FS know."""
 

@@ -5,8 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dfml.core.config import Config
-from dfml.tasks.grouping import GroupBy
-from dfml.tasks.similarity import EMBEDDED
+from dfml.tasks.grouping import EMBEDDED, GroupBy
 
 
 class AdaptConfig(Config):
@@ -141,8 +140,8 @@ class PanelConfig(Config):
         0,
         ge=0,
         le=1000,
-        description="Teachers, sampled by the teacher policy, that also label images of the whole memory (ours, with "
-        "ProtoNet); 0: none.",
+        description="Teachers, sampled by the teacher policy, that also label images of the whole memory (ours, "
+        "with ProtoNet); 0: none.",
     )
     panel_student: Literal["prototypes", "outputs"] = Field(
         "prototypes",

@@ -15,8 +15,8 @@ from dfml.tasks.grouping import group_teachers, planar_map, within_and_between
 from dfml.tasks.similarity import Similarity, measure_similarity, open_probe
 from dfml.training.options import GroupingConfig, RecoveringConfig
 from dfml.training.taking_part import TakingPart
+from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.oracles.base import Oracle
-from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
 
 KEPT_SEED = 0

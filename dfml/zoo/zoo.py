@@ -11,7 +11,8 @@ from dfml.core.errors import BadInput, nearest
 from dfml.core.names import same
 from dfml.core.paths import ASSETS, write_json
 from dfml.zoo.listing import FORMAT, WEIGHTS, read_contents, zoo_names
-from dfml.zoo.oracles.base import Api, LocalApi, Outputs
+from dfml.zoo.oracles.asking import Outputs
+from dfml.zoo.oracles.base import Api, LocalApi
 from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, read_card
 
 

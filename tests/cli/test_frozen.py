@@ -8,12 +8,16 @@ import pytest
 import typer
 from pydantic import Field, create_model
 
+from dfml.bench.study_config import StudyConfig
 from dfml.cli import app
-from dfml.cli.options import join_numbers, range_text
+from dfml.cli.parameters import join_numbers, range_text
 from dfml.core.config import Config
 from dfml.core.paths import REPOSITORY
 from dfml.inversion import INVERTERS
 from dfml.methods import METHODS
+from dfml.training.options import GroupingConfig
+from dfml.zoo.build.zoo_config import PollutionConfig, PretrainConfig
+from dfml.zoo.oracles.asking import AskingConfig
 
 
 def _promised():
@@ -55,6 +59,28 @@ def test_every_benchmark_is_found_by_its_place():
     there = set(re.findall(r"^def bench_(\w+)\(", code, re.MULTILINE))
     found = typer.main.get_command(app).commands["bench"].commands
     assert set(found) == there | {"paired"} and len(there) > 5
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "fields"),
+    [
+        ("zoo pollute", PollutionConfig, {"rate", "attack", "keep", "seed"}),
+        ("zoo pretrain", PretrainConfig, {"models", "way", "epochs", "seed"}),
+        ("zoo similarity", GroupingConfig, {"groups"}),
+        ("invert", AskingConfig, {"oracle"}),
+        ("evaluate", StudyConfig, {"episodes"}),
+    ],
+)
+def test_an_option_that_a_config_knows_is_as_the_config_says(command, config, fields):
+    found = {p.name: (p.help, p.default) for p in dict(_leaves(typer.main.get_command(app)))[command].params}
+    known = config.model_fields
+    assert {name: found[name] for name in fields} == {n: (known[n].description, known[n].default) for n in fields}
+
+
+def test_a_value_beyond_a_config_s_limits_is_refused(dfml):
+    for words in (["--models", 0], ["--epochs", 1001], ["--way", 1]):
+        called = dfml("zoo", "pretrain", "--data", "d", "--out", "o", *words)
+        assert called.code == 2 and words[0] in called.err and not called.out
 
 
 def test_every_option_has_a_sentence():

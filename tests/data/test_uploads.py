@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from dfml.core.errors import BadInput
+from dfml.data.class_folders import base_name, read_query_folder, read_support_folder
 from dfml.data.folders import load_split
-from dfml.data.listing import base_name, read_query_folder, read_support_folder
 
 
 def png(colour="red", size=(40, 30)):

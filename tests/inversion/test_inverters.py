@@ -8,57 +8,19 @@ import sys
 import pytest
 import torch
 
-from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.inversion import INVERTERS
 from dfml.inversion.batched import labels_per_class
-from dfml.nets import build_network
 from dfml.zoo.oracles.base import AutogradOracle
-from dfml.zoo.teacher import Teacher, TeacherCard
 from tests import conditions
+from tests.inversion.small import CPU, few, fresh_teacher, last, make, own, warmed
 
-CPU = torch.device("cpu")
-FAST = {
-    "pixels": {"steps": 60},
-    "dynamic-set": {"steps": 60, "others": 1},
-    "generator": {"steps": 60, "lr": 0.01, "latent": 16, "width": 16},
-    "conditional-generator": {"steps": 60, "lr": 0.01, "latent": 16, "width": 16},
-    "meta-generator": {"warm_up": 40, "latent": 16, "width": 16, "per_class": 4, "teachers": 2, "bn": 0.1},
-    "sparse": {},
-}
-CONVOLUTIONAL = [name for name in FAST if name != "sparse"]
+CONVOLUTIONAL = [name for name in INVERTERS if not own(name, "TRANSFORMERS_ONLY")]
 
 
-def make(name, **changes):
-    cls = INVERTERS.get(name)
-    return cls(cls.preset("demo").override({**FAST[name], **changes}))
-
-
-def last(work, oracles, per_class=4, seed=0):
-    labels = [labels_per_class(o.way, per_class) for o in oracles]
-    return list(
-        work.recover(oracles, labels, generator=torch.Generator().manual_seed(conditions.seed(seed)), device=CPU)
-    )[-1]
-
-
-def warmed(name, others, **changes):
-    work = make(name, **changes)
-    for _ in work.fit(others, generator=torch.Generator().manual_seed(conditions.seed(9)), device=CPU):
-        pass
-    return work
-
-
-def fresh_teacher(architecture, name="t", size=32, channels=3, way=5, seed=0, **args):
-    net = build_network(architecture, seed=seed, num_classes=way, in_chans=channels, img_size=size, **args)
-    card = TeacherCard(
-        id=name, architecture=architecture, way=way, input_size=(channels, size, size),
-        mean=[0.5] * channels, std=[0.25] * channels,
-    )  # fmt: skip
-    return Teacher(card, net)
-
-
-def test_every_inverter_is_in_the_table_of_this_file():
-    assert set(INVERTERS.names()) == set(FAST)
+def test_every_inverter_has_tests_of_its_own_that_say_its_small_options():
+    for name in INVERTERS:
+        assert own(name, "TINY").keys() <= INVERTERS.get(name).Config.model_fields.keys()
 
 
 def test_a_file_in_the_folder_is_all_that_registers_an_inverter(tmp_path):
@@ -70,7 +32,7 @@ def test_a_file_in_the_folder_is_all_that_registers_an_inverter(tmp_path):
     ask = "import sys, dfml.inversion as room; print(*room.INVERTERS, 'dfml.inversion.pipeline' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
     *names, opens_zoos = told.stdout.split()
-    assert names[:2] == ["pixels", "dynamic-set"] and set(names) == {*FAST, "plain-pixels"}
+    assert names[:2] == ["pixels", "dynamic-set"] and set(names) == {*INVERTERS, "plain-pixels"}
     assert opens_zoos == "False"
 
 
@@ -79,15 +41,13 @@ def test_a_file_in_the_folder_is_all_that_registers_an_inverter(tmp_path):
 def test_the_own_teacher_sees_what_was_asked_for(name, tiny_zoo, margin):
     others = [AutogradOracle(tiny_zoo.teacher(i)) for i in (1, 2)]
     # After 60 steps some have 18 of the 20 pictures right, by the order of sums; after 120 all of them do.
-    longer = {"steps": 120} if "steps" in FAST[name] else {}
+    longer = {"steps": 120} if "steps" in own(name, "TINY") else {}
     work = warmed(name, others, **longer)
     step = last(work, [AutogradOracle(tiny_zoo.teacher(0))])
     (task,) = step.tasks
     assert step.step == step.total and task.teacher_id == "000"
     hits = (tiny_zoo.teacher(0).logits(task.images).argmax(1) == task.labels).float().mean()
-    # The meta-generator takes five steps after a warm-up on two toy teachers. The bar for the real zoo is in
-    # tests/bench/test_results.py.
-    margin.at_least("as asked", hits, 0.75 if name == "meta-generator" else 0.95, null=1)
+    margin.at_least("as asked", hits, own(name, "LEAST", 0.95), null=1)
     assert task.images.shape == (20, 3, 32, 32) and task.images.is_contiguous()
     assert task.images.min() >= 0 and task.images.max() <= 1
     assert torch.equal(task.labels, labels_per_class(5, 4))
@@ -105,8 +65,7 @@ def test_teachers_of_a_mixed_zoo_keep_every_byte_also_when_stopped_half_way(name
     ]
     before = [copy.deepcopy(t.state_dict()) for t in teachers]
     oracles = [AutogradOracle(t) for t in teachers]
-    changes = {"warm_up": 1} if name == "meta-generator" else {"steps": 2}
-    work = warmed(name, oracles[:2], **changes)
+    work = warmed(name, oracles[:2], **few(name, 2))
     step = last(work, oracles, per_class=2)
     assert [t.teacher_id for t in step.tasks] == ["a", "b", "c", "d"]
     assert [len(t.labels) for t in step.tasks] == [10, 10, 6, 10]
@@ -125,8 +84,7 @@ def test_teachers_of_a_mixed_zoo_keep_every_byte_also_when_stopped_half_way(name
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_a_seed_gives_the_same_bytes_and_another_seed_others(name, tiny_zoo):
     oracles = [AutogradOracle(tiny_zoo.teacher(0))]
-    changes = {"warm_up": 1} if name == "meta-generator" else {"steps": 3}
-    first, again, other = (last(make(name, **changes), oracles, seed=s).tasks[0].images for s in (0, 0, 1))
+    first, again, other = (last(make(name, **few(name, 3)), oracles, seed=s).tasks[0].images for s in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -183,40 +141,3 @@ def test_a_recovery_whose_loss_is_no_number_ends_in_one_line(tiny_zoo):
             oracles, labels, generator=torch.Generator(), device=CPU, extra_loss=lambda x, y, z: z[:, 0] * float("nan")
         )
         next(bad)
-
-
-def test_sparse_names_a_teacher_that_is_no_transformer(tiny_zoo):
-    with pytest.raises(BadInput):
-        last(make("sparse"), [AutogradOracle(tiny_zoo.teacher(0))])
-
-
-def test_the_shared_set_asks_black_boxes_too_and_keeps_the_order_of_the_labels(tiny_zoo):
-    from dfml.zoo.oracles.base import LocalApi
-    from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle
-
-    api = LocalApi(tiny_zoo.teacher(0))
-    black = ZerothOrderOracle(api, ZerothOrderConfig(q=2), generator=torch.Generator().manual_seed(conditions.seed()))
-    wanted = torch.tensor([4, 0, 3, 1, 2, 0, 4, 2, 1, 3])
-    work = make("dynamic-set", steps=2)
-    steps = list(
-        work.recover([black], [wanted], generator=torch.Generator().manual_seed(conditions.seed()), device=CPU)
-    )
-    (task,) = steps[-1].tasks
-    assert torch.equal(task.labels, wanted)
-    # What the report says is what the teacher looked at, soft targets included.
-    assert task.cost["queries"] == api.queries == 2 * 3 * 10 + 10
-    sorted_work = make("dynamic-set", steps=2)
-    in_order = list(
-        sorted_work.recover(
-            [AutogradOracle(tiny_zoo.teacher(0))], [wanted.sort().values],
-            generator=torch.Generator().manual_seed(conditions.seed()), device=CPU,
-        )
-    )  # fmt: skip
-    assert in_order[0].images.shape == steps[0].images.shape
-
-
-def test_a_meta_generator_of_mixed_teachers_paints_the_largest_in_colour():
-    grey = AutogradOracle(fresh_teacher("fewshot_conv4", "g", size=28, channels=1, width=4))
-    colour = AutogradOracle(fresh_teacher("fewshot_conv4", "c", width=4))
-    work = warmed("meta-generator", [grey, grey, colour], warm_up=1)
-    assert work.net.shape == (3, 32, 32)

@@ -9,9 +9,13 @@ from dfml.inversion import INVERTERS
 from dfml.inversion.batched import labels_per_class, open_batch
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
+from tests.inversion.small import fresh_teacher, warmed
 
 CPU = torch.device("cpu")
 SMALL = {"latent": 16, "width": 16, "per_class": 4, "teachers": 2, "bn": 0.1}
+TINY = {"warm_up": 40, **SMALL}
+LEAST = 0.75
+"""Five steps after a warm-up on two toy teachers; the bar for the real zoo is in tests/bench/test_results.py."""
 
 
 def make(**changes):
@@ -163,3 +167,10 @@ def test_a_state_holds_copies(tiny_zoo):
     drawn, labels = [AutogradOracle(tiny_zoo.teacher(1))], [labels_per_class(5, 2)]
     list(work.meta_stepping(drawn, labels, generator=torch.Generator(), device=CPU))
     assert all(torch.equal(state[n], v) for n, v in kept.items())
+
+
+def test_a_meta_generator_of_mixed_teachers_paints_the_largest_in_colour():
+    grey = AutogradOracle(fresh_teacher("fewshot_conv4", "g", size=28, channels=1, width=4))
+    colour = AutogradOracle(fresh_teacher("fewshot_conv4", "c", width=4))
+    work = warmed("meta-generator", [grey, grey, colour], warm_up=1)
+    assert work.net.shape == (3, 32, 32)

@@ -10,11 +10,11 @@ from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 from tests.inversion.one_teacher import invert_teacher
 
-FAST = {"steps": 60, "lr": 0.1}
+TINY = {"steps": 60}
 
 
 def recover(zoo, which=0, seed=0, **changes):
-    config = INVERTERS.get("pixels").preset("demo").override({**FAST, **changes})
+    config = INVERTERS.get("pixels").preset("demo").override({**TINY, **changes})
     events = list(invert_teacher(zoo, which, "pixels", config, per_class=4, seed=conditions.seed(seed)))
     return events, events[-1].result
 
@@ -37,7 +37,7 @@ def test_the_own_teacher_sees_what_was_asked_for(tiny_zoo, margin):
 def test_two_teachers_give_two_different_tasks_each_right_for_its_own(tiny_zoo, margin):
     oracles = [AutogradOracle(tiny_zoo.teacher(i)) for i in (0, 1)]
     labels = [labels_per_class(5, 3)] * 2
-    work = INVERTERS.get("pixels")(INVERTERS.get("pixels").preset("demo").override(FAST))
+    work = INVERTERS.get("pixels")(INVERTERS.get("pixels").preset("demo").override(TINY))
     steps = list(
         work.recover(
             oracles, labels, generator=torch.Generator().manual_seed(conditions.seed()), device=torch.device("cpu")

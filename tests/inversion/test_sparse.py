@@ -12,7 +12,11 @@ from dfml.zoo.oracles.base import AutogradOracle, LocalApi
 from dfml.zoo.oracles.choose import ZerothOrderOracle
 from dfml.zoo.oracles.patches import GREY, PatchOracle
 from dfml.zoo.teacher import Teacher, TeacherCard
+from tests.inversion.small import last, make
 from tests.inversion.transformers import SMALL, make_teacher, plain_attention, plain_tokens
+
+TINY = {}
+TRANSFORMERS_ONLY = True
 
 
 def recover(teachers, per_class=2, seed=0, extra_loss=None, **changes):
@@ -259,6 +263,11 @@ def test_other_teachers_are_refused_in_one_clear_line(kind, card, says):
     with pytest.raises(BadInput, match=says) as caught:
         next(recover([make_teacher(kind, **card)]))
     assert "\n" not in str(caught.value) and repr(kind) in str(caught.value)
+
+
+def test_sparse_names_a_teacher_that_is_no_transformer(tiny_zoo):
+    with pytest.raises(BadInput):
+        last(make("sparse"), [AutogradOracle(tiny_zoo.teacher(0))])
 
 
 def test_a_teacher_that_only_answers_queries_is_refused():

@@ -5,9 +5,9 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from dfml.core.paths import REPOSITORY
-from dfml.ui.widgets.navigation import ADAPTATION, HOME, INVERSION, TRAINING, ZOO
+from dfml.ui.widgets import navigation
 
-PAGES = {Path(page).stem: page for page in (HOME, ZOO, INVERSION, TRAINING, ADAPTATION)}
+PAGES = {Path(page.file).stem: page.file for page in navigation.PAGES}
 
 
 def open_page(name, **parameters):

@@ -9,7 +9,7 @@ import pytest
 
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder, list_runs
-from dfml.ui.inversion.recoveries import recoveries_of
+from dfml.ui.inversion.recoveries import stored_recoveries
 from dfml.ui.runs.run_rows import finite, read_row
 from dfml.zoo import open_zoo
 from dfml.zoo.listing import read_zoo
@@ -101,7 +101,7 @@ def look_through(run):
     assert "\n" not in row.message and len(row.message) < 900
     assert row.age and row.title.isprintable()
     finite(run.scalars()), run.notes(), run.images(), run.zoo_map(), run.result(), run.log_tail()
-    for found in recoveries_of(run):
+    for found in stored_recoveries(run):
         assert found.method and found.classes and found.teacher
 
 

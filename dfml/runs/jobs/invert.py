@@ -60,7 +60,7 @@ def invert(context: JobContext) -> Iterator[Event]:
     from dfml.inversion.pipeline import warm_up
     from dfml.inversion.recipe import Recipe
     from dfml.zoo import open_zoo
-    from dfml.zoo.oracles.choose import AskingConfig
+    from dfml.zoo.oracles.asking import AskingConfig
 
     spec, folder, device = context.spec, context.folder / RECOVERED, context.device
     cls = INVERTERS.get(spec.method)
@@ -201,7 +201,7 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
 
 
 def _against(spec: RunSpec, recipe: Recipe, teachers: list[str]) -> ExtraLoss | None:
-    """Return the disagreement with the meta-model that the order names, if it names a usable one."""
+    """Return the disagreement with the meta-model that the spec names, if it names a usable one."""
     if not spec.against:
         return None
     from dfml.inversion.terms import disagreement

@@ -9,7 +9,7 @@ import streamlit as st
 from dfml.core.errors import BadInput, DfmlError
 from dfml.core.names import same
 from dfml.core.paths import ASSETS, read_json
-from dfml.data.listing import list_classes
+from dfml.data.class_folders import list_classes
 from dfml.data.pictures import KINDS
 from dfml.ui.adaptation.uploads import MAX_CLASSES, MIN_CLASSES, QUERY, UploadSet, is_token, new_token
 from dfml.ui.widgets.forms import lasting

@@ -86,7 +86,7 @@ class UploadSet:
 
     def add(self, slot: int | str, files: list[tuple[str, bytes]]) -> list[str]:
         """Store files of a name and a content; return a line for each that could not be used, or not all of it."""
-        from dfml.data.listing import base_name
+        from dfml.data.class_folders import base_name
 
         folder, problems = self._slot(slot), []
         first = count = len(self.pictures(slot))

@@ -16,7 +16,7 @@ from dfml.ui.charts.curves import curves, steps_accuracy
 from dfml.ui.runs.run_rows import minute, unique
 from dfml.ui.widgets.forms import all_options, lasting, learners
 from dfml.ui.widgets.galleries import enlarged, from_arrays, show, show_strip
-from dfml.ui.widgets.navigation import ICONS, TRAINING
+from dfml.ui.widgets.navigation import TRAINING
 from dfml.ui.widgets.texts import badge, empty_state, one_line_errors, percent, plain, show_chart
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def choose_model() -> tuple[Path, dict] | None:
             "No meta-model yet",
             "Train one on the Meta-training page (the demo preset takes minutes, `random` takes seconds), "
             "or type a model's folder below.",
-            icon=ICONS[TRAINING],
+            icon=TRAINING.icon,
         )
-        st.page_link(TRAINING, label="Go to Meta-training", icon=ICONS[TRAINING], help="")
+        st.page_link(TRAINING.file, label="Go to Meta-training", icon=TRAINING.icon, help="")
     if asked and asked != kept:
         st.session_state[key] = asked
     elif kept is None and options:

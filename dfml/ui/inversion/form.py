@@ -14,6 +14,7 @@ from dfml.ui.widgets import forms
 from dfml.ui.widgets.texts import listed, one_line_errors, plain
 from dfml.ui.zoo.choose_zoo import zoo_cell
 from dfml.zoo.listing import TeacherRow, ZooListing
+from dfml.zoo.oracles.asking import AskingConfig
 
 ASKED_BY = {"auto": "what is granted", "autograd": "gradients", "zeroth-order": "queries only"}
 SLOTS = ("inverter", "inverter2", "inverter3")
@@ -60,8 +61,8 @@ def inversion_form() -> None:
         text = "How many images to recover for each class."
         look: dict[str, Any] = {"persist_state": "session"}
         per_class = int(grid.number_input("Images per class", 1, 100, 10, key="per_class", help=text, **look))
-        order = {"kind": "invert", "zoo": zoo.reference, "teachers": [row.id], "preset": preset, "per_class": per_class}
-        order |= forms.seed_and_device(grid, "invert")
+        spec = {"kind": "invert", "zoo": zoo.reference, "teachers": [row.id], "preset": preset, "per_class": per_class}
+        spec |= forms.seed_and_device(grid, "invert")
         look |= {"placeholder": "none", "help": REAL_PICTURES}
         data = grid.text_input("Real images", key="invert:data", **look)
         with st.expander("How teachers are questioned", icon=":material/forum:"):
@@ -69,15 +70,15 @@ def inversion_form() -> None:
                 "For inverters that ask for queries only. A recovery then asks (q + 1) × images × steps of them: more "
                 "directions q give a better gradient and cost more. A run that has spent its budget ends as failed."
             )
-            cells, config = st.grid(3, min_column_width=150), forms.asking()()
+            cells, config = st.grid(3, min_column_width=150), AskingConfig()
             asked = forms.all_options(config, cells, key="asking", without=("oracle",))
         start = st.form_submit_button("Recover images", type="primary", icon=":material/play_arrow:")
         if len(chosen) > 1:
             st.caption("All start from the same seed and wait in line: one works on a device at a time.")
     if start:
         with one_line_errors():
-            order["data"] = check_real_pictures(data, zoo, row)
-            _start(f"teacher {row.id} of {zoo.name}", choices, asked, order)
+            spec["data"] = check_real_pictures(data, zoo, row)
+            _start(f"teacher {row.id} of {zoo.name}", choices, asked, spec)
 
 
 def _slots(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], which needs torch
@@ -96,21 +97,21 @@ def _slots(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], wh
 
 
 def _start(
-    whose: str, choices: list[tuple[str, dict[str, Any], str]], asked: dict[str, Any], order: dict[str, Any]
+    whose: str, choices: list[tuple[str, dict[str, Any], str]], asked: dict[str, Any], common: dict[str, Any]
 ) -> None:
     """Validate everything, then start one run per inverter; they find each other by their group."""
-    order["group"] = new_group() if len(choices) > 1 else ""
+    common["group"] = new_group() if len(choices) > 1 else ""
     specs = []
     for place, (name, values, oracle) in enumerate(choices):
         try:
             config = forms.inverters().get(name).Config.parse(values).model_dump(mode="json")
-            how = forms.asking().parse({**asked, "oracle": oracle}).model_dump(mode="json")
+            how = AskingConfig.parse({**asked, "oracle": oracle}).model_dump(mode="json")
         except DfmlError as error:
             raise type(error)(f"inverter {place + 1}, {name}: {error}") from None
-        specs.append(RunSpec.parse({**order, "method": name, "config": config, "oracle": how}))
+        specs.append(RunSpec.parse({**common, "method": name, "config": config, "oracle": how}))
     labels = ({"label": f"{name}: {whose}"[:80]} for name in series_names(specs))
     started = [launcher.start(spec.model_copy(update=its)) for its, spec in zip(labels, specs, strict=True)]
-    go_to_run(order["group"] or started[0].path.name)
+    go_to_run(common["group"] or started[0].path.name)
 
 
 def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str | None:

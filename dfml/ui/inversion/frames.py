@@ -37,10 +37,10 @@ class Frame(NamedTuple):
 
 
 def teachers_of(run: RunFolder, stored: Iterable[str]) -> list[str]:
-    """Return the teachers that the run was ordered to recover, has recovered (``stored``), or has images of."""
+    """Return the teachers that the run is asked to recover, has recovered (``stored``), or has images of."""
     seen = [entry.tag.removeprefix(RECOVERED) for entry in run.images() if entry.tag.startswith(RECOVERED)]
-    ordered = [] if run.spec.teachers == ["all"] else run.spec.teachers
-    return list(dict.fromkeys([*ordered, *stored, *seen]))
+    asked = [] if run.spec.teachers == ["all"] else run.spec.teachers
+    return list(dict.fromkeys([*asked, *stored, *seen]))
 
 
 def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecovery | None = None) -> list[Frame]:

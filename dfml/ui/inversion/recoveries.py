@@ -138,7 +138,7 @@ def by_class(images: list[Image.Image], labels: list[int], classes: Sequence[str
     return rows
 
 
-def recoveries_of(run: RunFolder) -> list[StoredRecovery]:
+def stored_recoveries(run: RunFolder) -> list[StoredRecovery]:
     """Return the recoveries in a run's folder; a damaged one is left out."""
     found = []
     try:
@@ -157,7 +157,7 @@ def recoveries_of(run: RunFolder) -> list[StoredRecovery]:
 
 def recovery_gallery(rows: list[RunRow]) -> None:
     """Draw all stored recoveries, by run, teacher and class."""
-    left = [found for row in rows for found in recoveries_of(row.run)]
+    left = [found for row in rows for found in stored_recoveries(row.run)]
     if not left:
         text = "Every finished recovery is kept here, by run, teacher and class."
         empty_state("The gallery is empty", text, icon=":material/photo_library:")

@@ -17,7 +17,7 @@ from dfml.core.texts import is_address
 from dfml.runs.folder import RunFolder
 from dfml.ui.inversion.frames import at_share, frames, own_curves, recovery_curves, steps_in_all, teachers_of, warming
 from dfml.ui.inversion.privacy import privacy_panel, read_privacy
-from dfml.ui.inversion.recoveries import StoredRecovery, by_class, quality_table, recoveries_of
+from dfml.ui.inversion.recoveries import StoredRecovery, by_class, quality_table, stored_recoveries
 from dfml.ui.runs.panel import Watched, watch_runs
 from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.widgets.galleries import open_sheet, show_strip, strip
@@ -43,7 +43,7 @@ def watch_recovery(rows: list[RunRow]) -> None:
 
 def _compared(watched: list[Watched], key: str) -> None:
     """All recoveries of one teacher: images, curves, quality, privacy."""
-    stored = [{found.teacher: found for found in recoveries_of(one.run)} for one in watched]
+    stored = [{found.teacher: found for found in stored_recoveries(one.run)} for one in watched]
     known = [name for one, its in zip(watched, stored, strict=True) for name in teachers_of(one.run, its)]
     teacher, *others = list(dict.fromkeys(known)) or [""]
     if others:
@@ -154,7 +154,7 @@ def arrays_npz(recovery: StoredRecovery) -> bytes:
 
 
 def report_json(run: RunFolder, recovery: StoredRecovery) -> bytes:
-    """Return the order, the measures, and the privacy report where there is one."""
+    """Return the spec, the measures, and the privacy report where there is one."""
     found = {"order": run.spec.model_dump(mode="json"), "report": recovery.report, "privacy": read_privacy(recovery)}
     return json.dumps(found, indent=2, ensure_ascii=False).encode()
 
@@ -169,11 +169,11 @@ def download_row(run: RunFolder, recovery: StoredRecovery, name: str, key: str) 
     """Draw the buttons of one recovery; files are made when they are asked for."""
     stem = file_stem(recovery, name)
     arrays = "images, labels, soft_targets and class_names as NumPy arrays."
-    order = "Every option, seed and version, all measures, and the privacy report."
+    contents = "Every option, seed and version, all measures, and the privacy report."
     kinds = (
         ("PNG", "image/png", "All images as one grid, a row per class.", partial(grid_png, recovery)),
         ("npz", "application/octet-stream", arrays, partial(arrays_npz, recovery)),
-        ("JSON", "application/json", order, partial(report_json, run, recovery)),
+        ("JSON", "application/json", contents, partial(report_json, run, recovery)),
     )
     with st.container(horizontal=True, gap="xsmall"):
         for label, mime, about, make in kinds:

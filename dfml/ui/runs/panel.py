@@ -156,7 +156,7 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
             _button("Resume", launcher.resume, run, key=f"{key}:resume", **more)
         with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
             st.markdown(f"**Folder** {plain(str(run.path))}")
-            st.markdown("**Order** (spec.json)")
+            st.markdown("**Settings** (spec.json)")
             st.json(run.spec.model_dump(), expanded=1)
             st.markdown("**End of the log**")
             st.code(run.log_tail(40) or "empty", language=None, height=200)
@@ -216,7 +216,7 @@ def _changed(kind: str, method: str, preset: str, config: str) -> int | None:
     registry = methods() if kind == "train" else inverters()
     try:
         wanted = registry.get(method).preset(preset)
-        had = type(wanted).parse(json.loads(config))  # what the run fills in where its order has gaps
+        had = type(wanted).parse(json.loads(config))  # what the run fills in where its spec has gaps
     except BadInput:
         return None
     return sum(getattr(wanted, name) != getattr(had, name) for name in type(wanted).model_fields)

@@ -19,7 +19,7 @@ from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.navigation import INVERSION, TRAINING
 from dfml.ui.widgets.texts import counted
 
-PAGES = {"train": TRAINING, "invert": INVERSION}
+PAGE_OF = {"train": TRAINING, "invert": INVERSION}
 """Which page shows a kind of run."""
 NEXT = "_next_run"
 MOST = 3
@@ -92,7 +92,7 @@ class Comparison:
 
     @property
     def spec(self) -> RunSpec | None:
-        """The order of the first run that can be read."""
+        """The spec of the first run that can be read."""
         return next((row.spec for row in self.rows if row.spec), None)
 
     @property

@@ -61,19 +61,19 @@ def training_form() -> None:
     with st.form(f"train:{name}:{preset}", border=False):
         options = st.grid(5, min_column_width=120)
         values = config_form(config, options, key=f"{name}:{preset}")
-        order: dict[str, Any] = {"kind": "train", "method": name, "zoo": zoo.reference, "preset": preset}
-        order |= seed_and_device(options, "train")
+        settings: dict[str, Any] = {"kind": "train", "method": name, "zoo": zoo.reference, "preset": preset}
+        settings |= seed_and_device(options, "train")
 
         def real_pictures(cells: GridContainer, waiting: str) -> None:
             look = {"placeholder": waiting, "help": _pictures_help(method, config), "persist_state": "session"}
-            order["data"] = cells.text_input("Real images", key="train:data", **look).strip() or None
+            settings["data"] = cells.text_input("Real images", key="train:data", **look).strip() or None
 
         if not method.data_free:  # it needs them, so they stand in the open
             real_pictures(options, "a folder DIR")
 
         def name_and_data(cells: GridContainer) -> None:
             look = {"max_chars": 80, "placeholder": f"{name} on {zoo.name}"}
-            order["label"] = cells.text_input("Name of the run", key="train:label", **look).strip()
+            settings["label"] = cells.text_input("Name of the run", key="train:label", **look).strip()
             if method.data_free:
                 real_pictures(cells, "the embedded sample")
 
@@ -85,8 +85,8 @@ def training_form() -> None:
     if start:
         with one_line_errors():
             whole = method.Config.parse(values).model_dump(mode="json")
-            method.check_data(order["data"])
-            go_to_run(launcher.start(RunSpec.parse({**order, "config": whole})).name)
+            method.check_data(settings["data"])
+            go_to_run(launcher.start(RunSpec.parse({**settings, "config": whole})).name)
 
 
 def _pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class of methods, which need torch

@@ -15,7 +15,7 @@ from dfml.ui.runs.panel import Watched, watch_runs
 from dfml.ui.runs.run_rows import RunRow, finite
 from dfml.ui.widgets.galleries import newest_pictures
 from dfml.ui.widgets.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric
-from dfml.ui.widgets.navigation import ADAPTATION, ICONS
+from dfml.ui.widgets.navigation import ADAPTATION
 from dfml.ui.widgets.texts import counted, listed, percent, plain, show_chart
 from dfml.ui.zoo.choose_zoo import open_listing
 
@@ -67,7 +67,7 @@ def _result_panel(run: RunFolder, scalars: Scalars) -> None:
     grid.metric("Validation accuracy", percent(validated), help=metric("val/accuracy").help, **look)
     with grid.cell():
         link, text = {"model": run.name}, "Adapt this meta-model to a few images"
-        st.page_link(ADAPTATION, label="Try it on images", icon=ICONS[ADAPTATION], query_params=link, help=text)
+        st.page_link(ADAPTATION.file, label="Try it on images", icon=ADAPTATION.icon, query_params=link, help=text)
     way = run.spec.config.get("way")
     if test is not None and isinstance(way, int) and way > 0:
         both = " The two accuracies are of different classes and numbers of tasks: one may lie well above the other."
@@ -201,9 +201,9 @@ def _teacher_policy(weights: Mapping[str, float]) -> None:
     with st.container(height=90 + 22 * MANY_TEACHERS if many else "content", border=False):
         ends = f"highest {first} with {percent(high)}, lowest {last} with {percent(low)}"
         alt = f"Weights of {len(weights)} teachers; {ends}"
-        show_chart(teacher_policy_bars(weights), key="chart:reliability", alt=alt)
+        show_chart(teacher_policy_bars(weights), key="chart:teacher_policy", alt=alt)
     if many:
-        st.caption(f"{len(weights)} teachers, the most reliable first; scroll for the others.")
+        st.caption(f"{len(weights)} teachers, the highest weight first; scroll for the others.")
 
 
 def _compared_teachers(run: RunFolder) -> None:

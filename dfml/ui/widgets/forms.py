@@ -45,7 +45,6 @@ def _load(name: str) -> Any:  # noqa: ANN401 - whatever stands there
 methods = partial(_load, "dfml.methods:METHODS")
 inverters = partial(_load, "dfml.inversion:INVERTERS")
 learners = partial(_load, "dfml.meta.learners:LEARNERS")
-asking = partial(_load, "dfml.zoo.oracles.choose:AskingConfig")
 polluting = partial(_load, "dfml.zoo.build.pollute")
 
 

@@ -8,26 +8,31 @@ stem stands in the address, without ``app.py``. So each address is a file's stem
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
 
-HOME = "pages/home.py"
-ZOO = "pages/zoo.py"
-INVERSION = "pages/inversion.py"
-TRAINING = "pages/training.py"
-ADAPTATION = "pages/adaptation.py"
+
+class Page(NamedTuple):
+    """A page's file, and the title and icon of what leads to it."""
+
+    file: str
+    title: str
+    icon: str
+
+
+PAGES = (
+    HOME := Page("pages/home.py", "Home", ":material/home:"),
+    ZOO := Page("pages/zoo.py", "Model zoo", ":material/pets:"),
+    INVERSION := Page("pages/inversion.py", "Inversion", ":material/image_search:"),
+    TRAINING := Page("pages/training.py", "Meta-training", ":material/model_training:"),
+    ADAPTATION := Page("pages/adaptation.py", "Adaptation", ":material/bolt:"),
+)
+"""As the navigation shows them."""
 _START = "pages/start.py"
-ICONS = {
-    HOME: ":material/home:",
-    ZOO: ":material/pets:",
-    INVERSION: ":material/image_search:",
-    TRAINING: ":material/model_training:",
-    ADAPTATION: ":material/bolt:",
-}
 _DECLARED = "_pages_declared"
 SMALL_LOGO = str(Path(__file__).with_name("logo_small.svg"))
 
@@ -40,11 +45,8 @@ def declare_pages() -> StreamlitPage:
     page = st.navigation(
         [
             # The address of a default page is `/`; its own path leads nowhere, so it is one that nobody tries.
-            st.Page(HOME, title="Home", icon=ICONS[HOME], url_path="index", default=True),
-            st.Page(ZOO, title="Model zoo", icon=ICONS[ZOO]),
-            st.Page(INVERSION, title="Inversion", icon=ICONS[INVERSION]),
-            st.Page(TRAINING, title="Meta-training", icon=ICONS[TRAINING]),
-            st.Page(ADAPTATION, title="Adaptation", icon=ICONS[ADAPTATION]),
+            st.Page(HOME.file, title=HOME.title, icon=HOME.icon, url_path="index", default=True),
+            *(st.Page(file, title=title, icon=icon) for file, title, icon in PAGES[1:]),
             # These do get tried; they lead to the default page.
             st.Page(_START, title="Home", visibility="hidden"),
             st.Page(_START, title="Home", url_path="home", visibility="hidden"),

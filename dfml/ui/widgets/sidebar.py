@@ -12,7 +12,7 @@ import streamlit as st
 
 from dfml.runs.processes import start
 from dfml.runs.status import ACTIVE
-from dfml.ui.runs.run_rows import PAGES, run_rows
+from dfml.ui.runs.run_rows import PAGE_OF, run_rows
 from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.texts import counted, plain
 
@@ -77,9 +77,9 @@ def _live_part() -> bool:
     if not rows:
         st.caption("Nothing is running.")
     for row in rows[:6]:
-        look, link = chip(row.state), {"run": row.name}
+        look, link, page = chip(row.state), {"run": row.name}, PAGE_OF.get(row.kind)
         title = f"{look.sign} {plain(row.title)}"
-        st.page_link(PAGES.get(row.kind), label=title, query_params=link, help=f"{look.word}; open it")
+        st.page_link(page and page.file, label=title, query_params=link, help=f"{look.word}; open it")
         if row.total:
             told = [look.word, f"{row.step} of {row.total}", *([row.left] if row.left else [])]
             st.progress(row.share or 0.0, text=", ".join(told))

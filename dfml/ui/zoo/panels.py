@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -12,9 +11,10 @@ from dfml.core.paths import runs_root
 from dfml.ui.charts.bars import accuracy_histogram, class_coverage
 from dfml.ui.widgets.forms import all_options, polluting
 from dfml.ui.widgets.metrics import megabytes
-from dfml.ui.widgets.navigation import ICONS, INVERSION
+from dfml.ui.widgets.navigation import INVERSION
 from dfml.ui.widgets.texts import badge, empty_state, listed, one_line_errors, percent, plain, show_chart, spaced
 from dfml.ui.zoo.choose_zoo import choose_next, open_listing
+from dfml.zoo.build.zoo_config import PollutionConfig
 from dfml.zoo.listing import TeacherRow, ZooListing, zoo_names
 
 MOST_BARS, SHOWN = 300, 100
@@ -116,7 +116,7 @@ def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
         table = {"": [f"**{name}**" for name in facts], " ": [plain(text) for text in facts.values()]}
         st.table(table, border="horizontal", hide_header=True, hide_index=True)
         link, label = {"zoo": zoo.reference, "teacher": row.id}, "Recover images from this teacher"
-        st.page_link(INVERSION, label=label, icon=ICONS[INVERSION], query_params=link, help="")
+        st.page_link(INVERSION.file, label=label, icon=INVERSION.icon, query_params=link, help="")
 
 
 def coverage_panel(zoo: ZooListing) -> None:
@@ -189,13 +189,13 @@ def _form(zoo: ZooListing) -> None:
     same = _same_domain(zoo, module.OTHER_DOMAIN)
     with st.form(f"pollute:{zoo.reference}", border=False):
         # As many honest teachers as ``bench pollution`` keeps.
-        config = module.PollutionConfig(keep=min(20, len(zoo.teachers)), attack="fake" if same else "both")
+        config = PollutionConfig(keep=min(20, len(zoo.teachers)), attack="fake" if same else "both")
         # Of this zoo: another one's number of teachers would not do here.
         values = all_options(config, st.grid(4, min_column_width=130), key=f"pollute:{zoo.reference}")
         made = st.form_submit_button("Make the polluted zoo", icon=":material/domino_mask:")
     if made:
         with one_line_errors(), st.spinner("Writing the zoo …"):
-            chosen = module.PollutionConfig.parse(values)
+            chosen = PollutionConfig.parse(values)
             if same and chosen.attack != "fake":
                 raise BadInput(
                     f"the teachers of {module.OTHER_DOMAIN}, which deceive here, are of this zoo's own domain: choose "
@@ -208,7 +208,7 @@ def _same_domain(zoo: ZooListing, other: str) -> bool:
     return other in zoo_names() and open_listing(other).domain == zoo.domain
 
 
-def _make_polluted(zoo: ZooListing, config: Any) -> Path:  # noqa: ANN401 - a PollutionConfig, whose module needs torch
+def _make_polluted(zoo: ZooListing, config: PollutionConfig) -> Path:
     """Write the polluted copy below the runs' folder, or find the one that was made of the same; return its folder."""
     from dfml.zoo import open_zoo
 

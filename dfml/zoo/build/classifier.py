@@ -10,10 +10,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import nn
 
-from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.nets.build import fast_layout
 from dfml.nets.checkpoint import (
@@ -24,6 +22,7 @@ from dfml.nets.checkpoint import (
     part_of_state,
     save_checkpoint,
 )
+from dfml.zoo.build.zoo_config import PretrainConfig
 
 FORMAT = 1
 KEEP_SECONDS = 20.0
@@ -32,37 +31,7 @@ LARGEST_SHARE = 0.05
 """unless writing takes longer than this share of them."""
 
 
-class PretrainConfig(Config):
-    """How teachers are trained; the defaults are those of the embedded zoos."""
-
-    models: int = Field(100, ge=1, le=10000, description="Number of teachers.")
-    way: int = Field(5, ge=2, le=1000, description="Classes per teacher, sampled uniformly.")
-    epochs: int = Field(30, ge=1, le=1000, description="Passes over the training images.")
-    batch: int = Field(128, ge=2, le=4096, description="Images per step.")
-    lr: float = Field(
-        0.004, gt=0, le=1, description="Adam's first learning rate (Conv4); AdamW's (ViT) a quarter, SGD's five times."
-    )
-    width: int | None = Field(None, ge=2, le=1024, description="First filters of few-shot networks that name none.")
-    flip: bool = Field(True, description="Mirror training images at random (never for characters).")
-    shift: int = Field(2, ge=0, le=16, description="Move training images at random by up to this many pixels.")
-    size: int | None = Field(None, ge=16, le=224, description="Image size; none keeps the data set's.")
-    colour: bool | None = Field(None, description="Teachers see colour (true) or grey (false); none: as images are.")
-    held_out: float = Field(0.2, gt=0, lt=1, description="Share of each class's images that is held out.")
-    seed: int = Field(0, ge=0, description="Samples class subsets, initial weights and batches.")
-    same_start: bool = Field(False, description="Teachers of one shape start from equal weights; eases fusing them.")
-
-    @property
-    def channels(self) -> int | None:
-        """Of the teachers' images; None keeps the data set's."""
-        return None if self.colour is None else (3 if self.colour else 1)
-
-    def recorded(self) -> dict[str, Any]:
-        """For a zoo's recipe: without younger options that are off, which many zoos' recipes cannot name."""
-        off = {"same_start": False, "colour": None}
-        return self.model_dump(exclude={name for name, value in off.items() if getattr(self, name) == value})
-
-
-class Training:
+class ClassifierTraining:
     """All that changes from step to step, with the best held-out accuracy and a copy of that epoch's weights.
 
     ``epoch`` and ``batches`` are done; ``order`` [N] is of this epoch's images, once sampled. It is kept in a file and
@@ -146,7 +115,7 @@ def train_classifier(
     """Train ``net`` in place and leave it with the weights of its best epoch.
 
     The architecture decides the optimiser: Adam for Conv4, AdamW for ViT, SGD for others. ``train`` and ``held`` are
-    normalised images [N, C, H, W] and their labels [N]; for ``unfinished``, a file and a mark, see ``Training``.
+    normalised images [N, C, H, W] and their labels [N]; ``unfinished``: a file and a mark, see ``ClassifierTraining``.
     Returns the best held-out accuracy in [0, 1].
     """
     x, y = train
@@ -156,7 +125,7 @@ def train_classifier(
     optimiser = _optimiser(net, architecture, config.lr)
     steps = config.epochs * -(-len(x) // config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.lr / 100)
-    training = Training(net, optimiser, schedule, generator, *unfinished)
+    training = ClassifierTraining(net, optimiser, schedule, generator, *unfinished)
     training.restore()
     while training.epoch < config.epochs:
         net.train()

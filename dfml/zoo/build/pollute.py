@@ -10,13 +10,11 @@ Which teacher deceives is written beside the zoo, in ``NAME.truth.json``. Only m
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 from safetensors.torch import save_file
 
-from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.model_config import network_arguments, read_config
 from dfml.core.names import same
@@ -24,6 +22,7 @@ from dfml.core.paths import claim_file, read_json, write_json
 from dfml.core.seeds import derive_seed
 from dfml.nets.build import build_network
 from dfml.zoo.build.collect import copy_model, new_zoo
+from dfml.zoo.build.zoo_config import PollutionConfig
 from dfml.zoo.listing import DETAILS, MOST_MODELS, WEIGHTS, TeacherCard, weights_digest
 from dfml.zoo.zoo import Zoo, write_zoo
 
@@ -33,17 +32,6 @@ OTHER_DOMAIN = "omniglot-colour-conv4"
 
 Another shape would give them away, and no method that fuses weights could be measured.
 """
-
-
-class PollutionConfig(Config):
-    """How a zoo is polluted."""
-
-    rate: float = Field(0.4, ge=0, lt=1, description="Share of deceptive teachers in the polluted zoo.")
-    attack: Literal["ood", "fake", "both"] = Field(
-        "ood", description="Teachers of another domain (ood), untrained ones (fake), or half of each (both)."
-    )
-    keep: int | None = Field(None, ge=1, description="Clean teachers, sampled uniformly; none keeps them all.")
-    seed: int = Field(0, ge=0, description="Samples clean teachers, lies, weights and the order.")
 
 
 def truth_file(folder: Path) -> Path:

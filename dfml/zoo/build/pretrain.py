@@ -21,7 +21,8 @@ from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
 from dfml.nets.device import use_threads
-from dfml.zoo.build.classifier import PretrainConfig, train_classifier
+from dfml.zoo.build.classifier import train_classifier
+from dfml.zoo.build.zoo_config import PretrainConfig
 from dfml.zoo.teacher import DETAILS, TeacherCard, save_network
 from dfml.zoo.zoo import write_zoo
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -17,13 +17,13 @@ from torch.func import functional_call, stack_module_state
 
 from dfml.core.errors import BadInput
 from dfml.nets.norm import channel_statistics
+from dfml.zoo.oracles.asking import Outputs
 from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Maps logits [N, way] and images [N, C, H, W] to one loss per image, [N]: a zeroth-order oracle follows each alone."""
 PIXELS_AT_ONCE = 2**16
 """Pixels that a local teacher computes at once on a CPU; eight times as many take up to three times as long."""
-Outputs = Literal["logits", "probabilities"]
 
 
 @dataclass(frozen=True)

@@ -7,28 +7,15 @@ true gradient is about sqrt(q / (q + d)) (Nesterov and Spokoiny, 2017).
 """
 
 import math
-from typing import Literal
 
 import torch
-from pydantic import Field
 
-from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
-from dfml.zoo.oracles.base import Answer, Api, AutogradOracle, LossFn, Oracle, Outputs, StatisticsLoss
+from dfml.zoo.oracles.asking import AskingConfig, ZerothOrderConfig
+from dfml.zoo.oracles.base import Answer, Api, AutogradOracle, LossFn, Oracle, StatisticsLoss
 from dfml.zoo.zoo import Zoo
 
 SMALLEST_PROBABILITY = 1e-12
-
-
-class ZerothOrderConfig(Config):
-    """How a black box is questioned."""
-
-    q: int = Field(100, ge=1, le=10_000, description="Random directions per image and step.")
-    mu: float = Field(0.005, gt=0, le=1, description="Length of a step along a direction, in units of pixels.")
-    chunk: int = Field(10, ge=1, le=1000, description="Directions that are asked in one batch.")
-    outputs: Outputs = Field("logits", description="What the teacher answers with.")
-    budget: int | None = Field(None, ge=1, description="Most images that may be asked in all; none: no limit.")
-    per_call: int | None = Field(None, ge=1, description="Most images that one gradient may ask; none: no limit.")
 
 
 class ZerothOrderOracle:
@@ -108,14 +95,6 @@ class ZerothOrderOracle:
             self._there = torch.Generator(x.device).manual_seed(seed)
         drawn = torch.randn(count, *x.shape, generator=self._there, device=x.device, dtype=x.dtype)
         return drawn / drawn.flatten(2).norm(dim=2).view(count, len(x), 1, 1, 1)
-
-
-class AskingConfig(ZerothOrderConfig):
-    """How teachers are questioned."""
-
-    oracle: Literal["auto", "autograd", "zeroth-order"] = Field(
-        "auto", description="Gradients, or queries only; auto: gradients where the teacher grants them."
-    )
 
 
 def answers_only_queries(zoo: Zoo, which: str | int, config: AskingConfig) -> bool:

@@ -1,6 +1,8 @@
 """A connection to a server that may be gone, slow, or answer nonsense: it never hangs and never fills the memory.
 
 The transport is geventhttpclient, which tritonclient uses too. It is needed only here and imported on first use.
+urllib3's ``Retry`` does not choose the waits: it knows no deadline, repeats the first time at once, and adds its jitter
+to a wait, where ours takes a share of it away; without them only a counter would be left.
 """
 
 import base64

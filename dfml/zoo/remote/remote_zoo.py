@@ -17,7 +17,7 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.model_config import LARGEST_INPUT
 from dfml.core.texts import printable
 from dfml.zoo.listing import MOST_CLASSES, MOST_MODELS, TeacherCard
-from dfml.zoo.oracles.base import Outputs
+from dfml.zoo.oracles.asking import Outputs
 from dfml.zoo.remote.connection import NEEDS, Connection, RemoteConfig, Reply
 from dfml.zoo.teacher import Teacher, match_channels, match_size
 from dfml.zoo.zoo import Zoo

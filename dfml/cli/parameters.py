@@ -1,4 +1,4 @@
-"""Options that several commands share, made from the config fields they set, and how their words are read.
+"""The commands' options: made from the config fields they set, shared by several, and how their words are read.
 
 Also the options of methods, inverters and calibrators: ``train --method M --help`` and its like, and ``docs``, which
 makes the tables of README and docs. A page says where one goes with ``<!-- options: NAME -->`` and
@@ -6,14 +6,16 @@ makes the tables of README and docs. A page says where one goes with ``<!-- opti
 pages, as seen from there); what stands between is replaced.
 """
 
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from dfml.cli.output import answer, table
+from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY, read_json
 from dfml.runs.spec import RunSpec
@@ -28,34 +30,46 @@ _TABLE = re.compile(
 _FIELDS = {row["name"]: row for row in RunSpec.describe()}
 
 
-def of_run(field: str) -> Any:  # noqa: ANN401 - typer's own class
-    """Return an option with the help and the limits of a field of a run's order."""
-    row = _FIELDS[field]
-    low, high = None if row["above"] else row["minimum"], None if row["below"] else row["maximum"]
-    return typer.Option(min=low, max=high, help=row["help"])
+def option(config: type[Config], field: str, *flags: str, **instead: Any) -> Any:  # noqa: ANN401 - typer's own class
+    """Return an option with the sentence and the limits of a config's field; ``instead`` replaces some of them.
+
+    A limit that is itself not allowed is left to the config.
+    """
+    known = config.model_fields[field]
+    limits = {side: getattr(limit, side) for limit in known.metadata for side in ("ge", "le") if hasattr(limit, side)}
+    told = {"help": known.description, "min": limits.get("ge"), "max": limits.get("le"), **instead}
+    return typer.Option(*flags, **told)
+
+
+def parameter(name: str, config: type[Config], field: str, *flags: str, **instead: object) -> inspect.Parameter:
+    """Return a command's parameter, with the field's type (``kind``) and default too; see ``option``."""
+    known = config.model_fields[field]
+    default = instead.pop("default", inspect.Parameter.empty if known.is_required() else known.default)
+    annotation = Annotated[instead.pop("kind", known.annotation), option(config, field, *flags, **instead)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def made_from(config: type[Config], fields: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make parameters of a command from the config fields of these names, ``name=field`` where they differ."""
+
+    def made(command: Callable[..., None]) -> Callable[..., None]:
+        written = inspect.signature(command, eval_str=True)
+        pairs = (pair.partition("=") for pair in fields.split())
+        taken = {name: parameter(name, config, field or name) for name, _, field in pairs}
+        shown = [taken.get(name, own) for name, own in written.parameters.items()]
+        command.__signature__ = written.replace(parameters=shown)
+        return command
+
+    return made
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="An option, key=value; may be repeated.")]
-Zoo = Annotated[str | None, of_run("zoo")]
 Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one under runs/, if left out.")]
 Preset = Annotated[str, typer.Option(help="demo or paper.")]
-Seed = Annotated[int, of_run("seed")]
-Device = Annotated[str, of_run("device")]
-Threads = Annotated[int | None, of_run("threads")]
-Label = Annotated[str, of_run("label")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")]
-Model = Annotated[Path, typer.Option(help="Folder of a meta-model.")]
-Steps = Annotated[int | None, typer.Option(min=1, max=200, help="Inner steps; the model's, if left out.")]
-Calibrate = Annotated[
-    str | None, typer.Option(help="icfil: calibrate the model to each support set, slow; with --help its options.")
-]
-CalibrationSet = Annotated[
-    list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
-]
-EpisodeSeed = Annotated[
-    int, typer.Option(min=0, max=2**63 - 1, help="Samples the episodes, and the calibration's first images.")
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write there also where something else lies.")]
 
 
 def join_numbers(args: list[str], flag: str) -> list[str]:

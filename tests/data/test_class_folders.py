@@ -15,8 +15,8 @@ from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.data import folders
+from dfml.data.class_folders import read_query_folder, read_support_folder
 from dfml.data.folders import fingerprint, load_split
-from dfml.data.listing import read_query_folder, read_support_folder
 from dfml.data.pictures import ENDINGS, KINDS
 
 NFC = "caf\u00e9"
@@ -248,5 +248,5 @@ def test_the_app_offers_what_folders_read():
 
 
 def test_listing_needs_no_torch():
-    code = "import sys, dfml.data.listing, dfml.data.pictures; sys.exit('torch' in sys.modules)"
+    code = "import sys, dfml.data.class_folders, dfml.data.pictures; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

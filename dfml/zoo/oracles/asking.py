@@ -1,0 +1,28 @@
+"""How teachers are questioned: the options, which need no torch."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dfml.core.config import Config
+
+Outputs = Literal["logits", "probabilities"]
+
+
+class ZerothOrderConfig(Config):
+    """How a black box is questioned."""
+
+    q: int = Field(100, ge=1, le=10_000, description="Random directions per image and step.")
+    mu: float = Field(0.005, gt=0, le=1, description="Length of a step along a direction, in units of pixels.")
+    chunk: int = Field(10, ge=1, le=1000, description="Directions that are asked in one batch.")
+    outputs: Outputs = Field("logits", description="What the teacher answers with.")
+    budget: int | None = Field(None, ge=1, description="Most images that may be asked in all; none: no limit.")
+    per_call: int | None = Field(None, ge=1, description="Most images that one gradient may ask; none: no limit.")
+
+
+class AskingConfig(ZerothOrderConfig):
+    """How teachers are questioned."""
+
+    oracle: Literal["auto", "autograd", "zeroth-order"] = Field(
+        "auto", description="Gradients, or queries only; auto: gradients where the teacher grants them."
+    )
