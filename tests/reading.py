@@ -203,8 +203,8 @@ def files(name):
     (cls,) = (c for c in module(place)[0].values() if isinstance(c, ast.ClassDef) and method_of((place, c), "train"))
     reader = Reader(place)
     reader.follow_all((place, cls), *method_of((place, cls), "train"))
-    counted = {where for where, function in reader.seen.values() if computes(where, function)} - {place}
-    through = {where for where, _ in reader.seen.values()} - counted - {place}
+    counted = {place} | {where for where, function in reader.seen.values() if computes(where, function)}
+    through = {where for where, _ in reader.seen.values()} - counted
     entered = {where for _, where, _ in reader.aside.values()}
     others = {
         "lead on": through,
@@ -213,7 +213,7 @@ def files(name):
         "behind those not counted": {where for where, _ in reader.behind.values()} - entered - counted - through,
         "calls not resolved there": {"{}:{}: {}".format(*told) for told in reader.unresolved},
     }
-    return [place, *sorted(counted)], {kind: sorted(found) for kind, found in others.items()}
+    return [place, *sorted(counted - {place})], {kind: sorted(found) for kind, found in others.items()}
 
 
 def main():
