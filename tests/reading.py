@@ -75,7 +75,7 @@ class Reader:
         seen: (file, function) of the definitions that are counted, if they compute.
         aside: Definitions that are entered from them but not counted, by the same keys.
         behind: (file, function) of those and of all that only they lead to.
-        networks: Files of the networks that are made or called.
+        networks: Files of the networks that the counted definitions make or call.
         unresolved: (file, line, call) outside the counted definitions.
     """
 
@@ -152,16 +152,23 @@ class Reader:
         if isinstance(node, ast.ClassDef):
             made = method_of((place, node), "__init__")
             if is_network(place, node):
-                self.networks.add(place)
+                self.note_network(place, node)
             elif made:
                 self.follow((place, node), *made)
         elif receiver and (is_abstract(node) or "Protocol" in bases(*receiver)):
             for implementation in self.implementations(receiver, node.name):
                 self.follow(*implementation)
         elif receiver and is_network(*receiver):
-            self.networks.add(place)
+            self.note_network(place, node)
         elif node is not scope.function and scope.local.get(node.name) is not node:
             self.follow(receiver, place, node)
+
+    def note_network(self, place, node):
+        """Remember where a network stands, without reading its layers."""
+        if self.behind is None:
+            self.networks.add(place)
+        else:
+            self.behind[id(node), None] = place, node
 
     def guess(self, scope, call):
         """A method that only one class of the project has is taken for that one's; another call is not resolved."""
@@ -222,7 +229,7 @@ def main():
         found, others = files(name)
         print(f"{name}: {len(found)} files: {', '.join(found)}".replace("dfml.", ""))
         for kind, names in others.items():
-            print(f"  {kind}: {len(names)}: {', '.join(names)}".replace("dfml.", ""))
+            print(f"  {kind}: {', '.join(names) or 'none'}".replace("dfml.", ""))
 
 
 if __name__ == "__main__":
