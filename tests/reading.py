@@ -27,7 +27,7 @@ METHODS = ("purer", "bidf_mkd", "teapot", "free", "tgr", "dro")
 NOT_COUNTED = {
     "dfml.training.ours.": "hooks of ours: the published core runs without them",
     "dfml.training.context": "first weights, curves, shown diversity, checkpoints: how every method begins and reports",
-    "dfml.training.validation": "accuracy on real validation classes while training",
+    "dfml.training.validation": "accuracy on real validation classes, shown by all and watched by TEAPOT's stop rule",
     "dfml.meta.model": "the product of every method: prepares images for its network, is read from and saved to disk",
     "dfml.zoo.teacher": "weights of teachers read from disk, images brought to a teacher's size and normalisation",
     "dfml.zoo.oracles.": "a teacher's answer to images, its gradient (exact, or estimated by queries) and their cost",
@@ -35,6 +35,8 @@ NOT_COUNTED = {
     "dfml.nets.generator": "layers of the generator, and several such networks computed at once",
     "dfml.nets.checkpoint": "states of optimisers and parts copied for checkpoints",
 }
+SPOKEN_OF = {"bidf_mkd": {"dfml.zoo.oracles.choose"}}
+"""Files of those that count for a method nonetheless: its box gives the formula that stands there."""
 NOT_COMPUTING = {"Generator", "device", "synchronize"}
 MOVES = {"to", "cpu", "tolist", "item", "numpy", "detach", "clone", "half", "float"}
 
@@ -211,8 +213,10 @@ def files(name):
     reader = Reader(place)
     reader.follow_all((place, cls), *method_of((place, cls), "train"))
     counted = {place} | {where for where, function in reader.seen.values() if computes(where, function)}
-    through = {where for where, _ in reader.seen.values()} - counted
     entered = {where for _, where, _ in reader.aside.values()}
+    counted |= SPOKEN_OF.get(name, set()) & entered
+    entered -= counted
+    through = {where for where, _ in reader.seen.values()} - counted
     others = {
         "lead on": through,
         "entered, not counted": entered,
