@@ -113,8 +113,13 @@ def test_a_page_opens_with_prose_and_its_paragraphs_are_short(path):
 
 @pytest.mark.parametrize("path", PAGES, ids=_page)
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8")):
-        assert target.startswith("https://") or (path.parent / target).exists(), f"{_page(path)}: {target}"
+    for target, part in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", path.read_text(encoding="utf-8")):
+        page = path.parent / target if target else path
+        assert target.startswith("https://") or page.exists(), f"{_page(path)}: {target}"
+        if part and page.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert part in anchors, f"{_page(path)}: {target}#{part}"
 
 
 def test_every_method_inverter_and_calibrator_has_its_page():
