@@ -11,6 +11,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -72,8 +73,15 @@ def open_picture(source: Path | bytes, *, name: str | None = None) -> Image.Imag
     def decode(picture: Image.Image) -> Image.Image:
         picture.seek(0)
         picture.load()
-        still = _eight_bit(_upright(picture))
-        still.info[SEVERAL_FRAMES] = _has_several_frames(picture)
+        upright, several = picture, False
+        with suppress(*_DAMAGE):  # the pixels are whole, only the note on how the camera was held is not
+            upright = ImageOps.exif_transpose(picture)
+        with suppress(*_DAMAGE):
+            # MPO is a photograph, with what the camera keeps beside it. Not the number of frames: a small file can
+            # hold a million of them, and each would be looked at.
+            several = picture.format != "MPO" and bool(getattr(picture, "is_animated", False))
+        still = _eight_bit(upright)
+        still.info[SEVERAL_FRAMES] = several
         return still
 
     return _read(source, name, decode)
@@ -150,24 +158,6 @@ def _without_packed_notes(png: bytes) -> bytes:
             kept.append(png[at:end])
         at = end
     return b"".join([*kept, png[at:]])
-
-
-def _has_several_frames(picture: Image.Image) -> bool:
-    if picture.format == "MPO":
-        return False  # a photograph, with what the camera keeps beside it
-    try:
-        # Not the number of frames: a small file can hold a million of them, and each would be looked at.
-        return bool(getattr(picture, "is_animated", False))
-    except _DAMAGE:
-        return False
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(picture)
-    except _DAMAGE:
-        # The pixels are whole, only the note on how the camera was held is not.
-        return picture
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:

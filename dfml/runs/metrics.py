@@ -100,7 +100,10 @@ class MetricsWriter:
             self._file.write(line)
             self._file.flush()
         except OSError as error:
-            self._take_back()
+            self.close()  # the buffer still holds the rest of the line and would try again later
+            with suppress(OSError):
+                os.truncate(self._path, self.offset)
+            self._file = self._path.open("ab")
             raise_if_disk_full(error, self._path)
             raise RunFailed(f"cannot write {METRICS}: {error.strerror}.") from error
         self.offset += len(line)
@@ -114,12 +117,6 @@ class MetricsWriter:
         """Close the file."""
         with suppress(OSError):
             self._file.close()
-
-    def _take_back(self) -> None:
-        self.close()  # the buffer still holds the rest of the line and would try again later
-        with suppress(OSError):
-            os.truncate(self._path, self.offset)
-        self._file = self._path.open("ab")
 
 
 def cut_back(folder: Path, offset: int) -> None:

@@ -127,7 +127,12 @@ class Recorder:
         A ``Checkpoint`` must be the last event of its step: what follows is dropped when the run is resumed from it.
         """
         if isinstance(event, Progress):
-            self._progress(event)
+            now = time.monotonic()
+            with self._lock:
+                self._time_left.see(int(event.step), int(event.total), now)
+                self._raw.update(step=int(event.step), total=int(event.total), text=event.text)
+                if now - self._written >= STATUS_SECONDS:
+                    self._write_status()
         elif isinstance(event, Scalars):
             self._append("scalars", event.step, tag, values={k: float(v) for k, v in event.values.items()})
         elif isinstance(event, Note):
@@ -151,14 +156,6 @@ class Recorder:
         if mark:
             record["tag"] = mark
         self._metrics.write({**record, **values})
-
-    def _progress(self, event: Progress) -> None:
-        now = time.monotonic()
-        with self._lock:
-            self._time_left.see(int(event.step), int(event.total), now)
-            self._raw.update(step=int(event.step), total=int(event.total), text=event.text)
-            if now - self._written >= STATUS_SECONDS:
-                self._write_status()
 
     def _images(self, event: Images, tag: str) -> None:
         if not len(event.images):

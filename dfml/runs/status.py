@@ -174,16 +174,10 @@ def _how_it_ended(folder: Path, pid: int, token: str | None) -> str:
         return f"its worker (process {pid}) was killed by {name}{hint}."
     if token and "-" in token and liveness.boot_id() and not token.startswith(liveness.boot_id()):
         return "the machine was restarted while it ran."
-    if word := _last_word(folder):
-        return f"its worker (process {pid}) ended: {word}"
+    lines = [line.strip() for line in log_tail(folder, 30).splitlines() if line.strip()]
+    word = ([line for line in lines if line.startswith("Fatal Python error")] or lines or [""])[-1]
+    if any(sign in word.lower() for sign in _TROUBLE):
+        return f"its worker (process {pid}) ended: {word[:300]}"
     if code:
         return f"its worker (process {pid}) ended with exit code {code}."
     return f"its worker (process {pid}) was killed without a last word, by hand or because memory ran out."
-
-
-def _last_word(folder: Path) -> str:
-    """Return the last line of the log, where it tells of trouble."""
-    lines = [line.strip() for line in log_tail(folder, 30).splitlines() if line.strip()]
-    fatal = [line for line in lines if line.startswith("Fatal Python error")]
-    line = (fatal or lines or [""])[-1]
-    return line[:300] if any(sign in line.lower() for sign in _TROUBLE) else ""

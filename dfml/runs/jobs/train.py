@@ -61,10 +61,15 @@ def train(context: JobContext) -> Iterator[Event]:
         yield Scalars(step, {"test/accuracy": tested["test_accuracy"], "test/ci95": tested["ci95"]})
         # The run's length is that of its training, not the number of episodes of its test.
         yield Progress(step, max(step, 1), "tested")
+    # On validation classes, of the weights that were kept.
+    seen = [
+        value for value in RunFolder(context.folder).scalars().get("val/accuracy", ([], []))[1] if value is not None
+    ]
+    kept = sorted(seen) if getattr(config, "keep", "last") == "best" else seen
     yield Done(
         {
             "model": str(context.folder / MODEL),
-            "val_accuracy": _validation_accuracy(context.folder, config),
+            "val_accuracy": kept[-1] if kept else None,
             **tested,
             "teachers": model.details.get("taking_part"),
         }
@@ -114,14 +119,6 @@ def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dic
     kept = ("shots", "bn", "adapt", "episodes", "episode_list", "query_pictures", "right")
     about = {"test_accuracy": row.accuracy, "ci95": row.ci95, "test_data": sampler.data.name}
     return {**about, **{name: told[name] for name in kept}}
-
-
-def _validation_accuracy(folder: Path, config: Config) -> float | None:
-    """Return the accuracy on validation classes of the weights that were kept."""
-    measured = [value for value in RunFolder(folder).scalars().get("val/accuracy", ([], []))[1] if value is not None]
-    if not measured:
-        return None
-    return max(measured) if getattr(config, "keep", "last") == "best" else measured[-1]
 
 
 def pretrain(context: JobContext) -> Iterator[Event]:

@@ -4,22 +4,18 @@ A set lies in ``RUNS/.uploads/TOKEN/{support,query}/<slot>/<picture>.png`` with 
 stands in the page's link. Every image is decoded and stored anew, so nothing is kept that was not really an image.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from streamlit.elements.widgets.file_uploader import DeletedFile, UploadedFile
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json, runs_root, write_atomically, write_json
 from dfml.data.pictures import SEVERAL_FRAMES, open_picture
-
-if TYPE_CHECKING:
-    from streamlit.elements.widgets.file_uploader import DeletedFile, UploadedFile
 
 MAX_SIDE = 512
 MAX_PICTURES = 50

@@ -1,15 +1,14 @@
 """The form that starts a meta-training, and how long that takes: measured by method, estimated for first recoveries."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
+from streamlit.elements.lib.grid_container import GridContainer
 
 from dfml.core.config import Config
 from dfml.core.paths import REPOSITORY
@@ -19,9 +18,6 @@ from dfml.ui.runs.run_rows import go_to_run
 from dfml.ui.widgets.forms import config_form, lasting, methods, more_options, preset_cell, seed_and_device
 from dfml.ui.widgets.texts import counted, one_line_errors
 from dfml.ui.zoo.choose_zoo import zoo_cell
-
-if TYPE_CHECKING:
-    from streamlit.elements.lib.grid_container import GridContainer
 
 RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
 """Seconds of one thread for a teacher of the embedded Conv4 zoo, with the demos' options: recovering its images,

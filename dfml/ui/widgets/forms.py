@@ -3,23 +3,19 @@
 The few fields that a reader is likely to change stand open; the rest folds away.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import streamlit as st
+from streamlit.elements.lib.grid_container import GridContainer
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dfml.core.config import Config
 from dfml.ui.widgets.sidebar import device_question
-
-if TYPE_CHECKING:
-    from streamlit.elements.lib.grid_container import GridContainer
 
 MAIN_FIELDS = "iterations warm_start steps models tasks shot inner_steps outer_lr lr learner head".split()
 MOST_MAIN = 7

@@ -5,15 +5,11 @@ stem stands in the address, without ``app.py``. So each address is a file's stem
 ``within_app``, which hands such a visit over to ``app.py``.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import streamlit as st
-
-if TYPE_CHECKING:
-    from streamlit.navigation.page import StreamlitPage
+from streamlit.navigation.page import StreamlitPage
 
 
 class Page(NamedTuple):

@@ -1,21 +1,16 @@
 """The zoo chooser of every lab page, and the listing of what was chosen. A server is asked once a minute at most."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.elements.lib.grid_container import GridContainer
 
 from dfml.core.errors import BadInput, DfmlError
 from dfml.core.texts import is_address
 from dfml.ui.widgets.forms import lasting
 from dfml.ui.widgets.texts import one_line_errors, plain
 from dfml.zoo.listing import TeacherRow, ZooListing, read_zoo, zoo_folder, zoo_names
-
-if TYPE_CHECKING:
-    from streamlit.elements.lib.grid_container import GridContainer
 
 CONNECTED, OPENED, NEXT_ZOO = "_connected_servers", "opened_zoos", "_next_zoo"
 

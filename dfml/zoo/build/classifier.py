@@ -54,12 +54,6 @@ class ClassifierTraining:
         self.path, self.mark = path, {**mark, "format": FORMAT, "torch": torch.__version__}
         self._kept, self._cost = time.monotonic(), 0.0
 
-    def end_epoch(self, accuracy: float) -> None:
-        """Note the held-out accuracy [0, 1] after an epoch."""
-        if accuracy > self.best:
-            self.best, self.weights = accuracy, copy.deepcopy(self.net.state_dict())
-        self.epoch, self.order, self.batches = self.epoch + 1, None, 0
-
     def keep_when_due(self) -> None:
         """Call after every step."""
         began = time.monotonic()
@@ -142,7 +136,9 @@ def train_classifier(
             schedule.step()
             training.batches += 1
             training.keep_when_due()
-        training.end_epoch(held_out_accuracy(net, held))
+        if (accuracy := held_out_accuracy(net, held)) > training.best:
+            training.best, training.weights = accuracy, copy.deepcopy(net.state_dict())
+        training.epoch, training.order, training.batches = training.epoch + 1, None, 0
     net.load_state_dict(training.weights)
     net.to(memory_format=torch.contiguous_format).eval()
     return training.best

@@ -4,7 +4,6 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +125,13 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
         raise BadInput(f"zoo {twice[0]!r} is given twice: leave one out.")
     domains = {zoo.domain and same(str(zoo.domain)) for zoo in zoos}
     one_domain = len(domains) == 1 and None not in domains
-    models, problems, spaces = [], [], {}
+    models, problems, spaces, prefixes = [], [], {}, []
     with new_zoo(out) as part:
-        for zoo, prefix in zip(zoos, _prefixes(zoos), strict=True):
+        for zoo in zoos:
+            plain = re.sub(r"[^A-Za-z0-9._-]+", "-", zoo.name).strip(".-") or "zoo"
+            numbered = (plain, *(f"{plain}-{number}" for number in range(2, len(zoos) + 1)))
+            prefix = next(name for name in numbered if name not in prefixes)
+            prefixes.append(prefix)
             for card in [teacher.card for teacher in zoo]:
                 new = f"{prefix}-{card.id}"
                 while new in models:  # as b-0 of zoo a and 0 of zoo a-b
@@ -146,13 +149,3 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
         domain = domains.pop() if one_domain else None
         write_zoo(part, models=models, name=name or out.resolve().name, domain=domain, **shared)
     return models, problems
-
-
-def _prefixes(zoos: list[Zoo]) -> list[str]:
-    """A name for each zoo that can stand in a folder's name, numbered where several would be equal."""
-    found: list[str] = []
-    for zoo in zoos:
-        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", zoo.name).strip(".-") or "zoo"
-        numbered = (f"{plain}-{number}" for number in count(2))
-        found.append(plain if plain not in found else next(name for name in numbered if name not in found))
-    return found
