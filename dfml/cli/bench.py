@@ -34,7 +34,7 @@ class _Benchmark(TyperCommand):
     @cached_property
     def real(self) -> TyperCommand:
         """The command, with its options."""
-        made = typer.Typer(rich_markup_mode=None)
+        made = typer.Typer(rich_markup_mode=None, add_completion=False)
         work = getattr(import_module(self.place), f"bench_{self.name}")
         made.command(self.name)(_command_of(work, inspect.signature(work).parameters["config"].annotation))
         return typer.main.get_command(made)

@@ -11,8 +11,8 @@ Otherwise:
    lambda ~ Beta(1/2, 1/2);  theta <- Adam step on their mean loss.
 After either:
 5. Stop rule: accuracy on real validation episodes set no new best for `patience` iterations.
-6. w <- Adam step along the mean of (r - b) * grad log p(sampled), every fourth iteration since 1
-   and when 5 has fired;  r: mean of the newest four accuracies of 5 (per cent), b: mean of all r.
+6. w <- Adam step along the mean of (r - b) * grad log p(sampled), every fourth iteration from 1
+   and when 5 has fired;  r: mean of the newest four accuracies of 5 (in %), b: mean of all r.
 """
 
 from __future__ import annotations

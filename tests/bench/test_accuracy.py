@@ -263,7 +263,7 @@ def test_failed_rows_fail_two_jobs_run_side_by_side_and_nothing_finished_is_done
     assert "Trained by commit " in text and data["changes"] == narrow
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "Child", None)  # no process is started
+        patch.setattr(study.JobProcesses, "do", None)  # no process is started
         again = bench(methods=["random"], changes=narrow)
     assert again["rows"] == first["rows"]
     with pytest.MonkeyPatch.context() as patch:

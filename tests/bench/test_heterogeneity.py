@@ -51,7 +51,7 @@ def test_both_sets_are_trained_alike_and_finished_runs_are_taken(bench, tmp_path
     stored = json.loads((tmp_path / "results" / "heterogeneity-tiny-demo.json").read_text())
     assert stored["rows"] == found["rows"] and stored["missing"] == [] and str(tmp_path) not in text
     with monkeypatch.context() as patch:
-        patch.setattr(study, "Child", None)
+        patch.setattr(study.JobProcesses, "do", None)
         assert bench()["rows"] == found["rows"]
 
 

@@ -14,8 +14,8 @@ CPU = torch.device("cpu")
 
 
 def own(name, what, otherwise=None):
-    """What an inverter's own tests say: ``TINY``, its small options; ``LEAST``, what these reach;
-    ``TRANSFORMERS_ONLY``, whether it takes no other teachers.
+    """What an inverter's own tests say: ``TINY``, its small options; ``TRANSFORMERS_ONLY``,
+    whether it takes no other teachers.
     """
     return getattr(importlib.import_module(f"tests.inversion.test_{name.replace('-', '_')}"), what, otherwise)
 

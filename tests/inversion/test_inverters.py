@@ -40,14 +40,14 @@ def test_a_file_in_the_folder_is_all_that_registers_an_inverter(tmp_path):
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_the_own_teacher_sees_what_was_asked_for(name, tiny_zoo, margin):
     others = [AutogradOracle(tiny_zoo.teacher(i)) for i in (1, 2)]
-    # After 60 steps some have 18 of the 20 pictures right, by the order of sums; after 120 all of them do.
-    longer = {"steps": 120} if "steps" in own(name, "TINY") else {}
-    work = warmed(name, others, **longer)
+    # After 120 steps some have 17 of the 20 pictures right under some seeds, after 400 all of them all or all but one;
+    # what has been warmed up needs 30, where its own five give 10 to 20.
+    work = warmed(name, others, steps=400 if "steps" in own(name, "TINY") else 30)
     step = last(work, [AutogradOracle(tiny_zoo.teacher(0))])
     (task,) = step.tasks
     assert step.step == step.total and task.teacher_id == "000"
     hits = (tiny_zoo.teacher(0).logits(task.images).argmax(1) == task.labels).float().mean()
-    margin.at_least("as asked", hits, own(name, "LEAST", 0.95), null=1)
+    margin.at_least("as asked", hits, 0.925, null=1)  # 19 of 20
     assert task.images.shape == (20, 3, 32, 32) and task.images.is_contiguous()
     assert task.images.min() >= 0 and task.images.max() <= 1
     assert torch.equal(task.labels, labels_per_class(5, 4))

@@ -14,8 +14,6 @@ from tests.inversion.small import fresh_teacher, warmed
 CPU = torch.device("cpu")
 SMALL = {"latent": 16, "width": 16, "per_class": 4, "teachers": 2, "bn": 0.1}
 TINY = {"warm_up": 40, **SMALL}
-LEAST = 0.75
-"""Five steps after a warm-up on two toy teachers; the bar for the real zoo is in tests/bench/test_results.py."""
 
 
 def make(**changes):

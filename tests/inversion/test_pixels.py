@@ -21,23 +21,23 @@ def recover(zoo, which=0, seed=0, **changes):
 
 @pytest.mark.stochastic
 def test_the_own_teacher_sees_what_was_asked_for(tiny_zoo, margin):
-    events, recovery = recover(tiny_zoo)
+    events, recovery = recover(tiny_zoo, steps=200)
     task = recovery.task
-    margin.at_least("as asked", recovery.report["teacher_accuracy"], 0.95, null=1)
+    margin.at_least("as asked", recovery.report["teacher_accuracy"], 0.925, null=1)  # 19 of 20
     # Measured afresh, with a teacher loaded anew: the report is not taken on trust.
     afresh = tiny_zoo.teacher(0).logits(task.images)
-    margin.at_least("as asked, afresh", (afresh.argmax(1) == task.labels).float().mean(), 0.95, null=1)
+    margin.at_least("as asked, afresh", (afresh.argmax(1) == task.labels).float().mean(), 0.925, null=1)
     assert task.images.shape == (20, 3, 32, 32)
     assert task.images.min() >= 0 and task.images.max() <= 1
     margin.alike("soft targets", task.soft_targets, afresh, atol=1e-4, rtol=1e-5)
-    assert recovery.report["queries"] >= 60 * 20
+    assert recovery.report["queries"] >= 200 * 20
 
 
 @pytest.mark.stochastic
 def test_two_teachers_give_two_different_tasks_each_right_for_its_own(tiny_zoo, margin):
     oracles = [AutogradOracle(tiny_zoo.teacher(i)) for i in (0, 1)]
     labels = [labels_per_class(5, 3)] * 2
-    work = INVERTERS.get("pixels")(INVERTERS.get("pixels").preset("demo").override(TINY))
+    work = INVERTERS.get("pixels")(INVERTERS.get("pixels").preset("demo").override({"steps": 200}))
     steps = list(
         work.recover(
             oracles, labels, generator=torch.Generator().manual_seed(conditions.seed()), device=torch.device("cpu")
@@ -59,12 +59,12 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(tiny_zoo):
 
 @pytest.mark.stochastic
 def test_the_losses_fall_and_the_events_tell_of_it(tiny_zoo, margin):
-    events, _ = recover(tiny_zoo)
+    events, _ = recover(tiny_zoo, steps=200)
     ce = [e.values["inversion/ce"] for e in events if isinstance(e, Scalars) and "inversion/ce" in e.values]
     bn = [e.values["inversion/bn"] for e in events if isinstance(e, Scalars) and "inversion/bn" in e.values]
     margin.at_most("cross-entropy", ce[-1] / ce[0], 0.2)
     margin.at_most("distance of statistics", bn[-1] / bn[0], 0.9, null=1)
-    assert [e.step for e in events if isinstance(e, Progress)] == list(range(1, 61))
+    assert [e.step for e in events if isinstance(e, Progress)] == list(range(1, 201))
     assert any(isinstance(e, Images) for e in events) and isinstance(events[-1], Done)
 
 

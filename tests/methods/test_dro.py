@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note, Scalars
@@ -201,8 +202,9 @@ def test_the_head_is_fresh_or_fused(mode, run, tiny_zoo, margin):
     fresh = run(*small("random"))[-1].result.net.fc.weight
     assert torch.equal(run(*small("dro", mode=mode))[-1].result.net.fc.weight, fresh)
     fused = run(*small("dro", mode=mode, head="average", fit=0.9))[-1].result.net.fc.weight
-    apart = [(head - heads.mean(0)).norm() for head in (fused, fresh)]
-    margin.at_most("distance from the mean head", (apart[0] / apart[1]).detach(), 0.95, null=1)
+    # Whatever the shares of the teachers are, a head made of them leans towards their mean; a fresh one does not.
+    leaning = [F.cosine_similarity(head.flatten(), heads.mean(0).flatten(), dim=0).item() for head in (fused, fresh)]
+    margin.at_least("leaning towards the mean head, fused over fresh", leaning[0] - leaning[1], 0.3)
 
 
 @pytest.mark.parametrize("mode", ["offline", "online"])

@@ -203,7 +203,7 @@ def test_the_command_line(tiny_zoo_folder, foreign, tmp_path):
     shutil.rmtree(told["zoo"])
     again = CliRunner().invoke(app, [*words, "--source", str(foreign.folder), "--out", str(tmp_path / "zoo")])
     assert again.exit_code == 0, "a truth that is left alone does not stand in the way"
-    assert "take pictures of 1x28x28, those of tiny of 3x32x32: they give themselves away" in again.stderr
+    assert "take images of 1x28x28, those of tiny of 3x32x32: they give themselves away" in again.stderr
 
 
 def test_the_embedded_other_domain_does_not_show():

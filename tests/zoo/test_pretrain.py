@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_bytes(patterns, tmp_path):
 @pytest.fixture
 def cut_off(monkeypatch):
     """Keep a training after every step, and cut it off after so many of them."""
-    keep = training.Training.keep_when_due
+    keep = training.ClassifierTraining.keep_when_due
     steps = []
     monkeypatch.setattr(training, "KEEP_SECONDS", 0.0)
     monkeypatch.setattr(training, "LARGEST_SHARE", float("inf"))
@@ -138,7 +138,7 @@ def cut_off(monkeypatch):
             if len(steps) == count:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(training.Training, "keep_when_due", keep_and_end)
+        monkeypatch.setattr(training.ClassifierTraining, "keep_when_due", keep_and_end)
         return steps
 
     return after
@@ -193,7 +193,7 @@ def test_a_training_is_kept_every_few_seconds_and_little_of_them_goes_into_that(
     net = torch.nn.Linear(1, 1)
     optimiser = torch.optim.Adam(net.parameters())
     schedule = torch.optim.lr_scheduler.ConstantLR(optimiser)
-    going = training.Training(net, optimiser, schedule, torch.Generator(), tmp_path / "file", {})
+    going = training.ClassifierTraining(net, optimiser, schedule, torch.Generator(), tmp_path / "file", {})
     for _ in range(1000):
         clock[0] += 1.0
         going.keep_when_due()
