@@ -52,7 +52,7 @@ def test_a_network_for_large_pictures_keeps_a_map_of_two_pixels_where_it_can():
     [
         ("fewshot_conv9", "unknown architecture 'fewshot_conv9'. Did you mean 'fewshot_conv4'"),
         ("test_resnet:8", "test_resnet takes no width"),
-        ("inception_v3", "inception_v3 cannot take pictures of 32 px"),
+        ("inception_v3", "inception_v3 cannot take images of 32 px"),
         ("fewshot_resnet10:7", "width must be even"),
         ("", "unknown architecture ''"),
     ],
