@@ -4,10 +4,13 @@
 handed on, and methods of what a constructor, an annotation or a return annotation gives. A file counts where a
 definition computes with torch. Printed after the counted ones are
 
-- files that only lead to others;
+- files that only lead to others: steps that need no torch, such as watching a plateau or clustering, stand there;
 - files that are entered and not counted, each for the reason that ``NOT_COUNTED`` gives, and networks, whose layers
   nobody reads for a method's steps;
 - files that only those lead to, and the calls in them that are not resolved. In a counted file such a call is an error.
+
+Not followed, since no method's way goes there: functions behind another name of a module or class (``go = work``), in
+a table or a comprehension, and what Python calls by itself (``__iter__``, ``__enter__``, ``__getitem__``).
 """
 
 import ast

@@ -168,7 +168,8 @@ def test_no_global_seed_is_written(path):
 def test_one_file_starts_and_signals_processes():
     marks = re.compile(r"\bPopen\(|start_new_session|\bkillpg|\bos\.(kill|fork|posix_spawn)|raise_signal")
     found = {ids(path) for path in SOURCES if marks.search(path.read_text(encoding="utf-8"))}
-    # The other one loads the processor with programs that do nothing, while waiting is measured.
+    # Joblib's pools and short questions apart. The other one loads the processor with programs that do nothing,
+    # while waiting is measured.
     assert found == {"dfml/runs/processes.py", "dfml/bench/timings.py"}
 
 

@@ -59,7 +59,7 @@ def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: S
     processes, said, last = JobProcesses(), {}, time.monotonic()
     with ExitStack() as stack:
         if side_by_side > 1:
-            stack.enter_context(take_turns(device, "bench accuracy", progress))
+            stack.enter_context(take_turns(device, "a benchmark", progress))
         pool = stack.enter_context(ThreadPoolExecutor(side_by_side, "side-by-side"))
         waiting, left = deque(enumerate(jobs)), {}
         stack.callback(processes.stop)
@@ -93,5 +93,5 @@ def outcome_of(job: BenchJob, processes: JobProcesses) -> Outcome:
                 return prepared
             job = job.model_copy(update={"preparation": prepared})
         return processes.do(job.label, [*COMMAND, "measure"], job.model_dump_json(), **variables)
-    except RunFailed as error:
+    except (RunFailed, ValueError, OSError) as error:  # what is no answer, a process that cannot be started
         return failure("failed", str(error))

@@ -70,7 +70,7 @@ class AccuracyConfig(StudyConfig):
     rates: Each[int] = Field((0, 20, 40, 60), description="polluted: per cent of deceptive teachers.")
     attack: str = Field("ood", description="polluted: ood, fake or both; see zoo pollute.")
     source: str | None = Field(None, description="polluted: the zoo of another domain; the embedded one, if left out.")
-    clean: int | None = Field(20, ge=1, description="polluted: honest teachers; none keeps them all.")
+    clean: int | None = Field(20, ge=1, description="polluted: honest teachers.")
     methods: Each[str] | None = Field(None, description="Methods, with commas; all, if left out.")
     calibrate: str | None = Field(None, description="icfil: calibrate the models to each episode; slow.")
     update: bool = Field(False, description="Keep the rows of other methods of the table that lies in --out.")

@@ -118,7 +118,7 @@ class WaitingConfig(BenchConfig):
     options = "zoo rounds work out"
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     rounds: int = Field(5, ge=1, description="Interleaved rounds.")
-    work: Path = Field(Path("runs/bench/waiting"), description="Folder of the measurements; none is done again.")
+    work: Path = Field(Path("runs/bench/waiting"), description="Folder of the measurements; those there stay.")
 
 
 def bench_waiting(config: WaitingConfig, *, progress: Say = lambda line: None) -> Row:

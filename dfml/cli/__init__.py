@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
             raise SystemExit(0) from None
         context = getattr(error, "ctx", None)
         where = f" See `{context.command_path} --help`." if context else ""
-        fail(error.format_message().rstrip(".") + "." + where, 2, as_json)
+        fail(error.format_message().replace("Value error, ", "").rstrip(".") + "." + where, 2, as_json)
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

@@ -21,7 +21,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.data.pairing import differences, stored_rows
 
-DEFINED = re.compile(r'^def bench_(\w+)\(.+\n    """(.+)', re.MULTILINE)
+DEFINED = re.compile(r'^def bench_(\w+)\(.+\n    """(.+?)(?:"""|$)', re.MULTILINE)
 
 
 class _Benchmark(TyperCommand):
@@ -69,7 +69,7 @@ READERS = {
     "methods": lambda text: names(text, "--methods"),
     "sets": lambda text: names(text, "--sets"),
     "variants": lambda text: names(text, "--variants"),
-    "rows": lambda text: [name.strip() for name in text.split(";") if name.strip()],
+    "rows": lambda text: [name.strip() for name in text.split(";") if name.strip()] or [""] * bool(text),
 }
 """What reads an option that is text or a count, but several values in the config."""
 FLAGS = {"set_": ["--set"], "update": ["--update"], "rows": ["--methods"]}

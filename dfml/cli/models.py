@@ -44,12 +44,15 @@ def evaluate(
     bn: Annotated[Literal["transductive", "inductive"] | None, typer.Option(help="Both, if left out.")] = None,
     adapt: Annotated[Literal["steps", "centroid"] | None, typer.Option(help="Both, if left out.")] = None,
     steps: Steps = None,
-    lr: Annotated[float | None, option(AdaptConfig, "inner_lr", help="Inner learning rate; else the model's.")] = None,
+    lr: Annotated[
+        float | None, option(AdaptConfig, "inner_lr", help="Inner learning rate, above 0; else the model's.")
+    ] = None,
     calibrate: Calibrate = None,
     set_: CalibrationSet = None,
     seed: Annotated[int, option(RunSpec, "seed", help="Samples the episodes, and the calibration's first images.")] = 0,
     against: Annotated[
-        Path | None, typer.Option(help="Another result (what --json printed, a run's): tell the difference from it.")
+        Path | None,
+        typer.Option(help="Another result (of --json, or a run's result.json): tell the difference from it."),
     ] = None,
     device: str,
     threads: Threads = None,

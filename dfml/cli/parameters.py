@@ -69,7 +69,7 @@ Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one unde
 Preset = Annotated[str, typer.Option(help="demo or paper.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write there also where something else lies.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what lies there, whoever wrote it.")]
 
 
 def join_numbers(args: list[str], flag: str) -> list[str]:

@@ -160,7 +160,9 @@ def import_models(
     shared_class_names: Annotated[bool, typer.Option(help="Equal class names mean the same class.")] = False,
     mean: Annotated[str | None, typer.Option(help="Channel means where a config has none: 0.5 or 0.4,0.5,0.4.")] = None,
     std: Annotated[str | None, typer.Option(help="Channel standard deviations, where a config states none.")] = None,
-    size: Annotated[str | None, typer.Option(help="Input size, where a config states none: 32 or 1,28,28.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Input size where a config has none: 32 or, with channels, 1,28,28.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Copy model folders (config.json, model.safetensors, optionally dfml.json) into a zoo."""

@@ -48,7 +48,7 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def list_classes(root: Path, *, queries: bool = False) -> Listing:
-    """List ``root/<class>/<picture>``; for ``queries`` images beside the folders too, and a folder need not hold any.
+    """List ``root/<class>/<image>``; for ``queries`` images beside the folders too, and a folder need not hold any.
 
     ``BadInput``: ``root`` may not be read; a class folder holds files and not one usable image; two class folders have
     one name that is only written in two ways; a class's name is no text.
@@ -79,12 +79,12 @@ def list_classes(root: Path, *, queries: bool = False) -> Listing:
         others += [f"{name}/{other}" for other in inner["others"]]
         odd += [f"{name}/{other}" for other in inner["odd"]]
     skipped = [
-        (others, f"file{{s}} that {{are}} no picture{{s}} ({KINDS} are read)"),
+        (others, f"file{{s}} that {{are}} no image{{s}} ({KINDS} are read)"),
         (odd + top["odd"], "link{s} to nothing, or no file{s} at all"),
         (nested, "folder{s} inside a class folder"),
         (locked, "folder{s} that may not be read"),
-        (empty, "folder{s} without pictures"),
-        ([] if queries else top["pictures"], "picture{s} beside the class folders"),
+        (empty, "folder{s} without images"),
+        ([] if queries else top["pictures"], "image{s} beside the class folders"),
     ]
     told = [counted(names, words) for names, words in skipped if names]
     return Listing(classes, [root / name for name in top["pictures"]], told)
@@ -168,20 +168,20 @@ def base_name(name: str) -> str:
 
 
 def read_support_folder(folder: Path, *, size: int, channels: int, max_files: int = MAX_FOLDER_FILES) -> SupportSet:
-    """Read ``DIR/<class>/<picture>``; of more than ``max_files`` the first, with one line that says so.
+    """Read ``DIR/<class>/<image>``; of more than ``max_files`` the first, with one line that says so.
 
     ``BadInput``: the folder is missing or may not be read, a class holds files and no image among them, or fewer than
     two classes have a usable image.
     """
     import torch  # see ``_read_folder``
 
-    good, pictures, problems = _read_folder(folder, "support set", "DIR/<class>/<picture>", size, channels, max_files)
+    good, pictures, problems = _read_folder(folder, "support set", "DIR/<class>/<image>", size, channels, max_files)
     class_names = list(dict.fromkeys(name for name, _ in good))
     if len(class_names) < 2:
         why = f" First problem: {problems[0]}" if problems else ""
         raise BadInput(
-            f"{folder} has {len(class_names)} class folders with usable pictures, at least 2 are needed: "
-            f"expected DIR/<class>/<picture>.{why}"
+            f"{folder} has {len(class_names)} class folders with usable images, at least 2 are needed: "
+            f"expected DIR/<class>/<image>.{why}"
         )
     labels = torch.tensor([class_names.index(name) for name, _ in good])
     return SupportSet(pictures, labels, class_names, [label for _, label in good], problems)
@@ -190,12 +190,12 @@ def read_support_folder(folder: Path, *, size: int, channels: int, max_files: in
 def read_query_folder(
     folder: Path, *, size: int, channels: int, max_files: int = MAX_FOLDER_FILES
 ) -> tuple[torch.Tensor, list[str], list[str]]:
-    """Read the images of ``DIR/<picture>`` and ``DIR/<folder>/<picture>``.
+    """Read the images of ``DIR/<image>`` and ``DIR/<folder>/<image>``.
 
     Returns images float32 [n, channels, size, size] in [0, 1], each one's path below the folder, one line per bad file.
     ``BadInput``: the folder is missing or may not be read, or not one image can be used.
     """
-    good, pictures, problems = _read_folder(folder, QUERIES, "DIR/<picture>", size, channels, max_files)
+    good, pictures, problems = _read_folder(folder, QUERIES, "DIR/<image>", size, channels, max_files)
     if not good:
         why = f" First problem: {problems[0]}" if problems else ""
         raise BadInput(f"{folder} holds no usable {KINDS} picture.{why}")
@@ -235,6 +235,6 @@ def _read_folder(
     if moving:
         problems.append(counted(moving, MOVING))
     if len(files) > max_files:
-        problems.append(f"{len(files)} pictures found, the first {max_files} are read.")
+        problems.append(f"{len(files)} images found, the first {max_files} are read.")
     shape = (0, channels, size, size)
     return good, torch.stack(pictures) if pictures else torch.empty(shape), problems + listing.skipped

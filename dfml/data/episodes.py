@@ -99,7 +99,7 @@ class EpisodeSampler:
         short = [(n, len(m)) for n, m in zip(data.class_names, data.members, strict=True) if len(m) < need]
         if short:
             raise BadInput(
-                f"class {short[0][0]!r} of {data.name}/{data.split} has {short[0][1]} pictures, but {shot} shots and "
+                f"class {short[0][0]!r} of {data.name}/{data.split} has {short[0][1]} images, but {shot} shots and "
                 f"{query} queries need {need} ({len(short)} class{'es' if len(short) > 1 else ''} too small)."
             )
         self.data, self.way, self.shot, self.query = data, way, shot, query

@@ -1,6 +1,6 @@
 """Class-folder data sets, read once and packed to one memory-mapped uint8 array.
 
-The layout is ``DIR/{train,val,test}/<class>/<picture>``; a folder of classes without the split level counts as one
+The layout is ``DIR/{train,val,test}/<class>/<image>``; a folder of classes without the split level counts as one
 split named ``all``. Class ids follow the sorted class names, never the order in which a disk happens to list them.
 """
 
@@ -83,7 +83,7 @@ def list_splits(folder: Path) -> list[str]:
     ``BadInput``: the folder is missing or may not be read, or holds no class folders.
     """
     if not folder.is_dir():
-        raise BadInput(f"no data set at {folder}: expected a folder DIR/{{train,val,test}}/<class>/<picture>.")
+        raise BadInput(f"no data set at {folder}: expected a folder DIR/{{train,val,test}}/<class>/<image>.")
     try:
         # A class may be called "train" (CIFAR-100 has one): a split is a folder of folders.
         found = [split for split in SPLITS if (folder / split).is_dir() and subfolders(folder / split)]
@@ -91,7 +91,7 @@ def list_splits(folder: Path) -> list[str]:
             return found or ["all"]
     except PermissionError as error:
         raise BadInput(f"{folder} may not be read: {error.strerror}.") from None
-    raise BadInput(f"{folder} holds no class folders: expected DIR/{{train,val,test}}/<class>/<picture>.")
+    raise BadInput(f"{folder} holds no class folders: expected DIR/{{train,val,test}}/<class>/<image>.")
 
 
 def _cache_key(classes: dict[str, list[Path]]) -> str:
@@ -180,7 +180,7 @@ def _listed(folder: Path, split: str) -> Listing:
     listing = list_classes(root)
     if not listing.classes:
         why = f" Skipped: {listing.skipped[0]}." if listing.skipped else ""
-        raise BadInput(f"{root} holds no class folders with pictures ({KINDS}).{why}")
+        raise BadInput(f"{root} holds no class folders with images ({KINDS}).{why}")
     return listing
 
 
@@ -282,6 +282,6 @@ def read_sheet(path: Path, *, size: int, channels: int, count: int) -> np.ndarra
     sheet = open_picture(path).convert("L" if channels == 1 else "RGB")
     rows = -(-count // COLUMNS)
     if sheet.size != (COLUMNS * size, rows * size):
-        raise BadInput(f"{path.name}: {sheet.width} x {sheet.height} pixels cannot hold {count} pictures of {size}.")
+        raise BadInput(f"{path.name}: {sheet.width} x {sheet.height} pixels cannot hold {count} images of {size}.")
     array = np.asarray(sheet).reshape(rows, size, COLUMNS, size, channels)
     return array.transpose(0, 2, 1, 3, 4).reshape(-1, size, size, channels)[:count]

@@ -144,7 +144,7 @@ def _check_file(source: Path | bytes, label: str) -> None:
     if size == 0:
         raise BadInput(f"{label}: the file is empty.")
     if size > MAX_BYTES:
-        raise BadInput(f"{label}: {size / 1e6:.0f} MB; pictures of at most {MAX_BYTES // 10**6} MB are read.")
+        raise BadInput(f"{label}: {size / 1e6:.0f} MB; images of at most {MAX_BYTES // 10**6} MB are read.")
 
 
 def _without_packed_notes(png: bytes) -> bytes:

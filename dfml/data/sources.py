@@ -249,7 +249,7 @@ def _write_split(data: ClassSplit, out: Path, recipe: SampleRecipe, wanted: int 
     entries = []
     for number, position in enumerate(chosen):
         name, members = data.class_names[position], data.members[position]
-        rows = members[_evenly(len(members), recipe.per_class, f"pictures of {name!r}")]
+        rows = members[_evenly(len(members), recipe.per_class, f"images of {name!r}")]
         # Numbers, not names: a class may be called in a way that no file can be.
         file = f"{data.split}/{number:03d}.webp"
         write_sheet(data.images[rows], out / file)

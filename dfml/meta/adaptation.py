@@ -123,6 +123,8 @@ class Calibration:
 class Calibrator(Protocol):
     """What moves adapted models on without a label of a query image; see ``meta/calibration.py``."""
 
+    name: str
+
     def calibrate(self, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[Event]:
         """Calibrate adapted models; last comes ``Done(list[Calibration])``, one per task."""
 

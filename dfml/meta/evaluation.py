@@ -13,8 +13,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.data.episodes import Episode, EpisodeSampler
-from dfml.meta.adaptation import AdaptedTask, Bn, adapted_task
-from dfml.meta.calibration import Icfil
+from dfml.meta.adaptation import AdaptedTask, Bn, Calibrator, adapted_task
 from dfml.meta.ensemble import EnsembleModel
 from dfml.meta.learners import Adapt, target_loss
 from dfml.meta.model import MetaModel
@@ -91,7 +90,7 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     **how: Any,  # noqa: ANN401 - the options of evaluation_steps
 ) -> list[Evaluation]:
-    """``evaluation_steps`` to the end; ``progress`` is called with (done, total) after each episode or more often."""
+    """``evaluation_steps`` to the end; ``how``: bn, adapt, calibrator, device, seed; ``progress``: (done, total)."""
     found: list[Evaluation] = []
     for done, found in evaluation_steps(model, sampler, **how):  # noqa: B007
         # Before the first one is calibrated, nobody can tell how long the others take.
@@ -106,7 +105,7 @@ def evaluation_steps(
     *,
     bn: Iterable[Bn] = BN_MODES,
     adapt: Iterable[Adapt] = ADAPT_MODES,
-    calibrator: Icfil | None = None,
+    calibrator: Calibrator | None = None,
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> Iterator[tuple[int, list[Evaluation]]]:

@@ -166,7 +166,7 @@ def task_loss_of(
 
     The task has equally many images of each of ``model.way`` classes. A ``student`` of ``head`` is the model's own
     outputs on all images, as published, where output l stands for slot l of whichever teacher; of ``episode``, its
-    answers to queries after it adapted to a support part of ``shot`` images per class, dealt by ``generator`` (on the
+    answers to queries after it adapted to a support part of ``shot`` images per class, divided by ``generator`` (on the
     CPU). ProtoNet has no outputs of its own and always takes episodes. For ``form`` see ``kd_loss``.
     """
     images, labels, soft = model.prepare(task.images), task.labels, task.soft_targets
@@ -186,7 +186,8 @@ def task_loss_of(
 
     def episode(params: Params) -> TaskOutcome:
         given, graph = (images[support], labels[support]), not learner.config.first_order
-        *_, adapted = learner.adapt(model.net, params, *given, create_graph=graph)
+        for adapted in learner.adapt(model.net, params, *given, create_graph=graph):  # noqa: B007
+            pass  # only the last is wanted, and in memory
         return outcome(learner.predict(model.net, adapted, images[query]), query)
 
     return episode

@@ -136,7 +136,7 @@ class Purer(Method):
         record = training.record(cfg, model, parts)
 
         for step in record.restore(training.state):
-            # 1. The inversion loss is that of the chosen teachers.
+            # 1. Choose the teachers of the inversion loss (computed with 3).
             chosen = images.choose_teachers(cfg.candidates, generator)
             # 2. With the switch on it falls where the outer loss of an episode rises; the switch goes off.
             harder, drawn = None, generator.get_state()

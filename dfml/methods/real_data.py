@@ -1,4 +1,4 @@
-"""Meta-training on the real images: the reference above, which no data-free method may see."""
+"""Meta-training on real training images: the ceiling of a table, and not data-free."""
 
 from collections.abc import Iterator
 

@@ -11,7 +11,7 @@ Otherwise:
    lambda ~ Beta(1/2, 1/2);  theta <- Adam step on their mean loss.
 After either:
 5. Stop rule: accuracy on real validation episodes set no new best for `patience` iterations.
-6. w <- Adam step along the mean of (r - b) * grad log p(sampled), every fourth iteration from 1
+6. w <- Adam step along the mean of (r - b) * grad log p(sampled), each fourth iteration since 1
    and when 5 has fired;  r: mean of the newest four accuracies of 5 (in %), b: mean of all r.
 """
 
@@ -164,7 +164,7 @@ class Teapot(Method):
                 for each in found:
                     said = (yield from panel.answers(each, memory, step, cfg.iterations)) if panel else None
                     memory.add(each, said)
-                # Ours, with reward=features: learn the policy now and not in 6; forget whom it distrusts.
+                # Ours: with reward=features learn the policy now and not in 6; forget whom it distrusts.
                 policy.reward_features()
                 memory.forget(policy.distrusted())
                 # 3. Distil each teacher on its own task.

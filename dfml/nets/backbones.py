@@ -234,19 +234,19 @@ def fewshot_conv4(pretrained: bool = False, **kwargs: Any) -> Conv4:  # noqa: AN
 @register_model
 def fewshot_resnet10(pretrained: bool = False, **kwargs: Any) -> FewShotResNet:  # noqa: ANN401 - timm's signature
     """ResNet-10: one basic block per stage."""
-    return _build(FewShotResNet, "fewshot_resnet10", "stem.0", pretrained, depth=10, **kwargs)
+    return _build(FewShotResNet, "fewshot_resnet10", "stem.0", pretrained, **{**kwargs, "depth": 10})
 
 
 @register_model
 def fewshot_resnet12(pretrained: bool = False, **kwargs: Any) -> FewShotResNet:  # noqa: ANN401 - timm's signature
     """ResNet-12: four blocks of three convolutions."""
-    return _build(FewShotResNet, "fewshot_resnet12", "blocks.0.body.0", pretrained, depth=12, **kwargs)
+    return _build(FewShotResNet, "fewshot_resnet12", "blocks.0.body.0", pretrained, **{**kwargs, "depth": 12})
 
 
 @register_model
 def fewshot_resnet18(pretrained: bool = False, **kwargs: Any) -> FewShotResNet:  # noqa: ANN401 - timm's signature
     """ResNet-18: two basic blocks per stage."""
-    return _build(FewShotResNet, "fewshot_resnet18", "stem.0", pretrained, depth=18, **kwargs)
+    return _build(FewShotResNet, "fewshot_resnet18", "stem.0", pretrained, **{**kwargs, "depth": 18})
 
 
 @register_model

@@ -115,7 +115,7 @@ def privacy_report(
     """
     card = zoo.card(which)
     if len(task.labels) == 0 or not task.images.isfinite().all():
-        raise BadInput(f"the pictures recovered from teacher {card.id!r} are none, or no numbers: recover them again.")
+        raise BadInput(f"the images recovered from teacher {card.id!r} are none, or no numbers: recover them again.")
     real = real_pictures(zoo, which, source, held_out=held_out, device=task.images.device)
     network = probe()
     recovered = real.fitted(task.images.float())
@@ -163,39 +163,39 @@ def _verdict(spaces: list[SpaceReport], count: int) -> tuple[str, str]:
     most = min(spaces, key=lambda s: (s.twice_as_near_p, -s.twice_as_near))
     leaning = min(spaces, key=lambda s: s.by_chance_p)
     single = (
-        f"{most.twice_as_near} of {count} recovered pictures lie at least twice as near to a training picture as to "
+        f"{most.twice_as_near} of {count} recovered images lie at least twice as near to a training image as to "
         f"any held-out one ({place(most)})"
     )
     if most.twice_as_near and most.twice_as_near_p < LEVEL:
-        return "closer", f"Closer than chance explains: {single}. Look at the pairs: they may show training pictures."
+        return "closer", f"Closer than chance explains: {single}. Look at the pairs: they may show training images."
     if leaning.by_chance_p < LEVEL:
         low, high = leaning.by_chance
         return "leaning", (
-            "As a group nearer to training pictures than chance explains: the nearest real picture is a training "
-            f"picture for {leaning.nearest_is_training:.0%} of them ({place(leaning)}; by chance {low:.0%} to "
+            "As a group nearer to training images than chance explains: the nearest real image is a training "
+            f"image for {leaning.nearest_is_training:.0%} of them ({place(leaning)}; by chance {low:.0%} to "
             f"{high:.0%}). {single if most.twice_as_near else 'None is as near as a copy would be'}."
         )
     if most.twice_as_near:
         return "look", f"{single}, too few to tell from chance. Look at the pairs."
     return "none", (
-        "No sign of copied training pictures in this measure: recovered pictures are no nearer to them than to real "
-        "pictures that the teacher never saw. That does not prove that nothing private is in them."
+        "No sign of copied training images in this measure: recovered images are no nearer to them than to real "
+        "images that the teacher never saw. That does not prove that nothing private is in them."
     )
 
 
 def _notes(card: TeacherCard, real: RealPictures, network: Teacher, recovered: int) -> list[str]:
-    data, held_out, notes = real.data.name, len(real.held_out), [f"Real pictures: {n}." for n in real.data.notes]
+    data, held_out, notes = real.data.name, len(real.held_out), [f"Real images: {n}." for n in real.data.notes]
     if card.domain and card.domain != data:
         notes.append(
-            f"The teacher says that it was trained on {card.domain!r}, these pictures are called {data!r}: "
+            f"The teacher says that it was trained on {card.domain!r}, these images are called {data!r}: "
             "if they are not the same, the report means nothing."
         )
     if min(recovered, held_out) < FEW:
         notes.append(
-            f"{recovered} recovered and {held_out} held-out pictures: with fewer than {FEW}, only a strong sign shows."
+            f"{recovered} recovered and {held_out} held-out images: with fewer than {FEW}, only a strong sign shows."
         )
     if network.card.domain == data:
-        notes.append("The network behind the features was trained on pictures of the same data set.")
+        notes.append("The network behind the features was trained on images of the same data set.")
     return notes
 
 
@@ -220,8 +220,8 @@ def real_pictures(
         share = recorded if isinstance(recorded, float) else None
     if share is None:
         raise BadInput(
-            f"teacher {card.id!r} does not record which pictures it was trained on (`zoo pretrain` writes that): "
-            "give the held-out share of each class's pictures."
+            f"teacher {card.id!r} does not record which images it was trained on (`zoo pretrain` writes that): "
+            "give the held-out share of each class's images."
         )
     if not 0 < share < 1:
         raise BadInput(f"the held-out share must be between 0 and 1, received {share}.")
@@ -231,7 +231,7 @@ def real_pictures(
     training, held = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     if len(held) < FEWEST_HELD_OUT:
         raise BadInput(
-            f"{len(held)} held-out pictures of teacher {card.id!r}'s classes in {data.name}; a comparison needs "
+            f"{len(held)} held-out images of teacher {card.id!r}'s classes in {data.name}; a comparison needs "
             f"at least {FEWEST_HELD_OUT}."
         )
     return RealPictures(data, training, held, card, torch.device(device))
@@ -245,7 +245,7 @@ def _find(card: TeacherCard, source: str | Path) -> ClassSplit:
     channels, height, width = card.input_size
     data = load_split(source, "train", size=max(height, width), channels=channels)
     if not card.classes:
-        raise BadInput(f"teacher {card.id!r} names no classes: its training pictures cannot be found in {data.name}.")
+        raise BadInput(f"teacher {card.id!r} names no classes: its training images cannot be found in {data.name}.")
     missing = [name for name in card.classes if find_name(name, data.class_names) is None]
     if missing:
         raise BadInput(

@@ -117,7 +117,7 @@ class RunFolder:
     def status(self) -> RunStatus:
         """Return what the run is doing now; cheap enough to be asked every second."""
         problem = self.problem
-        return RunStatus(state="unreadable", error=problem) if problem else live_status(self.path)
+        return RunStatus.model_construct(state="unreadable", error=problem) if problem else live_status(self.path)
 
     def scalars(self, tag: str | None = None) -> dict[str, Curve]:
         """Return curves by name, each (steps, values); ``tag`` picks one teacher's of an inversion run."""

@@ -47,7 +47,7 @@ class NoteLine(Record):
 
 
 class ImagesLine(Record):
-    """A grid of pictures."""
+    """A grid of images."""
 
     type: Literal["images"]
     step: Count

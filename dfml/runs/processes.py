@@ -1,4 +1,4 @@
-"""Processes of work: the one place that starts, signals and ends them, for runs and for studies.
+"""Processes of runs and of studies: the one place that starts, signals and ends them.
 
 Each leads a session of its own, so that a signal reaches it with whatever it started, and nobody else. A run's worker
 (``launcher``) speaks through the files of its run and outlives whoever started it. A process of ``JobProcesses`` works
@@ -83,13 +83,15 @@ class JobProcesses:
                 process.stdin.flush()
             try:
                 for line in process.stdout:
-                    said = json.loads(line) if line.endswith(b"\n") else {}  # it may die within a line
+                    said = json.loads(line) if line[:1] + line[-2:] == b"{}\n" else {}  # or noise, or half a line
                     child.text, outcome = said.get("text", child.text), said.get("outcome", outcome)
                 while liveness.is_alive(process.pid, token):  # on every system, this does not collect it
                     time.sleep(0.02)
             finally:
                 self.end(child)
                 process.stdout.close()
+                with suppress(OSError):
+                    process.stdin.close()
             if outcome is None:
                 words.seek(0)
                 raise RunFailed(_death(process.returncode, words.read()))
@@ -122,7 +124,8 @@ class JobProcesses:
 
 def _death(code: int, words: bytes) -> str:
     lines = [line.strip() for line in words.decode(errors="replace").splitlines() if line.strip()]
-    ended = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else "without a name"
+    ended = f"signal {-code} ({name})" if code < 0 else f"exit code {code}"
     hint = ": perhaps memory was short" if code == -9 else ""
     return f"its process died with {ended}{hint}" + (f"; its last words: {lines[-1]}" if lines else "")
 

@@ -232,7 +232,7 @@ def make_grid(images: Any) -> Image.Image:  # noqa: ANN401 - an array of any lib
     """Lay images out row by row: float [N, C, H, W] in [0, 1], C 1 or 3; the first 100 are shown."""
     array = images.detach().cpu().float().numpy() if hasattr(images, "detach") else np.asarray(images, np.float32)
     if array.ndim != 4 or array.shape[1] not in (1, 3) or not len(array):
-        raise ValueError(f"pictures must have the shape [N, 1 or 3, H, W]; received {list(array.shape)}")
+        raise ValueError(f"images must have the shape [N, 1 or 3, H, W]; received {list(array.shape)}")
     array = (np.nan_to_num(array[:MAX_TILES]).clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
     columns = grid_columns(len(array))
     factor = max(1, round(min(_TILE, _SHEET / columns) / array.shape[2]))

@@ -43,14 +43,14 @@ class RunSpec(Config):
     preset: str = Field("demo", description="The preset that the config started from.")
     config: dict[str, Any] = Field({}, description="The whole validated config of the method.")
     oracle: dict[str, Any] = Field({}, description="How teachers are questioned; empty takes the defaults.")
-    against: str | None = Field(None, description="Folder of a meta-model: recover images on which teachers disagree.")
+    against: str | None = Field(
+        None, description="Folder of a meta-model: recover images on which teachers disagree with it."
+    )
     against_weight: float = Field(1.0, ge=0, le=1000, description="Weight of the disagreement.")
     per_class: int = Field(20, ge=1, le=500, description="Images to recover per class.")
-    seed: int = Field(0, ge=0, le=2**63 - 1, description="Every random number of the run comes from it.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
-    threads: int | None = Field(
-        None, ge=1, le=4096, description="CPU threads; none takes the physical cores, at most $OMP_NUM_THREADS."
-    )
+    threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; the physical cores, if left out.")
     label: str = Field("", max_length=80, description="The user's own name for the run.")
     group: str = Field("", max_length=40, description="Runs that were started to be compared share it.")
     # Recorded when the run's folder is made.

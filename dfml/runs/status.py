@@ -115,8 +115,10 @@ def write_raw(folder: Path, raw: dict[str, Any]) -> bool:
 def live_status(folder: Path) -> RunStatus:
     """Return what the run is doing now; a run whose worker is gone shows as crashed, with the reason."""
     raw = read_raw(folder)
-    if raw is None:
-        return RunStatus(state="unreadable", error=f"{STATUS} of run {folder.name} is missing or damaged.")
+    if raw is None or raw.get("state") == "unreadable":
+        return RunStatus.model_construct(
+            state="unreadable", error=f"{STATUS} of run {folder.name} is missing or damaged."
+        )
     status = RunStatus(**{key: raw[key] for key in RunStatus.model_fields if raw.get(key) is not None})
     if status.state not in ("queued", "running"):
         return status

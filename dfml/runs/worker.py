@@ -4,6 +4,7 @@ The launcher starts it with its own session and with ``log.txt`` as its output. 
 1: failed; 2: bad input.
 """
 
+import faulthandler
 import sys
 
 from dfml.core.errors import DfmlError
@@ -35,5 +36,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # a crash in native code leaves its name
     wait_briefly()
     sys.exit(main())

@@ -57,7 +57,7 @@ class Method(Registered):
             given = "none were given" if data is None else f"{data} has no split train"
             raise BadInput(
                 f"{cls.name} needs real training images, and {given}: give a folder DIR with "
-                "DIR/train/<class>/<picture> (--data DIR; `python -m dfml data get cifar-fs --out DIR` fetches them)."
+                "DIR/train/<class>/<image> (--data DIR; `python -m dfml data get cifar-fs --out DIR` fetches them)."
             )
 
     @abstractmethod

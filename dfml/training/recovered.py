@@ -21,7 +21,7 @@ from dfml.zoo.zoo import Zoo
 
 KEPT_SEED = 0
 GROUP_SEED = 42
-"""As published; all runs on a zoo have the same groups, but for dealt ones."""
+"""As published; all runs on a zoo have the same groups, but for random ones."""
 MOST_KEPT = 1000
 """Visits of a teacher that are prepared; each takes about half a megabyte."""
 
@@ -114,7 +114,7 @@ class Groups:
         self.probe, self.kept_seconds = "", 0.0
 
     def make(self, recoveries: Recoveries, ids: Sequence[str], *, seed: int) -> Iterator[Event]:
-        """Group the teachers, telling what came out; ``seed`` is that of dealt groups."""
+        """Group the teachers, telling what came out; ``seed`` is that of random groups."""
         cfg = self.config
         if cfg.group_by == "random":
             self.numbers = group_teachers(np.ones((len(ids), len(ids))), cfg.groups, by="random", seed=seed)
@@ -175,7 +175,7 @@ def compare_teachers(
 def described(numbers: Sequence[int], config: GroupingConfig) -> str:
     """How many groups of what."""
     count = len(set(numbers))
-    kind = "teachers dealt out at random" if config.group_by == "random" else f"{config.group_by} teachers"
+    kind = "teachers assigned at random" if config.group_by == "random" else f"{config.group_by} teachers"
     return f"1 group of {kind}" if count == 1 else f"{count} groups of {kind}"
 
 

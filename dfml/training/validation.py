@@ -128,7 +128,7 @@ class Watch:
 
     def side_information(self, rewards: bool) -> list[str]:
         """What real images it used, and for what."""
-        use = "stop rule and reliability weights" if rewards else "stop rule"
+        use = "stop rule and teacher policy" if rewards else "stop rule"
         return [f"labelled validation pictures ({self.seen.data.name}): {use}"] if self.seen else []
 
     def accuracy(self, model: MetaModel, outcome: OuterStep) -> float:

@@ -4,6 +4,7 @@ import pytest
 
 from dfml.bench import inversion
 from dfml.bench.inversion import Entry, InversionConfig, bench_inversion
+from dfml.cli.bench import READERS
 from dfml.core.errors import BadInput
 
 QUICK = [
@@ -69,3 +70,8 @@ def test_teachers_together_and_one_after_another(tiny_zoo_folder, tmp_path):
 def test_wrong_wishes_are_named(tiny_zoo_folder, tmp_path, changes, message):
     with pytest.raises(BadInput, match=message):
         bench(tiny_zoo_folder, tmp_path, **changes)
+
+
+@pytest.mark.parametrize(("text", "rows"), [("", []), (";", [""]), (" ", [""]), ("a; b;", ["a", "b"])])
+def test_a_list_of_rows_without_a_name_is_not_all_of_them(text, rows):
+    assert READERS["rows"](text) == rows

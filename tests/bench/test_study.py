@@ -53,7 +53,7 @@ def outcomes(orders, jobs=1, lines=None):
 
 
 def test_an_outcome_is_what_the_process_says_last(order, play):
-    play('say(text="working"); print("noise", file=sys.stderr); say(outcome={"rows": [seed]})')
+    play('say(text="working"); print("noise", file=sys.stderr); print("welcome"); say(outcome={"rows": [seed]})')
     assert outcomes([order(7), order(8)]) == {0: {"rows": [7]}, 1: {"rows": [8]}}
 
 
@@ -83,6 +83,28 @@ say(outcome={"rows": []})
     assert found[0]["kind"] == "failed" and "SIGKILL" in found[0]["reason"]
     assert "perhaps memory was short" in found[0]["reason"] and "the last straw" in found[0]["reason"]
     assert found[1] == {"rows": []}
+
+
+NAMELESS = pytest.mark.skipif(sys.platform != "linux", reason="the others have a name for each signal")
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        pytest.param("os.kill(os.getpid(), 40)", "signal 40", marks=NAMELESS, id="a signal without a name"),
+        pytest.param("print('{odd}', flush=True)", "property name", id="an answer that is none"),
+    ],
+)
+def test_an_odd_end_is_a_failure_of_one_job(order, play, end, reason):
+    play(f"if seed == 0: {end}\nsay(outcome={{'rows': []}})")
+    found = outcomes([order(0), order(1)])
+    assert found[0]["kind"] == "failed" and reason in found[0]["reason"]
+    assert found[1] == {"rows": []}
+
+
+def test_what_cannot_be_started_is_a_failure_of_each_job(order, monkeypatch):
+    monkeypatch.setattr(study, "COMMAND", ["/nowhere/python"])
+    assert [found["kind"] for found in outcomes([order(0), order(1)]).values()] == ["failed"] * 2
 
 
 def test_a_job_starts_only_after_the_one_before_was_reported(order, play, tmp_path):

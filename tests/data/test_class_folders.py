@@ -71,9 +71,9 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path, read):
     names, count, notes = read(tmp_path)
     assert (names, count) == (["cat", "dog"], 4)
     text = "\n".join(notes)
-    assert f"3 files that are no pictures ({KINDS} are read): cat/a.txt, cat/b.doc and 1 more" in text
+    assert f"3 files that are no images ({KINDS} are read): cat/a.txt, cat/b.doc and 1 more" in text
     assert "cat/pipe.png, dog/gone.png and 1 more" in text
-    assert "dog/more" in text and "loose.png" in text and "without pictures: new" in text
+    assert "dog/more" in text and "loose.png" in text and "without images: new" in text
     assert all("\n" not in note for note in notes)
 
 

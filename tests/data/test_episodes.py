@@ -46,9 +46,7 @@ def test_the_list_is_pinned(data):
 def test_too_little_data_gives_one_line(data):
     with pytest.raises(BadInput, match="has 6 classes, but 7-way episodes need 7"):
         EpisodeSampler(data, way=7, shot=1, query=1, episodes=1, seed=0)
-    with pytest.raises(
-        BadInput, match=r"'kind13' of patterns/test has 24 pictures, but 5 shots and 20 queries need 25"
-    ):
+    with pytest.raises(BadInput, match=r"'kind13' of patterns/test has 24 images, but 5 shots and 20 queries need 25"):
         EpisodeSampler(data, way=5, shot=5, query=20, episodes=1, seed=0)
     with pytest.raises(BadInput, match="way must be >= 2"):
         EpisodeSampler(data, way=1, shot=1, query=1, episodes=1, seed=0)

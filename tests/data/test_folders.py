@@ -154,7 +154,7 @@ def test_missing_things_give_one_line(tmp_path, patterns):
     with pytest.raises(BadInput, match="has no split 'train'"):
         load_split("sample:cifar-fs", "train")
     (tmp_path / "train" / "cat").mkdir(parents=True)
-    with pytest.raises(BadInput, match="no class folders with pictures"):
+    with pytest.raises(BadInput, match="no class folders with images"):
         load_split(tmp_path, "train")
 
 

@@ -23,7 +23,7 @@ def test_a_sheet_keeps_every_pixel(tmp_path, count, channels):
 
 def test_a_sheet_that_is_too_small_is_refused(tmp_path):
     write_sheet(np.zeros((10, 28, 28, 1), np.uint8), tmp_path / "sheet.webp")
-    with pytest.raises(BadInput, match="cannot hold 11 pictures"):
+    with pytest.raises(BadInput, match="cannot hold 11 images"):
         read_sheet(tmp_path / "sheet.webp", size=28, channels=1, count=11)
 
 
@@ -60,7 +60,7 @@ def test_a_sample_reads_like_the_data_set(sample, patterns):
 
 
 def test_what_cannot_make_a_sample_gives_one_line(patterns, tmp_path):
-    with pytest.raises(BadInput, match="24 pictures of 'kind08', the sample needs 25"):
+    with pytest.raises(BadInput, match="24 images of 'kind08', the sample needs 25"):
         build_sample(SampleRecipe("", 25, {"val": None}, "", ""), patterns, tmp_path / "x")
     with pytest.raises(BadInput, match="5 classes in patterns/val, the sample needs 6"):
         build_sample(SampleRecipe("", 2, {"val": 6}, "", ""), patterns, tmp_path / "x")

@@ -43,7 +43,7 @@ def test_the_number_of_files_is_capped(tmp_path):
     pictures, names, problems = read_query_folder(tmp_path, size=16, channels=1, max_files=5)
     assert pictures.shape == (5, 1, 16, 16)
     assert names[-1] == "4.png"
-    assert problems == ["7 pictures found, the first 5 are read."]
+    assert problems == ["7 images found, the first 5 are read."]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_queries_may_lie_flat_or_in_folders(support, tmp_path):
     assert len(pictures) == len(names) == 9
     assert names[:2] == ["loose.png", "kind13/00000.png"]
     assert problems[0].startswith("bad.png: ")
-    assert problems[1] == "146 pictures found, the first 10 are read."
+    assert problems[1] == "146 images found, the first 10 are read."
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="holds no usable"):
         read_query_folder(tmp_path / "empty", size=32, channels=3)

@@ -1,5 +1,7 @@
 """The first page, and what holds on every page."""
 
+import json
+
 import pytest
 
 from tests.pages.opening import PAGES, open_page, texts
@@ -28,6 +30,13 @@ def test_every_page_opens_with_runs_in_every_state(runs, name, training, recover
     (runs / "20240101-old").mkdir()
     (runs / "20240101-old" / "spec.json").write_text('{"kind": "train", "format": 0}', encoding="utf-8")
     open_page(name)
+
+
+def test_a_pre_training_that_goes_on_breaks_no_page(runs, training):
+    folder = training(runs, state="running")
+    spec = json.loads((folder.path / "spec.json").read_text())
+    (folder.path / "spec.json").write_text(json.dumps({**spec, "kind": "pretrain"}))
+    assert "Running now" in texts(open_page("zoo"))
 
 
 def test_home_has_the_four_steps_and_the_recent_runs(runs, training):

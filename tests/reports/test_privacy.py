@@ -172,7 +172,7 @@ def test_what_cannot_be_compared_is_one_clear_line(colour, grey, patterns, tmp_p
     with pytest.raises(BadInput, match="between 0 and 1"):
         privacy_report(zoo, 0, task, data, held_out=1.5)
     few = write_scenes(tmp_path / "few", per_class=5)
-    with pytest.raises(BadInput, match="5 held-out pictures .* at least 10"):
+    with pytest.raises(BadInput, match="5 held-out images .* at least 10"):
         privacy_report(zoo, 0, task, few)
 
 
@@ -184,7 +184,7 @@ def test_a_teacher_that_does_not_say_what_trained_it_needs_the_share(colour, tmp
     del details["pretraining"]
     path.write_text(json.dumps({**details, "domain": "elsewhere"}))
     task = task_of(torch.rand(10, 3, 32, 32))
-    with pytest.raises(BadInput, match="does not record which pictures"):
+    with pytest.raises(BadInput, match="does not record which images"):
         privacy_report(open_zoo(tmp_path / "zoo"), 0, task, data)
     report = privacy_report(open_zoo(tmp_path / "zoo"), 0, task, data, held_out=0.25)
     assert report.held_out == 75 and any("'elsewhere'" in note for note in report.notes)

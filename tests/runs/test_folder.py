@@ -92,13 +92,24 @@ def test_a_damaged_status_is_no_crash(tools):
     "content",
     [
         "{}", '{"state": 5}', '{"state": "nonsense"}', '{"state": "running", "updated": "today"}',
-        '{"state": "running", "step": "three"}', '{"state": "running", "pid": "abc", "process": "x"}', "[" * 50_000,
+        '{"state": "running", "step": "three"}', '{"state": "unreadable"}',
+        '{"state": "running", "pid": "abc", "process": "x"}', "[" * 50_000,
     ],
 )  # fmt: skip
 def test_a_status_of_another_program_is_listed_and_breaks_nothing(tools, content):
     folder = RunFolder.create(tools.order({}))
     (folder.path / "status.json").write_text(content)
     assert [(run.status().state, run.status().fraction) for run in list_runs()] == [("unreadable", 0.0)]
+    assert "is missing or damaged" in folder.status().error
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"run-\xff"), "n" * 250])
+def test_a_run_in_a_folder_of_any_name_can_be_told_to_be_unreadable(tmp_path, name):
+    folder = tmp_path.joinpath(*[name] * (15 if name.isalpha() else 1))
+    folder.mkdir(parents=True)
+    for content in ("{", '{"kind": "train", "method": "purer", "format": 0}'):
+        (folder / "spec.json").write_text(content)
+        assert RunFolder(folder).status().state == "unreadable"
 
 
 def test_runs_are_found_by_path_name_and_part(tools):

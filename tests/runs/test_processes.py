@@ -1,5 +1,6 @@
 """Processes of work: what they are given, who is signalled, and how they end."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -86,6 +87,13 @@ def test_a_process_without_an_outcome_failed_with_its_last_words():
     with pytest.raises(RunFailed, match="its process died with exit code 3; its last words: SystemError: lost"):
         code = "import sys; print('SystemError: lost', file=sys.stderr); sys.exit(3)"
         JobProcesses().do("a", [sys.executable, "-c", code], "order")
+
+
+def test_no_pipe_is_left_open(recwarn):
+    code = """print('{"outcome": 1}')"""
+    assert [JobProcesses().do("a", [sys.executable, "-c", code], "order") for _ in range(3)] == [1, 1, 1]
+    gc.collect()
+    assert not [warning for warning in recwarn if warning.category is ResourceWarning]
 
 
 def test_after_a_stop_nothing_is_started(monkeypatch):

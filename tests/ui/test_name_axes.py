@@ -80,7 +80,7 @@ def test_every_chart_is_known_here():
     for module in pkgutil.walk_packages(dfml.ui.__path__, "dfml.ui."):
         for name, function in vars(importlib.import_module(module.name)).items():
             returned = getattr(function, "__annotations__", {}).get("return")
-            if inspect.isfunction(function) and returned is go.Figure and not name.startswith("_"):
+            if inspect.isfunction(function) and returned in (go.Figure, "go.Figure") and not name.startswith("_"):
                 found.add(name)
     assert found - HELPERS == {name.split()[0] for name in WITH_NAMES} | OF_NUMBERS
 

@@ -77,7 +77,7 @@ def test_the_oracle_counts_repeated_pictures_and_never_overdraws(stub):
     black_box.logits(pictures(5))
     assert black_box.queries == remote.queries == 10
     stub.moods = [503] * 9
-    with pytest.raises(RunFailed, match="budget of queries is spent, 20 pictures were sent"):
+    with pytest.raises(RunFailed, match="budget of queries is spent, 20 images were sent"):
         black_box.logits(pictures(5))
     assert black_box.queries == remote.queries == sum(n for n, _ in stub.seen) == 20
 

@@ -10,7 +10,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
 from dfml.zoo.listing import read_zoo
-from dfml.zoo.teacher import load_teacher
+from dfml.zoo.teacher import build_and_load
 
 MUCH = 10_000_000
 
@@ -99,5 +99,5 @@ def test_a_network_larger_than_its_weight_file_is_never_built(zoo_copy, monkeypa
     args = {"num_classes": 5, "in_chans": 3, **args}
     edit(zoo_copy / "000" / "config.json", architecture=architecture, model_args=args, num_classes=args["num_classes"])
     with pytest.raises(BadInput) as error:
-        load_teacher(zoo_copy / "000")
+        build_and_load(zoo_copy / "000", architecture, args)
     assert len(str(error.value)) < 700

@@ -100,7 +100,7 @@ def test_a_spent_budget_ends_the_run_in_one_line_and_is_never_overdrawn(tiny_zoo
 
 def test_a_call_above_its_limit_is_refused_before_anything_is_asked(tiny_zoo):
     black_box = oracle(tiny_zoo.teacher(0), q=10, per_call=40)
-    with pytest.raises(BadInput, match="asks 44 pictures, but per_call allows 40"):
+    with pytest.raises(BadInput, match="asks 44 images, but per_call allows 40"):
         black_box.loss_and_grad(pictures(), ask)
     assert black_box.queries == 0
 

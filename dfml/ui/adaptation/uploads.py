@@ -1,6 +1,6 @@
 """The reader's own images, kept on this computer so that a reload or a second tab loses nothing.
 
-A set lies in ``RUNS/.uploads/TOKEN/{support,query}/<slot>/<picture>.png`` with ``names.json`` beside it; the token
+A set lies in ``RUNS/.uploads/TOKEN/{support,query}/<slot>/<image>.png`` with ``names.json`` beside it; the token
 stands in the page's link. Every image is decoded and stored anew, so nothing is kept that was not really an image.
 """
 

@@ -38,7 +38,7 @@ LEARNERS = {
     "anil": "ANIL: a few gradient steps on the last layer only",
     "protonet": "ProtoNet: nearest class centroid of the features, no gradient steps",
 }
-SIDE = "Anything real that the training used although the task is data-free, such as accuracies or validation images."
+SIDE = "Side information: anything real that the training used although the task is data-free, such as accuracies."
 ICFIL = (
     "ICFIL, the second part of PURER: images of your classes are recovered from the adapted model, and its features "
     "of real and recovered images of a class are pulled together. It looks at the support images only. Whether it "

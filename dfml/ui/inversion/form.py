@@ -20,7 +20,7 @@ ASKED_BY = {"auto": "what is granted", "autograd": "gradients", "zeroth-order": 
 SLOTS = ("inverter", "inverter2", "inverter3")
 """Keys of the choosers, which are also the parameters of a link."""
 REAL_PICTURES = (
-    "Optional: the class-folder data set DIR/train/<class>/<picture> that the teacher was trained on. No inverter sees "
+    "Optional: the class-folder data set DIR/train/<class>/<image> that the teacher was trained on. No inverter sees "
     "it; it adds the privacy report, which compares recovered images with training images."
 )
 ASKS_FOR = (
@@ -126,7 +126,7 @@ def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str 
     folder = given_path(text)
     train = folder / "train"
     if not train.is_dir():
-        raise BadInput(f"no folder {train}: Real images wants a data set DIR/train/<class>/<picture>.")
+        raise BadInput(f"no folder {train}: Real images wants a data set DIR/train/<class>/<image>.")
     if not teacher.classes:
         raise BadInput(f"teacher {teacher.id} names no classes: its training images cannot be found in {folder}.")
     missing = [name for name in teacher.classes if not (train / on_disk(train, name)).is_dir()]

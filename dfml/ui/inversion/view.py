@@ -66,11 +66,8 @@ def _grids(watched: list[Watched], recoveries: Mapping[str, StoredRecovery | Non
         share = st.slider(label, 0, 100, 100, step=5, format="%d %%", key=f"way:{key}", help=WAY)
     for (name, run, status), cell, kept in zip(watched, st.columns(len(watched), gap="medium"), found, strict=True):
         with cell, one_line_errors():
-            frame, stored, title = (
-                at_share(kept, share / 100),
-                recoveries[name],
-                "" if wide else f"**{plain(name)}** · ",
-            )
+            frame, stored = at_share(kept, share / 100), recoveries[name]
+            title = "" if wide else f"**{plain(name)}** · "
             if stored and (frame is None or frame is kept[-1]):
                 steps = stored.report.get("steps")
                 st.markdown(f"{title}last step" + (plain(f", {steps} of {steps}") if steps else ""))

@@ -87,7 +87,7 @@ def training_form() -> None:
 
 def _pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class of methods, which need torch
     """What a method, with the config of its preset, does with the real images that it is given."""
-    text = "A class-folder data set DIR/{train,val,test}/<class>/<picture>, or sample:NAME. "
+    text = "A class-folder data set DIR/{train,val,test}/<class>/<image>, or sample:NAME. "
     if not method.data_free:
         return f"{text}This method is not data-free: it learns from the split train, so a folder must be named here."
     text += "It measures the model, on validation classes while it is trained and on test classes at the end. "

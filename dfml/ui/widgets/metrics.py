@@ -21,7 +21,8 @@ LOSS_OF_WEIGHTS = (
 )
 VALIDATION = (
     "On real images of the zoo's validation classes. No teacher learned these classes, and the model is not trained on "
-    "their images: they only serve to choose (weights, when to stop, teachers). The test at the end has other classes."
+    "their images: they only serve to follow the training and, in some methods, to choose weights, teachers or when to "
+    "stop. The test at the end has other classes."
 )
 METRICS = {
     "train/loss": Metric("loss", f"{LOSS_OF_TASKS} A method that only fuses weights has a loss of weights instead."),

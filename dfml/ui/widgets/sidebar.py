@@ -6,6 +6,7 @@ Devices are found by a short process of its own, so that the server never loads 
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import streamlit as st
@@ -14,6 +15,7 @@ from dfml.runs.processes import start
 from dfml.runs.status import ACTIVE
 from dfml.ui.runs.run_rows import PAGE_OF, run_rows
 from dfml.ui.widgets.metrics import chip
+from dfml.ui.widgets.navigation import HOME
 from dfml.ui.widgets.texts import counted, plain
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
@@ -32,17 +34,19 @@ class DeviceQuestion:
 
     def __init__(self) -> None:
         self._answer: dict | None = None
+        self._lock = threading.Lock()  # every open page asks, and the pipe can be read once
         none, pipe = subprocess.DEVNULL, subprocess.PIPE  # the answer is short: a pipe holds it
         self._process = start([sys.executable, "-c", _QUESTION], {}, stdout=pipe, stderr=none, stdin=none, text=True)
 
     def answer(self) -> dict | None:
         """Return devices (best first), the one that ``auto`` takes, the reason, the number of threads; None so far."""
-        if self._answer is None and self._process.poll() is not None:
-            try:
-                self._answer = json.loads(self._process.communicate()[0].strip().splitlines()[-1])
-            except (IndexError, ValueError):
-                self._answer = {"devices": ["cpu"], "auto": "cpu", "reason": "torch did not start", "threads": 0}
-        return self._answer
+        with self._lock:
+            if self._answer is None and self._process.poll() is not None:
+                try:
+                    self._answer = json.loads(self._process.communicate()[0].strip().splitlines()[-1])
+                except (IndexError, ValueError):
+                    self._answer = {"devices": ["cpu"], "auto": "cpu", "reason": "torch did not start", "threads": 0}
+            return self._answer
 
 
 @st.cache_resource(show_spinner=False)
@@ -77,9 +81,9 @@ def _live_part() -> bool:
     if not rows:
         st.caption("Nothing is running.")
     for row in rows[:6]:
-        look, link, page = chip(row.state), {"run": row.name}, PAGE_OF.get(row.kind)
+        look, link, page = chip(row.state), {"run": row.name}, PAGE_OF.get(row.kind, HOME)
         title = f"{look.sign} {plain(row.title)}"
-        st.page_link(page and page.file, label=title, query_params=link, help=f"{look.word}; open it")
+        st.page_link(page.file, label=title, query_params=link, help=f"{look.word}; open it")
         if row.total:
             told = [look.word, f"{row.step} of {row.total}", *([row.left] if row.left else [])]
             st.progress(row.share or 0.0, text=", ".join(told))

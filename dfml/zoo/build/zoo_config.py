@@ -40,9 +40,9 @@ class PretrainConfig(Config):
 class PollutionConfig(Config):
     """How a zoo is polluted."""
 
-    rate: float = Field(0.4, ge=0, lt=1, description="Share of deceptive teachers in the polluted zoo.")
+    rate: float = Field(0.4, ge=0, lt=1, description="Share of deceptive teachers in the polluted zoo, below 1.")
     attack: Literal["ood", "fake", "both"] = Field(
-        "ood", description="Teachers of another domain (ood), untrained ones (fake), or half of each (both)."
+        "ood", description="Teachers of another domain under false class names (ood), untrained (fake), half of each."
     )
-    keep: int | None = Field(None, ge=1, description="Clean teachers, sampled uniformly; none keeps them all.")
+    keep: int | None = Field(None, ge=1, description="Clean teachers, sampled by the seed; all, if left out.")
     seed: int = Field(0, ge=0, description="Samples clean teachers, lies, weights and the order.")

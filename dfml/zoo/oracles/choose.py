@@ -49,7 +49,7 @@ class ZerothOrderOracle:
         needed = (cfg.q + 1) * len(x)
         if cfg.per_call is not None and needed > cfg.per_call:
             raise BadInput(
-                f"one gradient of {len(x)} pictures along q = {cfg.q} directions asks {needed} pictures, but "
+                f"one gradient of {len(x)} images along q = {cfg.q} directions asks {needed} images, but "
                 f"per_call allows {cfg.per_call}: lower q or the images per class."
             )
         x = x.detach()

@@ -51,7 +51,7 @@ class PatchOracle:
             raise BadInput(f"{who} ({card.architecture}) {reason}: choose a vision transformer such as fewshot_vit.")
         if tuple(net.patch_embed.img_size) != tuple(card.input_size[1:]):
             taken, known = list(card.input_size[1:]), list(net.patch_embed.img_size)
-            raise BadInput(f"{who} takes pictures of {taken}, but its positions are for {known}.")
+            raise BadInput(f"{who} takes images of {taken}, but its positions are for {known}.")
         self.oracle, self.teacher, self.net = oracle, oracle.teacher, net
         self.grid: tuple[int, int] = tuple(net.patch_embed.grid_size)
         self.patch: tuple[int, int] = tuple(net.patch_embed.patch_size)

@@ -72,7 +72,7 @@ class RemoteApi:
         def charge(sign: int) -> None:
             if sign > 0 and left is not None and self.queries + len(x) > left:
                 raise RunFailed(
-                    f"teacher {self.teacher_id!r}: the budget of queries is spent, {self.queries} pictures were sent "
+                    f"teacher {self.teacher_id!r}: the budget of queries is spent, {self.queries} images were sent "
                     "(repeated requests included): raise it, or lower q, the steps or the images per class."
                 )
             self.queries += sign * len(x)
@@ -93,7 +93,7 @@ class RemoteApi:
             raise BadInput(f"{server} refuses the question (HTTP {reply.status}): {CREDENTIALS}")
         if reply.status in (400, 413, 415, 422) and self.binary:
             hint = "if it takes no binary tensors, set encoding=json; if the request is too large, lower batch."
-            raise BadInput(f"{server} does not take the pictures ({failure}): {hint}")
+            raise BadInput(f"{server} does not take the images ({failure}): {hint}")
         raise RunFailed(f"{server}: teacher {self.teacher_id!r} failed with {failure}: its own log says more.")
 
     def _unpack(self, reply: Reply, count: int) -> torch.Tensor:
@@ -161,7 +161,7 @@ class RemoteZoo(Zoo):
                 self.problems[printable(name)] = str(error)
         if not self.cards:
             reason = next(iter(self.problems.values()), "it has no model that is ready.")
-            raise BadInput(f"server {self.name} has no teacher of pictures: {reason}")
+            raise BadInput(f"server {self.name} has no teacher of images: {reason}")
 
     @property
     def folder(self) -> Path:
@@ -265,7 +265,7 @@ class RemoteZoo(Zoo):
                 self._tensors[name] = takes, gives
             case _:
                 raise BadInput(
-                    f"model {name!r} is no classifier of pictures: expected one input FP32 [-1, C, H, W] of 1 or 3 "
+                    f"model {name!r} is no classifier of images: expected one input FP32 [-1, C, H, W] of 1 or 3 "
                     f"channels, at most {LARGEST_INPUT} pixels a side, and one output FP32 [-1, way], it has "
                     f"{_shapes(value.get('inputs'))} and {_shapes(value.get('outputs'))}."
                 )

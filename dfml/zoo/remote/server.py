@@ -71,7 +71,7 @@ class ServedTeacher(kserve.Model):
         try:
             return np.array(inputs[0].as_numpy(), dtype=np.float32)
         except (TypeError, ValueError) as error:
-            raise InvalidInput(f"the pictures cannot be read: {error}.") from None
+            raise InvalidInput(f"the images cannot be read: {error}.") from None
 
 
 class Plane(DataPlane):
