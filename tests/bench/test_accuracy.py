@@ -235,7 +235,7 @@ def test_jobs_share_the_threads(bench, played, stored):
         ({"methods": ["randon"]}, "unknown method 'randon'"),
         ({"zoo": "nowhere"}, "no zoo at nowhere"),
         ({"data": "nowhere"}, "no data set at nowhere"),
-        ({"shots": (500,)}, "pictures"),
+        ({"shots": (500,)}, "has 24 images"),
         ({"methods": []}, "no method is given"),
         ({"calibrate": "icefill"}, "unknown calibrator 'icefill'"),
     ],
