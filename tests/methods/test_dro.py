@@ -213,6 +213,14 @@ def test_the_head_is_fresh_or_fused(mode, run, zoo_copy, margin):
 
 
 @pytest.mark.parametrize("mode", ["offline", "online"])
+def test_what_is_fused_are_the_weights_of_each_teacher(mode, run, zoo_copy):
+    before = run(*small("dro", mode=mode), zoo=open_zoo(zoo_copy))[-1].result.params
+    shutil.copytree(zoo_copy / "000", zoo_copy / "002", dirs_exist_ok=True)
+    after = run(*small("dro", mode=mode), zoo=open_zoo(zoo_copy))[-1].result.params
+    assert not all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
 def test_it_needs_one_architecture_and_says_what_to_do(mode, run):
     with pytest.raises(BadInput, match="dro: teacher 000 differs .* set architecture and width"):
         run(*small("dro", mode=mode, width=16))

@@ -47,6 +47,23 @@ def task_of(teacher, answers=None):
     return PseudoTask(images, labels, soft, teacher.card.id, {})
 
 
+def test_the_options_of_the_meta_generator_are_handed_on():
+    changed = {
+        "five_steps": 3, "generator_lr": 0.02, "noise_lr": 0.4, "meta_lr": 0.03, "generator_outer": "fomaml",
+        "bn": 0.3, "latent": 7, "generator_width": 6, "shift": 1, "flip": False,
+        "teachers": 5, "recovered_per_class": 9,
+    }  # fmt: skip
+    method, config = small("free", **changed)
+    other = {
+        "five_steps": "steps", "generator_lr": "lr", "generator_outer": "outer", "generator_width": "width",
+        "recovered_per_class": "per_class",
+    }  # fmt: skip
+    handed, usual = method(config).inverter_config(), Free(Free.Config()).inverter_config()
+    for option, value in changed.items():
+        name = other.get(option, option)
+        assert getattr(handed, name) == value != getattr(usual, name), option
+
+
 def test_in_the_warm_up_only_the_meta_generator_learns(run):
     events = run(*small("free", warm_up=5, iterations=6))
     saved = {e.step: e.state for e in events if isinstance(e, Checkpoint)}

@@ -152,14 +152,18 @@ def test_pictures_from_the_memory_are_augmented_only_where_that_is_wanted(run, b
 def test_teachers_are_asked_at_the_start_and_where_the_watched_accuracy_has_set_no_maximum_for_a_while(
     run, monkeypatch
 ):
+    from dfml.training.teacher_policy import TeacherSampler
     from dfml.training.validation import Watch
 
-    script = iter([0.3, 0.4, 0.4, 0.3, 0.2, 0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
-    monkeypatch.setattr(Watch, "accuracy", lambda self, model, outcome: next(script))
-    events = run(*small("teapot", iterations=12, patience=3))
+    script, watched, learned = [0.3, 0.4, 0.4, 0.3, 0.2, 0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1], [], []
+    monkeypatch.setattr(Watch, "accuracy", lambda *_: watched.append(script[len(watched)]) or watched[-1])
+    monkeypatch.setattr(TeacherSampler, "learn", lambda *_: learned.append(len(watched)))
+    events = run(*small("teapot", iterations=12, patience=3, reward="accuracy"))
     # Maxima at 2 and 6: three steps without one end at 5 and 9. Then the maximum is forgotten, so 10 sets one.
     assert sorted(asking(events)) == [1, 6, 10]
     assert events[-1].result.details["asked_at"] == [5, 9]
+    # The policy learns in the fourth step after each asking, and in the last one before the next.
+    assert learned == [4, 5, 9]
 
 
 @pytest.mark.stochastic

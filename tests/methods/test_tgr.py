@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Note, Progress, Scalars, ZooMap
+from dfml.core.events import Checkpoint, Done, Note, Progress, Scalars, ZooMap
 from dfml.data.episodes import PseudoTask
 from dfml.meta.learners import extract_features, kd_loss
 from dfml.meta.outer import OuterLoop, OuterStep
@@ -173,7 +173,7 @@ def test_an_empty_memory_is_not_replayed(tiny_zoo):
 
 
 def test_every_teacher_is_compared_grouped_and_visited(tiny_zoo, run):
-    events = run(*small("tgr", iterations=12, teachers=2, replay_limit=0))
+    events = run(*small("tgr", iterations=12, teachers=2, replay_limit=0, visits=24, capacity=24))
     made = next(e for e in events if isinstance(e, ZooMap))
     assert list(made.ids) == tiny_zoo.ids and len(made.groups) == 3 and made.places.shape == (3, 2)
     assert made.similarity.shape == (3, 3) and (made.similarity == made.similarity.T).all()
@@ -184,6 +184,9 @@ def test_every_teacher_is_compared_grouped_and_visited(tiny_zoo, run):
     assert any(isinstance(e, Note) and e.kind == "groups" for e in events)
     seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
     assert {"group/loss", "group/accuracy", "grad/variance", "grad/alignment"} <= seen
+    state = [e for e in events if isinstance(e, Checkpoint)][-1].state
+    kept = sum(len(state[key]) for key in state if key.startswith("memory/") and key.endswith("/teachers"))
+    assert kept == 24 * 5, "each class of each recovery of each round"
 
 
 def test_a_round_learns_from_teachers_of_one_group_and_every_group_gets_its_turn(tiny_zoo_folder, run, tmp_path):
