@@ -72,7 +72,9 @@ def test_the_way_back_from_a_run_keeps_the_zoo_and_leaves_the_run(cold_server, p
     in_the_app(page, "Model zoo")
     zoo.fill("omniglot-conv4")
     zoo.press("Enter")
-    page.wait_for_url("**/zoo?*")
+    # Not the run's address, which stands there for a moment.
+    page.wait_for_url("**/zoo?zoo=omniglot-conv4")
+    settled(page)
 
     def press_back():
         while asked(page)[0] != "/zoo":
