@@ -36,6 +36,7 @@ def test_a_file_in_the_folder_is_all_that_registers_an_inverter(tmp_path):
     assert opens_zoos == "False"
 
 
+@pytest.mark.timeout(900)  # four threads on two cores take three times as long as one
 @pytest.mark.stochastic
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_the_own_teacher_sees_what_was_asked_for(name, tiny_zoo, margin):
