@@ -90,6 +90,8 @@ def test_a_process_without_an_outcome_failed_with_its_last_words():
 
 
 def test_no_pipe_is_left_open(recwarn):
+    gc.collect()  # what other tests left
+    recwarn.clear()
     code = """print('{"outcome": 1}')"""
     assert [JobProcesses().do("a", [sys.executable, "-c", code], "order") for _ in range(3)] == [1, 1, 1]
     gc.collect()
