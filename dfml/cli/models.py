@@ -44,9 +44,7 @@ def evaluate(
     bn: Annotated[Literal["transductive", "inductive"] | None, typer.Option(help="Both, if left out.")] = None,
     adapt: Annotated[Literal["steps", "centroid"] | None, typer.Option(help="Both, if left out.")] = None,
     steps: Steps = None,
-    lr: Annotated[
-        float | None, option(AdaptConfig, "inner_lr", help="Inner learning rate, above 0; else the model's.")
-    ] = None,
+    lr: Annotated[float | None, option(AdaptConfig, "inner_lr", help="Inner learning rate; else the model's.")] = None,
     calibrate: Calibrate = None,
     set_: CalibrationSet = None,
     seed: Annotated[int, option(RunSpec, "seed", help="Samples the episodes, and the calibration's first images.")] = 0,
@@ -66,6 +64,8 @@ def evaluate(
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device, use_threads
 
+    if lr is not None and lr <= 0:
+        raise BadInput(f"--lr must be above 0, received {lr}.")
     counts, calibrator = shot_counts(shots), _calibrator(calibrate, set_)
     others = stored_rows(against) if against else []
     used_threads = use_threads(threads)

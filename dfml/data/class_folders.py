@@ -198,7 +198,7 @@ def read_query_folder(
     good, pictures, problems = _read_folder(folder, QUERIES, "DIR/<image>", size, channels, max_files)
     if not good:
         why = f" First problem: {problems[0]}" if problems else ""
-        raise BadInput(f"{folder} holds no usable {KINDS} picture.{why}")
+        raise BadInput(f"{folder} holds no usable {KINDS} image.{why}")
     return pictures, [label for _, label in good], problems
 
 

@@ -29,6 +29,14 @@ WRONG = {
     "unknown command": (["trian"], "trian"),
     "not a number": (["evaluate", "--model", "ZOO", "--data", "DATA", "--way", "many"], "'--way'"),
     "bad shots": (["evaluate", "--model", "ZOO", "--data", "DATA", "--shots", "x"], "--shots"),
+    "a learning rate of nothing": (
+        ["evaluate", "--model", "ZOO", "--data", "DATA", "--lr", "0"],
+        "--lr must be above 0",
+    ),
+    "unknown attack": (
+        ["zoo", "pollute", "ZOO", "--out", "there", "--attack", "oods"],
+        "'--attack': 'oods' is not one",
+    ),
     "no model": (["evaluate", "--model", "nowhere", "--data", "DATA"], "no model at nowhere"),
     "a teacher is no meta-model": (["evaluate", "--model", "ZOO/000", "--data", "DATA"], "no meta-model"),
     "a judge's way": (

@@ -42,7 +42,7 @@ class PollutionConfig(Config):
 
     rate: float = Field(0.4, ge=0, lt=1, description="Share of deceptive teachers in the polluted zoo, below 1.")
     attack: Literal["ood", "fake", "both"] = Field(
-        "ood", description="Teachers of another domain under false class names (ood), untrained (fake), half of each."
+        "ood", description="Teachers of another domain, falsely named (ood), untrained ones (fake), half each (both)."
     )
     keep: int | None = Field(None, ge=1, description="Clean teachers, sampled by the seed; all, if left out.")
     seed: int = Field(0, ge=0, description="Samples clean teachers, lies, weights and the order.")
