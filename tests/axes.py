@@ -29,7 +29,7 @@ AXES = {
     "threads 4": {"DFML_TEST_THREADS": "4"},
 }
 SET_BY_US = sorted({name for axis in AXES.values() for name in axis})
-COMMAND = [sys.executable, "-m", "pytest", "-q", "-m", "stochastic", "-p", "no:cacheprovider"]
+COMMAND = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "stochastic", "-p", "no:cacheprovider"]
 NEAR = 0.2
 
 

@@ -52,7 +52,7 @@ def test_a_run_in_a_process_of_its_own_takes_them_too(tiny_zoo_folder, tmp_path)
 
 
 def test_another_number_arrives():
-    chosen = ["-p", "no:cacheprovider", "-k", "this_process or gone or processes"]
+    chosen = ["-n", "0", "-p", "no:cacheprovider", "-k", "this_process or gone or processes"]
     command = [sys.executable, "-m", "pytest", "-q", __file__, *chosen]
     environment = {**os.environ, "DFML_TEST_THREADS": "3" if conditions.threads() == 2 else "2"}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
@@ -63,7 +63,7 @@ def test_another_number_arrives():
     ("name", "text"), [("DFML_TEST_THREADS", "two"), ("DFML_TEST_THREADS", "9999"), ("DFML_TEST_SEED", "-1")]
 )
 def test_what_is_no_such_number_is_refused_in_one_line(name, text):
-    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", __file__]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only", __file__]
     environment = {**os.environ, name: text}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     (line,) = done.stderr.strip().splitlines()

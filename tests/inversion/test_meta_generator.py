@@ -40,6 +40,7 @@ def accuracy(work, zoo, seeds=6, of=0):
     return float(torch.stack(hits).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.stochastic
 def test_its_warm_up_on_others_makes_it_recover_an_unseen_teacher_far_better(tiny_zoo, margin):
     """In the same five steps. Each teacher in turn is the unseen one, since a single one's gain scatters; and the

@@ -18,7 +18,7 @@ from dfml.training import context
 from dfml.training.context import Training
 from dfml.training.options import AdaptConfig
 from dfml.training.taking_part import ALL, SOME
-from tests.methods.small import SIZES, small
+from tests.methods.small import ITERATIONS, SIZES, small
 
 LONG = [n for n in METHODS if METHODS.get(n).long]
 # Methods on the teachers' weights have steps, but neither tasks nor pictures nor validation episodes.
@@ -105,11 +105,11 @@ def test_a_seed_gives_the_same_model_and_another_seed_another(name, run, small_r
 def test_resumed_from_the_disk_equals_uninterrupted(name, changes, run, small_run, tmp_path):
     method, config = small(name, **changes)
     whole = small_run(name, **changes)
-    middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 11)
+    middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 5)
     save_checkpoint(tmp_path / "step.safetensors", middle.state)
     state, _ = load_checkpoint(tmp_path / "step.safetensors")
     rest = run(method, config, state=state)
-    after = [e for e in whole if isinstance(e, Scalars) and e.step > 11]
+    after = [e for e in whole if isinstance(e, Scalars) and e.step > 5]
     assert [(e.step, e.values) for e in rest if isinstance(e, Scalars)] == [(e.step, e.values) for e in after]
     a, b = whole[-1].result.net.state_dict(), rest[-1].result.net.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
@@ -134,20 +134,20 @@ def test_it_could_be_kept_at_the_end_of_every_step(name, small_run, tiny_zoo, pa
 
 @pytest.mark.parametrize("name", ON_DATA)
 def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(name, run, tiny_zoo, patterns):
-    method, config = small(name, validation_episodes=7)
+    method, config = small(name, iterations=5, validation_episodes=4)
     whole = run(method, config)
-    told = [e.text for e in whole if isinstance(e, Progress) and e.step == 16 and e.text.startswith("validating")]
-    assert told == [f"validating, {n} of 7 episodes" for n in range(1, 8)]
+    told = [e.text for e in whole if isinstance(e, Progress) and e.step == 4 and e.text.startswith("validating")]
+    assert told == [f"validating, {n} of 4 episodes" for n in range(1, 5)]
 
     events = started(method, config, tiny_zoo, patterns)
     for event in events:
         if isinstance(event, Checkpoint):
             kept = event
-        if isinstance(event, Progress) and event.step == 16 and event.text == told[3]:
+        if isinstance(event, Progress) and event.step == 4 and event.text == told[1]:
             events.close()
-    assert kept.step == 15
+    assert kept.step == 3
     rest = run(method, config, state=kept.state)
-    after = [(e.step, e.values) for e in whole if isinstance(e, Scalars) and e.step > 15]
+    after = [(e.step, e.values) for e in whole if isinstance(e, Scalars) and e.step > 3]
     assert [(e.step, e.values) for e in rest if isinstance(e, Scalars)] == after
 
 
@@ -192,7 +192,7 @@ def test_it_shows_what_it_does(name, small_run):
     seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
     assert {"train/loss", "train/accuracy", "val/accuracy", "val/ci95", "tasks/diversity", "grad/alignment"} <= seen
     steps = [e.step for e in events if isinstance(e, Progress)]
-    assert steps == sorted(steps) and set(steps) == set(range(1, 21))
+    assert steps == sorted(steps) and set(steps) == set(range(1, ITERATIONS + 1))
     if METHODS.get(name).data_free:
         assert any(isinstance(e, Images) and e.images.min() >= 0 and e.images.max() <= 1 for e in events)
 
