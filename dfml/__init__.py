@@ -1,3 +1,3 @@
 """DFML Studio: data-free meta-learning from a zoo of trained classifiers."""
 
-__version__ = "0.1.0"
+from dfml.core.version import __version__ as __version__

@@ -17,7 +17,7 @@ import typer
 from dfml.cli.output import answer, table
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
-from dfml.core.paths import REPOSITORY, read_json
+from dfml.core.paths import INSTALLED, REPOSITORY, read_json
 from dfml.runs.spec import RunSpec
 
 DOCS = REPOSITORY / "docs"
@@ -242,6 +242,8 @@ def with_fresh_tables(page: str) -> str:
 
 def docs(json: Json = False) -> None:
     """Write the tables of README and docs anew from the registered methods, their options and the stored results."""
+    if INSTALLED:
+        raise BadInput("README and docs are not part of an installation: give this command in a checkout.")
     written = []
     for path in PAGES:
         before = path.read_text(encoding="utf-8")
