@@ -25,8 +25,7 @@ _LOOK_SECONDS = 0.1
 
 def start_app(
     port: Annotated[
-        int | None,
-        typer.Option(min=1, max=65535, help=f"Where to listen; {USUAL_PORT} or else a free port, if left out."),
+        int | None, typer.Option(min=1, max=65535, help="Where to listen; 8501 or else a free port, if left out.")
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the browser.")] = True,
     json: Json = False,

@@ -103,7 +103,7 @@ class Posix:
 
 
 class Windows:
-    """Windows, as far as the standard library and ``psutil`` reach, which only it needs; there was none to try it on."""
+    """Windows, as far as the standard library and ``psutil`` reach; there was none to try it on."""
 
     def apart(self) -> dict[str, Any]:
         """Return the same for ``Popen``: Ctrl-C in the console of the one who starts it does not reach it."""

@@ -39,17 +39,17 @@ def start(command: list[str], variables: dict[str, str], **places: Any) -> subpr
     environment["PYTHONFAULTHANDLER"] = "1"  # a crash in native code leaves its name
     environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # whatever this terminal writes
     environment["PYTHONSAFEPATH"] = "1"  # a file there that is named like a module is none
-    environment["PYTHONPATH"] = os.pathsep.join(_search_path())
+    environment["PYTHONPATH"] = search_path()
     wait_briefly(environment)
     return subprocess.Popen(command, env=environment, **SYSTEM.apart(), **places)
 
 
-def _search_path() -> list[str]:
-    """Return the folders of ``PYTHONPATH``: this program's, and the user's as they are seen from here."""
+def search_path() -> str:
+    """Return a ``PYTHONPATH``: this program's folder, and the user's folders as they are seen from here."""
     given = [os.path.abspath(place) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
     # Python itself adds its packages last; named here, they would come before the standard library.
     last = {os.path.realpath(place) for place in [*site.getsitepackages(), site.getusersitepackages()]}
-    return given if os.path.realpath(REPOSITORY) in last else [str(REPOSITORY), *given]
+    return os.pathsep.join(given if os.path.realpath(REPOSITORY) in last else [str(REPOSITORY), *given])
 
 
 def send(number: int, pid: int, *, alone: bool = False) -> bool:
