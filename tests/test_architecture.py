@@ -43,7 +43,7 @@ SAME_SUBJECT = {
     "zoo": "cli, pages, zoo",
 }
 """File names that recur, and where: one subject on several floors, or ``view`` and ``form`` of several pages."""
-SOURCES = sorted([*ROOT.glob("dfml/**/*.py"), *ROOT.glob("pages/**/*.py"), *ROOT.glob("*.py")])
+SOURCES = sorted({*ROOT.glob("dfml/**/*.py"), *ROOT.glob("pages/**/*.py"), *ROOT.glob("*.py")} - {ROOT / "setup.py"})
 EVERYTHING = SOURCES + sorted(ROOT.glob("tests/**/*.py"))
 
 

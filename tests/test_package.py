@@ -26,13 +26,16 @@ NO_INDEX = ["--no-deps", "--no-index", "--quiet", "--disable-pip-version-check"]
 SMALL = (
     "width=4 iterations=2 tasks=1 query=2 inner_steps=1 warm_start=1 candidates=1 validation_episodes=2 test_steps=1"
 )
-# Every command in one process, for most of the time goes into loading torch; then each page of the app.
+# Every command in one process, for most of the time goes into loading torch; then each page of the app, while a worker
+# does a run in the background.
 PATH = f"""
-import json, sys
-from pathlib import Path
+import json, time
 from dfml.cli import main
 from dfml.core.paths import STUDIO, runs_root
+from dfml.inversion import INVERTERS
+from dfml.runs import launcher
 from dfml.runs.jobs import train
+from dfml.runs.spec import RunSpec
 
 def call(*words):
     try:
@@ -51,9 +54,14 @@ call("train", *zoo, "--method", "purer", *sets({SMALL!r}))
 model = next(run / "model" for run in runs_root().iterdir() if (run / "model").is_dir())
 call("evaluate", "--model", str(model), "--data", "sample:cifar-fs", "--episodes", "1", "--shots", "1", "--json")
 
+few = INVERTERS.get("pixels").preset("demo").override(["steps=2"]).model_dump(mode="json")
+asked = dict(kind="invert", method="pixels", zoo="cifar-fs-conv4", teachers=["000"], device="cpu", per_class=1)
+started = launcher.start(RunSpec(**asked, config=few))
+
 from streamlit.testing.v1 import AppTest
 from dfml.ui.widgets import navigation, sidebar
-sidebar._QUESTION = "print('{{\\"devices\\": [\\"cpu\\"], \\"auto\\": \\"cpu\\", \\"reason\\": \\"\\", \\"threads\\": 1}}')"
+answer = dict(devices=["cpu"], auto="cpu", reason="", threads=1)
+sidebar._QUESTION = f"print('{{json.dumps(answer)}}')"  # without loading torch once more
 titles = []
 for page in navigation.PAGES:
     app = AppTest.from_file(str(STUDIO / "app.py"), default_timeout=60).run()
@@ -61,6 +69,9 @@ for page in navigation.PAGES:
         app.switch_page(page.file).run()
     assert not app.exception, app.exception[0].message
     titles.append(app.title[0].value)
+while started.status().active:
+    time.sleep(0.1)
+assert started.status().state == "finished", started.status()
 print(json.dumps({{"titles": titles, "runs": str(runs_root()), "studio": str(STUDIO)}}))
 """
 
@@ -147,7 +158,7 @@ def test_the_whole_way_goes_from_another_folder(python, places):
     assert len(set(found["titles"])) == 5
     assert Path(found["studio"]).is_relative_to(python.parents[1].resolve())
     runs = Path(found["runs"])
-    assert len(list(runs.glob("*/result.json"))) == 2
+    assert len(list(runs.glob("*/result.json"))) == 3
     assert os.name == "nt" or runs.is_relative_to(places["env"]["HOME"])
     assert sorted(path.suffix for path in places["cwd"].iterdir()) == [".py"] * 6, "nothing is written beside"
     shutil.copytree(next(runs.iterdir()), places["cwd"] / "runs" / "older")
