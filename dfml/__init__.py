@@ -1,3 +1,3 @@
 """DFML Studio: data-free meta-learning from a zoo of trained classifiers."""
 
-from dfml.core.version import __version__ as __version__
+__version__ = "0.1.0"
