@@ -30,8 +30,10 @@ SMALL = (
 # does a run in the background.
 PATH = f"""
 import json, time
+from importlib.metadata import metadata
 from dfml.cli import main
 from dfml.core.paths import STUDIO, runs_root
+from dfml.core.remedies import install, make_server_environment
 from dfml.inversion import INVERTERS
 from dfml.runs import launcher
 from dfml.runs.jobs import train
@@ -72,6 +74,9 @@ for page in navigation.PAGES:
 while started.status().active:
     time.sleep(0.1)
 assert started.status().state == "finished", started.status()
+assert (STUDIO / "requirements-server.txt").is_file() and str(STUDIO) in make_server_environment()
+for extra in ("onnx", "remote"):
+    assert f"dfml-studio[{{extra}}]" in install(extra) and extra in metadata("dfml-studio").get_all("Provides-Extra")
 print(json.dumps({{"titles": titles, "runs": str(runs_root()), "studio": str(STUDIO)}}))
 """
 

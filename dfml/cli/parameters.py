@@ -65,7 +65,7 @@ def made_from(config: type[Config], fields: str) -> Callable[[Callable[..., None
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="An option, key=value; may be repeated.")]
-Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one under runs/, if left out.")]
+Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one where runs are kept, if left out.")]
 Preset = Annotated[str, typer.Option(help="demo or paper.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")]

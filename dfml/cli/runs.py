@@ -23,7 +23,7 @@ from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
 
 app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
-Run = Annotated[str, typer.Argument(help="A run's folder, its name under runs/, or an unmistakable part of it.")]
+Run = Annotated[str, typer.Argument(help="A run's folder, its name, or an unmistakable part of the name.")]
 WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inversion/teacher_accuracy")
 
 

@@ -172,7 +172,7 @@ class Windows:
         """Return the most MiB that this process ever held, libraries included."""
         import psutil
 
-        return psutil.Process().memory_info().peak_wset / 2**20
+        return psutil.Process().memory_info()._asdict()["peak_wset"] / 2**20
 
     def processor(self) -> str:
         """Return the name of the processor."""

@@ -8,8 +8,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from dfml.core.errors import RunFailed
-from dfml.core.paths import INSTALLED, runs_root, user_runs, write_atomically
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.paths import INSTALLED, read_json, runs_root, user_runs, write_json
 from dfml.runs.folder import holds_run
 
 _NAMED = ".named"
@@ -29,10 +29,11 @@ def other_runs() -> Path | None:
             return None
         if not any(holds_run(entry) for entry in other.iterdir()):
             return None
-        if mark.is_file() and mark.read_text(encoding="utf-8") == str(other):
-            return None
-        with suppress(RunFailed):
-            write_atomically(mark, lambda part: part.write_text(str(other), encoding="utf-8"))
+        with suppress(BadInput):
+            if read_json(mark, "what was named") == str(other):
+                return None
+        with suppress(RunFailed):  # then it is named again
+            write_json(mark, str(other))
         return other
     return None
 
