@@ -3,6 +3,8 @@
 import streamlit as st
 
 from dfml.core.errors import DfmlError
+from dfml.core.remedies import PROGRAM
+from dfml.runs.elsewhere import other_runs, told
 from dfml.ui.runs.run_rows import PAGE_OF, run_rows
 from dfml.ui.widgets.metrics import chip, megabytes
 from dfml.ui.widgets.navigation import ADAPTATION, INVERSION, TRAINING, ZOO, within_app
@@ -17,6 +19,7 @@ STEPS = (
     ("4. Adaptation", ADAPTATION, "Show it a few images **of your own** and let it classify new ones."),
 )
 MOST_RUNS = 6
+OTHER = "_other_runs"
 
 st.title("Learn to learn, without any data")
 st.markdown(
@@ -34,7 +37,7 @@ for title, page, text in STEPS:
 st.subheader("Zoos in this app", anchor=False)
 names = zoo_names()
 if not names:
-    text = "Make one with `python -m dfml zoo pretrain --data DIR --out ZOO`, then open it on the Model zoo page."
+    text = f"Make one with `{PROGRAM} zoo pretrain --data DIR --out ZOO`, then open it on the Model zoo page."
     empty_state("No zoo is embedded", text, icon=ZOO.icon)
 else:
     grid = st.grid(3, min_column_width=260, border=True)
@@ -56,6 +59,10 @@ if not rows:
     empty_state("No runs yet", text, icon=":material/rocket_launch:")
 else:
     grid = st.grid(3, min_column_width=260, border=True)
+if OTHER not in st.session_state:
+    st.session_state[OTHER] = other_runs()
+if other := st.session_state[OTHER]:
+    st.caption(plain(told(other)))
 for row in rows:
     with grid.cell():
         look = chip(row.state)

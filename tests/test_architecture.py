@@ -43,7 +43,7 @@ SAME_SUBJECT = {
     "zoo": "cli, pages, zoo",
 }
 """File names that recur, and where: one subject on several floors, or ``view`` and ``form`` of several pages."""
-SOURCES = sorted([*ROOT.glob("dfml/**/*.py"), *ROOT.glob("pages/**/*.py"), *ROOT.glob("*.py")])
+SOURCES = sorted({*ROOT.glob("dfml/**/*.py"), *ROOT.glob("pages/**/*.py"), *ROOT.glob("*.py")} - {ROOT / "setup.py"})
 EVERYTHING = SOURCES + sorted(ROOT.glob("tests/**/*.py"))
 
 
@@ -168,9 +168,14 @@ def test_no_global_seed_is_written(path):
 def test_one_file_starts_and_signals_processes():
     marks = re.compile(r"\bPopen\(|start_new_session|\bkillpg|\bos\.(kill|fork|posix_spawn)|raise_signal")
     found = {ids(path) for path in SOURCES if marks.search(path.read_text(encoding="utf-8"))}
-    # Joblib's pools and short questions apart. The other one loads the processor with programs that do nothing,
-    # while waiting is measured.
-    assert found == {"dfml/runs/processes.py", "dfml/bench/timings.py"}
+    # Joblib's pools and short questions apart. One says how systems differ; the last loads the processor with programs
+    # that do nothing, while waiting is measured.
+    assert found == {"dfml/core/system.py", "dfml/runs/processes.py", "dfml/bench/timings.py"}
+
+
+def test_one_file_knows_what_a_system_lacks():
+    marks = re.compile(r"start_new_session|killpg|getpgid|getsid|pthread_kill|os\.exec|import resource|/proc/")
+    assert {ids(path) for path in SOURCES if marks.search(path.read_text(encoding="utf-8"))} == {"dfml/core/system.py"}
 
 
 def test_no_path_of_one_machine_is_written_down():

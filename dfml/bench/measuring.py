@@ -3,11 +3,9 @@
 import hashlib
 import sys
 import traceback
-from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
-import psutil
 import torch
 from filelock import FileLock
 
@@ -15,6 +13,7 @@ from dfml.bench.job import EPISODE_SEED, BenchJob, Ledger, Row, Rows, Say, diges
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Progress
 from dfml.core.paths import cache_root
+from dfml.core.system import SYSTEM
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
 from dfml.meta.calibration import CALIBRATORS
@@ -106,17 +105,7 @@ def peak_memory_mib(device: torch.device) -> float:
     """The most MiB that this process ever held: of the GPU's allocator, or of it all on a CPU, libraries included."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    with suppress(OSError):
-        # Linux's getrusage also counts what the parent held when it started this process.
-        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="ignore").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset / 2**20
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
+    return SYSTEM.peak_memory_mib()
 
 
 def note_program(run: RunFolder, ledger: Ledger) -> None:

@@ -21,13 +21,14 @@ from dfml.bench.job import Row, Rows
 from dfml.bench.study_config import BenchConfig
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, read_json, write_atomically, write_json
+from dfml.core.system import SYSTEM
 
 
 def machine() -> Row:
     """What the numbers were measured on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "processor": _processor(),
+        "processor": SYSTEM.processor(),
         "cores": cores,
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -35,14 +36,6 @@ def machine() -> Row:
         "torch": torch.__version__,
         "dfml": __version__,
     }
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def mean_interval(values: Iterable[float]) -> tuple[float | None, float | None]:

@@ -35,6 +35,7 @@ from dfml.methods import METHODS
 from dfml.nets.device import pick_device, use_threads
 from dfml.reports.recovery import invert_teachers
 from dfml.runs.driver import run_in_process
+from dfml.runs.processes import search_path
 from dfml.runs.spec import RunSpec
 from dfml.training.context import Training
 from dfml.zoo import open_zoo
@@ -188,7 +189,7 @@ def _timed(piece: str, zoo: str, variables: dict[str, str]) -> float:
     environment = {k: v for k, v in os.environ.items() if k not in STEERING}
     done = subprocess.run(
         [sys.executable, "-m", "dfml.bench.timings", piece, zoo],
-        env={**environment, **variables}, capture_output=True, text=True, check=False,
+        env={**environment, "PYTHONPATH": search_path(), **variables}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         raise RunFailed(f"{piece} failed: {(done.stderr.strip() or 'no message').splitlines()[-1]}")

@@ -1,4 +1,4 @@
-"""The command line: ``python -m dfml``.
+"""The command line: ``python -m dfml``, or ``dfml`` where it is installed.
 
 With ``--json`` the last line of stdout is one JSON object; bars and messages go to stderr. Exit codes: 0 done,
 1 a failed run, 2 bad input (one line, no traceback).
@@ -6,14 +6,18 @@ With ``--json`` the last line of stdout is one JSON object; bars and messages go
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from dfml import __version__
 from dfml.cli import bench, models, parameters, runs, zoo
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
+from dfml.cli.start_app import start_app
 from dfml.core.errors import DfmlError
+from dfml.core.remedies import PROGRAM
 
-NAME = "python -m dfml"
+NAME = PROGRAM
 RESUMED = ("train", "invert")
 GO_ON = (
     "bench accuracy", "bench heterogeneity", "bench pollution", "bench waiting", "zoo prepare", "zoo pretrain",
@@ -35,6 +39,22 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 for function in (runs.invert, runs.train, models.evaluate, models.adapt, models.export, parameters.docs):
     app.command()(function)
+app.command("app")(start_app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"DFML Studio {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that need no command."""
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -17,7 +17,7 @@ import typer
 from dfml.cli.output import answer, table
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
-from dfml.core.paths import REPOSITORY, read_json
+from dfml.core.paths import INSTALLED, REPOSITORY, read_json
 from dfml.runs.spec import RunSpec
 
 DOCS = REPOSITORY / "docs"
@@ -65,7 +65,7 @@ def made_from(config: type[Config], fields: str) -> Callable[[Callable[..., None
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="An option, key=value; may be repeated.")]
-Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one under runs/, if left out.")]
+Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one where runs are kept, if left out.")]
 Preset = Annotated[str, typer.Option(help="demo or paper.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")]
@@ -242,6 +242,8 @@ def with_fresh_tables(page: str) -> str:
 
 def docs(json: Json = False) -> None:
     """Write the tables of README and docs anew from the registered methods, their options and the stored results."""
+    if INSTALLED:
+        raise BadInput("README and docs are not part of an installation: give this command in a checkout.")
     written = []
     for path in PAGES:
         before = path.read_text(encoding="utf-8")

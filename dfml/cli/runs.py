@@ -11,9 +11,11 @@ from dfml.cli.parameters import Json, Out, Preset, Resume, Set, made_from
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
+from dfml.core.remedies import PROGRAM
 from dfml.core.time_left import in_words
 from dfml.runs import launcher
 from dfml.runs.driver import run_in_process
+from dfml.runs.elsewhere import other_runs, told
 from dfml.runs.folder import RunFolder, find_run
 from dfml.runs.folder import list_runs as all_runs
 from dfml.runs.spec import RunSpec
@@ -21,7 +23,7 @@ from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
 
 app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
-Run = Annotated[str, typer.Argument(help="A run's folder, its name under runs/, or an unmistakable part of it.")]
+Run = Annotated[str, typer.Argument(help="A run's folder, its name, or an unmistakable part of the name.")]
 WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inversion/teacher_accuracy")
 
 
@@ -157,6 +159,8 @@ def list_runs(json: Json = False) -> None:
     values = [_facts(run) for run in all_runs()]
     rows = [[v["name"], v["state"], f"{v['step']}/{v['total']}", v["error"] or ""] for v in values]
     answer({"runs": values}, json, table(rows, ["run", "state", "step", "reason"]) if rows else "no runs yet")
+    if other := other_runs():
+        say(told(other))
 
 
 @app.command()
@@ -190,5 +194,5 @@ def stop(run: Run, json: Json = False) -> None:
 def resume(run: Run, json: Json = False) -> None:
     """Go on with a stopped, failed or crashed run, in the background."""
     folder = launcher.resume(find_run(run))
-    say(f"{folder.name} goes on in the background; `python -m dfml runs show {folder.name}` tells how it is.")
+    say(f"{folder.name} goes on in the background; `{PROGRAM} runs show {folder.name}` tells how it is.")
     answer(_facts(folder), json)

@@ -19,13 +19,28 @@ LARGEST_JSON = 64 * 2**20
 DEEPEST_JSON = 64
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-ASSETS = REPOSITORY / "assets"
+PACKAGE = Path(__file__).resolve().parents[1]
+REPOSITORY = PACKAGE.parent
+"""Where ``dfml`` is imported from: the top of a checkout, or the ``site-packages`` of an installation."""
+INSTALLED = (PACKAGE / "studio").is_dir()
+"""Whether this is an installation: ``setup.py`` puts into that folder what a checkout keeps at its top."""
+STUDIO = PACKAGE / "studio" if INSTALLED else REPOSITORY
+"""The folder of ``app.py``, with ``pages``, ``assets`` and ``benchmarks`` beside it; perhaps not writable."""
+ASSETS = STUDIO / "assets"
 
 
 def runs_root() -> Path:
-    """Return the folder of all runs: ``$DFML_RUNS``, or ``runs/`` in the repository."""
-    return Path(os.environ.get("DFML_RUNS") or REPOSITORY / "runs")
+    """Return the folder of all runs: ``$DFML_RUNS``, ``runs/`` in a checkout, the user's data folder else."""
+    if given := os.environ.get("DFML_RUNS"):
+        return Path(given)
+    return user_runs() if INSTALLED else REPOSITORY / "runs"
+
+
+def user_runs() -> Path:
+    """Return the folder in which an installation keeps the user's runs, wherever it is started."""
+    from platformdirs import user_data_path  # here, since only installations need it
+
+    return user_data_path("dfml-studio", appauthor=False) / "runs"
 
 
 def cache_root() -> Path:

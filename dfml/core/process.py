@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from dfml.core.errors import DfmlError, RunFailed
+from dfml.core.system import SYSTEM
 
 BLOCKTIME = "1"
 """Milliseconds, and the least at which a thread spins at all; the default is 200."""
@@ -90,18 +91,19 @@ def end_with_parent() -> bool:
 
     A process pool hands its work out ahead. Where the process that wanted it is killed, nobody else tells the helpers
     to stop, and they would go on until their queue is empty. Called by the work itself, once or often; in the process
-    that gave the work out, and where the parent cannot be told (not on Unix, or started through another process),
-    nothing is done.
+    that gave the work out, and where the parent cannot be told (it was started through another process), nothing is
+    done.
     """
     parent = multiprocessing.parent_process()
-    if parent is None or os.name != "posix" or os.getppid() != parent.pid:
+    lives = SYSTEM.parent_watch(parent.pid) if parent and parent.pid else None
+    if lives is None:
         return False
     if _watching.acquire(blocking=False):  # never released: one watcher a process
-        threading.Thread(target=_watch, args=(parent.pid,), name="end with parent", daemon=True).start()
+        threading.Thread(target=_watch, args=(lives,), name="end with parent", daemon=True).start()
     return True
 
 
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
+def _watch(lives: Callable[[], bool]) -> None:
+    while lives():
         time.sleep(1.0)
     os._exit(1)  # nothing is left to tell; files are written whole or not at all

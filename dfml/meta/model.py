@@ -16,6 +16,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, read_config
 from dfml.core.paths import read_json, write_atomically
+from dfml.core.remedies import install
 from dfml.core.texts import printable
 from dfml.data.episodes import Episode
 from dfml.meta.learners import MAML, Adapt, LearnerConfig, MetaLearner, Params, ProtoNet, make_learner
@@ -255,7 +256,7 @@ def export_onnx(model: MetaModel, path: Path, batch: int = 16) -> None:
     """
     model.require_one_network("it cannot be exported")
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
-        raise BadInput("ONNX export needs two optional packages: pip install -r requirements-onnx.txt")
+        raise BadInput(f"ONNX export needs two optional packages: {install('onnx')}")
     program = torch.onnx.export(
         _Exported(model.to("cpu")).eval(),
         (torch.rand(batch, *model.input_size),),

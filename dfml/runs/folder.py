@@ -161,7 +161,7 @@ class RunFolder:
 
     def _claimed(self, spec: RunSpec, root: Path) -> RunFolder:
         """Take an empty or new folder; a pointer below the root lets the app list runs that lie elsewhere too."""
-        if _holds_run(self.path):
+        if holds_run(self.path):
             state = self.status().state
             raise BadInput(f"{self.path} already holds a run ({state}): add --resume to go on, or choose another.")
         claim_folder(self.path, kind="run")
@@ -188,7 +188,7 @@ def list_runs() -> list[RunFolder]:
         if entry.name.endswith(_LINK):
             path = _follow(path)
         # The system takes names that are no text, such as half a character, and cannot be shown.
-        if path and not re.search("[\ud800-\udfff]", path.name) and _holds_run(path):
+        if path and not re.search("[\ud800-\udfff]", path.name) and holds_run(path):
             folder = RunFolder(path)
             found[folder.path.resolve()] = folder
     return sorted(found.values(), key=lambda run: (run.created, run.name), reverse=True)
@@ -198,7 +198,7 @@ def find_run(name: str | Path) -> RunFolder:
     """Find a run by its path, its name, or an unmistakable part of its name; ``BadInput`` where none or several fit."""
     text = str(name)
     path = given_path(text)
-    if _holds_run(path):
+    if holds_run(path):
         return RunFolder(path)
     runs = list_runs()
     fitting = [run for run in runs if run.name == text] or [run for run in runs if text in run.name]
@@ -223,7 +223,8 @@ def _follow(link: Path) -> Path | None:
     return target
 
 
-def _holds_run(path: Path) -> bool:
+def holds_run(path: Path) -> bool:
+    """Whether a folder is a run's, be it damaged."""
     # Not Path.exists, which raises where nobody may look.
     return os.path.isdir(path) and any(os.path.exists(path / name) for name in (SPEC, STATUS))
 

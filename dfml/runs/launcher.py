@@ -1,7 +1,6 @@
 """Starting, stopping, resuming and deleting runs from a server that must never wait for them."""
 
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -9,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.core.paths import REPOSITORY, runs_root, write_json
+from dfml.core.paths import STUDIO, runs_root, write_json
+from dfml.core.system import KILL, TERM
 from dfml.runs import liveness, processes
 from dfml.runs.device_queue import device_key, leave_ticket
 from dfml.runs.driver import holding, queue_run
@@ -61,7 +61,7 @@ def request_stop(target: Target) -> None:
         (folder.path / STOP).touch()
     except OSError as error:
         # A full disk must not keep anybody from stopping what fills it.
-        if not _signal(folder, signal.SIGTERM):
+        if not _signal(folder, TERM):
             raise RunFailed(f"cannot stop run {folder.name}: {error.strerror}.") from None
 
 
@@ -75,10 +75,10 @@ def escalate(target: Target) -> str:
         waited = time.time() - (folder.path / STOP).stat().st_mtime
     except OSError:
         return ""
-    firmer = signal.SIGKILL if waited > KILL_SECONDS else signal.SIGTERM
+    firmer = KILL if waited > KILL_SECONDS else TERM
     if waited <= TERMINATE_SECONDS or not live_status(folder.path).active or not _signal(folder, firmer):
         return ""
-    return firmer.name
+    return "SIGKILL" if firmer == KILL else "SIGTERM"
 
 
 def stop_and_wait(target: Target, timeout: float = 40.0) -> bool:
@@ -129,7 +129,7 @@ def _launch(folder: RunFolder, *, resume: bool) -> None:
     try:
         with (folder.path / LOG).open("ab") as log:
             streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
-            child = processes.start([*WORKER, str(folder.path)], {}, cwd=REPOSITORY, **streams)
+            child = processes.start([*WORKER, str(folder.path)], {}, cwd=STUDIO, **streams)
     except OSError as error:
         reason = f"the worker of run {folder.name} cannot be started: {error.strerror}."
         write_raw(folder.path, {**(read_raw(folder.path) or {}), "state": "failed", "error": reason})
@@ -145,7 +145,7 @@ def _launch(folder: RunFolder, *, resume: bool) -> None:
         leave_ticket(folder.name, pid=child.pid, token=token, queued=queued, device=key)
 
 
-def _signal(folder: RunFolder, number: signal.Signals) -> bool:
+def _signal(folder: RunFolder, number: int) -> bool:
     """Signal the run's worker, with its children where it has a group of its own."""
     raw = read_raw(folder.path) or {}
     pid = raw.get("pid")

@@ -8,22 +8,18 @@ import os
 import socket
 import subprocess
 from contextlib import suppress
-from functools import lru_cache
-from pathlib import Path
 
 import psutil
+
+from dfml.core.system import SYSTEM
 
 HOST = socket.gethostname()
 _children: dict[tuple[int, str | None], subprocess.Popen] = {}
 
 
-@lru_cache(maxsize=1)
 def boot_id() -> str:
     """Return a name of the machine's current boot; empty where the system has none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
-    except OSError:
-        return ""
+    return SYSTEM.boot_id()
 
 
 def start_token(pid: int) -> str | None:
@@ -31,7 +27,7 @@ def start_token(pid: int) -> str | None:
     with suppress(psutil.Error, ValueError, TypeError):
         process = psutil.Process(pid)
         if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
-            fields = _stat_fields(pid)
+            fields = SYSTEM.stat_fields(pid)
             # Ticks since boot; psutil's time of day would move whenever the clock is set.
             return f"{boot_id()}-{fields[19]}" if fields else f"{process.create_time():.2f}"
     return None
@@ -55,7 +51,7 @@ def exit_code(pid: int, token: str | None) -> int | None:
     """Return how a dead process ended: its exit code, minus a signal's number, or None where nobody knows."""
     if (pid, token) in _children:
         return _children[pid, token].poll()
-    fields = _stat_fields(pid)
+    fields = SYSTEM.stat_fields(pid)
     if fields and fields[0] == "Z" and len(fields) > 49 and f"{boot_id()}-{fields[19]}" == token:
         # The kernel keeps a zombie's wait status in the last field of its line.
         return os.waitstatus_to_exitcode(int(fields[49]))
@@ -64,16 +60,4 @@ def exit_code(pid: int, token: str | None) -> int | None:
 
 def owns_its_group(pid: int) -> bool:
     """Whether ``pid`` leads a session of its own, so that signalling its group hits nobody else."""
-    try:
-        return os.getpgid(pid) == pid and os.getsid(pid) == pid
-    except (OSError, AttributeError):
-        return False
-
-
-def _stat_fields(pid: int) -> list[str]:
-    """Return the fields of ``/proc/PID/stat`` from the state on; empty where there is no such file."""
-    try:
-        # The name in brackets may itself hold blanks and brackets.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
+    return SYSTEM.owns_its_group(pid)

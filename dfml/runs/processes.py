@@ -9,6 +9,7 @@ works and last ``{"outcome": ...}``, and stops when stdin ends, for then its ask
 import json
 import os
 import signal
+import site
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from typing import Any
 from dfml.core.errors import RunFailed, StopRequested
 from dfml.core.paths import REPOSITORY
 from dfml.core.process import wait_briefly
+from dfml.core.system import KILL, SYSTEM
 from dfml.runs import liveness
 
 PATIENCE_SECONDS = 30.0
@@ -29,24 +31,30 @@ PATIENCE_SECONDS = 30.0
 
 
 def start(command: list[str], variables: dict[str, str], **places: Any) -> subprocess.Popen:  # noqa: ANN401 - see Popen
-    """Start a Python process that finds this program; ``OSError`` where that is impossible.
+    """Start a Python process that finds this program, wherever it starts; ``OSError`` where that is impossible.
 
     ``variables`` are what its environment has besides this process's, ``places`` its folder and streams.
     """
     environment = {**os.environ, **variables, "PYTHONUNBUFFERED": "1"}
     environment["PYTHONFAULTHANDLER"] = "1"  # a crash in native code leaves its name
     environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # whatever this terminal writes
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    environment["PYTHONSAFEPATH"] = "1"  # a file there that is named like a module is none
+    environment["PYTHONPATH"] = search_path()
     wait_briefly(environment)
-    return subprocess.Popen(command, env=environment, start_new_session=True, **places)
+    return subprocess.Popen(command, env=environment, **SYSTEM.apart(), **places)
 
 
-def send(number: signal.Signals, pid: int, *, alone: bool = False) -> bool:
-    """Signal a process and, unless ``alone``, its whole group; False where it is gone or another user's."""
-    with suppress(ProcessLookupError, PermissionError):
-        (os.kill if alone or not hasattr(os, "killpg") else os.killpg)(pid, number)
-        return True
-    return False
+def search_path() -> str:
+    """Return a ``PYTHONPATH``: this program's folder, and the user's folders as they are seen from here."""
+    given = [os.path.abspath(place) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    # Python itself adds its packages last; named here, they would come before the standard library.
+    last = {os.path.realpath(place) for place in [*site.getsitepackages(), site.getusersitepackages()]}
+    return os.pathsep.join(given if os.path.realpath(REPOSITORY) in last else [str(REPOSITORY), *given])
+
+
+def send(number: int, pid: int, *, alone: bool = False) -> bool:
+    """Send ``TERM`` or ``KILL`` to a process and, unless ``alone``, to what it started; False where that failed."""
+    return SYSTEM.send(number, pid, alone=alone)
 
 
 @dataclass
@@ -101,8 +109,7 @@ class JobProcesses:
         """End a process and what it started; until it is collected, its number cannot be another's."""
         with self._lock:
             if child in self.running:
-                # Windows has no SIGKILL and ends a process by any signal.
-                send(getattr(signal, "SIGKILL", signal.SIGTERM), child.process.pid)
+                send(KILL, child.process.pid)
                 child.process.wait()
                 self.running.remove(child)
 
@@ -154,7 +161,4 @@ def _stop_with_the_asker() -> None:
     with suppress(OSError):
         while os.read(0, 1):  # not sys.stdin, whose lock must be free when Python ends
             pass
-    if liveness.owns_its_group(os.getpid()):
-        send(signal.SIGTERM, os.getpid())
-    else:
-        signal.raise_signal(signal.SIGTERM)
+    SYSTEM.stop_itself()

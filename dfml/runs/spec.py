@@ -20,7 +20,7 @@ from dfml import __version__
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Event
-from dfml.core.paths import ASSETS, REPOSITORY, read_json
+from dfml.core.paths import ASSETS, INSTALLED, REPOSITORY, read_json
 from dfml.core.process import at_most_as_wanted
 from dfml.core.texts import is_address, printable, without_password
 
@@ -155,7 +155,7 @@ def _versions() -> dict[str, str]:
 
 def program_commit() -> str | None:
     """The commit of this program, 40 hex digits, with + where files were changed; None outside a git checkout."""
-    if not (REPOSITORY / ".git").exists():
+    if INSTALLED or not (REPOSITORY / ".git").exists():
         return None
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from dfml.core.errors import StopRequested
+from dfml.core.system import KILL, SYSTEM
 from dfml.runs import liveness, processes
 from dfml.runs.status import STOP
 
@@ -113,11 +114,11 @@ class StopSwitch:
                 with suppress(OSError):
                     self._file.touch()  # whatever comes of it, readers know that the end was wanted
             if self._worker and now - first_asked > LAST_RESORT_SECONDS and liveness.owns_its_group(os.getpid()):
-                processes.send(signal.SIGKILL, os.getpid())
+                processes.send(KILL, os.getpid())
             patience = WAIT_SECONDS if self.safe_point_ahead else PATIENCE_SECONDS
             if now - max(asked_at, self._last_event) > patience and self._in_main and not self._settled:
                 self._signals += 1
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+                SYSTEM.break_in()
                 asked_at = now
 
 

@@ -10,6 +10,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event
 from dfml.core.registry import Registered, Registry
+from dfml.core.remedies import PROGRAM
 from dfml.data.folders import list_splits
 from dfml.training.context import Training
 from dfml.zoo.zoo import Zoo
@@ -57,7 +58,7 @@ class Method(Registered):
             given = "none were given" if data is None else f"{data} has no split train"
             raise BadInput(
                 f"{cls.name} needs real training images, and {given}: give a folder DIR with "
-                "DIR/train/<class>/<image> (--data DIR; `python -m dfml data get cifar-fs --out DIR` fetches them)."
+                f"DIR/train/<class>/<image> (--data DIR; `{PROGRAM} data get cifar-fs --out DIR` fetches them)."
             )
 
     @abstractmethod

@@ -18,6 +18,7 @@ from dfml.core.errors import BadInput, nearest
 from dfml.core.model_config import CONFIG, LARGEST_CARD, picture_input, read_config, tensor_shapes
 from dfml.core.names import natural, on_disk, same
 from dfml.core.paths import ASSETS, given_path, inside, read_json
+from dfml.core.remedies import PROGRAM
 
 FORMAT = 1
 """Of ``zoo.json``; a higher one is of a newer version."""
@@ -200,7 +201,7 @@ def read_contents(
             f"path of a zoo's folder (it has a zoo.json) or one of: {', '.join(names)}."
         )
     if not os.path.isfile(folder / "zoo.json"):
-        raise BadInput(f"{folder} is no zoo: it has no zoo.json. `python -m dfml zoo pretrain` or `import` makes one.")
+        raise BadInput(f"{folder} is no zoo: it has no zoo.json. `{PROGRAM} zoo pretrain` or `import` makes one.")
     index = read_index(folder)
     cards, problems, classes = {}, {}, 0
     for model in index.models:

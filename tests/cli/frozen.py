@@ -2,6 +2,7 @@
 
 COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
+    "app": "--port --browser --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
     "--calibrate --jobs --add-zoo --rates --attack --clean --source --protocol --models --epochs --same-start --work "
     "--out --update --json",

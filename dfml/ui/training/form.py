@@ -11,7 +11,8 @@ import streamlit as st
 from streamlit.elements.lib.grid_container import GridContainer
 
 from dfml.core.config import Config
-from dfml.core.paths import REPOSITORY
+from dfml.core.paths import STUDIO
+from dfml.core.remedies import PROGRAM
 from dfml.runs import launcher
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.run_rows import go_to_run
@@ -24,7 +25,7 @@ RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
 revising them until all teachers agree, and recovering them from answers alone. They lie between what was measured on
 different days."""
 CORES = 2
-MEASURED = REPOSITORY / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
+MEASURED = STUDIO / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
 """Where every demo was timed, one after the other on two cores."""
 
 
@@ -52,7 +53,7 @@ def training_form() -> None:
     cost = first_run_text(config, [teacher.way for teacher in zoo.teachers], remote=bool(zoo.address))
     told = " ".join(filter(None, (training_text(name, preset), cost)))
     if told:
-        before = f"`python -m dfml zoo prepare ZOO --method {name}` does it beforehand, on all cores."
+        before = f"`{PROGRAM} zoo prepare ZOO --method {name}` does it beforehand, on all cores."
         st.caption(told, help=before if cost else None)
     with st.form(f"train:{name}:{preset}", border=False):
         options = st.grid(5, min_column_width=120)

@@ -8,6 +8,7 @@ import streamlit as st
 from dfml.core.errors import BadInput
 from dfml.core.names import same
 from dfml.core.paths import runs_root
+from dfml.core.remedies import PROGRAM
 from dfml.ui.charts.bars import accuracy_histogram, class_coverage
 from dfml.ui.widgets.forms import all_options, polluting
 from dfml.ui.widgets.metrics import megabytes
@@ -199,7 +200,7 @@ def _form(zoo: ZooListing) -> None:
             if same and chosen.attack != "fake":
                 raise BadInput(
                     f"the teachers of {module.OTHER_DOMAIN}, which deceive here, are of this zoo's own domain: choose "
-                    "the attack fake, or `python -m dfml zoo pollute --source` with a zoo of another domain."
+                    f"the attack fake, or `{PROGRAM} zoo pollute --source` with a zoo of another domain."
                 )
             choose_next(str(_make_polluted(zoo, chosen)))
 

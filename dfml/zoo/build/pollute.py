@@ -19,6 +19,7 @@ from dfml.core.errors import BadInput
 from dfml.core.model_config import network_arguments, read_config
 from dfml.core.names import same
 from dfml.core.paths import claim_file, read_json, write_json
+from dfml.core.remedies import PROGRAM
 from dfml.core.seeds import derive_seed
 from dfml.nets.build import build_network
 from dfml.zoo.build.collect import copy_model, new_zoo
@@ -45,7 +46,7 @@ def pollution_truth(folder: Path | str) -> dict[str, str]:
     path = truth_file(Path(folder))
     told = read_json(path, f"the truth about zoo {Path(folder).name!r}")
     if not isinstance(told, dict) or not isinstance(told.get("teachers"), list):
-        raise BadInput(f"{path} lists no teachers: it is not written by `python -m dfml zoo pollute`.")
+        raise BadInput(f"{path} lists no teachers: it is not written by `{PROGRAM} zoo pollute`.")
     return {row["id"]: row["kind"] for row in told["teachers"]}
 
 

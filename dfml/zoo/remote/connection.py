@@ -22,6 +22,7 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
+from dfml.core.remedies import install
 from dfml.core.texts import printable
 
 WORTH_ANOTHER_TRY = (429, 502, 503, 504)
@@ -34,7 +35,7 @@ _JITTER = random.Random()
 PASSWORD = "DFML_REMOTE_PASSWORD"
 """Variable of the environment with ``user:password@HOST`` or ``...@HOST:PORT``, for addresses that name none."""
 
-NEEDS = "a remote zoo needs two more packages: pip install -r requirements-remote.txt."
+NEEDS = f"a remote zoo needs two more packages: {install('remote')}."
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,14 @@ from typing import NoReturn
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
+from dfml.core.remedies import make_server_environment
+from dfml.core.system import SYSTEM
 from dfml.zoo.zoo import Zoo
 
 VARIABLE = "DFML_SERVER_PYTHON"
-OWN = REPOSITORY / ".venv-server" / "bin" / "python"
+OWN = SYSTEM.python_of(REPOSITORY / ".venv-server")
 LOCAL = ("127.0.0.1", "localhost", "::1")
-REMEDY = (
-    "make one with `python3 -m venv .venv-server && .venv-server/bin/pip install -r requirements-server.txt` "
-    "in the project's folder (Python 3.11 to 3.13)."
-)
+REMEDY = make_server_environment()
 
 # The project comes last on the path: the server's own packages win over whatever lies beside it.
 START = """
@@ -62,4 +61,4 @@ def become_server(command: list[str]) -> NoReturn:
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(command[0], command, environment)
+    SYSTEM.become(command, environment)
