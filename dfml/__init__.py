@@ -14,13 +14,14 @@ that ``import dfml`` alone costs nothing.
 from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = ["MetaModel", "adapt", "evaluate", "invert", "open_zoo", "train"]  # noqa: F822 - see ``__getattr__``
+__all__ = ["open_zoo", "invert", "train", "evaluate", "adapt", "MetaModel"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:
     """Import a public name; what it is stands in ``dfml.api``, for type checkers in ``__init__.pyi``."""
     if name in __all__:
-        return getattr(import_module("dfml.api"), name)
+        found = globals()[name] = getattr(import_module("dfml.api"), name)
+        return found
     raise AttributeError(f"module 'dfml' has no attribute {name!r}")
 
 

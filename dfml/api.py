@@ -22,8 +22,7 @@ from dfml.meta.model import MetaModel
 from dfml.meta.own_classes import Adapted, Pictures, read_pictures, read_support
 from dfml.methods import METHODS
 from dfml.nets.device import pick_device, use_threads
-from dfml.runs import products
-from dfml.runs.products import Inverted, Report, Trained, own_threads
+from dfml.runs.products import Inverted, Report, Trained, own_threads, recovered, trained
 from dfml.runs.spec import RunSpec
 from dfml.training.options import AdaptConfig
 from dfml.zoo import open_zoo
@@ -31,7 +30,10 @@ from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.oracles.choose import answers_only_queries
 from dfml.zoo.zoo import Zoo
 
-__all__ = ["Adapted", "Inverted", "MetaModel", "Trained", "adapt", "evaluate", "invert", "open_zoo", "train"]
+__all__ = [
+    "open_zoo", "invert", "train", "evaluate", "adapt", "MetaModel", "Inverted", "Trained", "Evaluation", "Adapted",
+    "Report", "Pictures",
+]  # fmt: skip
 
 
 def invert(
@@ -84,7 +86,7 @@ def invert(
     if not named:
         raise BadInput("no teacher was named: give an id, a position, several of them, or 'all'.")
     wanted = [] if named == ["all"] else [opened.card(which).id for which in named]
-    asking = AskingConfig().override({**(oracle_options or {}), "oracle": oracle})
+    asking = AskingConfig.parse({**(oracle_options or {}), "oracle": oracle})
     for one in wanted or opened.ids:
         answers_only_queries(opened, one, asking)
     spec = RunSpec.parse(
@@ -95,7 +97,7 @@ def invert(
             "seed": seed, "device": device, "threads": threads,
         }
     )  # fmt: skip
-    return products.recovered(spec, out, progress)
+    return recovered(spec, out, progress)
 
 
 def train(
@@ -141,7 +143,7 @@ def train(
             "config": config.model_dump(mode="json"), "seed": seed, "device": device, "threads": threads,
         }
     )  # fmt: skip
-    return products.trained(spec, out, progress)
+    return trained(spec, out, progress)
 
 
 def evaluate(
@@ -192,8 +194,7 @@ def evaluate(
         BadInput: No such model or data, too few classes or images for the episodes, or a value out of its range.
     """
     calibrator = _calibrator(calibrate, calibrate_options)
-    _known("bn", bn, BN_MODES)
-    _known("how", how, ADAPT_MODES)
+    _check_modes(bn, how)
     if seed < 0:
         raise BadInput(f"seed must be at least 0, received {seed}.")
     with own_threads():
@@ -252,8 +253,7 @@ def adapt(
         BadInput: Fewer than two classes, a class without images, no query, images that cannot be read or are of another
             shape, type or range, no such model, or a value out of its range.
     """
-    _known("bn", bn, BN_MODES)
-    _known("how", how, ADAPT_MODES)
+    _check_modes(bn, how)
     chosen, _ = pick_device(device)
     calibrator, loaded = _calibrator(calibrate, calibrate_options), _loaded(model, steps)
     channels, size, _ = loaded.input_size
@@ -272,9 +272,10 @@ def _text(given: str | Path | Zoo | None) -> str | None:
     return given.source if isinstance(given, Zoo) else None if given is None else str(given)
 
 
-def _known(what: str, value: str | None, known: tuple[str, ...]) -> None:
-    if value is not None and value not in known:
-        raise BadInput(f"unknown {what} {value!r}.{nearest(str(value), known)} Known: {', '.join(known)}.")
+def _check_modes(bn: str | None, how: str | None) -> None:
+    for what, value, known in (("bn", bn, BN_MODES), ("how", how, ADAPT_MODES)):
+        if value is not None and value not in known:
+            raise BadInput(f"unknown {what} {value!r}.{nearest(str(value), known)} Known: {', '.join(known)}.")
 
 
 def _counting(progress: Report | None, text: str) -> Callable[[int, int], None] | None:

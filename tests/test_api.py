@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,19 @@ def test_the_public_names_are_those_that_are_promised():
     assert {node.names[0].asname for node in stub.body if isinstance(node, ast.ImportFrom)} == set(dfml.__all__)
     with pytest.raises(AttributeError, match="nothing_here"):
         _ = dfml.nothing_here
+
+
+def test_the_page_calls_the_functions_as_they_are():
+    page = (Path(dfml.__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = map(ast.parse, re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    named = set()
+    for call in (node for block in blocks for node in ast.walk(block) if isinstance(node, ast.Call)):
+        owner, _, name = ast.unparse(call.func).rpartition(".")
+        if owner == "dfml":
+            given = {keyword.arg: None for keyword in call.keywords}
+            inspect.signature(getattr(dfml, name)).bind(*call.args, **given)
+            named.add(name)
+    assert named == set(dfml.__all__) - {"MetaModel"}
 
 
 @pytest.mark.parametrize(("function", "registry"), [(dfml.invert, INVERTERS), (dfml.train, METHODS)])
