@@ -25,6 +25,7 @@ FLOORS = {
     "runs": 8,
     "bench": 9,
     "cli": 10,
+    "api": 10,
     "__main__": 11,
     "ui": 10,
     "pages": 11,

@@ -14,7 +14,8 @@ from dfml.cli.parameters import with_fresh_tables
 ROOT = Path(__file__).resolve().parents[1]
 README_FILE = ROOT / "README.md"
 README = README_FILE.read_text(encoding="utf-8")
-PAGES = [README_FILE, ROOT / "assets" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [README_FILE, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "assets/README.md"))]
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
 TOUR = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^python -m dfml (.*)$", TOUR, re.MULTILINE)
 DOCUMENTED = sorted(

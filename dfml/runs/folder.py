@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dfml.core.config import LATEST, Count, Number, Record, Share, Text
 from dfml.core.errors import BadInput, nearest
@@ -38,7 +38,8 @@ class StoredResult(Record):
     shots: Count | None = None
 
 
-class StoredImages(NamedTuple):
+@dataclass(frozen=True)
+class StoredImages:
     """A grid of images: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
 
     step: int
