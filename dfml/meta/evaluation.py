@@ -112,8 +112,8 @@ def evaluation_steps(
 
     For ``steps`` its learner, learning rate and steps are used; ProtoNet's gradient-step column uses MAML. Both
     normalisations share the adaptation. A calibrator comes between adapting and predicting: it sees the support set
-    only, calibrates each way of adapting on its own, and draws its first images from ``seed``. The ``yardstick`` is what
-    ``reference_seconds`` follow from, for those who read them.
+    only, calibrates each way of adapting on its own, and draws its first images from ``seed``. ``yardstick`` is for
+    those who read ``reference_seconds``.
 
     Yields:
         How many episodes are done and, with the last one, an evaluation for each pair of ``adapt`` and ``bn``; ways of

@@ -1,4 +1,4 @@
-"""TGR's implicit gradient regularisation, plainly: each teacher's gradient, taken where it disagrees with the others."""
+"""TGR's implicit gradient regularisation, plainly: a teacher's gradient is taken where it disagrees with the others."""
 
 import torch
 import torch.nn.functional as F

@@ -131,7 +131,7 @@ def igr(zoo: Zoo, sizes: Sizes) -> tuple[Run, Run]:
 META = [
     Loop(
         "maml", "MAML, second order, {inner_steps} steps, {tasks} tasks, {iterations} times",
-        {"inner_steps": 5, "tasks": 4, "iterations": 4}, {"tasks": 2, "iterations": 2}, maml,
+        {"inner_steps": 5, "tasks": 4, "iterations": 4}, {"inner_steps": 2, "tasks": 1, "iterations": 2}, maml,
     ),
     Loop(
         "protonet", "ProtoNet, {tasks} tasks, {iterations} times", {"tasks": 4, "iterations": 20},

@@ -136,6 +136,6 @@ RECOVERY = [
     ),
     Loop(
         "five", "FREE's five steps, 4 teachers, {per_class} images a class, {meta_steps} times",
-        {"per_class": 20, "meta_steps": 4}, {"per_class": 4, "meta_steps": 2}, five,
+        {"per_class": 20, "meta_steps": 4}, {"per_class": 1, "meta_steps": 2}, five,
     ),
 ]  # fmt: skip
