@@ -1,6 +1,5 @@
-"""``bench speed``: how much slower the commands are than the bare network passes that they need.
+"""``bench waiting``: what it costs that threads wait for each other, on an idle machine and beside busy programs.
 
-``bench waiting``: what it costs that threads wait for each other, on an idle machine and beside busy programs.
 A measurement is a process of its own, since OpenMP libraries read how to wait when they are loaded. In each round every
 way of waiting is measured idle and busy, one after another, so that a drift of the machine falls on all alike.
 """
@@ -9,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,18 +23,17 @@ from dfml.bench.report import claim_report, machine, markdown_table, write_repor
 from dfml.bench.study_config import BenchConfig
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done
-from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import load_split
 from dfml.inversion import INVERTERS
 from dfml.inversion.recipe import Recipe
-from dfml.meta.evaluation import evaluate
-from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
-from dfml.nets.device import pick_device, use_threads
+from dfml.nets.device import use_threads
 from dfml.reports.recovery import invert_teachers
+<<<<<<< HEAD
 from dfml.runs.driver import run_in_process
 from dfml.runs.processes import search_path
 from dfml.runs.spec import RunSpec
+=======
+>>>>>>> speed
 from dfml.training.context import Training
 from dfml.zoo import open_zoo
 
@@ -55,62 +52,6 @@ MOST_BUSY, MOST_IDLE = 2.6, 1.05
 _KEY = ("round", "work", "way", "load", "turn")
 # Ends with the one that started it, even where that is killed.
 _BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(10**6): pass"
-
-
-class SpeedConfig(BenchConfig):
-    """``bench speed``."""
-
-    options = "zoo data episodes device out"
-    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
-    data: str = Field("sample:cifar-fs", description="A data set with a split test, or sample:NAME.")
-    episodes: int = Field(600, ge=1, description="5-way 5-shot episodes of the evaluation.")
-    device: str = Field("auto", description="auto, cpu, cuda or mps.")
-
-
-def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Row:
-    """Time inversion and evaluation against the bare network passes that they need."""
-    claim_report(config.out, "speed")
-    device, _ = pick_device(config.device)
-    order = {"zoo": config.zoo, "device": config.device}
-    with tempfile.TemporaryDirectory() as folder:
-        progress("inverting a teacher")
-        pixels = INVERTERS.get("pixels").preset("demo").model_dump(mode="json")
-        spec = RunSpec(kind="invert", method="pixels", teachers=["0"], config=pixels, **order)
-        inverted = run_in_process(spec, path=Path(folder) / "invert")
-        progress("evaluating a model")
-        random = METHODS.get("random").preset("demo").model_dump(mode="json")
-        trained = Path(folder) / "random"
-        run_in_process(RunSpec(kind="train", method="random", config=random, **order), path=trained)
-        started = time.perf_counter()
-        model = MetaModel.load(trained / "model")
-        channels, size, _ = model.input_size
-        images = load_split(config.data, "test", size=size, channels=channels)
-        sampler = EpisodeSampler(images, way=5, shot=5, query=15, episodes=config.episodes, seed=0)
-        loading = time.perf_counter() - started
-        (found,) = evaluate(model, sampler, bn=["transductive"], adapt=["steps"], device=device)
-    what = f"evaluate, {config.episodes} episodes, 5-way 5-shot, {model.adapt_steps} inner steps"
-    rows = [
-        {"what": what, "seconds": seconds, "reference_seconds": bare, "ratio": seconds / bare}
-        for what, seconds, bare in (
-            ("invert, pixels, 100 images, 200 steps", inverted["seconds"], inverted["reference_seconds"]),
-            (what, loading + found.seconds, found.reference_seconds),
-        )
-    ]
-    report = write_report(
-        config,
-        "speed",
-        title="Speed against bare passes",
-        tables=[
-            markdown_table(
-                "what | seconds | bare passes alone | ratio",
-                "{what} | {seconds:.1f} | {reference_seconds:.1f} | {ratio:.2f}",
-                rows,
-            )
-        ],
-        notes=["Both columns of a row were timed in the same process; machines differ, so compare ratios."],
-        data={"rows": rows},
-    )
-    return {"rows": rows, "report": report}
 
 
 class WaitingConfig(BenchConfig):

@@ -69,10 +69,11 @@ READERS = {
     "methods": lambda text: names(text, "--methods"),
     "sets": lambda text: names(text, "--sets"),
     "variants": lambda text: names(text, "--variants"),
+    "only": lambda text: names(text, "--only"),
     "rows": lambda text: [name.strip() for name in text.split(";") if name.strip()] or [""] * bool(text),
 }
 """What reads an option that is text or a count, but several values in the config."""
-FLAGS = {"set_": ["--set"], "update": ["--update"], "rows": ["--methods"]}
+FLAGS = {"set_": ["--set"], "update": ["--update"], "quick": ["--quick"], "rows": ["--methods"]}
 
 POLLUTED_ONLY = ("rates", "attack", "clean", "source")
 SHARED_ONLY = ("scenario", "zoo", "methods", "preset", "shots", "calibrate", "update", "add_zoo", *POLLUTED_ONLY)

@@ -21,8 +21,6 @@ from dfml.nets.device import seconds_now
 
 BN_MODES: tuple[Bn, ...] = ("transductive", "inductive")
 ADAPT_MODES: tuple[Adapt, ...] = ("steps", "centroid")
-TIMED_EPISODES = 12
-"""Episodes on which the bare adaptation steps are timed, spread over the list."""
 TOGETHER = 16
 """Episodes from whose models a GPU recovers in one pass."""
 
@@ -36,8 +34,8 @@ class Evaluation:
         accuracy: Mean over episodes, in [0, 1]; calibrated, where there is a calibrator.
         ci95: Half width of the 95 % interval, 1.96 * population std / sqrt(episodes).
         seconds: Wall clock of all modes that were computed together.
-        reference_seconds: The bare adaptation steps of all episodes, estimated from a sample timed in the same call;
-            with a calibrator the time of adapting.
+        reference_seconds: The bare adaptation steps of all episodes, estimated from those of one that are timed in the
+            same call; with a calibrator the time of adapting; 0 without a yardstick.
         per_episode: Accuracy of each episode.
         episode_list: Digest of the list of episodes, see ``EpisodeSampler.digest``.
         query_pictures: Query images of an episode, all classes together.
@@ -90,7 +88,7 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     **how: Any,  # noqa: ANN401 - the options of evaluation_steps
 ) -> list[Evaluation]:
-    """``evaluation_steps`` to the end; ``how``: bn, adapt, calibrator, device, seed; ``progress``: (done, total)."""
+    """``evaluation_steps`` to the end, with its options; ``progress`` is called with (done, total)."""
     found: list[Evaluation] = []
     for done, found in evaluation_steps(model, sampler, **how):  # noqa: B007
         # Before the first one is calibrated, nobody can tell how long the others take.
@@ -108,12 +106,14 @@ def evaluation_steps(
     calibrator: Calibrator | None = None,
     device: torch.device | str = "cpu",
     seed: int = 0,
+    yardstick: bool = True,
 ) -> Iterator[tuple[int, list[Evaluation]]]:
     """Evaluate a meta-model on a list of episodes.
 
     For ``steps`` its learner, learning rate and steps are used; ProtoNet's gradient-step column uses MAML. Both
     normalisations share the adaptation. A calibrator comes between adapting and predicting: it sees the support set
-    only, calibrates each way of adapting on its own, and draws its first images from ``seed``.
+    only, calibrates each way of adapting on its own, and draws its first images from ``seed``. ``yardstick`` is for
+    those who read ``reference_seconds``.
 
     Yields:
         How many episodes are done and, with the last one, an evaluation for each pair of ``adapt`` and ``bn``; ways of
@@ -141,7 +141,7 @@ def evaluation_steps(
     calibrated: dict[tuple[Adapt, Bn], list[float]] = {mode: [] for mode in plain}
     # Of each calibration its loss before and after, and how many images were recovered as asked.
     notes: dict[Adapt, list[tuple[float, float, float]]] = {a: [] for a in adapts}
-    reference, timed, every = 0.0, 0, max(1, len(sampler) // TIMED_EPISODES)
+    reference = 0.0
     together = TOGETHER if calibrator and torch.device(device).type == "cuda" else 1
     started = time.perf_counter()
     for first in range(0, len(sampler), together):
@@ -165,15 +165,15 @@ def evaluation_steps(
         for task, episode, way in tasks:
             for b in bns:
                 plain[way, b].append(query_accuracy(task, episode, b))
-        if not calibrator and first % every == every // 2:
+        # In the middle of the list: the first passes of a process pay for what torch sets up.
+        if yardstick and not calibrator and first == len(sampler) // 2:
             paused = time.perf_counter()
             _bare_adaptation(model, episodes[0], adapts)
             spent = seconds_now(device) - paused
-            reference, timed, started = reference + spent, timed + 1, started + spent
+            reference, started = spent * len(sampler), started + spent
         if numbers[-1] + 1 < len(sampler):
             yield numbers[-1] + 1, []
     seconds = time.perf_counter() - started
-    reference *= 1 if calibrator else len(sampler) / max(1, timed)
     rows = []
     for (way, b), values in plain.items():
         more: dict[str, Any] = {}

@@ -154,8 +154,14 @@ class MetaLearner:
             functional_call(net, network_params(adapted), (support_x,))
         return statistics
 
+    def laid_out(self, params: Params, *images: torch.Tensor) -> tuple[Params, *tuple[torch.Tensor, ...]]:
+        """Parameters and images of a task in the memory layout that its outer gradient is fastest in."""
+        return params, *images
+
     def outer(self, net: nn.Module, params: Params, support: Labelled, query: Labelled) -> TaskOutcome:
         """Outer loss of a task, differentiable in ``params`` (and in the images, if they ask for it)."""
+        params, *images = self.laid_out(params, support[0], query[0])
+        support, query = ((x, y) for x, (_, y) in zip(images, (support, query), strict=True))
         for adapted in self.adapt(net, params, *support, create_graph=not self.config.first_order):  # noqa: B007
             pass  # only the last is wanted, and in memory
         logits = self.predict(net, adapted, query[0])
@@ -183,6 +189,12 @@ class MAML(MetaLearner):
 
     Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
     """
+
+    def laid_out(self, params: Params, *images: torch.Tensor) -> tuple[Params, *tuple[torch.Tensor, ...]]:
+        """See ``MetaLearner``: second derivatives on a CPU are fastest in contiguous memory, all else is not."""
+        if self.config.first_order or images[0].device.type != "cpu":
+            return params, *images
+        return {n: p.contiguous() for n, p in params.items()}, *(x.contiguous() for x in images)
 
 
 @LEARNERS.register("anil")

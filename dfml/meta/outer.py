@@ -185,10 +185,11 @@ def task_loss_of(
     support, query = rows[:, :shot].flatten(), rows[:, shot:].flatten()
 
     def episode(params: Params) -> TaskOutcome:
-        given, graph = (images[support], labels[support]), not learner.config.first_order
-        for adapted in learner.adapt(model.net, params, *given, create_graph=graph):  # noqa: B007
+        params, given, asked = learner.laid_out(params, images[support], images[query])
+        graph = not learner.config.first_order
+        for adapted in learner.adapt(model.net, params, given, labels[support], create_graph=graph):  # noqa: B007
             pass  # only the last is wanted, and in memory
-        return outcome(learner.predict(model.net, adapted, images[query]), query)
+        return outcome(learner.predict(model.net, adapted, asked), query)
 
     return episode
 

@@ -71,7 +71,8 @@ class Validation:
         if self.sampler is None:
             return
         adapt = model.learner.default_adaptation
-        episodes = evaluation_steps(model, self.sampler, bn=["transductive"], adapt=[adapt], device=device)
+        how = {"bn": ["transductive"], "adapt": [adapt], "device": device, "yardstick": False}
+        episodes = evaluation_steps(model, self.sampler, **how)
         found: list[Evaluation] = []
         for done, found in episodes:  # noqa: B007
             yield Progress(step, self.config.iterations, f"validating, {done} of {len(self.sampler)} episodes")

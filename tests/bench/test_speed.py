@@ -1,14 +1,119 @@
-from dfml.bench.timings import SpeedConfig, bench_speed
-from dfml.inversion import INVERTERS
+import ast
+import json
+
+import pytest
+import torch
+
+from dfml.bench.speed import evaluation_loops, meta_loops, peers
+from dfml.bench.speed.side_by_side import Spent, check_equal, summary
+from dfml.bench.speed.speed_table import LOOPS, ZOO, SpeedConfig, bench_speed
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.paths import REPOSITORY
+from dfml.zoo import open_zoo
+
+PEER = """
+import json, sys
+order = json.load(sys.stdin)
+assert order["threads"] >= 1 and order["dtype"] == "float32"
+print("warming up")
+print(json.dumps({"cpu_seconds": order["sizes"]["iterations"] / 4, "seconds": 2} if order["loop"] == "bell" else {}))
+"""
 
 
-def test_the_ratios_compare_each_command_with_its_bare_passes(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
-    pixels = INVERTERS.get("pixels")
-    monkeypatch.setattr(pixels, "demo", classmethod(lambda cls: cls.Config(steps=4)))
-    asked = {"zoo": str(tiny_zoo_folder), "data": str(patterns), "out": tmp_path, "command": "test", "device": "cpu"}
-    found = bench_speed(SpeedConfig(**asked, episodes=2))
-    assert len(found["rows"]) == 2
+def quick(name):
+    return {**LOOPS[name].sizes, **LOOPS[name].quick}
+
+
+@pytest.fixture(scope="module")
+def zoo():
+    return open_zoo(ZOO)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_both_loops_give_the_same_from_as_many_flops(name, zoo):
+    found = check_equal(LOOPS[name], zoo, quick(name))
+    assert found["flops"] > 0 and found["difference"] <= LOOPS[name].tolerance
+
+
+def test_a_plain_loop_with_one_step_fewer_is_refused(zoo, monkeypatch):
+    real = meta_loops.maml_iterations
+
+    def fewer(*given, inner_steps, **how):
+        return real(*given, inner_steps=inner_steps - 1, **how)
+
+    monkeypatch.setattr(meta_loops, "maml_iterations", fewer)
+    with pytest.raises(RunFailed, match="losses differ"):
+        check_equal(LOOPS["maml"], zoo, quick("maml"))
+
+
+def test_a_plain_loop_with_a_pass_for_nothing_is_refused(zoo, monkeypatch):
+    real = evaluation_loops.centroid_accuracies
+
+    def idle(net, *given):
+        net(torch.zeros(1, 3, 32, 32))
+        return real(net, *given)
+
+    monkeypatch.setattr(evaluation_loops, "centroid_accuracies", idle)
+    with pytest.raises(RunFailed, match="FLOPs"):
+        check_equal(LOOPS["centroid"], zoo, quick("centroid"))
+
+
+def test_plain_loops_take_nothing_but_the_nets():
+    files = sorted((REPOSITORY / "dfml" / "bench" / "plain").glob("*_loop.py"))
+    assert len(files) >= 8
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("dfml"):
+                assert node.module.startswith(("dfml.nets.", "dfml.bench.plain.")), path.name
+
+
+def test_ratios_are_of_the_same_round():
+    ours, plain = [Spent(1, 2), Spent(2, 2), Spent(6, 2)], [Spent(1, 1), Spent(4, 1), Spent(2, 1)]
+    row = summary(ours, plain)
+    assert (row["cpu_seconds"], row["plain_cpu_seconds"], row["cpu_seconds_ratio"]) == (2, 2, 1)
+    assert row["seconds_ratio"] == 2
+
+
+def test_the_table_holds_the_asked_loops_and_those_of_peers(tmp_path):
+    (tmp_path / "peers").mkdir()
+    (tmp_path / "peers" / "theirs.py").write_text(PEER)
+    asked = {"only": ("bell", "centroid"), "repeats": 2, "quick": True, "peers": tmp_path / "peers"}
+    found = bench_speed(SpeedConfig(**asked, threads=1, out=tmp_path / "out", command="python -m dfml bench speed"))
+    assert [row["loop"] for row in found["rows"]] == ["bell", "centroid"]
     for row in found["rows"]:
-        assert row["seconds"] > 0 and row["reference_seconds"] > 0
-        assert row["ratio"] == row["seconds"] / row["reference_seconds"]
-    assert "bare passes" in (tmp_path / "speed.md").read_text()
+        assert min(row["cpu_seconds"], row["seconds"], row["plain_cpu_seconds"], row["cpu_seconds_ratio"]) > 0
+    (peer,) = found["peers"]
+    assert (peer["loop"], peer["peer"], peer["plain_cpu_seconds"], peer["plain_seconds"]) == ("bell", "theirs", 0.5, 2)
+    stored = json.loads((tmp_path / "out" / "speed.json").read_text())
+    assert stored["rows"] == found["rows"] and stored["machine"]["threads"] == 1 and stored["quick"]
+    assert "theirs" in (tmp_path / "out" / "speed.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("raise SystemExit('no such library')", "no such library"),
+        ("print('{\"cpu_seconds\": 1}')", "printed no times"),
+        ('print(\'{"cpu_seconds": 1, "seconds": -1}\')', "printed no times"),
+        ("print('[1, 2]')", "printed no times"),
+        ("", "printed no times"),
+    ],
+)
+def test_a_peer_that_fails_or_tells_no_times_ends_it(text, told, tmp_path):
+    (tmp_path / "theirs.py").write_text(text)
+    with pytest.raises(RunFailed, match=told):
+        peers.ask(tmp_path / "theirs.py", "maml", {"tasks": 1}, 1)
+
+
+def test_a_peer_that_hangs_is_ended(tmp_path, monkeypatch):
+    (tmp_path / "theirs.py").write_text("import time\ntime.sleep(60)")
+    monkeypatch.setattr(peers, "PATIENCE", 0.5)
+    with pytest.raises(RunFailed, match="more than"):
+        peers.ask(tmp_path / "theirs.py", "maml", {}, 1)
+
+
+def test_a_folder_without_adapters_and_a_loop_that_is_not_there_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="adapter"):
+        bench_speed(SpeedConfig(peers=tmp_path, out=tmp_path / "out"))
+    with pytest.raises(BadInput, match="'mamml'.*'maml'"):
+        bench_speed(SpeedConfig(only=("mamml",), out=tmp_path / "out"))

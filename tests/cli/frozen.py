@@ -14,7 +14,7 @@ COMMANDS = {
     "bench pollution": "--data --zoo --rates --attack --clean --source --variants --seeds --preset --shot --episodes "
     "--split --device --set --jobs --work --out --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
-    "bench speed": "--zoo --data --episodes --device --out --json",
+    "bench speed": "--only --repeats --quick --threads --peers --out --json",
     "bench waiting": "--zoo --rounds --work --out --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",

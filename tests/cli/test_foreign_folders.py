@@ -17,7 +17,7 @@ WRITERS = {
     "sample": "data sample DATA --name cifar-fs",
     "train": "train --zoo ZOO --method random",
     "invert": "invert --zoo ZOO",
-    "speed": "bench speed --zoo ZOO --data DATA",
+    "speed": "bench speed --quick",
     "sinusoid": "bench sinusoid",
     "waiting": "bench waiting --work WORK",
     "inversion": "bench inversion --zoo ZOO",

@@ -114,7 +114,8 @@ def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dic
     def progress(done: int, total: int) -> None:
         context.emit(Progress(done, total, text))
 
-    (row,) = evaluate(model, sampler, bn=("transductive",), adapt=(adapt,), device=context.device, progress=progress)
+    how = {"bn": ("transductive",), "adapt": (adapt,), "device": context.device, "yardstick": False}
+    (row,) = evaluate(model, sampler, progress=progress, **how)
     told = row.row()
     kept = ("shots", "bn", "adapt", "episodes", "episode_list", "query_pictures", "right")
     about = {"test_accuracy": row.accuracy, "ci95": row.ci95, "test_data": sampler.data.name}

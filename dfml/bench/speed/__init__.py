@@ -1,0 +1,1 @@
+"""``bench speed``: the program's loops beside plain PyTorch loops of the same operations."""
