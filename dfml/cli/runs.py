@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from dfml.cli.output import STOPPED, Bar, answer, fine_percent, say, table
-from dfml.cli.parameters import Json, Out, Preset, Resume, Set, made_from
+from dfml.cli.parameters import Json, Out, Preset, Resume, Set, given_options, made_from, refuse_given
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
@@ -39,6 +39,9 @@ def train(
     device: str,
     threads: int | None,
     label: str,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="A finished run: start from its weights, with its options.")
+    ] = None,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
@@ -46,7 +49,10 @@ def train(
     from dfml.methods import METHODS
 
     spec = None
-    if not resume:
+    if from_ is not None:
+        spec = _spec_from(context, from_)
+        method = spec.method
+    elif not resume:
         if zoo is None or method is None:
             raise BadInput("train needs --zoo and --method (or --out RUNDIR --resume to go on with a run).")
         config = METHODS.get(method).preset(preset).override(set_ or [])
@@ -118,6 +124,30 @@ def _spec(context: typer.Context, kind: str, config: Config, **more: Any) -> Run
     """Return what the run is asked: the command's own options that are fields of it, and what is given here."""
     given = {name: value for name, value in context.params.items() if name in RunSpec.model_fields}
     return RunSpec.parse({**given, "kind": kind, "config": config.model_dump(mode="json"), **more})
+
+
+def _spec_from(context: typer.Context, run: str) -> RunSpec:
+    """Return what a run is asked that starts from the result of another: as that one was, but for what is given."""
+    from dfml.methods import METHODS
+    from dfml.training.first_weights import check_start
+
+    refuse_given(context, ("method", "preset", "resume"), "with --from")
+    found = find_run(run)
+    source, state = found.spec, found.status().state
+    if source.kind != "train":
+        raise BadInput(f"run {found.name} is no training but {source.kind}: --from takes a finished training.")
+    if state != "finished" or found.model is None:
+        raise BadInput(f"run {found.name} has no result to start from ({state}): let it finish first.")
+    cls = METHODS.get(source.method)
+    config = cls.Config.parse(source.config) if source.config else cls.preset(source.preset)
+    config = config.override(context.params["set_"] or [])
+    kept = source.model_dump(include={"method", "zoo", "data", "preset", "seed", "device"})
+    given = {name: context.params[name] for name in given_options(context) if name in RunSpec.model_fields}
+    asked = {**kept, **given, "start": str(found.model), "config": config.model_dump(mode="json")}
+    spec = RunSpec.parse({"kind": "train", **asked})
+    cls.check_data(spec.data)
+    check_start(found.model, cls, config, open_zoo(spec.needed("zoo")).picture_shape)
+    return spec
 
 
 def _drive(spec: RunSpec | None, out: Path | None, json: bool, what: str) -> dict[str, Any]:

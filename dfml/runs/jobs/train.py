@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, Scalars
-from dfml.runs.folder import MODEL, RunFolder
+from dfml.runs.folder import MODEL, START, RunFolder
 from dfml.runs.spec import JobContext, RunSpec
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ def train(context: JobContext) -> Iterator[Event]:
     from dfml.meta.model import MetaModel
     from dfml.methods import METHODS
     from dfml.training.context import Training
+    from dfml.training.first_weights import check_start
     from dfml.zoo import open_zoo
 
     spec = context.spec
     cls = METHODS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
     zoo = open_zoo(spec.needed("zoo"))
+    if spec.start:
+        check_start(context.folder / START, cls, config, zoo.picture_shape)
     sampler, why_not = _test_episodes(zoo, spec, config)
     state = context.state or {}
     if state.get(_PHASE) == "test":
@@ -41,7 +44,10 @@ def train(context: JobContext) -> Iterator[Event]:
     else:
         model, step = None, 0
         generator = torch.Generator().manual_seed(spec.seed)
-        training = Training(zoo, data=spec.data, device=context.device, generator=generator, state=context.state)
+        start = context.folder / START if spec.start else None
+        training = Training(
+            zoo, data=spec.data, device=context.device, generator=generator, state=context.state, start=start
+        )
         for event in cls(config).train(training):
             if isinstance(event, Done):
                 model = event.result
