@@ -13,6 +13,7 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.core.time_left import in_words
 from dfml.runs import launcher
+from dfml.runs.citing import bibtex_of
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder, find_run
 from dfml.runs.folder import list_runs as all_runs
@@ -20,7 +21,7 @@ from dfml.runs.spec import RunSpec
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
 
-app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Runs: list, show, stop, resume, cite.", no_args_is_help=True, rich_markup_mode=None)
 Run = Annotated[str, typer.Argument(help="A run's folder, its name under runs/, or an unmistakable part of it.")]
 WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inversion/teacher_accuracy")
 
@@ -222,3 +223,11 @@ def resume(run: Run, json: Json = False) -> None:
     folder = launcher.resume(find_run(run))
     say(f"{folder.name} goes on in the background; `python -m dfml runs show {folder.name}` tells how it is.")
     answer(_facts(folder), json)
+
+
+@app.command()
+def cite(run: Run, json: Json = False) -> None:
+    """Print what to cite for a run, as BibTeX: this software, and the papers of all that the run used."""
+    folder = find_run(run)
+    entries = bibtex_of(folder)
+    answer({"run": str(folder.path), "bibtex": entries}, json, entries.rstrip())

@@ -77,6 +77,8 @@ class BidfMkd(Method):
     reference = "Hu et al., Learning to Learn from APIs: Black-Box Data-Free Meta-Learning, ICML 2023"
     long = True
     minutes = 11
+    papers = ("hu2023bidf",)
+    inverter = "generator"
     Config = BidfMkdConfig
 
     @classmethod

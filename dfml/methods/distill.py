@@ -52,6 +52,8 @@ class Distill(Method):
     long = True
     role = "baseline"
     minutes = 4
+    papers = ("hinton2015distilling",)
+    inverter = "generator"
     Config = DistillConfig
 
     @classmethod

@@ -88,6 +88,8 @@ class Teapot(Method):
     reference = "Hu et al., Task-Distributionally Robust Data-Free Meta-Learning, TPAMI 2025"
     long = True
     minutes = 6
+    papers = ("hu2025teapot",)
+    inverter = "conditional-generator"
     Config = TeapotConfig
 
     @classmethod

@@ -73,6 +73,8 @@ class Tgr(Method):
     reference = "Wei et al., Task Groupings Regularization, ICML 2024"
     long = True
     minutes = 7
+    papers = ("wei2024tgr", "achille2019task2vec")
+    inverter = "generator"
     Config = TgrConfig
 
     @classmethod

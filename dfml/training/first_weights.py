@@ -25,7 +25,9 @@ def check_start(folder: Path, method: type[Method], config: Config, shape: tuple
         BadInput: The method learns from no tasks, or the model has another architecture, width or image size.
     """
     if not method.long or method.space != "data":
-        raise BadInput(f"{method.name} makes its weights out of the teachers', and starts from no others: leave it out.")
+        raise BadInput(
+            f"{method.name} makes its weights out of the teachers', and starts from no others: leave it out."
+        )
     found = read_config(folder)
     args = found["model_args"]
     own = found["architecture"], args.get("width"), (args.get("in_chans", 3), args.get("img_size"))

@@ -30,6 +30,7 @@ class Method(Registered):
         one_model: False only for references that need the whole zoo at test.
         one_architecture: Whether all teachers must be networks of one architecture.
         asks_teachers: False only for what looks at no teacher.
+        inverter: Name of the inverter that recovers its images; empty where there is none.
     """
 
     title: ClassVar[str]
@@ -43,6 +44,7 @@ class Method(Registered):
     one_model: ClassVar[bool] = True
     one_architecture: ClassVar[bool] = False
     asks_teachers: ClassVar[bool] = True
+    inverter: ClassVar[str] = ""
 
     @classmethod
     def check_data(cls, data: str | None) -> None:

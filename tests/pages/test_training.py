@@ -23,6 +23,16 @@ def test_training_page_shows_curves_marks_and_the_result(runs, training):
     assert "3 adversarial steps" in texts(app)
 
 
+def test_what_to_cite_for_a_run_is_shown_when_it_is_asked_for(runs, training):
+    run = training(runs)
+    app = open_page("training")
+    assert not any("@" in code.value for code in app.code)
+    app.session_state["training:cite"] = True
+    app.run()
+    (entries,) = (code.value for code in app.code if "@" in code.value)
+    assert "hu2023purer" in entries and run.spec.versions["dfml"] in entries and not app.exception
+
+
 def test_teachers_that_do_not_take_part_are_shown_and_a_whole_zoo_is_not(runs, training):
     from dfml.core.events import Note
     from dfml.runs.recorder import Recorder

@@ -70,7 +70,9 @@ def test_the_weights_are_those_of_the_start_and_its_side_information_is_told(ask
 def test_another_number_of_classes_leaves_the_last_layer_behind(ask, first):
     run = RunFolder(run_in_process(ask(start=first.model, way=3, outer_lr=1e-30))["run"])
     before, after = weights(first.model), weights(run.model)
-    same = {name for name in after if before[name].shape == after[name].shape and torch.equal(before[name], after[name])}
+    same = {
+        name for name in after if before[name].shape == after[name].shape and torch.equal(before[name], after[name])
+    }
     assert same == {name for name in after if not name.startswith("fc.")}
 
 
