@@ -1,4 +1,4 @@
-"""Rebuilding a row of a stored table of ``bench accuracy``: the same config and seeds, here and now, compared exactly."""
+"""Rebuilding a row of a table of ``bench accuracy`` from its config and seeds, and comparing number by number."""
 
 import shlex
 from collections.abc import Iterator
@@ -39,7 +39,8 @@ def reproduce(
 
     Args:
         table: The JSON file of a table.
-        method: The row; with ``seed`` one of its seeds alone.
+        method: The row.
+        seed: One of its seeds alone.
         data: Data sets to test on; those of the table's command, if left out.
         zoo: The embedded zoo of the table's name, if left out.
         device: That of the stored run, if left out.

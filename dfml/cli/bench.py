@@ -114,7 +114,7 @@ def paired(
 
 @app.command("reproduce")
 def rebuild(
-    table_: Annotated[Path, typer.Argument(metavar="TABLE", help="The JSON file of a table of bench accuracy.")],
+    result: Annotated[Path, typer.Argument(metavar="TABLE", help="The JSON file of a table of bench accuracy.")],
     row: Annotated[str, typer.Argument(help="The row: a method.")],
     seed: Annotated[int | None, typer.Option(min=0, help="One seed of the row; all of them, if left out.")] = None,
     data: Annotated[
@@ -127,14 +127,13 @@ def rebuild(
     ),
     json: Json = False,
 ) -> None:
-    """Rebuild a row of a stored table from its config and seeds, and say whether each number is equal; exit 1 if not."""
+    """Rebuild a row of a stored table from its config and seeds; exit 1 where a number is not equal."""
     from dfml.bench.reproduce import reproduce
 
-    found = reproduce(table_, row, seed=seed, data=data, zoo=zoo, device=device, work=work, progress=say)
+    found = reproduce(result, row, seed=seed, data=data, zoo=zoo, device=device, work=work, progress=say)
     differences = found["differences"]
-    lines = [
-        f"{found['compared']} numbers of {row}: {'all equal' if not differences else f'{len(differences)} differ'}"
-    ]
+    verdict = f"{len(differences)} differ" if differences else "all equal"
+    lines = [f"{found['compared']} numbers of {row}: {verdict}"]
     if differences:
         titles = list(differences[0])
         lines.append(table([[str(one[title]) for title in titles] for one in differences], titles))

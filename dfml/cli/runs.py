@@ -130,7 +130,6 @@ def _spec(context: typer.Context, kind: str, config: Config, **more: Any) -> Run
 def _spec_from(context: typer.Context, run: str) -> RunSpec:
     """Return what a run is asked that starts from the result of another: as that one was, but for what is given."""
     from dfml.methods import METHODS
-    from dfml.training.first_weights import check_start
 
     refuse_given(context, ("method", "preset", "resume"), "with --from")
     found = find_run(run)
@@ -147,7 +146,7 @@ def _spec_from(context: typer.Context, run: str) -> RunSpec:
     asked = {**kept, **given, "start": str(found.model), "config": config.model_dump(mode="json")}
     spec = RunSpec.parse({"kind": "train", **asked})
     cls.check_data(spec.data)
-    check_start(found.model, cls, config, open_zoo(spec.needed("zoo")).picture_shape)
+    cls.check_start(found.model, config, open_zoo(spec.needed("zoo")).picture_shape)
     return spec
 
 

@@ -13,21 +13,16 @@ from dfml.core.model_config import read_config
 
 if TYPE_CHECKING:
     from dfml.meta.model import MetaModel
-    from dfml.training.method import Method
 
 
-def check_start(folder: Path, method: type[Method], config: Config, shape: tuple[int, int, int]) -> None:
-    """See from its card alone that a training can start from the meta-model in ``folder``.
+def check_fits(folder: Path, config: Config, shape: tuple[int, int, int]) -> None:
+    """See from its card alone that the meta-model in ``folder`` is one that a config makes for images of this shape.
 
-    ``shape`` is channels, height and width of the zoo's images.
+    ``shape`` is channels, height and width.
 
     Raises:
-        BadInput: The method learns from no tasks, or the model has another architecture, width or image size.
+        BadInput: It has another architecture, width or image size.
     """
-    if not method.long or method.space != "data":
-        raise BadInput(
-            f"{method.name} makes its weights out of the teachers', and starts from no others: leave it out."
-        )
     found = read_config(folder)
     args = found["model_args"]
     own = found["architecture"], args.get("width"), (args.get("in_chans", 3), args.get("img_size"))

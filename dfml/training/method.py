@@ -7,11 +7,13 @@ from typing import ClassVar, Literal
 
 import torch
 
+from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event
 from dfml.core.registry import Registered, Registry
 from dfml.data.folders import list_splits
 from dfml.training.context import Training
+from dfml.training.first_weights import check_fits
 from dfml.zoo.zoo import Zoo
 
 
@@ -61,6 +63,19 @@ class Method(Registered):
                 f"{cls.name} needs real training images, and {given}: give a folder DIR with "
                 "DIR/train/<class>/<image> (--data DIR; `python -m dfml data get cifar-fs --out DIR` fetches them)."
             )
+
+    @classmethod
+    def check_start(cls, start: Path, config: Config, shape: tuple[int, int, int]) -> None:
+        """See that a training can begin with the weights of a meta-model, before a run is queued.
+
+        ``start`` is its folder, ``shape`` channels, height and width of the zoo's images.
+
+        Raises:
+            BadInput: The method makes its weights out of the teachers', or the model is not one that it would make.
+        """
+        if not cls.long or cls.space != "data":
+            raise BadInput(f"{cls.name} makes its weights out of the teachers', and starts from no others.")
+        check_fits(start, config, shape)
 
     @abstractmethod
     def train(self, training: Training) -> Iterator[Event]:

@@ -15,7 +15,6 @@ from dfml.runs.folder import START, RunFolder
 from dfml.runs.jobs import train as jobs
 from dfml.runs.spec import RunSpec
 from dfml.training import context as training
-from dfml.training.first_weights import check_start
 from dfml.zoo.teacher import load_teacher
 
 SIZES = {
@@ -113,7 +112,7 @@ def test_a_start_that_does_not_fit_is_refused_in_one_line(changes, says, ask, fi
 def test_a_start_for_pictures_of_another_size_is_refused(ask, first):
     method = METHODS.get("purer")
     with pytest.raises(BadInput, match="3 x 32 x 32.* 1 x 28 x 28"):
-        check_start(first.model, method, method.preset("demo").override({"width": 8}), (1, 28, 28))
+        method.check_start(first.model, method.preset("demo").override({"width": 8}), (1, 28, 28))
 
 
 def test_a_folder_without_a_model_is_no_start(ask, tmp_path):

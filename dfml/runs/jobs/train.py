@@ -28,7 +28,6 @@ def train(context: JobContext) -> Iterator[Event]:
     from dfml.meta.model import MetaModel
     from dfml.methods import METHODS
     from dfml.training.context import Training
-    from dfml.training.first_weights import check_start
     from dfml.zoo import open_zoo
 
     spec = context.spec
@@ -36,7 +35,7 @@ def train(context: JobContext) -> Iterator[Event]:
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
     zoo = open_zoo(spec.needed("zoo"))
     if spec.start:
-        check_start(context.folder / START, cls, config, zoo.picture_shape)
+        cls.check_start(context.folder / START, config, zoo.picture_shape)
     sampler, why_not = _test_episodes(zoo, spec, config)
     state = context.state or {}
     if state.get(_PHASE) == "test":
