@@ -3,12 +3,9 @@
 import hashlib
 import sys
 import traceback
-from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
-import psutil
-import torch
 from filelock import FileLock
 
 from dfml.bench.job import EPISODE_SEED, BenchJob, Ledger, Row, Rows, Say, digest_of, failure
@@ -22,7 +19,7 @@ from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
 from dfml.meta.evaluation import evaluate as accuracies_of
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
-from dfml.nets.device import pick_device, use_threads
+from dfml.nets.device import peak_memory_mib, pick_device, use_threads
 from dfml.runs import spec as run_spec
 from dfml.runs.device_queue import take_turns
 from dfml.runs.driver import run_in_process
@@ -100,23 +97,6 @@ def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Say) -> Row:
             tell(f"{event.step} of {event.total}: {event.text}" if event.total else event.text)
 
     return run_in_process(run, resume=True, on_event=listen)
-
-
-def peak_memory_mib(device: torch.device) -> float:
-    """The most MiB that this process ever held: of the GPU's allocator, or of it all on a CPU, libraries included."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    with suppress(OSError):
-        # Linux's getrusage also counts what the parent held when it started this process.
-        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="ignore").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset / 2**20
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 
 def note_program(run: RunFolder, ledger: Ledger) -> None:

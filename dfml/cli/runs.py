@@ -14,6 +14,7 @@ from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.core.time_left import in_words
 from dfml.runs import launcher
 from dfml.runs.citing import bibtex_of
+from dfml.runs.cost import cost_of
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder, find_run
 from dfml.runs.folder import list_runs as all_runs
@@ -43,6 +44,9 @@ def train(
     from_: Annotated[
         str | None, typer.Option("--from", help="A finished run: start from its weights, with its options.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure for a moment what it will cost here, and train nothing.")
+    ] = False,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
@@ -60,6 +64,13 @@ def train(
         METHODS.get(method).check_data(data)
         open_zoo(zoo)
         spec = _spec(context, "train", config)
+    if dry_run:
+        if spec is None:
+            raise BadInput("--dry-run is not used with --resume: `runs show RUN` tells how long a run still takes.")
+        say("measuring a few iterations ...")
+        cost = cost_of(spec)
+        answer({**cost.model_dump(mode="json"), "text": cost.text}, json, cost.text)
+        return
     result = _drive(spec, out, json, f"training {method or ''}")
     text = (
         f"{result['state']} in {result['seconds']:.0f} s; validation {fine_percent(result.get('val_accuracy'))}, "

@@ -174,6 +174,11 @@ class BidfMkd(Method):
         model.details["inversions"] = memory.added // 2
         yield Done(record.finish([]))
 
+    def inversions(self, teachers: int) -> tuple[int, int]:
+        """One at first, and one at each plateau; see ``Method.inversions``."""
+        cfg: BidfMkdConfig = self.config
+        return 1, 1 + (cfg.iterations - 1) // cfg.generate_interval
+
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover the support sets; see ``Method.prepare``."""
         yield from prepare_recoveries(self.recoveries(zoo, device)[0], self.apis(zoo), self.config, jobs)

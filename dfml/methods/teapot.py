@@ -221,6 +221,12 @@ class Teapot(Method):
         count = cfg.way * (cfg.shot + cfg.query)
         return MemoryPanel(cfg, model, recoveries, policy, count=count, moved=seen, generator=generator)
 
+    def inversions(self, teachers: int) -> tuple[int, int]:
+        """Those asked at first, and again at each plateau; see ``Method.inversions``."""
+        cfg: TeapotConfig = self.config
+        asked = min(cfg.asked, teachers)
+        return asked, asked * (1 + (cfg.iterations - 1) // cfg.patience)
+
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
         recoveries = recoveries_of(zoo, self.config, INVERTER, device=device)

@@ -175,6 +175,12 @@ class Tgr(Method):
             raise BadInput(f"recovered_per_class must exceed the {cfg.shot} support images of a class (shot).")
         return of_way(zoo, cfg)
 
+    def inversions(self, teachers: int) -> tuple[int, int]:
+        """Those of the embedding, and a few in each round; see ``Method.inversions``."""
+        cfg: TgrConfig = self.config
+        embedded = 0 if cfg.group_by == "random" else teachers * cfg.embed_visits
+        return (embedded + cfg.iterations * cfg.teachers,) * 2
+
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover and compare what runs with kept recoveries take; see ``Method.prepare``."""
         yield from prepare_groups(zoo, self.config, self.teachers(zoo), device=device, jobs=jobs)

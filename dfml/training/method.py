@@ -86,6 +86,13 @@ class Method(Registered):
             at all, which the model's details keep as ``taking_part``; last ``Done(MetaModel)``.
         """
 
+    def inversions(self, teachers: int) -> tuple[int, int]:
+        """How often a run recovers images from a teacher by itself, at least and at most, with so many teachers.
+
+        Images that are learned step by step beside the model are none of these. What is kept is not done again.
+        """
+        return 0, 0
+
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Do once, in ``jobs`` processes, what every run of this config would do first; keep it below ``cache_root()``.
 
