@@ -32,8 +32,7 @@ class Cost(Config):
     seconds: Range = Field(description="Wall clock of the whole run, its test included.")
     memory_mib: Range = Field(description="Most MiB at a time: of the process, or allocated on a GPU.")
     free_mib: float = Field(description="MiB that are free for it now.")
-    queries: Range = Field(description="Images that teachers are asked about.")
-    black_box: bool = Field(description="Whether some teacher only answers queries.")
+    queries: Range | None = Field(description="Images that teachers are asked about; None where all give gradients.")
     disk_mib: Range = Field(description="MiB of the run's folder, and of the recoveries that are kept for later runs.")
     device: str = Field(description="Where it was measured.")
     how: str = Field(description="What was measured, in one sentence.")
@@ -42,7 +41,7 @@ class Cost(Config):
     def text(self) -> str:
         """In words for people, one line."""
         parts = [in_words(self.seconds), f"{_span(self.memory_mib)} MiB of memory ({self.free_mib:,.0f} are free)"]
-        parts += [f"{_span(self.queries)} queries"] if self.black_box else []
+        parts += [f"{_span(self.queries)} queries"] if self.queries else []
         parts += [f"{_span(self.disk_mib)} MiB on the disk"]
         return f"{', '.join(parts)}; on {self.device}. {self.how}"
 

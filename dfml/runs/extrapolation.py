@@ -13,6 +13,8 @@ TEACHERS, EARLY, LATE, MORE = 4, 2, 4, 2
 """Teachers of a slice, iterations in its first phase and after it, and how many more a longer slice has."""
 OFTEN = {"checkpoint": 20, "image": 40}
 """How often a training writes one, however long it is."""
+FRAME = 2**14
+"""Bytes of what every run's folder has: what was asked, status, result, log."""
 STEPS = ("inversion_steps", "query_inversion_steps")
 MIB = 2**20
 
@@ -117,21 +119,26 @@ def seconds_of(whole: Whole, slices: dict[str, Slice]) -> Range:
 
 
 def queries_of(whole: Whole, slices: dict[str, Slice]) -> Range:
-    """Images that teachers are asked about: straight lines through those of the slices."""
+    """Images that teachers are asked about, where none revises recoveries: straight lines through the slices."""
     base, config = slices["base"], whole.config
     if not hasattr(config, "iterations"):
         return base.queries, base.queries * whole.teachers
-    each = (slices["longer"].queries - base.queries) / MORE if "longer" in slices else 0.0
     steps = {name: slices[name].counts["recovery"] - base.counts["recovery"] for name in STEPS if name in slices}
     steps = {name: count for name, count in steps.items() if count > 0}
     slopes = {name: (slices[name].queries - base.queries) / count for name, count in steps.items()}
+    each = 0.0
+    if "longer" in slices:  # without the steps of recoveries that belong to its iterations
+        within = (slices["longer"].counts["recovery"] - base.counts["recovery"]) * slopes.get(STEPS[0], 0.0)
+        each = (slices["longer"].queries - base.queries - within) / MORE
     # What comes once with each recovery, such as the teacher's answers about the finished images.
     rest = base.queries - base.done * each - sum(slopes[name] * count for name, count in steps.items())
     low = high = config.iterations * each + (0.0 if steps else rest)
     for name, slope in slopes.items():
-        one = slope * getattr(config, name) + rest / sum(steps.values())
+        one, end = slope * getattr(config, name), rest / sum(steps.values())
         fewest, most = whole.recoveries[name]
-        low, high = low + fewest * one, high + most * one
+        # In some methods every teacher answers about the images of each.
+        low, high = low + fewest * (one + end), high + most * (one + end * whole.teachers)
+    low, high = min(low, high), max(low, high)
     return float(round(low)), float(round(high))
 
 
@@ -139,7 +146,7 @@ def disk_of(whole: Whole, slices: dict[str, Slice], *, held: float, kept: float)
     """MiB of the run's folder at its end, with ``held`` MiB of images in each checkpoint and ``kept`` in the cache."""
     base, total = slices["base"], getattr(whole.config, "iterations", 1)
     lines = min(total, 1000) / max(1, base.done)
-    size = base.disk["model"] + base.disk["image"] * min(MAX_FILES_A_TAG, total) + base.disk["metrics"] * lines
+    size = FRAME + base.disk["model"] + base.disk["image"] * min(MAX_FILES_A_TAG, total) + base.disk["metrics"] * lines
     size = (size + KEPT_CHECKPOINTS * base.disk["checkpoint"]) / MIB
     return size, size + KEPT_CHECKPOINTS * held + kept
 

@@ -35,7 +35,7 @@ def test_what_a_training_will_cost_is_told_before_it_starts(runs, monkeypatch):
         if spec.config["iterations"] == 707:
             raise BadInput("it needs more memory than is free.")
         return Cost(
-            seconds=(100, 200), memory_mib=(900, 1000), free_mib=4000, queries=(5, 5), black_box=True, disk_mib=(3, 4),
+            seconds=(100, 200), memory_mib=(900, 1000), free_mib=4000, queries=(5, 5), disk_mib=(3, 4),
             device="cpu", how="Measured *here*.",
         )  # fmt: skip
 
