@@ -6,14 +6,12 @@ import traceback
 from itertools import product
 from pathlib import Path
 
-import torch
 from filelock import FileLock
 
 from dfml.bench.job import EPISODE_SEED, BenchJob, Ledger, Row, Rows, Say, digest_of, failure
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Progress
 from dfml.core.paths import cache_root
-from dfml.core.system import SYSTEM
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
 from dfml.meta.calibration import CALIBRATORS
@@ -21,7 +19,7 @@ from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
 from dfml.meta.evaluation import evaluate as accuracies_of
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
-from dfml.nets.device import pick_device, use_threads
+from dfml.nets.device import peak_memory_mib, pick_device, use_threads
 from dfml.runs import spec as run_spec
 from dfml.runs.device_queue import take_turns
 from dfml.runs.driver import run_in_process
@@ -99,13 +97,6 @@ def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Say) -> Row:
             tell(f"{event.step} of {event.total}: {event.text}" if event.total else event.text)
 
     return run_in_process(run, resume=True, on_event=listen)
-
-
-def peak_memory_mib(device: torch.device) -> float:
-    """The most MiB that this process ever held: of the GPU's allocator, or of it all on a CPU, libraries included."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return SYSTEM.peak_memory_mib()
 
 
 def note_program(run: RunFolder, ledger: Ledger) -> None:

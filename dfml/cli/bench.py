@@ -113,6 +113,37 @@ def paired(
     answer(value, json, table(lines, [*shared, f"points above {against}", "± 95 %", ""]))
 
 
+@app.command("reproduce")
+def rebuild(
+    result: Annotated[Path, typer.Argument(metavar="TABLE", help="The JSON file of a table of bench accuracy.")],
+    row: Annotated[str, typer.Argument(help="The row: a method.")],
+    seed: Annotated[int | None, typer.Option(min=0, help="One seed of the row; all of them, if left out.")] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="Its data set; where the table's command says, if left out.")
+    ] = None,
+    zoo: Annotated[str | None, typer.Option(help="Its zoo; the embedded one of that name, if left out.")] = None,
+    device: Annotated[str | None, typer.Option(help="The stored run's, if left out.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not done again.")] = Path(
+        "runs/bench/reproduced"
+    ),
+    json: Json = False,
+) -> None:
+    """Rebuild a row of a stored table from its config and seeds; exit 1 where a number is not equal."""
+    from dfml.bench.reproduce import reproduce
+
+    found = reproduce(result, row, seed=seed, data=data, zoo=zoo, device=device, work=work, progress=say)
+    differences = found["differences"]
+    verdict = f"{len(differences)} differ" if differences else "all equal"
+    lines = [f"{found['compared']} numbers of {row}: {verdict}"]
+    if differences:
+        titles = list(differences[0])
+        lines.append(table([[str(one[title]) for title in titles] for one in differences], titles))
+    lines += [f"differs, too: {line}" for line in found["elsewhere"]]
+    answer(found, json, "\n".join(lines))
+    if differences:
+        raise typer.Exit(1)
+
+
 def _option(config: type[Config], option: str) -> inspect.Parameter:
     field = FIELDS.get(option, option)
     config = config if field in config.model_fields else DroProtocolConfig  # --protocol takes that one's options

@@ -107,9 +107,15 @@ def names(text: str, option: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def given_options(context: typer.Context) -> list[str]:
+    """Return the options (names of parameters) that stand on the command line."""
+    return [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+
+
 def refuse_given(context: typer.Context, options: Iterable[str], why: str) -> None:
     """Raise ``BadInput`` where an option (a parameter's name) is given that has no effect; ``why`` ends the text."""
-    given = [name for name in options if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    known = given_options(context)
+    given = [name for name in options if name in known]
     if given:
         flags = ", ".join("--" + name.rstrip("_").replace("_", "-") for name in given)
         raise BadInput(f"{flags} {'is' if len(given) == 1 else 'are'} not used {why}: leave it out.")

@@ -7,13 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from dfml.cli.output import STOPPED, Bar, answer, fine_percent, say, table
-from dfml.cli.parameters import Json, Out, Preset, Resume, Set, made_from
+from dfml.cli.parameters import Json, Out, Preset, Resume, Set, given_options, made_from, refuse_given
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.core.remedies import PROGRAM
 from dfml.core.time_left import in_words
 from dfml.runs import launcher
+from dfml.runs.citing import bibtex_of
+from dfml.runs.cost import cost_of
 from dfml.runs.driver import run_in_process
 from dfml.runs.elsewhere import other_runs, told
 from dfml.runs.folder import RunFolder, find_run
@@ -22,7 +24,7 @@ from dfml.runs.spec import RunSpec
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
 
-app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Runs: list, show, stop, resume, cite.", no_args_is_help=True, rich_markup_mode=None)
 Run = Annotated[str, typer.Argument(help="A run's folder, its name, or an unmistakable part of the name.")]
 WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inversion/teacher_accuracy")
 
@@ -41,6 +43,12 @@ def train(
     device: str,
     threads: int | None,
     label: str,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="A finished run: start from its weights, with its options.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure for a moment what it will cost here, and train nothing.")
+    ] = False,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
@@ -48,13 +56,23 @@ def train(
     from dfml.methods import METHODS
 
     spec = None
-    if not resume:
+    if from_ is not None:
+        spec = _spec_from(context, from_)
+        method = spec.method
+    elif not resume:
         if zoo is None or method is None:
             raise BadInput("train needs --zoo and --method (or --out RUNDIR --resume to go on with a run).")
         config = METHODS.get(method).preset(preset).override(set_ or [])
         METHODS.get(method).check_data(data)
         open_zoo(zoo)
         spec = _spec(context, "train", config)
+    if dry_run:
+        if spec is None:
+            raise BadInput("--dry-run is not used with --resume: `runs show RUN` tells how long a run still takes.")
+        say("measuring a few iterations ...")
+        cost = cost_of(spec)
+        answer({**cost.model_dump(mode="json"), "text": cost.text}, json, cost.text)
+        return
     result = _drive(spec, out, json, f"training {method or ''}")
     text = (
         f"{result['state']} in {result['seconds']:.0f} s; validation {fine_percent(result.get('val_accuracy'))}, "
@@ -120,6 +138,29 @@ def _spec(context: typer.Context, kind: str, config: Config, **more: Any) -> Run
     """Return what the run is asked: the command's own options that are fields of it, and what is given here."""
     given = {name: value for name, value in context.params.items() if name in RunSpec.model_fields}
     return RunSpec.parse({**given, "kind": kind, "config": config.model_dump(mode="json"), **more})
+
+
+def _spec_from(context: typer.Context, run: str) -> RunSpec:
+    """Return what a run is asked that starts from the result of another: as that one was, but for what is given."""
+    from dfml.methods import METHODS
+
+    refuse_given(context, ("method", "preset", "resume"), "with --from")
+    found = find_run(run)
+    source, state = found.spec, found.status().state
+    if source.kind != "train":
+        raise BadInput(f"run {found.name} is no training but {source.kind}: --from takes a finished training.")
+    if state != "finished" or found.model is None:
+        raise BadInput(f"run {found.name} has no result to start from ({state}): let it finish first.")
+    cls = METHODS.get(source.method)
+    config = cls.Config.parse(source.config) if source.config else cls.preset(source.preset)
+    config = config.override(context.params["set_"] or [])
+    kept = source.model_dump(include={"method", "zoo", "data", "preset", "seed", "device"})
+    given = {name: context.params[name] for name in given_options(context) if name in RunSpec.model_fields}
+    asked = {**kept, **given, "start": str(found.model), "config": config.model_dump(mode="json")}
+    spec = RunSpec.parse({"kind": "train", **asked})
+    cls.check_data(spec.data)
+    cls.check_start(found.model, config, open_zoo(spec.needed("zoo")).picture_shape)
+    return spec
 
 
 def _drive(spec: RunSpec | None, out: Path | None, json: bool, what: str) -> dict[str, Any]:
@@ -196,3 +237,11 @@ def resume(run: Run, json: Json = False) -> None:
     folder = launcher.resume(find_run(run))
     say(f"{folder.name} goes on in the background; `{PROGRAM} runs show {folder.name}` tells how it is.")
     answer(_facts(folder), json)
+
+
+@app.command()
+def cite(run: Run, json: Json = False) -> None:
+    """Print what to cite for a run, as BibTeX: this software, and the papers of all that the run used."""
+    folder = find_run(run)
+    entries = bibtex_of(folder)
+    answer({"run": str(folder.path), "bibtex": entries}, json, entries.rstrip())

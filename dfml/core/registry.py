@@ -67,9 +67,11 @@ class Registered(ABC):
     Attributes:
         name: Registered name.
         Config: Its options.
+        papers: Keys of the papers that it comes from, see ``core.papers``.
     """
 
     name: ClassVar[str]
+    papers: ClassVar[tuple[str, ...]] = ()
     Config: ClassVar[type[Config]]
 
     def __init__(self, config: Config | None = None) -> None:

@@ -164,6 +164,7 @@ class Generator(BatchedInverter):
     recovery of BiDf-MKD. The noise is learned with the weights.
     """
 
+    papers = ("hu2023bidf", "wei2024tgr")
     Config = FreeNoiseConfig
     told_classes: ClassVar[bool] = False
     """Whether the network is told the classes; its noise then stays fixed."""
@@ -200,6 +201,7 @@ class ConditionalGenerator(Generator):
     from the trained generator.
     """
 
+    papers = ("hu2025teapot",)
     Config = GeneratorConfig
     told_classes = True
     summary = "Like generator, but the network is told each image's class; its noise stays fixed."

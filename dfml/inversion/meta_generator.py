@@ -59,6 +59,7 @@ class MetaGenerator(BatchedInverter):
         device: Where ``load`` puts it; None: where the loaded tensors are.
     """
 
+    papers = ("wei2024free", "fang2022up")
     Config = MetaGeneratorConfig
     uses_others = learns = True
     summary = "A generator trained on many teachers, which adapts to a new one in five steps."

@@ -33,6 +33,7 @@ class Pixels(BatchedInverter):
     the form of the terms follows PURER (CVPR 2023). Pixels stay in [0, 1] by projection.
     """
 
+    papers = ("yin2020deepinversion",)
     Config = PixelsConfig
     summary = "Optimises the pixels themselves until the teacher sees the wanted class and familiar statistics."
 
@@ -80,6 +81,7 @@ class DynamicSetInverter(Inverter):
     the zoo that share most classes with them take part; their images are not handed out.
     """
 
+    papers = ("hu2023purer",)
     Config = DynamicSetConfig
     uses_others = True
     summary = "Pixels again, but one image must please every teacher that knows its class."

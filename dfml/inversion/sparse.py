@@ -147,6 +147,7 @@ class Sparse(Inverter):
     ICML 2024. What has left is neither computed nor changed any more, and is mid-grey in the final image.
     """
 
+    papers = ("hu2024sparse",)
     Config = SparseConfig
     summary = "For vision transformers: pixels of patches, of which the teacher's attention keeps fewer and fewer."
 

@@ -91,6 +91,7 @@ CALIBRATORS: Registry[Icfil] = Registry("calibrator")
 class Icfil(Registered):
     """Inversion calibration following the inner loop; the demo takes about a CPU second for five classes."""
 
+    papers = ("hu2023purer", "khosla2020supervised")
     Config = IcfilConfig
     summary = "Recovers images of the new classes from the adapted model and pulls real and recovered ones together."
     reference = "Hu, Shen, Wang, Liu, Yuan, Tao, CVPR 2023"

@@ -85,12 +85,14 @@ class MetaLearner:
         moves: Prefix of the parameters that adapt.
         default_adaptation: How its models adapt at test.
         has_outputs: Whether the last layer of the network answers without any support set.
+        papers: Keys of the papers that it comes from, see ``core.papers``.
     """
 
     name: ClassVar[str]
     moves: ClassVar[str] = ""
     default_adaptation: ClassVar[Adapt] = "steps"
     has_outputs: ClassVar[bool] = True
+    papers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: LearnerConfig | None = None, loss: TargetLoss | None = None) -> None:
         self.config = config or LearnerConfig()
@@ -190,6 +192,8 @@ class MAML(MetaLearner):
     Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
     """
 
+    papers = ("finn2017maml",)
+
     def laid_out(self, params: Params, *images: torch.Tensor) -> tuple[Params, *tuple[torch.Tensor, ...]]:
         """See ``MetaLearner``: second derivatives on a CPU are fastest in contiguous memory, all else is not."""
         if self.config.first_order or images[0].device.type != "cpu":
@@ -204,6 +208,7 @@ class ANIL(MetaLearner):
     Raghu et al., "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML", ICLR 2020.
     """
 
+    papers = ("raghu2020anil", "finn2017maml")
     moves = HEAD
 
     def _answering(self, net: nn.Module, params: Params, x: torch.Tensor) -> Callable[[Params], torch.Tensor]:
@@ -218,6 +223,7 @@ class ProtoNet(MetaLearner):
     Snell, Swersky and Zemel, "Prototypical Networks for Few-shot Learning", NeurIPS 2017, equations 1 and 2.
     """
 
+    papers = ("snell2017prototypical",)
     KEY = "prototypes"
     default_adaptation = "centroid"
     has_outputs = False

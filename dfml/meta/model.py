@@ -185,10 +185,11 @@ def is_untouched_model(folder: Path) -> bool:
 def model_card(card: dict[str, Any]) -> str:
     """A README for the model's folder, in Markdown."""
     side = ", ".join(card.get("side_information") or []) or "none"
+    started = ", then ".join(map(str, (card.get("start") or {}).get("methods") or []))
     # Names from outside as one line of Markdown: no link, image, HTML or end of a piece of code.
-    method, zoo, side = (
+    method, zoo, side, started = (
         re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", printable(str(text)))
-        for text in (card.get("method", "unknown"), card.get("zoo", "unknown"), side)
+        for text in (card.get("method", "unknown"), card.get("zoo", "unknown"), side, started)
     )
     told, lr = card.get("taking_part"), card["learner_config"]["inner_lr"]
     teachers = f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
@@ -196,6 +197,7 @@ def model_card(card: dict[str, Any]) -> str:
         "---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", "",
         f"# Meta-model trained with `{method}`", "",
         f"- zoo: {zoo}{teachers}",
+        *([f"- started from the result of another run ({started})"] if started else []),
         f"- learner: {card['learner']}, {card['adapt_steps']} inner steps, learning rate {lr}",
         f"- side information used: {side}", "",
         *LOADING, "",

@@ -66,6 +66,7 @@ class Average(Baseline):
     title = "Weight average"
     summary = "Averages the teachers' weights element by element; needs teachers of one architecture."
     reference = "Baseline; Wang et al., UAI 2022, table 2 (VA)"
+    papers = ("wang2022dro",)
     Config = AverageConfig
 
     one_architecture = True
@@ -100,6 +101,7 @@ class Ota(Baseline):
     title = "Optimal-transport average"
     summary = "Permutes each teacher's filters to match a reference teacher's, layer by layer, then averages."
     reference = "Singh and Jaggi, Model Fusion via Optimal Transport, NeurIPS 2020; OTA in Wang et al., UAI 2022"
+    papers = ("singh2020fusion", "wang2022dro")
     Config = OtaConfig
 
     one_architecture = True
@@ -163,6 +165,7 @@ class BestTeacher(Baseline):
     title = "Best teacher"
     summary = "Takes the teacher with the highest reported accuracy as the initialisation. Trusts the reports."
     reference = "Baseline; Hu et al., BiDf-MKD, ICML 2023 (Best-Model)"
+    papers = ("hu2023bidf",)
     Config = BestTeacherConfig
 
     def train(self, training: Training) -> Iterator[Event]:
@@ -231,6 +234,7 @@ class EnsembleFeatures(Baseline):
     reference = "Reference of this project; nearest centroids as in Snell et al., NeurIPS 2017"
     one_model = False
     role = "reference"
+    papers = ("snell2017prototypical",)
     Config = EnsembleFeaturesConfig
 
     def train(self, training: Training) -> Iterator[Event]:

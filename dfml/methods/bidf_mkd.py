@@ -77,6 +77,8 @@ class BidfMkd(Method):
     reference = "Hu et al., Learning to Learn from APIs: Black-Box Data-Free Meta-Learning, ICML 2023"
     long = True
     minutes = 11
+    papers = ("hu2023bidf",)
+    inverter = "generator"
     Config = BidfMkdConfig
 
     @classmethod
@@ -171,6 +173,11 @@ class BidfMkd(Method):
         model.details |= cost_of(supports, queries)
         model.details["inversions"] = memory.added // 2
         yield Done(record.finish([]))
+
+    def inversions(self, teachers: int) -> tuple[int, int]:
+        """One at first, and one at each plateau; see ``Method.inversions``."""
+        cfg: BidfMkdConfig = self.config
+        return 1, 1 + (cfg.iterations - 1) // cfg.generate_interval
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover the support sets; see ``Method.prepare``."""

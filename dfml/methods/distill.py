@@ -52,6 +52,8 @@ class Distill(Method):
     long = True
     role = "baseline"
     minutes = 4
+    papers = ("hinton2015distilling",)
+    inverter = "generator"
     Config = DistillConfig
 
     @classmethod
@@ -158,6 +160,10 @@ class Distill(Method):
         images = seen(task.images[rows].cpu(), training.generator)
         answered = ~answers[rows].isneginf().all(2)
         return tuple(x.to(training.device) for x in (images, answers[rows], answered))
+
+    def inversions(self, teachers: int) -> tuple[int, int]:
+        """Every visit to every teacher; see ``Method.inversions``."""
+        return (teachers * self.config.visits,) * 2
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""

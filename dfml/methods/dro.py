@@ -204,6 +204,7 @@ class Dro(Method):
     space = "parameter"
     one_architecture = True
     long = True
+    papers = ("wang2022dro",)
     Config = DroConfig
 
     @classmethod

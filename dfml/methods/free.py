@@ -87,6 +87,8 @@ class Free(Method):
     reference = "Wei et al., FREE: Faster and Better Data-Free Meta-Learning, CVPR 2024"
     long = True
     minutes = 11
+    papers = ("wei2024free", "nichol2018first")
+    inverter = "meta-generator"
     Config = FreeConfig
 
     @classmethod

@@ -77,6 +77,8 @@ class Purer(Method):
     reference = "Hu et al., Architecture, Dataset and Model-Scale Agnostic Data-free Meta-Learning, CVPR 2023"
     long = True
     minutes = 4
+    papers = ("hu2023purer", "yin2020deepinversion")
+    inverter = "dynamic-set"
     Config = PurerConfig
 
     @classmethod

@@ -46,7 +46,9 @@ class RealData(Method):
         self.check_data(training.data)
         channels, size, _ = training.zoo.picture_shape
         split = load_split(training.data, "train", size=size, channels=channels)
-        model = start_model(training.zoo, cfg, training.generator, {"method": self.name}).to(training.device)
+        model = start_model(training.zoo, cfg, training.generator, {"method": self.name})
+        yield from training.take_start(model)
+        model.to(training.device)
         outer = OuterLoop(model, cfg.outer_lr)
         record = training.record(cfg, model, {"outer": outer})
         first_seed = training.seed()

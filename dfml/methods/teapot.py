@@ -88,6 +88,8 @@ class Teapot(Method):
     reference = "Hu et al., Task-Distributionally Robust Data-Free Meta-Learning, TPAMI 2025"
     long = True
     minutes = 6
+    papers = ("hu2025teapot",)
+    inverter = "conditional-generator"
     Config = TeapotConfig
 
     @classmethod
@@ -218,6 +220,12 @@ class Teapot(Method):
 
         count = cfg.way * (cfg.shot + cfg.query)
         return MemoryPanel(cfg, model, recoveries, policy, count=count, moved=seen, generator=generator)
+
+    def inversions(self, teachers: int) -> tuple[int, int]:
+        """Those asked at first, and again at each plateau; see ``Method.inversions``."""
+        cfg: TeapotConfig = self.config
+        asked = min(cfg.asked, teachers)
+        return asked, asked * (1 + (cfg.iterations - 1) // cfg.patience)
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""

@@ -73,6 +73,8 @@ class Tgr(Method):
     reference = "Wei et al., Task Groupings Regularization, ICML 2024"
     long = True
     minutes = 7
+    papers = ("wei2024tgr", "achille2019task2vec")
+    inverter = "generator"
     Config = TgrConfig
 
     @classmethod
@@ -172,6 +174,12 @@ class Tgr(Method):
         if episodic and cfg.recovered_per_class <= cfg.shot:
             raise BadInput(f"recovered_per_class must exceed the {cfg.shot} support images of a class (shot).")
         return of_way(zoo, cfg)
+
+    def inversions(self, teachers: int) -> tuple[int, int]:
+        """Those of the embedding, and a few in each round; see ``Method.inversions``."""
+        cfg: TgrConfig = self.config
+        embedded = 0 if cfg.group_by == "random" else teachers * cfg.embed_visits
+        return (embedded + cfg.iterations * cfg.teachers,) * 2
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover and compare what runs with kept recoveries take; see ``Method.prepare``."""

@@ -21,6 +21,7 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.process import at_most_as_wanted
+from dfml.core.system import SYSTEM
 
 LOOK_SECONDS = 0.5
 CROWDED, CALM = 0.5, 0.25
@@ -158,6 +159,13 @@ def seconds_now(device: torch.device | str) -> float:
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """The most MiB that this process ever held: of the GPU's allocator, or of it all on a CPU, libraries included."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return SYSTEM.peak_memory_mib()
 
 
 def keep_memory() -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from typing import Any
 
 from dfml.core.config import LATEST, Count, Number, Record, Share, Text
 from dfml.core.errors import BadInput, nearest
+from dfml.core.model_config import CONFIG
 from dfml.core.paths import claim_folder, given_path, read_json, runs_root, write_json
 from dfml.runs.metrics import Curve, NoteLine, ZooMapLine, shared_reader
 from dfml.runs.spec import SPEC, RunSpec, read_spec
 from dfml.runs.status import STATUS, RunStatus, live_status, log_tail, write_raw
+from dfml.zoo.listing import DETAILS, WEIGHTS
 
 RESULT, LOCK = "result.json", "run.lock"
-CHECKPOINTS, IMAGES, MODEL, RECOVERED = "checkpoints", "images", "model", "recovered"
+CHECKPOINTS, IMAGES, MODEL, RECOVERED, START = "checkpoints", "images", "model", "recovered", "start"
 _LINK = ".link"
 
 
@@ -64,14 +67,19 @@ class RunFolder:
     def create(cls, spec: RunSpec, root: Path | None = None, path: Path | str | None = None) -> RunFolder:
         """Make the folder of a new run, ``<utc>-<name>-<hash>`` below ``root``, by default ``runs_root()``.
 
-        Or make it at ``path``, which must be empty or missing. The spec is written as ``recorded``.
+        Or make it at ``path``, which must be empty or missing. The spec is written as ``recorded``; the meta-model that
+        it names as ``start`` is copied.
 
         Raises:
-            BadInput: ``path`` holds something, or cannot be made.
+            BadInput: ``path`` holds something, or cannot be made; or there is no ``start``.
         """
         spec, root = spec.recorded(), root or runs_root()
+        if spec.start and not all((Path(spec.start) / name).is_file() for name in (CONFIG, WEIGHTS, DETAILS)):
+            raise BadInput(f"no meta-model at {spec.start}: give the folder of one, such as RUN/model.")
         try:
             folder = cls(_new_folder(spec, root)) if path is None else cls(path)._claimed(spec, root)
+            if spec.start:  # a copy, so that a run that waits, or is resumed, does not depend on the other one
+                _copy_model(Path(spec.start), folder.path / START)
             write_json(folder.path / SPEC, spec.model_dump(mode="json"))
             write_raw(folder.path, {"state": "queued", "text": "not started yet", "updated": time.time()})
         except OSError as error:
@@ -222,6 +230,12 @@ def _follow(link: Path) -> Path | None:
             link.unlink()
         return None
     return target
+
+
+def _copy_model(model: Path, target: Path) -> None:
+    target.mkdir()
+    for name in (CONFIG, WEIGHTS, DETAILS):
+        shutil.copyfile(model / name, target / name)
 
 
 def holds_run(path: Path) -> bool:

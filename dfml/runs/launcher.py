@@ -13,7 +13,7 @@ from dfml.core.system import KILL, TERM
 from dfml.runs import liveness, processes
 from dfml.runs.device_queue import device_key, leave_ticket
 from dfml.runs.driver import holding, queue_run
-from dfml.runs.folder import CHECKPOINTS, IMAGES, LOCK, MODEL, RECOVERED, RESULT, RunFolder
+from dfml.runs.folder import CHECKPOINTS, IMAGES, LOCK, MODEL, RECOVERED, RESULT, START, RunFolder
 from dfml.runs.metrics import METRICS
 from dfml.runs.spec import SPEC, RunSpec
 from dfml.runs.status import LAUNCH, LOG, STATUS, STOP, live_status, read_raw, write_raw
@@ -22,7 +22,7 @@ WORKER = [sys.executable, "-m", "dfml.runs.worker"]
 TERMINATE_SECONDS = 8.0
 KILL_SECONDS = 25.0
 _FILES = (SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, LOCK, RESULT)
-_FOLDERS = (IMAGES, CHECKPOINTS, MODEL, RECOVERED, "zoo")
+_FOLDERS = (IMAGES, CHECKPOINTS, MODEL, RECOVERED, START, "zoo")
 
 Target = RunFolder | Path | str
 

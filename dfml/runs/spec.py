@@ -47,6 +47,7 @@ class RunSpec(Config):
         None, description="Folder of a meta-model: recover images on which teachers disagree with it."
     )
     against_weight: float = Field(1.0, ge=0, le=1000, description="Weight of the disagreement.")
+    start: str | None = Field(None, description="Folder of a meta-model whose weights a training starts from.")
     per_class: int = Field(20, ge=1, le=500, description="Images to recover per class.")
     seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
@@ -66,6 +67,7 @@ class RunSpec(Config):
                 "zoo": _absolute(self.zoo, ASSETS / "zoos"),
                 "data": _absolute(self.data, None),
                 "against": _absolute(self.against, None),
+                "start": _absolute(self.start, None),
                 "threads": self.threads or default_threads(),
                 "format": FORMAT,
                 "created": datetime.now(UTC).isoformat(timespec="milliseconds"),

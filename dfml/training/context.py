@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -149,7 +150,9 @@ class TrainingRecord(StepRecord):
         """Choose the weights and complete the card."""
         self.validation.choose(self.model)
         self.model.details.update(self.validation.over_the_run())
-        self.model.details["side_information"] = [*side_information, *self.validation.side_information]
+        inherited = self.model.details.get("start", {}).get("side_information", [])
+        told = [*inherited, *side_information, *self.validation.side_information]
+        self.model.details["side_information"] = list(dict.fromkeys(told))
         self.model.details["diversity_probe"] = "embedded probe, for the shown number tasks/diversity alone"
         if self.validation.why_not:
             self.model.details["not_validated"] = self.validation.why_not
@@ -166,7 +169,8 @@ class Training:
     """What a training is given.
 
     The generator is on the CPU: the same seed gives the same model. ``data`` is a data set or sample for validation,
-    on which ``real-data`` trains; ``state`` that of a ``Checkpoint``, to go on from there.
+    on which ``real-data`` trains; ``state`` that of a ``Checkpoint``, to go on from there; ``start`` the folder of a
+    meta-model to start from.
     """
 
     zoo: Zoo
@@ -175,17 +179,20 @@ class Training:
     generator: torch.Generator
     data: str | None = None
     state: Mapping[str, Any] | None = None
+    start: Path | None = None
 
     def begin(
         self, method: str, config: AdaptConfig, teachers: TakingPart, nets: Sequence[nn.Module] = ()
     ) -> Generator[Event, None, MetaModel]:
-        """Tell who takes part, and make the meta-model with its first weights (``init``), on the device.
+        """Tell who takes part, and make the meta-model with its first weights, on the device.
 
-        ``init=average`` takes the mean of the teachers' ``nets``.
+        They are those of ``start``, else as ``init`` says; ``init=average`` takes the mean of the teachers' ``nets``.
         """
         yield from teachers.events(self.zoo)
         model = start_model(self.zoo, config, self.generator, {"method": method, **teachers.details()})
-        init = getattr(config, "init", "random")
+        init = "start" if self.start else getattr(config, "init", "random")
+        if init == "start":
+            yield from self.take_start(model)
         if init == "average":
             load_average(model, list(nets))
         if init == "best-teacher":
@@ -193,6 +200,13 @@ class Training:
 
             yield from start_from_best(self.zoo, model)
         return model.to(self.device)
+
+    def take_start(self, model: MetaModel) -> Iterator[Event]:
+        """Give a new model the weights of ``start``, if there is one, and tell what those had seen; see there."""
+        if self.start is not None:
+            from dfml.training.first_weights import start_from_model
+
+            yield from start_from_model(self.start, model)
 
     def untaught(self, method: str, config: AdaptConfig) -> MetaModel:
         """A meta-model with fresh weights, for methods that work on weights and use nothing real."""

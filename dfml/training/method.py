@@ -7,12 +7,14 @@ from typing import ClassVar, Literal
 
 import torch
 
+from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event
 from dfml.core.registry import Registered, Registry
 from dfml.core.remedies import PROGRAM
 from dfml.data.folders import list_splits
 from dfml.training.context import Training
+from dfml.training.first_weights import check_fits
 from dfml.zoo.zoo import Zoo
 
 
@@ -31,6 +33,7 @@ class Method(Registered):
         one_model: False only for references that need the whole zoo at test.
         one_architecture: Whether all teachers must be networks of one architecture.
         asks_teachers: False only for what looks at no teacher.
+        inverter: Name of the inverter that recovers its images; empty where there is none.
     """
 
     title: ClassVar[str]
@@ -44,6 +47,7 @@ class Method(Registered):
     one_model: ClassVar[bool] = True
     one_architecture: ClassVar[bool] = False
     asks_teachers: ClassVar[bool] = True
+    inverter: ClassVar[str] = ""
 
     @classmethod
     def check_data(cls, data: str | None) -> None:
@@ -61,6 +65,19 @@ class Method(Registered):
                 f"DIR/train/<class>/<image> (--data DIR; `{PROGRAM} data get cifar-fs --out DIR` fetches them)."
             )
 
+    @classmethod
+    def check_start(cls, start: Path, config: Config, shape: tuple[int, int, int]) -> None:
+        """See that a training can begin with the weights of a meta-model, before a run is queued.
+
+        ``start`` is its folder, ``shape`` channels, height and width of the zoo's images.
+
+        Raises:
+            BadInput: The method makes its weights out of the teachers', or the model is not one that it would make.
+        """
+        if not cls.long or cls.space != "data":
+            raise BadInput(f"{cls.name} makes its weights out of the teachers', and starts from no others.")
+        check_fits(start, config, shape)
+
     @abstractmethod
     def train(self, training: Training) -> Iterator[Event]:
         """Train with what is given.
@@ -69,6 +86,13 @@ class Method(Registered):
             Events, at least one a second; early among them who takes part (``TakingPart``), where teachers are asked
             at all, which the model's details keep as ``taking_part``; last ``Done(MetaModel)``.
         """
+
+    def inversions(self, teachers: int) -> tuple[int, int]:
+        """How often a run recovers images from a teacher by itself, at least and at most, with so many teachers.
+
+        Images that are learned step by step beside the model are none of these. What is kept is not done again.
+        """
+        return 0, 0
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Do once, in ``jobs`` processes, what every run of this config would do first; keep it below ``cache_root()``.

@@ -13,6 +13,7 @@ COMMANDS = {
     "bench paired": "RESULT --against --other --json",
     "bench pollution": "--data --zoo --rates --attack --clean --source --variants --seeds --preset --shot --episodes "
     "--split --device --set --jobs --work --out --json",
+    "bench reproduce": "RESULT ROW --seed --data --zoo --device --work --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--only --repeats --quick --threads --peers --out --json",
     "bench waiting": "--zoo --rounds --work --out --json",
@@ -24,11 +25,13 @@ COMMANDS = {
     "export": "--model --out --format --overwrite --json",
     "invert": "--zoo --out --teacher --method --preset --per-class --set --oracle --oracle-set --against "
     "--against-weight --data --seed --device --threads --label --resume --json",
+    "runs cite": "RUN --json",
     "runs list": "--json",
     "runs resume": "RUN --json",
     "runs show": "RUN --json",
     "runs stop": "RUN --json",
-    "train": "--zoo --method --out --preset --data --set --seed --device --threads --label --resume --json",
+    "train": "--zoo --method --out --preset --data --set --seed --device --threads --label --from --dry-run --resume "
+    "--json",
     "zoo check": "ZOO --json",
     "zoo import": "FOLDERS --out --domain --shared-class-names --mean --std --size --json",
     "zoo judge": "ZOO --data --teacher --arch --width --set --json",

@@ -58,7 +58,7 @@ def test_every_benchmark_is_found_by_its_place():
     code = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "dfml" / "bench").rglob("*.py"))
     there = set(re.findall(r"^def bench_(\w+)\(", code, re.MULTILINE))
     found = typer.main.get_command(app).commands["bench"].commands
-    assert set(found) == there | {"paired"} and len(there) > 5
+    assert set(found) == there | {"paired", "reproduce"} and len(there) > 5
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,45 @@ def test_training_page_shows_curves_marks_and_the_result(runs, training):
     assert "3 adversarial steps" in texts(app)
 
 
+def test_what_a_training_will_cost_is_told_before_it_starts(runs, monkeypatch):
+    from dfml.core.errors import BadInput
+    from dfml.runs.cost import Cost
+    from dfml.ui.training import form
+
+    asked = []
+
+    def answer(spec):
+        asked.append(spec)
+        if spec.config["iterations"] == 707:
+            raise BadInput("it needs more memory than is free.")
+        return Cost(
+            seconds=(100, 200), memory_mib=(900, 1000), free_mib=4000, queries=(5, 5), disk_mib=(3, 4),
+            device="cpu", how="Measured *here*.",
+        )  # fmt: skip
+
+    monkeypatch.setattr(form, "cost_of", answer)
+    app = open_page("training")
+
+    def ask():
+        next(button for button in app.button if button.label == "What will it cost here?").click().run()
+        assert not app.exception and not list(runs.iterdir())
+        return texts(app)
+
+    assert "4 min" in ask() and "5 queries" in texts(app) and asked[0].method == "purer"
+    next(field for field in app.number_input if field.label == "Iterations").set_value(707)
+    assert "it needs more memory than is free" in ask() and asked[1].config["iterations"] == 707
+
+
+def test_what_to_cite_for_a_run_is_shown_when_it_is_asked_for(runs, training):
+    run = training(runs)
+    app = open_page("training")
+    assert not any("@" in code.value for code in app.code)
+    app.session_state["training:cite"] = True
+    app.run()
+    (entries,) = (code.value for code in app.code if "@" in code.value)
+    assert "hu2023purer" in entries and run.spec.versions["dfml"] in entries and not app.exception
+
+
 def test_teachers_that_do_not_take_part_are_shown_and_a_whole_zoo_is_not(runs, training):
     from dfml.core.events import Note
     from dfml.runs.recorder import Recorder

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, Scalars
-from dfml.runs.folder import MODEL, RunFolder
+from dfml.runs.cost import least_bytes, refuse_too_large
+from dfml.runs.folder import MODEL, START, RunFolder
 from dfml.runs.spec import JobContext, RunSpec
 
 if TYPE_CHECKING:
@@ -34,14 +35,20 @@ def train(context: JobContext) -> Iterator[Event]:
     cls = METHODS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
     zoo = open_zoo(spec.needed("zoo"))
-    sampler, why_not = _test_episodes(zoo, spec, config)
+    if spec.start:
+        cls.check_start(context.folder / START, config, zoo.picture_shape)
+    refuse_too_large(least_bytes(config, zoo.picture_shape), str(context.device))
+    sampler, why_not = test_episodes(zoo, spec, config)
     state = context.state or {}
     if state.get(_PHASE) == "test":
         model, step = MetaModel.load(context.folder / MODEL), int(state["step"])
     else:
         model, step = None, 0
         generator = torch.Generator().manual_seed(spec.seed)
-        training = Training(zoo, data=spec.data, device=context.device, generator=generator, state=context.state)
+        start = context.folder / START if spec.start else None
+        training = Training(
+            zoo, data=spec.data, device=context.device, generator=generator, state=context.state, start=start
+        )
         for event in cls(config).train(training):
             if isinstance(event, Done):
                 model = event.result
@@ -76,7 +83,7 @@ def train(context: JobContext) -> Iterator[Event]:
     )
 
 
-def _test_episodes(zoo: Zoo, spec: RunSpec, config: Config) -> tuple[EpisodeSampler | None, str]:
+def test_episodes(zoo: Zoo, spec: RunSpec, config: Config) -> tuple[EpisodeSampler | None, str]:
     """Return the test's episodes, made before the training so that unusable data is named at once; or why none."""
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import list_splits, load_split

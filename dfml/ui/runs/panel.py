@@ -14,6 +14,7 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import runs_root
 from dfml.core.time_left import in_words
 from dfml.runs import launcher
+from dfml.runs.citing import bibtex_of
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE, RESUMABLE, RunStatus
@@ -162,6 +163,13 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
             st.code(run.log_tail(40) or "empty", language=None, height=200)
             if names and not status.active:
                 _delete(run, key)
+        if not names:
+            cited = st.popover("Cite", icon=":material/format_quote:", key=f"{key}:cite", on_change="rerun")
+            if cited.open:  # only then, for what a run used is known to the registries, which need PyTorch
+                with cited:
+                    methods()
+                    st.markdown("What this run used, as BibTeX")
+                    st.code(bibtex_of(run), language="bibtex", height=300)
         if not names and not status.active:
             with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
                 _delete(run, key)

@@ -14,10 +14,11 @@ from dfml.core.config import Config
 from dfml.core.paths import STUDIO
 from dfml.core.remedies import PROGRAM
 from dfml.runs import launcher
+from dfml.runs.cost import cost_of
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.run_rows import go_to_run
 from dfml.ui.widgets.forms import config_form, lasting, methods, more_options, preset_cell, seed_and_device
-from dfml.ui.widgets.texts import counted, one_line_errors
+from dfml.ui.widgets.texts import counted, one_line_errors, plain
 from dfml.ui.zoo.choose_zoo import zoo_cell
 
 RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
@@ -77,13 +78,22 @@ def training_form() -> None:
         values |= more_options(config, key=f"{name}:{preset}", first=name_and_data)
         with st.container(horizontal=True, vertical_alignment="center"):
             start = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
+            text = "Measures a few iterations, in a minute or two, and keeps nothing of them."
+            ask = st.form_submit_button("What will it cost here?", icon=":material/timer:", help=text)
             text = "You may start several: they wait in line, and one works on a device at a time."
             st.caption(text, width="stretch")
-    if start:
-        with one_line_errors():
-            whole = method.Config.parse(values).model_dump(mode="json")
-            method.check_data(settings["data"])
-            go_to_run(launcher.start(RunSpec.parse({**settings, "config": whole})).name)
+        answer = st.empty()
+    if not (start or ask):
+        return
+    with one_line_errors():
+        whole = method.Config.parse(values).model_dump(mode="json")
+        method.check_data(settings["data"])
+        spec = RunSpec.parse({**settings, "config": whole})
+        if start:
+            go_to_run(launcher.start(spec).name)
+        with answer, st.spinner("Measuring a few iterations …"):
+            told = cost_of(spec).text
+        answer.info(plain(told), icon=":material/timer:")
 
 
 def _pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class of methods, which need torch

@@ -1,0 +1,57 @@
+"""What to cite for a run: this software in the version that did it, and the papers of all that it used."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from dfml.core.errors import BadInput
+from dfml.core.papers import PAPERS, software
+from dfml.core.paths import read_json
+from dfml.runs.folder import START, RunFolder
+from dfml.zoo.listing import DETAILS
+
+
+def bibtex_of(run: RunFolder) -> str:
+    """BibTeX entries: the software, then the papers of method, inverter and learner, each once.
+
+    Where a training started from another's result, the papers of that one's method stand there, too.
+
+    Raises:
+        BadInput: The run cannot be read.
+    """
+    spec = run.spec
+    keys = dict.fromkeys(key for used in _used(run) for key in used.papers)
+    entries = [PAPERS[key].bibtex(key) for key in keys]
+    return "\n\n".join([software(spec.versions.get("dfml", "unknown"), spec.git), *entries]) + "\n"
+
+
+def _used(run: RunFolder) -> Iterator[Any]:
+    """The registered classes that a run used; those that this version does not know are passed over."""
+    from dfml.inversion import INVERTERS
+    from dfml.meta.learners import LEARNERS
+    from dfml.methods import METHODS
+
+    spec = run.spec
+    if spec.kind == "invert" and spec.method in INVERTERS:
+        yield INVERTERS.get(spec.method)
+    if spec.kind != "train":
+        return
+    for name in (spec.method, *_methods_before(run)):
+        if name in METHODS:
+            method = METHODS.get(name)
+            yield method
+            if method.inverter:
+                yield INVERTERS.get(method.inverter)
+    learner = spec.config.get("learner")
+    if isinstance(learner, str) and learner in LEARNERS:
+        yield LEARNERS.get(learner)
+
+
+def _methods_before(run: RunFolder) -> list[str]:
+    """The methods whose result a training started from, the newest first."""
+    if not run.spec.start:
+        return []
+    with suppress(BadInput, AttributeError, TypeError):  # a card that somebody changed
+        card = read_json(run.path / START / DETAILS, "the start")
+        return [str(name) for name in (card.get("method"), *reversed((card.get("start") or {}).get("methods", [])))]
+    return []

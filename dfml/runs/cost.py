@@ -1,0 +1,105 @@
+"""What a training will cost on this machine, asked before it starts: a process of its own measures a short slice of it.
+
+The measuring itself is ``dry_run``'s; this side needs no torch.
+"""
+
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+
+import psutil
+from pydantic import Field
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.time_left import in_words
+from dfml.runs.processes import JobProcesses
+from dfml.runs.spec import RunSpec
+
+COMMAND = [sys.executable, "-m", "dfml.runs.dry_run"]
+MIB = 2**20
+_CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+Range = tuple[float, float]
+
+
+class Cost(Config):
+    """What a run is expected to take here, each at least and at most."""
+
+    seconds: Range = Field(description="Wall clock of the whole run, its test included.")
+    memory_mib: Range = Field(description="Most MiB at a time: of the process, or allocated on a GPU.")
+    free_mib: float = Field(description="MiB that are free for it now.")
+    queries: Range | None = Field(description="Images that teachers are asked about; None where all give gradients.")
+    disk_mib: Range = Field(description="MiB of the run's folder, and of the recoveries that are kept for later runs.")
+    device: str = Field(description="Where it was measured.")
+    how: str = Field(description="What was measured, in one sentence.")
+
+    @property
+    def text(self) -> str:
+        """In words for people, one line."""
+        parts = [in_words(self.seconds), f"{_span(self.memory_mib)} MiB of memory ({self.free_mib:,.0f} are free)"]
+        parts += [f"{_span(self.queries)} queries"] if self.queries else []
+        parts += [f"{_span(self.disk_mib)} MiB on the disk"]
+        return f"{', '.join(parts)}; on {self.device}. {self.how}"
+
+
+def cost_of(spec: RunSpec) -> Cost:
+    """Measure in a process of its own what a training will cost here; nothing of it is kept.
+
+    Raises:
+        BadInput: The run cannot be done, or more memory is needed than is free.
+        RunFailed: It could not be measured.
+    """
+    with closing(_Processes()) as processes:
+        answer = processes.do("dry run", COMMAND, spec.model_dump_json())
+    if not isinstance(answer, dict) or "error" in answer:
+        kind = BadInput if isinstance(answer, dict) and answer.get("bad_input") else RunFailed
+        raise kind(answer["error"] if isinstance(answer, dict) else "the cost could not be measured.")
+    return Cost.parse(answer)
+
+
+class _Processes(JobProcesses):
+    close = JobProcesses.stop
+
+
+def least_bytes(config: Config, shape: tuple[int, int, int]) -> int:
+    """A lower bound of the memory of one outer step, from the options alone; 0 where they do not tell.
+
+    The larger of support and query set passes the first stage in one piece, and what the convolution and the
+    normalisation there give is kept for the backward pass.
+    """
+    names = ("way", "shot", "query", "width", "iterations")
+    if not all(hasattr(config, name) for name in names):
+        return 0
+    way, shot, query, width = (int(getattr(config, name)) for name in names[:4])
+    return way * max(shot, query) * width * shape[1] * shape[2] * 4 * 2
+
+
+def free_bytes(device: str) -> int:
+    """Memory that is free on a device now: of a GPU, else of this machine or of the container's share of it."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = int(psutil.virtual_memory().available)
+    for most, used in _CGROUPS:
+        with suppress(OSError, ValueError):
+            free = min(free, int(Path(most).read_text()) - int(Path(used).read_text()))
+    return max(free, 0)
+
+
+def refuse_too_large(need: float, device: str) -> None:
+    """Raise ``BadInput`` where so many bytes are not free on a device."""
+    if need and need > (free := free_bytes(device)):
+        raise BadInput(
+            f"this training needs at least {need / MIB:,.0f} MiB of memory, and {free / MIB:,.0f} MiB are free on "
+            f"{device}: lower tasks, shot, query, way or width, or free some memory."
+        )
+
+
+def _span(values: Range) -> str:
+    low, high = (f"{value:,.0f}" for value in values)
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,261 @@
+"""The process that measures what a training will cost: ``python -m dfml.runs.dry_run``, see ``cost``.
+
+It does the method's own training several times, each time for a few iterations, with images of the real sizes but
+recovered in one step or two, of a few teachers, in a folder that is thrown away. What comes more than once is told
+apart by what the method reports: an iteration, a step of a recovery, an episode of a validation. From what one of each
+takes follows the whole; what plateaus decide nobody knows beforehand, and is between its bounds.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from dfml.core.errors import BadInput, DfmlError, RunFailed
+from dfml.core.events import Checkpoint, Done, Event, Images, Progress
+from dfml.runs.cost import Cost, free_bytes, least_bytes, refuse_too_large
+from dfml.runs.driver import prepare
+from dfml.runs.extrapolation import MIB, TEACHERS, Slice, Whole, cuts_of, disk_of, queries_of, seconds_of
+from dfml.runs.folder import CHECKPOINTS, IMAGES, MODEL
+from dfml.runs.jobs import train as job
+from dfml.runs.metrics import METRICS
+from dfml.runs.processes import serve
+from dfml.runs.recorder import Recorder
+from dfml.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.core.config import Config
+    from dfml.training.method import Method
+    from dfml.zoo.zoo import Zoo
+
+EPISODES = 4
+"""Of the test, in which an episode's time is measured."""
+LIMIT_SECONDS = 120.0
+"""After which no further slice is begun, and one slice alone is given up."""
+DOUBT = (0.8, 1.3)
+"""What this machine does at other times, besides what was seen to vary."""
+ABOUT = (0.9, 1.1)
+"""What fewer teachers leave open about the number of queries."""
+SPARE = 1.3
+"""Of memory: what the allocator holds on to in the course of a long run."""
+TELLS = {"recovering from": "recovery", "revising": "revision", "validating": "validation"}
+
+
+def measure(spec: RunSpec, *, since: float | None = None) -> Cost:
+    """Measure what a training will cost here; ``since``, seconds since 1970, is when its process began.
+
+    Raises:
+        BadInput: The run cannot be done, or needs more memory than is free.
+        RunFailed: Not even a slice ends in time.
+    """
+    from dfml.methods import METHODS
+    from dfml.nets.device import peak_memory_mib
+    from dfml.zoo import open_zoo
+
+    began = since or time.time()
+    device, _ = prepare(spec, spec.device)
+    cls = METHODS.get(spec.method)
+    config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
+    cls.check_data(spec.data)
+    zoo = open_zoo(spec.needed("zoo"))
+    shape, everyone = zoo.picture_shape, list(zoo.cards)
+    refuse_too_large(least_bytes(config, shape), str(device))
+    free, own = free_bytes(str(device)), psutil.Process().memory_info().rss if device.type == "cpu" else 0
+    black, sweep = _asks_black_boxes(config, zoo), _sweep(zoo)
+    missing, revised = _missing(cls(config), config, zoo, device)
+    opening = time.time() - began
+    with _thrown_away() as folder:
+        if cls.long and cls.space == "data":
+            _leave_few(zoo, getattr(config, "way", 0))
+        slices, end = {}, time.monotonic() + LIMIT_SECONDS
+        for name, changes in cuts_of(config).items():
+            if not slices or time.monotonic() < end:
+                slices[name] = _slice(cls(config.override(changes)), zoo, spec, device, folder / name)
+        episode = _episode_seconds(zoo, spec, config, device)
+        few = len(zoo.cards)
+        recoveries = _recoveries(cls(config), config, len(everyone), missing)
+        whole = Whole(config, recoveries, revised, len(everyone) / few, sweep / max(1, _sweep(zoo)))
+    low, high = seconds_of(whole, slices)
+    always = opening + job.TEST_EPISODES * episode
+    pictures = zoo.way * max(getattr(config, "recovered_per_class", 0), getattr(config, "query_per_class", 0))
+    one = 4 * shape[0] * shape[1] * shape[2] * pictures / MIB
+    held = one * max(sum(most for _, most in recoveries.values()), missing) if pictures else 0.0
+    peak = peak_memory_mib(device)
+    cost = Cost(
+        seconds=(DOUBT[0] * (low + always), DOUBT[1] * (high + always)),
+        memory_mib=(peak, SPARE * peak + held + sum(_weights_mib(zoo, card.id) for card in everyone[few:])),
+        free_mib=(free + own) / MIB,
+        queries=_queries(whole, slices) if black else None,
+        disk_mib=disk_of(whole, slices, held=min(held, _most_held(config, everyone, one)), kept=one * missing / 2),
+        device=str(device),
+        how=_how(config, slices["base"], time.time() - began, few, len(everyone)),
+    )
+    refuse_too_large(max(0.0, peak * MIB - own), str(device))
+    return cost
+
+
+def _slice(method: Method, zoo: Zoo, spec: RunSpec, device: torch.device, folder: Path) -> Slice:
+    """Do one short training, recorded as a real one."""
+    import torch
+
+    from dfml.training.context import Training
+
+    folder.mkdir()
+    found, end = Slice(), time.monotonic() + LIMIT_SECONDS
+    start = Path(spec.start) if spec.start else None
+    generator = torch.Generator().manual_seed(spec.seed)
+    training = Training(zoo, data=spec.data, device=device, generator=generator, start=start)
+    with Recorder(folder, {"state": "running"}) as recorder:
+        last = time.perf_counter()
+        for event in method.train(training):
+            if isinstance(event, Done):
+                found.queries = float(event.result.details.get("queries", 0))
+                event.result.save(folder / MODEL)
+                break
+            recorder.record(event)
+            spent, last = time.perf_counter() - last, time.perf_counter()
+            if kind := _kind(event):
+                found.seconds[kind] += spent
+                found.counts[kind] += 1
+            else:
+                found.iterations[event.step] = found.iterations.get(event.step, 0.0) + spent
+            if time.monotonic() > end:
+                raise RunFailed(f"a few iterations take over {LIMIT_SECONDS:.0f} s here: the whole needs hours.")
+    for name, place in (("checkpoint", CHECKPOINTS), ("image", IMAGES), ("model", MODEL), ("metrics", METRICS)):
+        path = folder / place
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        count = len(files) if name in ("checkpoint", "image") else 1
+        found.disk[name] = sum(file.stat().st_size for file in files) / max(1, count)
+    return found
+
+
+def _queries(whole: Whole, slices: dict[str, Slice]) -> tuple[float, float]:
+    low, high = queries_of(whole, slices)
+    return (low, high) if whole.teachers == 1 else (round(ABOUT[0] * low), round(ABOUT[1] * high))
+
+
+def _kind(event: Event) -> str:
+    """What kind of work came before an event; empty for the iteration's own."""
+    if isinstance(event, Progress):
+        return next((kind for words, kind in TELLS.items() if event.text.startswith(words)), "")
+    return "checkpoint" if isinstance(event, Checkpoint) else "image" if isinstance(event, Images) else ""
+
+
+def _leave_few(zoo: Zoo, way: int) -> None:
+    """Leave as few teachers in an opened zoo as a training of so many classes can do with."""
+    everyone, shape = list(zoo.cards), zoo.picture_shape
+    fitting = sorted(everyone, key=lambda card: (card.way != way, -card.input_size[1], -card.input_size[0]))
+    for count in range(min(TEACHERS, len(fitting)), len(fitting) + 1):
+        zoo.cards = fitting[:count]
+        known = {key for keys in zoo.class_keys().values() for key in keys}
+        if len(known) >= way and zoo.picture_shape == shape:
+            return
+    zoo.cards = everyone
+
+
+def _missing(method: Method, config: Config, zoo: Zoo, device: torch.device) -> tuple[int, bool]:
+    """How many recoveries that are kept for later runs are not there yet, and whether they are to be revised."""
+    if getattr(config, "recovered", "") != "kept":
+        return 0, False
+    events = method.prepare(zoo, device=device)
+    first = next((event for event in events if isinstance(event, Progress)), Progress(0, 0))
+    events.close()
+    return first.total - first.step, bool(getattr(config, "consensus", 0) and first.total)
+
+
+def _recoveries(method: Method, config: Config, teachers: int, missing: int) -> dict[str, tuple[int, int]]:
+    """How often the whole run recovers, at least and at most, by the option that says in how many steps."""
+    low, high = method.inversions(teachers)
+    found = {"query_inversion_steps": (low, high)}
+    if getattr(config, "recovered", "") == "kept":
+        # Revised ones are made all at once.
+        low, high = (missing,) * 2 if getattr(config, "consensus", 0) else (min(low, missing), min(high, missing))
+    return {"inversion_steps": (low, high), **(found if hasattr(config, "query_inversion_steps") else {})}
+
+
+def _asks_black_boxes(config: Config, zoo: Zoo) -> bool:
+    from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
+
+    oracle = getattr(config, "oracle", "auto")
+    return oracle == "zeroth-order" or any(
+        answers_only_queries(zoo, card.id, AskingConfig(oracle=oracle)) for card in zoo.cards
+    )
+
+
+def _episode_seconds(zoo: Zoo, spec: RunSpec, config: Config, device: torch.device) -> float:
+    """Seconds of an episode of the test at the end; 0 where there is none."""
+    import torch
+
+    from dfml.data.episodes import EpisodeSampler
+    from dfml.meta.evaluation import evaluate
+    from dfml.training.context import start_model
+    from dfml.training.options import AdaptConfig
+
+    sampler, _ = job.test_episodes(zoo, spec, config)
+    if sampler is None or not isinstance(config, AdaptConfig):
+        return 0.0
+    sizes = {"way": sampler.way, "shot": sampler.shot, "query": sampler.query, "seed": 0}
+    few = EpisodeSampler(sampler.data, **sizes, episodes=EPISODES)
+    model = start_model(zoo, config, torch.Generator().manual_seed(0), {}).to(device)
+    began = time.perf_counter()
+    evaluate(model, few, bn=("transductive",), adapt=(model.learner.default_adaptation,), device=device)
+    return (time.perf_counter() - began) / EPISODES
+
+
+def _sweep(zoo: Zoo) -> int:
+    """How much a sweep of the consensus looks at: for each teacher the recoveries of its classes, by anybody."""
+    slots = [key for keys in zoo.class_keys().values() for key in keys]
+    return sum(slots.count(key) for key in slots)
+
+
+def _most_held(config: Config, cards: list[Any], one: float) -> float:
+    """MiB of recoveries that a memory can hold at most, ``one`` being those of one recovery."""
+    capacity = getattr(config, "capacity", getattr(config, "memory_visits", 0))
+    return capacity * len(cards) * one
+
+
+def _weights_mib(zoo: Zoo, teacher: str) -> float:
+    path = Path(zoo.source) / teacher / "model.safetensors"
+    return path.stat().st_size / MIB if path.is_file() else 0.0
+
+
+def _how(config: Config, base: Slice, seconds: float, teachers: int, of: int) -> str:
+    what = f"{base.done} of {config.iterations} iterations" if hasattr(config, "iterations") else "a short training"
+    return f"Measured in {seconds:.0f} s, on this machine as it is now: {what}, with {teachers} of {of} teachers."
+
+
+@contextmanager
+def _thrown_away() -> Iterator[Path]:
+    """A folder that is removed, with a cache of its own, so that nothing is taken from real runs or kept for them."""
+    before = os.environ.get("DFML_CACHE")
+    with tempfile.TemporaryDirectory(prefix="dfml-dry-run-") as folder:
+        os.environ["DFML_CACHE"] = str(Path(folder) / "cache")
+        try:
+            yield Path(folder)
+        finally:
+            os.environ.pop("DFML_CACHE")
+            if before is not None:
+                os.environ["DFML_CACHE"] = before
+
+
+def _answer(order: str, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Answer an order of ``cost.cost_of``."""
+    try:
+        return measure(RunSpec.model_validate_json(order), since=psutil.Process().create_time()).model_dump(mode="json")
+    except DfmlError as error:
+        return {"error": str(error), "bad_input": isinstance(error, BadInput)}
+    except MemoryError:
+        return {"error": "even a few iterations need more memory than there is.", "bad_input": True}
+
+
+if __name__ == "__main__":
+    serve(_answer)

@@ -1,0 +1,143 @@
+"""What a training is said to cost, against what it then takes; and memory that cannot suffice."""
+
+import json
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from dfml.core.errors import BadInput, RunFailed
+from dfml.meta.model import MetaModel
+from dfml.methods import METHODS
+from dfml.runs import cost as costs
+from dfml.runs import dry_run
+from dfml.runs.cost import Cost, cost_of, least_bytes
+from dfml.runs.driver import run_in_process
+from dfml.runs.extrapolation import Slice, Whole, cuts_of, queries_of, seconds_of
+from dfml.runs.folder import RunFolder
+from dfml.runs.jobs import train as jobs
+from dfml.runs.spec import RunSpec
+from dfml.training import context as training
+from dfml.zoo.teacher import load_teacher
+
+PURER = {"iterations": 40, "warm_start": 10, "warm_up": 30, "candidates": 2}
+BIDF = {
+    "iterations": 12, "inversion_steps": 7, "query_inversion_steps": 5, "recovered": "fresh", "recovered_per_class": 5,
+    "query_per_class": 4, "q": 2, "generate_interval": 50, "boundary_after": 100, "latent": 8, "generator_width": 8,
+}  # fmt: skip
+DISTILL = {
+    "iterations": 9, "inversion_steps": 6, "recovered": "fresh", "recovered_per_class": 5, "consensus": 0, "visits": 1,
+    "init": "random", "latent": 8, "generator_width": 8,
+}  # fmt: skip
+COMMON = {"width": 4, "tasks": 1, "shot": 1, "query": 3, "validate_every": 5, "validation_episodes": 3, "test_steps": 2}
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch, tiny_zoo_folder):
+    """Few test episodes, a teacher as the probe, and a clock of this process's own work alone."""
+    monkeypatch.setattr(jobs, "TEST_EPISODES", 8)
+    monkeypatch.setattr(training, "probe", lambda: load_teacher(tiny_zoo_folder / "002"))
+    own = SimpleNamespace(perf_counter=time.process_time, time=time.process_time, monotonic=time.monotonic)
+    monkeypatch.setattr(dry_run, "time", own)
+
+
+@pytest.fixture
+def ask(tiny_zoo_folder, patterns):
+    def make(method, **changes):
+        config = METHODS.get(method).preset("demo").override({**COMMON, **changes})
+        return RunSpec(
+            kind="train", method=method, zoo=str(tiny_zoo_folder), data=str(patterns), device="cpu", threads=1,
+            config=config.model_dump(mode="json"),
+        )  # fmt: skip
+
+    return make
+
+
+def test_a_run_takes_about_what_was_said(ask):
+    spec = ask("purer", **PURER)
+    said, began = dry_run.measure(spec), time.process_time()
+    run = RunFolder(run_in_process(spec)["run"])
+    took = time.process_time() - began
+    assert said.seconds[0] / 3 <= took <= 3 * said.seconds[1]
+    size = sum(file.stat().st_size for file in run.path.rglob("*") if file.is_file()) / 2**20
+    assert said.disk_mib[0] / 3 <= size <= 3 * said.disk_mib[1]
+    assert 0 < said.memory_mib[0] <= said.memory_mib[1] < said.free_mib
+    assert said.text.count("\n") == 0 and said.queries is None and "queries" not in said.text
+
+
+@pytest.mark.parametrize(("method", "changes"), [("bidf-mkd", BIDF), ("distill", DISTILL)])
+def test_queries_are_counted_to_the_last_one(method, changes, ask, zoo_copy):
+    for card in zoo_copy.glob("*/dfml.json"):
+        card.write_text(json.dumps({**json.loads(card.read_text()), "access": "queries"}))
+    spec = ask(method, **changes).model_copy(update={"zoo": str(zoo_copy)})
+    said = dry_run.measure(spec)
+    asked = MetaModel.load(RunFolder(run_in_process(spec)["run"]).model).details["queries"]
+    assert said.queries == (asked, asked)
+
+
+def test_nothing_of_it_is_kept_and_what_is_kept_already_costs_nothing(ask, tmp_path, monkeypatch):
+    monkeypatch.setenv("DFML_CACHE", str(tmp_path / "cache"))
+    spec = ask("distill", **{**DISTILL, "recovered": "kept", "inversion_steps": 4000})
+    before = dry_run.measure(spec)
+    assert not (tmp_path / "cache").exists() and not (tmp_path / "runs").exists()
+    few = ask("distill", **{**DISTILL, "recovered": "kept"})
+    first = dry_run.measure(few)
+    run_in_process(few)
+    assert dry_run.measure(few).disk_mib[1] < first.disk_mib[1]
+    assert before.seconds[0] > 5 * first.seconds[1]
+
+
+@pytest.mark.parametrize("start", [lambda spec: dry_run.measure(spec), lambda spec: run_in_process(spec)])
+def test_memory_that_cannot_suffice_is_refused_before_any_work(start, ask, monkeypatch):
+    monkeypatch.setattr(costs, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(METHODS.get("purer"), "train", lambda *_: pytest.fail("it has begun"))
+    with pytest.raises(BadInput, match="needs at least .* MiB are free on cpu") as refused:
+        start(ask("purer", **PURER))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_lower_bound_grows_with_the_sizes():
+    config = METHODS.get("purer").preset("demo")
+    one, more = (least_bytes(config.override({"way": way}), (3, 32, 32)) for way in (5, 100))
+    assert 0 < one < 2**30 and more == 20 * one
+    assert least_bytes(METHODS.get("random").preset("demo"), (3, 32, 32)) == 0
+
+
+def test_the_process_answers_with_a_cost_or_a_reason(ask, monkeypatch):
+    fields = {"seconds": [1, 2], "memory_mib": [3, 4], "free_mib": 5, "queries": [6, 6]}
+    fields |= {"disk_mib": [7, 8], "device": "cpu", "how": "Guessed."}
+
+    def answering(value):
+        code = f"import sys; sys.stdin.readline(); print({json.dumps({'outcome': value})!r})"
+        monkeypatch.setattr(costs, "COMMAND", [sys.executable, "-c", code])
+        return cost_of(ask("purer"))
+
+    assert answering(fields) == Cost.parse(fields) and "6 queries" in answering(fields).text
+    with pytest.raises(BadInput, match="no such zoo"):
+        answering({"error": "no such zoo", "bad_input": True})
+    with pytest.raises(RunFailed, match="too long"):
+        answering({"error": "too long", "bad_input": False})
+
+
+def test_the_whole_follows_from_its_slices():
+    """Made up: 1 s an iteration, 3 s to begin, 0.1 s and 7 queries a step, 3 queries at the end of a recovery."""
+    config = METHODS.get("bidf-mkd").preset("demo").override({"iterations": 100, "inversion_steps": 50})
+    config = config.override({"query_inversion_steps": 20, "validate_every": 50, "validation_episodes": 10})
+    cuts = cuts_of(config)
+    assert set(cuts) == {"base", "inversion_steps", "query_inversion_steps", "longer"}
+
+    def cut(name):
+        steps = sum(cuts[name][field] for field in ("inversion_steps", "query_inversion_steps"))
+        found = Slice(queries=7 * steps + 2 * 3.0)
+        found.counts.update(recovery=steps, validation=4)
+        found.seconds.update(recovery=0.1 * steps, validation=0.8)
+        found.iterations.update({0: 2.0} | {step: 1.0 for step in range(1, cuts[name]["iterations"] + 1)})
+        return found
+
+    whole = Whole(config, {"inversion_steps": (1, 3), "query_inversion_steps": (1, 3)}, False, 1.0, 1.0)
+    slices = {name: cut(name) for name in cuts}
+    assert queries_of(whole, slices) == (7 * 70 + 6, 3 * (7 * 70 + 6))
+    low, high = seconds_of(whole, slices)
+    assert low == pytest.approx(3 + 100 + 2 * 10 * 0.2 + 70 * 0.1)
+    assert high == pytest.approx(3 + 100 + 2 * 10 * 0.2 + 3 * 70 * 0.1)
