@@ -28,12 +28,7 @@ from dfml.inversion.recipe import Recipe
 from dfml.methods import METHODS
 from dfml.nets.device import use_threads
 from dfml.reports.recovery import invert_teachers
-<<<<<<< HEAD
-from dfml.runs.driver import run_in_process
 from dfml.runs.processes import search_path
-from dfml.runs.spec import RunSpec
-=======
->>>>>>> speed
 from dfml.training.context import Training
 from dfml.zoo import open_zoo
 
