@@ -7,7 +7,7 @@ made from the configs, so each of their fields carries a range and a sentence.
 import json
 import logging
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Self, get_args
+from typing import Annotated, Any, ClassVar, Self, dataclass_transform, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,7 +25,12 @@ Moment = Annotated[float, Field(ge=0, le=LATEST)]
 Text = Annotated[str, Field(max_length=4000)]
 
 
-class Config(BaseModel):
+@dataclass_transform(kw_only_default=True)  # for type checkers: an option may be left out, its Field holds a default
+class _Options(type(BaseModel)):
+    pass
+
+
+class Config(BaseModel, metaclass=_Options):
     """Base of all configs: immutable, unknown keys refused, values validated.
 
     Attributes:

@@ -2,9 +2,9 @@
 
 from abc import ABC
 from collections.abc import Callable, Iterable, Iterator
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from dfml.core.config import Config
+from dfml.core.config import Config as AnyConfig
 from dfml.core.errors import BadInput, nearest
 
 T = TypeVar("T")
@@ -70,13 +70,13 @@ class Registered(ABC):
     """
 
     name: ClassVar[str]
-    Config: ClassVar[type[Config]]
+    Config: ClassVar[type[AnyConfig]]
 
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or self.preset("demo")
+    def __init__(self, config: AnyConfig | None = None) -> None:
+        self.config: Any = config or self.preset("demo")  # each class knows its own
 
     @classmethod
-    def preset(cls, name: str = "demo") -> Config:
+    def preset(cls, name: str = "demo") -> AnyConfig:
         """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``; ``BadInput``: another name."""
         presets = {"demo": cls.demo, "paper": cls.paper}
         if name not in presets:
@@ -84,11 +84,11 @@ class Registered(ABC):
         return presets[name]()
 
     @classmethod
-    def demo(cls) -> Config:
+    def demo(cls) -> AnyConfig:
         """The config for a laptop."""
         return cls.Config()
 
     @classmethod
-    def paper(cls) -> Config:
+    def paper(cls) -> AnyConfig:
         """The published config."""
         return cls.Config()
