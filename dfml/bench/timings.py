@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -70,7 +71,7 @@ def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Ro
     """Time inversion and evaluation against the bare network passes that they need."""
     claim_report(config.out, "speed")
     device, _ = pick_device(config.device)
-    order = {"zoo": config.zoo, "device": config.device}
+    order: dict[str, Any] = {"zoo": config.zoo, "device": config.device}
     with tempfile.TemporaryDirectory() as folder:
         progress("inverting a teacher")
         pixels = INVERTERS.get("pixels").preset("demo").model_dump(mode="json")
@@ -248,6 +249,7 @@ def time_work(piece: str, zoo: str) -> float:
         started = started or time.perf_counter()
         if isinstance(event, Done):
             break
+    assert started is not None
     return time.perf_counter() - started
 
 
