@@ -155,7 +155,8 @@ def _tell(old: str, new: str) -> None:
 def _one_line(error: ValidationError, what: str) -> str:
     """Return the first thing that is wrong, in one line."""
     first = error.errors()[0]
-    if not first["loc"] and "error" in first.get("ctx", {}):  # said by the config itself, of several options
-        return f"{first['ctx']['error']}."
+    context = first.get("ctx", {})
+    if not first["loc"] and "error" in context:  # said by the config itself, of several options
+        return f"{context['error']}."
     where = ".".join(str(part) for part in first["loc"])[:80] or what
     return f"{what} {where!r}: {first['msg'].lower()}; received {shown(first['input'])}."

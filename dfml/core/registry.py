@@ -2,12 +2,13 @@
 
 from abc import ABC
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from dfml.core.config import Config as AnyConfig
 from dfml.core.errors import BadInput, nearest
 
 T = TypeVar("T")
+Class = TypeVar("Class", bound=type)
 
 
 class Registry(Generic[T]):
@@ -21,16 +22,16 @@ class Registry(Generic[T]):
         self.kind = kind
         self._entries: dict[str, type[T]] = {}
 
-    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+    def register(self, name: str) -> Callable[[Class], Class]:
         """Return a class decorator that files the class under ``name`` and sets ``cls.name``.
 
         ``ValueError``: the name is taken.
         """
 
-        def file(cls: type[T]) -> type[T]:
+        def file(cls: Class) -> Class:
             if name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
-            self._entries[name] = cls
+            self._entries[name] = cast("type[T]", cls)
             cls.name = name  # type: ignore[attr-defined]
             return cls
 
@@ -73,10 +74,10 @@ class Registered(ABC):
     Config: ClassVar[type[AnyConfig]]
 
     def __init__(self, config: AnyConfig | None = None) -> None:
-        self.config: Any = config or self.preset("demo")  # each class knows its own
+        self.config: Any = config or self.preset("demo")
 
     @classmethod
-    def preset(cls, name: str = "demo") -> AnyConfig:
+    def preset(cls, name: str = "demo") -> Any:  # noqa: ANN401 - each class has a config of its own
         """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``; ``BadInput``: another name."""
         presets = {"demo": cls.demo, "paper": cls.paper}
         if name not in presets:
