@@ -86,6 +86,7 @@ class AdaptedTask:
             parameter.copy_(weights[key])
         layers = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
         for layer, (mean, var) in zip(layers, self._statistics(self.support_x), strict=True):
+            assert layer.running_mean is not None and layer.running_var is not None
             layer.running_mean.copy_(mean)
             layer.running_var.copy_(var)
         card = TeacherCard(
@@ -127,6 +128,7 @@ class Calibrator(Protocol):
 
     def calibrate(self, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[Progress | Done]:
         """Calibrate adapted models; last comes ``Done(list[Calibration])``, one per task."""
+        ...
 
 
 @dataclass(frozen=True)
