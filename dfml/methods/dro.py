@@ -162,7 +162,7 @@ def draw_shares(count: int, config: DroConfig, generator: torch.Generator) -> li
 
 def algorithm_1(
     fusion: RobustFusion,
-    networks: Sequence[torch.Tensor],
+    networks: Sequence[torch.Tensor] | torch.Tensor,
     shares: list[tuple[list[int], list[int]]],
     generator: torch.Generator,
     done: int = 0,
