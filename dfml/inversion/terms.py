@@ -5,7 +5,7 @@ Formulas: DeepInversion's priors as PURER, BiDf-MKD, FREE and TGR use them (docs
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -92,7 +92,11 @@ def draw_jitter(channels: int, shift: int, flip: bool, generator: torch.Generato
 
 
 def ask(
-    oracle: Oracle, images: torch.Tensor, labels: torch.Tensor, options: Config, generator: torch.Generator
+    oracle: Oracle,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    options: Any,  # noqa: ANN401 - any config that has them
+    generator: torch.Generator,
 ) -> tuple[Jitter, torch.Tensor, Answer]:
     """Show a teacher images [N, C, H, W], randomly moved, and ask for the gradient of CE + bn * BN.
 

@@ -152,7 +152,7 @@ def evaluation_steps(
         episodes = [model.prepared(sampler.episode(n).to(device)) for n in numbers]
         paused = time.perf_counter()
         # A task's name seeds its images: the same whatever other modes are asked for.
-        tasks = [
+        tasks: list[tuple[AdaptedTask, Episode, Adapt]] = [
             (adapted_task(model, e, a, f"episode {n}, {a}"), e, a)
             for n, e in zip(numbers, episodes, strict=True)
             for a in adapts

@@ -6,7 +6,7 @@ A task is an episode, a teacher's answers to be distilled, or two tasks whose fe
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,14 @@ Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 TaskLoss = Callable[[Params], TaskOutcome]
 """A task's loss and accuracy as a function of the parameters; the same parameters must give the same loss."""
 StudentOf = Literal["head", "episode"]
+
+
+class Outer(Protocol):
+    """What gives the outer loss of a task, as a learner does."""
+
+    def outer(self, net: nn.Module, params: Params, support: Labelled, query: Labelled) -> TaskOutcome:
+        """See ``MetaLearner.outer``."""
+        ...
 
 
 def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
@@ -64,7 +72,7 @@ class OuterLoop:
         self.parameters = list(model.net.parameters()) if parameters is None else parameters
         self.optimiser = torch.optim.Adam(self.parameters, lr=lr)
 
-    def step(self, tasks: Iterable[Task], learners: Sequence[MetaLearner] | None = None) -> OuterStep:
+    def step(self, tasks: Iterable[Task], learners: Sequence[Outer] | None = None) -> OuterStep:
         """Take one step on the mean of the tasks' outer losses; labels may be soft.
 
         ``learners`` has one per task, where not all are learned as the model adapts.

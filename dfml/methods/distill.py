@@ -157,7 +157,8 @@ class Distill(Method):
         rows = torch.randperm(len(task.labels), generator=training.generator)[:count]
         images = seen(task.images[rows].cpu(), training.generator)
         answered = ~answers[rows].isneginf().all(2)
-        return tuple(x.to(training.device) for x in (images, answers[rows], answered))
+        there = training.device
+        return images.to(there), answers[rows].to(there), answered.to(there)
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""

@@ -40,7 +40,8 @@ class ImageGenerator(nn.Module):
         super().__init__()
         if width < 2 or width % 2:
             raise ValueError(f"width must be even and positive, received {width}")
-        channels, height, across = self.shape = tuple(shape)
+        channels, height, across = shape
+        self.shape = (channels, height, across)
         self.latent, self.width, self.classes = latent, width, classes
         self.start = (-(-height // 4), -(-across // 4))
         area = self.start[0] * self.start[1]
