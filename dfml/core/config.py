@@ -23,14 +23,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(ge=-1e300, le=1e300)]
 Moment = Annotated[float, Field(ge=0, le=LATEST)]
 Text = Annotated[str, Field(max_length=4000)]
+Options = Any
+"""A config of any class that has the options which are told of it."""
 
 
 @dataclass_transform(kw_only_default=True)  # for type checkers: an option may be left out, its Field holds a default
-class _Options(type(BaseModel)):
+class _WithDefaults(type(BaseModel)):
     pass
 
 
-class Config(BaseModel, metaclass=_Options):
+class Config(BaseModel, metaclass=_WithDefaults):
     """Base of all configs: immutable, unknown keys refused, values validated.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from abc import ABC
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import ClassVar, Generic, TypeVar, cast
 
 from dfml.core.config import Config as AnyConfig
+from dfml.core.config import Options
 from dfml.core.errors import BadInput, nearest
 
 T = TypeVar("T")
@@ -74,10 +75,10 @@ class Registered(ABC):
     Config: ClassVar[type[AnyConfig]]
 
     def __init__(self, config: AnyConfig | None = None) -> None:
-        self.config: Any = config or self.preset("demo")
+        self.config: Options = config or self.preset("demo")
 
     @classmethod
-    def preset(cls, name: str = "demo") -> Any:  # noqa: ANN401 - each class has a config of its own
+    def preset(cls, name: str = "demo") -> Options:
         """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``; ``BadInput``: another name."""
         presets = {"demo": cls.demo, "paper": cls.paper}
         if name not in presets:

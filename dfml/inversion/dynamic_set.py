@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from dfml.core.config import Options
 from dfml.inversion import terms
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
 from dfml.zoo.oracles.base import Oracle
@@ -121,7 +122,7 @@ class DynamicSet:
     def step(
         self,
         oracles: Sequence[Oracle],
-        weights: Any,  # noqa: ANN401 - any config that has them
+        weights: Options,
         generator: torch.Generator,
         adversarial: torch.Tensor | None = None,
     ) -> dict[str, float]:

@@ -9,6 +9,7 @@ adapted model and pulls the features of real and recovered images of a class tog
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +85,7 @@ def contrast_steps(
                 params = {n: p.detach() for n, p in {**params, **moved}.items()}
 
 
-CALIBRATORS: Registry[Icfil] = Registry("calibrator")
+CALIBRATORS: Registry[Any] = Registry("calibrator")
 
 
 @CALIBRATORS.register("icfil")

@@ -66,13 +66,9 @@ class TeacherFeatures(nn.Module):
         self.normalise = normalise
         self.share = (SHARPNESS / len(teachers)) ** 0.5
 
-    def teacher(self, position: int) -> Teacher:
-        """The teacher in this position."""
-        return cast(Teacher, self.teachers[position])
-
     def of_teacher(self, position: int, x: torch.Tensor) -> torch.Tensor:
         """One teacher's part [N, D] of the features of images [N, C, H, W] in [0, 1]."""
-        teacher = self.teacher(position)
+        teacher = cast(Teacher, self.teachers[position])
         layout = fast_layout(teacher.card.architecture)
         parts = [teacher.features(part.contiguous(memory_format=layout)).flatten(1) for part in x.split(PASS)]
         features = torch.cat(parts)
@@ -124,7 +120,7 @@ class EnsembleModel(MetaModel):
         """Move the teachers; returns itself."""
         self.net.to(device)
         if torch.device(device).type == "cpu":
-            for teacher in map(self.net.teacher, range(len(self.net.teachers))):
+            for teacher in cast(Iterator[Teacher], iter(self.net.teachers)):
                 teacher.net.to(memory_format=fast_layout(teacher.card.architecture))
         return self
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from dfml.core.config import Options
 from dfml.core.events import Event, Progress, Scalars
 from dfml.meta.outer import OuterLoop, OuterStep, Task
 from dfml.tasks.memory import TaskMemory
@@ -54,12 +55,7 @@ class PlateauDetector:
 
 
 def replay(
-    outer: OuterLoop,
-    memory: TaskMemory,
-    config: Any,  # noqa: ANN401 - of any method with replay
-    generator: torch.Generator,
-    *,
-    step: int,
+    outer: OuterLoop, memory: TaskMemory, config: Options, generator: torch.Generator, *, step: int
 ) -> Generator[Event, None, tuple[list[OuterStep], Task | None]]:
     """Take outer steps on recombined tasks until their accuracy has set no new best for ``patience`` steps.
 

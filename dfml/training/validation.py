@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from dfml.core.config import Options
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, Scalars
 from dfml.data.episodes import Episode, EpisodeSampler
@@ -113,7 +114,7 @@ class Watch:
     were wanted; it is empty otherwise.
     """
 
-    def __init__(self, validation: Validation, config: Any, device: torch.device) -> None:  # noqa: ANN401 - above
+    def __init__(self, validation: Validation, config: Options, device: torch.device) -> None:
         self.shot, self.device = config.shot, device
         real = config.watch == "validation"
         self.seen, self.why_not = (validation.sampler, validation.why_not) if real else (None, "")

@@ -106,11 +106,7 @@ def errors(nets: Net, x: torch.Tensor, y: torch.Tensor, settings: Settings) -> t
 
 def as_leaves(nets: Net) -> Net:
     """Copies that can be trained."""
-
-    def leaf(x: torch.Tensor) -> torch.Tensor:
-        return x.detach().clone().requires_grad_(True)
-
-    return [(leaf(weight), leaf(bias)) for weight, bias in nets]
+    return [(w.detach().clone().requires_grad_(True), b.detach().clone().requires_grad_(True)) for w, b in nets]
 
 
 def train_teachers(tasks: Tasks, settings: Settings, seed: int) -> Net:

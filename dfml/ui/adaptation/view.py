@@ -65,9 +65,7 @@ def choose_model() -> tuple[Path, dict] | None:
     elif kept is None and options:
         st.session_state[key] = options[0]
     # Lines that stay as they are: a browser sends the one that it got, not the run's name.
-    lines = unique(
-        {row.name: f"{row.title} · seed {row.spec.seed} · {minute(row.created)}" for row in rows if row.spec}
-    )
+    lines = unique({r.name: f"{r.title} · seed {r.spec.seed} · {minute(r.created)}" for r in rows if r.spec})
     choice = st.selectbox(
         "Meta-model",
         options,
