@@ -60,7 +60,8 @@ def test_three_files_are_all_that_a_method_needs(checkout):
         "tests/training/test_taking_part.py": "running-mean",
         "tests/test_readme.py": "(generated or its_page or somewhere or prose)",
     }
-    chosen = " or ".join(f"({Path(file).name} and {words})" if words else Path(file).name for file, words in files.items())
+    named = {Path(file).name: words for file, words in files.items()}
+    chosen = " or ".join(f"({name} and {words})" if words else name for name, words in named.items())
     told = within(checkout, "pytest", "-n", "0", "-rA", "-p", "no:cacheprovider", *files, "-k", chosen)
     passed = Counter(re.findall(r"^PASSED ([\w/.]+)::", told, re.M))
     assert passed.keys() == files.keys()

@@ -177,7 +177,7 @@ def small_zoo(zoo: Zoo, ids: list[str], folder: Path) -> Path:
 
 def facts(job: BenchJob, matrix: np.ndarray) -> Row:
     """What tells the sets apart besides accuracy; ``matrix`` is the similarity of a set's teachers."""
-    zoo, curves = open_zoo(job.spec.zoo), RunFolder(job.folder).scalars()
+    zoo, curves = open_zoo(job.spec.needed("zoo")), RunFolder(job.folder).scalars()
     alignment = [value for value in curves.get("grad/alignment", ([], []))[1] if value is not None]
     off = matrix[~np.eye(len(matrix), dtype=bool)]
     return {

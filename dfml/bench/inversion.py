@@ -15,7 +15,7 @@ from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, markdown_table, mean_interval, write_report
 from dfml.bench.study_config import BenchConfig, Each
 from dfml.core.errors import BadInput
-from dfml.core.events import Event
+from dfml.core.events import Done, Event
 from dfml.core.texts import is_address, without_password
 from dfml.inversion import INVERTERS
 from dfml.inversion.pipeline import warm_up
@@ -142,7 +142,9 @@ def recover_row(config: InversionConfig, zoo: Zoo, teachers: list[str], entry: E
 
 def _done(events: Iterable[Event]) -> Any:  # noqa: ANN401 - whatever the work gives
     """The result of some work, which is its last event's."""
-    return deque(events, maxlen=1).pop().result
+    done = deque(events, maxlen=1).pop()
+    assert isinstance(done, Done)
+    return done.result
 
 
 def time_together(config: InversionConfig, zoo: Zoo, device: torch.device, *, steps: int = 20) -> Rows:

@@ -119,7 +119,9 @@ def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: S
             found = [{**row, "data": Path(data).name} for row in older] or measured_rows(job, model, data, shot, tell)
             found = [{**row, **facts} for row in found]
             ledger.write(evaluations={**(ledger["evaluations"] or {}), name: found})
-        rows += ledger.rows(name)
+        kept = ledger.rows(name)
+        assert kept is not None
+        rows += kept
     return rows
 
 

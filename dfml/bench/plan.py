@@ -35,7 +35,7 @@ def changes_of(config: Config, changes: list[str]) -> list[str]:
     return [change for change in changes if key_of(change) in type(config).model_fields]
 
 
-def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[str, Config]:
+def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[str, Any]:
     """The config of each method, with the changes that it has; raise BadInput for an option that none of them has."""
     found = {name: METHODS.get(name).preset(preset) for name in methods}
     for change in changes:
@@ -162,13 +162,14 @@ def _comparable(spec: RunSpec, name: str) -> Any:  # noqa: ANN401 - any field
 
 def _training_data(config: StudyConfig) -> str:
     """What reference methods train on: the data set, or all of them as one folder of links."""
-    if len(config.data) == 1:
-        return config.data[0]
-    if any(source.startswith("sample:") or "train" not in list_splits(Path(source)) for source in config.data):
+    sources = list(config.data)
+    if len(sources) == 1:
+        return sources[0]
+    if any(source.startswith("sample:") or "train" not in list_splits(Path(source)) for source in sources):
         raise BadInput("it trains on one data set, or on several folders that all have a split train.")
-    key = hashlib.sha256("\n".join(str(Path(source).resolve()) for source in config.data).encode()).hexdigest()[:8]
+    key = hashlib.sha256("\n".join(str(Path(source).resolve()) for source in sources).encode()).hexdigest()[:8]
     folder = config.work.absolute() / "data" / f"{'+'.join(config.tested)}-{key}"
-    for source in map(Path, config.data):
+    for source in map(Path, sources):
         for split in list_splits(source):
             for kind in sorted(p for p in (source / split).iterdir() if p.is_dir() and p.name[0] != "."):
                 link = folder / split / f"{source.name}-{kind.name}"

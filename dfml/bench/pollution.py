@@ -240,6 +240,7 @@ def verdicts(rows: Rows) -> list[str]:
             both = sorted(even.keys() & own.keys())
             lost, half = mean_interval(even[s] for s in both)
             kept, own_half = mean_interval(own[s] for s in both)
+            assert lost is not None and kept is not None
             text = f"At {rate} % sampling uniformly loses {interval(lost, half)} points, with {variant} "
             text += interval(kept, own_half)
             if lost < WORTH_TELLING:
@@ -248,7 +249,7 @@ def verdicts(rows: Rows) -> list[str]:
                 spare, spread = mean_interval(even[s] / 2 - own[s] for s in both)
                 text += f": {'at most' if kept <= lost / 2 else 'more than'} half of it (half of it less what is lost "
                 text += f"with {variant}: {interval(spare, spread)}"
-                decided = spread is not None and abs(spare) > spread
+                decided = spare is not None and spread is not None and abs(spare) > spread
                 text += ")" if decided else ", an interval with 0: these seeds do not decide it)"
             above = [
                 interval(*mean_interval(at[r, variant, seed] - at[r, "even", seed] for seed in both)) for r in (rate, 0)

@@ -49,6 +49,7 @@ def mean_interval(values: Iterable[float]) -> tuple[float | None, float | None]:
 def over_seeds(rows: Rows) -> tuple[float, float]:
     """Mean accuracy and half width of its 95 % interval, of one row a seed; of a single one over its episodes."""
     mean, half = mean_interval(row["accuracy"] for row in rows)
+    assert mean is not None
     return mean, float(rows[0]["ci95"]) if half is None else half
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 
@@ -50,7 +50,9 @@ def do_study(
     return result
 
 
-def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: Say) -> Iterator[tuple[int, Outcome]]:
+def do_jobs(
+    jobs: list[BenchJob], *, side_by_side: int, device: str, progress: Say
+) -> Generator[tuple[int, Outcome], None, None]:
     """Prepare, where there is something to prepare, train and evaluate each job; yield its position and outcome.
 
     With more than one ``side_by_side`` they hold the device together. ``progress`` is told now and then how far all
@@ -68,7 +70,7 @@ def do_jobs(jobs: list[BenchJob], *, side_by_side: int, device: str, progress: S
                 position, job = waiting.popleft()
                 left[pool.submit(outcome_of, job, processes)] = position
             done, _ = wait(left, LOOK_SECONDS, FIRST_COMPLETED)
-            for future in sorted(done, key=left.get):
+            for future in sorted(done, key=left.__getitem__):
                 yield left.pop(future), future.result()
             due = time.monotonic() - last >= TELL_SECONDS
             for child in list(processes.running):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -185,6 +186,7 @@ def time_work(piece: str, zoo: str) -> float:
         started = started or time.perf_counter()
         if isinstance(event, Done):
             break
+    assert started is not None
     return time.perf_counter() - started
 
 

@@ -85,14 +85,15 @@ def main(argv: list[str] | None = None) -> None:
         fail(f"{error.filename or 'the system'}: {error.strerror or error}.", 1, as_json)
     except Exception as error:
         # Typer carries its own copy of click, so usage errors are known by what they can do.
-        if not hasattr(error, "format_message"):
+        message = getattr(error, "format_message", None)
+        if message is None:
             raise
         if type(error).__name__ == "NoArgsIsHelpError":
-            print(error.format_message())
+            print(message())
             raise SystemExit(0) from None
         context = getattr(error, "ctx", None)
         where = f" See `{context.command_path} --help`." if context else ""
-        fail(error.format_message().replace("Value error, ", "").rstrip(".") + "." + where, 2, as_json)
+        fail(message().replace("Value error, ", "").rstrip(".") + "." + where, 2, as_json)
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

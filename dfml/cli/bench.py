@@ -8,13 +8,13 @@ from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 import dfml.bench
-from dfml.bench.study_config import DroProtocolConfig
+from dfml.bench.study_config import BenchConfig, DroProtocolConfig
 from dfml.cli.output import answer, say, table, told_difference
 from dfml.cli.parameters import Json, names, parameter, percentages, refuse_given, shot_counts
 from dfml.core.config import Config
@@ -37,9 +37,9 @@ class _Benchmark(TyperCommand):
         made = typer.Typer(rich_markup_mode=None, add_completion=False)
         work = getattr(import_module(self.place), f"bench_{self.name}")
         made.command(self.name)(_command_of(work, inspect.signature(work).parameters["config"].annotation))
-        return typer.main.get_command(made)
+        return cast(TyperCommand, typer.main.get_command(made))
 
-    params = property(lambda self: self.real.params, lambda self, none: None)
+    params: Any = property(lambda self: self.real.params, lambda self, none: None)
 
     def make_context(self, *args: Any, **more: Any) -> Any:  # noqa: ANN401 - as click does
         """See click."""
@@ -171,7 +171,7 @@ def _asked(config: type[Config], given: dict[str, Any]) -> Config:
     return config.parse(values)
 
 
-def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[Callable, type[Config]] | None:
+def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[Callable, type[BenchConfig]] | None:
     """The function and config of another --protocol, if one is given; refuse options that this one does not take."""
     if given["protocol"] == "shared":
         refuse_given(context, DRO_ONLY, "without --protocol dro")
@@ -185,7 +185,7 @@ def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[Callabl
     return compare_as_published, DroProtocolConfig
 
 
-def _command_of(work: Callable[..., dict[str, Any]], config: type[Config]) -> Callable[..., None]:
+def _command_of(work: Callable[..., dict[str, Any]], config: type[BenchConfig]) -> Callable[..., None]:
     """A function that does a benchmark and prints its table, for typer; a run that failed makes it fail."""
 
     def command(*, context: typer.Context, json: bool, **given: Any) -> None:  # noqa: ANN401 - any option's value
@@ -203,6 +203,6 @@ def _command_of(work: Callable[..., dict[str, Any]], config: type[Config]) -> Ca
     context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     as_json = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json)
     options = [_option(config, option) for option in config.options.split()]
-    command.__doc__ = inspect.getdoc(work).partition("\n")[0]
+    command.__doc__ = (inspect.getdoc(work) or "").partition("\n")[0]
     command.__signature__ = inspect.Signature([context, *options, as_json])
     return command

@@ -179,6 +179,7 @@ def adapt(
         "notes": result.notes,
     }
     if result.calibration is not None:
+        assert calibrator is not None and result.calibrated_accuracy is not None
         value["uncalibrated_predictions"] = before = _named(result.uncalibrated, names, result.classes)
         changed = sum(a["class"] != b["class"] for a, b in zip(before, predictions, strict=True))
         contrast = result.calibration.contrast

@@ -165,7 +165,8 @@ def _spec_from(context: typer.Context, run: str) -> RunSpec:
 
 def _drive(spec: RunSpec | None, out: Path | None, json: bool, what: str) -> dict[str, Any]:
     """Do a run in ``out`` or a new folder, or go on with ``out``; return the result, or exit if it was stopped."""
-    if spec is None and out is None:
+    target = spec or out
+    if target is None:
         raise BadInput("--resume needs --out RUNDIR: the folder of the run to go on with.")
     bar, numbers = Bar(what.strip()), {}
 
@@ -179,7 +180,7 @@ def _drive(spec: RunSpec | None, out: Path | None, json: bool, what: str) -> dic
             say(f"step {event.step}: {event.text}")
 
     if spec is None:
-        result = run_in_process(out, resume=True, on_event=show)
+        result = run_in_process(target, resume=True, on_event=show)
     else:
         result = run_in_process(spec, path=out, on_event=show)
     if result.get("state") == "stopped":

@@ -7,7 +7,7 @@ made from the configs, so each of their fields carries a range and a sentence.
 import json
 import logging
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Self, get_args
+from typing import Annotated, Any, ClassVar, Self, dataclass_transform, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,9 +23,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(ge=-1e300, le=1e300)]
 Moment = Annotated[float, Field(ge=0, le=LATEST)]
 Text = Annotated[str, Field(max_length=4000)]
+Options = Any
+"""A config of any class that has the options which are told of it."""
 
 
-class Config(BaseModel):
+@dataclass_transform(kw_only_default=True)  # for type checkers: an option may be left out, its Field holds a default
+class _WithDefaults(type(BaseModel)):
+    pass
+
+
+class Config(BaseModel, metaclass=_WithDefaults):
     """Base of all configs: immutable, unknown keys refused, values validated.
 
     Attributes:
@@ -150,7 +157,8 @@ def _tell(old: str, new: str) -> None:
 def _one_line(error: ValidationError, what: str) -> str:
     """Return the first thing that is wrong, in one line."""
     first = error.errors()[0]
-    if not first["loc"] and "error" in first.get("ctx", {}):  # said by the config itself, of several options
-        return f"{first['ctx']['error']}."
+    context = first.get("ctx", {})
+    if not first["loc"] and "error" in context:  # said by the config itself, of several options
+        return f"{context['error']}."
     where = ".".join(str(part) for part in first["loc"])[:80] or what
     return f"{what} {where!r}: {first['msg'].lower()}; received {shown(first['input'])}."

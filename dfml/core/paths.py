@@ -137,7 +137,7 @@ def filled_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``path``, then rename it into place.
 
     A reader sees the old file or the new one, never a part; after a failure the old one stays. ``RunFailed``: the disk

@@ -4,9 +4,9 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from dfml.core.errors import DfmlError, RunFailed
 from dfml.core.system import SYSTEM
@@ -54,7 +54,8 @@ def in_processes(
     from joblib import Parallel, delayed  # here, since it loads numpy
     from joblib.externals.loky import get_reusable_executor
 
-    results = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_one)(work, item) for item in items)
+    pieces = (delayed(_one)(work, item) for item in items)
+    results = cast(Generator[Result, None, None], Parallel(n_jobs=jobs, return_as="generator_unordered")(pieces))
     # joblib's generator blocks until a piece is done; whoever waits must be able to stop in between.
     done, waiter = 0, ThreadPoolExecutor(1)
     try:
@@ -76,7 +77,8 @@ def in_processes(
     finally:
         if done < len(items):
             # Ends the local processes at once, and with them the wait of the thread.
-            get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+            whole = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType] - its default is "auto"
+            whole.shutdown(wait=False, kill_workers=True)
         waiter.shutdown(wait=True, cancel_futures=True)
         results.close()
 

@@ -2,12 +2,14 @@
 
 from abc import ABC
 from collections.abc import Callable, Iterable, Iterator
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar, cast
 
-from dfml.core.config import Config
+from dfml.core.config import Config as AnyConfig
+from dfml.core.config import Options
 from dfml.core.errors import BadInput, nearest
 
 T = TypeVar("T")
+Class = TypeVar("Class", bound=type)
 
 
 class Registry(Generic[T]):
@@ -21,16 +23,16 @@ class Registry(Generic[T]):
         self.kind = kind
         self._entries: dict[str, type[T]] = {}
 
-    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+    def register(self, name: str) -> Callable[[Class], Class]:
         """Return a class decorator that files the class under ``name`` and sets ``cls.name``.
 
         ``ValueError``: the name is taken.
         """
 
-        def file(cls: type[T]) -> type[T]:
+        def file(cls: Class) -> Class:
             if name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
-            self._entries[name] = cls
+            self._entries[name] = cast("type[T]", cls)
             cls.name = name  # type: ignore[attr-defined]
             return cls
 
@@ -72,13 +74,13 @@ class Registered(ABC):
 
     name: ClassVar[str]
     papers: ClassVar[tuple[str, ...]] = ()
-    Config: ClassVar[type[Config]]
+    Config: ClassVar[type[AnyConfig]]
 
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or self.preset("demo")
+    def __init__(self, config: AnyConfig | None = None) -> None:
+        self.config: Options = config or self.preset("demo")
 
     @classmethod
-    def preset(cls, name: str = "demo") -> Config:
+    def preset(cls, name: str = "demo") -> Options:
         """A whole config: ``demo`` (minutes on two CPU cores) or ``paper``; ``BadInput``: another name."""
         presets = {"demo": cls.demo, "paper": cls.paper}
         if name not in presets:
@@ -86,11 +88,11 @@ class Registered(ABC):
         return presets[name]()
 
     @classmethod
-    def demo(cls) -> Config:
+    def demo(cls) -> AnyConfig:
         """The config for a laptop."""
         return cls.Config()
 
     @classmethod
-    def paper(cls) -> Config:
+    def paper(cls) -> AnyConfig:
         """The published config."""
         return cls.Config()

@@ -1,6 +1,7 @@
 """How long work will still take, as a range: what speeds of the last minute say, not the mean since the beginning."""
 
 from collections import deque
+from collections.abc import Sequence
 from math import ceil, floor
 
 WINDOWS = (15.0, 30.0, 60.0)
@@ -63,7 +64,7 @@ class TimeLeft:
         return (until - since) / (ends[-1][1] - first)
 
 
-def in_words(left: Range) -> str:
+def in_words(left: Sequence[float]) -> str:
     """A range as ``40 to 60 s``, ``2 to 4 min``, ``about 3 min``, ``up to 2 min`` or ``1.5 to 2 h``."""
     unit, size = ("s", 5) if left[1] < 100 else ("min", 60) if left[1] < 5400 else ("h", 1800)
     factor = {"s": 5, "min": 1, "h": 0.5}[unit]

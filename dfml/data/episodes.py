@@ -34,8 +34,8 @@ class Episode:
 
     def to(self, device: torch.device | str) -> Episode:
         """Return the same episode on another device."""
-        moved = (x.to(device) for x in (self.support_x, self.support_y, self.query_x, self.query_y))
-        return Episode(*moved, self.class_names)
+        support_x, support_y = self.support_x.to(device), self.support_y.to(device)
+        return Episode(support_x, support_y, self.query_x.to(device), self.query_y.to(device), self.class_names)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class PseudoTask:
 
     def to(self, device: torch.device) -> PseudoTask:
         """Return the task with its tensors on a device."""
-        moved = (x.to(device) for x in (self.images, self.labels, self.soft_targets))
+        moved = self.images.to(device), self.labels.to(device), self.soft_targets.to(device)
         return PseudoTask(*moved, self.teacher_id, self.cost)
 
     def teacher_accuracy(self) -> float:
@@ -121,7 +121,7 @@ class EpisodeSampler:
         from where the images lie or at which size a model looks at them.
         """
         names = [same(name) for name in self.data.class_names]
-        content = self.data.content or hashlib.sha256(np.ascontiguousarray(self.data.images)).hexdigest()
+        content = self.data.content or hashlib.sha256(np.ascontiguousarray(self.data.images).data).hexdigest()
         facts = [1, content, names, self.data.split, self.way, self.shot, self.query, len(self.plan)]
         found = hashlib.sha256(json.dumps(facts).encode())
         for classes, picks in self.plan:

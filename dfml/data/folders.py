@@ -258,7 +258,8 @@ def _load_sample(name: str, split: str, size: int | None, channels: int | None) 
     if split not in meta["splits"]:
         raise BadInput(f"sample:{name} has no split {split!r}; it has: {', '.join(meta['splits'])}.")
     stored = meta["splits"][split]
-    own, kind = stored["size"], stored["channels"]
+    own: int = stored["size"]
+    kind: int = stored["channels"]
     size, channels = size or own, channels or kind
     parts, content = [], hashlib.sha256()
     for entry in stored["classes"]:

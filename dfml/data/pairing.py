@@ -45,17 +45,18 @@ def difference(row: Row, other: Row) -> Difference:
     if own and others and row["episode_list"] == other["episode_list"] and len(own) == len(others):
         gone = [x - y for x, y in zip(own, others, strict=True)]
         return Difference(fmean(gone), 1.96 * pstdev(gone) / len(gone) ** 0.5, True, "paired")
-    halves = [each.get("ci95") for each in (row, other)]
-    half = None if None in halves else (halves[0] ** 2 + halves[1] ** 2) ** 0.5
+    first, second = row.get("ci95"), other.get("ci95")
+    half = None if first is None or second is None else (first**2 + second**2) ** 0.5
     return Difference(row["accuracy"] - other["accuracy"], half, False, OTHERS if own and others else NOT_KEPT)
 
 
 def _shares(row: Row) -> list[float]:
     """Return the accuracy of each episode; empty where a row keeps none, or nothing that can be read."""
     right, of = row.get("right"), row.get("query_pictures")
-    counts = isinstance(right, list) and all(isinstance(count, int) for count in right)
     known = isinstance(row.get("episode_list"), str) and isinstance(of, int) and of > 0
-    return [count / of for count in right] if counts and known else []
+    if not known or not isinstance(right, list) or not all(isinstance(count, int) for count in right):
+        return []
+    return [count / of for count in right]
 
 
 def differences(rows: list[Row], others: list[Row], along: tuple[str, ...] = ()) -> Iterator[tuple[Row, Difference]]:

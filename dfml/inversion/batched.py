@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from pydantic import Field
@@ -84,7 +84,7 @@ def make_step(
         answers = oracle.logits(x)
         cost = {"passes": float(oracle.passes - passes), "queries": float(oracle.queries - queries)}
         tasks.append(PseudoTask(x.detach().clone(), y.clone(), answers, oracle.teacher_id, cost))
-    channels, size = max(x.shape[1] for x in images), max(tuple(x.shape[-2:]) for x in images)
+    channels, size = max(x.shape[1] for x in images), max((x.shape[-2], x.shape[-1]) for x in images)
     shown = torch.cat([match_size(match_channels(x, channels), size) for x in images])
     return InversionStep(step, total, shown, torch.cat(labels), losses, tasks)
 
@@ -138,10 +138,10 @@ class FreeNoiseConfig(GeneratorConfig):
 
 def new_generators(objective: BatchObjective, classes: int = 0) -> list[ImageGenerator]:
     """One freshly drawn generator for each item."""
-    cfg, device = objective.cfg, objective.device
+    cfg, device = cast(NetworkConfig, objective.cfg), objective.device
     size = {"latent": cfg.latent, "width": cfg.width, "classes": classes}
     nets = [ImageGenerator(i.oracle.picture_shape, **size, seed=draw_seed(i.generator)) for i in objective.batch]
-    return [net.to(device, memory_format=layout_on(device)) for net in nets]
+    return [net.to(device).to(memory_format=layout_on(device)) for net in nets]
 
 
 def layout_on(device: torch.device) -> torch.memory_format:
@@ -151,7 +151,7 @@ def layout_on(device: torch.device) -> torch.memory_format:
 
 def draw_noise(objective: BatchObjective) -> torch.Tensor:
     """Normal noise [K, N, latent], each item's from its own generator."""
-    latent = objective.cfg.latent
+    latent = cast(NetworkConfig, objective.cfg).latent
     drawn = [torch.randn(len(item.labels), latent, generator=item.generator) for item in objective.batch]
     return torch.stack(drawn).to(objective.device)
 
@@ -183,7 +183,7 @@ class Generator(BatchedInverter):
         z = draw_noise(objective)
         groups = [{"params": modules.parameters()}]
         if not self.told_classes:
-            groups.append({"params": [z.requires_grad_(True)], "lr": cfg.noise_lr})
+            groups.append({"params": [z.requires_grad_(True)], "lr": self.config.noise_lr})
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
         for _ in range(cfg.steps):
             images = modules(z, objective.labels) if self.told_classes else modules(z)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Event, Progress
+from dfml.core.events import Done, Progress
 from dfml.data.episodes import PseudoTask
 from dfml.inversion import terms
 from dfml.zoo.oracles.base import Oracle
@@ -37,7 +37,7 @@ def reach_consensus(
     shape: tuple[int, int, int],
     generator: torch.Generator,
     device: torch.device,
-) -> Iterator[Event]:
+) -> Iterator[Progress | Done]:
     """Revise recovered images so that all teachers which know a class agree on its images.
 
     An image that one teacher recovered shows what that teacher alone goes by; other teachers of the class often

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from dfml.core.config import Config
+from dfml.core.config import Options
 from dfml.inversion import terms
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
 from dfml.zoo.oracles.base import Oracle
@@ -98,7 +98,7 @@ class DynamicSet:
 
     def draw_episode(
         self, *, way: int, shot: int, query: int, generator: torch.Generator, teachers: Sequence[str] | None = None
-    ) -> tuple[list[int], tuple[torch.Tensor, ...]]:
+    ) -> tuple[list[int], tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Sample ``way`` of all classes, so that those of different teachers mix, and ``shot`` + ``query`` images each.
 
         Given ``teachers``, it samples among their classes only, where these are enough. It returns the classes, and
@@ -122,7 +122,7 @@ class DynamicSet:
     def step(
         self,
         oracles: Sequence[Oracle],
-        weights: Config,
+        weights: Options,
         generator: torch.Generator,
         adversarial: torch.Tensor | None = None,
     ) -> dict[str, float]:

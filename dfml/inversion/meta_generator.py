@@ -80,13 +80,16 @@ class MetaGenerator(BatchedInverter):
             per_class=20,
         )  # fmt: skip
 
-    def prepare(self, shape: tuple[int, int, int], seed: int, device: torch.device) -> None:
+    def prepare(
+        self, shape: tuple[int, int, int], seed: int, device: torch.device
+    ) -> tuple[ImageGenerator, torch.optim.Adam]:
         """Draw the meta-generator for images of ``shape``, unless there is one; teachers resize its images."""
         cfg: MetaGeneratorConfig = self.config
-        if self.net is None:
+        if self.net is None or self.optimiser is None:
             self.net = ImageGenerator(shape, latent=cfg.latent, width=cfg.width, seed=seed)
-            self.net.to(device, memory_format=layout_on(device))
+            self.net.to(device).to(memory_format=layout_on(device))
             self.optimiser = torch.optim.Adam(self.net.parameters(), lr=cfg.meta_lr, betas=(0.5, 0.999))
+        return self.net, self.optimiser
 
     def recover_batch(self, objective: BatchObjective) -> Iterator[BatchStep]:
         """Adapt a clone to each teacher; see ``BatchedInverter.recover_batch``."""
@@ -124,8 +127,8 @@ class MetaGenerator(BatchedInverter):
         """
         before = [(o.passes, o.queries) for o in oracles]
         batch = open_batch(oracles, labels, generator, device)
-        self.prepare(self._shape_for(oracles), draw_seed(generator), device)
-        outer = {name: torch.zeros_like(p) for name, p in self.net.named_parameters()}
+        net, optimiser = self.prepare(self._shape_for(oracles), draw_seed(generator), device)
+        outer = {name: torch.zeros_like(p) for name, p in net.named_parameters()}
         groups, last = same_shape(batch), []
         for members in [[batch[i] for i in group] for group in groups]:
             for step, gradients in self._adapt(BatchObjective(members, self.config, device, extra_loss)):
@@ -136,10 +139,10 @@ class MetaGenerator(BatchedInverter):
                 yield None
             last.append(newest)
         images, losses = merged(groups, last)
-        for name, parameter in self.net.named_parameters():
+        for name, parameter in net.named_parameters():
             parameter.grad = outer[name] / len(batch)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
         self.meta_steps += 1
         total, wanted = max(self.config.warm_up, self.meta_steps), [item.labels for item in batch]
         yield make_step(self.meta_steps, total, oracles, images, wanted, losses, before if with_tasks else None)
@@ -150,7 +153,7 @@ class MetaGenerator(BatchedInverter):
             return self.net.shape
         shapes = [o.picture_shape for o in oracles]
         largest = max(shapes, key=lambda shape: shape[1])
-        return self.shape or (max(shape[0] for shape in shapes), *largest[1:])
+        return self.shape or (max(shape[0] for shape in shapes), largest[1], largest[2])
 
     def _adapt(self, objective: BatchObjective) -> Iterator[tuple[BatchStep, list[dict[str, torch.Tensor]]]]:
         """Adapt a clone of the net to each item's teacher; yield each step and its share of the outer gradient."""
@@ -177,7 +180,7 @@ class MetaGenerator(BatchedInverter):
 
     def state(self) -> dict[str, Any]:
         """The meta-generator, its Adam and its age, as copies."""
-        if self.net is None:
+        if self.net is None or self.optimiser is None:
             return {}
         weights = {f"net/{n}": p.detach().clone() for n, p in self.net.named_parameters()}
         moments = {f"adam/{n}": v for n, v in optimiser_state(self.optimiser).items()}
@@ -189,9 +192,9 @@ class MetaGenerator(BatchedInverter):
             return
         weights = part_of_state(state, "net")
         self.net = self.optimiser = None
-        self.prepare(tuple(state["shape"]), 0, self.device or next(iter(weights.values())).device)
+        net, optimiser = self.prepare(tuple(state["shape"]), 0, self.device or next(iter(weights.values())).device)
         with torch.no_grad():
-            for name, parameter in self.net.named_parameters():
+            for name, parameter in net.named_parameters():
                 parameter.copy_(weights[name])
-        load_optimiser_state(self.optimiser, part_of_state(state, "adam"))
+        load_optimiser_state(optimiser, part_of_state(state, "adam"))
         self.meta_steps = int(state["meta_steps"])

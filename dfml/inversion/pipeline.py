@@ -4,7 +4,7 @@ Before it, ``warm_up``: what an inverter learns from other teachers, kept for th
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
     yield from recover_together(recipe, oracles, recipe.generator("invert"))
 
 
-def after_failure(error: Exception, group: list[str], broken: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+def after_failure(error: Exception, group: list[str], broken: Collection[str]) -> tuple[list[str], list[list[str]]]:
     """Return what becomes of a group of teachers whose recovery failed; ``broken`` ones are known not to be usable.
 
     That is, who is to be left out, and which groups are to be tried instead. Where it is no fault of single teachers or

@@ -52,7 +52,7 @@ class Recipe:
         inverter: Warmed up where it wants to be.
         per_class: Images per class, 1 .. 500, else ``BadInput``.
         device: Where to compute, or its name.
-        asking: How teachers are asked; None takes the defaults.
+        asking: How teachers are asked.
         warmed: What the inverter's warm-up was.
     """
 
@@ -60,8 +60,8 @@ class Recipe:
     inverter: Inverter
     per_class: int = 20
     seed: int = 0
-    device: torch.device = "cpu"
-    asking: AskingConfig | None = None
+    device: torch.device = torch.device("cpu")
+    asking: AskingConfig = AskingConfig()
     warmed: WarmUp | None = None
     extra_loss: ExtraLoss | None = None
 
@@ -69,7 +69,6 @@ class Recipe:
         if not 1 <= self.per_class <= 500:
             raise BadInput(f"images per class must be between 1 and 500, received {self.per_class}.")
         object.__setattr__(self, "device", torch.device(self.device))
-        object.__setattr__(self, "asking", self.asking or AskingConfig())
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A generator on the CPU for one part of the work."""

@@ -100,6 +100,7 @@ class SparsePictures:
             self.patches.clamp_(0, 1)
         share = self.kept.shape[1] / self.eye.count
         if drops:
+            assert look.attention is not None
             self._drop(look.attention, drops)
         return losses | {"patches": share}
 

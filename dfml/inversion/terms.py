@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 
-from dfml.core.config import Config
+from dfml.core.config import Config, Options
 from dfml.core.errors import NotFinite
 from dfml.inversion.base import ExtraLoss
 from dfml.zoo.oracles.base import Answer, LayerStatistics, Oracle, StackedOracles
@@ -92,7 +92,7 @@ def draw_jitter(channels: int, shift: int, flip: bool, generator: torch.Generato
 
 
 def ask(
-    oracle: Oracle, images: torch.Tensor, labels: torch.Tensor, options: Config, generator: torch.Generator
+    oracle: Oracle, images: torch.Tensor, labels: torch.Tensor, options: Options, generator: torch.Generator
 ) -> tuple[Jitter, torch.Tensor, Answer]:
     """Show a teacher images [N, C, H, W], randomly moved, and ask for the gradient of CE + bn * BN.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Done, Event
+from dfml.core.events import Done, Progress
 from dfml.data.episodes import Episode
 from dfml.meta.learners import HEAD, Adapt, MetaLearner, Params, ProtoNet, network_params, squared_distances
 from dfml.meta.model import MetaModel
@@ -86,6 +86,7 @@ class AdaptedTask:
             parameter.copy_(weights[key])
         layers = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
         for layer, (mean, var) in zip(layers, self._statistics(self.support_x), strict=True):
+            assert layer.running_mean is not None and layer.running_var is not None
             layer.running_mean.copy_(mean)
             layer.running_var.copy_(var)
         card = TeacherCard(
@@ -123,10 +124,11 @@ class Calibration:
 class Calibrator(Protocol):
     """What moves adapted models on without a label of a query image; see ``meta/calibration.py``."""
 
-    name: str
+    name: ClassVar[str]
 
-    def calibrate(self, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[Event]:
+    def calibrate(self, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[Progress | Done]:
         """Calibrate adapted models; last comes ``Done(list[Calibration])``, one per task."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ adapted model and pulls the features of real and recovered images of a class tog
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +17,12 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import RunFailed
-from dfml.core.events import Done, Event, Progress
+from dfml.core.events import Done, Progress
 from dfml.core.registry import Registered, Registry
 from dfml.inversion.pixels import Pixels, PixelsConfig
 from dfml.meta.adaptation import AdaptedTask, Calibration
 from dfml.meta.learners import HEAD, Params, extract_features, network_params
-from dfml.zoo.oracles.base import AutogradOracle
+from dfml.zoo.oracles.base import AutogradOracle, Oracle
 
 
 class IcfilConfig(Config):
@@ -84,7 +85,7 @@ def contrast_steps(
                 params = {n: p.detach() for n, p in {**params, **moved}.items()}
 
 
-CALIBRATORS: Registry[Icfil] = Registry("calibrator")
+CALIBRATORS: Registry[Any] = Registry("calibrator")
 
 
 @CALIBRATORS.register("icfil")
@@ -101,7 +102,7 @@ class Icfil(Registered):
         """PURER's own inversion, with 200 steps: how many ICFIL takes is not told."""
         return IcfilConfig(inversion_steps=200, inversion_lr=0.0675, bn=1e-2, tv=1e-4, shift=2)
 
-    def calibrate(self, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[Event]:
+    def calibrate(self, tasks: Sequence[AdaptedTask], *, seed: int = 0) -> Iterator[Progress | Done]:
         """Calibrate adapted models; no query image is needed.
 
         Those with equally many classes are recovered from in step (on a GPU in one pass). ``seed`` draws, with a task's
@@ -116,7 +117,7 @@ class Icfil(Registered):
         terms = {name: getattr(cfg, name) for name in ("bn", "tv", "l2", "shift")}
         inverter = Pixels(PixelsConfig(steps=cfg.inversion_steps, lr=cfg.inversion_lr, flip=False, **terms))
         device = tasks[0].support_x.device
-        oracles = [AutogradOracle(task.as_teacher(), device) for task in tasks]
+        oracles: list[Oracle] = [AutogradOracle(task.as_teacher(), device) for task in tasks]
         labels = [torch.arange(task.classes).repeat_interleave(cfg.per_class) for task in tasks]
         generator = torch.Generator().manual_seed(seed)
         total = cfg.inversion_steps + cfg.steps

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class TeacherFeatures(nn.Module):
 
     def of_teacher(self, position: int, x: torch.Tensor) -> torch.Tensor:
         """One teacher's part [N, D] of the features of images [N, C, H, W] in [0, 1]."""
-        teacher = self.teachers[position]
+        teacher = cast(Teacher, self.teachers[position])
         layout = fast_layout(teacher.card.architecture)
         parts = [teacher.features(part.contiguous(memory_format=layout)).flatten(1) for part in x.split(PASS)]
         features = torch.cat(parts)
@@ -88,6 +88,7 @@ class TeacherFeatures(nn.Module):
 class EnsembleModel(MetaModel):
     """See the module. ``pass_seconds`` is what bare passes through the teachers took, since it was last set to 0."""
 
+    net: TeacherFeatures
     kind: ClassVar[str] = "ensemble"
     adapts = ("centroid",)
 
@@ -119,7 +120,7 @@ class EnsembleModel(MetaModel):
         """Move the teachers; returns itself."""
         self.net.to(device)
         if torch.device(device).type == "cpu":
-            for teacher in self.net.teachers:
+            for teacher in cast(Iterator[Teacher], iter(self.net.teachers)):
                 teacher.net.to(memory_format=fast_layout(teacher.card.architecture))
         return self
 
@@ -209,6 +210,7 @@ class EnsembleModel(MetaModel):
                 table[torch.from_numpy(chunk)] = found
                 known[chunk] = True
                 yield (teacher + start / len(missing)) / teachers, []
+            assert table is not None
             others = sum(t.numel() * t.element_size() for k, (_, t) in self._kept.items() if k != teacher)
             if others + table.numel() * table.element_size() <= KEPT_BYTES:
                 self._kept[teacher] = (known, table)

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 
 from dfml.core.errors import BadInput
+from dfml.core.events import Done
 from dfml.data.episodes import Episode, EpisodeSampler
 from dfml.meta.adaptation import AdaptedTask, Bn, Calibrator, adapted_task
 from dfml.meta.ensemble import EnsembleModel
 from dfml.meta.learners import Adapt, target_loss
 from dfml.meta.model import MetaModel
+from dfml.nets.build import features_of
 from dfml.nets.device import seconds_now
 
 BN_MODES: tuple[Bn, ...] = ("transductive", "inductive")
@@ -125,7 +127,8 @@ def evaluation_steps(
     """
     if calibrator:
         model.require_one_network("there is nothing to calibrate")
-    bns, adapts = tuple(bn), tuple(way for way in adapt if way in model.adapts)
+    bns = tuple(bn)
+    adapts: tuple[Adapt, ...] = tuple(way for way in adapt if way in model.adapts)
     if not adapts:
         raise BadInput("an ensemble of teachers has no weights for gradient steps: use --adapt centroid.")
     if isinstance(model, EnsembleModel):
@@ -149,7 +152,7 @@ def evaluation_steps(
         episodes = [model.prepared(sampler.episode(n).to(device)) for n in numbers]
         paused = time.perf_counter()
         # A task's name seeds its images: the same whatever other modes are asked for.
-        tasks = [
+        tasks: list[tuple[AdaptedTask, Episode, Adapt]] = [
             (adapted_task(model, e, a, f"episode {n}, {a}"), e, a)
             for n, e in zip(numbers, episodes, strict=True)
             for a in adapts
@@ -158,6 +161,7 @@ def evaluation_steps(
             reference += seconds_now(device) - paused
             for event in calibrator.calibrate([task for task, _, _ in tasks], seed=seed):  # noqa: B007
                 yield first, []
+            assert isinstance(event, Done)
             for (task, episode, way), found in zip(tasks, event.result, strict=True):
                 notes[way].append((found.contrast[0], found.contrast[-1], found.recovered_accuracy))
                 for b in bns:
@@ -190,7 +194,7 @@ def evaluation_steps(
                 "recovered_accuracy": recovered,
                 "plain_per_episode": before,
             }
-        rows.append(_evaluation(sampler, b, way, values, seconds, reference, **more))
+        rows.append(replace(_evaluation(sampler, b, way, values, seconds, reference), **more))
     yield len(sampler), rows
 
 
@@ -208,10 +212,10 @@ def _ensemble_steps(
 
 
 def _evaluation(
-    sampler: EpisodeSampler, bn: Bn, adapt: Adapt, values: list[float], *seconds: float, **more: object
+    sampler: EpisodeSampler, bn: Bn, adapt: Adapt, values: list[float], seconds: float, bare: float
 ) -> Evaluation:
-    where, each = (sampler.digest, sampler.way * sampler.query), len(values)
-    return Evaluation(sampler.shot, bn, adapt, *interval95(values), each, *seconds, values, *where, **more)
+    (mean, half), where = interval95(values), (sampler.digest, sampler.way * sampler.query)
+    return Evaluation(sampler.shot, bn, adapt, mean, half, len(values), seconds, bare, values, *where)
 
 
 def query_accuracy(task: AdaptedTask, episode: Episode, bn: Bn = "transductive") -> float:
@@ -243,7 +247,7 @@ def _bare_adaptation(model: MetaModel, episode: Episode, adapts: tuple[Adapt, ..
         if learner.moves:
             # Only the last layer moves, on features computed once.
             with torch.no_grad():
-                support, classify = net.forward_head(net.forward_features(support), pre_logits=True), net.fc
+                support, classify = features_of(net, support), net.get_submodule("fc")
         parameters = list(classify.parameters())
         kept = [p.detach().clone() for p in parameters]
         for _ in range(model.adapt_steps):

@@ -8,6 +8,7 @@ their incoming weights, the bias or the scale and shift of the batch normalisati
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +18,11 @@ from torch import nn
 from dfml.core.errors import BadInput
 from dfml.meta.learners import HEAD
 from dfml.meta.model import MetaModel
-from dfml.nets.backbones import Conv4, FewShotResNet
+from dfml.nets.backbones import Conv4, FewShotResNet, ResidualBlock
 from dfml.nets.hyper import AffineHyperNetwork
 
 State = dict[str, torch.Tensor]
-Orders = dict[str, torch.Tensor]
+Orders = dict[str | None, torch.Tensor]
 """For each group of units int64 [n]: the unit that goes to each place."""
 LayerWeights = tuple[torch.Tensor, torch.Tensor | None]
 """Weight [out, in, ...] and bias [out] of a layer."""
@@ -213,7 +214,7 @@ def align_states(state: State, reference: State, layers: list[Layer]) -> State:
     return reorder(state, layers, orders)
 
 
-def align(layers: list[LayerWeights], reference: list[LayerWeights]) -> list[LayerWeights]:
+def align(layers: Sequence[LayerWeights], reference: Sequence[LayerWeights]) -> list[LayerWeights]:
     """Align a plain network, given as its layers in order, to another of the same shape; it computes the same function.
 
     Both are lists of (weight [out, in] or [out, in, h, w], bias [out] or None), for instance
@@ -223,7 +224,7 @@ def align(layers: list[LayerWeights], reference: list[LayerWeights]) -> list[Lay
         BadInput: The shapes differ.
     """
 
-    def named(each: list[LayerWeights]) -> State:
+    def named(each: Sequence[LayerWeights]) -> State:
         names = ("weight", "bias")
         return {f"{i}.{n}": t for i, pair in enumerate(each) for n, t in zip(names, pair, strict=True) if t is not None}
 
@@ -270,15 +271,16 @@ def network_layers(net: nn.Module) -> list[Layer]:
     return [*layers, Layer("fc.weight", stream, None)]
 
 
-def _convolution(conv: str, norm: str, reads: str | None, writes: str) -> Layer:
+def _convolution(conv: str, norm: str, reads: str | None, writes: str | None) -> Layer:
     # The bias of a convolution before a batch normalisation has no effect and drifts freely: it is not compared.
     statistics = (f"{norm}.running_mean", f"{norm}.running_var")
     return Layer(f"{conv}.weight", reads, writes, (f"{norm}.weight", f"{norm}.bias"), (f"{conv}.bias", *statistics))
 
 
-def _residual(block: nn.Module, name: str, stream: str | None) -> tuple[list[Layer], str]:
+def _residual(block: nn.Module, name: str, stream: str | None) -> tuple[list[Layer], str | None]:
     """A residual block's layers, and the group that it writes to."""
     # Without weights of its own a shortcut adds unit to unit: what it adds to keeps the order of what it adds.
+    assert isinstance(block, ResidualBlock)
     identity = isinstance(block.shortcut, nn.Identity)
     after = stream if identity else name
     layers, reads, convolutions = [], stream, [i for i, part in enumerate(block.body) if isinstance(part, nn.Conv2d)]

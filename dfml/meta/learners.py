@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from dfml.core.config import Config
 from dfml.core.registry import Registry
+from dfml.nets.build import features_of
 from dfml.nets.norm import Statistics, recorded_statistics, supplied_statistics
 
 Params = dict[str, torch.Tensor]
@@ -264,7 +265,7 @@ class _Features(nn.Module):
         self.net = net
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net.forward_head(self.net.forward_features(x), pre_logits=True)
+        return features_of(self.net, x)
 
 
 def class_means(features: torch.Tensor, labels: torch.Tensor, way: int = -1) -> torch.Tensor:

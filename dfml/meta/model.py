@@ -238,6 +238,9 @@ def new_meta_model(
 class _Exported(nn.Module):
     """Images in [0, 1] to logits, normalisation included; statistics are the batch's own."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, model: MetaModel) -> None:
         super().__init__()
         self.net = model.net
@@ -268,5 +271,6 @@ def export_onnx(model: MetaModel, path: Path, batch: int = 16) -> None:
         dynamo=True,
         verbose=False,
     )
+    assert program is not None  # as with ``dynamo``
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda part: program.save(str(part)))

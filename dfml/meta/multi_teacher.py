@@ -1,7 +1,7 @@
 """A student that answers for each teacher of a zoo: one backbone, an output layer per teacher."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +50,7 @@ class MultiHeadStudent(OuterLoop):
     """
 
     def __init__(self, model: MetaModel, ways: Sequence[int], lr: float, generator: torch.Generator) -> None:
-        self.teachers, self.way, features = len(ways), max(ways), model.net.num_features
+        self.teachers, self.way, features = len(ways), max(ways), cast(int, model.net.num_features)
         backbone = [p for n, p in model.net.named_parameters() if not n.startswith(HEAD)]
         drawn = torch.randn(self.teachers * self.way, features, generator=generator) * features**-0.5
         self.weight = nn.Parameter(drawn.to(backbone[0].device))

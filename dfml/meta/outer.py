@@ -6,7 +6,7 @@ A task is an episode, a teacher's answers to be distilled, or two tasks whose fe
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from dfml.core.errors import RunFailed
 from dfml.data.episodes import PseudoTask
 from dfml.meta.learners import KdForm, Labelled, MetaLearner, Params, TaskOutcome, kd_loss
 from dfml.meta.model import MetaModel
+from dfml.nets.build import features_of
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
 
 Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -24,6 +25,14 @@ Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 TaskLoss = Callable[[Params], TaskOutcome]
 """A task's loss and accuracy as a function of the parameters; the same parameters must give the same loss."""
 StudentOf = Literal["head", "episode"]
+
+
+class Outer(Protocol):
+    """What gives the outer loss of a task, as a learner does."""
+
+    def outer(self, net: nn.Module, params: Params, support: Labelled, query: Labelled) -> TaskOutcome:
+        """See ``MetaLearner.outer``."""
+        ...
 
 
 def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
@@ -63,7 +72,7 @@ class OuterLoop:
         self.parameters = list(model.net.parameters()) if parameters is None else parameters
         self.optimiser = torch.optim.Adam(self.parameters, lr=lr)
 
-    def step(self, tasks: Iterable[Task], learners: Sequence[MetaLearner] | None = None) -> OuterStep:
+    def step(self, tasks: Iterable[Task], learners: Sequence[Outer] | None = None) -> OuterStep:
         """Take one step on the mean of the tasks' outer losses; labels may be soft.
 
         ``learners`` has one per task, where not all are learned as the model adapts.
@@ -133,7 +142,7 @@ class Aggregate(OuterStep):
 
 def gradient_of(loss: torch.Tensor, params: Params, *, create_graph: bool = False) -> Params:
     """Gradient of a scalar in parameters, by their names; zero where the loss does not depend on one."""
-    how = {"create_graph": create_graph, "allow_unused": True, "materialize_grads": True}
+    how: dict[str, Any] = {"create_graph": create_graph, "allow_unused": True, "materialize_grads": True}
     grads = torch.autograd.grad(loss, list(params.values()), **how)
     return dict(zip(params, grads, strict=True))
 
@@ -219,12 +228,12 @@ class FeatureMixture(nn.Module):
         for name, part in net.named_children():
             self.add_module(name, part)
         # In a tuple, so that the network is not registered under a second name.
-        self._mixed = (net, share)
+        self._mixed: tuple[Any, float] = (net, share)
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """Mixed features [N, D] of images [2 N, C, H, W]."""
         net, share = self._mixed
-        own, other = (net.forward_head(net.forward_features(half), pre_logits=True) for half in x.chunk(2))
+        own, other = (features_of(net, half) for half in x.chunk(2))
         return (1 - share) * own + share * other
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:

@@ -15,7 +15,7 @@ Gradient of an image's loss l, u_k random unit directions, d its number of pixel
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -136,7 +136,7 @@ class BidfMkd(Method):
             losses, shown, replayed = {}, None, None
             if plateau.armed or not memory.can_sample(*sizes):
                 plateau.armed = False
-                at = {"step": step, "total": cfg.iterations}
+                at: dict[str, Any] = {"step": step, "total": cfg.iterations}
                 # 1. Sample an API, and recover a support set from it.
                 api = self.draw_api(teachers.ids, memory.added // 2, seed, generator)
                 visit = int(torch.randint(cfg.visits, (), generator=generator))
@@ -167,7 +167,9 @@ class BidfMkd(Method):
             outcome = outer.step(tasks, learners)
             # 6. No new best accuracy for a while: the next iteration inverts.
             plateau.armed = plateau.update(outcome.accuracy)
-            shown = shown or (replayed[0], replayed[1].tolist())
+            if shown is None:
+                assert replayed is not None
+                shown = replayed[0], replayed[1].tolist()
             text = "distilling and replaying" if losses else "replaying"
             yield from record.events(step, outcome, losses=losses, task=replayed, images=lambda n=shown: n, text=text)
         model.details |= cost_of(supports, queries)

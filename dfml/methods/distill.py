@@ -159,7 +159,8 @@ class Distill(Method):
         rows = torch.randperm(len(task.labels), generator=training.generator)[:count]
         images = seen(task.images[rows].cpu(), training.generator)
         answered = ~answers[rows].isneginf().all(2)
-        return tuple(x.to(training.device) for x in (images, answers[rows], answered))
+        there = training.device
+        return images.to(there), answers[rows].to(there), answered.to(there)
 
     def inversions(self, teachers: int) -> tuple[int, int]:
         """Every visit to every teacher; see ``Method.inversions``."""

@@ -104,6 +104,7 @@ class RobustFusion:
 
     def worst_case(self, j: int, network: torch.Tensor) -> torch.Tensor:
         """Step 2: e*, the embedding near e_j under which phi* finds teacher j least likely (Eq. 8)."""
+        assert self.taught is not None
         origin = self.embeddings[j]
         worst = origin.clone()
         for _ in range(self.config.descent_steps):
@@ -113,6 +114,7 @@ class RobustFusion:
 
     def update(self, worst: torch.Tensor, j: int, network: torch.Tensor) -> dict[str, float]:
         """Step 3: the gradient at phi* and e* moves phi and e_j (first order); returns what was seen."""
+        assert self.taught is not None
         shift = float((worst - self.embeddings[j]).norm())
         by_output, by_e = likelihood_gradients(self.taught, worst, network)
         loss = float(by_output.square().sum()) * len(network) / 4
@@ -162,7 +164,7 @@ def draw_shares(count: int, config: DroConfig, generator: torch.Generator) -> li
 
 def algorithm_1(
     fusion: RobustFusion,
-    networks: Sequence[torch.Tensor],
+    networks: Sequence[torch.Tensor] | torch.Tensor,
     shares: list[tuple[list[int], list[int]]],
     generator: torch.Generator,
     done: int = 0,

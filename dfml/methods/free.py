@@ -146,6 +146,7 @@ class Free(Method):
                 drawn, [labels] * len(drawn), generator=generator, device=device, extra_loss=against, with_tasks=warm
             ):
                 yield Progress(step, cfg.iterations, "recovering")
+            assert found is not None
             outcome, task, text = None, None, "warming up the meta-generator"
             if warm:
                 text = "learning from " + ", ".join(oracle.teacher_id for oracle in drawn)

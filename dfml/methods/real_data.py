@@ -44,6 +44,7 @@ class RealData(Method):
         """
         cfg: MetaTrainingConfig = self.config
         self.check_data(training.data)
+        assert training.data is not None
         channels, size, _ = training.zoo.picture_shape
         split = load_split(training.data, "train", size=size, channels=channels)
         model = start_model(training.zoo, cfg, training.generator, {"method": self.name})

@@ -136,6 +136,7 @@ class Tgr(Method):
                 raise RunFailed("the loss of a group is no longer finite: lower outer_lr or beta, then start again.")
             outer.descend(together.gradient.values())
             if step % record.log_every == 0:
+                assert together.variance is not None
                 seen = {"group/loss": together.loss, "group/accuracy": together.accuracy}
                 yield Scalars(step, {**seen, "grad/variance": together.variance})
             # 5. Replay tasks of the memory until they are learned no better.

@@ -26,13 +26,15 @@ def _conv(before: int, after: int, size: int = 3, stride: int = 1, *, bias: bool
     """A convolution from N(0, 2 / (k * k * out)), its bias zero [PURER:network.py]."""
     conv = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=bias)
     nn.init.normal_(conv.weight, 0.0, math.sqrt(2.0 / (size * size * after)))
-    if bias:
+    if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     return conv
 
 
 class FewShotNetwork(nn.Module):
     """What both families have in common, in the way of timm's networks."""
+
+    blocks: nn.Sequential
 
     def finish(self, pool: nn.Module, num_features: int, num_classes: int) -> None:
         """Add what comes after the blocks; 0 classes leave the linear layer out."""

@@ -3,7 +3,7 @@
 import inspect
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -19,6 +19,12 @@ _UNBUILDABLE = (ArithmeticError, AssertionError, AttributeError, LookupError)
 _UNBUILDABLE += (MemoryError, RuntimeError, TypeError, ValueError)
 _LARGEST = 100_000
 MOST_PARAMETERS, MOST_TENSORS = 500_000_000, 5_000
+
+
+def features_of(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Features [N, D] before the last layer of prepared images [N, C, H, W], as all networks of timm's give them."""
+    network = cast(Any, net)
+    return network.forward_head(network.forward_features(x), pre_logits=True)
 
 
 def fast_layout(architecture: str) -> torch.memory_format:

@@ -4,6 +4,7 @@ Nested dicts are flattened under path-like keys.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def flatten_state(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def part_of_state(flat: dict[str, Any], prefix: str) -> dict[str, Any]:
+def part_of_state(flat: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The entries below ``prefix``, without it."""
     start = prefix + SEPARATOR
     return {key[len(start) :]: value for key, value in flat.items() if key.startswith(start)}

@@ -6,6 +6,8 @@ convolution and a sigmoid. With 256 noise numbers and width 128 it has 2.33 mill
 """
 
 import copy
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +40,8 @@ class ImageGenerator(nn.Module):
         super().__init__()
         if width < 2 or width % 2:
             raise ValueError(f"width must be even and positive, received {width}")
-        channels, height, across = self.shape = tuple(shape)
+        channels, height, across = shape
+        self.shape = (channels, height, across)
         self.latent, self.width, self.classes = latent, width, classes
         self.start = (-(-height // 4), -(-across // 4))
         area = self.start[0] * self.start[1]
@@ -53,12 +56,14 @@ class ImageGenerator(nn.Module):
             if isinstance(layer, nn.Linear | nn.Conv2d | BatchStatisticsNorm2d):
                 drawn = 0.02 * torch.randn(layer.weight.shape, generator=generator)
                 layer.weight.copy_(1 + drawn if isinstance(layer, BatchStatisticsNorm2d) else drawn)
+                assert layer.bias is not None
                 layer.bias.zero_()
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Map noise z [N, latent] (and labels [N], for a conditional generator) to images [N, C, H, W] in [0, 1]."""
         maps = self.from_noise(z).unflatten(1, (-1, *self.start))
         if self.from_label is not None:
+            assert labels is not None
             wanted = F.one_hot(labels, self.classes).to(z.dtype)
             maps = torch.cat([maps, self.from_label(wanted).unflatten(1, (-1, *self.start))], 1)
         maps = self.norms[0](maps)
@@ -74,11 +79,11 @@ class StackedModules:
     which pays on a GPU; otherwise they come one after another.
     """
 
-    def __init__(self, modules: list[nn.Module], *, stacked: bool) -> None:
+    def __init__(self, modules: Sequence[nn.Module], *, stacked: bool) -> None:
         self.stacked = stacked
-        self.modules = modules
+        self.modules = list(modules)
         if stacked:
-            self._params, self._buffers = stack_module_state(modules)
+            self._params, self._buffers = stack_module_state(self.modules)
             self._empty = copy.deepcopy(modules[0]).to("meta")
 
     def parameters(self) -> list[torch.Tensor]:
@@ -97,7 +102,7 @@ class StackedModules:
         """For each network the gradients of its parameters by name, after ``backward``."""
         if self.stacked:
             return [{n: p.grad[k] for n, p in self._params.items()} for k in range(len(self.modules))]
-        return [{n: p.grad for n, p in module.named_parameters()} for module in self.modules]
+        return [{n: cast(torch.Tensor, p.grad) for n, p in module.named_parameters()} for module in self.modules]
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Compute; every input has the networks along its first axis."""

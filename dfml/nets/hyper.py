@@ -44,7 +44,7 @@ class AffineHyperNetwork:
         for part in flat.split(self.sizes, dim=1):
             mean, spread = part.mean(), part.std(correction=0)
             if spread <= 1e-3 * mean.abs():  # a constant, such as the scales of a fresh normalisation
-                spread = mean.abs() if mean != 0 else torch.ones_like(mean)
+                spread = mean.abs() if mean.ne(0) else torch.ones_like(mean)
             centre.append(mean.expand(part.shape[1]))
             scale.append(spread.expand(part.shape[1]))
         self.centre, self.scale = torch.cat(centre), torch.cat(scale)

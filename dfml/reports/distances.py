@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -62,17 +63,18 @@ def nearest(
         ranks: How many of the nearest to keep, at least 1; no more than there are members are given.
         own: For each query the position in the store that is itself and is passed over, int64 [N].
     """
-    best, where, start = None, None, 0
+    found, start = None, 0
     for chunk in store:
         distance = torch.stack([torch.cdist(q, chunk) for q in queries]).amin(0)
         position = torch.arange(start, start + len(chunk), device=chunk.device).expand_as(distance)
         if own is not None:
             distance = distance.masked_fill(position == own.to(chunk.device)[:, None], math.inf)
-        if best is not None:
-            distance, position = torch.cat([best, distance], 1), torch.cat([where, position], 1)
+        if found is not None:
+            distance, position = torch.cat([found[0], distance], 1), torch.cat([found[1], position], 1)
         best, kept = distance.topk(min(ranks, distance.shape[1]), largest=False)
-        where, start = position.gather(1, kept), start + len(chunk)
-    return best, where
+        found, start = (best, position.gather(1, kept)), start + len(chunk)
+    assert found is not None
+    return found
 
 
 def ranks_needed(count: int, size: int) -> int:
@@ -136,7 +138,7 @@ def chance_of_as_many(hits: int, count: int, other_hits: int, other_count: int) 
     from scipy.stats import fisher_exact
 
     table = [[hits, count - hits], [other_hits, other_count - other_hits]]
-    return float(fisher_exact(table, alternative="greater").pvalue)
+    return float(cast(Any, fisher_exact(table, alternative="greater")).pvalue)
 
 
 @dataclass(frozen=True)

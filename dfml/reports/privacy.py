@@ -32,6 +32,7 @@ from dfml.zoo.zoo import Zoo
 
 FEW, FEWEST_HELD_OUT = 20, 10
 PAIRS = 8
+Sign = Literal["none", "look", "leaning", "closer"]
 LEVEL = 0.005
 """Chance of an outcome that counts as a sign; two tests in two spaces give a false alarm in 2 % at most."""
 
@@ -76,7 +77,7 @@ class PrivacyReport:
     training: int
     held_out: int
     held_out_asked: int
-    level: Literal["none", "look", "leaning", "closer"]
+    level: Sign
     verdict: str
     notes: list[str]
     spaces: list[SpaceReport]
@@ -117,6 +118,7 @@ def privacy_report(
     if len(task.labels) == 0 or not task.images.isfinite().all():
         raise BadInput(f"the images recovered from teacher {card.id!r} are none, or no numbers: recover them again.")
     real = real_pictures(zoo, which, source, held_out=held_out, device=task.images.device)
+    assert card.classes is not None
     network = probe()
     recovered = real.fitted(task.images.float())
     rng = np.random.default_rng(derive_seed(seed, "privacy", card.id))
@@ -156,7 +158,7 @@ def privacy_report(
     )
 
 
-def _verdict(spaces: list[SpaceReport], count: int) -> tuple[str, str]:
+def _verdict(spaces: list[SpaceReport], count: int) -> tuple[Sign, str]:
     def place(space: SpaceReport) -> str:
         return "in pixels" if space is spaces[0] else "in features"
 
@@ -226,8 +228,8 @@ def real_pictures(
     if not 0 < share < 1:
         raise BadInput(f"the held-out share must be between 0 and 1, received {share}.")
     data = _find(card, source)
-    classes = dict.fromkeys(find_name(name, data.class_names) for name in card.classes)
-    parts = [split_class(data.members[c], share) for c in classes]
+    classes = dict.fromkeys(find_name(name, data.class_names) for name in card.classes or ())
+    parts = [split_class(data.members[c], share) for c in classes if c is not None]
     training, held = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     if len(held) < FEWEST_HELD_OUT:
         raise BadInput(

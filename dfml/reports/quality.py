@@ -5,6 +5,7 @@ All are computed without gradients, in chunks, where the images are; no network 
 
 import copy
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -165,6 +166,6 @@ def statistics_distance(teacher: Teacher, images: torch.Tensor) -> float | None:
 
 def _merged(parts: list[LayerStatistics], weights: list[float]) -> LayerStatistics:
     """The statistics of several batches together; ``weights`` are their shares of the images."""
-    mean = sum(w * part.mean for w, part in zip(weights, parts, strict=True))
+    mean = cast(torch.Tensor, sum(w * part.mean for w, part in zip(weights, parts, strict=True)))
     var = sum(w * (part.var + (part.mean - mean).square()) for w, part in zip(weights, parts, strict=True))
-    return LayerStatistics(mean, var, parts[0].running_mean, parts[0].running_var)
+    return LayerStatistics(mean, cast(torch.Tensor, var), parts[0].running_mean, parts[0].running_var)

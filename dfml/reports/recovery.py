@@ -46,7 +46,7 @@ class Recovery:
         report = read_json(folder / "report.json", f"recovery {folder.name}")
         try:
             tensors = load_file(folder / "pictures.safetensors")
-            parts = (tensors[name] for name in ("images", "labels", "soft_targets"))
+            parts = tensors["images"], tensors["labels"], tensors["soft_targets"]
             task = PseudoTask(*parts, str(report["teacher"]), report.get("cost", {}))
         except (SafetensorError, OSError, KeyError) as error:
             raise BadInput(f"recovery {folder.name} is damaged: {error}.") from None
@@ -63,8 +63,9 @@ def reported(recipe: Recipe, events: Iterable[Event]) -> Iterator[Event]:
     recoveries = []
     for one in found:
         task, card = one.task, recipe.zoo.card(one.task.teacher_id)
-        teacher = one.oracle.teacher if isinstance(one.oracle, AutogradOracle) else None
-        bare = None if teacher is None else round(reference_seconds(one.oracle, task.labels, one.steps), 3)
+        white = one.oracle if isinstance(one.oracle, AutogradOracle) else None
+        teacher = None if white is None else white.teacher
+        bare = None if white is None else round(reference_seconds(white, task.labels, one.steps), 3)
         asked = recipe.asking.model_dump(mode="json", exclude={"oracle"})
         quality = measure(task, teacher, recipe.zoo.judge(card.id))
         report = {

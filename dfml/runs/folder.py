@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ class RunFolder:
 
     path: Path
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path).absolute())
+    def __init__(self, path: PathLike[str] | str) -> None:
+        object.__setattr__(self, "path", Path(path).absolute())
 
     def __fspath__(self) -> str:
         return str(self.path)

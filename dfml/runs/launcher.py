@@ -149,6 +149,6 @@ def _signal(folder: RunFolder, number: int) -> bool:
     """Signal the run's worker, with its children where it has a group of its own."""
     raw = read_raw(folder.path) or {}
     pid = raw.get("pid")
-    if raw.get("host") != liveness.HOST or not liveness.is_alive(pid, raw.get("process")):
+    if pid is None or raw.get("host") != liveness.HOST or not liveness.is_alive(pid, raw.get("process")):
         return False
     return processes.send(number, pid, alone=raw.get("foreground") or not liveness.owns_its_group(pid))

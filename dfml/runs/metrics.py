@@ -223,8 +223,7 @@ class MetricsReader:
             if key not in self._scalars and len(self._scalars) >= MOST_CURVES:
                 self.damaged += 1
                 return
-            for curves, place in ((self._merged, name), (self._scalars, key)):
-                steps, values = curves.setdefault(place, ([], []))
+            for steps, values in (self._merged.setdefault(name, ([], [])), self._scalars.setdefault(key, ([], []))):
                 steps.append(record.step)
                 values.append(value)
 

@@ -86,6 +86,7 @@ class JobProcesses:
                 process = start(command, variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words)
                 token = liveness.start_token(process.pid)
                 self.running.append(child := JobProcess(label, process))
+            assert process.stdin is not None and process.stdout is not None
             with suppress(OSError, ValueError):  # it has died, or was told to stop
                 process.stdin.write(order.encode() + b"\n")
                 process.stdin.flush()
@@ -120,6 +121,7 @@ class JobProcesses:
         end = time.monotonic() + PATIENCE_SECONDS
         try:
             for child in list(self.running):
+                assert child.process.stdin is not None
                 with suppress(OSError):
                     child.process.stdin.close()  # that is how it learns
             while self.running and time.monotonic() < end:

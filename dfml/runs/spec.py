@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -108,7 +108,7 @@ class JobContext:
     tag: str = ""
 
 
-Job = Callable[[JobContext], Iterator[Event]]
+Job = Callable[[JobContext], Generator[Event, None, None]]
 
 
 def read_spec(folder: Path) -> RunSpec:

@@ -71,7 +71,7 @@ class RunStatus(Record):
         """Share done, in [0, 1]."""
         if self.state == "finished":
             return 1.0
-        return min(1.0, self.step / self.total) if self.total else 0.0
+        return min(1.0, (self.step or 0) / self.total) if self.total else 0.0
 
 
 def read_raw(folder: Path) -> dict[str, Any] | None:

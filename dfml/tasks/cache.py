@@ -21,7 +21,7 @@ from dfml.inversion.recipe import Recipe, WorkerArgs, kept_path, read_kept, writ
 from dfml.zoo.oracles.base import Oracle
 
 FORMAT = 1
-COST = ("seconds", "kept_seconds", "passes", "queries")
+COST: tuple[str, ...] = ("seconds", "kept_seconds", "passes", "queries")
 Visit = tuple[str, int]
 """A teacher's id and the number of the visit to it: each visit recovers other images."""
 
@@ -69,6 +69,7 @@ class Recoveries:
                         yield Progress(step, total, f"recovering from teacher {visit[0]}")
                     elif isinstance(event, Done):
                         task = event.result[0].task.rounded()
+                assert task is not None
                 self._spend(visit, task)
                 if self.keep and extra_loss is None:
                     self._file(visit, task)

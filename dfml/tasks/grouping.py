@@ -53,7 +53,8 @@ def within_and_between(similarity: np.ndarray, groups: Sequence[int]) -> tuple[f
     pairs = np.triu(np.ones_like(similarity, dtype=bool), 1)
     same = numbers[:, None] == numbers[None]
     found = [np.asarray(similarity)[pairs & kind] for kind in (same, ~same)]
-    return tuple(float(values.mean()) if len(values) else None for values in found)
+    within, between = (float(values.mean()) if len(values) else None for values in found)
+    return within, between
 
 
 def choose_alike(similarity: np.ndarray, count: int, *, first: int, alike: bool) -> list[int]:

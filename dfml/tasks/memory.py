@@ -169,12 +169,12 @@ class TaskMemory:
 
         ``BadInput`` where there are none.
         """
-        visits = [visit for visit in self._visits() if visit.answers is not None]
+        visits = [(visit.images, visit.answers) for visit in self._visits() if visit.answers is not None]
         if not visits:
             raise BadInput("the memory holds no image that teachers were asked about.")
-        places = _places([visit.images for visit in visits], count, generator)
-        images = torch.stack([visits[v].images[row] for v, row in places])
-        answers = torch.stack([visits[v].answers[row] for v, row in places])
+        places = _places([images for images, _ in visits], count, generator)
+        images = torch.stack([visits[v][0][row] for v, row in places])
+        answers = torch.stack([visits[v][1][row] for v, row in places])
         return images.float().to(self.device), answers.float().to(self.device)
 
     def state(self) -> dict[str, Any]:

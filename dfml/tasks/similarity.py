@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -272,7 +273,7 @@ class DiversityMeter:
         """For checkpoints."""
         return {"vectors": self.stacked().clone(), "ids": list(self.ids)}
 
-    def load(self, state: dict[str, object]) -> None:
+    def load(self, state: dict[str, Any]) -> None:
         """Restore ``state()``."""
         self.vectors.clear()
         self.ids.clear()

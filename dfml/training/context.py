@@ -40,6 +40,7 @@ class Stateful(Protocol):
 
     def state(self) -> dict[str, Any]:
         """Copied tensors and JSON values."""
+        ...
 
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()`` from its flat form."""

@@ -1,6 +1,6 @@
 """The options that methods share; each class stands for one part that a method may have."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -154,7 +154,7 @@ class PanelConfig(Config):
     panel_lr: float = Field(2e-3, gt=0, le=1, description="With outputs: Adam's learning rate in these updates.")
 
 
-KEPT = {"recovered": "kept", "visits": 1, "inversion_steps": 60, "inversion_lr": 1e-2}
+KEPT: dict[str, Any] = {"recovered": "kept", "visits": 1, "inversion_steps": 60, "inversion_lr": 1e-2}
 """Of the demos that share kept recoveries."""
-PUBLISHED_GENERATOR = {"latent": 256, "generator_width": 128, "shift": 4}
+PUBLISHED_GENERATOR: dict[str, Any] = {"latent": 256, "generator_width": 128, "shift": 4}
 """Of the papers that train a generator."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
+from dfml.core.config import Options
 from dfml.core.events import Event, Progress, Scalars
 from dfml.meta.outer import OuterLoop, OuterStep, Task
 from dfml.tasks.memory import TaskMemory
-from dfml.training.options import MetaTrainingConfig
 
 
 class PlateauDetector:
@@ -55,7 +55,7 @@ class PlateauDetector:
 
 
 def replay(
-    outer: OuterLoop, memory: TaskMemory, config: MetaTrainingConfig, generator: torch.Generator, *, step: int
+    outer: OuterLoop, memory: TaskMemory, config: Options, generator: torch.Generator, *, step: int
 ) -> Generator[Event, None, tuple[list[OuterStep], Task | None]]:
     """Take outer steps on recombined tasks until their accuracy has set no new best for ``patience`` steps.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from dfml.core.config import Options
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, Scalars
 from dfml.data.episodes import Episode, EpisodeSampler
@@ -60,8 +61,8 @@ class Validation:
     @property
     def side_information(self) -> list[str]:
         """What the choice of the weights used."""
-        chosen = self.config.keep == "best" and self.sampler
-        return [f"validation pictures ({self.sampler.data.name})"] if chosen else []
+        sampler = self.sampler if self.config.keep == "best" else None
+        return [f"validation pictures ({sampler.data.name})"] if sampler else []
 
     def measure(self, model: MetaModel, step: int, device: torch.device) -> Iterator[Event]:
         """Measure ``val/accuracy`` and ``val/ci95``; keep a copy of the weights where they are the best.
@@ -114,7 +115,7 @@ class Watch:
     were wanted; it is empty otherwise.
     """
 
-    def __init__(self, validation: Validation, config: MetaTrainingConfig, device: torch.device) -> None:
+    def __init__(self, validation: Validation, config: Options, device: torch.device) -> None:
         self.shot, self.device = config.shot, device
         real = config.watch == "validation"
         self.seen, self.why_not = (validation.sampler, validation.why_not) if real else (None, "")

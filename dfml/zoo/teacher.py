@@ -21,7 +21,7 @@ from torch import nn
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, network_arguments, read_config, tensor_shapes
 from dfml.core.paths import ASSETS, write_atomically, write_json
-from dfml.nets.build import build_network, fast_layout
+from dfml.nets.build import build_network, fast_layout, features_of
 from dfml.zoo.listing import DETAILS, WEIGHTS, TeacherCard, read_card, weights_digest
 
 LUMA = (0.299, 0.587, 0.114)
@@ -52,6 +52,9 @@ class Teacher(nn.Module):
     resizes and normalises inside itself, so teachers of any architecture look at the same pixels. ``build`` is the
     constructor's arguments as text, which tells apart networks whose weights have equal shapes.
     """
+
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, card: TeacherCard, net: nn.Module, build: str = "") -> None:
         super().__init__()
@@ -90,8 +93,7 @@ class Teacher(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Map images to the features before the last layer, [N, D]."""
-        maps = self.net.forward_features(self.prepare(x))
-        return self.net.forward_head(maps, pre_logits=True)
+        return features_of(self.net, self.prepare(x))
 
     def train(self, mode: bool = True) -> Teacher:
         """Teachers stay in eval mode: their batch statistics are part of what they know."""

@@ -46,8 +46,9 @@ def summarise(rows: Rows) -> Rows:
         floor, ceiling = best.get(FLOOR), best.get(CEILING)
         for entry in beside:
             own = best[entry["method"]]
-            known = None not in (floor, ceiling, own) and ceiling > floor
-            entry["gap_closed"] = (own - floor) / (ceiling - floor) if known else None
+            entry["gap_closed"] = None
+            if floor is not None and ceiling is not None and own is not None and ceiling > floor:
+                entry["gap_closed"] = (own - floor) / (ceiling - floor)
     return found
 
 

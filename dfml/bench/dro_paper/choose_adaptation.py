@@ -7,6 +7,7 @@ average of the teachers'. One choice serves all methods, numbers of classes and 
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
+from typing import cast
 
 import torch
 from joblib import Parallel, delayed
@@ -16,7 +17,6 @@ from dfml.bench.plan import changes_of
 from dfml.bench.report import grouped, interval, markdown_table
 from dfml.bench.scenarios import key_of_teachers
 from dfml.bench.study_config import DroProtocolConfig
-from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done
 from dfml.core.paths import read_json, write_json
@@ -28,6 +28,7 @@ from dfml.meta.evaluation import accuracy_after_steps
 from dfml.methods import METHODS
 from dfml.nets.device import use_threads
 from dfml.training.context import Training
+from dfml.training.options import AdaptConfig
 from dfml.zoo import open_zoo
 
 PRESET, WIDTH = "paper", 16
@@ -54,7 +55,7 @@ def check_validation(data: str, ways: Iterable[int], size: int | None, channels:
 
 
 def choose_adaptation(
-    zoos: dict[int, Path], config: DroProtocolConfig, configs: dict[str, Config], *, kept: Path, progress: Say
+    zoos: dict[int, Path], config: DroProtocolConfig, configs: dict[str, AdaptConfig], *, kept: Path, progress: Say
 ) -> tuple[float, int, Rows]:
     """The learning rate and the number of steps with the highest mean accuracy on validation classes.
 
@@ -81,10 +82,11 @@ def choose_adaptation(
     left = [cell for cell in cells if not found[cell]]
     threads = 1 if config.jobs > 1 else None
     recipes = [configs[m].override({"width": WIDTH, "way": way, "inner_lr": rate}) for way, m, rate in left]
-    measuring = Parallel(n_jobs=config.jobs, return_as="generator")(
+    pieces = (
         delayed(_measured)(method, recipe, zoos[way], data, steps, threads)
         for (way, method, _), recipe in zip(left, recipes, strict=True)
     )
+    measuring = cast(Iterable[Rows], Parallel(n_jobs=config.jobs, return_as="generator")(pieces))
     for (way, method, rate), rows in zip(left, measuring, strict=True):
         found[way, method, rate] = [{"method": method, "way": way, "inner_lr": rate, **row} for row in rows]
         write_json(kept, {"asked": asked, "rows": [row for part in found.values() for row in part]})
@@ -94,7 +96,7 @@ def choose_adaptation(
     return rate, count, rows
 
 
-def _measured(method: str, recipe: Config, zoo: Path, data: str, steps: list[int], threads: int | None) -> Rows:
+def _measured(method: str, recipe: AdaptConfig, zoo: Path, data: str, steps: list[int], threads: int | None) -> Rows:
     if threads is not None:  # alone, it runs in the command's own process
         use_threads(threads)
     end_with_parent()

@@ -91,7 +91,7 @@ def compare_as_published(config: DroProtocolConfig, *, progress: Say = lambda li
             recipe, place = _recipe(config).rsplit("-", 1)
             work = config.work / f"{way}-way{mode.replace(' ', '-')}-{recipe}-{steps}-steps-at-{rate:g}-{place}"
             asked = AccuracyConfig(
-                zoo=str(zoos[way]), data=data, methods=methods, out=work, work=work, command=config.command,
+                zoo=str(zoos[way]), data=(data,), methods=tuple(methods), out=work, work=work, command=config.command,
                 preset=PRESET, shots=SHOTS, seeds=config.seeds, episodes=config.episodes, split=config.split,
                 device=config.device, changes=[*settled, *known], jobs=config.jobs,
             )  # fmt: skip

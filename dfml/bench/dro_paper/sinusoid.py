@@ -8,7 +8,7 @@ are computed together, as a batch of networks.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -106,7 +106,7 @@ def errors(nets: Net, x: torch.Tensor, y: torch.Tensor, settings: Settings) -> t
 
 def as_leaves(nets: Net) -> Net:
     """Copies that can be trained."""
-    return [tuple(x.detach().clone().requires_grad_(True) for x in layer) for layer in nets]
+    return [(w.detach().clone().requires_grad_(True), b.detach().clone().requires_grad_(True)) for w, b in nets]
 
 
 def train_teachers(tasks: Tasks, settings: Settings, seed: int) -> Net:
@@ -136,7 +136,8 @@ def adapted_errors(
     x, held = draw_points(len(tasks), points, generator), draw_points(len(tasks), QUERIES, generator)
     y, wanted = tasks(x), tasks(held)
     at = {settings.test_steps} if at is None else set(at)
-    nets = as_leaves([tuple(part.expand(len(tasks), -1, -1) for part in layer) for layer in start])
+    count = len(tasks)
+    nets = as_leaves([(w.expand(count, -1, -1), b.expand(count, -1, -1)) for w, b in start])
     parameters = [part for layer in nets for part in layer]
     optimiser = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[settings.optimiser](parameters, settings.test_lr)
     found = {}
@@ -162,7 +163,7 @@ def transported(teachers: Net, seed: int) -> Net:
     single = [[(weight[t], bias[t, 0]) for weight, bias in teachers] for t in range(count)]
     drawn = torch.randint(count, (), generator=torch.Generator().manual_seed(derive_seed(seed, "reference")))
     reference = single[int(drawn)]
-    aligned = [align(layers, reference) for layers in single]
+    aligned = [cast(Net, align(layers, reference)) for layers in single]
     return [
         (torch.stack([net[layer][0] for net in aligned]), torch.stack([net[layer][1] for net in aligned]).unsqueeze(1))
         for layer in range(len(teachers))

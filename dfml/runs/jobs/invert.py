@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,7 @@ class Outcome:
     curves: list[Scalars] = field(default_factory=list)
 
 
-def invert(context: JobContext) -> Iterator[Event]:
+def invert(context: JobContext) -> Generator[Event, None, None]:
     """Recover tasks; a teacher whose recovery a checkpoint knows is not done again.
 
     On a GPU teachers are recovered together, on a CPU in processes of their own, one a thread.

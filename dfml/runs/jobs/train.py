@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ TEST_EPISODES, TEST_SHOT, TEST_QUERY, TEST_SEED = 200, 5, 15, 0
 _PHASE = "job/phase"
 
 
-def train(context: JobContext) -> Iterator[Event]:
+def train(context: JobContext) -> Generator[Event, None, None]:
     """Meta-train, save the model, and test it on novel classes where there are any."""
     import torch
 
@@ -129,7 +129,7 @@ def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dic
     return {**about, **{name: told[name] for name in kept}}
 
 
-def pretrain(context: JobContext) -> Iterator[Event]:
+def pretrain(context: JobContext) -> Generator[Event, None, None]:
     """Train the teachers of a zoo; those that are whole are kept, so a stopped run goes on."""
     from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 

@@ -111,6 +111,7 @@ class MemoryPanel:
 
     def step(self, memory: TaskMemory, falls: float) -> OuterStep:
         """One step towards the answers of the drawn teachers, at ``falls`` times the learning rate."""
+        assert self.heads is not None
         drawn = set(self.policy.draw(self.config.panel, self.generator))
         images, answers = memory.answered(self.count, generator=self.generator)
         counts = torch.tensor([t in drawn for t in self.teachers], device=images.device).expand(len(images), -1)

@@ -24,7 +24,7 @@ JUDGING_EPISODES = 12
 
 def by_report(zoo: Zoo) -> list[TeacherCard]:
     """Cards of the teachers that report an accuracy, the best first."""
-    return sorted((c for c in zoo.cards if c.accuracy is not None), key=lambda c: c.accuracy, reverse=True)
+    return sorted((c for c in zoo.cards if c.accuracy is not None), key=lambda c: c.accuracy or 0.0, reverse=True)
 
 
 def best_reported(zoo: Zoo, model: MetaModel | None = None) -> Generator[Event, None, Teacher | None]:
@@ -65,6 +65,7 @@ def start_from_best(zoo: Zoo, model: MetaModel) -> Iterator[Event]:
         text = f"no teacher that gives its weights and reports an accuracy is a {model.architecture} of its shape"
         yield Note(0, f"starts from fresh weights: {text}", kind="teacher")
         return
+    assert teacher.card.accuracy is not None
     load_teacher_weights(model, teacher, head=False, who=model.details["method"])
     model.details["init"] = f"teacher {teacher.card.id}"
     yield Note(0, f"starts from teacher {teacher.card.id}, reported accuracy {teacher.card.accuracy:.1%}", "teacher")
@@ -83,9 +84,9 @@ class FeatureRewards:
     def worth(self, teacher: str) -> float:
         """Accuracy of a teacher's features on new classes; of its answers, where it does not grant more."""
         oracle = self.recoveries.oracle((teacher, 0))
-        shows = isinstance(oracle, AutogradOracle) and oracle.teacher.card.access == "weights"
-        answers = oracle.teacher.features if shows else lambda images: self.recoveries.ask(teacher, images)
-        return self.centroid_accuracy(teacher, answers)
+        if isinstance(oracle, AutogradOracle) and oracle.teacher.card.access == "weights":
+            return self.centroid_accuracy(teacher, oracle.teacher.features)
+        return self.centroid_accuracy(teacher, lambda images: self.recoveries.ask(teacher, images))
 
     @torch.no_grad()
     def centroid_accuracy(self, name: str, features: Callable[[torch.Tensor], torch.Tensor]) -> float:

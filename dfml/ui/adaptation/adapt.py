@@ -26,7 +26,8 @@ from dfml.ui.runs.run_rows import RunRow, run_rows
 if TYPE_CHECKING:
     import torch
 
-    from dfml.meta.adaptation import Adaptation
+    from dfml.meta.adaptation import Adaptation, Bn
+    from dfml.meta.learners import Adapt
     from dfml.meta.model import MetaModel
 
 Answer = tuple["Adaptation", float]
@@ -92,8 +93,8 @@ class Request:
     changed: int
     support: tuple[tuple[str, tuple[Path, ...]], ...]
     query: tuple[tuple[str, Path], ...]
-    bn: str
-    how: str
+    bn: Bn
+    how: Adapt
     steps: int
     icfil: tuple[tuple[str, object], ...] | None = None
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -132,7 +133,7 @@ def _class_cell(store: UploadSet, names: list[str], slot: int, name: str) -> Non
             store.write_names([*names[:slot], new, *names[slot + 1 :]])
             names[slot] = new
     _inbox(store, slot, new)
-    look = {"icon": ":material/close:", "type": "tertiary"}
+    look: dict[str, Any] = {"icon": ":material/close:", "type": "tertiary"}
     if len(names) > MIN_CLASSES and st.button("Remove class", key=f"drop:{slot}:{len(names)}", **look):
         store.drop_class(slot)
         _empty_uploaders()

@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard, cast
 
-from streamlit.elements.widgets.file_uploader import DeletedFile, UploadedFile
+from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json, runs_root, write_atomically, write_json
@@ -30,7 +31,7 @@ def new_token() -> str:
     return secrets.token_hex(6)
 
 
-def is_token(text: str | None) -> bool:
+def is_token(text: str | None) -> TypeGuard[str]:
     """Whether a text, from a link, can be a token."""
     return bool(text and _TOKEN.fullmatch(text))
 
@@ -54,8 +55,9 @@ class UploadSet:
             found = read_json(self.folder / "names.json", "names of the classes")
         except BadInput:
             found = None
-        usable = isinstance(found, list) and len(found) >= MIN_CLASSES
-        return [str(name)[:40] for name in found[:MAX_CLASSES]] if usable else ["class 1", "class 2"]
+        if not isinstance(found, list) or len(found) < MIN_CLASSES:
+            return ["class 1", "class 2"]
+        return [str(name)[:40] for name in found[:MAX_CLASSES]]
 
     def write_names(self, names: list[str]) -> None:
         """Store the names of the classes."""
@@ -76,7 +78,7 @@ class UploadSet:
         if not new:
             return None
         seen.update(upload.file_id for upload in new)
-        whole = [upload for upload in new if hasattr(upload, "getvalue")]
+        whole = [cast(UploadedFile, upload) for upload in new if hasattr(upload, "getvalue")]
         lost = ["A file was lost on its way to the server: choose it again."] * (len(new) - len(whole))
         return lost + self.add(slot, [(upload.name, upload.getvalue()) for upload in whole])
 

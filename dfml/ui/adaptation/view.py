@@ -20,7 +20,8 @@ from dfml.ui.widgets.navigation import TRAINING
 from dfml.ui.widgets.texts import badge, empty_state, one_line_errors, percent, plain, show_chart
 
 if TYPE_CHECKING:
-    from dfml.meta.adaptation import Adaptation
+    from dfml.meta.adaptation import Adaptation, Bn
+    from dfml.meta.learners import Adapt
 
 PAGE_SIZE = 6
 BN_MODES = {
@@ -64,12 +65,12 @@ def choose_model() -> tuple[Path, dict] | None:
     elif kept is None and options:
         st.session_state[key] = options[0]
     # Lines that stay as they are: a browser sends the one that it got, not the run's name.
-    lines = unique({row.name: f"{row.title} · seed {row.spec.seed} · {minute(row.created)}" for row in rows})
+    lines = unique({r.name: f"{r.title} · seed {r.spec.seed} · {minute(r.created)}" for r in rows if r.spec})
     choice = st.selectbox(
         "Meta-model",
         options,
         index=None,
-        format_func=lambda name: lines.get(name, name),
+        format_func=lambda name: lines[name] if name in lines else name,
         key=key,
         accept_new_options=True,
         persist_state="session",
@@ -92,7 +93,7 @@ def choose_model() -> tuple[Path, dict] | None:
     return None
 
 
-def _choose_adaptation(card: dict) -> tuple[str, str, int]:
+def _choose_adaptation(card: dict) -> tuple[Bn, Adapt, int]:
     """Draw the choice of the batch statistics, of how to adapt, and of the inner steps."""
     if card.get("kind") == "ensemble":
         st.caption(
@@ -115,7 +116,7 @@ def _choose_adaptation(card: dict) -> tuple[str, str, int]:
     return bn, how, int(steps)
 
 
-def _choose(label: str, texts: dict[str, str], key: str, **look: Any) -> str:  # noqa: ANN401 - as the widget's
+def _choose(label: str, texts: dict[str, str], key: str, **look: Any) -> Any:  # noqa: ANN401 - as the widget's
     """Draw a choice that stands in the link, and the text of what is chosen."""
     look |= {"required": True, "width": "stretch"}
     name = lasting(st.segmented_control, label, list(texts), key=key, **look)
@@ -175,7 +176,8 @@ def _draw_answer(outcome: Adaptation, seconds: float, chosen: Chosen) -> None:
         support, query, classes = outcome.support_accuracy, outcome.query_accuracy, len(outcome.classes)
         with st.container(horizontal=True):
             if query:
-                now = outcome.calibrated_accuracy[1] if outcome.calibration else query[-1]
+                _, after = outcome.calibrated_accuracy or (None, None)
+                now = query[-1] if after is None else after
                 text = "Below: the difference that the calibration made." if outcome.calibration else None
                 st.metric("Query images right", percent(now), points(now, query[-1]), border=True, help=text)
             st.metric("Time", f"{seconds:.2f} s", border=True, help="All the work on this computer's CPU.")
@@ -255,15 +257,16 @@ def changed_rows(outcome: Adaptation, chosen: Chosen) -> list[dict[str, str]]:
 
 def _draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
     """Draw the loss, the recovered images beside the real ones, and the changed answers."""
-    found, (on_support, _) = outcome.calibration, outcome.calibrated_accuracy
+    found, accuracy = outcome.calibration, outcome.calibrated_accuracy
+    assert found is not None and accuracy is not None
     st.subheader("What the calibration did", anchor=False)
-    rows, change = changed_rows(outcome, chosen), points(on_support, outcome.support_accuracy[-1])
+    rows, change = changed_rows(outcome, chosen), points(accuracy[0], outcome.support_accuracy[-1])
     text = "After the calibration, and the difference from before."
     changed = "Query images whose most likely class is another one after the calibration."
     taken = "Share of the recovered images that the adapted model takes for their class."
     with st.container(horizontal=True):
         st.metric("Answers changed", f"{len(rows)} of {len(outcome.probabilities)}", border=True, help=changed)
-        st.metric("Support images right", percent(on_support), change, border=True, help=text)
+        st.metric("Support images right", percent(accuracy[0]), change, border=True, help=text)
         st.metric("Recovered as asked", percent(found.recovered_accuracy), border=True, help=taken)
     left, right = st.columns([3, 2], gap="medium")
     with left:

@@ -130,7 +130,9 @@ def teacher_map(
     return figure
 
 
-def similarity_matrix(ids: Sequence[str], similarity: Sequence[Sequence[float]], groups: Sequence[int]) -> go.Figure:
+def similarity_matrix(
+    ids: Sequence[str], similarity: Sequence[Sequence[float | None]], groups: Sequence[int]
+) -> go.Figure:
     """Draw the similarity [N, N] of each pair of teachers, in the order of their groups, which lines divide."""
     order = sorted(range(len(groups)), key=lambda i: (groups[i], i))
     names = [ids[i] for i in order]

@@ -7,7 +7,7 @@ shown in per cent. ``.streamlit/config.toml`` holds the same colours for everyth
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -130,7 +130,7 @@ def curves(
     if all(steps[0] > 0 for steps, _ in series.values() if len(steps)):
         # All charts of a run begin at 0, also those whose first number came later.
         figure.update_xaxes(rangemode="tozero")
-    figure.update_layout(showlegend=sum(trace.showlegend is not False for trace in figure.data) > 1)
+    figure.update_layout(showlegend=sum(trace.showlegend is not False for trace in cast(Any, figure.data)) > 1)
     return figure
 
 
@@ -146,7 +146,7 @@ def steps_accuracy(support: Sequence[float], query: Sequence[float] | None, *, c
     figure.update_yaxes(range=[-0.03, 1.05])
     figure.update_xaxes(dtick=1 if len(support) <= 12 else None, tickformat="d")
     text = palette().text
-    label = {"annotation_text": f"guessing: {chance:.0%}", "annotation_position": "bottom right"}
+    label: dict[str, Any] = {"annotation_text": f"guessing: {chance:.0%}", "annotation_position": "bottom right"}
     figure.add_hline(chance, line={"dash": "dot", "width": 1, "color": text}, annotation_font_color=text, **label)
     figure.update_layout(showlegend=True)
     return figure
@@ -197,7 +197,7 @@ def downsample(steps: Sequence[float], values: Sequence[float]) -> Curve:
 def running_mean(values: Sequence[float], window: int) -> list[float]:
     """Return the mean of the ``window`` points around each point, of fewer at the ends."""
     # Backwards, since pandas gives an even window its further point on the left.
-    return pd.Series(values, dtype=float)[::-1].rolling(window, min_periods=1, center=True).mean()[::-1].tolist()
+    return pd.Series(values, dtype=float).iloc[::-1].rolling(window, min_periods=1, center=True).mean()[::-1].tolist()
 
 
 def calm_range(values: Sequence[float], *, percent: bool = False) -> tuple[float, float] | None:

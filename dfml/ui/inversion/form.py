@@ -64,7 +64,7 @@ def inversion_form() -> None:
         spec = {"kind": "invert", "zoo": zoo.reference, "teachers": [row.id], "preset": preset, "per_class": per_class}
         spec |= forms.seed_and_device(grid, "invert")
         look |= {"placeholder": "none", "help": REAL_PICTURES}
-        data = grid.text_input("Real images", key="invert:data", **look)
+        data = grid.text_input("Real images", "", key="invert:data", **look)
         with st.expander("How teachers are questioned", icon=":material/forum:"):
             st.caption(
                 "For inverters that ask for queries only. A recovery then asks (q + 1) × images × steps of them: more "

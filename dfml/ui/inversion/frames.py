@@ -57,7 +57,7 @@ def frames(run: RunFolder, status: RunStatus, teacher: str, stored: StoredRecove
 def steps_in_all(run: RunFolder, status: RunStatus, stored: StoredRecovery | None) -> int:
     """Return how many steps the recovery takes; 0 where that cannot be told."""
     known = (stored and stored.report.get("steps"), run.spec.config.get("steps"))
-    unknown = status.total if len(run.spec.teachers) == 1 else 0
+    unknown = status.total or 0 if len(run.spec.teachers) == 1 else 0
     return next((steps for steps in known if isinstance(steps, int)), unknown)
 
 

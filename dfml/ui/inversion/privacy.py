@@ -14,9 +14,10 @@ from dfml.core.paths import read_json
 from dfml.data.pictures import open_picture
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.widgets.galleries import cut_grid, show
+from dfml.ui.widgets.metrics import Colour
 from dfml.ui.widgets.texts import empty_state, plain, spaced
 
-LEVELS = {
+LEVELS: dict[str, tuple[str, str, Colour]] = {
     "none": ("no sign", ":material/check_circle:", "green"),
     "look": ("look at the pairs", ":material/visibility:", "blue"),
     "leaning": ("leaning towards training images", ":material/trending_up:", "orange"),
@@ -99,7 +100,7 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
         "classes that it never saw. It looks for whole images that resemble one another: no sign is no proof.",
     )
     reports = {name: read_privacy(recovery) for name, recovery in done.items()}
-    told = [name for name, report in reports.items() if report]
+    told = {name: report for name, report in reports.items() if report}
     if not told:
         empty_state(
             "No real images given",
@@ -109,19 +110,19 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
         )
         return
     for name, report in reports.items():
-        word, icon, colour = LEVELS.get((report or {}).get("level"), ("not compared", ":material/help:", "gray"))
+        word, icon, colour = LEVELS.get((report or {}).get("level", ""), ("not compared", ":material/help:", "gray"))
         with st.container(gap="xxsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.markdown(f"**{plain(name)}**", width="content")
                 st.badge(word, icon=icon, color=colour)
             st.caption(plain(report.get("verdict", "")) if report else "No real images given.")
-    name = told[0]
+    name = next(iter(told))
     if len(told) > 1:
         look = {"default": name, "required": True, "format_func": plain}
-        name = st.segmented_control("Closest pairs of", told, key=f"{key}:pairs", **look)
+        name = st.segmented_control("Closest pairs of", list(told), key=f"{key}:pairs", **look)
     else:
         st.markdown("Closest pairs" + (f" of **{plain(name)}**" if len(done) > 1 else ""))
-    report = reports[name]
+    report = told[name]
     _pairs(done[name].folder / "privacy-pairs.png", report["pairs"])
     st.caption(
         "**Top**: recovered; **middle**: the nearest training image; **bottom**: the nearest held-out image. The "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -141,7 +142,8 @@ def arrays_npz(recovery: StoredRecovery) -> bytes:
 
     try:
         tensors = load_file(recovery.folder / "pictures.safetensors")
-        arrays = {name: tensors[name] for name in ("images", "labels", "soft_targets") if name in tensors}
+        kept = ("images", "labels", "soft_targets")
+        arrays: dict[str, Any] = {name: tensors[name] for name in kept if name in tensors}
         names = np.array(recovery.classes, dtype=np.str_)
     except (SafetensorError, OSError) as error:
         raise BadInput(f"the images of teacher {recovery.teacher} cannot be read: {error}.") from None
@@ -175,5 +177,6 @@ def download_row(run: RunFolder, recovery: StoredRecovery, name: str, key: str) 
     with st.container(horizontal=True, gap="xsmall"):
         for label, mime, about, make in kinds:
             file = f"{stem}.{label.lower()}"
-            look = {"help": f"{about} ({plain(file)})", "icon": ":material/download:", "on_click": "ignore"}
-            st.download_button(label, make, file_name=file, mime=mime, key=f"{key}:{label}", **look)
+            look: dict[str, Any] = {"help": f"{about} ({plain(file)})", "icon": ":material/download:"}
+            look |= {"file_name": file, "mime": mime, "key": f"{key}:{label}", "on_click": "ignore"}
+            st.download_button(label, make, **look)

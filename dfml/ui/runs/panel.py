@@ -51,7 +51,7 @@ def page_of_runs(
     first = st.session_state.setdefault(f"_first:{key}", "run" not in st.query_params)
     if NEXT in st.session_state:
         st.session_state[box_key] = False
-    look = {"icon": ":material/add_circle:", "on_change": "rerun"}
+    look: dict[str, Any] = {"icon": ":material/add_circle:", "on_change": "rerun"}
     box, view = st.expander(f"**{new}**", expanded=first, key=box_key, **look), st.container()
     with view:
         rows = run_rows(*kinds)
@@ -185,7 +185,7 @@ def _button(label: str, act: Callable[[Path], Any], run: RunFolder, **look: Any)
 def progress_text(status: RunStatus, names: Mapping[str, str] | None = None) -> str:
     """Say what it is doing, how far it is, and the time left; ``names`` as of ``_panel``."""
     if status.state == "queued":
-        return _waiting(status.text, names or {}) or "waiting for the device: one run works on a device at a time"
+        return _waiting(status.text or "", names or {}) or "waiting for the device: one run works on a device at a time"
     parts = [plain(status.text)] if status.text else []
     if status.total:
         parts.append(f"step {status.step} of {status.total}")
@@ -201,10 +201,8 @@ def _waiting(text: str, names: Mapping[str, str]) -> str:
         return plain(text)
     device, name, ahead = told.groups()
     found = RunFolder(runs_root() / name) if name == Path(name).name else None
-    if name in names or (found is not None and not found.problem):
-        who = names.get(name) or found.spec.title
-    else:  # a command, or a run of another folder
-        who = f"{name}, outside this app,"
+    who = names.get(name) or (found.spec.title if found and not found.problem else "")
+    who = who or f"{name}, outside this app,"  # a command, or a run of another folder
     return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
 
 

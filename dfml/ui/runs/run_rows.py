@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -11,6 +12,7 @@ import streamlit as st
 
 from dfml.core.texts import printable
 from dfml.core.time_left import in_words
+from dfml.runs import metrics
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE
@@ -64,7 +66,7 @@ def read_row(run: RunFolder) -> RunRow:
     status, spec = run.status(), None if run.problem else run.spec
     kind, message = spec.kind if spec else "", printable(status.error or "", 800)
     left = f"{in_words(status.eta_range)} left" if status.eta_range and status.state == "running" else ""
-    state = (status.state, status.step, status.total)
+    state = (status.state, status.step or 0, status.total or 0)
     return RunRow(run.name, run, kind, run.title, *state, message, run.created, spec, left)
 
 
@@ -74,13 +76,13 @@ def run_rows(*kinds: str) -> list[RunRow]:
     return [row for row in rows if not kinds or row.kind in kinds]
 
 
-def finite(curves: dict[str, Curve]) -> dict[str, Curve]:
+def finite(curves: Mapping[str, metrics.Curve]) -> dict[str, Curve]:
     """Leave out the points that are not finite, and curves that have no point then."""
     kept = {
-        name: [point for point in zip(steps, values, strict=True) if point[1] is not None]
+        name: [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
         for name, (steps, values) in curves.items()
     }
-    return {name: tuple(map(list, zip(*points, strict=True))) for name, points in kept.items() if points}
+    return {name: ([s for s, _ in points], [v for _, v in points]) for name, points in kept.items() if points}
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class Comparison:
     @property
     def title(self) -> str:
         """What people call it."""
-        several = len(self.rows) > 1 and self.spec
-        return f"{whose(self.spec)}: {', '.join(self.names)}" if several else self.rows[0].title
+        spec = self.spec
+        return self.rows[0].title if len(self.rows) == 1 or not spec else f"{whose(spec)}: {', '.join(self.names)}"
 
     @cached_property
     def names(self) -> list[str]:

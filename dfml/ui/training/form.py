@@ -63,15 +63,16 @@ def training_form() -> None:
         settings |= seed_and_device(options, "train")
 
         def real_pictures(cells: GridContainer, waiting: str) -> None:
-            look = {"placeholder": waiting, "help": _pictures_help(method, config), "persist_state": "session"}
-            settings["data"] = cells.text_input("Real images", key="train:data", **look).strip() or None
+            look: dict[str, Any] = {"placeholder": waiting, "persist_state": "session"}
+            look["help"] = _pictures_help(method, config)
+            settings["data"] = cells.text_input("Real images", "", key="train:data", **look).strip() or None
 
         if not method.data_free:  # it needs them, so they stand in the open
             real_pictures(options, "a folder DIR")
 
         def name_and_data(cells: GridContainer) -> None:
-            look = {"max_chars": 80, "placeholder": f"{name} on {zoo.name}"}
-            settings["label"] = cells.text_input("Name of the run", key="train:label", **look).strip()
+            look: dict[str, Any] = {"max_chars": 80, "placeholder": f"{name} on {zoo.name}"}
+            settings["label"] = cells.text_input("Name of the run", "", key="train:label", **look).strip()
             if method.data_free:
                 real_pictures(cells, "the embedded sample")
 

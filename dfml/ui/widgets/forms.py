@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pkgutil import resolve_name
-from typing import Any, TypeVar
+from typing import Any
 
 import streamlit as st
 from streamlit.elements.lib.grid_container import GridContainer
@@ -21,7 +21,6 @@ MAIN_FIELDS = "iterations warm_start steps models tasks shot inner_steps outer_l
 MOST_MAIN = 7
 SHORT_FORMS = {"lr": "learning rate", "bn": "BN", "tv": "TV", "ce": "CE", "l2": "L2", "kl": "KL"}
 
-T = TypeVar("T")
 Row = dict[str, Any]
 """Of ``Config.describe()``."""
 
@@ -44,7 +43,7 @@ learners = partial(_load, "dfml.meta.learners:LEARNERS")
 polluting = partial(_load, "dfml.zoo.build.pollute")
 
 
-def lasting(widget: Callable[..., T], label: str, *options: Sequence[str], key: str, **look: Any) -> T:  # noqa: ANN401 - as the widget's
+def lasting(widget: Callable[..., Any], label: str, *options: Sequence[str], key: str, **look: Any) -> Any:  # noqa: ANN401 - as the widget's
     """Draw a widget whose value stands in the link as ``key``, and return the value.
 
     A bound choice leaves the link when another page is opened or its form is folded away. Here it comes back, unless
@@ -77,7 +76,7 @@ def seed_and_device(grid: GridContainer, key: str) -> dict[str, int | str]:
     seed = grid.number_input("Seed", 0, 2**31, 0, step=1, key=f"{key}:seed", persist_state="session", help=text)
     text = "Where the run computes. auto takes a GPU where there is one; the sidebar shows what was found."
     known = device_question().answer()
-    devices = ["auto", *(known["devices"] if known else ["cpu"])]
+    devices: list[str] = ["auto", *(known["devices"] if known else ["cpu"])]
     device = grid.selectbox("Device", devices, key=f"{key}:device", persist_state="session", help=text)
     return {"seed": int(seed), "device": device}
 
@@ -131,7 +130,8 @@ def _field(row: Row, value: Any, key: str) -> Any:  # noqa: ANN401 - any field's
     look["placeholder"] = "automatic"
     if row["type"] in ("integer", "number"):
         kind = int if row["type"] == "integer" else float
-        bounds = [None if bound is None else kind(bound) for bound in (row["minimum"], row["maximum"], value)]
+        given = (row["minimum"], row["maximum"], value)
+        bounds: list[Any] = [None if bound is None else kind(bound) for bound in given]
         step, form = (1, "%d") if kind is int else (number_step(value or 0), number_format(value or 0))
         return st.number_input(label, *bounds, step=step, format=form, **look)
     several = isinstance(value, list | tuple)

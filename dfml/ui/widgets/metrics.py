@@ -1,6 +1,6 @@
 """The numbers of a run in a student's words: title, axis and one sentence for each name; and its states."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Metric(NamedTuple):
@@ -66,12 +66,15 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{size / 1e3:.0f} kB"
 
 
+Colour = Literal["gray", "blue", "green", "orange", "red"]
+
+
 class Chip(NamedTuple):
     """How a state of a run is shown: a word, a sign and a colour, so that none stands alone."""
 
     word: str
     icon: str
-    colour: str
+    colour: Colour
     sign: str
 
 

@@ -8,7 +8,7 @@ a selectbox or a multiselect, cells of ``st.dataframe`` and ``st.json`` are plai
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -99,7 +99,7 @@ def show_chart(figure: go.Figure, title: str = "", *, about: str = "", **options
 
 def with_plain_names(figure: go.Figure) -> go.Figure:
     """Return the figure with all its words (names, ticks, axes' titles, what hovering shows) as ``chart_text``."""
-    for trace in figure.data:
+    for trace in cast(Any, figure.data):  # by its annotations a trace would be a word
         for part in ("name", "text", "x", "y", "customdata"):
             if part in trace and (found := trace[part]) is not None:
                 trace[part] = _each(found)

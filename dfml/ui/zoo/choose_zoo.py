@@ -59,7 +59,8 @@ def _ask(address: str) -> ZooListing | str:
 def choose_zoo() -> str:
     """Draw the zoo chooser; the choice (a name, a path, an address or nothing) stands in the link as ``zoo``."""
     asked = st.query_params.get("zoo")
-    names = list(dict.fromkeys([*zoo_names(), *st.session_state.get(OPENED, []), *([asked] if asked else [])]))
+    opened = [*st.session_state.get(OPENED, []), *([asked] if asked else [])]
+    names: list[str] = list(dict.fromkeys([*zoo_names(), *opened]))
     if NEXT_ZOO in st.session_state:
         st.session_state["zoo"] = st.session_state.pop(NEXT_ZOO)
     choice = lasting(

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -51,9 +52,9 @@ def summary(zoo: ZooListing) -> None:
 def teacher_table(zoo: ZooListing) -> TeacherRow:
     """Draw the table of teachers with a search; return the chosen one (the first at the start)."""
     st.subheader("Teachers", anchor=False)
-    look = {"type": "search", "live": True, "label_visibility": "collapsed"}
+    look: dict[str, Any] = {"type": "search", "live": True, "label_visibility": "collapsed"}
     hint = "a class, an id or an architecture"
-    words = st.text_input("Search teachers", key="search", bind="query-params", placeholder=hint, **look)
+    words = st.text_input("Search teachers", "", key="search", bind="query-params", placeholder=hint, **look)
     found = [row for row in zoo.teachers if matches(row, words)]
     if not found:
         text = f"Nothing in this zoo is called {plain(repr(words))}."
@@ -155,7 +156,7 @@ def pollution_panel(zoo: ZooListing) -> None:
     if folder.with_name(f"{folder.name}.truth.json").is_file():  # ``truth_file`` without torch
         _truth(zoo)
         return
-    look = {"key": "pollution_open", "icon": ":material/domino_mask:", "on_change": "rerun"}
+    look: dict[str, Any] = {"key": "pollution_open", "icon": ":material/domino_mask:", "on_change": "rerun"}
     with st.expander("Hide deceptive teachers in a copy", **look) as box:
         if box.open:
             _form(zoo)

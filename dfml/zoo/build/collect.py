@@ -143,7 +143,7 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
                 if (space := zoo.space(card)) is not None:
                     spaces[new] = space or zoo.domain or prefix
             problems += [f"{zoo.name}: {reason}" for reason in zoo.problems.values()]
-        shared = {"shared_class_names": bool(spaces)}
+        shared: dict[str, Any] = {"shared_class_names": bool(spaces)}
         if spaces and not (one_domain and len(spaces) == len(models) and len(set(spaces.values())) == 1):
             shared["name_spaces"] = spaces
         domain = domains.pop() if one_domain else None

@@ -103,8 +103,8 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
             meta["name_spaces"] = spaces
         write_zoo(part, models=[row["id"] for row in rows], **meta)
         truth = {
-            "format": FORMAT, "zoo": meta["name"], "clean": clean.name, "source": source.name if foreign else None,
-            "config": config.model_dump(), "teachers": rows,
+            "format": FORMAT, "zoo": meta["name"], "clean": clean.name,
+            "source": source.name if source and foreign else None, "config": config.model_dump(), "teachers": rows,
         }  # fmt: skip
         # Before the zoo appears: there is never a polluted zoo without its truth.
         write_json(truth_file(out), truth)

@@ -4,10 +4,10 @@ Each class's first 80 % of images train, the rest are held out and choose the ep
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -58,7 +58,8 @@ def net_for(
     stride = next((stride for stride in (32, 16) if size // stride >= SMALLEST_MAP), 8)
     reason = ""
     # Best first: a finer last map, nothing, and the size (vision transformers).
-    for further in ({"output_stride": stride}, {}, {"img_size": size}):
+    tried: tuple[dict[str, Any], ...] = ({"output_stride": stride}, {}, {"img_size": size})
+    for further in tried:
         try:
             net = build_network(name, **args, **further).eval()
             with torch.no_grad():
@@ -178,8 +179,9 @@ def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture:
     ``BadInput``: the teacher names no classes, or the data set lacks one of them.
     """
     data = load_split(source, "train", size=config.size, channels=config.channels)
-    classes = [find_name(name, data.class_names) for name in card.classes or []]
-    missing = [name for name, found in zip(card.classes or [], classes, strict=True) if found is None]
+    places = [find_name(name, data.class_names) for name in card.classes or []]
+    missing = [name for name, found in zip(card.classes or [], places, strict=True) if found is None]
+    classes = [place for place in places if place is not None]
     if not classes or missing:
         raise BadInput(f"teacher {card.id!r} cannot get a judge: {missing or 'its classes'} not found in {data.name}.")
     plan = TeacherPlan(card.id, architecture, classes, derive_seed(config.seed, "judge", card.id))
@@ -233,7 +235,8 @@ def pretrain_zoo(
 
     record()
     missing = [delayed(work)(plan) for plan in plans if plan.id not in done]
-    for name, accuracy in Parallel(n_jobs=jobs, return_as="generator_unordered")(missing):
+    trained = cast(Iterator[tuple[str, float]], Parallel(n_jobs=jobs, return_as="generator_unordered")(missing))
+    for name, accuracy in trained:
         done[name] = accuracy
         record()
         if report:

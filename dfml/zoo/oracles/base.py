@@ -96,6 +96,7 @@ def batch_statistics(net: nn.Module) -> Iterator[list[LayerStatistics]]:
 
     def look(layer: nn.BatchNorm2d, inputs: tuple[torch.Tensor, ...]) -> None:
         mean, var = channel_statistics(inputs[0])
+        assert layer.running_mean is not None and layer.running_var is not None
         found.append(LayerStatistics(mean, var, layer.running_mean, layer.running_var))
 
     handles = [layer.register_forward_pre_hook(look) for layer in _with_running_statistics(net)]
@@ -133,7 +134,7 @@ class AutogradOracle:
         with torch.enable_grad():
             with batch_statistics(self.teacher.net) if statistics_fn else nullcontext() as statistics:
                 logits = self.teacher.logits(pixels)
-            extra = statistics_fn(statistics) if statistics else None
+            extra = statistics_fn(statistics) if statistics_fn and statistics else None
             loss = loss_fn(logits, pixels)
             total = loss.mean() if extra is None else loss.mean() + extra
             (grad,) = torch.autograd.grad(total, pixels)
@@ -174,7 +175,7 @@ class StackedOracles:
         self.stacked = stacked and len(self.oracles) > 1 and can_stack(oracles)
         self.gives_statistics = all(o.gives_statistics for o in self.oracles)
         if self.stacked:
-            teachers = [o.teacher for o in self.oracles]
+            teachers = [o.teacher for o in self.oracles if isinstance(o, AutogradOracle)]
             self._weights = stack_module_state(teachers)
             self._empty = copy.deepcopy(teachers[0]).to("meta")
 
@@ -197,12 +198,12 @@ class StackedOracles:
             )
             for k, oracle in enumerate(self.oracles)
         ]
-        found = [a.statistics_loss for a in answers]
+        found = [a.statistics_loss for a in answers if a.statistics_loss is not None]
         return Answer(
             torch.stack([a.loss for a in answers]),
             torch.stack([a.grad for a in answers]),
             torch.stack([a.logits for a in answers]),
-            None if any(s is None for s in found) else torch.stack(found),
+            torch.stack(found) if len(found) == len(answers) else None,
         )
 
     def _ask_in_one_pass(

@@ -5,10 +5,11 @@ embedded nor computed. All here is done beside the network, from its own modules
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from timm.layers import Attention, PatchEmbed
+from timm.layers import Attention, PatchEmbed  # pyright: ignore[reportPrivateImportUsage] - timm lists no exports
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 
@@ -49,6 +50,7 @@ class PatchOracle:
             raise BadInput(f"{who} grants {card.access}: showing it a part of the patches needs its weights.")
         if reason := why_unreadable(net):
             raise BadInput(f"{who} ({card.architecture}) {reason}: choose a vision transformer such as fewshot_vit.")
+        assert isinstance(net, VisionTransformer)
         if tuple(net.patch_embed.img_size) != tuple(card.input_size[1:]):
             taken, known = list(card.input_size[1:]), list(net.patch_embed.img_size)
             raise BadInput(f"{who} takes images of {taken}, but its positions are for {known}.")
@@ -131,8 +133,8 @@ def _embed(net: VisionTransformer, patches: torch.Tensor, kept: torch.Tensor) ->
 @torch.no_grad()
 def _attention(net: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
     """Attention [N, K] of the last block to each patch, from its input x [N, prefix + K, D], beside its fused one."""
-    block, prefix = net.blocks[-1], net.num_prefix_tokens
-    attn = block.attn
+    block, prefix = cast(Block, net.blocks[-1]), net.num_prefix_tokens
+    attn = cast(Any, block.attn)
     qkv = attn.qkv(block.norm1(x)).unflatten(2, (3, attn.num_heads, attn.head_dim))
     queries, keys = (qkv[:, :, i].transpose(1, 2) for i in (0, 1))
     queries, keys = attn.q_norm(queries), attn.k_norm(keys)

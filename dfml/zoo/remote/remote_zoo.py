@@ -103,7 +103,8 @@ class RemoteApi:
         name, wanted = self.tensors[1], [count, self.way]
         try:
             result = InferenceServerClient.parse_response_body(reply.body, header_length=reply.header_length)
-            datatype, scores = result.get_output(name)["datatype"], result.as_numpy(name)
+            output = result.get_output(name)
+            datatype, scores = output["datatype"], result.as_numpy(name)  # pyright: ignore[reportOptionalSubscript] - below
             # A copy: the received bytes are read-only.
             scores = None if scores is None else torch.tensor(scores)
         except Exception:  # noqa: BLE001 - a foreign parser fed with foreign bytes
@@ -112,7 +113,7 @@ class RemoteApi:
         if datatype != "FP32":
             self._nonsense(f"numbers of type {printable(str(datatype), 40)}, expected FP32")
         shape = None if scores is None else list(scores.shape)
-        if shape != wanted:
+        if scores is None or shape != wanted:
             self._nonsense(f"scores of shape {shape}, expected {wanted}")
         if not torch.isfinite(scores).all():
             self._nonsense("scores that are not finite numbers")

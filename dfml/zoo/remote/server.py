@@ -16,6 +16,7 @@ import urllib.request
 import warnings
 from typing import Any
 
+# pyright: reportMissingImports=false
 import kserve
 import numpy as np
 import torch
@@ -130,7 +131,7 @@ def main(settings: dict[str, Any]) -> None:
     models = kserve.ModelRepository()
     for teacher in teachers:
         models.update(ServedTeacher(teacher))
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    reachable = str({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
     url = f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
     line = f"zoo {zoo.name}: {len(teachers)} teachers answer at {url} (Ctrl-C ends it)"
     if settings["json"]:
