@@ -198,3 +198,21 @@ def test_no_path_of_one_machine_is_written_down():
 def test_what_lists_and_orders_loads_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+
+
+def _decorated_as_fixture(function):
+    decorators = (d.func if isinstance(d, ast.Call) else d for d in function.decorator_list)
+    return any("fixture" in ast.unparse(d) for d in decorators)
+
+
+def test_names_of_tests_are_short_and_fixtures_are_not_imported():
+    """A fixture that is imported is made anew for each module that does, and nobody sees where it comes from."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [
+        (p, n) for p in sorted(ROOT.glob("tests/**/*.py")) for n in ast.walk(tree_of(p)) if isinstance(n, functions)
+    ]
+    names = [n.name for _, n in found if n.name.startswith("test_")]
+    assert not [name for name in names if len(name) >= 80]
+    fixtures = {f"{module_of(p)}.{n.name}" for p, n in found if _decorated_as_fixture(n)}
+    imported = {name for path in ROOT.glob("tests/**/*.py") for name in imports(path)} & fixtures
+    assert len(names) > 1000 and "tests.conftest.tiny_zoo" in fixtures and not imported

@@ -246,7 +246,7 @@ def test_wrong_wishes_are_named_before_anything_starts(bench, played, changes, m
     assert not played.asked
 
 
-def test_failed_rows_fail_two_jobs_run_side_by_side_and_nothing_finished_is_done_again(bench, stored, tmp_path):
+def test_failed_rows_fail_two_jobs_run_at_once_and_nothing_finished_is_redone(bench, stored, tmp_path):
     """The whole way, in real processes: average cannot take teachers of another width."""
     narrow = ["width=4", "test_steps=2"]
     first = bench(jobs=2, changes=narrow)

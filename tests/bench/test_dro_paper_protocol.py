@@ -101,7 +101,7 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
     assert len(compared) == 10 and not {str(c["work"]) for c in compared[:4]} & {str(c["work"]) for c in compared[8:]}
 
 
-def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named_before_any_training(
+def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named(
     patterns, tmp_path, compared, choices, monkeypatch
 ):
     wanted = {

@@ -113,7 +113,7 @@ def test_classes_that_merging_kept_apart_stay_apart(tiny_zoo, tiny_zoo_folder, t
     assert small.class_keys() == {i: both.class_keys()[i] for i in ids}
 
 
-def test_sets_of_a_seed_begin_with_the_same_teacher_and_differ_in_how_alike_they_are():
+def test_sets_of_a_seed_begin_with_one_teacher_and_differ_in_how_alike_they_are():
     rng = np.random.default_rng(0)
     matrix = rng.uniform(0.2, 0.9, (30, 30))
     matrix = (matrix + matrix.T) / 2

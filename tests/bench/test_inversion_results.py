@@ -21,7 +21,7 @@ def inversion():
     return stored, {r["method"]: r for r in stored["rows"]}
 
 
-def test_the_meta_generator_is_far_faster_than_a_fresh_one_and_its_warm_up_is_why_it_is_good():
+def test_the_meta_generator_is_far_faster_and_its_warm_up_is_why_it_is_good():
     stored, found = inversion()
     warm, cold = found["meta-generator"], found["meta-generator, no warm-up"]
     fresh = found["generator"]

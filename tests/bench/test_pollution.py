@@ -45,7 +45,7 @@ def bench(tiny_zoo_folder, patterns, tmp_path):
     return run
 
 
-def test_an_honest_teacher_above_every_deceptive_one_is_1_and_no_difference_is_a_half():
+def test_honest_above_every_deceptive_teacher_is_1_and_no_difference_a_half():
     truth = {"a": "clean", "b": "clean", "c": "ood", "d": "fake"}
     assert separation({"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1}, truth) == 1.0
     assert separation({"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4}, truth) == 0.0

@@ -156,7 +156,7 @@ def test_the_best_single_model_that_is_no_baseline_reaches_57_and_42_per_cent():
         assert max(r["accuracy"] for r in of_methods) >= bar
 
 
-def test_with_mixed_architectures_distilling_lies_between_the_best_teacher_and_all_of_them():
+def test_with_mixed_architectures_distilling_lies_between_best_teacher_and_all():
     stored = json.loads((RESULTS / "accuracy-cifar-fs-mixed-demo.json").read_text())
     assert stored["scenario"] == "SH" and not stored["missing"] and stored["split"] == "test"
     of = {r["method"]: r for r in stored["rows"] if (r["bn"], r["adapt"]) == ("transductive", "centroid")}
@@ -169,7 +169,7 @@ def test_with_mixed_architectures_distilling_lies_between_the_best_teacher_and_a
     assert all(f["kind"] == "cannot" and "architecture" in f["reason"] for f in stored["failures"])
 
 
-def test_reliability_weights_tell_the_deceptive_and_win_where_pollution_costs_four_points():
+def test_reliability_weights_tell_the_deceptive_and_win_where_pollution_costs():
     stored = json.loads((RESULTS / "pollution-cifar-fs-conv4-both-demo.json").read_text())
     assert stored["measured"]["clean"] == 20 and stored["measured"]["episodes"] == 600 and not stored["failures"]
     found = {(e["rate"], e["variant"]): e for e in stored["summary"]}

@@ -139,7 +139,7 @@ def test_in_the_committed_table_dro_is_not_worse_than_the_average():
         assert difference["low"] <= 0 and difference["low"] == pytest.approx(difference["mean"] - difference["ci95"])
 
 
-def test_the_committed_settings_are_the_candidate_that_came_nearest_on_validation_tasks():
+def test_the_committed_settings_are_the_nearest_candidate_on_validation_tasks():
     stored = json.loads(RESULT.read_text())
     nearest = min(stored["candidates"], key=lambda row: row["off_by"])
     assert stored["settings"] == nearest["settings"]

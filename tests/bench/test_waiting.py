@@ -100,7 +100,7 @@ def test_busy_programs_compute_until_the_measurement_ends(monkeypatch):
     assert all(each.poll() is not None for each in started)
 
 
-def test_the_committed_choice_costs_little_idle_and_keeps_its_speed_beside_busy_programs():
+def test_the_committed_choice_costs_little_idle_and_keeps_its_speed_when_busy():
     stored = json.loads(RESULT.read_text())
     assert stored["rounds"] >= 5
     chosen = {row["work"]: row for row in stored["rows"] if row["way"] == CHOSEN}

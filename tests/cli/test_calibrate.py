@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.meta.test_evaluation import tiny_model
+from tests.meta.small import tiny_model
 
 QUICK = [word for pair in ("inversion_steps=3", "steps=2", "per_class=2") for word in ("--set", pair)]
 

@@ -51,7 +51,7 @@ def called_in(encoding, monkeypatch, *words):
 
 @pytest.mark.parametrize("encoding", NARROW)
 def test_commands_that_print_names_do_so_in_any_encoding(
-    encoding, monkeypatch, odd_zoo, odd_pictures, tmp_path, tiny_model
+    encoding, monkeypatch, odd_zoo, odd_pictures, tmp_path, saved_model
 ):
     def call(*words):
         code, out, err = called_in(encoding, monkeypatch, *words)
@@ -61,9 +61,9 @@ def test_commands_that_print_names_do_so_in_any_encoding(
     out, _ = call("zoo", "show", odd_zoo)
     assert ESCAPED in out or encoding == "cp932"
     assert [card["classes"] for card in json.loads(call("zoo", "show", odd_zoo, "--json")[0])["teachers"]][0] == CLASSES
-    out, err = call("adapt", "--model", tiny_model, "--support", odd_pictures)
+    out, err = call("adapt", "--model", saved_model, "--support", odd_pictures)
     assert out.count(".png") == 10 and ".txt" in err
-    answer = json.loads(call("adapt", "--model", tiny_model, "--support", odd_pictures, "--json")[0])
+    answer = json.loads(call("adapt", "--model", saved_model, "--support", odd_pictures, "--json")[0])
     assert set(answer["classes"]) == set(CLASSES)
     _, err = call(
         "invert", "--zoo", odd_zoo, "--set", "steps=2", "--per-class", 1, "--out", tmp_path / "猫", "--device", "cpu"
@@ -75,7 +75,7 @@ def test_commands_that_print_names_do_so_in_any_encoding(
 
 
 @pytest.fixture(scope="module")
-def tiny_model(tiny_zoo_folder, tmp_path_factory):
+def saved_model(tiny_zoo_folder, tmp_path_factory):
     """A meta-model that was not trained."""
     folder = tmp_path_factory.mktemp("models") / "random"
     with pytest.raises(SystemExit):

@@ -6,7 +6,7 @@ import pytest
 
 from dfml.core.paths import REPOSITORY, write_json
 from tests.data.test_pairing import row
-from tests.meta.test_evaluation import tiny_model
+from tests.meta.small import tiny_model
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
 from dfml.data.pairing import NOT_KEPT, OTHERS, difference, differences, stored_rows
 from dfml.meta.evaluation import evaluate
-from tests.meta.test_evaluation import sampler, tiny_model
+from tests.meta.small import sampler, tiny_model
 
 
 def row(right, episode_list="a", accuracy=None, **more):

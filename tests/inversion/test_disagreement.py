@@ -11,7 +11,7 @@ def logits(*probabilities):
     return torch.tensor(probabilities, dtype=torch.double).log()
 
 
-def test_it_is_minus_the_kl_divergence_where_both_name_the_same_class_and_nothing_elsewhere():
+def test_it_is_minus_the_kl_divergence_where_both_name_the_same_class_else_nothing():
     teacher = logits([0.6, 0.4], [0.6, 0.4], [0.6, 0.4])
     student = logits([0.6, 0.4], [0.99, 0.01], [0.4, 0.6])
     found = disagreement(lambda x: student, weight=2.0)(torch.zeros(3), torch.zeros(3), teacher)

@@ -18,7 +18,7 @@ def some_patches(eye, pictures, share=0.4, seed=0):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_patches_give_the_dense_answer_and_some_what_timm_gives_for_their_tokens(kind):
+def test_all_patches_give_the_dense_answer_and_some_timm_s_for_their_tokens(kind):
     teacher = make_teacher(kind)
     eye = PatchOracle(AutogradOracle(teacher))
     x = torch.rand(3, *teacher.card.input_size)

@@ -13,7 +13,7 @@ def test_cross_entropy_is_one_number_a_picture():
     assert torch.allclose(loss, -logits.log_softmax(1)[range(6), labels])
 
 
-def test_bn_distance_is_zero_where_the_statistics_agree_and_a_plain_sum_of_norms_else():
+def test_bn_distance_is_zero_where_statistics_agree_and_a_sum_of_norms_else():
     mean, var = torch.randn(4), torch.rand(4)
     same = LayerStatistics(mean, var, mean.clone(), var.clone())
     assert terms.bn_distance([same, same]).item() == 0

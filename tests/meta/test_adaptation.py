@@ -5,7 +5,7 @@ from dfml.core.errors import BadInput
 from dfml.data.folders import load_split
 from dfml.meta.adaptation import adapt
 from dfml.meta.fusion import load_backbone
-from tests.meta.test_evaluation import tiny_model
+from tests.meta.small import tiny_model
 
 
 @pytest.fixture

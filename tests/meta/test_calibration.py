@@ -18,8 +18,8 @@ from dfml.meta.model import new_meta_model
 from dfml.nets.norm import recorded_statistics
 from dfml.zoo.oracles.base import batch_statistics
 from tests import conditions
+from tests.meta.small import sampler, tiny_model
 from tests.meta.test_ensemble import ensemble
-from tests.meta.test_evaluation import sampler, tiny_model
 
 SHORT = {"inversion_steps": 6, "steps": 4, "per_class": 2, "refit": 2}
 

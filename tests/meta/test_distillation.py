@@ -48,7 +48,7 @@ def test_the_legacy_form_prefers_an_over_confident_student_and_has_a_tiny_gradie
     assert torch.allclose(F.softmax(TEACHER, 1), torch.tensor([[0.6, 0.4]]))
 
 
-def test_a_distilling_learner_takes_hard_labels_as_they_are_and_soft_ones_in_its_form():
+def test_a_distilling_learner_takes_hard_labels_as_they_are_and_soft_in_its_form():
     student = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
     teacher = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
     hard = torch.tensor([0, 1, 2, 0, 1, 2])

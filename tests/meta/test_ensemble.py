@@ -14,7 +14,7 @@ from dfml.nets.build import build_network
 from dfml.zoo import open_zoo
 from dfml.zoo.teacher import save_network
 from dfml.zoo.zoo import write_zoo
-from tests.meta.test_evaluation import sampler, tiny_model
+from tests.meta.small import sampler, tiny_model
 from tests.zoo.test_storage import edit_weights, saved
 
 
@@ -109,7 +109,7 @@ def test_no_teacher_outweighs_another_whatever_the_size_of_its_features(mixed_zo
     assert torch.equal(net.forward_features(x), torch.cat(parts, 1))
 
 
-def test_features_of_all_pictures_at_once_give_the_accuracies_of_episode_after_episode(mixed_zoo, patterns):
+def test_features_of_all_pictures_at_once_give_the_accuracies_of_each_episode(mixed_zoo, patterns):
     model, episodes = ensemble(mixed_zoo), sampler(patterns, episodes=5)
     wanted = []
     for episode in episodes:

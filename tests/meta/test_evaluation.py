@@ -4,24 +4,11 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import load_split
 from dfml.meta.adaptation import adapted_task
 from dfml.meta.evaluation import ADAPT_MODES, evaluate, interval95
-from dfml.meta.learners import LearnerConfig, make_learner
-from dfml.meta.model import MetaModel, new_meta_model
+from dfml.meta.model import MetaModel
 from dfml.nets.norm import recorded_statistics
-
-
-def tiny_model(learner="maml", **changes):
-    options = {"shape": (3, 32, 32), "way": 5, "mean": [0.5] * 3, "std": [0.25] * 3, "width": 8, "adapt_steps": 3}
-    return new_meta_model(
-        "fewshot_conv4", learner=make_learner(learner, LearnerConfig(inner_lr=0.05)), **{**options, **changes}
-    )
-
-
-def sampler(patterns, episodes=6, shot=2, way=5, split="test", seed=0):
-    return EpisodeSampler(load_split(patterns, split), way=way, shot=shot, query=4, episodes=episodes, seed=seed)
+from tests.meta.small import sampler, tiny_model
 
 
 def test_the_interval_is_that_of_the_papers():
@@ -49,7 +36,7 @@ def test_evaluating_twice_gives_the_same_numbers_and_leaves_the_model_alone(patt
 
 
 @pytest.mark.stochastic
-def test_inductive_predictions_do_not_depend_on_the_other_queries_and_transductive_ones_do(patterns, margin):
+def test_only_transductive_predictions_depend_on_the_other_queries(patterns, margin):
     model = tiny_model()
     episode = sampler(patterns).episode(0)
     prepared = model.prepared(episode)

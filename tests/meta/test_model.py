@@ -4,7 +4,7 @@ import pytest
 
 from dfml.core.errors import BadInput
 from dfml.meta.model import MetaModel
-from tests.meta.test_evaluation import tiny_model
+from tests.meta.small import tiny_model
 
 
 @pytest.mark.parametrize(

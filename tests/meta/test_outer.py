@@ -4,7 +4,7 @@ import torch
 from dfml.core.errors import RunFailed
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.outer import OuterLoop, mean_pairwise_cosine
-from tests.meta.test_evaluation import tiny_model
+from tests.meta.small import tiny_model
 
 
 def task(seed=0):

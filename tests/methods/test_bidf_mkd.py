@@ -269,9 +269,7 @@ def test_rounds_meet_every_api_before_any_twice(run, tiny_zoo):
     assert {n.text.split(",")[0] for n in few} == {"inverted 000"}
 
 
-def test_kept_support_sets_are_prepared_once_and_told_apart_from_the_runs_own_seconds(
-    run, tiny_zoo, tmp_path, monkeypatch
-):
+def test_kept_support_sets_are_prepared_once_and_their_seconds_told_apart(run, tiny_zoo, tmp_path, monkeypatch):
     monkeypatch.setenv("DFML_CACHE", str(tmp_path / "cache"))
     method, config = tiny(recovered="kept", visits=1, iterations=8)
     *_, last = method(config).prepare(tiny_zoo, device=CPU)

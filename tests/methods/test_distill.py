@@ -62,7 +62,7 @@ def test_a_black_box_is_not_opened_anew_for_each_question(zoo_copy, monkeypatch)
     assert queries == sum(len(t.labels) for t in found) * 3
 
 
-def test_with_own_answers_no_further_question_is_asked_and_no_strangers_answer_counts(tiny_zoo):
+def test_with_own_answers_no_question_is_asked_and_no_strangers_answer_counts(tiny_zoo):
     method, found, answers, queries = asked(tiny_zoo, targets="own")
     assert queries == 0
     for task, given in zip(found, answers, strict=True):

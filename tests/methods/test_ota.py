@@ -36,9 +36,7 @@ def logits(model, net=None):
 
 @pytest.mark.stochastic
 @pytest.mark.parametrize("reference", ["a", "b", None])
-def test_shuffled_copies_of_one_network_are_fused_to_it_and_plain_averaging_ruins_it(
-    run, shuffled_zoo, reference, margin
-):
+def test_shuffled_copies_of_one_network_are_fused_to_it_and_averaging_ruins_it(run, shuffled_zoo, reference, margin):
     model = run(*small("ota", head="average", reference=reference), zoo=shuffled_zoo)[-1].result
     wanted = logits(model, shuffled_zoo.teacher("a").net)
     margin.alike("fused", logits(model), wanted, atol=1e-5, rtol=1e-5)

@@ -70,7 +70,7 @@ def test_the_published_cores_train_alike_where_nothing_of_ours_can_be_imported(t
 
 
 @pytest.mark.parametrize("name", [*CORES, "distill"])
-def test_a_method_opens_with_the_algorithm_box_of_its_page_and_takes_its_steps_in_order(name):
+def test_a_method_opens_with_its_page_s_algorithm_box_and_takes_its_steps_in_order(name):
     page = (REPOSITORY / "docs" / "methods" / f"{name}.md").read_text(encoding="utf-8")
     box = re.search(r"^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1]
     source = (REPOSITORY / "dfml" / "methods" / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")

@@ -182,7 +182,7 @@ def test_too_few_classes_are_noticed_where_the_zoo_vouches_for_no_names_too(run,
         run(*small("purer", way=16), zoo=tiny_zoo)
 
 
-def test_an_adversarial_episode_reaches_beyond_the_chosen_teachers_where_they_have_too_few_classes(run, tiny_zoo):
+def test_an_adversarial_episode_takes_further_teachers_for_missing_classes(run, tiny_zoo):
     pictures = dynamic_set(tiny_zoo)
     few = {c for t in ["000"] for c in pictures.slots[t]}
     g = torch.Generator().manual_seed(conditions.seed())

@@ -149,9 +149,7 @@ def test_pictures_from_the_memory_are_augmented_only_where_that_is_wanted(run, b
     margin.at_least("share of zeros moved in", seen[True], 0.2)
 
 
-def test_teachers_are_asked_at_the_start_and_where_the_watched_accuracy_has_set_no_maximum_for_a_while(
-    run, monkeypatch
-):
+def test_teachers_are_asked_at_the_start_and_where_accuracy_sets_no_new_maximum(run, monkeypatch):
     from dfml.training.teacher_policy import TeacherSampler
     from dfml.training.validation import Watch
 
@@ -185,7 +183,7 @@ def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeyp
     assert kept == {"000", "001"}
 
 
-def test_a_teacher_is_worth_what_its_features_are_and_its_answers_where_it_shows_no_more(run, monkeypatch, zoo_copy):
+def test_a_teacher_is_worth_its_features_or_its_answers_where_it_shows_no_more(run, monkeypatch, zoo_copy):
     """The second teacher gives gradients only."""
     from dfml.core.paths import read_json, write_json
     from dfml.zoo import open_zoo

@@ -111,7 +111,7 @@ def test_each_teachers_answers_stay_with_its_own_pictures(tiny_zoo, run, monkeyp
 
 
 @pytest.mark.stochastic
-def test_a_panel_is_asked_about_the_same_pictures_and_each_teachers_answers_are_its_own_lesson(tiny_zoo, margin):
+def test_a_panel_sees_the_same_pictures_and_each_answer_is_a_lesson_of_its_own(tiny_zoo, margin):
     method, model = parts(tiny_zoo, student="panel", asked=20)
     recoveries = recoveries_of(tiny_zoo, method.config, "generator", device=torch.device("cpu"), seed=0)
     memory = TaskMemory(tiny_zoo.class_keys())

@@ -21,7 +21,7 @@ def test_the_reason_is_told():
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_a_working_process_gets_the_memory_that_it_frees_without_asking_the_system_again():
+def test_a_working_process_keeps_the_memory_that_it_frees():
     """In a process of its own; a page that is taken anew is a minor fault."""
     script = """
 import resource, sys, torch

@@ -93,7 +93,7 @@ assert threading.active_count() == 1
 """
 
 
-def test_sleeping_teams_change_neither_the_threads_nor_a_byte_and_go_when_they_are_told():
+def test_sleeping_teams_change_neither_threads_nor_a_byte_and_go_when_told():
     found = {
         how: subprocess.run([sys.executable, "-c", WORK, how], capture_output=True, text=True, check=True).stdout
         for how in ("short", "long")

@@ -17,12 +17,6 @@ from dfml.zoo.oracles.choose import AskingConfig
 from tests import conditions
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("DFML_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 def recoveries(zoo, steps=6, **changes):
     cls = INVERTERS.get("generator")
     config = cls.Config(steps=steps, latent=16, width=16, lr=0.02, noise_lr=0.1, shift=0, flip=False, bn=0.1)

@@ -136,7 +136,7 @@ def answers_to(task, teachers=2):
     return torch.stack([shade * (t + 1) for t in range(teachers)], 1).unsqueeze(2).expand(-1, -1, 3)
 
 
-def test_answers_stay_with_their_pictures_through_a_checkpoint_and_without_those_of_forgotten_teachers():
+def test_answers_stay_with_their_pictures_and_those_of_forgotten_teachers_go():
     memory = TaskMemory(KEYS, capacity=2)
     for position, teacher in enumerate("ab"):
         task = recovered(teacher, position / 4)

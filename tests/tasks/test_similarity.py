@@ -77,7 +77,7 @@ def test_similarity_is_symmetric_with_ones_on_the_diagonal_and_has_every_teacher
     assert float(matrix[1, 3]) == pytest.approx((first + second) / 2, abs=1e-6)
 
 
-def test_tasks_that_change_the_same_weights_are_more_alike_and_no_tensor_outweighs_another():
+def test_tasks_that_change_the_same_weights_are_alike_and_no_tensor_outweighs():
     same, other = torch.tensor([1.0, 1, 0, 0]), torch.tensor([0.0, 0, 1, 1])
     matrix = pairwise_similarity([{"a": same}, {"a": 2 * same}, {"a": other}])
     assert float(matrix[0, 1]) > 0.99 and float(matrix[0, 2]) < 0.01

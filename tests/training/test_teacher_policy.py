@@ -108,7 +108,7 @@ def test_with_a_bonus_for_evenness_weights_settle_instead_of_going_to_one_teache
     margin.at_least("weight of the others over theirs", found[1.0][2] / found[1.0][1], 5)
 
 
-def test_rewards_alike_move_nothing_and_a_constant_added_to_all_rewards_changes_nothing():
+def test_equal_rewards_move_nothing_and_a_constant_added_to_all_changes_nothing():
     moved = []
     for added in (0.0, 5.0):
         asked, generator = sampler(6), torch.Generator().manual_seed(0)
@@ -121,7 +121,7 @@ def test_rewards_alike_move_nothing_and_a_constant_added_to_all_rewards_changes_
     assert torch.allclose(*moved, atol=1e-3)
 
 
-def test_the_published_scale_compares_the_first_rewards_with_forty_per_cent_and_later_ones_with_their_mean():
+def test_the_published_scale_compares_first_rewards_with_0_4_later_with_the_mean():
     asked = sampler(4, reward_scale="percent")
     assert asked.advantages([46.0, 46.0]).tolist() == [6.0, 6.0]
     assert asked.advantages([44.0]).tolist() == [-2.0]
@@ -146,7 +146,7 @@ def test_a_saved_sampler_goes_on_as_if_nothing_had_happened(tmp_path):
     assert torch.equal(one.logits, other.logits) and one.sums == other.sums
 
 
-def test_those_asked_last_earn_the_mean_of_four_steps_every_fourth_step_and_when_others_are_due(monkeypatch):
+def test_those_asked_last_earn_the_mean_of_four_steps_and_when_others_are_due(monkeypatch):
     config = TeacherPolicyConfig(teacher_policy="policy-gradient", reward="accuracy")
 
     def new_policy():

@@ -11,7 +11,7 @@ from dfml.ui.adaptation import adapt as adapting
 from dfml.ui.adaptation.adapt import Request, adapt_to
 from dfml.ui.adaptation.choose_images import Chosen
 from dfml.ui.adaptation.view import changed_rows, points
-from tests.meta.test_evaluation import tiny_model
+from tests.meta.small import tiny_model
 
 QUICK = (("inversion_steps", 3), ("per_class", 1), ("steps", 2))
 

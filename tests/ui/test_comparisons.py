@@ -14,7 +14,7 @@ def row(name, order, state="finished", created=0.0):
     return RunRow(name, RunFolder(name), "invert", order.title if order else name, state, 1, 1, "", created, order)
 
 
-def test_runs_of_a_group_stand_together_in_the_order_of_their_start_and_others_alone():
+def test_runs_of_a_group_stand_together_in_order_of_start_and_others_alone():
     group = new_group()
     rows = [
         row("c", spec("generator", group=group), created=3),

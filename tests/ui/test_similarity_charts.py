@@ -5,7 +5,7 @@ GROUPS = [0, 1, 0, 1]
 SIMILARITY = [[1.0, 0.2, 0.3, 0.4], [0.2, 1.0, 0.5, 0.6], [0.3, 0.5, 1.0, 0.7], [0.4, 0.6, 0.7, 1.0]]
 
 
-def test_the_map_has_a_colour_and_a_sign_for_each_group_and_tells_what_a_teacher_knows():
+def test_the_map_has_colour_and_sign_for_each_group_and_tells_what_a_teacher_knows():
     places = [[0, 0], [1, 0], [0, 1], [1, 1]]
     figure = teacher_map(IDS, places, GROUPS, {"002": "apple, bee"})
     first, second = figure.data

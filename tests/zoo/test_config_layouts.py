@@ -289,7 +289,7 @@ def test_another_way_of_resizing_is_said(tmp_path, capsys):
 
 def test_a_meta_model_of_no_stated_size_is_refused(tmp_path):
     from dfml.meta import MetaModel
-    from tests.meta.test_evaluation import tiny_model
+    from tests.meta.small import tiny_model
 
     tiny_model().save(tmp_path / "m")
     edit(tmp_path / "m" / "config.json", lambda c: c["model_args"].pop("img_size"))
