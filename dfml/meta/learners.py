@@ -5,13 +5,14 @@ A learner never touches the network's own weights. Images given to it are prepar
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
-from torch.func import functional_call
+from torch.func import functional_call as call_with_ties
 
 from dfml.core.config import Config
 from dfml.core.registry import Registry
@@ -28,6 +29,8 @@ Adapt = Literal["steps", "centroid"]
 """Ways of adapting: gradient steps, or the nearest class centroid."""
 HEAD = "fc."
 """Prefix of the last layer's parameters in all few-shot networks."""
+functional_call = partial(call_with_ties, tie_weights=False)
+"""No few-shot network shares weights between layers; looking for that takes longer than a small layer."""
 
 
 class LearnerConfig(Config):
@@ -125,11 +128,14 @@ class MetaLearner:
             answer = self._answering(net, adapted, support_x)
             # Features that are computed once share their graph between all steps.
             retain_graph = create_graph or bool(self.moves)
+            # At test nobody differentiates through the steps.
+            followed = create_graph or any(p.requires_grad for p in params.values())
             for _ in range(self.config.inner_steps if steps is None else steps):
                 loss, moving = self.loss(answer(adapted), support_y), [adapted[n] for n in names]
                 grads = torch.autograd.grad(loss, moving, create_graph=create_graph, retain_graph=retain_graph)
-                moved = {n: adapted[n] - lr * g for n, g in zip(names, grads, strict=True)}
-                adapted = {**adapted, **moved}
+                with torch.set_grad_enabled(followed):
+                    moved = {n: adapted[n] - lr * g for n, g in zip(names, grads, strict=True)}
+                adapted = {**adapted, **(moved if followed else {n: p.requires_grad_() for n, p in moved.items()})}
                 yield adapted
 
     def _answering(self, net: nn.Module, params: Params, x: torch.Tensor) -> Callable[[Params], torch.Tensor]:

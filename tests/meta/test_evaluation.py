@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
+from dfml.meta import evaluation
 from dfml.meta.adaptation import adapted_task
 from dfml.meta.evaluation import ADAPT_MODES, evaluate, interval95
 from dfml.meta.model import MetaModel
@@ -25,6 +26,16 @@ def test_all_modes_come_back_with_the_same_episodes(patterns):
     assert all(len(r.per_episode) == r.episodes == 6 and r.shots == 2 for r in rows)
     assert all(r.reference_seconds > 0 for r in rows)
     assert rows[0].per_episode != rows[2].per_episode
+
+
+@pytest.mark.parametrize("episodes", [1, 6])
+def test_one_bare_episode_is_the_yardstick_and_none_where_it_is_not_asked_for(episodes, patterns, monkeypatch):
+    timed = []
+    monkeypatch.setattr(evaluation, "_bare_adaptation", lambda *given: timed.append(given))
+    evaluate(tiny_model(), sampler(patterns, episodes=episodes))
+    assert len(timed) == 1
+    rows = evaluate(tiny_model(), sampler(patterns, episodes=episodes), yardstick=False)
+    assert len(timed) == 1 and rows[0].reference_seconds == 0
 
 
 def test_evaluating_twice_gives_the_same_numbers_and_leaves_the_model_alone(patterns):

@@ -145,3 +145,36 @@ def test_distilling_a_distribution_into_itself_is_a_minimum():
 def test_class_means_take_soft_labels_too():
     features, y = torch.randn(6, 3), torch.arange(6) % 3
     assert torch.allclose(class_means(features, y), class_means(features, F.one_hot(y, 3).float()))
+
+
+@pytest.mark.parametrize(
+    "name, first_order, relaid", [("maml", False, True), ("maml", True, False), ("anil", False, False)]
+)
+def test_second_order_maml_alone_leaves_channels_last(name, first_order, relaid, net, task):
+    learner = make_learner(name, LearnerConfig(inner_steps=2, first_order=first_order))
+    last = {"memory_format": torch.channels_last}
+    net, x = net.to(**last), task[0][0].contiguous(**last)
+    params, images = learner.laid_out(dict(net.named_parameters()), x)
+    assert images.is_contiguous() == relaid and torch.equal(images, x)
+    assert params["blocks.1.0.weight"].is_contiguous() == relaid
+
+
+def test_second_order_maml_loses_nothing_by_its_layout(net, task):
+    learner = make_learner("maml", LearnerConfig(inner_steps=2))
+    last = {"memory_format": torch.channels_last}
+    relaid, plain = (dict(net.to(**last).named_parameters()) for _ in range(2))
+    (support, labels), (query, wanted) = task
+    there = learner.outer(net, relaid, (support.contiguous(**last), labels), (query.contiguous(**last), wanted)).loss
+    *_, adapted = learner.adapt(net, plain, support.contiguous(**last), labels, create_graph=True)
+    here = F.cross_entropy(learner.predict(net, adapted, query.contiguous(**last)), wanted)
+    torch.testing.assert_close(there, here, rtol=1e-5, atol=0)
+    grads = [torch.autograd.grad(loss, list(relaid.values())) for loss in (there, here)]
+    assert F.cosine_similarity(*(torch.cat([g.flatten() for g in each]) for each in grads), dim=0) > 0.9999
+
+
+def test_steps_that_nobody_follows_keep_no_graph(net, task):
+    learner, params = make_learner("maml", LearnerConfig(inner_steps=2)), dict(net.named_parameters())
+    *_, free = learner.adapt(net, {n: p.detach() for n, p in params.items()}, *task[0])
+    *_, followed = learner.adapt(net, params, *task[0])
+    assert not any(p.grad_fn for p in free.values()) and all(p.grad_fn for p in followed.values())
+    assert all(torch.equal(p, free[n]) for n, p in followed.items())

@@ -177,3 +177,19 @@ def test_channel_statistics_are_torch_s_own_with_their_gradient_also_under_vmap(
         mean, var = channel_statistics(one)
         (alone,) = torch.autograd.grad((weights[k] * (mean + 2 * var)).sum(), one)
         torch.testing.assert_close(together[k], alone)
+
+
+@pytest.mark.parametrize("bn, size", [("running", 32), ("batch", 28)])
+def test_conv4_is_to_the_last_bit_the_papers_order_of_relu_and_pooling(bn, size):
+    net = build_network("fewshot_conv4", width=8, img_size=size, bn=bn).train(bn == "batch")
+    x = torch.rand(6, 3, size, size, generator=torch.Generator().manual_seed(0))
+    found = []
+    for swapped in (False, True):
+        maps = pixels = x.clone().requires_grad_(True)
+        for conv, norm, pool, relu in net.blocks:
+            maps = norm(conv(maps))
+            maps = pool(relu(maps)) if swapped else relu(pool(maps))
+        wanted = [pixels, *net.blocks.parameters()]
+        found.append([maps, *torch.autograd.grad(maps.square().sum(), wanted)])
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+    assert torch.equal(found[0][0], net.forward_features(x))
