@@ -115,6 +115,12 @@ def test_a_start_for_pictures_of_another_size_is_refused(ask, first):
         method.check_start(first.model, method.preset("demo").override({"width": 8}), (1, 28, 28))
 
 
+def test_a_method_that_ignores_its_start_is_found_out(ask, first, monkeypatch):
+    monkeypatch.setattr(training.Training, "take_start", lambda self, model: iter(()))
+    with pytest.raises(BadInput, match="'purer' does not begin with"):
+        run_in_process(ask(start=first.model))
+
+
 def test_a_folder_without_a_model_is_no_start(ask, tmp_path):
     with pytest.raises(BadInput, match="no meta-model at"):
         RunFolder.create(ask(start=tmp_path))
