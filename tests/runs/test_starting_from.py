@@ -100,7 +100,7 @@ def test_resumed_it_keeps_its_start_though_the_other_run_is_gone(ask, first):
     [
         ({"width": 4}, "width 8 .* width 4"),
         ({"architecture": "fewshot_resnet10"}, "fewshot_resnet10"),
-        ({"method": "average"}, "average makes its weights out of the teachers'"),
+        ({"method": "average"}, "average does not train on images"),
     ],
 )
 def test_a_start_that_does_not_fit_is_refused_in_one_line(changes, says, ask, first):
