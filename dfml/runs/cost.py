@@ -4,7 +4,7 @@ The measuring itself is ``dry_run``'s; this side needs no torch.
 """
 
 import sys
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,10 +18,8 @@ from dfml.runs.spec import RunSpec
 
 COMMAND = [sys.executable, "-m", "dfml.runs.dry_run"]
 MIB = 2**20
-_CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
+_SHARES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux tells a container how much it may have; what it uses counts files that can be dropped, so is not read."""
 
 Range = tuple[float, float]
 
@@ -53,16 +51,15 @@ def cost_of(spec: RunSpec) -> Cost:
         BadInput: The run cannot be done, or more memory is needed than is free.
         RunFailed: It could not be measured.
     """
-    with closing(_Processes()) as processes:
+    processes = JobProcesses()
+    try:
         answer = processes.do("dry run", COMMAND, spec.model_dump_json())
+    finally:
+        processes.stop()
     if not isinstance(answer, dict) or "error" in answer:
         kind = BadInput if isinstance(answer, dict) and answer.get("bad_input") else RunFailed
         raise kind(answer["error"] if isinstance(answer, dict) else "the cost could not be measured.")
     return Cost.parse(answer)
-
-
-class _Processes(JobProcesses):
-    close = JobProcesses.stop
 
 
 def least_bytes(config: Config, shape: tuple[int, int, int]) -> int:
@@ -79,16 +76,16 @@ def least_bytes(config: Config, shape: tuple[int, int, int]) -> int:
 
 
 def free_bytes(device: str) -> int:
-    """Memory that is free on a device now: of a GPU, else of this machine or of the container's share of it."""
+    """Memory that is free on a device now: of a GPU, else of this machine, at most the container's share."""
     if device.startswith("cuda"):
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
     free = int(psutil.virtual_memory().available)
-    for most, used in _CGROUPS:
+    for share in _SHARES:
         with suppress(OSError, ValueError):
-            free = min(free, int(Path(most).read_text()) - int(Path(used).read_text()))
-    return max(free, 0)
+            free = min(free, int(Path(share).read_text(encoding="ascii")))
+    return free
 
 
 def refuse_too_large(need: float, device: str) -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dfml.meta.model import MetaModel
 
 
+STARTED = "start"
+"""Kind of the note that tells it."""
+
+
 def check_fits(folder: Path, config: Config, shape: tuple[int, int, int]) -> None:
     """See from its card alone that the meta-model in ``folder`` is one that a config makes for images of this shape.
 
@@ -66,7 +70,7 @@ def start_from_model(folder: Path, model: MetaModel) -> Iterator[Event]:
     }
     head = "" if same_way else f"; its last layer of {start.way} outputs is left behind"
     text = f"starts from the result of {told.get('run') or folder.name} ({told.get('method')}){head}"
-    yield Note(0, f"{text}; that had used: {', '.join(seen) or 'no side information'}", kind="start")
+    yield Note(0, f"{text}; that had used: {', '.join(seen) or 'no side information'}", kind=STARTED)
 
 
 def _words(architecture: str | None, width: int | None, images: tuple[int | None, int | None]) -> str:

@@ -72,10 +72,10 @@ class Method(Registered):
         ``start`` is its folder, ``shape`` channels, height and width of the zoo's images.
 
         Raises:
-            BadInput: The method makes its weights out of the teachers', or the model is not one that it would make.
+            BadInput: The method does not train on images, or the model is not one that it would make.
         """
         if not cls.long or cls.space != "data":
-            raise BadInput(f"{cls.name} makes its weights out of the teachers', and starts from no others.")
+            raise BadInput(f"{cls.name} does not train on images, so it cannot start from other weights.")
         check_fits(start, config, shape)
 
     @abstractmethod

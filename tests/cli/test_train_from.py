@@ -52,3 +52,20 @@ def test_what_it_cannot_start_from_is_one_line_and_no_folder(dfml, first, tmp_pa
     (first / "status.json").write_text(json.dumps({**status, "state": "stopped"}))
     called = dfml("train", "--from", first, "--out", tmp_path / "refused")
     assert called.code == 2 and "stopped" in called.err and not (tmp_path / "refused").exists()
+
+
+def test_a_dry_run_tells_the_cost_and_makes_nothing(dfml, first, tmp_path, monkeypatch):
+    from dfml.cli import runs
+    from dfml.runs.cost import Cost
+
+    asked = []
+    told = Cost(
+        seconds=(60, 120), memory_mib=(10, 20), free_mib=30, queries=None, disk_mib=(1, 2), device="cpu", how="Guessed."
+    )
+    monkeypatch.setattr(runs, "cost_of", lambda spec: asked.append(spec) or told)
+    called = dfml("train", "--from", first, "--dry-run", "--out", tmp_path / "none", "--json")
+    assert called.code == 0 and json.loads(called.out) == {**told.model_dump(mode="json"), "text": told.text}
+    (spec,) = asked
+    assert spec.method == "purer" and spec.start == str(first / "model") and not (tmp_path / "none").exists()
+    refused = dfml("train", "--out", first, "--resume", "--dry-run")
+    assert refused.code == 2 and "--resume" in refused.err and len(asked) == 1

@@ -100,7 +100,7 @@ def test_resumed_it_keeps_its_start_though_the_other_run_is_gone(ask, first):
     [
         ({"width": 4}, "width 8 .* width 4"),
         ({"architecture": "fewshot_resnet10"}, "fewshot_resnet10"),
-        ({"method": "average"}, "average makes its weights out of the teachers'"),
+        ({"method": "average"}, "average does not train on images"),
     ],
 )
 def test_a_start_that_does_not_fit_is_refused_in_one_line(changes, says, ask, first):
@@ -113,6 +113,12 @@ def test_a_start_for_pictures_of_another_size_is_refused(ask, first):
     method = METHODS.get("purer")
     with pytest.raises(BadInput, match="3 x 32 x 32.* 1 x 28 x 28"):
         method.check_start(first.model, method.preset("demo").override({"width": 8}), (1, 28, 28))
+
+
+def test_a_method_that_ignores_its_start_is_found_out(ask, first, monkeypatch):
+    monkeypatch.setattr(training.Training, "take_start", lambda self, model: iter(()))
+    with pytest.raises(BadInput, match="'purer' does not begin with"):
+        run_in_process(ask(start=first.model))
 
 
 def test_a_folder_without_a_model_is_no_start(ask, tmp_path):

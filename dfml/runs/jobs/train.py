@@ -29,6 +29,7 @@ def train(context: JobContext) -> Generator[Event, None, None]:
     from dfml.meta.model import MetaModel
     from dfml.methods import METHODS
     from dfml.training.context import Training
+    from dfml.training.first_weights import STARTED
     from dfml.zoo import open_zoo
 
     spec = context.spec
@@ -45,7 +46,7 @@ def train(context: JobContext) -> Generator[Event, None, None]:
     else:
         model, step = None, 0
         generator = torch.Generator().manual_seed(spec.seed)
-        start = context.folder / START if spec.start else None
+        start, started = context.folder / START if spec.start else None, not spec.start
         training = Training(
             zoo, data=spec.data, device=context.device, generator=generator, state=context.state, start=start
         )
@@ -53,6 +54,9 @@ def train(context: JobContext) -> Generator[Event, None, None]:
             if isinstance(event, Done):
                 model = event.result
                 break
+            started |= isinstance(event, Note) and event.kind == STARTED
+            if isinstance(event, Scalars) and not started:
+                raise BadInput(f"method {spec.method!r} does not begin with the weights of a start.")
             step = max(step, event.step)
             yield event
         if model is None:
