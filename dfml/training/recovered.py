@@ -51,8 +51,8 @@ def recoveries_of(
         changes["noise_lr"] = config.inversion_lr
     kept = config.recovered == "kept"
     seed = KEPT_SEED if kept or seed is None else seed
-    work, asking = cls(cls.Config().override(changes)), asking or AskingConfig()
-    recipe = Recipe(zoo, work, config.recovered_per_class, seed, device, asking)
+    work, asks = cls(cls.Config().override(changes)), asking or AskingConfig()
+    recipe = Recipe(zoo, work, config.recovered_per_class, seed, device, asks)
     plain = Recoveries(recipe, keep=kept)
     if not config.consensus:
         return plain
