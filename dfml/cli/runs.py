@@ -88,7 +88,7 @@ def invert(
 ) -> None:
     """Recover the task of one teacher, several, or all."""
     from dfml.inversion import INVERTERS
-    from dfml.zoo.oracles.choose import answers_only_queries
+    from dfml.zoo.zoo import answers_only_queries
 
     spec, shown = None, ""
     if not resume:

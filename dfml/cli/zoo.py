@@ -62,6 +62,7 @@ def list_zoos(json: Json = False) -> None:
 def show(zoo: AnyZoo, json: Json = False) -> None:
     """Show a zoo's teachers."""
     opened = open_zoo(zoo)
+    opened.look()
     cards = [{**card.model_dump(), "judge": opened.has_judge(card.id)} for card in opened.cards]
     value = {
         "name": opened.name, "domain": opened.domain, "shared_class_names": opened.shared_class_names,

@@ -182,6 +182,9 @@ class RemoteZoo(Zoo):
     def __iter__(self) -> Iterator[Teacher]:
         raise BadInput(self._only_queries("the teachers of"))
 
+    def look(self) -> None:
+        """A server shows no weight files."""
+
     def check(self) -> list[str]:
         """Ask every teacher for one image; those that fail are moved to ``problems``. ``RunFailed``: it is gone."""
         for card in list(self.cards):
