@@ -227,7 +227,8 @@ def export(
 
     The folder must be new, empty, or of an earlier export that nobody has changed.
     """
-    from dfml.meta.model import MetaModel, export_onnx, is_untouched_model
+    from dfml.meta.model import MetaModel, export_onnx
+    from dfml.meta.stored import is_untouched_model
 
     if format == "onnx":
         claim_file(out, overwrite=overwrite)

@@ -4,6 +4,8 @@ The layout is ``DIR/{train,val,test}/<class>/<image>``; a folder of classes with
 split named ``all``. Class ids follow the sorted class names, never the order in which a disk happens to list them.
 """
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import os
@@ -11,9 +13,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from filelock import FileLock
 from PIL import Image
 
@@ -21,6 +23,9 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, cache_root, inside, raise_if_disk_full, read_json, write_atomically, write_json
 from dfml.data.class_folders import MOVING, Listing, counted, list_classes, subfolders
 from dfml.data.pictures import KINDS, SEVERAL_FRAMES, Survey, fit_picture, open_picture, survey
+
+if TYPE_CHECKING:
+    import torch
 
 SPLITS = ("train", "val", "test")
 LARGEST_DEFAULT = 224
@@ -73,6 +78,8 @@ class ClassSplit:
 
     def pictures(self, positions: np.ndarray | list[int]) -> torch.Tensor:
         """Return the images at ``positions`` as float32 [n, C, H, W] in [0, 1]."""
+        import torch
+
         raw = np.ascontiguousarray(self.images[np.asarray(positions, dtype=np.int64)])
         return torch.from_numpy(raw).permute(0, 3, 1, 2).float().div_(255)
 

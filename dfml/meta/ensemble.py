@@ -23,7 +23,8 @@ from dfml.core.paths import ASSETS, write_atomically, write_json
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import ClassSplit
 from dfml.meta.learners import Params, ProtoNet
-from dfml.meta.model import LOADING, MetaModel
+from dfml.meta.model import MetaModel
+from dfml.meta.stored import ENSEMBLE, LOADING
 from dfml.nets.build import fast_layout
 from dfml.nets.device import seconds_now
 from dfml.zoo.listing import zoo_folder
@@ -88,7 +89,7 @@ class TeacherFeatures(nn.Module):
 class EnsembleModel(MetaModel):
     """See the module. ``pass_seconds`` is what bare passes through the teachers took, since it was last set to 0."""
 
-    kind: ClassVar[str] = "ensemble"
+    kind: ClassVar[str] = ENSEMBLE
     adapts = ("centroid",)
 
     def __init__(

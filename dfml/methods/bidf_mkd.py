@@ -26,7 +26,8 @@ from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.terms import Student, disagreement
-from dfml.meta.learners import LEARNERS, KdForm, MetaLearner, distilling, kd_loss, make_learner
+from dfml.meta.choices import KdForm
+from dfml.meta.learners import LEARNERS, MetaLearner, distilling, kd_loss, make_learner
 from dfml.meta.outer import OuterLoop, Task, adapted_student
 from dfml.tasks.cache import Recoveries
 from dfml.training.context import Training

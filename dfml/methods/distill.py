@@ -20,7 +20,8 @@ from pydantic import Field
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Progress, until_done
 from dfml.data.episodes import PseudoTask
-from dfml.meta.multi_teacher import Distance, MultiHeadStudent
+from dfml.meta.choices import Distance
+from dfml.meta.multi_teacher import MultiHeadStudent
 from dfml.tasks.cache import Recoveries
 from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method

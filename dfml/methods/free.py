@@ -25,9 +25,10 @@ from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
 from dfml.inversion.terms import disagreement
-from dfml.meta.learners import KdForm, Params
+from dfml.meta.choices import KdForm, StudentOf
+from dfml.meta.learners import Params
 from dfml.meta.model import MetaModel
-from dfml.meta.outer import Aggregate, OuterLoop, StudentOf, TaskLoss, gradient_of, task_loss_of
+from dfml.meta.outer import Aggregate, OuterLoop, TaskLoss, gradient_of, task_loss_of
 from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig

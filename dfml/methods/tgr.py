@@ -24,7 +24,8 @@ from pydantic import Field
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.data.episodes import PseudoTask
-from dfml.meta.learners import LEARNERS, KdForm, Params
+from dfml.meta.choices import KdForm
+from dfml.meta.learners import LEARNERS, Params
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import Aggregate, OuterLoop, TaskLoss, gradient_of, task_loss_of
 from dfml.tasks.cache import Recoveries

@@ -1,18 +1,21 @@
 """The contract of a method, and the registry of methods."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
-
-import torch
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event
 from dfml.core.registry import Registered, Registry
-from dfml.data.folders import list_splits
-from dfml.training.context import Training
-from dfml.zoo.zoo import Zoo
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.training.context import Training
+    from dfml.zoo.zoo import Zoo
 
 
 class Method(Registered):
@@ -51,6 +54,8 @@ class Method(Registered):
         Raises:
             BadInput: They are needed, and ``data`` (see ``Training``) has no split ``train``.
         """
+        from dfml.data.folders import list_splits
+
         if cls.data_free:
             return
         if data is None or data.startswith("sample:") or "train" not in list_splits(Path(data)):
