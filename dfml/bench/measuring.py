@@ -1,14 +1,16 @@
 """The process of one job of a study (``dfml.bench.study``): ``python -m dfml.bench.measuring prepare|measure``."""
 
+from __future__ import annotations
+
 import hashlib
 import sys
 import traceback
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-import torch
 from filelock import FileLock
 
 from dfml.bench.job import EPISODE_SEED, BenchJob, Ledger, Row, Rows, Say, digest_of, failure
@@ -18,11 +20,7 @@ from dfml.core.paths import cache_root
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
 from dfml.meta.calibration import CALIBRATORS
-from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
-from dfml.meta.evaluation import evaluate as accuracies_of
-from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
-from dfml.nets.device import pick_device, use_threads
 from dfml.runs import spec as run_spec
 from dfml.runs.device_queue import take_turns
 from dfml.runs.driver import run_in_process
@@ -30,12 +28,19 @@ from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
 from dfml.runs.processes import serve
 from dfml.zoo import open_zoo
 
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.meta.model import MetaModel
+
 TRAINED = "job/phase"
 """A checkpoint with this entry comes after the training and before the run's own test."""
 
 
 def prepare(job: BenchJob, tell: Say) -> Row:
     """Let the method do what is kept for all its runs on this zoo; return what that once cost."""
+    from dfml.nets.device import pick_device, use_threads
+
     spec = job.spec
     cls, (device, _) = METHODS.get(spec.method), pick_device(spec.device)
     method = cls(cls.Config.parse(spec.config))
@@ -56,6 +61,8 @@ def prepare(job: BenchJob, tell: Say) -> Row:
 
 def measure(job: BenchJob, tell: Say) -> Row:
     """Train, or take the finished run, then evaluate; return ``rows`` or a failure."""
+    from dfml.nets.device import use_threads
+
     folder = Path(job.folder)
     known = (folder / "spec.json").is_file()
     run = RunFolder(folder) if known else RunFolder.create(job.spec, path=folder)
@@ -81,6 +88,8 @@ def measure(job: BenchJob, tell: Say) -> Row:
 
 def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Say) -> Row:
     """Do the run, noting the most memory that it takes."""
+    from dfml.nets.device import pick_device
+
     device, _ = pick_device(job.spec.device)
     if run.status().state != "finished":
         if ledger["bare_memory_mib"] is None:  # there are the libraries, but has not been any work
@@ -104,6 +113,8 @@ def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Say) -> Row:
 
 def peak_memory_mib(device: torch.device) -> float:
     """The most MiB that this process ever held: of the GPU's allocator, or of it all on a CPU, libraries included."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(OSError):
@@ -129,6 +140,8 @@ def note_program(run: RunFolder, ledger: Ledger) -> None:
 
 def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: Say) -> Rows:
     """The rows of all data sets and shots; those that were measured before are taken as they are."""
+    from dfml.meta.model import MetaModel
+
     model, digest = MetaModel.load(run.path / MODEL), digest_of(run.path)
     facts = {**job.about, **run_facts(run, model, ledger, result)}
     rows: Rows = []
@@ -145,6 +158,10 @@ def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: S
 
 def measured_rows(job: BenchJob, model: MetaModel, data: str, shot: int, tell: Say) -> Rows:
     """Evaluate a model on one data set with one number of shots; one row a way of adapting and normalisation."""
+    from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
+    from dfml.meta.evaluation import evaluate as accuracies_of
+    from dfml.nets.device import pick_device
+
     channels, size, _ = model.input_size
     images = load_split(data, job.split, size=size, channels=channels)
     sampler = EpisodeSampler(

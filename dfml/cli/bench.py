@@ -36,7 +36,7 @@ class _Benchmark(TyperCommand):
         """The command, with its options."""
         made = typer.Typer(rich_markup_mode=None, add_completion=False)
         work = getattr(import_module(self.place), f"bench_{self.name}")
-        made.command(self.name)(_command_of(work, inspect.signature(work).parameters["config"].annotation))
+        made.command(self.name)(_command_of(work, inspect.signature(work, eval_str=True).parameters["config"].annotation))
         return typer.main.get_command(made)
 
     params = property(lambda self: self.real.params, lambda self, none: None)

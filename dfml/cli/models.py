@@ -57,6 +57,17 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a meta-model on episodes sampled once from a seed; mean and 95 % interval."""
+    from dfml.data.splits import check_source
+    from dfml.meta.stored import check_model
+
+    # What needs no torch first: it takes seconds to load, and whoever mistyped an option should not wait for it.
+    if lr is not None and lr <= 0:
+        raise BadInput(f"--lr must be above 0, received {lr}.")
+    counts, calibrator = shot_counts(shots), _calibrator(calibrate, set_)
+    others = stored_rows(against) if against else []
+    check_model(model)
+    check_source(data, split)
+
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
     from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
@@ -64,10 +75,6 @@ def evaluate(
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device, use_threads
 
-    if lr is not None and lr <= 0:
-        raise BadInput(f"--lr must be above 0, received {lr}.")
-    counts, calibrator = shot_counts(shots), _calibrator(calibrate, set_)
-    others = stored_rows(against) if against else []
     used_threads = use_threads(threads)
     chosen, why = pick_device(device)
     began = time.perf_counter()
@@ -145,13 +152,21 @@ def adapt(
     json: Json = False,
 ) -> None:
     """Adapt a meta-model to your own classes and classify images."""
-    from dfml.data.class_folders import read_query_folder, read_support_folder
+    from dfml.data.class_folders import QUERIES, SUPPORT, list_pictures, read_query_folder, read_support_folder
+    from dfml.meta.stored import check_model
+
+    # Without torch, as far as it goes; see `evaluate`.
+    calibrator = _calibrator(calibrate, set_)
+    check_model(model)
+    list_pictures(support, SUPPORT)
+    if query is not None:
+        list_pictures(query, QUERIES)
+
     from dfml.meta.adaptation import adapt as learn
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device
 
     chosen, _ = pick_device(device)
-    calibrator = _calibrator(calibrate, set_)
     loaded = MetaModel.load(model)
     channels, size, _ = loaded.input_size
     known = read_support_folder(support, size=size, channels=channels)
@@ -227,15 +242,18 @@ def export(
 
     The folder must be new, empty, or of an earlier export that nobody has changed.
     """
-    from dfml.meta.model import MetaModel, export_onnx
-    from dfml.meta.stored import is_untouched_model
+    from dfml.meta.stored import ENSEMBLE, check_model, is_untouched_model, refuse_ensemble
 
     if format == "onnx":
         claim_file(out, overwrite=overwrite)
     else:
         claim_folder(out, own=is_untouched_model, kind="earlier export", overwrite=overwrite)
+    if check_model(model)["kind"] == ENSEMBLE:
+        refuse_ensemble("it cannot be exported")
+
+    from dfml.meta.model import MetaModel, export_onnx
+
     loaded = MetaModel.load(model)
-    loaded.require_one_network("it cannot be exported")
     if format == "onnx":
         export_onnx(loaded, out)
     else:

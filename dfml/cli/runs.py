@@ -88,6 +88,7 @@ def invert(
 ) -> None:
     """Recover the task of one teacher, several, or all."""
     from dfml.inversion import INVERTERS
+    from dfml.meta.stored import check_model
     from dfml.zoo.zoo import answers_only_queries
 
     spec, shown = None, ""
@@ -101,6 +102,10 @@ def invert(
         asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
         for one in wanted or opened.ids:
             answers_only_queries(opened, one, asking)
+        for one in wanted:
+            opened.look_at(one)
+        if against is not None:
+            check_model(Path(against))
         spec = _spec(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))
     result = _drive(spec, out, json, f"inverting {shown}")
     for teacher_id, reason in result.get("problems", {}).items():

@@ -36,7 +36,8 @@ def prepare(
     from dfml.methods import METHODS
 
     configs = configs_of(names(method, "--method"), preset, set_ or [])
-    opened, (chosen, jobs) = open_zoo(zoo), _computing(device, jobs)
+    opened = open_zoo(zoo)
+    chosen, jobs = _computing(device, jobs)
     costs = []
     for name, config in configs.items():
         began = time.perf_counter()
@@ -69,13 +70,16 @@ def similarity(
     """Compare a zoo's teachers by their recovered images, which are kept, and group them."""
     from dfml.bench.drawings import similarity_drawing
     from dfml.methods.tgr import Tgr
-    from dfml.training.recovered import compare_zoo
-    from dfml.training.taking_part import everyone
 
     if out is not None:
         claim_folder(out, own=lambda folder: {path.name for path in folder.iterdir()} <= NAMES, overwrite=overwrite)
     config = Tgr.preset("demo").override({"groups": groups, "group_by": by}).override(set_ or [])
-    opened, (chosen, jobs) = open_zoo(zoo), _computing(device, jobs)
+    opened = open_zoo(zoo)
+
+    from dfml.training.recovered import compare_zoo
+    from dfml.training.taking_part import everyone
+
+    chosen, jobs = _computing(device, jobs)
     events = compare_zoo(opened, config, everyone(opened), device=chosen, jobs=jobs)
     found, cost = _watch(events, "comparing teachers")
     matrix = [[round(float(value), 4) for value in row] for row in found.similarity]

@@ -24,7 +24,7 @@ from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import ClassSplit
 from dfml.meta.learners import Params, ProtoNet
 from dfml.meta.model import MetaModel
-from dfml.meta.stored import ENSEMBLE, LOADING
+from dfml.meta.stored import ENSEMBLE, LOADING, NOT_ONE, refuse_ensemble
 from dfml.nets.build import fast_layout
 from dfml.nets.device import seconds_now
 from dfml.zoo.listing import zoo_folder
@@ -41,7 +41,6 @@ KEPT_BYTES = 2**30
 """Features up to this much memory are kept for the next list of episodes of the same images."""
 AT_ONCE = 256
 """Images between two signs of life, and episodes that are compared at once."""
-_WHAT = "an ensemble of teachers is not one model and has no weights of its own"
 
 
 class EnsembleCard(Config):
@@ -130,12 +129,12 @@ class EnsembleModel(MetaModel):
 
     def require_one_network(self, purpose: str) -> None:
         """Refuse always."""
-        raise BadInput(f"{_WHAT}: {purpose}. Take a model of another method.")
+        refuse_ensemble(purpose)
 
     def with_adaptation(self, learner: str, *, lr: float | None = None, steps: int | None = None) -> EnsembleModel:
         """Itself; BadInput where anything but nearest centroids is asked for."""
         if learner != self.learner.name or lr is not None or steps is not None:
-            raise BadInput(f"{_WHAT}: it takes no inner steps, only nearest centroids (--adapt centroid).")
+            raise BadInput(f"{NOT_ONE}: it takes no inner steps, only nearest centroids (--adapt centroid).")
         return self
 
     def save(self, folder: Path, details: dict[str, Any] | None = None) -> None:

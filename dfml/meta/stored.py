@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ NETWORK, ENSEMBLE = "meta-model", "ensemble"
 KINDS = {NETWORK: "dfml.meta.model", ENSEMBLE: "dfml.meta.ensemble"}
 """The kinds of folders, and the file with the class that opens each."""
 README = "README.md"
+NOT_ONE = "an ensemble of teachers is not one model and has no weights of its own"
 LOADING = [
     "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
     "adapt it with `python -m dfml adapt --model FOLDER --support DIR`.",
@@ -76,6 +77,11 @@ def check_model(folder: Path) -> dict[str, Any]:
         read_network(folder, card)
         tensor_shapes(folder / WEIGHTS, f"model {folder.name!r}")
     return card
+
+
+def refuse_ensemble(purpose: str) -> NoReturn:
+    """Refuse an ensemble of teachers where one network is needed; ``purpose`` says for what."""
+    raise BadInput(f"{NOT_ONE}: {purpose}. Take a model of another method.")
 
 
 def is_untouched_model(folder: Path) -> bool:

@@ -25,8 +25,7 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
-from dfml.training.taking_part import UNUSABLE, Missed, read_teacher, read_teachers, rejected, with_weights
-from dfml.zoo.zoo import Zoo
+from dfml.training.taking_part import UNUSABLE, Missed, need_two, read_teacher, read_teachers, rejected, with_weights
 
 if TYPE_CHECKING:
     import torch
@@ -187,13 +186,6 @@ def algorithm_1(
         yield step, fusion.update(worst, j, networks[j])
 
 
-def need_two(count: int, zoo: Zoo) -> None:
-    """Refuse a zoo of fewer teachers than one to learn from and one to validate."""
-    if count < 2:
-        only = "only one" if count else "none"
-        raise BadInput(f"dro needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")
-
-
 @METHODS.register("dro")
 class Dro(Method):
     """Distributionally robust fusion of teachers of one architecture, offline (Alg. 1) or online (Alg. 2)."""
@@ -241,7 +233,7 @@ class Dro(Method):
         zoo, generator = training.zoo, training.generator
         teachers, taking_part = yield from read_teachers(zoo)
         space.model.details |= taking_part.details()
-        need_two(len(teachers), zoo)
+        need_two(len(teachers), zoo, self.name)
         nets = [teacher.net for teacher in teachers]
         if cfg.align == "ota":
             from dfml.methods.baselines import in_one_order
@@ -296,5 +288,5 @@ class Dro(Method):
         if taking_part != expected:  # some could not be read when they came
             yield taking_part.note(len(zoo.cards))
         space.model.details |= taking_part.details()
-        need_two(len(fusion.embeddings), zoo)
+        need_two(len(fusion.embeddings), zoo, self.name)
         return fusion

@@ -49,14 +49,17 @@ class Method(Registered):
 
     @classmethod
     def check_data(cls, data: str | None) -> None:
-        """See that real training images are given where the method needs them, before a run is queued.
+        """See that real images are there where some are named, or the method needs them, before a run is queued.
 
         Raises:
-            BadInput: They are needed, and ``data`` (see ``Training``) has no split ``train``.
+            BadInput: There is no such data set, or training images are needed, and ``data`` (see ``Training``) has no
+                split ``train``.
         """
-        from dfml.data.folders import list_splits
+        from dfml.data.splits import check_source, list_splits
 
         if cls.data_free:
+            if data is not None:
+                check_source(data)
             return
         if data is None or data.startswith("sample:") or "train" not in list_splits(Path(data)):
             given = "none were given" if data is None else f"{data} has no split train"

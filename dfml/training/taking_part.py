@@ -148,3 +148,10 @@ class Missed:
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()``; older checkpoints have none."""
         self.ids = [str(teacher) for teacher in flat.get("ids", [])]
+
+
+def need_two(count: int, zoo: Zoo, method: str) -> None:
+    """Refuse a zoo of fewer teachers than one to learn from and one to validate."""
+    if count < 2:
+        only = "only one" if count else "none"
+        raise BadInput(f"{method} needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")

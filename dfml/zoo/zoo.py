@@ -139,6 +139,11 @@ class Zoo:
             raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {next(iter(self.problems.values()))}")
         return teachers
 
+    def look_at(self, which: str | int) -> None:
+        """Look at the header of a teacher's weight file, without torch; ``BadInput``: see ``check_weights``."""
+        card = self.card(which)
+        check_weights(self.folder / card.id, card)
+
     def look(self) -> None:
         """Look at the headers of all weight files, without torch; teachers without a whole one move to ``problems``.
 
@@ -146,7 +151,7 @@ class Zoo:
         """
         for card in list(self.cards):
             try:
-                check_weights(self.folder / card.id, card)
+                self.look_at(card.id)
             except BadInput as error:
                 self.problems[card.id] = str(error)
                 self.cards = [other for other in self.cards if other is not card]

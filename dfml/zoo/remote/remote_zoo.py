@@ -182,7 +182,7 @@ class RemoteZoo(Zoo):
     def __iter__(self) -> Iterator[Teacher]:
         raise BadInput(self._only_queries("the teachers of"))
 
-    def look(self) -> None:
+    def look_at(self, which: str | int) -> None:
         """A server shows no weight files."""
 
     def check(self) -> list[str]:
