@@ -11,6 +11,7 @@ import typer
 from dfml.bench.study_config import StudyConfig
 from dfml.cli.output import Bar, answer, fine_percent, say, table, told_difference
 from dfml.cli.parameters import Json, Overwrite, Threads, made_from, option, shot_counts
+from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder
 from dfml.data.pairing import differences, stored_rows
@@ -63,6 +64,7 @@ def evaluate(
     # What needs no torch first: it takes seconds to load, and whoever mistyped an option should not wait for it.
     if lr is not None and lr <= 0:
         raise BadInput(f"--lr must be above 0, received {lr}.")
+    check_device_name(device)
     counts, calibrator = shot_counts(shots), _calibrator(calibrate, set_)
     others = stored_rows(against) if against else []
     check_model(model)
@@ -156,6 +158,7 @@ def adapt(
     from dfml.meta.stored import check_model
 
     # Without torch, as far as it goes; see `evaluate`.
+    check_device_name(device)
     calibrator = _calibrator(calibrate, set_)
     check_model(model)
     list_pictures(support, SUPPORT)

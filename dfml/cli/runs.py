@@ -9,6 +9,7 @@ import typer
 from dfml.cli.output import STOPPED, Bar, answer, fine_percent, say, table
 from dfml.cli.parameters import Json, Out, Preset, Resume, Set, made_from
 from dfml.core.config import Config
+from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.core.time_left import in_words
@@ -122,6 +123,7 @@ def invert(
 def _spec(context: typer.Context, kind: str, config: Config, **more: Any) -> RunSpec:  # noqa: ANN401 - JSON
     """Return what the run is asked: the command's own options that are fields of it, and what is given here."""
     given = {name: value for name, value in context.params.items() if name in RunSpec.model_fields}
+    check_device_name(given["device"])
     return RunSpec.parse({**given, "kind": kind, "config": config.model_dump(mode="json"), **more})
 
 

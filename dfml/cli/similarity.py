@@ -9,6 +9,7 @@ import typer
 
 from dfml.cli.output import Bar, answer, say, table
 from dfml.cli.parameters import Json, Overwrite, made_from, names
+from dfml.core.device_names import check_device_name
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import claim_folder, write_atomically, write_json
 from dfml.runs.spec import RunSpec, default_threads
@@ -35,6 +36,7 @@ def prepare(
     from dfml.bench.plan import configs_of
     from dfml.methods import METHODS
 
+    check_device_name(device)
     configs = configs_of(names(method, "--method"), preset, set_ or [])
     opened = open_zoo(zoo)
     chosen, jobs = _computing(device, jobs)
@@ -73,6 +75,7 @@ def similarity(
 
     if out is not None:
         claim_folder(out, own=lambda folder: {path.name for path in folder.iterdir()} <= NAMES, overwrite=overwrite)
+    check_device_name(device)
     config = Tgr.preset("demo").override({"groups": groups, "group_by": by}).override(set_ or [])
     opened = open_zoo(zoo)
 
