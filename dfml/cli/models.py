@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dfml.bench.study_config import StudyConfig
+from dfml.cli import completing
 from dfml.cli.output import Bar, answer, fine_percent, say, table, told_difference
 from dfml.cli.parameters import Json, Overwrite, Threads, made_from, option, shot_counts
 from dfml.core.device_names import check_device_name
@@ -24,10 +25,17 @@ if TYPE_CHECKING:
 Model = Annotated[Path, typer.Option(help="Folder of a meta-model.")]
 Steps = Annotated[int | None, option(AdaptConfig, "test_steps", help="Inner steps; else the model's.")]
 Calibrate = Annotated[
-    str | None, typer.Option(help="icfil: calibrate the model to each support set, slow; with --help its options.")
+    str | None,
+    typer.Option(
+        help="icfil: calibrate the model to each support set, slow; with --help its options.",
+        autocompletion=completing.methods,
+    ),
 ]
 CalibrationSet = Annotated[
-    list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--set", help="An option of the calibration, key=value; may be repeated.", autocompletion=completing.settings
+    ),
 ]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dfml.cli import completing
 from dfml.cli.output import STOPPED, Bar, answer, fine_percent, say, table
 from dfml.cli.parameters import Json, Out, Preset, Resume, Set, made_from
 from dfml.core.config import Config
@@ -22,7 +23,12 @@ from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
 
 app = typer.Typer(help="Runs: list, show, stop, resume.", no_args_is_help=True, rich_markup_mode=None)
-Run = Annotated[str, typer.Argument(help="A run's folder, its name under runs/, or an unmistakable part of it.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        help="A run's folder, its name under runs/, or an unmistakable part of it.", autocompletion=completing.runs
+    ),
+]
 WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inversion/teacher_accuracy")
 
 
@@ -31,10 +37,18 @@ def train(
     context: typer.Context,
     *,
     zoo: str | None,
-    method: Annotated[str | None, typer.Option(help="The method; `--method M --help` lists its options.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="The method; `--method M --help` lists its options.", autocompletion=completing.methods),
+    ] = None,
     out: Out = None,
     preset: Preset = "demo",
-    data: Annotated[str | None, typer.Option(help="Validation and test images (real-data trains on them).")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Validation and test images (real-data trains on them).", autocompletion=completing.data_sets
+        ),
+    ] = None,
     set_: Set = None,
     seed: int,
     device: str,
@@ -71,7 +85,10 @@ def invert(
     zoo: str | None,
     out: Out = None,
     teacher: Annotated[str, typer.Option(help="Id, position, several with commas, or all.")] = "0",
-    method: Annotated[str, typer.Option(help="The inverter; `--method M --help` lists its options.")] = "pixels",
+    method: Annotated[
+        str,
+        typer.Option(help="The inverter; `--method M --help` lists its options.", autocompletion=completing.methods),
+    ] = "pixels",
     preset: Preset = "demo",
     per_class: int,
     set_: Set = None,

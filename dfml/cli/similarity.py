@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dfml.cli import completing
 from dfml.cli.output import Bar, answer, say, table
 from dfml.cli.parameters import Json, Overwrite, made_from, names
 from dfml.core.device_names import check_device_name
@@ -17,7 +18,7 @@ from dfml.training.options import GroupingConfig
 from dfml.zoo import open_zoo
 
 NAMES = {"similarity.json", "similarity.csv", "similarity.svg"}
-ZooName = Annotated[str, typer.Argument(help="An embedded name or a folder.")]
+ZooName = Annotated[str, typer.Argument(help="An embedded name or a folder.", autocompletion=completing.zoos)]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes of one thread; a core each, if left out.")]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from dfml.cli import completing
 from dfml.cli.output import Bar, answer, fine_percent, say, table
 from dfml.cli.parameters import Json, Threads, made_from, option
 from dfml.cli.similarity import ZooName, prepare, similarity
@@ -13,7 +14,9 @@ from dfml.zoo import open_zoo
 from dfml.zoo.build.zoo_config import PollutionConfig, PretrainConfig, claim_zoo, name_and_width
 from dfml.zoo.listing import mean_accuracy, zoo_names
 
-AnyZoo = Annotated[str, typer.Argument(help="An embedded name, a folder or a server's address.")]
+AnyZoo = Annotated[
+    str, typer.Argument(help="An embedded name, a folder or a server's address.", autocompletion=completing.zoos)
+]
 More = Annotated[list[str] | None, typer.Option("--set", help="Another option of zoo pretrain, key=value; repeatable.")]
 app = typer.Typer(help="Zoos of teachers.", no_args_is_help=True, rich_markup_mode=None)
 data_app = typer.Typer(help="Public data sets in class folders.", no_args_is_help=True, rich_markup_mode=None)
