@@ -96,7 +96,10 @@ def invert(
     oracle_set: Annotated[list[str] | None, typer.Option(help="How a black box is asked: q, mu, budget, ...")] = None,
     against: str | None,
     against_weight: float,
-    data: Annotated[str | None, typer.Option(help="Real images of the classes: adds a privacy report.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Real images of the classes: adds a privacy report.", autocompletion=completing.data_sets),
+    ] = None,
     seed: int,
     device: str,
     threads: int | None,

@@ -72,9 +72,9 @@ def claim_zoo(source: Path, out: Path, architectures: list[str], config: Pretrai
     """
     from dfml.data.splits import check_source
 
-    check_source(source, "train")
     for text in architectures:
         name_and_width(text)
+    check_source(source, "train")
     name = str(source) if str(source).startswith("sample:") else source.resolve().name
     recipe = {"architectures": architectures, "config": config.recorded(), "data": name}
     if not (out / "zoo.json").is_file():
