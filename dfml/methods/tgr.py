@@ -193,7 +193,8 @@ class Tgr(Method):
         """Those of the embedding, and a few in each round; see ``Method.inversions``."""
         cfg: TgrConfig = self.config
         embedded = 0 if cfg.group_by == "random" else teachers * cfg.embed_visits
-        return (embedded + cfg.iterations * cfg.teachers,) * 2
+        count = embedded + cfg.iterations * cfg.teachers
+        return count, count
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover and compare what runs with kept recoveries take; see ``Method.prepare``."""
