@@ -27,8 +27,7 @@ from dfml.runs.spec import RunSpec
 from dfml.training.options import AdaptConfig
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
-from dfml.zoo.oracles.choose import answers_only_queries
-from dfml.zoo.zoo import Zoo
+from dfml.zoo.zoo import Zoo, answers_only_queries
 
 __all__ = [
     "open_zoo", "invert", "train", "evaluate", "adapt", "MetaModel", "Inverted", "Trained", "Evaluation", "Adapted",

@@ -3,10 +3,12 @@
 The question behind TGR (ICML 2024): teachers that are alike conflict less, but together they know less.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from dfml.bench.job import EPISODE_SEED, QUERY, BenchJob, Row, Rows, Say
@@ -20,16 +22,17 @@ from dfml.core.names import same
 from dfml.core.seeds import derive_seed
 from dfml.methods import METHODS
 from dfml.methods.tgr import Tgr
-from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import default_threads
 from dfml.tasks.grouping import choose_alike
 from dfml.training.options import GroupingConfig
-from dfml.training.recovered import compare_zoo
 from dfml.training.taking_part import of_way
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import copy_model, new_zoo
 from dfml.zoo.zoo import Zoo, write_zoo
+
+if TYPE_CHECKING:
+    import torch
 
 SETS = ("similar", "random", "dissimilar")
 PLAIN = {
@@ -62,6 +65,8 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
     Returns:
         ``rows`` (one a set, seed, shot and way of adapting), ``summary`` and the report's path.
     """
+    from dfml.nets.device import pick_device
+
     unknown = [name for name in config.sets if name not in SETS]
     if unknown or not config.sets:
         what = f"called {unknown[0]!r}" if unknown else "given"
@@ -140,6 +145,8 @@ def compared(
     zoo: Zoo, config: GroupingConfig, *, device: torch.device, progress: Say
 ) -> tuple[list[str], np.ndarray, str]:
     """Ids and similarity of all teachers, and what compared them."""
+    from dfml.training.recovered import compare_zoo
+
     jobs = default_threads() if device.type == "cpu" else 1
     for event in compare_zoo(zoo, config, of_way(zoo, config), device=device, jobs=jobs):
         if isinstance(event, Done):

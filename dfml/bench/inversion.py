@@ -1,14 +1,15 @@
 """``bench inversion``: what each inverter costs and gives, on the same teachers from the same seeds."""
 
+from __future__ import annotations
+
 import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from pydantic import Field
 
 from dfml.bench.job import Row, Rows, Say
@@ -18,13 +19,13 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event
 from dfml.core.texts import is_address, without_password
 from dfml.inversion import INVERTERS
-from dfml.inversion.pipeline import warm_up
-from dfml.inversion.recipe import Recipe, WarmUp
-from dfml.nets.device import pick_device
-from dfml.reports.recovery import invert_teachers
 from dfml.zoo import open_zoo
-from dfml.zoo.oracles.choose import AskingConfig
 from dfml.zoo.zoo import Zoo
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.inversion.recipe import WarmUp
 
 FAST_RECOVERIES = 20
 """At least so many recoveries of a row that takes a second each, so that its interval means something."""
@@ -74,6 +75,8 @@ def bench_inversion(config: InversionConfig, *, progress: Say = lambda line: Non
     Returns:
         ``rows`` (means over teachers and seeds), ``transformers`` (likewise), ``together`` and the report's path.
     """
+    from dfml.nets.device import pick_device
+
     claim_report(config.out, _name(config))
     for address in filter(is_address, (config.zoo, config.transformers)):
         without_password(address)  # the report names command and zoo
@@ -108,6 +111,11 @@ def bench_inversion(config: InversionConfig, *, progress: Say = lambda line: Non
 
 def recover_row(config: InversionConfig, zoo: Zoo, teachers: list[str], entry: Entry, device: torch.device) -> Row:
     """Recover each teacher from each seed with one inverter."""
+    from dfml.inversion.pipeline import warm_up
+    from dfml.inversion.recipe import Recipe
+    from dfml.reports.recovery import invert_teachers
+    from dfml.zoo.oracles.choose import AskingConfig
+
     cls, count = INVERTERS.get(entry.inverter), len(config.seeds)
     inverter = cls(cls.preset(config.preset).override(entry.changes))
     how = {"device": device, "asking": AskingConfig().override(entry.asking)}
@@ -149,6 +157,9 @@ def _done(events: Iterable[Event]) -> Any:  # noqa: ANN401 - whatever the work g
 
 def time_together(config: InversionConfig, zoo: Zoo, device: torch.device, *, steps: int = 20) -> Rows:
     """Seconds to recover teachers one after another, in step, and in stacked passes, with ``pixels``."""
+    from dfml.inversion.recipe import Recipe
+    from dfml.reports.recovery import invert_teachers
+
     cls, count = INVERTERS.get("pixels"), min(config.together, len(zoo))
     set_up(zoo, device)
     rows = []
@@ -169,6 +180,9 @@ def time_together(config: InversionConfig, zoo: Zoo, device: torch.device, *, st
 
 def set_up(zoo: Zoo, device: torch.device) -> None:
     """Recover once for nothing: the first passes of a process pay for what torch sets up."""
+    from dfml.inversion.recipe import Recipe
+    from dfml.reports.recovery import invert_teachers
+
     cls = INVERTERS.get("pixels")
     recipe = Recipe(zoo, cls(cls.preset("demo").override({"steps": 3})), device=device)
     _done(invert_teachers(recipe, zoo.ids[:1]))

@@ -1,10 +1,13 @@
 """The process of one job of a study (``dfml.bench.study``): ``python -m dfml.bench.measuring prepare|measure``."""
 
+from __future__ import annotations
+
 import hashlib
 import sys
 import traceback
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -15,11 +18,7 @@ from dfml.core.paths import cache_root
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
 from dfml.meta.calibration import CALIBRATORS
-from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
-from dfml.meta.evaluation import evaluate as accuracies_of
-from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
-from dfml.nets.device import peak_memory_mib, pick_device, use_threads
 from dfml.runs import spec as run_spec
 from dfml.runs.device_queue import take_turns
 from dfml.runs.driver import run_in_process
@@ -27,12 +26,17 @@ from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
 from dfml.runs.processes import serve
 from dfml.zoo import open_zoo
 
+if TYPE_CHECKING:
+    from dfml.meta.model import MetaModel
+
 TRAINED = "job/phase"
 """A checkpoint with this entry comes after the training and before the run's own test."""
 
 
 def prepare(job: BenchJob, tell: Say) -> Row:
     """Let the method do what is kept for all its runs on this zoo; return what that once cost."""
+    from dfml.nets.device import pick_device, use_threads
+
     spec = job.spec
     cls, (device, _) = METHODS.get(spec.method), pick_device(spec.device)
     method = cls(cls.Config.parse(spec.config))
@@ -53,6 +57,8 @@ def prepare(job: BenchJob, tell: Say) -> Row:
 
 def measure(job: BenchJob, tell: Say) -> Row:
     """Train, or take the finished run, then evaluate; return ``rows`` or a failure."""
+    from dfml.nets.device import use_threads
+
     folder = Path(job.folder)
     known = (folder / "spec.json").is_file()
     run = RunFolder(folder) if known else RunFolder.create(job.spec, path=folder)
@@ -78,6 +84,8 @@ def measure(job: BenchJob, tell: Say) -> Row:
 
 def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Say) -> Row:
     """Do the run, noting the most memory that it takes."""
+    from dfml.nets.device import peak_memory_mib, pick_device
+
     device, _ = pick_device(job.spec.device)
     if run.status().state != "finished":
         if ledger["bare_memory_mib"] is None:  # there are the libraries, but has not been any work
@@ -109,6 +117,8 @@ def note_program(run: RunFolder, ledger: Ledger) -> None:
 
 def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: Say) -> Rows:
     """The rows of all data sets and shots; those that were measured before are taken as they are."""
+    from dfml.meta.model import MetaModel
+
     model, digest = MetaModel.load(run.path / MODEL), digest_of(run.path)
     facts = {**job.about, **run_facts(run, model, ledger, result)}
     rows: Rows = []
@@ -127,6 +137,10 @@ def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: S
 
 def measured_rows(job: BenchJob, model: MetaModel, data: str, shot: int, tell: Say) -> Rows:
     """Evaluate a model on one data set with one number of shots; one row a way of adapting and normalisation."""
+    from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
+    from dfml.meta.evaluation import evaluate as accuracies_of
+    from dfml.nets.device import pick_device
+
     channels, size, _ = model.input_size
     images = load_split(data, job.split, size=size, channels=channels)
     sampler = EpisodeSampler(

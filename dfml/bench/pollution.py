@@ -1,9 +1,10 @@
 """``bench pollution``: what deceptive teachers cost TEAPOT, with and without its reliability weights."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from pydantic import Field
-from sklearn.metrics import roc_auc_score
 
 from dfml.bench.accuracy.accuracy_table import provenance_notes
 from dfml.bench.job import QUERY, BenchJob, Row, Rows, Say, provenance_of
@@ -14,9 +15,7 @@ from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import AccuracyConfig, Each, One, key_of
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
-from dfml.nets.device import pick_device
 from dfml.runs.folder import MODEL
-from dfml.training import validation
 from dfml.zoo import open_zoo
 from dfml.zoo.build.pollute import pollution_truth
 
@@ -61,6 +60,9 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
     Returns:
         ``rows`` (one a variant, rate and seed), ``summary`` (a variant and rate), ``failures`` and the report's path.
     """
+    from dfml.nets.device import pick_device
+    from dfml.training import validation
+
     for variant in config.variants:
         if variant not in VARIANTS:
             raise BadInput(f"unknown variant {variant!r}.{nearest(variant, VARIANTS)} Known: {', '.join(VARIANTS)}.")
@@ -165,6 +167,8 @@ def row_of(job: BenchJob, rows: Rows) -> Row:
 
 def separation(weights: dict[str, float], truth: dict[str, str]) -> float | None:
     """Area under the ROC curve of the weights in telling honest teachers from others; None with only one kind."""
+    from sklearn.metrics import roc_auc_score
+
     honest = [truth[teacher] == "clean" for teacher in weights]
     if all(honest) or not any(honest):
         return None

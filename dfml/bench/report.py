@@ -3,6 +3,8 @@
 Rows are dictionaries, not pandas' frames, where whole numbers beside a gap become floats and None becomes NaN.
 """
 
+from __future__ import annotations
+
 import os
 import platform
 import string
@@ -13,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.special import stdtrit
 
 from dfml import __version__
@@ -26,6 +27,8 @@ from dfml.core.system import SYSTEM
 
 def machine() -> Row:
     """What the numbers were measured on."""
+    import torch
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": SYSTEM.processor(),

@@ -1,5 +1,7 @@
 """The zoos on which methods are compared: one architecture, mixed ones, mixed domains, polluted ones."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +10,6 @@ from dfml.bench.job import Say
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.errors import BadInput, nearest
 from dfml.core.texts import is_address, without_password
-from dfml.training.context import zoo_statistics
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import merge_zoos
 from dfml.zoo.build.pollute import OTHER_DOMAIN, PollutionConfig, given_away, pollute_zoo, pollution_truth, truth_file
@@ -140,6 +141,8 @@ def _polluted(config: AccuracyConfig, progress: Say) -> Scenario:
 
 def _looks_otherwise(folder: str) -> bool:
     """Whether the meta-model takes images otherwise than it would if only the honest were there."""
+    from dfml.training.context import zoo_statistics
+
     zoo, truth = open_zoo(folder), pollution_truth(folder)
     return zoo_statistics(zoo) != zoo_statistics(zoo, [i for i, kind in truth.items() if kind == "clean"])
 

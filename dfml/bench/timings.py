@@ -4,6 +4,8 @@ A measurement is a process of its own, since OpenMP libraries read how to wait w
 way of waiting is measured idle and busy, one after another, so that a drift of the machine falls on all alike.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
@@ -14,8 +16,6 @@ from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
-import pandas as pd
-import torch
 from pydantic import Field
 
 from dfml.bench.job import Row, Rows, Say
@@ -24,12 +24,8 @@ from dfml.bench.study_config import BenchConfig
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done
 from dfml.inversion import INVERTERS
-from dfml.inversion.recipe import Recipe
 from dfml.methods import METHODS
-from dfml.nets.device import use_threads
-from dfml.reports.recovery import invert_teachers
 from dfml.runs.processes import search_path
-from dfml.training.context import Training
 from dfml.zoo import open_zoo
 
 CHOSEN, DEFAULT = "by load", "library's default"
@@ -133,6 +129,8 @@ def _timed(piece: str, zoo: str, variables: dict[str, str]) -> float:
 
 
 def _report(measured: Rows, rounds: int, config: WaitingConfig) -> Row:
+    import pandas as pd
+
     seconds = pd.DataFrame(measured).pivot_table(index="round", columns=["work", "way", "load"], values="seconds")
     seconds = seconds.head(rounds)
     rows = [
@@ -171,6 +169,13 @@ def _report(measured: Rows, rounds: int, config: WaitingConfig) -> Row:
 
 def time_work(piece: str, zoo: str) -> float:
     """Do one piece of work in this process; return the seconds of its steps, without what comes before the first."""
+    import torch
+
+    from dfml.inversion.recipe import Recipe
+    from dfml.nets.device import use_threads
+    from dfml.reports.recovery import invert_teachers
+    from dfml.training.context import Training
+
     use_threads()
     device, opened = torch.device("cpu"), open_zoo(zoo)
     if piece == "inversion":

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dfml import __version__
-from dfml.cli import bench, models, parameters, runs, zoo
+from dfml.cli import bench, completing, models, parameters, runs, zoo
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.cli.start_app import start_app
 from dfml.core.errors import DfmlError
@@ -29,7 +29,6 @@ app = typer.Typer(
     name=NAME,
     help="Data-free meta-learning: from a zoo of trained classifiers to a model that learns from a few images.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -67,8 +66,10 @@ def main(argv: list[str] | None = None) -> None:
         if parameters.wants_options_of(args):
             raise SystemExit(0)
         with only_answers(as_json and "--help" not in args):
-            # Not `app(...)`: there typer turns Ctrl-C into a bare exit code, and nobody says what is left of the work.
             command = typer.main.get_command(app)
+            if completing.is_about_completion(args):
+                command.main(args, prog_name=completing.SCRIPT, complete_var=completing.ASKED)
+            # Not `app(...)`: there typer turns Ctrl-C into a bare exit code, and nobody says what is left of the work.
             with command.make_context(NAME, args or ["--help"]) as context:
                 code = command.invoke(context)
     except DfmlError as error:

@@ -14,12 +14,15 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import dfml.bench
-from dfml.bench.study_config import BenchConfig, DroProtocolConfig
+from dfml.bench.study_config import BenchConfig, DroProtocolConfig, StudyConfig
 from dfml.cli.output import answer, say, table, told_difference
 from dfml.cli.parameters import Json, names, parameter, percentages, refuse_given, shot_counts
 from dfml.core.config import Config
+from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, nearest
+from dfml.core.texts import is_address
 from dfml.data.pairing import differences, stored_rows
+from dfml.zoo import open_zoo
 
 DEFINED = re.compile(r'^def bench_(\w+)\(.+\n    """(.+?)(?:"""|$)', re.MULTILINE)
 
@@ -36,7 +39,8 @@ class _Benchmark(TyperCommand):
         """The command, with its options."""
         made = typer.Typer(rich_markup_mode=None, add_completion=False)
         work = getattr(import_module(self.place), f"bench_{self.name}")
-        made.command(self.name)(_command_of(work, inspect.signature(work).parameters["config"].annotation))
+        config = inspect.signature(work, eval_str=True).parameters["config"].annotation
+        made.command(self.name)(_command_of(work, config))
         return cast(TyperCommand, typer.main.get_command(made))
 
     params: Any = property(lambda self: self.real.params, lambda self, none: None)
@@ -171,6 +175,23 @@ def _asked(config: type[Config], given: dict[str, Any]) -> Config:
     return config.parse(values)
 
 
+def _look_at(asked: Config) -> None:
+    """Refuse before torch is loaded, which takes seconds, what can be; the benchmark itself looks at the rest."""
+    from dfml.data.splits import check_source
+    from dfml.methods import METHODS
+
+    values = dict(asked)
+    check_device_name(values.get("device", "auto"))
+    for zoo in filter(None, (values.get("zoo"), values.get("source"))):
+        if not is_address(zoo):
+            open_zoo(zoo)
+    for name in values.get("methods") or ():
+        METHODS.get(name).preset(values["preset"])
+    if isinstance(asked, StudyConfig):
+        for source in asked.data:
+            check_source(source, asked.split)
+
+
 def _of_protocol(context: typer.Context, given: dict[str, Any]) -> tuple[Callable, type[BenchConfig]] | None:
     """The function and config of another --protocol, if one is given; refuse options that this one does not take."""
     if given["protocol"] == "shared":
@@ -189,11 +210,14 @@ def _command_of(work: Callable[..., dict[str, Any]], config: type[BenchConfig]) 
     """A function that does a benchmark and prints its table, for typer; a run that failed makes it fail."""
 
     def command(*, context: typer.Context, json: bool, **given: Any) -> None:  # noqa: ANN401 - any option's value
+        chosen, wanted = ("protocol" in given and _of_protocol(context, given)) or (work, config)
+        asked = _asked(wanted, given)
+        _look_at(asked)
+
         from dfml.nets.device import use_threads
 
         use_threads(1 if work.__name__ == "bench_sinusoid" else None)  # its networks are too small to share out
-        chosen, asked = ("protocol" in given and _of_protocol(context, given)) or (work, config)
-        result = chosen(_asked(asked, given), progress=say)
+        result = chosen(asked, progress=say)
         answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
         # A method that cannot work with the zoo is one of the results of a comparison.
         tolerated = "cannot" if "protocol" in given else None

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dfml.bench.study_config import StudyConfig
+from dfml.cli import completing
 from dfml.cli.output import Bar, answer, fine_percent, say, table, told_difference
 from dfml.cli.parameters import Json, Overwrite, Threads, made_from, option, shot_counts
+from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder
 from dfml.data.pairing import differences, stored_rows
@@ -23,10 +25,17 @@ if TYPE_CHECKING:
 Model = Annotated[Path, typer.Option(help="Folder of a meta-model.")]
 Steps = Annotated[int | None, option(AdaptConfig, "test_steps", help="Inner steps; else the model's.")]
 Calibrate = Annotated[
-    str | None, typer.Option(help="icfil: calibrate the model to each support set, slow; with --help its options.")
+    str | None,
+    typer.Option(
+        help="icfil: calibrate the model to each support set, slow; with --help its options.",
+        autocompletion=completing.methods,
+    ),
 ]
 CalibrationSet = Annotated[
-    list[str] | None, typer.Option("--set", help="An option of the calibration, key=value; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--set", help="An option of the calibration, key=value; may be repeated.", autocompletion=completing.settings
+    ),
 ]
 
 
@@ -57,6 +66,18 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a meta-model on episodes sampled once from a seed; mean and 95 % interval."""
+    from dfml.data.splits import check_source
+    from dfml.meta.stored import check_model
+
+    # What needs no torch first: it takes seconds to load, and whoever mistyped an option should not wait for it.
+    if lr is not None and lr <= 0:
+        raise BadInput(f"--lr must be above 0, received {lr}.")
+    check_device_name(device)
+    counts, calibrator = shot_counts(shots), _calibrator(calibrate, set_)
+    others = stored_rows(against) if against else []
+    check_model(model)
+    check_source(data, split)
+
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
     from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
@@ -64,10 +85,6 @@ def evaluate(
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device, use_threads
 
-    if lr is not None and lr <= 0:
-        raise BadInput(f"--lr must be above 0, received {lr}.")
-    counts, calibrator = shot_counts(shots), _calibrator(calibrate, set_)
-    others = stored_rows(against) if against else []
     used_threads = use_threads(threads)
     chosen, why = pick_device(device)
     began = time.perf_counter()
@@ -145,13 +162,22 @@ def adapt(
     json: Json = False,
 ) -> None:
     """Adapt a meta-model to your own classes and classify images."""
-    from dfml.data.class_folders import read_query_folder, read_support_folder
+    from dfml.data.class_folders import QUERIES, SUPPORT, list_pictures, read_query_folder, read_support_folder
+    from dfml.meta.stored import check_model
+
+    # Without torch, as far as it goes; see `evaluate`.
+    check_device_name(device)
+    calibrator = _calibrator(calibrate, set_)
+    check_model(model)
+    list_pictures(support, SUPPORT)
+    if query is not None:
+        list_pictures(query, QUERIES)
+
     from dfml.meta.adaptation import adapt as learn
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device
 
     chosen, _ = pick_device(device)
-    calibrator = _calibrator(calibrate, set_)
     loaded = MetaModel.load(model)
     channels, size, _ = loaded.input_size
     known = read_support_folder(support, size=size, channels=channels)
@@ -228,14 +254,18 @@ def export(
 
     The folder must be new, empty, or of an earlier export that nobody has changed.
     """
-    from dfml.meta.model import MetaModel, export_onnx, is_untouched_model
+    from dfml.meta.stored import ENSEMBLE, check_model, is_untouched_model, refuse_ensemble
 
     if format == "onnx":
         claim_file(out, overwrite=overwrite)
     else:
         claim_folder(out, own=is_untouched_model, kind="earlier export", overwrite=overwrite)
+    if check_model(model)["kind"] == ENSEMBLE:
+        refuse_ensemble("it cannot be exported")
+
+    from dfml.meta.model import MetaModel, export_onnx
+
     loaded = MetaModel.load(model)
-    loaded.require_one_network("it cannot be exported")
     if format == "onnx":
         export_onnx(loaded, out)
     else:

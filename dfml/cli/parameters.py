@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dfml.cli import completing
 from dfml.cli.output import answer, table
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
@@ -37,7 +38,9 @@ def option(config: type[Config], field: str, *flags: str, **instead: Any) -> Any
     """
     known = config.model_fields[field]
     limits = {side: getattr(limit, side) for limit in known.metadata for side in ("ge", "le") if hasattr(limit, side)}
-    told = {"help": known.description, "min": limits.get("ge"), "max": limits.get("le"), **instead}
+    offered = {"zoo": completing.zoos, "data": completing.data_sets}.get(field)
+    told = {"help": known.description, "min": limits.get("ge"), "max": limits.get("le"), "autocompletion": offered}
+    told |= instead
     return typer.Option(*flags, **told)
 
 
@@ -64,7 +67,10 @@ def made_from(config: type[Config], fields: str) -> Callable[[Callable[..., None
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="An option, key=value; may be repeated.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="An option, key=value; may be repeated.", autocompletion=completing.settings),
+]
 Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one where runs are kept, if left out.")]
 Preset = Annotated[str, typer.Option(help="demo or paper.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")]

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from dfml.cli import completing
 from dfml.cli.output import STOPPED, Bar, answer, fine_percent, say, table
 from dfml.cli.parameters import Json, Out, Preset, Resume, Set, given_options, made_from, refuse_given
 from dfml.core.config import Config
+from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.core.remedies import PROGRAM
@@ -25,7 +27,12 @@ from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
 
 app = typer.Typer(help="Runs: list, show, stop, resume, cite.", no_args_is_help=True, rich_markup_mode=None)
-Run = Annotated[str, typer.Argument(help="A run's folder, its name, or an unmistakable part of the name.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        help="A run's folder, its name, or an unmistakable part of the name.", autocompletion=completing.runs
+    ),
+]
 WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inversion/teacher_accuracy")
 
 
@@ -34,10 +41,18 @@ def train(
     context: typer.Context,
     *,
     zoo: str | None,
-    method: Annotated[str | None, typer.Option(help="The method; `--method M --help` lists its options.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="The method; `--method M --help` lists its options.", autocompletion=completing.methods),
+    ] = None,
     out: Out = None,
     preset: Preset = "demo",
-    data: Annotated[str | None, typer.Option(help="Validation and test images (real-data trains on them).")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Validation and test images (real-data trains on them).", autocompletion=completing.data_sets
+        ),
+    ] = None,
     set_: Set = None,
     seed: int,
     device: str,
@@ -90,7 +105,10 @@ def invert(
     zoo: str | None,
     out: Out = None,
     teacher: Annotated[str, typer.Option(help="Id, position, several with commas, or all.")] = "0",
-    method: Annotated[str, typer.Option(help="The inverter; `--method M --help` lists its options.")] = "pixels",
+    method: Annotated[
+        str,
+        typer.Option(help="The inverter; `--method M --help` lists its options.", autocompletion=completing.methods),
+    ] = "pixels",
     preset: Preset = "demo",
     per_class: int,
     set_: Set = None,
@@ -98,7 +116,10 @@ def invert(
     oracle_set: Annotated[list[str] | None, typer.Option(help="How a black box is asked: q, mu, budget, ...")] = None,
     against: str | None,
     against_weight: float,
-    data: Annotated[str | None, typer.Option(help="Real images of the classes: adds a privacy report.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Real images of the classes: adds a privacy report.", autocompletion=completing.data_sets),
+    ] = None,
     seed: int,
     device: str,
     threads: int | None,
@@ -108,7 +129,8 @@ def invert(
 ) -> None:
     """Recover the task of one teacher, several, or all."""
     from dfml.inversion import INVERTERS
-    from dfml.zoo.oracles.choose import answers_only_queries
+    from dfml.meta.stored import check_model
+    from dfml.zoo.zoo import answers_only_queries
 
     spec, shown = None, ""
     if not resume:
@@ -121,6 +143,10 @@ def invert(
         asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
         for one in wanted or opened.ids:
             answers_only_queries(opened, one, asking)
+        for one in wanted:
+            opened.look_at(one)
+        if against is not None:
+            check_model(Path(against))
         spec = _spec(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))
     result = _drive(spec, out, json, f"inverting {shown}")
     for teacher_id, reason in result.get("problems", {}).items():
@@ -137,6 +163,7 @@ def invert(
 def _spec(context: typer.Context, kind: str, config: Config, **more: Any) -> RunSpec:  # noqa: ANN401 - JSON
     """Return what the run is asked: the command's own options that are fields of it, and what is given here."""
     given = {name: value for name, value in context.params.items() if name in RunSpec.model_fields}
+    check_device_name(given["device"])
     return RunSpec.parse({**given, "kind": kind, "config": config.model_dump(mode="json"), **more})
 
 

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from dfml.cli import completing
 from dfml.cli.output import Bar, answer, say, table
 from dfml.cli.parameters import Json, Overwrite, made_from, names
+from dfml.core.device_names import check_device_name
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import claim_folder, write_atomically, write_json
 from dfml.runs.spec import RunSpec, default_threads
@@ -16,7 +18,7 @@ from dfml.training.options import GroupingConfig
 from dfml.zoo import open_zoo
 
 NAMES = {"similarity.json", "similarity.csv", "similarity.svg"}
-ZooName = Annotated[str, typer.Argument(help="An embedded name or a folder.")]
+ZooName = Annotated[str, typer.Argument(help="An embedded name or a folder.", autocompletion=completing.zoos)]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes of one thread; a core each, if left out.")]
 
 
@@ -35,8 +37,10 @@ def prepare(
     from dfml.bench.plan import configs_of
     from dfml.methods import METHODS
 
+    check_device_name(device)
     configs = configs_of(names(method, "--method"), preset, set_ or [])
-    opened, (chosen, jobs) = open_zoo(zoo), _computing(device, jobs)
+    opened = open_zoo(zoo)
+    chosen, jobs = _computing(device, jobs)
     costs = []
     for name, config in configs.items():
         began = time.perf_counter()
@@ -69,13 +73,17 @@ def similarity(
     """Compare a zoo's teachers by their recovered images, which are kept, and group them."""
     from dfml.bench.drawings import similarity_drawing
     from dfml.methods.tgr import Tgr
-    from dfml.training.recovered import compare_zoo
-    from dfml.training.taking_part import everyone
 
     if out is not None:
         claim_folder(out, own=lambda folder: {path.name for path in folder.iterdir()} <= NAMES, overwrite=overwrite)
+    check_device_name(device)
     config = Tgr.preset("demo").override({"groups": groups, "group_by": by}).override(set_ or [])
-    opened, (chosen, jobs) = open_zoo(zoo), _computing(device, jobs)
+    opened = open_zoo(zoo)
+
+    from dfml.training.recovered import compare_zoo
+    from dfml.training.taking_part import everyone
+
+    chosen, jobs = _computing(device, jobs)
     events = compare_zoo(opened, config, everyone(opened), device=chosen, jobs=jobs)
     found, cost = _watch(events, "comparing teachers")
     matrix = [[round(float(value), 4) for value in row] for row in found.similarity]

@@ -5,15 +5,18 @@ from typing import Annotated
 
 import typer
 
+from dfml.cli import completing
 from dfml.cli.output import Bar, answer, fine_percent, say, table
 from dfml.cli.parameters import Json, Threads, made_from, option
 from dfml.cli.similarity import ZooName, prepare, similarity
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
-from dfml.zoo.build.zoo_config import PollutionConfig, PretrainConfig
+from dfml.zoo.build.zoo_config import PollutionConfig, PretrainConfig, claim_zoo, name_and_width
 from dfml.zoo.listing import mean_accuracy, zoo_names
 
-AnyZoo = Annotated[str, typer.Argument(help="An embedded name, a folder or a server's address.")]
+AnyZoo = Annotated[
+    str, typer.Argument(help="An embedded name, a folder or a server's address.", autocompletion=completing.zoos)
+]
 More = Annotated[list[str] | None, typer.Option("--set", help="Another option of zoo pretrain, key=value; repeatable.")]
 app = typer.Typer(help="Zoos of teachers.", no_args_is_help=True, rich_markup_mode=None)
 data_app = typer.Typer(help="Public data sets in class folders.", no_args_is_help=True, rich_markup_mode=None)
@@ -62,6 +65,7 @@ def list_zoos(json: Json = False) -> None:
 def show(zoo: AnyZoo, json: Json = False) -> None:
     """Show a zoo's teachers."""
     opened = open_zoo(zoo)
+    opened.look()
     cards = [{**card.model_dump(), "judge": opened.has_judge(card.id)} for card in opened.cards]
     value = {
         "name": opened.name, "domain": opened.domain, "shared_class_names": opened.shared_class_names,
@@ -107,15 +111,18 @@ def pretrain(
     json: Json = False,
 ) -> None:
     """Train a zoo: each teacher on a random subset of the training classes."""
+    given = {"models": models, "way": way, "epochs": epochs, "seed": seed}
+    config = PretrainConfig().override(given).override(set_ or [])
+    architectures = [name.strip() for name in arch.split(",")]
+    claim_zoo(data, out, architectures, config)
+
     from dfml.nets.device import use_threads
     from dfml.zoo.build.pretrain import pretrain_zoo
 
     use_threads()
-    given = {"models": models, "way": way, "epochs": epochs, "seed": seed}
-    config = PretrainConfig().override(given).override(set_ or [])
     bar = Bar("teachers")
     accuracies = pretrain_zoo(
-        data, out, [name.strip() for name in arch.split(",")], config, jobs=jobs, licence=licence,
+        data, out, architectures, config, jobs=jobs, licence=licence,
         report=lambda done, total, _, accuracy: bar(done, total, f"last {accuracy:.1%}"),
     )  # fmt: skip
     mean = sum(accuracies) / len(accuracies)
@@ -135,18 +142,23 @@ def judge(
     json: Json = False,
 ) -> None:
     """Train judges: networks of another architecture on the same classes, which only measure."""
-    from dfml.nets.device import use_threads
-    from dfml.zoo.build.pretrain import train_judge
+    from dfml.data.splits import check_source
 
-    use_threads()
     for pair in set_ or []:
         if (key := pair.partition("=")[0].strip()) in ("models", "way"):
             raise BadInput(f"a judge has its teacher's classes, so {key} cannot be set.")
     config = PretrainConfig().override({"width": width}).override(set_ or [])
     opened = open_zoo(zoo)
+    cards = [opened.card(which.strip()) for which in teacher.split(",")]
+    name_and_width(arch)
+    check_source(data, "train")
+
+    from dfml.nets.device import use_threads
+    from dfml.zoo.build.pretrain import train_judge
+
+    use_threads()
     accuracies = {}
-    for which in teacher.split(","):
-        card = opened.card(which.strip())
+    for card in cards:
         accuracies[card.id] = train_judge(data, opened.folder, card, arch, config)
         say(f"judge of teacher {card.id}: held-out accuracy {accuracies[card.id]:.1%}")
     answer({"zoo": opened.name, "judges": accuracies, "config": config.model_dump(exclude={"models", "way"})}, json)

@@ -40,7 +40,8 @@ class Config(BaseModel, metaclass=_WithDefaults):
     """
 
     renamed: ClassVar[dict[str, str]] = {}
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Validators are made when a config is first used: a command needs few of them, and they take time.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @classmethod
     def parse(cls, values: dict[str, Any], *, what: str = "option") -> Self:
@@ -132,7 +133,7 @@ class Config(BaseModel, metaclass=_WithDefaults):
 class Record(BaseModel):
     """Base of what files may say: checked once where it is read; further values than the fields' are kept as is."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, defer_build=True)
 
     @classmethod
     def checked(cls, value: Any, what: str) -> dict[str, Any]:  # noqa: ANN401 - foreign JSON

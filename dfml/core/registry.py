@@ -1,7 +1,10 @@
 """A registry is a decorator: the name in the decorator is the name everywhere else."""
 
+import importlib
+import re
 from abc import ABC
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import ClassVar, Generic, TypeVar, cast
 
 from dfml.core.config import Config as AnyConfig
@@ -10,6 +13,7 @@ from dfml.core.errors import BadInput, nearest
 
 T = TypeVar("T")
 Class = TypeVar("Class", bound=type)
+_REGISTERED = re.compile(r'^@[A-Z]+\.register\("([^"\n]+)"\)', re.MULTILINE)
 
 
 class Registry(Generic[T]):
@@ -21,7 +25,20 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._entries: dict[str, type[T]] = {}
+        # A class, or the file that will register it.
+        self._entries: dict[str, type[T] | str] = {}
+
+    def find_in(self, package: str, folder: str) -> None:
+        """Know the names that the files of a package register, from their text; each is imported when it is asked for.
+
+        ``ValueError``: two files take one name.
+        """
+        for path in sorted(Path(folder).glob("*.py")):
+            place = f"{package}.{path.stem}"
+            for name in _REGISTERED.findall(path.read_text(encoding="utf-8")):
+                known = self._entries.setdefault(name, place)
+                if (known if isinstance(known, str) else known.__module__) != place:
+                    raise ValueError(f"{self.kind} {name!r} is registered twice")
 
     def register(self, name: str) -> Callable[[Class], Class]:
         """Return a class decorator that files the class under ``name`` and sets ``cls.name``.
@@ -30,7 +47,7 @@ class Registry(Generic[T]):
         """
 
         def file(cls: Class) -> Class:
-            if name in self._entries:
+            if self._entries.get(name, cls.__module__) != cls.__module__:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
             self._entries[name] = cast("type[T]", cls)
             cls.name = name  # type: ignore[attr-defined]
@@ -46,7 +63,10 @@ class Registry(Generic[T]):
         if name not in self._entries:
             known = ", ".join(self._entries)
             raise BadInput(f"unknown {self.kind} {name!r}.{nearest(name, self._entries)} Known: {known}.")
-        return self._entries[name]
+        place = self._entries[name]
+        if isinstance(place, str):
+            importlib.import_module(place)
+        return self._entries[name]  # type: ignore[return-value] - a class by now
 
     def names(self) -> list[str]:
         """All names, in the order of registration."""

@@ -24,7 +24,8 @@ QUIET = {"__macosx", "desktop.ini", "ehthumbs.db", "thumbs.db"}
 MOVING = "picture{s} of several frames: all but the first"
 """Words for ``counted``."""
 NAMED = 2
-QUERIES = "query folder"
+QUERIES, SUPPORT = "query folder", "support set"
+"""Kinds of a user's folder, as messages name them."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def read_support_folder(folder: Path, *, size: int, channels: int, max_files: in
     """
     import torch  # see ``_read_folder``
 
-    good, pictures, problems = _read_folder(folder, "support set", "DIR/<class>/<image>", size, channels, max_files)
+    good, pictures, problems = _read_folder(folder, SUPPORT, size, channels, max_files)
     class_names = list(dict.fromkeys(name for name, _ in good))
     if len(class_names) < 2:
         why = f" First problem: {problems[0]}" if problems else ""
@@ -195,15 +196,26 @@ def read_query_folder(
     Returns images float32 [n, channels, size, size] in [0, 1], each one's path below the folder, one line per bad file.
     ``BadInput``: the folder is missing or may not be read, or not one image can be used.
     """
-    good, pictures, problems = _read_folder(folder, QUERIES, "DIR/<image>", size, channels, max_files)
+    good, pictures, problems = _read_folder(folder, QUERIES, size, channels, max_files)
     if not good:
         why = f" First problem: {problems[0]}" if problems else ""
         raise BadInput(f"{folder} holds no usable {KINDS} image.{why}")
     return pictures, [label for _, label in good], problems
 
 
+def list_pictures(folder: Path, what: str) -> Listing:
+    """List a user's folder, ``SUPPORT`` or ``QUERIES``; ``BadInput``: it is missing, and see ``list_classes``."""
+    layout = "DIR/<image>" if what == QUERIES else "DIR/<class>/<image>"
+    try:
+        if not folder.is_dir():
+            raise BadInput(f"no {what} at {folder}: expected a folder {layout}.")
+    except OSError as error:
+        raise BadInput(f"{folder} may not be read: {error.strerror}.") from None
+    return list_classes(folder, queries=what == QUERIES)
+
+
 def _read_folder(
-    folder: Path, what: str, layout: str, size: int, channels: int, max_files: int
+    folder: Path, what: str, size: int, channels: int, max_files: int
 ) -> tuple[list[tuple[str, str]], torch.Tensor, list[str]]:
     """Return class and label of each image that can be read, the images, and one line per problem.
 
@@ -211,14 +223,8 @@ def _read_folder(
     """
     import torch  # here, so that pages which only list files do not load it
 
-    queries = what == QUERIES
-    try:
-        if not folder.is_dir():
-            raise BadInput(f"no {what} at {folder}: expected a folder {layout}.")
-    except OSError as error:
-        raise BadInput(f"{folder} may not be read: {error.strerror}.") from None
-    listing = list_classes(folder, queries=queries)
-    files = [("", path) for path in listing.loose] if queries else []
+    listing = list_pictures(folder, what)
+    files = [("", path) for path in listing.loose] if what == QUERIES else []
     files += [(name, path) for name, paths in listing.classes.items() for path in paths]
     good, pictures, problems, moving = [], [], [], []
     for name, path in files[:max_files]:

@@ -7,13 +7,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.names import same
 from dfml.data.folders import ClassSplit
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,8 @@ class EpisodeSampler:
 
     def episode(self, position: int) -> Episode:
         """Return the episode at ``position`` of the list."""
+        import torch
+
         classes, picks = self.plan[position]
         labels = torch.arange(self.way)
         return Episode(

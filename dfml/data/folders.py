@@ -4,6 +4,8 @@ The layout is ``DIR/{train,val,test}/<class>/<image>``; a folder of classes with
 split named ``all``. Class ids follow the sorted class names, never the order in which a disk happens to list them.
 """
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import os
@@ -11,18 +13,23 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from filelock import FileLock
 from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, cache_root, inside, raise_if_disk_full, read_json, write_atomically, write_json
-from dfml.data.class_folders import MOVING, Listing, counted, list_classes, subfolders
+from dfml.data.class_folders import MOVING, Listing, counted, list_classes
 from dfml.data.pictures import KINDS, SEVERAL_FRAMES, Survey, fit_picture, open_picture, survey
+from dfml.data.splits import check_source, read_sample
+from dfml.data.splits import list_splits as list_splits
+from dfml.data.splits import sample_names as sample_names
 
-SPLITS = ("train", "val", "test")
+if TYPE_CHECKING:
+    import torch
+
 LARGEST_DEFAULT = 224
 """Images are packed at most this large unless a size is asked for: a folder of photographs must not fill the disk."""
 COLUMNS = 10
@@ -73,25 +80,10 @@ class ClassSplit:
 
     def pictures(self, positions: np.ndarray | list[int]) -> torch.Tensor:
         """Return the images at ``positions`` as float32 [n, C, H, W] in [0, 1]."""
+        import torch
+
         raw = np.ascontiguousarray(self.images[np.asarray(positions, dtype=np.int64)])
         return torch.from_numpy(raw).permute(0, 3, 1, 2).float().div_(255)
-
-
-def list_splits(folder: Path) -> list[str]:
-    """Return the splits below ``folder``: those of train, val, test that hold folders, else ``["all"]``.
-
-    ``BadInput``: the folder is missing or may not be read, or holds no class folders.
-    """
-    if not folder.is_dir():
-        raise BadInput(f"no data set at {folder}: expected a folder DIR/{{train,val,test}}/<class>/<image>.")
-    try:
-        # A class may be called "train" (CIFAR-100 has one): a split is a folder of folders.
-        found = [split for split in SPLITS if (folder / split).is_dir() and subfolders(folder / split)]
-        if found or subfolders(folder):
-            return found or ["all"]
-    except PermissionError as error:
-        raise BadInput(f"{folder} may not be read: {error.strerror}.") from None
-    raise BadInput(f"{folder} holds no class folders: expected DIR/{{train,val,test}}/<class>/<image>.")
 
 
 def _cache_key(classes: dict[str, list[Path]]) -> str:
@@ -173,9 +165,7 @@ def fingerprint(source: str | Path, split: str) -> str:
 
 def _listed(folder: Path, split: str) -> Listing:
     """Return what a split holds; see ``load_split``."""
-    splits = list_splits(folder)
-    if split not in splits:
-        raise BadInput(f"{folder} has no split {split!r}; it has: {', '.join(splits)}.")
+    check_source(folder, split)
     root = folder if split == "all" else folder / split
     listing = list_classes(root)
     if not listing.classes:
@@ -244,19 +234,9 @@ def _forget_others(cache: Path, prefix: str, kept: Path) -> None:
                 old.unlink()
 
 
-def sample_names() -> list[str]:
-    """Return the names of the embedded evaluation samples."""
-    root = ASSETS / "samples"
-    return sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
-
-
 def _load_sample(name: str, split: str, size: int | None, channels: int | None) -> ClassSplit:
-    if name not in sample_names():
-        raise BadInput(f"unknown sample {name!r}; embedded samples: {', '.join(sample_names()) or 'none'}.")
-    root = ASSETS / "samples" / name
-    meta = read_json(root / "sample.json", f"sample {name}")
-    if split not in meta["splits"]:
-        raise BadInput(f"sample:{name} has no split {split!r}; it has: {', '.join(meta['splits'])}.")
+    check_source(f"sample:{name}", split)
+    root, meta = ASSETS / "samples" / name, read_sample(name)
     stored = meta["splits"][split]
     own: int = stored["size"]
     kind: int = stored["channels"]

@@ -1,17 +1,24 @@
-"""The contract of an inverter."""
+"""The contract of an inverter, and the options that most have; without torch."""
+
+from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
+from pydantic import Field
 
+from dfml.core.config import Config
 from dfml.core.registry import Registered, Registry
-from dfml.data.episodes import PseudoTask
-from dfml.zoo.oracles.base import Oracle
 
-ExtraLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.data.episodes import PseudoTask
+    from dfml.zoo.oracles.base import Oracle
+
+ExtraLoss = Callable[["torch.Tensor", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 """A disagreement term from above: (images [N, C, H, W], labels [N], the teacher's logits [N, way]) -> [N]."""
 
 
@@ -32,6 +39,20 @@ class InversionStep:
     labels: torch.Tensor
     losses: dict[str, float]
     tasks: list[PseudoTask] = field(default_factory=list)
+
+
+class ObjectiveConfig(Config):
+    """Weights of the terms."""
+
+    ce: float = Field(1.0, ge=0, le=100, description="Weight of the cross-entropy of the wanted labels.")
+    bn: float = Field(1.0, ge=0, le=100, description="Weight of the distance from the teacher's BN statistics.")
+    tv: float = Field(0.0, ge=0, le=10, description="Weight of the total variation (smoothness).")
+    l2: float = Field(0.0, ge=0, le=10, description="Weight of the distance from mid-grey.")
+    shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels, each axis.")
+    flip: bool = Field(True, description="Mirror the batch at random (not for characters).")
+    together: Literal["auto", "always", "never"] = Field(
+        "auto", description="Teachers of one build in one stacked pass; auto: on a GPU."
+    )
 
 
 class Inverter(Registered):

@@ -1,31 +1,38 @@
 """Recovering from several teachers at once, those whose images stack in step; and the generators trained so."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
-import torch
 from pydantic import Field
 
 from dfml.core.seeds import derive_seed
-from dfml.data.episodes import PseudoTask
-from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter
-from dfml.inversion.terms import BatchItem, BatchObjective, ObjectiveConfig
-from dfml.nets.generator import ImageGenerator, StackedModules
-from dfml.zoo.oracles.base import Oracle, build_of
-from dfml.zoo.teacher import match_channels, match_size
+from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, ObjectiveConfig
 
-BatchStep = tuple[torch.Tensor, dict[str, float]]
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.inversion.terms import BatchItem, BatchObjective
+    from dfml.nets.generator import ImageGenerator
+    from dfml.zoo.oracles.base import Oracle
+
+BatchStep = tuple["torch.Tensor", dict[str, float]]
 """One step of items that stack: images [K, N, C, H, W] in [0, 1], detached, and means of the losses over the items."""
 
 
 def labels_per_class(way: int, per_class: int) -> torch.Tensor:
     """Wanted labels, class after class: int64 [way * per_class]."""
+    import torch
+
     return torch.arange(way).repeat_interleave(per_class)
 
 
 def draw_seed(generator: torch.Generator) -> int:
     """A fresh seed."""
+    import torch
+
     return int(torch.randint(2**62, (), generator=generator))
 
 
@@ -33,6 +40,10 @@ def open_batch(
     oracles: list[Oracle], labels: list[torch.Tensor], generator: torch.Generator, device: torch.device
 ) -> list[BatchItem]:
     """One item per teacher; its seed follows from the generator's next number and the teacher's id."""
+    import torch
+
+    from dfml.inversion.terms import BatchItem
+
     base = draw_seed(generator)
     batch, met = [], dict.fromkeys((o.teacher_id for o in oracles), 0)
     for oracle, wanted in zip(oracles, labels, strict=True):
@@ -45,6 +56,8 @@ def open_batch(
 
 def same_shape(batch: list[BatchItem]) -> list[list[int]]:
     """Group the positions of items whose images and answers stack and whose teachers are of one build."""
+    from dfml.zoo.oracles.base import build_of
+
     groups: dict[tuple, list[int]] = {}
     for position, item in enumerate(batch):
         key = (item.oracle.picture_shape, len(item.labels), item.oracle.way, build_of(item.oracle))
@@ -54,6 +67,8 @@ def same_shape(batch: list[BatchItem]) -> list[list[int]]:
 
 def merged(groups: list[list[int]], steps: list[BatchStep]) -> tuple[list[torch.Tensor], dict[str, float]]:
     """Each item's images, and the means of the losses over all items, from a step of each group."""
+    import torch
+
     count = sum(map(len, groups))
     images: list[torch.Tensor] = [torch.empty(0)] * count
     losses: dict[str, float] = {}
@@ -79,6 +94,11 @@ def make_step(
     Given each oracle's passes and queries ``before`` the recovery, it has pseudo tasks, for which each teacher is asked
     for its soft targets; the cost of a task is the difference, soft targets included.
     """
+    import torch
+
+    from dfml.data.episodes import PseudoTask
+    from dfml.zoo.teacher import match_channels, match_size
+
     tasks = []
     for oracle, x, y, (passes, queries) in zip(oracles, images, labels, before, strict=True) if before else ():
         answers = oracle.logits(x)
@@ -106,6 +126,8 @@ class BatchedInverter(Inverter):
         extra_loss: ExtraLoss | None = None,
     ) -> Iterator[InversionStep]:
         """Recover images from one or several teachers; see ``Inverter.recover``."""
+        from dfml.inversion.terms import BatchObjective
+
         before = [(o.passes, o.queries) for o in oracles]
         batch, total = open_batch(oracles, labels, generator, device), self.config.steps
         groups, wanted = same_shape(batch), [item.labels for item in batch]
@@ -138,6 +160,8 @@ class FreeNoiseConfig(GeneratorConfig):
 
 def new_generators(objective: BatchObjective, classes: int = 0) -> list[ImageGenerator]:
     """One freshly drawn generator for each item."""
+    from dfml.nets.generator import ImageGenerator
+
     cfg, device = cast(NetworkConfig, objective.cfg), objective.device
     size = {"latent": cfg.latent, "width": cfg.width, "classes": classes}
     nets = [ImageGenerator(i.oracle.picture_shape, **size, seed=draw_seed(i.generator)) for i in objective.batch]
@@ -146,11 +170,15 @@ def new_generators(objective: BatchObjective, classes: int = 0) -> list[ImageGen
 
 def layout_on(device: torch.device) -> torch.memory_format:
     """The memory layout in which generators compute: channels_last is 1.5 times faster on the CPU."""
+    import torch
+
     return torch.channels_last if device.type == "cpu" else torch.contiguous_format
 
 
 def draw_noise(objective: BatchObjective) -> torch.Tensor:
     """Normal noise [K, N, latent], each item's from its own generator."""
+    import torch
+
     latent = cast(NetworkConfig, objective.cfg).latent
     drawn = [torch.randn(len(item.labels), latent, generator=item.generator) for item in objective.batch]
     return torch.stack(drawn).to(objective.device)
@@ -177,6 +205,10 @@ class Generator(BatchedInverter):
 
     def recover_batch(self, objective: BatchObjective) -> Iterator[BatchStep]:
         """Train the generators; see ``BatchedInverter.recover_batch``."""
+        import torch
+
+        from dfml.nets.generator import StackedModules
+
         cfg: GeneratorConfig = self.config
         nets = new_generators(objective, classes=objective.batch[0].oracle.way if self.told_classes else 0)
         modules = StackedModules(nets, stacked=objective.teachers.stacked)

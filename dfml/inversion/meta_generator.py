@@ -1,10 +1,11 @@
 """A generator that has learned to learn: it adapts to a teacher it has never met in five steps (FREE)."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from pydantic import Field
 
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep
@@ -22,10 +23,13 @@ from dfml.inversion.batched import (
     open_batch,
     same_shape,
 )
-from dfml.inversion.terms import BatchObjective
-from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
-from dfml.nets.generator import ImageGenerator, StackedModules
-from dfml.zoo.oracles.base import Oracle
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.inversion.terms import BatchObjective
+    from dfml.nets.generator import ImageGenerator
+    from dfml.zoo.oracles.base import Oracle
 
 
 class MetaGeneratorConfig(NetworkConfig):
@@ -84,6 +88,10 @@ class MetaGenerator(BatchedInverter):
         self, shape: tuple[int, int, int], seed: int, device: torch.device
     ) -> tuple[ImageGenerator, torch.optim.Adam]:
         """Draw the meta-generator for images of ``shape``, unless there is one; teachers resize its images."""
+        import torch
+
+        from dfml.nets.generator import ImageGenerator
+
         cfg: MetaGeneratorConfig = self.config
         if self.net is None or self.optimiser is None:
             self.net = ImageGenerator(shape, latent=cfg.latent, width=cfg.width, seed=seed)
@@ -100,6 +108,8 @@ class MetaGenerator(BatchedInverter):
         self, oracles: list[Oracle], *, generator: torch.Generator, device: torch.device
     ) -> Iterator[InversionStep]:
         """Meta-learn over teachers until ``warm_up`` meta-steps are done; goes on from a loaded state."""
+        import torch
+
         cfg: MetaGeneratorConfig = self.config
         if cfg.warm_up and self.net is None:
             self.prepare(self._shape_for(oracles), draw_seed(generator), device)
@@ -125,6 +135,10 @@ class MetaGenerator(BatchedInverter):
             None after each step of an adaptation, so that the caller can be stopped; last the outer step, with
             the recovered tasks if they were wanted, for whose soft targets the teachers are asked once more.
         """
+        import torch
+
+        from dfml.inversion.terms import BatchObjective
+
         before = [(o.passes, o.queries) for o in oracles]
         batch = open_batch(oracles, labels, generator, device)
         net, optimiser = self.prepare(self._shape_for(oracles), draw_seed(generator), device)
@@ -157,6 +171,10 @@ class MetaGenerator(BatchedInverter):
 
     def _adapt(self, objective: BatchObjective) -> Iterator[tuple[BatchStep, list[dict[str, torch.Tensor]]]]:
         """Adapt a clone of the net to each item's teacher; yield each step and its share of the outer gradient."""
+        import torch
+
+        from dfml.nets.generator import StackedModules
+
         cfg: MetaGeneratorConfig = self.config
         # Without a warm-up each recovery starts from weights of its own, as the inverter ``generator`` does.
         nets = new_generators(objective) if self.net is None else [self.net] * len(objective.batch)
@@ -180,6 +198,8 @@ class MetaGenerator(BatchedInverter):
 
     def state(self) -> dict[str, Any]:
         """The meta-generator, its Adam and its age, as copies."""
+        from dfml.nets.checkpoint import optimiser_state
+
         if self.net is None or self.optimiser is None:
             return {}
         weights = {f"net/{n}": p.detach().clone() for n, p in self.net.named_parameters()}
@@ -188,6 +208,10 @@ class MetaGenerator(BatchedInverter):
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore ``state()``."""
+        import torch
+
+        from dfml.nets.checkpoint import load_optimiser_state, part_of_state
+
         if not state:
             return
         weights = part_of_state(state, "net")

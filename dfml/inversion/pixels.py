@@ -1,18 +1,22 @@
 """Pixel inversion: the images themselves are the unknowns, each teacher's own, or one set for all of them."""
 
-from collections.abc import Iterator
-from typing import Literal
+from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
 from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
-from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter
+from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter, ObjectiveConfig
 from dfml.inversion.batched import BatchedInverter, BatchStep, make_step
-from dfml.inversion.dynamic_set import DynamicSet, noise_images
-from dfml.inversion.terms import BatchObjective, ObjectiveConfig
-from dfml.zoo.oracles.base import Oracle
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.inversion.terms import BatchObjective
+    from dfml.zoo.oracles.base import Oracle
 
 
 class PixelsConfig(ObjectiveConfig):
@@ -44,6 +48,10 @@ class Pixels(BatchedInverter):
 
     def recover_batch(self, objective: BatchObjective) -> Iterator[BatchStep]:
         """Descend on the pixels; see ``BatchedInverter.recover_batch``."""
+        import torch
+
+        from dfml.inversion.dynamic_set import noise_images
+
         cfg: PixelsConfig = self.config
         batch, smooth = objective.batch, cfg.start == "smooth"
         first = [noise_images(len(i.labels), i.oracle.picture_shape, i.generator, smooth=smooth) for i in batch]
@@ -123,6 +131,10 @@ class DynamicSetInverter(Inverter):
 
         ``BadInput`` for labels that ask for different numbers of images, or an extra loss.
         """
+        import torch
+
+        from dfml.inversion.dynamic_set import DynamicSet
+
         cfg: DynamicSetConfig = self.config
         if extra_loss is not None:
             raise BadInput("dynamic-set takes no extra loss: its curriculum belongs to the method purer.")
@@ -162,6 +174,8 @@ class DynamicSetInverter(Inverter):
 
 def in_order(slots: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """Positions in ``slots`` [M] that give the labels ``wanted`` [N] in their order, each position used once."""
+    import torch
+
     positions = torch.empty_like(wanted)
     for label in wanted.unique():
         asked = wanted == label

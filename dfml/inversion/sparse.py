@@ -1,21 +1,23 @@
 """Sparse inversion of vision transformers: patches that the teacher does not attend to are left out on the way."""
 
+from __future__ import annotations
+
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import RunFailed
 from dfml.inversion.base import INVERTERS, ExtraLoss, InversionStep, Inverter
 from dfml.inversion.batched import make_step, open_batch
-from dfml.inversion.dynamic_set import noise_images
-from dfml.inversion.terms import cross_entropy, draw_jitter, total_variation
-from dfml.zoo.oracles.base import Oracle
-from dfml.zoo.oracles.patches import PatchOracle
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.zoo.oracles.base import Oracle
 
 
 class SparseConfig(Config):
@@ -55,6 +57,9 @@ class SparsePictures:
     """
 
     def __init__(self, oracle: Oracle, labels: torch.Tensor, config: SparseConfig, generator: torch.Generator) -> None:
+        from dfml.inversion.dynamic_set import noise_images
+        from dfml.zoo.oracles.patches import PatchOracle
+
         self.eye = PatchOracle(oracle)
         self.labels, self.config, self.generator = labels, config, generator
         start = noise_images(len(labels), oracle.picture_shape, generator, smooth=config.start == "smooth")
@@ -63,6 +68,8 @@ class SparsePictures:
 
     def _watch(self, patches: torch.Tensor, moments: dict[str, torch.Tensor]) -> None:
         """Make ``patches`` the unknowns, with Adam's moments where there are some."""
+        import torch
+
         self.patches = patches.requires_grad_(True)
         self.adam = torch.optim.Adam([self.patches], lr=self.config.lr, betas=(0.5, 0.99))
         if moments:
@@ -78,6 +85,10 @@ class SparsePictures:
             ``ce``, ``tv``, ``teacher_accuracy``, and ``patches``, the share of patches that were left; ``RunFailed``
             where the loss is not a number.
         """
+        import torch
+
+        from dfml.inversion.terms import cross_entropy, total_variation
+
         cfg, labels = self.config, self.labels
         seen, where = self._jittered(still=drops > 0)
         if whole:
@@ -110,6 +121,10 @@ class SparsePictures:
         A shift moves content from one patch to the next, which is possible only while all are there, and would
         blur the attention that a drop goes by. A mirror moves whole patches and is always possible.
         """
+        import torch
+
+        from dfml.inversion.terms import draw_jitter
+
         cfg, seen, where = self.config, self.patches, self.kept
         shift = 0 if still or self.kept.shape[1] < self.eye.count else cfg.shift
         move = draw_jitter(seen.shape[2], shift, cfg.flip, self.generator)
@@ -119,6 +134,8 @@ class SparsePictures:
 
     def _drop(self, attention: torch.Tensor, times: int) -> None:
         """Keep the patches with the most attention, and their moments."""
+        import torch
+
         left = self.kept.shape[1]
         for _ in range(times):
             left = max(1, round(self.config.keep * left))
@@ -133,10 +150,12 @@ class SparsePictures:
         """The images [N, C, H, W] as they are now, detached; grey where patches are left out."""
         return self.eye.join(self.patches.detach(), self.kept)
 
-    @torch.no_grad()
     def accuracy(self) -> float:
         """How often the teacher sees the wanted class, shown nothing but the patches that are left."""
-        logits = self.eye.look(self.patches.detach(), self.kept).logits
+        import torch
+
+        with torch.no_grad():
+            logits = self.eye.look(self.patches.detach(), self.kept).logits
         return float((logits.argmax(1) == self.labels).float().mean())
 
 

@@ -9,11 +9,10 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 
-from dfml.core.config import Config, Options
+from dfml.core.config import Options
 from dfml.core.errors import NotFinite
-from dfml.inversion.base import ExtraLoss
+from dfml.inversion.base import ExtraLoss, ObjectiveConfig
 from dfml.zoo.oracles.base import Answer, LayerStatistics, Oracle, StackedOracles
 
 
@@ -137,20 +136,6 @@ def disagreement(
         return -weight * apart * same
 
     return loss
-
-
-class ObjectiveConfig(Config):
-    """Weights of the terms."""
-
-    ce: float = Field(1.0, ge=0, le=100, description="Weight of the cross-entropy of the wanted labels.")
-    bn: float = Field(1.0, ge=0, le=100, description="Weight of the distance from the teacher's BN statistics.")
-    tv: float = Field(0.0, ge=0, le=10, description="Weight of the total variation (smoothness).")
-    l2: float = Field(0.0, ge=0, le=10, description="Weight of the distance from mid-grey.")
-    shift: int = Field(2, ge=0, le=16, description="Largest random circular shift in pixels, each axis.")
-    flip: bool = Field(True, description="Mirror the batch at random (not for characters).")
-    together: Literal["auto", "always", "never"] = Field(
-        "auto", description="Teachers of one build in one stacked pass; auto: on a GPU."
-    )
 
 
 @dataclass(frozen=True)

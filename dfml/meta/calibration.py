@@ -9,20 +9,20 @@ adapted model and pulls the features of real and recovered images of a class tog
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import RunFailed
 from dfml.core.events import Done, Progress
 from dfml.core.registry import Registered, Registry
-from dfml.inversion.pixels import Pixels, PixelsConfig
-from dfml.meta.adaptation import AdaptedTask, Calibration
-from dfml.meta.learners import HEAD, Params, extract_features, network_params
-from dfml.zoo.oracles.base import AutogradOracle, Oracle
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.meta.adaptation import AdaptedTask
+    from dfml.meta.learners import Params
 
 
 class IcfilConfig(Config):
@@ -51,6 +51,9 @@ def info_nce(
 
     Features are [N, D] and [M, D], labels int64; every class of ``real_y`` is among ``pseudo_y``; t is above 0.
     """
+    import torch
+    import torch.nn.functional as F
+
     similarity = F.normalize(real, dim=1) @ F.normalize(pseudo, dim=1).T / temperature
     others = real_y.unsqueeze(1) != pseudo_y.unsqueeze(0)
     return (similarity.logsumexp(1) - similarity.masked_fill(others, -torch.inf).logsumexp(1)).mean()
@@ -67,6 +70,10 @@ def contrast_steps(
     Raises:
         RunFailed: The loss is no longer finite.
     """
+    import torch
+
+    from dfml.meta.learners import HEAD, extract_features, network_params
+
     net, params = task.model.net, {n: p.detach() for n, p in network_params(task.params).items()}
     names = [n for n in params if not n.startswith(HEAD)]
     for step in range(config.steps + 1):
@@ -111,6 +118,12 @@ class Icfil(Registered):
         Raises:
             BadInput: An ensemble of teachers, which has no weights.
         """
+        import torch
+
+        from dfml.inversion.pixels import Pixels, PixelsConfig
+        from dfml.meta.adaptation import Calibration
+        from dfml.zoo.oracles.base import AutogradOracle, Oracle
+
         for task in tasks:
             task.model.require_one_network("there is nothing to calibrate")
         cfg = self.config

@@ -23,7 +23,8 @@ from dfml.core.paths import ASSETS, write_atomically, write_json
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import ClassSplit
 from dfml.meta.learners import Params, ProtoNet
-from dfml.meta.model import LOADING, MetaModel
+from dfml.meta.model import MetaModel
+from dfml.meta.stored import ENSEMBLE, LOADING, NOT_ONE, refuse_ensemble
 from dfml.nets.build import fast_layout
 from dfml.nets.device import seconds_now
 from dfml.zoo.listing import zoo_folder
@@ -40,7 +41,6 @@ KEPT_BYTES = 2**30
 """Features up to this much memory are kept for the next list of episodes of the same images."""
 AT_ONCE = 256
 """Images between two signs of life, and episodes that are compared at once."""
-_WHAT = "an ensemble of teachers is not one model and has no weights of its own"
 
 
 class EnsembleCard(Config):
@@ -89,7 +89,7 @@ class EnsembleModel(MetaModel):
     """See the module. ``pass_seconds`` is what bare passes through the teachers took, since it was last set to 0."""
 
     net: TeacherFeatures
-    kind: ClassVar[str] = "ensemble"
+    kind: ClassVar[str] = ENSEMBLE
     adapts = ("centroid",)
 
     def __init__(
@@ -130,12 +130,12 @@ class EnsembleModel(MetaModel):
 
     def require_one_network(self, purpose: str) -> None:
         """Refuse always."""
-        raise BadInput(f"{_WHAT}: {purpose}. Take a model of another method.")
+        refuse_ensemble(purpose)
 
     def with_adaptation(self, learner: str, *, lr: float | None = None, steps: int | None = None) -> EnsembleModel:
         """Itself; BadInput where anything but nearest centroids is asked for."""
         if learner != self.learner.name or lr is not None or steps is not None:
-            raise BadInput(f"{_WHAT}: it takes no inner steps, only nearest centroids (--adapt centroid).")
+            raise BadInput(f"{NOT_ONE}: it takes no inner steps, only nearest centroids (--adapt centroid).")
         return self
 
     def save(self, folder: Path, details: dict[str, Any] | None = None) -> None:

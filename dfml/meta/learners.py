@@ -10,12 +10,11 @@ from typing import ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import nn
 from torch.func import functional_call as call_with_ties
 
-from dfml.core.config import Config
 from dfml.core.registry import Registry
+from dfml.meta.choices import KdForm, LearnerConfig
 from dfml.nets.build import features_of
 from dfml.nets.norm import Statistics, recorded_statistics, supplied_statistics
 
@@ -24,21 +23,12 @@ Labelled = tuple[torch.Tensor, torch.Tensor]
 """Prepared images [N, C, H, W] and their labels, hard (int64 [N]) or soft ([N, way])."""
 TargetLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Maps logits [N, way] and hard labels [N] or soft ones [N, way] to a scalar."""
-KdForm = Literal["correct", "legacy"]
 Adapt = Literal["steps", "centroid"]
 """Ways of adapting: gradient steps, or the nearest class centroid."""
 HEAD = "fc."
 """Prefix of the last layer's parameters in all few-shot networks."""
 functional_call = partial(call_with_ties, tie_weights=False)
 """No few-shot network shares weights between layers; looking for that takes longer than a small layer."""
-
-
-class LearnerConfig(Config):
-    """How a learner adapts."""
-
-    inner_lr: float = Field(0.01, gt=0, le=10, description="Learning rate of the inner loop.")
-    inner_steps: int = Field(5, ge=1, le=200, description="Inner steps while training.")
-    first_order: bool = Field(False, description="Drop second derivatives in the outer gradient (FOMAML).")
 
 
 @dataclass(frozen=True)

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from pydantic import Field
 from torch import nn
 
-from dfml.core.config import Config
 from dfml.core.errors import BadInput
-from dfml.core.model_config import CONFIG, read_config
-from dfml.core.paths import read_json, write_atomically
+from dfml.core.paths import write_atomically
 from dfml.core.remedies import install
-from dfml.core.texts import printable
 from dfml.data.episodes import Episode
-from dfml.meta.learners import MAML, Adapt, LearnerConfig, MetaLearner, Params, ProtoNet, make_learner
+from dfml.meta.learners import MAML, Adapt, MetaLearner, Params, ProtoNet, make_learner
+from dfml.meta.stored import KINDS, NETWORK, README, model_card, read_model_card, read_network
 from dfml.nets.build import build_network, fast_layout
-from dfml.zoo.teacher import DETAILS, WEIGHTS, build_and_load, match_channels, match_size, save_network
-
-README = "README.md"
-
-
-class _Adapting(Config):
-    """The part of a stored card that decides how the model adapts."""
-
-    learner: str = Field(description="Registered name of the learner.")
-    learner_config: LearnerConfig = Field(description="Its learning rate and steps.")
-    adapt_steps: int = Field(10, ge=1, le=200, description="Inner steps at test.")
+from dfml.zoo.teacher import build_and_load, match_channels, match_size, save_network
 
 
 @dataclass
@@ -48,7 +35,7 @@ class MetaModel:
         adapts: Ways of adapting that it has.
     """
 
-    kind: ClassVar[str] = "meta-model"
+    kind: ClassVar[str] = NETWORK
     adapts: ClassVar[tuple[Adapt, ...]] = ("steps", "centroid")
 
     net: nn.Module
@@ -132,35 +119,22 @@ class MetaModel:
             BadInput: The folder is missing, holds no meta-model, or its files are damaged.
         """
         folder = Path(folder)
-        if not folder.is_dir():
-            raise BadInput(f"no model at {folder}: give the folder of a meta-model, such as RUN/model.")
-        card = read_json(folder / DETAILS, f"model {folder.name}")
-        kind = card.get("kind", "teacher") if isinstance(card, dict) else "unknown"
-        if kind not in _KINDS:
-            raise BadInput(f"{folder} holds no meta-model (its kind is {kind!r}); train one first.")
-        return _KINDS[kind].open(folder, card)
+        card = read_model_card(folder)
+        import_module(KINDS[card["kind"]])
+        return _KINDS[card["kind"]].open(folder, card)
 
     @classmethod
     def open(cls, folder: Path, card: dict[str, Any]) -> MetaModel:
         """Read a folder of this kind, whose card was read already; for the rest see ``load``."""
-        config = read_config(folder)
-        how = _Adapting.parse({k: card[k] for k in _Adapting.model_fields if k in card}, what=f"{DETAILS} field")
-        if "img_size" not in config["model_args"]:
-            raise BadInput(f"{folder / CONFIG} states no 'img_size' in 'model_args', and none is assumed.")
+        config, how = read_network(folder, card)
         args = {**config["model_args"], "num_classes": config["num_classes"], "bn": "batch"}
         net = build_and_load(folder, config["architecture"], args, check_digest=card.get("sha256"))
         cfg = config["pretrained_cfg"]
-        loaded = cls(
+        return cls(
             net.train(), config["architecture"], args, cfg.get("mean"), cfg.get("std"),
             make_learner(how.learner, how.learner_config), how.adapt_steps,
             {k: v for k, v in card.items() if k != "sha256"},
         )  # fmt: skip
-        channels = loaded.input_size[0]
-        for name, values, least in (("mean", loaded.mean, -1e6), ("std", loaded.std, 1e-6)):
-            numbers = isinstance(values, list) and all(isinstance(v, int | float) and least <= v <= 1e6 for v in values)
-            if not numbers or len(values) not in (1, channels):
-                raise BadInput(f"{folder / CONFIG}: {name} {values!r}, expected {channels} numbers.")
-        return loaded
 
     def __init_subclass__(cls) -> None:
         """Another kind of folder is opened by the class that declares it."""
@@ -168,47 +142,6 @@ class MetaModel:
 
 
 _KINDS: dict[str, type[MetaModel]] = {MetaModel.kind: MetaModel}
-
-
-def is_untouched_model(folder: Path) -> bool:
-    """Whether a folder holds a saved meta-model and nothing else, its README as it was written."""
-    try:
-        card = read_json(folder / DETAILS, "the model's card")
-        readme = (folder / README).read_text(encoding="utf-8")
-        return {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS, DETAILS, README} and (
-            card["kind"] == MetaModel.kind and readme == model_card(card)
-        )
-    except (BadInput, OSError, ValueError, LookupError, TypeError, AttributeError):
-        return False
-
-
-def model_card(card: dict[str, Any]) -> str:
-    """A README for the model's folder, in Markdown."""
-    side = ", ".join(card.get("side_information") or []) or "none"
-    started = ", then ".join(map(str, (card.get("start") or {}).get("methods") or []))
-    # Names from outside as one line of Markdown: no link, image, HTML or end of a piece of code.
-    method, zoo, side, started = (
-        re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", printable(str(text)))
-        for text in (card.get("method", "unknown"), card.get("zoo", "unknown"), side, started)
-    )
-    told, lr = card.get("taking_part"), card["learner_config"]["inner_lr"]
-    teachers = f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
-    lines = [
-        "---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", "",
-        f"# Meta-model trained with `{method}`", "",
-        f"- zoo: {zoo}{teachers}",
-        *([f"- started from the result of another run ({started})"] if started else []),
-        f"- learner: {card['learner']}, {card['adapt_steps']} inner steps, learning rate {lr}",
-        f"- side information used: {side}", "",
-        *LOADING, "",
-    ]  # fmt: skip
-    return "\n".join(lines)
-
-
-LOADING = [
-    "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
-    "adapt it with `python -m dfml adapt --model FOLDER --support DIR`.",
-]
 
 
 def new_meta_model(

@@ -1,17 +1,17 @@
 """A student that answers for each teacher of a zoo: one backbone, an output layer per teacher."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dfml.meta.choices import Distance
 from dfml.meta.learners import HEAD, Labelled, Params, TaskOutcome, class_means, extract_features, squared_distances
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterLoop, OuterStep
 
-Distance = Literal["kl", "mse"]
 Answers = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Of a task images [N, C, H, W] in [0, 1], logits [N, T, way] of the teachers, and whose count, bool [N, T]."""
 MISSING = -1e4

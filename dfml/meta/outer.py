@@ -6,7 +6,7 @@ A task is an episode, a teacher's answers to be distilled, or two tasks whose fe
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,8 @@ from torch.func import functional_call
 
 from dfml.core.errors import RunFailed
 from dfml.data.episodes import PseudoTask
-from dfml.meta.learners import KdForm, Labelled, MetaLearner, Params, TaskOutcome, kd_loss
+from dfml.meta.choices import KdForm, StudentOf
+from dfml.meta.learners import Labelled, MetaLearner, Params, TaskOutcome, kd_loss
 from dfml.meta.model import MetaModel
 from dfml.nets.build import features_of
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
@@ -24,7 +25,6 @@ Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """Support images, support labels, query images, query labels; images in [0, 1]."""
 TaskLoss = Callable[[Params], TaskOutcome]
 """A task's loss and accuracy as a function of the parameters; the same parameters must give the same loss."""
-StudentOf = Literal["head", "episode"]
 
 
 class Outer(Protocol):

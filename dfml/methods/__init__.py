@@ -1,12 +1,8 @@
-"""The methods: one paper, one file, one class; beside them baselines. Importing this registers every file here."""
-
-import importlib
-import pkgutil
+"""The methods: one paper, one file, one class; beside them baselines. Every file here is known by its place."""
 
 from dfml.training.method import METHODS, Method
 
-for _file in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_file.name}")
+METHODS.find_in(__name__, __path__[0])
 METHODS.put_first(sorted(METHODS))
 
 __all__ = ["METHODS", "Method"]

@@ -1,25 +1,27 @@
 """Baselines and references that take the teachers' weights as they are, and learn nothing."""
 
-from collections.abc import Generator, Iterator
-from typing import Literal, get_args
+from __future__ import annotations
 
-import torch
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Literal, get_args
+
 from pydantic import Field
-from torch import nn
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
-from dfml.meta.ensemble import EnsembleModel
-from dfml.meta.fusion import align_network, fits, load_average
-from dfml.meta.model import MetaModel
-from dfml.training.context import REPORTED, Training, start_model
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
-from dfml.training.ours.trust import best_reported, by_report, load_teacher_weights
 from dfml.training.taking_part import read_teacher, read_teachers, with_weights
-from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from dfml.meta.model import MetaModel
+    from dfml.training.context import Training
+    from dfml.zoo.teacher import Teacher
 
 
 class Baseline(Method):
@@ -73,6 +75,8 @@ class Average(Baseline):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Average the weights; see ``Method.train``."""
+        from dfml.meta.fusion import load_average
+
         model = training.untaught(self.name, self.config)
         teachers, taking_part = yield from read_teachers(training.zoo)
         model.details |= taking_part.details()
@@ -108,6 +112,10 @@ class Ota(Baseline):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Align and average; see ``Method.train``."""
+        import torch
+
+        from dfml.meta.fusion import load_average
+
         model = training.untaught(self.name, self.config)
         asked = None if self.config.reference is None else training.zoo.card(self.config.reference).id
         teachers, taking_part = yield from read_teachers(training.zoo)
@@ -131,6 +139,8 @@ def in_one_order(
     Raises:
         BadInput: A teacher of another architecture or width than the meta-model's.
     """
+    from dfml.meta.fusion import align_network, fits
+
     for teacher in teachers:
         if not fits(teacher.net, model.net):
             raise BadInput(
@@ -170,6 +180,9 @@ class BestTeacher(Baseline):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Pick and copy the teacher; see ``Method.train``."""
+        from dfml.training.context import REPORTED, start_model
+        from dfml.training.ours.trust import best_reported, load_teacher_weights
+
         zoo = training.zoo
         yield Progress(0, 1, "choosing the teacher")
         if all(card.accuracy is None for card in zoo.cards):
@@ -196,6 +209,10 @@ class BestTeacher(Baseline):
 
         Other networks than the few-shot ones normalise with what they stored, which a meta-model does not have.
         """
+        from dfml.meta.fusion import fits
+        from dfml.training.context import start_model
+        from dfml.training.ours.trust import by_report
+
         known = get_args(AdaptConfig.model_fields["architecture"].annotation)
         others = {card.id: NO_META_MODEL for card in zoo.cards if card.architecture not in known}
         for better, card in enumerate(by_report(zoo)):
@@ -239,6 +256,8 @@ class EnsembleFeatures(Baseline):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Collect the teachers; see ``Method.train``."""
+        from dfml.meta.ensemble import EnsembleModel
+
         teachers, taking_part = yield from read_teachers(training.zoo)
         cfg: EnsembleFeaturesConfig = self.config
         told = {"method": self.name, "zoo": training.zoo.name, "way": cfg.way, "side_information": []}

@@ -14,29 +14,33 @@ Gradient of an image's loss l, u_k random unit directions, d its number of pixel
    g(x) = d / (q mu) * sum over k = 1 .. q of [l(x + mu u_k) - l(x)] u_k.
 """
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
 from pydantic import Field
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Scalars, until_done
 from dfml.core.seeds import derive_seed
-from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
-from dfml.inversion.terms import Student, disagreement
-from dfml.meta.learners import LEARNERS, KdForm, MetaLearner, distilling, kd_loss, make_learner
-from dfml.meta.outer import OuterLoop, Task, adapted_student
-from dfml.tasks.cache import Recoveries
-from dfml.training.context import Training
+from dfml.meta.choices import KdForm
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, RecoveringConfig
-from dfml.training.plateau import PlateauDetector
-from dfml.training.recovered import cost_of, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, of_way
-from dfml.zoo.oracles.choose import AskingConfig
+from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.zoo import Zoo
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.data.episodes import PseudoTask
+    from dfml.inversion.terms import Student
+    from dfml.meta.learners import MetaLearner
+    from dfml.meta.outer import Task
+    from dfml.tasks.cache import Recoveries
+    from dfml.training.context import Training
 
 
 class BidfMkdConfig(RecoveringConfig):
@@ -116,6 +120,13 @@ class BidfMkd(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
+        import torch
+
+        from dfml.meta.learners import distilling, kd_loss, make_learner
+        from dfml.meta.outer import OuterLoop, adapted_student
+        from dfml.training.plateau import PlateauDetector
+        from dfml.training.recovered import cost_of
+
         cfg: BidfMkdConfig = self.config
         generator, sizes = training.generator, (cfg.way, cfg.shot, cfg.query)
         teachers = self.apis(training.zoo)
@@ -183,10 +194,14 @@ class BidfMkd(Method):
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover the support sets; see ``Method.prepare``."""
+        from dfml.training.recovered import prepare_recoveries
+
         yield from prepare_recoveries(self.recoveries(zoo, device)[0], self.apis(zoo), self.config, jobs)
 
     def recoveries(self, zoo: Zoo, device: torch.device, seed: int | None = None) -> tuple[Recoveries, Recoveries]:
         """Those of support sets, and those of query sets, which follow the student and are never kept."""
+        from dfml.training.recovered import recoveries_of
+
         cfg: BidfMkdConfig = self.config
         asking = AskingConfig(oracle=cfg.oracle, outputs=cfg.outputs, q=cfg.q, mu=cfg.mu)
         sizes = {"recovered_per_class": cfg.query_per_class, "inversion_steps": cfg.query_inversion_steps}
@@ -214,6 +229,8 @@ class BidfMkd(Method):
 
     def draw_api(self, apis: list[str], number: int, seed: int, generator: torch.Generator) -> str:
         """The API that is inverted as the ``number``-th, from 0."""
+        import torch
+
         if self.config.order == "uniform":
             return apis[int(torch.randint(len(apis), (), generator=generator))]
         turn = torch.Generator().manual_seed(derive_seed(seed, "round", number // len(apis)))
@@ -221,6 +238,9 @@ class BidfMkd(Method):
 
     def boundary_loss(self, student: Student) -> ExtraLoss:
         """What pulls a query set to where API and student differ in confidence but not in class."""
+        from dfml.inversion.terms import disagreement
+        from dfml.meta.learners import LEARNERS
+
         cfg: BidfMkdConfig = self.config
         # Probabilities come as their logarithms, and prototypes' distances have no scale: both compare so.
         relative = cfg.outputs == "probabilities" or not LEARNERS.get(cfg.learner).has_outputs

@@ -10,25 +10,29 @@
 6. Discard W; the meta-model is f with a fresh last layer.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Generator, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Progress, until_done
-from dfml.data.episodes import PseudoTask
-from dfml.meta.multi_teacher import Distance, MultiHeadStudent
-from dfml.tasks.cache import Recoveries
-from dfml.training.context import Training, side_information_of
+from dfml.meta.choices import Distance
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, RecoveringConfig
-from dfml.training.ours.images import Augmenter
-from dfml.training.recovered import cost_of, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, everyone
 from dfml.zoo.zoo import Zoo
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.data.episodes import PseudoTask
+    from dfml.tasks.cache import Recoveries
+    from dfml.training.context import Training
+    from dfml.training.ours.images import Augmenter
 
 
 class DistillConfig(RecoveringConfig, InitConfig):
@@ -86,6 +90,13 @@ class Distill(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
+        import torch
+
+        from dfml.meta.multi_teacher import MultiHeadStudent
+        from dfml.training.context import side_information_of
+        from dfml.training.ours.images import Augmenter
+        from dfml.training.recovered import cost_of
+
         cfg: DistillConfig = self.config
         zoo, generator = training.zoo, training.generator
         teachers = self.teachers(zoo)
@@ -136,6 +147,8 @@ class Distill(Method):
         self, recoveries: Recoveries, ids: list[str], found: list[PseudoTask], step: int
     ) -> Generator[Event, None, list[torch.Tensor]]:
         """Each task's answers [N, T, way] of the teachers that count; a resumed run asks, and pays, again."""
+        import torch
+
         cfg: DistillConfig = self.config
         ways = [recoveries.zoo.card(i).way for i in ids]
         answers = [torch.full((len(task.labels), len(ids), max(ways)), -torch.inf) for task in found]
@@ -154,6 +167,8 @@ class Distill(Method):
         self, training: Training, task: PseudoTask, answers: torch.Tensor, seen: Augmenter
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Some images of a task, moved and mirrored, with the answers about them and whose count."""
+        import torch
+
         cfg: DistillConfig = self.config
         count = task.labels.unique().numel() * (cfg.shot + cfg.query)
         rows = torch.randperm(len(task.labels), generator=training.generator)[:count]
@@ -168,12 +183,16 @@ class Distill(Method):
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
+        from dfml.training.recovered import prepare_recoveries, recoveries_of
+
         recoveries = recoveries_of(zoo, self.config, "generator", device=device)
         yield from prepare_recoveries(recoveries, self.teachers(zoo), self.config, jobs)
 
 
 def standing_for_all(first: PseudoTask) -> dict[str, Any]:
     """What is told of a step: its first recovery, with the wanted labels, stands for the batch."""
+    import torch
+
     rows = torch.arange(0, len(first.labels), max(1, len(first.labels) // 40))
     return {
         "losses": {"teacher_accuracy": first.teacher_accuracy()},

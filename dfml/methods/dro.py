@@ -13,23 +13,26 @@ Meta-test (Algorithm 3):
 4. theta_init = f_phi(mean of all e_i), adapted to a new task by gradient steps.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event
-from dfml.meta.fusion import WeightSpace, load_backbone
-from dfml.meta.learners import HEAD
-from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
-from dfml.training.context import StepRecord, Training
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
-from dfml.training.taking_part import UNUSABLE, read_teacher, read_teachers, rejected, with_weights
-from dfml.zoo.zoo import Zoo
+from dfml.training.taking_part import UNUSABLE, Missed, need_two, read_teacher, read_teachers, rejected, with_weights
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.meta.fusion import WeightSpace
+    from dfml.nets.hyper import Phi
+    from dfml.training.context import Training
 
 
 class DroConfig(AdaptConfig):
@@ -78,6 +81,8 @@ class RobustFusion:
     """
 
     def __init__(self, config: DroConfig, first: torch.Tensor, steps: int = 1) -> None:
+        from dfml.nets.hyper import Phi
+
         self.config = config
         # A step at learning rate lr leaves 1 - 2 lr of the distance.
         lr = config.lr if config.fit is None else (1 - (1 - config.fit) ** (1 / max(1, steps))) / 2
@@ -88,6 +93,8 @@ class RobustFusion:
 
     def meet(self, generator: torch.Generator) -> int:
         """Give a new teacher a random embedding of length about 1; returns its position."""
+        import torch
+
         dim = self.config.embedding
         drawn = torch.randn(1, dim, generator=generator).to(self.embeddings) / dim**0.5
         self.embeddings = torch.cat([self.embeddings, drawn])
@@ -97,7 +104,7 @@ class RobustFusion:
         """Step 1: phi* is phi after K steps towards teacher i, whose embedding takes them too."""
         phi = self.phi
         for _ in range(self.config.ascent_steps):
-            by_output, by_e = likelihood_gradients(phi, self.embeddings[i], network)
+            by_output, by_e = phi.likelihood_gradients(self.embeddings[i], network)
             phi = phi.moved(self.embeddings[i], self.rate * by_output)
             self.embeddings[i] += self.config.embedding_lr * by_e
         self.taught = phi
@@ -108,7 +115,7 @@ class RobustFusion:
         origin = self.embeddings[j]
         worst = origin.clone()
         for _ in range(self.config.descent_steps):
-            _, by_e = likelihood_gradients(self.taught, worst, network)
+            _, by_e = self.taught.likelihood_gradients(worst, network)
             worst = worst - self.config.embedding_lr * (by_e + 2 * self.config.gamma * (worst - origin))
         return worst
 
@@ -116,7 +123,7 @@ class RobustFusion:
         """Step 3: the gradient at phi* and e* moves phi and e_j (first order); returns what was seen."""
         assert self.taught is not None
         shift = float((worst - self.embeddings[j]).norm())
-        by_output, by_e = likelihood_gradients(self.taught, worst, network)
+        by_output, by_e = self.taught.likelihood_gradients(worst, network)
         loss = float(by_output.square().sum()) * len(network) / 4
         if not math.isfinite(loss):
             raise RunFailed("dro: the likelihood is no longer finite; lower lr and embedding_lr, then start again.")
@@ -126,7 +133,7 @@ class RobustFusion:
 
     def initialisation(self) -> torch.Tensor:
         """theta_init (Eq. 9): the network [D] of the mean embedding."""
-        return write(self.phi, self.embeddings.mean(0))
+        return self.phi.write(self.embeddings.mean(0))
 
     def state(self) -> dict[str, Any]:
         """Copies of everything learned; a phi is replaced, never changed in place, and so needs none."""
@@ -136,27 +143,18 @@ class RobustFusion:
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()`` from its flat form."""
         here = {name: value.clone().to(self.embeddings) for name, value in flat.items()}
-        self.phi, self.embeddings = Phi(here["phi/weight"], here["phi/bias"]), here["embeddings"]
-        self.taught = Phi(here["taught/weight"], here["taught/bias"]) if "taught/bias" in here else None
-
-
-class Missed:
-    """Ids of teachers that could not be read when they came; part of the checkpoints of the online loop."""
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-
-    def state(self) -> dict[str, Any]:
-        """For checkpoints."""
-        return {"ids": list(self.ids)}
-
-    def load(self, flat: dict[str, Any]) -> None:
-        """Restore ``state()``; older checkpoints have none."""
-        self.ids = [str(teacher) for teacher in flat.get("ids", [])]
+        self.phi, self.embeddings = (
+            self.phi._replace(weight=here["phi/weight"], bias=here["phi/bias"]),
+            here["embeddings"],
+        )
+        known = "taught/bias" in here
+        self.taught = self.phi._replace(weight=here["taught/weight"], bias=here["taught/bias"]) if known else None
 
 
 def draw_shares(count: int, config: DroConfig, generator: torch.Generator) -> list[tuple[list[int], list[int]]]:
     """S and Q of each epoch: positions of the teachers to learn from and of those that validate."""
+    import torch
+
     cut = min(max(1, round(config.held_out * count)), count - 1)
     orders = [torch.randperm(count, generator=generator).tolist() for _ in range(config.epochs)]
     return [(order[cut:], order[:cut]) for order in (orders if config.resplit else orders[:1] * config.epochs)]
@@ -174,6 +172,7 @@ def algorithm_1(
     ``fusion`` has met all teachers, whose standardised weights [D] are ``networks``; ``generator`` draws from each
     epoch's ``shares``, S and Q; ``done`` steps were taken before.
     """
+    import torch
 
     def pick(positions: list[int]) -> int:
         return positions[int(torch.randint(len(positions), (), generator=generator))]
@@ -187,13 +186,6 @@ def algorithm_1(
         worst = fusion.worst_case(j, networks[j])
         # 3. phi <- one step towards teacher j of Q, at phi* and e*.
         yield step, fusion.update(worst, j, networks[j])
-
-
-def need_two(count: int, zoo: Zoo) -> None:
-    """Refuse a zoo of fewer teachers than one to learn from and one to validate."""
-    if count < 2:
-        only = "only one" if count else "none"
-        raise BadInput(f"dro needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")
 
 
 @METHODS.register("dro")
@@ -221,6 +213,10 @@ class Dro(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run Algorithm 1 or 2; see ``Method.train``."""
+        from dfml.meta.fusion import WeightSpace, load_backbone
+        from dfml.meta.learners import HEAD
+        from dfml.nets.hyper import AffineHyperNetwork
+
         cfg: DroConfig = self.config
         model = training.untaught(self.name, cfg)
         head = cfg.head == "average"
@@ -234,11 +230,13 @@ class Dro(Method):
 
     def offline(self, training: Training, space: WeightSpace) -> Generator[Event, None, RobustFusion]:
         """Algorithm 1: all teachers at hand, S to learn from and Q to validate."""
+        from dfml.training.context import StepRecord
+
         cfg: DroConfig = self.config
         zoo, generator = training.zoo, training.generator
         teachers, taking_part = yield from read_teachers(zoo)
         space.model.details |= taking_part.details()
-        need_two(len(teachers), zoo)
+        need_two(len(teachers), zoo, self.name)
         nets = [teacher.net for teacher in teachers]
         if cfg.align == "ota":
             from dfml.methods.baselines import in_one_order
@@ -261,6 +259,8 @@ class Dro(Method):
         None stays to validate, so each that comes validates what its predecessor taught (steps 2 and 3) before it
         teaches itself (step 1).
         """
+        from dfml.training.context import StepRecord
+
         zoo = training.zoo
         if self.config.align != "none":
             raise BadInput("dro: align=ota wants an earlier teacher to align to, and online none stays: mode=offline.")
@@ -291,5 +291,5 @@ class Dro(Method):
         if taking_part != expected:  # some could not be read when they came
             yield taking_part.note(len(zoo.cards))
         space.model.details |= taking_part.details()
-        need_two(len(fusion.embeddings), zoo)
+        need_two(len(fusion.embeddings), zoo, self.name)
         return fusion

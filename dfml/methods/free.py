@@ -13,28 +13,31 @@ G: meta-generator; theta: meta-parameters. In each round:
    labels, until their accuracy has set no new best for `patience` steps.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from __future__ import annotations
 
-import torch
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
 from pydantic import Field
 
 from dfml.core.errors import RunFailed
 from dfml.core.events import Done, Event, Progress
-from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
-from dfml.inversion.meta_generator import MetaGenerator, MetaGeneratorConfig
-from dfml.inversion.terms import disagreement
-from dfml.meta.learners import KdForm, Params
-from dfml.meta.model import MetaModel
-from dfml.meta.outer import Aggregate, OuterLoop, StudentOf, TaskLoss, gradient_of, task_loss_of
-from dfml.training.context import Training, side_information_of
+from dfml.meta.choices import KdForm, StudentOf
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig
-from dfml.training.plateau import replay, round_outcome
-from dfml.training.recovered import QueryCounter
 from dfml.training.taking_part import of_way
-from dfml.zoo.oracles.choose import AskingConfig, make_oracle
+from dfml.zoo.oracles.asking import AskingConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.data.episodes import PseudoTask
+    from dfml.inversion.meta_generator import MetaGeneratorConfig
+    from dfml.meta.learners import Params
+    from dfml.meta.model import MetaModel
+    from dfml.meta.outer import Aggregate, TaskLoss
+    from dfml.training.context import Training
 
 
 class FreeConfig(MetaTrainingConfig, InitConfig):
@@ -123,6 +126,15 @@ class Free(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
+        import torch
+
+        from dfml.inversion.meta_generator import MetaGenerator
+        from dfml.meta.outer import OuterLoop
+        from dfml.training.context import side_information_of
+        from dfml.training.plateau import replay, round_outcome
+        from dfml.training.recovered import QueryCounter
+        from dfml.zoo.oracles.choose import make_oracle
+
         cfg: FreeConfig = self.config
         zoo, device, generator = training.zoo, training.device, training.generator
         teachers = of_way(zoo, cfg)
@@ -173,6 +185,8 @@ class Free(Method):
 
     def inverter_config(self) -> MetaGeneratorConfig:
         """The options of FIVE's meta-generator."""
+        from dfml.inversion.meta_generator import MetaGeneratorConfig
+
         cfg: FreeConfig = self.config
         return MetaGeneratorConfig(
             steps=cfg.five_steps, lr=cfg.generator_lr, noise_lr=cfg.noise_lr, meta_lr=cfg.meta_lr,
@@ -182,11 +196,15 @@ class Free(Method):
 
     def task_loss(self, model: MetaModel, task: PseudoTask, generator: torch.Generator) -> TaskLoss:
         """What a teacher's task asks of the learner: to answer as the teacher does."""
+        from dfml.meta.outer import task_loss_of
+
         cfg: FreeConfig = self.config
         return task_loss_of(model, task, generator, student=cfg.student, shot=cfg.shot, form=cfg.kd_form)
 
     def against(self, model: MetaModel) -> ExtraLoss:
         """Images seek where the learner is less sure than the teacher, though both name the same class."""
+        from dfml.inversion.terms import disagreement
+
         params = {n: p.detach() for n, p in model.params.items()}
 
         def loss(images: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -210,6 +228,10 @@ def sequential_update(
 
     The optimiser ``inner`` is ``adam`` (published; its moments begin anew) or ``sgd``, with learning rate ``lr``.
     """
+    import torch
+
+    from dfml.meta.outer import Aggregate, gradient_of
+
     assert task_losses, "a sequential update needs a task"
     at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
     optimiser = (torch.optim.Adam if inner == "adam" else torch.optim.SGD)(list(at.values()), lr=lr)

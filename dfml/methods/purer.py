@@ -13,24 +13,26 @@ In each iteration:
    (never before the warm-up has ended; always when it ends).
 """
 
-from collections.abc import Iterator
-from typing import Literal, Self
+from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, Self
+
 from pydantic import Field, model_validator
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Scalars
-from dfml.inversion.dynamic_set import DynamicSet
-from dfml.meta.model import MetaModel
-from dfml.meta.outer import OuterLoop, Task
-from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import MetaTrainingConfig
-from dfml.training.plateau import PlateauDetector
-from dfml.training.recovered import QueryCounter
 from dfml.training.taking_part import everyone
-from dfml.zoo.oracles.base import AutogradOracle
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.inversion.dynamic_set import DynamicSet
+    from dfml.meta.model import MetaModel
+    from dfml.meta.outer import Task
+    from dfml.training.context import Training
 
 
 class PurerConfig(MetaTrainingConfig):
@@ -111,6 +113,15 @@ class Purer(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
+        import torch
+
+        from dfml.inversion.dynamic_set import DynamicSet
+        from dfml.meta.outer import OuterLoop
+        from dfml.training.context import side_information_of
+        from dfml.training.plateau import PlateauDetector
+        from dfml.training.recovered import QueryCounter
+        from dfml.zoo.oracles.base import AutogradOracle
+
         cfg: PurerConfig = self.config
         zoo, generator, device = training.zoo, training.generator, training.device
         oracles = {teacher.card.id: AutogradOracle(teacher, device) for teacher in zoo.usable()}

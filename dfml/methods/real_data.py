@@ -1,15 +1,18 @@
 """Meta-training on real training images: the ceiling of a table, and not data-free."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from dfml.core.events import Done, Event
 from dfml.core.seeds import derive_seed
-from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import load_split
-from dfml.meta.outer import OuterLoop, Task
-from dfml.training.context import Training, start_model
 from dfml.training.method import METHODS, Method
 from dfml.training.options import MetaTrainingConfig
+
+if TYPE_CHECKING:
+    from dfml.meta.outer import Task
+    from dfml.training.context import Training
 
 
 @METHODS.register("real-data")
@@ -42,6 +45,11 @@ class RealData(Method):
         Raises:
             BadInput: ``data`` is missing or has no training split.
         """
+        from dfml.data.episodes import EpisodeSampler
+        from dfml.data.folders import load_split
+        from dfml.meta.outer import OuterLoop
+        from dfml.training.context import start_model
+
         cfg: MetaTrainingConfig = self.config
         self.check_data(training.data)
         assert training.data is not None

@@ -21,18 +21,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Scalars, until_done
-from dfml.data.episodes import PseudoTask
-from dfml.meta.learners import LEARNERS, MetaLearner
-from dfml.meta.model import MetaModel
-from dfml.meta.outer import InterpolatedLearner, OuterLoop, Task, paired, plain
-from dfml.tasks.cache import Recoveries
-from dfml.tasks.memory import TaskMemory
-from dfml.training.context import Training, side_information_of
 from dfml.training.method import METHODS, Method
 from dfml.training.options import (
     KEPT,
@@ -43,15 +35,21 @@ from dfml.training.options import (
     RecoveringConfig,
     TeacherPolicyConfig,
 )
-from dfml.training.plateau import PlateauDetector
-from dfml.training.recovered import cost_of, prepare_recoveries, recoveries_of
 from dfml.training.taking_part import TakingPart, of_way
-from dfml.training.teacher_policy import TeacherPolicy
-from dfml.training.validation import Watch
 from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
+    import torch
+
+    from dfml.data.episodes import PseudoTask
+    from dfml.meta.learners import MetaLearner
+    from dfml.meta.model import MetaModel
+    from dfml.meta.outer import InterpolatedLearner, Task
+    from dfml.tasks.cache import Recoveries
+    from dfml.tasks.memory import TaskMemory
+    from dfml.training.context import Training
     from dfml.training.ours.images import MemoryPanel, Moved
+    from dfml.training.teacher_policy import TeacherPolicy
 
 INVERTER = "conditional-generator"
 
@@ -136,6 +134,13 @@ class Teapot(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
+        from dfml.meta.outer import OuterLoop, plain
+        from dfml.training.context import side_information_of
+        from dfml.training.plateau import PlateauDetector
+        from dfml.training.recovered import cost_of
+        from dfml.training.teacher_policy import TeacherPolicy
+        from dfml.training.validation import Watch
+
         cfg: TeapotConfig = self.config
         generator, sizes = training.generator, (cfg.way, cfg.shot, cfg.query)
         teachers = self.teachers(training.zoo)
@@ -229,6 +234,8 @@ class Teapot(Method):
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
+        from dfml.training.recovered import prepare_recoveries, recoveries_of
+
         recoveries = recoveries_of(zoo, self.config, INVERTER, device=device)
         yield from prepare_recoveries(recoveries, self.teachers(zoo), self.config, jobs)
 
@@ -251,6 +258,8 @@ class Teapot(Method):
 
         Prototypes are made by the wanted classes; a gradient learner distils in its inner loop too.
         """
+        from dfml.meta.learners import LEARNERS
+
         cfg: TeapotConfig = self.config
         rows = found.labels.argsort(stable=True).view(cfg.way, -1)
         support, query = rows[:, : cfg.shot].flatten(), rows[:, cfg.shot : cfg.shot + cfg.query].flatten()
@@ -262,6 +271,10 @@ class Teapot(Method):
         self, memory: TaskMemory, model: MetaModel, seen: Moved, generator: torch.Generator
     ) -> tuple[Task, MetaLearner | InterpolatedLearner]:
         """A recombined task, or by chance two that are interpolated, and how it is learned."""
+        import torch
+
+        from dfml.meta.outer import InterpolatedLearner, paired
+
         cfg: TeapotConfig = self.config
         mixes = float(torch.rand((), generator=generator)) < cfg.interpolated
         drawn = memory.sample(cfg.way, cfg.shot, cfg.query, mixup=mixes, generator=generator)

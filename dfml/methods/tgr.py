@@ -14,28 +14,32 @@ In each round:
    labels, until their accuracy has set no new best for `patience` steps.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import Field
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event, Scalars, until_done
-from dfml.data.episodes import PseudoTask
-from dfml.meta.learners import LEARNERS, KdForm, Params
-from dfml.meta.model import MetaModel
-from dfml.meta.outer import Aggregate, OuterLoop, TaskLoss, gradient_of, task_loss_of
-from dfml.tasks.cache import Recoveries
-from dfml.tasks.memory import TaskMemory
-from dfml.training.context import Training, side_information_of
+from dfml.meta.choices import KdForm
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, GroupingConfig, InitConfig
-from dfml.training.plateau import replay, round_outcome
-from dfml.training.recovered import Groups, prepare_groups
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.zoo import Zoo
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.data.episodes import PseudoTask
+    from dfml.meta.learners import Params
+    from dfml.meta.model import MetaModel
+    from dfml.meta.outer import Aggregate, TaskLoss
+    from dfml.tasks.cache import Recoveries
+    from dfml.tasks.memory import TaskMemory
+    from dfml.training.context import Training
 
 
 class TgrConfig(GroupingConfig, InitConfig):
@@ -108,6 +112,11 @@ class Tgr(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
+        from dfml.meta.outer import OuterLoop
+        from dfml.training.context import side_information_of
+        from dfml.training.plateau import replay, round_outcome
+        from dfml.training.recovered import Groups
+
         cfg: TgrConfig = self.config
         generator = training.generator
         teachers = self.teachers(training.zoo)
@@ -155,6 +164,8 @@ class Tgr(Method):
         generator: torch.Generator,
     ) -> list[TaskLoss]:
         """What each recovered task asks of the parameters: its wanted classes, and its teacher's soft answers."""
+        from dfml.meta.outer import task_loss_of
+
         cfg: TgrConfig = self.config
         if cfg.student != "panel":
             how = {"student": cfg.student, "shot": cfg.shot, "ce": cfg.ce, "kd": cfg.kd, "form": cfg.kd_form}
@@ -170,6 +181,8 @@ class Tgr(Method):
         Raises:
             BadInput: There is none, or a recovery is too small.
         """
+        from dfml.meta.learners import LEARNERS
+
         cfg: TgrConfig = self.config
         episodic = cfg.student == "episode" or not LEARNERS.get(cfg.learner).has_outputs
         if episodic and cfg.recovered_per_class <= cfg.shot:
@@ -180,10 +193,13 @@ class Tgr(Method):
         """Those of the embedding, and a few in each round; see ``Method.inversions``."""
         cfg: TgrConfig = self.config
         embedded = 0 if cfg.group_by == "random" else teachers * cfg.embed_visits
-        return (embedded + cfg.iterations * cfg.teachers,) * 2
+        count = embedded + cfg.iterations * cfg.teachers
+        return count, count
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
         """Recover and compare what runs with kept recoveries take; see ``Method.prepare``."""
+        from dfml.training.recovered import prepare_groups
+
         yield from prepare_groups(zoo, self.config, self.teachers(zoo), device=device, jobs=jobs)
 
 
@@ -200,6 +216,10 @@ def implicit_gradient(
     With ``keep_graph`` the displacement is differentiated through, too, as in the authors' code. That adds the same
     term once more, so that the coefficient becomes twice ``beta``, and needs second derivatives.
     """
+    import torch
+
+    from dfml.meta.outer import Aggregate, gradient_of
+
     assert task_losses, "an aggregate needs a task"
     leaves = {n: p.detach().requires_grad_(True) for n, p in params.items()}
     losses, accuracies, gradients = [], [], []
@@ -227,11 +247,15 @@ def implicit_gradient(
 
 def gradient_variance(flat: Sequence[torch.Tensor]) -> float:
     """1/(2n) * sum of |g_i - g|^2 for flat gradients g_i with mean g."""
+    import torch
+
     stacked = torch.stack(list(flat))
     return float((stacked - stacked.mean(0)).pow(2).sum() / (2 * len(stacked)))
 
 
 def _mean(gradients: list[Params]) -> Params:
+    import torch
+
     return {n: torch.stack([g[n] for g in gradients]).mean(0) for n in gradients[0]}
 
 
@@ -239,6 +263,8 @@ def sample_group(
     ids: Sequence[str], groups: Sequence[int], count: int, generator: torch.Generator
 ) -> tuple[int, list[str]]:
     """A group (of numbers from 0), and ``count`` of its teachers, with replacement; both are sampled uniformly."""
+    import torch
+
     group = int(torch.randint(len(set(groups)), (), generator=generator))
     members = [teacher for teacher, number in zip(ids, groups, strict=True) if number == group]
     return group, [members[i] for i in torch.randint(len(members), (count,), generator=generator).tolist()]

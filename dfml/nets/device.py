@@ -19,6 +19,7 @@ from collections.abc import Callable
 import psutil
 import torch
 
+from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput
 from dfml.core.process import at_most_as_wanted
 from dfml.core.system import SYSTEM
@@ -137,8 +138,9 @@ def available_devices() -> list[str]:
 def pick_device(wanted: str = "auto") -> tuple[torch.device, str]:
     """Return the device and the reason for it; ``wanted`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
-    ``BadInput``: the device does not exist here.
+    ``BadInput``: it is none of these, or the device does not exist here.
     """
+    check_device_name(wanted)
     here = available_devices()
     if wanted == "auto":
         name, reason = here[0], "the fastest device found" if here[0] != "cpu" else "no GPU was found"

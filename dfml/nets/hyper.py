@@ -19,6 +19,19 @@ class Phi(NamedTuple):
         """After a step that adds the outer product of an embedding [dim] and a change [D], and the change itself."""
         return Phi(torch.addr(self.weight, embedding, by), self.bias + by)
 
+    def write(self, embedding: torch.Tensor) -> torch.Tensor:
+        """The standardised networks [..., D] that the hyper-network writes for embeddings [..., dim]."""
+        return embedding @ self.weight + self.bias
+
+    def likelihood_gradients(self, embedding: torch.Tensor, network: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradients of log P(standardised network [D] | what is written), in the latter and in an embedding [dim].
+
+        The first is the bias's, too. With a normal likelihood of variance D it is minus the mean squared error. Since
+        the hyper-network is affine, its gradient in the weight is the outer product of the embedding with the first.
+        """
+        by_output = (network - self.write(embedding)) * (2 / len(network))
+        return by_output, self.weight @ by_output
+
 
 class AffineHyperNetwork:
     """One linear layer for each tensor of the target (shaped as those of ``like``), all fed with the same embedding.
@@ -57,18 +70,3 @@ class AffineHyperNetwork:
         """The target's tensors, in their own units, of a standardised vector [D]."""
         parts = (standard * self.scale + self.centre).split(self.sizes)
         return {name: part.reshape(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
-
-
-def write(phi: Phi, embedding: torch.Tensor) -> torch.Tensor:
-    """The standardised networks [..., D] that the hyper-network writes for embeddings [..., dim]."""
-    return embedding @ phi.weight + phi.bias
-
-
-def likelihood_gradients(phi: Phi, embedding: torch.Tensor, network: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of log P(standardised network [D] | what is written), in the latter and in one task's embedding [dim].
-
-    The first is phi's bias's, too. With a normal likelihood of variance D it is minus the mean squared error. Since
-    the hyper-network is affine, its gradient in phi's weight is the outer product of the embedding with the first.
-    """
-    by_output = (network - write(phi, embedding)) * (2 / len(network))
-    return by_output, phi.weight @ by_output

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
@@ -33,7 +33,7 @@ from dfml.runs.spec import RunSpec
 if TYPE_CHECKING:
     import torch
 
-    from dfml.core.config import Config
+    from dfml.core.config import Config, Options
     from dfml.training.method import Method
     from dfml.zoo.zoo import Zoo
 
@@ -166,9 +166,8 @@ def _missing(method: Method, config: Config, zoo: Zoo, device: torch.device) -> 
     """How many recoveries that are kept for later runs are not there yet, and whether they are to be revised."""
     if getattr(config, "recovered", "") != "kept":
         return 0, False
-    events = method.prepare(zoo, device=device)
-    first = next((event for event in events if isinstance(event, Progress)), Progress(0, 0))
-    events.close()
+    with closing(cast(Generator[Event, None, None], method.prepare(zoo, device=device))) as events:
+        first = next((event for event in events if isinstance(event, Progress)), Progress(0, 0))
     return first.total - first.step, bool(getattr(config, "consensus", 0) and first.total)
 
 
@@ -183,12 +182,11 @@ def _recoveries(method: Method, config: Config, teachers: int, missing: int) -> 
 
 
 def _asks_black_boxes(config: Config, zoo: Zoo) -> bool:
-    from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
+    from dfml.zoo.oracles.asking import AskingConfig
+    from dfml.zoo.zoo import answers_only_queries
 
-    oracle = getattr(config, "oracle", "auto")
-    return oracle == "zeroth-order" or any(
-        answers_only_queries(zoo, card.id, AskingConfig(oracle=oracle)) for card in zoo.cards
-    )
+    asking = AskingConfig.parse({"oracle": getattr(config, "oracle", "auto")})
+    return asking.oracle == "zeroth-order" or any(answers_only_queries(zoo, card.id, asking) for card in zoo.cards)
 
 
 def _episode_seconds(zoo: Zoo, spec: RunSpec, config: Config, device: torch.device) -> float:
@@ -228,7 +226,7 @@ def _weights_mib(zoo: Zoo, teacher: str) -> float:
     return path.stat().st_size / MIB if path.is_file() else 0.0
 
 
-def _how(config: Config, base: Slice, seconds: float, teachers: int, of: int) -> str:
+def _how(config: Options, base: Slice, seconds: float, teachers: int, of: int) -> str:
     what = f"{base.done} of {config.iterations} iterations" if hasattr(config, "iterations") else "a short training"
     return f"Measured in {seconds:.0f} s, on this machine as it is now: {what}, with {teachers} of {of} teachers."
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from math import ceil
 
-from dfml.core.config import Config
+from dfml.core.config import Options
 from dfml.runs.recorder import KEPT_CHECKPOINTS, MAX_FILES_A_TAG
 
 TEACHERS, EARLY, LATE, MORE = 4, 2, 4, 2
@@ -33,7 +33,7 @@ class Slice:
         disk: Bytes of a checkpoint, of a grid of images, of the model and of the metrics.
     """
 
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     counts: Counter[str] = field(default_factory=Counter)
     iterations: dict[int, float] = field(default_factory=dict)
     queries: float = 0.0
@@ -56,20 +56,20 @@ class Whole:
         sweep: Images that a revision looks at, for one in a slice.
     """
 
-    config: Config
+    config: Options
     recoveries: dict[str, tuple[int, int]]
     revised: bool
     teachers: float
     sweep: float
 
 
-def phase_of(config: Config) -> str:
+def phase_of(config: Options) -> str:
     """The option that says how many first iterations do less than the others; empty without one."""
     names = [name for name in ("warm_start", "warm_up") if hasattr(config, name)]
     return names[0] if names and getattr(config, names[0]) else ""
 
 
-def cuts_of(config: Config) -> dict[str, dict[str, int]]:
+def cuts_of(config: Options) -> dict[str, dict[str, int]]:
     """The changes of each slice: a ``base``, and one more for each option that decides how much is done."""
     names = set(type(config).model_fields)
     small = dict.fromkeys(names & {*STEPS, "embed_visits", "visits", "epochs"}, 1)

@@ -5,16 +5,14 @@ Images are kept as one PNG: a grid, each image enlarged by whole factors so that
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, Scalars, ZooMap
@@ -23,6 +21,9 @@ from dfml.core.time_left import TimeLeft
 from dfml.runs.folder import CHECKPOINTS, IMAGES
 from dfml.runs.metrics import METRICS, MetricsReader, MetricsWriter, cut_back
 from dfml.runs.status import LOG, write_raw
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 HEARTBEAT_SECONDS = 2.0
 STATUS_SECONDS = 0.25
@@ -225,11 +226,14 @@ def _rounded(matrix: Any) -> list[list[float]]:  # noqa: ANN401 - an array of an
 
 def grid_columns(count: int) -> int:
     """Return the columns of a grid of ``count`` images: at most 10, about twice as wide as high."""
-    return max(1, min(10, count, int(np.ceil(np.sqrt(2 * count)))))
+    return max(1, min(10, count, math.ceil(math.sqrt(2 * count))))
 
 
 def make_grid(images: Any) -> Image.Image:  # noqa: ANN401 - an array of any library
     """Lay images out row by row: float [N, C, H, W] in [0, 1], C 1 or 3; the first 100 are shown."""
+    import numpy as np
+    from PIL import Image
+
     array = images.detach().cpu().float().numpy() if hasattr(images, "detach") else np.asarray(images, np.float32)
     if array.ndim != 4 or array.shape[1] not in (1, 3) or not len(array):
         raise ValueError(f"images must have the shape [N, 1 or 3, H, W]; received {list(array.shape)}")

@@ -1,12 +1,15 @@
 """Groups of a zoo's teachers by a similarity matrix, and a map to look at."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Sequence
-from typing import Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from dfml.core.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
 
 GroupBy = Literal["dissimilar", "similar", "random"]
 EMBEDDED = "embedded"
@@ -24,6 +27,8 @@ def group_teachers(similarity: np.ndarray, groups: int, *, by: GroupBy = "dissim
             *unlike* each other (TGR); ``similar`` with the similarity itself; ``random`` deals teachers out.
         seed: Draws the starts of k-means, or the deal.
     """
+    import numpy as np
+
     similarity = np.asarray(similarity, dtype=np.float64)
     if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
         raise BadInput(f"a similarity matrix has as many rows as columns; received {list(similarity.shape)}.")
@@ -49,6 +54,8 @@ def group_teachers(similarity: np.ndarray, groups: int, *, by: GroupBy = "dissim
 
 def within_and_between(similarity: np.ndarray, groups: Sequence[int]) -> tuple[float | None, float | None]:
     """Mean similarity of pairs in one group, and of pairs in two; None where there is no such pair."""
+    import numpy as np
+
     numbers = np.asarray(groups)
     pairs = np.triu(np.ones_like(similarity, dtype=bool), 1)
     same = numbers[:, None] == numbers[None]
@@ -62,6 +69,8 @@ def choose_alike(similarity: np.ndarray, count: int, *, first: int, alike: bool)
 
     Of the matrix [N, N] it returns ``count`` positions, at most N, beginning with ``first``.
     """
+    import numpy as np
+
     matrix = np.asarray(similarity, dtype=np.float64)
     if not 1 <= count <= len(matrix):
         raise BadInput(f"cannot choose {count} of {len(matrix)} teachers.")
@@ -75,6 +84,8 @@ def choose_alike(similarity: np.ndarray, count: int, *, first: int, alike: bool)
 
 def planar_map(similarity: np.ndarray) -> np.ndarray:
     """Return places [N, 2] whose distances stand for 1 - similarity: classical multidimensional scaling."""
+    import numpy as np
+
     squared = (1 - np.asarray(similarity, dtype=np.float64)) ** 2
     count = len(squared)
     centre = np.eye(count) - 1 / count

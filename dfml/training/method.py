@@ -1,21 +1,24 @@
 """The contract of a method, and the registry of methods."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
-
-import torch
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event
 from dfml.core.registry import Registered, Registry
 from dfml.core.remedies import PROGRAM
-from dfml.data.folders import list_splits
-from dfml.training.context import Training
 from dfml.training.first_weights import check_fits
-from dfml.zoo.zoo import Zoo
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.training.context import Training
+    from dfml.zoo.zoo import Zoo
 
 
 class Method(Registered):
@@ -51,12 +54,17 @@ class Method(Registered):
 
     @classmethod
     def check_data(cls, data: str | None) -> None:
-        """See that real training images are given where the method needs them, before a run is queued.
+        """See that real images are there where some are named, or the method needs them, before a run is queued.
 
         Raises:
-            BadInput: They are needed, and ``data`` (see ``Training``) has no split ``train``.
+            BadInput: There is no such data set, or training images are needed, and ``data`` (see ``Training``) has no
+                split ``train``.
         """
+        from dfml.data.splits import check_source, list_splits
+
         if cls.data_free:
+            if data is not None:
+                check_source(data)
             return
         if data is None or data.startswith("sample:") or "train" not in list_splits(Path(data)):
             given = "none were given" if data is None else f"{data} has no split train"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Note, Progress
 from dfml.training.options import AdaptConfig
-from dfml.zoo.teacher import Teacher, TeacherCard
 from dfml.zoo.zoo import Zoo
+
+if TYPE_CHECKING:
+    from dfml.zoo.teacher import Teacher, TeacherCard
 
 ALL, SOME = "taking-part", "left-out"
 """Kinds of the note that tells it: nobody is left out, or somebody is."""
@@ -131,3 +133,25 @@ def read_teacher(zoo: Zoo, card: TeacherCard, step: int = 0) -> Generator[Event,
     except BadInput as error:
         yield Note(step, f"left out teacher {card.id}: {error}", kind="rejected")
         return None
+
+
+class Missed:
+    """Ids of teachers that could not be read when they came; part of the checkpoints of who takes them one by one."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def state(self) -> dict[str, Any]:
+        """For checkpoints."""
+        return {"ids": list(self.ids)}
+
+    def load(self, flat: dict[str, Any]) -> None:
+        """Restore ``state()``; older checkpoints have none."""
+        self.ids = [str(teacher) for teacher in flat.get("ids", [])]
+
+
+def need_two(count: int, zoo: Zoo, method: str) -> None:
+    """Refuse a zoo of fewer teachers than one to learn from and one to validate."""
+    if count < 2:
+        only = "only one" if count else "none"
+        raise BadInput(f"{method} needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")

@@ -14,10 +14,12 @@ def open_zoo(name_or_path: str | Path) -> Zoo:
 
     ``BadInput``: there is none; the message names the nearest embedded zoo; ``RunFailed``: the server gives no answer.
     """
-    # Here, so that cards can be read without torch.
     from dfml.zoo.listing import zoo_folder
-    from dfml.zoo.remote.remote_zoo import RemoteZoo
     from dfml.zoo.zoo import Zoo
 
     text = str(name_or_path)
-    return RemoteZoo(text) if "://" in text else Zoo(zoo_folder(text))
+    if "://" in text:
+        from dfml.zoo.remote.remote_zoo import RemoteZoo
+
+        return RemoteZoo(text)
+    return Zoo(zoo_folder(text))

@@ -236,15 +236,20 @@ def read_zoo(reference: str) -> ZooListing:
     return ZooListing(name, folder, embedded, index.domain, index.shared_class_names, tuple(rows), problems)
 
 
+def check_weights(folder: Path, card: TeacherCard) -> None:
+    """Look at the header of a model folder's weight file; ``BadInput``: missing, damaged, cut off, or no tensors."""
+    who = f"model {card.id!r}: {WEIGHTS}"
+    if not os.path.isfile(folder / WEIGHTS):
+        raise BadInput(f"{who} is missing.")
+    if not tensor_shapes(folder / WEIGHTS, f"model {card.id!r}"):
+        raise BadInput(f"{who} is damaged: it holds no tensors.")
+
+
 def _read_teacher(folder: Path, card: TeacherCard) -> TeacherRow:
     """A teacher's row, after looking at its weight file."""
-    weights, who = folder / WEIGHTS, f"model {card.id!r}: {WEIGHTS}"
-    if not os.path.isfile(weights):
-        raise BadInput(f"{who} is missing.")
-    if not tensor_shapes(weights, f"model {card.id!r}"):
-        raise BadInput(f"{who} is damaged: it holds no tensors.")
-    size = weights.stat().st_size
+    check_weights(folder, card)
+    size = (folder / WEIGHTS).stat().st_size
     if card.sha256 and size <= HASHED_BYTES and weights_digest(folder) != card.sha256:
-        raise BadInput(f"{who} is not the file that dfml.json describes (sha256 differs).")
+        raise BadInput(f"model {card.id!r}: {WEIGHTS} is not the file that dfml.json describes (sha256 differs).")
     judge = os.path.isfile(folder.parent / "judges" / card.id / "config.json")
     return TeacherRow(**dict(card), size=size, judge=judge)

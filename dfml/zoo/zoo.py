@@ -1,19 +1,26 @@
-"""A zoo: what everybody asks of it, and the one that lies in a folder with a ``zoo.json``."""
+"""A zoo: what everybody asks of it, and the one that lies in a folder with a ``zoo.json``.
+
+Opening it reads cards only; torch is imported when a teacher's weights are asked for.
+"""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import same
 from dfml.core.paths import ASSETS, write_json
-from dfml.zoo.listing import FORMAT, WEIGHTS, read_contents, zoo_names
-from dfml.zoo.oracles.asking import Outputs
-from dfml.zoo.oracles.base import Api, LocalApi
-from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, read_card
+from dfml.zoo.listing import FORMAT, WEIGHTS, TeacherCard, check_weights, read_card, read_contents, zoo_names
+from dfml.zoo.oracles.asking import AskingConfig, Outputs
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.zoo.oracles.base import Api
+    from dfml.zoo.teacher import Teacher
 
 
 class Zoo:
@@ -96,6 +103,8 @@ class Zoo:
 
     def teacher(self, which: str | int) -> Teacher:
         """Load a teacher by id or position; ``BadInput``: there is none, or it is unusable and joins ``problems``."""
+        from dfml.zoo.teacher import load_teacher
+
         card = self.card(which)
         try:
             return load_teacher(self.folder / card.id)
@@ -112,6 +121,8 @@ class Zoo:
 
     def api(self, which: str | int, device: torch.device | str = "cpu", outputs: Outputs = "logits") -> Api:
         """A teacher as a black box; where and what it answers is up to a server, if it has one. See ``teacher``."""
+        from dfml.zoo.oracles.base import LocalApi
+
         return LocalApi(self.teacher(which), device, outputs)
 
     def weights_mark(self, card: TeacherCard) -> str:
@@ -128,12 +139,33 @@ class Zoo:
             raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {next(iter(self.problems.values()))}")
         return teachers
 
+    def look_at(self, which: str | int) -> None:
+        """Look at the header of a teacher's weight file, without torch; ``BadInput``: see ``check_weights``."""
+        card = self.card(which)
+        check_weights(self.folder / card.id, card)
+
+    def look(self) -> None:
+        """Look at the headers of all weight files, without torch; teachers without a whole one move to ``problems``.
+
+        ``BadInput`` where none is left.
+        """
+        for card in list(self.cards):
+            try:
+                self.look_at(card.id)
+            except BadInput as error:
+                self.problems[card.id] = str(error)
+                self.cards = [other for other in self.cards if other is not card]
+        if not self.cards:
+            raise BadInput(f"zoo {self.name!r} has no usable teacher: {next(iter(self.problems.values()))}")
+
     def check(self) -> list[str]:
         """Try all teachers, see ``usable``; the ids of those that can be used."""
         return [teacher.card.id for teacher in self.usable()]
 
     def judge(self, which: str | int) -> Teacher | None:
         """A network of another architecture on the same classes, which no method may touch."""
+        from dfml.zoo.teacher import load_teacher
+
         folder = self.judge_folder(self.card(which))
         return None if folder is None else load_teacher(folder)
 
@@ -173,6 +205,16 @@ class Zoo:
     def class_keys(self) -> dict[str, list[str]]:
         """By the id of each usable teacher the identity of each of its classes, in the order of its head."""
         return {card.id: [self.class_key(card, slot) for slot in range(card.way)] for card in self.cards}
+
+
+def answers_only_queries(zoo: Zoo, which: str | int, config: AskingConfig) -> bool:
+    """Whether the teacher will be treated as a black box; ``BadInput`` where gradients are wanted of one."""
+    black = zoo.card(which).access == "queries"
+    if black and config.oracle == "autograd":
+        raise BadInput(
+            f"teacher {zoo.card(which).id!r} of {zoo.name} only answers queries: take the oracle zeroth-order or auto."
+        )
+    return black or config.oracle == "zeroth-order"
 
 
 def write_zoo(folder: Path, *, models: list[str], **meta: Any) -> None:  # noqa: ANN401 - JSON values

@@ -86,7 +86,7 @@ def test_it_is_chosen_for_the_options_of_the_runs(choose, monkeypatch):
         seen.append(model.learner.name)
         return dict.fromkeys(steps, (0.5, 0.1))
 
-    monkeypatch.setattr(dro_adaptation, "accuracy_after_steps", accuracies)
+    monkeypatch.setattr("dfml.meta.evaluation.accuracy_after_steps", accuracies)
     choose("learner=anil", "head=average")
     assert seen == 4 * ["anil"]
     rates = {row["inner_lr"] for row in choose("inner_lr=0.05")[2]}
@@ -94,7 +94,7 @@ def test_it_is_chosen_for_the_options_of_the_runs(choose, monkeypatch):
 
 
 def test_alone_it_keeps_the_commands_threads(choose, monkeypatch):
-    monkeypatch.setattr(dro_adaptation, "use_threads", lambda count: pytest.fail("threads were set"))
+    monkeypatch.setattr("dfml.nets.device.use_threads", lambda count: pytest.fail("threads were set"))
     choose()
 
 

@@ -126,7 +126,7 @@ def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named(
     def train(*_, **__):
         raise AssertionError("a zoo was trained")
 
-    monkeypatch.setattr(dro_protocol, "pretrain_zoo", train)
+    monkeypatch.setattr("dfml.zoo.build.pretrain.pretrain_zoo", train)
     with pytest.raises(BadInput, match="has an option 'referenz'"):
         ask(**wanted, changes=["referenz=000"])
     for change in ("mode=online", "width=32", "way=5"):

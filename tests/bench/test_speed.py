@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from dfml.bench.speed import evaluation_loops, meta_loops, peers
+from dfml.bench.speed.loops import LOOPS
 from dfml.bench.speed.side_by_side import Spent, check_equal, summary
-from dfml.bench.speed.speed_table import LOOPS, ZOO, SpeedConfig, bench_speed
+from dfml.bench.speed.speed_table import ZOO, SpeedConfig, bench_speed
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.paths import REPOSITORY
 from dfml.zoo import open_zoo

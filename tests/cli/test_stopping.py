@@ -46,16 +46,18 @@ def test_what_keeps_nothing_promises_nothing():
             "stopped; what was finished stays, and the same command goes on from there.",
         ),
         (
-            ["bench", "accuracy", "--protocol", "dro", "--data", "nowhere"], "dro_paper.protocol", "configs_of",
+            ["bench", "accuracy", "--protocol", "dro", "--data", "{data}"], "dro_paper.protocol", "configs_of",
             "stopped; what was finished stays, and the same command goes on from there.",
         ),
     ],
 )  # fmt: skip
-def test_a_stopped_benchmark_is_exit_130_and_says_what_is_left(dfml, monkeypatch, words, room, function, said):
+def test_a_stopped_benchmark_is_exit_130_and_says_what_is_left(
+    dfml, patterns, monkeypatch, words, room, function, said
+):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"dfml.bench.{room}.{function}", stop)
-    called = dfml(*words, "--json")
+    called = dfml(*(word.format(data=patterns) for word in words), "--json")
     assert called.code == 130 and called.err.strip().splitlines()[-1] == f"error: {said}"
     assert json.loads(called.out) == {"error": said}

@@ -52,7 +52,7 @@ def _entry(name, tmp_path, tiny_zoo_folder):
         return ["path", str(REPOSITORY / "app.py")]
     if name == "page":
         return ["path", str(REPOSITORY / "pages" / "adaptation.py")]
-    return ["module", "dfml", "evaluate", "--model", str(tmp_path), "--data", "sample:cifar-fs"]
+    return ["module", "dfml", "zoo", "check", str(tiny_zoo_folder)]
 
 
 @pytest.mark.parametrize("name", ["command line", "worker", "app", "page"])

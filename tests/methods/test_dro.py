@@ -9,7 +9,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note, Scalars
 from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares
 from dfml.nets.checkpoint import flatten_state
-from dfml.nets.hyper import AffineHyperNetwork, Phi, likelihood_gradients, write
+from dfml.nets.hyper import AffineHyperNetwork, Phi
 from dfml.zoo import open_zoo
 from tests.methods.small import small
 
@@ -32,7 +32,7 @@ def fusion(count=6, size=9, **changes):
 
 
 def log_likelihood(phi, embedding, network):
-    return -(write(phi, embedding) - network).square().mean()
+    return -(phi.write(embedding) - network).square().mean()
 
 
 def test_a_perfect_fit_is_plain_averaging():
@@ -40,15 +40,15 @@ def test_a_perfect_fit_is_plain_averaging():
     embeddings = torch.randn(5, 6, generator=generator(1), dtype=torch.float64)
     solved = torch.linalg.lstsq(torch.cat([embeddings, torch.ones(5, 1).double()], 1), networks).solution
     phi = Phi(solved[:-1], solved[-1])
-    assert torch.allclose(write(phi, embeddings), networks)
-    assert torch.allclose(write(phi, embeddings.mean(0)), networks.mean(0))
+    assert torch.allclose(phi.write(embeddings), networks)
+    assert torch.allclose(phi.write(embeddings.mean(0)), networks.mean(0))
 
 
 def test_the_gradients_are_those_of_the_likelihood():
     made, networks = fusion()
     weight, bias, e = (x.clone().requires_grad_(True) for x in (*made.phi, made.embeddings[0]))
     by_weight, by_bias, by_e = torch.autograd.grad(log_likelihood(Phi(weight, bias), e, networks[0]), (weight, bias, e))
-    by_output, found = likelihood_gradients(made.phi, made.embeddings[0], networks[0])
+    by_output, found = made.phi.likelihood_gradients(made.embeddings[0], networks[0])
     assert torch.allclose(by_output, by_bias) and torch.allclose(found, by_e)
     assert torch.allclose(torch.outer(made.embeddings[0], by_output), by_weight)
 

@@ -120,7 +120,7 @@ def test_a_round_has_a_lesson_of_each_teacher_it_drew_and_goes_where_they_led(ru
         gone.append([g.clone() for g in gradients])
         descend(self, gone[-1])
 
-    monkeypatch.setattr(free, "task_loss_of", look)
+    monkeypatch.setattr("dfml.meta.outer.task_loss_of", look)
     monkeypatch.setattr(free, "sequential_update", travel)
     monkeypatch.setattr(OuterLoop, "descend", note)
     events = run(*small("free", warm_up=0, iterations=5, teachers=3, replay_limit=0, bell_scale=5.0))

@@ -1,5 +1,7 @@
 """``bench accuracy``: methods under one protocol, trained and evaluated the same way."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,7 +14,6 @@ from dfml.bench.scenarios import set_up
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.paths import read_json, write_atomically
-from dfml.nets.device import pick_device
 from dfml.runs.folder import RunFolder
 
 
@@ -29,6 +30,8 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
     Raises:
         BadInput: Something cannot be used at all, a folder holds another run, or ``out`` a table of other runs.
     """
+    from dfml.nets.device import pick_device
+
     device, _ = pick_device(config.device)
     scenario = set_up(config, progress)
     jobs = plan(config, scenario)

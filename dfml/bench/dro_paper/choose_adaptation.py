@@ -4,13 +4,12 @@ They are chosen on episodes of the validation classes, by what has nothing to do
 average of the teachers'. One choice serves all methods, numbers of classes and of shots.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 from typing import cast
-
-import torch
-from joblib import Parallel, delayed
 
 from dfml.bench.job import Rows, Say
 from dfml.bench.plan import changes_of
@@ -24,10 +23,7 @@ from dfml.core.process import end_with_parent
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import fingerprint, list_splits, load_split
-from dfml.meta.evaluation import accuracy_after_steps
 from dfml.methods import METHODS
-from dfml.nets.device import use_threads
-from dfml.training.context import Training
 from dfml.training.options import AdaptConfig
 from dfml.zoo import open_zoo
 
@@ -66,6 +62,8 @@ def choose_adaptation(
         Learning rate, steps, and one row a candidate, method and number of ways: ``inner_lr``, ``test_steps``,
         ``method``, ``way``, ``accuracy`` and its 95 % interval ``ci95`` in [0, 1], transductive.
     """
+    from joblib import Parallel, delayed
+
     (data,), given = config.data, configs["random"]
     rates = [given.inner_lr] if "inner_lr" in config.changed else RATES
     steps = [given.test_steps] if "test_steps" in config.changed else list(STEPS)
@@ -97,6 +95,12 @@ def choose_adaptation(
 
 
 def _measured(method: str, recipe: AdaptConfig, zoo: Path, data: str, steps: list[int], threads: int | None) -> Rows:
+    import torch
+
+    from dfml.meta.evaluation import accuracy_after_steps
+    from dfml.nets.device import use_threads
+    from dfml.training.context import Training
+
     if threads is not None:  # alone, it runs in the command's own process
         use_threads(threads)
     end_with_parent()

@@ -4,6 +4,8 @@ Tasks of 5 and 10 ways, 10 and 20 shots, Conv4 with 16 filters, 600 test tasks. 
 trained first, on 60 % of each class's images. Everything else is the benchmark that all methods share.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +18,6 @@ from dfml.bench.plan import changes_of, configs_of
 from dfml.bench.report import grouped, interval, markdown_table, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig
 from dfml.core.errors import BadInput, RunFailed, nearest
-from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
 
 SHOTS, HELD_OUT = (10, 20), 0.4
 """The paper splits 60/20/20; here the last 40 % choose a teacher's epoch, and nothing else is done with them."""
@@ -132,6 +133,8 @@ def _recipe(config: DroProtocolConfig) -> str:
 
 def _train_zoos(config: DroProtocolConfig, progress: Say) -> tuple[dict[int, Path], dict[int, float]]:
     """A zoo of each number of ways, and its teachers' mean held-out accuracy."""
+    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
+
     recipe = PretrainConfig(
         models=config.models, epochs=config.epochs, width=WIDTH, held_out=HELD_OUT, same_start=config.same_start
     )

@@ -5,28 +5,27 @@ initialisation; that is adapted to a few points of a new task and measured on ot
 are computed together, as a batch of networks.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.seeds import derive_seed
-from dfml.meta.fusion import align
 from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares
-from dfml.nets.hyper import AffineHyperNetwork
+
+if TYPE_CHECKING:
+    import torch
 
 AMPLITUDES, PHASES, OFFSETS, RANGE = (0.1, 5.0), (0.0, 2 * math.pi), (0.0, 3.0), 5.0
 SIZES = (1, 50, 50, 1)
 POINTS, QUERIES = (5, 10), 100
 
-ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh, "elu": F.elu, "gelu": F.gelu, "silu": F.silu}
-
-Net = list[tuple[torch.Tensor, torch.Tensor]]
+Net = list[tuple["torch.Tensor", "torch.Tensor"]]
 """A batch of networks: weight [T, out, in] and bias [T, 1, out] of each layer."""
 
 
@@ -57,11 +56,15 @@ class Tasks:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Targets at x, both [T, points, 1]."""
+        import torch
+
         return self.amplitude * torch.sin(x + self.phase) + self.offset
 
 
 def draw_tasks(count: int, seed: int) -> Tasks:
     """Tasks of the paper's distribution."""
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     ranges = (AMPLITUDES, PHASES, OFFSETS)
     return Tasks(*(low + (high - low) * torch.rand(count, 1, 1, generator=generator) for low, high in ranges))
@@ -69,11 +72,15 @@ def draw_tasks(count: int, seed: int) -> Tasks:
 
 def draw_points(tasks: int, points: int, generator: torch.Generator) -> torch.Tensor:
     """Inputs [tasks, points, 1], uniform."""
+    import torch
+
     return RANGE * (2 * torch.rand(tasks, points, 1, generator=generator) - 1)
 
 
 def draw_nets(count: int, settings: Settings, seed: int, *, same: bool = False) -> Net:
     """Networks with fresh weights; with ``same`` all alike."""
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     drawn = 1 if same else count
     nets = []
@@ -92,10 +99,13 @@ def draw_nets(count: int, settings: Settings, seed: int, *, same: bool = False) 
 
 def predict(nets: Net, x: torch.Tensor, settings: Settings) -> torch.Tensor:
     """Outputs [T, points, 1] of T networks, each on its own inputs [points, 1]."""
+    import torch
+    import torch.nn.functional as F
+
     for position, (weight, bias) in enumerate(nets):
         x = torch.baddbmm(bias, x, weight.mT)
         if position < len(nets) - 1:
-            x = ACTIVATIONS[settings.activation](x)
+            x = getattr(torch if settings.activation == "tanh" else F, settings.activation)(x)
     return x
 
 
@@ -111,6 +121,8 @@ def as_leaves(nets: Net) -> Net:
 
 def train_teachers(tasks: Tasks, settings: Settings, seed: int) -> Net:
     """One network a task, trained on fresh points with Adam and a learning rate that falls to zero along a cosine."""
+    import torch
+
     nets = as_leaves(draw_nets(len(tasks), settings, derive_seed(seed, "teachers"), same=settings.shared_init))
     generator = torch.Generator().manual_seed(derive_seed(seed, "teachers' points"))
     optimiser = torch.optim.Adam([x for layer in nets for x in layer], settings.teacher_lr)
@@ -132,6 +144,8 @@ def adapted_errors(
     Returns:
         The errors [T] on other points after each number of steps in ``at``; by default after the settings' steps alone.
     """
+    import torch
+
     generator = torch.Generator().manual_seed(derive_seed(seed, "points", points))
     x, held = draw_points(len(tasks), points, generator), draw_points(len(tasks), QUERIES, generator)
     y, wanted = tasks(x), tasks(held)
@@ -159,6 +173,10 @@ def average(teachers: Net) -> Net:
 
 def transported(teachers: Net, seed: int) -> Net:
     """OTA: all teachers' neurons in the order of one of them, sampled uniformly, by optimal transport."""
+    import torch
+
+    from dfml.meta.fusion import align
+
     count = len(teachers[0][0])
     single = [[(weight[t], bias[t, 0]) for weight, bias in teachers] for t in range(count)]
     drawn = torch.randint(count, (), generator=torch.Generator().manual_seed(derive_seed(seed, "reference")))
@@ -172,6 +190,10 @@ def transported(teachers: Net, seed: int) -> Net:
 
 def robust(teachers: Net, config: DroConfig, settings: Settings, seed: int) -> Net:
     """DRO, offline (Alg. 1): the network of the mean embedding."""
+    import torch
+
+    from dfml.nets.hyper import AffineHyperNetwork
+
     count = len(teachers[0][0])
     generator = torch.Generator().manual_seed(derive_seed(seed, "dro"))
     names = [(f"{layer}.weight", f"{layer}.bias") for layer in range(len(teachers))]

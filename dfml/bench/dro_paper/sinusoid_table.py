@@ -1,8 +1,10 @@
 """The command behind ``bench sinusoid``: choosing what the paper leaves open, measuring, and the report."""
 
-import math
+from __future__ import annotations
 
-import torch
+import math
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from dfml.bench.dro_paper import sinusoid as toy
@@ -12,6 +14,9 @@ from dfml.bench.report import claim_report, markdown_table, write_report
 from dfml.bench.study_config import BenchConfig
 from dfml.core.seeds import derive_seed
 from dfml.methods.dro import DroConfig
+
+if TYPE_CHECKING:
+    import torch
 
 PUBLISHED = {
     "average": {5: 2.295, 10: 0.682},
@@ -92,6 +97,8 @@ def choose_dro(teachers: Net, settings: Settings, seed: int, progress: Say) -> t
 
 def task_errors(starts: list[Net], tasks: Tasks, points: int, settings: Settings, seed: int) -> torch.Tensor:
     """Errors [starts, T] after the settings' steps."""
+    import torch
+
     return torch.stack([next(iter(toy.adapted_errors(s, tasks, points, settings, seed).values())) for s in starts])
 
 

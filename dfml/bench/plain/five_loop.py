@@ -1,6 +1,7 @@
 """FREE's five steps, plainly: clones of a meta-generator adapt to teachers, and it moves towards where they ended."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +18,7 @@ def meta_steps(
     *,
     meta_lr: float,
     latent: int,
-    **adapting: float,
+    **adapting: Any,  # noqa: ANN401 - of several types
 ) -> dict[str, torch.Tensor]:
     """Take a meta-step for each list of ``draws``, which has a generator for each teacher.
 

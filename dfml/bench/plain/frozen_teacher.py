@@ -24,6 +24,7 @@ class FrozenTeacher:
     def _look(self, layer: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
         if self.distance is None:
             return
+        assert layer.running_mean is not None and layer.running_var is not None
         mean, var = channel_statistics(inputs[0])
         self.distance = self.distance + (mean - layer.running_mean).norm() + (var - layer.running_var).norm()
 

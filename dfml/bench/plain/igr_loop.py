@@ -16,7 +16,7 @@ def igr_iterations(
 ) -> dict[str, torch.Tensor]:
     """Take one step for each list of tasks; return each loss at the undisplaced parameters."""
     net.to(memory_format=torch.channels_last)
-    params = dict(net.named_parameters())
+    params: dict[str, torch.Tensor] = dict(net.named_parameters())
     optimiser = torch.optim.Adam(params.values(), lr=outer_lr)
     losses = []
 
@@ -26,7 +26,7 @@ def igr_iterations(
         return loss.detach(), torch.autograd.grad(loss, list(at.values()))
 
     for batch in batches:
-        tasks = [(prepared(images, mean, std), *rest) for images, *rest in batch]
+        tasks = [(prepared(images, mean, std), labels, answers) for images, labels, answers in batch]
         found = [gradient(params, task) for task in tasks]
         losses += [loss for loss, _ in found]
         means = [torch.stack(each).mean(0) for each in zip(*(grads for _, grads in found), strict=True)]

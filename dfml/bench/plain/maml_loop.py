@@ -20,7 +20,7 @@ def maml_iterations(
     outer_lr: float,
 ) -> dict[str, torch.Tensor]:
     """Take one outer step for each batch of tasks; return the outer loss of each task."""
-    params = dict(net.named_parameters())
+    params: dict[str, torch.Tensor] = dict(net.named_parameters())
     optimiser = torch.optim.Adam(params.values(), lr=outer_lr)
     centre, scale = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
     losses = []

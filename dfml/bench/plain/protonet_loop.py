@@ -1,5 +1,7 @@
 """ProtoNet, plainly: classes are the means of their support images' features."""
 
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -9,7 +11,8 @@ from dfml.bench.plain.maml_loop import Task
 
 def features_of(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Features [N, D] of images before the last layer."""
-    return net.forward_head(net.forward_features(x), pre_logits=True)
+    network = cast(Any, net)
+    return network.forward_head(network.forward_features(x), pre_logits=True)
 
 
 def distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

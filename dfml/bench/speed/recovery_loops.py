@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -17,9 +18,9 @@ from dfml.inversion.batched import draw_seed, labels_per_class
 from dfml.inversion.meta_generator import MetaGenerator
 from dfml.inversion.pipeline import recover_teachers
 from dfml.inversion.recipe import Recipe
-from dfml.methods import METHODS
+from dfml.methods.free import Free
 from dfml.nets.generator import ImageGenerator
-from dfml.zoo.oracles.base import AutogradOracle
+from dfml.zoo.oracles.base import AutogradOracle, Oracle
 from dfml.zoo.zoo import Zoo
 
 CPU = torch.device("cpu")
@@ -56,7 +57,7 @@ def _shown(result: Result) -> Result:
     return {**result, "ce": result["ce"][[s - 1 for s in steps]]}
 
 
-def _inversion(zoo: Zoo, sizes: Sizes, name: str) -> tuple[Recipe, str, dict[str, float]]:
+def _inversion(zoo: Zoo, sizes: Sizes, name: str) -> tuple[Recipe, str, dict[str, Any]]:
     inverter = INVERTERS.get(name)
     config = inverter.preset("demo").override({"steps": sizes["steps"], "together": "never"})
     names = ("steps", "lr", "bn", "tv", "l2", "shift", "flip") if name == "pixels" else _ADAPTING
@@ -97,11 +98,12 @@ def generator(zoo: Zoo, sizes: Sizes) -> tuple[Run, Run]:
 
 def five(zoo: Zoo, sizes: Sizes) -> tuple[Run, Run]:
     """Meta-steps of FREE's generator on a few teachers."""
-    config = METHODS.get("free")(METHODS.get("free").preset("demo")).inverter_config()
+    config = Free(Free.preset("demo")).inverter_config()
     config = config.override({"per_class": sizes["per_class"], "together": "never"})
     learned, teachers = MetaGenerator(config), zoo.ids[: config.teachers]
-    learned.prepare(zoo.card(teachers[0]).input_size, 0, CPU)
-    net, oracles = copy.deepcopy(learned.net), [AutogradOracle(zoo.teacher(t)) for t in teachers]
+    start, _ = learned.prepare(zoo.card(teachers[0]).input_size, 0, CPU)
+    net = copy.deepcopy(start)
+    oracles: list[Oracle] = [AutogradOracle(zoo.teacher(t)) for t in teachers]
     labels = labels_per_class(oracles[0].way, config.per_class)
     frozen = [_frozen(zoo, t) for t in teachers]
 

@@ -1,18 +1,21 @@
 """Two loops of the same operations: whether they are, and what each takes, in turns."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-
-import torch
-from torch.utils.flop_counter import FlopCounterMode
+from typing import TYPE_CHECKING
 
 from dfml.bench.job import Row
 from dfml.core.errors import RunFailed
 from dfml.zoo.zoo import Zoo
 
-Result = dict[str, torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+
+Result = dict[str, "torch.Tensor"]
 Run = Callable[[], Result]
 Sizes = dict[str, int]
 
@@ -59,6 +62,8 @@ def check_equal(loop: Loop, zoo: Zoo, sizes: Sizes) -> Row:
     Raises:
         RunFailed: They do not do the same.
     """
+    from torch.utils.flop_counter import FlopCounterMode
+
     found, flops = [], []
     for run in loop.prepare(zoo, sizes):
         with FlopCounterMode(display=False) as counter:

@@ -1,24 +1,20 @@
 """``bench speed``: the program's loops beside plain PyTorch loops of the same operations, in turns."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
-import torch
 from pydantic import Field
 
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, markdown_table, write_report
-from dfml.bench.speed.evaluation_loops import EVALUATION
-from dfml.bench.speed.meta_loops import META
 from dfml.bench.speed.peers import adapters_in, ask, name_of
-from dfml.bench.speed.recovery_loops import RECOVERY
 from dfml.bench.speed.side_by_side import Loop, Spent, check_equal, summary, timed
 from dfml.bench.study_config import BenchConfig, Each
 from dfml.core.errors import BadInput, nearest
-from dfml.nets.device import use_threads
 from dfml.zoo import open_zoo
 from dfml.zoo.zoo import Zoo
 
-LOOPS = {loop.name: loop for loop in [*RECOVERY, *META, *EVALUATION]}
 ZOO = "cifar-fs-conv4"
 
 
@@ -42,6 +38,9 @@ def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Ro
     Returns:
         ``rows``, one a loop, ``peers``, one a loop and peer, and the report's path.
     """
+    from dfml.bench.speed.loops import LOOPS
+    from dfml.nets.device import use_threads
+
     claim_report(config.out, "speed")
     for name in config.only or ():
         if name not in LOOPS:
@@ -59,6 +58,8 @@ def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Ro
 
 
 def _measure(loop: Loop, zoo: Zoo, config: SpeedConfig, adapters: list[Path], progress: Say) -> tuple[Row, Rows]:
+    import torch
+
     sizes = {**loop.sizes, **(loop.quick if config.quick else {})}
     progress(f"{loop.name}: comparing results and FLOPs")
     row: Row = {"loop": loop.name, "told": loop.told.format(**sizes), "sizes": sizes, **check_equal(loop, zoo, sizes)}

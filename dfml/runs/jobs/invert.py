@@ -206,7 +206,7 @@ def _against(spec: RunSpec, recipe: Recipe, teachers: list[str]) -> ExtraLoss | 
         return None
     from dfml.inversion.terms import disagreement
     from dfml.meta.model import MetaModel
-    from dfml.zoo.oracles.choose import answers_only_queries
+    from dfml.zoo.zoo import answers_only_queries
 
     model = MetaModel.load(Path(spec.against)).to(recipe.device)
     model.require_one_network("teachers cannot disagree with it")

@@ -19,8 +19,8 @@ from dfml.training.options import PanelConfig, RecoveringConfig
 from dfml.training.taking_part import everyone
 from dfml.training.teacher_policy import TeacherPolicy
 from dfml.zoo.build.classifier import augment
-from dfml.zoo.oracles.choose import AskingConfig, answers_only_queries
-from dfml.zoo.zoo import Zoo
+from dfml.zoo.oracles.asking import AskingConfig
+from dfml.zoo.zoo import Zoo, answers_only_queries
 
 Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 """Maps images [N, C, H, W] to what a student sees of them."""

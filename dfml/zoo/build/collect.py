@@ -1,5 +1,7 @@
 """Putting a zoo together from models that exist: whole or not at all."""
 
+from __future__ import annotations
+
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -8,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput
-from dfml.core.model_config import CONFIG, FLAGS, read_config
+from dfml.core.model_config import CONFIG, FLAGS, read_config, tensor_shapes
 from dfml.core.names import find_name, same
 from dfml.core.paths import claim_folder, filled_folder, read_json, write_json
-from dfml.zoo.listing import read_index
-from dfml.zoo.teacher import DETAILS, WEIGHTS, load_teacher
+from dfml.zoo.listing import DETAILS, WEIGHTS, read_card, read_index
 from dfml.zoo.zoo import Zoo, write_zoo
 
 
@@ -66,7 +67,7 @@ def import_folders(
                 raise BadInput(f"{folder}: a zoo keeps its judges under this name; rename the folder.")
             if find_name(folder.name, [*models, *added]) is not None:
                 raise BadInput(f"{folder}: the zoo has a teacher {folder.name!r} already; rename the folder.")
-            load_teacher(folder, stated)
+            _load(folder, stated)
             if target.exists():
                 raise BadInput(f"{target} is there already and no model of the zoo: remove it, or rename the folder.")
             with filled_folder(target) as part:
@@ -79,6 +80,16 @@ def import_folders(
     if added:
         write_zoo(out, models=[*models, *added], **meta)
     return added, problems
+
+
+def _load(folder: Path, stated: Mapping[str, Any] | None) -> None:
+    """See that a model can be loaded, first as far as that needs no torch; ``BadInput`` where it cannot."""
+    read_card(folder, stated)
+    tensor_shapes(folder / WEIGHTS, f"model {folder.name!r}")
+
+    from dfml.zoo.teacher import load_teacher
+
+    load_teacher(folder, stated)
 
 
 def stated_input(mean: str | None, std: str | None, size: str | None) -> dict[str, list[Any]]:

@@ -7,13 +7,14 @@ Which teacher deceives is written beside the zoo, in ``NAME.truth.json``. Only m
 (``pollution_truth``); ids, order and cards of the zoo itself do not tell.
 """
 
+from __future__ import annotations
+
 import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import save_file
 
 from dfml.core.errors import BadInput
 from dfml.core.model_config import network_arguments, read_config
@@ -21,7 +22,6 @@ from dfml.core.names import same
 from dfml.core.paths import claim_file, read_json, write_json
 from dfml.core.remedies import PROGRAM
 from dfml.core.seeds import derive_seed
-from dfml.nets.build import build_network
 from dfml.zoo.build.collect import copy_model, new_zoo
 from dfml.zoo.build.zoo_config import PollutionConfig
 from dfml.zoo.listing import DETAILS, MOST_MODELS, WEIGHTS, TeacherCard, weights_digest
@@ -172,6 +172,10 @@ def _told(card: TeacherCard) -> dict[str, Any]:
 
 def _forget(folder: Path, seed: int) -> None:
     """Replace a model's weights by those that it began with under another seed."""
+    from safetensors.torch import save_file
+
+    from dfml.nets.build import build_network
+
     config = read_config(folder)
     net = build_network(config["architecture"], seed=seed, **network_arguments(config))
     save_file({key: value.contiguous() for key, value in net.state_dict().items()}, folder / WEIGHTS)

@@ -3,7 +3,6 @@
 Each class's first 80 % of images train, the rest are held out and choose the epoch.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,15 +13,15 @@ import torch
 from joblib import Parallel, delayed
 
 from dfml.core.errors import BadInput
-from dfml.core.names import find_name, same
-from dfml.core.paths import claim_folder, read_json
+from dfml.core.names import find_name
+from dfml.core.paths import read_json
 from dfml.core.process import end_with_parent
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
 from dfml.nets.device import use_threads
 from dfml.zoo.build.classifier import train_classifier
-from dfml.zoo.build.zoo_config import PretrainConfig
+from dfml.zoo.build.zoo_config import PretrainConfig, claim_zoo, name_and_width
 from dfml.zoo.teacher import DETAILS, TeacherCard, save_network
 from dfml.zoo.zoo import write_zoo
 
@@ -42,19 +41,14 @@ def net_for(
     size and the width. Others are told to shrink an image to no less than 2 px a side (``output_stride``), where they
     know how. ``BadInput``: there is no such network or width, it takes no width, or it cannot take such images.
     """
-    name, colon, own = architecture.strip().partition(":")
-    if colon and not (own.isascii() and own.isdecimal() and int(own) > 0):
-        wanted = "expected NAME or NAME:WIDTH, for instance fewshot_conv4:16."
-        raise BadInput(f"architecture {architecture.strip()!r}: {wanted}")
+    name, own = name_and_width(architecture)
     args: dict[str, Any] = {"num_classes": way, "in_chans": channels}
     if name.startswith("fewshot_"):
         args["img_size"] = size
         if own or width:
-            args["width"] = int(own) if own else width
+            args["width"] = own or width
         build_network(name, **args)
         return name, args
-    if own:
-        raise BadInput(f"{name} takes no width, only the networks called fewshot_... do: write {name!r}.")
     stride = next((stride for stride in (32, 16) if size // stride >= SMALLEST_MAP), 8)
     reason = ""
     # Best first: a finer last map, nothing, and the size (vision transformers).
@@ -205,16 +199,8 @@ def pretrain_zoo(
     accuracies in [0, 1]. ``BadInput``: unusable data, a network that cannot be built for it, or ``out`` holds a zoo of
     another recipe.
     """
+    recipe = claim_zoo(source, out, architectures, config)
     data = load_split(source, "train", size=config.size, channels=config.channels)
-    recipe = {"architectures": architectures, "config": config.recorded(), "data": data.name}
-    if (out / "zoo.json").is_file():
-        before = read_json(out / "zoo.json", "zoo")
-        found = before.get("recipe") if isinstance(before, dict) else None
-        known, wanted = (same(json.dumps(one, ensure_ascii=False)) for one in (found, recipe))
-        if known != wanted:
-            raise BadInput(f"{out} holds a zoo made with another recipe: choose another --out, or remove it.")
-    else:
-        claim_folder(out)
     for text in dict.fromkeys(architectures):
         # Before anything is written: the last of several networks must not fail after the others were trained.
         net_for(text, way=config.way, channels=data.channels, size=data.size, width=config.width)

@@ -1,10 +1,15 @@
 """How zoos are made: the options of pre-training and of pollution. Nothing here needs torch."""
 
+import json
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.names import same
+from dfml.core.paths import claim_folder, read_json
 
 
 class PretrainConfig(Config):
@@ -46,3 +51,38 @@ class PollutionConfig(Config):
     )
     keep: int | None = Field(None, ge=1, description="Clean teachers, sampled by the seed; all, if left out.")
     seed: int = Field(0, ge=0, description="Samples clean teachers, lies, weights and the order.")
+
+
+def name_and_width(architecture: str) -> tuple[str, int | None]:
+    """Read ``NAME`` or ``NAME:WIDTH``; ``BadInput`` where the width is no number, or the network takes none."""
+    name, colon, own = architecture.strip().partition(":")
+    if colon and not (own.isascii() and own.isdecimal() and int(own) > 0):
+        wanted = "expected NAME or NAME:WIDTH, for instance fewshot_conv4:16."
+        raise BadInput(f"architecture {architecture.strip()!r}: {wanted}")
+    if own and not name.startswith("fewshot_"):
+        raise BadInput(f"{name} takes no width, only the networks called fewshot_... do: write {name!r}.")
+    return name, int(own) if own else None
+
+
+def claim_zoo(source: Path, out: Path, architectures: list[str], config: PretrainConfig) -> dict[str, Any]:
+    """See that a zoo can be pre-trained into ``out``, before any image is read; return its recipe, for ``zoo.json``.
+
+    ``BadInput``: no training images, an architecture that is misspelt, or ``out`` holds other files or a zoo of
+    another recipe.
+    """
+    from dfml.data.splits import check_source
+
+    for text in architectures:
+        name_and_width(text)
+    check_source(source, "train")
+    name = str(source) if str(source).startswith("sample:") else source.resolve().name
+    recipe = {"architectures": architectures, "config": config.recorded(), "data": name}
+    if not (out / "zoo.json").is_file():
+        claim_folder(out)
+        return recipe
+    before = read_json(out / "zoo.json", "zoo")
+    found = before.get("recipe") if isinstance(before, dict) else None
+    known, wanted = (same(json.dumps(one, ensure_ascii=False)) for one in (found, recipe))
+    if known != wanted:
+        raise BadInput(f"{out} holds a zoo made with another recipe: choose another --out, or remove it.")
+    return recipe

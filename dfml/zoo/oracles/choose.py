@@ -13,7 +13,7 @@ import torch
 from dfml.core.errors import BadInput, RunFailed
 from dfml.zoo.oracles.asking import AskingConfig, ZerothOrderConfig
 from dfml.zoo.oracles.base import Answer, Api, AutogradOracle, LossFn, Oracle, StatisticsLoss
-from dfml.zoo.zoo import Zoo
+from dfml.zoo.zoo import Zoo, answers_only_queries
 
 SMALLEST_PROBABILITY = 1e-12
 
@@ -95,16 +95,6 @@ class ZerothOrderOracle:
             self._there = torch.Generator(x.device).manual_seed(seed)
         drawn = torch.randn(count, *x.shape, generator=self._there, device=x.device, dtype=x.dtype)
         return drawn / drawn.flatten(2).norm(dim=2).view(count, len(x), 1, 1, 1)
-
-
-def answers_only_queries(zoo: Zoo, which: str | int, config: AskingConfig) -> bool:
-    """Whether the teacher will be treated as a black box; ``BadInput`` where gradients are wanted of one."""
-    black = zoo.card(which).access == "queries"
-    if black and config.oracle == "autograd":
-        raise BadInput(
-            f"teacher {zoo.card(which).id!r} of {zoo.name} only answers queries: take the oracle zeroth-order or auto."
-        )
-    return black or config.oracle == "zeroth-order"
 
 
 def make_oracle(

@@ -4,14 +4,14 @@ The protocol: github.com/kserve/open-inference-protocol. tritonclient packs and 
 before anyone computes with it, since a remote teacher may be anybody's.
 """
 
+from __future__ import annotations
+
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, unquote
-
-import torch
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.model_config import LARGEST_INPUT
@@ -19,8 +19,12 @@ from dfml.core.texts import printable
 from dfml.zoo.listing import MOST_CLASSES, MOST_MODELS, TeacherCard
 from dfml.zoo.oracles.asking import Outputs
 from dfml.zoo.remote.connection import NEEDS, Connection, RemoteConfig, Reply
-from dfml.zoo.teacher import Teacher, match_channels, match_size
 from dfml.zoo.zoo import Zoo
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfml.zoo.teacher import Teacher
 
 BODY_AND_HEADER = 65536
 CREDENTIALS = "give user and password in the address, as in https://user:password@HOST."
@@ -49,6 +53,10 @@ class RemoteApi:
         deadline, nonsense for an answer, or ``most`` is reached; ``BadInput``: the server does not know the teacher or
         refuses the images.
         """
+        import torch
+
+        from dfml.zoo.teacher import match_channels, match_size
+
         if not len(x):
             return x.new_zeros(0, self.way)
         until = time.monotonic() + self.connection.config.deadline
@@ -98,6 +106,7 @@ class RemoteApi:
 
     def _unpack(self, reply: Reply, count: int) -> torch.Tensor:
         """Check an answer and return its scores [count, way]."""
+        import torch
         from tritonclient.http import InferenceServerClient
 
         name, wanted = self.tensors[1], [count, self.way]
@@ -183,8 +192,13 @@ class RemoteZoo(Zoo):
     def __iter__(self) -> Iterator[Teacher]:
         raise BadInput(self._only_queries("the teachers of"))
 
+    def look_at(self, which: str | int) -> None:
+        """A server shows no weight files."""
+
     def check(self) -> list[str]:
         """Ask every teacher for one image; those that fail are moved to ``problems``. ``RunFailed``: it is gone."""
+        import torch
+
         for card in list(self.cards):
             try:
                 self.api(card.id).ask(torch.full((1, *card.input_size), 0.5))

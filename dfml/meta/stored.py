@@ -1,0 +1,119 @@
+"""What the folder of a meta-model says of itself, read and written without torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import Field
+
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.model_config import CONFIG, read_config, tensor_shapes
+from dfml.core.paths import read_json
+from dfml.core.texts import printable
+from dfml.meta.choices import LearnerConfig
+from dfml.zoo.listing import DETAILS, WEIGHTS
+
+NETWORK, ENSEMBLE = "meta-model", "ensemble"
+KINDS = {NETWORK: "dfml.meta.model", ENSEMBLE: "dfml.meta.ensemble"}
+"""The kinds of folders, and the file with the class that opens each."""
+README = "README.md"
+NOT_ONE = "an ensemble of teachers is not one model and has no weights of its own"
+LOADING = [
+    "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
+    "adapt it with `python -m dfml adapt --model FOLDER --support DIR`.",
+]
+
+
+class Adapting(Config):
+    """The part of a stored card that decides how the model adapts."""
+
+    learner: str = Field(description="Registered name of the learner.")
+    learner_config: LearnerConfig = Field(description="Its learning rate and steps.")
+    adapt_steps: int = Field(10, ge=1, le=200, description="Inner steps at test.")
+
+
+def read_model_card(folder: Path) -> dict[str, Any]:
+    """Read a meta-model's card, whose ``kind`` is one of ``KINDS``.
+
+    ``BadInput``: the folder is missing, holds no meta-model, or its card is damaged.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"no model at {folder}: give the folder of a meta-model, such as RUN/model.")
+    card = read_json(folder / DETAILS, f"model {folder.name}")
+    kind = card.get("kind", "teacher") if isinstance(card, dict) else "unknown"
+    if kind not in KINDS:
+        raise BadInput(f"{folder} holds no meta-model (its kind is {kind!r}); train one first.")
+    return card
+
+
+def read_network(folder: Path, card: dict[str, Any]) -> tuple[dict[str, Any], Adapting]:
+    """Return a network's config (see ``read_config``) and how it adapts; ``card`` is what ``read_model_card`` returned.
+
+    ``BadInput``: one of them is damaged, leaves something out, or holds a value out of range.
+    """
+    config = read_config(folder)
+    how = Adapting.parse({k: card[k] for k in Adapting.model_fields if k in card}, what=f"{DETAILS} field")
+    if "img_size" not in config["model_args"]:
+        raise BadInput(f"{folder / CONFIG} states no 'img_size' in 'model_args', and none is assumed.")
+    channels, cfg = config["model_args"].get("in_chans", 3), config["pretrained_cfg"]
+    for name, least in (("mean", -1e6), ("std", 1e-6)):
+        values = cfg.get(name)
+        numbers = isinstance(values, list) and all(isinstance(v, int | float) and least <= v <= 1e6 for v in values)
+        if not numbers or len(values) not in (1, channels):
+            raise BadInput(f"{folder / CONFIG}: {name} {values!r}, expected {channels} numbers.")
+    return config, how
+
+
+def check_model(folder: Path) -> dict[str, Any]:
+    """Return the card of a meta-model after looking at all of its folder but the weights' values.
+
+    ``BadInput``: the folder is missing or holds no meta-model, or one of its files is damaged or cut off.
+    """
+    card = read_model_card(folder)
+    if card["kind"] == NETWORK:
+        read_network(folder, card)
+        tensor_shapes(folder / WEIGHTS, f"model {folder.name!r}")
+    return card
+
+
+def refuse_ensemble(purpose: str) -> NoReturn:
+    """Refuse an ensemble of teachers where one network is needed; ``purpose`` says for what."""
+    raise BadInput(f"{NOT_ONE}: {purpose}. Take a model of another method.")
+
+
+def is_untouched_model(folder: Path) -> bool:
+    """Whether a folder holds a saved meta-model and nothing else, its README as it was written."""
+    try:
+        card = read_json(folder / DETAILS, "the model's card")
+        readme = (folder / README).read_text(encoding="utf-8")
+        return {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS, DETAILS, README} and (
+            card["kind"] == NETWORK and readme == model_card(card)
+        )
+    except (BadInput, OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
+def model_card(card: dict[str, Any]) -> str:
+    """A README for the model's folder, in Markdown."""
+    side = ", ".join(card.get("side_information") or []) or "none"
+    started = ", then ".join(map(str, (card.get("start") or {}).get("methods") or []))
+    # Names from outside as one line of Markdown: no link, image, HTML or end of a piece of code.
+    method, zoo, side, started = (
+        re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", printable(str(text)))
+        for text in (card.get("method", "unknown"), card.get("zoo", "unknown"), side, started)
+    )
+    told, lr = card.get("taking_part"), card["learner_config"]["inner_lr"]
+    teachers = f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
+    lines = [
+        "---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", "",
+        f"# Meta-model trained with `{method}`", "",
+        f"- zoo: {zoo}{teachers}",
+        *([f"- started from the result of another run ({started})"] if started else []),
+        f"- learner: {card['learner']}, {card['adapt_steps']} inner steps, learning rate {lr}",
+        f"- side information used: {side}", "",
+        *LOADING, "",
+    ]  # fmt: skip
+    return "\n".join(lines)

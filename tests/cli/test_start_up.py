@@ -1,0 +1,198 @@
+"""What a command lists, completes and refuses is told without torch and its like, whose import takes seconds."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from dfml.core.paths import REPOSITORY, write_json
+from dfml.inversion import INVERTERS
+from dfml.methods import METHODS
+
+HEAVY = ("torch", "timm", "pandas", "sklearn", "streamlit", "torchvision")
+CALL = f"""
+import contextlib, io, json, os, sys
+from dfml.cli import main
+for words, variables in json.load(sys.stdin):
+    out, err, code = io.StringIO(), io.StringIO(), None
+    os.environ.update(variables)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(words)
+        except SystemExit as stop:
+            code = stop.code or 0
+    for name in variables:
+        del os.environ[name]
+    loaded = [name for name in {HEAVY} if name in sys.modules]
+    print(json.dumps([code, out.getvalue(), err.getvalue(), loaded]))
+"""
+TEACHERS, TIMES_A_BARE_START = 100, 8
+"""A bare start imports what the commands' options are made of; torch alone takes forty times as long."""
+
+REFUSED = """
+train --zoo {zoo} --method purrer|purrer
+train --zoo {zoo} --method purer --preset grand|grand
+train --zoo {zoo} --method purer --set nonsense=1|nonsense
+train --zoo {zoo} --method purer --set way=1|way
+train --zoo {zoo} --method purer --set way|way
+train --zoo {zoo} --method purer --data {nowhere}|{nowhere}
+train --zoo {zoo} --method purer --data sample:nothing|nothing
+train --zoo {zoo} --method real-data|real-data
+train --zoo {zoo} --method purer --device tpu|tpu
+train --zoo {zoo} --method purer --seed -1|seed
+train --zoo {zoo} --method purer --out {zoo}|{zoo}
+train --zoo {nowhere} --method purer|{nowhere}
+train --zoo {unreadable} --method purer|zoo.json
+train --zoo ftp://somewhere --method purer|ftp
+train --out {nowhere} --resume|{nowhere}
+train --nonsense|--nonsense
+invert --zoo {zoo} --method pixel|pixel
+invert --zoo {zoo} --set steps=0|steps
+invert --zoo {zoo} --oracle-set q=0|q
+invert --zoo {zoo} --per-class 0|per-class
+invert --zoo {zoo} --teacher nobody|nobody
+invert --zoo {cut} --teacher 1|cut off
+invert --zoo {zoo} --against {nowhere}|{nowhere}
+evaluate --model {nowhere} --data sample:cifar-fs|{nowhere}
+evaluate --model {model} --data sample:cifar-fs|cut off
+evaluate --model {zoo}/t0 --data sample:cifar-fs|meta-model
+evaluate --model {unreadable} --data sample:cifar-fs|dfml.json
+evaluate --model {model} --data sample:cifar-fs --calibrate icfill|icfill
+evaluate --model {model} --data sample:cifar-fs --calibrate icfil --set steps=0|steps
+evaluate --model {model} --data sample:cifar-fs --shots few|few
+evaluate --model {model} --data sample:cifar-fs --lr 0|lr
+evaluate --model {model} --data sample:cifar-fs --against {nowhere}|{nowhere}
+evaluate --model {ensemble} --data {nowhere}|{nowhere}
+evaluate --model {ensemble} --data sample:cifar-fs --split nothing|nothing
+adapt --model {ensemble} --support {nowhere}|{nowhere}
+adapt --model {ensemble} --support {nowhere} --device tpu|tpu
+export --model {model} --out {zoo}|{zoo}
+export --model {ensemble} --out {nowhere}|ensemble
+zoo show {nowhere}|{nowhere}
+zoo check {unreadable}|zoo.json
+zoo pretrain --data {nowhere} --out {nowhere}|{nowhere}
+zoo pretrain --data {zoo} --out {nowhere} --arch fewshot_conv4:wide|wide
+zoo pretrain --data {zoo} --out {nowhere} --set lr=-1|lr
+zoo judge {nowhere} --data {zoo} --teacher 0|{nowhere}
+zoo pollute {zoo} --out {nowhere} --rate 2|rate
+zoo merge {zoo} --out {nowhere}|merging
+zoo serve {nowhere}|{nowhere}
+zoo similarity {zoo} --set nonsense=1|nonsense
+zoo prepare {nowhere} --method tgr|{nowhere}
+zoo import {nowhere} --out {nowhere}-zoo|{nowhere}
+runs show {nowhere}|{nowhere}
+runs resume nothing|nothing
+bench accuracy --nonsense|--nonsense
+bench accuracy --data sample:cifar-fs --methods purer,purrer|purrer
+bench accuracy --data {nowhere}|{nowhere}
+bench heterogeneity --data sample:cifar-fs --zoo {nowhere}|{nowhere}
+bench inversion --device tpu|tpu
+bench speed --nonsense|--nonsense
+bench paired {nowhere} --against purer|{nowhere}
+nonsense|nonsense
+"""
+COMPLETED = {
+    "dfml tra": "train",
+    "dfml train --metho": "--method",
+    "dfml train --zoo cifar-fs-c": "cifar-fs-conv4",
+    "dfml train --method pur": "purer",
+    "dfml train --method tgr --set group_": "group_by=",
+    "dfml invert --method pix": "pixels",
+    "dfml invert --data sample:omni": "sample:omniglot",
+    "dfml adapt --calibrate ic": "icfil",
+    "dfml zoo show omniglot-conv": "omniglot-conv4",
+    "dfml bench accuracy --scen": "--scenario",
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """Folders made by hand: a zoo of a hundred teachers, one with a weight file that is cut off, damaged ones."""
+    root = tmp_path_factory.mktemp("places")
+    config = {
+        "architecture": "fewshot_conv4", "num_classes": 5, "model_args": {"img_size": 32},
+        "pretrained_cfg": {"input_size": [3, 32, 32], "mean": [0.5], "std": [0.5]},
+    }  # fmt: skip
+
+    def write(folder, card):
+        folder.mkdir(parents=True)
+        write_json(folder / "config.json", config)
+        write_json(folder / "dfml.json", card)
+        save_file({"fc.weight": np.zeros((5, 64), np.float32)}, folder / "model.safetensors")
+
+    for name, count in (("zoo", TEACHERS), ("cut", 2)):
+        for number in range(count):
+            card = {"classes": [f"class {number + slot}" for slot in range(5)], "accuracy": 0.5}
+            write(root / name / f"t{number}", card)
+        models = [f"t{number}" for number in range(count)]
+        write_json(root / name / "zoo.json", {"format": 1, "name": name, "models": models})
+    adapting = {"learner": "maml", "learner_config": {}}
+    write(root / "model", {"kind": "meta-model", **adapting})
+    for weights in (root / "cut" / "t1" / "model.safetensors", root / "model" / "model.safetensors"):
+        weights.write_bytes(weights.read_bytes()[:-8])
+    write(root / "ensemble", {"kind": "ensemble"})
+    write(root / "unreadable", {})
+    for name in ("zoo.json", "dfml.json"):
+        (root / "unreadable" / name).write_text('{"models": [')
+    return {name: str(root / name) for name in ("zoo", "cut", "model", "ensemble", "unreadable", "nowhere")}
+
+
+def called(cases, root):
+    """What each of the (words, variables) gave, all in one process: code, out, err, and what heavy is loaded then."""
+    done = subprocess.run(
+        [sys.executable, "-c", CALL], input=json.dumps(cases), capture_output=True, text=True, cwd=REPOSITORY,
+        env={**os.environ, "DFML_RUNS": str(root / "runs"), "DFML_LOCKS": str(root / "locks")}, check=True,
+    )  # fmt: skip
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_what_arguments_and_headers_tell_is_refused_without_torch(places, tmp_path):
+    lines = [line.format(**places).rpartition("|") for line in REFUSED.strip().splitlines()]
+    found = called([(words.split(), {}) for words, _, _ in lines], tmp_path)
+    for (words, _, named), (code, _, err, loaded) in zip(lines, found, strict=True):
+        assert code in (1, 2) and named in err and "Traceback" not in err, (words, code, err)
+        assert loaded == [], words
+    assert not os.path.exists(places["nowhere"]) and not (tmp_path / "runs").exists()
+
+
+def test_zoos_are_listed_and_help_is_given_without_torch(places, tmp_path):
+    asked = ["--help", "zoo list", "runs list", "zoo show cifar-fs-mixed", f"zoo show {places['cut']} --json"]
+    asked += [f"train --method {name} --preset paper --help" for name in METHODS]
+    asked += [f"invert --method {name} --help" for name in INVERTERS] + ["adapt --calibrate icfil --help"]
+    asked += ["bench accuracy --help", "bench speed --help"]
+    found = called([(words.split(), {}) for words in asked], tmp_path)
+    assert [(code, loaded) for code, _, _, loaded in found] == [(0, [])] * len(asked), found
+    shown = json.loads(found[4][1].splitlines()[-1])
+    assert [teacher["id"] for teacher in shown["teachers"]] == ["t0"] and list(shown["problems"]) == ["t1"]
+
+
+def test_a_shell_is_told_what_may_come_next_without_torch(tmp_path):
+    asked = {
+        words: {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_DFML_COMPLETE": "complete_bash"}
+        for words in COMPLETED
+    }
+    found = called([([], variables) for variables in asked.values()], tmp_path)
+    for (words, wanted), (code, out, err, loaded) in zip(COMPLETED.items(), found, strict=True):
+        assert (code, loaded) == (0, []) and wanted in out.split(), (words, out, err)
+
+
+def seconds(*words):
+    """CPU seconds of a Python that is called with these words, of two the shorter."""
+    found = []
+    for _ in range(2):
+        before = os.times()
+        subprocess.run([sys.executable, *words], cwd=REPOSITORY, capture_output=True, check=False)
+        after = os.times()
+        found.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    return min(found)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a system that does not count what its children took")
+def test_a_hundred_teachers_are_shown_and_a_wrong_path_is_refused_at_once(places):
+    bare = seconds("-c", "import typer, pydantic")
+    for words in (("zoo", "list"), ("zoo", "show", places["zoo"]), ("train", "--zoo", "nowhere", "--method", "purer")):
+        assert seconds("-m", "dfml", *words) < TIMES_A_BARE_START * bare, words
