@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from dfml import __version__
 from dfml.bench.job import Row, Rows
@@ -43,6 +42,8 @@ def machine() -> Row:
 
 def mean_interval(values: Iterable[float]) -> tuple[float | None, float | None]:
     """Mean and half width of its 95 % interval by Student's t; None for what too few values do not tell."""
+    from scipy.special import stdtrit
+
     x = np.array(list(values))
     if len(x) < 2:
         return (float(x[0]) if len(x) else None), None

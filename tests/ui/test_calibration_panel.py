@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from dfml.core.paths import REPOSITORY
-from dfml.meta.adaptation import Adaptation
-from dfml.meta.calibration import Calibration
+from dfml.meta.adaptation import Adaptation, Calibration
 from dfml.ui.adaptation import adapt as adapting
 from dfml.ui.adaptation.adapt import Request, adapt_to
 from dfml.ui.adaptation.choose_images import Chosen
