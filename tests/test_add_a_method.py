@@ -41,6 +41,7 @@ def within(checkout, *words):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_three_files_are_all_that_a_method_needs(checkout):
     assert [name for name, _ in FILES] == [
         "dfml/methods/running_mean.py",

@@ -155,6 +155,7 @@ def test_the_wheel_holds_every_file_that_the_program_reads(wheel):
     assert not [name for name in names if not name.startswith(("dfml/", "dfml_studio-"))]
 
 
+@pytest.mark.slow
 def test_the_whole_way_goes_from_another_folder(python, places):
     command = python.with_name("dfml")
     assert run(command, "--version", **places).stdout.split()[-1] == __version__

@@ -246,6 +246,7 @@ def test_wrong_wishes_are_named_before_anything_starts(bench, played, changes, m
     assert not played.asked
 
 
+@pytest.mark.slow
 def test_failed_rows_fail_two_jobs_run_at_once_and_nothing_finished_is_redone(bench, stored, tmp_path):
     """The whole way, in real processes: average cannot take teachers of another width."""
     narrow = ["width=4", "test_steps=2"]
@@ -274,6 +275,7 @@ def test_failed_rows_fail_two_jobs_run_at_once_and_nothing_finished_is_redone(be
         bench(methods=["random"])
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_stops_and_goes_on(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "TELL_SECONDS", 0.0)
     monkeypatch.setattr(study, "LOOK_SECONDS", 0.05)

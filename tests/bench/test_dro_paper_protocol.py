@@ -50,6 +50,7 @@ def ask(**wanted):
     return compare_as_published(DroProtocolConfig(**wanted))
 
 
+@pytest.mark.slow
 def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, compared):
     wanted = {
         "data": str(patterns), "out": tmp_path / "out", "work": tmp_path / "work", "command": "python -m dfml bench",

@@ -37,6 +37,7 @@ def bench(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_both_sets_are_trained_alike_and_finished_runs_are_taken(bench, tmp_path, monkeypatch):
     found = bench()
     assert len(found["rows"]) == 2 * 2  # sets times ways of adapting
@@ -55,6 +56,7 @@ def test_both_sets_are_trained_alike_and_finished_runs_are_taken(bench, tmp_path
         assert bench()["rows"] == found["rows"]
 
 
+@pytest.mark.slow
 def test_rows_that_were_kept_under_the_older_name_are_not_measured_anew(bench, patterns, tmp_path):
     bench(sets=("similar",))
     run = RunFolder(tmp_path / "work" / "tgr-similar-2-seed0")

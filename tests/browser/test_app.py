@@ -57,6 +57,7 @@ def upload(page, position, files):
 
 # About 40 s on an idle machine; a busy one may take its time before this counts as a fault.
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_from_a_run_to_a_prediction(cold_server, page, tiny_zoo_folder):
     # Start a short run and see its curve grow.
     page.goto(f"{cold_server.url}/training?zoo={tiny_zoo_folder}")

@@ -8,6 +8,7 @@ pytestmark = pytest.mark.browser
 
 # Half a minute on an idle machine; a busy one may take its time before this counts as a fault.
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_two_inverters_are_compared(cold_server, page, tiny_zoo_folder, tmp_path):
     page.set_default_timeout(300_000)
     page.goto(f"{cold_server.url}/inversion?zoo={tiny_zoo_folder}&inverter2=generator")

@@ -162,6 +162,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_two_that_prepare_the_same_share_the_work(tiny_zoo_folder, cache, tmp_path):
     script = tmp_path / "prepare.py"
     script.write_text(PREPARE)

@@ -71,7 +71,9 @@ def test_every_axis_of_names_keeps_each_name_apart(chart_name, what):
             assert all(trace == axis["tickvals"] for trace in values) or chart_name == "similarity_matrix"
             assert len(set(axis["tickvals"])) == len(axis["tickvals"]) == len(names)
             shown = sorted(text.removesuffix(" (true)") for text in axis["ticktext"])
-            assert shown == sorted(names)
+            for text, name in zip(shown, sorted(names), strict=True):
+                cut = chart_name == "similarity_matrix" and len(name) > len(text) and text.endswith("…")
+                assert text == name or cut and name.startswith(text[:-1])
     assert named == (2 if chart_name == "similarity_matrix" else 1)
 
 

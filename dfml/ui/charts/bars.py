@@ -9,6 +9,7 @@ from dfml.ui.charts.curves import blank, palette, translucent
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x")
 MOST_NAMED = 30
+MOST_LETTERS = 16
 
 
 def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:
@@ -157,7 +158,8 @@ def similarity_matrix(
         figure.add_hline(y=end, line=line)
         figure.add_vline(x=end, line=line)
     if len(names) <= MOST_NAMED:
-        ticks, texts = places, names
+        # A name as long as the chart would leave its squares no room; hovering tells the whole.
+        ticks, texts = places, [n if len(n) <= MOST_LETTERS else f"{n[: MOST_LETTERS - 1]}…" for n in names]
     else:
         ticks = [(a + b) / 2 for a, b in zip([-0.5, *ends], [*ends, len(order) - 0.5], strict=True)]
         texts = [str(groups[order[int(middle + 0.5)]] + 1) for middle in ticks]
