@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dfml.core.errors import BadInput
-from dfml.data import folders
+from dfml.data import folders, splits
 from dfml.data.folders import load_split, read_sheet
 from dfml.data.sources import PERSON_CLASSES, SampleRecipe, build_sample, write_sheet
 
@@ -38,7 +38,8 @@ def test_a_sample_is_built_the_same_twice(patterns, tmp_path):
 
 @pytest.fixture
 def sample(patterns, tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "ASSETS", tmp_path)
+    for room in (folders, splits):
+        monkeypatch.setattr(room, "ASSETS", tmp_path)
     result = build_sample(RECIPE, patterns, tmp_path / "samples" / "mine")
     assert result["classes"] == {"val": 4, "test": 3}
     assert result["images"] == 7 * 8
