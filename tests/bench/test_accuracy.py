@@ -279,7 +279,7 @@ def test_an_interrupted_run_stops_and_goes_on(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "LOOK_SECONDS", 0.05)
     steps = [
         "width=4", "test_steps=1", "iterations=80", "warm_start=1", "tasks=1", "query=2", "inner_steps=1",
-        "validation_episodes=1", "validate_every=80", "inversion_steps=2", "recovered_per_class=5",
+        "validation_episodes=1", "validate_every=80",
     ]  # fmt: skip
 
     def interrupt(line):

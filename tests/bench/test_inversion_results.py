@@ -12,7 +12,7 @@ def rows(name):
 
 
 def test_commands_stay_near_the_bare_passes_that_they_need():
-    invert, evaluate = rows("speed.json")
+    invert, evaluate = rows("speed/bare-passes.json")
     assert invert["ratio"] <= 2.5 and evaluate["ratio"] <= 1.4
 
 
