@@ -262,7 +262,8 @@ def test_an_api_is_inverted_at_the_start_and_then_only_at_plateaus(run):
 
 
 def test_rounds_meet_every_api_before_any_twice(run, tiny_zoo):
-    names = [n.text.split(",")[0].removeprefix("inverted ") for n in inversions(run(*tiny(generate_interval=1, iterations=20)))]
+    events = run(*tiny(generate_interval=1, iterations=20))
+    names = [n.text.split(",")[0].removeprefix("inverted ") for n in inversions(events)]
     assert len(names) >= 6
     assert all(sorted(names[i : i + 3]) == sorted(tiny_zoo.ids) for i in (0, 3))
     few = inversions(run(*tiny(generate_interval=1, apis=1)))
