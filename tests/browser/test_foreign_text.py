@@ -11,6 +11,7 @@ from tests.pages.hostile import hostile_run, hostile_zoo
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.slow
 def test_no_page_asks_another_address_whatever_names_and_messages_say(cold_server, tmp_path, zoo_copy, page):
     zoo, runs = hostile_zoo(zoo_copy), tmp_path
     paths = {"train": [], "invert": []}

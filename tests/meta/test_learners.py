@@ -75,7 +75,7 @@ def test_adapting_lowers_the_support_loss_and_leaves_the_network_alone(net, task
     for name in ("maml", "anil"):
         learner = make_learner(name, LearnerConfig(inner_lr=0.1))
         losses = [
-            float(target_loss(learner.predict(net, adapted, task[0][0]), task[0][1]))
+            float(target_loss(learner.predict(net, adapted, task[0][0]), task[0][1]).detach())
             for adapted in learner.adapt(net, params, *task[0], steps=5)
         ]
         assert len(losses) == 5

@@ -277,6 +277,7 @@ def test_a_teacher_answers_alike_on_the_gpu(tiny_zoo):
     torch.testing.assert_close(here, there, atol=2e-2, rtol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["fewshot_conv4", "fewshot_resnet10", "fewshot_resnet12"])
 def test_training_with_two_threads_leaves_the_memory_whole(patterns, tmp_path, architecture):
     """In channels_last, narrow ResNets corrupted the heap with two threads, and the process aborted."""
