@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 TOP = Path(__file__).resolve().parent
-STUDIO = ("app.py", "pages", ".streamlit", "assets", "benchmarks/results", "requirements-server.txt")
+STUDIO = ("app.py", "pages", ".streamlit/config.toml", "assets", "benchmarks/results", "requirements-server.txt")
 
 
 class BuildWithStudio(build_py):

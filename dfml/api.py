@@ -1,7 +1,8 @@
 """The library in six names, as ``import dfml`` gives them: what the command line does, from Python.
 
 Every function takes the options of the command of its name and gives the same numbers. Nothing is printed, and nothing
-but what ``out`` names is left on the disk (beside ``DFML_CACHE``, which keeps what can be computed again).
+but what ``out`` names is left on the disk (beside ``DFML_CACHE``, which keeps what can be computed again, and a link to
+``out`` where runs are kept).
 """
 
 from __future__ import annotations

@@ -143,8 +143,8 @@ def invert(
         asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
         for one in wanted or opened.ids:
             answers_only_queries(opened, one, asking)
-        for one in wanted:
-            opened.look_at(one)
+        if len(wanted) == 1:  # of several, those that cannot be read are left out and named
+            opened.look_at(wanted[0])
         if against is not None:
             check_model(Path(against))
         spec = _spec(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))

@@ -13,7 +13,7 @@ from dfml.core.errors import BadInput, nearest
 
 T = TypeVar("T")
 Class = TypeVar("Class", bound=type)
-_REGISTERED = re.compile(r'^@[A-Z]+\.register\("([^"\n]+)"\)', re.MULTILINE)
+_REGISTERED = re.compile(r"""^@[A-Z_]+\.register\(\s*["']([^"'\n]+)["']""", re.MULTILINE)
 
 
 class Registry(Generic[T]):

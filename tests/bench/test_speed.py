@@ -14,6 +14,7 @@ from dfml.zoo import open_zoo
 
 PEER = """
 import json, sys
+from lib import beside
 order = json.load(sys.stdin)
 assert order["threads"] >= 1 and order["dtype"] == "float32"
 print("warming up")
@@ -60,7 +61,7 @@ def test_a_plain_loop_with_a_pass_for_nothing_is_refused(zoo, monkeypatch):
 
 
 def test_plain_loops_take_nothing_but_the_nets():
-    files = sorted((REPOSITORY / "dfml" / "bench" / "plain").glob("*_loop.py"))
+    files = sorted((REPOSITORY / "dfml" / "bench" / "plain").glob("*.py"))
     assert len(files) >= 8
     for path in files:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -75,10 +76,13 @@ def test_ratios_are_of_the_same_round():
     assert row["seconds_ratio"] == 2
 
 
-def test_the_table_holds_the_asked_loops_and_those_of_peers(tmp_path):
-    (tmp_path / "peers").mkdir()
-    (tmp_path / "peers" / "theirs.py").write_text(PEER)
-    asked = {"only": ("bell", "centroid"), "repeats": 2, "quick": True, "peers": tmp_path / "peers"}
+def test_the_table_holds_the_asked_loops_and_those_of_peers(tmp_path, monkeypatch):
+    folder = tmp_path / "peers"
+    (folder / "lib").mkdir(parents=True)
+    (folder / "theirs.py").write_text(PEER)
+    (folder / "lib" / "beside.py").write_text("")
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # as in the commands' processes
+    asked = {"only": ("bell", "centroid"), "repeats": 2, "quick": True, "peers": folder}
     found = bench_speed(SpeedConfig(**asked, threads=1, out=tmp_path / "out", command="python -m dfml bench speed"))
     assert [row["loop"] for row in found["rows"]] == ["bell", "centroid"]
     for row in found["rows"]:

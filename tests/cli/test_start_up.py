@@ -13,7 +13,7 @@ from dfml.core.paths import REPOSITORY, write_json
 from dfml.inversion import INVERTERS
 from dfml.methods import METHODS
 
-HEAVY = ("torch", "timm", "pandas", "sklearn", "streamlit", "torchvision")
+HEAVY = ("torch", "timm", "pandas", "sklearn", "streamlit", "torchvision", "plotly", "scipy")
 CALL = f"""
 import contextlib, io, json, os, sys
 from dfml.cli import main

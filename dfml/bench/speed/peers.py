@@ -45,10 +45,12 @@ def ask(adapter: Path, loop: str, sizes: Sizes, threads: int) -> Spent | None:
         RunFailed: It failed, took more than an hour, or printed no times.
     """
     order = {"loop": loop, "sizes": sizes, "threads": threads, "dtype": "float32"}
+    # This program's processes take no module from the folder that they start in; an adapter lies beside its own.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
     try:
         done = subprocess.run(
             [sys.executable, adapter.name], input=json.dumps(order), cwd=adapter.parent, timeout=PATIENCE,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)}, capture_output=True, text=True, check=False,
+            env={**environment, "OMP_NUM_THREADS": str(threads)}, capture_output=True, text=True, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise RunFailed(f"{name_of(adapter)} took more than {PATIENCE} seconds for {loop}.") from None
