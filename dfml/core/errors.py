@@ -28,6 +28,13 @@ class StopRequested(DfmlError):
     """Somebody asked the running work to stop."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error, of Python or of torch on any device, says that memory ran out."""
+    text = str(error).lower()
+    told = ("out of memory", "can't allocate memory", "not enough memory")  # the last on Windows
+    return isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or any(w in text for w in told)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

@@ -14,7 +14,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.time_left import in_words
 from dfml.runs.processes import JobProcesses
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import RunSpec, default_threads
 
 COMMAND = [sys.executable, "-m", "dfml.runs.dry_run"]
 MIB = 2**20
@@ -51,6 +51,8 @@ def cost_of(spec: RunSpec) -> Cost:
         BadInput: The run cannot be done, or more memory is needed than is free.
         RunFailed: It could not be measured.
     """
+    # As many as a run records, so that it is measured with what the run will have.
+    spec = spec.model_copy(update={"threads": spec.threads or default_threads()})
     processes = JobProcesses()
     try:
         answer = processes.do("dry run", COMMAND, spec.model_dump_json())
@@ -88,9 +90,9 @@ def free_bytes(device: str) -> int:
     return free
 
 
-def refuse_too_large(need: float, device: str) -> None:
-    """Raise ``BadInput`` where so many bytes are not free on a device."""
-    if need and need > (free := free_bytes(device)):
+def refuse_too_large(need: float, device: str, free: int | None = None) -> None:
+    """Raise ``BadInput`` where so many bytes are not ``free`` on a device, by default now."""
+    if need and need > (free := free_bytes(device) if free is None else free):
         raise BadInput(
             f"this training needs at least {need / MIB:,.0f} MiB of memory, and {free / MIB:,.0f} MiB are free on "
             f"{device}: lower tasks, shot, query, way or width, or free some memory."

@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested
+from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested, is_out_of_memory
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, SafePoint
 from dfml.core.paths import raise_if_disk_full, write_json
 from dfml.runs import liveness
@@ -224,6 +224,6 @@ def _one_line(error: Exception, folder: RunFolder) -> DfmlError:
     except RunFailed as full:
         return full
     name, text = type(error).__name__, " ".join(str(error).split())[:300]
-    if isinstance(error, MemoryError) or "OutOfMemory" in name or "out of memory" in text:
+    if is_out_of_memory(error):
         return RunFailed(f"out of memory ({text}): choose fewer images or tasks, or another device, then resume.")
     return RunFailed(f"{name}: {text or 'no message'} (the whole report is in {LOG}).")

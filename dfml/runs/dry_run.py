@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
-from dfml.core.errors import BadInput, DfmlError, RunFailed
+from dfml.core.errors import BadInput, DfmlError, RunFailed, is_out_of_memory
 from dfml.core.events import Checkpoint, Done, Event, Images, Progress
 from dfml.runs.cost import Cost, free_bytes, least_bytes, refuse_too_large
 from dfml.runs.driver import prepare
@@ -99,7 +99,8 @@ def measure(spec: RunSpec, *, since: float | None = None) -> Cost:
         device=str(device),
         how=_how(config, slices["base"], time.time() - began, few, len(everyone)),
     )
-    refuse_too_large(max(0.0, peak * MIB - own), str(device))
+    # What this process has freed stays with it, and would now count as taken.
+    refuse_too_large(max(0.0, peak * MIB - own), str(device), free)
     return cost
 
 
@@ -205,7 +206,8 @@ def _episode_seconds(zoo: Zoo, spec: RunSpec, config: Config, device: torch.devi
     few = EpisodeSampler(sampler.data, **sizes, episodes=EPISODES)
     model = start_model(zoo, config, torch.Generator().manual_seed(0), {}).to(device)
     began = time.perf_counter()
-    evaluate(model, few, bn=("transductive",), adapt=(model.learner.default_adaptation,), device=device)
+    adapt = (model.learner.default_adaptation,)
+    evaluate(model, few, bn=("transductive",), adapt=adapt, device=device, yardstick=False)
     return (time.perf_counter() - began) / EPISODES
 
 
@@ -251,8 +253,11 @@ def _answer(order: str, tell: Callable[[str], None]) -> dict[str, Any]:
         return measure(RunSpec.model_validate_json(order), since=psutil.Process().create_time()).model_dump(mode="json")
     except DfmlError as error:
         return {"error": str(error), "bad_input": isinstance(error, BadInput)}
-    except MemoryError:
-        return {"error": "even a few iterations need more memory than there is.", "bad_input": True}
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        text = "even a few iterations need more memory than there is: lower tasks, shot, query, way or width, or free"
+        return {"error": f"{text} some memory.", "bad_input": True}
 
 
 if __name__ == "__main__":

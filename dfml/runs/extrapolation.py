@@ -102,8 +102,10 @@ def seconds_of(whole: Whole, slices: dict[str, Slice]) -> Range:
     seen = [item for each in slices.values() for item in each.iterations.items()]
     early = _between([s for step, s in seen if 1 < step <= cut] or [begin])
     late = _between([s for step, s in seen if step > cut + 1] or [begin])
-    low = begin + warm * early[0] + (total - warm) * late[0]
-    high = begin * whole.teachers + warm * early[1] + (total - warm) * late[1]
+    # The first iteration is in what it takes to begin.
+    warm, cold = max(0, warm - 1), total - max(1, warm)
+    low = begin + warm * early[0] + cold * late[0]
+    high = begin * whole.teachers + warm * early[1] + cold * late[1]
     often = {"validation": ceil(total / config.validate_every) * config.validation_episodes, **OFTEN}
     for kind, count in often.items():
         each = base.seconds[kind] / max(1, base.counts[kind])

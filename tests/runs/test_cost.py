@@ -5,9 +5,12 @@ import sys
 import time
 from types import SimpleNamespace
 
+import psutil
 import pytest
+import torch
 
 from dfml.core.errors import BadInput, RunFailed
+from dfml.meta import evaluation
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
 from dfml.runs import cost as costs
@@ -17,7 +20,7 @@ from dfml.runs.driver import run_in_process
 from dfml.runs.extrapolation import Slice, Whole, cuts_of, queries_of, seconds_of
 from dfml.runs.folder import RunFolder
 from dfml.runs.jobs import train as jobs
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import RunSpec, default_threads
 from dfml.training import context as training
 from dfml.zoo.teacher import load_teacher
 
@@ -54,7 +57,8 @@ def ask(tiny_zoo_folder, patterns):
     return make
 
 
-def test_a_run_takes_about_what_was_said(ask):
+def test_a_run_takes_about_what_was_said(ask, monkeypatch):
+    monkeypatch.setattr(evaluation, "_bare_adaptation", lambda *_: pytest.fail("no run's test does this"))
     spec = ask("purer", **PURER)
     said, began = dry_run.measure(spec), time.process_time()
     run = RunFolder(run_in_process(spec)["run"])
@@ -97,6 +101,61 @@ def test_memory_that_cannot_suffice_is_refused_before_any_work(start, ask, monke
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_what_the_slices_took_must_have_been_free_before_them(fits, ask, monkeypatch):
+    def sliced(*_):
+        monkeypatch.setattr(costs, "free_bytes", lambda device: 1000)  # freed, and kept by this process
+        return Slice(
+            iterations=dict.fromkeys(range(3), 1.0),
+            disk=dict.fromkeys(("checkpoint", "image", "model", "metrics"), 1.0),
+        )
+
+    own = psutil.Process().memory_info().rss / 2**20
+    monkeypatch.setattr(dry_run, "_slice", sliced)
+    monkeypatch.setattr("dfml.nets.device.peak_memory_mib", lambda device: own + 64 if fits else 2.0**40)
+    if fits:
+        assert dry_run.measure(ask("purer", **PURER)).free_mib > 64
+    else:
+        with pytest.raises(BadInput, match="MiB are free on cpu"):
+            dry_run.measure(ask("purer", **PURER))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate"),
+        RuntimeError("[enforce fail]\nDefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+        RuntimeError("MPS backend out of memory"),
+    ],
+)
+def test_memory_that_runs_out_while_measuring_is_a_refusal(error, ask, monkeypatch):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(dry_run, "measure", fails)
+    answer = dry_run._answer(ask("purer").model_dump_json(), print)
+    assert answer["bad_input"] and "memory" in answer["error"] and "\n" not in answer["error"]
+    error = ValueError("odd")
+    with pytest.raises(ValueError, match="odd"):
+        dry_run._answer(ask("purer").model_dump_json(), print)
+
+
+@pytest.mark.parametrize("threads", [None, 3])
+def test_it_is_measured_with_the_threads_that_a_run_records(threads, ask, monkeypatch):
+    orders = []
+
+    def do(_self, _label, _command, order):
+        orders.append(RunSpec.model_validate_json(order))
+        return {"error": "asked"}
+
+    monkeypatch.setattr(costs.JobProcesses, "do", do)
+    spec = ask("purer").model_copy(update={"threads": threads})
+    with pytest.raises(RunFailed, match="asked"):
+        cost_of(spec)
+    assert orders[0].threads == spec.recorded().threads == (threads or default_threads())
+
+
 def test_the_lower_bound_grows_with_the_sizes():
     config = METHODS.get("purer").preset("demo")
     one, more = (least_bytes(config.override({"way": way}), (3, 32, 32)) for way in (5, 100))
@@ -121,7 +180,7 @@ def test_the_process_answers_with_a_cost_or_a_reason(ask, monkeypatch):
 
 
 def test_the_whole_follows_from_its_slices():
-    """Made up: 1 s an iteration, 3 s to begin, 0.1 s and 7 queries a step, 3 queries at the end of a recovery."""
+    """Made up: 1 s an iteration, 2 s before them, 0.1 s and 7 queries a step, 3 queries at the end of a recovery."""
     config = METHODS.get("bidf-mkd").preset("demo").override({"iterations": 100, "inversion_steps": 50})
     config = config.override({"query_inversion_steps": 20, "validate_every": 50, "validation_episodes": 10})
     cuts = cuts_of(config)
@@ -139,5 +198,15 @@ def test_the_whole_follows_from_its_slices():
     slices = {name: cut(name) for name in cuts}
     assert queries_of(whole, slices) == (7 * 70 + 6, 3 * (7 * 70 + 6))
     low, high = seconds_of(whole, slices)
-    assert low == pytest.approx(3 + 100 + 2 * 10 * 0.2 + 70 * 0.1)
-    assert high == pytest.approx(3 + 100 + 2 * 10 * 0.2 + 3 * 70 * 0.1)
+    assert low == pytest.approx(2 + 100 + 2 * 10 * 0.2 + 70 * 0.1)
+    assert high == pytest.approx(2 + 100 + 2 * 10 * 0.2 + 3 * 70 * 0.1)
+
+
+@pytest.mark.parametrize(("first", "seconds"), [(10, 2 + 3 + 9 * 0.5 + 30), (1, 2 + 3 + 39), (0, 2 + 3 + 39)])
+def test_the_first_iteration_counts_once(first, seconds):
+    """Made up: 2 s before iteration 1, which takes 3 s; 0.5 s each in the first phase, then 1 s each."""
+    config = METHODS.get("purer").preset("demo").override({**PURER, "warm_start": first})
+    cut = cuts_of(config)["base"]
+    times = {0: 2.0, 1: 3.0, 2: 0.5 if first > 1 else 1.0} | dict.fromkeys(range(3, cut["iterations"] + 1), 1.0)
+    whole = Whole(config, {}, False, 1.0, 1.0)
+    assert seconds_of(whole, {"base": Slice(iterations=times)}) == pytest.approx((seconds, seconds))
