@@ -256,8 +256,9 @@ def test_nothing_stays_of_a_run_that_is_not_kept_and_threads_are_put_back(tiny_z
     def stop(*_):
         raise StopRequested("enough")
 
-    with pytest.raises(RunFailed, match="enough of it"):
+    with pytest.raises(RunFailed, match="enough of it") as failed:
         dfml.invert(tiny_zoo, progress=fail, **options)
+    assert "log.txt" not in str(failed.value)
     with pytest.raises(StopRequested, match="before its end"):
         dfml.invert(tiny_zoo, progress=stop, **options)
     assert torch.get_num_threads() == before

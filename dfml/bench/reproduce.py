@@ -2,15 +2,19 @@
 
 import shlex
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from dfml.bench.job import BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import job_of
 from dfml.bench.report import machine
 from dfml.bench.study import do_jobs
 from dfml.bench.study_config import AccuracyConfig
+from dfml.core.config import Count, Number, Record, Text
 from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.core.paths import read_json
 from dfml.methods import METHODS
@@ -19,9 +23,57 @@ from dfml.training.method import Method
 
 SAME = ("seed", "data", "shots", "bn", "adapt")
 """What a stored row and a rebuilt one have in common."""
+BY_EPISODE = ("episode_list", "right", "uncalibrated_right")
+"""What tells rows of one mean apart; compared where both keep it, which tables of older versions do not."""
 NOT_COMPARED = ("jobs", "threads")
 MEASURED = ("seconds", "_mib")
 """Ends of the names of what no two machines, or days, have alike."""
+
+
+class StoredOrigin(Record):
+    """An entry of a table's ``earlier``."""
+
+    methods: list[Text] = []
+    machine: dict[str, Any] | None = None
+
+
+class StoredTable(Record):
+    """A table's JSON, what rebuilding needs of it; ``runs`` and ``rows`` are checked one by one."""
+
+    preset: Text
+    split: Text
+    zoo: Text
+    rows: list[dict[str, Any]]
+    command: str | None = None
+    calibrate: Text | None = None
+    machine: dict[str, Any] | None = None
+    earlier: list[StoredOrigin] | None = None
+
+
+class StoredRow(Record):
+    """One row."""
+
+    seed: Count
+    data: Text
+    shots: Count
+    episodes: Count
+    bn: Text | None = None
+    adapt: Text | None = None
+
+
+class StoredRun(Record):
+    """What a row's numbers come from."""
+
+    method: Text
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    config: dict[str, Any]
+    rate: Number | None = None
+    scenario: Text | None = None
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    device: Text | None = None
+    versions: dict[str, Any] | None = None
+    commits: list[Text | None] | None = None
+    git: Text | None = None
 
 
 def reproduce(
@@ -52,12 +104,15 @@ def reproduce(
         ``elsewhere`` (how machine and versions differ, one line each) and the ``rows``.
 
     Raises:
-        BadInput: The table cannot be read or holds no configs, or there is no such row, data or zoo.
+        BadInput: The table cannot be read, is damaged or holds no configs, or there is no such row, data or zoo.
         RunFailed: A run did not end with a result.
     """
-    stored = read_json(table, "results")
-    runs = _runs_of(stored, table, method, seed)
-    rows = [row for row in stored["rows"] if row.get("method") == method and row["seed"] in {r["seed"] for r in runs}]
+    stored, runs = _runs_of(read_json(table, "results"), table, method, seed)
+    rows = [row for row in stored["rows"] if row.get("method") == method]
+    rows = [StoredRow.checked(row, f"a row of {method} in {table}") for row in rows]
+    rows = [row for row in rows if row["seed"] in {run["seed"] for run in runs}]
+    if not rows:
+        raise BadInput(f"{table} has runs of {method}, but no row of them: there is nothing to compare with.")
     place = Path(table.resolve().parent.name, table.stem)
     config = AccuracyConfig.parse(
         {
@@ -86,13 +141,17 @@ def reproduce(
     }  # fmt: skip
 
 
-def _runs_of(stored: Any, table: Path, method: str, seed: int | None) -> Rows:  # noqa: ANN401 - foreign JSON
-    runs = stored.get("runs") if isinstance(stored, dict) else None
-    needed = {"rows", "preset", "split", "zoo"}
-    if not runs or not needed <= stored.keys() or not all("config" in run for run in runs):
-        command = f": `{stored['command']}` makes all of it" if isinstance(stored, dict) and "command" in stored else ""
+def _runs_of(stored: Any, table: Path, method: str, seed: int | None) -> tuple[Row, Rows]:  # noqa: ANN401 - foreign
+    """The table and those of its runs that are asked for, both checked."""
+    stored = stored if isinstance(stored, dict) else {}
+    runs, needed = stored.get("runs"), {"rows", "preset", "split", "zoo"}
+    whole = isinstance(runs, list) and all(isinstance(run, dict) and "config" in run for run in runs)
+    if not runs or not whole or not needed <= stored.keys():
+        command = f": `{stored['command']}` makes all of it" if "command" in stored else ""
         raise BadInput(f"{table} keeps no config of each run, so no row of it can be rebuilt by itself{command}.")
-    known = list(dict.fromkeys(str(run["method"]) for run in runs))
+    stored = StoredTable.checked(stored, str(table))
+    runs = [StoredRun.checked(run, f"a run in {table}") for run in runs]
+    known = list(dict.fromkeys(run["method"] for run in runs))
     if method not in known:
         raise BadInput(f"{table} has no row {method!r}.{nearest(method, known)} It has: {', '.join(known)}.")
     mine = [run for run in runs if run["method"] == method and seed in (None, run["seed"])]
@@ -100,13 +159,16 @@ def _runs_of(stored: Any, table: Path, method: str, seed: int | None) -> Rows:  
         raise BadInput(f"{table} has no run of {method} with seed {seed}.")
     if any(run.get("rate") is not None for run in mine):
         raise BadInput(f"{table} is of polluted zoos, which its command makes anew: `{stored.get('command')}`.")
-    return mine
+    return stored, mine
 
 
 def _data_of(stored: Row, rows: Rows, given: list[str] | None) -> list[str]:
     """The data sets of the rows: those that are given, else those that the table's command names, if they are here."""
     names = list(dict.fromkeys(str(row["data"]) for row in rows))
-    words = shlex.split(str(stored.get("command", "")))
+    try:
+        words = shlex.split(stored.get("command") or "")
+    except ValueError:  # an open quotation mark
+        words = []
     found = given or [value for word, value in zip(words, words[1:], strict=False) if word == "--data"]
     fitting = [next((text for text in found if Path(text).name == name), None) for name in names]
     missing = [
@@ -135,13 +197,22 @@ def _compare(stored: Rows, rebuilt: Rows) -> tuple[int, Rows]:
     there = {tuple(row.get(name) for name in SAME): row for row in stored}
     compared, differences = 0, []
     for key in dict.fromkeys([*there, *here]):
-        one, other = _numbers(there.get(key, {})), _numbers(here.get(key, {}))
-        for name in dict.fromkeys([*one, *other]):
-            compared += 1
-            if one.get(name) != other.get(name):
-                place = dict(zip(SAME, key, strict=True))
-                differences.append({**place, "number": name, "stored": one.get(name), "rebuilt": other.get(name)})
+        place, before, after = dict(zip(SAME, key, strict=True)), there.get(key, {}), here.get(key, {})
+        one, other = _numbers(before), _numbers(after)
+        found = [(name, one.get(name), other.get(name)) for name in dict.fromkeys([*one, *other])]
+        found += [_first_apart(name, before[name], after[name]) for name in BY_EPISODE if name in before.keys() & after]
+        compared += len(found)
+        differences += [{**place, "number": name, "stored": a, "rebuilt": b} for name, a, b in found if a != b]
     return compared, differences
+
+
+def _first_apart(name: str, one: Any, other: Any) -> tuple[str, Any, Any]:  # noqa: ANN401 - JSON values
+    """Of two lists the first entries that differ, with their place in the name; anything else as it is."""
+    if isinstance(one, list) and isinstance(other, list):
+        for position, (a, b) in enumerate(zip_longest(one, other)):
+            if a != b:
+                return f"{name}[{position}]", a, b
+    return name, one, other
 
 
 def _numbers(row: Row) -> dict[str, float]:
@@ -170,9 +241,9 @@ def _elsewhere(stored: Row, runs: Rows, jobs: list[BenchJob]) -> Iterator[str]:
         if commits != mine["commits"]:
             yield f"commit: {_commits(commits)} there, {_commits(mine['commits'])} here"
         if mine["commits"] != [now]:
-            with suppress(ValueError):
-                folder = Path(job.folder).relative_to(Path.cwd())
-                yield f"the rebuilt run is of {_commits(mine['commits'])}, not of the present program: remove {folder}"
+            folder, below = Path(job.folder), Path.cwd()
+            folder = folder.relative_to(below) if folder.is_relative_to(below) else folder
+            yield f"the rebuilt run is of {_commits(mine['commits'])}, not of the present program: remove {folder}"
 
 
 def _commits(commits: list[str | None]) -> str:

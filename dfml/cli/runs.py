@@ -185,6 +185,7 @@ def _spec_from(context: typer.Context, run: str) -> RunSpec:
     given = {name: context.params[name] for name in given_options(context) if name in RunSpec.model_fields}
     asked = {**kept, **given, "start": str(found.model), "config": config.model_dump(mode="json")}
     spec = RunSpec.parse({"kind": "train", **asked})
+    check_device_name(spec.device)
     cls.check_data(spec.data)
     cls.check_start(found.model, config, open_zoo(spec.needed("zoo")).picture_shape)
     return spec

@@ -17,7 +17,14 @@ class BadInput(DfmlError):
 
 
 class RunFailed(DfmlError):
-    """A run could not go on (disk full, worker lost); what it had saved is intact."""
+    """A run could not go on (disk full, worker lost); what it had saved is intact.
+
+    ``unkept`` is the message without what only a run's folder makes true: for runs whose folder is gone with them.
+    """
+
+    def __init__(self, message: str, *, unkept: str | None = None) -> None:
+        super().__init__(message)
+        self.unkept = unkept or message
 
 
 class NotFinite(RunFailed):

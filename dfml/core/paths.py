@@ -169,9 +169,8 @@ def raise_if_disk_full(error: BaseException, path: Path) -> None:
     """
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
-        raise RunFailed(
-            f"no space left while writing {path.name}: free some disk space and resume; the last whole copy is intact."
-        ) from error
+        said = f"no space left while writing {path.name}: free some disk space"
+        raise RunFailed(f"{said} and resume; the last whole copy is intact.", unkept=f"{said}.") from error
     if number in (errno.EROFS, errno.EACCES):
         raise RunFailed(f"cannot write {path.name} in {path.parent}: the folder is not writable.") from error
 

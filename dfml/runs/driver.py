@@ -90,7 +90,8 @@ def queue_run(folder: RunFolder, *, resume: bool) -> float:
     now = time.time()
     kept = {key: raw.get(key) for key in ("started", "seconds", "step", "total", "device", "device_reason")}
     if not write_raw(folder.path, {**kept, "state": "queued", "text": "starting", "queued": now, "updated": now}):
-        raise RunFailed(f"cannot write in {folder.path}: free some disk space, then resume the run.")
+        said = f"cannot write in {folder.path}: free some disk space"
+        raise RunFailed(f"{said}, then resume the run.", unkept=f"{said}.")
     return now
 
 
@@ -225,5 +226,7 @@ def _one_line(error: Exception, folder: RunFolder) -> DfmlError:
         return full
     name, text = type(error).__name__, " ".join(str(error).split())[:300]
     if is_out_of_memory(error):
-        return RunFailed(f"out of memory ({text}): choose fewer images or tasks, or another device, then resume.")
-    return RunFailed(f"{name}: {text or 'no message'} (the whole report is in {LOG}).")
+        said = f"out of memory ({text}): choose fewer images or tasks, or another device"
+        return RunFailed(f"{said}, then resume.", unkept=f"{said}.")
+    said = f"{name}: {text or 'no message'}"
+    return RunFailed(f"{said} (the whole report is in {LOG}).", unkept=f"{said}.")

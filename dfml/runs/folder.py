@@ -74,14 +74,21 @@ class RunFolder:
         Raises:
             BadInput: ``path`` holds something, or cannot be made; or there is no ``start``.
         """
-        spec, root = spec.recorded(), root or runs_root()
+        spec, root, new = spec.recorded(), root or runs_root(), path is None or not os.path.exists(path)
         if spec.start and not all((Path(spec.start) / name).is_file() for name in (CONFIG, WEIGHTS, DETAILS)):
             raise BadInput(f"no meta-model at {spec.start}: give the folder of one, such as RUN/model.")
         try:
             folder = cls(_new_folder(spec, root)) if path is None else cls(path)._claimed(spec, root)
-            if spec.start:  # a copy, so that a run that waits, or is resumed, does not depend on the other one
-                _copy_model(Path(spec.start), folder.path / START)
-            write_json(folder.path / SPEC, spec.model_dump(mode="json"))
+            try:
+                if spec.start:  # a copy, so that a run that waits, or is resumed, does not depend on the other one
+                    _copy_model(Path(spec.start), folder.path / START)
+                write_json(folder.path / SPEC, spec.model_dump(mode="json"))
+            except BaseException:  # half a start without a spec would be in the way of the next try
+                shutil.rmtree(folder.path / START, ignore_errors=True)
+                if new:
+                    with suppress(OSError):
+                        folder.path.rmdir()
+                raise
             write_raw(folder.path, {"state": "queued", "text": "not started yet", "updated": time.time()})
         except OSError as error:
             raise BadInput(f"cannot make the run's folder {path or root}: {error.strerror}.") from None

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from dfml.core.errors import StopRequested
+from dfml.core.errors import RunFailed, StopRequested
 from dfml.core.events import Event, Note, Progress
+from dfml.core.remedies import PROGRAM
 from dfml.meta.model import MetaModel
 from dfml.reports.recovery import Recovery
 from dfml.runs.driver import run_in_process
@@ -107,12 +108,16 @@ def _done(
     with TemporaryDirectory(prefix="dfml-", ignore_cleanup_errors=True) as passing, own_threads():
         if out is None:
             folder = RunFolder.create(spec, root=Path(passing))
-            summary = run_in_process(folder, on_event=listen)
+            try:
+                summary = run_in_process(folder, on_event=listen)
+            except RunFailed as error:
+                error.args = (error.unkept,)
+                raise
         else:
             summary = run_in_process(spec, path=out, on_event=listen)
             folder = RunFolder(Path(summary["run"]))
         if summary["state"] == "stopped":
-            kept = f"; `python -m dfml {spec.kind} --resume --out {folder.path}` goes on" if out else ""
+            kept = f"; `{PROGRAM} {spec.kind} --resume --out {folder.path}` goes on" if out else ""
             raise StopRequested(f"the {spec.kind} run was stopped before its end{kept}.")
         # A folder that will be gone is not pointed to.
         yield folder, {**summary, **({"run": None, "model": None} if out is None else {})}, notes

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfml.core.config import Config
+from dfml.core.config import Config, Record, Text
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Note
 from dfml.core.model_config import read_config
+from dfml.meta.stored import read_model_card
+from dfml.zoo.listing import DETAILS
 
 if TYPE_CHECKING:
     from dfml.meta.model import MetaModel
@@ -19,14 +21,32 @@ STARTED = "start"
 """Kind of the note that tells it."""
 
 
+class EarlierStart(Record):
+    """What a start's card tells of its own start."""
+
+    methods: list[Text | None] = []
+
+
+class StartCard(Record):
+    """A start's card, what the new model inherits of it."""
+
+    run: Text | None = None
+    method: Text | None = None
+    zoo: Text | None = None
+    sha256: Text | None = None
+    start: EarlierStart | None = None
+    side_information: list[Text] | None = None
+
+
 def check_fits(folder: Path, config: Config, shape: tuple[int, int, int]) -> None:
     """See from its card alone that the meta-model in ``folder`` is one that a config makes for images of this shape.
 
     ``shape`` is channels, height and width.
 
     Raises:
-        BadInput: It has another architecture, width or image size.
+        BadInput: It has another architecture, width or image size, or its card is damaged.
     """
+    _card_of(folder)
     found = read_config(folder)
     args = found["model_args"]
     own = found["architecture"], args.get("width"), (args.get("in_chans", 3), args.get("img_size"))
@@ -42,7 +62,7 @@ def start_from_model(folder: Path, model: MetaModel) -> Iterator[Event]:
     ``details["start"]["side_information"]``, from where it gets into the new model's own.
 
     Raises:
-        BadInput: The folder holds no meta-model of one network, or one of another shape.
+        BadInput: The folder holds no meta-model of one network, or one of another shape, or its card is damaged.
     """
     from dfml.meta.fusion import fits, load_backbone
     from dfml.meta.model import MetaModel
@@ -58,9 +78,8 @@ def start_from_model(folder: Path, model: MetaModel) -> Iterator[Event]:
     same_way = start.way == model.way
     load_backbone(model.net, start.net.state_dict(), head=same_way)
     model.mean, model.std = list(start.mean), list(start.std)
-    told = start.details
-    earlier: dict[str, Any] = told.get("start") or {}
-    seen = list(told.get("side_information") or [])
+    told = _card_of(folder)  # not the loaded model's details, which leave out the digest of the weights
+    earlier, seen = told.get("start") or {}, told.get("side_information") or []
     model.details["start"] = {
         "run": told.get("run"),
         "methods": [*earlier.get("methods", []), told.get("method")],
@@ -71,6 +90,10 @@ def start_from_model(folder: Path, model: MetaModel) -> Iterator[Event]:
     head = "" if same_way else f"; its last layer of {start.way} outputs is left behind"
     text = f"starts from the result of {told.get('run') or folder.name} ({told.get('method')}){head}"
     yield Note(0, f"{text}; that had used: {', '.join(seen) or 'no side information'}", kind=STARTED)
+
+
+def _card_of(folder: Path) -> dict[str, Any]:
+    return StartCard.checked(read_model_card(folder), str(folder / DETAILS))
 
 
 def _words(architecture: str | None, width: int | None, images: tuple[int | None, int | None]) -> str:

@@ -49,7 +49,7 @@ def changed(table, change):
     table.write_text(json.dumps(stored))
 
 
-def test_a_row_comes_out_again_and_what_was_changed_is_named(table, tiny_zoo_folder, tmp_path, capsys):
+def test_a_row_comes_out_again_and_what_was_changed_is_named(table, tiny_zoo_folder, tmp_path, capsys, monkeypatch):
     words = [
         "bench",
         "reproduce",
@@ -74,6 +74,8 @@ def test_a_row_comes_out_again_and_what_was_changed_is_named(table, tiny_zoo_fol
 
     def lie(stored):
         stored["rows"][0]["accuracy"] += 1e-9
+        stored["rows"][0]["right"][1] += 1
+        stored["rows"][0]["episode_list"] = "another"
         stored["rows"][0]["seconds"] *= 7
         stored["rows"].pop()
         stored["machine"]["processor"] = "an abacus"
@@ -81,13 +83,17 @@ def test_a_row_comes_out_again_and_what_was_changed_is_named(table, tiny_zoo_fol
         stored["runs"][0]["commits"] = ["a" * 40]
 
     changed(table, lie)
+    monkeypatch.setattr(rebuilding, "program_commit", lambda: "b" * 40)
     code, found = told()
     assert code == 1 and not found["equal"]
-    (first, *others) = found["differences"]
+    (first, digest, right, *others) = found["differences"]
     assert first["number"] == "accuracy" and first["seed"] == 0 and first["stored"] != first["rebuilt"]
+    assert digest["number"] == "episode_list" and digest["stored"] == "another"
+    assert right["number"] == "right[1]" and right["stored"] == right["rebuilt"] + 1
     assert others and all(other["stored"] is None and other["seed"] == 1 for other in others)
     words_elsewhere = " ".join(found["elsewhere"])
     assert "an abacus" in words_elsewhere and "torch: 0.1 there" in words_elsewhere and "a" * 12 in words_elsewhere
+    assert f"remove {tmp_path / 'again'}" in words_elsewhere
 
 
 @pytest.mark.parametrize(
@@ -104,6 +110,25 @@ def test_what_cannot_be_rebuilt_is_one_line(table, change, row, says, tmp_path):
     with pytest.raises(BadInput, match=says) as refused:
         rebuilding.reproduce(table, row, work=tmp_path / "again")
     assert "\n" not in str(refused.value) and not (tmp_path / "again").exists()
+
+
+def test_a_table_of_other_values_is_refused_in_one_line(table, tmp_path):
+    whole = table.read_text()
+    for change, says in (
+        (lambda stored: stored["runs"].append(3), "keeps no config"),
+        (lambda stored: stored["runs"][0].pop("method"), "damaged.*method"),
+        (lambda stored: stored["runs"][0].update(commits=3), "damaged.*commits"),
+        (lambda stored: stored.update(rows=[]), "no row"),
+        (lambda stored: stored["rows"].append(3), "damaged.*rows"),
+        (lambda stored: stored["rows"][0].update(seed=[]), "damaged.*seed"),
+        (lambda stored: stored.update(earlier=[3]), "damaged.*earlier"),
+        (lambda stored: stored.update(command="'"), "--data"),
+    ):
+        table.write_text(whole)
+        changed(table, change)
+        with pytest.raises(BadInput, match=says) as refused:
+            rebuilding.reproduce(table, "random", work=tmp_path / "again")
+        assert "\n" not in str(refused.value) and not (tmp_path / "again").exists()
 
 
 def test_a_run_that_fails_is_no_result(table, tiny_zoo_folder, tmp_path, monkeypatch):

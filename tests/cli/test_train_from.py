@@ -43,6 +43,7 @@ def test_what_it_cannot_start_from_is_one_line_and_no_folder(dfml, first, tmp_pa
     refused = {
         "--set width=4": "width 8",
         "--set colour=red": "unknown option",
+        "--device tpu": "no device 'tpu'",
         "--method free": "--method is not used with --from",
     }
     for words, says in refused.items():

@@ -1,5 +1,6 @@
 """A run that starts from another one's result: its weights, its options, and what that one had seen."""
 
+import json
 import shutil
 
 import pytest
@@ -61,6 +62,7 @@ def test_the_weights_are_those_of_the_start_and_its_side_information_is_told(ask
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     told = MetaModel.load(run.model).details
     assert told["start"]["run"] == first.name and told["start"]["methods"] == ["purer"]
+    assert told["start"]["sha256"] == json.loads((first.model / "dfml.json").read_text())["sha256"]
     assert told["side_information"].count("reported accuracies") == 1 and "init" not in told
     assert any(note.kind == "start" and first.name in note.text for note in run.notes())
     assert "started from" in (run.model / "README.md").read_text()
@@ -115,6 +117,15 @@ def test_a_start_for_pictures_of_another_size_is_refused(ask, first):
         method.check_start(first.model, method.preset("demo").override({"width": 8}), (1, 28, 28))
 
 
+@pytest.mark.parametrize("wrong", [{"start": 3}, {"start": {"methods": 3}}, {"side_information": "abc"}], ids=str)
+def test_a_start_with_a_damaged_card_is_refused_in_one_line(wrong, tmp_path):
+    (tmp_path / "dfml.json").write_text(json.dumps({"kind": "meta-model", **wrong}))
+    method = METHODS.get("purer")
+    with pytest.raises(BadInput, match="damaged") as refused:
+        method.check_start(tmp_path, method.preset("demo"), (3, 32, 32))
+    assert next(iter(wrong)) in str(refused.value) and "\n" not in str(refused.value)
+
+
 def test_a_method_that_ignores_its_start_is_found_out(ask, first, monkeypatch):
     monkeypatch.setattr(training.Training, "take_start", lambda self, model: iter(()))
     with pytest.raises(BadInput, match="'purer' does not begin with"):
@@ -124,3 +135,17 @@ def test_a_method_that_ignores_its_start_is_found_out(ask, first, monkeypatch):
 def test_a_folder_without_a_model_is_no_start(ask, tmp_path):
     with pytest.raises(BadInput, match="no meta-model at"):
         RunFolder.create(ask(start=tmp_path))
+
+
+def test_a_start_that_cannot_be_copied_leaves_no_folder_in_the_way(ask, tmp_path, monkeypatch):
+    for name in ("config.json", "model.safetensors", "dfml.json"):
+        (tmp_path / name).touch()
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(BadInput, match="No space left"):
+        patched.setattr("shutil.copyfile", full)
+        RunFolder.create(ask(start=tmp_path), path=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert RunFolder.create(ask(start=tmp_path), path=tmp_path / "run").problem is None
