@@ -6,11 +6,10 @@ import importlib.util
 from dfml.methods import METHODS
 from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
 
-ITERATIONS = 10
 SMALL = {"width": 8, "test_steps": 3}
 SMALL_TRAINING = {
-    **SMALL, "iterations": ITERATIONS, "tasks": 2, "shot": 2, "query": 3, "inner_steps": 1,
-    "validate_every": 4, "validation_episodes": 2,
+    **SMALL, "iterations": 20, "tasks": 2, "shot": 2, "query": 3, "inner_steps": 1,
+    "validate_every": 8, "validation_episodes": 2,
 }  # fmt: skip
 SMALL_RECOVERING = {
     **SMALL_TRAINING, "recovered": "fresh", "recovered_per_class": 5, "inversion_steps": 3, "latent": 8,

@@ -251,7 +251,7 @@ def test_replay_mixes_classes_of_different_apis(run, tiny_zoo, monkeypatch):
 
 
 def test_an_api_is_inverted_at_the_start_and_then_only_at_plateaus(run):
-    events = run(*tiny(generate_interval=4, iterations=20))
+    events = run(*tiny(generate_interval=4))
     accuracy = [e.values["train/accuracy"] for e in events if isinstance(e, Scalars) and "train/accuracy" in e.values]
     assert len(accuracy) == 20
     trigger = PlateauDetector(4)
@@ -262,10 +262,7 @@ def test_an_api_is_inverted_at_the_start_and_then_only_at_plateaus(run):
 
 
 def test_rounds_meet_every_api_before_any_twice(run, tiny_zoo):
-    names = [
-        n.text.split(",")[0].removeprefix("inverted ")
-        for n in inversions(run(*tiny(generate_interval=1, iterations=20)))
-    ]
+    names = [n.text.split(",")[0].removeprefix("inverted ") for n in inversions(run(*tiny(generate_interval=1)))]
     assert len(names) >= 6
     assert all(sorted(names[i : i + 3]) == sorted(tiny_zoo.ids) for i in (0, 3))
     few = inversions(run(*tiny(generate_interval=1, apis=1)))

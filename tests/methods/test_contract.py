@@ -18,11 +18,18 @@ from dfml.training import context
 from dfml.training.context import Training
 from dfml.training.options import AdaptConfig
 from dfml.training.taking_part import ALL, SOME
-from tests.methods.small import ITERATIONS, SIZES, small
+from tests.methods.small import SIZES, small
 
 LONG = [n for n in METHODS if METHODS.get(n).long]
 # Methods on the teachers' weights have steps, but neither tasks nor pictures nor validation episodes.
 ON_DATA = [n for n in LONG if METHODS.get(n).space == "data"]
+ITERATIONS = 10
+"""Of a run on data here, with two validations."""
+
+
+def short(name, **changes):
+    """A method and its small config, on data with fewer iterations still."""
+    return small(name, **({"iterations": ITERATIONS, "validate_every": 4, **changes} if name in ON_DATA else changes))
 
 
 def started(method, config, zoo, patterns, device="cpu"):
@@ -57,7 +64,7 @@ def small_run(run, finished):
     def events(name, **changes):
         key = (name, *sorted(changes.items()))
         if key not in finished:
-            finished[key] = run(*small(name, **changes))
+            finished[key] = run(*short(name, **changes))
         return finished[key]
 
     return events
@@ -96,7 +103,7 @@ def test_it_says_who_takes_part_before_anything_is_learned(name, small_run):
 def test_a_seed_gives_the_same_model_and_another_seed_another(name, run, small_run):
     few = {"iterations": 4} if name in ON_DATA else {}
     first = small_run(name, **few)[-1].result.net.state_dict()
-    again, other = (run(*small(name, **few), seed=s)[-1].result.net.state_dict() for s in (0, 1))
+    again, other = (run(*short(name, **few), seed=s)[-1].result.net.state_dict() for s in (0, 1))
     assert all(torch.equal(first[k], again[k]) for k in first)
     # A reference that is the zoo itself draws nothing.
     assert any(not torch.equal(first[k], other[k]) for k in first) == METHODS.get(name).one_model
@@ -104,7 +111,7 @@ def test_a_seed_gives_the_same_model_and_another_seed_another(name, run, small_r
 
 @pytest.mark.parametrize(("name", "changes"), [(n, {}) for n in LONG] + [(n, {"keep": "best"}) for n in ON_DATA])
 def test_resumed_from_the_disk_equals_uninterrupted(name, changes, run, small_run, tmp_path):
-    method, config = small(name, **changes)
+    method, config = short(name, **changes)
     whole = small_run(name, **changes)
     middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 5)
     save_checkpoint(tmp_path / "step.safetensors", middle.state)
@@ -118,7 +125,7 @@ def test_resumed_from_the_disk_equals_uninterrupted(name, changes, run, small_ru
 
 @pytest.mark.parametrize("name", LONG)
 def test_it_could_be_kept_at_the_end_of_every_step(name, small_run, tiny_zoo, patterns, monkeypatch):
-    method, config = small(name)
+    method, config = short(name)
     whole = {e.step: e.state for e in small_run(name) if isinstance(e, Checkpoint)}
     monkeypatch.setattr(context, "CHECKPOINTS", 1)
     events = started(method, config, tiny_zoo, patterns)
@@ -135,7 +142,7 @@ def test_it_could_be_kept_at_the_end_of_every_step(name, small_run, tiny_zoo, pa
 
 @pytest.mark.parametrize("name", ON_DATA)
 def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(name, run, tiny_zoo, patterns):
-    method, config = small(name, iterations=5, validation_episodes=4)
+    method, config = short(name, iterations=5, validation_episodes=4)
     whole = run(method, config)
     told = [e.text for e in whole if isinstance(e, Progress) and e.step == 4 and e.text.startswith("validating")]
     assert told == [f"validating, {n} of 4 episodes" for n in range(1, 5)]
@@ -154,7 +161,7 @@ def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(nam
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_can_be_stopped_half_way_and_done_again(name, run, small_run, tiny_zoo, patterns):
-    method, config = small(name)
+    method, config = short(name)
     whole = small_run(name)
     events = started(method, config, tiny_zoo, patterns)
     seen = list(itertools.islice(events, len(whole) // 2))
@@ -168,7 +175,7 @@ def test_it_can_be_stopped_half_way_and_done_again(name, run, small_run, tiny_zo
 
 @pytest.mark.parametrize("name", LONG)
 def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, tiny_zoo, patterns, tmp_path):
-    method, config = small(name)
+    method, config = short(name)
     events = started(method, config, tiny_zoo, patterns)
     kept = [(e.state, copy.deepcopy(e.state)) for e in events if isinstance(e, Checkpoint)]
     first, last = kept[0][1], kept[-1][1]
@@ -201,7 +208,7 @@ def test_it_shows_what_it_does(name, small_run):
 @pytest.mark.parametrize("name", ON_DATA)
 @pytest.mark.parametrize("learner", ["anil", "protonet"])
 def test_it_trains_with_every_learner(name, learner, run):
-    model = run(*small(name, learner=learner, iterations=4))[-1].result
+    model = run(*short(name, learner=learner, iterations=4))[-1].result
     assert model.learner.name == learner
 
 
@@ -216,7 +223,7 @@ def test_more_classes_than_sample_and_probe_have_cost_only_the_measurements(
     split = dataclasses.replace(load_split(patterns, "val"), name="sample:cifar-fs")
     monkeypatch.setattr(validation, "data_source", lambda zoo, data: data or "sample:cifar-fs")
     monkeypatch.setattr(validation, "load_split", lambda *_, **__: split)
-    method, config = small("purer", way=way, keep="best")
+    method, config = short("purer", way=way, keep="best")
     events = run(method, config, data=None)
     assert any(isinstance(e, Note) and says in e.text for e in events)
     seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
@@ -254,14 +261,14 @@ def test_its_paper_preset_trains(name, run):
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_works_with_grey_pictures_of_another_size(name, run, grey_zoo, grey_patterns):
-    events = run(*small(name, **({"iterations": 3} if name in ON_DATA else {})), zoo=grey_zoo, data=str(grey_patterns))
+    events = run(*short(name, **({"iterations": 3} if name in ON_DATA else {})), zoo=grey_zoo, data=str(grey_patterns))
     assert events[-1].result.input_size == (1, 28, 28)
 
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_works_with_a_mixed_zoo_or_says_why_not(name, run, mixed_zoo):
     """A colour Conv4 and a grey ResNet; only averages of weights cannot use both."""
-    method, config = small(name, **({"iterations": 4} if name in ON_DATA else {}))
+    method, config = short(name, **({"iterations": 4} if name in ON_DATA else {}))
     if method.one_architecture:
         with pytest.raises(BadInput, match="architecture"):
             run(method, config, zoo=mixed_zoo)
@@ -276,7 +283,7 @@ def test_it_works_with_a_mixed_zoo_or_says_why_not(name, run, mixed_zoo):
 def test_a_teacher_out_of_timms_registry_teaches_too_or_the_method_says_why_not(name, run, timm_folder):
     from dfml.zoo import open_zoo
 
-    method, config = small(name, **({"iterations": 4} if name in ON_DATA else {}))
+    method, config = short(name, **({"iterations": 4} if name in ON_DATA else {}))
     if method.one_architecture:
         with pytest.raises(BadInput, match="architecture"):
             run(method, config, zoo=open_zoo(timm_folder))
@@ -290,7 +297,7 @@ def test_a_teacher_out_of_timms_registry_teaches_too_or_the_method_says_why_not(
 @pytest.mark.parametrize("name", LONG)
 def test_training_uses_the_gpu_and_agrees_with_the_cpu(name, tiny_zoo, patterns):
     # Long enough for what comes after a warm-up.
-    method, config = small(name, **({"iterations": 6} if name in ON_DATA else {}))
+    method, config = short(name, **({"iterations": 6} if name in ON_DATA else {}))
     torch.cuda.reset_peak_memory_stats()
     found = {}
     for device in ("cpu", "cuda"):

@@ -243,7 +243,7 @@ def test_the_rewards_of_the_paper_are_shared_by_those_asked_last(run, monkeypatc
         lambda self, drawn, rewards: given.append((drawn, rewards)) or learn(self, drawn, rewards),
     )
     published = {"reward": "accuracy", "reward_scale": "percent", "likelihood": "published", "patience": 6}
-    method, config = small("teapot", iterations=20, **published)
+    method, config = small("teapot", **published)
     events = run(method, config)
     assert given and all(len(set(rewards)) == 1 and 0 <= rewards[0] <= 100 for _, rewards in given)
     middle = next(e for e in events if isinstance(e, Checkpoint) and e.step == 11)
@@ -266,7 +266,7 @@ def test_without_validation_pictures_it_is_data_free_and_says_so(run):
 
 
 def test_peak_last_and_variation_are_those_of_the_validation_curve(run):
-    events = run(*small("teapot", validate_every=2))
+    events = run(*small("teapot", validate_every=4))
     curve = [e.values["val/accuracy"] for e in events if isinstance(e, Scalars) and "val/accuracy" in e.values]
     expected = {"peak": max(curve), "last": curve[-1], "variation": max(curve) - curve[-1]}
     assert len(curve) == 5
