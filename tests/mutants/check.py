@@ -68,7 +68,7 @@ def copy_checkout(folder: Path) -> Path:
 
 def run_tests(folder: Path, tests: list[str], limit: float, *options: str) -> tuple[int | None, str]:
     """Run tests in a copy, with one thread; returns pytest's exit code (None: out of time) and what it said."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *options, *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "", "-p", "no:cacheprovider", *options, *tests]
     with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as place:
         # A file that is changed twice in a second must not be taken from a cache of bytecode.
         own = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder), "TMPDIR": place}
