@@ -48,8 +48,11 @@ def test_what_a_training_will_cost_is_told_before_it_starts(runs, monkeypatch):
         return texts(app)
 
     assert "4 min" in ask() and "5 queries" in texts(app) and asked[0].method == "purer"
+    app.run()  # as when a device is found, or a watched run goes on
+    assert "5 queries" in texts(app) and len(asked) == 1, "the answer stays until something else is asked"
     next(field for field in app.number_input if field.label == "Iterations").set_value(707)
     assert "it needs more memory than is free" in ask() and asked[1].config["iterations"] == 707
+    assert "5 queries" not in texts(app)
 
 
 def test_what_to_cite_for_a_run_is_shown_when_it_is_asked_for(runs, training):
