@@ -96,9 +96,18 @@ class AdaptedTask:
         return Teacher(card, net, build=json.dumps(args, sort_keys=True)).to(self.support_x.device)
 
 
-def adapted_task(model: MetaModel, episode: Episode, how: Adapt | None, name: str = "task") -> AdaptedTask:
-    """Adapt a model to the support set of a prepared episode; None takes the model's own way."""
+def adapted_task(
+    model: MetaModel, episode: Episode, how: Adapt | None, name: str = "task", *, answers: bool = False
+) -> AdaptedTask:
+    """Adapt a model to the support set of a prepared episode; None takes the model's own way.
+
+    With ``answers`` the task serves for ``logits`` alone: prototypes, which leave the network as it is, then come
+    without its weights, and without the cost of putting them in its place at each pass.
+    """
     task = AdaptedTask(model, model.learner_for(how), {}, episode.support_x, episode.support_y, name)
+    if answers and isinstance(task.learner, ProtoNet):
+        with torch.inference_mode():
+            return task.learned({}, model.adapt_steps)
     return task.learned({n: p.detach() for n, p in model.params.items()}, model.adapt_steps)
 
 

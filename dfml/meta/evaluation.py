@@ -152,11 +152,11 @@ def evaluation_steps(
         episodes = [model.prepared(sampler.episode(n).to(device)) for n in numbers]
         paused = time.perf_counter()
         # A task's name seeds its images: the same whatever other modes are asked for.
-        tasks: list[tuple[AdaptedTask, Episode, Adapt]] = [
-            (adapted_task(model, e, a, f"episode {n}, {a}"), e, a)
-            for n, e in zip(numbers, episodes, strict=True)
-            for a in adapts
-        ]
+        tasks: list[tuple[AdaptedTask, Episode, Adapt]] = []
+        for n, e in zip(numbers, episodes, strict=True):
+            for a in adapts:
+                # Only a calibrator asks for the weights.
+                tasks.append((adapted_task(model, e, a, f"episode {n}, {a}", answers=not calibrator), e, a))
         if calibrator:
             reference += seconds_now(device) - paused
             for event in calibrator.calibrate([task for task, _, _ in tasks], seed=seed):  # noqa: B007
@@ -220,7 +220,8 @@ def _evaluation(
 
 def query_accuracy(task: AdaptedTask, episode: Episode, bn: Bn = "transductive") -> float:
     """Accuracy in [0, 1] on the queries of a prepared episode."""
-    return float((task.logits(episode.query_x, bn).argmax(1) == episode.query_y).float().mean())
+    with torch.inference_mode():
+        return float((task.logits(episode.query_x, bn).argmax(1) == episode.query_y).float().mean())
 
 
 def accuracy_after_steps(

@@ -248,8 +248,10 @@ class ProtoNet(MetaLearner):
 def extract_features(
     net: nn.Module, params: Params, x: torch.Tensor, statistics: Statistics | None = None
 ) -> torch.Tensor:
-    """Features [N, D] before the last layer, with the given parameters."""
+    """Features [N, D] before the last layer, with the given parameters; without any, with the network's own."""
     with supplied_statistics(net, statistics):
+        if not params:
+            return features_of(net, x)
         return functional_call(_Features(net), {f"net.{n}": p for n, p in params.items()}, (x,))
 
 

@@ -137,5 +137,6 @@ class Watch:
         """Accuracy in [0, 1] of the model, or of its last outer step."""
         if not self.episodes:
             return outcome.accuracy
-        hits = [query_accuracy(adapted_task(model, e, None), e) for e in map(model.prepared, self.episodes)]
+        episodes = map(model.prepared, self.episodes)
+        hits = [query_accuracy(adapted_task(model, e, None, answers=True), e) for e in episodes]
         return sum(hits) / len(hits)

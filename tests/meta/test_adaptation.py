@@ -3,9 +3,9 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.data.folders import load_split
-from dfml.meta.adaptation import adapt
+from dfml.meta.adaptation import adapt, adapted_task
 from dfml.meta.fusion import load_backbone
-from tests.meta.small import tiny_model
+from tests.meta.small import sampler, tiny_model
 
 
 @pytest.fixture
@@ -67,3 +67,11 @@ def test_prototypes_take_any_number_of_classes(model, patterns):
     x, y = pictures(patterns, 6)
     result = adapt(model, x, y, x, class_names=list("abcdef"), how="centroid")
     assert result.probabilities.shape == (30, 6) and len(result.per_step) == 1 and not result.notes
+
+
+@pytest.mark.parametrize("how", ["steps", "centroid"])
+def test_a_task_for_answers_alone_gives_the_same_ones(model, patterns, how):
+    episode = model.prepared(sampler(patterns).episode(0))
+    whole, answers = (adapted_task(model, episode, how, answers=only) for only in (False, True))
+    for bn in ("transductive", "inductive"):
+        assert torch.equal(whole.logits(episode.query_x, bn), answers.logits(episode.query_x, bn))
