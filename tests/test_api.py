@@ -98,6 +98,24 @@ def test_the_page_calls_the_functions_as_they_are():
     assert named == set(dfml.__all__) - {"MetaModel"}
 
 
+def test_the_code_of_the_page_runs(tiny_zoo, trained, patterns, tmp_path, monkeypatch):
+    """As it stands, but for a small zoo and less work; what is done with the results is done with real ones."""
+    page = (Path(dfml.__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+    invert, evaluate = dfml.invert, dfml.evaluate
+    monkeypatch.setattr(dfml, "open_zoo", lambda name: tiny_zoo)
+    monkeypatch.setattr(dfml, "invert", lambda zoo, which, **given: invert(zoo, which, images_per_class=1, steps=1))
+    monkeypatch.setattr(dfml, "train", lambda *given, **more: trained)
+    monkeypatch.setattr(dfml, "evaluate", lambda model, data, **given: evaluate(model, patterns, shots=1, episodes=1))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(patterns / "test", "support")
+    shutil.copytree(next((patterns / "val").iterdir()), "query")
+    paths = sorted(Path("query").iterdir())
+    known = {"cats": np.zeros((2, 8, 8)), "dogs": np.ones((2, 8, 8)), "paths": paths}
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(block, known)
+    assert len(known["mine"].predictions) == len(paths) and (tmp_path / "my-model" / "dfml.json").is_file()
+
+
 @pytest.mark.parametrize(("function", "registry"), [(dfml.invert, INVERTERS), (dfml.train, METHODS)])
 def test_no_option_is_hidden_by_an_argument_of_the_same_name(function, registry):
     arguments = set(inspect.signature(function).parameters)

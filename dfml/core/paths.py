@@ -48,7 +48,7 @@ def cache_root() -> Path:
     return Path(os.environ.get("DFML_CACHE") or Path.home() / ".cache" / "dfml")
 
 
-def given_path(text: str) -> Path:
+def given_path(text: str | Path) -> Path:
     """Return a path that somebody typed or put into a link; ``~`` is their home. It need not exist.
 
     ``BadInput``: the system cannot even look there: half a character, too long a name, a loop of links, no permission.
@@ -60,9 +60,9 @@ def given_path(text: str) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:
-        raise BadInput(f"cannot look at {shown(text)}: {error.strerror}.") from None
+        raise BadInput(f"cannot look at {shown(str(text))}: {error.strerror}.") from None
     except (ValueError, RuntimeError):  # a NUL byte, half a character; the home of nobody
-        raise BadInput(f"{shown(text)} is no usable path.") from None
+        raise BadInput(f"{shown(str(text))} is no usable path.") from None
     return path
 
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
-from dfml.core.paths import ASSETS, write_atomically, write_json
+from dfml.core.paths import ASSETS, given_path, write_atomically, write_json
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import ClassSplit
 from dfml.meta.learners import Params, ProtoNet
@@ -138,8 +138,9 @@ class EnsembleModel(MetaModel):
             raise BadInput(f"{NOT_ONE}: it takes no inner steps, only nearest centroids (--adapt centroid).")
         return self
 
-    def save(self, folder: Path, details: dict[str, Any] | None = None) -> None:
+    def save(self, folder: str | Path, details: dict[str, Any] | None = None) -> None:
         """Write the folder: ``dfml.json`` with the link to the zoo, and a README. No weights."""
+        folder = given_path(folder)
         card = {**self.details, **(details or {}), **self.link.model_dump(mode="json"), **self.adaptation_card()}
         lines = [
             "---", "tags: [few-shot, data-free]", "---", "",

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dfml.core.errors import BadInput
-from dfml.core.paths import write_atomically
+from dfml.core.paths import given_path, write_atomically
 from dfml.core.remedies import install
 from dfml.data.episodes import Episode
 from dfml.meta.learners import MAML, Adapt, MetaLearner, Params, ProtoNet, make_learner
@@ -101,8 +101,9 @@ class MetaModel:
         told = {"kind": self.kind, "learner": learner.name, "learner_config": learner.config.model_dump()}
         return {**told, "adapt_steps": self.adapt_steps}
 
-    def save(self, folder: Path, details: dict[str, Any] | None = None) -> None:
+    def save(self, folder: str | Path, details: dict[str, Any] | None = None) -> None:
         """Write the folder: weights, config, ``dfml.json`` and a README (the model card)."""
+        folder = given_path(folder)
         # How it adapts now stands last: the details of a loaded model tell how it adapted then.
         card = {**self.details, **(details or {}), **self.adaptation_card()}
         save_network(
@@ -112,13 +113,13 @@ class MetaModel:
         write_atomically(folder / README, lambda part: part.write_text(model_card(card), encoding="utf-8"))
 
     @classmethod
-    def load(cls, folder: Path) -> MetaModel:
+    def load(cls, folder: str | Path) -> MetaModel:
         """Read a folder written by ``save``; no run is needed around it.
 
         Raises:
             BadInput: The folder is missing, holds no meta-model, or its files are damaged.
         """
-        folder = Path(folder)
+        folder = given_path(folder)
         card = read_model_card(folder)
         import_module(KINDS[card["kind"]])
         return _KINDS[card["kind"]].open(folder, card)

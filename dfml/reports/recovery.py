@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Scalars, until_done
-from dfml.core.paths import read_json, write_atomically, write_json
+from dfml.core.paths import given_path, read_json, write_atomically, write_json
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.pipeline import Recovered, recover_teachers
 from dfml.inversion.recipe import Recipe
@@ -33,16 +33,18 @@ class Recovery:
     task: PseudoTask
     report: dict[str, Any]
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write ``pictures.safetensors`` and, last, ``report.json``: a folder with it is whole."""
+        folder = given_path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: getattr(self.task, name).cpu().contiguous() for name in ("images", "labels", "soft_targets")}
         write_atomically(folder / "pictures.safetensors", lambda part: save_file(tensors, part))
         write_json(folder / "report.json", self.report)
 
     @classmethod
-    def load(cls, folder: Path) -> Recovery:
+    def load(cls, folder: str | Path) -> Recovery:
         """Read what ``save`` wrote; ``BadInput`` where the folder is missing or its files are damaged."""
+        folder = given_path(folder)
         report = read_json(folder / "report.json", f"recovery {folder.name}")
         try:
             tensors = load_file(folder / "pictures.safetensors")
