@@ -8,11 +8,12 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from dfml.core.errors import BadInput, RunFailed, shown
+from dfml.core.system import SYSTEM
 
 LARGEST_JSON = 64 * 2**20
 """Bytes of a JSON file that is read; a table of results is far below."""
@@ -129,6 +130,8 @@ def filled_folder(target: Path) -> Iterator[Path]:
         except (FileExistsError, NotADirectoryError):
             raise BadInput(f"no folder can be made at {target}: a file is in the way.") from None
         yield part
+        with suppress(OSError):  # one that is there and empty: Windows renames nothing to it
+            target.rmdir()
         part.replace(target)
     except Exception as error:
         raise_if_disk_full(error, target)
@@ -150,10 +153,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.close(handle)
         part = Path(name)
         write(part)
-        with part.open("rb") as file:
+        with part.open("rb+") as file:  # Windows syncs only what may be written
             os.fsync(file.fileno())
         part.chmod(0o644)
-        part.replace(path)
+        SYSTEM.replace(part, path)
     except Exception as error:
         raise_if_disk_full(error, path)
         raise

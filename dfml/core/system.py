@@ -1,7 +1,7 @@
-"""What systems do differently: groups of processes, signals, and what the kernel tells of a process.
+"""What systems do differently: groups of processes, signals, files in use, and what the kernel tells of a process.
 
-``SYSTEM`` is the one that this program runs on, ``Posix`` (Linux, macOS) or ``Windows``; both offer the same. Nothing
-else in the program uses what one of them lacks.
+``SYSTEM`` is the one that this program runs on, ``Posix`` (Linux, macOS) or ``Windows``; both offer the same. Elsewhere
+the program asks (``hasattr``, ``sys.platform``) before it uses what one of them lacks.
 """
 
 import os
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -19,6 +20,8 @@ from typing import Any, NoReturn
 TERM: int = signal.SIGTERM
 KILL: int = getattr(signal, "SIGKILL", 9)
 """The signals of ``send``."""
+READING_SECONDS = 1.0
+"""How long on Windows a file is waited for that somebody reads."""
 
 
 class Posix:
@@ -60,6 +63,10 @@ class Posix:
     def become(self, command: list[str], environment: dict[str, str]) -> NoReturn:
         """Turn this process into another program, so that signals reach it and nothing is left behind."""
         os.execve(command[0], command, environment)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename a file to another's name, whoever reads that one."""
+        source.replace(target)
 
     def python_of(self, venv: Path) -> Path:
         """Return where a virtual environment keeps its Python."""
@@ -155,6 +162,18 @@ class Windows:
         while True:
             with suppress(KeyboardInterrupt):
                 sys.exit(process.wait())
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename a file to another's name, once nobody reads that one; ``PermissionError`` where it stays open."""
+        end = time.monotonic() + READING_SECONDS
+        while True:
+            try:
+                source.replace(target)
+                return
+            except PermissionError:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.02)
 
     def python_of(self, venv: Path) -> Path:
         """Return where a virtual environment keeps its Python."""

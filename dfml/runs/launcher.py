@@ -1,5 +1,6 @@
 """Starting, stopping, resuming and deleting runs from a server that must never wait for them."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from dfml.runs.status import LAUNCH, LOG, STATUS, STOP, live_status, read_raw, w
 WORKER = [sys.executable, "-m", "dfml.runs.worker"]
 TERMINATE_SECONDS = 8.0
 KILL_SECONDS = 25.0
-_FILES = (SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, LOCK, RESULT)
+_FILES = (SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, RESULT)
 _FOLDERS = (IMAGES, CHECKPOINTS, MODEL, RECOVERED, START, "zoo")
 
 Target = RunFolder | Path | str
@@ -109,10 +110,8 @@ def delete(target: Target) -> None:
         raise BadInput(f"run {folder.name} is going on: stop it before you delete it.")
     with holding(folder):
         try:
-            if path.resolve().parent == runs_root().resolve():
-                shutil.rmtree(path)
-                return
-            for name in (*_FILES, *_FOLDERS):
+            whole = path.resolve().parent == runs_root().resolve()
+            for name in set(os.listdir(path)) - {LOCK} if whole else (*_FILES, *_FOLDERS):
                 if (path / name).is_dir() and not (path / name).is_symlink():
                     shutil.rmtree(path / name)
                 else:
@@ -120,6 +119,7 @@ def delete(target: Target) -> None:
         except OSError as error:
             raise RunFailed(f"cannot delete all of {path}: {error.strerror}.") from None
     with suppress(OSError):
+        (path / LOCK).unlink(missing_ok=True)  # only now: Windows removes no file that is open
         path.rmdir()
 
 

@@ -141,7 +141,7 @@ def _death(code: int, words: bytes) -> str:
 
 def serve(work: Callable[[str, Callable[[str], None]], Any]) -> None:
     """Be a process of ``JobProcesses``: answer what ``work`` makes of the order; it may tell how far it is."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", newline="\n")  # on Windows, too
     os.dup2(2, 1)  # whatever a library prints is no answer
     order, told = sys.stdin.buffer.readline().decode(), 0.0
     threading.Thread(target=_stop_with_the_asker, name="asker", daemon=True).start()

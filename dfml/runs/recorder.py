@@ -170,7 +170,8 @@ class Recorder:
         names = self._pictures.setdefault(event.tag, [])
         names.append(name)
         for old in to_thin_out(names, len(self._pictures)):
-            (self.folder / IMAGES / old).unlink(missing_ok=True)
+            with suppress(OSError):  # Windows keeps one that a page reads
+                (self.folder / IMAGES / old).unlink()
             names.remove(old)
 
     def _checkpoint(self, event: Checkpoint) -> None:
@@ -198,7 +199,8 @@ class Recorder:
             if line.file in there:
                 self._pictures.setdefault(line.tag, []).append(line.file)
         for late in there.difference(*self._pictures.values()):
-            (folder / late).unlink(missing_ok=True)
+            with suppress(OSError):
+                (folder / late).unlink()
         self._writer = MetricsWriter(self.folder)
 
     def _beat(self) -> None:

@@ -1,11 +1,12 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.core.paths import cache_root, inside, read_json, runs_root, write_atomically, write_json
+from dfml.core.paths import cache_root, filled_folder, inside, read_json, runs_root, write_atomically, write_json
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\0b"])
@@ -43,6 +44,27 @@ def test_a_folder_that_may_not_be_written_gives_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(RunFailed, match="not writable"):
         write_json(tmp_path / "x.json", 1)
+
+
+def test_what_is_synced_may_be_written_as_windows_asks(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: os.write(handle, b""))
+    write_json(tmp_path / "x.json", 1)
+    assert read_json(tmp_path / "x.json", "x") == 1
+
+
+def test_an_empty_folder_is_filled_also_where_none_is_renamed_to_it(tmp_path, monkeypatch):
+    rename = Path.replace
+
+    def as_windows(self, target):
+        if target.is_dir():
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", as_windows)
+    (tmp_path / "out").mkdir()
+    with filled_folder(tmp_path / "out") as part:
+        (part / "x").touch()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["x"]
 
 
 def test_another_error_passes_unchanged(tmp_path):

@@ -2,17 +2,27 @@
 
 import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+from dfml.core.paths import PACKAGE
 from dfml.core.system import KILL, TERM, Posix, Windows
 
 CHILD = "import subprocess, sys; o = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)"
+LACKED = re.compile(
+    r"^ *(import|from) (fcntl|grp|pty|pwd|resource|termios)\b"
+    r"|\bos\.(chown|execv\w*|fchmod|fchown|fork\w*|getegid|geteuid|getgid|getloadavg|getpg\w+|getsid|initgroups|kill\w*|"
+    r"lchown|mkfifo|mknod|nice|posix_\w+|pread|pwrite|sched_[^g]\w+|set[egpsu]\w*id|statvfs|sysconf|uname|wait\b|wait[34])\b"
+    r"|\bsignal\.(alarm|pause|pthread_\w+|setitimer|sigwait\w*|SIG(ALRM|CHLD|HUP|KILL|QUIT|USR\d))\b",
+    re.MULTILINE,
+)
 FAMILY = CHILD + "; print(o.pid, flush=True); o.wait()"
 
 
@@ -42,6 +52,34 @@ def family():
 
 def test_both_systems_offer_the_same():
     assert public(Posix) == public(Windows)
+
+
+@pytest.mark.parametrize("what", ["os.getuid", "os.sched_getaffinity"])
+def test_what_windows_lacks_is_asked_for_where_it_is_used(what):
+    _, name = what.split(".")
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert what not in text or f'hasattr(os, "{name}")' in text, path
+
+
+def test_nothing_else_that_windows_lacks_is_used():
+    found = {path for path in PACKAGE.rglob("*.py") if LACKED.search(path.read_text(encoding="utf-8"))}
+    assert found == {PACKAGE / "core" / "system.py"}
+
+
+def test_on_windows_a_file_is_replaced_once_nobody_reads_it(tmp_path, monkeypatch):
+    tries, rename = [], Path.replace
+
+    def busy(self, target):
+        tries.append(target)
+        if len(tries) < 3:
+            raise PermissionError(13, "it is in use")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    (tmp_path / "part").write_text("new")
+    Windows().replace(tmp_path / "part", tmp_path / "kept")
+    assert (tmp_path / "kept").read_text() == "new" and len(tries) == 3
 
 
 @pytest.mark.parametrize("alone", [True, False])

@@ -89,6 +89,17 @@ def test_a_process_without_an_outcome_failed_with_its_last_words():
         JobProcesses().do("a", [sys.executable, "-c", code], "order")
 
 
+def test_an_outcome_arrives_also_where_lines_end_as_on_windows():
+    code = r"""
+import os
+from dfml.runs.processes import serve
+opened = os.fdopen
+os.fdopen = lambda handle, mode, **how: opened(handle, mode, **{"newline": "\r\n", **how})
+serve(lambda order, tell: order.strip())
+"""
+    assert JobProcesses().do("a", [sys.executable, "-c", code], "order") == "order"
+
+
 def test_no_pipe_is_left_open(recwarn):
     gc.collect()  # what other tests left
     recwarn.clear()

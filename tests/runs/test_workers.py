@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from dfml.core.errors import BadInput
@@ -15,6 +16,7 @@ from dfml.runs import launcher
 from dfml.runs.device_queue import queue_folder
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
+from dfml.runs.status import write_raw
 
 
 def test_a_run_goes_to_its_end(started, tools):
@@ -195,6 +197,21 @@ def test_a_worker_that_cannot_even_start_shows_as_crashed(started, tools, monkey
     monkeypatch.setattr(launcher, "WORKER", ["/nowhere/python"])
     with pytest.raises(Exception, match="cannot be started"):
         started(steps=1)
+
+
+def test_no_file_is_deleted_while_it_is_open(tools, monkeypatch):
+    folder, unlink = RunFolder.create(tools.order({})), os.unlink
+    write_raw(folder.path, {"state": "stopped"})
+    (folder.path / "images").mkdir()
+
+    def as_windows(path, **place):
+        if os.path.basename(path) in [os.path.basename(file.path) for file in psutil.Process().open_files()]:
+            raise PermissionError(13, "it is in use")
+        unlink(path, **place)
+
+    monkeypatch.setattr(os, "unlink", as_windows)
+    launcher.delete(folder)
+    assert not folder.path.exists()
 
 
 def test_deleting_takes_only_what_the_run_made(started, tools, tmp_path):
