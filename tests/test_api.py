@@ -21,6 +21,7 @@ from dfml.inversion import INVERTERS
 from dfml.meta.own_classes import read_pictures, read_support
 from dfml.methods import METHODS
 from dfml.reports.recovery import Recovery
+from dfml.runs.spec import RunSpec
 
 SMALL = {
     "width": 4, "test_steps": 2, "iterations": 3, "tasks": 1, "shot": 1, "query": 2, "inner_steps": 1, "warm_start": 1,
@@ -260,6 +261,21 @@ def test_unknown_names_and_values_out_of_range_are_refused(tiny_zoo, trained, pa
         with pytest.raises(BadInput, match=message) as refused:
             call()
         assert "\n" not in str(refused.value)
+
+
+def test_a_tilde_is_the_home_wherever_a_path_is_given(tiny_zoo, trained, patterns, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    shutil.copytree(patterns, home / "data")
+    trained.model.save("~/model")
+    dfml.invert(tiny_zoo, images_per_class=1, steps=1, against="~/model", out="~/run", **CPU)
+    assert dfml.evaluate("~/model", "~/data", shots=1, episodes=1, how="centroid", device="cpu")
+    assert dfml.adapt("~/model", "~/data/test", how="centroid", device="cpu").names
+    METHODS.get("real-data").check_data("~/data")
+    asked = RunSpec(kind="train", method="purer", zoo="~/zoo", data="~/data", start="~/model").recorded()
+    assert (asked.data, asked.start) == (str(home / "data"), str(home / "model"))
+    assert sorted(path.name for path in home.iterdir()) == ["data", "model", "run"]
 
 
 def test_nothing_stays_of_a_run_that_is_not_kept_and_threads_are_put_back(tiny_zoo, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from dfml.bench.scenarios import Scenario, key_of_teachers
 from dfml.bench.study_config import AccuracyConfig, StudyConfig, key_of
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+from dfml.core.paths import given_path
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import list_splits, load_split
 from dfml.meta.calibration import CALIBRATORS
@@ -169,7 +170,7 @@ def _training_data(config: StudyConfig) -> str:
         raise BadInput("it trains on one data set, or on several folders that all have a split train.")
     key = hashlib.sha256("\n".join(str(Path(source).resolve()) for source in sources).encode()).hexdigest()[:8]
     folder = config.work.absolute() / "data" / f"{'+'.join(config.tested)}-{key}"
-    for source in map(Path, sources):
+    for source in map(given_path, sources):
         for split in list_splits(source):
             for kind in sorted(p for p in (source / split).iterdir() if p.is_dir() and p.name[0] != "."):
                 link = folder / split / f"{source.name}-{kind.name}"

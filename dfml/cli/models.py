@@ -14,7 +14,7 @@ from dfml.cli.output import Bar, answer, fine_percent, say, table, told_differen
 from dfml.cli.parameters import Json, Overwrite, Threads, made_from, option, shot_counts
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput
-from dfml.core.paths import claim_file, claim_folder
+from dfml.core.paths import claim_file, claim_folder, given_path
 from dfml.data.pairing import differences, stored_rows
 from dfml.runs.spec import RunSpec
 from dfml.training.options import AdaptConfig
@@ -256,6 +256,7 @@ def export(
     """
     from dfml.meta.stored import ENSEMBLE, check_model, is_untouched_model, refuse_ensemble
 
+    out = given_path(out)
     if format == "onnx":
         claim_file(out, overwrite=overwrite)
     else:

@@ -20,7 +20,16 @@ from filelock import FileLock
 from PIL import Image
 
 from dfml.core.errors import BadInput
-from dfml.core.paths import ASSETS, cache_root, inside, raise_if_disk_full, read_json, write_atomically, write_json
+from dfml.core.paths import (
+    ASSETS,
+    cache_root,
+    given_path,
+    inside,
+    raise_if_disk_full,
+    read_json,
+    write_atomically,
+    write_json,
+)
 from dfml.data.class_folders import MOVING, Listing, counted, list_classes
 from dfml.data.pictures import KINDS, SEVERAL_FRAMES, Survey, fit_picture, open_picture, survey
 from dfml.data.splits import check_source, read_sample
@@ -112,7 +121,7 @@ def load_split(source: str | Path, split: str, *, size: int | None = None, chann
     text = str(source)
     if text.startswith("sample:"):
         return _load_sample(text.removeprefix("sample:"), split, size, channels)
-    folder = Path(source)
+    folder = given_path(source)
     listing = _listed(folder, split)
     key, cache = _cache_key(listing.classes), _cache_folder(folder)
     notes = [f"skipped {line}" for line in listing.skipped]
@@ -160,7 +169,7 @@ def fingerprint(source: str | Path, split: str) -> str:
     ``load_split``.
     """
     text = str(source)
-    return text if text.startswith("sample:") else _cache_key(_listed(Path(source), split).classes)
+    return text if text.startswith("sample:") else _cache_key(_listed(given_path(source), split).classes)
 
 
 def _listed(folder: Path, split: str) -> Listing:

@@ -4,17 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput
-from dfml.core.paths import ASSETS, read_json
+from dfml.core.paths import ASSETS, given_path, read_json
 from dfml.data.class_folders import subfolders
 
 SPLITS = ("train", "val", "test")
 
 
-def list_splits(folder: Path) -> list[str]:
+def list_splits(folder: str | Path) -> list[str]:
     """Return the splits below ``folder``: those of train, val, test that hold folders, else ``["all"]``.
 
     ``BadInput``: the folder is missing or may not be read, or holds no class folders.
     """
+    folder = given_path(folder)
     if not folder.is_dir():
         raise BadInput(f"no data set at {folder}: expected a folder DIR/{{train,val,test}}/<class>/<image>.")
     try:
@@ -40,7 +41,7 @@ def check_source(source: str | Path, split: str | None = None) -> None:
     """
     name = str(source)
     is_sample = name.startswith("sample:")
-    splits = list(read_sample(name.removeprefix("sample:"))["splits"]) if is_sample else list_splits(Path(source))
+    splits = list(read_sample(name.removeprefix("sample:"))["splits"]) if is_sample else list_splits(source)
     if split is not None and split not in splits:
         raise BadInput(f"{source} has no split {split!r}; it has: {', '.join(splits)}.")
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.model_config import CONFIG, read_config, tensor_shapes
-from dfml.core.paths import read_json
+from dfml.core.paths import given_path, read_json
 from dfml.core.texts import printable
 from dfml.meta.choices import LearnerConfig
 from dfml.zoo.listing import DETAILS, WEIGHTS
@@ -40,6 +40,7 @@ def read_model_card(folder: Path) -> dict[str, Any]:
 
     ``BadInput``: the folder is missing, holds no meta-model, or its card is damaged.
     """
+    folder = given_path(folder)
     if not folder.is_dir():
         raise BadInput(f"no model at {folder}: give the folder of a meta-model, such as RUN/model.")
     card = read_json(folder / DETAILS, f"model {folder.name}")
@@ -72,6 +73,7 @@ def check_model(folder: Path) -> dict[str, Any]:
 
     ``BadInput``: the folder is missing or holds no meta-model, or one of its files is damaged or cut off.
     """
+    folder = given_path(folder)
     card = read_model_card(folder)
     if card["kind"] == NETWORK:
         read_network(folder, card)

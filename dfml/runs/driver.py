@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested, is_out_of_memory
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, SafePoint
-from dfml.core.paths import raise_if_disk_full, write_json
+from dfml.core.paths import given_path, raise_if_disk_full, write_json
 from dfml.runs import liveness
 from dfml.runs.device_queue import DeviceQueue, device_key
 from dfml.runs.folder import CHECKPOINTS, LOCK, RESULT, RunFolder
@@ -42,7 +42,10 @@ def run_in_process(
         BadInput: The spec is not valid, or the run is going on already.
         RunFailed: It failed; ``status.json`` says why, and what was saved is intact.
     """
-    folder = RunFolder.create(target, path=path) if isinstance(target, RunSpec) else RunFolder(target)
+    if isinstance(target, RunSpec):
+        folder = RunFolder.create(target, path=path)
+    else:
+        folder = target if isinstance(target, RunFolder) else RunFolder(given_path(target))
     if resume and folder.status().state == "finished":
         if on_event:
             on_event(Note(0, f"run {folder.name} is finished already: nothing to do.", "resume"))

@@ -74,7 +74,8 @@ class RunFolder:
         Raises:
             BadInput: ``path`` holds something, or cannot be made; or there is no ``start``.
         """
-        spec, root, new = spec.recorded(), root or runs_root(), path is None or not os.path.exists(path)
+        path = None if path is None else given_path(path)
+        spec, root, new = spec.recorded(), root or runs_root(), path is None or not path.exists()
         if spec.start and not all((Path(spec.start) / name).is_file() for name in (CONFIG, WEIGHTS, DETAILS)):
             raise BadInput(f"no meta-model at {spec.start}: give the folder of one, such as RUN/model.")
         try:

@@ -20,7 +20,7 @@ from dfml import __version__
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Event
-from dfml.core.paths import ASSETS, INSTALLED, REPOSITORY, read_json
+from dfml.core.paths import ASSETS, INSTALLED, REPOSITORY, given_path, read_json
 from dfml.core.process import at_most_as_wanted
 from dfml.core.texts import is_address, printable, without_password
 
@@ -144,7 +144,8 @@ def _absolute(name: str | None, embedded: Path | None) -> str | None:
     # A run is resumed by another process in another working directory, so a relative path would be lost.
     if not name or name.startswith("sample:") or (embedded and (embedded / name).is_dir()):
         return name
-    return str(Path(name).resolve()) if Path(name).exists() else name
+    path = given_path(name)
+    return str(path.resolve()) if path.exists() else name
 
 
 def _versions() -> dict[str, str]:
