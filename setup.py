@@ -14,10 +14,12 @@ class BuildWithStudio(build_py):
     """Copies them to ``dfml/studio``, by which ``dfml/core/paths.py`` knows an installation."""
 
     def run(self) -> None:
-        """Build as usual; an editable installation takes them from the checkout."""
+        """Build anew, without what a former build has left; an editable installation takes them from the checkout."""
+        built = Path(self.build_lib).resolve() / "dfml"
+        if not self.editable_mode and built != TOP / "dfml":
+            shutil.rmtree(built, ignore_errors=True)
         super().run()
         if not self.editable_mode:
-            shutil.rmtree(self._target(TOP), ignore_errors=True)  # what a former build has left
             for source in self._sources():
                 target = self._target(source)
                 self.mkpath(str(target.parent))

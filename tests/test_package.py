@@ -155,6 +155,21 @@ def test_the_wheel_holds_every_file_that_the_program_reads(wheel):
     assert not [name for name in names if not name.startswith(("dfml/", "dfml_studio-"))]
 
 
+def test_a_module_that_is_gone_is_not_built_again(tmp_path):
+    shutil.copy2(REPOSITORY / "setup.py", tmp_path)
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nversion = "1"\n[tool.setuptools]\npackages = ["dfml"]'
+    )
+    built = tmp_path / "build" / "lib" / "dfml"
+    for folder in (tmp_path / "dfml", tmp_path / "pages", built):
+        folder.mkdir(parents=True)
+        (folder / "there.py").touch()
+    (built / "gone.py").touch()
+    run(sys.executable, "setup.py", "-q", "build_py", cwd=tmp_path)
+    found = {path.relative_to(built).as_posix() for path in built.rglob("*.py")}
+    assert found == {"there.py", "studio/pages/there.py"}
+
+
 @pytest.mark.slow
 def test_the_whole_way_goes_from_another_folder(python, places):
     command = python.with_name("dfml")
