@@ -7,12 +7,12 @@ but what ``out`` names is left on the disk (beside ``DFML_CACHE``, which keeps w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput, nearest
-from dfml.data.episodes import EpisodeSampler
+from dfml.data.episodes import EpisodeSampler, EpisodesAsked
 from dfml.data.folders import load_split
 from dfml.inversion import INVERTERS
 from dfml.meta import adaptation, evaluation
@@ -24,7 +24,7 @@ from dfml.meta.own_classes import Adapted, Pictures, read_pictures, read_support
 from dfml.methods import METHODS
 from dfml.nets.device import pick_device, use_threads
 from dfml.runs.products import Inverted, Report, Trained, own_threads, recovered, trained
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import RunSpec, within_ranges
 from dfml.training.options import AdaptConfig
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
@@ -68,9 +68,9 @@ def invert(
         against: Folder of a meta-model: recover images on which the teachers disagree with it.
         against_weight: Weight of that disagreement, 0 .. 1000.
         data: Real images of the classes, a folder or ``sample:NAME``: adds a privacy report to each recovery's report.
-        seed: At least 0; the same seed, device and number of threads give the same images.
+        seed: 0 .. 2**63 - 1; the same seed, device and number of threads give the same images.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        threads: CPU threads; the physical cores, if left out.
+        threads: CPU threads, 1 .. 4096; the physical cores, if left out.
         out: The run's folder, new or empty; if left out, nothing of the run is kept.
         progress: See ``Report``.
         options: Of the inverter, such as ``steps=100``; ``python -m dfml invert --method NAME --help`` lists them.
@@ -82,7 +82,7 @@ def invert(
     """
     config = INVERTERS.get(inverter).preset(preset).override(options)
     opened = zoo if isinstance(zoo, Zoo) else open_zoo(zoo)
-    named = [teacher] if isinstance(teacher, str | int) else list(teacher)
+    named = list(teacher) if isinstance(teacher, Iterable) and not isinstance(teacher, str) else [teacher]
     if not named:
         raise BadInput("no teacher was named: give an id, a position, several of them, or 'all'.")
     wanted = [] if named == ["all"] else [opened.card(which).id for which in named]
@@ -121,9 +121,9 @@ def train(
         preset: ``demo`` (for two CPU cores) or ``paper``; where the options start from.
         data: Images for validation and test, a folder or ``sample:NAME``; if left out, the embedded sample of the
             zoo's domain, where there is one. ``real-data`` trains on them.
-        seed: At least 0; the same seed, device and number of threads give the same model.
+        seed: 0 .. 2**63 - 1; the same seed, device and number of threads give the same model.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        threads: CPU threads; the physical cores, if left out.
+        threads: CPU threads, 1 .. 4096; the physical cores, if left out.
         out: The run's folder, new or empty, which the app shows too; an interrupted run there goes on with
             ``python -m dfml train --resume --out OUT``. If left out, nothing of the run is kept.
         progress: See ``Report``.
@@ -182,9 +182,9 @@ def evaluate(
         lr: Inner learning rate, above 0; the model's, if left out.
         calibrate: ``icfil`` calibrates the model to each support set, which is slow.
         calibrate_options: Of the calibration; ``python -m dfml evaluate --calibrate icfil --help`` lists them.
-        seed: At least 0; draws the episodes.
+        seed: 0 .. 2**63 - 1; draws the episodes.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        threads: CPU threads; all cores, if left out.
+        threads: CPU threads, 1 .. 4096; all cores, if left out.
         progress: See ``Report``.
 
     Returns:
@@ -195,23 +195,21 @@ def evaluate(
     """
     calibrator = _calibrator(calibrate, calibrate_options)
     _check_modes(bn, how)
-    if seed < 0:
-        raise BadInput(f"seed must be at least 0, received {seed}.")
+    own = within_ranges(seed=seed, device=device, threads=threads)
+    asked = EpisodesAsked.parse({"shots": shots, "way": way, "query": query, "episodes": episodes})
+    listed = {"way": asked.way, "query": asked.query, "episodes": asked.episodes, "seed": own.seed}
     with own_threads():
-        use_threads(threads)
-        chosen, _ = pick_device(device)
+        use_threads(own.threads)
+        chosen, _ = pick_device(own.device)
         loaded = _loaded(model, steps, lr)
         channels, size, _ = loaded.input_size
         images = load_split(data, split, size=size, channels=channels)
-        counts = [shots] if isinstance(shots, int) else list(shots)
-        if not counts:
-            raise BadInput("no number of shots was given: give one, such as shots=5, or several.")
-        samplers = [EpisodeSampler(images, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
+        samplers = [EpisodeSampler(images, shot=k, **listed) for k in asked.shots]
         modes = {"bn": (bn,) if bn else BN_MODES, "adapt": (how,) if how else ADAPT_MODES, "calibrator": calibrator}
         found = []
         for sampler in samplers:
             told = _counting(progress, f"{sampler.shot}-shot episodes")
-            found += evaluation.evaluate(loaded, sampler, **modes, seed=seed, device=chosen, progress=told)
+            found += evaluation.evaluate(loaded, sampler, **modes, seed=own.seed, device=chosen, progress=told)
         return found
 
 
@@ -245,7 +243,7 @@ def adapt(
         steps: Inner steps, 1 .. 200; the model's, if left out.
         calibrate: ``icfil`` calibrates the model to the support set.
         calibrate_options: Of the calibration; ``python -m dfml adapt --calibrate icfil --help`` lists them.
-        seed: At least 0; draws the calibration's first images.
+        seed: 0 .. 2**63 - 1; draws the calibration's first images.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         progress: See ``Report``; told of the calibration's steps only.
 
@@ -254,7 +252,8 @@ def adapt(
             shape, type or range, no such model, or a value out of its range.
     """
     _check_modes(bn, how)
-    chosen, _ = pick_device(device)
+    own = within_ranges(seed=seed, device=device)
+    chosen, _ = pick_device(own.device)
     calibrator, loaded = _calibrator(calibrate, calibrate_options), _loaded(model, steps)
     channels, size, _ = loaded.input_size
     known = read_support(support, size=size, channels=channels)
@@ -263,7 +262,7 @@ def adapt(
         images, names, bad = read_pictures(query, size=size, channels=channels)
     found = adaptation.adapt(
         loaded, known.pictures, known.labels, images, class_names=known.class_names, bn=bn, how=how, device=chosen,
-        calibrate=calibrator, seed=seed, progress=progress,
+        calibrate=calibrator, seed=own.seed, progress=progress,
     )  # fmt: skip
     return Adapted(found.classes, names, found.probabilities, [*known.problems, *bad], found)
 

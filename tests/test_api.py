@@ -253,7 +253,15 @@ def test_unknown_names_and_values_out_of_range_are_refused(tiny_zoo, trained, pa
         ("step", lambda: dfml.evaluate(trained.model, patterns, how="step")),
         ("test_steps", lambda: dfml.evaluate(trained.model, patterns, steps=0)),
         ("seed", lambda: dfml.evaluate(trained.model, patterns, seed=-1)),
+        ("seed", lambda: dfml.evaluate(trained.model, patterns, seed=2**70)),
+        ("threads", lambda: dfml.evaluate(trained.model, patterns, threads=0)),
+        ("threads", lambda: dfml.evaluate(trained.model, patterns, threads=10**6)),
         ("shots", lambda: dfml.evaluate(trained.model, patterns, shots=[])),
+        ("shots", lambda: dfml.evaluate(trained.model, patterns, shots="1,5")),
+        ("way", lambda: dfml.evaluate(trained.model, patterns, way=1)),
+        ("episodes", lambda: dfml.evaluate(trained.model, patterns, episodes=1.5)),
+        ("no teacher '1.5'", lambda: dfml.invert(tiny_zoo, 1.5)),
+        ("seed", lambda: dfml.adapt(trained.model, patterns / "test", seed=-1)),
         ("calibrate='icfil'", lambda: dfml.evaluate(trained.model, patterns, calibrate_options={"steps": 1})),
         ("no model at", lambda: dfml.adapt("no-such-model", patterns / "test")),
         ("no support set at", lambda: dfml.adapt(trained.model, patterns / "nowhere")),
@@ -276,6 +284,14 @@ def test_a_tilde_is_the_home_wherever_a_path_is_given(tiny_zoo, trained, pattern
     asked = RunSpec(kind="train", method="purer", zoo="~/zoo", data="~/data", start="~/model").recorded()
     assert (asked.data, asked.start) == (str(home / "data"), str(home / "model"))
     assert sorted(path.name for path in home.iterdir()) == ["data", "model", "run"]
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers(tiny_zoo, trained, patterns):
+    assert list(dfml.invert(tiny_zoo, np.int64(1), images_per_class=np.int64(1), steps=1, **CPU).recoveries) == ["001"]
+    shape = {"shots": np.array([1]), "episodes": np.int32(1), "how": "centroid", "bn": "inductive", "device": "cpu"}
+    one, other = (dfml.evaluate(trained.model, patterns, seed=seed, **shape)[0] for seed in (np.int64(7), 7))
+    assert one.row()["episode_list"] == other.row()["episode_list"]
+    assert RunSpec.parse({"kind": "train", "method": "", "seed": np.int64(2**62 + 1)}).seed == 2**62 + 1
 
 
 def test_nothing_stays_of_a_run_that_is_not_kept_and_threads_are_put_back(tiny_zoo, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, claim_folder, given_path
 from dfml.data.pairing import differences, stored_rows
-from dfml.runs.spec import RunSpec
+from dfml.runs.spec import RunSpec, within_ranges
 from dfml.training.options import AdaptConfig
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def evaluate(
     # What needs no torch first: it takes seconds to load, and whoever mistyped an option should not wait for it.
     if lr is not None and lr <= 0:
         raise BadInput(f"--lr must be above 0, received {lr}.")
-    check_device_name(device)
+    check_device_name(within_ranges(seed=seed, device=device).device)
     counts, calibrator = shot_counts(shots), _calibrator(calibrate, set_)
     others = stored_rows(against) if against else []
     check_model(model)
@@ -166,7 +166,7 @@ def adapt(
     from dfml.meta.stored import check_model
 
     # Without torch, as far as it goes; see `evaluate`.
-    check_device_name(device)
+    check_device_name(within_ranges(seed=seed, device=device).device)
     calibrator = _calibrator(calibrate, set_)
     check_model(model)
     list_pictures(support, SUPPORT)

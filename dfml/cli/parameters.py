@@ -73,7 +73,7 @@ Set = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one where runs are kept, if left out.")]
 Preset = Annotated[str, typer.Option(help="demo or paper.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores, if left out.")]
+Threads = Annotated[int | None, option(RunSpec, "threads", help="CPU threads; all cores, if left out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what lies there, whoever wrote it.")]
 

@@ -6,6 +6,7 @@ made from the configs, so each of their fields carries a range and a sentence.
 
 import json
 import logging
+import numbers
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self, dataclass_transform, get_args
 
@@ -54,8 +55,10 @@ class Config(BaseModel, metaclass=_WithDefaults):
             if key not in cls.model_fields:
                 key, known = str(key)[:80], ", ".join(cls.model_fields)
                 raise BadInput(f"unknown {what} {key!r}.{nearest(key, cls.model_fields)} Known: {known}.")
+        # Whole numbers of NumPy would pass through a float, which has too few digits for large ones.
+        whole = {k: int(v) for k, v in values.items() if isinstance(v, numbers.Integral) and not isinstance(v, bool)}
         try:
-            return cls.model_validate(values)
+            return cls.model_validate({**values, **whole})
         except ValidationError as error:
             raise BadInput(_one_line(error, what)) from None
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator, Field
 
+from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.names import same
 from dfml.data.folders import ClassSplit
@@ -72,6 +74,21 @@ class PseudoTask:
         """Return a copy on the CPU as it would come back from the disk: images in 16 bits."""
         tensors = (self.images.half().float().cpu(), self.labels.cpu(), self.soft_targets.detach().cpu())
         return PseudoTask(*tensors, self.teacher_id, dict(self.cost))
+
+
+def _several(given: Any) -> list[Any]:  # noqa: ANN401 - whatever was handed over
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+
+
+class EpisodesAsked(Config):
+    """How many lists of episodes are wanted, and of what shape; see ``EpisodeSampler``."""
+
+    shots: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_several)] = Field(
+        (1, 5), min_length=1, description="Support images per class, one number or several: a list for each."
+    )
+    way: int = Field(5, ge=2, description="Classes per episode.")
+    query: int = Field(15, ge=1, description="Query images per class.")
+    episodes: int = Field(600, ge=1, description="Length of each list.")
 
 
 class EpisodeSampler:

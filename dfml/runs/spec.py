@@ -131,6 +131,14 @@ def read_spec(folder: Path) -> RunSpec:
         raise BadInput(f"run {folder.name} cannot be read: {error}") from None
 
 
+def within_ranges(**values: Any) -> RunSpec:  # noqa: ANN401 - any field's value
+    """Return values of a run's fields (``seed``, ``device``, ``threads``), for work that is no run of its own.
+
+    ``BadInput``: one is out of its range.
+    """
+    return RunSpec.parse({"kind": "train", "method": "", **values})
+
+
 def default_threads() -> int:
     """Physical cores that this process may use, at most ``$OMP_NUM_THREADS``; hyper-threads slow numeric work down."""
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
