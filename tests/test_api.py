@@ -236,6 +236,13 @@ def test_one_class_is_no_support_set():
         read_support({"only": np.zeros((1, 8, 8))}, size=8, channels=1)
 
 
+def test_classes_of_a_mapping_keep_its_order_and_two_of_one_name_are_refused():
+    one = np.zeros((1, 8, 8))
+    assert read_support({"b": one, "a": one}, size=8, channels=1).class_names == ["b", "a"]
+    with pytest.raises(BadInput, match="one name"):
+        read_support({1: one, "1": one, "a": one}, size=8, channels=1)
+
+
 def test_unknown_names_and_values_out_of_range_are_refused(tiny_zoo, trained, patterns):
     for message, call in (
         ("stepz", lambda: dfml.invert(tiny_zoo, stepz=3)),

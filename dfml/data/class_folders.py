@@ -150,7 +150,7 @@ class SupportSet:
     Attributes:
         pictures: float32 [N, C, size, size] in [0, 1], sorted by class.
         labels: int64 [N], positions in ``class_names``.
-        class_names: Sorted.
+        class_names: Of a folder sorted, of a mapping in its order.
         names: ``class/file`` of each image.
         problems: One line per file that could not be used.
     """

@@ -53,13 +53,15 @@ def read_support(given: str | Path | Mapping[str, Pictures], *, size: int, chann
     """Read ``DIR/<class>/<image>``, or the images of each class by its name; see ``read_pictures``.
 
     Raises:
-        BadInput: Also where there are fewer than two classes.
+        BadInput: Also where there are fewer than two classes, or two of one name.
     """
     if not isinstance(given, Mapping):
         return read_support_folder(given_path(str(given)), size=size, channels=channels)
     if len(given) < 2:
         raise BadInput(f"at least 2 classes are needed to adapt, received {len(given)}.")
     read = {str(name): read_pictures(pictures, size=size, channels=channels) for name, pictures in given.items()}
+    if len(read) < len(given):
+        raise BadInput(f"two classes have one name: received {', '.join(map(repr, given))}.")
     labels = [torch.full((len(images),), label) for label, (images, _, _) in enumerate(read.values())]
     return SupportSet(
         torch.cat([images for images, _, _ in read.values()]), torch.cat(labels), list(read),
