@@ -1,8 +1,9 @@
 """The library in six names, as ``import dfml`` gives them: what the command line does, from Python.
 
-Every function takes the options of the command of its name and gives the same numbers. Nothing is printed, and nothing
-but what ``out`` names is left on the disk (beside ``DFML_CACHE``, which keeps what can be computed again, and a link to
-``out`` where runs are kept).
+Every function gives the numbers of the command of its name and takes its options, but for those that go on with a run,
+start from one or compare with one, and ``--dry-run``: those are the command line's alone. Nothing is printed, and
+nothing but what ``out`` names is left on the disk (beside ``DFML_CACHE``, which keeps what can be computed again, and a
+link to ``out`` where runs are kept). Of an opened zoo ``invert`` and ``train`` take where it lies, and read it anew.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dfml.core.errors import BadInput, nearest
+from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler, EpisodesAsked
 from dfml.data.folders import load_split
 from dfml.inversion import INVERTERS
@@ -52,6 +53,7 @@ def invert(
     device: str = "auto",
     threads: int | None = None,
     out: str | Path | None = None,
+    label: str = "",
     progress: Report | None = None,
     **options: object,
 ) -> Inverted:
@@ -72,6 +74,7 @@ def invert(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         threads: CPU threads, 1 .. 4096; the physical cores, if left out.
         out: The run's folder, new or empty; if left out, nothing of the run is kept.
+        label: Your own name for the run, at most 80 characters; it is shown where runs are listed.
         progress: See ``Report``.
         options: Of the inverter, such as ``steps=100``; ``python -m dfml invert --method NAME --help`` lists them.
 
@@ -94,7 +97,7 @@ def invert(
             "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
             "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
             "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
-            "seed": seed, "device": device, "threads": threads,
+            "seed": seed, "device": device, "threads": threads, "label": label,
         }
     )  # fmt: skip
     return recovered(spec, out, progress)
@@ -110,6 +113,7 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     out: str | Path | None = None,
+    label: str = "",
     progress: Report | None = None,
     **options: object,
 ) -> Trained:
@@ -126,6 +130,7 @@ def train(
         threads: CPU threads, 1 .. 4096; the physical cores, if left out.
         out: The run's folder, new or empty, which the app shows too; an interrupted run there goes on with
             ``python -m dfml train --resume --out OUT``. If left out, nothing of the run is kept.
+        label: Your own name for the run, at most 80 characters; it is shown where runs are listed.
         progress: See ``Report``.
         options: Of the method, such as ``iterations=100``; ``python -m dfml train --method NAME --help`` lists them.
 
@@ -136,11 +141,13 @@ def train(
     """
     config = METHODS.get(method).preset(preset).override(options)
     METHODS.get(method).check_data(_text(data))
-    open_zoo(_text(zoo) or "")
+    if not isinstance(zoo, Zoo):
+        open_zoo(zoo)
     spec = RunSpec.parse(
         {
             "kind": "train", "method": method, "zoo": _text(zoo), "preset": preset, "data": _text(data),
             "config": config.model_dump(mode="json"), "seed": seed, "device": device, "threads": threads,
+            "label": label,
         }
     )  # fmt: skip
     return trained(spec, out, progress)
@@ -194,7 +201,7 @@ def evaluate(
         BadInput: No such model or data, too few classes or images for the episodes, or a value out of its range.
     """
     calibrator = _calibrator(calibrate, calibrate_options)
-    _check_modes(bn, how)
+    evaluation.check_modes(bn, how)
     own = within_ranges(seed=seed, device=device, threads=threads)
     asked = EpisodesAsked.parse({"shots": shots, "way": way, "query": query, "episodes": episodes})
     listed = {"way": asked.way, "query": asked.query, "episodes": asked.episodes, "seed": own.seed}
@@ -251,7 +258,7 @@ def adapt(
         BadInput: Fewer than two classes, a class without images, no query, images that cannot be read or are of another
             shape, type or range, no such model, or a value out of its range.
     """
-    _check_modes(bn, how)
+    evaluation.check_modes(bn, how)
     own = within_ranges(seed=seed, device=device)
     chosen, _ = pick_device(own.device)
     calibrator, loaded = _calibrator(calibrate, calibrate_options), _loaded(model, steps)
@@ -269,12 +276,6 @@ def adapt(
 
 def _text(given: str | Path | Zoo | None) -> str | None:
     return given.source if isinstance(given, Zoo) else None if given is None else str(given)
-
-
-def _check_modes(bn: str | None, how: str | None) -> None:
-    for what, value, known in (("bn", bn, BN_MODES), ("how", how, ADAPT_MODES)):
-        if value is not None and value not in known:
-            raise BadInput(f"unknown {what} {value!r}.{nearest(str(value), known)} Known: {', '.join(known)}.")
 
 
 def _counting(progress: Report | None, text: str) -> Callable[[int, int], None] | None:

@@ -14,13 +14,14 @@ import torch
 from PIL import Image
 
 import dfml
-from dfml.cli import main
+from dfml.cli import main, models, runs
 from dfml.core.errors import BadInput, RunFailed, StopRequested
 from dfml.core.paths import runs_root
 from dfml.inversion import INVERTERS
 from dfml.meta.own_classes import read_pictures, read_support
 from dfml.methods import METHODS
 from dfml.reports.recovery import Recovery
+from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
 
 SMALL = {
@@ -121,6 +122,25 @@ def test_the_code_of_the_page_runs(tiny_zoo, trained, patterns, tmp_path, monkey
 def test_no_option_is_hidden_by_an_argument_of_the_same_name(function, registry):
     arguments = set(inspect.signature(function).parameters)
     assert not {name: taken for name in registry if (taken := arguments & set(registry.get(name).Config.model_fields))}
+
+
+@pytest.mark.parametrize(
+    ("function", "command", "left_out"),
+    [
+        (dfml.invert, runs.invert, {"resume"}),
+        (dfml.train, runs.train, {"resume", "from_", "dry_run"}),
+        (dfml.evaluate, models.evaluate, {"against"}),
+        (dfml.adapt, models.adapt, set()),
+    ],
+)
+def test_a_function_takes_the_options_of_its_command_but_those_named(function, command, left_out):
+    taken = set(inspect.signature(function).parameters)
+    own = {
+        "method": "inverter", "per_class": "images_per_class", "oracle_set": "oracle_options", "adapt": "how",
+        "set_": "options" if "options" in taken else "calibrate_options",
+    }  # fmt: skip
+    asked = set(inspect.signature(command).parameters) - {"context", "json"}
+    assert {name for name in asked if not {name, own.get(name)} & taken} == left_out
 
 
 def test_recoveries_are_those_of_the_command(answer, tiny_zoo_folder, tiny_zoo, tmp_path):
@@ -320,5 +340,6 @@ def test_nothing_stays_of_a_run_that_is_not_kept_and_threads_are_put_back(tiny_z
         dfml.invert(tiny_zoo, progress=stop, **options)
     assert torch.get_num_threads() == before
     assert not runs_root().exists() and not [name for name in os.listdir(tmp_path) if name.startswith("dfml-")]
-    kept = dfml.invert(tiny_zoo, out=tmp_path / "kept", **options)
+    kept = dfml.invert(tiny_zoo, out=tmp_path / "kept", label="mine", **options)
     assert kept.summary["run"] == str(tmp_path / "kept") and (tmp_path / "kept" / "result.json").is_file()
+    assert RunFolder(tmp_path / "kept").title == "mine"

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from dfml.core.errors import BadInput
+from dfml.core.errors import BadInput, nearest
 from dfml.core.events import Done
 from dfml.data.episodes import Episode, EpisodeSampler
 from dfml.meta.adaptation import AdaptedTask, Bn, Calibrator, adapted_task
@@ -25,6 +25,13 @@ BN_MODES: tuple[Bn, ...] = ("transductive", "inductive")
 ADAPT_MODES: tuple[Adapt, ...] = ("steps", "centroid")
 TOGETHER = 16
 """Episodes from whose models a GPU recovers in one pass."""
+
+
+def check_modes(bn: str | None, adapt: str | None) -> None:
+    """``BadInput`` where one is given that is none of ``BN_MODES`` or ``ADAPT_MODES``."""
+    for what, value, known in (("bn", bn, BN_MODES), ("how", adapt, ADAPT_MODES)):
+        if value is not None and value not in known:
+            raise BadInput(f"unknown {what} {value!r}.{nearest(str(value), known)} Known: {', '.join(known)}.")
 
 
 @dataclass(frozen=True)
