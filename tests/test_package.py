@@ -9,6 +9,7 @@ import sysconfig
 import urllib.request
 import venv
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -189,11 +190,21 @@ def test_the_whole_way_goes_from_another_folder(python, places):
     assert "Usage: dfml" in run(command, "--help", **places).stdout
 
 
+def test_a_server_that_does_not_answer_is_told(monkeypatch, capsys):
+    module = import_module("dfml.cli.start_app")
+    monkeypatch.setattr(module, "START_SECONDS", 0.0)
+    module._tell("http://127.0.0.1:9", browser=True, as_json=True)
+    told = capsys.readouterr()
+    assert not told.out and "http://127.0.0.1:9" in told.err and told.err.count("\n") == 1
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the browser is a script of the shell")
 def test_the_app_starts_from_another_folder_and_opens_the_browser(python, places, tmp_path):
     browser, seen = tmp_path / "browser", tmp_path / "seen"
     browser.write_text(f"#!/bin/sh\necho \"$1\" >> '{seen}'\n")
     browser.chmod(0o755)
+    (places["cwd"] / ".streamlit").mkdir()  # another app's settings
+    (places["cwd"] / ".streamlit" / "config.toml").write_text('[server]\nbaseUrlPath = "elsewhere"\nport = 1\n')
     command, variables = [python.with_name("dfml"), "app", "--json"], {**places["env"], "BROWSER": str(browser)}
     with subprocess.Popen(command, cwd=places["cwd"], env=variables, stdout=subprocess.PIPE, text=True) as app:
         try:

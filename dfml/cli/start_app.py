@@ -37,7 +37,8 @@ def start_app(
     telling.start()
     # In this process: nothing is left behind, whoever ends it. The app's own settings lie beside it, in `.streamlit`.
     sys.argv = ["streamlit", "run", str(STUDIO / "app.py"), f"--server.address={HOST}", f"--server.port={chosen}"]
-    sys.argv += ["--server.headless=true"]
+    # And not that of the folder one happens to be in, where it would move the app to another address.
+    sys.argv += ["--server.headless=true", "--server.baseUrlPath=", "--server.sslCertFile=", "--server.sslKeyFile="]
     try:
         runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
     except ImportError as error:
@@ -72,7 +73,8 @@ def _tell(address: str, browser: bool, as_json: bool) -> None:
         except OSError:
             time.sleep(_LOOK_SECONDS)
     else:
-        return  # the server's own words say why
+        say(f"the app has not answered at {address} for {START_SECONDS:.0f} s: what it said above may tell why.")
+        return
     answer({"address": address}, as_json)  # to people the server itself says so
     if browser and not webbrowser.open(address):
         say(f"no browser was found: open {address} in one.")
