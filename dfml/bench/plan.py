@@ -13,7 +13,8 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import given_path
 from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import list_splits, load_split
+from dfml.data.folders import load_split
+from dfml.data.splits import list_splits
 from dfml.meta.calibration import CALIBRATORS
 from dfml.methods import METHODS
 from dfml.runs.folder import RunFolder

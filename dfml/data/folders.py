@@ -33,8 +33,6 @@ from dfml.core.paths import (
 from dfml.data.class_folders import MOVING, Listing, counted, list_classes
 from dfml.data.pictures import KINDS, SEVERAL_FRAMES, Survey, fit_picture, open_picture, survey
 from dfml.data.splits import check_source, read_sample
-from dfml.data.splits import list_splits as list_splits
-from dfml.data.splits import sample_names as sample_names
 
 if TYPE_CHECKING:
     import torch

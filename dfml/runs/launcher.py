@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.paths import STUDIO, runs_root, write_json
-from dfml.core.system import KILL, TERM
+from dfml.core.system import KILL, SYSTEM, TERM
 from dfml.runs import liveness, processes
 from dfml.runs.device_queue import device_key, leave_ticket
 from dfml.runs.driver import holding, queue_run
@@ -151,4 +151,4 @@ def _signal(folder: RunFolder, number: int) -> bool:
     pid = raw.get("pid")
     if pid is None or raw.get("host") != liveness.HOST or not liveness.is_alive(pid, raw.get("process")):
         return False
-    return processes.send(number, pid, alone=raw.get("foreground") or not liveness.owns_its_group(pid))
+    return SYSTEM.send(number, pid, alone=raw.get("foreground") or not SYSTEM.owns_its_group(pid))

@@ -17,11 +17,6 @@ HOST = socket.gethostname()
 _children: dict[tuple[int, str | None], subprocess.Popen] = {}
 
 
-def boot_id() -> str:
-    """Return a name of the machine's current boot; empty where the system has none."""
-    return SYSTEM.boot_id()
-
-
 def start_token(pid: int) -> str | None:
     """Return a text that no other process with the same id shares; None for a dead process or a zombie."""
     with suppress(psutil.Error, ValueError, TypeError):
@@ -29,7 +24,7 @@ def start_token(pid: int) -> str | None:
         if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
             fields = SYSTEM.stat_fields(pid)
             # Ticks since boot; psutil's time of day would move whenever the clock is set.
-            return f"{boot_id()}-{fields[19]}" if fields else f"{process.create_time():.2f}"
+            return f"{SYSTEM.boot_id()}-{fields[19]}" if fields else f"{process.create_time():.2f}"
     return None
 
 
@@ -52,12 +47,7 @@ def exit_code(pid: int, token: str | None) -> int | None:
     if (pid, token) in _children:
         return _children[pid, token].poll()
     fields = SYSTEM.stat_fields(pid)
-    if fields and fields[0] == "Z" and len(fields) > 49 and f"{boot_id()}-{fields[19]}" == token:
+    if fields and fields[0] == "Z" and len(fields) > 49 and f"{SYSTEM.boot_id()}-{fields[19]}" == token:
         # The kernel keeps a zombie's wait status in the last field of its line.
         return os.waitstatus_to_exitcode(int(fields[49]))
     return None
-
-
-def owns_its_group(pid: int) -> bool:
-    """Whether ``pid`` leads a session of its own, so that signalling its group hits nobody else."""
-    return SYSTEM.owns_its_group(pid)

@@ -1,4 +1,4 @@
-"""Processes of runs and of studies: the one place that starts, signals and ends them.
+"""Processes of runs and of studies: the one place that starts them.
 
 Each leads a session of its own, so that a signal reaches it with whatever it started, and nobody else. A run's worker
 (``launcher``) speaks through the files of its run and outlives whoever started it. A process of ``JobProcesses`` works
@@ -50,11 +50,6 @@ def search_path() -> str:
     # Python itself adds its packages last; named here, they would come before the standard library.
     last = {os.path.realpath(place) for place in [*site.getsitepackages(), site.getusersitepackages()]}
     return os.pathsep.join(given if os.path.realpath(REPOSITORY) in last else [str(REPOSITORY), *given])
-
-
-def send(number: int, pid: int, *, alone: bool = False) -> bool:
-    """Send ``TERM`` or ``KILL`` to a process and, unless ``alone``, to what it started; False where that failed."""
-    return SYSTEM.send(number, pid, alone=alone)
 
 
 @dataclass
@@ -110,7 +105,7 @@ class JobProcesses:
         """End a process and what it started; until it is collected, its number cannot be another's."""
         with self._lock:
             if child in self.running:
-                send(KILL, child.process.pid)
+                SYSTEM.send(KILL, child.process.pid)
                 child.process.wait()
                 self.running.remove(child)
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from dfml.core.config import Count, Moment, Record, Text
 from dfml.core.errors import BadInput
 from dfml.core.paths import open_file, read_json
+from dfml.core.system import SYSTEM
 from dfml.runs import liveness
 
 STATUS, STOP, LAUNCH, LOG = "status.json", "STOP", "launch.json", "log.txt"
@@ -174,7 +175,7 @@ def _how_it_ended(folder: Path, pid: int, token: str | None) -> str:
         name = next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
         hint = "; the system does that when memory runs out" if name == "SIGKILL" else ""
         return f"its worker (process {pid}) was killed by {name}{hint}."
-    if token and "-" in token and liveness.boot_id() and not token.startswith(liveness.boot_id()):
+    if token and "-" in token and SYSTEM.boot_id() and not token.startswith(SYSTEM.boot_id()):
         return "the machine was restarted while it ran."
     lines = [line.strip() for line in log_tail(folder, 30).splitlines() if line.strip()]
     word = ([line for line in lines if line.startswith("Fatal Python error")] or lines or [""])[-1]

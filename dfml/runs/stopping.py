@@ -21,7 +21,6 @@ from typing import Any
 
 from dfml.core.errors import StopRequested
 from dfml.core.system import KILL, SYSTEM
-from dfml.runs import liveness, processes
 from dfml.runs.status import STOP
 
 PATIENCE_SECONDS = 5.0
@@ -113,8 +112,8 @@ class StopSwitch:
                 asked_at = first_asked = now
                 with suppress(OSError):
                     self._file.touch()  # whatever comes of it, readers know that the end was wanted
-            if self._worker and now - first_asked > LAST_RESORT_SECONDS and liveness.owns_its_group(os.getpid()):
-                processes.send(KILL, os.getpid())
+            if self._worker and now - first_asked > LAST_RESORT_SECONDS and SYSTEM.owns_its_group(os.getpid()):
+                SYSTEM.send(KILL, os.getpid())
             patience = WAIT_SECONDS if self.safe_point_ahead else PATIENCE_SECONDS
             if now - max(asked_at, self._last_event) > patience and self._in_main and not self._settled:
                 self._signals += 1

@@ -11,7 +11,8 @@ from dfml.core.config import Options
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, Scalars
 from dfml.data.episodes import Episode, EpisodeSampler
-from dfml.data.folders import list_splits, load_split, sample_names
+from dfml.data.folders import load_split
+from dfml.data.splits import list_splits, sample_names
 from dfml.meta.adaptation import adapted_task
 from dfml.meta.evaluation import Evaluation, evaluation_steps, query_accuracy
 from dfml.meta.model import MetaModel

@@ -9,7 +9,8 @@ from PIL import Image
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.data import folders
-from dfml.data.folders import list_splits, load_split
+from dfml.data.folders import load_split
+from dfml.data.splits import list_splits
 
 
 @pytest.fixture

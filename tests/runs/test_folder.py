@@ -11,6 +11,7 @@ import pytest
 
 from dfml.core.errors import BadInput
 from dfml.core.events import ZooMap
+from dfml.core.system import SYSTEM
 from dfml.runs import liveness
 from dfml.runs.folder import RunFolder, find_run, list_runs
 from dfml.runs.metrics import MetricsReader, MetricsWriter, cut_back, shared_reader
@@ -212,7 +213,7 @@ def test_a_reused_process_id_does_not_pass_for_the_worker(tools):
     raw = {"state": "running", "pid": os.getpid(), "host": liveness.HOST, "updated": time.time()}
     write_raw(folder.path, {**raw, "process": liveness.start_token(os.getpid())})
     assert folder.status().state == "running"
-    write_raw(folder.path, {**raw, "process": f"{liveness.boot_id()}-1"})
+    write_raw(folder.path, {**raw, "process": f"{SYSTEM.boot_id()}-1"})
     status = folder.status()
     assert status.state == "crashed" and status.error and status.resumable
 

@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from dfml.core.errors import RunFailed, StopRequested
+from dfml.core.system import SYSTEM
 from dfml.runs import liveness, processes
-from dfml.runs.processes import JobProcess, JobProcesses, send, start
+from dfml.runs.processes import JobProcess, JobProcesses, start
 
 SLEEP = "import time; time.sleep(60)"
 OBEY = """
@@ -58,7 +59,7 @@ def test_a_signal_reaches_the_group_or_the_process_alone_and_none_that_is_gone(p
     for alone in (True, False):
         first = python(code, stdout=subprocess.PIPE)
         second = int(first.stdout.readline())
-        assert send(signal.SIGKILL, first.pid, alone=alone)
+        assert SYSTEM.send(signal.SIGKILL, first.pid, alone=alone)
         first.wait()
         if alone:
             assert not ended(second)
@@ -66,7 +67,7 @@ def test_a_signal_reaches_the_group_or_the_process_alone_and_none_that_is_gone(p
         tools.wait_for(lambda second=second: ended(second))
     lonely = python("")
     lonely.wait()
-    assert not send(signal.SIGKILL, lonely.pid) and not send(signal.SIGKILL, lonely.pid, alone=True)
+    assert not SYSTEM.send(signal.SIGKILL, lonely.pid) and not SYSTEM.send(signal.SIGKILL, lonely.pid, alone=True)
 
 
 def test_a_number_that_may_be_another_s_is_not_killed(monkeypatch):
@@ -79,7 +80,7 @@ def test_a_number_that_may_be_another_s_is_not_killed(monkeypatch):
     assert child.process.returncode is None, "not collected yet"
     crew.end(child)
     assert child.process.returncode is not None and not crew.running
-    monkeypatch.setattr(processes, "send", lambda *_: pytest.fail("its number is free"))
+    monkeypatch.setattr(SYSTEM, "send", lambda *_: pytest.fail("its number is free"))
     crew.end(child)
 
 
@@ -131,5 +132,5 @@ time.sleep(60)
     process = python(asker, stdout=subprocess.PIPE)
     pid, order, other = process.stdout.readline().decode().split()
     assert order == "order" and not ended(int(pid)) and not ended(int(other))
-    send(signal.SIGKILL, process.pid)
+    SYSTEM.send(signal.SIGKILL, process.pid)
     tools.wait_for(lambda: ended(int(pid)) and ended(int(other)))

@@ -22,7 +22,8 @@ from dfml.core.paths import read_json, write_json
 from dfml.core.process import end_with_parent
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import fingerprint, list_splits, load_split
+from dfml.data.folders import fingerprint, load_split
+from dfml.data.splits import list_splits
 from dfml.methods import METHODS
 from dfml.training.options import AdaptConfig
 from dfml.zoo import open_zoo

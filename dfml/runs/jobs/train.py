@@ -90,7 +90,8 @@ def train(context: JobContext) -> Generator[Event, None, None]:
 def test_episodes(zoo: Zoo, spec: RunSpec, config: Config) -> tuple[EpisodeSampler | None, str]:
     """Return the test's episodes, made before the training so that unusable data is named at once; or why none."""
     from dfml.data.episodes import EpisodeSampler
-    from dfml.data.folders import list_splits, load_split
+    from dfml.data.folders import load_split
+    from dfml.data.splits import list_splits
     from dfml.training.validation import data_source
 
     source = data_source(zoo, spec.data)
