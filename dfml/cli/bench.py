@@ -176,7 +176,7 @@ def _asked(config: type[Config], given: dict[str, Any]) -> Config:
 
 
 def _look_at(asked: Config) -> None:
-    """Refuse before torch is loaded, which takes seconds, what can be; the benchmark itself looks at the rest."""
+    """Refuse what several benchmarks are asked; each looks at the rest, before it loads torch, which takes seconds."""
     from dfml.data.splits import check_source
     from dfml.methods import METHODS
 
@@ -213,10 +213,6 @@ def _command_of(work: Callable[..., dict[str, Any]], config: type[BenchConfig]) 
         chosen, wanted = ("protocol" in given and _of_protocol(context, given)) or (work, config)
         asked = _asked(wanted, given)
         _look_at(asked)
-
-        from dfml.nets.device import use_threads
-
-        use_threads(1 if work.__name__ == "bench_sinusoid" else None)  # its networks are too small to share out
         result = chosen(asked, progress=say)
         answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
         # A method that cannot work with the zoo is one of the results of a comparison.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,8 +11,10 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+from dfml.core.known_networks import check_network_name
 from dfml.core.model_config import CONFIG, read_config, tensor_shapes
 from dfml.core.paths import read_json
+from dfml.core.remedies import install
 from dfml.core.texts import printable
 from dfml.meta.choices import LearnerConfig
 from dfml.zoo.listing import DETAILS, WEIGHTS
@@ -55,6 +58,7 @@ def read_network(folder: Path, card: dict[str, Any]) -> tuple[dict[str, Any], Ad
     ``BadInput``: one of them is damaged, leaves something out, or holds a value out of range.
     """
     config = read_config(folder)
+    check_network_name(config["architecture"])
     how = Adapting.parse({k: card[k] for k in Adapting.model_fields if k in card}, what=f"{DETAILS} field")
     if "img_size" not in config["model_args"]:
         raise BadInput(f"{folder / CONFIG} states no 'img_size' in 'model_args', and none is assumed.")
@@ -82,6 +86,12 @@ def check_model(folder: Path) -> dict[str, Any]:
 def refuse_ensemble(purpose: str) -> NoReturn:
     """Refuse an ensemble of teachers where one network is needed; ``purpose`` says for what."""
     raise BadInput(f"{NOT_ONE}: {purpose}. Take a model of another method.")
+
+
+def require_onnx() -> None:
+    """Raise ``BadInput`` where the optional packages for ONNX are not installed; nothing of them is imported."""
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        raise BadInput(f"ONNX export needs two optional packages: {install('onnx')}")
 
 
 def is_untouched_model(folder: Path) -> bool:

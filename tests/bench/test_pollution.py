@@ -30,6 +30,7 @@ TINY = [
 def pictures_to_validate(monkeypatch, patterns):
     """Data-free methods get no data set, and there is no embedded sample of the patterns."""
     monkeypatch.setattr(validation, "data_source", lambda zoo, data: str(patterns))
+    monkeypatch.setattr("dfml.bench.pollution.sample_of", lambda domain: str(patterns))
 
 
 @pytest.fixture
