@@ -55,7 +55,7 @@ def invert(
     progress: Report | None = None,
     **options: object,
 ) -> Inverted:
-    """Recover images of a teacher's classes, as ``python -m dfml invert`` does.
+    """Recover images of a teacher's classes, as the command ``invert`` does.
 
     Args:
         zoo: An embedded zoo's name, a folder, a server's address, or an opened zoo.
@@ -73,7 +73,7 @@ def invert(
         threads: CPU threads; the physical cores, if left out.
         out: The run's folder, new or empty; if left out, nothing of the run is kept.
         progress: See ``Report``.
-        options: Of the inverter, such as ``steps=100``; ``python -m dfml invert --method NAME --help`` lists them.
+        options: Of the inverter, such as ``steps=100``; the command ``invert --method NAME --help`` lists them.
 
     Raises:
         BadInput: An unknown name or option, a value out of its range, or a teacher that cannot be asked.
@@ -113,7 +113,7 @@ def train(
     progress: Report | None = None,
     **options: object,
 ) -> Trained:
-    """Train a meta-model with a method and test it on new classes, as ``python -m dfml train`` does.
+    """Train a meta-model with a method and test it on new classes, as the command ``train`` does.
 
     Args:
         zoo: An embedded zoo's name, a folder, a server's address, or an opened zoo.
@@ -125,9 +125,9 @@ def train(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         threads: CPU threads; the physical cores, if left out.
         out: The run's folder, new or empty, which the app shows too; an interrupted run there goes on with
-            ``python -m dfml train --resume --out OUT``. If left out, nothing of the run is kept.
+            the command ``train --resume --out OUT``. If left out, nothing of the run is kept.
         progress: See ``Report``.
-        options: Of the method, such as ``iterations=100``; ``python -m dfml train --method NAME --help`` lists them.
+        options: Of the method, such as ``iterations=100``; the command ``train --method NAME --help`` lists them.
 
     Raises:
         BadInput: An unknown name or option, a value out of its range, or a zoo or data that the method cannot use.
@@ -166,7 +166,7 @@ def evaluate(
     threads: int | None = None,
     progress: Report | None = None,
 ) -> list[Evaluation]:
-    """Measure a meta-model on episodes drawn once from a seed, as ``python -m dfml evaluate`` does.
+    """Measure a meta-model on episodes drawn once from a seed, as the command ``evaluate`` does.
 
     Args:
         model: A meta-model, whose network is moved to the device, or its folder.
@@ -181,7 +181,7 @@ def evaluate(
         steps: Inner steps, 1 .. 200; the model's, if left out.
         lr: Inner learning rate, above 0; the model's, if left out.
         calibrate: ``icfil`` calibrates the model to each support set, which is slow.
-        calibrate_options: Of the calibration; ``python -m dfml evaluate --calibrate icfil --help`` lists them.
+        calibrate_options: Of the calibration; the command ``evaluate --calibrate icfil --help`` lists them.
         seed: At least 0; draws the episodes.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         threads: CPU threads; all cores, if left out.
@@ -229,7 +229,7 @@ def adapt(
     device: str = "auto",
     progress: Report | None = None,
 ) -> Adapted:
-    """Adapt a meta-model to classes of your own and classify images, as ``python -m dfml adapt`` does.
+    """Adapt a meta-model to classes of your own and classify images, as the command ``adapt`` does.
 
     Images are a tensor [N, C, H, W], an array [N, H, W, C] or [N, H, W], a folder, a file, or a list of files; C is 1
     or 3, values are uint8, or floating-point numbers in [0, 1]. They are cropped to a square and brought to the model's
@@ -244,7 +244,7 @@ def adapt(
         how: Gradient ``steps`` or nearest ``centroid``; the model's own way, if left out.
         steps: Inner steps, 1 .. 200; the model's, if left out.
         calibrate: ``icfil`` calibrates the model to the support set.
-        calibrate_options: Of the calibration; ``python -m dfml adapt --calibrate icfil --help`` lists them.
+        calibrate_options: Of the calibration; the command ``adapt --calibrate icfil --help`` lists them.
         seed: At least 0; draws the calibration's first images.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         progress: See ``Report``; told of the calibration's steps only.

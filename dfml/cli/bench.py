@@ -20,6 +20,7 @@ from dfml.cli.parameters import Json, names, parameter, percentages, refuse_give
 from dfml.core.config import Config
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, nearest
+from dfml.core.remedies import PROGRAM
 from dfml.core.texts import is_address
 from dfml.data.pairing import differences, stored_rows
 from dfml.zoo import open_zoo
@@ -167,7 +168,7 @@ def _option(config: type[Config], option: str) -> inspect.Parameter:
 
 def _asked(config: type[Config], given: dict[str, Any]) -> Config:
     """The config of what was given; options of no field of it, and empty ones, are left out."""
-    values: dict[str, Any] = {"command": "python -m dfml " + shlex.join(sys.argv[1:])}
+    values: dict[str, Any] = {"command": f"{PROGRAM} {shlex.join(sys.argv[1:])}"}
     for option, value in given.items():
         field = FIELDS.get(option, option)
         if field in config.model_fields and value is not None:

@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json
 from dfml.core.process import end_with_parent
+from dfml.core.remedies import PROGRAM
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
@@ -147,7 +148,7 @@ def train_teacher(
         "access": "weights",
         "accuracy": round(accuracy, 4),
         "domain": data.name,
-        "source": "trained by `python -m dfml zoo pretrain`",
+        "source": f"trained by `{PROGRAM} zoo pretrain`",
         "licence": licence,
         "seed": plan.seed,
         "pretraining": config.model_dump(),
