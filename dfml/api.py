@@ -95,7 +95,8 @@ def invert(
             "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
             "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
             "seed": seed, "device": device, "threads": threads,
-        }
+        },
+        called={"per_class": "images_per_class"},
     )  # fmt: skip
     return recovered(spec, out, progress)
 
@@ -286,7 +287,7 @@ def _loaded(model: MetaModel | str | Path, steps: int | None, lr: float | None =
     """Return a meta-model, or that of a folder, adapted with so many steps at a learning rate."""
     loaded = model if isinstance(model, MetaModel) else MetaModel.load(Path(model))
     changes = {name: value for name, value in (("test_steps", steps), ("inner_lr", lr)) if value is not None}
-    AdaptConfig.parse(changes)
+    AdaptConfig.parse(changes, called={"test_steps": "steps", "inner_lr": "lr"})
     return loaded.with_adaptation(loaded.learner.name, lr=lr, steps=steps) if changes else loaded
 
 
