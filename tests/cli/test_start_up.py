@@ -110,7 +110,7 @@ bench accuracy --data sample:cifar-fs --add-zoo {zoo}|--add-zoo
 bench accuracy --data sample:cifar-fs --scenario polluted --attack nonsense|attack
 bench accuracy --data sample:cifar-fs --scenario polluted --zoo {zoo} --clean 101 --work {work}|101
 bench accuracy --data sample:cifar-fs --methods random --work {work} --out {tables}|{tables}
-bench accuracy --data {data} --split train --protocol dro|data/train
+bench accuracy --data {data} --split train --protocol dro|'val'
 bench accuracy --data {nowhere}|{nowhere}
 bench heterogeneity --data sample:cifar-fs --zoo {nowhere}|{nowhere}
 bench heterogeneity --data sample:cifar-fs --sets nonsense|nonsense
