@@ -14,6 +14,7 @@ from typing import Any
 from dfml.core.errors import BadInput, nearest
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
+from dfml.data.splits import check_source
 from dfml.inversion import INVERTERS
 from dfml.meta import adaptation, evaluation
 from dfml.meta.calibration import CALIBRATORS, Icfil
@@ -67,7 +68,7 @@ def invert(
         oracle_options: How a black box is asked: ``q``, ``mu``, ``budget``, ...
         against: Folder of a meta-model: recover images on which the teachers disagree with it.
         against_weight: Weight of that disagreement, 0 .. 1000.
-        data: Real images of the classes, a folder or ``sample:NAME``: adds a privacy report to each recovery's report.
+        data: The data set with a split ``train`` that the teacher learnt from: adds a privacy report to each recovery.
         seed: At least 0; the same seed, device and number of threads give the same images.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         threads: CPU threads; the physical cores, if left out.
@@ -89,16 +90,15 @@ def invert(
     asking = AskingConfig.parse({**(oracle_options or {}), "oracle": oracle})
     for one in wanted or opened.ids:
         answers_only_queries(opened, one, asking)
-    spec = RunSpec.parse(
-        {
-            "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
-            "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
-            "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
-            "seed": seed, "device": device, "threads": threads,
-        },
-        called={"per_class": "images_per_class"},
-    )  # fmt: skip
-    return recovered(spec, out, progress)
+    if data is not None:
+        check_source(data, "train")
+    asked = {
+        "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
+        "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
+        "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
+        "seed": seed, "device": device, "threads": threads,
+    }  # fmt: skip
+    return recovered(RunSpec.parse(asked, called={"per_class": "images_per_class"}), out, progress)
 
 
 def train(

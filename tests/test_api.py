@@ -224,6 +224,7 @@ def test_unknown_names_and_values_out_of_range_are_refused(tiny_zoo, trained, pa
         ("no teacher '9'", lambda: dfml.invert(tiny_zoo, 9)),
         ("no teacher was named", lambda: dfml.invert(tiny_zoo, [])),
         ("'images_per_class'", lambda: dfml.invert(tiny_zoo, images_per_class=0)),
+        ("no data set at nowhere", lambda: dfml.invert(tiny_zoo, data="nowhere")),
         ("budgett", lambda: dfml.invert(tiny_zoo, oracle_options={"budgett": 1})),
         ("purr", lambda: dfml.train(tiny_zoo, "purr")),
         ("iteration", lambda: dfml.train(tiny_zoo, "purer", iteration=3)),

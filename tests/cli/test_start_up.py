@@ -61,6 +61,7 @@ invert --zoo {zoo} --per-class 0|per-class
 invert --zoo {zoo} --teacher nobody|nobody
 invert --zoo {cut} --teacher 1|cut off
 invert --zoo {zoo} --against {nowhere}|{nowhere}
+invert --zoo {zoo} --data {nowhere}|{nowhere}
 evaluate --model {nowhere} --data sample:cifar-fs|{nowhere}
 evaluate --model {model} --data sample:cifar-fs|cut off
 evaluate --model {zoo}/t0 --data sample:cifar-fs|meta-model
