@@ -15,6 +15,7 @@ from typing import Any
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler, EpisodesAsked
 from dfml.data.folders import load_split
+from dfml.data.splits import check_source
 from dfml.inversion import INVERTERS
 from dfml.meta import adaptation, evaluation
 from dfml.meta.calibration import CALIBRATORS, Icfil
@@ -57,7 +58,7 @@ def invert(
     progress: Report | None = None,
     **options: object,
 ) -> Inverted:
-    """Recover images of a teacher's classes, as ``python -m dfml invert`` does.
+    """Recover images of a teacher's classes, as the command ``invert`` does.
 
     Args:
         zoo: An embedded zoo's name, a folder, a server's address, or an opened zoo.
@@ -69,14 +70,14 @@ def invert(
         oracle_options: How a black box is asked: ``q``, ``mu``, ``budget``, ...
         against: Folder of a meta-model: recover images on which the teachers disagree with it.
         against_weight: Weight of that disagreement, 0 .. 1000.
-        data: Real images of the classes, a folder or ``sample:NAME``: adds a privacy report to each recovery's report.
+        data: The data set with a split ``train`` that the teacher learnt from: adds a privacy report to each recovery.
         seed: 0 .. 2**63 - 1; the same seed, device and number of threads give the same images.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         threads: CPU threads, 1 .. 4096; the physical cores, if left out.
         out: The run's folder, new or empty; if left out, nothing of the run is kept.
         label: Your own name for the run, at most 80 characters; it is shown where runs are listed.
         progress: See ``Report``.
-        options: Of the inverter, such as ``steps=100``; ``python -m dfml invert --method NAME --help`` lists them.
+        options: Of the inverter, such as ``steps=100``; the command ``invert --method NAME --help`` lists them.
 
     Raises:
         BadInput: An unknown name or option, a value out of its range, or a teacher that cannot be asked.
@@ -92,15 +93,15 @@ def invert(
     asking = AskingConfig.parse({**(oracle_options or {}), "oracle": oracle})
     for one in wanted or opened.ids:
         answers_only_queries(opened, one, asking)
-    spec = RunSpec.parse(
-        {
-            "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
-            "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
-            "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
-            "seed": seed, "device": device, "threads": threads, "label": label,
-        }
-    )  # fmt: skip
-    return recovered(spec, out, progress)
+    if data is not None:
+        check_source(data, "train")
+    asked = {
+        "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
+        "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
+        "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
+        "seed": seed, "device": device, "threads": threads, "label": label,
+    }  # fmt: skip
+    return recovered(RunSpec.parse(asked, called={"per_class": "images_per_class"}), out, progress)
 
 
 def train(
@@ -117,7 +118,7 @@ def train(
     progress: Report | None = None,
     **options: object,
 ) -> Trained:
-    """Train a meta-model with a method and test it on new classes, as ``python -m dfml train`` does.
+    """Train a meta-model with a method and test it on new classes, as the command ``train`` does.
 
     Args:
         zoo: An embedded zoo's name, a folder, a server's address, or an opened zoo.
@@ -129,10 +130,10 @@ def train(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         threads: CPU threads, 1 .. 4096; the physical cores, if left out.
         out: The run's folder, new or empty, which the app shows too; an interrupted run there goes on with
-            ``python -m dfml train --resume --out OUT``. If left out, nothing of the run is kept.
+            the command ``train --resume --out OUT``. If left out, nothing of the run is kept.
         label: Your own name for the run, at most 80 characters; it is shown where runs are listed.
         progress: See ``Report``.
-        options: Of the method, such as ``iterations=100``; ``python -m dfml train --method NAME --help`` lists them.
+        options: Of the method, such as ``iterations=100``; the command ``train --method NAME --help`` lists them.
 
     Raises:
         BadInput: An unknown name or option, a value out of its range, or a zoo or data that the method cannot use.
@@ -173,7 +174,7 @@ def evaluate(
     threads: int | None = None,
     progress: Report | None = None,
 ) -> list[Evaluation]:
-    """Measure a meta-model on episodes drawn once from a seed, as ``python -m dfml evaluate`` does.
+    """Measure a meta-model on episodes drawn once from a seed, as the command ``evaluate`` does.
 
     Args:
         model: A meta-model, whose network is moved to the device, or its folder.
@@ -188,7 +189,7 @@ def evaluate(
         steps: Inner steps, 1 .. 200; the model's, if left out.
         lr: Inner learning rate, above 0; the model's, if left out.
         calibrate: ``icfil`` calibrates the model to each support set, which is slow.
-        calibrate_options: Of the calibration; ``python -m dfml evaluate --calibrate icfil --help`` lists them.
+        calibrate_options: Of the calibration; the command ``evaluate --calibrate icfil --help`` lists them.
         seed: 0 .. 2**63 - 1; draws the episodes.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         threads: CPU threads, 1 .. 4096; all cores, if left out.
@@ -234,7 +235,7 @@ def adapt(
     device: str = "auto",
     progress: Report | None = None,
 ) -> Adapted:
-    """Adapt a meta-model to classes of your own and classify images, as ``python -m dfml adapt`` does.
+    """Adapt a meta-model to classes of your own and classify images, as the command ``adapt`` does.
 
     Images are a tensor [N, C, H, W], an array [N, H, W, C] or [N, H, W], a folder, a file, or a list of files; C is 1
     or 3, values are uint8, or floating-point numbers in [0, 1]. They are cropped to a square and brought to the model's
@@ -249,7 +250,7 @@ def adapt(
         how: Gradient ``steps`` or nearest ``centroid``; the model's own way, if left out.
         steps: Inner steps, 1 .. 200; the model's, if left out.
         calibrate: ``icfil`` calibrates the model to the support set.
-        calibrate_options: Of the calibration; ``python -m dfml adapt --calibrate icfil --help`` lists them.
+        calibrate_options: Of the calibration; the command ``adapt --calibrate icfil --help`` lists them.
         seed: 0 .. 2**63 - 1; draws the calibration's first images.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         progress: See ``Report``; told of the calibration's steps only.
@@ -286,7 +287,7 @@ def _loaded(model: MetaModel | str | Path, steps: int | None, lr: float | None =
     """Return a meta-model, or that of a folder, adapted with so many steps at a learning rate."""
     loaded = model if isinstance(model, MetaModel) else MetaModel.load(Path(model))
     changes = {name: value for name, value in (("test_steps", steps), ("inner_lr", lr)) if value is not None}
-    AdaptConfig.parse(changes)
+    AdaptConfig.parse(changes, called={"test_steps": "steps", "inner_lr": "lr"})
     return loaded.with_adaptation(loaded.learner.name, lr=lr, steps=steps) if changes else loaded
 
 

@@ -65,13 +65,11 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
     Returns:
         ``rows`` (one a set, seed, shot and way of adapting), ``summary`` and the report's path.
     """
-    from dfml.nets.device import pick_device
-
     unknown = [name for name in config.sets if name not in SETS]
     if unknown or not config.sets:
         what = f"called {unknown[0]!r}" if unknown else "given"
         raise BadInput(f"no set of teachers is {what}; known: {', '.join(SETS)}.")
-    zoo, (device, _) = open_zoo(config.zoo), pick_device(config.device)
+    zoo = open_zoo(config.zoo)
     if zoo.address:
         raise BadInput("bench heterogeneity copies teachers into small zoos, which a server does not let us.")
     # What trains on each set, and what compares the teachers; each takes those of the changes that it has.
@@ -81,10 +79,8 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
         if not any(changes_of(each, [change]) for each in both):
             raise BadInput(f"neither {config.method} nor the comparison has an option {key_of(change)!r}.")
     recipe, comparing = (each.override(changes_of(each, config.changes)) for each in both)
-    check_data(config, config.zoo, way=int(getattr(recipe, "way", 5)))
     if config.teachers > len(zoo):
         raise BadInput(f"cannot choose {config.teachers} of {len(zoo)} teachers.")
-    ids, matrix, probe = compared(zoo, comparing, device=device, progress=progress)
     planned = [(seed, name) for seed in config.seeds for name in config.sets]
     measured = {
         "method": config.method, "changes": config.changes, "teachers": config.teachers, "episodes": config.episodes,
@@ -97,6 +93,13 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
         named="set",
         measured=measured,
     )
+    check_data(config, config.zoo, way=int(getattr(recipe, "way", 5)))
+
+    from dfml.nets.device import pick_device, use_threads
+
+    use_threads()
+    device, _ = pick_device(config.device)
+    ids, matrix, probe = compared(zoo, comparing, device=device, progress=progress)
     jobs, likeness = [], []
     for seed, name in planned:
         members = chosen_teachers(matrix, config.teachers, name, seed)

@@ -75,8 +75,6 @@ def bench_inversion(config: InversionConfig, *, progress: Say = lambda line: Non
     Returns:
         ``rows`` (means over teachers and seeds), ``transformers`` (likewise), ``together`` and the report's path.
     """
-    from dfml.nets.device import pick_device
-
     claim_report(config.out, _name(config))
     for address in filter(is_address, (config.zoo, config.transformers)):
         without_password(address)  # the report names command and zoo
@@ -84,18 +82,24 @@ def bench_inversion(config: InversionConfig, *, progress: Say = lambda line: Non
     for name in config.rows or ():
         if name not in known:
             raise BadInput(f"unknown row {name!r}; known: {'; '.join(known)}.")
-    device, _ = pick_device(config.device)
     tables: dict[str, Rows] = {"rows": [], "transformers": [], "together": []}
-    plans = [("rows", config.zoo, [known[name] for name in config.rows or known])]
+    plans = [("rows", open_zoo(config.zoo), [known[name] for name in config.rows or known])]
     if config.transformers != "none":
-        plans.append(("transformers", config.transformers, TRANSFORMERS))
+        plans.append(("transformers", open_zoo(config.transformers), TRANSFORMERS))
+    for _, zoo, entries in plans:
+        if len(zoo) < config.teachers:
+            raise BadInput(f"zoo {zoo.name!r} has {len(zoo)} teachers, {config.teachers} are wanted.")
+        for entry in entries:
+            INVERTERS.get(entry.inverter).preset(config.preset)
+
+    from dfml.nets.device import pick_device, use_threads
+
+    use_threads()
+    device, _ = pick_device(config.device)
     report = ""
-    for table, which, entries in plans:
-        zoo = open_zoo(which)
+    for table, zoo, entries in plans:
         teachers = sorted(zoo.ids, key=lambda i: not zoo.has_judge(i))[: config.teachers]
-        if len(teachers) < config.teachers:
-            raise BadInput(f"zoo {zoo.name!r} has {len(teachers)} teachers, {config.teachers} are wanted.")
-        if table == "rows" and not is_address(which):
+        if table == "rows" and not zoo.address:
             set_up(zoo, device)
         for entry in entries:
             warms = INVERTERS.get(entry.inverter).uses_others

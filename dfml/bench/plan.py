@@ -60,8 +60,8 @@ def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:
             EpisodeSampler(images, way=way, shot=shot, query=QUERY, episodes=1, seed=EPISODE_SEED)
 
 
-def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
-    """One job a method, rate of pollution and seed, in the table's order; raise BadInput where any cannot be done."""
+def configs_for(config: AccuracyConfig) -> dict[str, Any]:
+    """The config of each method of a comparison; raise BadInput where they or the data sets cannot be compared."""
     methods = all_methods() if config.methods is None else config.methods
     if not methods:
         raise BadInput(f"no method is given; known: {', '.join(METHODS)}.")
@@ -71,7 +71,12 @@ def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
         )
     if config.calibrate:
         CALIBRATORS.get(config.calibrate)
-    configs = configs_of(methods, config.preset, config.changes)
+    return configs_of(methods, config.preset, config.changes)
+
+
+def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
+    """One job a method, rate of pollution and seed, in the table's order; raise BadInput where any cannot be done."""
+    configs = configs_for(config)
     zoo = next(iter(scenario.zoos.values()))
     check_data(config, zoo, way=max(int(getattr(c, "way", 5)) for c in configs.values()))
     place = "-".join(part for part in (config.name, config.preset) if part not in ("SS", "demo"))

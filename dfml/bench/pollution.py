@@ -8,13 +8,14 @@ from pydantic import Field
 
 from dfml.bench.accuracy.accuracy_table import provenance_notes
 from dfml.bench.job import QUERY, BenchJob, Row, Rows, Say, provenance_of
-from dfml.bench.plan import plan
+from dfml.bench.plan import configs_for, plan
 from dfml.bench.report import grouped, interval, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
-from dfml.bench.scenarios import Scenario, set_up
+from dfml.bench.scenarios import Scenario, set_up, zoo_of
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import AccuracyConfig, Each, One, key_of
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
+from dfml.data.splits import sample_of
 from dfml.runs.folder import MODEL
 from dfml.zoo import open_zoo
 from dfml.zoo.build.pollute import pollution_truth
@@ -60,9 +61,6 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
     Returns:
         ``rows`` (one a variant, rate and seed), ``summary`` (a variant and rate), ``failures`` and the report's path.
     """
-    from dfml.nets.device import pick_device
-    from dfml.training import validation
-
     for variant in config.variants:
         if variant not in VARIANTS:
             raise BadInput(f"unknown variant {variant!r}.{nearest(variant, VARIANTS)} Known: {', '.join(VARIANTS)}.")
@@ -73,13 +71,14 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
         raise BadInput(f"the variants differ in {key}: it cannot be set for all of them.")
     if any(change.replace(" ", "") == "watch=training" for change in config.changes):
         raise BadInput("with watch=training no weights are learned: there would be nothing to compare.")
-    device, _ = pick_device(config.device)
-    scenario = set_up(config, progress)
-    if validation.data_source(open_zoo(next(iter(scenario.zoos.values()))), None) is None:
+    if sample_of(open_zoo(zoo_of(config)).domain) is None:
         raise BadInput(
             "reliability weights are learned on embedded validation images of the zoo's domain, and there are none."
         )
     settled = [*(c for c in CAUTIOUS.get(config.preset, []) if key_of(c) not in config.changed), *config.changes]
+    for variant in config.variants:
+        configs_for(_of_variant(config, variant, settled))  # before zoos are polluted, which takes time
+    scenario = set_up(config, progress)
     jobs = _jobs(config, scenario, settled)
     measured = {
         "changes": config.changes, "shot": config.shots[0], "episodes": config.episodes, "split": config.split,
@@ -91,6 +90,11 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
         config.out / f"{name}.json", lambda row: (row["rate"], row["variant"], row["seed"]) in planned,
         named="variant", measured=measured,
     )  # fmt: skip
+
+    from dfml.nets.device import pick_device, use_threads
+
+    use_threads()
+    device, _ = pick_device(config.device)
 
     def report(outcomes: dict[int, Outcome]) -> Row:
         rows, failures = [], []
@@ -135,12 +139,16 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
     return do_study(jobs, report, side_by_side=config.jobs, device=str(device), progress=progress)
 
 
+def _of_variant(config: PollutionStudyConfig, variant: str, settled: list[str]) -> PollutionStudyConfig:
+    changes = [*settled, *VARIANTS[variant]]
+    return config.model_copy(update={"methods": (METHOD,), "changes": changes, "work": config.work / variant})
+
+
 def _jobs(config: PollutionStudyConfig, scenario: Scenario, settled: list[str]) -> list[BenchJob]:
     """The jobs of each variant; a seed's come together, so that a table of fewer seeds is whole early."""
     jobs = []
     for variant in config.variants:
-        changes = [*settled, *VARIANTS[variant]]
-        own = config.model_copy(update={"methods": (METHOD,), "changes": changes, "work": config.work / variant})
+        own = _of_variant(config, variant, settled)
         # As the learner itself classifies, normalised with the query batch as the papers do: most of an evaluation
         # would be the gradient steps, which the table does not show.
         jobs += [job.model_copy(update={"ways": "own", "variant": variant}) for job in plan(own, scenario)]

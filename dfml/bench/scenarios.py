@@ -49,7 +49,7 @@ def set_up(config: AccuracyConfig, progress: Say = lambda line: None) -> Scenari
     return makers[config.name](config, progress)
 
 
-def _zoo_of(config: AccuracyConfig) -> str:
+def zoo_of(config: AccuracyConfig) -> str:
     """The zoo that was given, or the scenario's own."""
     name = config.zoo or EMBEDDED[config.name]
     if not config.zoo and name not in zoo_names():
@@ -58,7 +58,7 @@ def _zoo_of(config: AccuracyConfig) -> str:
 
 
 def _single(config: AccuracyConfig, progress: Say) -> Scenario:
-    name = _zoo_of(config)
+    name = zoo_of(config)
     zoo = open_zoo(name)
     notes = [] if config.name == "SS" else [f"Scenario SH: {_families(zoo)}."]
     return Scenario(Path(name).name, {(None, seed): name for seed in config.seeds}, notes)
@@ -103,7 +103,7 @@ def key_of_teachers(zoos: list[Zoo]) -> str:
 
 
 def _polluted(config: AccuracyConfig, progress: Say) -> Scenario:
-    name = _zoo_of(config)
+    name = zoo_of(config)
     clean = open_zoo(name)
     zoos: dict[tuple[int | None, int], str] = {}
     wanted = [

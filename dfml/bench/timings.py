@@ -65,6 +65,10 @@ def bench_waiting(config: WaitingConfig, *, progress: Say = lambda line: None) -
         busy / idle) and ``idle_ratio`` (of idle / idle of the library's default); ``measured``; the report's path.
     """
     claim_report(config.out, "waiting")
+
+    from dfml.nets.device import use_threads
+
+    use_threads()
     order = {"zoo": config.zoo, "machine": machine()}
     config.work.mkdir(parents=True, exist_ok=True)
     kept = config.work / "waiting.jsonl"

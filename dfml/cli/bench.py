@@ -20,6 +20,7 @@ from dfml.cli.parameters import Json, names, parameter, percentages, refuse_give
 from dfml.core.config import Config
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, nearest
+from dfml.core.remedies import PROGRAM
 from dfml.core.texts import is_address
 from dfml.data.pairing import differences, stored_rows
 from dfml.zoo import open_zoo
@@ -167,7 +168,7 @@ def _option(config: type[Config], option: str) -> inspect.Parameter:
 
 def _asked(config: type[Config], given: dict[str, Any]) -> Config:
     """The config of what was given; options of no field of it, and empty ones, are left out."""
-    values: dict[str, Any] = {"command": "python -m dfml " + shlex.join(sys.argv[1:])}
+    values: dict[str, Any] = {"command": f"{PROGRAM} {shlex.join(sys.argv[1:])}"}
     for option, value in given.items():
         field = FIELDS.get(option, option)
         if field in config.model_fields and value is not None:
@@ -176,7 +177,7 @@ def _asked(config: type[Config], given: dict[str, Any]) -> Config:
 
 
 def _look_at(asked: Config) -> None:
-    """Refuse before torch is loaded, which takes seconds, what can be; the benchmark itself looks at the rest."""
+    """Refuse what several benchmarks are asked; each looks at the rest, before it loads torch, which takes seconds."""
     from dfml.data.splits import check_source
     from dfml.methods import METHODS
 
@@ -213,10 +214,6 @@ def _command_of(work: Callable[..., dict[str, Any]], config: type[BenchConfig]) 
         chosen, wanted = ("protocol" in given and _of_protocol(context, given)) or (work, config)
         asked = _asked(wanted, given)
         _look_at(asked)
-
-        from dfml.nets.device import use_threads
-
-        use_threads(1 if work.__name__ == "bench_sinusoid" else None)  # its networks are too small to share out
         result = chosen(asked, progress=say)
         answer(result, json, Path(result["report"]).read_text(encoding="utf-8"))
         # A method that cannot work with the zoo is one of the results of a comparison.

@@ -254,7 +254,7 @@ def export(
 
     The folder must be new, empty, or of an earlier export that nobody has changed.
     """
-    from dfml.meta.stored import ENSEMBLE, check_model, is_untouched_model, refuse_ensemble
+    from dfml.meta.stored import ENSEMBLE, check_model, is_untouched_model, refuse_ensemble, require_onnx
 
     out = given_path(out)
     if format == "onnx":
@@ -263,6 +263,8 @@ def export(
         claim_folder(out, own=is_untouched_model, kind="earlier export", overwrite=overwrite)
     if check_model(model)["kind"] == ENSEMBLE:
         refuse_ensemble("it cannot be exported")
+    if format == "onnx":
+        require_onnx()
 
     from dfml.meta.model import MetaModel, export_onnx
 

@@ -128,6 +128,7 @@ def invert(
     json: Json = False,
 ) -> None:
     """Recover the task of one teacher, several, or all."""
+    from dfml.data.splits import check_source
     from dfml.inversion import INVERTERS
     from dfml.meta.stored import check_model
     from dfml.zoo.zoo import answers_only_queries
@@ -147,6 +148,8 @@ def invert(
             opened.look_at(wanted[0])
         if against is not None:
             check_model(Path(against))
+        if data is not None:
+            check_source(data, "train")
         spec = _spec(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))
     result = _drive(spec, out, json, f"inverting {shown}")
     for teacher_id, reason in result.get("problems", {}).items():

@@ -11,7 +11,7 @@ from dfml.cli.parameters import Json, Threads, made_from, option
 from dfml.cli.similarity import ZooName, prepare, similarity
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
-from dfml.zoo.build.zoo_config import PollutionConfig, PretrainConfig, claim_zoo, name_and_width
+from dfml.zoo.build.zoo_config import PollutionConfig, PretrainConfig, claim_zoo, judged_classes, name_and_width
 from dfml.zoo.listing import mean_accuracy, zoo_names
 
 AnyZoo = Annotated[
@@ -142,6 +142,7 @@ def judge(
     json: Json = False,
 ) -> None:
     """Train judges: networks of another architecture on the same classes, which only measure."""
+    from dfml.data.class_folders import subfolders
     from dfml.data.splits import check_source
 
     for pair in set_ or []:
@@ -152,6 +153,8 @@ def judge(
     cards = [opened.card(which.strip()) for which in teacher.split(",")]
     name_and_width(arch)
     check_source(data, "train")
+    for card in cards if data.is_dir() else ():
+        judged_classes(card, subfolders(data / "train"), data.resolve().name)
 
     from dfml.nets.device import use_threads
     from dfml.zoo.build.pretrain import train_judge

@@ -7,6 +7,7 @@ made from the configs, so each of their fields carries a range and a sentence.
 import json
 import logging
 import numbers
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self, dataclass_transform, get_args
 
@@ -18,6 +19,8 @@ LARGEST_COUNT = 2**53
 """Larger whole numbers are not exact in a browser."""
 LATEST = 4e9
 """Seconds since 1970: the year 2096."""
+
+NO_NAMES: Mapping[str, str] = {}
 
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -45,9 +48,10 @@ class Config(BaseModel, metaclass=_WithDefaults):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @classmethod
-    def parse(cls, values: dict[str, Any], *, what: str = "option") -> Self:
+    def parse(cls, values: dict[str, Any], *, what: str = "option", called: Mapping[str, str] = NO_NAMES) -> Self:
         """Validate ``values`` (strings are converted) into a config.
 
+        ``called`` has the names by which a person knows fields that have another one there, for messages.
         ``BadInput``: an unknown key or a value out of its range, in one line.
         """
         values = cls.with_new_names(values)
@@ -60,7 +64,7 @@ class Config(BaseModel, metaclass=_WithDefaults):
         try:
             return cls.model_validate({**values, **whole})
         except ValidationError as error:
-            raise BadInput(_one_line(error, what)) from None
+            raise BadInput(_one_line(error, what, called)) from None
 
     def override(self, pairs: list[str] | dict[str, Any]) -> Self:
         """Return a copy with ``key=value`` pairs applied; ``none`` clears an optional field, ``[1, 5]`` is a list.
@@ -158,11 +162,11 @@ def _tell(old: str, new: str) -> None:
     logging.getLogger("dfml").warning("option %r is called %r now; the older name is still read.", old, new)
 
 
-def _one_line(error: ValidationError, what: str) -> str:
+def _one_line(error: ValidationError, what: str, called: Mapping[str, str] = NO_NAMES) -> str:
     """Return the first thing that is wrong, in one line."""
     first = error.errors()[0]
     context = first.get("ctx", {})
     if not first["loc"] and "error" in context:  # said by the config itself, of several options
         return f"{context['error']}."
-    where = ".".join(str(part) for part in first["loc"])[:80] or what
+    where = ".".join(called.get(str(part), str(part)) for part in first["loc"])[:80] or what
     return f"{what} {where!r}: {first['msg'].lower()}; received {shown(first['input'])}."

@@ -5,8 +5,10 @@ from pathlib import Path
 from dfml.core.paths import INSTALLED, STUDIO
 from dfml.core.system import SYSTEM
 
-PROGRAM = "dfml" if INSTALLED else "python -m dfml"
-"""How this program is called here."""
+PROGRAMS = ("dfml", "python -m dfml")
+"""How this program is called in an installation, and in a checkout."""
+PROGRAM = PROGRAMS[0 if INSTALLED else 1]
+"""How it is called here."""
 
 
 def install(part: str) -> str:

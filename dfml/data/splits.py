@@ -34,6 +34,11 @@ def sample_names() -> list[str]:
     return sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
 
 
+def sample_of(domain: str | None) -> str | None:
+    """Return the embedded sample of a domain, as ``sample:NAME``, or None."""
+    return f"sample:{domain}" if domain in sample_names() else None
+
+
 def check_source(source: str | Path, split: str | None = None) -> None:
     """See that a data set (see ``load_split``) is there, and has a split where one is named, before images are read.
 

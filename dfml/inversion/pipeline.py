@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from dfml.core.errors import BadInput, NotFinite
+from dfml.core.errors import BadInput, NotFinite, is_out_of_memory
 from dfml.core.events import Done, Event, Images, Note, Progress, Scalars
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import Inverter
@@ -108,7 +108,7 @@ def after_failure(error: Exception, group: list[str], broken: Collection[str]) -
     left_out = [teacher for teacher in group if teacher in broken]
     if isinstance(error, BadInput) and not left_out:
         raise error
-    if not isinstance(error, BadInput | NotFinite) and "out of memory" not in str(error):
+    if not isinstance(error, BadInput | NotFinite) and not is_out_of_memory(error):
         raise error
     if not left_out and len(group) > 1:
         # One diverged, or all are too many for the device: smaller groups.

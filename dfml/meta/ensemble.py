@@ -24,7 +24,7 @@ from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import ClassSplit
 from dfml.meta.learners import Params, ProtoNet
 from dfml.meta.model import MetaModel
-from dfml.meta.stored import ENSEMBLE, LOADING, NOT_ONE, refuse_ensemble
+from dfml.meta.stored import ENSEMBLE, NOT_ONE, how_to_load, refuse_ensemble
 from dfml.nets.build import fast_layout
 from dfml.nets.device import seconds_now
 from dfml.zoo.listing import zoo_folder
@@ -149,7 +149,7 @@ class EnsembleModel(MetaModel):
             f"- features of each teacher normalised by: {card['normalise']}",
             "- classified by the nearest class centroid; a reference, not one model", "",
             "This folder holds no weights: it needs the zoo, unchanged.",
-            *LOADING, "",
+            *how_to_load(), "",
         ]  # fmt: skip
         write_atomically(folder / "README.md", lambda part: part.write_text("\n".join(lines), encoding="utf-8"))
         write_json(folder / DETAILS, card)

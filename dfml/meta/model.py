@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from dfml.core.errors import BadInput
 from dfml.core.paths import given_path, write_atomically
-from dfml.core.remedies import install
 from dfml.data.episodes import Episode
 from dfml.meta.learners import MAML, Adapt, MetaLearner, Params, ProtoNet, make_learner
-from dfml.meta.stored import KINDS, NETWORK, README, model_card, read_model_card, read_network
+from dfml.meta.stored import KINDS, NETWORK, README, model_card, read_model_card, read_network, require_onnx
 from dfml.nets.build import build_network, fast_layout
 from dfml.zoo.teacher import build_and_load, match_channels, match_size, save_network
 
@@ -194,8 +191,7 @@ def export_onnx(model: MetaModel, path: Path, batch: int = 16) -> None:
         BadInput: The optional packages for ONNX are not installed, or the model is an ensemble of teachers.
     """
     model.require_one_network("it cannot be exported")
-    if find_spec("onnx") is None or find_spec("onnxscript") is None:
-        raise BadInput(f"ONNX export needs two optional packages: {install('onnx')}")
+    require_onnx()
     program = torch.onnx.export(
         _Exported(model.to("cpu")).eval(),
         (torch.rand(batch, *model.input_size),),

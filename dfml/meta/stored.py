@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,8 +11,10 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+from dfml.core.known_networks import check_network_name
 from dfml.core.model_config import CONFIG, read_config, tensor_shapes
 from dfml.core.paths import given_path, read_json
+from dfml.core.remedies import PROGRAM, PROGRAMS, install
 from dfml.core.texts import printable
 from dfml.meta.choices import LearnerConfig
 from dfml.zoo.listing import DETAILS, WEIGHTS
@@ -21,10 +24,6 @@ KINDS = {NETWORK: "dfml.meta.model", ENSEMBLE: "dfml.meta.ensemble"}
 """The kinds of folders, and the file with the class that opens each."""
 README = "README.md"
 NOT_ONE = "an ensemble of teachers is not one model and has no weights of its own"
-LOADING = [
-    "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
-    "adapt it with `python -m dfml adapt --model FOLDER --support DIR`.",
-]
 
 
 class Adapting(Config):
@@ -56,6 +55,7 @@ def read_network(folder: Path, card: dict[str, Any]) -> tuple[dict[str, Any], Ad
     ``BadInput``: one of them is damaged, leaves something out, or holds a value out of range.
     """
     config = read_config(folder)
+    check_network_name(config["architecture"])
     how = Adapting.parse({k: card[k] for k in Adapting.model_fields if k in card}, what=f"{DETAILS} field")
     if "img_size" not in config["model_args"]:
         raise BadInput(f"{folder / CONFIG} states no 'img_size' in 'model_args', and none is assumed.")
@@ -86,20 +86,34 @@ def refuse_ensemble(purpose: str) -> NoReturn:
     raise BadInput(f"{NOT_ONE}: {purpose}. Take a model of another method.")
 
 
+def require_onnx() -> None:
+    """Raise ``BadInput`` where the optional packages for ONNX are not installed; nothing of them is imported."""
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        raise BadInput(f"ONNX export needs two optional packages: {install('onnx')}")
+
+
+def how_to_load(program: str = PROGRAM) -> list[str]:
+    """Lines of a README on what to do with a model's folder; ``program``: as which the command line is called."""
+    return [
+        "Load it with `dfml.meta.MetaModel.load(FOLDER)`;",
+        f"adapt it with `{program} adapt --model FOLDER --support DIR`.",
+    ]
+
+
 def is_untouched_model(folder: Path) -> bool:
     """Whether a folder holds a saved meta-model and nothing else, its README as it was written."""
     try:
         card = read_json(folder / DETAILS, "the model's card")
         readme = (folder / README).read_text(encoding="utf-8")
         return {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS, DETAILS, README} and (
-            card["kind"] == NETWORK and readme == model_card(card)
+            card["kind"] == NETWORK and readme in [model_card(card, program) for program in PROGRAMS]
         )
     except (BadInput, OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
 
 
-def model_card(card: dict[str, Any]) -> str:
-    """A README for the model's folder, in Markdown."""
+def model_card(card: dict[str, Any], program: str = PROGRAM) -> str:
+    """A README for the model's folder, in Markdown; for ``program`` see ``how_to_load``."""
     side = ", ".join(card.get("side_information") or []) or "none"
     started = ", then ".join(map(str, (card.get("start") or {}).get("methods") or []))
     # Names from outside as one line of Markdown: no link, image, HTML or end of a piece of code.
@@ -116,6 +130,6 @@ def model_card(card: dict[str, Any]) -> str:
         *([f"- started from the result of another run ({started})"] if started else []),
         f"- learner: {card['learner']}, {card['adapt_steps']} inner steps, learning rate {lr}",
         f"- side information used: {side}", "",
-        *LOADING, "",
+        *how_to_load(program), "",
     ]  # fmt: skip
     return "\n".join(lines)

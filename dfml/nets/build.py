@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from dfml.core.errors import BadInput, nearest
+from dfml.core.known_networks import check_network_name
 
 # Arguments by which a network's config could make timm read or download files: never taken from outside.
 _FORBIDDEN = ("pretrained", "checkpoint", "cache_dir", "scriptable", "no_jit", "exportable", "pruned", "features_only")
@@ -109,9 +110,7 @@ def build_network(
     Raises:
         BadInput: Unknown name, arguments that the network does not take, or one that is too large.
     """
-    if not timm.is_model(architecture):
-        known = [*network_names(), *timm.list_models()]
-        raise BadInput(f"unknown architecture {architecture!r}.{nearest(architecture, known)}")
+    check_network_name(architecture)
     check_model_args(args)
     if architecture.startswith("fewshot_"):
         from dfml.nets.backbones import Conv4, FewShotResNet, vit_arguments

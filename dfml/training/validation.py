@@ -12,7 +12,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, Scalars
 from dfml.data.episodes import Episode, EpisodeSampler
 from dfml.data.folders import load_split
-from dfml.data.splits import list_splits, sample_names
+from dfml.data.splits import list_splits, sample_of
 from dfml.meta.adaptation import adapted_task
 from dfml.meta.evaluation import Evaluation, evaluation_steps, query_accuracy
 from dfml.meta.model import MetaModel
@@ -25,9 +25,7 @@ VALIDATION_SEED, WATCH_SEED = 1, 2
 
 def data_source(zoo: Zoo, data: str | None) -> str | None:
     """The given data, else the embedded sample of the zoo's domain, else None."""
-    if data is not None:
-        return data
-    return f"sample:{zoo.domain}" if zoo.domain in sample_names() else None
+    return sample_of(zoo.domain) if data is None else data
 
 
 class Validation:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from dfml.core.config import Config, Text
 from dfml.core.errors import BadInput, nearest
+from dfml.core.known_networks import check_network_name
 from dfml.core.model_config import CONFIG, LARGEST_CARD, picture_input, read_config, tensor_shapes
 from dfml.core.names import natural, on_disk, same
 from dfml.core.paths import ASSETS, given_path, inside, read_json
@@ -68,6 +69,7 @@ def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherC
     ``BadInput``: the folder holds no model, its config leaves out what nobody stated, or a value is out of range.
     """
     config = read_config(folder, stated)
+    check_network_name(config["architecture"])
     known = read_json(folder / DETAILS, "card", most=LARGEST_CARD) if os.path.lexists(folder / DETAILS) else {}
     if not isinstance(known, dict):
         raise BadInput(f"model {folder.name!r}: {DETAILS} is no card of a teacher.")

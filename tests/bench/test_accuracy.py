@@ -92,7 +92,7 @@ def test_a_method_that_does_not_work_with_the_zoo_has_a_row_that_says_so(bench, 
     found = bench(lines)
     assert [f["method"] for f in found["failures"]] == ["average"] and len(found["rows"]) == 4
     data, text = stored()
-    assert data["failures"] == found["failures"] and "does not work here: its nets differ" in text
+    assert data["failures"] == found["failures"] and "its nets differ" in text
     assert lines[-1] == "[2/2 done] average, seed 0: cannot: its nets differ"
 
 
@@ -122,7 +122,7 @@ def test_a_table_of_other_runs_is_not_overwritten(bench, played, stored):
     bench(methods=["random", "average"])
     before = stored()
     for changes, says in (
-        ({"methods": ["random"]}, "holds runs of average that are not asked for"),
+        ({"methods": ["random"]}, "holds runs of average"),
         ({"shots": (1,)}, "holds runs of random, average"),
         ({"changes": ["width=4"]}, "holds numbers of other changes"),
         ({"split": "val"}, "holds numbers of other split"),
@@ -175,7 +175,7 @@ def test_a_kill_during_an_update_loses_no_row_of_before(bench, played, stored):
     # Another update neither finishes it nor says that it would.
     bench(methods=["ota"], update=True)
     data, text = stored()
-    assert data["missing"] == ["average, seed 0"] and "Not finished by an earlier command: average, seed 0." in text
+    assert data["missing"] == ["average, seed 0"] and "earlier command: average, seed 0" in text
 
 
 def test_an_update_does_not_lose_seeds_of_a_method_that_is_measured_anew(bench, played, stored):
@@ -231,7 +231,7 @@ def test_jobs_share_the_threads(bench, played, stored):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"changes": ["candidates=3"]}, "none of random, average has an option 'candidates'"),
+        ({"changes": ["candidates=3"]}, "random, average .* option 'candidates'"),
         ({"methods": ["randon"]}, "unknown method 'randon'"),
         ({"zoo": "nowhere"}, "no zoo at nowhere"),
         ({"data": "nowhere"}, "no data set at nowhere"),
@@ -269,7 +269,7 @@ def test_failed_rows_fail_two_jobs_run_at_once_and_nothing_finished_is_redone(be
     assert again["rows"] == first["rows"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planning, "teachers_of", lambda zoo: "others of the same path")
-        with pytest.raises(BadInput, match="a run on other teachers than those that are now in"):
+        with pytest.raises(BadInput, match="other teachers.*--work"):
             bench(methods=["random"], changes=narrow)
     with pytest.raises(BadInput, match="another config"):
         bench(methods=["random"])

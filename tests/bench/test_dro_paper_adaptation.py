@@ -108,5 +108,5 @@ def test_without_validation_classes_both_must_be_given(patterns, tmp_path):
     shutil.copytree(patterns / "test", tmp_path / "other" / "train")
     with pytest.raises(BadInput, match="no split 'val'.*--set inner_lr=0.1 --set test_steps=20"):
         check_validation(str(tmp_path / "other"), [5], None, None)
-    with pytest.raises(BadInput, match="classes.*on them learning rate and steps are chosen"):
+    with pytest.raises(BadInput, match="need 25 .*--set inner_lr=0.1 --set test_steps=20"):
         check_validation(str(patterns), [5, 1000], None, None)

@@ -135,7 +135,7 @@ def test_an_option_of_one_method_goes_to_it_alone_and_an_unknown_one_is_named(
             ask(**wanted, changes=[change])
     # What the choice will need is looked at first.
     monkeypatch.setattr(dro_protocol, "check_validation", check_validation)
-    with pytest.raises(BadInput, match="on them learning rate and steps are chosen"):
+    with pytest.raises(BadInput, match="1000.*--set inner_lr=0.1 --set test_steps=20"):
         ask(**{**wanted, "out": tmp_path / "large", "ways": (1000,)})
 
 

@@ -30,6 +30,7 @@ TINY = [
 def pictures_to_validate(monkeypatch, patterns):
     """Data-free methods get no data set, and there is no embedded sample of the patterns."""
     monkeypatch.setattr(validation, "data_source", lambda zoo, data: str(patterns))
+    monkeypatch.setattr("dfml.bench.pollution.sample_of", lambda domain: str(patterns))
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_a_table_of_other_runs_is_not_written_over(bench, monkeypatch):
     failed.append((0, {"kind": "failed", "reason": "its process died"}))
     bench()
     bench()
-    with pytest.raises(BadInput, match="holds numbers of other shot, and would be written anew"):
+    with pytest.raises(BadInput, match="numbers of other shot.*--out"):
         bench(shots=1)
     with pytest.raises(BadInput, match="no weights are learned"):
         bench(changes=["watch=training"])
@@ -112,13 +113,13 @@ def test_a_table_of_other_runs_is_not_written_over(bench, monkeypatch):
 def test_where_little_is_lost_there_is_nothing_to_halve():
     found = [*rows(0, "even", 0.5), *rows(0, "weights", 0.5), *rows(20, "even", 0.48), *rows(20, "weights", 0.2)]
     (line,) = verdicts(found)
-    assert "loses 2.00 points, with weights 30.00: less than 4, so there is little for weights to save" in line
+    assert "loses 2.00 points, with weights 30.00: less than 4" in line
     assert verdicts(found[:3]) == ["At 20 % sampling uniformly loses 2.00 points."]
 
 
 def test_without_validation_pictures_no_weights_can_be_learned_and_it_says_so(bench, monkeypatch):
     monkeypatch.undo()
-    with pytest.raises(BadInput, match="learned on embedded validation images of the zoo's domain"):
+    with pytest.raises(BadInput, match="validation images"):
         bench()
 
 

@@ -80,13 +80,13 @@ def test_a_failed_run_is_exit_1(dfml, tiny_zoo_folder, patterns, tmp_path, monke
     from dfml.runs.jobs import JOBS
 
     def fail(context):
-        raise RunFailed("no space left while writing model.safetensors.")
+        raise RunFailed("no space left for model.safetensors.")
         yield
 
     monkeypatch.setitem(JOBS, "train", fail)
     called = dfml("train", "--zoo", tiny_zoo_folder, "--method", "random", "--out", tmp_path / "r", "--json")
     assert called.code == 1
-    assert json.loads(called.out)["error"] == "no space left while writing model.safetensors."
+    assert json.loads(called.out)["error"] == "no space left for model.safetensors."
     assert "state: failed" in dfml("runs", "show", tmp_path / "r").out
 
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.meta import model as model_module
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import export_onnx, new_meta_model
 
@@ -18,7 +17,7 @@ def model():
 
 
 def test_without_the_packages_it_says_what_to_install(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(model_module, "find_spec", lambda name: None)
+    monkeypatch.setattr("dfml.meta.stored.find_spec", lambda name: None)
     with pytest.raises(BadInput, match=r"requirements-onnx\.txt"):
         export_onnx(model, tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())

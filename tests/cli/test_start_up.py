@@ -8,7 +8,9 @@ import sys
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from typer.main import get_command
 
+from dfml.cli import app
 from dfml.core.paths import REPOSITORY, write_json
 from dfml.inversion import INVERTERS
 from dfml.methods import METHODS
@@ -17,6 +19,7 @@ HEAVY = ("torch", "timm", "pandas", "sklearn", "streamlit", "torchvision", "plot
 CALL = f"""
 import contextlib, io, json, os, sys
 from dfml.cli import main
+sys.modules["onnx"] = None  # as if it were not installed
 for words, variables in json.load(sys.stdin):
     out, err, code = io.StringIO(), io.StringIO(), None
     os.environ.update(variables)
@@ -48,6 +51,7 @@ train --zoo {zoo} --method purer --out {zoo}|{zoo}
 train --zoo {nowhere} --method purer|{nowhere}
 train --zoo {unreadable} --method purer|zoo.json
 train --zoo ftp://somewhere --method purer|ftp
+train --zoo {strange} --method purer|fewshot_conv5
 train --out {nowhere} --resume|{nowhere}
 train --nonsense|--nonsense
 invert --zoo {zoo} --method pixel|pixel
@@ -57,10 +61,12 @@ invert --zoo {zoo} --per-class 0|per-class
 invert --zoo {zoo} --teacher nobody|nobody
 invert --zoo {cut} --teacher 1|cut off
 invert --zoo {zoo} --against {nowhere}|{nowhere}
+invert --zoo {zoo} --data {nowhere}|{nowhere}
 evaluate --model {nowhere} --data sample:cifar-fs|{nowhere}
 evaluate --model {model} --data sample:cifar-fs|cut off
 evaluate --model {zoo}/t0 --data sample:cifar-fs|meta-model
 evaluate --model {unreadable} --data sample:cifar-fs|dfml.json
+evaluate --model {strange}/t0 --data sample:cifar-fs|fewshot_conv5
 evaluate --model {model} --data sample:cifar-fs --calibrate icfill|icfill
 evaluate --model {model} --data sample:cifar-fs --calibrate icfil --set steps=0|steps
 evaluate --model {model} --data sample:cifar-fs --shots few|few
@@ -72,13 +78,21 @@ adapt --model {ensemble} --support {nowhere}|{nowhere}
 adapt --model {ensemble} --support {nowhere} --device tpu|tpu
 export --model {model} --out {zoo}|{zoo}
 export --model {ensemble} --out {nowhere}|ensemble
+export --model {whole} --out {nowhere} --format onnx|onnx
 zoo show {nowhere}|{nowhere}
 zoo check {unreadable}|zoo.json
 zoo pretrain --data {nowhere} --out {nowhere}|{nowhere}
 zoo pretrain --data {zoo} --out {nowhere} --arch fewshot_conv4:wide|wide
+zoo pretrain --data {zoo} --out {nowhere} --arch resnet17|resnet18
 zoo pretrain --data {zoo} --out {nowhere} --set lr=-1|lr
+zoo pretrain --data {data} --out {nowhere}|data/train
 zoo judge {nowhere} --data {zoo} --teacher 0|{nowhere}
+zoo judge {zoo} --data {data} --teacher 0 --arch nonsense|nonsense
+zoo judge {zoo} --data {data} --teacher 0|class 0
 zoo pollute {zoo} --out {nowhere} --rate 2|rate
+zoo pollute {zoo} --out {nowhere} --keep 101|101
+zoo pollute {zoo} --out {nowhere} --source {zoo}|--source
+zoo pollute {zoo} --out {cut}|{cut}
 zoo merge {zoo} --out {nowhere}|merging
 zoo serve {nowhere}|{nowhere}
 zoo similarity {zoo} --set nonsense=1|nonsense
@@ -88,11 +102,41 @@ runs show {nowhere}|{nowhere}
 runs resume nothing|nothing
 bench accuracy --nonsense|--nonsense
 bench accuracy --data sample:cifar-fs --methods purer,purrer|purrer
+bench accuracy --data sample:cifar-fs --methods purer --set way=1|way
+bench accuracy --data sample:cifar-fs --set nonsense=1|nonsense
+bench accuracy --data sample:cifar-fs --scenario nonsense|nonsense
+bench accuracy --data sample:cifar-fs --protocol nonsense|nonsense
+bench accuracy --data sample:cifar-fs --calibrate icfill|icfill
+bench accuracy --data sample:cifar-fs --add-zoo {zoo}|--add-zoo
+bench accuracy --data sample:cifar-fs --scenario polluted --attack nonsense|attack
+bench accuracy --data sample:cifar-fs --scenario polluted --zoo {zoo} --clean 101 --work {work}|101
+bench accuracy --data sample:cifar-fs --methods random --work {work} --out {tables}|{tables}
+bench accuracy --data {data} --split train --protocol dro|'val'
 bench accuracy --data {nowhere}|{nowhere}
 bench heterogeneity --data sample:cifar-fs --zoo {nowhere}|{nowhere}
+bench heterogeneity --data sample:cifar-fs --sets nonsense|nonsense
+bench heterogeneity --data sample:cifar-fs --method purrer|purrer
+bench heterogeneity --data sample:cifar-fs --set nonsense=1|nonsense
+bench heterogeneity --data sample:cifar-fs --zoo {zoo} --teachers 101|101
 bench inversion --device tpu|tpu
+bench inversion --methods nonsense|nonsense
+bench inversion --transformers {nowhere}|{nowhere}
+bench inversion --preset grand|grand
+bench inversion --zoo {zoo} --teachers 101|101
+bench pollution --data sample:cifar-fs --variants nonsense|nonsense
+bench pollution --data sample:cifar-fs --set watch=training|watch
+bench pollution --data sample:cifar-fs --set nonsense=1|nonsense
+bench pollution --data sample:cifar-fs --zoo {zoo}|validation
+bench sinusoid --tasks 1|tasks
+bench sinusoid --out {tables}|sinusoid.md
 bench speed --nonsense|--nonsense
+bench speed --only nonsense|nonsense
+bench speed --peers {data}|--peers
+bench waiting --rounds 0|rounds
+bench waiting --zoo {nowhere}|{nowhere}
 bench paired {nowhere} --against purer|{nowhere}
+bench reproduce {nowhere} purer|nowhere
+bench reproduce {tables}/accuracy-cifar-fs-conv4-demo.json purer|config
 nonsense|nonsense
 """
 COMPLETED = {
@@ -134,11 +178,21 @@ def places(tmp_path_factory):
     write(root / "model", {"kind": "meta-model", **adapting})
     for weights in (root / "cut" / "t1" / "model.safetensors", root / "model" / "model.safetensors"):
         weights.write_bytes(weights.read_bytes()[:-8])
+    write(root / "whole", {"kind": "meta-model", **adapting})
+    write(root / "strange" / "t0", {"kind": "meta-model", **adapting})
+    write_json(root / "strange" / "t0" / "config.json", {**config, "architecture": "fewshot_conv5"})
+    write_json(root / "strange" / "zoo.json", {"format": 1, "name": "strange", "models": ["t0"]})
+    for name in ("a", "b"):
+        (root / "data" / "train" / name).mkdir(parents=True)
+    told = {"command": "bench accuracy", "date": "", "machine": {}, "rows": [{"method": "purer", "seed": 3}]}
+    write_json(root / "tables" / "accuracy-cifar-fs-conv4-demo.json", told)
+    (root / "tables" / "sinusoid.md").write_text("mine")
     write(root / "ensemble", {"kind": "ensemble"})
     write(root / "unreadable", {})
     for name in ("zoo.json", "dfml.json"):
         (root / "unreadable" / name).write_text('{"models": [')
-    return {name: str(root / name) for name in ("zoo", "cut", "model", "ensemble", "unreadable", "nowhere")}
+    names = "zoo cut model whole strange ensemble unreadable data tables work nowhere".split()
+    return {name: str(root / name) for name in names}
 
 
 def called(cases, root):
@@ -157,6 +211,11 @@ def test_what_arguments_and_headers_tell_is_refused_without_torch(places, tmp_pa
         assert code in (1, 2) and named in err and "Traceback" not in err, (words, code, err)
         assert loaded == [], words
     assert not os.path.exists(places["nowhere"]) and not (tmp_path / "runs").exists()
+
+
+def test_each_benchmark_refuses_something_here():
+    known = get_command(app).commands["bench"].commands
+    assert set(known) == {line.split()[1] for line in REFUSED.splitlines() if line.startswith("bench ")}
 
 
 def test_zoos_are_listed_and_help_is_given_without_torch(places, tmp_path):

@@ -183,7 +183,7 @@ def test_what_is_no_good_picture_gives_one_line(content, says):
 
 
 def test_missing_files_and_folders_give_one_line(tmp_path):
-    with pytest.raises(BadInput, match=r"none.png: the file does not exist"):
+    with pytest.raises(BadInput, match=r"none.png: .*not exist"):
         open_picture(tmp_path / "none.png")
     with pytest.raises(BadInput):
         open_picture(tmp_path)

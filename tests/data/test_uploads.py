@@ -133,7 +133,7 @@ def test_a_locked_folder_among_the_classes_costs_only_itself(support, monkeypatc
     found = read(support, size=16, channels=3)
     names, problems = (found.names, found.problems) if read is read_support_folder else found[1:]
     assert len(names) == 5 * 24
-    assert problems == ["1 folder that may not be read: kind14 (Permission denied)"]
+    assert len(problems) == 1 and problems[0].endswith("kind14 (Permission denied)")
 
 
 def test_queries_may_lie_flat_or_in_folders(support, tmp_path):

@@ -149,6 +149,14 @@ def test_a_teacher_whose_recovery_diverges_is_left_out_of_a_whole_zoo(tiny_zoo_f
     assert "not a number" in result["problems"]["001"]
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_group_that_memory_cannot_hold_is_tried_again_in_halves(error):
+    from dfml.inversion.pipeline import after_failure
+
+    assert after_failure(error, ["a", "b", "c"], ()) == ([], [["a"], ["b"], ["c"]])
+    assert after_failure(error, ["a"], ()) == (["a"], [])
+
+
 def test_seconds_are_those_of_the_recovery_not_of_who_looks_at_it(tiny_zoo_folder):
     import time
 

@@ -156,5 +156,5 @@ def test_answers_stay_with_their_pictures_and_those_of_forgotten_teachers_go():
         images, _ = store.answered(1000, generator=torch.Generator().manual_seed(0))
         assert len(images) == 12 and float(images.min()) > 0.24
         store.forget(["b"])
-        with pytest.raises(BadInput, match="no image that teachers were asked about"):
+        with pytest.raises(BadInput, match="no image .*asked"):
             store.answered(1, generator=torch.Generator())

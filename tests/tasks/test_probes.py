@@ -57,11 +57,11 @@ def test_what_is_no_probe_is_said_in_one_line(tmp_path):
         open_probe("nowhere", (3, 32, 32))
     junk = tmp_path / "junk.safetensors"
     junk.write_bytes(b"junk")
-    with pytest.raises(BadInput, match=r"junk.safetensors is no usable safetensors file"):
+    with pytest.raises(BadInput, match=r"junk\.safetensors .*safetensors file"):
         open_probe(str(junk), (3, 32, 32))
     other = tmp_path / "other.safetensors"
     save_file({k: v.contiguous() for k, v in build_network("fewshot_conv4", num_classes=5).state_dict().items()}, other)
-    with pytest.raises(BadInput, match="does not hold the weights of torchvision's ResNet-34"):
+    with pytest.raises(BadInput, match=r"other\.safetensors .*ResNet-34"):
         open_probe(str(other), (3, 32, 32))
     pickled = tmp_path / "resnet34.pth"
     torch.save({}, pickled)

@@ -46,10 +46,8 @@ def test_a_run_names_the_reports_as_side_information(name, run, tiny_zoo):
 
 def test_where_no_teacher_fits_a_note_says_that_the_weights_are_fresh(run):
     events = run(*small("distill", init="best-teacher", width=4, iterations=2))
-    assert [e.text for e in events if isinstance(e, Note) and e.kind == "teacher"] == [
-        "starts from fresh weights: no teacher that gives its weights and reports an accuracy is a fewshot_conv4 "
-        "of its shape"
-    ]
+    (note,) = (e.text for e in events if isinstance(e, Note) and e.kind == "teacher")
+    assert "fresh weights" in note and "fewshot_conv4" in note
     assert "init" not in events[-1].result.details and not events[-1].result.details["side_information"]
 
 

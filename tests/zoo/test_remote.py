@@ -86,7 +86,7 @@ def test_a_server_that_is_gone_is_named_before_the_deadline_and_costs_nothing(st
     remote = api(stub, retries=3)
     stub.close()
     started = time.monotonic()
-    with pytest.raises(RunFailed, match=rf"server {stub.url} gives no answer: the connection was refused") as error:
+    with pytest.raises(RunFailed, match=rf"server {stub.url} .*the connection was refused") as error:
         remote.ask(pictures())
     assert "4 tries" in one_line(error) and time.monotonic() - started < SLACK
     assert remote.queries == 0

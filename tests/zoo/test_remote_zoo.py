@@ -110,7 +110,7 @@ def test_what_is_no_inference_server_is_called_so(stub, raw):
     with pytest.raises(RunFailed, match="speaks no HTTP"):
         RemoteZoo(raw, config())
     stub.pages = {"/v2": (200, b"<html>Welcome</html>")}
-    with pytest.raises(BadInput, match="no server of the Open Inference Protocol v2: /v2 gave HTTP 200 of type 'text"):
+    with pytest.raises(BadInput, match="Open Inference Protocol v2: /v2 gave HTTP 200 of type 'text"):
         open_zoo(stub.url)
     stub.pages = {"/v1/models": (200, {"models": ["one"]})}
     with pytest.raises(BadInput, match="only version 1"):

@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.core.paths import REPOSITORY
+from dfml.core.paths import PACKAGE, REPOSITORY
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.base import LocalApi
 from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle
+from dfml.zoo.remote import serving
 from dfml.zoo.remote.remote_zoo import RemoteConfig, RemoteZoo
 from dfml.zoo.remote.serving import find_server_python
 
@@ -169,7 +170,7 @@ def test_a_recovery_whose_server_is_killed_ends_in_one_line_within_its_deadline(
             killed.append(time.monotonic())
             server.end(signal.SIGKILL)
 
-    with pytest.raises(RunFailed, match="gives no answer: the connection was refused") as error:
+    with pytest.raises(RunFailed, match="the connection was refused") as error:
         recovery(server.url, 100, moment, deadline=3, retries=100)
     assert "\n" not in str(error.value) and time.monotonic() - killed[0] < 3 + 10
 
@@ -258,6 +259,17 @@ def test_an_environment_without_the_server_is_named_with_its_remedy(tiny_zoo_fol
     command = [sys.executable, "-m", "dfml", "zoo", "serve", tiny_zoo_folder, "--python", bare]
     done = subprocess.run(command, capture_output=True, text=True, timeout=START, cwd=REPOSITORY)
     assert done.returncode == 2 and "has no kserve: make one with" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_server_takes_nothing_that_lies_beside_the_package(tmp_path):
+    (tmp_path / "dfml").symlink_to(PACKAGE, target_is_directory=True)
+    for name in ("pydantic", "numpy", "kserve", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from beside the package')\n")
+    # Without any packages of its own (-S) it lacks the first one that it needs.
+    command = [sys.executable, "-S", "-P", "-c", serving.START, tmp_path / "dfml", json.dumps({"remedy": "a remedy"})]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment)
+    assert done.returncode == 2 and "a remedy" in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.fixture

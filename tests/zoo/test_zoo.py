@@ -115,7 +115,7 @@ def test_names_that_lead_out_of_the_zoo_are_refused(zoo_copy, tmp_path):
 
 
 def test_folders_that_are_no_zoo(tmp_path, tiny_zoo_folder):
-    with pytest.raises(BadInput, match="neither a folder nor an embedded zoo"):
+    with pytest.raises(BadInput, match="no zoo at cifar-fs-conv.*'cifar-fs-conv4'"):
         open_zoo("cifar-fs-conv")
     with pytest.raises(BadInput, match="has no zoo.json"):
         open_zoo(tmp_path)
@@ -130,7 +130,7 @@ def test_folders_that_are_no_zoo(tmp_path, tiny_zoo_folder):
         ("[]", "lists no models"),
         ('{"models": 3}', "lists no models"),
         ('{"models": []}', "its list of models is empty"),
-        ('{"models": ["x"]}', "no usable teacher: model x not found"),
+        ('{"models": ["x"]}', "no usable teacher: model x "),
         ('{"format": 99, "models": ["000"]}', "zoo format 99, this version reads up to 1"),
         ('{"format": "new", "models": ["000"]}', "zoo format 'new'"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 from dfml.bench.accuracy import accuracy_table as tables
 from dfml.bench.drawings import chart
 from dfml.bench.job import BenchJob, Row, Rows, Say, provenance_of
-from dfml.bench.plan import all_methods, plan
+from dfml.bench.plan import all_methods, configs_for, plan
 from dfml.bench.report import refuse_to_lose, write_report
 from dfml.bench.scenarios import set_up
 from dfml.bench.study import Outcome, do_study
@@ -30,9 +30,7 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
     Raises:
         BadInput: Something cannot be used at all, a folder holds another run, or ``out`` a table of other runs.
     """
-    from dfml.nets.device import pick_device
-
-    device, _ = pick_device(config.device)
+    configs_for(config)  # before zoos are polluted, which takes time
     scenario = set_up(config, progress)
     jobs = plan(config, scenario)
     name = f"accuracy-{scenario.title}-{config.preset}" + (f"-{config.calibrate}" if config.calibrate else "")
@@ -40,6 +38,11 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
     before = read_json(path, "results") if config.update and path.is_file() else {}
     if keep_table:
         _refuse_other_table(path, config, jobs, scenario.notes, before)
+
+    from dfml.nets.device import pick_device, use_threads
+
+    use_threads()
+    device, _ = pick_device(config.device)
 
     def report(outcomes: dict[int, Outcome]) -> Row:
         to_come = [job for position, job in enumerate(jobs) if position not in outcomes]

@@ -18,7 +18,9 @@ from dfml.bench.plan import changes_of, configs_of
 from dfml.bench.report import grouped, interval, markdown_table, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig
 from dfml.core.errors import BadInput, RunFailed, nearest
+from dfml.zoo.build.zoo_config import PretrainConfig, claim_zoo
 
+ARCHITECTURES = ["fewshot_conv4"]
 SHOTS, HELD_OUT = (10, 20), 0.4
 """The paper splits 60/20/20; here the last 40 % choose a teacher's epoch, and nothing else is done with them."""
 MODES = {"": ["random", "average", "ota", "dro"], " online": ["dro"]}
@@ -76,7 +78,12 @@ def compare_as_published(config: DroProtocolConfig, *, progress: Say = lambda li
         named="method",
         measured=measured,
     )
-    zoos, accuracies = _train_zoos(config, progress)
+    recipes = _recipes(config)
+
+    from dfml.nets.device import use_threads
+
+    use_threads()
+    zoos, accuracies = _train_zoos(config, recipes, progress)
     rate, steps, candidates = configs["random"].inner_lr, configs["random"].test_steps, []
     if not {"inner_lr", "test_steps"} <= config.changed:
         kept = config.work / f"adaptation-{'-'.join(map(str, config.ways))}-way-{_recipe(config)}.json"
@@ -131,22 +138,35 @@ def _recipe(config: DroProtocolConfig) -> str:
     return f"{config.models}-teachers-{config.epochs}-epochs{'' if config.same_start else '-own-starts'}-{place}"
 
 
-def _train_zoos(config: DroProtocolConfig, progress: Say) -> tuple[dict[int, Path], dict[int, float]]:
-    """A zoo of each number of ways, and its teachers' mean held-out accuracy."""
-    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
+def _zoo_folder(config: DroProtocolConfig, way: int) -> Path:
+    return config.work / f"zoo-{way}-way-{_recipe(config)}"
 
+
+def _recipes(config: DroProtocolConfig) -> dict[int, PretrainConfig]:
+    """How the zoo of each number of ways is trained; raise BadInput where the data set or a folder does not do."""
     recipe = PretrainConfig(
         models=config.models, epochs=config.epochs, width=WIDTH, held_out=HELD_OUT, same_start=config.same_start
     )
     plans = {way: recipe.override({"way": way}) for way in config.ways}
     if not {"inner_lr", "test_steps"} <= config.changed:
         check_validation(config.data[0], config.ways, recipe.size, recipe.channels)
-    zoos, accuracies = {}, {}
     for way, own in plans.items():
-        zoos[way] = config.work / f"zoo-{way}-way-{_recipe(config)}"
+        claim_zoo(Path(config.data[0]), _zoo_folder(config, way), ARCHITECTURES, own)
+    return plans
+
+
+def _train_zoos(
+    config: DroProtocolConfig, recipes: dict[int, PretrainConfig], progress: Say
+) -> tuple[dict[int, Path], dict[int, float]]:
+    """A zoo of each number of ways, and its teachers' mean held-out accuracy."""
+    from dfml.zoo.build.pretrain import pretrain_zoo
+
+    zoos, accuracies = {}, {}
+    for way, own in recipes.items():
+        zoos[way] = _zoo_folder(config, way)
         progress(f"training {config.models} teachers of {way} classes")
         found = pretrain_zoo(
-            Path(config.data[0]), zoos[way], ["fewshot_conv4"], own, jobs=config.jobs,
+            Path(config.data[0]), zoos[way], ARCHITECTURES, own, jobs=config.jobs,
             report=lambda done, total, teacher, accuracy: progress(f"teacher {done} of {total}: {accuracy:.1%}"),
         )  # fmt: skip
         accuracies[way] = sum(found) / len(found)

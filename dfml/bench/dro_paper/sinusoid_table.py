@@ -132,6 +132,10 @@ def bench_sinusoid(config: SinusoidConfig, *, progress: Say = lambda line: None)
         and the report's path.
     """
     claim_report(config.out, "sinusoid")
+
+    from dfml.nets.device import use_threads
+
+    use_threads(1)  # its networks are too small to share out
     seed, count = config.seed, config.tasks
     settings, candidates = choose_protocol(seed, progress) if config.choose else (Settings(), [])
     progress("training the teachers")

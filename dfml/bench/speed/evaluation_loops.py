@@ -53,7 +53,7 @@ def steps(zoo: Zoo, sizes: Sizes) -> tuple[Run, Run]:
 
 
 # An image whose two best classes are as likely may fall to either: one of an episode's 75.
-EVALUATION = [
+LOOPS = [
     Loop(
         "centroid", "evaluation by centroids, {episodes} episodes", {"episodes": 600}, {"episodes": 3}, centroid,
         tolerance=1.01 / (WAY * QUERY),

@@ -1,7 +1,19 @@
-"""The loops that ``bench speed`` knows, by their names."""
+"""The loops that ``bench speed`` knows, by their names; what they compute with is imported with the loop."""
 
-from dfml.bench.speed.evaluation_loops import EVALUATION
-from dfml.bench.speed.meta_loops import META
-from dfml.bench.speed.recovery_loops import RECOVERY
+from importlib import import_module
 
-LOOPS = {loop.name: loop for loop in [*RECOVERY, *META, *EVALUATION]}
+from dfml.bench.speed.side_by_side import Loop
+
+_FILES = {
+    "recovery_loops": ("pixels", "generator", "five"),
+    "meta_loops": ("maml", "protonet", "bell", "igr"),
+    "evaluation_loops": ("centroid", "steps"),
+}
+LOOPS = [name for names in _FILES.values() for name in names]
+
+
+def loop_of(name: str) -> Loop:
+    """The loop of one of the names in ``LOOPS``; loads torch."""
+    place = next(file for file, names in _FILES.items() if name in names)
+    (found,) = (loop for loop in import_module(f"dfml.bench.speed.{place}").LOOPS if loop.name == name)
+    return found

@@ -128,7 +128,7 @@ def igr(zoo: Zoo, sizes: Sizes) -> tuple[Run, Run]:
     return ours, plain
 
 
-META = [
+LOOPS = [
     Loop(
         "maml", "MAML, second order, {inner_steps} steps, {tasks} tasks, {iterations} times",
         {"inner_steps": 5, "tasks": 4, "iterations": 4}, {"inner_steps": 2, "tasks": 1, "iterations": 2}, maml,

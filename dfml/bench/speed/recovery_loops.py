@@ -127,7 +127,7 @@ def five(zoo: Zoo, sizes: Sizes) -> tuple[Run, Run]:
     return lambda: list(steps())[-1], plain
 
 
-RECOVERY = [
+LOOPS = [
     Loop(
         "pixels", "pixel inversion, {per_class} images a class, {steps} steps", {"per_class": 20, "steps": 200},
         {"per_class": 4, "steps": 6}, pixels,

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, markdown_table, write_report
+from dfml.bench.speed.loops import LOOPS, loop_of
 from dfml.bench.speed.peers import adapters_in, ask, name_of
 from dfml.bench.speed.side_by_side import Loop, Spent, check_equal, summary, timed
 from dfml.bench.study_config import BenchConfig, Each
@@ -38,19 +39,18 @@ def bench_speed(config: SpeedConfig, *, progress: Say = lambda line: None) -> Ro
     Returns:
         ``rows``, one a loop, ``peers``, one a loop and peer, and the report's path.
     """
-    from dfml.bench.speed.loops import LOOPS
-    from dfml.nets.device import use_threads
-
     claim_report(config.out, "speed")
     for name in config.only or ():
         if name not in LOOPS:
             raise BadInput(f"unknown loop {name!r}.{nearest(name, LOOPS)} Known: {', '.join(LOOPS)}.")
     adapters = adapters_in(config.peers)
-    if config.threads:
-        use_threads(config.threads)
+
+    from dfml.nets.device import use_threads
+
+    use_threads(config.threads)
     zoo, rows, peers, report = open_zoo(ZOO), [], [], ""
     for name in config.only or LOOPS:
-        row, beside = _measure(LOOPS[name], zoo, config, adapters, progress)
+        row, beside = _measure(loop_of(name), zoo, config, adapters, progress)
         rows.append(row)
         peers += beside
         report = _write(config, rows, peers)

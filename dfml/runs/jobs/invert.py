@@ -149,7 +149,7 @@ def _recover_in_groups(
                 raise
             groups[:0] = smaller
             # What this try has drawn stays before what the next one draws.
-            yield Outcome(tag, newest, problems=dict.fromkeys(left_out, str(error)))
+            yield Outcome(tag, newest, problems=dict.fromkeys(left_out, str(error) or type(error).__name__))
 
 
 def _recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[str]) -> Iterator[Event | Outcome]:

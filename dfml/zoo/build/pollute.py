@@ -10,6 +10,7 @@ Which teacher deceives is written beside the zoo, in ``NAME.truth.json``. Only m
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 from dfml.core.errors import BadInput
 from dfml.core.model_config import network_arguments, read_config
 from dfml.core.names import same
-from dfml.core.paths import claim_file, read_json, write_json
+from dfml.core.paths import claim_file, claim_folder, read_json, write_json
 from dfml.core.remedies import PROGRAM
 from dfml.core.seeds import derive_seed
 from dfml.zoo.build.collect import copy_model, new_zoo
@@ -72,17 +73,13 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
     one is needed, too many teachers, or something at ``out`` already.
     """
     claim_file(truth_file(out), own=_is_truth)
-    drawer = _Drawer(clean, config)
-    kept = drawer.kept()
-    total = math.ceil(len(kept) / (1 - Fraction(str(config.rate))))
-    if total > MOST_MODELS:
-        raise BadInput(f"a rate of {config.rate} makes a zoo of {total} teachers, at most {MOST_MODELS} are made.")
-    bad = total - len(kept)
-    strange = {"ood": bad, "fake": 0, "both": math.ceil(bad / 2)}[config.attack]
-    foreign = drawer.foreign(source, strange) if strange else []
+    claim_folder(out.resolve())
+    _drawn(clean, config, source, lambda zoo: zoo.cards)  # refuses what the cards tell, without torch
+    drawer, kept, foreign, fakes = _drawn(clean, config, source, lambda zoo: [teacher.card for teacher in zoo])
+    total = len(kept) + len(foreign) + fakes
     teachers = [("clean", clean, card) for card in kept] + [("ood", source, card) for card in foreign]
     model, cards = drawer.rng("model"), drawer.cards
-    teachers += [("fake", clean, cards[int(model.integers(len(cards)))]) for _ in range(bad - strange)]
+    teachers += [("fake", clean, cards[int(model.integers(len(cards)))]) for _ in range(fakes)]
     order = drawer.rng("order").permutation(total).tolist()
     digits = max(3, len(str(total - 1)))
     rows, spaces = [], {}
@@ -111,6 +108,20 @@ def pollute_zoo(clean: Zoo, out: Path, config: PollutionConfig, source: Zoo | No
     return truth
 
 
+def _drawn(
+    clean: Zoo, config: PollutionConfig, source: Zoo | None, usable: Callable[[Zoo], list[TeacherCard]]
+) -> tuple[_Drawer, list[TeacherCard], list[TeacherCard], int]:
+    """Of the ``usable`` teachers those that are kept and those of another domain, and the number of untrained ones."""
+    drawer = _Drawer(clean, usable(clean), config)
+    kept = drawer.kept()
+    total = math.ceil(len(kept) / (1 - Fraction(str(config.rate))))
+    if total > MOST_MODELS:
+        raise BadInput(f"a rate of {config.rate} makes a zoo of {total} teachers, at most {MOST_MODELS} are made.")
+    bad = total - len(kept)
+    strange = {"ood": bad, "fake": 0, "both": math.ceil(bad / 2)}[config.attack]
+    return drawer, kept, drawer.foreign(source, usable, strange) if strange else [], bad - strange
+
+
 def _is_truth(path: Path) -> bool:
     try:
         told = read_json(path, "truth")
@@ -122,9 +133,8 @@ def _is_truth(path: Path) -> bool:
 class _Drawer:
     """Everything that chance decides, each purpose with a stream of its own."""
 
-    def __init__(self, clean: Zoo, config: PollutionConfig) -> None:
-        self.clean, self.config = clean, config
-        self.cards = [teacher.card for teacher in clean]
+    def __init__(self, clean: Zoo, cards: list[TeacherCard], config: PollutionConfig) -> None:
+        self.clean, self.cards, self.config = clean, cards, config
         if not all(card.classes and card.accuracy is not None for card in self.cards):
             lack = "has teachers without class names or accuracy: there is nothing to lie about."
             raise BadInput(f"zoo {clean.name!r} {lack}")
@@ -141,13 +151,13 @@ class _Drawer:
         chosen = self.rng("clean").choice(len(self.cards), count, replace=False)
         return [self.cards[i] for i in sorted(chosen)]
 
-    def foreign(self, source: Zoo | None, count: int) -> list[TeacherCard]:
+    def foreign(self, source: Zoo | None, usable: Callable[[Zoo], list[TeacherCard]], count: int) -> list[TeacherCard]:
         if source is None:
             raise BadInput("teachers of another domain are needed: give a zoo of them with --source.")
         same_domain = source.domain is not None and source.domain == self.clean.domain
         if same_domain or source.folder.resolve() == self.clean.folder.resolve():
             raise BadInput(f"--source {source.name!r} is of the same domain as {self.clean.name!r}: give another.")
-        cards = [teacher.card for teacher in source]
+        cards = usable(source)
         order = self.rng("source").permutation(len(cards))
         return [cards[order[i % len(cards)]] for i in range(count)]
 

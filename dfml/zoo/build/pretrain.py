@@ -13,15 +13,15 @@ import torch
 from joblib import Parallel, delayed
 
 from dfml.core.errors import BadInput
-from dfml.core.names import find_name
 from dfml.core.paths import read_json
 from dfml.core.process import end_with_parent
+from dfml.core.remedies import PROGRAM
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
 from dfml.nets.build import build_network
 from dfml.nets.device import use_threads
 from dfml.zoo.build.classifier import train_classifier
-from dfml.zoo.build.zoo_config import PretrainConfig, claim_zoo, name_and_width
+from dfml.zoo.build.zoo_config import PretrainConfig, claim_zoo, judged_classes, name_and_width
 from dfml.zoo.teacher import DETAILS, TeacherCard, save_network
 from dfml.zoo.zoo import write_zoo
 
@@ -148,7 +148,7 @@ def train_teacher(
         "access": "weights",
         "accuracy": round(accuracy, 4),
         "domain": data.name,
-        "source": "trained by `python -m dfml zoo pretrain`",
+        "source": f"trained by `{PROGRAM} zoo pretrain`",
         "licence": licence,
         "seed": plan.seed,
         "pretraining": config.model_dump(),
@@ -173,11 +173,7 @@ def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture:
     ``BadInput``: the teacher names no classes, or the data set lacks one of them.
     """
     data = load_split(source, "train", size=config.size, channels=config.channels)
-    places = [find_name(name, data.class_names) for name in card.classes or []]
-    missing = [name for name, found in zip(card.classes or [], places, strict=True) if found is None]
-    classes = [place for place in places if place is not None]
-    if not classes or missing:
-        raise BadInput(f"teacher {card.id!r} cannot get a judge: {missing or 'its classes'} not found in {data.name}.")
+    classes = judged_classes(card, data.class_names, data.name)
     plan = TeacherPlan(card.id, architecture, classes, derive_seed(config.seed, "judge", card.id))
     return train_teacher(data, plan, config, zoo_folder / "judges" / card.id, statistics=pixel_statistics(data))
 

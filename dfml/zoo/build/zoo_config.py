@@ -8,8 +8,12 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
-from dfml.core.names import same
+from dfml.core.known_networks import check_network_name
+from dfml.core.names import find_name, same
 from dfml.core.paths import claim_folder, read_json
+from dfml.data.class_folders import subfolders
+from dfml.data.splits import check_source
+from dfml.zoo.listing import TeacherCard
 
 
 class PretrainConfig(Config):
@@ -54,13 +58,14 @@ class PollutionConfig(Config):
 
 
 def name_and_width(architecture: str) -> tuple[str, int | None]:
-    """Read ``NAME`` or ``NAME:WIDTH``; ``BadInput`` where the width is no number, or the network takes none."""
+    """Read ``NAME`` or ``NAME:WIDTH``; ``BadInput``: no such network, or a width that is no number or not taken."""
     name, colon, own = architecture.strip().partition(":")
     if colon and not (own.isascii() and own.isdecimal() and int(own) > 0):
         wanted = "expected NAME or NAME:WIDTH, for instance fewshot_conv4:16."
         raise BadInput(f"architecture {architecture.strip()!r}: {wanted}")
     if own and not name.startswith("fewshot_"):
         raise BadInput(f"{name} takes no width, only the networks called fewshot_... do: write {name!r}.")
+    check_network_name(name)
     return name, int(own) if own else None
 
 
@@ -70,11 +75,13 @@ def claim_zoo(source: Path, out: Path, architectures: list[str], config: Pretrai
     ``BadInput``: no training images, an architecture that is misspelt, or ``out`` holds other files or a zoo of
     another recipe.
     """
-    from dfml.data.splits import check_source
-
     for text in architectures:
         name_and_width(text)
     check_source(source, "train")
+    if not str(source).startswith("sample:"):
+        found = len(subfolders(source / "train"))
+        if found < config.way:
+            raise BadInput(f"{source.resolve().name}/train has {found} classes, teachers need {config.way}.")
     name = str(source) if str(source).startswith("sample:") else source.resolve().name
     recipe = {"architectures": architectures, "config": config.recorded(), "data": name}
     if not (out / "zoo.json").is_file():
@@ -86,3 +93,13 @@ def claim_zoo(source: Path, out: Path, architectures: list[str], config: Pretrai
     if known != wanted:
         raise BadInput(f"{out} holds a zoo made with another recipe: choose another --out, or remove it.")
     return recipe
+
+
+def judged_classes(card: TeacherCard, known: list[str], data: str) -> list[int]:
+    """Positions of a teacher's classes among those of a data set; ``BadInput``: it names none, or one is missing."""
+    places = [find_name(name, known) for name in card.classes or []]
+    missing = [name for name, found in zip(card.classes or [], places, strict=True) if found is None]
+    classes = [place for place in places if place is not None]
+    if not classes or missing:
+        raise BadInput(f"teacher {card.id!r} cannot get a judge: {missing or 'its classes'} not found in {data}.")
+    return classes

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dfml.core.errors import BadInput
-from dfml.core.paths import REPOSITORY
+from dfml.core.paths import PACKAGE, REPOSITORY
 from dfml.core.remedies import make_server_environment
 from dfml.core.system import SYSTEM
 from dfml.zoo.zoo import Zoo
@@ -17,10 +17,15 @@ OWN = SYSTEM.python_of(REPOSITORY / ".venv-server")
 LOCAL = ("127.0.0.1", "localhost", "::1")
 REMEDY = make_server_environment()
 
-# The project comes last on the path: the server's own packages win over whatever lies beside it.
+# This package alone is lent to the server, and no folder put on its path: what lies beside the package (of an
+# installation all that the app needs, in other versions, perhaps of another Python) must not be found there.
 START = """
-import json, sys
-sys.path.append(sys.argv[1])
+import importlib.util, json, os, sys
+package = importlib.util.spec_from_file_location(
+    "dfml", os.path.join(sys.argv[1], "__init__.py"), submodule_search_locations=[sys.argv[1]]
+)
+sys.modules["dfml"] = importlib.util.module_from_spec(package)
+package.loader.exec_module(sys.modules["dfml"])
 settings = json.loads(sys.argv[2])
 from dfml.core.errors import DfmlError
 try:
@@ -53,7 +58,7 @@ def serve_command(zoo: Zoo, *, host: str, port: int, python: Path, threads: int 
         "remedy": REMEDY,
     }  # fmt: skip
     # -P: the folder in which the command is given must not shadow the server's packages.
-    return [str(python), "-P", "-c", START, str(REPOSITORY), json.dumps(settings)]
+    return [str(python), "-P", "-c", START, str(PACKAGE), json.dumps(settings)]
 
 
 def become_server(command: list[str]) -> NoReturn:
