@@ -32,7 +32,7 @@ def tasks_of(made, visits, **kw):
 
 @pytest.mark.stochastic
 def test_each_teacher_gives_its_own_task_and_its_own_soft_targets(tiny_zoo, cache, margin):
-    made = recoveries(tiny_zoo, steps=60, keep=False, seed=conditions.seed())
+    made = recoveries(tiny_zoo, steps=45, keep=False, seed=conditions.seed())
     tasks, _ = tasks_of(made, [(i, 0) for i in tiny_zoo.ids])
     assert [t.teacher_id for t in tasks] == tiny_zoo.ids
     for task, teacher in zip(tasks, tiny_zoo, strict=True):
