@@ -75,7 +75,7 @@ def test_teachers_are_only_queried_and_every_query_is_on_the_bill(run, monkeypat
 
 
 def test_the_white_box_twin_takes_gradients_instead(run):
-    method, config = tiny(oracle="autograd", bn=1.0)
+    method, config = tiny(oracle="autograd", bn=1.0, iterations=10)
     model = run(method, config)[-1].result
     assert model.details["queries"] == model.details["inversions"] * 5 * (4 * (3 + 1) + 3 * (2 + 1))
 
@@ -100,7 +100,7 @@ def test_an_api_that_gives_probabilities_only_serves_as_well(run, tiny_zoo, batc
 
 @pytest.mark.stochastic
 def test_soft_targets_are_those_of_the_api_that_was_inverted(run, tiny_zoo, batches, margin):
-    events = run(*tiny(order="rounds"))
+    events = run(*tiny(order="rounds", iterations=14))
     teachers = {t.card.id: t for t in tiny_zoo}
     met = set()
     for note in inversions(events):
@@ -178,9 +178,9 @@ def test_queries_follow_the_boundary_term_as_far_as_an_estimate_can(tiny_zoo, ma
 
 
 def test_query_sets_seek_the_boundary_only_after_the_warm_up(run):
-    notes = inversions(run(*tiny(boundary_after=8)))
+    notes = inversions(run(*tiny(boundary_after=6, iterations=14)))
     assert {"a boundary" in n.text for n in notes} == {True, False}
-    assert all(("a boundary" in n.text) == (n.step > 8) for n in notes)
+    assert all(("a boundary" in n.text) == (n.step > 6) for n in notes)
 
 
 @pytest.mark.stochastic
@@ -247,7 +247,7 @@ def test_replay_mixes_classes_of_different_apis(run, tiny_zoo, monkeypatch):
         return found
 
     monkeypatch.setattr(TaskMemory, "sample", recorded)
-    run(*tiny(tasks=3))
+    run(*tiny(tasks=3, iterations=14))
     whole = [set(keys) for keys in tiny_zoo.class_keys().values()]
     assert drawn[0] in whole, "after one API there is only one set of classes"
     assert any(classes not in whole for classes in drawn)
@@ -293,7 +293,7 @@ def test_kept_support_sets_are_prepared_once_and_their_seconds_told_apart(run, t
 
 def test_apis_of_other_sizes_channels_and_architectures_stand_in_one_zoo(run, mixed_zoo):
     assert {card.input_size for card in mixed_zoo.cards} == {(3, 32, 32), (1, 28, 28)}
-    events = run(*tiny(), zoo=mixed_zoo)
+    events = run(*tiny(generate_interval=1, iterations=8), zoo=mixed_zoo)
     assert {n.text.split(",")[0] for n in inversions(events)} == {"inverted 000", "inverted grey"}
 
 
