@@ -175,7 +175,7 @@ def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeyp
     worth = {"000": 0.5, "001": 0.5, "002": 0.1}
     monkeypatch.setattr(FeatureRewards, "worth", lambda self, teacher: worth[teacher])
     tiny_zoo.shared_class_names = False
-    method, config = small("teapot", iterations=30, patience=1, policy_lr=0.5, forget=0.25, panel_student="prototypes")
+    method, config = small("teapot", iterations=20, patience=1, policy_lr=0.5, forget=0.25, panel_student="prototypes")
     events = run(method, config, zoo=tiny_zoo)
     start, end = weights(events)[0], weights(events)[-1]
     assert sum(end.values()) == pytest.approx(1) and end == events[-1].result.details["reliability"]
