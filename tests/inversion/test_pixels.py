@@ -44,7 +44,7 @@ def test_the_own_teacher_sees_what_was_asked_for(whole, tiny_zoo, margin):
 def test_two_teachers_give_two_different_tasks_each_right_for_its_own(tiny_zoo, margin):
     oracles = [AutogradOracle(tiny_zoo.teacher(i)) for i in (0, 1)]
     labels = [labels_per_class(5, 3)] * 2
-    work = INVERTERS.get("pixels")(INVERTERS.get("pixels").preset("demo").override({"steps": 120}))
+    work = INVERTERS.get("pixels")(INVERTERS.get("pixels").preset("demo").override({"steps": 160}))
     steps = list(
         work.recover(
             oracles, labels, generator=torch.Generator().manual_seed(conditions.seed()), device=torch.device("cpu")
