@@ -48,18 +48,18 @@ def test_an_interrupted_warm_up_goes_on(tiny_zoo, monkeypatch, every):
     from dfml.inversion import pipeline as room
 
     monkeypatch.setattr(room, "SAVED_EVERY", every)
-    whole = make(warm_up=4)
+    whole = make(warm_up=3)
     run(tiny_zoo, whole, seed=5)
     for path in (cache_root() / "warm-ups").iterdir():
         path.unlink()
-    stream = warm_up(Recipe(tiny_zoo, make(warm_up=4), seed=5), ["000"])
+    stream = warm_up(Recipe(tiny_zoo, make(warm_up=3), seed=5), ["000"])
     for event in stream:
-        if isinstance(event, Progress) and event.step == 3 and "warming" in event.text:
+        if isinstance(event, Progress) and event.step == 2 and "warming" in event.text:
             stream.close()
-    second = make(warm_up=4)
+    second = make(warm_up=3)
     events, found = run(tiny_zoo, second, seed=5)
     assert sum(isinstance(e, Progress) and "warming" in e.text for e in events) == 1
-    assert found.steps == 4 and not found.kept
+    assert found.steps == 3 and not found.kept
     assert all(torch.equal(a, b) for a, b in zip(whole.net.parameters(), second.net.parameters(), strict=True))
 
 

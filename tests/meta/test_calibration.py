@@ -212,7 +212,7 @@ def test_any_learner_and_any_number_of_classes(learner, way, patterns, tiny_zoo)
     episode = sampler(patterns, way=way).episode(0)
     result = adapt(
         model, episode.support_x, episode.support_y, episode.query_x,
-        class_names=[f"c{i}" for i in range(way)], query_y=episode.query_y, calibrate=quick(),
+        class_names=[f"c{i}" for i in range(way)], query_y=episode.query_y, calibrate=quick(inversion_steps=2),
     )  # fmt: skip
     assert result.probabilities.shape == (4 * way, way) and result.probabilities.isfinite().all()
     assert result.calibration.pictures.shape[0] == 2 * way
@@ -226,27 +226,29 @@ def test_grey_pictures_and_every_architecture(architecture, grey_patterns):
         architecture, shape=(1, 28, 28), way=5, mean=[0.5], std=[0.25], width=4,
         learner=make_learner("maml", LearnerConfig(inner_lr=0.05)), adapt_steps=2,
     )  # fmt: skip
-    rows = evaluate(model, sampler(grey_patterns, episodes=2), calibrator=quick())
+    rows = evaluate(model, sampler(grey_patterns, episodes=2), calibrator=quick(inversion_steps=2, steps=2))
     assert len(rows) == 4 and all(0 <= r.accuracy <= 1 for r in rows)
 
 
 def test_evaluating_compares_the_same_episodes_with_and_without(model, patterns):
-    plain = {(r.adapt, r.bn): r for r in evaluate(model, sampler(patterns, episodes=4))}
+    plain = {(r.adapt, r.bn): r for r in evaluate(model, sampler(patterns, episodes=3))}
     heard = []
     rows = evaluate(
         model,
-        sampler(patterns, episodes=4),
-        calibrator=quick(),
+        sampler(patterns, episodes=3),
+        calibrator=quick(inversion_steps=3),
         progress=lambda done, total: heard.append((done, total)),
     )
-    assert len(rows) == 4 and heard[-1] == (4, 4) and len(heard) > 8
+    assert len(rows) == 4 and heard[-1] == (3, 3) and len(heard) > 8
     for row in rows:
         assert row.plain_per_episode == plain[row.adapt, row.bn].per_episode
         assert row.gain == pytest.approx(row.accuracy - row.uncalibrated, abs=1e-6)
         told = row.row()
         assert told["calibrate"] == "icfil" and not {"per_episode", "plain_per_episode"} & set(told)
         assert len(told["right"]) == len(told["uncalibrated_right"]) == told["episodes"]
-    alone = evaluate(model, sampler(patterns, episodes=4), calibrator=quick(), bn=["inductive"], adapt=["centroid"])
+    alone = evaluate(
+        model, sampler(patterns, episodes=3), calibrator=quick(inversion_steps=3), bn=["inductive"], adapt=["centroid"]
+    )
     (same,) = (r for r in rows if (r.adapt, r.bn) == ("centroid", "inductive"))
     assert alone[0].per_episode == same.per_episode, "a mode's numbers do not depend on the others asked for"
 

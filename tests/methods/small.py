@@ -16,7 +16,7 @@ SMALL_RECOVERING = {
     "generator_width": 8, "consensus": 0,
 }  # fmt: skip
 SIZES = {
-    **SMALL_TRAINING, "iterations": 8, "validate_every": 4, "epochs": 4, "embedding": 4,
+    **SMALL_TRAINING, "iterations": 5, "validate_every": 3, "epochs": 4, "embedding": 4,
     "recovered_per_class": 5, "query_per_class": 3, "inversion_steps": 3, "query_inversion_steps": 2, "five_steps": 2,
     "q": 2, "latent": 8, "generator_width": 8, "warm_up": 2, "warm_start": 2, "candidates": 2,
     "patience": 2, "generate_interval": 2, "boundary_after": 3, "apis": 3, "capacity": 3,

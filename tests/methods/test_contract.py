@@ -18,23 +18,33 @@ from dfml.training import context
 from dfml.training.context import Training
 from dfml.training.options import AdaptConfig
 from dfml.training.taking_part import ALL, SOME
+from tests import conditions
 from tests.methods.small import SIZES, small
 
 LONG = [n for n in METHODS if METHODS.get(n).long]
 # Methods on the teachers' weights have steps, but neither tasks nor pictures nor validation episodes.
 ON_DATA = [n for n in LONG if METHODS.get(n).space == "data"]
-ITERATIONS = 10
-"""Of a run on data here, with two validations."""
+ITERATIONS = 8
+WHOLE = {"iterations": ITERATIONS, "validate_every": 3, "validation_episodes": 3, "keep": "best"}
+"""Of a whole run on data here, with three validations."""
+FEW = {"iterations": 2, "warm_up": 1, "warm_start": 1, "generate_interval": 1, "boundary_after": 1}
+"""Of one that only has to come through all that a method does."""
 
 
 def short(name, **changes):
-    """A method and its small config, on data with fewer iterations still."""
-    return small(name, **({"iterations": ITERATIONS, "validate_every": 4, **changes} if name in ON_DATA else changes))
+    """A method and its small config, on data that of a whole run with changes."""
+    return small(name, **({**WHOLE, **changes} if name in ON_DATA else changes))
 
 
-def started(method, config, zoo, patterns, device="cpu"):
-    """The events of a run of seed 0, which comes as far as they are taken."""
-    generator = torch.Generator().manual_seed(0)
+def few(name, **changes):
+    """A method and its small config, on data with as few iterations as meet all its parts."""
+    known = METHODS.get(name).Config.model_fields
+    return small(name, **{key: value for key, value in FEW.items() if key in known}, **changes)
+
+
+def started(method, config, zoo, patterns, device="cpu", seed=0):
+    """The events of a run, which comes as far as they are taken."""
+    generator = torch.Generator().manual_seed(conditions.seed(seed))
     return method(config).train(Training(zoo, data=str(patterns), device=torch.device(device), generator=generator))
 
 
@@ -51,28 +61,69 @@ def test_only_those_that_must_claim_an_exemption():
         assert METHODS.get(name).asks_teachers and not METHODS.get(name).one_architecture, name
 
 
+def tensors(state, *beginnings):
+    """The tensors of a checkpoint whose names begin so."""
+    return {k: v for k, v in state.items() if isinstance(v, torch.Tensor) and k.startswith(beginnings or "")}
+
+
+def alike(state, other):
+    """Whether two checkpoints hold the same tensors; seconds differ."""
+    a, b = tensors(state), tensors(other)
+    return state.keys() == other.keys() and a.keys() == b.keys() and all(torch.equal(v, b[k]) for k, v in a.items())
+
+
+@pytest.fixture(autouse=True)
+def _often_embedded(monkeypatch):
+    monkeypatch.setattr(context, "EMBED_EVERY", 4)
+
+
 @pytest.fixture(scope="module")
 def finished():
-    """Runs that several tests look at, by method and changes; none of them may change what it looks at."""
+    """What several tests look at, by method: no run is made twice, and none of them may change what it looks at."""
     return {}
 
 
 @pytest.fixture
-def small_run(run, finished):
-    """The events of a method's small run of seed 0, trained once for all tests of this file."""
+def small_run(finished, tiny_zoo, patterns):
+    """The events of a method's whole run of seed 0, and copies of its checkpoints by step, made as they came."""
 
-    def events(name, **changes):
-        key = (name, *sorted(changes.items()))
-        if key not in finished:
-            finished[key] = run(*short(name, **changes))
-        return finished[key]
+    def whole(name):
+        if name not in finished:
+            events, copies = [], {}
+            for event in started(*short(name), tiny_zoo, patterns):
+                events.append(event)
+                if isinstance(event, Checkpoint):
+                    copies[event.step] = copy.deepcopy(event.state)
+            finished[name] = events, copies
+        return finished[name]
 
-    return events
+    return whole
+
+
+@pytest.fixture
+def left_run(finished, tiny_zoo, patterns, monkeypatch):
+    """States by step at the safe points of the same run, left in its second validation, else in its sixth step."""
+
+    def left(name):
+        if (name, "left") in finished:
+            return finished[name, "left"]
+        with monkeypatch.context() as patched:
+            patched.setattr(context, "CHECKPOINTS", 1)
+            events, kept = started(*short(name), tiny_zoo, patterns), {}
+            for e in events:
+                assert e.step not in kept, "what follows a safe point in its step would be done twice"
+                if isinstance(e, SafePoint):
+                    kept[e.step] = copy.deepcopy(e.state())
+                if e.step == 6 and (name not in ON_DATA or getattr(e, "text", "") == "validating, 2 of 3 episodes"):
+                    events.close()
+        return finished.setdefault((name, "left"), kept)
+
+    return left
 
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_ends_with_a_meta_model_and_finite_numbers(name, small_run, tmp_path):
-    events = small_run(name)
+    events = small_run(name)[0]
     assert finite(events)
     assert isinstance(events[0], Progress) or any(isinstance(e, Progress) for e in events)
     model = events[-1].result
@@ -88,7 +139,7 @@ def test_it_ends_with_a_meta_model_and_finite_numbers(name, small_run, tmp_path)
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_says_who_takes_part_before_anything_is_learned(name, small_run):
-    events = small_run(name)
+    events = small_run(name)[0]
     told = events[-1].result.details.get("taking_part")
     if not METHODS.get(name).asks_teachers:
         assert told is None
@@ -99,88 +150,73 @@ def test_it_says_who_takes_part_before_anything_is_learned(name, small_run):
     assert not any(isinstance(e, Scalars | Images | Checkpoint) for e in events[:place])
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("name", ON_DATA)
+def test_a_seed_gives_the_same_weights_and_another_seed_others(name, small_run, left_run, tiny_zoo, patterns):
+    events = started(*short(name), tiny_zoo, patterns, seed=1)
+    step, other = next((e.step, copy.deepcopy(e.state)) for e in events if isinstance(e, Checkpoint))
+    next(events)
+    events.close()
+    first, again, other = (tensors(s, "outer/params/") for s in (small_run(name)[1][step], left_run(name)[step], other))
+    assert first and all(torch.equal(first[k], again[k]) for k in first)
+    assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if n not in ON_DATA])
 def test_a_seed_gives_the_same_model_and_another_seed_another(name, run, small_run):
-    few = {"iterations": 4} if name in ON_DATA else {}
-    first = small_run(name, **few)[-1].result.net.state_dict()
-    again, other = (run(*short(name, **few), seed=s)[-1].result.net.state_dict() for s in (0, 1))
+    first = small_run(name)[0][-1].result.net.state_dict()
+    again, other = (run(*short(name), seed=s)[-1].result.net.state_dict() for s in (0, 1))
     assert all(torch.equal(first[k], again[k]) for k in first)
     # A reference that is the zoo itself draws nothing.
     assert any(not torch.equal(first[k], other[k]) for k in first) == METHODS.get(name).one_model
 
 
-@pytest.mark.parametrize(("name", "changes"), [(n, {}) for n in LONG] + [(n, {"keep": "best"}) for n in ON_DATA])
-def test_resumed_from_the_disk_equals_uninterrupted(name, changes, run, small_run, tmp_path):
-    method, config = short(name, **changes)
-    whole = small_run(name, **changes)
-    middle = next(e for e in whole if isinstance(e, Checkpoint) and e.step == 5)
-    save_checkpoint(tmp_path / "step.safetensors", middle.state)
-    state, _ = load_checkpoint(tmp_path / "step.safetensors")
-    rest = run(method, config, state=state)
-    after = [e for e in whole if isinstance(e, Scalars) and e.step > 5]
-    assert [(e.step, e.values) for e in rest if isinstance(e, Scalars)] == [(e.step, e.values) for e in after]
-    a, b = whole[-1].result.net.state_dict(), rest[-1].result.net.state_dict()
-    assert all(torch.equal(a[k], b[k]) for k in a)
+@pytest.mark.parametrize("name", LONG)
+def test_it_could_be_kept_at_the_end_of_every_step(name, small_run, left_run):
+    whole, kept = small_run(name)[1], left_run(name)
+    assert list(kept) == [1, 2, 3, 4, 5]
+    assert all(alike(state, whole[step]) for step, state in kept.items())
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_it_could_be_kept_at_the_end_of_every_step(name, small_run, tiny_zoo, patterns, monkeypatch):
-    method, config = short(name)
-    whole = {e.step: e.state for e in small_run(name) if isinstance(e, Checkpoint)}
-    monkeypatch.setattr(context, "CHECKPOINTS", 1)
-    events = started(method, config, tiny_zoo, patterns)
-    kept = {}
-    for event in itertools.takewhile(lambda e: e.step <= 4, events):
-        assert event.step not in kept, "what follows a safe point in its step would be done twice"
-        if isinstance(event, SafePoint):
-            kept[event.step] = event.state()
-    assert list(kept) == [1, 2, 3, 4]
-    for step, state in kept.items():
-        assert state.keys() == whole[step].keys()
-        assert all(torch.equal(v, whole[step][k]) for k, v in state.items() if isinstance(v, torch.Tensor))
+def test_left_and_resumed_from_the_disk_equals_uninterrupted(name, run, small_run, left_run, tmp_path):
+    events, whole = small_run(name)
+    save_checkpoint(tmp_path / "step.safetensors", left_run(name)[5])
+    state, _ = load_checkpoint(tmp_path / "step.safetensors")
+    rest = run(*short(name), state=state)
+    after = [e for e in events if isinstance(e, Scalars) and e.step > 5]
+    assert [(e.step, e.values) for e in rest if isinstance(e, Scalars)] == [(e.step, e.values) for e in after]
+    again = [e for e in rest if isinstance(e, Checkpoint)]
+    assert [e.step for e in again] == [step for step in whole if step > 5]
+    assert all(alike(e.state, whole[e.step]) for e in again)
+    a, b = events[-1].result.net.state_dict(), rest[-1].result.net.state_dict()
+    assert all(torch.equal(a[k], b[k]) for k in a)
 
 
 @pytest.mark.parametrize("name", ON_DATA)
-def test_a_long_validation_says_how_far_it_is_and_can_be_left_and_done_again(name, run, tiny_zoo, patterns):
-    method, config = short(name, iterations=5, validation_episodes=4)
-    whole = run(method, config)
-    told = [e.text for e in whole if isinstance(e, Progress) and e.step == 4 and e.text.startswith("validating")]
-    assert told == [f"validating, {n} of 4 episodes" for n in range(1, 5)]
-
-    events = started(method, config, tiny_zoo, patterns)
-    for event in events:
-        if isinstance(event, Checkpoint):
-            kept = event
-        if isinstance(event, Progress) and event.step == 4 and event.text == told[1]:
-            events.close()
-    assert kept.step == 3
-    rest = run(method, config, state=kept.state)
-    after = [(e.step, e.values) for e in whole if isinstance(e, Scalars) and e.step > 3]
-    assert [(e.step, e.values) for e in rest if isinstance(e, Scalars)] == after
+def test_a_long_validation_says_how_far_it_is(name, small_run):
+    events = small_run(name)[0]
+    told = [e.text for e in events if isinstance(e, Progress) and e.step == 3 and e.text.startswith("validating")]
+    assert told == [f"validating, {n} of 3 episodes" for n in range(1, 4)]
 
 
-@pytest.mark.parametrize("name", list(METHODS))
-def test_it_can_be_stopped_half_way_and_done_again(name, run, small_run, tiny_zoo, patterns):
-    method, config = short(name)
-    whole = small_run(name)
-    events = started(method, config, tiny_zoo, patterns)
+@pytest.mark.parametrize("name", [n for n in METHODS if n not in LONG])
+def test_what_keeps_nothing_can_be_stopped_half_way_and_done_again(name, run, small_run, tiny_zoo, patterns):
+    whole = small_run(name)[0]
+    events = started(*short(name), tiny_zoo, patterns)
     seen = list(itertools.islice(events, len(whole) // 2))
     events.close()
-    assert not any(isinstance(e, Done) for e in seen)
-    kept = [e.state for e in seen if isinstance(e, Checkpoint)]
-    assert bool(kept) == method.long, "what takes minutes is not lost"
-    again = run(method, config, state=kept[-1] if kept else None)[-1].result.net.state_dict()
+    assert not any(isinstance(e, Done | Checkpoint) for e in seen)
+    again = run(*short(name))[-1].result.net.state_dict()
     assert all(torch.equal(value, again[key]) for key, value in whole[-1].result.net.state_dict().items())
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, tiny_zoo, patterns, tmp_path):
-    method, config = short(name)
-    events = started(method, config, tiny_zoo, patterns)
-    kept = [(e.state, copy.deepcopy(e.state)) for e in events if isinstance(e, Checkpoint)]
+def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, small_run, tmp_path):
+    events, copies = small_run(name)
+    kept = [(e.state, copies[e.step]) for e in events if isinstance(e, Checkpoint)]
     first, last = kept[0][1], kept[-1][1]
     assert all(not isinstance(v, dict) for v in first.values())
-    weights = [k for k, v in first.items() if isinstance(v, torch.Tensor) and v.is_floating_point()]
+    weights = [k for k, v in tensors(first).items() if v.is_floating_point()]
     assert any(not torch.equal(first[k], last[k]) for k in weights if k in last), "nothing was learned between them"
     for state, then in kept:
         for k, v in then.items():
@@ -196,7 +232,7 @@ def test_a_checkpoint_is_flat_copied_and_survives_the_disk(name, tiny_zoo, patte
 
 @pytest.mark.parametrize("name", ON_DATA)
 def test_it_shows_what_it_does(name, small_run):
-    events = small_run(name)
+    events = small_run(name)[0]
     seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
     assert {"train/loss", "train/accuracy", "val/accuracy", "val/ci95", "tasks/diversity", "grad/alignment"} <= seen
     steps = [e.step for e in events if isinstance(e, Progress)]
@@ -208,7 +244,9 @@ def test_it_shows_what_it_does(name, small_run):
 @pytest.mark.parametrize("name", ON_DATA)
 @pytest.mark.parametrize("learner", ["anil", "protonet"])
 def test_it_trains_with_every_learner(name, learner, run):
-    model = run(*short(name, learner=learner, iterations=4))[-1].result
+    events = run(*few(name, learner=learner))
+    model = events[-1].result
+    assert any("train/loss" in e.values for e in events if isinstance(e, Scalars)), "it came to its outer steps"
     assert model.learner.name == learner
 
 
@@ -261,14 +299,14 @@ def test_its_paper_preset_trains(name, run):
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_works_with_grey_pictures_of_another_size(name, run, grey_zoo, grey_patterns):
-    events = run(*short(name, **({"iterations": 3} if name in ON_DATA else {})), zoo=grey_zoo, data=str(grey_patterns))
+    events = run(*few(name), zoo=grey_zoo, data=str(grey_patterns))
     assert events[-1].result.input_size == (1, 28, 28)
 
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_works_with_a_mixed_zoo_or_says_why_not(name, run, mixed_zoo):
     """A colour Conv4 and a grey ResNet; only averages of weights cannot use both."""
-    method, config = short(name, **({"iterations": 4} if name in ON_DATA else {}))
+    method, config = few(name)
     if method.one_architecture:
         with pytest.raises(BadInput, match="architecture"):
             run(method, config, zoo=mixed_zoo)
@@ -283,7 +321,7 @@ def test_it_works_with_a_mixed_zoo_or_says_why_not(name, run, mixed_zoo):
 def test_a_teacher_out_of_timms_registry_teaches_too_or_the_method_says_why_not(name, run, timm_folder):
     from dfml.zoo import open_zoo
 
-    method, config = short(name, **({"iterations": 4} if name in ON_DATA else {}))
+    method, config = few(name)
     if method.one_architecture:
         with pytest.raises(BadInput, match="architecture"):
             run(method, config, zoo=open_zoo(timm_folder))

@@ -20,7 +20,7 @@ OFF = {
     "student": "head", "align": "none", "warm_start": 0,
 }  # fmt: skip
 SIZES = {
-    "width": 8, "test_steps": 1, "iterations": 3, "tasks": 1, "shot": 1, "query": 2, "inner_steps": 1,
+    "width": 8, "test_steps": 1, "iterations": 2, "tasks": 1, "shot": 1, "query": 2, "inner_steps": 1,
     "validation_episodes": 2, "watched_episodes": 2, "epochs": 1, "embedding": 4, "recovered_per_class": 3,
     "query_per_class": 2, "inversion_steps": 2, "query_inversion_steps": 2, "five_steps": 2, "q": 2, "latent": 8,
     "generator_width": 8, "warm_up": 1, "patience": 1, "generate_interval": 1, "boundary_after": 1,
@@ -42,7 +42,7 @@ print(json.dumps({{name: trained(name, {zoo}, {data}) for name in CORES}}))
 
 
 def trained(name, zoo, data):
-    """A hash of the weights that three steps of a published core give."""
+    """A hash of the weights that two steps of a published core give."""
     from dfml.training.context import Training
     from dfml.training.method import METHODS
     from dfml.zoo import open_zoo

@@ -71,11 +71,13 @@ def test_a_gradient_learner_distils_in_its_inner_loop_too(run, batches):
         assert torch.allclose(support_y.sum(1), torch.ones(10), atol=1e-5)
 
 
-@pytest.mark.parametrize(("share", "kinds"), [(0.0, {False}), (0.5, {False, True}), (1.0, {True})])
-def test_memory_tasks_are_recombined_or_interpolated_by_chance(share, kinds, run, batches):
-    run(*small("teapot", interpolated=share, iterations=12, panel=0))
+@pytest.mark.parametrize(
+    ("share", "kinds", "iterations"), [(0.0, {False}, 4), (0.5, {False, True}, 8), (1.0, {True}, 4)]
+)
+def test_memory_tasks_are_recombined_or_interpolated_by_chance(share, kinds, iterations, run, batches):
+    run(*small("teapot", interpolated=share, iterations=iterations, panel=0))
     learners = [learner for _, given in batches if given is not None for learner in given]
-    assert len(learners) >= 12 and {isinstance(learner, InterpolatedLearner) for learner in learners} == kinds
+    assert len(learners) >= iterations and {isinstance(learner, InterpolatedLearner) for learner in learners} == kinds
     assert all(t[1].dtype == t[3].dtype == torch.int64 for tasks, given in batches if given for t in tasks)
 
 
@@ -101,8 +103,12 @@ def test_a_panel_of_reliable_teachers_labels_pictures_of_the_whole_memory(run, b
     )
 
 
-@pytest.mark.parametrize(("share", "kinds"), [(0.0, {False}), (0.5, {False, True}), (1.0, {True})])
-def test_with_outputs_a_share_of_the_memory_updates_learns_the_panels_answers(share, kinds, run, tiny_zoo, monkeypatch):
+@pytest.mark.parametrize(
+    ("share", "kinds", "iterations"), [(0.0, {False}, 4), (0.5, {False, True}, 9), (1.0, {True}, 6)]
+)
+def test_with_outputs_a_share_of_the_memory_updates_learns_the_panels_answers(
+    share, kinds, iterations, run, tiny_zoo, monkeypatch
+):
     from dfml.meta.multi_teacher import MultiHeadStudent
 
     seen, real = [], MultiHeadStudent.step
@@ -112,8 +118,8 @@ def test_with_outputs_a_share_of_the_memory_updates_learns_the_panels_answers(sh
         return real(self, given, **kw)
 
     monkeypatch.setattr(MultiHeadStudent, "step", step)
-    settings = {"panel": 2, "panel_student": "outputs", "panel_share": share, "iterations": 16, "patience": 99}
-    events = run(*small("teapot", **settings, augment=False, decay=True, panel_lr=0.01))
+    settings = {"panel": 2, "panel_student": "outputs", "panel_share": share, "patience": 99}
+    events = run(*small("teapot", **settings, iterations=iterations, augment=False, decay=True, panel_lr=0.01))
     texts = {
         e.text for e in events if isinstance(e, Progress) and e.text in ("tasks from memory", "answers of the panel")
     }
@@ -169,7 +175,7 @@ def test_a_bad_teacher_loses_its_weight_and_its_place_in_the_memory(run, monkeyp
     worth = {"000": 0.5, "001": 0.5, "002": 0.1}
     monkeypatch.setattr(FeatureRewards, "worth", lambda self, teacher: worth[teacher])
     tiny_zoo.shared_class_names = False
-    method, config = small("teapot", iterations=60, patience=1, policy_lr=0.5, forget=0.25, panel_student="prototypes")
+    method, config = small("teapot", iterations=20, patience=1, policy_lr=0.5, forget=0.25, panel_student="prototypes")
     events = run(method, config, zoo=tiny_zoo)
     start, end = weights(events)[0], weights(events)[-1]
     assert sum(end.values()) == pytest.approx(1) and end == events[-1].result.details["reliability"]
@@ -227,7 +233,7 @@ def test_a_panel_that_the_learner_cannot_use_is_said_to_be_none(run):
 
 
 def test_without_weights_all_teachers_stay_alike_and_nothing_is_forgotten(run):
-    events = run(*small("teapot", teacher_policy="none", forget=1.0))
+    events = run(*small("teapot", teacher_policy="none", forget=1.0, iterations=6))
     assert not weights(events) and "reliability" not in events[-1].result.details
     (side,) = events[-1].result.details["side_information"]
     assert side.startswith("labelled validation pictures") and side.endswith(": stop rule")
@@ -242,12 +248,14 @@ def test_the_rewards_of_the_paper_are_shared_by_those_asked_last(run, monkeypatc
         "learn",
         lambda self, drawn, rewards: given.append((drawn, rewards)) or learn(self, drawn, rewards),
     )
-    published = {"reward": "accuracy", "reward_scale": "percent", "likelihood": "published", "patience": 6}
-    method, config = small("teapot", **published)
+    published = {"reward": "accuracy", "reward_scale": "percent", "likelihood": "published", "patience": 2}
+    method, config = small("teapot", **published, iterations=14)
     events = run(method, config)
+    learned = len(given)
     assert given and all(len(set(rewards)) == 1 and 0 <= rewards[0] <= 100 for _, rewards in given)
-    middle = next(e for e in events if isinstance(e, Checkpoint) and e.step == 11)
+    middle = next(e for e in events if isinstance(e, Checkpoint) and e.step == 7)
     rest = run(method, config, state=middle.state)
+    assert learned < len(given) < 2 * learned, "it has learned before and after"
     assert weights(rest)[-1] == weights(events)[-1], "Adam's moments and the running mean belong to the state"
     assert any(key.startswith("policy/sampler/adam/") for key in middle.state)
 
@@ -260,16 +268,16 @@ def test_without_validation_pictures_it_is_data_free_and_says_so(run):
     assert events[-1].result.details["side_information"] == [] and not weights(events)
     assert len(asking(events)) >= 2, "the training accuracy fires the stop rule"
     # Asked for, it needs no note.
-    events = run(method, config.override({"watch": "training", "teacher_policy": "none"}))
+    events = run(method, config.override({"watch": "training", "teacher_policy": "none", "iterations": 3}))
     assert not any(isinstance(e, Note) and "stop rule" in e.text for e in events)
     assert events[-1].result.details["side_information"] == []
 
 
 def test_peak_last_and_variation_are_those_of_the_validation_curve(run):
-    events = run(*small("teapot", validate_every=4))
+    events = run(*small("teapot", iterations=6, validate_every=2))
     curve = [e.values["val/accuracy"] for e in events if isinstance(e, Scalars) and "val/accuracy" in e.values]
     expected = {"peak": max(curve), "last": curve[-1], "variation": max(curve) - curve[-1]}
-    assert len(curve) == 5
+    assert len(curve) == 3
     assert {name: events[-1].result.details[name] for name in expected} == expected
     assert [e.values for e in events if isinstance(e, Scalars)][-1] == {f"val/{n}": v for n, v in expected.items()}
 

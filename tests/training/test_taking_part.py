@@ -50,7 +50,7 @@ def test_whoever_does_not_take_part_is_named(name, run, mixed_ways, monkeypatch)
     monkeypatch.setattr(Teacher, "logits", spied)
     monkeypatch.setattr(Teacher, "forward", spied)
     long = issubclass(METHODS.get(name).Config, MetaTrainingConfig)
-    events = run(*small(name, **({"iterations": 4} if long else {})), zoo=open_zoo(mixed_ways))
+    events = run(*small(name, **({"iterations": 3} if long else {})), zoo=open_zoo(mixed_ways))
     if not METHODS.get(name).asks_teachers:
         assert "taking_part" not in events[-1].result.details
         return
