@@ -113,18 +113,10 @@ def commanded_server(tmp_path):
     processes = []
 
     def start(words, variables, log):
+        command, about = [sys.executable, "-m", "streamlit", *words], {"cwd": REPOSITORY, "start_new_session": True}
         with open(log, "w") as file:
-            command, environment = [sys.executable, "-m", "streamlit", *words], {**os.environ, **variables}
-            processes.append(
-                subprocess.Popen(
-                    command,
-                    cwd=REPOSITORY,
-                    env=environment,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )  # fmt: skip
-            )
+            about |= {"env": {**os.environ, **variables}, "stdout": file, "stderr": subprocess.STDOUT}
+            processes.append(subprocess.Popen(command, **about))
         return processes[0].pid
 
     server = Server(tmp_path, start)
