@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +83,15 @@ def pytest_fixture_setup():
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call():
     _set_threads()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _installed_components_are_looked_for_once():
+    """Each ``AppTest`` reads what all installed packages say of themselves, which takes longer than a page."""
+    if "streamlit.testing.v1" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ def test_three_files_are_all_that_a_method_needs(checkout):
     assert passed["tests/methods/test_contract.py"] >= 11 and passed["tests/test_readme.py"] >= 20
 
 
+@pytest.mark.slow
 def test_it_trains_from_the_command_line(checkout, tiny_zoo_folder, tmp_path):
     told = within(
         checkout, "dfml", "train", "--zoo", str(tiny_zoo_folder), "--method", "running-mean", "--set", "visits=5",

@@ -7,8 +7,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[1]
 MOST_FILES = 20
 FLOORS = {
@@ -46,6 +44,10 @@ SAME_SUBJECT = {
 """File names that recur, and where: one subject on several floors, or ``view`` and ``form`` of several pages."""
 SOURCES = sorted({*ROOT.glob("dfml/**/*.py"), *ROOT.glob("pages/**/*.py"), *ROOT.glob("*.py")} - {ROOT / "setup.py"})
 EVERYTHING = SOURCES + sorted(ROOT.glob("tests/**/*.py"))
+WITHOUT_TORCH = [
+    "dfml", "dfml.core.paths", "dfml.core.config", "dfml.core.registry", "dfml.zoo", "dfml.zoo.listing",
+    "dfml.runs.spec", "dfml.cli",
+]  # fmt: skip
 
 
 def ids(path):
@@ -58,8 +60,13 @@ def room_of(path):
 
 
 @cache
-def tree_of(path):
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+def nodes_of(path):
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))))
+
+
+def offences(paths, rule):
+    """What a rule, which yields its complaints of one file, has to say about all of them."""
+    return [f"{ids(path)}: {complaint}" for path in paths for complaint in rule(path)]
 
 
 def module_of(path):
@@ -69,7 +76,7 @@ def module_of(path):
 
 def imports(path):
     """Every module that a file imports, wherever in the file; ``from a import b`` gives ``a`` and ``a.b``."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -80,7 +87,7 @@ def imports(path):
 
 def needed(path, modules):
     """Those of the modules that a file names, be it for a type only; not packages for their files."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
@@ -93,45 +100,62 @@ def test_the_rooms_are_known():
     assert not unknown, f"give these rooms a floor: {unknown}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=ids)
-def test_imports_go_down(path):
-    room = room_of(path)
-    for module in imports(path):
-        parts = module.split(".")
-        other = (
-            parts[0] if parts[0] in ("pages", "app") else parts[1] if parts[0] == "dfml" and len(parts) > 1 else None
-        )
-        if other in FLOORS and other != room:
-            assert FLOORS[other] < FLOORS.get(room, 0), f"{ids(path)} ({room}) imports {module} from above or beside it"
+def test_imports_go_down():
+    def upward(path):
+        room = room_of(path)
+        for module in imports(path):
+            parts = module.split(".")
+            other = (
+                parts[0]
+                if parts[0] in ("pages", "app")
+                else parts[1]
+                if parts[0] == "dfml" and len(parts) > 1
+                else None
+            )
+            if other in FLOORS and other != room and FLOORS[other] >= FLOORS.get(room, 0):
+                yield f"({room}) imports {module} from above or beside it"
+
+    assert not offences(SOURCES, upward)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=ids)
-def test_streamlit_stays_upstairs(path):
-    if room_of(path) not in ("ui", "pages", "app"):
-        assert not [m for m in imports(path) if m.split(".")[0] == "streamlit"]
+def test_streamlit_stays_upstairs():
+    def downstairs(path):
+        if room_of(path) not in ("ui", "pages", "app"):
+            yield from (m for m in imports(path) if m.split(".")[0] == "streamlit")
+
+    assert not offences(SOURCES, downstairs)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=ids)
-def test_nothing_is_unpickled_or_evaluated(path):
-    modules = {m.split(".")[0] for m in imports(path)}
-    assert not modules & {"pickle", "cPickle", "dill", "marshal", "shelve", "cloudpickle"}
-    for node in ast.walk(tree_of(path)):
-        if not isinstance(node, ast.Call):
-            continue
-        name = ast.unparse(node.func)
-        assert name not in ("eval", "exec", "compile", "__import__", "os.system"), f"{name} at line {node.lineno}"
-        assert name not in ("torch.load", "joblib.load", "pd.read_pickle"), f"{name} at line {node.lineno}"
-        for keyword in node.keywords:
-            truth = isinstance(keyword.value, ast.Constant) and keyword.value.value is True
-            assert not (keyword.arg in ("allow_pickle", "shell", "unsafe_allow_html") and truth), f"line {node.lineno}"
+def test_nothing_is_unpickled_or_evaluated():
+    def dangerous(path):
+        yield from {m.split(".")[0] for m in imports(path)} & {
+            "pickle", "cPickle", "dill", "marshal", "shelve", "cloudpickle"
+        }  # fmt: skip
+        for node in nodes_of(path):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func)
+            if name in ("eval", "exec", "compile", "__import__", "os.system"):
+                yield f"{name} at line {node.lineno}"
+            if name in ("torch.load", "joblib.load", "pd.read_pickle"):
+                yield f"{name} at line {node.lineno}"
+            for keyword in node.keywords:
+                truth = isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+                if keyword.arg in ("allow_pickle", "shell", "unsafe_allow_html") and truth:
+                    yield f"{keyword.arg} at line {node.lineno}"
+
+    assert not offences(SOURCES, dangerous)
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=ids)
-def test_files_are_short_and_named_for_what_they_hold(path):
-    assert path.name not in ("utils.py", "helpers.py", "common.py", "misc.py", "tool.py", "tools.py")
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    most = 500 if path.relative_to(ROOT).parts[0] == "tests" else 300
-    assert lines <= most, f"{lines} lines: split it"
+def test_files_are_short_and_named_for_what_they_hold():
+    def shapeless(path):
+        if path.name in ("utils.py", "helpers.py", "common.py", "misc.py", "tool.py", "tools.py"):
+            yield "name it for what it holds"
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > (500 if path.relative_to(ROOT).parts[0] == "tests" else 300):
+            yield f"{lines} lines: split it"
+
+    assert not offences(EVERYTHING, shapeless)
 
 
 def test_no_room_holds_more_files_than_one_keeps_in_mind():
@@ -158,12 +182,15 @@ def test_no_imports_run_in_a_circle():
     assert not needs, f"these import each other, or who does: {sorted(needs)}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=ids)
-def test_no_global_seed_is_written(path):
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            assert name not in ("np.random.seed", "numpy.random.seed", "random.seed", "torch.cuda.manual_seed_all")
+def test_no_global_seed_is_written():
+    def seeding(path):
+        for node in nodes_of(path):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                if name in ("np.random.seed", "numpy.random.seed", "random.seed", "torch.cuda.manual_seed_all"):
+                    yield f"{name} at line {node.lineno}"
+
+    assert not offences(SOURCES, seeding)
 
 
 def test_one_file_starts_and_signals_processes():
@@ -190,14 +217,16 @@ def test_no_path_of_one_machine_is_written_down():
         assert not [mark for mark in marks if mark in text], ids(path)
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["dfml", "dfml.core.paths", "dfml.core.config", "dfml.core.registry", "dfml.zoo", "dfml.zoo.listing"]
-    + ["dfml.runs.spec", "dfml.cli"],
-)
-def test_what_lists_and_orders_loads_without_torch(module):
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+def test_what_lists_and_orders_loads_without_torch():
+    code = f"""
+import importlib, sys
+for module in {WITHOUT_TORCH}:
+    importlib.import_module(module)
+    if "torch" in sys.modules:
+        sys.exit(module)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def _decorated_as_fixture(function):
@@ -208,9 +237,7 @@ def _decorated_as_fixture(function):
 def test_names_of_tests_are_short_and_fixtures_are_not_imported():
     """A fixture that is imported is made anew for each module that does, and nobody sees where it comes from."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    found = [
-        (p, n) for p in sorted(ROOT.glob("tests/**/*.py")) for n in ast.walk(tree_of(p)) if isinstance(n, functions)
-    ]
+    found = [(p, n) for p in sorted(ROOT.glob("tests/**/*.py")) for n in nodes_of(p) if isinstance(n, functions)]
     names = [n.name for _, n in found if n.name.startswith("test_")]
     assert not [name for name in names if len(name) >= 80]
     fixtures = {f"{module_of(p)}.{n.name}" for p, n in found if _decorated_as_fixture(n)}

@@ -1,5 +1,6 @@
 """What the environment asks of the tests arrives: in this process, in those that it starts, in a run's worker."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,11 +13,12 @@ from dfml.runs.spec import default_threads, read_spec
 from tests import conditions
 
 ASKED = """
-import os, torch
-print(os.environ["OMP_NUM_THREADS"])
-print(torch.get_num_threads())
+import json, os, sys, torch
+found = [int(os.environ["OMP_NUM_THREADS"]), torch.get_num_threads()]
 from dfml.nets.device import use_threads
-print(use_threads())
+print(json.dumps([*found, use_threads()]), flush=True)
+from dfml.cli import main
+main(sys.argv[1:])
 """
 
 
@@ -35,22 +37,19 @@ def test_what_another_test_set_is_gone():
     assert torch.get_num_threads() == conditions.threads()
 
 
-def test_processes_that_tests_start_take_them_too():
+def test_processes_that_tests_start_take_them_too(tiny_zoo_folder, tmp_path):
     """The number that was asked for, torch's own, and what a command or a worker takes: at most one a core."""
-    done = subprocess.run([sys.executable, "-c", ASKED], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    small = ["--teacher", "0", "--per-class", "1", "--set", "steps=1", "--out", tmp_path / "run"]
+    command = [sys.executable, "-c", ASKED, "invert", "--zoo", tiny_zoo_folder, "--method", "pixels", *small]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    asked, own, taken = (int(word) for word in done.stdout.split())
+    asked, own, taken = json.loads(done.stdout.splitlines()[0])
     assert asked == conditions.threads() and taken == min(asked, cores)
     assert own in (asked, taken), "torch takes all that it is told, since 2.14 at most one a core"
-
-
-def test_a_run_in_a_process_of_its_own_takes_them_too(tiny_zoo_folder, tmp_path):
-    small = ["--teacher", "0", "--per-class", "1", "--set", "steps=1", "--out", tmp_path / "run"]
-    command = [sys.executable, "-m", "dfml", "invert", "--zoo", tiny_zoo_folder, "--method", "pixels", *small]
-    subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True)
     assert read_spec(tmp_path / "run").threads == default_threads() <= conditions.threads()
 
 
+@pytest.mark.slow
 def test_another_number_arrives():
     chosen = ["-n", "0", "-p", "no:cacheprovider", "-k", "this_process or gone or processes"]
     command = [sys.executable, "-m", "pytest", "-q", __file__, *chosen]

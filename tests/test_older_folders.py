@@ -25,6 +25,7 @@ def old(tmp_path, old_patterns, monkeypatch):
     """A copy of the fixture, as the working directory, and its data set beside it."""
     root = Path(shutil.copytree(OLD, tmp_path / "older"))
     shutil.copytree(old_patterns, root / "patterns", ignore=shutil.ignore_patterns(".dfml-cache"))
+    monkeypatch.setattr("dfml.runs.jobs.train.TEST_EPISODES", 4)
     monkeypatch.setenv("DFML_RUNS", str(root / "runs"))
     monkeypatch.setenv("DFML_CACHE", str(root / "cache"))
     # Kept recoveries are those of one version of torch.

@@ -146,6 +146,7 @@ def places(tmp_path):
     return {"cwd": here, "env": {**kept, **own}}
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_that_the_program_reads(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for room, place in (("dfml", ""), ("pages", "dfml/studio/"), ("assets", "dfml/studio/")):
@@ -198,6 +199,7 @@ def test_a_server_that_does_not_answer_is_told(monkeypatch, capsys):
     assert not told.out and "http://127.0.0.1:9" in told.err and told.err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the browser is a script of the shell")
 def test_the_app_starts_from_another_folder_and_opens_the_browser(python, places, tmp_path):
     browser, seen = tmp_path / "browser", tmp_path / "seen"

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from dfml.bench import measuring
 from dfml.bench.job import BenchJob, Ledger, finished_rows, provenance_of
@@ -29,6 +30,13 @@ def order(tiny_zoo_folder, patterns, tmp_path):
         return BenchJob(spec=spec, **{**common, "episodes": 2, "query": 3, **more})
 
     return make
+
+
+class Impatient(FileLock):
+    """Gives up at once."""
+
+    def acquire(self, **_):
+        return super().acquire(timeout=0)
 
 
 def measure(order):
@@ -92,6 +100,7 @@ def test_a_method_that_the_zoo_does_not_suit_cannot_and_a_busy_run_failed(order,
     one = order()
     RunFolder.create(one.spec, path=one.folder)
     with holding(RunFolder(one.folder)):
+        monkeypatch.setattr("dfml.runs.driver.FileLock", Impatient)
         found = measure(one)
     assert found["kind"] == "failed" and "going on already" in found["reason"]
 
@@ -189,7 +198,7 @@ def test_a_run_whose_asker_was_killed_stops_at_its_next_step(order):
         for _ in range(3):  # it tells twice a second
             assert " of 100000" in process.stdout.readline()
         process.stdout.close()
-        time.sleep(1.5)  # it tells more before it learns of the death
+        time.sleep(0.7)  # it tells more before it learns of the death
         process.stdin.close()
         process.wait(60)
     status = RunFolder(one.folder).status()

@@ -1,8 +1,10 @@
 """The real server in a process of its own, and the system's Chromium."""
 
+import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import urllib.request
 import pytest
 
 from dfml.core.paths import REPOSITORY
+from dfml.runs.liveness import start_token
 
 FLAGS = [
     "--no-sandbox",
@@ -26,55 +29,100 @@ FLAGS = [
 ]
 
 
-class Server:
-    """`streamlit run app.py` on a free port, with its runs in a folder of its own."""
+LIBRARIES = "numpy, pandas, plotly.graph_objects, PIL.Image, pydantic, psutil, safetensors.numpy, streamlit.web.cli"
+# What every server loads, and looks for among the installed packages, before it has seen a line of the app: done once,
+# here, and each server is a fork of this process.
+FORKS = f"""
+import functools, importlib, json, os, signal, sys
+for name in {LIBRARIES!r}.split(", "):
+    importlib.import_module(name)
+from streamlit.components.v2 import manifest_scanner
+manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
+manifest_scanner.scan_component_manifests()
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for line in sys.stdin:
+    words, variables, log = json.loads(line)
+    if child := os.fork():
+        print(child, flush=True)
+        continue
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    os.environ.update(variables)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 1)
+    os.dup2(1, 2)
+    sys.argv = ["streamlit", *words]
+    sys.modules["streamlit.web.cli"].main(prog_name="streamlit")
+"""
 
-    def __init__(self, runs):
+
+class Server:
+    """`streamlit run app.py` on a free port, with its runs in a folder of its own.
+
+    ``start`` takes streamlit's words, environment variables and the file of the log, and gives the process's id.
+    """
+
+    def __init__(self, runs, start):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        command = [
-            sys.executable,
-            "-m",
-            "streamlit",
-            "run",
-            "app.py",
-            "--server.headless",
-            "true",
-            "--server.port",
-            str(port),
-        ]
-        environment = {**os.environ, "DFML_RUNS": str(runs), "DFML_LOCKS": str(runs / ".locks")}
-        self.log = open(runs / "server.log", "w+")  # noqa: SIM115 - open as long as the server
-        self.process = subprocess.Popen(
-            command, cwd=REPOSITORY, env=environment, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        words = ["run", "app.py", "--server.headless", "true", "--server.port", str(port)]
+        log = runs / "server.log"
         self.started = time.monotonic()
+        self.pid = start(words, {"DFML_RUNS": str(runs), "DFML_LOCKS": str(runs / ".locks")}, str(log))
         while time.monotonic() - self.started < 60:
             try:
                 urllib.request.urlopen(self.url + "/_stcore/health", timeout=1)
                 return
             except OSError:
-                assert self.process.poll() is None, (runs / "server.log").read_text()
-                time.sleep(0.05)
+                assert start_token(self.pid), log.read_text()
+                time.sleep(0.02)
         raise AssertionError("the server did not start in a minute")
 
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-        self.log.close()
+        os.kill(self.pid, signal.SIGKILL)  # it holds nothing that it would have to put away
+
+
+@pytest.fixture(scope="session")
+def fork_server():
+    """Starts servers whose libraries are loaded, and nothing of the app."""
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKS], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as loaded:
+
+        def start(*order):
+            loaded.stdin.write(json.dumps(order) + "\n")
+            loaded.stdin.flush()
+            return int(loaded.stdout.readline())
+
+        yield start
 
 
 @pytest.fixture
-def cold_server(tmp_path):
+def cold_server(fork_server, tmp_path):
     """A server that nobody has talked to yet."""
-    server = Server(tmp_path)
+    server = Server(tmp_path, fork_server)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def commanded_server(tmp_path):
+    """The same, started by the command itself."""
+    processes = []
+
+    def start(words, variables, log):
+        command, about = [sys.executable, "-m", "streamlit", *words], {"cwd": REPOSITORY, "start_new_session": True}
+        with open(log, "w") as file:
+            about |= {"env": {**os.environ, **variables}, "stdout": file, "stderr": subprocess.STDOUT}
+            processes.append(subprocess.Popen(command, **about))
+        return processes[0].pid
+
+    server = Server(tmp_path, start)
+    yield server
+    server.stop()
+    processes[0].wait()
 
 
 @pytest.fixture(scope="session")

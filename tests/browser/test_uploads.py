@@ -22,11 +22,18 @@ def picture(seed, kind="PNG"):
     return buffer.getvalue()
 
 
-def give(page, box, files):
-    """Give files to the uploader of a box."""
-    page.locator("[data-stale=false] input[type=file]").nth(BOXES.index(box)).set_input_files(
-        [{"name": name, "mimeType": "application/octet-stream", "buffer": content} for name, content in files.items()]
-    )
+@pytest.fixture
+def give(page, tmp_path_factory):
+    """Gives files, by name and content, to the uploader of a box."""
+    folder = tmp_path_factory.mktemp("given")
+
+    def call(box, files):
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        place = page.locator("[data-stale=false] input[type=file]").nth(BOXES.index(box))
+        place.set_input_files([folder / name for name in files])
+
+    return call
 
 
 def look(page, counts):
@@ -38,13 +45,13 @@ def look(page, counts):
         settled(page)
 
 
-def test_every_box_keeps_its_pictures_once_and_in_order(cold_server, page, tmp_path):
+def test_every_box_keeps_its_pictures_once_and_in_order(cold_server, page, give, tmp_path):
     page.goto(f"{cold_server.url}/{LINK}")
     page.get_by_text("Query images", exact=True).first.wait_for()
     settled(page)
     counts, seed = dict.fromkeys(BOXES, 0), 0
     for box, number in (("class 1", 3), ("class 2", 3), ("the query set", 3), ("class 1", 1)):
-        give(page, box, {f"p{seed + i:02d}.png": picture(seed + i) for i in range(number)})
+        give(box, {f"p{seed + i:02d}.png": picture(seed + i) for i in range(number)})
         counts[box] += number
         seed += number
         look(page, counts)
@@ -61,13 +68,13 @@ def test_every_box_keeps_its_pictures_once_and_in_order(cold_server, page, tmp_p
     assert stored == {"0": [0, 1, 2, 9], "1": [3, 4, 5], "query": [6, 7, 8]}
 
 
-def test_every_file_that_is_not_taken_is_named(cold_server, page):
+def test_every_file_that_is_not_taken_is_named(cold_server, page, give):
     page.goto(f"{cold_server.url}/{LINK}")
     page.get_by_text("Query images", exact=True).first.wait_for()
     settled(page)
     bad = {"notes.txt": b"text", "some.zip": b"PK\x03\x04", "empty.png": b"", "big.png": b"0" * (MAX_BYTES + 2**21)}
     good = {"a.png": picture(0), "moving.gif": picture(1, "GIF"), "b.jfif": picture(2, "JPEG")}
-    give(page, "class 1", {**bad, **good})
+    give("class 1", {**bad, **good})
     look(page, {"class 1": 3})
     for name in bad:
         page.get_by_text(name).filter(visible=True).first.wait_for()

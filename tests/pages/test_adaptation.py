@@ -57,9 +57,11 @@ def test_all_teachers_at_once_adapt_by_centroids_without_a_choice(runs, training
 
 
 def test_calibrating_shows_what_it_changed(finished):
-    app = open_page("adaptation", calibrate="true")
-    app.number_input(key="icfil:inversion_steps").set_value(3)
-    app.number_input(key="icfil:steps").set_value(2).run()
+    app = open_page("adaptation")
+    # Before it is switched on, for its preset takes long.
+    app.session_state["icfil:inversion_steps"], app.session_state["icfil:steps"] = 3, 2
+    app.toggle(key="calibrate").set_value(True).run()
+    assert app.number_input(key="icfil:inversion_steps").value == 3 and app.number_input(key="icfil:steps").value == 2
     assert not app.exception
     shown = texts(app)
     assert "What the calibration did" in shown and "contrastive loss" in "".join(

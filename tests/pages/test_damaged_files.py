@@ -4,10 +4,13 @@ import itertools
 import json
 import os
 import shutil
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from dfml.core.errors import BadInput
+from dfml.runs import status
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.ui.inversion.recoveries import stored_recoveries
 from dfml.ui.runs.run_rows import finite, read_row
@@ -21,6 +24,12 @@ RUN = (
     "spec.json", "status.json", "metrics.jsonl", "result.json", "log.txt", "recovered/000/report.json",
     "recovered/000/pictures.safetensors", "recovered/000/privacy.json", "model/dfml.json",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_writing(monkeypatch):
+    """A damaged status is read a second time at once: here nobody is writing it."""
+    monkeypatch.setattr(status, "time", SimpleNamespace(time=time.time, sleep=lambda seconds: None))
 
 
 @pytest.mark.parametrize("file", MODEL)

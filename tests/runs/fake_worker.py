@@ -9,9 +9,12 @@ import os
 import signal
 import sys
 import time
+import types
+from pathlib import Path
 
 import numpy as np
 
+import dfml
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Done, Embedding, Images, Note, Progress, SafePoint, Scalars
 from dfml.runs import driver
@@ -76,7 +79,15 @@ def install():
     return undo
 
 
+def leave_out_networks():
+    """Let ``dfml.nets.checkpoint`` be loaded without timm, which takes seconds: this training has no network."""
+    package = types.ModuleType("dfml.nets")
+    package.__path__ = [str(Path(dfml.__path__[0], "nets"))]
+    sys.modules["dfml.nets"] = package
+
+
 if __name__ == "__main__":
+    leave_out_networks()
     install()
     from dfml.runs.worker import main
 

@@ -22,6 +22,8 @@ from dfml.runs.folder import RunFolder
 from dfml.runs.jobs import train as jobs
 from dfml.runs.spec import RunSpec, default_threads
 from dfml.training import context as training
+from dfml.training import recovered
+from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.teacher import load_teacher
 
 PURER = {"iterations": 40, "warm_start": 10, "warm_up": 30, "candidates": 2}
@@ -71,7 +73,8 @@ def test_a_run_takes_about_what_was_said(ask, monkeypatch):
 
 
 @pytest.mark.parametrize(("method", "changes"), [("bidf-mkd", BIDF), ("distill", DISTILL)])
-def test_queries_are_counted_to_the_last_one(method, changes, ask, zoo_copy):
+def test_queries_are_counted_to_the_last_one(method, changes, ask, zoo_copy, monkeypatch):
+    monkeypatch.setattr(recovered, "AskingConfig", lambda: AskingConfig(q=5))
     for card in zoo_copy.glob("*/dfml.json"):
         card.write_text(json.dumps({**json.loads(card.read_text()), "access": "queries"}))
     spec = ask(method, **changes).model_copy(update={"zoo": str(zoo_copy)})

@@ -79,6 +79,7 @@ def busy():
     return found
 
 
+@pytest.mark.slow
 def test_stopping_ends_the_processes_and_resuming_does_the_rest(tiny_zoo_folder):
     wanted = order(tiny_zoo_folder, steps=1000)
 
