@@ -122,3 +122,7 @@ def test_a_folder_without_adapters_and_a_loop_that_is_not_there_are_refused(tmp_
         bench_speed(SpeedConfig(peers=tmp_path, out=tmp_path / "out"))
     with pytest.raises(BadInput, match="'mamml'.*'maml'"):
         bench_speed(SpeedConfig(only=("mamml",), out=tmp_path / "out"))
+        ("print('[' * 100_000)", "printed no times"),
+        ('print(\'{"seconds": 1, "cpu_seconds": 1\' + 400 * "0" + "}")', "printed no times"),
+        (r"import sys; sys.stdout.buffer.write(b'\xff\xfe')", "printed no times"),
+        (r"import sys; sys.stderr.buffer.write(b'no\xff library'); sys.exit(1)", "library"),
