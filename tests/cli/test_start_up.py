@@ -163,6 +163,20 @@ def places(tmp_path_factory):
     }  # fmt: skip
 
     def write(folder, card):
+    "dfml train --from 2026-fir": "2026-first",
+    "dfml runs cite 2026-fir": "2026-first",
+    "dfml zoo pollute omniglot-conv": "omniglot-conv4",
+    "dfml zoo pollute cifar-fs-conv4 --source omniglot-conv": "omniglot-conv4",
+    "dfml zoo merge cifar-fs-conv4 omniglot-conv": "omniglot-conv4",
+    "dfml zoo prepare cifar-fs-conv4 --method dro,pur": "dro,purer",
+    "dfml bench accuracy --methods dro,pur": "dro,purer",
+    "dfml bench accuracy --calibrate ic": "icfil",
+    "dfml bench accuracy --add-zoo omniglot-conv": "omniglot-conv4",
+    "dfml bench heterogeneity --method pur": "purer",
+    "dfml bench inversion --transformers cifar-fs-v": "cifar-fs-vit",
+    "dfml bench reproduce table.json pur": "purer",
+    "dfml bench reproduce table.json purer --zoo omniglot-conv": "omniglot-conv4",
+    "dfml bench paired table.json --against pur": "purer",
         folder.mkdir(parents=True)
         write_json(folder / "config.json", config)
         write_json(folder / "dfml.json", card)
@@ -253,5 +267,7 @@ def seconds(*words):
 @pytest.mark.skipif(os.name != "posix", reason="a system that does not count what its children took")
 def test_a_hundred_teachers_are_shown_and_a_wrong_path_is_refused_at_once(places):
     bare = seconds("-c", "import typer, pydantic")
+    (tmp_path / "runs" / "2026-first").mkdir(parents=True)
+    (tmp_path / "runs" / "2026-first" / "spec.json").write_text("{}")
     for words in (("zoo", "list"), ("zoo", "show", places["zoo"]), ("train", "--zoo", "nowhere", "--method", "purer")):
         assert seconds("-m", "dfml", *words) < TIMES_A_BARE_START * bare, words
