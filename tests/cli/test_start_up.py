@@ -149,7 +149,7 @@ bench paired {nowhere} --against purer|{nowhere}
 bench reproduce {nowhere} purer|nowhere
 bench reproduce {tables}/accuracy-cifar-fs-conv4-demo.json purer|config
 bench reproduce benchmarks/results/accuracy-cifar-fs-conv4-demo.json random --data sample:cifar-fs --device tpu|tpu
-bench reproduce {foreign} random --data sample:cifar-fs|--zoo
+bench reproduce {foreign}/table.json random --data {foreign}/cifar-fs|--zoo
 nonsense|nonsense
 """
 COMPLETED = {
@@ -214,7 +214,8 @@ def places(tmp_path_factory):
     told = {"command": "bench accuracy", "date": "", "machine": {}, "rows": [{"method": "purer", "seed": 3}]}
     write_json(root / "tables" / "accuracy-cifar-fs-conv4-demo.json", told)
     whole = read_json(REPOSITORY / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json", "results")
-    write_json(root / "foreign.json", {**whole, "zoo": "http://127.0.0.1:1"})
+    (root / "foreign" / "cifar-fs").mkdir(parents=True)
+    write_json(root / "foreign" / "table.json", {**whole, "zoo": "http://127.0.0.1:1"})
     for name in (
         "sinusoid", "speed", "waiting", "inversion-cifar-fs-conv4-demo", "heterogeneity-cifar-fs-conv4-demo",
         "pollution-cifar-fs-conv4-both-demo", "accuracy-polluted-cifar-fs-conv4-demo", "accuracy-mixed-domains-demo",
@@ -224,8 +225,8 @@ def places(tmp_path_factory):
     write(root / "unreadable", {})
     for name in ("zoo.json", "dfml.json"):
         (root / "unreadable" / name).write_text('{"models": [')
-    names = "zoo cut model whole strange ensemble unreadable data tables work nowhere".split()
-    return {"foreign": str(root / "foreign.json"), **{name: str(root / name) for name in names}}
+    names = "zoo cut model whole strange ensemble unreadable data tables foreign work nowhere".split()
+    return {name: str(root / name) for name in names}
 
 
 def called(cases, root):
