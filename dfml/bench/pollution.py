@@ -9,8 +9,17 @@ from pydantic import Field
 from dfml.bench.accuracy.accuracy_table import provenance_notes
 from dfml.bench.job import QUERY, BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import configs_for, plan
-from dfml.bench.report import grouped, interval, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
-from dfml.bench.scenarios import Scenario, set_up, zoo_of
+from dfml.bench.report import (
+    claim_report,
+    grouped,
+    interval,
+    markdown_table,
+    mean_interval,
+    over_seeds,
+    refuse_to_lose,
+    write_report,
+)
+from dfml.bench.scenarios import Scenario, set_up, title_of, zoo_of
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import AccuracyConfig, Each, One, key_of
 from dfml.core.errors import BadInput, nearest
@@ -72,19 +81,18 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
     if any(change.replace(" ", "") == "watch=training" for change in config.changes):
         raise BadInput("with watch=training no weights are learned: there would be nothing to compare.")
     if sample_of(open_zoo(zoo_of(config)).domain) is None:
-        raise BadInput(
-            "reliability weights are learned on embedded validation images of the zoo's domain, and there are none."
-        )
+        raise BadInput("weights are learned on embedded validation images of the zoo's domain, and there are none.")
     settled = [*(c for c in CAUTIOUS.get(config.preset, []) if key_of(c) not in config.changed), *config.changes]
     for variant in config.variants:
         configs_for(_of_variant(config, variant, settled))  # before zoos are polluted, which takes time
+    name = f"pollution-{title_of(config).removeprefix('polluted-')}-{config.attack}-{config.preset}"
+    claim_report(config.out, name)
     scenario = set_up(config, progress)
     jobs = _jobs(config, scenario, settled)
     measured = {
         "changes": config.changes, "shot": config.shots[0], "episodes": config.episodes, "split": config.split,
         "clean": config.clean, "data": config.tested[0], "zoos": scenario.notes,
     }  # fmt: skip
-    name = f"pollution-{scenario.title.removeprefix('polluted-')}-{config.attack}-{config.preset}"
     planned = {(job.rate, job.variant, job.spec.seed) for job in jobs}
     refuse_to_lose(
         config.out / f"{name}.json", lambda row: (row["rate"], row["variant"], row["seed"]) in planned,
@@ -98,8 +106,7 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
 
     def report(outcomes: dict[int, Outcome]) -> Row:
         rows, failures = [], []
-        for position, outcome in outcomes.items():
-            job = jobs[position]
+        for job, outcome in ((jobs[position], outcome) for position, outcome in outcomes.items()):
             about = {"variant": job.variant, "rate": job.rate, "seed": job.spec.seed}
             if "rows" in outcome:
                 rows.append({**about, **row_of(job, outcome["rows"])})

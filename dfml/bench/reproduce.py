@@ -11,15 +11,17 @@ from pydantic import Field
 
 from dfml.bench.job import BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import job_of
-from dfml.bench.report import machine
+from dfml.bench.report import grouped, machine
 from dfml.bench.study import do_jobs
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.config import Count, Number, Record, Text
+from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.core.paths import read_json
 from dfml.methods import METHODS
 from dfml.runs.spec import program_commit
 from dfml.training.method import Method
+from dfml.zoo.listing import zoo_names
 
 SAME = ("seed", "data", "shots", "bn", "adapt")
 """What a stored row and a rebuilt one have in common."""
@@ -114,20 +116,22 @@ def reproduce(
     if not rows:
         raise BadInput(f"{table} has runs of {method}, but no row of them: there is nothing to compare with.")
     place = Path(table.resolve().parent.name, table.stem)
-    config = AccuracyConfig.parse(
-        {
-            "data": _data_of(stored, rows, data),
-            "preset": stored["preset"],
-            "shots": tuple(dict.fromkeys(row["shots"] for row in rows)),
-            "episodes": rows[0]["episodes"],
-            "split": stored["split"],
-            "calibrate": stored.get("calibrate"),
-            "device": device or runs[0].get("device") or "auto",
-            "work": work / place,
-        }
-    )
-    jobs = [_job(config, run, zoo or stored["zoo"]) for run in runs]
-    with closing(do_jobs(jobs, side_by_side=1, device=config.device, progress=progress)) as outcomes:
+    device = device or runs[0].get("device") or "auto"
+    check_device_name(device)
+    sources, measured = _data_of(stored, rows, data), []
+    zoo = zoo or _zoo_of(stored, table)
+    for run in runs:
+        mine = [row for row in rows if row["seed"] == run["seed"]]
+        for (episodes,), alike in grouped(mine, "episodes").items():
+            about = {
+                "data": [text for text in sources if Path(text).name in {row["data"] for row in alike}],
+                "preset": stored["preset"], "split": stored["split"], "calibrate": stored.get("calibrate"),
+                "shots": tuple(dict.fromkeys(row["shots"] for row in alike)), "episodes": episodes, "device": device,
+                "work": work / place,
+            }  # fmt: skip
+            measured.append((run, _job(AccuracyConfig.parse(about), run, zoo)))
+    jobs = [job for _, job in measured]
+    with closing(do_jobs(jobs, side_by_side=1, device=device, progress=progress)) as outcomes:
         found = dict(outcomes)
     for outcome in found.values():
         if "reason" in outcome:
@@ -137,7 +141,7 @@ def reproduce(
     return {
         "table": str(table), "method": method, "seeds": [run["seed"] for run in runs], "equal": not differences,
         "compared": compared, "differences": differences,
-        "elsewhere": list(dict.fromkeys(_elsewhere(stored, runs, jobs))), "rows": rebuilt,
+        "elsewhere": list(dict.fromkeys(_elsewhere(stored, measured))), "rows": rebuilt,
     }  # fmt: skip
 
 
@@ -160,6 +164,13 @@ def _runs_of(stored: Any, table: Path, method: str, seed: int | None) -> tuple[R
     if any(run.get("rate") is not None for run in mine):
         raise BadInput(f"{table} is of polluted zoos, which its command makes anew: `{stored.get('command')}`.")
     return stored, mine
+
+
+def _zoo_of(stored: Row, table: Path) -> str:
+    """The embedded zoo that a table names: what else stands there, an address for instance, is not gone to unasked."""
+    if stored["zoo"] not in zoo_names():
+        raise BadInput(f"{table} names the zoo {stored['zoo']!r}, which is not embedded: give one with --zoo.")
+    return stored["zoo"]
 
 
 def _data_of(stored: Row, rows: Rows, given: list[str] | None) -> list[str]:
@@ -223,15 +234,17 @@ def _numbers(row: Row) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _elsewhere(stored: Row, runs: Rows, jobs: list[BenchJob]) -> Iterator[str]:
+def _elsewhere(stored: Row, measured: list[tuple[Row, BenchJob]]) -> Iterator[str]:
     """How the machine, versions and commits of the stored runs differ from these."""
-    origins = [origin for origin in stored.get("earlier") or [] if runs[0]["method"] in origin.get("methods", [])]
+    origins = [
+        origin for origin in stored.get("earlier") or [] if measured[0][0]["method"] in origin.get("methods", [])
+    ]
     there, here = (origins or [stored])[0].get("machine") or {}, machine()
     for name in dict.fromkeys([*there, *here]):
         if name != "threads" and there.get(name) != here.get(name):
             yield f"machine, {name}: {there.get(name)} there, {here.get(name)} here"
     now = program_commit()
-    for run, job in zip(runs, jobs, strict=True):
+    for run, job in measured:
         mine = provenance_of(Path(job.folder))
         for name, version in mine["versions"].items():
             before = (run.get("versions") or {}).get(name)

@@ -16,6 +16,7 @@ from dfml.zoo.build.pollute import OTHER_DOMAIN, PollutionConfig, given_away, po
 from dfml.zoo.listing import zoo_names
 from dfml.zoo.zoo import Zoo
 
+MIXED, MIXED_ZOO = "MH", "mixed-domains"
 EMBEDDED = {"SS": "cifar-fs-conv4", "SH": "cifar-fs-mixed", "polluted": "cifar-fs-conv4"}
 DOMAINS = {"cifar-fs": ("cifar-fs-mixed", "cifar-fs-conv4"), "omniglot": ("omniglot-conv4",), "mini-imagenet": ()}
 """The data sets of MH, and which embedded zoo of each is taken: the first that there is."""
@@ -39,14 +40,23 @@ def set_up(config: AccuracyConfig, progress: Say = lambda line: None) -> Scenari
 
     Raise BadInput where there is no such scenario, its zoo is missing, or its address holds a password.
     """
-    makers = {"SS": _single, "SH": _single, "MH": _mixed_domains, "polluted": _polluted}
-    if config.name not in makers:
-        raise BadInput(f"unknown scenario {config.name!r}.{nearest(config.name, makers)} Known: {', '.join(makers)}.")
+    makers = {"SS": _single, "SH": _single, MIXED: _mixed_domains, "polluted": _polluted}
+    title_of(config)
     if config.zoo and is_address(config.zoo):
         without_password(config.zoo)  # the report names command and zoo
-    if config.add and config.name != "MH":
+    if config.add and config.name != MIXED:
         raise BadInput("--add-zoo is for --scenario MH: another scenario has one zoo, see --zoo.")
     return makers[config.name](config, progress)
+
+
+def title_of(config: AccuracyConfig) -> str:
+    """What a scenario is called in names of reports, known before its zoos are made; BadInput: there is no such one."""
+    if config.name not in (*EMBEDDED, MIXED):
+        known = [*EMBEDDED, MIXED]
+        raise BadInput(f"unknown scenario {config.name!r}.{nearest(config.name, known)} Known: {', '.join(known)}.")
+    if config.name == MIXED and not config.zoo:
+        return MIXED_ZOO
+    return ("polluted-" if config.name == "polluted" else "") + Path(config.zoo or zoo_of(config)).name
 
 
 def zoo_of(config: AccuracyConfig) -> str:
@@ -61,7 +71,7 @@ def _single(config: AccuracyConfig, progress: Say) -> Scenario:
     name = zoo_of(config)
     zoo = open_zoo(name)
     notes = [] if config.name == "SS" else [f"Scenario SH: {_families(zoo)}."]
-    return Scenario(Path(name).name, {(None, seed): name for seed in config.seeds}, notes)
+    return Scenario(title_of(config), {(None, seed): name for seed in config.seeds}, notes)
 
 
 def _mixed_domains(config: AccuracyConfig, progress: Say) -> Scenario:
@@ -73,11 +83,11 @@ def _mixed_domains(config: AccuracyConfig, progress: Say) -> Scenario:
     else:
         chosen = [next((n for n in names if n in zoo_names()), None) for names in DOMAINS.values()]
         parts = [open_zoo(part) for part in [*filter(None, chosen), *config.add]]
-        name = str(config.work / "zoos" / f"mixed-domains-{key_of_teachers(parts)}")
+        name = str(config.work / "zoos" / f"{MIXED_ZOO}-{key_of_teachers(parts)}")
         if not (Path(name) / "zoo.json").is_file():
             progress(f"merging {', '.join(part.name for part in parts)}")
             Path(name).parent.mkdir(parents=True, exist_ok=True)
-            merge_zoos(parts, Path(name), name="mixed-domains")
+            merge_zoos(parts, Path(name), name=MIXED_ZOO)
         zoo = open_zoo(name)
     present = {card.domain or part.domain for part in parts for card in part.cards}
     notes = [f"Scenario MH: {_families(zoo)}, of {', '.join(sorted(map(str, present)))}."]
@@ -87,8 +97,7 @@ def _mixed_domains(config: AccuracyConfig, progress: Say) -> Scenario:
             notes.append(f"Incomplete MH: no teacher of {domain} is in the zoo ({how}).")
         elif not any(_is_of(domain, source) for source in config.data):
             notes.append(f"Incomplete MH: not tested on {domain}, for no --data is of that name.")
-    title = Path(config.zoo).name if config.zoo else zoo.name
-    return Scenario(title, {(None, seed): name for seed in config.seeds}, notes)
+    return Scenario(title_of(config), {(None, seed): name for seed in config.seeds}, notes)
 
 
 def _is_of(domain: str, source: str) -> bool:
@@ -136,7 +145,7 @@ def _polluted(config: AccuracyConfig, progress: Say) -> Scenario:
         "normalisation, not in that of the clean zoo."
     )
     notes = [note, *filter(None, [shows])]
-    return Scenario(f"polluted-{Path(name).name}", zoos, notes, [took] if turned else [])
+    return Scenario(title_of(config), zoos, notes, [took] if turned else [])
 
 
 def _looks_otherwise(folder: str) -> bool:

@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 import dfml.bench
 from dfml.bench.study_config import BenchConfig, DroProtocolConfig, StudyConfig
+from dfml.cli import completing
 from dfml.cli.output import answer, say, table, told_difference
 from dfml.cli.parameters import Json, names, parameter, percentages, refuse_given, shot_counts
 from dfml.core.config import Config
@@ -91,7 +92,9 @@ ALONG = ("rate", "data", "seed")
 @app.command()
 def paired(
     result: Annotated[Path, typer.Argument(help="The JSON file of a benchmark's table.")],
-    against: Annotated[str, typer.Option(help="The method that the others are set against.")],
+    against: Annotated[
+        str, typer.Option(help="The method that the others are set against.", autocompletion=completing.trainings)
+    ],
     other: Annotated[Path | None, typer.Option(help="Another file that this method is in.")] = None,
     json: Json = False,
 ) -> None:
@@ -121,12 +124,18 @@ def paired(
 @app.command("reproduce")
 def rebuild(
     result: Annotated[Path, typer.Argument(metavar="TABLE", help="The JSON file of a table of bench accuracy.")],
-    row: Annotated[str, typer.Argument(help="The row: a method.")],
+    row: Annotated[str, typer.Argument(help="The row: a method.", autocompletion=completing.trainings)],
     seed: Annotated[int | None, typer.Option(min=0, help="One seed of the row; all of them, if left out.")] = None,
     data: Annotated[
-        list[str] | None, typer.Option(help="Its data set; where the table's command says, if left out.")
+        list[str] | None,
+        typer.Option(
+            help="Its data set; where the table's command says, if left out.", autocompletion=completing.data_sets
+        ),
     ] = None,
-    zoo: Annotated[str | None, typer.Option(help="Its zoo; the embedded one of that name, if left out.")] = None,
+    zoo: Annotated[
+        str | None,
+        typer.Option(help="Its zoo; the embedded one of that name, if left out.", autocompletion=completing.zoos),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="The stored run's, if left out.")] = None,
     work: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not done again.")] = Path(
         "runs/bench/reproduced"

@@ -43,25 +43,32 @@ def runs(incomplete: str) -> list[str]:
 
 def methods(context: typer.Context, incomplete: str) -> list[str]:
     """The methods of ``train``, the inverters of ``invert``, the calibrators of the others."""
-    return _beginning(incomplete, _registry(context))
+    return _beginning(incomplete, registry_of(context.info_name))
+
+
+def trainings(incomplete: str) -> list[str]:
+    """The methods of ``train``, also after others and a comma."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in _beginning(last, registry_of("train"))]
 
 
 def settings(context: typer.Context, incomplete: str) -> list[str]:
     """``key=`` of each option of the method that was given before; of none where none was, or it is unknown."""
     name = context.params.get("method") or context.params.get("calibrate")
     try:
-        options = _registry(context).get(str(name)).Config.model_fields
+        options = registry_of(context.info_name).get(str(name)).Config.model_fields
     except BadInput:
         return []
     return _beginning(incomplete, (f"{option}=" for option in options))
 
 
-def _registry(context: typer.Context) -> Registry[Any]:
+def registry_of(command: str | None) -> Registry[Any]:
+    """What a command's ``--method`` or ``--calibrate`` names: methods, inverters or, of all others, calibrators."""
     from dfml.inversion import INVERTERS
     from dfml.meta.calibration import CALIBRATORS
     from dfml.methods import METHODS
 
-    return {"train": METHODS, "invert": INVERTERS}.get(context.info_name or "", CALIBRATORS)
+    return {"train": METHODS, "invert": INVERTERS}.get(command or "", CALIBRATORS)
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:

@@ -31,6 +31,15 @@ _TABLE = re.compile(
 _FIELDS = {row["name"]: row for row in RunSpec.describe()}
 
 
+_OFFERED: dict[str, Callable[..., list[str]]] = {
+    **dict.fromkeys(("zoo", "add", "source", "transformers"), completing.zoos),
+    **dict.fromkeys(("method", "methods"), completing.trainings),
+    "data": completing.data_sets,
+    "calibrate": completing.methods,
+}
+"""By field, what a shell completes it with."""
+
+
 def option(config: type[Config], field: str, *flags: str, **instead: Any) -> Any:  # noqa: ANN401 - typer's own class
     """Return an option with the sentence and the limits of a config's field; ``instead`` replaces some of them.
 
@@ -38,7 +47,7 @@ def option(config: type[Config], field: str, *flags: str, **instead: Any) -> Any
     """
     known = config.model_fields[field]
     limits = {side: getattr(limit, side) for limit in known.metadata for side in ("ge", "le") if hasattr(limit, side)}
-    offered = {"zoo": completing.zoos, "data": completing.data_sets}.get(field)
+    offered = _OFFERED.get(field)
     told = {"help": known.description, "min": limits.get("ge"), "max": limits.get("le"), "autocompletion": offered}
     told |= instead
     return typer.Option(*flags, **told)
@@ -149,11 +158,7 @@ def _value_of(args: list[str], flag: str) -> str | None:
 
 def options_text(command: str, method: str, preset: str) -> str:
     """Return the table of a method's, inverter's or calibrator's options; ``BadInput`` for unknown names."""
-    from dfml.inversion import INVERTERS
-    from dfml.meta.calibration import CALIBRATORS
-    from dfml.methods import METHODS
-
-    cls: Any = {"train": METHODS, "invert": INVERTERS}.get(command, CALIBRATORS).get(method)
+    cls: Any = completing.registry_of(command).get(method)
     values = cls.preset(preset).model_dump()
     rows = [[row["name"], short(values[row["name"]]), range_text(row), row["help"]] for row in cls.Config.describe()]
     head = "\n".join(filter(None, [f"{method}: {cls.summary}", getattr(cls, "reference", "")]))
@@ -180,11 +185,8 @@ def range_text(row: dict[str, Any]) -> str:
 
 def options_table(name: str) -> str:
     """Return the options of a method, inverter or calibrator as Markdown; ``BadInput`` for an unknown name."""
-    from dfml.inversion import INVERTERS
-    from dfml.meta.calibration import CALIBRATORS
-    from dfml.methods import METHODS
-
-    cls: Any = next((known for known in (INVERTERS, CALIBRATORS) if name in known), METHODS).get(name)
+    *others, methods = map(completing.registry_of, ("invert", "adapt", "train"))
+    cls: Any = next((known for known in others if name in known), methods).get(name)
     demo, paper = cls.preset("demo").model_dump(), cls.preset("paper").model_dump()
     lines = ["| option | demo | paper | range | what |", "| --- | --- | --- | --- | --- |"]
     for row in cls.Config.describe():

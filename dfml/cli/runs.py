@@ -59,7 +59,10 @@ def train(
     threads: int | None,
     label: str,
     from_: Annotated[
-        str | None, typer.Option("--from", help="A finished run: start from its weights, with its options.")
+        str | None,
+        typer.Option(
+            "--from", help="A finished run: start from its weights, with its options.", autocompletion=completing.runs
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Measure for a moment what it will cost here, and train nothing.")

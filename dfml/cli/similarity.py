@@ -26,7 +26,7 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="Processes of one thread; 
 def prepare(
     zoo: ZooName,
     *,
-    method: Annotated[str, typer.Option(help="Methods, with commas.")],
+    method: Annotated[str, typer.Option(help="Methods, with commas.", autocompletion=completing.trainings)],
     preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option, in every method that has it.")] = None,
     jobs: Jobs = None,

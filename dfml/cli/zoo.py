@@ -198,13 +198,19 @@ def import_models(
 @app.command()
 @made_from(PollutionConfig, "rate attack keep seed")
 def pollute(
-    zoo: Annotated[str, typer.Argument(help="The clean zoo: an embedded name or a folder.")],
+    zoo: Annotated[
+        str, typer.Argument(help="The clean zoo: an embedded name or a folder.", autocompletion=completing.zoos)
+    ],
     out: Annotated[Path, typer.Option(help="The polluted zoo's folder; the truth stands in OUT.truth.json.")],
     *,
     rate: float,
     attack: str,
     source: Annotated[
-        str | None, typer.Option(help="A zoo of another domain, for ood and both; the embedded one, if left out.")
+        str | None,
+        typer.Option(
+            help="A zoo of another domain, for ood and both; the embedded one, if left out.",
+            autocompletion=completing.zoos,
+        ),
     ] = None,
     keep: int | None,
     seed: int,
@@ -230,7 +236,9 @@ def pollute(
 
 @app.command()
 def merge(
-    zoos: Annotated[list[str], typer.Argument(help="Two or more: embedded names or folders.")],
+    zoos: Annotated[
+        list[str], typer.Argument(help="Two or more: embedded names or folders.", autocompletion=completing.zoos)
+    ],
     out: Annotated[Path, typer.Option(help="The new zoo's folder.")],
     name: Annotated[str | None, typer.Option(help="The new zoo's name; its folder's, if left out.")] = None,
     json: Json = False,

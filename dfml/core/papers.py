@@ -3,6 +3,7 @@
 The registered classes name theirs by key (``papers``); the pages in ``docs/methods`` say what was taken from which.
 """
 
+import re
 from dataclasses import dataclass
 
 SOFTWARE_TITLE = "DFML Studio: data-free meta-learning from a zoo of trained classifiers"
@@ -51,8 +52,12 @@ class Paper:
 
 
 def software(version: str, commit: str | None) -> str:
-    """The entry of this software, as ``CITATION.cff`` tells it, in the version and commit of a run."""
-    fields = {"title": f"{{{SOFTWARE_TITLE}}}", "author": f"{{{SOFTWARE_AUTHORS}}}", "version": version}
+    """The entry of this software, as ``CITATION.cff`` tells it, in the version and commit of a run.
+
+    Of these, which a file of somebody else may have told, only letters, digits and ``.+-_`` are kept.
+    """
+    version, commit = (re.sub(r"[^\w.+-]", "", told, flags=re.ASCII) for told in (version, commit or ""))
+    fields = {"title": f"{{{SOFTWARE_TITLE}}}", "author": f"{{{SOFTWARE_AUTHORS}}}", "version": version or "unknown"}
     note = f"Licence {LICENCE}" + (f", commit {commit}" if commit else "")
     return _entry("misc", "dfml-studio", {**fields, "note": note})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput
@@ -14,7 +15,8 @@ from dfml.zoo.listing import DETAILS
 def bibtex_of(run: RunFolder) -> str:
     """BibTeX entries: the software, then the papers of method, inverter and learner, each once.
 
-    Where a training started from another's result, the papers of that one's method stand there, too.
+    Where a training started from another's result, or teachers were to disagree with one, the papers of that one's
+    methods stand there, too.
 
     Raises:
         BadInput: The run cannot be read.
@@ -32,26 +34,27 @@ def _used(run: RunFolder) -> Iterator[Any]:
     from dfml.methods import METHODS
 
     spec = run.spec
+    trained = [spec.method] if spec.kind == "train" else []
     if spec.kind == "invert" and spec.method in INVERTERS:
         yield INVERTERS.get(spec.method)
-    if spec.kind != "train":
-        return
-    for name in (spec.method, *_methods_before(run)):
+    if spec.kind == "train" and spec.start:
+        trained += _methods_behind(run.path / START)
+    if spec.kind == "invert" and spec.against:
+        trained += _methods_behind(Path(spec.against))
+    for name in trained:
         if name in METHODS:
             method = METHODS.get(name)
             yield method
             if method.inverter:
                 yield INVERTERS.get(method.inverter)
-    learner = spec.config.get("learner")
+    learner = spec.kind == "train" and spec.config.get("learner")
     if isinstance(learner, str) and learner in LEARNERS:
         yield LEARNERS.get(learner)
 
 
-def _methods_before(run: RunFolder) -> list[str]:
-    """The methods whose result a training started from, the newest first."""
-    if not run.spec.start:
-        return []
+def _methods_behind(model: Path) -> list[str]:
+    """The methods that made the meta-model in a folder, the newest first; none where it is gone."""
     with suppress(BadInput, AttributeError, TypeError):  # a card that somebody changed
-        card = read_json(run.path / START / DETAILS, "the start")
+        card = read_json(model / DETAILS, "the model")
         return [str(name) for name in (card.get("method"), *reversed((card.get("start") or {}).get("methods", [])))]
     return []

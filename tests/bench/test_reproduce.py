@@ -123,12 +123,34 @@ def test_a_table_of_other_values_is_refused_in_one_line(table, tmp_path):
         (lambda stored: stored["rows"][0].update(seed=[]), "damaged.*seed"),
         (lambda stored: stored.update(earlier=[3]), "damaged.*earlier"),
         (lambda stored: stored.update(command="'"), "--data"),
+        (lambda stored: stored.update(zoo="http://127.0.0.1:1"), "--zoo"),
+        (lambda stored: stored.update(zoo=str(table.parent)), "--zoo"),
     ):
         table.write_text(whole)
         changed(table, change)
         with pytest.raises(BadInput, match=says) as refused:
             rebuilding.reproduce(table, "random", work=tmp_path / "again")
         assert "\n" not in str(refused.value) and not (tmp_path / "again").exists()
+
+
+def test_each_row_is_rebuilt_with_its_own_episodes(table, tiny_zoo_folder, tmp_path, monkeypatch):
+    asked = []
+
+    def look(orders, **_):
+        asked.extend(orders)
+        return ((position, {"kind": "failed", "reason": "seen"}) for position, _ in enumerate(orders))
+
+    def change(stored):
+        for row in stored["rows"]:
+            row.update(episodes=7, shots=5) if row["seed"] == 1 and row["adapt"] == "steps" else None
+
+    changed(table, change)
+    monkeypatch.setattr(rebuilding, "do_jobs", look)
+    with pytest.raises(RunFailed, match="seen"):
+        rebuilding.reproduce(table, "random", zoo=str(tiny_zoo_folder), work=tmp_path / "again")
+    assert sorted((job.spec.seed, job.episodes, tuple(job.shots)) for job in asked) == [
+        (0, 2, (1,)), (1, 2, (1,)), (1, 7, (5,)),
+    ]  # fmt: skip
 
 
 def test_a_run_that_fails_is_no_result(table, tiny_zoo_folder, tmp_path, monkeypatch):

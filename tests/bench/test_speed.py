@@ -4,7 +4,7 @@ import json
 import pytest
 import torch
 
-from dfml.bench.speed import evaluation_loops, meta_loops, peers
+from dfml.bench.speed import evaluation_loops, meta_loops, peers, speed_table
 from dfml.bench.speed.loops import LOOPS, loop_of
 from dfml.bench.speed.side_by_side import Spent, check_equal, summary
 from dfml.bench.speed.speed_table import ZOO, SpeedConfig, bench_speed
@@ -73,7 +73,7 @@ def test_ratios_are_of_the_same_round():
     ours, plain = [Spent(1, 2), Spent(2, 2), Spent(6, 2)], [Spent(1, 1), Spent(4, 1), Spent(2, 1)]
     row = summary(ours, plain)
     assert (row["cpu_seconds"], row["plain_cpu_seconds"], row["cpu_seconds_ratio"]) == (2, 2, 1)
-    assert row["seconds_ratio"] == 2
+    assert row["seconds_ratio"] == 2 and row["cpu_seconds_ratio_range"] == [0.5, 3]
 
 
 def test_the_table_holds_the_asked_loops_and_those_of_peers(tmp_path, monkeypatch):
@@ -94,6 +94,63 @@ def test_the_table_holds_the_asked_loops_and_those_of_peers(tmp_path, monkeypatc
     assert "theirs" in (tmp_path / "out" / "speed.md").read_text()
 
 
+@pytest.fixture
+def told(monkeypatch):
+    """What is measured, as a list of the loops; nothing is computed."""
+    measured, spent = [], [Spent(1, 2), Spent(3, 2)]
+
+    def measure(loop, zoo, config, adapters, progress):
+        if loop.name == "maml" and len(measured) == 2:
+            raise KeyboardInterrupt
+        measured.append(loop.name)
+        about = {"loop": loop.name, "told": "", "sizes": loop.sizes, "flops": 1, "difference": 0.0}
+        return {**about, **summary(spent, spent)}, []
+
+    monkeypatch.setattr(speed_table, "_measure", measure)
+    return measured
+
+
+def test_an_interrupted_table_is_gone_on_with_and_a_single_loop_keeps_the_others(told, tmp_path, monkeypatch):
+    config = SpeedConfig(threads=1, out=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        bench_speed(SpeedConfig(threads=1, out=tmp_path, only=("pixels", "five", "maml")))
+    found = bench_speed(config)
+    assert found["missing"] == [] and sorted(told) == sorted(LOOPS)
+    assert [row["loop"] for row in found["rows"]] == LOOPS
+    assert bench_speed(config)["rows"] == found["rows"] and len(told) == len(LOOPS)
+    monkeypatch.setattr(speed_table, "program_commit", lambda: "b" * 40)
+    monkeypatch.setattr(speed_table, "_program", lambda: "another")
+    found = bench_speed(SpeedConfig(threads=1, out=tmp_path, only=("igr",)))
+    assert told[len(LOOPS) :] == ["igr"] and len(found["rows"]) == len(LOOPS)
+    text = (tmp_path / "speed.md").read_text()
+    assert f"{'b' * 40}: igr" in text and "1.00 (1.00–1.00)" in text
+    bench_speed(config)
+    assert sorted(told[len(LOOPS) :]) == sorted(LOOPS)
+
+
+@pytest.mark.parametrize(
+    ("change", "asked"),
+    [
+        (lambda stored: None, {"quick": True}),
+        (lambda stored: stored["machine"].update(processor="an abacus"), {}),
+        (lambda stored: stored["machine"].update(threads=99), {}),
+        (lambda stored: stored["rows"][0]["sizes"].update(tasks=1), {}),
+        (lambda stored: stored["rows"][0].update(loop="nobodys"), {}),
+        (lambda stored: stored["rows"][0].pop("seconds_ratio_range"), {}),
+        (lambda stored: stored.pop("rows"), {}),
+        (lambda stored: stored.update(peers=[3]), {}),
+    ],
+)
+def test_a_table_of_other_numbers_is_refused_and_stays(change, asked, told, tmp_path):
+    bench_speed(SpeedConfig(threads=1, out=tmp_path, only=("igr",)))
+    stored = json.loads((tmp_path / "speed.json").read_text())
+    change(stored)
+    (tmp_path / "speed.json").write_text(json.dumps(stored))
+    with pytest.raises(BadInput):
+        bench_speed(SpeedConfig(threads=1, out=tmp_path, only=("igr",), **asked))
+    assert json.loads((tmp_path / "speed.json").read_text()) == stored and told == ["igr"]
+
+
 @pytest.mark.parametrize(
     "text, told",
     [
@@ -101,6 +158,10 @@ def test_the_table_holds_the_asked_loops_and_those_of_peers(tmp_path, monkeypatc
         ("print('{\"cpu_seconds\": 1}')", "printed no times"),
         ('print(\'{"cpu_seconds": 1, "seconds": -1}\')', "printed no times"),
         ("print('[1, 2]')", "printed no times"),
+        ("print('[' * 100_000)", "printed no times"),
+        ('print(\'{"seconds": 1, "cpu_seconds": 1\' + 400 * "0" + "}")', "printed no times"),
+        (r"import sys; sys.stdout.buffer.write(b'\xff\xfe')", "printed no times"),
+        (r"import sys; sys.stderr.buffer.write(b'no\xff library'); sys.exit(1)", "library"),
         ("", "printed no times"),
     ],
 )

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from typer.main import get_command
 
 from dfml.cli import app
-from dfml.core.paths import REPOSITORY, write_json
+from dfml.core.paths import REPOSITORY, read_json, write_json
 from dfml.inversion import INVERTERS
 from dfml.methods import METHODS
 
@@ -110,33 +110,46 @@ bench accuracy --data sample:cifar-fs --calibrate icfill|icfill
 bench accuracy --data sample:cifar-fs --add-zoo {zoo}|--add-zoo
 bench accuracy --data sample:cifar-fs --scenario polluted --attack nonsense|attack
 bench accuracy --data sample:cifar-fs --scenario polluted --zoo {zoo} --clean 101 --work {work}|101
+bench accuracy --data sample:cifar-fs --methods random --set nonsense=1|nonsense
 bench accuracy --data sample:cifar-fs --methods random --work {work} --out {tables}|{tables}
 bench accuracy --data {data} --split train --protocol dro|'val'
+bench accuracy --data sample:cifar-fs --methods random --scenario polluted --work {nowhere} --out {tables}|{tables}
+bench accuracy --data sample:cifar-fs --methods random --scenario MH --work {nowhere} --out {tables}|{tables}
+bench accuracy --data {data} --split train --protocol dro --set nonsense=1|nonsense
 bench accuracy --data {nowhere}|{nowhere}
 bench heterogeneity --data sample:cifar-fs --zoo {nowhere}|{nowhere}
 bench heterogeneity --data sample:cifar-fs --sets nonsense|nonsense
 bench heterogeneity --data sample:cifar-fs --method purrer|purrer
 bench heterogeneity --data sample:cifar-fs --set nonsense=1|nonsense
 bench heterogeneity --data sample:cifar-fs --zoo {zoo} --teachers 101|101
+bench heterogeneity --data sample:cifar-fs --out {tables}|{tables}
 bench inversion --device tpu|tpu
 bench inversion --methods nonsense|nonsense
 bench inversion --transformers {nowhere}|{nowhere}
 bench inversion --preset grand|grand
+bench inversion --out {tables}|{tables}
 bench inversion --zoo {zoo} --teachers 101|101
 bench pollution --data sample:cifar-fs --variants nonsense|nonsense
 bench pollution --data sample:cifar-fs --set watch=training|watch
 bench pollution --data sample:cifar-fs --set nonsense=1|nonsense
 bench pollution --data sample:cifar-fs --zoo {zoo}|validation
+bench pollution --data sample:cifar-fs --attack nonsense|attack
+bench pollution --data sample:cifar-fs --work {nowhere} --out {tables}|{tables}
 bench sinusoid --tasks 1|tasks
 bench sinusoid --out {tables}|sinusoid.md
 bench speed --nonsense|--nonsense
 bench speed --only nonsense|nonsense
 bench speed --peers {data}|--peers
+bench speed --peers {nowhere}|{nowhere}
+bench speed --out {tables}|{tables}
 bench waiting --rounds 0|rounds
+bench waiting --out {tables}|{tables}
 bench waiting --zoo {nowhere}|{nowhere}
 bench paired {nowhere} --against purer|{nowhere}
 bench reproduce {nowhere} purer|nowhere
 bench reproduce {tables}/accuracy-cifar-fs-conv4-demo.json purer|config
+bench reproduce benchmarks/results/accuracy-cifar-fs-conv4-demo.json random --data sample:cifar-fs --device tpu|tpu
+bench reproduce {foreign}/table.json random --data {foreign}/cifar-fs|--zoo
 nonsense|nonsense
 """
 COMPLETED = {
@@ -150,6 +163,20 @@ COMPLETED = {
     "dfml adapt --calibrate ic": "icfil",
     "dfml zoo show omniglot-conv": "omniglot-conv4",
     "dfml bench accuracy --scen": "--scenario",
+    "dfml train --from 2026-fir": "2026-first",
+    "dfml runs cite 2026-fir": "2026-first",
+    "dfml zoo pollute omniglot-conv": "omniglot-conv4",
+    "dfml zoo pollute cifar-fs-conv4 --source omniglot-conv": "omniglot-conv4",
+    "dfml zoo merge cifar-fs-conv4 omniglot-conv": "omniglot-conv4",
+    "dfml zoo prepare cifar-fs-conv4 --method dro,pur": "dro,purer",
+    "dfml bench accuracy --methods dro,pur": "dro,purer",
+    "dfml bench accuracy --calibrate ic": "icfil",
+    "dfml bench accuracy --add-zoo omniglot-conv": "omniglot-conv4",
+    "dfml bench heterogeneity --method pur": "purer",
+    "dfml bench inversion --transformers cifar-fs-v": "cifar-fs-vit",
+    "dfml bench reproduce table.json pur": "purer",
+    "dfml bench reproduce table.json purer --zoo omniglot-conv": "omniglot-conv4",
+    "dfml bench paired table.json --against pur": "purer",
 }
 
 
@@ -186,12 +213,19 @@ def places(tmp_path_factory):
         (root / "data" / "train" / name).mkdir(parents=True)
     told = {"command": "bench accuracy", "date": "", "machine": {}, "rows": [{"method": "purer", "seed": 3}]}
     write_json(root / "tables" / "accuracy-cifar-fs-conv4-demo.json", told)
-    (root / "tables" / "sinusoid.md").write_text("mine")
+    whole = read_json(REPOSITORY / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json", "results")
+    (root / "foreign" / "cifar-fs").mkdir(parents=True)
+    write_json(root / "foreign" / "table.json", {**whole, "zoo": "http://127.0.0.1:1"})
+    for name in (
+        "sinusoid", "speed", "waiting", "inversion-cifar-fs-conv4-demo", "heterogeneity-cifar-fs-conv4-demo",
+        "pollution-cifar-fs-conv4-both-demo", "accuracy-polluted-cifar-fs-conv4-demo", "accuracy-mixed-domains-demo",
+    ):  # fmt: skip
+        (root / "tables" / f"{name}.md").write_text("mine")
     write(root / "ensemble", {"kind": "ensemble"})
     write(root / "unreadable", {})
     for name in ("zoo.json", "dfml.json"):
         (root / "unreadable" / name).write_text('{"models": [')
-    names = "zoo cut model whole strange ensemble unreadable data tables work nowhere".split()
+    names = "zoo cut model whole strange ensemble unreadable data tables foreign work nowhere".split()
     return {name: str(root / name) for name in names}
 
 
@@ -234,6 +268,8 @@ def test_a_shell_is_told_what_may_come_next_without_torch(tmp_path):
         words: {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_DFML_COMPLETE": "complete_bash"}
         for words in COMPLETED
     }
+    (tmp_path / "runs" / "2026-first").mkdir(parents=True)
+    (tmp_path / "runs" / "2026-first" / "spec.json").write_text("{}")
     found = called([([], variables) for variables in asked.values()], tmp_path)
     for (words, wanted), (code, out, err, loaded) in zip(COMPLETED.items(), found, strict=True):
         assert (code, loaded) == (0, []) and wanted in out.split(), (words, out, err)

@@ -58,3 +58,10 @@ def test_the_software_is_what_the_citation_file_tells():
     assert SOFTWARE_TITLE in told and SOFTWARE_AUTHORS in told and f"license: {LICENCE}" in told
     entry = software("1.2.3", "f" * 40)
     assert "version = {1.2.3}" in entry and "f" * 40 in entry and "commit" not in software("1.2.3", None)
+
+
+def test_a_foreign_version_or_commit_ends_no_field_and_no_entry():
+    entry = software("1},\n evil = {2}\n}\n@misc{x,", "abc}, note = {\\input{x}\n")
+    assert entry.count("\n") == 5 and entry.count("@") == 1 and "\\" not in entry
+    assert entry.count("{") == entry.count("}") == 7
+    assert "{unknown}" in software("}{", "}") and "commit" not in software("}{", "}")

@@ -44,5 +44,7 @@ def test_the_methods_before_its_start_are_cited_too():
     (run.path / START).mkdir()
     write_json(run.path / START / "dfml.json", {"method": "dro", "start": {"methods": ["ota", "nobodys"]}})
     assert keys(RunFolder(run.path)) == ["dfml-studio", "wang2022dro", "singh2020fusion"]
+    against = RunSpec(kind="invert", method="sparse", against=str(run.path / START), **FIELDS)
+    assert keys(RunFolder.create(against)) == ["dfml-studio", "hu2024sparse", "wang2022dro", "singh2020fusion"]
     (run.path / START / "dfml.json").write_text('{"start": 3}')
     assert keys(RunFolder(run.path)) == ["dfml-studio"]

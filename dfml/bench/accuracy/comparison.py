@@ -9,8 +9,8 @@ from dfml.bench.accuracy import accuracy_table as tables
 from dfml.bench.drawings import chart
 from dfml.bench.job import BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import all_methods, configs_for, plan
-from dfml.bench.report import refuse_to_lose, write_report
-from dfml.bench.scenarios import set_up
+from dfml.bench.report import claim_report, refuse_to_lose, write_report
+from dfml.bench.scenarios import set_up, title_of
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.paths import read_json, write_atomically
@@ -30,10 +30,12 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
     Raises:
         BadInput: Something cannot be used at all, a folder holds another run, or ``out`` a table of other runs.
     """
+    name = f"accuracy-{title_of(config)}-{config.preset}" + (f"-{config.calibrate}" if config.calibrate else "")
     configs_for(config)  # before zoos are polluted, which takes time
+    if keep_table:
+        claim_report(config.out, name)
     scenario = set_up(config, progress)
     jobs = plan(config, scenario)
-    name = f"accuracy-{scenario.title}-{config.preset}" + (f"-{config.calibrate}" if config.calibrate else "")
     path = config.out / f"{name}.json"
     before = read_json(path, "results") if config.update and path.is_file() else {}
     if keep_table:

@@ -42,7 +42,7 @@ def ask(adapter: Path, loop: str, sizes: Sizes, threads: int) -> Spent | None:
     """What a loop took there; None where the adapter has no such loop.
 
     Raises:
-        RunFailed: It failed, took more than an hour, or printed no times.
+        RunFailed: It failed, took more than an hour, or printed no times (or no text in UTF-8).
     """
     order = {"loop": loop, "sizes": sizes, "threads": threads, "dtype": "float32"}
     # This program's processes take no module from the folder that they start in; an adapter lies beside its own.
@@ -50,7 +50,8 @@ def ask(adapter: Path, loop: str, sizes: Sizes, threads: int) -> Spent | None:
     try:
         done = subprocess.run(
             [sys.executable, adapter.name], input=json.dumps(order), cwd=adapter.parent, timeout=PATIENCE,
-            env={**environment, "OMP_NUM_THREADS": str(threads)}, capture_output=True, text=True, check=False,
+            env={**environment, "OMP_NUM_THREADS": str(threads)}, capture_output=True, encoding="utf-8",
+            errors="replace", check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise RunFailed(f"{name_of(adapter)} took more than {PATIENCE} seconds for {loop}.") from None
@@ -62,7 +63,7 @@ def ask(adapter: Path, loop: str, sizes: Sizes, threads: int) -> Spent | None:
         if told == {}:
             return None
         spent = Spent(float(told["cpu_seconds"]), float(told["seconds"]))
-    except (IndexError, ValueError, KeyError, TypeError):
+    except (IndexError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         spent = Spent(math.nan, math.nan)
     if not (0 < spent.cpu_seconds < math.inf and 0 < spent.seconds < math.inf):
         raise RunFailed(
