@@ -3,7 +3,10 @@
 The measuring itself is ``dry_run``'s; this side needs no torch.
 """
 
+import secrets
+import shutil
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,10 +57,14 @@ def cost_of(spec: RunSpec) -> Cost:
     # As many as a run records, so that it is measured with what the run will have.
     spec = spec.model_copy(update={"threads": spec.threads or default_threads()})
     processes = JobProcesses()
+    # The process makes this folder and removes it. Where it is killed, so that it cannot, it is removed here; and where
+    # this program is killed, the process is still there to do it.
+    folder = Path(tempfile.gettempdir()) / f"dfml-dry-run-{secrets.token_hex(8)}"
     try:
-        answer = processes.do("dry run", COMMAND, spec.model_dump_json())
+        answer = processes.do("dry run", [*COMMAND, str(folder)], spec.model_dump_json())
     finally:
         processes.stop()
+        shutil.rmtree(folder, ignore_errors=True)
     if not isinstance(answer, dict) or "error" in answer:
         kind = BadInput if isinstance(answer, dict) and answer.get("bad_input") else RunFailed
         raise kind(answer["error"] if isinstance(answer, dict) else "the cost could not be measured.")

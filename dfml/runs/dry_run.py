@@ -1,7 +1,7 @@
-"""The process that measures what a training will cost: ``python -m dfml.runs.dry_run``, see ``cost``.
+"""The process that measures what a training will cost: ``python -m dfml.runs.dry_run FOLDER``, see ``cost``.
 
 It does the method's own training several times, each time for a few iterations, with images of the real sizes but
-recovered in one step or two, of a few teachers, in a folder that is thrown away. What comes more than once is told
+recovered in one step or two, of a few teachers, in a folder that is thrown away, also where it is stopped. What comes more than once is told
 apart by what the method reports: an iteration, a step of a recovery, an episode of a validation. From what one of each
 takes follows the whole; what plateaus decide nobody knows beforehand, and is between its bounds.
 """
@@ -9,10 +9,14 @@ takes follows the whole; what plateaus decide nobody knows beforehand, and is be
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -50,8 +54,10 @@ SPARE = 1.3
 TELLS = {"recovering from": "recovery", "revising": "revision", "validating": "validation"}
 
 
-def measure(spec: RunSpec, *, since: float | None = None) -> Cost:
+def measure(spec: RunSpec, *, since: float | None = None, place: Path | None = None) -> Cost:
     """Measure what a training will cost here; ``since``, seconds since 1970, is when its process began.
+
+    ``place`` is a folder that does not exist yet, and does not afterwards; by default one among the temporary files.
 
     Raises:
         BadInput: The run cannot be done, or needs more memory than is free.
@@ -73,7 +79,7 @@ def measure(spec: RunSpec, *, since: float | None = None) -> Cost:
     black, sweep = _asks_black_boxes(config, zoo), _sweep(zoo)
     missing, revised = _missing(cls(config), config, zoo, device)
     opening = time.time() - began
-    with _thrown_away() as folder:
+    with _thrown_away(place) as folder:
         if cls.long and cls.space == "data":
             _leave_few(zoo, getattr(config, "way", 0))
         slices, end = {}, time.monotonic() + LIMIT_SECONDS
@@ -234,23 +240,28 @@ def _how(config: Options, base: Slice, seconds: float, teachers: int, of: int) -
 
 
 @contextmanager
-def _thrown_away() -> Iterator[Path]:
+def _thrown_away(place: Path | None) -> Iterator[Path]:
     """A folder that is removed, with a cache of its own, so that nothing is taken from real runs or kept for them."""
     before = os.environ.get("DFML_CACHE")
-    with tempfile.TemporaryDirectory(prefix="dfml-dry-run-") as folder:
-        os.environ["DFML_CACHE"] = str(Path(folder) / "cache")
-        try:
-            yield Path(folder)
-        finally:
-            os.environ.pop("DFML_CACHE")
-            if before is not None:
-                os.environ["DFML_CACHE"] = before
-
-
-def _answer(order: str, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Answer an order of ``cost.cost_of``."""
+    if place is None:
+        place = Path(tempfile.mkdtemp(prefix="dfml-dry-run-"))
+    else:
+        place.mkdir(mode=0o700)
     try:
-        return measure(RunSpec.model_validate_json(order), since=psutil.Process().create_time()).model_dump(mode="json")
+        os.environ["DFML_CACHE"] = str(place / "cache")
+        yield place
+    finally:
+        os.environ.pop("DFML_CACHE", None)
+        if before is not None:
+            os.environ["DFML_CACHE"] = before
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _answer(order: str, tell: Callable[[str], None], *, place: Path | None = None) -> dict[str, Any]:
+    """Answer an order of ``cost.cost_of``."""
+    spec, since = RunSpec.model_validate_json(order), psutil.Process().create_time()
+    try:
+        return measure(spec, since=since, place=place).model_dump(mode="json")
     except DfmlError as error:
         return {"error": str(error), "bad_input": isinstance(error, BadInput)}
     except Exception as error:
@@ -260,5 +271,17 @@ def _answer(order: str, tell: Callable[[str], None]) -> dict[str, Any]:
         return {"error": f"{text} some memory.", "bad_input": True}
 
 
+def _leave(number: int, _frame: object) -> None:
+    """End as Python does, so that the folder is removed; what comes after the first signal does not interrupt that."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def main(place: str) -> None:
+    """Be the process; ``place`` names its folder."""
+    signal.signal(signal.SIGTERM, _leave)  # the asker is gone, or wants no more
+    serve(partial(_answer, place=Path(place)))
+
+
 if __name__ == "__main__":
-    serve(_answer)
+    main(sys.argv[1])

@@ -1,6 +1,9 @@
 """What a training is said to cost, against what it then takes; and memory that cannot suffice."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 from types import SimpleNamespace
@@ -10,6 +13,7 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput, RunFailed
+from dfml.core.paths import REPOSITORY
 from dfml.meta import evaluation
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
@@ -177,6 +181,44 @@ def test_the_process_answers_with_a_cost_or_a_reason(ask, monkeypatch):
         answering({"error": "no such zoo", "bad_input": True})
     with pytest.raises(RunFailed, match="too long"):
         answering({"error": "too long", "bad_input": False})
+
+
+MEASURING = """
+import os, sys, time
+from dfml.runs import dry_run
+def measure(spec, *, since, place):
+    with dry_run._thrown_away(place) as folder:
+        (folder / str(os.getpid())).touch()
+        time.sleep(60)
+dry_run.measure = measure
+dry_run.main(sys.argv[1])
+"""
+ASKING = f"""
+import signal, sys
+from dfml.runs import cost
+from dfml.runs.spec import RunSpec
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cost.COMMAND = [sys.executable, "-c", {MEASURING!r}]
+cost.cost_of(RunSpec(kind="train", method="purer"))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a system without these signals")
+def test_however_it_is_stopped_its_folder_goes_with_it(tmp_path, tools):
+    askers = {}
+    for name in ("SIGINT", "SIGTERM", "SIGKILL", "killed while it measures"):
+        (place := tmp_path / name).mkdir()
+        environment = {**os.environ, "TMPDIR": str(place), "PYTHONPATH": str(REPOSITORY)}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        askers[name] = subprocess.Popen([sys.executable, "-c", ASKING], env=environment, **quiet)
+    for name, asker in askers.items():
+        place = tmp_path / name
+        (mark,) = tools.wait_for(lambda place=place: list(place.glob("dfml-dry-run-*/*")))
+        mine = name.startswith("SIG")
+        os.kill(asker.pid if mine else int(mark.name), getattr(signal, name) if mine else signal.SIGKILL)
+    for name, asker in askers.items():
+        assert asker.wait(60) != 0
+        tools.wait_for(lambda place=tmp_path / name: not list(place.iterdir()))
 
 
 def test_the_whole_follows_from_its_slices():
