@@ -24,11 +24,11 @@ MIB = 2**20
 _SHARES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux tells a container how much it may have; what it uses counts files that can be dropped, so is not read."""
 
-Range = tuple[float, float]
+Range = tuple[float, float | None]
 
 
 class Cost(Config):
-    """What a run is expected to take here, each at least and at most."""
+    """What a run is expected to take here, each at least and at most; at most is None where too little was seen."""
 
     seconds: Range = Field(description="Wall clock of the whole run, its test included.")
     memory_mib: Range = Field(description="Most MiB at a time: of the process, or allocated on a GPU.")
@@ -42,8 +42,10 @@ class Cost(Config):
     def text(self) -> str:
         """In words for people, one line."""
         parts = [in_words(self.seconds), f"{_span(self.memory_mib)} MiB of memory ({self.free_mib:,.0f} are free)"]
-        parts += [f"{_span(self.queries)} queries"] if self.queries else []
-        parts += [f"{_span(self.disk_mib)} MiB on the disk"]
+        if self.queries:
+            parts += [f"{_span(self.queries)} queries" if any(self.queries) else "nobody knows how many queries"]
+        if max(value or 0.0 for value in self.disk_mib) >= 0.5:
+            parts += [f"{_span(self.disk_mib)} MiB on the disk"]
         return f"{', '.join(parts)}; on {self.device}. {self.how}"
 
 
@@ -107,5 +109,7 @@ def refuse_too_large(need: float, device: str, free: int | None = None) -> None:
 
 
 def _span(values: Range) -> str:
+    if values[1] is None:
+        return f"at least {values[0]:,.0f}"
     low, high = (f"{value:,.0f}" for value in values)
     return low if low == high else f"{low} to {high}"

@@ -1,5 +1,6 @@
 """What a training is said to cost, against what it then takes; and memory that cannot suffice."""
 
+import itertools
 import json
 import os
 import signal
@@ -242,6 +243,33 @@ def test_the_whole_follows_from_its_slices():
     low, high = seconds_of(whole, slices)
     assert low == pytest.approx(2 + 100 + 2 * 10 * 0.2 + 70 * 0.1)
     assert high == pytest.approx(2 + 100 + 2 * 10 * 0.2 + 3 * 70 * 0.1)
+    # Where there was no time for more, the bounds are further apart, or unknown, and never wrong.
+    base, without = slices["base"], Whole(config, whole.recoveries, False, 1.0, 1.0, episode=0.2)
+    parts = [{"base": base}]
+    for count in (2, 1, 0):
+        times = {step: base.iterations[step] for step in range(count + 1)}
+        part = Slice(iterations={**times, count + 1: 0.5}, seconds=base.seconds, counts=base.counts)
+        part.break_off(count + 1)
+        assert part.done == count and not part.whole
+        parts.append({"base": part})
+    for each in parts:
+        least, most = seconds_of(without, each)
+        assert 0.2 * low < least <= low and (most is None or most >= 0.999 * high)
+        assert queries_of(without, each) == (base.queries if each["base"] is base else 0.0, None)
+    assert [seconds_of(without, each)[1] is None for each in parts] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("events", [0, 9])
+def test_when_its_time_is_over_it_says_what_is_known_by_then(events, ask, monkeypatch):
+    looks, begun, one = itertools.count(), [], dry_run._slice  # a second from one look at the clock to the next
+    clock = SimpleNamespace(perf_counter=time.process_time, time=lambda: 0.0, monotonic=lambda: float(next(looks)))
+    monkeypatch.setattr(dry_run, "time", clock)
+    monkeypatch.setattr(dry_run, "_slice", lambda *args: begun.append(args) or one(*args))
+    monkeypatch.setattr(dry_run, "LIMIT_SECONDS", float(events))
+    said = dry_run.measure(ask("purer", **PURER))
+    assert len(begun) == 1 and next(looks) <= events + 6, "nothing else was begun"
+    assert 0 < said.seconds[0] < 20 and said.memory_mib[0] > 0
+    assert said.seconds[1] is None and said.text.startswith("at least")
 
 
 @pytest.mark.parametrize(("first", "seconds"), [(10, 2 + 3 + 9 * 0.5 + 30), (1, 2 + 3 + 39), (0, 2 + 3 + 39)])
