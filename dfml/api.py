@@ -23,6 +23,7 @@ from dfml.meta.model import MetaModel
 from dfml.meta.own_classes import Adapted, Pictures, read_pictures, read_support
 from dfml.methods import METHODS
 from dfml.nets.device import pick_device, use_threads
+from dfml.runs.jobs.train import check
 from dfml.runs.products import Inverted, Report, Trained, own_threads, recovered, trained
 from dfml.runs.spec import RunSpec
 from dfml.training.options import AdaptConfig
@@ -135,14 +136,13 @@ def train(
         StopRequested: It was interrupted.
     """
     config = METHODS.get(method).preset(preset).override(options)
-    METHODS.get(method).check_data(_text(data))
-    open_zoo(_text(zoo) or "")
     spec = RunSpec.parse(
         {
             "kind": "train", "method": method, "zoo": _text(zoo), "preset": preset, "data": _text(data),
             "config": config.model_dump(mode="json"), "seed": seed, "device": device, "threads": threads,
         }
     )  # fmt: skip
+    check(spec)
     return trained(spec, out, progress)
 
 

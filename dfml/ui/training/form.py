@@ -16,6 +16,7 @@ from dfml.core.paths import STUDIO
 from dfml.core.remedies import PROGRAM
 from dfml.runs import launcher
 from dfml.runs.cost import cost_of
+from dfml.runs.jobs.train import check
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.run_rows import go_to_run
 from dfml.ui.widgets.forms import config_form, lasting, methods, more_options, preset_cell, seed_and_device
@@ -90,8 +91,8 @@ def training_form() -> None:
     if start or ask:
         with one_line_errors():
             whole = method.Config.parse(values).model_dump(mode="json")
-            method.check_data(settings["data"])
             spec = RunSpec.parse({**settings, "config": whole})
+            check(spec)
             if start:
                 go_to_run(launcher.start(spec).name)
             with answer, st.spinner("Measuring a few iterations …"):
