@@ -84,6 +84,7 @@ def train(
     if dry_run:
         if spec is None:
             raise BadInput("--dry-run is not used with --resume: `runs show RUN` tells how long a run still takes.")
+        refuse_given(context, ("out",), "with --dry-run, which keeps nothing")
         say("measuring a few iterations ...")
         cost = cost_of(spec)
         answer({**cost.model_dump(mode="json"), "text": cost.text}, json, cost.text)

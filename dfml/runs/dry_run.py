@@ -27,7 +27,7 @@ from dfml.core.errors import BadInput, DfmlError, is_out_of_memory
 from dfml.core.events import Checkpoint, Done, Event, Images, Progress, Scalars
 from dfml.runs.cost import Cost, free_bytes, least_bytes, refuse_too_large
 from dfml.runs.driver import prepare
-from dfml.runs.extrapolation import MIB, TEACHERS, Range, Slice, Whole, cuts_of, disk_of, queries_of, seconds_of
+from dfml.runs.extrapolation import MIB, TEACHERS, Slice, Whole, cuts_of, disk_of, queries_of, seconds_of
 from dfml.runs.folder import CHECKPOINTS, IMAGES, MODEL
 from dfml.runs.jobs import train as job
 from dfml.runs.metrics import METRICS
@@ -48,8 +48,6 @@ LIMIT_SECONDS = 100.0
 """From the beginning of the process until the last slice is broken off; what comes then takes moments."""
 DOUBT = (0.8, 1.3)
 """What this machine does at other times, besides what was seen to vary."""
-ABOUT = (0.9, 1.1)
-"""What fewer teachers leave open about the number of queries."""
 SPARE = 1.3
 """Of memory: what the allocator holds on to in the course of a long run."""
 TELLS = {"recovering from": "recovery", "revising": "revision", "validating": "validation"}
@@ -83,11 +81,12 @@ def measure(spec: RunSpec, *, since: float | None = None, place: Path | None = N
     with _thrown_away(place) as folder:
         if cls.long and cls.space == "data":
             _leave_few(zoo, getattr(config, "way", 0))
-        slices: dict[str, Slice] = {}
+        slices, asked = {}, 0.0
         for name, changes in cuts_of(config).items():
             if not slices or time.monotonic() < end:
                 found = _slice(cls(config.override(changes)), zoo, spec, device, folder / name, end)
                 slices |= {name: found} if found.whole or not slices else {}
+                asked += found.queries
         episode = _episode_seconds(zoo, spec, config, device, EPISODES if time.monotonic() < end else 1)
         few = len(zoo.cards)
         recoveries = _recoveries(cls(config), config, len(everyone), missing)
@@ -103,10 +102,10 @@ def measure(spec: RunSpec, *, since: float | None = None, place: Path | None = N
         seconds=(DOUBT[0] * (low + always), None if high is None else DOUBT[1] * (high + always)),
         memory_mib=(peak, most if slices["base"].whole else None),
         free_mib=(free + own) / MIB,
-        queries=_queries(whole, slices) if black else None,
+        queries=queries_of(whole, slices) if black else None,
         disk_mib=disk_of(whole, slices, held=min(held, _most_held(config, everyone, one)), kept=one * missing / 2),
         device=str(device),
-        how=_how(config, slices, time.time() - began, few, len(everyone)),
+        how=_how(config, slices, time.time() - began, few, len(everyone), asked if black else 0.0),
     )
     # What this process has freed stays with it, and would now count as taken.
     refuse_too_large(max(0.0, peak * MIB - own), str(device), free)
@@ -149,13 +148,6 @@ def _slice(method: Method, zoo: Zoo, spec: RunSpec, device: torch.device, folder
         count = len(files) if name in ("checkpoint", "image") else 1
         found.disk[name] = sum(file.stat().st_size for file in files) / max(1, count)
     return found
-
-
-def _queries(whole: Whole, slices: dict[str, Slice]) -> Range:
-    low, high = queries_of(whole, slices)
-    if whole.teachers == 1 or high is None:
-        return low, high
-    return round(ABOUT[0] * low), round(ABOUT[1] * high)
 
 
 def _kind(event: Event) -> str:
@@ -242,12 +234,14 @@ def _weights_mib(zoo: Zoo, teacher: str) -> float:
     return path.stat().st_size / MIB if path.is_file() else 0.0
 
 
-def _how(config: Options, slices: dict[str, Slice], seconds: float, teachers: int, of: int) -> str:
+def _how(config: Options, slices: dict[str, Slice], seconds: float, teachers: int, of: int, asked: float) -> str:
     base, what = slices["base"], "a short training"
     if hasattr(config, "iterations"):
         what = f"{base.done or 'less than one'} of {config.iterations} iterations"
     more = "" if base.whole and len(slices) == len(cuts_of(config)) else "; there was no time to see more"
-    return f"Measured in {seconds:.0f} s, on this machine as it is now: {what}, with {teachers} of {of} teachers{more}."
+    spent = f" It asked {asked:,.0f} queries." if asked else ""
+    here = f"Measured in {seconds:.0f} s, on this machine as it is now"
+    return f"{here}: {what}, with {teachers} of {of} teachers{more}.{spent}"
 
 
 @contextmanager

@@ -15,6 +15,8 @@ OFTEN = {"checkpoint": 20, "image": 40}
 """How often a training writes one, however long it is."""
 FRAME = 2**14
 """Bytes of what every run's folder has: what was asked, status, result, log."""
+ABOUT = (0.9, 1.1)
+"""What fewer teachers leave open about the number of queries."""
 STEPS = ("inversion_steps", "query_inversion_steps")
 MIB = 2**20
 
@@ -173,7 +175,8 @@ def queries_of(whole: Whole, slices: dict[str, Slice]) -> Range:
         # In some methods every teacher answers about the images of each.
         low, high = low + fewest * (one + end), high + most * (one + end * whole.teachers)
     low, high = min(low, high), max(low, high)
-    return float(round(low)), float(round(high))
+    about = (1.0, 1.0) if whole.teachers == 1 else ABOUT
+    return float(round(about[0] * low)), float(round(about[1] * high))
 
 
 def disk_of(whole: Whole, slices: dict[str, Slice], *, held: float, kept: float) -> Range:

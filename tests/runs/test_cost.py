@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,7 @@ def test_queries_are_counted_to_the_last_one(method, changes, ask, zoo_copy):
     said = dry_run.measure(spec)
     asked = MetaModel.load(RunFolder(run_in_process(spec)["run"]).model).details["queries"]
     assert said.queries == (asked, asked)
+    assert 0 < int(re.search(r"asked ([\d,]+) queries", said.text)[1].replace(",", "")) < asked, "those of the slices"
 
 
 def test_nothing_of_it_is_kept_and_what_is_kept_already_costs_nothing(ask, tmp_path, monkeypatch):
