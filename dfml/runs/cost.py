@@ -49,16 +49,19 @@ class Cost(Config):
         return f"{', '.join(parts)}; on {self.device}. {self.how}"
 
 
-def cost_of(spec: RunSpec) -> Cost:
+def cost_of(spec: RunSpec, processes: JobProcesses | None = None) -> Cost:
     """Measure in a process of its own what a training will cost here; nothing of it is kept.
+
+    Whoever gives ``processes`` can stop it by them from another thread.
 
     Raises:
         BadInput: The run cannot be done, or more memory is needed than is free.
         RunFailed: It could not be measured.
+        StopRequested: It was stopped before it began.
     """
     # As many as a run records, so that it is measured with what the run will have.
     spec = spec.model_copy(update={"threads": spec.threads or default_threads()})
-    processes = JobProcesses()
+    processes = processes or JobProcesses()
     # The process makes this folder and removes it. Where it is killed, so that it cannot, it is removed here; and where
     # this program is killed, the process is still there to do it.
     folder = Path(tempfile.gettempdir()) / f"dfml-dry-run-{secrets.token_hex(8)}"
