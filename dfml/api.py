@@ -25,6 +25,7 @@ from dfml.meta.model import MetaModel
 from dfml.meta.own_classes import Adapted, Pictures, read_pictures, read_support
 from dfml.methods import METHODS
 from dfml.nets.device import pick_device, use_threads
+from dfml.runs.jobs.train import check
 from dfml.runs.products import Inverted, Report, Trained, own_threads, recovered, trained
 from dfml.runs.spec import RunSpec, within_ranges
 from dfml.training.options import AdaptConfig
@@ -141,9 +142,6 @@ def train(
         StopRequested: It was interrupted.
     """
     config = METHODS.get(method).preset(preset).override(options)
-    METHODS.get(method).check_data(_text(data))
-    if not isinstance(zoo, Zoo):
-        open_zoo(zoo)
     spec = RunSpec.parse(
         {
             "kind": "train", "method": method, "zoo": _text(zoo), "preset": preset, "data": _text(data),
@@ -151,6 +149,7 @@ def train(
             "label": label,
         }
     )  # fmt: skip
+    check(spec)
     return trained(spec, out, progress)
 
 

@@ -100,6 +100,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def after_stop(args: list[str]) -> str:
     """Return what is left of a command (the words after ``python -m dfml``) that Ctrl-C ended, and how to go on."""
+    if args[:1] == ["train"] and "--dry-run" in args:
+        return "stopped; a dry run keeps nothing."
     if args[:1] and args[0] in RESUMED:
         return "stopped; what the run had saved stays, and `--out RUNDIR --resume` goes on from there."
     if " ".join(args[:2]) in GO_ON:

@@ -22,6 +22,7 @@ from dfml.runs.driver import run_in_process
 from dfml.runs.elsewhere import other_runs, told
 from dfml.runs.folder import RunFolder, find_run
 from dfml.runs.folder import list_runs as all_runs
+from dfml.runs.jobs.train import check
 from dfml.runs.spec import RunSpec
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
@@ -81,12 +82,12 @@ def train(
         if zoo is None or method is None:
             raise BadInput("train needs --zoo and --method (or --out RUNDIR --resume to go on with a run).")
         config = METHODS.get(method).preset(preset).override(set_ or [])
-        METHODS.get(method).check_data(data)
-        open_zoo(zoo)
         spec = _spec(context, "train", config)
+        check(spec)
     if dry_run:
         if spec is None:
             raise BadInput("--dry-run is not used with --resume: `runs show RUN` tells how long a run still takes.")
+        refuse_given(context, ("out",), "with --dry-run, which keeps nothing")
         say("measuring a few iterations ...")
         cost = cost_of(spec)
         answer({**cost.model_dump(mode="json"), "text": cost.text}, json, cost.text)
@@ -192,8 +193,7 @@ def _spec_from(context: typer.Context, run: str) -> RunSpec:
     asked = {**kept, **given, "start": str(found.model), "config": config.model_dump(mode="json")}
     spec = RunSpec.parse({"kind": "train", **asked})
     check_device_name(spec.device)
-    cls.check_data(spec.data)
-    cls.check_start(found.model, config, open_zoo(spec.needed("zoo")).picture_shape)
+    check(spec)
     return spec
 
 

@@ -64,12 +64,16 @@ class TimeLeft:
         return (until - since) / (ends[-1][1] - first)
 
 
-def in_words(left: Sequence[float]) -> str:
-    """A range as ``40 to 60 s``, ``2 to 4 min``, ``about 3 min``, ``up to 2 min`` or ``1.5 to 2 h``."""
-    unit, size = ("s", 5) if left[1] < 100 else ("min", 60) if left[1] < 5400 else ("h", 1800)
+def in_words(left: Sequence[float | None]) -> str:
+    """A range as ``40 to 60 s``, ``2 to 4 min``, ``about 3 min``, ``up to 2 min``, ``1.5 to 2 h``, ``at least 3 h``."""
+    least, most = left[0] or 0.0, left[1]
+    longest = least if most is None else most
+    unit, size = ("s", 5) if longest < 100 else ("min", 60) if longest < 5400 else ("h", 1800)
     factor = {"s": 5, "min": 1, "h": 0.5}[unit]
     # Rounded outwards, but not for a quarter of a unit: what is known well is not told as if it were not.
-    low, high = floor(left[0] / size + 0.25), max(1, ceil(left[1] / size - 0.25))
+    low, high = floor(least / size + 0.25), max(1, ceil(longest / size - 0.25))
+    if most is None:
+        return f"at least {low * factor or round(least, 2):g} s" if unit == "s" else f"at least {low * factor:g} {unit}"
     if low == high:
         return f"about {high * factor:g} {unit}"
     return f"{low * factor:g} to {high * factor:g} {unit}" if low else f"up to {high * factor:g} {unit}"

@@ -16,6 +16,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.names import same
 from dfml.data.folders import ClassSplit
+from dfml.data.splits import need_sizes
 
 if TYPE_CHECKING:
     import torch
@@ -112,16 +113,8 @@ class EpisodeSampler:
             raise BadInput(
                 f"way must be >= 2 and shot, query, episodes >= 1; received {way}, {shot}, {query}, {episodes}."
             )
-        if len(data.class_names) < way:
-            raise BadInput(
-                f"{data.name}/{data.split} has {len(data.class_names)} classes, but {way}-way episodes need {way}."
-            )
-        short = [(n, len(m)) for n, m in zip(data.class_names, data.members, strict=True) if len(m) < need]
-        if short:
-            raise BadInput(
-                f"class {short[0][0]!r} of {data.name}/{data.split} has {short[0][1]} images, but {shot} shots and "
-                f"{query} queries need {need} ({len(short)} class{'es' if len(short) > 1 else ''} too small)."
-            )
+        sizes = [(name, len(rows)) for name, rows in zip(data.class_names, data.members, strict=True)]
+        need_sizes(f"{data.name}/{data.split}", sizes, way, shot, query)
         self.data, self.way, self.shot, self.query = data, way, shot, query
         rng = np.random.default_rng(seed)
         self.plan: list[tuple[np.ndarray, np.ndarray]] = []

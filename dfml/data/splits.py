@@ -1,11 +1,12 @@
 """Which data sets and splits there are, before any image is read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, given_path, read_json
-from dfml.data.class_folders import subfolders
+from dfml.data.class_folders import list_classes, subfolders
 
 SPLITS = ("train", "val", "test")
 
@@ -44,11 +45,41 @@ def check_source(source: str | Path, split: str | None = None) -> None:
 
     ``BadInput``: it is missing, may not be read, holds no class folders, or has no such split.
     """
-    name = str(source)
-    is_sample = name.startswith("sample:")
-    splits = list(read_sample(name.removeprefix("sample:"))["splits"]) if is_sample else list_splits(source)
+    splits = splits_of(source)
     if split is not None and split not in splits:
         raise BadInput(f"{source} has no split {split!r}; it has: {', '.join(splits)}.")
+
+
+def splits_of(source: str | Path) -> list[str]:
+    """Return the splits of a data set (see ``load_split``); ``BadInput`` as of ``check_source``."""
+    name = str(source)
+    is_sample = name.startswith("sample:")
+    return list(read_sample(name.removeprefix("sample:"))["splits"]) if is_sample else list_splits(source)
+
+
+def check_sizes(source: str | Path, split: str, *, way: int, shot: int, query: int) -> None:
+    """See that a split has the classes and images of an episode, before images are read; else ``BadInput``."""
+    name = str(source)
+    if name.startswith("sample:"):
+        classes = read_sample(name.removeprefix("sample:"))["splits"][split]["classes"]
+        need_sizes(f"{name}/{split}", [(one["name"], one["count"]) for one in classes], way, shot, query)
+        return
+    folder = Path(source).resolve()
+    classes = list_classes(folder / split).classes
+    need_sizes(f"{folder.name}/{split}", [(one, len(files)) for one, files in classes.items()], way, shot, query)
+
+
+def need_sizes(where: str, sizes: Sequence[tuple[str, int]], way: int, shot: int, query: int) -> None:
+    """See that classes, with their numbers of images, are enough for an episode; else ``BadInput``."""
+    need = shot + query
+    if len(sizes) < way:
+        raise BadInput(f"{where} has {len(sizes)} classes, but {way}-way episodes need {way}.")
+    short = [(name, count) for name, count in sizes if count < need]
+    if short:
+        raise BadInput(
+            f"class {short[0][0]!r} of {where} has {short[0][1]} images, but {shot} shots and "
+            f"{query} queries need {need} ({len(short)} class{'es' if len(short) > 1 else ''} too small)."
+        )
 
 
 def read_sample(name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
+from dfml.training.refusals import need_one_network, need_weights
 from dfml.training.taking_part import read_teacher, read_teachers, with_weights
 from dfml.zoo.zoo import Zoo
 
@@ -73,6 +74,11 @@ class Average(Baseline):
 
     one_architecture = True
 
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: AverageConfig) -> None:
+        """Networks of one architecture; see ``Method.check_zoo``."""
+        need_one_network(zoo, config, cls.name, head=config.head == "average")
+
     def train(self, training: Training) -> Iterator[Event]:
         """Average the weights; see ``Method.train``."""
         from dfml.meta.fusion import load_average
@@ -109,6 +115,13 @@ class Ota(Baseline):
     Config = OtaConfig
 
     one_architecture = True
+
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: OtaConfig) -> None:
+        """Networks of one architecture, and the reference among them; see ``Method.check_zoo``."""
+        need_one_network(zoo, config, cls.name, head=config.head == "average")
+        if config.reference is not None:
+            zoo.card(config.reference)
 
     def train(self, training: Training) -> Iterator[Event]:
         """Align and average; see ``Method.train``."""
@@ -178,6 +191,13 @@ class BestTeacher(Baseline):
     papers = ("hu2023bidf",)
     Config = BestTeacherConfig
 
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: BestTeacherConfig) -> None:
+        """Weights, and reports of their accuracy; see ``Method.check_zoo``."""
+        if all(card.accuracy is None for card in zoo.cards):
+            raise BadInput(f"best-teacher needs reported accuracies; zoo {zoo.name!r} gives none.")
+        need_weights(zoo)
+
     def train(self, training: Training) -> Iterator[Event]:
         """Pick and copy the teacher; see ``Method.train``."""
         from dfml.training.context import REPORTED, start_model
@@ -185,8 +205,7 @@ class BestTeacher(Baseline):
 
         zoo = training.zoo
         yield Progress(0, 1, "choosing the teacher")
-        if all(card.accuracy is None for card in zoo.cards):
-            raise BadInput(f"best-teacher needs reported accuracies; zoo {zoo.name!r} gives none.")
+        self.check_zoo(zoo, self.config)
         if self.config.network == "own":
             best, model, others = yield from self.own(zoo, training.generator)
         else:
@@ -253,6 +272,11 @@ class EnsembleFeatures(Baseline):
     role = "reference"
     papers = ("snell2017prototypical",)
     Config = EnsembleFeaturesConfig
+
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: EnsembleFeaturesConfig) -> None:
+        """Weights; see ``Method.check_zoo``."""
+        need_weights(zoo)
 
     def train(self, training: Training) -> Iterator[Event]:
         """Collect the teachers; see ``Method.train``."""

@@ -28,6 +28,7 @@ from dfml.inversion.base import ExtraLoss
 from dfml.meta.choices import KdForm
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, RecoveringConfig
+from dfml.training.refusals import need_consensus, need_way
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.zoo import Zoo
@@ -117,6 +118,18 @@ class BidfMkd(Method):
             validation_episodes=600,
             **PUBLISHED_GENERATOR,
         )
+
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: BidfMkdConfig) -> None:
+        """Teachers of so many classes, and a memory that can hold a task; see ``Method.check_zoo``."""
+        most = config.memory_visits * max(config.recovered_per_class, config.query_per_class)
+        if most < config.shot + config.query:
+            raise BadInput(
+                f"replay takes {config.shot} + {config.query} images per class, but the memory holds at most {most}: "
+                "raise recovered_per_class or memory_visits."
+            )
+        need_way(zoo, config)
+        need_consensus(zoo, config, asking=True)
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
@@ -219,12 +232,7 @@ class BidfMkd(Method):
             BadInput: None has as many classes as the student's head, or the memory could never hold a task.
         """
         cfg: BidfMkdConfig = self.config
-        most = cfg.memory_visits * max(cfg.recovered_per_class, cfg.query_per_class)
-        if most < cfg.shot + cfg.query:
-            raise BadInput(
-                f"replay takes {cfg.shot} + {cfg.query} images per class, but the memory holds at most {most}: "
-                "raise recovered_per_class or memory_visits."
-            )
+        self.check_zoo(zoo, cfg)
         return of_way(zoo, cfg).first(cfg.apis, "apis")
 
     def draw_api(self, apis: list[str], number: int, seed: int, generator: torch.Generator) -> str:

@@ -23,6 +23,7 @@ from dfml.core.events import Done, Event, Progress, until_done
 from dfml.meta.choices import Distance
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, RecoveringConfig
+from dfml.training.refusals import need_consensus
 from dfml.training.taking_part import TakingPart, everyone
 from dfml.zoo.zoo import Zoo
 
@@ -88,6 +89,16 @@ class Distill(Method):
             **PUBLISHED_GENERATOR,
         )
 
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: DistillConfig) -> None:
+        """Recoveries that suffice for a batch; see ``Method.check_zoo``."""
+        if config.recovered_per_class < config.shot + config.query:
+            raise BadInput(
+                f"a step takes {config.shot} + {config.query} images per class, a recovery has "
+                f"{config.recovered_per_class}: raise recovered_per_class, or lower query."
+            )
+        need_consensus(zoo, config)
+
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         import torch
@@ -135,12 +146,7 @@ class Distill(Method):
         Raises:
             BadInput: A recovery is too small for a batch.
         """
-        cfg: DistillConfig = self.config
-        if cfg.recovered_per_class < cfg.shot + cfg.query:
-            raise BadInput(
-                f"a step takes {cfg.shot} + {cfg.query} images per class, a recovery has "
-                f"{cfg.recovered_per_class}: raise recovered_per_class, or lower query."
-            )
+        self.check_zoo(zoo, self.config)
         return everyone(zoo)
 
     def ask(

@@ -25,7 +25,9 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
-from dfml.training.taking_part import UNUSABLE, Missed, need_two, read_teacher, read_teachers, rejected, with_weights
+from dfml.training.refusals import need_one_network, need_two
+from dfml.training.taking_part import UNUSABLE, Missed, read_teacher, read_teachers, rejected, with_weights
+from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
     import torch
@@ -211,6 +213,13 @@ class Dro(Method):
         """The published learning rates, steps and gamma; the number of epochs is that of the paper's toy regression."""
         return DroConfig(epochs=3)
 
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: DroConfig) -> None:
+        """Two teachers or more of one architecture; see ``Method.check_zoo``."""
+        if config.mode == "online" and config.align != "none":
+            raise BadInput("dro: align=ota wants an earlier teacher to align to, and online none stays: mode=offline.")
+        need_one_network(zoo, config, cls.name, head=config.head == "average", least=2)
+
     def train(self, training: Training) -> Iterator[Event]:
         """Run Algorithm 1 or 2; see ``Method.train``."""
         from dfml.meta.fusion import WeightSpace, load_backbone
@@ -218,12 +227,10 @@ class Dro(Method):
         from dfml.nets.hyper import AffineHyperNetwork
 
         cfg: DroConfig = self.config
-        model = training.untaught(self.name, cfg)
-        head = cfg.head == "average"
+        model, head = training.untaught(self.name, cfg), cfg.head == "average"
         hyper = AffineHyperNetwork({n: p for n, p in model.net.named_parameters() if head or not n.startswith(HEAD)})
         space = WeightSpace(model, hyper, head, training.device)
-        algorithm = self.offline if cfg.mode == "offline" else self.online
-        fusion = yield from algorithm(training, space)
+        fusion = yield from (self.offline if cfg.mode == "offline" else self.online)(training, space)
         # 4. The network of the mean embedding.
         load_backbone(model.net, hyper.restore(fusion.initialisation().cpu()), head=head)
         yield Done(model.to(training.device))
@@ -261,9 +268,7 @@ class Dro(Method):
         """
         from dfml.training.context import StepRecord
 
-        zoo = training.zoo
-        if self.config.align != "none":
-            raise BadInput("dro: align=ota wants an earlier teacher to align to, and online none stays: mode=offline.")
+        self.check_zoo(zoo := training.zoo, self.config)
         # No other network is at hand to take the units from.
         space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))
         fusion = RobustFusion(self.config, space.first_network(self.config.start), len(zoo.cards) - 1)

@@ -26,8 +26,10 @@ from dfml.inversion.base import ExtraLoss
 from dfml.meta.choices import KdForm, StudentOf
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig
+from dfml.training.refusals import need_gradients, need_way
 from dfml.training.taking_part import of_way
 from dfml.zoo.oracles.asking import AskingConfig
+from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
     import torch
@@ -123,6 +125,11 @@ class Free(Method):
             validation_episodes=600,
             **PUBLISHED_GENERATOR,
         )
+
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: FreeConfig) -> None:
+        """White boxes of so many classes; see ``Method.check_zoo``."""
+        need_gradients(zoo, need_way(zoo, config))
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""

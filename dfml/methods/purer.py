@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Scalars
 from dfml.training.method import METHODS, Method
 from dfml.training.options import MetaTrainingConfig
+from dfml.training.refusals import need_classes
 from dfml.training.taking_part import everyone
+from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
     import torch
@@ -111,6 +112,11 @@ class Purer(Method):
             iterations=60_000, tasks=4, inner_steps=1, candidates=10_000, validate_every=500, validation_episodes=600
         )
 
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: PurerConfig) -> None:
+        """Enough classes for an episode; see ``Method.check_zoo``."""
+        need_classes(zoo, config.way, cls.name)
+
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         import torch
@@ -125,11 +131,7 @@ class Purer(Method):
         cfg: PurerConfig = self.config
         zoo, generator, device = training.zoo, training.generator, training.device
         oracles = {teacher.card.id: AutogradOracle(teacher, device) for teacher in zoo.usable()}
-        known = {zoo.class_key(card, slot) for card in zoo.cards for slot in range(card.way)}
-        if len(known) < cfg.way:
-            raise BadInput(
-                f"purer draws {cfg.way}-way episodes of the classes, but zoo {zoo.name!r} has {len(known)}: set way."
-            )
+        self.check_zoo(zoo, cfg)  # of those that could be loaded
         nets = [oracle.teacher.net for oracle in oracles.values()]
         model = yield from training.begin(self.name, cfg, everyone(zoo, list(oracles)), nets)
         images = DynamicSet(

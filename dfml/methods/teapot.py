@@ -35,6 +35,7 @@ from dfml.training.options import (
     RecoveringConfig,
     TeacherPolicyConfig,
 )
+from dfml.training.refusals import need_consensus, need_way
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.zoo import Zoo
 
@@ -131,6 +132,17 @@ class Teapot(Method):
             validation_episodes=600,
             **PUBLISHED_GENERATOR,
         )
+
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: TeapotConfig) -> None:
+        """Teachers of so many classes, and recoveries that suffice for a task; see ``Method.check_zoo``."""
+        if config.recovered_per_class < config.shot + config.query:
+            raise BadInput(
+                f"a new task takes {config.shot} + {config.query} images per class, a recovery has "
+                f"{config.recovered_per_class}: raise recovered_per_class."
+            )
+        need_way(zoo, config)
+        need_consensus(zoo, config)
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
@@ -245,13 +257,8 @@ class Teapot(Method):
         Raises:
             BadInput: There is none, all together have too few classes, or a recovery is too small for a task.
         """
-        cfg: TeapotConfig = self.config
-        if cfg.recovered_per_class < cfg.shot + cfg.query:
-            raise BadInput(
-                f"a new task takes {cfg.shot} + {cfg.query} images per class, a recovery has "
-                f"{cfg.recovered_per_class}: raise recovered_per_class."
-            )
-        return of_way(zoo, cfg)
+        self.check_zoo(zoo, self.config)
+        return of_way(zoo, self.config)
 
     def new_task(self, found: PseudoTask) -> Task:
         """A recovery as a task whose labels are what its own teacher says of its images.

@@ -27,6 +27,7 @@ from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.meta.choices import KdForm
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, GroupingConfig, InitConfig
+from dfml.training.refusals import need_consensus, need_way
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.zoo import Zoo
 
@@ -110,6 +111,22 @@ class Tgr(Method):
             **PUBLISHED_GENERATOR,
         )
 
+    @classmethod
+    def check_zoo(cls, zoo: Zoo, config: TgrConfig) -> None:
+        """Teachers of so many classes, and recoveries that suffice; see ``Method.check_zoo``."""
+        if config.student == "episode":
+            cls.check_episode(config)
+        if config.group_by != "random" and config.embed_visits > config.visits:
+            raise BadInput(f"embed_visits {config.embed_visits} is more than the {config.visits} visits of a teacher.")
+        need_way(zoo, config)
+        need_consensus(zoo, config)
+
+    @staticmethod
+    def check_episode(config: TgrConfig) -> None:
+        """See that a recovery leaves something beside its support images, else ``BadInput``."""
+        if config.recovered_per_class <= config.shot:
+            raise BadInput(f"recovered_per_class must exceed the {config.shot} support images of a class (shot).")
+
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         from dfml.meta.outer import OuterLoop
@@ -184,9 +201,8 @@ class Tgr(Method):
         from dfml.meta.learners import LEARNERS
 
         cfg: TgrConfig = self.config
-        episodic = cfg.student == "episode" or not LEARNERS.get(cfg.learner).has_outputs
-        if episodic and cfg.recovered_per_class <= cfg.shot:
-            raise BadInput(f"recovered_per_class must exceed the {cfg.shot} support images of a class (shot).")
+        if cfg.student == "episode" or not LEARNERS.get(cfg.learner).has_outputs:
+            self.check_episode(cfg)
         return of_way(zoo, cfg)
 
     def inversions(self, teachers: int) -> tuple[int, int]:

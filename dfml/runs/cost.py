@@ -3,7 +3,10 @@
 The measuring itself is ``dry_run``'s; this side needs no torch.
 """
 
+import secrets
+import shutil
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,11 +24,11 @@ MIB = 2**20
 _SHARES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux tells a container how much it may have; what it uses counts files that can be dropped, so is not read."""
 
-Range = tuple[float, float]
+Range = tuple[float, float | None]
 
 
 class Cost(Config):
-    """What a run is expected to take here, each at least and at most."""
+    """What a run is expected to take here, each at least and at most; at most is None where too little was seen."""
 
     seconds: Range = Field(description="Wall clock of the whole run, its test included.")
     memory_mib: Range = Field(description="Most MiB at a time: of the process, or allocated on a GPU.")
@@ -39,25 +42,34 @@ class Cost(Config):
     def text(self) -> str:
         """In words for people, one line."""
         parts = [in_words(self.seconds), f"{_span(self.memory_mib)} MiB of memory ({self.free_mib:,.0f} are free)"]
-        parts += [f"{_span(self.queries)} queries"] if self.queries else []
-        parts += [f"{_span(self.disk_mib)} MiB on the disk"]
+        if self.queries:
+            parts += [f"{_span(self.queries)} queries" if any(self.queries) else "nobody knows how many queries"]
+        if max(value or 0.0 for value in self.disk_mib) >= 0.5:
+            parts += [f"{_span(self.disk_mib)} MiB on the disk"]
         return f"{', '.join(parts)}; on {self.device}. {self.how}"
 
 
-def cost_of(spec: RunSpec) -> Cost:
+def cost_of(spec: RunSpec, processes: JobProcesses | None = None) -> Cost:
     """Measure in a process of its own what a training will cost here; nothing of it is kept.
+
+    Whoever gives ``processes`` can stop it by them from another thread.
 
     Raises:
         BadInput: The run cannot be done, or more memory is needed than is free.
         RunFailed: It could not be measured.
+        StopRequested: It was stopped before it began.
     """
     # As many as a run records, so that it is measured with what the run will have.
     spec = spec.model_copy(update={"threads": spec.threads or default_threads()})
-    processes = JobProcesses()
+    processes = processes or JobProcesses()
+    # The process makes this folder and removes it. Where it is killed, so that it cannot, it is removed here; and where
+    # this program is killed, the process is still there to do it.
+    folder = Path(tempfile.gettempdir()) / f"dfml-dry-run-{secrets.token_hex(8)}"
     try:
-        answer = processes.do("dry run", COMMAND, spec.model_dump_json())
+        answer = processes.do("dry run", [*COMMAND, str(folder)], spec.model_dump_json())
     finally:
         processes.stop()
+        shutil.rmtree(folder, ignore_errors=True)
     if not isinstance(answer, dict) or "error" in answer:
         kind = BadInput if isinstance(answer, dict) and answer.get("bad_input") else RunFailed
         raise kind(answer["error"] if isinstance(answer, dict) else "the cost could not be measured.")
@@ -100,5 +112,7 @@ def refuse_too_large(need: float, device: str, free: int | None = None) -> None:
 
 
 def _span(values: Range) -> str:
+    if values[1] is None:
+        return f"at least {values[0]:,.0f}"
     low, high = (f"{value:,.0f}" for value in values)
     return low if low == high else f"{low} to {high}"

@@ -1,25 +1,30 @@
-"""The process that measures what a training will cost: ``python -m dfml.runs.dry_run``, see ``cost``.
+"""The process that measures what a training will cost: ``python -m dfml.runs.dry_run FOLDER``, see ``cost``.
 
 It does the method's own training several times, each time for a few iterations, with images of the real sizes but
-recovered in one step or two, of a few teachers, in a folder that is thrown away. What comes more than once is told
-apart by what the method reports: an iteration, a step of a recovery, an episode of a validation. From what one of each
-takes follows the whole; what plateaus decide nobody knows beforehand, and is between its bounds.
+recovered in one step or two, of a few teachers, in a folder that is thrown away, also where it is stopped. What comes
+more than once is told apart by what the method reports: an iteration, a step of a recovery, an episode of a validation.
+From what one of each takes follows the whole; what plateaus decide nobody knows beforehand, and is between its bounds.
+Where the time for it is over before all is seen, the bounds are further apart, and the upper ones may be missing.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
-from dfml.core.errors import BadInput, DfmlError, RunFailed, is_out_of_memory
-from dfml.core.events import Checkpoint, Done, Event, Images, Progress
+from dfml.core.errors import BadInput, DfmlError, is_out_of_memory
+from dfml.core.events import Checkpoint, Done, Event, Images, Progress, Scalars
 from dfml.runs.cost import Cost, free_bytes, least_bytes, refuse_too_large
 from dfml.runs.driver import prepare
 from dfml.runs.extrapolation import MIB, TEACHERS, Slice, Whole, cuts_of, disk_of, queries_of, seconds_of
@@ -39,29 +44,29 @@ if TYPE_CHECKING:
 
 EPISODES = 4
 """Of the test, in which an episode's time is measured."""
-LIMIT_SECONDS = 120.0
-"""After which no further slice is begun, and one slice alone is given up."""
+LIMIT_SECONDS = 100.0
+"""From the beginning of the process until the last slice is broken off; what comes then takes moments."""
 DOUBT = (0.8, 1.3)
 """What this machine does at other times, besides what was seen to vary."""
-ABOUT = (0.9, 1.1)
-"""What fewer teachers leave open about the number of queries."""
 SPARE = 1.3
 """Of memory: what the allocator holds on to in the course of a long run."""
 TELLS = {"recovering from": "recovery", "revising": "revision", "validating": "validation"}
 
 
-def measure(spec: RunSpec, *, since: float | None = None) -> Cost:
+def measure(spec: RunSpec, *, since: float | None = None, place: Path | None = None) -> Cost:
     """Measure what a training will cost here; ``since``, seconds since 1970, is when its process began.
+
+    ``place`` is a folder that does not exist yet, and does not afterwards; by default one among the temporary files.
 
     Raises:
         BadInput: The run cannot be done, or needs more memory than is free.
-        RunFailed: Not even a slice ends in time.
     """
     from dfml.methods import METHODS
     from dfml.nets.device import peak_memory_mib
     from dfml.zoo import open_zoo
 
     began = since or time.time()
+    end = time.monotonic() + LIMIT_SECONDS - (time.time() - began)
     device, _ = prepare(spec, spec.device)
     cls = METHODS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
@@ -73,55 +78,60 @@ def measure(spec: RunSpec, *, since: float | None = None) -> Cost:
     black, sweep = _asks_black_boxes(config, zoo), _sweep(zoo)
     missing, revised = _missing(cls(config), config, zoo, device)
     opening = time.time() - began
-    with _thrown_away() as folder:
+    with _thrown_away(place) as folder:
         if cls.long and cls.space == "data":
             _leave_few(zoo, getattr(config, "way", 0))
-        slices, end = {}, time.monotonic() + LIMIT_SECONDS
+        slices, asked = {}, 0.0
         for name, changes in cuts_of(config).items():
             if not slices or time.monotonic() < end:
-                slices[name] = _slice(cls(config.override(changes)), zoo, spec, device, folder / name)
-        episode = _episode_seconds(zoo, spec, config, device)
+                found = _slice(cls(config.override(changes)), zoo, spec, device, folder / name, end)
+                slices |= {name: found} if found.whole or not slices else {}
+                asked += found.queries
+        episode = _episode_seconds(zoo, spec, config, device, EPISODES if time.monotonic() < end else 1)
         few = len(zoo.cards)
         recoveries = _recoveries(cls(config), config, len(everyone), missing)
-        whole = Whole(config, recoveries, revised, len(everyone) / few, sweep / max(1, _sweep(zoo)))
+        whole = Whole(config, recoveries, revised, len(everyone) / few, sweep / max(1, _sweep(zoo)), episode)
     low, high = seconds_of(whole, slices)
     always = opening + job.TEST_EPISODES * episode
     pictures = zoo.way * max(getattr(config, "recovered_per_class", 0), getattr(config, "query_per_class", 0))
     one = 4 * shape[0] * shape[1] * shape[2] * pictures / MIB
     held = one * max(sum(most for _, most in recoveries.values()), missing) if pictures else 0.0
     peak = peak_memory_mib(device)
+    most = SPARE * peak + held + sum(_weights_mib(zoo, card.id) for card in everyone[few:])
     cost = Cost(
-        seconds=(DOUBT[0] * (low + always), DOUBT[1] * (high + always)),
-        memory_mib=(peak, SPARE * peak + held + sum(_weights_mib(zoo, card.id) for card in everyone[few:])),
+        seconds=(DOUBT[0] * (low + always), None if high is None else DOUBT[1] * (high + always)),
+        memory_mib=(peak, most if slices["base"].whole else None),
         free_mib=(free + own) / MIB,
-        queries=_queries(whole, slices) if black else None,
+        queries=queries_of(whole, slices) if black else None,
         disk_mib=disk_of(whole, slices, held=min(held, _most_held(config, everyone, one)), kept=one * missing / 2),
         device=str(device),
-        how=_how(config, slices["base"], time.time() - began, few, len(everyone)),
+        how=_how(config, slices, time.time() - began, few, len(everyone), asked if black else 0.0),
     )
     # What this process has freed stays with it, and would now count as taken.
     refuse_too_large(max(0.0, peak * MIB - own), str(device), free)
     return cost
 
 
-def _slice(method: Method, zoo: Zoo, spec: RunSpec, device: torch.device, folder: Path) -> Slice:
-    """Do one short training, recorded as a real one."""
+def _slice(method: Method, zoo: Zoo, spec: RunSpec, device: torch.device, folder: Path, end: float) -> Slice:
+    """Do one short training, recorded as a real one; ``end``, of the steady clock, is when it is broken off."""
     import torch
 
     from dfml.training.context import Training
 
     folder.mkdir()
-    found, end = Slice(), time.monotonic() + LIMIT_SECONDS
-    start = Path(spec.start) if spec.start else None
+    found, start = Slice(), Path(spec.start) if spec.start else None
     generator = torch.Generator().manual_seed(spec.seed)
     training = Training(zoo, data=spec.data, device=device, generator=generator, start=start)
-    with Recorder(folder, {"state": "running"}) as recorder:
+    events = cast(Generator[Event, None, None], method.train(training))
+    with Recorder(folder, {"state": "running"}) as recorder, closing(events):
         last = time.perf_counter()
-        for event in method.train(training):
+        for event in events:
             if isinstance(event, Done):
                 found.queries = float(event.result.details.get("queries", 0))
                 event.result.save(folder / MODEL)
                 break
+            if isinstance(event, Scalars):
+                found.queries = max(found.queries, event.values.get("queries", 0.0))
             recorder.record(event)
             spent, last = time.perf_counter() - last, time.perf_counter()
             if kind := _kind(event):
@@ -130,18 +140,14 @@ def _slice(method: Method, zoo: Zoo, spec: RunSpec, device: torch.device, folder
             else:
                 found.iterations[event.step] = found.iterations.get(event.step, 0.0) + spent
             if time.monotonic() > end:
-                raise RunFailed(f"a few iterations take over {LIMIT_SECONDS:.0f} s here: the whole needs hours.")
+                found.break_off(event.step)
+                break
     for name, place in (("checkpoint", CHECKPOINTS), ("image", IMAGES), ("model", MODEL), ("metrics", METRICS)):
         path = folder / place
         files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         count = len(files) if name in ("checkpoint", "image") else 1
         found.disk[name] = sum(file.stat().st_size for file in files) / max(1, count)
     return found
-
-
-def _queries(whole: Whole, slices: dict[str, Slice]) -> tuple[float, float]:
-    low, high = queries_of(whole, slices)
-    return (low, high) if whole.teachers == 1 else (round(ABOUT[0] * low), round(ABOUT[1] * high))
 
 
 def _kind(event: Event) -> str:
@@ -190,8 +196,8 @@ def _asks_black_boxes(config: Config, zoo: Zoo) -> bool:
     return asking.oracle == "zeroth-order" or any(answers_only_queries(zoo, card.id, asking) for card in zoo.cards)
 
 
-def _episode_seconds(zoo: Zoo, spec: RunSpec, config: Config, device: torch.device) -> float:
-    """Seconds of an episode of the test at the end; 0 where there is none."""
+def _episode_seconds(zoo: Zoo, spec: RunSpec, config: Config, device: torch.device, episodes: int) -> float:
+    """Seconds of an episode of the test at the end, from a few; 0 where there is none."""
     import torch
 
     from dfml.data.episodes import EpisodeSampler
@@ -203,12 +209,12 @@ def _episode_seconds(zoo: Zoo, spec: RunSpec, config: Config, device: torch.devi
     if sampler is None or not isinstance(config, AdaptConfig):
         return 0.0
     sizes = {"way": sampler.way, "shot": sampler.shot, "query": sampler.query, "seed": 0}
-    few = EpisodeSampler(sampler.data, **sizes, episodes=EPISODES)
+    few = EpisodeSampler(sampler.data, **sizes, episodes=episodes)
     model = start_model(zoo, config, torch.Generator().manual_seed(0), {}).to(device)
     began = time.perf_counter()
     adapt = (model.learner.default_adaptation,)
     evaluate(model, few, bn=("transductive",), adapt=adapt, device=device, yardstick=False)
-    return (time.perf_counter() - began) / EPISODES
+    return (time.perf_counter() - began) / episodes
 
 
 def _sweep(zoo: Zoo) -> int:
@@ -228,29 +234,39 @@ def _weights_mib(zoo: Zoo, teacher: str) -> float:
     return path.stat().st_size / MIB if path.is_file() else 0.0
 
 
-def _how(config: Options, base: Slice, seconds: float, teachers: int, of: int) -> str:
-    what = f"{base.done} of {config.iterations} iterations" if hasattr(config, "iterations") else "a short training"
-    return f"Measured in {seconds:.0f} s, on this machine as it is now: {what}, with {teachers} of {of} teachers."
+def _how(config: Options, slices: dict[str, Slice], seconds: float, teachers: int, of: int, asked: float) -> str:
+    base, what = slices["base"], "a short training"
+    if hasattr(config, "iterations"):
+        what = f"{base.done or 'less than one'} of {config.iterations} iterations"
+    more = "" if base.whole and len(slices) == len(cuts_of(config)) else "; there was no time to see more"
+    spent = f" It asked {asked:,.0f} queries." if asked else ""
+    here = f"Measured in {seconds:.0f} s, on this machine as it is now"
+    return f"{here}: {what}, with {teachers} of {of} teachers{more}.{spent}"
 
 
 @contextmanager
-def _thrown_away() -> Iterator[Path]:
+def _thrown_away(place: Path | None) -> Iterator[Path]:
     """A folder that is removed, with a cache of its own, so that nothing is taken from real runs or kept for them."""
     before = os.environ.get("DFML_CACHE")
-    with tempfile.TemporaryDirectory(prefix="dfml-dry-run-") as folder:
-        os.environ["DFML_CACHE"] = str(Path(folder) / "cache")
-        try:
-            yield Path(folder)
-        finally:
-            os.environ.pop("DFML_CACHE")
-            if before is not None:
-                os.environ["DFML_CACHE"] = before
-
-
-def _answer(order: str, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Answer an order of ``cost.cost_of``."""
+    if place is None:
+        place = Path(tempfile.mkdtemp(prefix="dfml-dry-run-"))
+    else:
+        place.mkdir(mode=0o700)
     try:
-        return measure(RunSpec.model_validate_json(order), since=psutil.Process().create_time()).model_dump(mode="json")
+        os.environ["DFML_CACHE"] = str(place / "cache")
+        yield place
+    finally:
+        os.environ.pop("DFML_CACHE", None)
+        if before is not None:
+            os.environ["DFML_CACHE"] = before
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _answer(order: str, tell: Callable[[str], None], *, place: Path | None = None) -> dict[str, Any]:
+    """Answer an order of ``cost.cost_of``."""
+    spec, since = RunSpec.model_validate_json(order), psutil.Process().create_time()
+    try:
+        return measure(spec, since=since, place=place).model_dump(mode="json")
     except DfmlError as error:
         return {"error": str(error), "bad_input": isinstance(error, BadInput)}
     except Exception as error:
@@ -260,5 +276,17 @@ def _answer(order: str, tell: Callable[[str], None]) -> dict[str, Any]:
         return {"error": f"{text} some memory.", "bad_input": True}
 
 
+def _leave(number: int, _frame: object) -> None:
+    """End as Python does, so that the folder is removed; what comes after the first signal does not interrupt that."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def main(place: str) -> None:
+    """Be the process; ``place`` names its folder."""
+    signal.signal(signal.SIGTERM, _leave)  # the asker is gone, or wants no more
+    serve(partial(_answer, place=Path(place)))
+
+
 if __name__ == "__main__":
-    serve(_answer)
+    main(sys.argv[1])

@@ -74,6 +74,16 @@ class Method(Registered):
             )
 
     @classmethod
+    def check_zoo(cls, zoo: Zoo, config: Config) -> None:
+        """See that a training of this config can be done with such teachers, by their cards, before a run is queued.
+
+        What only their weights tell is refused by ``train``.
+
+        Raises:
+            BadInput: No teacher fits, or options contradict each other.
+        """
+
+    @classmethod
     def check_start(cls, start: Path, config: Config, shape: tuple[int, int, int]) -> None:
         """See that a training can begin with the weights of a meta-model, before a run is queued.
 

@@ -7,6 +7,9 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.tasks.grouping import EMBEDDED, GroupBy
 
+VALIDATION_QUERY = 15
+"""Query images per class of a validation episode."""
+
 
 class AdaptConfig(Config):
     """The network of the meta-model and how it adapts at test."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Note, Progress
 from dfml.training.options import AdaptConfig
+from dfml.training.refusals import need_way
 from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def of_way(zoo: Zoo, config: AdaptConfig) -> TakingPart:
     Raises:
         BadInput: There is none.
     """
+    need_way(zoo, config)
     usable, way = everyone(zoo), config.way
     # Whoever is not learned from may still have its say about the others' images.
     still = "; it only revises images" if getattr(config, "consensus", 0) else ""
@@ -95,8 +97,7 @@ def of_way(zoo: Zoo, config: AdaptConfig) -> TakingPart:
     }
     ids = [teacher for teacher in usable.ids if teacher not in others]
     if not ids:
-        ways = sorted({card.way for card in zoo.cards})
-        raise BadInput(f"zoo {zoo.name!r} has teachers of {ways} classes, none of {way}: set way.")
+        need_way(zoo, config)  # those that could not be loaded are no longer among the cards
     return TakingPart(ids, {**others, **usable.left_out})
 
 
@@ -148,10 +149,3 @@ class Missed:
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()``; older checkpoints have none."""
         self.ids = [str(teacher) for teacher in flat.get("ids", [])]
-
-
-def need_two(count: int, zoo: Zoo, method: str) -> None:
-    """Refuse a zoo of fewer teachers than one to learn from and one to validate."""
-    if count < 2:
-        only = "only one" if count else "none"
-        raise BadInput(f"{method} needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")

@@ -17,7 +17,7 @@ from dfml.meta.adaptation import adapted_task
 from dfml.meta.evaluation import Evaluation, evaluation_steps, query_accuracy
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep
-from dfml.training.options import MetaTrainingConfig
+from dfml.training.options import VALIDATION_QUERY, MetaTrainingConfig
 from dfml.zoo.zoo import Zoo
 
 VALIDATION_SEED, WATCH_SEED = 1, 2
@@ -48,7 +48,12 @@ class Validation:
             self.why_not = "no data with a val split was given, and no sample of the zoo's domain is embedded."
             return
         channels, size, _ = zoo.picture_shape
-        counts = {"way": config.way, "shot": config.shot, "query": 15, "episodes": config.validation_episodes}
+        counts = {
+            "way": config.way,
+            "shot": config.shot,
+            "query": VALIDATION_QUERY,
+            "episodes": config.validation_episodes,
+        }
         try:
             split = load_split(source, "val", size=size, channels=channels)
             self.sampler = EpisodeSampler(split, **counts, seed=VALIDATION_SEED)

@@ -45,6 +45,26 @@ train --zoo {zoo} --method purer --set way|way
 train --zoo {zoo} --method purer --data {nowhere}|{nowhere}
 train --zoo {zoo} --method purer --data sample:nothing|nothing
 train --zoo {zoo} --method real-data|real-data
+train --zoo {zoo} --method purer --set way=100 --data {few}|few/val
+train --zoo {zoo} --method average --data {few}|few/test
+train --zoo {zoo} --method purer --set way=100 --zoo {cut}|set way
+train --zoo {zoo} --method free --set way=50|set way
+train --zoo {zoo} --method tgr --set way=50|set way
+train --zoo {zoo} --method teapot --set way=50|set way
+train --zoo {zoo} --method bidf-mkd --set way=50|set way
+train --zoo {zoo} --method free --set way=50 --dry-run|set way
+train --zoo {zoo} --method tgr --set embed_visits=9 --set visits=2|embed_visits
+train --zoo {zoo} --method teapot --set recovered_per_class=2|recovered_per_class
+train --zoo {zoo} --method bidf-mkd --set memory_visits=1 --set recovered_per_class=2 --set query_per_class=2|replay
+train --zoo {zoo} --method distill --set recovered_per_class=2|recovered_per_class
+train --zoo {zoo} --method distill --set recovered=fresh --set consensus=1|consensus
+train --zoo {zoo} --method dro --set mode=online --set align=ota|mode=offline
+train --zoo {zoo} --method dro --set architecture=fewshot_resnet10|fewshot_resnet10
+train --zoo {zoo} --method ota --set reference=nobody|nobody
+train --zoo {zoo} --method average --set head=average --set way=7|way
+train --zoo {asked} --method average|weights
+train --zoo {asked} --method free|queries
+train --zoo {asked} --method best-teacher|accuracies
 train --zoo {zoo} --method purer --device tpu|tpu
 train --zoo {zoo} --method purer --seed -1|seed
 train --zoo {zoo} --method purer --out {zoo}|{zoo}
@@ -195,9 +215,11 @@ def places(tmp_path_factory):
         write_json(folder / "dfml.json", card)
         save_file({"fc.weight": np.zeros((5, 64), np.float32)}, folder / "model.safetensors")
 
-    for name, count in (("zoo", TEACHERS), ("cut", 2)):
+    for name, count in (("zoo", TEACHERS), ("cut", 2), ("asked", 2)):
         for number in range(count):
             card = {"classes": [f"class {number + slot}" for slot in range(5)], "accuracy": 0.5}
+            if name == "asked":
+                card = {"classes": card["classes"], "access": "queries"}
             write(root / name / f"t{number}", card)
         models = [f"t{number}" for number in range(count)]
         write_json(root / name / "zoo.json", {"format": 1, "name": name, "models": models})
@@ -222,10 +244,15 @@ def places(tmp_path_factory):
     ):  # fmt: skip
         (root / "tables" / f"{name}.md").write_text("mine")
     write(root / "ensemble", {"kind": "ensemble"})
+    for split, classes, images in (("val", 5, 20), ("test", 5, 3)):
+        for number in range(classes):
+            (root / "few" / split / f"c{number}").mkdir(parents=True)
+            for image in range(images):
+                (root / "few" / split / f"c{number}" / f"{image}.png").touch()
     write(root / "unreadable", {})
     for name in ("zoo.json", "dfml.json"):
         (root / "unreadable" / name).write_text('{"models": [')
-    names = "zoo cut model whole strange ensemble unreadable data tables foreign work nowhere".split()
+    names = "zoo cut asked few model whole strange ensemble unreadable data tables foreign work nowhere".split()
     return {name: str(root / name) for name in names}
 
 

@@ -33,6 +33,7 @@ def test_what_keeps_nothing_promises_nothing():
     for name in ("sinusoid", "inversion", "speed"):
         assert after_stop(["bench", name]) == "stopped."
     assert after_stop(["evaluate", "--model", "train"]) == after_stop([]) == "stopped."
+    assert "--resume" not in after_stop(["train", "--zoo", "z", "--method", "purer", "--dry-run"]), "there is no run"
     for words in (["zoo", "pretrain"], ["zoo", "prepare", "z"], ["zoo", "similarity", "z"]):
         assert AGAIN in after_stop(words)
 

@@ -64,7 +64,9 @@ def test_a_dry_run_tells_the_cost_and_makes_nothing(dfml, first, tmp_path, monke
         seconds=(60, 120), memory_mib=(10, 20), free_mib=30, queries=None, disk_mib=(1, 2), device="cpu", how="Guessed."
     )
     monkeypatch.setattr(runs, "cost_of", lambda spec: asked.append(spec) or told)
-    called = dfml("train", "--from", first, "--dry-run", "--out", tmp_path / "none", "--json")
+    refused = dfml("train", "--from", first, "--dry-run", "--out", tmp_path / "none")
+    assert refused.code == 2 and "--out" in refused.err and not asked
+    called = dfml("train", "--from", first, "--dry-run", "--json")
     assert called.code == 0 and json.loads(called.out) == {**told.model_dump(mode="json"), "text": told.text}
     (spec,) = asked
     assert spec.method == "purer" and spec.start == str(first / "model") and not (tmp_path / "none").exists()

@@ -1,6 +1,8 @@
 """The page of meta-training: its form, and watching runs."""
 
 import json
+import threading
+import time
 
 import pytest
 
@@ -26,12 +28,13 @@ def test_training_page_shows_curves_marks_and_the_result(runs, training):
 def test_what_a_training_will_cost_is_told_before_it_starts(runs, monkeypatch):
     from dfml.core.errors import BadInput
     from dfml.runs.cost import Cost
-    from dfml.ui.training import form
+    from dfml.ui.training import cost_panel
 
-    asked = []
+    asked, may_answer = [], threading.Event()
 
-    def answer(spec):
+    def answer(spec, processes):
         asked.append(spec)
+        assert may_answer.wait(60)
         if spec.config["iterations"] == 707:
             raise BadInput("it needs more memory than is free.")
         return Cost(
@@ -39,20 +42,39 @@ def test_what_a_training_will_cost_is_told_before_it_starts(runs, monkeypatch):
             device="cpu", how="Measured *here*.",
         )  # fmt: skip
 
-    monkeypatch.setattr(form, "cost_of", answer)
+    monkeypatch.setattr(cost_panel, "cost_of", answer)
     app = open_page("training")
 
     def ask():
         next(button for button in app.button if button.label == "What will it cost here?").click().run()
         assert not app.exception and not list(runs.iterdir())
-        return texts(app)
 
-    assert "4 min" in ask() and "5 queries" in texts(app) and asked[0].method == "purer"
-    app.run()  # as when a device is found, or a watched run goes on
+    def told(words):
+        end = time.monotonic() + 60
+        while words not in texts(app.run()):  # as the timer does, or a device that is found
+            assert not app.exception and time.monotonic() < end
+        return True
+
+    def buttons():
+        return {button.label: button for button in app.button}
+
+    ask()
+    assert "Stop measuring" in buttons(), "the page does not wait for the answer"
+    app.selectbox(key="method").set_value("random").run()
+    may_answer.set()
+    assert told("5 queries") and "4 min" in texts(app) and asked[0].method == "purer"
+    assert "purer on cifar" in texts(app) and "Stop measuring" not in buttons(), "it says what it was measured for"
+    app.selectbox(key="method").set_value("purer").run()
     assert "5 queries" in texts(app) and len(asked) == 1, "the answer stays until something else is asked"
     next(field for field in app.number_input if field.label == "Iterations").set_value(707)
-    assert "more memory than is free" in ask() and asked[1].config["iterations"] == 707
-    assert "5 queries" not in texts(app)
+    ask()
+    assert told("more memory than is free") and asked[1].config["iterations"] == 707
+    assert "5 queries" not in texts(app) and "iterations=707" in texts(app)
+    may_answer.clear()
+    ask()
+    buttons()["Stop measuring"].click().run()
+    assert "Stop measuring" not in buttons() and "iterations=707" not in texts(app) and not app.exception
+    may_answer.set()
 
 
 def test_what_to_cite_for_a_run_is_shown_when_it_is_asked_for(runs, training):

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, Scalars
+from dfml.data.splits import check_sizes, splits_of
 from dfml.runs.cost import least_bytes, refuse_too_large
 from dfml.runs.folder import MODEL, START, RunFolder
 from dfml.runs.spec import JobContext, RunSpec
+from dfml.training.options import VALIDATION_QUERY, MetaTrainingConfig
 
 if TYPE_CHECKING:
     from dfml.core.config import Config
@@ -20,6 +22,30 @@ if TYPE_CHECKING:
 
 TEST_EPISODES, TEST_SHOT, TEST_QUERY, TEST_SEED = 200, 5, 15, 0
 _PHASE = "job/phase"
+
+
+def check(spec: RunSpec) -> None:
+    """See what options, cards and paths tell against a training, before it is queued; torch is not needed.
+
+    Raises:
+        BadInput: It cannot be done.
+    """
+    from dfml.methods import METHODS
+    from dfml.zoo import open_zoo
+
+    cls = METHODS.get(spec.method)
+    config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
+    cls.check_data(spec.data)
+    zoo = open_zoo(spec.needed("zoo"))
+    cls.check_zoo(zoo, config)
+    if spec.start:
+        cls.check_start(Path(spec.start), config, zoo.picture_shape)
+    if spec.data is not None:
+        splits, way = splits_of(spec.data), int(getattr(config, "way", 5))
+        if "val" in splits and isinstance(config, MetaTrainingConfig):
+            check_sizes(spec.data, "val", way=way, shot=config.shot, query=VALIDATION_QUERY)
+        if "test" in splits:
+            check_sizes(spec.data, "test", way=way, shot=TEST_SHOT, query=TEST_QUERY)
 
 
 def train(context: JobContext) -> Generator[Event, None, None]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 
-from dfml.core.errors import BadInput
 from dfml.core.events import Event, Note, Progress
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.consensus import ConsensusConfig
@@ -16,11 +15,12 @@ from dfml.tasks.cache import Recoveries
 from dfml.tasks.consensus_cache import ConsensusRecoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.training.options import PanelConfig, RecoveringConfig
+from dfml.training.refusals import need_consensus
 from dfml.training.taking_part import everyone
 from dfml.training.teacher_policy import TeacherPolicy
 from dfml.zoo.build.classifier import augment
 from dfml.zoo.oracles.asking import AskingConfig
-from dfml.zoo.zoo import Zoo, answers_only_queries
+from dfml.zoo.zoo import Zoo
 
 Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 """Maps images [N, C, H, W] to what a student sees of them."""
@@ -48,13 +48,8 @@ def revised(plain: Recoveries, config: RecoveringConfig, asking: AskingConfig | 
     Raises:
         BadInput: They are fresh, or of teachers that give no gradients.
     """
-    if not plain.keep or asking is not None:
-        raise BadInput("consensus revises kept recoveries of white boxes: set recovered=kept, or consensus=0.")
     zoo = plain.zoo
-    for card in zoo.cards:
-        if answers_only_queries(zoo, card.id, AskingConfig()):
-            who = f"{card.id!r} of {zoo.name} only answers queries"
-            raise BadInput(f"consensus takes gradients through all teachers, and {who}: set consensus=0.")
+    need_consensus(zoo, config, asking=asking is not None)
     sweeps = ConsensusConfig(sweeps=config.consensus, shift=config.shift, flip=config.flip)
     return ConsensusRecoveries(plain, everyone(zoo).ids, sweeps)
 

@@ -11,15 +11,15 @@ import streamlit as st
 from streamlit.elements.lib.grid_container import GridContainer
 
 from dfml.core.config import Config
-from dfml.core.errors import DfmlError
 from dfml.core.paths import STUDIO
 from dfml.core.remedies import PROGRAM
 from dfml.runs import launcher
-from dfml.runs.cost import cost_of
+from dfml.runs.jobs.train import check
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.run_rows import go_to_run
+from dfml.ui.training.cost_panel import ask_cost, cost_panel
 from dfml.ui.widgets.forms import config_form, lasting, methods, more_options, preset_cell, seed_and_device
-from dfml.ui.widgets.texts import counted, one_line_errors, plain
+from dfml.ui.widgets.texts import counted, one_line_errors
 from dfml.ui.zoo.choose_zoo import zoo_cell
 
 RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
@@ -27,7 +27,6 @@ RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
 revising them until all teachers agree, and recovering them from answers alone. They lie between what was measured on
 different days."""
 CORES = 2
-COST = "_cost:train"
 MEASURED = STUDIO / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
 """Where every demo was timed, one after the other on two cores."""
 
@@ -85,29 +84,16 @@ def training_form() -> None:
             ask = st.form_submit_button("What will it cost here?", icon=":material/timer:", help=text)
             text = "You may start several: they wait in line, and one works on a device at a time."
             st.caption(text, width="stretch")
-        answer = st.empty()
-    held = {**settings, "config": values}
     if start or ask:
         with one_line_errors():
             whole = method.Config.parse(values).model_dump(mode="json")
-            method.check_data(settings["data"])
             spec = RunSpec.parse({**settings, "config": whole})
+            check(spec)
             if start:
                 go_to_run(launcher.start(spec).name)
-            with answer, st.spinner("Measuring a few iterations …"):
-                # Kept before anything more is drawn: where the page is to run again, this run of it ends there.
-                st.session_state[COST] = (held, *_cost(spec))
-    if COST in st.session_state and st.session_state[COST][0] == held:
-        _, fits, told = st.session_state[COST]
-        (answer.info if fits else answer.error)(plain(told), icon=":material/timer:")
-
-
-def _cost(spec: RunSpec) -> tuple[bool, str]:
-    """Whether a run can be done here, and what it will cost, or why not."""
-    try:
-        return True, cost_of(spec).text
-    except DfmlError as error:
-        return False, str(error)
+            preset_has = config.model_dump(mode="json")
+            ask_cost(spec, {name: value for name, value in whole.items() if value != preset_has[name]})
+    cost_panel()
 
 
 def _pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class of methods, which need torch
