@@ -64,7 +64,7 @@ def check_sizes(source: str | Path, split: str, *, way: int, shot: int, query: i
         classes = read_sample(name.removeprefix("sample:"))["splits"][split]["classes"]
         need_sizes(f"{name}/{split}", [(one["name"], one["count"]) for one in classes], way, shot, query)
         return
-    folder = Path(source).resolve()
+    folder = given_path(source).resolve()
     classes = list_classes(folder / split).classes
     need_sizes(f"{folder.name}/{split}", [(one, len(files)) for one, files in classes.items()], way, shot, query)
 
