@@ -51,8 +51,8 @@ def set_up(config: AccuracyConfig, progress: Say = lambda line: None) -> Scenari
 
 def title_of(config: AccuracyConfig) -> str:
     """What a scenario is called in names of reports, known before its zoos are made; BadInput: there is no such one."""
-    if config.name not in (*EMBEDDED, MIXED):
-        known = [*EMBEDDED, MIXED]
+    known = ["SS", "SH", MIXED, "polluted"]
+    if config.name not in known:
         raise BadInput(f"unknown scenario {config.name!r}.{nearest(config.name, known)} Known: {', '.join(known)}.")
     if config.name == MIXED and not config.zoo:
         return MIXED_ZOO
