@@ -23,6 +23,7 @@ from dfml.meta.model import MetaModel
 from dfml.meta.own_classes import Adapted, Pictures, read_pictures, read_support
 from dfml.methods import METHODS
 from dfml.nets.device import pick_device, use_threads
+from dfml.runs.jobs.invert import check as check_inversion
 from dfml.runs.jobs.train import check
 from dfml.runs.products import Inverted, Report, Trained, own_threads, recovered, trained
 from dfml.runs.spec import RunSpec
@@ -98,6 +99,7 @@ def invert(
             "seed": seed, "device": device, "threads": threads,
         }
     )  # fmt: skip
+    check_inversion(spec)
     return recovered(spec, out, progress)
 
 

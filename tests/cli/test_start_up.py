@@ -77,6 +77,11 @@ invert --zoo {zoo} --per-class 0|per-class
 invert --zoo {zoo} --teacher nobody|nobody
 invert --zoo {cut} --teacher 1|cut off
 invert --zoo {zoo} --against {nowhere}|{nowhere}
+invert --zoo {zoo} --against {ensemble}|ensemble
+invert --zoo {zoo} --against {whole}|classes
+invert --zoo {zoo} --method dynamic-set --against {whole}|dynamic-set
+invert --zoo {zoo} --data {nowhere}|{nowhere}
+invert --zoo {asked} --oracle-set budget=10|budget
 evaluate --model {nowhere} --data sample:cifar-fs|{nowhere}
 evaluate --model {model} --data sample:cifar-fs|cut off
 evaluate --model {zoo}/t0 --data sample:cifar-fs|meta-model
@@ -157,6 +162,8 @@ def places(tmp_path_factory):
     for weights in (root / "cut" / "t1" / "model.safetensors", root / "model" / "model.safetensors"):
         weights.write_bytes(weights.read_bytes()[:-8])
     write(root / "ensemble", {"kind": "ensemble"})
+    write(root / "whole", {"kind": "meta-model", **adapting})
+    write_json(root / "whole" / "config.json", {**config, "num_classes": 7})
     for split, classes, images in (("val", 5, 20), ("test", 5, 3)):
         for number in range(classes):
             (root / "few" / split / f"c{number}").mkdir(parents=True)
@@ -165,9 +172,8 @@ def places(tmp_path_factory):
     write(root / "unreadable", {})
     for name in ("zoo.json", "dfml.json"):
         (root / "unreadable" / name).write_text('{"models": [')
-    return {
-        name: str(root / name) for name in ("zoo", "cut", "asked", "few", "model", "ensemble", "unreadable", "nowhere")
-    }
+    names = "zoo cut asked few model whole ensemble unreadable nowhere"
+    return {name: str(root / name) for name in names.split()}
 
 
 def called(cases, root):
