@@ -30,7 +30,7 @@ from dfml.runs.spec import RunSpec
 from dfml.training.options import AdaptConfig
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
-from dfml.zoo.zoo import Zoo, answers_only_queries
+from dfml.zoo.zoo import Zoo
 
 __all__ = [
     "open_zoo", "invert", "train", "evaluate", "adapt", "MetaModel", "Inverted", "Trained", "Evaluation", "Adapted",
@@ -89,8 +89,6 @@ def invert(
         raise BadInput("no teacher was named: give an id, a position, several of them, or 'all'.")
     wanted = [] if named == ["all"] else [opened.card(which).id for which in named]
     asking = AskingConfig.parse({**(oracle_options or {}), "oracle": oracle})
-    for one in wanted or opened.ids:
-        answers_only_queries(opened, one, asking)
     spec = RunSpec.parse(
         {
             "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
