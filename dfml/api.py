@@ -25,13 +25,14 @@ from dfml.meta.model import MetaModel
 from dfml.meta.own_classes import Adapted, Pictures, read_pictures, read_support
 from dfml.methods import METHODS
 from dfml.nets.device import pick_device, use_threads
+from dfml.runs.jobs.invert import check as check_inversion
 from dfml.runs.jobs.train import check
 from dfml.runs.products import Inverted, Report, Trained, own_threads, recovered, trained
 from dfml.runs.spec import RunSpec, within_ranges
 from dfml.training.options import AdaptConfig
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
-from dfml.zoo.zoo import Zoo, answers_only_queries
+from dfml.zoo.zoo import Zoo
 
 __all__ = [
     "open_zoo", "invert", "train", "evaluate", "adapt", "MetaModel", "Inverted", "Trained", "Evaluation", "Adapted",
@@ -92,6 +93,7 @@ def invert(
         raise BadInput("no teacher was named: give an id, a position, several of them, or 'all'.")
     wanted = [] if named == ["all"] else [opened.card(which).id for which in named]
     asking = AskingConfig.parse({**(oracle_options or {}), "oracle": oracle})
+<<<<<<< HEAD
     for one in wanted or opened.ids:
         answers_only_queries(opened, one, asking)
     if data is not None:
@@ -103,6 +105,18 @@ def invert(
         "seed": seed, "device": device, "threads": threads, "label": label,
     }  # fmt: skip
     return recovered(RunSpec.parse(asked, called={"per_class": "images_per_class"}), out, progress)
+=======
+    spec = RunSpec.parse(
+        {
+            "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
+            "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
+            "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
+            "seed": seed, "device": device, "threads": threads,
+        }
+    )  # fmt: skip
+    check_inversion(spec)
+    return recovered(spec, out, progress)
+>>>>>>> m2
 
 
 def train(

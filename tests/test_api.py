@@ -263,7 +263,10 @@ def test_classes_of_a_mapping_keep_its_order_and_two_of_one_name_are_refused():
         read_support({1: one, "1": one, "a": one}, size=8, channels=1)
 
 
-def test_unknown_names_and_values_out_of_range_are_refused(tiny_zoo, trained, patterns):
+def test_unknown_names_and_values_out_of_range_are_refused(tiny_zoo, trained, patterns, monkeypatch):
+    from dfml.runs import products
+
+    monkeypatch.setattr(products, "run_in_process", lambda *_, **__: pytest.fail("a run has begun"))
     for message, call in (
         ("stepz", lambda: dfml.invert(tiny_zoo, stepz=3)),
         ("pixel", lambda: dfml.invert(tiny_zoo, 0, "pixel")),
@@ -276,6 +279,7 @@ def test_unknown_names_and_values_out_of_range_are_refused(tiny_zoo, trained, pa
         ("iteration", lambda: dfml.train(tiny_zoo, "purer", iteration=3)),
         ("iterations", lambda: dfml.train(tiny_zoo, "purer", iterations=0)),
         ("real training images", lambda: dfml.train(tiny_zoo, "real-data")),
+        ("none of 50: set way", lambda: dfml.train(tiny_zoo, "free", way=50)),
         ("no zoo at", lambda: dfml.train("no-such-zoo", "purer")),
         ("inductiv", lambda: dfml.evaluate(trained.model, patterns, bn="inductiv")),
         ("step", lambda: dfml.evaluate(trained.model, patterns, how="step")),

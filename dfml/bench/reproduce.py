@@ -116,8 +116,8 @@ def reproduce(
     if not rows:
         raise BadInput(f"{table} has runs of {method}, but no row of them: there is nothing to compare with.")
     place = Path(table.resolve().parent.name, table.stem)
-    device = device or runs[0].get("device") or "auto"
-    check_device_name(device)
+    where = str(device or runs[0].get("device") or "auto")
+    check_device_name(where)
     sources, measured = _data_of(stored, rows, data), []
     zoo = zoo or _zoo_of(stored, table)
     for run in runs:
@@ -126,12 +126,12 @@ def reproduce(
             about = {
                 "data": [text for text in sources if Path(text).name in {row["data"] for row in alike}],
                 "preset": stored["preset"], "split": stored["split"], "calibrate": stored.get("calibrate"),
-                "shots": tuple(dict.fromkeys(row["shots"] for row in alike)), "episodes": episodes, "device": device,
+                "shots": tuple(dict.fromkeys(row["shots"] for row in alike)), "episodes": episodes, "device": where,
                 "work": work / place,
             }  # fmt: skip
             measured.append((run, _job(AccuracyConfig.parse(about), run, zoo)))
     jobs = [job for _, job in measured]
-    with closing(do_jobs(jobs, side_by_side=1, device=device, progress=progress)) as outcomes:
+    with closing(do_jobs(jobs, side_by_side=1, device=where, progress=progress)) as outcomes:
         found = dict(outcomes)
     for outcome in found.values():
         if "reason" in outcome:

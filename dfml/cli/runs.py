@@ -22,6 +22,7 @@ from dfml.runs.driver import run_in_process
 from dfml.runs.elsewhere import other_runs, told
 from dfml.runs.folder import RunFolder, find_run
 from dfml.runs.folder import list_runs as all_runs
+from dfml.runs.jobs.invert import check as check_inversion
 from dfml.runs.jobs.train import check
 from dfml.runs.spec import RunSpec
 from dfml.zoo import open_zoo
@@ -155,6 +156,7 @@ def invert(
         if data is not None:
             check_source(data, "train")
         spec = _spec(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))
+        check_inversion(spec)
     result = _drive(spec, out, json, f"inverting {shown}")
     for teacher_id, reason in result.get("problems", {}).items():
         say(f"left out teacher {teacher_id}: {reason}")

@@ -17,6 +17,7 @@ from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import Inverter
 from dfml.inversion.batched import labels_per_class
 from dfml.inversion.recipe import Recipe, WarmUp, kept_path, read_kept, write_kept
+from dfml.zoo.oracles.asking import refuse_above_budget
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import ZerothOrderOracle, make_oracle
 
@@ -88,14 +89,7 @@ def recover_teachers(recipe: Recipe, teachers: Sequence[str | int]) -> Iterator[
     for oracle in oracles:
         # Refused before its first question, not after its last.
         if isinstance(oracle, ZerothOrderOracle) and oracle.config.budget is not None:
-            images, q = oracle.way * recipe.per_class, oracle.config.q
-            queries = steps * (q + 1) * images + images
-            if queries > oracle.config.budget:
-                raise BadInput(
-                    f"recovering teacher {oracle.teacher_id!r} asks {queries} images ({steps} steps, q = {q}, {images} "
-                    f"images), the budget is {oracle.config.budget}: raise it, or lower q, the steps or the images "
-                    "per class."
-                )
+            refuse_above_budget(oracle.config, oracle.teacher_id, oracle.way * recipe.per_class, steps)
     yield from recover_together(recipe, oracles, recipe.generator("invert"))
 
 

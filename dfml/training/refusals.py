@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.training.options import AdaptConfig, RecoveringConfig
 from dfml.zoo.listing import TeacherCard
@@ -63,7 +62,7 @@ def need_two(count: int, zoo: Zoo, method: str) -> None:
         raise BadInput(f"{method} needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")
 
 
-def need_one_network(zoo: Zoo, config: Config, method: str, *, head: bool, least: int = 1) -> None:
+def need_one_network(zoo: Zoo, config: AdaptConfig, method: str, *, head: bool, least: int = 1) -> None:
     """Refuse weights that are not all of the meta-model's architecture and, with ``head``, of its ``way``.
 
     Raises:
@@ -72,19 +71,22 @@ def need_one_network(zoo: Zoo, config: Config, method: str, *, head: bool, least
     granted = need_weights(zoo)
     if least > 1:
         need_two(len(granted), zoo, method)
-    architecture, way = getattr(config, "architecture", ""), getattr(config, "way", 0)
     for card in granted:
-        if card.architecture == architecture and not (head and card.way != way):
+        alike = card.architecture == config.architecture and card.width in (None, config.width)
+        if alike and not (head and card.way != config.way):
             continue
         try:
             zoo.look_at(card.id)
         except BadInput:
             continue  # it will be left out
-        if card.architecture != architecture:
+        if not alike:
+            theirs, ours = f"{card.architecture} of width {card.width or 'its own'}", config.architecture
             raise BadInput(
-                f"{method}: teacher {card.id} is a {card.architecture}, the meta-model a {architecture}; fusing "
-                "weights needs one architecture: set architecture and width to the teachers', or take a zoo of one."
+                f"{method}: teacher {card.id} differs from the meta-model ({theirs}, and {ours} of width "
+                f"{config.width}); fusing weights needs one architecture: set architecture and width to the teachers', "
+                "or take a zoo of one architecture."
             )
         raise BadInput(
-            f"{method}: teacher {card.id} has {card.way} outputs, the meta-model {way}: set way to its, or head=fresh."
+            f"{method}: teacher {card.id} has a last layer of another shape than the meta-model ({card.way} outputs, "
+            f"and {config.way}): set way to its, or head=fresh."
         )

@@ -77,6 +77,15 @@ def test_what_a_training_will_cost_is_told_before_it_starts(runs, monkeypatch):
     may_answer.set()
 
 
+def test_what_no_teacher_fits_is_refused_before_there_is_a_run(runs):
+    app = open_page("training", method="free")
+    next(field for field in app.number_input if field.label == "Way").set_value(50)
+    for label in ("Start training", "What will it cost here?"):
+        next(button for button in app.button if button.label == label).click().run()
+        assert "set way" in app.error[0].value and not app.exception and not list(runs.iterdir())
+        assert "Stop measuring" not in [button.label for button in app.button]
+
+
 def test_what_to_cite_for_a_run_is_shown_when_it_is_asked_for(runs, training):
     run = training(runs)
     app = open_page("training")

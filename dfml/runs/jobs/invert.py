@@ -14,14 +14,17 @@ from dfml.core.errors import BadInput, NotFinite, RunFailed, StopRequested
 from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars
 from dfml.core.paths import read_json
 from dfml.core.process import in_processes
+from dfml.data.splits import check_source
 from dfml.runs.folder import RECOVERED
 from dfml.runs.recorder import save_grid
 from dfml.runs.spec import JobContext, RunSpec
+from dfml.zoo.oracles.asking import refuse_above_budget
 
 if TYPE_CHECKING:
     from dfml.inversion.base import ExtraLoss
     from dfml.inversion.recipe import Recipe, WorkerArgs
     from dfml.reports.recovery import Recovery
+    from dfml.zoo.listing import TeacherCard
     from dfml.zoo.zoo import Zoo
 
 TOGETHER = 32
@@ -48,6 +51,38 @@ class Outcome:
     recoveries: list[Recovery] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
     curves: list[Scalars] = field(default_factory=list)
+
+
+def check(spec: RunSpec) -> None:
+    """See what options, cards and paths tell against an inversion before it is queued, without torch; ``BadInput``."""
+    from dfml.meta.stored import NETWORK, check_model, read_network, refuse_ensemble
+    from dfml.zoo import open_zoo
+    from dfml.zoo.oracles.asking import AskingConfig
+    from dfml.zoo.zoo import answers_only_queries
+
+    zoo, asking = open_zoo(spec.needed("zoo")), AskingConfig.parse(spec.oracle)
+    wanted = [zoo.card(which) for which in spec.teachers if which != "all"] or zoo.cards
+    black = [card for card in wanted if answers_only_queries(zoo, card.id, asking)]
+    if spec.data is not None:
+        check_source(spec.data)
+    if asking.budget is not None and len(wanted) == len(black) == 1:  # of several, one may suffice
+        images, steps = black[0].way * spec.per_class, int(spec.config.get("steps", 0))
+        refuse_above_budget(asking, black[0].id, images, steps)
+    if spec.against is None:
+        return
+    if spec.method == "dynamic-set":
+        raise BadInput("dynamic-set takes no extra loss: invert against a model with another inverter.")
+    card = check_model(Path(spec.against))
+    if card["kind"] != NETWORK:
+        refuse_ensemble("teachers cannot disagree with it")
+    way = read_network(Path(spec.against), card)[0]["num_classes"]
+    for teacher in wanted:
+        _need_same_way(spec, way, teacher)
+
+
+def _need_same_way(spec: RunSpec, way: int, teacher: TeacherCard) -> None:
+    if teacher.way != way:
+        raise BadInput(f"the model in {spec.against} has {way} classes, teacher {teacher.id!r} has {teacher.way}.")
 
 
 def invert(context: JobContext) -> Generator[Event, None, None]:
@@ -211,8 +246,7 @@ def _against(spec: RunSpec, recipe: Recipe, teachers: list[str]) -> ExtraLoss | 
     model = MetaModel.load(Path(spec.against)).to(recipe.device)
     model.require_one_network("teachers cannot disagree with it")
     for card in map(recipe.zoo.card, teachers):
-        if card.way != model.way:
-            raise BadInput(f"the model in {spec.against} has {model.way} classes, teacher {card.id!r} has {card.way}.")
+        _need_same_way(spec, model.way, card)
     model.net.requires_grad_(False)
     black = any(answers_only_queries(recipe.zoo, teacher, recipe.asking) for teacher in teachers)
     distance = "l1" if black else "kl"

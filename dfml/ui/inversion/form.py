@@ -8,6 +8,7 @@ from dfml.core.errors import BadInput, DfmlError
 from dfml.core.names import on_disk
 from dfml.core.paths import given_path, read_json
 from dfml.runs import launcher
+from dfml.runs.jobs.invert import check
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.run_rows import MOST, go_to_run, new_group, series_names
 from dfml.ui.widgets import forms
@@ -109,6 +110,7 @@ def _start(
         except DfmlError as error:
             raise type(error)(f"inverter {place + 1}, {name}: {error}") from None
         specs.append(RunSpec.parse({**common, "method": name, "config": config, "oracle": how}))
+        check(specs[-1])
     labels = ({"label": f"{name}: {whose}"[:80]} for name in series_names(specs))
     started = [launcher.start(spec.model_copy(update=its)) for its, spec in zip(labels, specs, strict=True)]
     go_to_run(common["group"] or started[0].path.name)

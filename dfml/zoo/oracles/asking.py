@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from dfml.core.config import Config
+from dfml.core.errors import BadInput
 
 Outputs = Literal["logits", "probabilities"]
 
@@ -26,3 +27,13 @@ class AskingConfig(ZerothOrderConfig):
     oracle: Literal["auto", "autograd", "zeroth-order"] = Field(
         "auto", description="Gradients, or queries only; auto: gradients where the teacher grants them."
     )
+
+
+def refuse_above_budget(config: ZerothOrderConfig, teacher: str, images: int, steps: int) -> None:
+    """Raise ``BadInput`` where recovering so many images of a black box in so many steps asks more than the budget."""
+    queries = steps * (config.q + 1) * images + images
+    if config.budget is not None and queries > config.budget:
+        raise BadInput(
+            f"recovering teacher {teacher!r} asks {queries} images ({steps} steps, q = {config.q}, {images} images), "
+            f"the budget is {config.budget}: raise it, or lower q, the steps or the images per class."
+        )
