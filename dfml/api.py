@@ -15,7 +15,6 @@ from typing import Any
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler, EpisodesAsked
 from dfml.data.folders import load_split
-from dfml.data.splits import check_source
 from dfml.inversion import INVERTERS
 from dfml.meta import adaptation, evaluation
 from dfml.meta.calibration import CALIBRATORS, Icfil
@@ -93,30 +92,15 @@ def invert(
         raise BadInput("no teacher was named: give an id, a position, several of them, or 'all'.")
     wanted = [] if named == ["all"] else [opened.card(which).id for which in named]
     asking = AskingConfig.parse({**(oracle_options or {}), "oracle": oracle})
-<<<<<<< HEAD
-    for one in wanted or opened.ids:
-        answers_only_queries(opened, one, asking)
-    if data is not None:
-        check_source(data, "train")
     asked = {
         "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
         "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
         "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
         "seed": seed, "device": device, "threads": threads, "label": label,
     }  # fmt: skip
-    return recovered(RunSpec.parse(asked, called={"per_class": "images_per_class"}), out, progress)
-=======
-    spec = RunSpec.parse(
-        {
-            "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
-            "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
-            "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
-            "seed": seed, "device": device, "threads": threads,
-        }
-    )  # fmt: skip
+    spec = RunSpec.parse(asked, called={"per_class": "images_per_class"})
     check_inversion(spec)
     return recovered(spec, out, progress)
->>>>>>> m2
 
 
 def train(

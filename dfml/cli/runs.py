@@ -133,10 +133,7 @@ def invert(
     json: Json = False,
 ) -> None:
     """Recover the task of one teacher, several, or all."""
-    from dfml.data.splits import check_source
     from dfml.inversion import INVERTERS
-    from dfml.meta.stored import check_model
-    from dfml.zoo.zoo import answers_only_queries
 
     spec, shown = None, ""
     if not resume:
@@ -147,14 +144,8 @@ def invert(
         shown = opened.name
         wanted = [] if teacher == "all" else [opened.card(which.strip()).id for which in teacher.split(",")]
         asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
-        for one in wanted or opened.ids:
-            answers_only_queries(opened, one, asking)
         if len(wanted) == 1:  # of several, those that cannot be read are left out and named
             opened.look_at(wanted[0])
-        if against is not None:
-            check_model(Path(against))
-        if data is not None:
-            check_source(data, "train")
         spec = _spec(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))
         check_inversion(spec)
     result = _drive(spec, out, json, f"inverting {shown}")

@@ -81,15 +81,7 @@ invert --zoo {zoo} --per-class 0|per-class
 invert --zoo {zoo} --teacher nobody|nobody
 invert --zoo {cut} --teacher 1|cut off
 invert --zoo {zoo} --against {nowhere}|{nowhere}
-<<<<<<< HEAD
 invert --zoo {zoo} --data {nowhere}|{nowhere}
-=======
-invert --zoo {zoo} --against {ensemble}|ensemble
-invert --zoo {zoo} --against {whole}|classes
-invert --zoo {zoo} --method dynamic-set --against {whole}|dynamic-set
-invert --zoo {zoo} --data {nowhere}|{nowhere}
-invert --zoo {asked} --oracle-set budget=10|budget
->>>>>>> m2
 evaluate --model {nowhere} --data sample:cifar-fs|{nowhere}
 evaluate --model {model} --data sample:cifar-fs|cut off
 evaluate --model {zoo}/t0 --data sample:cifar-fs|meta-model
@@ -262,13 +254,8 @@ def places(tmp_path_factory):
     write(root / "unreadable", {})
     for name in ("zoo.json", "dfml.json"):
         (root / "unreadable" / name).write_text('{"models": [')
-<<<<<<< HEAD
     names = "zoo cut asked few model whole strange ensemble unreadable data tables foreign work nowhere".split()
     return {name: str(root / name) for name in names}
-=======
-    names = "zoo cut asked few model whole ensemble unreadable nowhere"
-    return {name: str(root / name) for name in names.split()}
->>>>>>> m2
 
 
 def called(cases, root):

@@ -64,7 +64,7 @@ def check(spec: RunSpec) -> None:
     wanted = [zoo.card(which) for which in spec.teachers if which != "all"] or zoo.cards
     black = [card for card in wanted if answers_only_queries(zoo, card.id, asking)]
     if spec.data is not None:
-        check_source(spec.data)
+        check_source(spec.data, "train")
     if asking.budget is not None and len(wanted) == len(black) == 1:  # of several, one may suffice
         images, steps = black[0].way * spec.per_class, int(spec.config.get("steps", 0))
         refuse_above_budget(asking, black[0].id, images, steps)
