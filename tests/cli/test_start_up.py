@@ -244,8 +244,8 @@ def places(tmp_path_factory):
     ):  # fmt: skip
         (root / "tables" / f"{name}.md").write_text("mine")
     write(root / "ensemble", {"kind": "ensemble"})
-    write(root / "whole", {"kind": "meta-model", **adapting})
-    write_json(root / "whole" / "config.json", {**config, "num_classes": 7})
+    write(root / "seven", {"kind": "meta-model", **adapting})
+    write_json(root / "seven" / "config.json", {**config, "num_classes": 7})
     for split, classes, images in (("val", 5, 20), ("test", 5, 3)):
         for number in range(classes):
             (root / "few" / split / f"c{number}").mkdir(parents=True)
@@ -254,7 +254,7 @@ def places(tmp_path_factory):
     write(root / "unreadable", {})
     for name in ("zoo.json", "dfml.json"):
         (root / "unreadable" / name).write_text('{"models": [')
-    names = "zoo cut asked few model whole strange ensemble unreadable data tables foreign work nowhere".split()
+    names = "zoo cut asked few model whole seven strange ensemble unreadable data tables foreign work nowhere".split()
     return {name: str(root / name) for name in names}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput, NotFinite, RunFailed, StopRequested
 from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars
-from dfml.core.paths import read_json
+from dfml.core.paths import given_path, read_json
 from dfml.core.process import in_processes
 from dfml.data.splits import check_source
 from dfml.runs.folder import RECOVERED
@@ -72,10 +72,11 @@ def check(spec: RunSpec) -> None:
         return
     if spec.method == "dynamic-set":
         raise BadInput("dynamic-set takes no extra loss: invert against a model with another inverter.")
-    card = check_model(Path(spec.against))
+    against = given_path(spec.against)
+    card = check_model(against)
     if card["kind"] != NETWORK:
         refuse_ensemble("teachers cannot disagree with it")
-    way = read_network(Path(spec.against), card)[0]["num_classes"]
+    way = read_network(against, card)[0]["num_classes"]
     for teacher in wanted:
         _need_same_way(spec, way, teacher)
 
