@@ -94,15 +94,17 @@ class Bar:
         self.terminal = sys.stderr.isatty()
 
     def __call__(self, done: int, total: int, text: str = "") -> None:
-        """Show ``done`` of ``total``."""
+        """Show ``done`` of ``total``, which is 0 where nobody knows yet: then the text alone says what goes on."""
         now = time.monotonic()
         self.left.see(done, total, now)
-        last = done >= total
+        last = 0 < total <= done
         if not last and now - self.shown < (0.2 if self.terminal else 15):
             return
         self.shown = now
         line, left = f"{self.what} {done}/{total}", self.left.range(now)
-        if not last:
+        if not total:
+            line = f"{self.what}: {text or 'starting'}"
+        elif not last:
             line += f" {text} ({in_words(left)} left)" if left else f" {text} (estimating time left)"
         if self.terminal:
             print(f"\r\x1b[2K{for_terminal(line)}", end="\n" if last else "", file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """Every page, opened first of all on a fresh server; links, and the way back."""
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -79,6 +80,8 @@ def test_the_way_back_from_a_run_keeps_the_zoo_and_leaves_the_run(cold_server, p
     def press_back():
         while asked(page)[0] != "/zoo":
             page.go_back()
+            # The page's own address comes after the page: only then is it known where this step back has led.
+            page.wait_for_url(re.compile(r"/(zoo\?zoo|training\?run)="))
             settled(page)
 
     for back in (links.get_by_text("Model zoo").click, press_back):

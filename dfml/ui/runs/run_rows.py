@@ -160,7 +160,7 @@ def go_to_run(name: str) -> None:
 def _line(row: Comparison) -> str:
     """A run's line in the chooser. It stays true while the run works: no state that may have changed since."""
     look = chip(row.state)
-    sign, state = ("▶", "") if row.state in ACTIVE else (look.sign, f" · {look.word}")
+    sign, state = ("•", "") if row.state in ACTIVE else (look.sign, f" · {look.word}")
     seed = f" · seed {row.spec.seed}" if row.spec and not row.spec.label else ""
     today = datetime.fromtimestamp(row.created).date() == datetime.now().date()
     started = f"{datetime.fromtimestamp(row.created):%H:%M}" if today else minute(row.created)
