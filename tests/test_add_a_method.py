@@ -42,6 +42,7 @@ def within(checkout, *words):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # it runs tests of its own, each of which has the usual time
 def test_three_files_are_all_that_a_method_needs(checkout):
     assert [name for name, _ in FILES] == [
         "dfml/methods/running_mean.py",
