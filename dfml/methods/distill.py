@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Progress, until_done
 from dfml.meta.choices import Distance
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, RecoveringConfig
-from dfml.training.refusals import need_consensus
+from dfml.training.refusals import need_consensus, need_images
 from dfml.training.taking_part import TakingPart, everyone
 from dfml.zoo.zoo import Zoo
 
@@ -92,11 +91,7 @@ class Distill(Method):
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: DistillConfig) -> None:
         """Recoveries that suffice for a batch; see ``Method.check_zoo``."""
-        if config.recovered_per_class < config.shot + config.query:
-            raise BadInput(
-                f"a step takes {config.shot} + {config.query} images per class, a recovery has "
-                f"{config.recovered_per_class}: raise recovered_per_class, or lower query."
-            )
+        need_images(config)
         need_consensus(zoo, config)
 
     def train(self, training: Training) -> Iterator[Event]:

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.training.method import METHODS, Method
 from dfml.training.options import (
@@ -35,7 +34,7 @@ from dfml.training.options import (
     RecoveringConfig,
     TeacherPolicyConfig,
 )
-from dfml.training.refusals import need_consensus, need_way
+from dfml.training.refusals import need_consensus, need_images, need_way
 from dfml.training.taking_part import TakingPart, of_way
 from dfml.zoo.zoo import Zoo
 
@@ -136,11 +135,7 @@ class Teapot(Method):
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: TeapotConfig) -> None:
         """Teachers of so many classes, and recoveries that suffice for a task; see ``Method.check_zoo``."""
-        if config.recovered_per_class < config.shot + config.query:
-            raise BadInput(
-                f"a new task takes {config.shot} + {config.query} images per class, a recovery has "
-                f"{config.recovered_per_class}: raise recovered_per_class."
-            )
+        need_images(config)
         need_way(zoo, config)
         need_consensus(zoo, config)
 

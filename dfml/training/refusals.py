@@ -47,6 +47,15 @@ def need_consensus(zoo: Zoo, config: RecoveringConfig, *, asking: bool = False) 
             raise BadInput(f"consensus takes gradients through all teachers, and {who}: set consensus=0.")
 
 
+def need_images(config: RecoveringConfig) -> None:
+    """Refuse recoveries with fewer images of a class than a task takes."""
+    if config.recovered_per_class < config.shot + config.query:
+        raise BadInput(
+            f"a task takes {config.shot} + {config.query} images per class, a recovery has "
+            f"{config.recovered_per_class}: raise recovered_per_class, or lower query."
+        )
+
+
 def need_weights(zoo: Zoo) -> list[TeacherCard]:
     """Return the cards that grant weights; ``BadInput`` where there is none."""
     granted = [card for card in zoo.cards if card.access == "weights"]

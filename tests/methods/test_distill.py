@@ -100,5 +100,5 @@ def test_a_resumed_run_is_billed_for_what_it_asks_again(run, tiny_zoo):
 
 def test_too_small_a_recovery_is_named():
     _, config = small("distill", recovered_per_class=3)
-    with pytest.raises(BadInput, match="a step takes 2 \\+ 3 images per class, a recovery has 3"):
+    with pytest.raises(BadInput, match="2 \\+ 3 images per class, a recovery has 3"):
         Distill(config).teachers(None)
