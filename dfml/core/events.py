@@ -36,9 +36,13 @@ class Images:
     labels: Sequence[int] = field(default_factory=list)
 
 
+TASK = "task"
+"""Tag of images that show a task whose ``Embedding`` is told at the same step."""
+
+
 @dataclass(frozen=True)
 class Embedding:
-    """Vectors of the newest tasks: float [N, D], with a name each."""
+    """Vectors of tasks that are new: float [N, D], with a name each that no other task of the run has."""
 
     step: int
     ids: Sequence[str]

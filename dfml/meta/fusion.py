@@ -87,6 +87,10 @@ class WeightSpace:
         fresh = self.network(self.hyper.flatten(self.model.params))
         return fresh if start == "random" else torch.zeros_like(fresh)
 
+    def fill(self, model: MetaModel, network: torch.Tensor) -> None:
+        """Put a network [D] of these vectors into a model of the same kind."""
+        load_backbone(model.net, self.hyper.restore(network.cpu()), head=self.head)
+
 
 def average_states(states: list[State]) -> State:
     """The element-wise mean of floating tensors; others are the first state's."""

@@ -24,7 +24,7 @@ from pydantic import Field
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event
 from dfml.training.method import METHODS, Method
-from dfml.training.options import AdaptConfig
+from dfml.training.options import WatchedConfig
 from dfml.training.refusals import need_one_network, need_two
 from dfml.training.taking_part import UNUSABLE, Missed, read_teacher, read_teachers, rejected, with_weights
 from dfml.zoo.zoo import Zoo
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dfml.training.context import Training
 
 
-class DroConfig(AdaptConfig):
+class DroConfig(WatchedConfig):
     """Options of DRO model fusion."""
 
     mode: Literal["offline", "online"] = Field(
@@ -80,6 +80,7 @@ class RobustFusion:
     Attributes:
         taught: phi*, what phi became on the way to the last teacher of S; None before step 1 was taken.
         embeddings: [N, dim], one a teacher met so far.
+        asked: The teacher of the newest step 3, and the e* [dim] at which it was taken.
     """
 
     def __init__(self, config: DroConfig, first: torch.Tensor, steps: int = 1) -> None:
@@ -92,6 +93,7 @@ class RobustFusion:
         self.phi = Phi(first.new_zeros(config.embedding, len(first)), first.clone())
         self.taught: Phi | None = None
         self.embeddings = first.new_zeros(0, config.embedding)
+        self.asked = 0, first.new_zeros(config.embedding)
 
     def meet(self, generator: torch.Generator) -> int:
         """Give a new teacher a random embedding of length about 1; returns its position."""
@@ -131,6 +133,7 @@ class RobustFusion:
             raise RunFailed("dro: the likelihood is no longer finite; lower lr and embedding_lr, then start again.")
         self.phi = self.phi.moved(worst, self.rate * by_output)
         self.embeddings[j] += self.config.embedding_lr * by_e
+        self.asked = j, worst
         return {"train/loss": loss, "dro/shift": shift}
 
     def initialisation(self) -> torch.Tensor:
@@ -206,7 +209,7 @@ class Dro(Method):
     @classmethod
     def demo(cls) -> DroConfig:
         """Fitted half-way; every teacher validates at some time; gamma acts (it cannot in one descent step)."""
-        return DroConfig(epochs=3, fit=0.6, resplit=True, descent_steps=5)
+        return DroConfig(epochs=3, fit=0.6, resplit=True, descent_steps=5, validate_every=30)
 
     @classmethod
     def paper(cls) -> DroConfig:
@@ -222,7 +225,7 @@ class Dro(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run Algorithm 1 or 2; see ``Method.train``."""
-        from dfml.meta.fusion import WeightSpace, load_backbone
+        from dfml.meta.fusion import WeightSpace
         from dfml.meta.learners import HEAD
         from dfml.nets.hyper import AffineHyperNetwork
 
@@ -232,12 +235,12 @@ class Dro(Method):
         space = WeightSpace(model, hyper, head, training.device)
         fusion = yield from (self.offline if cfg.mode == "offline" else self.online)(training, space)
         # 4. The network of the mean embedding.
-        load_backbone(model.net, hyper.restore(fusion.initialisation().cpu()), head=head)
+        space.fill(model, fusion.initialisation())
         yield Done(model.to(training.device))
 
     def offline(self, training: Training, space: WeightSpace) -> Generator[Event, None, RobustFusion]:
         """Algorithm 1: all teachers at hand, S to learn from and Q to validate."""
-        from dfml.training.context import StepRecord
+        from dfml.training.fusion_record import FusionRecord
 
         cfg: DroConfig = self.config
         zoo, generator = training.zoo, training.generator
@@ -254,44 +257,43 @@ class Dro(Method):
         for _ in teachers:
             fusion.meet(generator)
         shares = draw_shares(len(teachers), cfg, generator)
-        record = StepRecord(cfg.epochs * len(teachers), generator, {"fusion": fusion})
+        total = cfg.epochs * len(teachers)
+        record = FusionRecord(training, cfg, space, total, {"fusion": fusion}, fusion.initialisation)
         left = record.restore(training.state)
         for step, seen in algorithm_1(fusion, networks, shares, generator, left.start - 1):
-            yield from record.events(step, seen, "fusing")
+            j, worst = fusion.asked
+            yield from record.events(step, seen, "fusing", (f"teacher {teachers[j].card.id}", worst))
         return fusion
 
     def online(self, training: Training, space: WeightSpace) -> Generator[Event, None, RobustFusion]:
         """Algorithm 2: teachers come one after another and are gone.
 
-        None stays to validate, so each that comes validates what its predecessor taught (steps 2 and 3) before it
-        teaches itself (step 1).
+        None stays: each validates what its predecessor taught (steps 2 and 3) before it teaches itself (step 1).
         """
-        from dfml.training.context import StepRecord
+        from dfml.training.fusion_record import FusionRecord
 
         self.check_zoo(zoo := training.zoo, self.config)
-        # No other network is at hand to take the units from.
-        space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))
+        space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))  # no other network is at hand
         fusion = RobustFusion(self.config, space.first_network(self.config.start), len(zoo.cards) - 1)
         missed = Missed()
-        record = StepRecord(len(zoo.cards), training.generator, {"fusion": fusion, "missed": missed})
+        parts = {"fusion": fusion, "missed": missed}
+        record = FusionRecord(training, self.config, space, len(zoo.cards), parts, fusion.initialisation)
         left = record.restore(training.state)
         yield from rejected(zoo)
         expected = with_weights(zoo)
         yield expected.note()
         for step in left:
-            card, seen = zoo.cards[step - 1], {}
+            card, seen, task = zoo.cards[step - 1], {}, None
             if teacher := (yield from read_teacher(zoo, card, step)):
                 network = space.network(space.weights(teacher.net, f"dro: teacher {card.id}"))
                 t = fusion.meet(training.generator)
                 if fusion.taught is not None:
-                    # Steps 2 and 3 with j = t, at the phi* of the teacher before.
-                    worst = fusion.worst_case(t, network)
-                    seen = fusion.update(worst, t, network)
-                # Step 1 with i = t.
-                fusion.ascend(t, network)
+                    worst = fusion.worst_case(t, network)  # steps 2 and 3, at the phi* of the teacher before
+                    seen, task = fusion.update(worst, t, network), (f"teacher {card.id}", worst)
+                fusion.ascend(t, network)  # step 1 with i = t
             else:
                 missed.ids.append(card.id)
-            yield from record.events(step, seen, f"teacher {card.id}")
+            yield from record.events(step, seen, f"teacher {card.id}", task)
         taking_part = with_weights(zoo, dict.fromkeys(missed.ids, UNUSABLE))
         if taking_part != expected:  # some could not be read when they came
             yield taking_part.note(len(zoo.cards))

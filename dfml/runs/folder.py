@@ -19,8 +19,8 @@ from typing import Any
 from dfml.core.config import LATEST, Count, Number, Record, Share, Text
 from dfml.core.errors import BadInput, nearest
 from dfml.core.model_config import CONFIG
-from dfml.core.paths import claim_folder, given_path, read_json, runs_root, write_json
-from dfml.runs.metrics import Curve, NoteLine, ZooMapLine, shared_reader
+from dfml.core.paths import ASSETS, claim_folder, given_path, read_json, runs_root, write_json
+from dfml.runs.metrics import Curve, EmbeddingLine, NoteLine, ZooMapLine, shared_reader
 from dfml.runs.spec import SPEC, RunSpec, read_spec
 from dfml.runs.status import STATUS, RunStatus, live_status, log_tail, write_raw
 from dfml.zoo.listing import DETAILS, WEIGHTS
@@ -156,6 +156,10 @@ class RunFolder:
             if line.file in kept
         ]
 
+    def tasks(self) -> list[EmbeddingLine]:
+        """Return the embedded tasks, oldest first, a line for each moment; see ``dfml.core.events.Embedding``."""
+        return shared_reader(self.path).records("embedding")
+
     def zoo_map(self) -> ZooMapLine | None:
         """Return how like or unlike the zoo's teachers are, where the method compared them."""
         maps = shared_reader(self.path).records("zoo_map")
@@ -169,8 +173,9 @@ class RunFolder:
 
     @property
     def model(self) -> Path | None:
-        """The folder of the finished meta-model, where there is one."""
-        folder = self.path / MODEL
+        """The folder of the finished meta-model, where there is one; see ``dfml.runs.recorded`` for those that ship."""
+        shipped = ASSETS / "models" / self.name if self.path.parent == ASSETS / "recorded" else None
+        folder = shipped or self.path / MODEL
         return folder if os.path.isfile(folder / "dfml.json") else None
 
     def log_tail(self, lines: int = 200) -> str:

@@ -24,6 +24,9 @@ LARGEST = 2 * 2**30
 _CHUNK = 4 * 2**20
 
 MOST_LABELS, MOST_CURVES = 100_000, 20_000
+MOST_TASKS, LONGEST_VECTOR = 4_000, 4_000
+"""Embedded tasks of a run that are kept, and numbers of each."""
+Vector = Annotated[list[Number], Field(min_length=1, max_length=LONGEST_VECTOR)]
 Label = Annotated[int, Field(ge=0, le=MOST_LABELS)]
 Curve = tuple[list[int], list[float | None]]
 
@@ -57,9 +60,18 @@ class ImagesLine(Record):
 
 
 class EmbeddingLine(Record):
-    """Vectors of the newest tasks: written for whoever analyses the file, and shown nowhere."""
+    """Vectors of new tasks; see ``dfml.core.events.Embedding``."""
 
     type: Literal["embedding"]
+    step: Count
+    ids: Annotated[list[Text], Field(max_length=MOST_TASKS)]
+    vectors: Annotated[list[Vector], Field(max_length=MOST_TASKS)]
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if len(self.ids) != len(self.vectors) or len({len(vector) for vector in self.vectors}) > 1:
+            raise ValueError("tasks and vectors differ in number, or vectors in length")
+        return self
 
 
 class ZooMapLine(Record):
@@ -163,7 +175,7 @@ class MetricsReader:
         self.damaged = 0
         self._scalars: dict[tuple[str, str], Curve] = {}
         self._merged: dict[str, Curve] = {}
-        self._records: dict[str, list[Any]] = {"note": [], "images": [], "zoo_map": []}
+        self._records: dict[str, list[Any]] = {"note": [], "images": [], "zoo_map": [], "embedding": []}
 
     def scalars(self, tag: str | None = None) -> dict[str, Curve]:
         """Return curves by name, of one ``tag`` such as a teacher's id, or all; not finite values are None."""
@@ -175,7 +187,7 @@ class MetricsReader:
             return {name: (list(steps), list(values)) for name, (steps, values) in found}
 
     def records(self, kind: str) -> list[Any]:
-        """Return all records of one type, oldest first: ``note``, ``images`` or ``zoo_map``."""
+        """Return all records of one type, oldest first: ``note``, ``images``, ``zoo_map`` or ``embedding``."""
         with self._lock:
             self._refresh()
             return list(self._records[kind])
@@ -215,7 +227,9 @@ class MetricsReader:
             self.damaged += 1
             return
         if record.type in self._records:
-            self._records[record.type].append(record)
+            of_this_kind = self._records[record.type]
+            if record.type != "embedding" or len(of_this_kind) < MOST_TASKS:
+                of_this_kind.append(record)
         if record.type != "scalars":
             return
         for name, value in record.values.items():

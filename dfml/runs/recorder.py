@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, Scalars, ZooMap
+from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, Scalars, ZooMap
 from dfml.core.paths import raise_if_disk_full
 from dfml.core.time_left import TimeLeft
 from dfml.runs.folder import CHECKPOINTS, IMAGES
@@ -31,6 +31,8 @@ KEPT_CHECKPOINTS = 2
 MAX_TILES = 100
 MAX_FILES = 400
 MAX_FILES_A_TAG = 24
+MAX_TASKS = 160
+"""Of these files, those that show a task: each is a point of the map of tasks."""
 _TILE = 84
 _SHEET = 700
 _GAP = 2
@@ -141,7 +143,9 @@ class Recorder:
             if (event.step, event.kind, event.text) not in self._known_notes:
                 self._append("note", event.step, tag, kind=event.kind, text=event.text)
         elif isinstance(event, Embedding):
-            self._append("embedding", event.step, tag, ids=[str(i) for i in event.ids], vectors=_rounded(event.vectors))
+            self._append(
+                "embedding", event.step, tag, ids=[str(i) for i in event.ids], vectors=_directions(event.vectors)
+            )
         elif isinstance(event, ZooMap):
             self._append(
                 "zoo_map", event.step, tag, ids=[str(i) for i in event.ids], groups=[int(g) for g in event.groups],
@@ -169,7 +173,8 @@ class Recorder:
         self._append("images", event.step, "", **about, count=len(event.images), **extra)
         names = self._pictures.setdefault(event.tag, [])
         names.append(name)
-        for old in to_thin_out(names, len(self._pictures)):
+        most = MAX_TASKS if event.tag == TASK else MAX_FILES_A_TAG
+        for old in to_thin_out(names, len(self._pictures), most):
             with suppress(OSError):  # Windows keeps one that a page reads
                 (self.folder / IMAGES / old).unlink()
             names.remove(old)
@@ -226,6 +231,12 @@ def _rounded(matrix: Any) -> list[list[float]]:  # noqa: ANN401 - an array of an
     return [[round(float(value), 4) for value in row] for row in rows]
 
 
+def _directions(vectors: Any) -> list[list[float]]:  # noqa: ANN401 - an array of any library
+    """Rows of length 1 with four significant digits: only directions are compared, and numbers may be tiny."""
+    rows = vectors.tolist() if hasattr(vectors, "tolist") else vectors
+    return [[float(f"{value / (math.hypot(*row) or 1.0):.4g}") for value in row] for row in rows]
+
+
 def grid_columns(count: int) -> int:
     """Return the columns of a grid of ``count`` images: at most 10, about twice as wide as high."""
     return max(1, min(10, count, math.ceil(math.sqrt(2 * count))))
@@ -272,13 +283,15 @@ def file_name(step: int, tag: str, number: int) -> str:
     return f"{step:07d}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', tag)[:40]}-{number}.png"
 
 
-def to_thin_out(names: list[str], tags: int) -> list[str]:
+def to_thin_out(names: list[str], tags: int, most: int = MAX_FILES_A_TAG) -> list[str]:
     """Return which of one tag's files, oldest first in ``names``, to remove where there are too many for ``tags`` tags.
+
+    That is where they are more than ``most``, or than their share of what a run may keep.
 
     The first and the newest stay; of the others the one that leaves the smallest gap goes, so that what is kept spans
     the whole run evenly.
     """
-    limit = max(2, min(MAX_FILES_A_TAG, MAX_FILES // max(1, tags)))
+    limit = max(2, min(most, MAX_FILES // max(1, tags)))
     kept, removed = list(names), []
     while len(kept) > limit:
         steps = [int(name.split("-")[0]) for name in kept]

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from dfml.core.events import Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
+from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
 from dfml.meta.fusion import load_average
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
@@ -33,6 +33,13 @@ SHOWN = 40
 EMBED_EVERY = 10
 REPORTED = "reported accuracies"
 """What a training that starts from the best reported teacher names as side information."""
+
+
+def one_of_each(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
+    """Return the first image of each class, and its label; labels int64 [N], or soft ones [N, way]."""
+    hard = (labels if labels.dim() == 1 else labels.argmax(1)).tolist()
+    firsts = {label: hard.index(label) for label in sorted(set(hard))}
+    return images[list(firsts.values())].detach().cpu(), list(firsts)
 
 
 class Stateful(Protocol):
@@ -101,7 +108,7 @@ class TrainingRecord(StepRecord):
         self, training: Training, config: MetaTrainingConfig, model: MetaModel, parts: dict[str, Stateful]
     ) -> None:
         self.config, self.model, self.device = config, model, training.device
-        self.validation = Validation(training.zoo, training.data, config)
+        self.validation = Validation(training.zoo, training.data, config, config.iterations)
         self.meter = DiversityMeter(probe())
         own = {"validation": self.validation, "meter": self.meter}
         super().__init__(config.iterations, training.generator, {**parts, **own})
@@ -138,8 +145,8 @@ class TrainingRecord(StepRecord):
         if task is not None and self.embeds and step % embed_every == 0:
             self.meter.add(f"step {step}", torch.cat([task[0], task[2]]), torch.cat([task[1], task[3]]))
             yield Scalars(step, {"tasks/diversity": self.meter.value()})
-            if step % (8 * embed_every) == 0:
-                yield Embedding(step, list(self.meter.ids), self.meter.stacked())
+            yield Embedding(step, [f"step {step}"], self.meter.vectors[-1][None])
+            yield Images(step, TASK, *one_of_each(task[0], task[1]))
         if images is not None and (self.due(step, cfg.iterations // SHOWN) or step == 1):
             shown, labels = images()
             yield Images(step, "pictures", shown.detach().cpu(), labels)

@@ -7,8 +7,8 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.tasks.grouping import EMBEDDED, GroupBy
 
-VALIDATION_QUERY = 15
-"""Query images per class of a validation episode."""
+VALIDATION_QUERY, VALIDATION_SHOT = 15, 5
+"""Query images per class of a validation episode; support images, where the method trains with no number of its own."""
 
 
 class AdaptConfig(Config):
@@ -24,7 +24,14 @@ class AdaptConfig(Config):
     test_steps: int = Field(10, ge=1, le=200, description="Inner steps at test.")
 
 
-class MetaTrainingConfig(AdaptConfig):
+class WatchedConfig(AdaptConfig):
+    """Options of following a training on validation classes."""
+
+    validate_every: int = Field(100, ge=1, le=1_000_000, description="Steps between validations.")
+    validation_episodes: int = Field(30, ge=1, le=2000, description="Episodes of a validation.")
+
+
+class MetaTrainingConfig(WatchedConfig):
     """Options of methods with an outer loop."""
 
     iterations: int = Field(1000, ge=1, le=1_000_000, description="Outer steps.")
@@ -34,8 +41,6 @@ class MetaTrainingConfig(AdaptConfig):
     inner_steps: int = Field(5, ge=1, le=100, description="Inner steps while training.")
     first_order: bool = Field(False, description="Drop second derivatives in the outer gradient (FOMAML).")
     outer_lr: float = Field(1e-3, gt=0, le=1, description="Adam's learning rate on the meta-parameters.")
-    validate_every: int = Field(100, ge=1, le=1_000_000, description="Outer steps between validations.")
-    validation_episodes: int = Field(30, ge=1, le=2000, description="Episodes of a validation.")
     keep: Literal["last", "best"] = Field(
         "last", description="The last model, or the best on validation classes (named as side information)."
     )

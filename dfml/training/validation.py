@@ -17,7 +17,7 @@ from dfml.meta.adaptation import adapted_task
 from dfml.meta.evaluation import Evaluation, evaluation_steps, query_accuracy
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep
-from dfml.training.options import VALIDATION_QUERY, MetaTrainingConfig
+from dfml.training.options import VALIDATION_QUERY, VALIDATION_SHOT, WatchedConfig
 from dfml.zoo.zoo import Zoo
 
 VALIDATION_SEED, WATCH_SEED = 1, 2
@@ -31,14 +31,16 @@ def data_source(zoo: Zoo, data: str | None) -> str | None:
 class Validation:
     """Accuracy on a fixed list of validation episodes (transductive), and the best weights so far.
 
-    ``data`` is as of ``data_source``. ``why_not`` says in one sentence why nothing is measured; it is empty otherwise.
+    ``data`` is as of ``data_source``, ``total`` the steps of the training. ``why_not`` says in one sentence why nothing
+    is measured; it is empty otherwise.
 
     Raises:
         BadInput: The given data cannot make these episodes; an embedded sample that cannot is passed over.
     """
 
-    def __init__(self, zoo: Zoo, data: str | None, config: MetaTrainingConfig) -> None:
-        self.config = config
+    def __init__(self, zoo: Zoo, data: str | None, config: WatchedConfig, total: int) -> None:
+        self.config, self.total = config, total
+        self.keeps_best = getattr(config, "keep", "last") == "best"
         self.best = self.last = -1.0
         self.kept: dict[str, torch.Tensor] | None = None
         self.sampler: EpisodeSampler | None = None
@@ -50,7 +52,7 @@ class Validation:
         channels, size, _ = zoo.picture_shape
         counts = {
             "way": config.way,
-            "shot": config.shot,
+            "shot": getattr(config, "shot", VALIDATION_SHOT),
             "query": VALIDATION_QUERY,
             "episodes": config.validation_episodes,
         }
@@ -65,7 +67,7 @@ class Validation:
     @property
     def side_information(self) -> list[str]:
         """What the choice of the weights used."""
-        sampler = self.sampler if self.config.keep == "best" else None
+        sampler = self.sampler if self.keeps_best else None
         return [f"validation pictures ({sampler.data.name})"] if sampler else []
 
     def measure(self, model: MetaModel, step: int, device: torch.device) -> Iterator[Event]:
@@ -80,7 +82,7 @@ class Validation:
         episodes = evaluation_steps(model, self.sampler, **how)
         found: list[Evaluation] = []
         for done, found in episodes:  # noqa: B007
-            yield Progress(step, self.config.iterations, f"validating, {done} of {len(self.sampler)} episodes")
+            yield Progress(step, self.total, f"validating, {done} of {len(self.sampler)} episodes")
         (row,) = found
         self.last = row.accuracy
         if row.accuracy > self.best:
@@ -96,17 +98,18 @@ class Validation:
 
     def choose(self, model: MetaModel) -> None:
         """Put the best weights into the model, where the config says so."""
-        if self.config.keep == "best" and self.kept is not None:
+        if self.keeps_best and self.kept is not None:
             model.net.load_state_dict(self.kept)
 
     def state(self) -> dict[str, Any]:
         """For checkpoints."""
-        kept = self.kept if self.config.keep == "best" and self.kept else {}
+        kept = self.kept if self.keeps_best and self.kept else {}
         return {"best": self.best, "last": self.last, "kept": {k: v.clone() for k, v in kept.items()}}
 
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()`` from its flat form."""
-        self.best, self.last = float(flat["best"]), float(flat.get("last", flat["best"]))
+        self.best = float(flat.get("best", -1.0))  # a method that did not validate left none
+        self.last = float(flat.get("last", self.best))
         self.kept = {k[5:]: v.clone() for k, v in flat.items() if k.startswith("kept/")} or None
 
 

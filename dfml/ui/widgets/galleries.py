@@ -13,6 +13,7 @@ import streamlit as st
 from PIL import Image, ImageOps
 
 from dfml.core.errors import BadInput
+from dfml.core.events import TASK
 from dfml.data.pictures import open_picture
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.recorder import MAX_TILES, grid_columns
@@ -100,7 +101,7 @@ def open_sheet(entry: StoredImages) -> list[Image.Image]:
 
 def newest_pictures(run: RunFolder) -> None:
     """Draw the images that a training works on now."""
-    opened = ((entry, open_sheet(entry)) for entry in reversed(run.images()))
+    opened = ((entry, open_sheet(entry)) for entry in reversed(run.images()) if entry.tag != TASK)
     entry, pictures = next(((entry, found) for entry, found in opened if found), (None, []))
     if entry is None:
         return
