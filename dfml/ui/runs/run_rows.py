@@ -4,7 +4,7 @@ import secrets
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from dfml.core.texts import printable
 from dfml.core.time_left import in_words
 from dfml.runs import metrics
 from dfml.runs.folder import RunFolder, list_runs
+from dfml.runs.recorded import recorded_runs
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE
 from dfml.ui.charts.curves import Curve
@@ -44,6 +45,7 @@ class RunRow:
     created: float  # seconds since 1970
     spec: RunSpec | None
     left: str = ""
+    recorded: bool = False  # ships with the program: see ``dfml.runs.recorded``
 
     @property
     def age(self) -> str:
@@ -73,6 +75,12 @@ def read_row(run: RunFolder) -> RunRow:
 def run_rows(*kinds: str) -> list[RunRow]:
     """Return all runs, or those of some kinds (an empty one: folders that cannot be read), the newest first."""
     rows = [read_row(run) for run in list_runs()]
+    return [row for row in rows if not kinds or row.kind in kinds]
+
+
+def recorded_rows(*kinds: str) -> list[RunRow]:
+    """Return the runs that ship with the program, or those of some kinds, by name; never mixed with ``run_rows``."""
+    rows = [replace(read_row(run), recorded=True) for run in recorded_runs()]
     return [row for row in rows if not kinds or row.kind in kinds]
 
 

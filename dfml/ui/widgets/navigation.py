@@ -26,6 +26,8 @@ PAGES = (
     INVERSION := Page("pages/inversion.py", "Inversion", ":material/image_search:"),
     TRAINING := Page("pages/training.py", "Meta-training", ":material/model_training:"),
     ADAPTATION := Page("pages/adaptation.py", "Adaptation", ":material/bolt:"),
+    COMPARE := Page("pages/compare.py", "Compare", ":material/bar_chart:"),
+    GUIDE := Page("pages/guide.py", "Guide", ":material/school:"),
 )
 """As the navigation shows them."""
 _START = "pages/start.py"
