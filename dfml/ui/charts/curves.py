@@ -27,12 +27,8 @@ class Palette(NamedTuple):
     quiet: str
 
 
-LIGHT = Palette(
-    ("#0072b2", "#d55e00", "#008f68", "#b0578d", "#b07800", "#2f96d0", "#64707f"), text="#1d2430", quiet="#d9dee6"
-)
-DARK = Palette(
-    ("#56b4e9", "#f08a3c", "#2fc79b", "#dd93bd", "#e6b325", "#9ad1f2", "#9aa6b5"), text="#e8ecf2", quiet="#343d4b"
-)
+LIGHT = Palette(("#0072b2", "#cf3500", "#06595b", "#da6583", "#5f2c00", "#2a8fff"), text="#10151d", quiet="#d9dee6")
+DARK = Palette(("#56b4e9", "#e4a151", "#1b8f68", "#e0c6d2", "#f3ff38", "#395eff"), text="#e8ecf2", quiet="#343d4b")
 
 
 def palette() -> Palette:
