@@ -22,7 +22,7 @@ def record(
     json: Json = False,
 ) -> None:
     """Write a thinned, read-only copy of a finished run: what the pages draw of it."""
-    from dfml.runs.recorded.thinning import record_run
+    from dfml.runs.recorded.copying import record_run
 
     copy = record_run(find_run(run), given_path(out), overwrite=overwrite)
     size = sum(file.stat().st_size for file in copy.path.rglob("*") if file.is_file())

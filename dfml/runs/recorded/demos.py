@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dfml.core.errors import BadInput
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
-from dfml.runs.recorded.thinning import record_run
+from dfml.runs.recorded.copying import record_run
 from dfml.runs.spec import RunSpec
 
 if TYPE_CHECKING:
