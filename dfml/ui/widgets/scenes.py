@@ -14,7 +14,6 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dfml.core.config import Config
 
-_SEEN = "_seen_in_link"
 LONGEST = 2000
 """Characters of a text that a link may set; more is nobody's setting."""
 
@@ -41,19 +40,40 @@ def short_choice(
     """
     place = look.pop("index", 0)
     first = look.pop("default", None if place is None or not options else options[place])
+    take_choice(key, options, first, kept=kept, format_func=format_func)
+    choice = widget(label, options, key=key, format_func=format_func, **look)
+    tell_choice(key, first)
+    return choice
+
+
+def take_choice(
+    key: str,
+    options: Sequence[str],
+    first: str | None,
+    *,
+    kept: str | None = None,
+    format_func: Callable[[str], Any] = str,
+) -> None:
+    """Set the session's ``key`` to one of the options: the link's, what is there, ``kept``, or ``first``."""
     asked = _option(st.query_params.get(key), options, format_func)
-    seen = st.session_state.setdefault(_SEEN, {})
     if going_through_history():
         st.session_state[key] = asked or first
-    elif asked is not None and (asked != seen.get(key) or key not in st.session_state):
+    elif asked is not None and (asked != _seen().get(key) or key not in st.session_state):
         st.session_state[key] = asked
     elif st.session_state.get(key) not in options:
         st.session_state[key] = kept if kept in options else first
-    choice = widget(label, options, key=key, format_func=format_func, **look)
-    told = "" if choice == first or choice is None else str(choice)
-    _tell({key: told})
-    seen[key] = choice
-    return choice
+
+
+def tell_choice(key: str, first: str | None) -> None:
+    """Make the link say the session's ``key``, unless it is ``first``, which needs no word."""
+    choice = st.session_state[key]
+    _tell({key: "" if choice == first or choice is None else str(choice)})
+    _seen()[key] = choice
+
+
+def _seen() -> dict[str, Any]:
+    """What the link said when it was last read or written."""
+    return st.session_state.setdefault("_seen_in_link", {})
 
 
 def _option(asked: str | None, options: Sequence[str], format_func: Callable[[str], Any]) -> str | None:
@@ -92,24 +112,24 @@ class LinkedOptions:
         """Set the widgets ``KEY:NAME`` to what the link says, where it says anything new; what cannot be is ignored."""
         head = f"{self.prefix}."
         link = {name[len(head) :]: value for name, value in st.query_params.items() if name.startswith(head)}
-        seen = st.session_state.setdefault(_SEEN, {})
-        if link == seen.get(self.prefix, {}) or not (link or going_through_history()):
+        if link == _seen().get(self.prefix, {}) or not (link or going_through_history()):
             return
         for name, row in self._rows.items():
             value = read_option(row, link[name]) if name in link else None
             start = widget_value(row, self._preset[name])
             st.session_state[f"{self.key}:{name}"] = start if value is None else value
-        seen[self.prefix] = link
+        _seen()[self.prefix] = link
 
-    def tell(self, values: Mapping[str, Any]) -> None:
-        """Put the options that differ from the preset into the link, and take the others out."""
+    def tell(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Put the options that differ from the preset into the link, and take the others out; return them."""
         told = {name: option_text(values[name]) for name in self._rows if name in values}
         start = {name: option_text(widget_value(self._rows[name], self._preset[name])) for name in told}
         said = {name: text for name, text in told.items() if text != start[name]}
         head = f"{self.prefix}."
         others = {name: "" for name in st.query_params if name.startswith(head)}
         _tell(others | {head + name: text for name, text in said.items()})
-        st.session_state.setdefault(_SEEN, {})[self.prefix] = said
+        _seen()[self.prefix] = said
+        return said
 
 
 def widget_value(row: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - any field's value
