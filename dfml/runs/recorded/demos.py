@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dfml.runs.recorder import Listener
 
 ZOO, TEACHER, THREADS, PER_CLASS = "cifar-fs-conv4", "000", 2, 10
+GROUP = "three-inverters"
+"""Of the recoveries, which the Inversion page shows side by side."""
 INVERTED = ("pixels", "generator", "meta-generator")
 TEACHES_ITSELF = "real-data"
 """The method that trains on real images."""
@@ -36,7 +38,7 @@ def demo_specs(data: str | None = None) -> dict[str, RunSpec]:
             specs[name] = _spec("train", name, METHODS.get(name).preset("demo"), data=given)
     for name in INVERTED:
         config = INVERTERS.get(name).preset("demo")
-        specs[f"{name}-{TEACHER}"] = _spec("invert", name, config, teachers=[TEACHER], per_class=PER_CLASS)
+        specs[f"{name}-{TEACHER}"] = _spec("invert", name, config, teachers=[TEACHER], per_class=PER_CLASS, group=GROUP)
     return specs
 
 
