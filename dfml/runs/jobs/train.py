@@ -139,7 +139,7 @@ def test_episodes(zoo: Zoo, spec: RunSpec, config: Config) -> tuple[EpisodeSampl
 
 
 def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler, *, every: bool) -> dict[str, Any]:
-    """Test the model as it adapts by itself; with ``every`` in its other ways ``also``, for whoever compares with it."""
+    """Test the model as it adapts by itself; with ``every`` ``also`` in its other ways, to be compared with."""
     from dfml.data.episodes import EpisodeSampler
     from dfml.meta.evaluation import evaluate
 
