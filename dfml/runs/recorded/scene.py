@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from dfml.runs.recorded import RECORDED, ready_models
 
 SET, SHOWN = "living-things", "purer"
 HOW, BN = "centroid", "inductive"
-"""All models adapt in the same way, and classify each image on its own."""
+"""All models adapt in the same way, the one that the Adaptation page begins with."""
 SCENE = "scene.json"
 
 
@@ -31,22 +32,26 @@ class Answers(Record):
         return self.right / self.of
 
 
-class Scene(Record):
-    """Answers on an example set by each ready model's name, and one image in full.
+class Query(Record):
+    """One image, below the assets, its class, and what the model that is shown takes it for, how surely."""
 
-    ``picture`` is that image, below the assets; ``probabilities`` are those of ``classes`` by the model ``shown``.
-    """
+    picture: Text
+    label: Text
+    said: Text
+    probability: Share
+
+
+class Scene(Record):
+    """Answers on an example set by each ready model's name, and each answer of the model ``shown``."""
 
     set: Text
     how: Text
     bn: Text
     shots: Count
+    classes: list[Text]
     models: dict[Text, Answers]
     shown: Text
-    picture: Text
-    label: Text
-    classes: list[Text]
-    probabilities: list[Share]
+    queries: list[Query]
 
 
 def read_scene(root: Path | None = None) -> Scene | None:
@@ -68,8 +73,11 @@ def measure_scene(models: list[Path] | None = None) -> dict[str, Any]:
     folder = ASSETS / "support-sets" / SET
     support, query = (list_classes(folder / part).classes for part in ("support", "query"))
     names = list(support)
-    asked = [(name, file) for name in names for file in query[name]]
-    answers, shown = {}, {}
+    # Classes take turns, so that the first few show all of them.
+    turns = zip_longest(*([(name, file) for file in query[name]] for name in names))
+    asked = [pair for turn in turns for pair in turn if pair]
+    answers: dict[str, Any] = {}
+    queries: list[dict[str, Any]] = []
     for path in ready_models() if models is None else models:
         model = MetaModel.load(path)
         channels, size, _ = model.input_size
@@ -90,13 +98,14 @@ def measure_scene(models: list[Path] | None = None) -> dict[str, Any]:
         right = [names[place] == name for place, (name, _) in zip(said, asked, strict=True)]
         answers[path.name] = {"right": sum(right), "of": len(asked)}
         if path.name == SHOWN:
-            # The first one: chosen by its place, not by what the model says of it.
-            (label, file), first = asked[0], found.probabilities[0]
-            shown = {"picture": str(file.relative_to(ASSETS)), "label": label, "classes": names}
-            shown["probabilities"] = [round(float(value), 4) for value in first]
+            sure = found.probabilities.max(1).values.tolist()
+            queries = [
+                {"picture": file.relative_to(ASSETS).as_posix(), "label": name, "said": names[place], "probability": p}
+                for (name, file), place, p in zip(asked, said, sure, strict=True)
+            ]
     shots = len(next(iter(support.values())))
-    about = {"set": SET, "how": HOW, "bn": BN, "shots": shots, "models": answers, "shown": SHOWN}
-    return {**about, "picture": "", "label": "", "classes": [], "probabilities": [], **shown}
+    about = {"set": SET, "how": HOW, "bn": BN, "shots": shots, "classes": names}
+    return {**about, "models": answers, "shown": SHOWN, "queries": queries}
 
 
 def write_scene(root: Path) -> None:

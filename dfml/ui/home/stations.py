@@ -1,7 +1,6 @@
 """The way from noise to a prediction as one strip of pictures, all of recorded runs; each leads to its page."""
 
 import base64
-import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.recorded import recorded_run
 from dfml.runs.recorded.scene import Scene
 from dfml.ui.components.line_chart import Level, Line, line_chart
+from dfml.ui.components.tile_grid import tile_grid
 from dfml.ui.runs.run_rows import finite
 from dfml.ui.widgets.galleries import open_sheet, show_strip, strip
 from dfml.ui.widgets.navigation import ADAPTATION, INVERSION, TRAINING, ZOO, Page
@@ -29,7 +29,7 @@ def pipeline_strip(scene: Scene | None) -> None:
     """Draw the four stations; one whose recorded run is missing keeps its words and its link."""
     inverted, trained = recorded_run(INVERTED), recorded_run(TRAINED)
     frames = _frames(inverted)
-    grid = st.grid(4, min_column_width=210, border=True, gap="small")
+    grid = st.grid(4, min_column_width=178, border=True, gap="small")
     zoo = {"zoo": Path(inverted.spec.zoo or "").name, "teacher": inverted.spec.teachers[0]} if inverted else {}
     with grid.cell():
         _title(ZOO, "1. A teacher, and noise", zoo)
@@ -50,10 +50,10 @@ def pipeline_strip(scene: Scene | None) -> None:
         st.caption("**Meta-training** on tasks of such pictures; measured on classes that no teacher knows.")
     with grid.cell():
         link = {"model": scene.shown, "set": scene.set, "how": scene.how} if scene else {}
-        _title(ADAPTATION, "4. A prediction", link)
-        if scene and scene.picture:
-            _prediction(scene)
-        st.caption("**Adaptation** to a few real pictures of new classes, then an answer for another one.")
+        _title(ADAPTATION, "4. Predictions", link)
+        if scene and scene.queries:
+            _answers(scene)
+        st.caption("**Adaptation** to a few real pictures of new classes, then an answer for each other one.")
 
 
 def _title(page: Page, title: str, link: dict[str, str]) -> None:
@@ -110,22 +110,18 @@ def _curve(run: RunFolder) -> None:
     line_chart([Line(run.spec.method, steps, values)], y="accuracy", alt=alt, **look)
 
 
-def _prediction(scene: Scene) -> None:
-    left, right = st.columns([2, 3], gap="small", vertical_alignment="center", wrap=False)
-    with left:
-        show_strip([ASSETS / scene.picture], f"A picture of {spaced(scene.label)}", side=96)
-    rows = sorted(zip(scene.classes, scene.probabilities, strict=True), key=lambda row: -row[1])
-    lines = []
-    for name, share in rows:
-        sign = " ✓" if name == scene.label else ""
-        look = (
-            f"background:linear-gradient(90deg,rgba(31,118,180,.38) {100 * share:.0f}%,transparent 0);padding:1px 6px"
-        )
-        words = f"{html.escape(spaced(name))}{sign}"
-        lines.append(f'<div style="{look};display:flex;justify-content:space-between;font-size:.85rem">'
-                     f"<span>{words}</span><span>{100 * share:.0f} %</span></div>")  # fmt: skip
-    with right:
-        st.html("".join(lines))
+def _answers(scene: Scene) -> None:
+    queries = scene.queries[:SHOWN]
+    tile_grid(
+        [ASSETS / query.picture for query in queries],
+        key="home:answers",
+        captions=[spaced(query.said) for query in queries],
+        signs=["right" if query.said == query.label else "wrong" for query in queries],
+        side=SIDE,
+        columns=3,
+        pick=False,
+        alt="; ".join(f"a picture of {spaced(query.label)}, taken for {spaced(query.said)}" for query in queries),
+    )
 
 
 def headline(scene: Scene) -> str:
