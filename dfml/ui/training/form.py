@@ -15,7 +15,7 @@ from dfml.ui.runs.run_rows import go_to_run
 from dfml.ui.training.cost_panel import ask_cost, cost_panel
 from dfml.ui.training.method_cards import MEASURED, method_cards, took
 from dfml.ui.training.sweep_form import sweep_form
-from dfml.ui.widgets.cards import choose_card
+from dfml.ui.widgets.choice_cards import choose_card
 from dfml.ui.widgets.forms import PRESETS, all_options, methods, preset_cell, seed_and_device
 from dfml.ui.widgets.scenes import LinkedOptions
 from dfml.ui.widgets.texts import counted, one_line_errors

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from dfml.core.config import Config
 from dfml.core.paths import STUDIO
-from dfml.ui.widgets.cards import Card
+from dfml.ui.widgets.choice_cards import Card
 from dfml.ui.widgets.texts import counted, listed
 
 MEASURED = STUDIO / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"

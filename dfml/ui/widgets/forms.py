@@ -126,7 +126,7 @@ def _field(row: Row, value: Any, key: str) -> Any:  # noqa: ANN401 - any field's
         step, form = (1, "%d") if kind is int else (number_step(value or 0), number_format(value or 0))
         none: dict[str, Any] = {"value": None} if row["optional"] else {}
         return st.number_input(label, *bounds, step=step, format=form, **none, **look)
-    text = st.text_input(label, **look).strip()
+    text = (st.text_input(label, **look) or "").strip()
     several = isinstance(value, list | tuple)
     return [part.strip() for part in text.split(",") if part.strip()] if several else text or None
 
