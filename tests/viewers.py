@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import websockets
@@ -28,8 +29,8 @@ class Viewer:
     exceptions: list[str] = field(default_factory=list)
     texts: list[tuple[float, str]] = field(default_factory=list)
 
-    async def watch(self, seconds: float) -> None:
-        """Open the page and do what its timers ask for, until ``seconds`` are over."""
+    async def watch(self, seconds: float, until: Callable[[], object] = lambda: False) -> None:
+        """Open the page and do what its timers ask for, for so many ``seconds`` or ``until`` something is true."""
         address = self.url.replace("http", "ws", 1) + "/_stcore/stream"
         end, timers = time.monotonic() + seconds, {}
         async with websockets.connect(address, subprotocols=["streamlit"], max_size=None) as socket:
@@ -49,7 +50,7 @@ class Viewer:
 
             await ask()
             try:
-                while time.monotonic() < end:
+                while time.monotonic() < end and not until():
                     raw = await asyncio.wait_for(socket.recv(), max(0.01, end - time.monotonic()))
                     self._hear(raw, timers, tick)
             except TimeoutError:
@@ -79,10 +80,10 @@ class Viewer:
             self.texts.append((time.monotonic(), str(message.delta.new_element)))
 
 
-def watch_together(viewers: list[Viewer], seconds: float) -> None:
+def watch_together(viewers: list[Viewer], seconds: float, until: Callable[[], object] = lambda: False) -> None:
     """Let all of them watch at the same time."""
 
     async def together() -> None:
-        await asyncio.gather(*(viewer.watch(seconds) for viewer in viewers))
+        await asyncio.gather(*(viewer.watch(seconds, until) for viewer in viewers))
 
     asyncio.run(together())
