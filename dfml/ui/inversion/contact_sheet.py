@@ -114,8 +114,13 @@ def drawable(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _has(char: str) -> bool:
-    font, none = _font(TEXT), "\ue000"
-    return char.isspace() or bytes(font.getmask(char)) != bytes(font.getmask(none))
+    return char.isspace() or _drawn(char) != _drawn("\ue000")
+
+
+def _drawn(char: str) -> bytes:
+    image = Image.new("L", (2 * TEXT, 2 * TEXT))
+    ImageDraw.Draw(image).text((0, 0), char, font=_font(TEXT), fill=255)
+    return image.tobytes()
 
 
 @lru_cache(maxsize=8)

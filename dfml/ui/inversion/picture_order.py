@@ -92,13 +92,13 @@ def caption_of(picture: Picture, sort: str) -> str:
     """Return the few words below a picture: its class and, in an order of confidence, that confidence."""
     who = "judge" if sort == "doubt" else sort
     answer = getattr(picture, who) if who in ("teacher", "judge") else None
-    return picture.name + (f" {answer.asked:.0%}" if answer else "")
+    return picture.name + (f" {100 * answer.asked:.0f} %" if answer else "")
 
 
 def said_of(who: str, answer: Answer, picture: Picture, names: Sequence[str]) -> str:
     """Return ``teacher: apple, 98 %``, and how sure it is of the asked class where that is another."""
-    told = f"{who}: {class_name(names, answer.first)}, {answer.sure:.0%}"
-    return told if answer.first == picture.label else f"{told}; {picture.name} {answer.asked:.0%}"
+    told = f"{who}: {class_name(names, answer.first)}, {100 * answer.sure:.0f} %"
+    return told if answer.first == picture.label else f"{told}; {picture.name} {100 * answer.asked:.0f} %"
 
 
 def disagreements(pictures: Sequence[Picture]) -> str:

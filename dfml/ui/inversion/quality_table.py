@@ -103,3 +103,16 @@ def _remarks(title: str, report: dict[str, Any]) -> None:
 
 def _count(value: float) -> str:
     return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value:,.0f}"
+
+
+def cost_line(report: dict[str, Any]) -> str:
+    """Return pictures a second, memory and device of a recovery, as far as they were kept, as Markdown."""
+    seconds, images, memory = report.get("seconds"), report.get("images"), report.get("peak_memory_mib")
+    parts = [f"{images / seconds:.3g} pictures a second"] if seconds and images else []
+    if memory:
+        gpu = str(report.get("device", "")).startswith("cuda")
+        parts.append(f"at most {memory:,.0f} MiB of memory, " + ("of the GPU" if gpu else "libraries included"))
+    if device := report.get("device"):
+        name = report.get("device_name")
+        parts.append("on " + plain(f"{device} ({name})" if name else device))
+    return " · ".join(parts)
