@@ -12,9 +12,9 @@ from dfml.ui.widgets.navigation import within_app
 within_app()
 st.title("Inversion")
 st.caption(
-    "A teacher's weights remember what its training images looked like. **Inversion** starts from noise and changes "
-    "the images until the teacher sees the wanted class in them. **Inverters** differ in what they change, and in "
-    "how long that takes."
+    "A teacher's weights hold what its classes look like to it. **Inversion** starts from noise and changes the "
+    "images until the teacher sees the wanted class in them. **Inverters** differ in what they change, and in how "
+    "long that takes."
 )
 
 tabs = {"Watch": watch_recovery, "Gallery": recovery_gallery, "Memory": browse_memory}

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from dfml.core.paths import runs_root
 from dfml.runs.folder import RunFolder, list_runs
-from dfml.runs.recorded import recorded_runs
+from dfml.runs.recorded import is_recorded, recorded_runs
 from dfml.ui.inversion.recoveries import StoredRecovery, stored_recoveries
 from dfml.ui.runs.panel import Watched
 from dfml.ui.runs.run_rows import MOST, minute, series_names, unique
@@ -53,14 +54,21 @@ def put_beside(watched: Sequence[Watched], teacher: str) -> list[Watched]:
 
 def _of_teacher(run: RunFolder, teacher: str) -> list[RunFolder]:
     """Other runs that have recovered the same teacher of the same zoo."""
-    found = []
-    for other in (*list_runs(), *recorded_runs()):
-        if other.path == run.path or other.problem or other.spec.kind != "invert" or other.spec.zoo != run.spec.zoo:
-            continue
-        if any(one.teacher == teacher for one in stored_recoveries(other)):
-            found.append(other)
-    return found
+    root = runs_root()
+    changed = root.stat().st_mtime_ns if root.is_dir() else 0
+    known = _recovered(str(root), changed)
+    return [other for other, zoo, its in known if other.path != run.path and zoo == run.spec.zoo and teacher in its]
+
+
+# A page that watches a run asks each second.
+@st.cache_resource(show_spinner=False, ttl=10, max_entries=4)
+def _recovered(root: str, changed: int) -> list[tuple[RunFolder, str | None, set[str]]]:
+    """Every run that has recovered something, its zoo, and the teachers."""
+    runs = [run for run in (*list_runs(), *recorded_runs()) if not run.problem and run.spec.kind == "invert"]
+    found = [(run, run.spec.zoo, {one.teacher for one in stored_recoveries(run)}) for run in runs]
+    return [(run, zoo, teachers) for run, zoo, teachers in found if teachers]
 
 
 def _line(run: RunFolder) -> str:
-    return f"{run.spec.method} · {run.title} · {minute(run.created)}"
+    when = "recorded" if is_recorded(run.path) else minute(run.created)
+    return f"{run.spec.method} · seed {run.spec.seed} · {when}"

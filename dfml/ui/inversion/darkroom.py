@@ -1,5 +1,6 @@
 """The darkroom: recoveries side by side at one share of their way, in one order, one picture of each opened large."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -131,6 +132,7 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
             captions=[caption_of(one, sort if moment.settled else "class") for one in shown],
             signs=[one.sign for one in shown] if moment.settled else (),
             side=TILE,
+            columns=_columns(shown, sort, 10 if alone else 5),
             pick=not moment.warm_up,
             picked=opened,
         )
@@ -143,6 +145,13 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
         # What is open may be filtered out here: then nothing was closed.
         return None if opened is not None else _opened()
     return shown[picked].position
+
+
+def _columns(shown: Sequence[Picture], sort: str, most: int) -> int:
+    """As many columns as each class has pictures, so that a row is a class, else 0: as many as fit."""
+    counts = set(Counter(one.label for one in shown).values())
+    each = counts.pop() if sort == "class" and len(counts) == 1 else 0
+    return next((each // rows for rows in (1, 2, 3, 4) if each % rows == 0 and 3 <= each // rows <= most), 0)
 
 
 def _alt(moment: Moment, shown: Sequence[Picture]) -> str:

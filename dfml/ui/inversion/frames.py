@@ -130,7 +130,7 @@ def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[s
         [Line(inverter, *drawn.get(inverter, ([], []))) for inverter in series],
         key=f"{key}:chart",
         x="share of the way (per cent)" if across == SHARE else "meta-step" if warm else "step",
-        y=title + " (logarithmic)" * log,
+        y=title,
         percent=look.percent,
         log=log,
         until=100 if across == SHARE else None,

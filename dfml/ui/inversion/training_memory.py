@@ -1,6 +1,7 @@
 """The pictures in a training's memory: what a meta-model was learning from, step by step."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -28,7 +29,8 @@ def browse_memory(_: list[RunRow]) -> None:
         empty_state("No training has kept pictures yet", text, icon=":material/photo_library:")
         return
     lines = unique({name: _line(row) for name, row in rows.items()})
-    name = st.selectbox("Training", list(rows), format_func=lambda one: lines.get(one, one), key="memory_run", persist_state="session")
+    look: dict[str, Any] = {"format_func": lambda one: lines.get(one, one), "persist_state": "session"}
+    name = st.selectbox("Training", list(rows), key="memory_run", **look)
     row = rows[name]
 
     @st.fragment(run_every=look_again(row))
@@ -50,7 +52,7 @@ def _pictures(row: RunRow) -> None:
     if not tags:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        look = {"format_func": lambda tag: KINDS.get(tag, tag), "required": True, "default": tags[0]}
+        look: dict[str, Any] = {"format_func": lambda tag: KINDS.get(tag, tag), "required": True, "default": tags[0]}
         tag = st.segmented_control("Show", tags, key=f"memory_tag:{row.name}", **look) or tags[0]
         kept = [entry for entry in entries if entry.tag == tag]
         steps = [str(step) for step in dict.fromkeys(entry.step for entry in kept)]
@@ -63,7 +65,8 @@ def _pictures(row: RunRow) -> None:
     cells = open_sheet(entry)
     labels = entry.labels[: len(cells)]
     different = len(set(labels))
-    st.markdown(f"Iteration {entry.step} · {counted(len(cells), 'image')} of {different} class{'es' * (different != 1)}")
+    classes = f"{different} class" + "es" * (different != 1)
+    st.markdown(f"Iteration {entry.step} · {counted(len(cells), 'image')} of {classes}")
     left, right = st.columns([3, 2], gap="medium")
     with left:
         captions = [f"class {label}" for label in labels]
@@ -74,8 +77,8 @@ def _pictures(row: RunRow) -> None:
         if place < len(cells):
             words = f"Place {place + 1}, class {labels[place]}, iteration {entry.step}"
             st.markdown(f"**Place {place + 1}** · class {labels[place]}")
-            look = {"side": 224, "pick": False, "show_captions": False}
-            tile_grid([cells[place]], key=f"memory_large:{row.name}", alt=words, captions=[words], **look)
+            key = f"memory_large:{row.name}"
+            tile_grid([cells[place]], key=key, alt=words, captions=[words], side=224, pick=False, show_captions=False)
             _other_steps(row, kept, place, labels)
     if row.recorded:
         st.caption(f"From the recorded run {plain(row.name)}.")
