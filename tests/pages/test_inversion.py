@@ -116,7 +116,7 @@ def test_pictures_are_ordered_by_confidence_and_disagreements_flagged(runs, reco
     answers(recovery(runs))
     app = open_page("inversion", sort="judge")
     tiles = grid(app)["tiles"]
-    shares = [int(tile["text"].split()[-2]) for tile in tiles]
+    shares = [int(tile["text"].split(" ")[-1].split("\u00a0")[0]) for tile in tiles]
     assert shares == sorted(shares, reverse=True)
     assert [tile["sign"] for tile in tiles[-2:]] == ["wrong"] * 2
     assert sum(tile["sign"] == "wrong" for tile in tiles) == 2
@@ -186,7 +186,7 @@ def test_a_recorded_recovery_is_chosen_by_its_name_where_there_are_own_ones(runs
     assert not components(app, "replay")
     app.query_params["run"] = "generator-000"
     app.run()
-    assert components(app, "replay") and app.selectbox(key="recorded_recovery").value == "generator-000"
+    assert components(app, "replay") and app.selectbox(key="inversion_run").value == "generator-000"
 
 
 def test_the_pictures_of_a_trainings_memory_are_browsed_by_step(runs, training):

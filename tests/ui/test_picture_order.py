@@ -55,7 +55,7 @@ def test_what_was_not_kept_is_not_offered():
 
 def test_words_name_the_class_and_the_probability():
     assert caption_of(PICTURES[1], "class") == "bee"
-    assert (caption_of(PICTURES[1], "judge"), caption_of(PICTURES[1], "teacher")) == ("bee 30 %", "bee 99 %")
+    assert (caption_of(PICTURES[1], "judge"), caption_of(PICTURES[1], "teacher")) == ("bee 30\u00a0%", "bee 99\u00a0%")
     assert said_of("teacher", PICTURES[1].teacher, PICTURES[1], NAMES) == "teacher: bee, 99 %"
     assert said_of("judge", PICTURES[1].judge, PICTURES[1], NAMES) == "judge: can, 70 %; bee 30 %"
     assert [class_name(NAMES, label) for label in (-1, 0, 7)] == ["–", "bee", "class 7"]

@@ -37,7 +37,7 @@ def darkroom(moments: Sequence[Moment], others: Callable[[], list[StoredRecovery
             clicked = _grid(moments[0], sort, doubtful, key, alone=True)
         places = [right]
     else:
-        clicked = None
+        clicked = _opened()
         for moment, cell in zip(moments, st.columns(len(moments), gap="medium"), strict=True):
             with cell:
                 found = _grid(moment, sort, doubtful, f"{key}:{moment.watched.run.name}", alone=False)
@@ -75,7 +75,7 @@ def _order(moments: Sequence[Moment]) -> tuple[str, bool]:
             st.caption("An earlier version made this: what teacher and judge say of single images was not kept.")
         return "class", False
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        sort = in_link(st.segmented_control, "Order", offered, key=SORT, format_func=SORTS.get, help=ORDER)
+        sort = in_link(st.pills, "Order", offered, key=SORT, format_func=SORTS.get, help=ORDER)
         doubtful = False
         if "doubt" in offered:
             doubtful = in_link(st.pills, "Show", ["all", "doubtful"], key="show", format_func=SHOWN.get) == "doubtful"
@@ -122,7 +122,7 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
     if moment.settled and (told := disagreements(moment.pictures)):
         st.caption(told)
     places = {one.position: place for place, one in enumerate(shown)}
-    height: Any = TALL if len(shown) > MOST_AT_ONCE else "content"
+    height: Any = TALL if len(shown) > (MOST_AT_ONCE if alone else MOST_AT_ONCE // 2) else "content"
     with st.container(height=height, border=False, key=f"tiles:{key}"):
         opened = None if moment.warm_up else places.get(-1 if _opened() is None else _opened() or 0)
         picked = tile_grid(

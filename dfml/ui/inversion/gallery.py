@@ -5,8 +5,8 @@ from typing import Any
 import streamlit as st
 
 from dfml.core.names import natural
-from dfml.ui.inversion.recorded_view import ABOUT
 from dfml.ui.inversion.recoveries import stored_recoveries
+from dfml.ui.runs.panel import recorded_badge
 from dfml.ui.runs.run_rows import RunRow, recorded_rows
 from dfml.ui.widgets.galleries import show_strip
 from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, percent, plain
@@ -18,7 +18,7 @@ def recovery_gallery(rows: list[RunRow]) -> None:
     """Draw all stored recoveries, by run, teacher and class."""
     left = [found for row in rows for found in stored_recoveries(row.run)]
     if not left and (left := [found for row in recorded_rows("invert") for found in stored_recoveries(row.run)]):
-        st.badge("recorded", icon=":material/inventory_2:", color="gray", help=ABOUT)
+        recorded_badge(recorded_rows("invert")[0].run)
     if not left:
         text = "Every finished recovery is kept here, by run, teacher and class."
         empty_state("The gallery is empty", text, icon=":material/photo_library:")

@@ -92,7 +92,7 @@ def caption_of(picture: Picture, sort: str) -> str:
     """Return the few words below a picture: its class and, in an order of confidence, that confidence."""
     who = "judge" if sort == "doubt" else sort
     answer = getattr(picture, who) if who in ("teacher", "judge") else None
-    return picture.name + (f" {100 * answer.asked:.0f} %" if answer else "")
+    return picture.name + (f" {100 * answer.asked:.0f}\u00a0%" if answer else "")
 
 
 def said_of(who: str, answer: Answer, picture: Picture, names: Sequence[str]) -> str:

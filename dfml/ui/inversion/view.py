@@ -9,11 +9,10 @@ from dfml.ui.inversion.frames import frames, own_curves, recovery_curves, steps_
 from dfml.ui.inversion.moment import moment_of
 from dfml.ui.inversion.privacy import privacy_panel
 from dfml.ui.inversion.quality_table import quality_table
-from dfml.ui.inversion.recorded_view import RECORDED, choose_source, watch_recorded
 from dfml.ui.inversion.recoveries import stored_recoveries
 from dfml.ui.inversion.recovery_replay import replay_recovery
 from dfml.ui.runs.panel import Watched, watch_runs
-from dfml.ui.runs.run_rows import RunRow, recorded_rows
+from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.widgets.texts import one_line_errors
 
 WAY = (
@@ -24,14 +23,7 @@ WAY = (
 
 
 def watch_recovery(rows: list[RunRow]) -> None:
-    """Show runs side by side; images and numbers move each second until all have ended.
-
-    Recorded runs are shown where there is no own one, or where the link names one.
-    """
-    recorded = recorded_rows("invert")
-    if choose_source(rows, recorded) == RECORDED:
-        watch_recorded(recorded, _compared)
-        return
+    """Show runs side by side; images and numbers move each second until all have ended."""
     text = (
         "Choose a teacher and up to three inverters, then press Recover images: within seconds the teacher's classes "
         "appear here, a column per inverter."
