@@ -15,14 +15,16 @@ from dfml.runs import liveness, processes
 from dfml.runs.device_queue import device_key, leave_ticket
 from dfml.runs.driver import holding, queue_run
 from dfml.runs.folder import CHECKPOINTS, IMAGES, LOCK, MODEL, RECOVERED, RESULT, START, RunFolder
+from dfml.runs.lab.run_notes import NOTES
 from dfml.runs.metrics import METRICS
+from dfml.runs.recorded import refuse_recorded
 from dfml.runs.spec import SPEC, RunSpec
 from dfml.runs.status import LAUNCH, LOG, STATUS, STOP, live_status, read_raw, write_raw
 
 WORKER = [sys.executable, "-m", "dfml.runs.worker"]
 TERMINATE_SECONDS = 8.0
 KILL_SECONDS = 25.0
-_FILES = (SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, RESULT)
+_FILES = (SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, RESULT, NOTES)
 _FOLDERS = (IMAGES, CHECKPOINTS, MODEL, RECOVERED, START, "zoo")
 
 Target = RunFolder | Path | str
@@ -100,10 +102,11 @@ def stop_and_wait(target: Target, timeout: float = 40.0) -> bool:
 def delete(target: Target) -> None:
     """Remove a run that is not going on. In a folder given by ``--out`` only the run's own files go.
 
-    ``BadInput`` where the run is going on, or the folder is no run's.
+    ``BadInput`` where the run is going on or ships with the program, or the folder is no run's.
     """
     folder = RunFolder(target)
     path = folder.path
+    refuse_recorded(path, "deleted")
     if not (path / SPEC).exists() and not (path / STATUS).exists():
         raise BadInput(f"{path} is no run's folder: nothing was deleted.")
     if folder.status().active:

@@ -133,7 +133,7 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
     name, run, status = one
     look = chip(status.state)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"#### {plain(name if names else run.spec.title)}", width="content", anchors=False)
+        st.markdown(f"#### {plain(name if names else run.title)}", width="content", anchors=False)
         st.badge(look.word, icon=look.icon, color=look.colour)
     if status.error:
         show = st.error if status.state in ("failed", "crashed") else st.warning
@@ -201,7 +201,7 @@ def _waiting(text: str, names: Mapping[str, str]) -> str:
         return plain(text)
     device, name, ahead = told.groups()
     found = RunFolder(runs_root() / name) if name == Path(name).name else None
-    who = names.get(name) or (found.spec.title if found and not found.problem else "")
+    who = names.get(name) or (found.title if found and not found.problem else "")
     who = who or f"{name}, outside this app,"  # a command, or a run of another folder
     return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
 
