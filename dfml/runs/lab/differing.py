@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from dfml.runs.spec import RunSpec
 
@@ -23,11 +23,28 @@ def setting_of(spec: RunSpec) -> str:
     return json.dumps(spec.model_dump(mode="json", exclude=set(_APART)), sort_keys=True)
 
 
-def differing_options(specs: Sequence[RunSpec]) -> dict[str, list[Any]]:
-    """Return what the runs do not all have alike, by its name: fields of the spec, options, versions; a value a run.
+class Differing(NamedTuple):
+    """What runs do not all have alike, by its name, a value a run: fields of the spec, options, versions.
 
-    ``MISSING`` stands where a run's method has no such option.
+    Attributes:
+        shared: What at least two of them have.
+        single: Options that one of them alone has; ``MISSING`` stands for the others.
     """
+
+    shared: dict[str, list[Any]]
+    single: dict[str, list[Any]]
+
+
+def differences_between(specs: Sequence[RunSpec]) -> Differing:
+    """Return in what the runs differ; where methods differ, an option of one of them is often missing in the others."""
+    found = differing_options(specs)
+    own = {name: values for name, values in found.items() if len([v for v in values if v is not MISSING]) == 1}
+    own = {name: values for name, values in own.items() if name not in FIELDS}
+    return Differing({name: values for name, values in found.items() if name not in own}, own)
+
+
+def differing_options(specs: Sequence[RunSpec]) -> dict[str, list[Any]]:
+    """Return all that the runs do not have alike; see ``Differing``."""
     found: dict[str, list[Any]] = {name: [getattr(spec, name) for spec in specs] for name in FIELDS}
     for prefix, tables in (
         ("", [spec.config for spec in specs]),
