@@ -40,6 +40,7 @@ def start(spec: RunSpec, path: Path | str | None = None) -> RunFolder:
 def resume(target: Target) -> RunFolder:
     """Start a worker that goes on from the run's last checkpoint; ``BadInput`` where there is nothing to go on with."""
     folder = RunFolder(target)
+    refuse_recorded(folder.path, "gone on with")
     if folder.status().active:
         raise BadInput(f"run {folder.name} is going on already: stop it first, or wait.")
     _launch(folder, resume=True)

@@ -28,6 +28,8 @@ COMMANDS = {
     "runs cite": "RUN --json",
     "runs compare": "RUNS --csv --overwrite --json",
     "runs list": "--json",
+    "runs record": "RUN --out --overwrite --json",
+    "runs record-demos": "--work --out --only --data --json",
     "runs report": "RUNS --out --overwrite --json",
     "runs resume": "RUN --json",
     "runs show": "RUN --json",
