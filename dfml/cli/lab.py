@@ -76,7 +76,7 @@ def compare(
     found = _found(runs)
     if csv is not None:
         _write(csv, runs_csv(found), overwrite)
-    titles = {run.path: title for run, title in zip(found, unique_titles(found).values(), strict=True)}
+    titles = unique_titles(found)
     tests, values, lines = tested(found), {}, []
     values["runs"] = [run_values(run) for run in found]
     values["settings"] = []
@@ -109,7 +109,7 @@ def compare(
         header = ["run", "points", "± 95 %", "episodes"]
         lines += [f"Above {titles[tests[0].run.path]}, episode by episode:", table(shown, header), ""]
     apart = differences_between([run.spec for run in found])
-    values["differs"] = {**apart.shared, **apart.single}
+    values["differs"] = {**apart.values, **apart.partial}
     rows = [[name, *("–" if v is None else str(v) for v in row)] for name, row in values["differs"].items()]
     lines += [table(rows, ["option", *titles.values()])] if rows else []
     answer(values, json, "\n".join(lines).rstrip())

@@ -27,20 +27,23 @@ class Differing(NamedTuple):
     """What runs do not all have alike, by its name, a value a run: fields of the spec, options, versions.
 
     Attributes:
-        shared: What at least two of them have.
-        single: Options that one of them alone has; ``MISSING`` stands for the others.
+        values: What at least two of them have in different ways.
+        partial: Options that some have, all of these alike; ``MISSING`` stands for the others.
     """
 
-    shared: dict[str, list[Any]]
-    single: dict[str, list[Any]]
+    values: dict[str, list[Any]]
+    partial: dict[str, list[Any]]
 
 
 def differences_between(specs: Sequence[RunSpec]) -> Differing:
-    """Return in what the runs differ; where methods differ, an option of one of them is often missing in the others."""
+    """Return in what the runs differ, apart from what the options of some do not have at all."""
     found = differing_options(specs)
-    own = {name: values for name, values in found.items() if len([v for v in values if v is not MISSING]) == 1}
-    own = {name: values for name, values in own.items() if name not in FIELDS}
-    return Differing({name: values for name, values in found.items() if name not in own}, own)
+    partial = {}
+    for name, values in found.items():
+        had = [value for value in values if value is not MISSING]
+        if name not in FIELDS and all(value == had[0] for value in had):
+            partial[name] = values
+    return Differing({name: values for name, values in found.items() if name not in partial}, partial)
 
 
 def differing_options(specs: Sequence[RunSpec]) -> dict[str, list[Any]]:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, features
@@ -99,18 +100,18 @@ def _together(runs: Sequence[RunFolder]) -> Iterable[str]:
         left = f" The first {SERIES} runs are drawn." if len(runs) > SERIES else ""
         yield f'<h2>Curves over each other</h2><p class="quiet">{left}</p>'
         drawn = [any(len(_points(curves[run.path], name)[0]) for name in found) for run in shown]
-        yield legend([names[run.path.as_posix()] if has else None for run, has in zip(shown, drawn, strict=True)])
+        yield legend([names[run.path] if has else None for run, has in zip(shown, drawn, strict=True)])
         yield '<div class="charts">'
         for name in found:
             # All of them, be it without a point, so that a run has one colour in every chart.
-            series = {names[run.path.as_posix()]: _points(curves[run.path], name) for run in shown}
+            series = {names[run.path]: _points(curves[run.path], name) for run in shown}
             yield _chart(name, series)
         yield "</div>"
     apart = differences_between([run.spec for run in runs])
-    head = ["option", *(names[run.path.as_posix()] for run in runs)]
-    yield "<h2>What differs</h2>" + _options(head, apart.shared)
-    if apart.single:
-        yield f"<details><summary>Options of one method alone</summary>{_options(head, apart.single)}</details>"
+    head = ["option", *(names[run.path] for run in runs)]
+    yield "<h2>What differs</h2>" + _options(head, apart.values)
+    if apart.partial:
+        yield f"<details><summary>Options that not all of them have</summary>{_options(head, apart.partial)}</details>"
 
 
 _INTERVALS = (
@@ -169,8 +170,11 @@ def sentence(one: Tested) -> str:
     return " ".join(part for part in parts if part) + (f"; guessing gives {guessing:.0%}." if guessing else ".")
 
 
-def unique_titles(runs: Sequence[RunFolder]) -> dict[str, str]:
-    """Return by a run's path its title, with seed and then the folder's name where others are called the same."""
+def unique_titles(runs: Sequence[RunFolder]) -> dict[Path, str]:
+    """Return by a run's path its title; with seed, and the end of the folder's name, where others are called the same.
+
+    Those that ship with the program are marked.
+    """
     titles = {run.path: run.title for run in runs}
     seeds = {run.path: None if run.problem else run.spec.seed for run in runs}
     found = {}
@@ -180,7 +184,7 @@ def unique_titles(runs: Sequence[RunFolder]) -> dict[str, str]:
         told = [f"seed {seeds[run.path]}"] if len(alike) > 1 and seeds[run.path] is not None else []
         told += [run.name[-6:]] if twice else []
         shipped = " (recorded)" if is_recorded(run.path) else ""
-        found[run.path.as_posix()] = " · ".join([titles[run.path], *told]) + shipped
+        found[run.path] = " · ".join([titles[run.path], *told]) + shipped
     return found
 
 

@@ -55,7 +55,9 @@ def page_of_runs(
     box, view = st.expander(f"**{new}**", expanded=first, key=box_key, **look), st.container()
     with view:
         rows = run_rows(*kinds)
-        for tab, draw in zip(st.tabs(list(tabs), key="view", bind="query-params"), tabs.values(), strict=True):
+        several = len(tabs) > 1
+        places = st.tabs(list(tabs), key="view", bind="query-params") if several else [st.container()]
+        for tab, draw in zip(places, tabs.values(), strict=True):
             with tab:
                 draw(rows)
     if box.open:
