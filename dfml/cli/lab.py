@@ -69,7 +69,7 @@ def compare(
 ) -> None:
     """Compare runs: accuracies with intervals, seeds together, paired differences from the first, what differs."""
     from dfml.runs.lab.differing import differences_between
-    from dfml.runs.lab.results import by_protocol, paired, settings_of, tested
+    from dfml.runs.lab.results import by_protocol, closing_tests, paired, settings_of
     from dfml.runs.lab.results_table import run_values, runs_csv
     from dfml.runs.lab.run_report import unique_titles
 
@@ -77,7 +77,7 @@ def compare(
     if csv is not None:
         _write(csv, runs_csv(found), overwrite)
     titles = unique_titles(found)
-    tests, values, lines = tested(found), {}, []
+    tests, values, lines = closing_tests(found), {}, []
     values["runs"] = [run_values(run) for run in found]
     values["settings"] = []
     for recorded in (False, True):

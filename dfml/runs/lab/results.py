@@ -54,7 +54,7 @@ class Protocol(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tested:
+class ClosingTest:
     """A finished training and the row of its closing test (``accuracy`` and ``ci95`` are fractions)."""
 
     run: RunFolder
@@ -95,7 +95,7 @@ class Setting:
     """
 
     name: str
-    tests: tuple[Tested, ...]
+    tests: tuple[ClosingTest, ...]
     mean: float
     half: float | None
 
@@ -108,7 +108,7 @@ class Setting:
 class Paired(NamedTuple):
     """A run's test against that of another: the difference, or why there is none."""
 
-    test: Tested
+    test: ClosingTest
     difference: Difference | None
     reason: str
 
@@ -123,28 +123,28 @@ def closing_test(run: RunFolder) -> Row | None:
     return _row(path, found.st_mtime_ns, found.st_size)
 
 
-def tested(runs: Iterable[RunFolder]) -> list[Tested]:
-    """Return the trainings among the runs that are finished and were tested, in the given order."""
+def closing_tests(runs: Iterable[RunFolder]) -> list[ClosingTest]:
+    """Return the trainings among the runs that are finished and were closing_tests, in the given order."""
     found = []
     for run in runs:
         if run.problem or run.spec.kind != "train" or run.status().state != "finished":
             continue
         if row := closing_test(run):
-            found.append(Tested(run, run.spec, row, run.title))
+            found.append(ClosingTest(run, run.spec, row, run.title))
     return found
 
 
-def by_protocol(tests: Iterable[Tested]) -> dict[Protocol, list[Tested]]:
+def by_protocol(tests: Iterable[ClosingTest]) -> dict[Protocol, list[ClosingTest]]:
     """Put tests of one protocol together, the protocol with most of them first."""
-    found: dict[Protocol, list[Tested]] = {}
+    found: dict[Protocol, list[ClosingTest]] = {}
     for test in tests:
         found.setdefault(test.protocol, []).append(test)
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
-def settings_of(tests: Sequence[Tested]) -> list[Setting]:
+def settings_of(tests: Sequence[ClosingTest]) -> list[Setting]:
     """Put runs together that differ in their seeds alone, the highest mean first; they are of one protocol."""
-    groups: dict[str, dict[int, Tested]] = {}
+    groups: dict[str, dict[int, ClosingTest]] = {}
     for test in sorted(tests, key=lambda one: one.run.created):
         groups.setdefault(setting_of(test.spec), {})[test.spec.seed] = test
     names = name_settings({key: [one.spec for one in seeds.values()] for key, seeds in groups.items()}, _titles(groups))
@@ -168,7 +168,7 @@ def mean_over_seeds(values: Sequence[float]) -> tuple[float, float | None]:
     return fmean(values), quantile * stdev(values) / len(values) ** 0.5
 
 
-def paired(tests: Iterable[Tested], reference: Tested) -> list[Paired]:
+def paired(tests: Iterable[ClosingTest], reference: ClosingTest) -> list[Paired]:
     """Compare tests with one of them, episode by episode; where the episodes are others, say why there is no number."""
     found = []
     for test in tests:
@@ -182,7 +182,7 @@ def paired(tests: Iterable[Tested], reference: Tested) -> list[Paired]:
     return found
 
 
-def why_not_paired(one: Tested, other: Tested) -> str:
+def why_not_paired(one: ClosingTest, other: ClosingTest) -> str:
     """Return what keeps two tests from being compared episode by episode; empty where nothing that is stored does."""
     first, second = one.protocol, other.protocol
     if not first.episodes or not second.episodes:
@@ -195,7 +195,7 @@ def why_not_paired(one: Tested, other: Tested) -> str:
     return ""
 
 
-def _titles(groups: dict[str, dict[int, Tested]]) -> dict[str, str]:
+def _titles(groups: dict[str, dict[int, ClosingTest]]) -> dict[str, str]:
     """Return the name that people gave to all runs of a setting alike, where they did."""
     found = {}
     for key, seeds in groups.items():

@@ -21,7 +21,7 @@ from dfml.runs.lab.differing import differences_between
 from dfml.runs.lab.drawn import SERIES, STYLE, Points, bars_drawing, curves_drawing, legend, told_accuracy
 from dfml.runs.lab.number_names import metric
 from dfml.runs.lab.repeating import command_of
-from dfml.runs.lab.results import Tested, by_protocol, paired, settings_of, tested
+from dfml.runs.lab.results import ClosingTest, by_protocol, closing_tests, paired, settings_of
 from dfml.runs.lab.run_notes import read_notes
 from dfml.runs.recorded import is_recorded
 
@@ -85,7 +85,7 @@ def report_of(runs: Sequence[RunFolder]) -> str:
 
 def _together(runs: Sequence[RunFolder]) -> Iterable[str]:
     """Results, curves over each other, and in what the runs differ."""
-    tests = tested(runs)
+    tests = closing_tests(runs)
     for recorded, heading in ((False, "Accuracy on new classes"), (True, "Accuracy on new classes, recorded runs")):
         for protocol, members in by_protocol(one for one in tests if one.recorded == recorded).items():
             yield f"<h2>{heading}</h2><p>{_text(protocol.text)}. {_guessing(protocol.guessing)}{_INTERVALS}</p>"
@@ -120,7 +120,7 @@ _INTERVALS = (
 )
 
 
-def _pairs(tests: Sequence[Tested]) -> str:
+def _pairs(tests: Sequence[ClosingTest]) -> str:
     reference = tests[0]
     rows = []
     for one in paired(tests, reference):
@@ -144,7 +144,7 @@ def _one(run: RunFolder, *, heading: bool) -> Iterable[str]:
     yield f"<p>{_text(' · '.join(facts))}</p>"
     if status.error:
         yield f"<p><strong>{_text(status.error, 800)}</strong></p>"
-    for one in tested([run]):
+    for one in closing_tests([run]):
         yield f"<p>{_text(sentence(one))}</p>"
     if notes.text:
         yield f"<h3>Note</h3><p>{escape(notes.text).replace(chr(10), '<br>')}</p>"
@@ -162,7 +162,7 @@ def _one(run: RunFolder, *, heading: bool) -> Iterable[str]:
     yield "<h3>Versions</h3>" + _table(["what", "version"], [[name, str(v)] for name, v in versions.items()])
 
 
-def sentence(one: Tested) -> str:
+def sentence(one: ClosingTest) -> str:
     """Say what a training came to, and on what that was measured."""
     guessing = one.protocol.guessing
     parts = [f"Right on {told_accuracy(one.row['accuracy'], one.row.get('ci95'))} of the query images", "in the test:"]

@@ -105,21 +105,24 @@ def _open_and_compare(chosen: Sequence[RunRow], key: str) -> None:
         return
 
     def together() -> None:
-        other = "recorded" if key == "own" else "runs"
-        choose("show", "together")
-        choose("runs" if key == "own" else "recorded", *(row.name for row in readable[:MOST]))
-        choose(other)
+        names = [row.name for row in readable[:MOST]]
+        runs, recorded = (names, []) if key == "own" else ([], names)
+        choose(show=["together"], runs=runs, recorded=recorded)
 
     st.button("Side by side", icon=":material/compare:", key=f"together:{key}", on_click=together)
 
 
 def _name_and_note(row: RunRow) -> None:
     notes = read_notes(row.run.path)
-    with st.popover("Name and note", icon=":material/edit_note:", key="runs:note"), st.form("note", border=False):
+    # Another key for other notes: the box closes once they are saved, and never shows those of another run.
+    own = f"runs:note:{row.name}:{hashlib.sha256(notes.model_dump_json().encode()).hexdigest()[:8]}"
+    with st.popover("Name and note", icon=":material/edit_note:", key=own), st.form(f"{own}:form", border=False):
         help_text = "Empty: the name that it was started under."
         first = row.spec.title if row.spec else row.name
-        label = st.text_input("Name", notes.label, max_chars=LONGEST_NAME, placeholder=first, help=help_text)
-        text = st.text_area("Note", notes.text, max_chars=LONGEST_TEXT, height=140)
+        label = st.text_input(
+            "Name", notes.label, max_chars=LONGEST_NAME, placeholder=first, help=help_text, key=f"{own}:label"
+        )
+        text = st.text_area("Note", notes.text, max_chars=LONGEST_TEXT, height=140, key=f"{own}:text")
         if st.form_submit_button("Save", icon=":material/save:", type="primary"):
             _do(lambda one: annotate(one.run, label=label, text=text), [row])
 

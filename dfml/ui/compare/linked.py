@@ -52,6 +52,6 @@ def linked(
     return widget(label, options, key=state, on_change=put, **look)
 
 
-def choose(key: str, *values: str) -> None:
-    """Let the next script run of the page begin with this choice."""
-    st.query_params[key] = list(values) or [""]
+def choose(**choices: Sequence[str]) -> None:
+    """Let the next script run of the page begin with these choices, by their keys; it is one step of Back."""
+    st.query_params.update({key: list(values) or [""] for key, values in choices.items()})

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
-from dfml.runs.lab.results import Protocol, Setting, Tested, by_protocol, closing_test, paired, settings_of
+from dfml.runs.lab.results import ClosingTest, Protocol, Setting, by_protocol, closing_test, paired, settings_of
 from dfml.ui.compare.accuracy_bars import Bar, accuracy_bars
 from dfml.ui.compare.linked import linked
 from dfml.ui.components.line_chart import Level
@@ -24,16 +24,16 @@ PAIRED = (
 )
 
 
-def tested_rows(rows: Iterable[RunRow]) -> list[Tested]:
-    """Return the finished trainings that were tested, as ``dfml.runs.lab.results.tested``, from rows read before."""
+def tests_of(rows: Iterable[RunRow]) -> list[ClosingTest]:
+    """Return what finished trainings came to, as ``closing_tests``, of runs that were read before."""
     done = (row for row in rows if row.spec and row.kind == "train" and row.state == "finished")
     found = ((row, closing_test(row.run)) for row in done)
-    return [Tested(row.run, row.spec, test, row.title) for row, test in found if row.spec and test]
+    return [ClosingTest(row.run, row.spec, test, row.title) for row, test in found if row.spec and test]
 
 
 def results_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
     """Draw own results and those of recorded runs, each for itself."""
-    tests = tested_rows(own)
+    tests = tests_of(own)
     st.subheader("Your runs", anchor=False)
     if not tests:
         text = "Train two methods, or one with several seeds, and they stand side by side here."
@@ -41,14 +41,14 @@ def results_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
     _results(tests, "own")
     if untested := sum(row.kind == "train" and row.state == "finished" for row in own) - len(tests):
         st.caption(f"{counted(untested, 'finished training')} had no test images, and so no accuracy.")
-    shipped = tested_rows(recorded)
+    shipped = tests_of(recorded)
     if shipped:
         st.subheader("Recorded runs", anchor=False)
         st.caption("They come with the program and were done before, on two CPU cores; they are no runs of yours.")
         _results(shipped, "recorded")
 
 
-def _results(tests: Sequence[Tested], key: str) -> None:
+def _results(tests: Sequence[ClosingTest], key: str) -> None:
     for place, (protocol, members) in enumerate(by_protocol(tests).items()):
         settings = settings_of(members)
         st.markdown(f"**{plain(protocol.text)}**", help=INTERVALS)
@@ -85,7 +85,7 @@ def seeds_of(setting: Setting) -> str:
     return f"{len(seeds)} seeds: {', '.join(seeds[:5])}{more}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
-def _differences(tests: Sequence[Tested], key: str) -> None:
+def _differences(tests: Sequence[ClosingTest], key: str) -> None:
     """Draw by how much each run lies above one of them, which the reader chooses."""
     by_name = {test.run.name: test for test in tests}
     floor = next((name for name, test in by_name.items() if test.spec.method == FLOOR), next(iter(by_name)))
@@ -104,7 +104,7 @@ def _differences(tests: Sequence[Tested], key: str) -> None:
     difference_bars(tests, by_name[name], key=f"above:{key}")
 
 
-def difference_bars(tests: Sequence[Tested], reference: Tested, *, key: str) -> None:
+def difference_bars(tests: Sequence[ClosingTest], reference: ClosingTest, *, key: str) -> None:
     """Draw the paired differences from one of the tests, the highest first; where there is none, the reason."""
     found = paired(tests, reference)
     found.sort(key=lambda one: -one.difference.difference if one.difference else 1.0)

@@ -12,7 +12,7 @@ from dfml.ui.charts.curves import Curve
 from dfml.ui.compare.exports import export_buttons
 from dfml.ui.compare.linked import linked
 from dfml.ui.compare.picture_pair import picture_pair, tags_of, way_of
-from dfml.ui.compare.results_view import PAIRED, difference_bars, result_bars, tested_rows
+from dfml.ui.compare.results_view import PAIRED, difference_bars, result_bars, tests_of
 from dfml.ui.components.line_chart import line_chart, smoothed
 from dfml.ui.runs.run_rows import RunRow, finite
 from dfml.ui.widgets.metrics import metric
@@ -92,7 +92,7 @@ def _curves(rows: Sequence[RunRow], known_as: Mapping[str, str]) -> None:
 
 
 def _tests(rows: Sequence[RunRow]) -> None:
-    tests = tested_rows(rows)
+    tests = tests_of(rows)
     if not tests:
         return
     st.subheader("Accuracy on new classes, in the test at the end", anchor=False)
