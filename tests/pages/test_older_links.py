@@ -19,8 +19,6 @@ LINKS = [
     ("training", {"run": FINISHED}, ["#### finished"]),
     ("training", {"run": STOPPED, "view": "Watch"}, ["#### stopped"]),
     ("training", {"run": RANDOM}, ["#### random on zoo"]),
-    ("training", {"run": FINISHED, "view": "Compare"}, []),
-    ("training", {"run": FINISHED, "view": "All runs"}, []),
     ("training", {"zoo": "zoo", "method": "tgr", "preset": "paper"}, []),
     ("inversion", {"run": INVERSION}, ["pixels"]),
     ("inversion", {"run": TOGETHER, "view": "Watch"}, ["pixels"]),
@@ -57,3 +55,10 @@ def test_older_pictures_are_those_of_the_link():
     kept = UploadSet(PICTURES)
     assert kept.names() == ["stripes", "dots"]
     assert [len(kept.pictures(slot)) for slot in (0, 1, "query")] == [2, 1, 1]
+
+
+@pytest.mark.parametrize(("view", "shown"), [("Compare", "together"), ("All runs", "runs")])
+def test_views_that_have_moved_are_found_where_they_are(view, shown):
+    app = open_page("training", run=FINISHED, view=view)
+    assert [title.value for title in app.title] == ["Compare"]
+    assert app.query_params["show"] in (shown, [shown])

@@ -333,26 +333,3 @@ def a_run_without_steps(runs, accuracy=0.3, **result):
         recorder.set_status(state="finished", step=0, total=1)
     write_json(run.path / "result.json", {"test_accuracy": accuracy, "ci95": 0.02, **result})
     return run
-
-
-def test_a_finished_run_without_steps_is_done_and_is_compared(runs, training):
-    training(runs)
-    a_run_without_steps(runs)
-    app = open_page("training", view="All runs")
-    table = next(frame.value for frame in app.dataframe if "done" in frame.value)
-    assert list(table["done"]) == [100.0, 100.0] and set(table["state"].str.split().str[-1]) == {"finished"}
-    tests = next(frame.value for frame in app.dataframe if "pairing" in frame.value)
-    assert list(tests["accuracy"]) == ["30.0 ± 2.0", "56.8 ± 1.2"]
-    assert tests["above"].isna()[0] and tests["above"][1] == "+26.8 ± 2.3"
-    assert tests["pairing"][1] == "not paired: no episode list kept"
-
-
-def test_runs_without_a_curve_are_compared_and_paired_where_they_can_be(runs):
-    common = {"episode_list": "a", "query_pictures": 10}
-    a_run_without_steps(runs, 0.6, right=[5, 7], **common)
-    a_run_without_steps(runs, 0.5, right=[4, 6], **common)
-    app = open_page("training", view="Compare")
-    assert "have only a result" in texts(app)
-    tests = next(frame.value for frame in app.dataframe if "pairing" in frame.value)
-    assert tests["pairing"].isna()[0] and tests["pairing"][1] == "paired"
-    assert tests["above"][1] in ("+10.0 ± 0.0", "-10.0 ± 0.0")
