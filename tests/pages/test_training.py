@@ -199,14 +199,6 @@ def test_the_run_in_the_link_is_shown_and_a_lost_one_is_said(runs, training):
     assert "no longer here" in app.info[0].value
 
 
-def test_several_runs_are_compared_in_one_chart(runs, training):
-    training(runs, seed=1)
-    training(runs, seed=2)
-    app = open_page("training")
-    chart = next(chart for chart in app.get("plotly_chart") if "seed 1" in chart.proto.spec)
-    assert "seed 2" in chart.proto.spec
-
-
 def test_starting_a_run_gives_the_worker_the_whole_config(runs, monkeypatch):
     from dfml.runs import launcher
     from dfml.runs.folder import RunFolder

@@ -12,7 +12,7 @@ from dfml.runs.lab.run_notes import LONGEST_NAME, LONGEST_TEXT, read_notes
 from dfml.runs.status import ACTIVE
 from dfml.ui.compare.exports import export_buttons
 from dfml.ui.compare.linked import choose
-from dfml.ui.compare.side_by_side import MOST
+from dfml.ui.compare.together import MOST
 from dfml.ui.runs.run_rows import PAGE_OF, RunRow
 from dfml.ui.widgets.metrics import chip, metric
 from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain
