@@ -7,7 +7,7 @@ import streamlit as st
 from dfml.ui.compare.all_runs import all_runs_view
 from dfml.ui.compare.linked import linked
 from dfml.ui.compare.results_view import results_view
-from dfml.ui.compare.together import side_by_side
+from dfml.ui.compare.together_view import side_by_side
 from dfml.ui.runs.run_rows import recorded_rows, run_rows
 from dfml.ui.widgets.navigation import within_app
 

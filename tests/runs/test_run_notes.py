@@ -19,10 +19,10 @@ def test_a_new_name_is_shown_everywhere_and_the_spec_stays(tmp_path):
     spec, first = (run.path / "spec.json").read_bytes(), run.title
     annotate(run, label="  my\nbest ")
     annotate(run, star=True)
-    annotate(run, text="why it\nwent so well")
+    annotate(run, text="first\nsecond")
     again = RunFolder(run.path)
     assert again.title == read_row(again).title == "my best"
-    assert (read_notes(run.path).star, read_notes(run.path).text) == (True, "why it\nwent so well")
+    assert (read_notes(run.path).star, read_notes(run.path).text) == (True, "first\nsecond")
     assert (run.path / "spec.json").read_bytes() == spec
     assert annotate(run, label="").star and RunFolder(run.path).title == first
 

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from dfml.core.paths import write_json
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
-from dfml.ui.compare.results_view import tests_of
+from dfml.ui.compare.results_view import results_of
 from dfml.ui.runs.panel import look_again, moved_on
 from dfml.ui.runs.run_rows import RunRow, read_row, unique
 
@@ -102,9 +102,9 @@ def test_finished_trainings_have_the_accuracy_of_their_test(tmp_path, kind, resu
         recorder.set_status(state="finished", step=1, total=1)
     if result is not None:
         write_json(run.path / "result.json", result)
-    found = [100 * test.row["accuracy"] for test in tests_of([read_row(run)])]
+    found = [100 * test.row["accuracy"] for test in results_of([read_row(run)])]
     assert found == ([] if expected is None else [pytest.approx(expected)])
 
 
 def test_a_training_that_has_not_ended_has_no_accuracy_yet():
-    assert tests_of([a_row("running")]) == []
+    assert results_of([a_row("running")]) == []

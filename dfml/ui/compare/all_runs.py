@@ -12,7 +12,8 @@ from dfml.runs.lab.run_notes import LONGEST_NAME, LONGEST_TEXT, read_notes
 from dfml.runs.status import ACTIVE
 from dfml.ui.compare.exports import export_buttons
 from dfml.ui.compare.linked import choose
-from dfml.ui.compare.together import MOST
+from dfml.ui.compare.results_view import recorded_heading
+from dfml.ui.compare.together_view import MOST
 from dfml.ui.runs.run_rows import PAGE_OF, RunRow
 from dfml.ui.widgets.metrics import chip, metric
 from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain
@@ -33,8 +34,7 @@ def all_runs_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
         text = "Every run that you start is listed here, also after a restart."
         empty_state("No runs yet", text, icon=":material/list:")
     if recorded:
-        st.subheader("Recorded runs", anchor=False)
-        st.caption("They come with the program and cannot be changed.")
+        recorded_heading(recorded[0].run)
         chosen = _table(recorded, "recorded")
         with st.container(horizontal=True, gap="small"):
             _open_and_compare(chosen, "recorded")

@@ -4,14 +4,18 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
+from dfml.runs.folder import RunFolder
 from dfml.runs.lab.results import ClosingTest, Protocol, Setting, by_protocol, closing_test, paired, settings_of
 from dfml.ui.compare.accuracy_bars import Bar, accuracy_bars
 from dfml.ui.compare.linked import linked
 from dfml.ui.components.line_chart import Level
+from dfml.ui.runs.panel import recorded_badge
 from dfml.ui.runs.run_rows import RunRow
 from dfml.ui.widgets.texts import counted, empty_state, plain, with_interval
 
 FLOOR = "random"
+MOST_BARS = 24
+"""Differences that stand in the open."""
 INTERVALS = (
     "The bar's line is a 95 % interval. For a single run it tells how sure the mean over the test's episodes is, and "
     "nothing of what another seed would give. Runs of one method, zoo and options with several seeds are one bar: "
@@ -24,7 +28,7 @@ PAIRED = (
 )
 
 
-def tests_of(rows: Iterable[RunRow]) -> list[ClosingTest]:
+def results_of(rows: Iterable[RunRow]) -> list[ClosingTest]:
     """Return what finished trainings came to, as ``closing_tests``, of runs that were read before."""
     done = (row for row in rows if row.spec and row.kind == "train" and row.state == "finished")
     found = ((row, closing_test(row.run)) for row in done)
@@ -33,7 +37,7 @@ def tests_of(rows: Iterable[RunRow]) -> list[ClosingTest]:
 
 def results_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
     """Draw own results and those of recorded runs, each for itself."""
-    tests = tests_of(own)
+    tests = results_of(own)
     st.subheader("Your runs", anchor=False)
     if not tests:
         text = "Train two methods, or one with several seeds, and they stand side by side here."
@@ -41,11 +45,18 @@ def results_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
     _results(tests, "own")
     if untested := sum(row.kind == "train" and row.state == "finished" for row in own) - len(tests):
         st.caption(f"{counted(untested, 'finished training')} had no test images, and so no accuracy.")
-    shipped = tests_of(recorded)
+    shipped = results_of(recorded)
     if shipped:
-        st.subheader("Recorded runs", anchor=False)
-        st.caption("They come with the program and were done before, on two CPU cores; they are no runs of yours.")
+        recorded_heading(shipped[0].run)
         _results(shipped, "recorded")
+
+
+def recorded_heading(run: RunFolder) -> None:
+    """Draw the heading of a part that is of recorded runs alone; ``run`` is one of them, and tells when it was done."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader("Recorded runs", anchor=False, width="content")
+        recorded_badge(run)
+    st.caption("They come with the program and cannot be changed; no number here mixes them with runs of yours.")
 
 
 def _results(tests: Sequence[ClosingTest], key: str) -> None:
@@ -118,4 +129,7 @@ def difference_bars(tests: Sequence[ClosingTest], reference: ClosingTest, *, key
             mark = one.test.recorded
             bars.append(Bar(one.test.title, gone.difference, gone.difference_ci95, told, seed, (), mark))
     alt = f"Points above {reference.title}, seed {reference.spec.seed}, with 95 % intervals"
-    accuracy_bars(bars, key=key, alt=alt, points=True)
+    accuracy_bars(bars[:MOST_BARS], key=key, alt=alt, points=True)
+    if rest := bars[MOST_BARS:]:
+        with st.expander(f"{len(rest)} more"):
+            accuracy_bars(rest, key=f"{key}:rest", alt=alt, points=True)

@@ -12,7 +12,7 @@ from dfml.ui.charts.curves import Curve
 from dfml.ui.compare.exports import export_buttons
 from dfml.ui.compare.linked import linked
 from dfml.ui.compare.picture_pair import picture_pair, tags_of, way_of
-from dfml.ui.compare.results_view import PAIRED, difference_bars, result_bars, tests_of
+from dfml.ui.compare.results_view import PAIRED, difference_bars, result_bars, results_of
 from dfml.ui.components.line_chart import line_chart, smoothed
 from dfml.ui.runs.run_rows import RunRow, finite
 from dfml.ui.widgets.metrics import metric
@@ -23,7 +23,7 @@ MOST = 6
 FIRST = ("val/accuracy", "train/accuracy", "train/loss", "tasks/diversity", "inversion/ce")
 LONGEST = 24
 """Characters of an option's value in the table; of a commit that is enough to tell it."""
-AT_FIRST = ("purer", "random", "teapot")
+AT_FIRST = ("purer", "teapot", "random")
 """Recorded runs that are shown where there are no own ones."""
 
 
@@ -49,7 +49,7 @@ def _chosen(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> list[RunRow]:
     trained = [row.name for row in shown if row.kind == "train" and row.state == "finished"]
     start = {"runs": (trained or [row.name for row in shown])[:3]}
     names = [row.name for row in recorded]
-    start["recorded"] = [] if shown else [*(name for name in AT_FIRST if name in names), *names][:2]
+    start["recorded"] = [] if shown else [name for name in AT_FIRST if name in names] or names[:3]
     for key, label, rows in (("runs", "Your runs", shown), ("recorded", "Recorded runs", recorded)):
         by_name = {row.name: row for row in rows if row.spec}
         shown_as = unique_titles([row.run for row in by_name.values()])
@@ -92,7 +92,7 @@ def _curves(rows: Sequence[RunRow], known_as: Mapping[str, str]) -> None:
 
 
 def _tests(rows: Sequence[RunRow]) -> None:
-    tests = tests_of(rows)
+    tests = results_of(rows)
     if not tests:
         return
     st.subheader("Accuracy on new classes, in the test at the end", anchor=False)
