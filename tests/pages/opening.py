@@ -1,5 +1,6 @@
 """Opens a page as a reader does, without a browser."""
 
+import json
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -25,3 +26,16 @@ def open_page(name, **parameters):
 def texts(app):
     kinds = (app.markdown, app.caption, app.title, app.subheader, app.info, app.error, app.warning)
     return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def drawn(app, kind="line_chart"):
+    """What the browser's half of each component of a kind was told, in the order of the page."""
+    return [json.loads(e.proto.json) for e in app.get("bidi_component") if e.proto.component_name == f"dfml_{kind}"]
+
+
+def all_curves(app, run):
+    """The same page with its box of all curves open."""
+    app.session_state[f"all_curves:{run.name}"] = True
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
