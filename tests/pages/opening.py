@@ -23,14 +23,19 @@ def open_page(name, **parameters):
     return app
 
 
+def choose_method(app, name):
+    """Press the name of the group and the card, as a reader does."""
+    from dfml.methods import METHODS
+    from dfml.ui.training.method_cards import idea_of
+
+    app.segmented_control(key="method:group").set_value(idea_of(METHODS.get(name))).run()
+    app.button(key=f"method:{name}").click().run()
+    assert app.session_state["method"] == name
+
+
 def texts(app):
     kinds = (app.markdown, app.caption, app.title, app.subheader, app.info, app.error, app.warning)
     return "\n".join(element.value for kind in kinds for element in kind)
-
-
-def drawn(app, kind="line_chart"):
-    """What the browser's half of each component of a kind was told, in the order of the page."""
-    return [json.loads(e.proto.json) for e in app.get("bidi_component") if e.proto.component_name == f"dfml_{kind}"]
 
 
 def all_curves(app, run):
@@ -39,3 +44,9 @@ def all_curves(app, run):
     app.run()
     assert not app.exception, app.exception[0].message
     return app
+
+
+def components(app, name):
+    """What the browser's half of each of our components of that name is told."""
+    found = (element.proto for element in app.get("bidi_component"))
+    return [json.loads(proto.json) for proto in found if proto.component_name == f"dfml_{name}"]

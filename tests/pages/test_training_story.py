@@ -15,7 +15,7 @@ from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
 from dfml.ui.training.floors import floor_of, own_row, sentence, verdict
 from dfml.ui.training.replayed import training_timeline
-from tests.pages.opening import all_curves, drawn, open_page, texts
+from tests.pages.opening import all_curves, components, open_page, texts
 
 SHIPPED = [run.name for run in recorded.recorded_runs() if run.spec.kind == "train"]
 
@@ -113,7 +113,7 @@ def test_a_recorded_run_is_played_on_the_page(runs):
     if "purer" not in SHIPPED:
         pytest.skip("not recorded yet")
     app = open_page("training", run="purer")
-    (played,) = drawn(app, "replay")
+    (played,) = components(app, "replay")
     assert played["frames"] and played["map"]["points"] and played["charts"][0]["levels"]
     assert verdict(recorded.recorded_run("purer")) and "points**" in texts(app)
 
@@ -128,9 +128,9 @@ def test_a_run_that_works_draws_in_place_alone(runs, training):
     app = all_curves(open_page("training"), run)
     remade = [chart.key for chart in app.get("plotly_chart") if chart.key != "chart:compare"]
     assert not remade, "Plotly's charts are made anew at each change"
-    (hero, *_) = drawn(app)
+    (hero, *_) = components(app, "line_chart")
     assert hero["until"] == 60 and hero["lines"][0]["values"] and hero["levels"][-1]["value"] == 0.2
-    (tiles,), (points,) = drawn(app, "tile_grid"), drawn(app, "point_map")
+    (tiles,), (points,) = components(app, "tile_grid"), components(app, "point_map")
     assert len(tiles["tiles"]) == 10 and not tiles["pick"]
     assert [point["picture"] for point in points["points"]] == [0, 1]
     told = "".join(bar.proto.text for bar in app.get("progress"))
@@ -144,7 +144,7 @@ def test_a_task_without_images_says_whose_it_is(runs):
         recorder.record(Scalars(3, {"tasks/diversity": 0.5}))
         recorder.set_status(state="stopped", step=3, total=9)
     app = open_page("training")
-    (points,) = drawn(app, "point_map")
+    (points,) = components(app, "point_map")
     assert "kind04" in points["points"][0]["text"] and points["points"][0]["picture"] is None
 
 
