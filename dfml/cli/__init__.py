@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dfml import __version__
-from dfml.cli import bench, completing, models, parameters, runs, zoo
+from dfml.cli import bench, completing, lab, models, parameters, runs, zoo
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.cli.start_app import start_app
 from dfml.core.errors import DfmlError
@@ -34,6 +34,8 @@ app = typer.Typer(
 )
 app.add_typer(zoo.data_app, name="data")
 app.add_typer(zoo.app, name="zoo")
+for function in (lab.sweep,):
+    runs.app.command()(function)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 for function in (runs.invert, runs.train, models.evaluate, models.adapt, models.export, parameters.docs):

@@ -30,6 +30,7 @@ COMMANDS = {
     "runs resume": "RUN --json",
     "runs show": "RUN --json",
     "runs stop": "RUN --json",
+    "runs sweep": "--zoo --methods --seeds --preset --data --set --device --threads --label --json",
     "train": "--zoo --method --out --preset --data --set --seed --device --threads --label --from --dry-run --resume "
     "--json",
     "zoo check": "ZOO --json",

@@ -1,11 +1,15 @@
 import itertools
+import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from dfml.core.paths import REPOSITORY
 from dfml.ui.charts.curves import DARK, LIGHT, translucent
 from dfml.ui.widgets.metrics import CHIPS, chip
+from dfml.ui.widgets.navigation import SMALL_LOGO
+from dfml.ui.widgets.sidebar import LOGO
 
 CONFIG = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
 
@@ -29,16 +33,50 @@ def test_charts_and_streamlit_use_the_same_colours(name, palette):
     theme = CONFIG["theme"][name]
     assert tuple(theme["chartCategoricalColors"]) == palette.series
     assert theme["textColor"] == palette.text
-    # White words on a button, and coloured words on the ground.
-    assert contrast(theme["primaryColor"], "#ffffff") >= 4
-    assert contrast(theme["primaryColor"], theme["backgroundColor"]) >= 4
+
+
+def grounds(name):
+    """The colours behind words: of the page, of the boxes on it, of the sidebar."""
+    theme = CONFIG["theme"][name]
+    return theme["backgroundColor"], theme["secondaryBackgroundColor"], theme["sidebar"]["backgroundColor"]
+
+
+def over(colour, ground, opacity):
+    """What is seen of a colour that lets its ground through."""
+    pairs = zip(*([int(each[i : i + 2], 16) for i in (1, 3, 5)] for each in (colour, ground)), strict=True)
+    return "#" + "".join(f"{round(opacity * front + (1 - opacity) * back):02x}" for front, back in pairs)
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_words_have_the_contrast_of_wcag_aa(name):
+    theme = CONFIG["theme"][name]
+    words = [theme["textColor"], *(theme[f"{one}Color"] for one in "link orange green violet red gray blue".split())]
+    for ground in grounds(name):
+        assert min(contrast(word, ground) for word in words) >= 4.5
+        assert contrast(over(theme["textColor"], ground, 0.6), ground) >= 4.5, "a caption"
+        # What is no text, but has to be seen: the edge of a field, a button.
+        assert min(contrast(theme[f"{one}Color"], ground) for one in ("border", "primary")) >= 3
+    assert contrast("#ffffff", theme["primaryColor"]) >= 4.5
 
 
 @pytest.mark.parametrize(("name", "palette"), [("light", LIGHT), ("dark", DARK)])
 def test_colours_stand_out_from_the_ground(name, palette):
-    ground = CONFIG["theme"][name]["backgroundColor"]
-    assert contrast(palette.text, ground) >= 7
-    assert min(contrast(colour, ground) for colour in palette.series) >= 3
+    assert contrast(palette.text, CONFIG["theme"][name]["backgroundColor"]) >= 7
+    assert min(contrast(colour, ground) for colour in palette.series for ground in grounds(name)) >= 3
+
+
+@pytest.mark.parametrize("logo", [SMALL_LOGO, LOGO])
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_the_logo_is_seen_in_the_sidebar(logo, name):
+    colours = set(re.findall(r"#[0-9a-f]{6}", Path(logo).read_text(encoding="utf-8")))
+    assert min(contrast(colour, grounds(name)[-1]) for colour in colours) >= 3
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_a_scale_of_colours_rises_or_falls_all_the_way(name):
+    scale = [luminance(colour) for colour in CONFIG["theme"][name]["chartSequentialColors"]]
+    assert len(scale) == 10
+    assert scale == sorted(scale, reverse=name == "light")
 
 
 # Viénot, Brettel, Mollon 1999: what is left of linear RGB without the red or the green cones.
@@ -50,13 +88,13 @@ BLINDNESS = {
 
 @pytest.mark.parametrize("blindness", BLINDNESS)
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
-def test_the_first_three_series_stay_apart_without_red_or_green_cones(blindness, palette):
+def test_all_series_stay_apart_without_red_or_green_cones(blindness, palette):
     def seen(colour):
         return [sum(w * p for w, p in zip(row, linear(colour), strict=True)) for row in BLINDNESS[blindness]]
 
-    for one, other in itertools.combinations(palette.series[:3], 2):
+    for one, other in itertools.combinations(palette.series, 2):
         distance = sum((a - b) ** 2 for a, b in zip(seen(one), seen(other), strict=True)) ** 0.5
-        assert distance > 0.1, (one, other)
+        assert distance > 0.09, (one, other)
 
 
 def test_server_is_private_and_quiet():

@@ -10,18 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from dfml.runs.metrics import NoteLine
+from dfml.ui.charts.thinning import DENSE, MAX_POINTS, Curve, chosen_points, running_mean
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-MAX_POINTS = 500
-Curve = tuple[Sequence[float], Sequence[float]]
-"""Steps and values of one curve, of equal length."""
-DENSE = 120
-"""Curves with more points are drawn faintly, under their running mean."""
 
 
 class Palette(NamedTuple):
@@ -32,12 +27,8 @@ class Palette(NamedTuple):
     quiet: str
 
 
-LIGHT = Palette(
-    ("#0072b2", "#d55e00", "#008f68", "#b0578d", "#b07800", "#2f96d0", "#64707f"), text="#1d2430", quiet="#d9dee6"
-)
-DARK = Palette(
-    ("#56b4e9", "#f08a3c", "#2fc79b", "#dd93bd", "#e6b325", "#9ad1f2", "#9aa6b5"), text="#e8ecf2", quiet="#343d4b"
-)
+LIGHT = Palette(("#0072b2", "#cf3500", "#06595b", "#da6583", "#5f2c00", "#2a8fff"), text="#10151d", quiet="#d9dee6")
+DARK = Palette(("#56b4e9", "#e4a151", "#1b8f68", "#e0c6d2", "#f3ff38", "#395eff"), text="#e8ecf2", quiet="#343d4b")
 
 
 def palette() -> Palette:
@@ -185,19 +176,8 @@ def _add_marks(figure: go.Figure, curve: Curve, marks: Sequence[NoteLine]) -> No
 
 def downsample(steps: Sequence[float], values: Sequence[float]) -> Curve:
     """Thin a curve to at most ``MAX_POINTS`` points, keeping its ends and the extremes in between."""
-    count = len(steps)
-    if count <= MAX_POINTS:
-        return list(steps), list(values)
-    buckets = np.arange(count) * (MAX_POINTS // 2 - 1) // count
-    extremes = pd.Series(values).groupby(buckets).agg(["idxmin", "idxmax"])
-    chosen = sorted({0, count - 1, *extremes.to_numpy().ravel().tolist()})
+    chosen = chosen_points(values)
     return [steps[i] for i in chosen], [values[i] for i in chosen]
-
-
-def running_mean(values: Sequence[float], window: int) -> list[float]:
-    """Return the mean of the ``window`` points around each point, of fewer at the ends."""
-    # Backwards, since pandas gives an even window its further point on the left.
-    return pd.Series(values, dtype=float).iloc[::-1].rolling(window, min_periods=1, center=True).mean()[::-1].tolist()
 
 
 def calm_range(values: Sequence[float], *, percent: bool = False) -> tuple[float, float] | None:
