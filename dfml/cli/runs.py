@@ -16,7 +16,7 @@ from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.core.remedies import PROGRAM
 from dfml.core.time_left import in_words
 from dfml.runs import launcher
-from dfml.runs.cost import cost_of
+from dfml.runs.costs.cost import cost_of
 from dfml.runs.driver import run_in_process
 from dfml.runs.elsewhere import other_runs, told
 from dfml.runs.folder import RunFolder, find_run

@@ -27,6 +27,8 @@ COMMANDS = {
     "--against-weight --data --seed --device --threads --label --resume --json",
     "runs cite": "RUN --json",
     "runs list": "--json",
+    "runs record": "RUN --out --overwrite --json",
+    "runs record-demos": "--work --out --only --data --json",
     "runs resume": "RUN --json",
     "runs show": "RUN --json",
     "runs stop": "RUN --json",

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from dfml.core.paths import STUDIO
 from dfml.data.folders import load_split
-from dfml.ui.guide import conflicts, dreams, experts, leaks, liars, minute, mixing, painters, steps
+from dfml.ui.guide import conflicts, dreams, experts, leaks, liars, minute, mixing, painters, stage, steps
 from dfml.ui.guide.lesson import points
 from dfml.ui.guide.lesson_files import LESSONS_AT, facts_of, sample_sheet
 from dfml.ui.guide.lessons import LESSONS
@@ -222,3 +223,9 @@ def test_a_state_cannot_change_a_panel_that_is_not_there():
 
 def test_small_differences_have_no_minus_zero():
     assert points(-0.0001) == "+0.0" and points(0.035) == "+3.5" and points(-0.0166) == "-1.7"
+
+
+def test_the_script_of_the_stage_takes_text_as_text():
+    text = Path(stage.__file__).with_suffix(".js").read_text(encoding="utf-8")
+    assert "addEventListener" not in text and "innerHTML" not in text and "http" not in text
+    assert all(line.count("`") % 2 == 0 for line in text.splitlines()), "indentation is left out"

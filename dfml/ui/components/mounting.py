@@ -13,13 +13,21 @@ from typing import Any
 from streamlit.components import v2
 
 HERE = Path(__file__).parent
-PARTS = {"line_chart": ("base", "chart"), "stage": ("base", "chart")}
+PARTS = {
+    "line_chart": ("base", "chart"),
+    "tile_grid": ("base", "tiles"),
+    "point_map": ("base", "tiles", "points"),
+    "replay": ("base", "chart", "tiles", "points"),
+}
 """Which shared files a component's own is appended to."""
 
 
-def component(name: str, own: Path = HERE) -> Any:  # noqa: ANN401 - Streamlit's callable, which mounts it
-    """Return what mounts a component; ``name.js`` and, where there is one, ``name.css`` lie in the folder ``own``."""
-    places = [*(HERE / part for part in PARTS[name]), own / name]
+def component(name: str, own: Path = HERE, parts: Sequence[str] = ()) -> Any:  # noqa: ANN401 - Streamlit's callable
+    """Return what mounts a component; ``name.js`` and, where there is one, ``name.css`` lie in the folder ``own``.
+
+    One that lies elsewhere names the shared files, ``parts``, that its own are appended to.
+    """
+    places = [*(HERE / part for part in parts or PARTS[name]), own / name]
     scripts = "\n".join(lean(place.with_suffix(".js").read_text(encoding="utf-8")) for place in places)
     styles = [place.with_suffix(".css") for place in places]
     style = "\n".join(lean(file.read_text(encoding="utf-8")) for file in styles if file.is_file())

@@ -12,7 +12,7 @@ from typing import Any
 from dfml.ui.components.line_chart import Level, Line, chart_data
 from dfml.ui.components.mounting import component, mark_of, number
 
-_mount = component("stage", Path(__file__).parent)
+_mount = component("stage", Path(__file__).parent, ("base", "chart"))
 
 Panel = dict[str, Any]
 """What one panel shows, as the browser's half takes it; made by the functions below."""
