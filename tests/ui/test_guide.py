@@ -6,12 +6,13 @@ import itertools
 import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dfml.core.paths import STUDIO
+from dfml.core.paths import REPOSITORY, STUDIO
 from dfml.data.folders import load_split
 from dfml.ui.guide import conflicts, dreams, experts, leaks, liars, minute, mixing, painters, stage, steps
 from dfml.ui.guide.lesson import points
@@ -143,7 +144,8 @@ def test_the_rate_closes_the_gap_between_the_starts():
     assert steps.gap(facts, "0.01") > 0.1 and abs(steps.gap(facts, "0.1")) < 0.04
     for start in ("random", "ota"):
         assert steps.accuracy(facts, start, "0.01", 20) > steps.accuracy(facts, start, "0.01", 1) + 0.1
-        assert steps.right_after(facts, start, "0.01", 10) > steps.right_after(facts, start, "0.01", 0)
+        told = [{"start": start, "rate": "0.01", "episode": str(n)} for n in (1, 2, 3)]
+        assert all(steps.right_after(facts, each, 10) > steps.right_after(facts, each, 0) for each in told)
 
 
 def test_aligning_keeps_the_function_and_mends_the_middle():
@@ -229,3 +231,20 @@ def test_the_script_of_the_stage_takes_text_as_text():
     text = Path(stage.__file__).with_suffix(".js").read_text(encoding="utf-8")
     assert "addEventListener" not in text and "innerHTML" not in text and "http" not in text
     assert all(line.count("`") % 2 == 0 for line in text.splitlines()), "indentation is left out"
+
+
+def test_the_links_of_the_class_lead_to_scenes():
+    page = (REPOSITORY / "docs" / "teaching.md").read_text(encoding="utf-8")
+    links = [urlsplit(link) for link in re.findall(r"`(/[a-z]*(?:\?[^`]*)?)`", page)]
+    lessons = set()
+    for link in links:
+        assert link.path == "/" or (REPOSITORY / "pages" / f"{link.path[1:]}.py").is_file(), link
+        asked = dict(parse_qsl(link.query))
+        if link.path != "/guide" or not asked:
+            continue
+        lesson, step = LESSONS[int(asked.pop("lesson")) - 1], int(asked.pop("step"))
+        lessons.add(lesson.name)
+        known = {choice.name: choice.options for choice in lesson.choices}
+        assert 1 <= step <= len(lesson.steps) and asked.pop("present", "1") == "1"
+        assert all(value in known[name] for name, value in asked.items()), link
+    assert lessons == set(NAMES)

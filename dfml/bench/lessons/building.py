@@ -14,6 +14,7 @@ from dfml.bench.report import machine, markdown_table
 from dfml.bench.study_config import BenchConfig, Each
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import ASSETS, read_json, write_atomically, write_json
+from dfml.core.remedies import PROGRAM
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -85,6 +86,12 @@ def bench_lessons(config: LessonsConfig, *, progress: Say = lambda line: None) -
     return {"lessons": rows, "bytes": total, "report": str(report)}
 
 
+def command_of(config: LessonsConfig, name: str) -> str:
+    """The command that measures this lesson anew, wherever its files and those of the data set lie."""
+    words = [PROGRAM, "bench", "lessons", "--only", name, "--zoo", config.zoo, "--seed", str(config.seed)]
+    return " ".join([*words, "--data", "DIR"] if name in NEEDS_DATA else words)
+
+
 def _stored(folder: Path, name: str) -> bool:
     return (folder / f"{name}.json").is_file()
 
@@ -103,7 +110,7 @@ def _write(config: LessonsConfig, name: str, data: Row, sheets: dict[str, Image.
         )
     about = {
         "lesson": name,
-        "command": config.command,
+        "command": command_of(config, name),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "seed": config.seed,

@@ -7,7 +7,7 @@ import numpy as np
 from dfml.ui.components.line_chart import Line
 from dfml.ui.guide.lesson import Choice, Choices, Figure, Lab, Lesson, Step, per_cent
 from dfml.ui.guide.lesson_files import Facts, unpacked
-from dfml.ui.guide.stage import Bar, Scene, State, bars, curves
+from dfml.ui.guide.stage import Bar, Panel, Scene, State, bars, curves
 from dfml.ui.widgets.navigation import INVERSION
 
 BINS, LOSS_BINS = np.linspace(0, 0.4, 33), np.linspace(0, 4, 25)
@@ -50,17 +50,21 @@ def _slide(
 ) -> Scene:
     """Histograms; the newest one grows."""
     lines = {label: _steps_of(values, bins) for label, values in found.items()}
-    states = []
-    for growth in (0.0, 0.4, 0.75, 1.0):
+
+    def grown(growth: float) -> Panel:
         shown = [
             Line(label, at, [v * growth for v in shares] if label == new or not new else shares)
             for label, (at, shares) in lines.items()
         ]
-        change = {"lines": curves("", shown, x="", y="", alt="")["lines"], "title": title}
-        states.append(State({name: change}, seconds=0.35))
-    panel = curves(
-        name, [], x=x, y="share of pictures", alt=alt, percent=True, until=float(bins[-1]), height=300, width=460
-    )
+        # A faint outline says what it grows into, and keeps the axis where it is.
+        shown += [Line(label, *line, faint=True) for label, line in lines.items() if label == new or not new]
+        return curves(
+            name, shown, x=x, y="share of pictures", alt=alt, percent=True, until=float(bins[-1]), title=title,
+            height=300, width=300, quiet=True,
+        )  # fmt: skip
+
+    states = [State({name: {"lines": grown(growth)["lines"]}}, seconds=0.35) for growth in (0.0, 0.4, 0.75, 1.0)]
+    panel = grown(1.0)
     return Scene([panel], states)
 
 
@@ -110,7 +114,7 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
     if step == 3:
         formula = (
             f"median distance; recovered {median(facts, 'recovered'):.3f}; verdict "
-            f"`{rows[f'copies-{noise}']['verdict']}`"
+            f"“{rows[f'copies-{noise}']['verdict']}”"
         )
         return Figure(f"planted copies, noise {noise}", f"{median(facts, f'copies-{noise}'):.3f}", formula)
     formula = f"median of {rows['recovered']['of']}, root mean square difference, 0 to 1"

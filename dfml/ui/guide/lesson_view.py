@@ -46,7 +46,8 @@ def _lesson(lesson: Lesson, number: int, step: int) -> None:
     facts, one = facts_of(lesson.name), lesson.steps[step - 1]
     choices = {choice.name: _asked(choice, lesson.begins(step)[choice.name]) for choice in lesson.choices}
     figure = lesson.figure(facts, choices, step)
-    st.markdown(f"*{lesson.idea}*")
+    if step == 1:
+        st.markdown(f"*{lesson.idea}*")
     told, measured = st.columns([5, 3], gap="medium")
     with told:
         st.subheader(f"{step} of {len(lesson.steps)} · {one.title}", anchor=False)
@@ -145,7 +146,7 @@ def _present(lesson: Lesson, number: int, step: int) -> None:
         figure = lesson.figure(facts, choices, step)
         left, right = st.columns([4, 1], gap="medium", vertical_alignment="center")
         with left:
-            stage([lesson.scene(facts, choices, step)], key="stage", move=f"{lesson.name} {step}")
+            stage([lesson.scene(facts, choices, step)], key="stage", move=f"{lesson.name} {step}", large=True)
         with right:
             st.metric(figure.title, figure.words)
             st.caption(figure.formula)

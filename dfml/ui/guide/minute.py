@@ -110,7 +110,7 @@ def _painter() -> Scene:
 
 def _episode() -> Scene:
     facts = facts_of("steps")
-    made = steps.answers(facts, {"start": "ota", "rate": "0.01"}, 20)
+    made = steps.answers(facts, {"start": "ota", "rate": "0.01", "episode": "1"}, 20)
     states = []
     for state in made.states:
         told = state.changes["queries"] | {"title": state.label}

@@ -86,7 +86,7 @@ def _morph(facts: Facts, first: str, align: bool, shares: Sequence[float]) -> Sc
     fixed = [Line("A", along, outputs(one, x).tolist()), Line("B", along, outputs(other, x).tolist())]
     lines = {s: [*fixed, Line("mixture", along, outputs(mixed(one, other, s), x).tolist())] for s in shares}
     first_panel = curves(
-        "fit", lines[shares[0]], x="x", y="output", height=300, width=440,
+        "fit", lines[shares[0]], x="x", y="output", height=300, width=440, quiet=True,
         alt="Outputs of networks A and B and of their mixture",
     )  # fmt: skip
     states = []

@@ -161,7 +161,7 @@ class Stage {
     this.box = make('div', { class: 'stage' }, this.label, this.scene, this.caption, this.bar);
     all.append(this.box);
     this.button.onclick = () => { if (this.playing) this.pause(); else this.play(); };
-    this.slide.oninput = () => { this.pause(); this.seek(Number(this.slide.value)); };
+    this.slide.oninput = () => { const to = Number(this.slide.value); this.pause(); this.seek(to); };
   }
 
   show(data) {
@@ -179,6 +179,7 @@ class Stage {
     this.states.forEach((state) => { state.start = start; start += state.seconds; });
     this.total = start;
     say(this.label, data.label);
+    set(this.box, { class: `stage${data.timed ? ' timed' : ''}${data.large ? ' large' : ''}` });
     set(this.bar, { hidden: this.states.length > 1 ? null : '' });
     set(this.slide, { max: data.timed ? Math.ceil(this.total) : this.states.length - 1 });
     this.now = -1;
@@ -209,9 +210,11 @@ class Stage {
       if (this.scene.children[place] !== found.box) this.scene.insertBefore(found.box, this.scene.children[place] || null);
       say(found.title, panel.title || '');
       set(found.title, { hidden: panel.title ? null : '' });
-      found.box.style.flex = `${panel.grow || 1} 1 ${panel.width || 280}px`;
-      found.box.style.maxWidth = panel.widest ? `${panel.widest}px` : '';
-      found.inside.style.height = panel.height ? `${panel.height}px` : '';
+      set(found.box, { class: `panel of-${panel.kind}${panel.quiet ? ' quiet' : ''}` });
+      const times = this.data.large ? 1.3 : 1;
+      found.box.style.flex = `${panel.grow || 1} 1 ${times * (panel.width || 280)}px`;
+      found.box.style.maxWidth = panel.widest ? `${times * panel.widest}px` : '';
+      found.inside.style.height = panel.height ? `${times * panel.height}px` : '';
       found.part.show(panel);
     });
     for (const [name, found] of this.panels) if (!seen.has(name)) { if (found.part.end) found.part.end(); found.box.remove(); this.panels.delete(name); }

@@ -45,14 +45,21 @@ class Scene:
 
 
 def stage(
-    scenes: Sequence[Scene], *, key: str, move: str, autoplay: bool = True, timed: bool = False, label: str = ""
+    scenes: Sequence[Scene],
+    *,
+    key: str,
+    move: str,
+    autoplay: bool = True,
+    timed: bool = False,
+    large: bool = False,
+    label: str = "",
 ) -> None:
     """Draw scenes one after another.
 
     Where ``move`` differs from before, they play from the start; else the place is kept, so that what a reader changes
-    can be compared. ``timed`` counts seconds instead of states. ``label`` stands in the corner.
+    can be compared. ``timed`` counts seconds instead of states. ``large`` is for a hall. ``label`` stands in the corner.
     """
-    how = {"move": move, "autoplay": autoplay, "timed": timed, "label": label}
+    how = {"move": move, "autoplay": autoplay, "timed": timed, "large": large, "label": label}
     data = stage_data(scenes) | how | {"rest": scenes[0].rest if len(scenes) == 1 else None}
     _mount(data={**data, "id": mark_of(data)}, key=key)
 
@@ -91,12 +98,13 @@ def curves(
     levels: Sequence[Level] = (),
     cursor: float | None = None,
     until: float | None = None,
+    quiet: bool = False,
     height: int = 250,
     width: int = 320,
 ) -> Panel:
-    """Curves over steps; for the arguments see ``line_chart``."""
+    """Curves over steps; for the arguments see ``line_chart``. A ``quiet`` legend has names without newest values."""
     data = chart_data(lines, x=x, y=y, alt=alt, percent=percent, levels=levels)
-    size = {"height": height, "width": width, "grow": 2}
+    size = {"height": height, "width": width, "grow": 2, "quiet": quiet}
     return {**data, **size, "kind": "chart", "id": name, "title": title, "cursor": number(cursor), "until": until}
 
 

@@ -11,8 +11,6 @@ from dfml.ui.guide.stage import Bar, Scene, State, bar_values, bars, curves, pic
 from dfml.ui.widgets.navigation import ADAPTATION, TRAINING
 from dfml.ui.widgets.texts import spaced
 
-EPISODE = 0
-
 
 def accuracy(facts: Facts, start: str, rate: str, steps: int) -> float:
     """Mean accuracy over the episodes after a number of gradient steps."""
@@ -24,21 +22,26 @@ def gap(facts: Facts, rate: str, steps: int = 10) -> float:
     return accuracy(facts, "ota", rate, steps) - accuracy(facts, "random", rate, steps)
 
 
-def right_after(facts: Facts, start: str, rate: str, steps: int) -> int:
+def right_after(facts: Facts, choices: Choices, steps: int) -> int:
     """How many queries of the episode that is shown are right after a number of steps, 0 to 20."""
-    return _run(facts, start, rate)["right"][steps]
+    return _run(facts, choices)["right"][steps]
 
 
 def _curve(facts: Facts, start: str, rate: str) -> dict:
     return next(c for c in facts["curves"] if (c["start"], str(c["rate"])) == (start, rate))
 
 
-def _run(facts: Facts, start: str, rate: str) -> dict:
-    return next(r for r in facts["episodes"][EPISODE]["runs"] if (r["start"], str(r["rate"])) == (start, rate))
+def _episode(facts: Facts, choices: Choices) -> dict:
+    return facts["episodes"][int(choices["episode"]) - 1]
 
 
-def _support(facts: Facts) -> Scene:
-    episode = facts["episodes"][EPISODE]
+def _run(facts: Facts, choices: Choices) -> dict:
+    wanted = (choices["start"], choices["rate"])
+    return next(run for run in _episode(facts, choices)["runs"] if (run["start"], str(run["rate"])) == wanted)
+
+
+def _support(facts: Facts, choices: Choices) -> Scene:
+    episode = _episode(facts, choices)
     positions = [place for row in episode["support"] for place in row]
     shot, names = len(episode["support"][0]), [spaced(name) for name in episode["classes"]]
     panels = [
@@ -56,7 +59,7 @@ def _support(facts: Facts) -> Scene:
 
 def answers(facts: Facts, choices: Choices, last: int) -> Scene:
     """Answers to five queries while the model takes steps."""
-    episode, run = facts["episodes"][EPISODE], _run(facts, choices["start"], choices["rate"])
+    episode, run = _episode(facts, choices), _run(facts, choices)
     names = [spaced(name) for name in episode["classes"]]
     count = len(names)
 
@@ -123,7 +126,7 @@ def _curves(facts: Facts, choices: Choices, centroid: bool) -> Scene:
 def scene(facts: Facts, choices: Choices, step: int) -> Scene:
     """Draw a step."""
     if step == 1:
-        return _support(facts)
+        return _support(facts, choices)
     if step <= 4:
         return answers(facts, choices, {2: 0, 3: 1, 4: 10}[step])
     return _curves(facts, choices, centroid=step == 6)
@@ -138,7 +141,7 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
         )
     if step <= 4:
         steps = {2: 0, 3: 1, 4: 10}[step]
-        right = right_after(facts, start, rate, steps)
+        right = right_after(facts, choices, steps)
         formula = f"of {queries} queries after {steps} steps, from {start}, rate {rate}; guessing: {queries // 5}"
         return Figure("right", f"{right} of {queries}", formula)
     curve = _curve(facts, start, rate)
@@ -157,8 +160,7 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
 
 
 def _given(facts: Facts, choices: Choices) -> str:
-    del choices
-    episode = facts["episodes"][EPISODE]
+    episode = _episode(facts, choices)
     return (
         f"An episode: five classes that the model never met, {len(episode['support'][0])} labelled pictures of each, "
         "the "
@@ -167,7 +169,7 @@ def _given(facts: Facts, choices: Choices) -> str:
 
 
 def _guess(facts: Facts, choices: Choices) -> str:
-    right = right_after(facts, choices["start"], choices["rate"], 0)
+    right = right_after(facts, choices, 0)
     return (
         f"Before the first step the outputs mean nothing: {right} of {facts['queries']} are right, where guessing "
         "gives "
@@ -176,7 +178,7 @@ def _guess(facts: Facts, choices: Choices) -> str:
 
 
 def _first(facts: Facts, choices: Choices) -> str:
-    before, after = (right_after(facts, choices["start"], choices["rate"], s) for s in (0, 1))
+    before, after = (right_after(facts, choices, s) for s in (0, 1))
     return (
         f"One gradient step on the support pictures, and the answers move: from {before} to {after} of "
         f"{facts['queries']}."
@@ -185,7 +187,7 @@ def _first(facts: Facts, choices: Choices) -> str:
 
 def _more(facts: Facts, choices: Choices) -> str:
     start, rate = choices["start"], choices["rate"]
-    one, ten, twenty = (right_after(facts, start, rate, s) for s in (1, 10, 20))
+    one, ten, twenty = (right_after(facts, choices, s) for s in (1, 10, 20))
     return (
         f"Nine more: {ten} are right, {one} were after one step; after twenty {twenty}. Over all episodes that is "
         f"{per_cent(accuracy(facts, start, rate, 1), 1)}, {per_cent(accuracy(facts, start, rate, 10), 1)} and "
@@ -233,6 +235,7 @@ LESSON = Lesson(
     choices=(
         Choice("rate", "Inner rate", {"0.01": "0.01", "0.1": "0.1"}),
         Choice("start", "Start", {"random": "random weights", "ota": "ota"}, "ota: the mean of aligned teachers"),
+        Choice("episode", "Episode", {"1": "1", "2": "2", "3": "3"}),
     ),
     scene=scene,
     figure=figure,
@@ -255,5 +258,12 @@ LESSON = Lesson(
         Lab(ADAPTATION, "… and by centroid", {"set": "living-things", "how": "centroid"}),
         Lab(TRAINING, "Make ota in Meta-training", {"method": "ota"}),
     ),
-    uses=((), ("rate", "start"), ("rate", "start"), ("rate", "start"), ("rate",), ("rate", "start")),
+    uses=(
+        ("episode",),
+        ("rate", "start", "episode"),
+        ("rate", "start", "episode"),
+        ("rate", "start", "episode"),
+        ("rate",),
+        ("rate", "start"),
+    ),
 )
