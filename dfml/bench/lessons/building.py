@@ -13,7 +13,7 @@ from dfml.bench.job import Row, Say
 from dfml.bench.report import machine, markdown_table
 from dfml.bench.study_config import BenchConfig, Each
 from dfml.core.errors import BadInput, nearest
-from dfml.core.paths import ASSETS, read_json, write_atomically, write_json
+from dfml.core.paths import ASSETS, claim_file, read_json, write_atomically, write_json
 from dfml.core.remedies import PROGRAM
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ NEEDS_DATA = ("leaks",)
 MOST_BYTES = 1_200_000
 """Of all lessons together."""
 QUALITY = 78
+TABLE, TITLE = "README.md", "# What the lessons of the guide show"
 
 
 class LessonsConfig(BenchConfig):
@@ -67,6 +68,7 @@ def bench_lessons(config: LessonsConfig, *, progress: Say = lambda line: None) -
         raise BadInput("leaks compares with real pictures: give --data DIR, what the teachers learnt from.")
     if config.data is None:
         wanted = [name for name in wanted if name not in NEEDS_DATA]
+    _claim(config, wanted)
 
     from dfml.nets.device import use_threads
 
@@ -84,6 +86,20 @@ def bench_lessons(config: LessonsConfig, *, progress: Say = lambda line: None) -
     if (total := sum(row["bytes"] for row in rows)) > MOST_BYTES:
         progress(f"all lessons take {total:,} bytes, {MOST_BYTES:,} are allowed")
     return {"lessons": rows, "bytes": total, "report": str(report)}
+
+
+def _claim(config: LessonsConfig, wanted: list[str]) -> None:
+    """Refuse a folder in which another's files would be replaced."""
+
+    def ours(path: Path) -> bool:
+        try:
+            return read_json(path, "lesson").get("lesson") == path.stem
+        except (BadInput, AttributeError):
+            return False
+
+    claim_file(config.out / TABLE, own=lambda path: path.read_text(encoding="utf-8").startswith(TITLE))
+    for name in wanted:
+        claim_file(config.out / f"{name}.json", own=ours)
 
 
 def command_of(config: LessonsConfig, name: str) -> str:
@@ -125,9 +141,9 @@ def _tell(config: LessonsConfig) -> Path:
         if _stored(config.out, name):
             told = read_json(config.out / f"{name}.json", f"lesson {name}")
             rows.append({**told, "bytes": _size(config.out, name), "what": told.get("what", "")})
-    path = config.out / "README.md"
+    path = config.out / TABLE
     parts = [
-        "# What the lessons of the guide show",
+        TITLE,
         "Measured by `python -m dfml bench lessons --data DIR`, each lesson apart: `--only NAME` measures one anew. "
         "The pictures are recovered from teachers, none is of a training set.",
         markdown_table(

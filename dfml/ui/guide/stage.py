@@ -57,7 +57,7 @@ def stage(
     """Draw scenes one after another.
 
     Where ``move`` differs from before, they play from the start; else the place is kept, so that what a reader changes
-    can be compared. ``timed`` counts seconds instead of states, ``large`` is for a hall. ``label`` stands in the corner.
+    can be compared. ``timed`` counts seconds, not states; ``large`` is for a hall. ``label`` stands in the corner.
     """
     how = {"move": move, "autoplay": autoplay, "timed": timed, "large": large, "label": label}
     data = stage_data(scenes) | how | {"rest": scenes[0].rest if len(scenes) == 1 else None}
