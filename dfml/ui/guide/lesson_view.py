@@ -8,14 +8,10 @@ from dfml.ui.guide.lesson import Choice, Lesson
 from dfml.ui.guide.lesson_files import facts_of
 from dfml.ui.guide.lessons import LESSONS
 from dfml.ui.guide.stage import stage
+from dfml.ui.widgets.frame_style import PRESENT, presenting
 from dfml.ui.widgets.texts import one_line_errors
 
-PRESENTER = """<style>
-:root { font-size: 21px; }
-[data-testid=stSidebar], [data-testid=stHeader], [data-testid=stExpandSidebarButton] { display: none !important; }
-</style>"""
-"""Large type and nothing beside the scene; the stage grows with it."""
-LESSON, STEP, PRESENT = "lesson", "step", "present"
+LESSON, STEP = "lesson", "step"
 """Names in the link; choices stand there under names of their own."""
 
 
@@ -30,7 +26,7 @@ def show_guide() -> None:
     number = asked_number(LESSON, len(LESSONS))
     lesson = LESSONS[number - 1]
     step = asked_number(STEP, len(lesson.steps))
-    if st.query_params.get(PRESENT) == "1":
+    if presenting():
         _present(lesson, number, step)
         return
     with st.container(gap="small"):
@@ -50,7 +46,7 @@ def _lesson(lesson: Lesson, number: int, step: int) -> None:
         st.markdown(f"*{lesson.idea}*")
     told, measured = st.columns([5, 3], gap="medium")
     with told:
-        st.subheader(f"{step} of {len(lesson.steps)} · {one.title}", anchor=False)
+        st.header(f"{step} of {len(lesson.steps)} · {one.title}", anchor=False)
         st.markdown(one.text(facts, choices))
     with measured:
         st.metric(figure.title, figure.words)
@@ -137,7 +133,6 @@ def _choose(choice: Choice, value: str) -> None:
 
 def _present(lesson: Lesson, number: int, step: int) -> None:
     """Draw one scene in large type, and no more than it takes to go on."""
-    st.html(PRESENTER)
     one = lesson.steps[step - 1]
     st.title(one.title, anchor=False)
     with one_line_errors():

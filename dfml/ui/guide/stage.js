@@ -181,7 +181,7 @@ class Stage {
     say(this.label, data.label);
     set(this.box, { class: `stage${data.timed ? ' timed' : ''}${data.large ? ' large' : ''}` });
     set(this.bar, { hidden: this.states.length > 1 ? null : '' });
-    set(this.slide, { max: data.timed ? Math.ceil(this.total) : this.states.length - 1 });
+    set(this.slide, { max: data.timed ? Math.round(this.total) : this.states.length - 1 });
     this.now = -1;
     const end = this.states.length - 1;
     const rest = data.rest === null || data.rest === undefined ? end : data.rest;
@@ -212,7 +212,7 @@ class Stage {
       set(found.title, { hidden: panel.title ? null : '' });
       set(found.box, { class: `panel of-${panel.kind}${panel.quiet ? ' quiet' : ''}` });
       const times = this.data.large ? 1.3 : 1;
-      found.box.style.flex = `${panel.grow || 1} 1 ${times * (panel.width || 280)}px`;
+      found.box.style.flex = `${panel.grow || 1} 1 ${panel.width || 280}px`;
       found.box.style.maxWidth = panel.widest ? `${times * panel.widest}px` : '';
       found.inside.style.height = panel.height ? `${times * panel.height}px` : '';
       found.part.show(panel);
