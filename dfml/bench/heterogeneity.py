@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from dfml.bench.job import EPISODE_SEED, QUERY, BenchJob, Row, Rows, Say
-from dfml.bench.plan import changes_of, check_data, job_of
+from dfml.bench.plan import check_data, job_of
 from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import Each, StudyConfig, key_of
@@ -23,6 +23,7 @@ from dfml.core.seeds import derive_seed
 from dfml.methods import METHODS
 from dfml.methods.tgr import Tgr
 from dfml.runs.folder import RunFolder
+from dfml.runs.lab.sweep import changes_of
 from dfml.runs.spec import default_threads
 from dfml.tasks.grouping import choose_alike
 from dfml.training.options import GroupingConfig

@@ -2,13 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from dfml.bench.job import EPISODE_SEED, QUERY, BenchJob, Ledger
 from dfml.bench.scenarios import Scenario, key_of_teachers
-from dfml.bench.study_config import AccuracyConfig, StudyConfig, key_of
+from dfml.bench.study_config import AccuracyConfig, StudyConfig
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import given_path
@@ -18,6 +17,7 @@ from dfml.data.splits import list_splits
 from dfml.meta.calibration import CALIBRATORS
 from dfml.methods import METHODS
 from dfml.runs.folder import RunFolder
+from dfml.runs.lab.sweep import configs_of
 from dfml.runs.spec import RunSpec, default_threads
 from dfml.training.method import Method
 from dfml.zoo import open_zoo
@@ -30,25 +30,6 @@ def all_methods() -> list[str]:
     """Every registered method: the floor and the other baselines first, the ceiling last."""
     published = [name for name in METHODS if name not in (*BASELINES, CEILING)]
     return [name for name in (*BASELINES, *published, CEILING) if name in METHODS]
-
-
-def changes_of(config: Config, changes: list[str]) -> list[str]:
-    """Those of the ``key=value`` pairs whose option a config has."""
-    return [change for change in changes if key_of(change) in type(config).model_fields]
-
-
-def configs_of(methods: Iterable[str], preset: str, changes: list[str]) -> dict[str, Any]:
-    """The config of each method, with the changes that it has; raise BadInput for an option that none of them has."""
-    found = {name: METHODS.get(name).preset(preset) for name in methods}
-    for change in changes:
-        if not any(changes_of(config, [change]) for config in found.values()):
-            raise BadInput(f"none of {', '.join(found)} has an option {key_of(change)!r}.")
-    for name, config in found.items():
-        try:
-            found[name] = config.override(changes_of(config, changes))
-        except BadInput as error:
-            raise BadInput(f"{name}: {error}") from None
-    return found
 
 
 def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:

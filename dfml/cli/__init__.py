@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dfml import __version__
-from dfml.cli import bench, completing, models, parameters, runs, zoo
+from dfml.cli import bench, completing, lab, models, parameters, record, runs, zoo
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.cli.start_app import start_app
 from dfml.core.errors import DfmlError
@@ -20,8 +20,8 @@ from dfml.core.remedies import PROGRAM
 NAME = PROGRAM
 RESUMED = ("train", "invert")
 GO_ON = (
-    "bench accuracy", "bench heterogeneity", "bench pollution", "bench reproduce", "bench waiting", "zoo prepare",
-    "zoo pretrain", "zoo similarity",
+    "bench accuracy", "bench heterogeneity", "bench pollution", "bench reproduce", "bench waiting", "runs record-demos",
+    "zoo prepare",    "zoo pretrain", "zoo similarity",
 )  # fmt: skip
 """Commands that keep what they have finished, and find it again when they are given a second time."""
 
@@ -34,11 +34,15 @@ app = typer.Typer(
 )
 app.add_typer(zoo.data_app, name="data")
 app.add_typer(zoo.app, name="zoo")
+for function in (lab.sweep,):
+    runs.app.command()(function)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 for function in (runs.invert, runs.train, models.evaluate, models.adapt, models.export, parameters.docs):
     app.command()(function)
 app.command("app")(start_app)
+runs.app.command()(record.record)
+runs.app.command()(record.record_demos)
 
 
 def _show_version(wanted: bool) -> None:

@@ -102,6 +102,11 @@ def shot_counts(text: str) -> list[int]:
     return _numbers(text, range(1, 2**63), "--shots takes positive numbers such as 1,5")
 
 
+def seed_list(text: str) -> list[int]:
+    """Read ``0,1,2``: whole numbers from 0, else ``BadInput``."""
+    return _numbers(text, range(2**63), "--seeds takes whole numbers such as 0,1,2")
+
+
 def percentages(text: str) -> list[int]:
     """Read ``0,20,40,60``: whole numbers from 0 to 99, each once, else ``BadInput``."""
     return list(dict.fromkeys(_numbers(text, range(100), "--rates takes whole per cent below 100 such as 0,20,40")))

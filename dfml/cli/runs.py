@@ -16,14 +16,14 @@ from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.core.remedies import PROGRAM
 from dfml.core.time_left import in_words
 from dfml.runs import launcher
-from dfml.runs.citing import bibtex_of
-from dfml.runs.cost import cost_of
+from dfml.runs.costs.cost import cost_of
 from dfml.runs.driver import run_in_process
 from dfml.runs.elsewhere import other_runs, told
 from dfml.runs.folder import RunFolder, find_run
 from dfml.runs.folder import list_runs as all_runs
 from dfml.runs.jobs.invert import check as check_inversion
 from dfml.runs.jobs.train import check
+from dfml.runs.lab.citing import bibtex_of
 from dfml.runs.spec import RunSpec
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig

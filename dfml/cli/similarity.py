@@ -34,8 +34,8 @@ def prepare(
     json: Json = False,
 ) -> None:
     """Recover and keep what these methods would first do in every run; work that is there already is not done again."""
-    from dfml.bench.plan import configs_of
     from dfml.methods import METHODS
+    from dfml.runs.lab.sweep import configs_of
 
     check_device_name(device)
     configs = configs_of(names(method, "--method"), preset, set_ or [])

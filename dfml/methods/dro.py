@@ -87,7 +87,7 @@ class RobustFusion:
         from dfml.nets.hyper import Phi
 
         self.config = config
-        # A step at learning rate lr leaves 1 - 2 lr of the distance.
+        # A step at learning rate lr leaves 1 - 2 lr.
         lr = config.lr if config.fit is None else (1 - (1 - config.fit) ** (1 / max(1, steps))) / 2
         self.rate = lr * len(first)  # times sigma^2
         self.phi = Phi(first.new_zeros(config.embedding, len(first)), first.clone())
@@ -234,8 +234,7 @@ class Dro(Method):
         hyper = AffineHyperNetwork({n: p for n, p in model.net.named_parameters() if head or not n.startswith(HEAD)})
         space = WeightSpace(model, hyper, head, training.device)
         fusion = yield from (self.offline if cfg.mode == "offline" else self.online)(training, space)
-        # 4. The network of the mean embedding.
-        space.fill(model, fusion.initialisation())
+        space.fill(model, fusion.initialisation())  # 4
         yield Done(model.to(training.device))
 
     def offline(self, training: Training, space: WeightSpace) -> Generator[Event, None, RobustFusion]:
@@ -261,15 +260,12 @@ class Dro(Method):
         record = FusionRecord(training, cfg, space, total, {"fusion": fusion}, fusion.initialisation)
         left = record.restore(training.state)
         for step, seen in algorithm_1(fusion, networks, shares, generator, left.start - 1):
-            j, worst = fusion.asked
-            yield from record.events(step, seen, "fusing", (f"teacher {teachers[j].card.id}", worst))
+            task = f"teacher {teachers[fusion.asked[0]].card.id}", fusion.asked[1]
+            yield from record.events(step, seen, "fusing", task)
         return fusion
 
     def online(self, training: Training, space: WeightSpace) -> Generator[Event, None, RobustFusion]:
-        """Algorithm 2: teachers come one after another and are gone.
-
-        None stays: each validates what its predecessor taught (steps 2 and 3) before it teaches itself (step 1).
-        """
+        """Algorithm 2: teachers come, validate what the one before taught (steps 2 and 3), teach (1), and are gone."""
         from dfml.training.fusion_record import FusionRecord
 
         self.check_zoo(zoo := training.zoo, self.config)

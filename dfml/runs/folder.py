@@ -218,13 +218,19 @@ def list_runs() -> list[RunFolder]:
 
 
 def find_run(name: str | Path) -> RunFolder:
-    """Find a run by its path, its name, or an unmistakable part of its name; ``BadInput`` where none or several fit."""
+    """Find a run by its path, its name (of a recorded run, too), or an unmistakable part of its name.
+
+    ``BadInput``: none or several fit.
+    """
     text = str(name)
     path = given_path(text)
     if holds_run(path):
         return RunFolder(path)
-    runs = list_runs()
-    fitting = [run for run in runs if run.name == text] or [run for run in runs if text in run.name]
+    runs, shipped = list_runs(), ASSETS / "recorded" / path.name
+    fitting = [run for run in runs if run.name == text]
+    if not fitting and path.name == text and holds_run(shipped):
+        return RunFolder(shipped)
+    fitting = fitting or [run for run in runs if text in run.name]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

@@ -16,6 +16,7 @@ from dfml.runs.device_queue import device_key, leave_ticket
 from dfml.runs.driver import holding, queue_run
 from dfml.runs.folder import CHECKPOINTS, IMAGES, LOCK, MODEL, RECOVERED, RESULT, START, RunFolder
 from dfml.runs.metrics import METRICS
+from dfml.runs.recorded import refuse_recorded
 from dfml.runs.spec import SPEC, RunSpec
 from dfml.runs.status import LAUNCH, LOG, STATUS, STOP, live_status, read_raw, write_raw
 
@@ -38,6 +39,7 @@ def start(spec: RunSpec, path: Path | str | None = None) -> RunFolder:
 def resume(target: Target) -> RunFolder:
     """Start a worker that goes on from the run's last checkpoint; ``BadInput`` where there is nothing to go on with."""
     folder = RunFolder(target)
+    refuse_recorded(folder.path, "gone on with")
     if folder.status().active:
         raise BadInput(f"run {folder.name} is going on already: stop it first, or wait.")
     _launch(folder, resume=True)
@@ -104,6 +106,7 @@ def delete(target: Target) -> None:
     """
     folder = RunFolder(target)
     path = folder.path
+    refuse_recorded(path, "deleted")
     if not (path / SPEC).exists() and not (path / STATUS).exists():
         raise BadInput(f"{path} is no run's folder: nothing was deleted.")
     if folder.status().active:

@@ -1,7 +1,4 @@
-"""Writes down what a run does: the only writer of its status, metrics, images and checkpoints.
-
-Images are kept as one PNG: a grid, each image enlarged by whole factors so that pixels stay sharp.
-"""
+"""Writes down what a run does: the only writer of its status, metrics, images and checkpoints."""
 
 from __future__ import annotations
 
@@ -16,26 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput
 from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, Scalars, ZooMap
-from dfml.core.paths import raise_if_disk_full
 from dfml.core.time_left import TimeLeft
 from dfml.runs.folder import CHECKPOINTS, IMAGES
+from dfml.runs.grids import MAX_TILES, save_grid
 from dfml.runs.metrics import METRICS, MetricsReader, MetricsWriter, cut_back
 from dfml.runs.status import LOG, write_raw
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 HEARTBEAT_SECONDS = 2.0
 STATUS_SECONDS = 0.25
 KEPT_CHECKPOINTS = 2
-MAX_TILES = 100
 MAX_FILES = 400
 MAX_FILES_A_TAG = 24
 MAX_TASKS = 160
 """Of these files, those that show a task: each is a point of the map of tasks."""
-_TILE = 84
-_SHEET = 700
-_GAP = 2
 
 Listener = Callable[[Event], None]
 
@@ -235,47 +228,6 @@ def _directions(vectors: Any) -> list[list[float]]:  # noqa: ANN401 - an array o
     """Rows of length 1 with four significant digits: only directions are compared, and numbers may be tiny."""
     rows = vectors.tolist() if hasattr(vectors, "tolist") else vectors
     return [[float(f"{value / (math.hypot(*row) or 1.0):.4g}") for value in row] for row in rows]
-
-
-def grid_columns(count: int) -> int:
-    """Return the columns of a grid of ``count`` images: at most 10, about twice as wide as high."""
-    return max(1, min(10, count, math.ceil(math.sqrt(2 * count))))
-
-
-def make_grid(images: Any) -> Image.Image:  # noqa: ANN401 - an array of any library
-    """Lay images out row by row: float [N, C, H, W] in [0, 1], C 1 or 3; the first 100 are shown."""
-    import numpy as np
-    from PIL import Image
-
-    array = images.detach().cpu().float().numpy() if hasattr(images, "detach") else np.asarray(images, np.float32)
-    if array.ndim != 4 or array.shape[1] not in (1, 3) or not len(array):
-        raise ValueError(f"images must have the shape [N, 1 or 3, H, W]; received {list(array.shape)}")
-    array = (np.nan_to_num(array[:MAX_TILES]).clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
-    columns = grid_columns(len(array))
-    factor = max(1, round(min(_TILE, _SHEET / columns) / array.shape[2]))
-    array = array.repeat(factor, axis=1).repeat(factor, axis=2)
-    count, height, width, channels = array.shape
-    rows = -(-count // columns)
-    sheet = np.full((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, channels), 255, np.uint8)
-    for position, picture in enumerate(array):
-        top, left = position // columns * (height + _GAP), position % columns * (width + _GAP)
-        sheet[top : top + height, left : left + width] = picture
-    return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
-
-
-def save_grid(images: Any, path: Path) -> None:  # noqa: ANN401 - an array of any library
-    """Write the grid as a PNG, whole or not at all; ``RunFailed`` where the disk is full."""
-    grid = make_grid(images)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    # No fsync and light compression: images are many, and a lost one is no loss.
-    try:
-        grid.save(part, "PNG", compress_level=1)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise_if_disk_full(error, path)
-        raise
 
 
 def file_name(step: int, tag: str, number: int) -> str:

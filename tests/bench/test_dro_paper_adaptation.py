@@ -4,7 +4,6 @@ import pytest
 
 from dfml.bench.dro_paper import choose_adaptation as dro_adaptation
 from dfml.bench.dro_paper.choose_adaptation import at_the_edge, candidates_table, check_validation, choose_adaptation
-from dfml.bench.plan import configs_of
 from dfml.bench.study_config import DroProtocolConfig
 from dfml.core.errors import BadInput
 from dfml.data.episodes import EpisodeSampler
@@ -12,6 +11,7 @@ from dfml.data.folders import load_split
 from dfml.meta.evaluation import accuracy_after_steps, evaluate
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import new_meta_model
+from dfml.runs.lab.sweep import configs_of
 
 
 @pytest.fixture

@@ -28,9 +28,12 @@ COMMANDS = {
     "--against-weight --data --seed --device --threads --label --resume --json",
     "runs cite": "RUN --json",
     "runs list": "--json",
+    "runs record": "RUN --out --overwrite --json",
+    "runs record-demos": "--work --out --only --data --json",
     "runs resume": "RUN --json",
     "runs show": "RUN --json",
     "runs stop": "RUN --json",
+    "runs sweep": "--zoo --methods --seeds --preset --data --set --device --threads --label --json",
     "train": "--zoo --method --out --preset --data --set --seed --device --threads --label --from --dry-run --resume "
     "--json",
     "zoo check": "ZOO --json",

@@ -57,7 +57,7 @@ def test_what_it_cannot_start_from_is_one_line_and_no_folder(dfml, first, tmp_pa
 
 def test_a_dry_run_tells_the_cost_and_makes_nothing(dfml, first, tmp_path, monkeypatch):
     from dfml.cli import runs
-    from dfml.runs.cost import Cost
+    from dfml.runs.costs.cost import Cost
 
     asked = []
     told = Cost(

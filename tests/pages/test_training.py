@@ -27,7 +27,7 @@ def test_training_page_shows_curves_marks_and_the_result(runs, training):
 
 def test_what_a_training_will_cost_is_told_before_it_starts(runs, monkeypatch):
     from dfml.core.errors import BadInput
-    from dfml.runs.cost import Cost
+    from dfml.runs.costs.cost import Cost
     from dfml.ui.training import cost_panel
 
     asked, may_answer = [], threading.Event()

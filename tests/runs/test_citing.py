@@ -5,8 +5,8 @@ import re
 import pytest
 
 from dfml.core.paths import write_json
-from dfml.runs.citing import bibtex_of
 from dfml.runs.folder import START, RunFolder
+from dfml.runs.lab.citing import bibtex_of
 from dfml.runs.spec import RunSpec
 
 FIELDS = {"device": "cpu", "threads": 1, "zoo": "somewhere"}

@@ -21,11 +21,11 @@ from dfml.meta import evaluation
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
 from dfml.nets.device import peak_memory_mib
-from dfml.runs import cost as costs
-from dfml.runs import dry_run
-from dfml.runs.cost import Cost, cost_of, least_bytes
+from dfml.runs.costs import cost as costs
+from dfml.runs.costs import dry_run
+from dfml.runs.costs.cost import Cost, cost_of, least_bytes
+from dfml.runs.costs.extrapolation import Slice, Whole, cuts_of, queries_of, seconds_of
 from dfml.runs.driver import run_in_process
-from dfml.runs.extrapolation import Slice, Whole, cuts_of, queries_of, seconds_of
 from dfml.runs.folder import RunFolder
 from dfml.runs.jobs import train as jobs
 from dfml.runs.spec import RunSpec, default_threads
@@ -226,7 +226,7 @@ def test_the_process_answers_with_a_cost_or_a_reason(ask, monkeypatch):
 
 MEASURING = """
 import os, sys, time
-from dfml.runs import dry_run
+from dfml.runs.costs import dry_run
 def measure(spec, *, since, place):
     with dry_run._thrown_away(place) as folder:
         (folder / str(os.getpid())).touch()
@@ -236,7 +236,7 @@ dry_run.main(sys.argv[1])
 """
 ASKING = f"""
 import signal, sys
-from dfml.runs import cost
+from dfml.runs.costs import cost
 from dfml.runs.spec import RunSpec
 signal.signal(signal.SIGINT, signal.default_int_handler)
 cost.COMMAND = [sys.executable, "-c", {MEASURING!r}]

@@ -14,7 +14,8 @@ from dfml.core.errors import BadInput
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
 from dfml.runs import device_queue
 from dfml.runs.device_queue import DeviceQueue, device_key, queue_folder
-from dfml.runs.recorder import file_name, grid_columns, make_grid, to_thin_out
+from dfml.runs.grids import grid_columns, make_grid
+from dfml.runs.recorder import file_name, to_thin_out
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):

@@ -8,11 +8,11 @@ from safetensors.numpy import save_file
 
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
+from dfml.runs.grids import cut_grid
 from dfml.runs.spec import RunSpec
 from dfml.ui.inversion.privacy import pair_caption, read_privacy
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.inversion.view import arrays_npz, file_stem, grid_png, report_json
-from dfml.ui.widgets.galleries import cut_grid
 
 REPORT = {"teacher": "000", "zoo": "/zoos/my zoo", "classes": ["bee", "sweet_pepper"], "images": 5, "per_class": 3}
 

@@ -7,9 +7,9 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dfml.core.paths import REPOSITORY
-from dfml.runs.recorder import make_grid
+from dfml.runs.grids import cut_grid, make_grid
 from dfml.ui.inversion.recoveries import by_class
-from dfml.ui.widgets.galleries import GAP, cut_grid, enlarged, from_arrays, strip
+from dfml.ui.widgets.galleries import GAP, enlarged, from_arrays, strip
 
 
 def chequers(size):

@@ -12,7 +12,6 @@ from statistics import fmean
 from typing import cast
 
 from dfml.bench.job import Rows, Say
-from dfml.bench.plan import changes_of
 from dfml.bench.report import grouped, interval, markdown_table
 from dfml.bench.scenarios import key_of_teachers
 from dfml.bench.study_config import DroProtocolConfig
@@ -25,6 +24,7 @@ from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import fingerprint, load_split
 from dfml.data.splits import list_splits
 from dfml.methods import METHODS
+from dfml.runs.lab.sweep import changes_of
 from dfml.training.options import AdaptConfig
 from dfml.zoo import open_zoo
 

@@ -14,10 +14,10 @@ from dfml.bench.accuracy.comparison import bench_accuracy
 from dfml.bench.dro_paper import choose_adaptation as choice
 from dfml.bench.dro_paper.choose_adaptation import PRESET, WIDTH, check_validation, choose_adaptation
 from dfml.bench.job import Row, Rows, Say
-from dfml.bench.plan import changes_of, configs_of
 from dfml.bench.report import grouped, interval, markdown_table, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig
 from dfml.core.errors import BadInput, RunFailed, nearest
+from dfml.runs.lab.sweep import changes_of, configs_of
 from dfml.zoo.build.zoo_config import PretrainConfig, claim_zoo
 
 ARCHITECTURES = ["fewshot_conv4"]

@@ -16,7 +16,7 @@ from dfml.core.paths import given_path, read_json
 from dfml.core.process import in_processes
 from dfml.data.splits import check_source
 from dfml.runs.folder import RECOVERED
-from dfml.runs.recorder import save_grid
+from dfml.runs.grids import save_grid
 from dfml.runs.spec import JobContext, RunSpec
 from dfml.zoo.oracles.asking import refuse_above_budget
 

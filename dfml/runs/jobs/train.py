@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, Scalars
 from dfml.data.splits import check_sizes, splits_of
-from dfml.runs.cost import least_bytes, refuse_too_large
+from dfml.runs.costs.cost import least_bytes, refuse_too_large
 from dfml.runs.folder import MODEL, START, RunFolder
 from dfml.runs.spec import JobContext, RunSpec
 from dfml.training.options import VALIDATION_QUERY, MetaTrainingConfig

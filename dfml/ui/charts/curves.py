@@ -10,18 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from dfml.runs.metrics import NoteLine
+from dfml.ui.charts.thinning import DENSE, MAX_POINTS, Curve, chosen_points, running_mean
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-MAX_POINTS = 500
-Curve = tuple[Sequence[float], Sequence[float]]
-"""Steps and values of one curve, of equal length."""
-DENSE = 120
-"""Curves with more points are drawn faintly, under their running mean."""
 
 
 class Palette(NamedTuple):
@@ -181,19 +176,8 @@ def _add_marks(figure: go.Figure, curve: Curve, marks: Sequence[NoteLine]) -> No
 
 def downsample(steps: Sequence[float], values: Sequence[float]) -> Curve:
     """Thin a curve to at most ``MAX_POINTS`` points, keeping its ends and the extremes in between."""
-    count = len(steps)
-    if count <= MAX_POINTS:
-        return list(steps), list(values)
-    buckets = np.arange(count) * (MAX_POINTS // 2 - 1) // count
-    extremes = pd.Series(values).groupby(buckets).agg(["idxmin", "idxmax"])
-    chosen = sorted({0, count - 1, *extremes.to_numpy().ravel().tolist()})
+    chosen = chosen_points(values)
     return [steps[i] for i in chosen], [values[i] for i in chosen]
-
-
-def running_mean(values: Sequence[float], window: int) -> list[float]:
-    """Return the mean of the ``window`` points around each point, of fewer at the ends."""
-    # Backwards, since pandas gives an even window its further point on the left.
-    return pd.Series(values, dtype=float).iloc[::-1].rolling(window, min_periods=1, center=True).mean()[::-1].tolist()
 
 
 def calm_range(values: Sequence[float], *, percent: bool = False) -> tuple[float, float] | None:

@@ -12,8 +12,9 @@ from dfml.core.errors import BadInput
 from dfml.core.names import same
 from dfml.core.paths import read_json
 from dfml.data.pictures import open_picture
+from dfml.runs.grids import cut_grid
 from dfml.ui.inversion.recoveries import StoredRecovery
-from dfml.ui.widgets.galleries import cut_grid, show
+from dfml.ui.widgets.galleries import show
 from dfml.ui.widgets.metrics import Colour
 from dfml.ui.widgets.texts import empty_state, plain, spaced
 

@@ -14,8 +14,8 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import runs_root
 from dfml.core.time_left import in_words
 from dfml.runs import launcher
-from dfml.runs.citing import bibtex_of
 from dfml.runs.folder import RunFolder
+from dfml.runs.lab.citing import bibtex_of
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE, RESUMABLE, RunStatus
 from dfml.ui.runs.run_rows import NEXT, RunRow, choose_run, run_rows, whose

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dfml.core.errors import DfmlError
-from dfml.runs.cost import cost_of
+from dfml.runs.costs.cost import cost_of
 from dfml.runs.processes import JobProcesses
 from dfml.runs.spec import RunSpec
 from dfml.ui.widgets.texts import duration, plain

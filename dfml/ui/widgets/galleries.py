@@ -16,10 +16,10 @@ from dfml.core.errors import BadInput
 from dfml.core.events import TASK
 from dfml.data.pictures import open_picture
 from dfml.runs.folder import RunFolder, StoredImages
-from dfml.runs.recorder import MAX_TILES, grid_columns
+from dfml.runs.grids import MAX_TILES, cut_grid
 
-GAP, GRID_GAP = 3, 2
-"""Pixels between images: of a strip here, and of a run's grid."""
+GAP = 3
+"""Pixels between the images of a strip."""
 
 
 def enlarged(picture: Image.Image, side: int) -> Image.Image:
@@ -76,14 +76,6 @@ def from_arrays(images: np.ndarray) -> list[Image.Image]:
     """Return images [N, C, H, W] in [0, 1] as Pillow images."""
     values = (np.clip(images, 0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
     return [Image.fromarray(v.squeeze(-1) if v.shape[-1] == 1 else v) for v in values]
-
-
-def cut_grid(sheet: Image.Image, count: int, columns: int = 0) -> list[Image.Image]:
-    """Cut a grid, by default a run's, into its images, row by row."""
-    columns = columns or grid_columns(count)
-    right, down = (sheet.width + GRID_GAP) // columns, (sheet.height + GRID_GAP) // -(-count // columns)
-    corners = [(position % columns * right, position // columns * down) for position in range(count)]
-    return [sheet.crop((x, y, x + right - GRID_GAP, y + down - GRID_GAP)) for x, y in corners]
 
 
 @st.cache_data(show_spinner=False, max_entries=32)

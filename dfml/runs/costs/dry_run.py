@@ -1,4 +1,4 @@
-"""The process that measures what a training will cost: ``python -m dfml.runs.dry_run FOLDER``, see ``cost``.
+"""The process that measures what a training will cost: ``python -m dfml.runs.costs.dry_run FOLDER``, see ``cost``.
 
 It does the method's own training several times, each time for a few iterations, with images of the real sizes but
 recovered in one step or two, of a few teachers, in a folder that is thrown away, also where it is stopped. What comes
@@ -25,9 +25,9 @@ import psutil
 
 from dfml.core.errors import BadInput, DfmlError, is_out_of_memory
 from dfml.core.events import Checkpoint, Done, Event, Images, Progress, Scalars
-from dfml.runs.cost import Cost, free_bytes, least_bytes, refuse_too_large
+from dfml.runs.costs.cost import Cost, free_bytes, least_bytes, refuse_too_large
+from dfml.runs.costs.extrapolation import MIB, TEACHERS, Slice, Whole, cuts_of, disk_of, queries_of, seconds_of
 from dfml.runs.driver import prepare
-from dfml.runs.extrapolation import MIB, TEACHERS, Slice, Whole, cuts_of, disk_of, queries_of, seconds_of
 from dfml.runs.folder import CHECKPOINTS, IMAGES, MODEL
 from dfml.runs.jobs import train as job
 from dfml.runs.metrics import METRICS

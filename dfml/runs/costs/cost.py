@@ -19,7 +19,7 @@ from dfml.core.time_left import in_words
 from dfml.runs.processes import JobProcesses
 from dfml.runs.spec import RunSpec, default_threads
 
-COMMAND = [sys.executable, "-m", "dfml.runs.dry_run"]
+COMMAND = [sys.executable, "-m", "dfml.runs.costs.dry_run"]
 MIB = 2**20
 _SHARES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux tells a container how much it may have; what it uses counts files that can be dropped, so is not read."""

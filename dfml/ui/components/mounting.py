@@ -1,0 +1,54 @@
+"""How the browser's half of a component gets to the browser: text of the files beside this one.
+
+Streamlit sends this text with each message of a component, so comments and indentation stay behind.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from streamlit.components import v2
+
+HERE = Path(__file__).parent
+PARTS = {"line_chart": ("base", "chart")}
+"""Which shared files a component's own is appended to."""
+
+
+def component(name: str) -> Any:  # noqa: ANN401 - Streamlit's callable, which mounts it
+    """Return what mounts a component; its own files are ``name.js`` and, where there is one, ``name.css``."""
+    names = (*PARTS[name], name)
+    scripts = "\n".join(lean((HERE / f"{part}.js").read_text(encoding="utf-8")) for part in names)
+    styles = [HERE / f"{part}.css" for part in names]
+    style = "\n".join(lean(file.read_text(encoding="utf-8")) for file in styles if file.is_file())
+    return v2.component(f"dfml_{name}", html='<div class="all"></div>', css=style, js=scripts)
+
+
+def lean(text: str) -> str:
+    """Leave out the comments that have lines of their own, and indentation; no string of these files has line ends."""
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+
+
+def number(value: float | None, digits: int = 5) -> float | None:
+    """Return a number as JSON can hold it, rounded to so many significant digits; None for one that is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{digits}g}")
+
+
+def numbers(values: Iterable[float | None], digits: int = 5) -> list[float | None]:
+    """Return many of them."""
+    return [number(value, digits) for value in values]
+
+
+def mark_of(*parts: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Return a short text that differs where the parts do: what a component shows is built anew only then."""
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
+
+
+def nth(texts: Sequence[str], place: int) -> str:
+    """Return a text of a list that may be shorter, or empty."""
+    return str(texts[place]) if place < len(texts) else ""
