@@ -1,0 +1,211 @@
+"""The reader's own pictures: a box a class, one for the query images, and the ways in which pictures come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dfml.core.errors import DfmlError
+from dfml.core.paths import ASSETS
+from dfml.data.class_archive import open_zip, sort_paths
+from dfml.data.pictures import KINDS
+from dfml.ui.adaptation.choose_images import example_names
+from dfml.ui.adaptation.uploads import MAX_CLASSES, MAX_NAME, MIN_CLASSES, QUERY, UploadSet
+from dfml.ui.components.shelf import shelf
+from dfml.ui.widgets.texts import counted, one_line_errors, plain, spaced
+
+MANY = "many"
+"""Where the lines of a folder, a zip or an example are kept."""
+WAYS = ("folder", "zip", "camera", "example")
+
+
+def draw_boxes(store: UploadSet) -> None:
+    """Draw all boxes of a set, and what adds to them."""
+    st.html(Path(__file__).with_name("uploader.css"))
+    with st.container(key="own_pictures"):
+        _draw_ways(store)
+        names = store.names()
+        grid = st.grid(2, min_column_width=200, border=True)
+        for slot, name in enumerate(names):
+            with grid.cell():
+                _class_cell(store, names, slot, name)
+        with st.container(horizontal=True):
+            if len(names) < MAX_CLASSES and st.button("Add a class", icon=":material/add:"):
+                with one_line_errors():
+                    free = next(name for name in (f"class {i}" for i in range(1, 99)) if name not in names)
+                    store.write_names([*names, free])
+                    st.rerun()
+            if store.folder.is_dir() and st.button("Remove all", icon=":material/delete:"):
+                store.forget()
+                _empty_uploaders()
+                st.rerun()
+        with st.container(border=True):
+            text = "The model has not seen these: it says which of your classes each one shows."
+            st.markdown("**Query images**", help=text)
+            inbox(store, QUERY, "the query set")
+    st.caption(
+        f"{MIN_CLASSES} to {MAX_CLASSES} classes, one to five images each suffice. {KINDS}. The images stay on this "
+        "computer, and the link of this page finds them again."
+    )
+
+
+def _draw_ways(store: UploadSet) -> None:
+    text = (
+        "Files go right into the boxes below. A folder or a zip holds a folder for each class, and one called `query` "
+        "if you like, with the pictures to be classified."
+    )
+    look: dict[str, Any] = {"help": text, "key": "way_of_adding"}
+    way = st.pills("Bring many at once, or take a photo", WAYS, **look)
+    if way in ("folder", "zip"):
+        kinds = ["support pictures", "query pictures"]
+        what = st.segmented_control("They are", kinds, default=kinds[0], required=True, key="many_are")
+        _bring(store, way, queries=what == kinds[1])
+    elif way == "camera":
+        _photograph(store)
+    elif way == "example":
+        _copy_example(store)
+    _draw_problems(MANY)
+
+
+def _bring(store: UploadSet, way: str, *, queries: bool) -> None:
+    key = f"{way}:{store.token}:{queries}:{_round()}"
+
+    def keep() -> None:
+        seen = st.session_state.setdefault("_seen_uploads", set())
+        given = st.session_state.get(key) or []
+        new = [one for one in (given if isinstance(given, list) else [given]) if one.file_id not in seen]
+        seen.update(one.file_id for one in new)
+        whole = [one for one in new if hasattr(one, "getvalue")]
+
+        def store_all() -> list[str]:
+            if way == "folder":
+                handed = [sort_paths((one.name, one.getvalue) for one in whole)] if whole else []
+            else:
+                handed = [open_zip(one.getvalue(), one.name) for one in whole]
+            return [line for each in handed for line in store.add_sorted(each, queries=queries)]
+
+        if new:
+            _tell(MANY, store_all)
+
+    # Of any type, as in the boxes: what is no picture is named and passed over.
+    if way == "folder":
+        label = "A folder with a folder for each class"
+        st.file_uploader(label, accept_multiple_files="directory", key=key, on_change=keep)
+    else:
+        st.file_uploader("A zip of class folders", key=key, on_change=keep)
+
+
+def _photograph(store: UploadSet) -> None:
+    names = store.names()
+    slots = [*range(len(names)), QUERY]
+    look = {"format_func": lambda slot: "the query images" if slot == QUERY else names[slot]}
+    slot = st.selectbox("The photo is one of", slots, key=f"photo_of:{len(names)}", **look)
+    key = f"photo:{store.token}:{slot}:{_round()}"
+
+    def keep() -> None:
+        photo = st.session_state.get(key)
+        seen = st.session_state.setdefault("_seen_uploads", set())
+        if photo is not None:
+            _tell(slot, lambda: store.take(slot, [photo], seen))
+
+    st.camera_input("Photo", key=key, on_change=keep, label_visibility="collapsed")
+    st.caption("Browsers show the camera only to this computer itself, or over https.")
+
+
+def _copy_example(store: UploadSet) -> None:
+    names = example_names()
+    if not names:
+        st.caption("No example sets are embedded here.")
+        return
+    name = st.selectbox("Copy the pictures of", names, key="example_to_copy")
+
+    def copy() -> None:
+        root = ASSETS / "support-sets" / name
+        files = sorted(path for path in root.glob("*/*/*") if path.is_file())
+        paths = [(spaced(str(path.relative_to(root))), path.read_bytes) for path in files]
+        _tell(MANY, lambda: store.add_sorted(sort_paths(paths)))
+
+    st.button("Copy them into the boxes", icon=":material/content_copy:", on_click=copy)
+
+
+def _class_cell(store: UploadSet, names: list[str], slot: int, name: str) -> None:
+    key = f"name:{store.token}:{slot}:{len(names)}:{_round()}"
+    if st.session_state.get(key) != name:  # a name that came with a folder, or a field that was emptied
+        st.session_state[key] = name
+
+    def rename() -> None:
+        if new := st.session_state[key].strip():
+            _tell(slot, lambda: store.rename(slot, new))
+
+    look = {"max_chars": MAX_NAME, "label_visibility": "collapsed", "placeholder": "class name"}
+    st.text_input("Class name", key=key, on_change=rename, **look)
+    inbox(store, slot, name)
+    look: dict[str, Any] = {"icon": ":material/close:", "type": "tertiary"}
+    if len(names) > MIN_CLASSES and st.button("Remove class", key=f"drop:{slot}:{len(names)}", **look):
+        store.drop_class(slot)
+        _empty_uploaders()
+        st.rerun()
+
+
+def inbox(store: UploadSet, slot: int | str, name: str) -> None:
+    """Draw an uploader, why files of it were refused, and what is stored."""
+    # The key stays as long as it can: what is given to an uploader while a fresh one takes its place would be lost.
+    count = st.session_state.get(f"_round:{slot}", 0)
+    key = f"up:{store.token}:{slot}:{_round()}:{count}"
+
+    def keep() -> None:
+        # In the callback, so that one run of the page both stores the files and shows them.
+        seen = st.session_state.setdefault("_seen_uploads", set())
+        _tell(slot, lambda: store.take(slot, st.session_state.get(key) or [], seen))
+
+    # Of any type: a browser that only lets images through drops the others without a word.
+    st.file_uploader(
+        f"Images of {plain(name)}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
+    )
+    _draw_problems(slot)
+    if stored := store.pictures(slot):
+        count_told = counted(len(stored), "image")
+        shelf(
+            stored,
+            [path.name for path in stored],
+            key=f"shelf:{store.token}:{slot}",
+            alt=f"{count_told} of {name}",
+            remove=lambda file: store.remove(slot, file),
+            side=56,
+        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(count_told, width="content")
+            if st.button("Clear", key=f"clear:{slot}", type="tertiary", icon=":material/backspace:"):
+                store.clear(slot)
+                st.session_state.get("_upload_problems", {}).pop(slot, None)
+                st.session_state[f"_round:{slot}"] = count + 1
+                st.rerun()
+
+
+def _tell(slot: int | str, work: Callable[[], list[str] | None]) -> None:
+    """Keep the lines of what was just stored; None: nothing was new, and the lines of before stay."""
+    try:
+        told = work()
+    except DfmlError as error:
+        told = [str(error)]
+    if told is not None:
+        st.session_state.setdefault("_upload_problems", {})[slot] = told
+
+
+def _draw_problems(slot: int | str) -> None:
+    if lines := [plain(line) for line in st.session_state.get("_upload_problems", {}).get(slot, [])]:
+        with st.container(height=240 if len(lines) > 4 else "content", border=False):
+            for line in lines:
+                st.error(line, icon=":material/broken_image:")
+
+
+def _round() -> int:
+    return st.session_state.get("_upload_round", 0)
+
+
+def _empty_uploaders() -> None:
+    st.session_state["_upload_round"] = _round() + 1
+    st.session_state.pop("_upload_problems", None)
