@@ -1,15 +1,23 @@
 """What the browser's half of the components is told: JSON that holds, thinned curves, right places of pictures."""
 
+import base64
+import io
 import json
 import math
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dfml.ui.charts.thinning import MAX_POINTS, chosen_points, running_mean
 from dfml.ui.components import line_chart as lines
 from dfml.ui.components.line_chart import Level, Line, Mark, chart_data, smoothed
 from dfml.ui.components.mounting import HERE, PARTS, lean
+from dfml.ui.components.point_map import Point, map_data
+from dfml.ui.components.replay import Chart, Frame, Timeline, timeline_data
+from dfml.ui.components.sprites import sprite
+from dfml.ui.components.tile_grid import grid_data
 
 
 def strict(data):
@@ -76,3 +84,88 @@ def test_a_chart_is_mounted():
     app = AppTest.from_function(script, default_timeout=30).run()
     assert not app.exception
     assert lines.DENSE > 40
+
+
+def test_tiles_of_a_sheet_stand_where_their_pictures_do():
+    pictures = [Image.new("RGB", (8, 8), (10 * place, 0, 0)) for place in range(7)]
+    sheet = sprite(pictures, 8)
+    assert (sheet.columns, sheet.rows, sheet.count) == (3, 3, 7)
+    kind, packed = sheet.url.split(",", 1)
+    assert kind == "data:image/webp;base64"
+    opened = Image.open(io.BytesIO(base64.b64decode(packed))).convert("RGB")
+    assert opened.size == (24, 24)
+    for place in range(7):
+        assert opened.getpixel((place % 3 * 8 + 4, place // 3 * 8 + 4)) == (10 * place, 0, 0)
+
+
+def test_arrays_files_and_images_give_the_same_sheet(tmp_path):
+    channels_first = np.zeros((3, 6, 6), dtype=np.float32)
+    channels_first[0, :3] = 1.0
+    bytes_last = (channels_first.transpose(1, 2, 0) * 255).astype(np.uint8)
+    Image.fromarray(bytes_last).save(tmp_path / "a.png")
+    sheets = [
+        sprite([one], 6).url for one in (channels_first, bytes_last, Image.fromarray(bytes_last), tmp_path / "a.png")
+    ]
+    assert len(set(sheets)) == 1
+
+
+def test_a_missing_file_is_grey_and_no_picture_is_no_sheet(tmp_path):
+    assert sprite([], 32).url == ""
+    _, packed = sprite([tmp_path / "gone.png"], 8).url.split(",", 1)
+    assert Image.open(io.BytesIO(base64.b64decode(packed))).convert("RGB").getpixel((4, 4)) == (128, 128, 128)
+
+
+def test_other_pictures_have_another_id_and_equal_ones_the_same():
+    one, other = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    told = [grid_data([picture], alt="")["id"] for picture in (one, one.copy(), other)]
+    assert told[0] == told[1] != told[2]
+
+
+def test_a_tile_says_what_it_is_and_whether_it_is_right():
+    picture = Image.new("RGB", (8, 8))
+    tiles = strict(grid_data([picture] * 3, alt="", captions=["otter"], signs=["wrong", "right"]))["tiles"]
+    assert [tile["label"] for tile in tiles] == ["otter, wrong", "picture 2, right", "picture 3"]
+
+
+def tiles_page():
+    import streamlit as st
+    from PIL import Image
+
+    from dfml.ui.components.tile_grid import tile_grid
+
+    pictures = [Image.new("RGB", (8, 8), (place, 0, 0)) for place in range(st.session_state.get("count", 5))]
+    st.text(str(tile_grid(pictures, key="tiles", alt="five", picked=st.session_state.get("asked"))))
+
+
+def test_what_the_page_asks_for_anew_is_picked():
+    app = AppTest.from_function(tiles_page, default_timeout=30).run()
+    found = []
+    for asked in (None, 3, 3, None, 9):
+        app.session_state["asked"] = asked
+        app.run()
+        found.append(app.text[0].value)
+    assert not app.exception and found == ["None", "3", "3", "None", "None"]
+
+
+def test_points_keep_their_order_and_know_their_pictures():
+    points = [Point(0.5, float("nan"), "a", picture=0), Point(1, 2, "b", group=3, mark="ring", step=7)]
+    data = strict(map_data(points, alt="", pictures=[Image.new("RGB", (8, 8))]))
+    assert [point["text"] for point in data["points"]] == ["a", "b"]
+    assert data["points"][0]["y"] == 0 and data["points"][1]["picture"] is None
+    with pytest.raises(ValueError, match="picture 1 of 1"):
+        map_data([Point(0, 0, "", picture=1)], alt="", pictures=[Image.new("RGB", (8, 8))])
+
+
+def test_frames_of_a_replay_count_through_one_sheet():
+    frames = [Frame(0, [Image.new("RGB", (8, 8))] * 2), Frame(5, [Image.new("RGB", (8, 8))] * 4)]
+    chart = Chart("Loss", [Line("loss", [0, 5, 9], [3, 2, 1])])
+    data = strict(timeline_data(Timeline([0, 5, 9], [chart], frames, [Point(0, 0, "a", step=5)])))
+    assert [(frame["first"], frame["count"]) for frame in data["frames"]] == [(0, 2), (2, 4)]
+    assert data["sheet"]["columns"] * data["sheet"]["rows"] >= 6 and data["most"] == 4
+    assert data["charts"][0]["until"] == 9 and data["charts"][0]["y"] == "loss"
+
+
+@pytest.mark.parametrize("steps", [[], [1, 1], [2, 1]])
+def test_a_replay_needs_steps_that_ascend(steps):
+    with pytest.raises(ValueError, match="ascending"):
+        timeline_data(Timeline(steps))

@@ -74,7 +74,7 @@ class Chart {
     if (last <= first) last = first + 1;
     let [low, high] = every.length ? [Math.min(...every), Math.max(...every)] : [0, 1];
     if (data.percent) [low, high] = [clamp(low, 0, 1), clamp(high, 0, 1)];
-    const rows = Math.max(2, Math.round((height - 60) / 42));
+    const rows = Math.max(2, Math.round((height - 60) / 34));
     if (log) {
       if (high / low < 1.02) [low, high] = [low / 1.1, high * 1.1];
       [low, high] = [low / (high / low) ** 0.04, high * (high / low) ** 0.04];
@@ -188,7 +188,7 @@ class Chart {
       set(sample.firstChild, { stroke: line.colour, 'stroke-dasharray': line.dash });
       say(name, line.name); say(value, newest === null ? '' : worded(newest, data.percent));
       if (!several) return;
-      set(entries[i], { 'aria-pressed': !this.hidden.has(line.name), title: `${line.name}: show or hide` });
+      set(entries[i], { 'aria-pressed': String(!this.hidden.has(line.name)), title: `${line.name}: show or hide` });
       entries[i].onclick = () => { if (!this.hidden.delete(line.name)) this.hidden.add(line.name); this.draw(); };
     });
   }

@@ -13,7 +13,12 @@ from typing import Any
 from streamlit.components import v2
 
 HERE = Path(__file__).parent
-PARTS = {"line_chart": ("base", "chart")}
+PARTS = {
+    "line_chart": ("base", "chart"),
+    "tile_grid": ("base", "tiles"),
+    "point_map": ("base", "tiles", "points"),
+    "replay": ("base", "chart", "tiles", "points"),
+}
 """Which shared files a component's own is appended to."""
 
 
