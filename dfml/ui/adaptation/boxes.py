@@ -11,6 +11,7 @@ import streamlit as st
 from dfml.core.errors import DfmlError
 from dfml.core.paths import ASSETS
 from dfml.data.class_archive import open_zip, sort_paths
+from dfml.data.class_folders import base_name
 from dfml.data.pictures import KINDS
 from dfml.ui.adaptation.choose_images import example_names
 from dfml.ui.adaptation.uploads import MAX_CLASSES, MAX_NAME, MIN_CLASSES, QUERY, UploadSet
@@ -74,21 +75,22 @@ def _bring(store: UploadSet, way: str, *, queries: bool) -> None:
     key = f"{way}:{store.token}:{queries}:{_round()}"
 
     def keep() -> None:
-        seen = st.session_state.setdefault("_seen_uploads", set())
-        given = st.session_state.get(key) or []
-        new = [one for one in (given if isinstance(given, list) else [given]) if one.file_id not in seen]
-        seen.update(one.file_id for one in new)
-        whole = [one for one in new if hasattr(one, "getvalue")]
+        seen, given = _seen(), st.session_state.get(key) or []
+        given = given if isinstance(given, list) else [given]
 
-        def store_all() -> list[str]:
+        def store_all() -> list[str] | None:
+            new = [one for one in given if one.file_id not in seen]
+            seen.update(one.file_id for one in new)
+            whole = [one for one in new if hasattr(one, "getvalue")]
+            if not whole:
+                return None
             if way == "folder":
-                handed = [sort_paths((one.name, one.getvalue) for one in whole)] if whole else []
+                handed = [sort_paths((one.name, one.getvalue) for one in whole)]
             else:
-                handed = [open_zip(one.getvalue(), one.name) for one in whole]
+                handed = [open_zip(one.getvalue(), base_name(one.name)) for one in whole]
             return [line for each in handed for line in store.add_sorted(each, queries=queries)]
 
-        if new:
-            _tell(MANY, store_all)
+        _tell(store, MANY, store_all)
 
     # Of any type, as in the boxes: what is no picture is named and passed over.
     if way == "folder":
@@ -101,15 +103,15 @@ def _bring(store: UploadSet, way: str, *, queries: bool) -> None:
 def _photograph(store: UploadSet) -> None:
     names = store.names()
     slots = [*range(len(names)), QUERY]
-    look = {"format_func": lambda slot: "the query images" if slot == QUERY else names[slot]}
+    look: dict[str, Any] = {"format_func": lambda slot: "the query images" if slot == QUERY else names[slot]}
     slot = st.selectbox("The photo is one of", slots, key=f"photo_of:{len(names)}", **look)
     key = f"photo:{store.token}:{slot}:{_round()}"
 
     def keep() -> None:
         photo = st.session_state.get(key)
-        seen = st.session_state.setdefault("_seen_uploads", set())
+        seen = _seen()
         if photo is not None:
-            _tell(slot, lambda: store.take(slot, [photo], seen))
+            _tell(store, slot, lambda: store.take(slot, [photo], seen))
 
     st.camera_input("Photo", key=key, on_change=keep, label_visibility="collapsed")
     st.caption("Browsers show the camera only to this computer itself, or over https.")
@@ -126,7 +128,7 @@ def _copy_example(store: UploadSet) -> None:
         root = ASSETS / "support-sets" / name
         files = sorted(path for path in root.glob("*/*/*") if path.is_file())
         paths = [(spaced(str(path.relative_to(root))), path.read_bytes) for path in files]
-        _tell(MANY, lambda: store.add_sorted(sort_paths(paths)))
+        _tell(store, MANY, lambda: store.add_sorted(sort_paths(paths)))
 
     st.button("Copy them into the boxes", icon=":material/content_copy:", on_click=copy)
 
@@ -137,17 +139,15 @@ def _class_cell(store: UploadSet, names: list[str], slot: int, name: str) -> Non
         st.session_state[key] = name
 
     def rename() -> None:
-        if new := st.session_state[key].strip():
-            _tell(slot, lambda: store.rename(slot, new))
+        # A field that has left the page may be told of once more, with what it held: that is nobody's wish any more.
+        known = store.names()
+        drawn = len(known) == len(names) and known[slot] == name
+        if drawn and (new := st.session_state[key].strip()):
+            _tell(store, slot, lambda: store.rename(slot, new))
 
     look = {"max_chars": MAX_NAME, "label_visibility": "collapsed", "placeholder": "class name"}
     st.text_input("Class name", key=key, on_change=rename, **look)
     inbox(store, slot, name)
-    look: dict[str, Any] = {"icon": ":material/close:", "type": "tertiary"}
-    if len(names) > MIN_CLASSES and st.button("Remove class", key=f"drop:{slot}:{len(names)}", **look):
-        store.drop_class(slot)
-        _empty_uploaders()
-        st.rerun()
 
 
 def inbox(store: UploadSet, slot: int | str, name: str) -> None:
@@ -158,41 +158,57 @@ def inbox(store: UploadSet, slot: int | str, name: str) -> None:
 
     def keep() -> None:
         # In the callback, so that one run of the page both stores the files and shows them.
-        seen = st.session_state.setdefault("_seen_uploads", set())
-        _tell(slot, lambda: store.take(slot, st.session_state.get(key) or [], seen))
+        given, seen = st.session_state.get(key) or [], _seen()
+        _tell(store, slot, lambda: store.take(slot, given, seen))
 
     # Of any type: a browser that only lets images through drops the others without a word.
     st.file_uploader(
         f"Images of {plain(name)}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
     )
     _draw_problems(slot)
-    if stored := store.pictures(slot):
-        count_told = counted(len(stored), "image")
+    stored = store.pictures(slot)
+    count_told = counted(len(stored), "image")
+    if stored:
         shelf(
             stored,
             [path.name for path in stored],
             key=f"shelf:{store.token}:{slot}",
             alt=f"{count_told} of {name}",
             remove=lambda file: store.remove(slot, file),
-            side=56,
+            side=48,
         )
-        with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if stored:
             st.caption(count_told, width="content")
             if st.button("Clear", key=f"clear:{slot}", type="tertiary", icon=":material/backspace:"):
                 store.clear(slot)
                 st.session_state.get("_upload_problems", {}).pop(slot, None)
                 st.session_state[f"_round:{slot}"] = count + 1
                 st.rerun()
+        if slot != QUERY and len(store.names()) > MIN_CLASSES:
+            key = f"drop:{slot}:{len(store.names())}"
+            if st.button("Remove class", key=key, type="tertiary", icon=":material/close:"):
+                store.drop_class(int(slot))
+                _empty_uploaders()
+                st.rerun()
 
 
-def _tell(slot: int | str, work: Callable[[], list[str] | None]) -> None:
-    """Keep the lines of what was just stored; None: nothing was new, and the lines of before stay."""
-    try:
-        told = work()
-    except DfmlError as error:
-        told = [str(error)]
+def _tell(store: UploadSet, slot: int | str, work: Callable[[], list[str] | None]) -> None:
+    """Store, and keep the lines of it; None: nothing was new, and the lines of before stay."""
+    # Asked for first: where the page is drawn anew meanwhile, the session's state ends this script at the next look.
+    problems = st.session_state.setdefault("_upload_problems", {})
+    with store.busy:
+        try:
+            told = work()
+        except DfmlError as error:
+            told = [str(error)]
     if told is not None:
-        st.session_state.setdefault("_upload_problems", {})[slot] = told
+        problems[slot] = told
+
+
+def _seen() -> set[str]:
+    """Return the ids of the uploads that were taken: an uploader may report them again."""
+    return st.session_state.setdefault("_seen_uploads", set())
 
 
 def _draw_problems(slot: int | str) -> None:

@@ -79,10 +79,12 @@ def draw_support(chosen: Chosen) -> None:
     if not chosen.support:
         empty_state("No example sets", chosen.missing, icon=":material/photo_library:")
         return
-    for place, (label, files) in enumerate(chosen.support.items()):
-        st.markdown(f"{plain(label)}", width="stretch")
-        alt = f"{counted(len(files), 'support image')} of {label}"
-        tile_grid(files, key=f"support:{place}", alt=alt, side=60, pick=False)
+    st.subheader("Learns from", anchor=False)
+    with st.container(gap="xsmall"):
+        for place, (label, files) in enumerate(chosen.support.items()):
+            st.markdown(plain(label))
+            alt = f"{counted(len(files), 'support image')} of {label}"
+            tile_grid(files, key=f"support:{place}", alt=alt, side=60, columns=max(5, len(files)), pick=False)
     st.caption(plain(chosen.about))
 
 
@@ -94,6 +96,7 @@ def own_pictures() -> Chosen:
         st.query_params["pictures"] = token
     st.session_state["_pictures"] = token
     store = UploadSet(token)
+    _wait_for(store)
     clean = [same(name.strip()) for name in store.names()]
     support = {name: store.pictures(slot) for slot, name in enumerate(clean)}
     truths = {file: same(label.strip()) for file, label in store.truths().items()}
@@ -107,6 +110,17 @@ def own_pictures() -> Chosen:
     elif not query:
         missing = "Add the query images that the model is to classify."
     return Chosen(support, [(label if label in support else "", path) for label, path in query], missing, store=store)
+
+
+def _wait_for(store: UploadSet) -> None:
+    if not store.busy.acquire(timeout=0.3):
+        note = st.empty()
+        note.caption(":material/hourglass_top: The pictures are being stored …")
+        with store.busy:
+            pass
+        note.empty()
+    else:
+        store.busy.release()
 
 
 def example_names() -> list[str]:

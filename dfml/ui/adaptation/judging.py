@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dfml.ui.adaptation.models_at_hand import Model
+from dfml.ui.components.tile_grid import Sign
 
 if TYPE_CHECKING:
     from dfml.meta.adaptation import Adaptation
@@ -44,10 +45,13 @@ def right(answered: Answered, chosen: Chosen) -> tuple[int, int]:
     return sum(verdicts), len(verdicts)
 
 
-def signs(answered: Answered, chosen: Chosen) -> list[str]:
+def signs(answered: Answered, chosen: Chosen) -> list[Sign]:
     """Return ``right``, ``wrong`` or, where the class is not known, nothing, for each query image."""
     pairs = zip(answered.guesses(), chosen.query, strict=True)
-    return ["" if label not in chosen.support else "right" if guess == label else "wrong" for (guess, _), (label, _) in pairs]
+    return [
+        "" if label not in chosen.support else "right" if guess == label else "wrong"
+        for (guess, _), (label, _) in pairs
+    ]
 
 
 def interval(hits: int, count: int) -> tuple[float, float]:
@@ -60,7 +64,7 @@ def interval(hits: int, count: int) -> tuple[float, float]:
 
 
 def predictions_csv(answered: Answered, chosen: Chosen) -> str:
-    """Return a row a query image: file, answer, its probability, the class where known, and each class's probability."""
+    """Return a row a query image: file, answer, its probability, the class if known, and each class's probability."""
     classes = answered.outcome.classes
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

@@ -127,7 +127,7 @@ def choose_model() -> Model | None:
         "Meta-model",
         options,
         index=None,
-        format_func=lambda name: lines.get(name, name),
+        format_func=lambda name: lines[name] if name in lines else str(name),
         key=key,
         accept_new_options=True,
         persist_state="session",

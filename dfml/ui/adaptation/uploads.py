@@ -1,12 +1,14 @@
 """The reader's own images, kept on this computer so that a reload or a second tab loses nothing.
 
 A set lies in ``RUNS/.uploads/TOKEN/{support,query}/<slot>/<image>.png`` with ``names.json`` beside it, and in
-``truths.json`` the class of each query image that has one; the token stands in the page's link. Every image is decoded and stored anew, so nothing is kept that was not really an image.
+``truths.json`` the class of each query image that has one; the token stands in the page's link. Every image is decoded
+and stored anew, so nothing is kept that was not really an image.
 """
 
 import re
 import secrets
 import shutil
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from dfml.core.errors import BadInput
 from dfml.core.names import find_name, same
 from dfml.core.paths import read_json, runs_root, write_atomically, write_json
 from dfml.data.class_archive import Given, Handed
+from dfml.data.class_folders import base_name
 from dfml.data.pictures import SEVERAL_FRAMES, open_picture
 
 MAX_SIDE = 512
@@ -27,6 +30,8 @@ MIN_CLASSES, MAX_CLASSES = 2, 10
 MAX_NAME = 40
 """Characters of a class's name."""
 QUERY = "query"
+_LOCKS = [threading.RLock() for _ in range(61)]
+"""For all sets: which one is a set's follows from its token."""
 _UNNAMED = re.compile(r"class \d+")
 _TOKEN = re.compile(r"[0-9a-f]{12}")
 
@@ -53,6 +58,14 @@ class UploadSet:
         if not is_token(self.token):
             raise BadInput(f"{self.token!r} is no set of images.")
         return runs_root() / ".uploads" / self.token
+
+    @property
+    def busy(self) -> "threading.RLock":
+        """A lock to hold while pictures are stored, and to pass before they are shown.
+
+        A page's script that is drawn anew does not wait for the one before it, which may be storing still.
+        """
+        return _LOCKS[int(self.token, 16) % len(_LOCKS)]
 
     def names(self) -> list[str]:
         """Return the names of the classes, in the order of their slots."""
@@ -110,15 +123,18 @@ class UploadSet:
 
     def add(self, slot: int | str, files: list[tuple[str, bytes]]) -> list[str]:
         """Store files of a name and a content; return a line for each that could not be used, or not all of it."""
-        from dfml.data.class_folders import base_name
+        return self._add(slot, files)[0]
 
-        folder, problems, there = self._slot(slot), [], self.pictures(slot)
+    def _add(self, slot: int | str, files: list[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
+        """The same; also return for each file the name under which it is stored, empty where it is not."""
+        folder, problems, there, stored = self._slot(slot), [], self.pictures(slot), []
         # After the last one, not the number of them: single ones may have been removed.
         last = re.match(r"(\d+)\d\d-", there[-1].name) if there else None
         first = int(last[1]) + 1 if last else len(there)
         start = count = len(there)
         for name, content in files:
             label = base_name(name)
+            stored.append("")
             if count >= MAX_PICTURES:
                 problems.append(f"{label}: left out, a class holds at most {MAX_PICTURES} images.")
                 continue
@@ -134,7 +150,8 @@ class UploadSet:
             path = folder / f"{first:02d}{count - start:02d}-{stem}.png"
             write_atomically(path, lambda part, picture=picture: picture.save(part, format="PNG"))
             count += 1
-        return problems
+            stored[-1] = path.name
+        return problems, stored
 
     def add_sorted(self, handed: Handed, *, queries: bool = False) -> list[str]:
         """Store a folder's or a zip's pictures, each in the box of its class, which is made where there is none.
@@ -143,7 +160,7 @@ class UploadSet:
         """
         lines, boxes = list(handed.skipped), {}
         for given in handed.pictures:
-            boxes.setdefault(QUERY if queries or given.query else same(given.label[:MAX_NAME].strip()), []).append(given)
+            boxes.setdefault(QUERY if queries or given.query else _label(given), []).append(given)
         asked = boxes.pop(QUERY, [])
         if loose := boxes.pop("", []):
             lines.append(f"{loose[0].name}: a picture in no folder, so of no class ({len(loose)} of them).")
@@ -156,22 +173,23 @@ class UploadSet:
         return lines + self._add_given(QUERY, asked)
 
     def _add_given(self, slot: int | str, pictures: list[Given]) -> list[str]:
-        lines, known, names = [], {path.name for path in self.pictures(slot)}, self.names()
-        for at, given in enumerate(pictures):
-            # One at a time, and no more than there is room for: a zip may hold anything.
-            if len(known) >= MAX_PICTURES:
-                lines.append(f"{given.name}: left out with {len(pictures) - at - 1} more, at most {MAX_PICTURES} a box.")
-                break
+        lines, whole, names = [], [], self.names()
+        # No more are read than there is room for: a zip may hold anything.
+        room = max(0, MAX_PICTURES - len(self.pictures(slot)))
+        for given in pictures[:room]:
             try:
-                lines += self.add(slot, [(given.name, given.read())])
+                whole.append((given, given.read()))
             except BadInput as error:
                 lines.append(str(error))
-            new = {path.name for path in self.pictures(slot)} - known
-            known |= new
-            place = find_name(given.label, names)
-            if slot == QUERY and new and place is not None:
-                self.tell(new.pop(), names[place])
-        return lines
+        if (left := len(pictures) - room) > 0:
+            lines.append(f"{pictures[room].name}: left out with {left - 1} more, a box holds {MAX_PICTURES} images.")
+        more, stored = self._add(slot, [(given.name, content) for given, content in whole])
+        if slot == QUERY:
+            places = [find_name(_label(given), names) for given, _ in whole]
+            pairs = zip(stored, places, strict=True)
+            told = {file: names[place] for file, place in pairs if file and place is not None}
+            self._write_truths({**self.truths(), **told})
+        return lines + more
 
     def _box(self, label: str) -> int | None:
         """Return the slot of a class, else that of a box which nobody has used, else a new one; None: no room."""
@@ -220,6 +238,11 @@ class UploadSet:
 
     def _slot(self, slot: int | str) -> Path:
         return self.folder / (QUERY if slot == QUERY else f"support/{int(slot)}")
+
+
+def _label(given: Given) -> str:
+    """Return the class of a picture as a box is called: data sets write blanks as underscores."""
+    return same(given.label.replace("_", " ").strip()[:MAX_NAME].strip())
 
 
 def _order(path: Path) -> tuple[int, str]:
