@@ -43,6 +43,7 @@ def record_demos(
 ) -> None:
     """Run the demo of every method and three recoveries, and record them all: what ships in assets/."""
     from dfml.runs.recorded.demos import record_demos as record_all
+    from dfml.runs.recorded.scene import write_scene
 
     def tell(name: str):  # noqa: ANN202 - a listener
         bar = Bar(name)
@@ -59,8 +60,11 @@ def record_demos(
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} is a file: give a folder as --out.")
     copies = record_all(given_path(work), given_path(out), only=wanted, data=data, tell=tell)
-    names = []
+    names, trained = [], False
     for copy in copies:
         names.append(copy.name)
         say(f"recorded {copy.name}")
+        trained |= copy.spec.kind == "train"
+    if trained:
+        write_scene(given_path(out))
     answer({"recorded": names, "out": str(out)}, json, f"{len(names)} runs recorded in {out}")

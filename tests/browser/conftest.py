@@ -57,17 +57,17 @@ for line in sys.stdin:
 
 
 class Server:
-    """`streamlit run app.py` on a free port, with its runs in a folder of its own.
+    """`streamlit run app.py`, or another script, on a free port, with its runs in a folder of its own.
 
     ``start`` takes streamlit's words, environment variables and the file of the log, and gives the process's id.
     """
 
-    def __init__(self, runs, start):
+    def __init__(self, runs, start, script="app.py"):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        words = ["run", "app.py", "--server.headless", "true", "--server.port", str(port)]
+        words = ["run", str(script), "--server.headless", "true", "--server.port", str(port)]
         log = runs / "server.log"
         self.started = time.monotonic()
         self.pid = start(words, {"DFML_RUNS": str(runs), "DFML_LOCKS": str(runs / ".locks")}, str(log))

@@ -94,7 +94,7 @@ def train(context: JobContext) -> Generator[Event, None, None]:
     if sampler is None:
         yield Note(step, f"not tested: {why_not}", "test")
     else:
-        tested = _test(context, model, sampler)
+        tested = _test(context, model, sampler, every=cls.space == "parameter")
         yield Scalars(step, {"test/accuracy": tested["test_accuracy"], "test/ci95": tested["ci95"]})
         # The run's length is that of its training, not the number of episodes of its test.
         yield Progress(step, max(step, 1), "tested")
@@ -138,7 +138,8 @@ def test_episodes(zoo: Zoo, spec: RunSpec, config: Config) -> tuple[EpisodeSampl
         return None, str(error)
 
 
-def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dict[str, Any]:
+def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler, *, every: bool) -> dict[str, Any]:
+    """Test the model as it adapts by itself; with ``every`` ``also`` in its other ways, to be compared with."""
     from dfml.data.episodes import EpisodeSampler
     from dfml.meta.evaluation import evaluate
 
@@ -146,18 +147,21 @@ def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler) -> dic
         sampler = EpisodeSampler(
             sampler.data, way=model.way, shot=sampler.shot, query=sampler.query, episodes=len(sampler), seed=TEST_SEED
         )
-    adapt = model.learner.default_adaptation
+    own = model.learner.default_adaptation
+    adapts = (own, *(adapt for adapt in model.adapts if every and adapt != own))
     text = f"testing on {sampler.data.name}"
 
     def progress(done: int, total: int) -> None:
         context.emit(Progress(done, total, text))
 
-    how = {"bn": ("transductive",), "adapt": (adapt,), "device": context.device, "yardstick": False}
-    (row,) = evaluate(model, sampler, progress=progress, **how)
-    told = row.row()
+    how = {"bn": ("transductive",), "adapt": adapts, "device": context.device, "yardstick": False}
     kept = ("shots", "bn", "adapt", "episodes", "episode_list", "query_pictures", "right")
-    about = {"test_accuracy": row.accuracy, "ci95": row.ci95, "test_data": sampler.data.name}
-    return {**about, **{name: told[name] for name in kept}}
+    first, *others = (
+        {"test_accuracy": row.accuracy, "ci95": row.ci95, "test_data": sampler.data.name}
+        | {name: row.row()[name] for name in kept}
+        for row in evaluate(model, sampler, progress=progress, **how)
+    )
+    return {**first, **({"also": {other["adapt"]: other for other in others}} if others else {})}
 
 
 def pretrain(context: JobContext) -> Generator[Event, None, None]:

@@ -51,7 +51,7 @@ def record_run(run: RunFolder, out: Path, *, overwrite: bool = False) -> RunFold
     model = out.parent.parent / "models" / out.name if out.parent.name == "recorded" else None
     names = {name: Path(path).name for name in ("zoo", "data") if (path := getattr(spec, name)) and "/" in path}
     with filled_folder(out) as part:
-        write_json(part / SPEC, spec.model_copy(update={**names, "label": "", "group": ""}).model_dump(mode="json"))
+        write_json(part / SPEC, spec.model_copy(update={**names, "label": ""}).model_dump(mode="json"))
         raw = read_raw(run.path) or {}
         write_json(part / STATUS, {name: raw[name] for name in _STATUS if raw.get(name) is not None})
         result = read_json(run.path / RESULT, "result")

@@ -1,4 +1,4 @@
-"""The runs that are recorded to ship with the program: each method's demo, and three recoveries of one teacher."""
+"""The runs that are recorded to ship with the program: each method's demo, and recoveries of a teacher of each zoo."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
 from dfml.runs.recorded.copying import record_run
 from dfml.runs.spec import RunSpec
+from dfml.zoo.listing import zoo_names
 
 if TYPE_CHECKING:
     from dfml.runs.recorder import Listener
 
-ZOO, TEACHER, THREADS, PER_CLASS = "cifar-fs-conv4", "000", 2, 10
+ZOO, TEACHER, THREADS, PER_CLASS, FEW = "cifar-fs-conv4", "000", 2, 10, 4
+"""``FEW`` images of a class are recovered from the first teacher of each other zoo."""
+OF_TRANSFORMERS = "sparse"
+GROUP = "three-inverters"
+"""Of the recoveries, which the Inversion page shows side by side."""
 INVERTED = ("pixels", "generator", "meta-generator")
 TEACHES_ITSELF = "real-data"
 """The method that trains on real images."""
@@ -34,9 +39,14 @@ def demo_specs(data: str | None = None) -> dict[str, RunSpec]:
         if name != TEACHES_ITSELF or data:
             given = data if name == TEACHES_ITSELF else None
             specs[name] = _spec("train", name, METHODS.get(name).preset("demo"), data=given)
+    of_one = {"teachers": [TEACHER], "per_class": PER_CLASS, "group": GROUP}
     for name in INVERTED:
-        config = INVERTERS.get(name).preset("demo")
-        specs[f"{name}-{TEACHER}"] = _spec("invert", name, config, teachers=[TEACHER], per_class=PER_CLASS)
+        specs[f"{name}-{TEACHER}"] = _spec("invert", name, INVERTERS.get(name).preset("demo"), **of_one)
+    for zoo in zoo_names():
+        if zoo != ZOO:
+            name = OF_TRANSFORMERS if zoo.endswith("-vit") else INVERTED[0]
+            first = {"zoo": zoo, "teachers": [TEACHER], "per_class": FEW}
+            specs[f"{name}-{zoo}"] = _spec("invert", name, INVERTERS.get(name).preset("demo"), **first)
     return specs
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +17,16 @@ from dfml.core.time_left import in_words
 from dfml.runs import launcher
 from dfml.runs.folder import RunFolder
 from dfml.runs.lab.citing import bibtex_of
+from dfml.runs.recorded import is_recorded
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE, RESUMABLE, RunStatus
-from dfml.ui.runs.run_rows import NEXT, RunRow, choose_run, run_rows, whose
+from dfml.ui.runs.run_rows import NEXT, RunRow, choose_run, recorded_rows, run_rows, whose
 from dfml.ui.widgets.forms import inverters, methods
 from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.texts import counted, duration, empty_state, one_line_errors, plain
+
+KINDS = {"training": "train", "inversion": "invert"}
+"""What kind of run is watched under a prefix of widgets' keys."""
 
 
 def look_again(*rows: RunRow) -> int | None:
@@ -77,7 +82,7 @@ def watch_runs(rows: list[RunRow], key: str, draw: Callable[[list[Watched], str]
     All but the chooser is drawn anew each second until all have ended. ``key`` is the prefix of the widgets' keys, and
     ``draw`` is also given the runs' common name; ``empty`` are arguments of ``empty_state``, for a page without runs.
     """
-    shown = choose_run(rows, key=f"{key}_run")
+    shown = choose_run([*rows, *recorded_rows(KINDS[key])], key=f"{key}_run")
     if shown is None:
         empty_state(**empty)
         return
@@ -108,10 +113,13 @@ def _panels(watched: list[Watched], key: str) -> None:
         _panel(watched[0], key, {})
         return
     spec, active = watched[0].run.spec, [one for one in watched if one.status.active]
+    shipped = is_recorded(watched[0].run.path)
     st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
     told = [f"{len(watched)} inverters", f"{spec.per_class} images per class", f"seed {spec.seed}"]
     told += [plain(f"{spec.preset} preset"), *([f"real images from {plain(spec.data)}"] if spec.data else [])]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if shipped:
+            recorded_badge(watched[0].run)
         st.caption(" · ".join(told), width="content")
         if len(active) > 1 and st.button("Stop all", icon=":material/stop_circle:", key=f"{key}:stop_all"):
             for one in active:
@@ -131,10 +139,13 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
     and deleting is found among the details, so that the buttons fit.
     """
     name, run, status = one
-    look = chip(status.state)
+    look, shipped = chip(status.state), is_recorded(run.path)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"#### {plain(name if names else run.spec.title)}", width="content", anchors=False)
-        st.badge(look.word, icon=look.icon, color=look.colour)
+        if not shipped:
+            st.badge(look.word, icon=look.icon, color=look.colour)
+        elif not names:
+            recorded_badge(run)
     if status.error:
         show = st.error if status.state in ("failed", "crashed") else st.warning
         show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
@@ -161,7 +172,7 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
             st.json(run.spec.model_dump(), expanded=1)
             st.markdown("**End of the log**")
             st.code(run.log_tail(40) or "empty", language=None, height=200)
-            if names and not status.active:
+            if names and not status.active and not shipped:
                 _delete(run, key)
         if not names:
             cited = st.popover("Cite", icon=":material/format_quote:", key=f"{key}:cite", on_change="rerun")
@@ -170,9 +181,17 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
                     methods()
                     st.markdown("What this run used, as BibTeX")
                     st.code(bibtex_of(run), language="bibtex", height=300)
-        if not names and not status.active:
+        if not names and not status.active and not shipped:
             with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
                 _delete(run, key)
+
+
+def recorded_badge(run: RunFolder) -> None:
+    """Say that a run ships with the program, when it was made and on what."""
+    day = f"{datetime.fromtimestamp(run.created, UTC):%d %b %Y}".lstrip("0")
+    on = (run.status().device or "cpu").upper()
+    cores = counted(run.spec.threads or 1, "CPU core") if on == "CPU" else on
+    st.badge(f"recorded on {day}, {cores}", icon=":material/history:", color="violet")
 
 
 def _button(label: str, act: Callable[[Path], Any], run: RunFolder, **look: Any) -> None:  # noqa: ANN401 - as st.button's

@@ -26,6 +26,8 @@ PAGE_OF = {"train": TRAINING, "invert": INVERSION}
 """Which page shows a kind of run."""
 NEXT = "_next_run"
 MOST = 3
+FIRST_RECORDED = "purer"
+"""The recorded training that a page without runs opens with."""
 _FIRST = ("running", *ACTIVE, "crashed", "failed", "unreadable", "stopped", "finished")
 """What a comparison is said to be: that which works or waits, else the worst."""
 
@@ -106,6 +108,11 @@ class Comparison:
         return next((row.spec for row in self.rows if row.spec), None)
 
     @property
+    def recorded(self) -> bool:
+        """Whether it ships with the program."""
+        return self.rows[0].recorded
+
+    @property
     def title(self) -> str:
         """What people call it."""
         spec = self.spec
@@ -167,6 +174,8 @@ def go_to_run(name: str) -> None:
 
 def _line(row: Comparison) -> str:
     """A run's line in the chooser. It stays true while the run works: no state that may have changed since."""
+    if row.recorded:
+        return f"◆ {row.title} · recorded"
     look = chip(row.state)
     sign, state = ("•", "") if row.state in ACTIVE else (look.sign, f" · {look.word}")
     seed = f" · seed {row.spec.seed}" if row.spec and not row.spec.label else ""
@@ -187,11 +196,13 @@ def minute(created: float) -> str:
 
 
 def choose_run(rows: list[RunRow], *, key: str) -> Comparison | None:
-    """Draw the chooser of a page's runs, the newest first; return the chosen one, or None where there is none.
+    """Draw the chooser of a page's runs, the newest first, recorded ones last; None where there is none.
 
     The choice stands in the link as ``run``; a link may also name a run that is part of a comparison.
     """
-    by_name = {one.name: one for one in comparisons(rows)}
+    own, shipped = ([row for row in rows if row.recorded == which] for which in (False, True))
+    first = sorted(comparisons(shipped), key=lambda one: (one.name != FIRST_RECORDED, one.name))
+    by_name = {one.name: one for one in (*comparisons(own), *first)}
     if not by_name:
         return None
     asked = st.session_state.pop(NEXT, None) or st.query_params.get("run")
@@ -213,7 +224,10 @@ def choose_run(rows: list[RunRow], *, key: str) -> Comparison | None:
         if st.session_state[key] in by_name:
             st.query_params["run"] = st.session_state[key]
 
-    text = "All runs, the newest first. They live in folders on this computer, so closing the browser loses nothing."
+    text = (
+        "Your runs, the newest first: they live in folders on this computer, so closing the browser loses nothing. "
+        "Below them the recorded ones, which ship with the app."
+    )
     look = {"format_func": lambda option: lines.get(option, option), "persist_state": "session", "help": text}
     name = st.selectbox("Run", list(by_name), key=key, on_change=keep, **look)
     st.session_state[f"_{key}"] = name

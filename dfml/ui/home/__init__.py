@@ -1,0 +1,1 @@
+"""The first page: what the app does, shown with runs that ship."""

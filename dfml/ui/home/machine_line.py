@@ -1,0 +1,80 @@
+"""What this machine can do: its device, and how long the demos take here, measured once the page is drawn."""
+
+import subprocess
+import sys
+
+import streamlit as st
+
+from dfml.core.errors import RunFailed
+from dfml.runs.costs.machine import Speed, demo_seconds, kept_speed, minutes_here, reference_speed
+from dfml.runs.processes import start
+from dfml.ui.widgets.texts import counted, plain
+
+SHOWN = ("dro", "purer", "distill", "tgr", "free", "bidf-mkd")
+"""Of these methods, from the quickest demo to the slowest, the first and the last are told."""
+
+
+class SpeedQuestion:
+    """A process at low priority that times a short piece of work; it keeps its answer itself."""
+
+    def __init__(self) -> None:
+        none = subprocess.DEVNULL
+        code = "import os, time; getattr(os, 'nice', int)(5); time.sleep(2); "
+        code += "from dfml.runs.costs.machine import main; main()"
+        self._process = start([sys.executable, "-c", code], {}, stdout=none, stderr=none, stdin=none)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, with or without an answer."""
+        return self._process.poll() is not None
+
+
+@st.cache_resource(show_spinner=False)
+def _question() -> SpeedQuestion:
+    return SpeedQuestion()
+
+
+def machine_line() -> None:
+    """Draw the line; until the answer is there it looks again every two seconds."""
+    waiting = kept_speed() is None
+    question = _question() if waiting else None
+    ended = question is not None and question.over
+
+    @st.fragment(run_every=2 if waiting and not ended else None)
+    def live() -> None:
+        speed = kept_speed()
+        if speed is not None:
+            st.markdown(f":material/memory: {plain(told(speed))}")
+        elif question and question.over:
+            st.caption(":material/memory: How fast this machine is could not be measured; demos can be tried anyway.")
+        else:
+            st.caption(":material/memory: Looking at what this machine can do …")
+
+    try:
+        live()
+    except (RunFailed, OSError):
+        return
+
+
+def told(speed: Speed) -> str:
+    """Say the device, and how long the quickest and the slowest demo take here."""
+    device = "a GPU" if speed.device.startswith(("cuda", "mps")) else counted(speed.threads, "CPU thread")
+    times, reference = demo_seconds(), reference_speed()
+    known = [(name, times[name]) for name in SHOWN if name in times]
+    if reference is None or not known:
+        return f"This machine computes with {device}."
+    (first, short), *_, (last, long) = sorted(known, key=lambda one: one[1])
+    quick, slow = minutes_here(short, speed, reference), minutes_here(long, speed, reference)
+    return (
+        f"This machine computes with {device}. Here a demo takes from {in_minutes(*quick)} ({first}) "
+        f"to {in_minutes(*slow)} ({last})."
+    )
+
+
+def in_minutes(least: float, most: float) -> str:
+    """Say a range of minutes in words, in seconds where it is short."""
+    if most < 1.5:
+        low, high = max(1, round(60 * least / 5) * 5), max(5, round(60 * most / 5) * 5)
+        return f"{low} to {high} s"
+    low, high = max(1, round(least)), max(1, round(most))
+    return f"{low} to {high} min" if low < high else f"about {high} min"

@@ -1,0 +1,168 @@
+"""Components in a real browser: never blank while data changes, operable by keyboard, and text stays text."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.browser.conftest import Server, settled
+
+pytestmark = pytest.mark.browser
+NAME = "<img src=x onerror=alert(1)> & otter"
+SCRIPT = f"""
+import time
+
+import streamlit as st
+from PIL import Image
+
+from dfml.ui.components.line_chart import Level, Line, Mark, line_chart
+from dfml.ui.components.point_map import Point, point_map
+from dfml.ui.components.tile_grid import tile_grid
+
+NAME = {NAME!r}
+start = st.session_state.setdefault("start", time.time())
+pictures = [Image.new("RGB", (8, 8), (20 * place, 60, 90)) for place in range(12)]
+
+
+@st.fragment(run_every=0.3)
+def live():
+    count = 5 + int(10 * (time.time() - start))
+    steps = list(range(count))
+    values = [0.2 + 0.6 * step / (step + 30) for step in steps]
+    lines = [Line("accuracy", steps, values, band=[0.03] * count), Line(NAME, steps, [v / 2 for v in values])]
+    marks, levels = [Mark(2, NAME)], [Level(NAME, 0.2)]
+    line_chart(lines, key="one", y="accuracy", percent=True, alt="accuracy", levels=levels, marks=marks)
+    line_chart([Line("loss", steps, [1 / (1 + step) for step in steps])], key="two", y="loss", log=True, alt="loss")
+    points = [Point(step % 7, step * 0.1, NAME, picture=step % 12, step=step) for step in steps[:40]]
+    opened = point_map(points, key="map", alt="points", pictures=pictures)
+    if opened is not None:
+        st.session_state.opened = opened
+    picked = tile_grid(pictures, key="tiles", alt="tiles", captions=[NAME], signs=["right", "wrong"], columns=4)
+    st.text(f"picked {{picked}}, opened {{st.session_state.get('opened')}}")
+
+
+with st.container(key="live"):
+    live()
+"""
+WATCH = """
+() => {
+  const charts = () => [...document.querySelectorAll('*')].filter((node) => node.shadowRoot)
+    .map((host) => [host, host.shadowRoot.querySelector('.lines path, .map path')]).filter(([, path]) => path);
+  const before = charts();
+  const seen = window.seen = { frames: 0, without: 0, dim: 0, other: 0, changes: 0, charts: before.length };
+  let shape = '';
+  const look = () => {
+    const now = charts();
+    seen.frames += 1;
+    const blank = now.some(([, path]) => !(path.getAttribute('d') || '').startsWith('M'));
+    if (blank || now.length < before.length) seen.without += 1;
+    if (now.some(([host], i) => host !== (before[i] || [])[0])) seen.other += 1;
+    const around = [];
+    for (let node = now[0] && now[0][0]; node instanceof Element; node = node.parentElement) around.push(node);
+    if (around.some((node) => Number(getComputedStyle(node).opacity) < 1)) seen.dim += 1;
+    const drawn = now[0] ? now[0][1].getAttribute('d') : '';
+    if (drawn !== shape) { seen.changes += 1; shape = drawn; }
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}
+"""
+DRAWN = """
+old => [...document.querySelectorAll('*')].some((node) => {
+  const path = node.shadowRoot && node.shadowRoot.querySelector('.lines path');
+  return path && path.getAttribute('d') !== old;
+})
+"""
+FOCUSED = """
+() => {
+  let node = document.activeElement;
+  while (node.shadowRoot && node.shadowRoot.activeElement) node = node.shadowRoot.activeElement;
+  return node.getAttribute('aria-label');
+}
+"""
+
+
+@pytest.fixture
+def live_server(fork_server, tmp_path):
+    """A server of a page whose charts change each 0.3 s."""
+    script = tmp_path / "live.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    server = Server(tmp_path, fork_server, script)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def live_page(live_server, page):
+    """The page, once all of it is drawn."""
+    page.goto(live_server.url)
+    page.locator(".lines path").nth(1).wait_for()
+    page.get_by_role("option").nth(11).wait_for()
+    return page
+
+
+def test_no_frame_is_without_a_chart_while_the_computer_is_busy(live_page):
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        live_page.evaluate(WATCH)
+        live_page.wait_for_function("window.seen.changes > 5 && window.seen.frames > 60")
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    seen = live_page.evaluate("window.seen")
+    assert seen["charts"] == 3
+    assert (seen["without"], seen["other"], seen["dim"]) == (0, 0, 0), seen
+
+
+def test_all_is_reached_by_keyboard_and_focus_stays_over_reruns(live_page):
+    page, told = live_page, live_page.get_by_text("picked")
+    tile = page.get_by_role("option").first
+    tile.focus()
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    page.get_by_text("picked 5,").wait_for()
+    page.keyboard.press("End")
+    drawn = page.locator(".lines path").first.get_attribute("d")
+    page.wait_for_function(DRAWN, arg=drawn)
+    assert page.evaluate(FOCUSED) == "picture 12"
+    page.keyboard.press("Enter")
+    page.get_by_text("picked 11,").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_text("picked None").wait_for()
+    chart = page.get_by_role("group", name="accuracy")
+    chart.focus()
+    page.keyboard.press("Home")
+    chart.get_by_text("iteration 0").wait_for()
+    page.keyboard.press("ArrowRight")
+    chart.get_by_text("iteration 1").wait_for()
+    page.get_by_role("group", name="points").focus()
+    for key in ("Home", "Enter"):
+        page.keyboard.press(key)
+    page.get_by_text("opened 0").wait_for()
+    assert told.count() == 1
+
+
+def test_text_from_outside_stays_text(live_page):
+    page = live_page
+    page.get_by_role("group", name="accuracy").focus()
+    for key in ("Home", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    page.locator(".plot .tip").filter(has_text=NAME).first.wait_for()
+    page.get_by_role("group", name="points").focus()
+    page.keyboard.press("Home")
+    for place in (".entry", ".levels text", ".card", ".words"):
+        page.locator(place).filter(has_text=NAME).first.wait_for()
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_series_is_hidden_and_shown_again_by_its_name(live_page):
+    entry = live_page.locator("button.entry").first
+    entry.click()
+    live_page.locator("button.entry[aria-pressed=false]").wait_for()
+    # Also after new numbers came.
+    live_page.wait_for_timeout(700)
+    assert entry.get_attribute("aria-pressed") == "false"
+    entry.click()
+    live_page.locator("button.entry[aria-pressed=false]").wait_for(state="detached")
+    settled(live_page)
