@@ -19,7 +19,7 @@ def packed(files, kind=zipfile.ZIP_DEFLATED):
     return buffer.getvalue()
 
 
-def test_the_folder_of_a_picture_is_its_class_and_below_query_it_is_to_be_classified():
+def test_folders_tell_the_class_and_which_pictures_are_to_be_classified():
     paths = ["pets/dog/2.png", "pets/cat/1.PNG", "pets/query/cat/9.jpg", "query/8.webp", "loose.png", "a\\owl\\1.png"]
     paths += ["pets/cat/notes.txt", "__MACOSX/cat/._1.png", "pets/cat/.hidden.png", "../../etc/x.png", "/abs/y.png"]
     found = sort_paths((path, bytes) for path in paths)

@@ -52,7 +52,7 @@ def test_class_names_are_no_markup_in_the_models_card(tmp_path):
     assert "evil" in text and "![m]" not in text and "\n# h" not in text and " <b>" not in text
 
 
-def test_the_map_has_a_place_for_each_image_at_each_step_and_the_nearest_is_of_all_dimensions():
+def test_the_map_has_a_place_for_each_image_at_each_step():
     model, support, query = tiny_model(), images(6, 0), images(5, 1)
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
     query[2] = support[3]

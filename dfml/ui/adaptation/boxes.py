@@ -9,14 +9,13 @@ from typing import Any
 import streamlit as st
 
 from dfml.core.errors import DfmlError
-from dfml.core.paths import ASSETS
 from dfml.data.class_archive import open_zip, sort_paths
 from dfml.data.class_folders import base_name
 from dfml.data.pictures import KINDS
-from dfml.ui.adaptation.choose_images import example_names
+from dfml.ui.adaptation.choose_images import example_folder, example_names
 from dfml.ui.adaptation.uploads import MAX_CLASSES, MAX_NAME, MIN_CLASSES, QUERY, UploadSet
 from dfml.ui.components.shelf import shelf
-from dfml.ui.widgets.texts import counted, one_line_errors, plain, spaced
+from dfml.ui.widgets.texts import counted, one_line_errors, plain
 
 MANY = "many"
 """Where the lines of a folder, a zip or an example are kept."""
@@ -125,9 +124,9 @@ def _copy_example(store: UploadSet) -> None:
     name = st.selectbox("Copy the pictures of", names, key="example_to_copy")
 
     def copy() -> None:
-        root = ASSETS / "support-sets" / name
+        root = example_folder(name)
         files = sorted(path for path in root.glob("*/*/*") if path.is_file())
-        paths = [(spaced(str(path.relative_to(root))), path.read_bytes) for path in files]
+        paths = [(str(path.relative_to(root)), path.read_bytes) for path in files]
         _tell(store, MANY, lambda: store.add_sorted(sort_paths(paths)))
 
     st.button("Copy them into the boxes", icon=":material/content_copy:", on_click=copy)

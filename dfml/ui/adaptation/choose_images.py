@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -48,12 +48,18 @@ class Chosen:
 
 def choose_pictures(cells: Sequence[DeltaGenerator]) -> Chosen:
     """Draw what chooses them into two cells of the page's head."""
-    if (former := st.query_params.get("source")) in FORMERLY:
-        st.query_params["source"] = FORMERLY[former]
+    take_former("source", FORMERLY)
     text = "The support set shows the model its new classes; the query images are the ones that it classifies."
     look = {"default": EXAMPLES, "required": True, "help": text}
     source = lasting(cells[0].segmented_control, "Pictures", [EXAMPLES, OWN], key="source", **look)
     return _example(cells[1]) if source == EXAMPLES else own_pictures()
+
+
+def take_former(key: str, words: Mapping[str, str]) -> None:
+    """Let a choice of the page begin with what a link of an older version says in other words."""
+    if (former := st.query_params.get(key)) in words:
+        del st.query_params[key]
+        st.session_state[key] = words[former]
 
 
 def _example(cell: DeltaGenerator) -> Chosen:
@@ -130,6 +136,11 @@ def example_names() -> list[str]:
     return sorted(found, key=lambda name: (name != FIRST_SET, name))
 
 
+def example_folder(name: str) -> Path:
+    """Return where an example set lies."""
+    return ASSETS / "support-sets" / name
+
+
 def read_example(name: str) -> tuple[str, Classes, Classes]:
     """Return what an example set shows, its support images and its query images.
 
@@ -138,7 +149,7 @@ def read_example(name: str) -> tuple[str, Classes, Classes]:
     """
     if name not in example_names():
         raise BadInput(f"no example set {name!r}; there are: {', '.join(example_names()) or 'none'}.")
-    folder = ASSETS / "support-sets" / name
+    folder = example_folder(name)
     about = read_json(folder / "set.json", f"set {name}") if (folder / "set.json").is_file() else {}
     support = _classes(folder / "support")
     if len(support) < 2:

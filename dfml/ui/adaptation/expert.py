@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
+from dfml.ui.adaptation.choose_images import take_former
 from dfml.ui.adaptation.models_at_hand import Model
 from dfml.ui.widgets.forms import all_options, lasting, learners
 
@@ -63,8 +64,7 @@ def choose_settings(model: Model) -> Settings:
                 "statistics that they learned, whatever the batch."
             )
             return Settings("inductive", "centroid", 1)
-        if (former := st.query_params.get("how")) in FORMERLY:
-            st.query_params["how"] = FORMERLY[former]
+        take_former("how", FORMERLY)
         how = _choose("Adapt by", WAYS, "how", default=own_way(card))
         made_for = int(card.get("adapt_steps", 10))
         steps = made_for
