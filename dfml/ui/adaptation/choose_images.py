@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -21,9 +21,7 @@ from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain, 
 
 Classes = dict[str, list[Path]]
 """Files by class name."""
-EXAMPLES, OWN = "examples", "own"
-FORMERLY = {"Example set": EXAMPLES, "My own pictures": OWN}
-"""What links of older versions call them."""
+SOURCES = {"example": "Example set", "own": "My own pictures"}
 FIRST_SET = "living-things"
 
 
@@ -48,18 +46,10 @@ class Chosen:
 
 def choose_pictures(cells: Sequence[DeltaGenerator]) -> Chosen:
     """Draw what chooses them into two cells of the page's head."""
-    take_former("source", FORMERLY)
     text = "The support set shows the model its new classes; the query images are the ones that it classifies."
-    look = {"default": EXAMPLES, "required": True, "help": text}
-    source = lasting(cells[0].segmented_control, "Pictures", [EXAMPLES, OWN], key="source", **look)
-    return _example(cells[1]) if source == EXAMPLES else own_pictures()
-
-
-def take_former(key: str, words: Mapping[str, str]) -> None:
-    """Let a choice of the page begin with what a link of an older version says in other words."""
-    if (former := st.query_params.get(key)) in words:
-        del st.query_params[key]
-        st.session_state[key] = words[former]
+    look = {"default": "example", "required": True, "help": text, "format_func": SOURCES.get}
+    source = lasting(cells[0].segmented_control, "Pictures", list(SOURCES), key="source", **look)
+    return own_pictures() if source == "own" else _example(cells[1])
 
 
 def _example(cell: DeltaGenerator) -> Chosen:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
-from dfml.ui.adaptation.choose_images import take_former
 from dfml.ui.adaptation.models_at_hand import Model
 from dfml.ui.widgets.forms import all_options, lasting, learners
 
@@ -23,8 +22,7 @@ WAYS = {
     "steps": "A few gradient steps on the support images, as in MAML.",
     "centroid": "The class whose support images lie nearest in feature space; no steps.",
 }
-FORMERLY = {"Gradient steps": "steps", "Nearest centroid": "centroid"}
-"""What links of older versions call the ways."""
+TITLES = {"steps": "Gradient steps", "centroid": "Nearest centroid"}
 CENTROID_LEARNERS = {"protonet"}
 """Learners whose models adapt by centroids: known without torch, so that a page is drawn before it is loaded."""
 ICFIL = (
@@ -64,8 +62,7 @@ def choose_settings(model: Model) -> Settings:
                 "statistics that they learned, whatever the batch."
             )
             return Settings("inductive", "centroid", 1)
-        take_former("how", FORMERLY)
-        how = _choose("Adapt by", WAYS, "how", default=own_way(card))
+        how = _choose("Adapt by", WAYS, "how", default=own_way(card), format_func=TITLES.get)
         made_for = int(card.get("adapt_steps", 10))
         steps = made_for
         if how == "steps":

@@ -28,7 +28,6 @@ from dfml.ui.adaptation.models_at_hand import (
     reference_models,
 )
 from dfml.ui.components.tile_grid import tile_grid
-from dfml.ui.widgets.forms import lasting
 from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, percent, plain
 
 MOST_BESIDE = 4
@@ -144,8 +143,16 @@ def _choose_further(model: Model) -> list[Model]:
     if not lines:
         return []
     text = "They adapt to the same pictures in the same way."
-    look = {"format_func": lambda name: lines.get(name, name), "max_selections": MOST_BESIDE, "help": text}
-    names = lasting(st.multiselect, "Further models", list(lines), key="beside", placeholder="Add models", **look)
+    asked, key = [name for name in st.query_params.get_all("beside") if name in lines][:MOST_BESIDE], "beside"
+    # The link wins where it says something new; several choices are not bound to it by their names otherwise.
+    if asked != st.session_state.get(f"_{key}"):
+        st.session_state[key] = asked
+    look: dict[str, Any] = {"format_func": lambda name: lines[name] if name in lines else str(name), "help": text}
+    look |= {"max_selections": MOST_BESIDE, "placeholder": "Add models"}
+    names = st.multiselect("Further models", list(lines), key=key, **look)
+    st.session_state[f"_{key}"] = names
+    if names != asked:
+        st.query_params[key] = names
     found = []
     for name in names:
         with one_line_errors():
