@@ -63,6 +63,8 @@ def choose_settings(model: Model) -> Settings:
             )
             return Settings("inductive", "centroid", 1)
         how = _choose("Adapt by", WAYS, "how", default=own_way(card), format_func=TITLES.get)
+        if how != own_way(card):
+            st.caption(f"This model was made for another way: {TITLES[own_way(card)].lower()}.")
         made_for = int(card.get("adapt_steps", 10))
         steps = made_for
         if how == "steps":

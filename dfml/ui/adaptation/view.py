@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dfml.core.errors import DfmlError
+from dfml.core.remedies import PROGRAM
 from dfml.ui.adaptation.adapt import Request, adapt_to, adapted_zip, is_kept
 from dfml.ui.adaptation.answer import show_answer
 from dfml.ui.adaptation.boxes import draw_boxes
@@ -36,7 +37,7 @@ MOST_BESIDE = 4
 
 def draw_page() -> None:
     """Draw everything below the page's title."""
-    head = st.columns([4, 3, 5], gap="small")
+    head = st.columns([4, 4, 4], gap="small")
     with head[0]:
         model = choose_model()
     chosen = choose_pictures(head[1:])
@@ -201,8 +202,8 @@ def _draw_downloads(main: Answered, chosen: Chosen, settings: Settings) -> None:
             )
     st.caption(
         "The adapted model is a folder like any meta-model's, with an output a class: `MetaModel.load` opens it, and "
-        "`adapt`, `evaluate` and `export` take it on the command line. "
-        f"`adapt --model {plain(str(main.model.folder.name))} --support DIR --out FOLDER` makes the same one."
+        "`adapt` and `export` take it on the command line. "
+        f"`{PROGRAM} adapt --model MODEL --support DIR --out FOLDER` makes one, too."
         if not main.model.ensemble
         else "All teachers at once are no model of their own that could be taken home."
     )
