@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.typing import Subprotocol
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Viewer:
         """Open the page and do what its timers ask for, for so many ``seconds`` or ``until`` something is true."""
         address = self.url.replace("http", "ws", 1) + "/_stcore/stream"
         end, timers = time.monotonic() + seconds, {}
-        async with websockets.connect(address, subprotocols=["streamlit"], max_size=None) as socket:
+        async with websockets.connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None) as socket:
 
             async def ask(fragment: str = "") -> None:
                 message = BackMsg()
@@ -59,8 +60,9 @@ class Viewer:
                 for timer in timers.values():
                     timer.cancel()
 
-    def _hear(self, raw: bytes, timers: dict, tick) -> None:
+    def _hear(self, raw: str | bytes, timers: dict, tick) -> None:
         message = ForwardMsg()
+        assert isinstance(raw, bytes)
         message.ParseFromString(raw)
         kind = message.WhichOneof("type")
         if kind == "auto_rerun":

@@ -20,7 +20,7 @@ CONTROLS = (
 LEAVE = re.compile(
     # Streamlit's own, of charts and tables and files, and what stops the looking itself.
     r"Fullscreen|Zoom|Pan|Autoscale|Reset axes|Download|Search$|Show/hide|Close|Upload|Browse|Help for|Clear value|"
-    r"Take photo|camera",
+    r"Take photo|camera|^Open$",  # the last: of a list of choices, which hides the page while it is open
     re.IGNORECASE,
 )
 LAST = re.compile("Delete|Stop|Resume", re.IGNORECASE)

@@ -20,9 +20,9 @@ GONE = {("training", "view")}
 """What was the value of a widget and is no longer, since the page has only that view."""
 LINKS = [
     ("zoo", {"zoo": "zoo", "search": "001"}, ["001"]),
-    ("training", {"run": FINISHED}, ["#### finished"]),
-    ("training", {"run": STOPPED, "view": "Watch"}, ["#### stopped"]),
-    ("training", {"run": RANDOM}, ["#### random on zoo"]),
+    ("training", {"run": FINISHED}, ["## finished"]),
+    ("training", {"run": STOPPED, "view": "Watch"}, ["## stopped"]),
+    ("training", {"run": RANDOM}, ["## random on zoo"]),
     ("training", {"zoo": "zoo", "method": "tgr", "preset": "paper"}, []),
     ("inversion", {"run": INVERSION}, ["pixels"]),
     ("inversion", {"run": TOGETHER, "view": "Watch"}, ["pixels"]),

@@ -11,7 +11,7 @@ def test_zoo_page_shows_summary_table_card_and_charts(runs):
     values = {metric.label: metric.value for metric in app.metric}
     assert values["Teachers"] == "3"
     assert len(app.dataframe[0].value) == 3
-    assert app.subheader[1].value == "Teacher 000"
+    assert app.header[1].value == "Teacher 000"
     assert len(app.get("plotly_chart")) == 2
 
 

@@ -26,7 +26,7 @@ MAP_HEIGHT = 330
 def show_answer(answers: Sequence[Answered], chosen: Chosen, settings: Settings, problems: Sequence[str] = ()) -> None:
     """Draw the first of the answers in full, beside the shares of the others."""
     main = answers[0]
-    st.subheader(_headline(main, chosen), anchor=False)
+    st.header(_headline(main, chosen), anchor=False)
     if main.outcome.notes:
         st.info(plain(" ".join(main.outcome.notes)), icon=":material/info:")
     if chosen.known:

@@ -23,6 +23,7 @@ from dfml.runs.status import ACTIVE, RESUMABLE, RunStatus
 from dfml.ui.runs.run_rows import NEXT, RunRow, choose_run, recorded_rows, run_rows, whose
 from dfml.ui.widgets.forms import inverters, methods
 from dfml.ui.widgets.metrics import chip
+from dfml.ui.widgets.scenes import names_settings
 from dfml.ui.widgets.texts import counted, duration, empty_state, one_line_errors, plain
 
 KINDS = {"training": "train", "inversion": "invert"}
@@ -49,12 +50,13 @@ def page_of_runs(
 ) -> None:
     """Draw the box of the form that starts runs, and the tabs, each with the page's runs.
 
-    The box is open at first, folded where the link names a run. It stands below the tabs once something runs, or was
-    asked for by a link, and then stays there. The form is drawn after the tabs, so that runs can be watched while it
-    waits for PyTorch, and only in an open box, so that watching needs none.
+    The box is open at first, folded where the link names a run and no settings. It stands below the tabs once
+    something runs, or was asked for by a link, and then stays there. The form is drawn after the tabs, so that runs can
+    be watched while it waits for PyTorch, and only in an open box, so that watching needs none.
     """
     box_key = f"new_run_open:{key}"
-    first = st.session_state.setdefault(f"_first:{key}", "run" not in st.query_params)
+    named = "run" in st.query_params and not names_settings()
+    first = st.session_state.setdefault(f"_first:{key}", not named)
     if NEXT in st.session_state:
         st.session_state[box_key] = False
     rows, below = run_rows(*kinds), f"_form_below:{key}"
@@ -123,7 +125,7 @@ def _panels(watched: list[Watched], key: str) -> None:
         return
     spec, active = watched[0].run.spec, [one for one in watched if one.status.active]
     shipped = is_recorded(watched[0].run.path)
-    st.markdown(f"#### {plain(whose(spec)).capitalize()}", anchors=False)
+    st.markdown(f"## {plain(whose(spec)).capitalize()}", anchors=False)
     told = [f"{len(watched)} inverters", f"{spec.per_class} images per class", f"seed {spec.seed}"]
     told += [plain(f"{spec.preset} preset"), *([f"real images from {plain(spec.data)}"] if spec.data else [])]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -150,7 +152,7 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
     name, run, status = one
     look, shipped = chip(status.state), is_recorded(run.path)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"#### {plain(name if names else run.title)}", width="content", anchors=False)
+        st.markdown(f"## {plain(name if names else run.title)}", width="content", anchors=False)
         if not shipped:
             st.badge(look.word, icon=look.icon, color=look.colour)
         elif not names:

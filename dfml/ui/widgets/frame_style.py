@@ -1,7 +1,7 @@
 """The few rules of style that Streamlit has no word for: all of them lie in ``frame.css`` and ``presenting.css``.
 
 They hold on to keys of containers (``st-key-...``), which are promised, and where nothing else helps to test ids,
-which are not: ``tests/browser/test_frame.py`` looks whether they still do what they are for.
+which are not: ``tests/browser/test_scenes_and_history.py`` looks whether they still do what they are for.
 """
 
 from pathlib import Path
@@ -23,22 +23,3 @@ def presenting() -> bool:
 def frame_style() -> None:
     """Send the rules to the browser."""
     st.html(f"<style>{_FRAME}{_PRESENTING if presenting() else ''}</style>")
-
-
-def present_button() -> None:
-    """Draw the button that enters and leaves the presenter's view of this page."""
-    if presenting():
-        st.button("Leave the presenter's view", icon=":material/close_fullscreen:", on_click=_leave, key="present_off")
-    else:
-        st.button("Present", icon=":material/present_to_all:", on_click=_enter, key="present_on", help=_ABOUT)
-
-
-_ABOUT = "Large type, without sidebar and forms. The link then says `present=1`."
-
-
-def _enter() -> None:
-    st.query_params[PRESENT] = "1"
-
-
-def _leave() -> None:
-    st.query_params.pop(PRESENT, None)

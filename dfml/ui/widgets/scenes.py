@@ -23,6 +23,12 @@ def going_through_history() -> bool:
     return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
 
 
+def names_settings() -> bool:
+    """Whether the link says anything of a form's settings: then the form is what it leads to, beside a run."""
+    of_forms = ("method", "preset", "seed", "inverter", "per_class")
+    return any(name in of_forms or name.startswith(("o.", "o2.", "o3.", "a.")) for name in st.query_params)
+
+
 def short_choice(
     widget: Callable[..., Any],
     label: str,

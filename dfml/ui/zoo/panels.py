@@ -51,7 +51,7 @@ def summary(zoo: ZooListing) -> None:
 
 def teacher_table(zoo: ZooListing) -> TeacherRow:
     """Draw the table of teachers with a search; return the chosen one (the first at the start)."""
-    st.subheader("Teachers", anchor=False)
+    st.header("Teachers", anchor=False)
     look: dict[str, Any] = {"type": "search", "live": True, "label_visibility": "collapsed"}
     hint = "a class, an id or an architecture"
     words = st.text_input("Search teachers", "", key="search", bind="query-params", placeholder=hint, **look)
@@ -95,7 +95,7 @@ def matches(row: TeacherRow, words: str) -> bool:
 
 def teacher_card(zoo: ZooListing, row: TeacherRow) -> None:
     """Draw all that is known of one teacher, and the way to its images."""
-    st.subheader(f"Teacher {plain(row.id)}", anchor=False)
+    st.header(f"Teacher {plain(row.id)}", anchor=False)
     with st.container(border=True):
         with st.container(horizontal=True, gap="xsmall"):
             for name in row.class_names[:20]:
@@ -126,7 +126,7 @@ def coverage_panel(zoo: ZooListing) -> None:
     known = [row.accuracy for row in zoo.teachers if row.accuracy is not None]
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("How good the teachers are", anchor=False)
+        st.header("How good the teachers are", anchor=False)
         if known:
             reach = f"{percent(min(known))} to {percent(max(known))}, mean {percent(zoo.mean_accuracy)}"
             chart = accuracy_histogram(known)
@@ -134,7 +134,7 @@ def coverage_panel(zoo: ZooListing) -> None:
         else:
             empty_state("No accuracies", "The owners of these models reported none.", icon=":material/query_stats:")
     with right:
-        st.subheader("Which classes they know", anchor=False)
+        st.header("Which classes they know", anchor=False)
         counts = [(spaced(name), count) for name, count in zoo.class_counts.items()]
         if not counts:
             empty_state("No class names", "The owners of these models gave none.", icon=":material/label_off:")
