@@ -1,7 +1,8 @@
 """The command line as it is promised: scripts depend on it, so change it on purpose only."""
 
 COMMANDS = {
-    "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
+    "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --out --overwrite --device "
+    "--json",
     "app": "--port --browser --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
     "--calibrate --jobs --add-zoo --rates --attack --clean --source --protocol --models --epochs --same-start --work "
@@ -27,9 +28,11 @@ COMMANDS = {
     "invert": "--zoo --out --teacher --method --preset --per-class --set --oracle --oracle-set --against "
     "--against-weight --data --seed --device --threads --label --resume --json",
     "runs cite": "RUN --json",
+    "runs compare": "RUNS --csv --overwrite --json",
     "runs list": "--json",
     "runs record": "RUN --out --overwrite --json",
     "runs record-demos": "--work --out --only --data --json",
+    "runs report": "RUNS --out --overwrite --json",
     "runs resume": "RUN --json",
     "runs show": "RUN --json",
     "runs stop": "RUN --json",
