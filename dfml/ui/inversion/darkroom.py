@@ -1,6 +1,5 @@
 """The darkroom: recoveries side by side at one share of their way, in one order, one picture of each opened large."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,8 +7,17 @@ import streamlit as st
 
 from dfml.ui.components.tile_grid import tile_grid
 from dfml.ui.inversion.downloads import download_row
+from dfml.ui.inversion.link_choice import in_link
 from dfml.ui.inversion.moment import Moment
-from dfml.ui.inversion.picture_order import SORTS, Picture, caption_of, disagreements, offered_sorts, ordered
+from dfml.ui.inversion.picture_order import (
+    SORTS,
+    Picture,
+    caption_of,
+    disagreements,
+    offered_sorts,
+    ordered,
+    row_of_classes,
+)
 from dfml.ui.inversion.picture_panel import picture_panel
 from dfml.ui.inversion.quality_table import cost_line
 from dfml.ui.inversion.recoveries import StoredRecovery
@@ -17,6 +25,8 @@ from dfml.ui.widgets.texts import counted, one_line_errors, plain
 
 PICTURE, SORT = "picture", "sort"
 """Names in the link: the opened picture, from 1, and the order."""
+DOUBTFUL = "doubtful"
+SHOWN = {"all": "all pictures", DOUBTFUL: "only disagreements"}
 TILE = 52
 """Pixels of a picture in a grid."""
 TALL, MOST_AT_ONCE = 620, 60
@@ -75,35 +85,12 @@ def _order(moments: Sequence[Moment]) -> tuple[str, bool]:
             st.caption("An earlier version made this: what teacher and judge say of single images was not kept.")
         return "class", False
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        sort = in_link(st.pills, "Order", offered, key=SORT, format_func=SORTS.get, help=ORDER)
+        sort = in_link(st.pills, "Order", offered, key=SORT, required=True, format_func=SORTS.get, help=ORDER)
         doubtful = False
         if "doubt" in offered:
-            doubtful = in_link(st.pills, "Show", ["all", "doubtful"], key="show", format_func=SHOWN.get) == "doubtful"
+            look: dict[str, Any] = {"required": True, "format_func": SHOWN.get}
+            doubtful = in_link(st.pills, "Show", list(SHOWN), key="show", **look) == DOUBTFUL
     return sort, doubtful
-
-
-SHOWN = {"all": "all pictures", "doubtful": "only disagreements"}
-
-
-def in_link(widget: Callable[..., Any], label: str, options: Sequence[str], *, key: str, **look: Any) -> str:  # noqa: ANN401 - as the widget's
-    """Draw a choice whose value, not its words, stands in the link as ``key``; the first option is left out there.
-
-    Where the link names another value than the last run saw, as after Back, the link decides.
-    """
-    asked = st.query_params.get(key, options[0])
-    asked = asked if asked in options else options[0]
-    if st.session_state.get(f"_link:{key}") != asked or f"choice:{key}" not in st.session_state:
-        st.session_state[f"choice:{key}"] = st.session_state[f"_link:{key}"] = asked
-
-    def keep() -> None:
-        value = st.session_state[f"choice:{key}"] or options[0]
-        st.session_state[f"_link:{key}"] = value
-        if value == options[0]:
-            st.query_params.pop(key, None)
-        else:
-            st.query_params[key] = value
-
-    return widget(label, options, key=f"choice:{key}", on_change=keep, required=True, **look) or options[0]
 
 
 def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -> int | None:
@@ -132,7 +119,7 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
             captions=[caption_of(one, sort if moment.settled else "class") for one in shown],
             signs=[one.sign for one in shown] if moment.settled else (),
             side=TILE,
-            columns=_columns(shown, sort, 10 if alone else 5),
+            columns=row_of_classes([one.label for one in shown], 10 if alone else 5) if sort == "class" else 0,
             pick=not moment.warm_up,
             picked=opened,
         )
@@ -145,13 +132,6 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
         # What is open may be filtered out here: then nothing was closed.
         return None if opened is not None else _opened()
     return shown[picked].position
-
-
-def _columns(shown: Sequence[Picture], sort: str, most: int) -> int:
-    """As many columns as each class has pictures, so that a row is a class, else 0: as many as fit."""
-    counts = set(Counter(one.label for one in shown).values())
-    each = counts.pop() if sort == "class" and len(counts) == 1 else 0
-    return next((each // rows for rows in (1, 2, 3, 4) if each % rows == 0 and 3 <= each // rows <= most), 0)
 
 
 def _alt(moment: Moment, shown: Sequence[Picture]) -> str:
