@@ -22,7 +22,7 @@ from dfml.training.options import AdaptConfig
 if TYPE_CHECKING:
     from dfml.meta.calibration import Icfil
 
-Model = Annotated[Path, typer.Option(help="Folder of a meta-model.")]
+Model = Annotated[Path, typer.Option(help="Folder of a meta-model, or the name of one that ships (purer).")]
 Steps = Annotated[int | None, option(AdaptConfig, "test_steps", help="Inner steps; else the model's.")]
 Calibrate = Annotated[
     str | None,

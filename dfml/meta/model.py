@@ -13,7 +13,16 @@ from torch import nn
 from dfml.core.paths import given_path, write_atomically
 from dfml.data.episodes import Episode
 from dfml.meta.learners import MAML, Adapt, MetaLearner, Params, ProtoNet, make_learner
-from dfml.meta.stored import KINDS, NETWORK, README, model_card, read_model_card, read_network, require_onnx
+from dfml.meta.stored import (
+    KINDS,
+    NETWORK,
+    README,
+    model_card,
+    model_folder,
+    read_model_card,
+    read_network,
+    require_onnx,
+)
 from dfml.nets.build import build_network, fast_layout
 from dfml.zoo.teacher import build_and_load, match_channels, match_size, save_network
 
@@ -111,12 +120,12 @@ class MetaModel:
 
     @classmethod
     def load(cls, folder: str | Path) -> MetaModel:
-        """Read a folder written by ``save``; no run is needed around it.
+        """Read a folder written by ``save``, or a model that ships, by its name; no run is needed around it.
 
         Raises:
             BadInput: The folder is missing, holds no meta-model, or its files are damaged.
         """
-        folder = given_path(folder)
+        folder = model_folder(folder)
         card = read_model_card(folder)
         import_module(KINDS[card["kind"]])
         return _KINDS[card["kind"]].open(folder, card)

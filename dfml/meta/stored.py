@@ -13,7 +13,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.known_networks import check_network_name
 from dfml.core.model_config import CONFIG, read_config, tensor_shapes
-from dfml.core.paths import given_path, read_json
+from dfml.core.paths import ASSETS, given_path, read_json
 from dfml.core.remedies import PROGRAM, PROGRAMS, install
 from dfml.core.texts import printable
 from dfml.meta.choices import LearnerConfig
@@ -34,14 +34,26 @@ class Adapting(Config):
     adapt_steps: int = Field(10, ge=1, le=200, description="Inner steps at test.")
 
 
+def model_folder(given: Path | str) -> Path:
+    """Return the folder of a meta-model: a path, or the name of one that ships (``purer``), where no such path exists.
+
+    It need not hold a model. ``BadInput``: see ``given_path``.
+    """
+    folder = given_path(given)
+    shipped = ASSETS / "models" / folder.name
+    return shipped if str(given) == folder.name and not folder.exists() and shipped.is_dir() else folder
+
+
 def read_model_card(folder: Path) -> dict[str, Any]:
     """Read a meta-model's card, whose ``kind`` is one of ``KINDS``.
 
     ``BadInput``: the folder is missing, holds no meta-model, or its card is damaged.
     """
-    folder = given_path(folder)
+    folder = model_folder(folder)
     if not folder.is_dir():
-        raise BadInput(f"no model at {folder}: give the folder of a meta-model, such as RUN/model.")
+        names = ", ".join(sorted(path.name for path in (ASSETS / "models").glob("*") if path.is_dir()))
+        known = f", or one of those that ship: {names}" if names else ""
+        raise BadInput(f"no model at {folder}: give the folder of a meta-model, such as RUN/model{known}.")
     card = read_json(folder / DETAILS, f"model {folder.name}")
     kind = card.get("kind", "teacher") if isinstance(card, dict) else "unknown"
     if kind not in KINDS:
@@ -73,7 +85,7 @@ def check_model(folder: Path) -> dict[str, Any]:
 
     ``BadInput``: the folder is missing or holds no meta-model, or one of its files is damaged or cut off.
     """
-    folder = given_path(folder)
+    folder = model_folder(folder)
     card = read_model_card(folder)
     if card["kind"] == NETWORK:
         read_network(folder, card)

@@ -209,7 +209,7 @@ class Dro(Method):
     @classmethod
     def demo(cls) -> DroConfig:
         """Fitted half-way; every teacher validates at some time; gamma acts (it cannot in one descent step)."""
-        return DroConfig(epochs=3, fit=0.6, resplit=True, descent_steps=5, validate_every=30)
+        return DroConfig(epochs=3, fit=0.6, resplit=True, descent_steps=5, validate_every=60)
 
     @classmethod
     def paper(cls) -> DroConfig:

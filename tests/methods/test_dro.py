@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Checkpoint, Note, Scalars
+from dfml.core.events import Checkpoint, Embedding, Note, Scalars
 from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares
 from dfml.nets.checkpoint import flatten_state
 from dfml.nets.hyper import AffineHyperNetwork, Phi
+from dfml.tasks.similarity import mean_pairwise_cosine_distance
 from dfml.zoo import open_zoo
 from tests.methods.small import small
 
@@ -249,3 +250,31 @@ def test_rates_that_are_too_large_fail_with_a_clear_line(run):
 
     with pytest.raises(RunFailed, match="lower lr and embedding_lr"):
         run(*small("dro", fit=None, lr=0.5, embedding_lr=100, epochs=200, ascent_steps=5))
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_a_fusion_tells_its_worst_cases_and_what_it_would_give_now(mode, run, monkeypatch):
+    asked = []
+    update = RobustFusion.update
+
+    def watched(self, worst, j, network):
+        asked.append(worst.clone())
+        return update(self, worst, j, network)
+
+    monkeypatch.setattr(RobustFusion, "update", watched)
+    method, config = small("dro", mode=mode, validate_every=2, validation_episodes=2)
+    events = run(method, config)
+    told = [vector for event in events if isinstance(event, Embedding) for vector in event.vectors]
+    assert len(told) == len(asked) and all(torch.equal(a, b) for a, b in zip(told, asked, strict=True))
+
+    # The last validation is of the very network that the training gives.
+    def curve(name, events):
+        return [e.values[name] for e in events if isinstance(e, Scalars) and name in e.values]
+
+    last = curve("val/accuracy", events)
+    model, rare = events[-1].result, run(*small("dro", mode=mode, validate_every=10**6, validation_episodes=2))
+    assert len(last) > 1
+    assert all(torch.equal(a, b) for a, b in zip(model.params.values(), rare[-1].result.params.values(), strict=True))
+    assert last[-1] == curve("val/accuracy", rare)[-1]
+    spread = curve("tasks/diversity", events)
+    assert spread[-1] == pytest.approx(mean_pairwise_cosine_distance(torch.stack(told[-32:])), abs=1e-6)

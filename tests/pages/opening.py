@@ -23,6 +23,16 @@ def open_page(name, **parameters):
     return app
 
 
+def choose_method(app, name):
+    """Press the name of the group and the card, as a reader does."""
+    from dfml.methods import METHODS
+    from dfml.ui.training.method_cards import idea_of
+
+    app.segmented_control(key="method:group").set_value(idea_of(METHODS.get(name))).run()
+    app.button(key=f"method:{name}").click().run()
+    assert app.session_state["method"] == name
+
+
 def texts(app):
     kinds = (app.markdown, app.caption, app.title, app.subheader, app.info, app.error, app.warning)
     return "\n".join(element.value for kind in kinds for element in kind)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pages.opening import open_page, texts
+from tests.pages.opening import choose_method, open_page, texts
 
 TOLD = "The first run on a zoo also recovers images"
 
@@ -18,6 +18,6 @@ TOLD = "The first run on a zoo also recovers images"
 )
 def test_methods_that_keep_recoveries_say_what_the_first_run_on_this_zoo_makes(runs, method, told):
     app = open_page("training", method=method)
-    app.selectbox(key="method").set_value(method).run()
+    choose_method(app, method)
     assert (TOLD in texts(app)) == bool(told)
     assert told in texts(app)

@@ -12,7 +12,7 @@ from dfml.methods import METHODS
 from dfml.runs.folder import RunFolder
 from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
-from tests.pages.opening import open_page, texts
+from tests.pages.opening import choose_method, open_page, texts
 
 
 def test_training_page_shows_curves_marks_and_the_result(runs, training):
@@ -60,11 +60,11 @@ def test_what_a_training_will_cost_is_told_before_it_starts(runs, monkeypatch):
 
     ask()
     assert "Stop measuring" in buttons(), "the page does not wait for the answer"
-    app.selectbox(key="method").set_value("random").run()
+    choose_method(app, "random")
     may_answer.set()
     assert told("5 queries") and "4 min" in texts(app) and asked[0].method == "purer"
     assert "purer on cifar" in texts(app) and "Stop measuring" not in buttons(), "it says what it was measured for"
-    app.selectbox(key="method").set_value("purer").run()
+    choose_method(app, "purer")
     assert "5 queries" in texts(app) and len(asked) == 1, "the answer stays until something else is asked"
     next(field for field in app.number_input if field.label == "Iterations").set_value(707)
     ask()
@@ -149,7 +149,7 @@ def test_what_methods_do_with_real_pictures_is_said(runs):
     assert "No real picture is used" not in texts(app) and "side information" in app.caption[0].value
     told = {}
     for method in ("teapot", "purer", "random", "real-data"):
-        app.selectbox(key="method").set_value(method).run()
+        choose_method(app, method)
         told[method] = app.text_input(key="train:data").help
     assert "labelled images of the validation classes" in told["teapot"]
     assert "labelled" not in told["purer"] and "`keep=best`" in told["purer"]
@@ -214,7 +214,7 @@ def test_starting_a_run_gives_the_worker_the_whole_config(runs, monkeypatch):
     orders = []
     monkeypatch.setattr(launcher, "start", lambda spec: orders.append(spec) or RunFolder.create(spec))
     app = open_page("training")
-    app.selectbox(key="method").set_value("random").run()
+    choose_method(app, "random")
     next(button for button in app.button if button.label == "Start training").click().run()
     assert not app.exception
     (order,) = orders

@@ -5,7 +5,7 @@ from pydantic import Field
 from streamlit.testing.v1 import AppTest
 
 from dfml.core.config import Config
-from dfml.ui.widgets.forms import number_format, number_step, split_rows, words
+from dfml.ui.widgets.forms import main_first, number_format, number_step, words
 
 
 class EveryKind(Config):
@@ -37,9 +37,8 @@ def test_small_numbers_are_not_shown_as_zero():
 
 def test_main_rows_are_the_known_ones_and_none_is_lost():
     rows = EveryKind.describe()
-    main, rest = split_rows(rows)
-    assert [row["name"] for row in main] == ["iterations", "learner"]
-    assert sorted(row["name"] for row in main + rest) == sorted(EveryKind.model_fields)
+    names = [row["name"] for row in main_first(rows)]
+    assert names[:2] == ["iterations", "learner"] and sorted(names) == sorted(EveryKind.model_fields)
 
 
 def draw(module):
@@ -47,12 +46,10 @@ def draw(module):
 
     import streamlit as st
 
-    from dfml.ui.widgets.forms import config_form, more_options
+    from dfml.ui.widgets.forms import all_options
 
     kind = importlib.import_module(module).EveryKind if isinstance(module, str) else module
-    values = config_form(kind(), st.grid(2), key="k")
-    values |= more_options(kind(), key="k")
-    st.session_state["values"] = values
+    st.session_state["values"] = all_options(kind(), st.grid(2), key="k")
 
 
 def test_the_form_gives_back_the_config_it_started_from_and_every_change():

@@ -1,9 +1,11 @@
 """The form that starts recoveries: one teacher, up to three inverters, one seed for all."""
 
+from collections.abc import Collection
 from typing import Any
 
 import streamlit as st
 
+from dfml.core.config import Config
 from dfml.core.errors import BadInput, DfmlError
 from dfml.core.names import on_disk
 from dfml.core.paths import given_path, read_json
@@ -12,7 +14,8 @@ from dfml.runs.jobs.invert import check
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.run_rows import MOST, go_to_run, new_group, series_names
 from dfml.ui.widgets import forms
-from dfml.ui.widgets.texts import listed, one_line_errors, plain
+from dfml.ui.widgets.scenes import LinkedOptions
+from dfml.ui.widgets.texts import counted, listed, one_line_errors, plain
 from dfml.ui.zoo.choose_zoo import zoo_cell
 from dfml.zoo.listing import TeacherRow, ZooListing
 from dfml.zoo.oracles.asking import AskingConfig
@@ -32,54 +35,74 @@ ASKS_FOR = (
 
 def inversion_form() -> None:
     """Choose a teacher and inverters, and start a recovery with each."""
-    grid = st.grid(3, min_column_width=200)
+    grid = st.grid(2, min_column_width=200)
     zoo = zoo_cell(grid)
     if zoo is None:
         return
     with grid.cell():
         ids, text = [row.id for row in zoo.teachers], "The trained classifier to recover images from."
-        teacher = st.selectbox("Teacher", ids, key="teacher", bind="query-params", help=text)
+        teacher = forms.lasting(st.selectbox, "Teacher", ids, key="teacher", help=text)
     row = zoo.teacher(teacher) or zoo.teachers[0]
     registry = forms.inverters()
-    preset = forms.preset_cell(grid)
     about = f"**Teacher {plain(row.id)}** knows {plain(listed(row.class_names, 10))}."
     if row.access == "queries":
         about += " It only answers queries: gradients are estimated from its answers, and BN statistics are not seen."
     st.caption(f"{about} It has {'a' if row.judge else 'no'} judge.")
     chosen = _slots(registry)
-    with st.form("invert", border=False):
-        choices = []
-        for place, (cell, name) in enumerate(zip(st.columns(len(chosen), gap="medium"), chosen, strict=True)):
-            with cell:
-                config, key = registry.get(name).preset(preset), f"{place}:{name}:{preset}"
-                st.markdown(f"**{place + 1} · {name}**")
-                values = forms.config_form(config, st.grid(2, min_column_width=110), key=key)
-                ways = [way for way in ASKED_BY if not (row.access == "queries" and way == "autograd")]
-                asks = {"format_func": ASKED_BY.get, "persist_state": "session", "help": ASKS_FOR}
-                oracle = st.selectbox("Asks for", ways, key=f"{place}:oracle", **asks)
-                choices.append((name, values | forms.more_options(config, key=key), oracle))
+    start_row = st.container(horizontal=True, vertical_alignment="center")
+    with st.expander("Options", icon=":material/tune:", key="invert:options"):
         grid = st.grid(4, min_column_width=150)
+        preset = forms.preset_cell(grid)
         text = "How many images to recover for each class."
-        look: dict[str, Any] = {"persist_state": "session"}
-        per_class = int(grid.number_input("Images per class", 1, 100, 10, key="per_class", help=text, **look))
+        with grid.cell():
+            look: dict[str, Any] = {"min_value": 1, "max_value": 100, "value": 10, "help": text}
+            per_class = int(forms.lasting(st.number_input, "Images per class", key="per_class", **look))
         spec = {"kind": "invert", "zoo": zoo.reference, "teachers": [row.id], "preset": preset, "per_class": per_class}
         spec |= forms.seed_and_device(grid, "invert")
-        look |= {"placeholder": "none", "help": REAL_PICTURES}
-        data = grid.text_input("Real images", "", key="invert:data", **look)
-        with st.expander("How teachers are questioned", icon=":material/forum:"):
-            st.caption(
-                "For inverters that ask for queries only. A recovery then asks (q + 1) × images × steps of them: more "
-                "directions q give a better gradient and cost more. A run that has spent its budget ends as failed."
-            )
-            cells, config = st.grid(3, min_column_width=150), AskingConfig()
-            asked = forms.all_options(config, cells, key="asking", without=("oracle",))
-        start = st.form_submit_button("Recover images", type="primary", icon=":material/play_arrow:")
-        if len(chosen) > 1:
-            st.caption("All start from the same seed and wait in line: one works on a device at a time.")
+        look = {"placeholder": "none", "help": REAL_PICTURES, "persist_state": "session"}
+        data = st.text_input("Real images", "", key="invert:data", **look)
+        choices = [_inverter_options(registry, place, name, preset, row) for place, name in enumerate(chosen)]
+        st.markdown("**How teachers are questioned**")
+        st.caption(
+            "For inverters that ask for queries only. A recovery then asks (q + 1) × images × steps of them: more "
+            "directions q give a better gradient and cost more. A run that has spent its budget ends as failed."
+        )
+        asked = _linked(AskingConfig(), "asking", "a", without=("oracle",))
+    with start_row:
+        start = st.button("Recover images", type="primary", icon=":material/play_arrow:", key="invert:start")
+        told = f"{listed(chosen, MOST)}: {preset} preset, {counted(per_class, 'image')} per class, seed {spec['seed']}"
+        together = ". They wait in line: one works on a device at a time." if len(chosen) > 1 else ""
+        st.caption(told + together, width="stretch")
     if start:
         with one_line_errors():
             spec["data"] = check_real_pictures(data, zoo, row)
             _start(f"teacher {row.id} of {zoo.name}", choices, asked, spec)
+
+
+def _inverter_options(
+    registry: Any,  # noqa: ANN401 - Registry[Inverter], which needs torch
+    place: int,
+    name: str,
+    preset: str,
+    row: TeacherRow,
+) -> tuple[str, dict[str, Any], str]:
+    """Draw one inverter's options; return its name, their values, and how it asks its teacher."""
+    st.markdown(f"**{place + 1} · {name}**")
+    ways = [way for way in ASKED_BY if not (row.access == "queries" and way == "autograd")]
+    number = "" if place == 0 else str(place + 1)
+    key, look = f"oracle{number}", {"format_func": lambda way: ASKED_BY.get(way, way), "help": ASKS_FOR}
+    oracle = forms.lasting(st.selectbox, "Asks for", ways, key=key, **look)
+    values = _linked(registry.get(name).preset(preset), f"{place}:{name}:{preset}", f"o{number}")
+    return name, values, oracle
+
+
+def _linked(config: Config, key: str, prefix: str, *, without: Collection[str] = ()) -> dict[str, Any]:
+    """Draw all options of a config; those that differ from it stand in the link."""
+    linked = LinkedOptions(config, key, prefix)
+    linked.take()
+    values = forms.all_options(config, st.grid(4, min_column_width=150), key=key, without=without)
+    linked.tell(values)
+    return values
 
 
 def _slots(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], which needs torch

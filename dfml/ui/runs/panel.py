@@ -47,19 +47,23 @@ def page_of_runs(
     kinds: Sequence[str],
     tabs: Mapping[str, Callable[[list[RunRow]], None]],
 ) -> None:
-    """Draw the box of the form that starts runs, and below it the tabs, each with the page's runs.
+    """Draw the box of the form that starts runs, and the tabs, each with the page's runs.
 
-    The box is open at first, folded where the link names a run. The form is drawn after the tabs, so that runs can be
-    watched while it waits for PyTorch, and only in an open box, so that watching needs none.
+    The box is open at first, folded where the link names a run. It stands below the tabs once something runs, or was
+    asked for by a link, and then stays there. The form is drawn after the tabs, so that runs can be watched while it
+    waits for PyTorch, and only in an open box, so that watching needs none.
     """
     box_key = f"new_run_open:{key}"
     first = st.session_state.setdefault(f"_first:{key}", "run" not in st.query_params)
     if NEXT in st.session_state:
         st.session_state[box_key] = False
+    rows, below = run_rows(*kinds), f"_form_below:{key}"
+    if not first or NEXT in st.session_state or any(row.state in ACTIVE for row in rows):
+        st.session_state[below] = True
     look: dict[str, Any] = {"icon": ":material/add_circle:", "on_change": "rerun"}
-    box, view = st.expander(f"**{new}**", expanded=first, key=box_key, **look), st.container()
-    with view:
-        rows = run_rows(*kinds)
+    view = st.container() if below in st.session_state else None
+    box = st.expander(f"**{new}**", expanded=first, key=box_key, **look)
+    with view or st.container():
         for tab, draw in zip(st.tabs(list(tabs), key="view", bind="query-params"), tabs.values(), strict=True):
             with tab:
                 draw(rows)

@@ -1,24 +1,23 @@
 """The form that starts a meta-training, and how long that takes: measured by method, estimated for first recoveries."""
 
-import json
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.elements.lib.grid_container import GridContainer
 
 from dfml.core.config import Config
-from dfml.core.paths import STUDIO
 from dfml.core.remedies import PROGRAM
 from dfml.runs import launcher
 from dfml.runs.jobs.train import check
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.run_rows import go_to_run
 from dfml.ui.training.cost_panel import ask_cost, cost_panel
-from dfml.ui.widgets.forms import config_form, lasting, methods, more_options, preset_cell, seed_and_device
+from dfml.ui.training.method_cards import MEASURED, method_cards, took
+from dfml.ui.training.sweep_form import sweep_form
+from dfml.ui.widgets.choice_cards import choose_card
+from dfml.ui.widgets.forms import PRESETS, all_options, methods, preset_cell, seed_and_device
+from dfml.ui.widgets.scenes import LinkedOptions
 from dfml.ui.widgets.texts import counted, one_line_errors
 from dfml.ui.zoo.choose_zoo import zoo_cell
 
@@ -27,63 +26,52 @@ RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
 revising them until all teachers agree, and recovering them from answers alone. They lie between what was measured on
 different days."""
 CORES = 2
-MEASURED = STUDIO / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
-"""Where every demo was timed, one after the other on two cores."""
+FIRST = "purer"
+"""The method that is chosen at first: this app's first paper."""
 
 
 def training_form() -> None:
-    """Choose a zoo and a method, and queue a meta-training."""
+    """Choose a zoo and a method, and queue a meta-training; all else is folded away."""
     # The first time this shows that it works, which inside a cell would push its chooser below the others.
     registry = methods()
-    grid = st.grid(3, min_column_width=200)
-    zoo = zoo_cell(grid)
+    top = st.grid(2, min_column_width=240)
+    zoo = zoo_cell(top)
     if zoo is None:
         return
-    with grid.cell():
-        name = lasting(
-            st.selectbox,
-            "Method",
-            sorted(registry.names(), key=lambda one: one != "purer"),  # this app's first, the others as registered
-            key="method",
-            help="The way from the teachers to a meta-model; the line below says how it works. "
-            "random is the floor, real-data the ceiling, which is not data-free.",
-        )
+    preset = st.session_state.get("preset") or "demo"  # its chooser is drawn below, and runs the page again
+    if st.query_params.get("preset") in PRESETS:
+        preset = st.query_params["preset"]
+    # Above the cards: what is chosen can be started at once, on a small screen, too.
+    needed, start_row = st.container(), st.container(horizontal=True, vertical_alignment="center")
+    cards = method_cards(registry, preset, FIRST)
+    name = choose_card("Learns from", cards, key="method", first=FIRST, names=top.cell())
     method = registry.get(name)
-    preset = preset_cell(grid)
-    config = method.preset(preset)
-    st.caption(f"**{method.title}**: {method.summary}", help=method.reference)
+    folded = st.expander("Options", icon=":material/tune:", key="train:options")
+    settings: dict[str, Any] = {"kind": "train", "method": name, "zoo": zoo.reference}
+    with folded:
+        grid = st.grid(4, min_column_width=150)
+        settings["preset"] = preset = preset_cell(grid)
+        config = method.preset(preset)
+        settings |= seed_and_device(grid, "train")
+        look: dict[str, Any] = {"max_chars": 80, "placeholder": f"{name} on {zoo.name}", "persist_state": "session"}
+        with folded if method.data_free else needed:  # a method that needs them has them in the open
+            waiting = "the embedded sample" if method.data_free else "a folder DIR"
+            settings["data"] = _real_pictures(method, config, waiting)
+        settings["label"] = grid.text_input("Name of the run", "", key="train:label", **look).strip()
+        key = f"{name}:{preset}"
+        linked = LinkedOptions(config, key)
+        linked.take()
+        values = all_options(config, st.grid(4, min_column_width=150), key=key)
+        changed = linked.tell(values)
+    with start_row:
+        start = st.button("Start training", type="primary", icon=":material/play_arrow:", key="train:start")
+        text = "Measures a few iterations, in a minute or two, and keeps nothing of them."
+        ask = st.button("What will it cost here?", icon=":material/timer:", help=text, key="train:cost")
+        st.caption(" · ".join(_told(method, settings, changed)), width="stretch")
     cost = first_run_text(config, [teacher.way for teacher in zoo.teachers], remote=bool(zoo.address))
-    told = " ".join(filter(None, (training_text(name, preset), cost)))
-    if told:
+    if told := " ".join(filter(None, (training_text(name, preset), cost))):
         before = f"`{PROGRAM} zoo prepare ZOO --method {name}` does it beforehand, on all cores."
         st.caption(told, help=before if cost else None)
-    with st.form(f"train:{name}:{preset}", border=False):
-        options = st.grid(5, min_column_width=120)
-        values = config_form(config, options, key=f"{name}:{preset}")
-        settings: dict[str, Any] = {"kind": "train", "method": name, "zoo": zoo.reference, "preset": preset}
-        settings |= seed_and_device(options, "train")
-
-        def real_pictures(cells: GridContainer, waiting: str) -> None:
-            look: dict[str, Any] = {"placeholder": waiting, "persist_state": "session"}
-            look["help"] = _pictures_help(method, config)
-            settings["data"] = cells.text_input("Real images", "", key="train:data", **look).strip() or None
-
-        if not method.data_free:  # it needs them, so they stand in the open
-            real_pictures(options, "a folder DIR")
-
-        def name_and_data(cells: GridContainer) -> None:
-            look: dict[str, Any] = {"max_chars": 80, "placeholder": f"{name} on {zoo.name}"}
-            settings["label"] = cells.text_input("Name of the run", "", key="train:label", **look).strip()
-            if method.data_free:
-                real_pictures(cells, "the embedded sample")
-
-        values |= more_options(config, key=f"{name}:{preset}", first=name_and_data)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            start = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
-            text = "Measures a few iterations, in a minute or two, and keeps nothing of them."
-            ask = st.form_submit_button("What will it cost here?", icon=":material/timer:", help=text)
-            text = "You may start several: they wait in line, and one works on a device at a time."
-            st.caption(text, width="stretch")
     if start or ask:
         with one_line_errors():
             whole = method.Config.parse(values).model_dump(mode="json")
@@ -94,6 +82,20 @@ def training_form() -> None:
             preset_has = config.model_dump(mode="json")
             ask_cost(spec, {name: value for name, value in whole.items() if value != preset_has[name]})
     cost_panel()
+    sweep_form(registry, settings, changed)
+
+
+def _told(method: Any, settings: dict[str, Any], changed: dict[str, str]) -> list[str]:  # noqa: ANN401 - as below
+    """What of the folded options a reader should know before starting."""
+    told = [f"{method.title}, {settings['preset']} preset", f"seed {settings['seed']}"]
+    if changed:
+        told.append(f"{counted(len(changed), 'option')} changed")
+    return told
+
+
+def _real_pictures(method: Any, config: Config, waiting: str) -> str | None:  # noqa: ANN401 - as below
+    look: dict[str, Any] = {"placeholder": waiting, "persist_state": "session", "help": _pictures_help(method, config)}
+    return st.text_input("Real images", "", key="train:data", **look).strip() or None
 
 
 def _pictures_help(method: Any, config: Config) -> str:  # noqa: ANN401 - a class of methods, which need torch
@@ -147,15 +149,5 @@ def first_run_text(config: Config, ways: Sequence[int], *, remote: bool = False)
 
 def training_text(method: str, preset: str, *, measured: Path = MEASURED) -> str:
     """Say how long the training itself takes; empty where the table of all methods does not tell."""
-    seconds = _measured(measured).get(method, 0.0) if preset == "demo" else 0.0
-    if not seconds:
-        return ""
-    long = f"{round(seconds / 60)} minutes" if seconds >= 90 else counted(max(1, round(seconds)), "second")
-    return f"A run of this demo took {long} on two CPU cores (zoo cifar-fs-conv4)."
-
-
-@cache
-def _measured(path: Path) -> dict[str, float]:
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return {row["method"]: float(row["seconds"]) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
-    return {}
+    long = took(method, preset, table=measured)
+    return f"A run of this demo took {long} on two CPU cores (zoo cifar-fs-conv4)." if long else ""

@@ -1,7 +1,4 @@
-"""Forms made from configs, one widget per field with its range and sentence, and choices that outlive their widgets.
-
-The few fields that a reader is likely to change stand open; the rest folds away.
-"""
+"""Forms made from configs, one widget per field with its range and sentence, and choices that outlive their widgets."""
 
 import math
 import sys
@@ -12,13 +9,13 @@ from typing import Any
 
 import streamlit as st
 from streamlit.elements.lib.grid_container import GridContainer
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dfml.core.config import Config
+from dfml.ui.widgets.scenes import going_through_history, short_choice, widget_value
 from dfml.ui.widgets.sidebar import device_question
 
 MAIN_FIELDS = "iterations warm_start steps models tasks shot inner_steps outer_lr lr learner head".split()
-MOST_MAIN = 7
+PRESETS = ("demo", "paper")
 SHORT_FORMS = {"lr": "learning rate", "bn": "BN", "tv": "TV", "ce": "CE", "l2": "L2", "kl": "KL"}
 
 Row = dict[str, Any]
@@ -47,17 +44,24 @@ def lasting(widget: Callable[..., Any], label: str, *options: Sequence[str], key
     """Draw a widget whose value stands in the link as ``key``, and return the value.
 
     A bound choice leaves the link when another page is opened or its form is folded away. Here it comes back, unless
-    the link says otherwise or ``options`` no longer offer it.
+    the link says otherwise or ``options`` no longer offer it. With ``format_func`` the link says the option, not the
+    words for it.
     """
     kept = st.session_state.setdefault("_kept", {})
     last = kept.get(key)
-    if last is not None and key not in st.query_params and all(last in offered for offered in options):
-        if getattr(get_script_run_ctx(), "is_history_navigation", False):
-            # In a run that Back or Forward started, Streamlit gives a widget that the link does not name its default,
-            # whatever is set here. Leaving a page takes its choices out of the link: that would be every such widget.
-            st.rerun()
-        if key not in st.session_state:
-            st.session_state[key] = last
+    if "format_func" in look and options:
+        # Streamlit would write the words, which may be said better one day, into the link.
+        kept[key] = short_choice(widget, label, options[0], key=key, kept=last, **look)
+        return kept[key]
+    # On the way Back and Forward a choice that the link does not name is the widget's default: that was seen there.
+    if (
+        last is not None
+        and key not in st.query_params
+        and all(last in offered for offered in options)
+        and not going_through_history()
+        and key not in st.session_state
+    ):
+        st.session_state[key] = last
     kept[key] = widget(label, *options, key=key, bind="query-params", **look)
     return kept[key]
 
@@ -67,13 +71,14 @@ def preset_cell(grid: GridContainer) -> str:
     text = "**demo**: minutes on two CPU cores  \n**paper**: the published setting; hours without a GPU"
     look = {"default": "demo", "required": True, "width": "stretch", "help": text}
     with grid.cell():
-        return lasting(st.segmented_control, "Preset", ["demo", "paper"], key="preset", **look)
+        return lasting(st.segmented_control, "Preset", list(PRESETS), key="preset", **look)
 
 
 def seed_and_device(grid: GridContainer, key: str) -> dict[str, int | str]:
     """Draw both fields; ``key`` is the prefix of the widgets' keys."""
     text = "The same seed gives the same run."
-    seed = grid.number_input("Seed", 0, 2**31, 0, step=1, key=f"{key}:seed", persist_state="session", help=text)
+    with grid.cell():
+        seed = lasting(st.number_input, "Seed", key="seed", min_value=0, max_value=2**31, value=0, step=1, help=text)
     text = "Where the run computes. auto takes a GPU where there is one; the sidebar shows what was found."
     known = device_question().answer()
     devices: list[str] = ["auto", *(known["devices"] if known else ["cpu"])]
@@ -81,35 +86,18 @@ def seed_and_device(grid: GridContainer, key: str) -> dict[str, int | str]:
     return {"seed": int(seed), "device": device}
 
 
-def config_form(config: Config, grid: GridContainer, *, key: str) -> dict[str, Any]:
-    """Draw the main fields of a preset into a grid; the values are not validated: see ``type(config).parse``.
-
-    ``key`` is the prefix of the widgets' keys; another preset needs another one, so that its values show.
-    """
-    return _draw(split_rows(config.describe())[0], config, grid, key)
-
-
-def more_options(config: Config, *, key: str, first: Callable[[GridContainer], None] | None = None) -> dict[str, Any]:
-    """Draw the other fields, folded away; ``first`` draws further widgets before them, into the same grid."""
-    rest = split_rows(config.describe())[1]
-    if not rest and not first:
-        return {}
-    with st.expander("More options", icon=":material/tune:"):
-        grid = st.grid(4, min_column_width=150)
-        if first:
-            first(grid)
-        return _draw(rest, config, grid, key)
-
-
 def all_options(config: Config, grid: GridContainer, *, key: str, without: Collection[str] = ()) -> dict[str, Any]:
-    """Draw every field into a grid, as ``config_form``; those in ``without`` are drawn elsewhere."""
-    return _draw([row for row in config.describe() if row["name"] not in without], config, grid, key)
+    """Draw every field of a preset into a grid; the values are not validated: see ``type(config).parse``.
+
+    ``key`` is the prefix of the widgets' keys; another preset needs another one, so that its values show. Fields in
+    ``without`` are drawn elsewhere.
+    """
+    return _draw([row for row in main_first(config.describe()) if row["name"] not in without], config, grid, key)
 
 
-def split_rows(rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """Cut ``Config.describe()`` into the main rows and the others; without a known name the first four are main."""
-    main = [row for row in rows if row["name"] in MAIN_FIELDS][:MOST_MAIN] or rows[:4]
-    return main, [row for row in rows if row not in main]
+def main_first(rows: list[Row]) -> list[Row]:
+    """Return ``Config.describe()`` with the rows first that a reader is likely to change."""
+    return sorted(rows, key=lambda row: row["name"] not in MAIN_FIELDS)
 
 
 def _draw(rows: list[Row], config: Config, grid: GridContainer, key: str) -> dict[str, Any]:
@@ -121,22 +109,25 @@ def _draw(rows: list[Row], config: Config, grid: GridContainer, key: str) -> dic
 
 
 def _field(row: Row, value: Any, key: str) -> Any:  # noqa: ANN401 - any field's value
-    label, choices = words(row["name"]), row["choices"]
-    look: dict[str, Any] = {"help": row["help"], "key": f"{key}:{row['name']}", "persist_state": "session"}
+    label, choices, own = words(row["name"]), row["choices"], f"{key}:{row['name']}"
+    look: dict[str, Any] = {"help": row["help"], "key": own, "persist_state": "session"}
+    start = widget_value(row, value)
+    if own not in st.session_state:
+        # Not as the widget's own first value: a link may set another, and Streamlit warns where both are given.
+        st.session_state[own] = choices[0] if choices and start not in choices else start
     if choices:
-        return st.selectbox(label, choices, index=choices.index(value) if value in choices else 0, **look)
+        return st.selectbox(label, choices, **look)
     if row["type"] == "boolean":
-        return st.toggle(label, value=bool(value), **look)
+        return st.toggle(label, **look)
     look["placeholder"] = "automatic"
     if row["type"] in ("integer", "number"):
         kind = int if row["type"] == "integer" else float
-        given = (row["minimum"], row["maximum"], value)
-        bounds: list[Any] = [None if bound is None else kind(bound) for bound in given]
+        bounds: list[Any] = [None if row[end] is None else kind(row[end]) for end in ("minimum", "maximum")]
         step, form = (1, "%d") if kind is int else (number_step(value or 0), number_format(value or 0))
-        return st.number_input(label, *bounds, step=step, format=form, **look)
+        none: dict[str, Any] = {"value": None} if row["optional"] else {}
+        return st.number_input(label, *bounds, step=step, format=form, **none, **look)
+    text = (st.text_input(label, **look) or "").strip()
     several = isinstance(value, list | tuple)
-    shown = ", ".join(map(str, value)) if several else "" if value is None else str(value)
-    text = st.text_input(label, shown, **look).strip()
     return [part.strip() for part in text.split(",") if part.strip()] if several else text or None
 
 
