@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(zoo.data_app, name="data")
 app.add_typer(zoo.app, name="zoo")
-for function in (lab.sweep,):
+for function in (lab.sweep, lab.compare, lab.report):
     runs.app.command()(function)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")

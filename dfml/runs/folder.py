@@ -20,6 +20,8 @@ from dfml.core.config import LATEST, Count, Number, Record, Share, Text
 from dfml.core.errors import BadInput, nearest
 from dfml.core.model_config import CONFIG
 from dfml.core.paths import ASSETS, claim_folder, given_path, read_json, runs_root, write_json
+from dfml.core.texts import printable
+from dfml.runs.lab.run_notes import read_notes
 from dfml.runs.metrics import Curve, EmbeddingLine, NoteLine, ZooMapLine, shared_reader
 from dfml.runs.spec import SPEC, RunSpec, read_spec
 from dfml.runs.status import STATUS, RunStatus, live_status, log_tail, write_raw
@@ -116,8 +118,8 @@ class RunFolder:
 
     @property
     def title(self) -> str:
-        """What people call the run."""
-        return self.name if self.problem else self.spec.title
+        """What people call the run: the name that they gave it afterwards, or its first one."""
+        return printable(read_notes(self.path).label) or (self.name if self.problem else self.spec.title)
 
     @property
     def created(self) -> float:

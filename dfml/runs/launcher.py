@@ -15,6 +15,7 @@ from dfml.runs import liveness, processes
 from dfml.runs.device_queue import device_key, leave_ticket
 from dfml.runs.driver import holding, queue_run
 from dfml.runs.folder import CHECKPOINTS, IMAGES, LOCK, MODEL, RECOVERED, RESULT, START, RunFolder
+from dfml.runs.lab.run_notes import NOTES
 from dfml.runs.metrics import METRICS
 from dfml.runs.recorded import refuse_recorded
 from dfml.runs.spec import SPEC, RunSpec
@@ -23,7 +24,7 @@ from dfml.runs.status import LAUNCH, LOG, STATUS, STOP, live_status, read_raw, w
 WORKER = [sys.executable, "-m", "dfml.runs.worker"]
 TERMINATE_SECONDS = 8.0
 KILL_SECONDS = 25.0
-_FILES = (SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, RESULT)
+_FILES = (SPEC, STATUS, LAUNCH, STOP, LOG, METRICS, RESULT, NOTES)
 _FOLDERS = (IMAGES, CHECKPOINTS, MODEL, RECOVERED, START, "zoo")
 
 Target = RunFolder | Path | str
@@ -102,7 +103,7 @@ def stop_and_wait(target: Target, timeout: float = 40.0) -> bool:
 def delete(target: Target) -> None:
     """Remove a run that is not going on. In a folder given by ``--out`` only the run's own files go.
 
-    ``BadInput`` where the run is going on, or the folder is no run's.
+    ``BadInput`` where the run is going on or ships with the program, or the folder is no run's.
     """
     folder = RunFolder(target)
     path = folder.path

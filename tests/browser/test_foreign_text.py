@@ -22,7 +22,7 @@ def test_no_page_asks_another_address_whatever_names_and_messages_say(cold_serve
     page.on("request", lambda request: asked.append(request.url))
     views = [("", {}), ("zoo", {"zoo": zoo}), ("adaptation", {"model": paths["train"][0].name})]
     views += [("training", {"run": path.name}) for path in paths["train"]]
-    views += [("training", {"view": "Compare"}), ("training", {"view": "All runs"})]
+    views += [("compare", {"show": show}) for show in ("results", "together", "runs")]
     views += [("inversion", {"run": paths["invert"][0].name}), ("inversion", {"view": "Gallery"})]
     for place in views:
         page.goto(f"{cold_server.url}/{place[0]}?{urlencode(place[1])}")

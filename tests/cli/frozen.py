@@ -26,9 +26,11 @@ COMMANDS = {
     "invert": "--zoo --out --teacher --method --preset --per-class --set --oracle --oracle-set --against "
     "--against-weight --data --seed --device --threads --label --resume --json",
     "runs cite": "RUN --json",
+    "runs compare": "RUNS --csv --overwrite --json",
     "runs list": "--json",
     "runs record": "RUN --out --overwrite --json",
     "runs record-demos": "--work --out --only --data --json",
+    "runs report": "RUNS --out --overwrite --json",
     "runs resume": "RUN --json",
     "runs show": "RUN --json",
     "runs stop": "RUN --json",

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dfml.core.events import Scalars
-from dfml.core.paths import REPOSITORY, write_json
+from dfml.core.paths import REPOSITORY
 from dfml.methods import METHODS
 from dfml.runs.folder import RunFolder
 from dfml.runs.recorder import Recorder
@@ -129,7 +129,6 @@ def test_the_watch_page_draws_every_number_of_a_run(runs, training):
 
 def test_the_loss_of_a_fusion_of_weights_is_not_explained_by_tasks(runs):
     from dfml.core.events import Scalars
-    from dfml.runs.folder import RunFolder
     from dfml.runs.recorder import Recorder
     from dfml.runs.spec import RunSpec
 
@@ -199,17 +198,8 @@ def test_the_run_in_the_link_is_shown_and_a_lost_one_is_said(runs, training):
     assert "no longer here" in app.info[0].value
 
 
-def test_several_runs_are_compared_in_one_chart(runs, training):
-    training(runs, seed=1)
-    training(runs, seed=2)
-    app = open_page("training")
-    chart = next(chart for chart in app.get("plotly_chart") if "seed 1" in chart.proto.spec)
-    assert "seed 2" in chart.proto.spec
-
-
 def test_starting_a_run_gives_the_worker_the_whole_config(runs, monkeypatch):
     from dfml.runs import launcher
-    from dfml.runs.folder import RunFolder
 
     orders = []
     monkeypatch.setattr(launcher, "start", lambda spec: orders.append(spec) or RunFolder.create(spec))
@@ -227,7 +217,6 @@ def test_starting_a_run_gives_the_worker_the_whole_config(runs, monkeypatch):
 @pytest.mark.parametrize("name", list(METHODS))
 def test_each_methods_form_starts_its_preset_unchanged(name, preset, runs, patterns, monkeypatch):
     from dfml.runs import launcher
-    from dfml.runs.folder import RunFolder
     from dfml.zoo import listing
 
     orders = []
@@ -272,7 +261,6 @@ def test_how_long_a_demo_takes_is_said_before_it_is_started(runs):
 
 
 def test_options_that_differ_from_the_preset_are_counted(runs):
-    from dfml.runs.spec import RunSpec
     from dfml.ui.runs.panel import preset_of
 
     config = METHODS.get("purer").preset("demo").model_dump(mode="json")
@@ -287,7 +275,6 @@ def test_options_that_differ_from_the_preset_are_counted(runs):
 
 
 def test_a_run_that_waits_names_what_it_waits_for(runs):
-    from dfml.runs.folder import RunFolder
     from dfml.runs.spec import RunSpec
     from dfml.runs.status import RunStatus
     from dfml.ui.runs.panel import progress_text
@@ -306,7 +293,6 @@ def test_a_run_that_waits_names_what_it_waits_for(runs):
 
 def test_a_click_is_not_lost_when_what_the_sidebar_waits_for_has_ended(runs, monkeypatch):
     from dfml.runs import launcher
-    from dfml.runs.folder import RunFolder
     from dfml.ui.widgets import sidebar
 
     class Question:
@@ -323,36 +309,3 @@ def test_a_click_is_not_lost_when_what_the_sidebar_waits_for_has_ended(runs, mon
     question.known = {"auto": "cpu", "threads": 2, "reason": "no GPU was found"}
     next(button for button in app.button if button.label == "Start training").click().run()
     assert not app.exception and len(orders) == 1
-
-
-def a_run_without_steps(runs, accuracy=0.3, **result):
-    """As ``random`` leaves it: no step, no curve, one number."""
-    run = RunFolder.create(RunSpec(kind="train", method="random", zoo="cifar-fs-conv4"), root=runs)
-    with Recorder(run.path, {"state": "running"}) as recorder:
-        recorder.record(Scalars(0, {"test/accuracy": accuracy, "test/ci95": 0.02}))
-        recorder.set_status(state="finished", step=0, total=1)
-    write_json(run.path / "result.json", {"test_accuracy": accuracy, "ci95": 0.02, **result})
-    return run
-
-
-def test_a_finished_run_without_steps_is_done_and_is_compared(runs, training):
-    training(runs)
-    a_run_without_steps(runs)
-    app = open_page("training", view="All runs")
-    table = next(frame.value for frame in app.dataframe if "done" in frame.value)
-    assert list(table["done"]) == [100.0, 100.0] and set(table["state"].str.split().str[-1]) == {"finished"}
-    tests = next(frame.value for frame in app.dataframe if "pairing" in frame.value)
-    assert list(tests["accuracy"]) == ["30.0 ± 2.0", "56.8 ± 1.2"]
-    assert tests["above"].isna()[0] and tests["above"][1] == "+26.8 ± 2.3"
-    assert tests["pairing"][1] == "not paired: no episode list kept"
-
-
-def test_runs_without_a_curve_are_compared_and_paired_where_they_can_be(runs):
-    common = {"episode_list": "a", "query_pictures": 10}
-    a_run_without_steps(runs, 0.6, right=[5, 7], **common)
-    a_run_without_steps(runs, 0.5, right=[4, 6], **common)
-    app = open_page("training", view="Compare")
-    assert "have only a result" in texts(app)
-    tests = next(frame.value for frame in app.dataframe if "pairing" in frame.value)
-    assert tests["pairing"].isna()[0] and tests["pairing"][1] == "paired"
-    assert tests["above"][1] in ("+10.0 ± 0.0", "-10.0 ± 0.0")

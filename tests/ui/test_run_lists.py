@@ -6,9 +6,9 @@ from streamlit.testing.v1 import AppTest
 from dfml.core.paths import write_json
 from dfml.runs.folder import RunFolder
 from dfml.runs.spec import RunSpec
+from dfml.ui.compare.results_view import results_of
 from dfml.ui.runs.panel import look_again, moved_on
 from dfml.ui.runs.run_rows import RunRow, read_row, unique
-from dfml.ui.runs.table import closing_test
 
 
 def test_equal_lines_are_told_apart_by_the_end_of_the_name():
@@ -94,7 +94,7 @@ def test_the_page_is_drawn_anew_where_a_run_ended_or_was_resumed():
         ("invert", {"test_accuracy": 0.5}, None),
     ],
 )
-def test_the_table_shows_the_accuracy_of_finished_trainings(tmp_path, kind, result, expected):
+def test_finished_trainings_have_the_accuracy_of_their_test(tmp_path, kind, result, expected):
     from dfml.runs.recorder import Recorder
 
     run = RunFolder.create(RunSpec(kind=kind, method="purer"), root=tmp_path)
@@ -102,9 +102,9 @@ def test_the_table_shows_the_accuracy_of_finished_trainings(tmp_path, kind, resu
         recorder.set_status(state="finished", step=1, total=1)
     if result is not None:
         write_json(run.path / "result.json", result)
-    test = closing_test(read_row(run))
-    assert (test and 100 * test["accuracy"]) == (pytest.approx(expected) if expected is not None else None)
+    found = [100 * test.row["accuracy"] for test in results_of([read_row(run)])]
+    assert found == ([] if expected is None else [pytest.approx(expected)])
 
 
 def test_a_training_that_has_not_ended_has_no_accuracy_yet():
-    assert closing_test(a_row("running")) is None
+    assert results_of([a_row("running")]) == []

@@ -64,12 +64,17 @@ def page_of_runs(
     view = st.container() if below in st.session_state else None
     box = st.expander(f"**{new}**", expanded=first, key=box_key, **look)
     with view or st.container():
-        for tab, draw in zip(st.tabs(list(tabs), key="view", bind="query-params"), tabs.values(), strict=True):
+        for tab, draw in zip(_places(list(tabs)), tabs.values(), strict=True):
             with tab:
                 draw(rows)
     if box.open:
         with box:
             form()
+
+
+def _places(names: list[str]) -> Sequence[Any]:
+    """Return a tab for each view of the page; one alone needs none."""
+    return st.tabs(names, key="view", bind="query-params") if len(names) > 1 else [st.container()]
 
 
 class Watched(NamedTuple):
@@ -145,7 +150,7 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
     name, run, status = one
     look, shipped = chip(status.state), is_recorded(run.path)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"#### {plain(name if names else run.spec.title)}", width="content", anchors=False)
+        st.markdown(f"#### {plain(name if names else run.title)}", width="content", anchors=False)
         if not shipped:
             st.badge(look.word, icon=look.icon, color=look.colour)
         elif not names:
@@ -224,7 +229,7 @@ def _waiting(text: str, names: Mapping[str, str]) -> str:
         return plain(text)
     device, name, ahead = told.groups()
     found = RunFolder(runs_root() / name) if name == Path(name).name else None
-    who = names.get(name) or (found.spec.title if found and not found.problem else "")
+    who = names.get(name) or (found.title if found and not found.problem else "")
     who = who or f"{name}, outside this app,"  # a command, or a run of another folder
     return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
 
