@@ -122,6 +122,9 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
             columns=row_of_classes([one.label for one in shown], 10 if alone else 5) if sort == "class" else 0,
             pick=not moment.warm_up,
             picked=opened,
+            # While a recovery goes on, or its slider is moved, each place keeps its picture.
+            identity=",".join(str(one.position) for one in shown),
+            linked=True,
         )
     if moment.warm_up:
         st.caption("Images of another teacher of the zoo: the inverter still learns, before it meets this one.")
