@@ -40,7 +40,9 @@ ORDER = (
 
 def darkroom(moments: Sequence[Moment], others: Callable[[], list[StoredRecovery]], teacher: str, key: str) -> None:
     """Draw the pictures of all runs; ``others`` gives the recoveries among which neighbours are looked for."""
-    sort, doubtful = _order(moments)
+    # Places of their own, also while they are empty: else the grids would be made anew when a run ends.
+    with st.container():
+        sort, doubtful = _order(moments)
     if len(moments) == 1:
         left, right = st.columns([3, 2], gap="medium")
         with left:
@@ -85,11 +87,10 @@ def _order(moments: Sequence[Moment]) -> tuple[str, bool]:
             st.caption("An earlier version made this: what teacher and judge say of single images was not kept.")
         return "class", False
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        sort = in_link(st.pills, "Order", offered, key=SORT, required=True, format_func=SORTS.get, help=ORDER)
+        sort = in_link(st.pills, "Order", offered, key=SORT, format_func=SORTS.get, help=ORDER)
         doubtful = False
         if "doubt" in offered:
-            look: dict[str, Any] = {"required": True, "format_func": SHOWN.get}
-            doubtful = in_link(st.pills, "Show", list(SHOWN), key="show", **look) == DOUBTFUL
+            doubtful = in_link(st.pills, "Show", list(SHOWN), key="show", format_func=SHOWN.get) == DOUBTFUL
     return sort, doubtful
 
 
@@ -106,8 +107,9 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
     shown = ordered(moment.pictures, sort)
     if doubtful and moment.settled and any(one.judge for one in shown):
         shown = [one for one in shown if one.disagreed]
-    if moment.settled and (told := disagreements(moment.pictures)):
-        st.caption(told)
+    with st.container():
+        if moment.settled and (told := disagreements(moment.pictures)):
+            st.caption(told)
     places = {one.position: place for place, one in enumerate(shown)}
     height: Any = TALL if len(shown) > (MOST_AT_ONCE if alone else MOST_AT_ONCE // 2) else "content"
     with st.container(height=height, border=False, key=f"tiles:{key}"):

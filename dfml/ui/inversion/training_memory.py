@@ -1,7 +1,6 @@
 """The pictures in a training's memory: what a meta-model was learning from, step by step."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
@@ -53,13 +52,13 @@ def _pictures(row: RunRow) -> None:
     if not tags:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        look: dict[str, Any] = {"format_func": lambda tag: KINDS.get(tag, tag), "required": True}
-        tag = in_link(st.segmented_control, "Show", tags, key="kind", **look)
+        tag = in_link(st.segmented_control, "Show", tags, key="kind", format_func=lambda tag: KINDS.get(tag, tag))
         kept = [entry for entry in entries if entry.tag == tag]
         steps = [str(step) for step in dict.fromkeys(entry.step for entry in kept)]
         options, text = [*steps, NEWEST], "Of long trainings some steps are kept, spread evenly."
-        look = {"default": NEWEST, "help": text}
-        asked = in_link(st.select_slider, "Iteration", options, key="at", **look) if len(steps) > 1 else NEWEST
+        asked = NEWEST
+        if len(steps) > 1:
+            asked = in_link(st.select_slider, "Iteration", options, key="at", default=NEWEST, help=text)
     entry = kept[-1] if asked == NEWEST else next(one for one in reversed(kept) if str(one.step) == asked)
     cells = open_sheet(entry)
     labels = entry.labels[: len(cells)]

@@ -45,20 +45,24 @@ def _compared(watched: list[Watched], key: str) -> None:
     if others:
         teacher = in_link(st.selectbox, "Teacher shown", [teacher, *others], key="shown", width=260)
     alone = len(watched) == 1
-    _replay(watched, teacher, key)
+    with st.container():
+        _replay(watched, teacher, key)
     controls = st.columns([2, 3], gap="medium", vertical_alignment="bottom") if alone else [st.container()] * 2
     if alone:
         with controls[0]:
             watched = put_beside(watched, teacher)
     stored = [{found.teacher: found for found in stored_recoveries(one.run)} for one in watched]
     found = [(one.name, its.get(teacher)) for one, its in zip(watched, stored, strict=True)]
-    share = 100
-    if any(len(frames(one.run, one.status, teacher, its)) > 1 for one, (_, its) in zip(watched, found, strict=True)):
-        label = "Share of the way" + ", in all grids" * (len(watched) > 1)
-        with controls[1]:
-            share = share_in_link(label, key="way", own=f"way:{key}", help=WAY)
+    long = any(len(frames(one.run, one.status, teacher, its)) > 1 for one, (_, its) in zip(watched, found, strict=True))
+    label = "Share of the way" + ", in all grids" * (len(watched) > 1)
+    with controls[1]:
+        # There from the beginning, so that nothing moves when the second step comes.
+        share = share_in_link(label, key="way", own=f"way:{key}", help=WAY, disabled=not long)
     with one_line_errors():
-        moments = [moment_of(one, teacher, its, share / 100) for one, (_, its) in zip(watched, found, strict=True)]
+        moments = [
+            moment_of(one, teacher, its, share / 100 if long else 1.0)
+            for one, (_, its) in zip(watched, found, strict=True)
+        ]
         darkroom(moments, all_recoveries, teacher, key)
     series = {one.name: own_curves(one.run, teacher) for one in watched}
     totals = {one.name: steps_in_all(one.run, one.status, its) for one, (_, its) in zip(watched, found, strict=True)}
