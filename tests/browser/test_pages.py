@@ -22,6 +22,11 @@ LINKS = {
         {"pictures": "0123456789ab", "source": "My own pictures"},
         ("radio", "My own pictures", "aria-checked"),
     ),
+    "guide": (
+        "7 · Polluted zoos",
+        {"lesson": "7", "step": "2", "axis": "measured"},
+        ("radio", "measured", "aria-checked"),
+    ),
 }
 """Page, title, parameters of a link, and the widget that must show what the last of them says."""
 FIRST_PAGE = "Learn to learn, without any data"

@@ -10,6 +10,7 @@ COMMANDS = {
     "--device --set --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
+    "bench lessons": "--only --data --zoo --seed --work --out --json",
     "bench paired": "RESULT --against --other --json",
     "bench pollution": "--data --zoo --rates --attack --clean --source --variants --seeds --preset --shot --episodes "
     "--split --device --set --jobs --work --out --json",
