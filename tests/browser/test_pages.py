@@ -19,7 +19,7 @@ LINKS = {
     "compare": ("Compare", {"show": "runs"}, ("radio", "All runs", "aria-checked")),
     "adaptation": (
         "Adaptation",
-        {"pictures": "0123456789ab", "source": "My own pictures"},
+        {"pictures": "0123456789ab", "model": "purer", "source": "own"},
         ("radio", "My own pictures", "aria-checked"),
     ),
     "guide": (

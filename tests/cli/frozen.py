@@ -1,7 +1,8 @@
 """The command line as it is promised: scripts depend on it, so change it on purpose only."""
 
 COMMANDS = {
-    "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
+    "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --out --overwrite --device "
+    "--json",
     "app": "--port --browser --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
     "--calibrate --jobs --add-zoo --rates --attack --clean --source --protocol --models --epochs --same-start --work "

@@ -18,6 +18,9 @@ PARTS = {
     "tile_grid": ("base", "tiles"),
     "point_map": ("base", "tiles", "points"),
     "replay": ("base", "chart", "tiles", "points"),
+    "answer_bars": ("base",),
+    "moving_map": ("base", "tiles", "points"),
+    "shelf": ("base", "tiles"),
 }
 """Which shared files a component's own is appended to."""
 
