@@ -27,9 +27,9 @@ PICTURE, SORT = "picture", "sort"
 """Names in the link: the opened picture, from 1, and the order."""
 DOUBTFUL = "doubtful"
 SHOWN = {"all": "all pictures", DOUBTFUL: "only disagreements"}
-TILE = 52
+TILE = 64
 """Pixels of a picture in a grid."""
-TALL, MOST_AT_ONCE = 620, 60
+TALL, MOST_AT_ONCE = 620, 30
 """Pixels after which a grid scrolls, where it has more pictures than that."""
 ORDER = (
     "How sure the teacher, or the judge, is of the class that was asked for. The judge is a network of another "
@@ -111,7 +111,7 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
         if moment.settled and (told := disagreements(moment.pictures)):
             st.caption(told)
     places = {one.position: place for place, one in enumerate(shown)}
-    height: Any = TALL if len(shown) > (MOST_AT_ONCE if alone else MOST_AT_ONCE // 2) else "content"
+    height: Any = TALL if len(shown) > MOST_AT_ONCE else "content"
     with st.container(height=height, border=False, key=f"tiles:{key}"):
         opened = None if moment.warm_up else places.get(-1 if _opened() is None else _opened() or 0)
         picked = tile_grid(
@@ -121,7 +121,7 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
             captions=[caption_of(one, sort if moment.settled else "class") for one in shown],
             signs=[one.sign for one in shown] if moment.settled else (),
             side=TILE,
-            columns=row_of_classes([one.label for one in shown], 10 if alone else 5) if sort == "class" else 0,
+            columns=row_of_classes([one.label for one in shown], 7 if alone else 5) if sort == "class" else 0,
             pick=not moment.warm_up,
             picked=opened,
             # While a recovery goes on, or its slider is moved, each place keeps its picture.

@@ -68,7 +68,7 @@ def _pictures(row: RunRow) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         captions = [f"class {label}" for label in labels]
-        columns = row_of_classes(labels, 10)
+        columns = row_of_classes(labels, 7)
         alt = f"{len(cells)} images at iteration {entry.step}"
         picked = tile_grid(
             cells, key=f"memory:{row.name}:{tag}", alt=alt, captions=captions, side=60, columns=columns, picked=0
