@@ -49,12 +49,12 @@ def darkroom(moments: Sequence[Moment], others: Callable[[], list[StoredRecovery
             clicked = _grid(moments[0], sort, doubtful, key, alone=True)
         places = [right]
     else:
-        clicked = _opened()
+        clicked, places = _opened(), []
         for moment, cell in zip(moments, st.columns(len(moments), gap="medium"), strict=True):
             with cell:
                 found = _grid(moment, sort, doubtful, f"{key}:{moment.watched.run.name}", alone=False)
+                places.append(st.container())
             clicked = clicked if found == _opened() else found
-        places = list(st.columns(len(moments), gap="medium"))
     if clicked != _opened():
         _open(clicked)
     for moment, place in zip(moments, places, strict=True):
@@ -87,7 +87,7 @@ def _order(moments: Sequence[Moment]) -> tuple[str, bool]:
             st.caption("An earlier version made this: what teacher and judge say of single images was not kept.")
         return "class", False
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        sort = in_link(st.pills, "Order", offered, key=SORT, format_func=SORTS.get, help=ORDER)
+        sort = in_link(st.selectbox, "Order", offered, key=SORT, format_func=SORTS.get, help=ORDER, width=220)
         doubtful = False
         if "doubt" in offered:
             doubtful = in_link(st.pills, "Show", list(SHOWN), key="show", format_func=SHOWN.get) == DOUBTFUL
