@@ -57,12 +57,14 @@ def darkroom(moments: Sequence[Moment], others: Callable[[], list[StoredRecovery
             clicked = clicked if found == _opened() else found
     if clicked != _opened():
         _open(clicked)
+    asking = next((moment for moment in moments if moment.recovery and not moment.watched.run.spec.data), None)
     for moment, place in zip(moments, places, strict=True):
         with place, one_line_errors():
-            picture_panel(moment, _opened(), others, teacher, f"{key}:{moment.watched.run.name}")
+            own = f"{key}:{moment.watched.run.name}"
+            picture_panel(moment, _opened(), others, teacher, own, asks=moment is asking)
             if moment.recovery:
                 name = moment.watched.name
-                download_row(moment.watched.run, moment.recovery, name, f"download:{key}:{moment.watched.run.name}")
+                download_row(moment.watched.run, moment.recovery, name, f"download:{own}")
 
 
 def _opened() -> int | None:
