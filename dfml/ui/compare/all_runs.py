@@ -25,7 +25,7 @@ DANGER = f".st-key-danger button, .st-key-danger button:is(:hover, :active, :foc
 
 def all_runs_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
     """Draw own runs with all that can be done with them, then recorded ones, which stay as they are."""
-    st.subheader("Your runs", anchor=False)
+    st.header("Your runs", anchor=False)
     if own:
         chosen = _table(own, "own")
         _actions(chosen)

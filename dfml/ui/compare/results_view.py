@@ -38,7 +38,7 @@ def results_of(rows: Iterable[RunRow]) -> list[ClosingTest]:
 def results_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
     """Draw own results and those of recorded runs, each for itself."""
     tests = results_of(own)
-    st.subheader("Your runs", anchor=False)
+    st.header("Your runs", anchor=False)
     if not tests:
         text = "Train two methods, or one with several seeds, and they stand side by side here."
         empty_state("No finished training of your own yet", text, icon=":material/bar_chart:")
@@ -54,7 +54,7 @@ def results_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
 def recorded_heading(run: RunFolder) -> None:
     """Draw the heading of a part that is of recorded runs alone; ``run`` is one of them, and tells when it was done."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader("Recorded runs", anchor=False, width="content")
+        st.header("Recorded runs", anchor=False, width="content")
         recorded_badge(run)
     st.caption("They come with the program and cannot be changed; no number here mixes them with runs of yours.")
 

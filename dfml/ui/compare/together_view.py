@@ -74,7 +74,7 @@ def _curves(rows: Sequence[RunRow], known_as: Mapping[str, str]) -> None:
     found = {name for scalars in loaded.values() for name, (steps, _) in scalars.items() if len(steps) > 1}
     rest = sorted(name for name in found if name not in FIRST and not name.endswith("ci95"))
     names = [*(name for name in FIRST if name in found), *rest]
-    st.subheader("Curves", anchor=False)
+    st.header("Curves", anchor=False)
     if not names:
         st.caption("These runs have no curves: methods that learn nothing, such as random, have only a result.")
         return
@@ -96,7 +96,7 @@ def _tests(rows: Sequence[RunRow]) -> None:
     tests = results_of(rows)
     if not tests:
         return
-    st.subheader("Accuracy on new classes, in the test at the end", anchor=False)
+    st.header("Accuracy on new classes, in the test at the end", anchor=False)
     for kind, ours in (("own", [one for one in tests if not one.recorded]), ("recorded", tests)):
         members = [one for one in ours if one.recorded == (kind == "recorded")]
         for place, (protocol, alike) in enumerate(by_protocol(members).items()):
@@ -114,7 +114,7 @@ def _images(rows: Sequence[RunRow], titles: Mapping[str, str]) -> None:
     known = {row.name: (row, tags) for row in rows if (tags := tags_of(row.run))}
     if len(known) < 2:
         return
-    st.subheader("Recovered images", anchor=False)
+    st.header("Recovered images", anchor=False)
     names = list(known)
     if len(names) > 2:
         grid = st.grid(2, min_column_width=240)
@@ -138,7 +138,7 @@ def _images(rows: Sequence[RunRow], titles: Mapping[str, str]) -> None:
 
 
 def _options(rows: Sequence[RunRow], known_as: Mapping[str, str]) -> None:
-    st.subheader("What differs", anchor=False)
+    st.header("What differs", anchor=False)
     specs = [row.spec for row in rows if row.spec]
     if len(specs) < 2:
         st.caption("Choose a second run to see in which options they differ.")
