@@ -2,20 +2,12 @@
 
 import streamlit as st
 
-from dfml.ui.adaptation.choose_images import choose_pictures
-from dfml.ui.adaptation.view import choose_model, classify
+from dfml.ui.adaptation.view import draw_page
 from dfml.ui.widgets.navigation import within_app
 
 within_app()
 st.title("Adaptation")
 st.caption(
-    "Show a meta-model a few labelled images (the **support set**). It adapts to them, by a few gradient steps or by "
-    "the mean features of each class, and then classifies the **query** images."
+    "A meta-model learns new classes from a few pictures, the **support set**, and says which one each **query** shows."
 )
-
-model = choose_model()
-st.subheader("Support and query images", anchor=False)
-chosen = choose_pictures()
-if model is not None:
-    st.subheader("Classify", anchor=False)
-    classify(*model, chosen)
+draw_page()

@@ -1,8 +1,7 @@
-"""Guide: eight lessons, one idea each."""
+"""Guide: eight lessons over recorded measurements, step by step; imports no torch."""
 
-import streamlit as st
-
+from dfml.ui.guide.lesson_view import show_guide
 from dfml.ui.widgets.navigation import within_app
 
 within_app()
-st.title("Guide")
+show_guide()

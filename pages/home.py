@@ -5,6 +5,7 @@ import streamlit as st
 from dfml.runs.recorded.scene import read_scene
 from dfml.ui.home.cards import run_cards, zoo_cards
 from dfml.ui.home.machine_line import machine_line
+from dfml.ui.home.minute_button import minute_button
 from dfml.ui.home.stations import headline, pipeline_strip
 from dfml.ui.widgets.navigation import within_app
 
@@ -15,6 +16,7 @@ st.markdown(
     "You have a **zoo** of trained classifiers, but none of the images that they were trained on. **Data-free "
     "meta-learning** recovers images from them, and trains one model that learns new classes from a few pictures."
 )
+minute_button()
 pipeline_strip(scene)
 if scene and scene.shown in scene.models:
     st.markdown(headline(scene))

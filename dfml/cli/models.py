@@ -158,17 +158,25 @@ def adapt(
     calibrate: Calibrate = None,
     set_: CalibrationSet = None,
     seed: Annotated[int, option(RunSpec, "seed", help="Samples the calibration's first images.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write the adapted model to, a meta-model with an output a class.")
+    ] = None,
+    overwrite: Overwrite = False,
     device: str,
     json: Json = False,
 ) -> None:
     """Adapt a meta-model to your own classes and classify images."""
     from dfml.data.class_folders import QUERIES, SUPPORT, list_pictures, read_query_folder, read_support_folder
-    from dfml.meta.stored import check_model
+    from dfml.meta.stored import ENSEMBLE, check_model, is_untouched_model, refuse_ensemble
 
     # Without torch, as far as it goes; see `evaluate`.
     check_device_name(within_ranges(seed=seed, device=device).device)
     calibrator = _calibrator(calibrate, set_)
-    check_model(model)
+    if out is not None:
+        out = given_path(out)
+        claim_folder(out, own=is_untouched_model, kind="earlier model", overwrite=overwrite)
+    if check_model(model)["kind"] == ENSEMBLE and out is not None:
+        refuse_ensemble("what it adapted to cannot be saved")
     list_pictures(support, SUPPORT)
     if query is not None:
         list_pictures(query, QUERIES)
@@ -194,6 +202,11 @@ def adapt(
     )  # fmt: skip
     for note in result.notes:
         say(note)
+    if out is not None:
+        from dfml.meta.adapted_model import adapted_model
+
+        adapted_model(loaded, result, bn=bn, support=len(known.pictures)).save(out)
+        say(f"the adapted model is in {out}")
     predictions = _named(result.probabilities, names, result.classes)
     value = {
         "classes": result.classes,
@@ -203,6 +216,7 @@ def adapt(
         "calibrate": calibrate,
         "problems": problems,
         "notes": result.notes,
+        "model": None if out is None else str(out),
     }
     if result.calibration is not None:
         assert calibrator is not None and result.calibrated_accuracy is not None

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, given_path, read_json
 from dfml.data.class_folders import list_classes, subfolders
@@ -87,3 +89,11 @@ def read_sample(name: str) -> dict[str, Any]:
     if name not in sample_names():
         raise BadInput(f"unknown sample {name!r}; embedded samples: {', '.join(sample_names()) or 'none'}.")
     return read_json(ASSETS / "samples" / name / "sample.json", f"sample {name}")
+
+
+def split_class(members: np.ndarray, held_out: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cut one class's images into a first part to train and a last part to hold out; ``BadInput`` if fewer than two."""
+    cut = len(members) - max(1, round(len(members) * held_out))
+    if cut < 1:
+        raise BadInput(f"a class has {len(members)} images; at least 2 are needed to hold one out.")
+    return members[:cut], members[cut:]

@@ -14,7 +14,17 @@ from torch import nn
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.data.episodes import Episode
-from dfml.meta.learners import HEAD, Adapt, MetaLearner, Params, ProtoNet, network_params, squared_distances
+from dfml.meta.feature_map import FeatureMap, map_features
+from dfml.meta.learners import (
+    HEAD,
+    Adapt,
+    MetaLearner,
+    Params,
+    ProtoNet,
+    extract_features,
+    network_params,
+    squared_distances,
+)
 from dfml.meta.model import MetaModel
 from dfml.nets.build import build_network
 from dfml.nets.norm import Statistics
@@ -59,6 +69,12 @@ class AdaptedTask:
         """Logits [Q, classes] of prepared images [Q, C, H, W]."""
         fixed = self._statistics(self.support_x) if bn == "inductive" else None
         return self.learner.predict(self.model.net, self.params, x, fixed)[:, : self.classes]
+
+    @torch.no_grad()
+    def features(self, x: torch.Tensor, bn: Bn = "transductive") -> torch.Tensor:
+        """Features [Q, D] of prepared images [Q, C, H, W] before the last layer."""
+        fixed = self._statistics(self.support_x) if bn == "inductive" else None
+        return extract_features(self.model.net, network_params(self.params), x, fixed)
 
     def _statistics(self, x: torch.Tensor) -> Statistics:
         return self.learner.support_statistics(self.model.net, self.params, x)
@@ -151,6 +167,8 @@ class Adaptation:
         notes: What a person should know (outputs masked, last layer made anew).
         calibration: ``probabilities`` are then those after it, ``per_step`` and the accuracies those before it.
         calibrated_accuracy: On the support and the query images (None where their labels are unknown), after it.
+        params: What the learner, or the calibration, came to: see ``adapted_model`` in ``meta/adapted_model.py``.
+        map: Where the features lie, where it was asked for; of the steps and not of the calibration.
     """
 
     classes: list[str]
@@ -161,6 +179,8 @@ class Adaptation:
     notes: list[str] = field(default_factory=list)
     calibration: Calibration | None = field(default=None, repr=False)
     calibrated_accuracy: tuple[float, float | None] | None = None
+    params: Params = field(default_factory=dict, repr=False)
+    map: FeatureMap | None = field(default=None, repr=False)
 
     @property
     def uncalibrated(self) -> torch.Tensor:
@@ -198,6 +218,7 @@ def adapt(
     calibrate: Calibrator | None = None,
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
+    mapped: bool = False,
 ) -> Adaptation:
     """Adapt to support images [N, C, H, W] and classify query images [Q, C, H, W], both float in [0, 1].
 
@@ -206,7 +227,7 @@ def adapt(
     statistics, so that a prediction does not depend on the other queries, ``transductive`` with the query batch's.
     None takes the model's own way (``how``) and number of inner steps. ``calibrate``, of which ``seed`` is, sees the
     support images only; ``progress`` is called with (step, total, text) after each of its steps, and what it raises
-    ends the work.
+    ends the work. ``mapped`` also maps the features, which costs one more pass of all images a step.
 
     Raises:
         BadInput: Fewer than two classes, a class without support images, no images at all.
@@ -244,7 +265,9 @@ def adapt(
         on_support.append(float((own.argmax(1) == sy).float().mean()))
         if query_y is not None:
             on_query.append(float((probabilities.argmax(1).cpu() == query_y.cpu()).float().mean()))
+    seen = [(state.features(sx), state.features(qx, bn)) for state in states[:taken]] if mapped else []
     return Adaptation(
         list(class_names), per_step[-1], per_step[:taken], on_support[:taken], on_query[:taken], notes,
         found, (on_support[-1], on_query[-1] if on_query else None) if found else None,
+        states[-1].params, map_features(seen) if seen else None,
     )  # fmt: skip

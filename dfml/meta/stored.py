@@ -23,6 +23,8 @@ NETWORK, ENSEMBLE = "meta-model", "ensemble"
 KINDS = {NETWORK: "dfml.meta.model", ENSEMBLE: "dfml.meta.ensemble"}
 """The kinds of folders, and the file with the class that opens each."""
 README = "README.md"
+ADAPTED = "adapted"
+"""Key of a card that tells what a saved model was adapted to: ``classes``, ``how``, ``steps``, ``bn``, ``support``."""
 NOT_ONE = "an ensemble of teachers is not one model and has no weights of its own"
 
 
@@ -133,6 +135,8 @@ def model_card(card: dict[str, Any], program: str = PROGRAM) -> str:
         re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", printable(str(text)))
         for text in (card.get("method", "unknown"), card.get("zoo", "unknown"), side, started)
     )
+    classes = (card.get(ADAPTED) or {}).get("classes") or []
+    to = re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", ", ".join(printable(str(name)) for name in classes))
     told, lr = card.get("taking_part"), card["learner_config"]["inner_lr"]
     teachers = f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
     lines = [
@@ -140,6 +144,7 @@ def model_card(card: dict[str, Any], program: str = PROGRAM) -> str:
         f"# Meta-model trained with `{method}`", "",
         f"- zoo: {zoo}{teachers}",
         *([f"- started from the result of another run ({started})"] if started else []),
+        *([f"- adapted to {len(classes)} classes, an output each: {to}"] if classes else []),
         f"- learner: {card['learner']}, {card['adapt_steps']} inner steps, learning rate {lr}",
         f"- side information used: {side}", "",
         *how_to_load(program), "",

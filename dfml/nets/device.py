@@ -163,6 +163,11 @@ def seconds_now(device: torch.device | str) -> float:
     return time.perf_counter()
 
 
+def device_name(device: torch.device) -> str:
+    """What the machine calls a device: a GPU's product name, or the processor's."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else SYSTEM.processor()
+
+
 def peak_memory_mib(device: torch.device) -> float:
     """The most MiB that this process ever held: of the GPU's allocator, or of it all on a CPU, libraries included."""
     if device.type == "cuda":

@@ -24,9 +24,9 @@ from dfml.core.paths import read_json, write_atomically, write_json
 from dfml.core.seeds import derive_seed
 from dfml.data.episodes import PseudoTask
 from dfml.data.folders import ClassSplit, load_split
+from dfml.data.splits import split_class
 from dfml.reports.distances import RealPictures, SpaceReport, compare
 from dfml.reports.quality import features
-from dfml.zoo.build.pretrain import split_class
 from dfml.zoo.teacher import DETAILS, Teacher, TeacherCard, probe
 from dfml.zoo.zoo import Zoo
 

@@ -5,7 +5,7 @@ All are computed without gradients, in chunks, where the images are; no network 
 
 import copy
 import math
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +18,53 @@ from dfml.zoo.teacher import Teacher, probe
 CHUNK = 256  # images per pass
 
 
-@torch.no_grad()
-def measure(task: PseudoTask, teacher: Teacher | None, judge: Teacher | None) -> dict[str, float | None]:
-    """Measure recovered images, of any size, grey or colour.
+class Answered(NamedTuple):
+    """Logits [N, way] of recovered images: their own teacher's and a judge's, None where they cannot be had."""
+
+    teacher: torch.Tensor | None
+    judge: torch.Tensor | None
+
+
+def answered(task: PseudoTask, teacher: Teacher | None, judge: Teacher | None) -> Answered:
+    """Ask both about recovered images, of any size, grey or colour.
 
     Their own teacher is None where it is only questioned from afar. A teacher whose card grants queries alone is
     treated likewise: its answers are those kept in ``task.soft_targets``. The judge is a network of another
     architecture on the same classes.
+    """
+    inside = teacher if _shows_itself(teacher) else None
+    kept = task.soft_targets.to(task.images.device) if len(task.soft_targets) == len(task.labels) else None
+    own = kept if inside is None else answers(inside, task.images)
+    return Answered(own, None if judge is None else answers(judge, task.images))
+
+
+def each_picture(said: Answered, labels: torch.Tensor) -> dict[str, dict[str, list[float]] | None]:
+    """What both say of each image, as JSON values; None for one that said nothing.
+
+    ``asked`` [N] is the probability of the asked class, ``sure`` [N] that of the first answer, 0 .. 1 with four
+    decimals, and ``first`` [N] the first answer's class; -1, and probabilities of 0, where an answer is no number.
+    """
+    return {name: None if logits is None else _each(logits, labels) for name, logits in said._asdict().items()}
+
+
+def _each(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, list[float]]:
+    whole = logits.isfinite().all(1)
+    shares = torch.where(whole[:, None], logits, 0.0).softmax(1) * whole[:, None]
+    sure, first = shares.max(1)
+    asked = shares.gather(1, labels.to(shares.device)[:, None])[:, 0]
+    found: dict[str, Any] = {"first": torch.where(whole, first, -1).tolist()}
+    return found | {key: [round(v, 4) for v in x.tolist()] for key, x in (("asked", asked), ("sure", sure))}
+
+
+def _shows_itself(teacher: Teacher | None) -> bool:
+    return teacher is not None and teacher.card.access != "queries"
+
+
+@torch.no_grad()
+def measure(
+    task: PseudoTask, teacher: Teacher | None, judge: Teacher | None, said: Answered | None = None
+) -> dict[str, float | None]:
+    """Measure recovered images; for the arguments see ``answered``, whose answer ``said`` is, if it was asked before.
 
     Returns:
         One number a measure, None where it cannot be had:
@@ -38,11 +78,10 @@ def measure(task: PseudoTask, teacher: Teacher | None, judge: Teacher | None) ->
         - ``bn_distance``: see ``statistics_distance``, at least 0.
     """
     images, labels = task.images, task.labels.to(task.images.device)
-    inside = teacher if teacher is not None and teacher.card.access != "queries" else None
-    kept = task.soft_targets.to(images.device) if len(task.soft_targets) == len(labels) else None
-    own = kept if inside is None else answers(inside, images)
+    own, other = said or answered(task, teacher, judge)
+    inside = teacher if _shows_itself(teacher) else None
     own_hits = None if own is None else agreement(own, labels)
-    hits = None if judge is None else agreement(answers(judge, images), labels)
+    hits = None if other is None else agreement(other, labels)
     return {
         "teacher_accuracy": None if own_hits is None else int(own_hits.sum()) / len(own_hits),
         "confidence": None if own is None else _number(own.softmax(1).gather(1, labels[:, None]).mean()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +19,48 @@ from dfml.data.episodes import PseudoTask
 from dfml.inversion.pipeline import Recovered, recover_teachers
 from dfml.inversion.recipe import Recipe
 from dfml.inversion.terms import cross_entropy
-from dfml.nets.device import seconds_now
-from dfml.reports.quality import measure
+from dfml.nets.device import device_name, peak_memory_mib, seconds_now
+from dfml.reports.quality import answered, each_picture, measure
 from dfml.zoo.oracles.base import AutogradOracle
 
 REFERENCE_STEPS = 20
+ANSWERS = "answers.json"
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """A pseudo task, and the report of how good it is and what it cost."""
+    """A pseudo task, the report of how good it is and what it cost, and ``quality.each_picture``."""
 
     task: PseudoTask
     report: dict[str, Any]
+    each: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``pictures.safetensors`` and, last, ``report.json``: a folder with it is whole."""
+        """Write ``pictures.safetensors``, ``answers.json`` and, last, ``report.json``: a folder with it is whole."""
         folder = given_path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: getattr(self.task, name).cpu().contiguous() for name in ("images", "labels", "soft_targets")}
         write_atomically(folder / "pictures.safetensors", lambda part: save_file(tensors, part))
+        if self.each:
+            write_json(folder / ANSWERS, self.each)
         write_json(folder / "report.json", self.report)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recovery:
-        """Read what ``save`` wrote; ``BadInput`` where the folder is missing or its files are damaged."""
+        """Read what ``save`` wrote; ``BadInput`` where the folder is missing or its files are damaged.
+
+        Recoveries of older versions have no answers.
+        """
         folder = given_path(folder)
         report = read_json(folder / "report.json", f"recovery {folder.name}")
+        each = read_json(folder / ANSWERS, f"recovery {folder.name}") if (folder / ANSWERS).is_file() else {}
         try:
             tensors = load_file(folder / "pictures.safetensors")
             parts = tensors["images"], tensors["labels"], tensors["soft_targets"]
             task = PseudoTask(*parts, str(report["teacher"]), report.get("cost", {}))
         except (SafetensorError, OSError, KeyError) as error:
             raise BadInput(f"recovery {folder.name} is damaged: {error}.") from None
-        return cls(task, report)
+        return cls(task, report, each)
 
 
 def reported(recipe: Recipe, events: Iterable[Event]) -> Iterator[Event]:
@@ -69,7 +77,9 @@ def reported(recipe: Recipe, events: Iterable[Event]) -> Iterator[Event]:
         teacher = None if white is None else white.teacher
         bare = None if white is None else round(reference_seconds(white, task.labels, one.steps), 3)
         asked = recipe.asking.model_dump(mode="json", exclude={"oracle"})
-        quality = measure(task, teacher, recipe.zoo.judge(card.id))
+        judge = recipe.zoo.judge(card.id)
+        said = answered(task, teacher, judge)
+        quality = measure(task, teacher, judge, said)
         report = {
             "zoo": recipe.zoo.name,
             "teacher": card.id,
@@ -86,6 +96,8 @@ def reported(recipe: Recipe, events: Iterable[Event]) -> Iterator[Event]:
             "per_class": recipe.per_class,
             "seed": recipe.seed,
             "device": str(recipe.device),
+            "device_name": device_name(recipe.device),
+            "peak_memory_mib": round(peak_memory_mib(recipe.device), 1),
             "oracle": {"kind": "autograd"} if teacher is not None else {"kind": "zeroth-order", **asked},
             "warm_up": None if recipe.warmed is None else asdict(recipe.warmed),
             "cost": task.cost,
@@ -94,7 +106,7 @@ def reported(recipe: Recipe, events: Iterable[Event]) -> Iterator[Event]:
         final = {f"inversion/{name}": value for name, value in quality.items() if value is not None}
         spent = {"inversion/seconds": task.cost["seconds"], "queries": float(report["queries"])}
         yield Scalars(one.steps, {**final, **spent})
-        recoveries.append(Recovery(task.to(torch.device("cpu")), report))
+        recoveries.append(Recovery(task.to(torch.device("cpu")), report, each_picture(said, task.labels)))
     yield Done(recoveries)
 
 

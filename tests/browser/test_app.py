@@ -85,14 +85,14 @@ def test_from_a_run_to_a_prediction(cold_server, page, tiny_zoo_folder):
     red, blue = (180, 20, 20), (20, 20, 180)
     upload(page, 0, [("a.png", picture(red, 0)), ("b.png", picture(red, 1)), ("notes.png", b"no picture")])
     page.get_by_text("notes.png: not a").wait_for()
-    page.get_by_alt_text("2 images of class 1").wait_for()
+    page.get_by_role("list", name="2 images of class 1").wait_for()
     upload(page, 1, [("c.png", picture(blue, 2)), ("d.png", picture(blue, 3))])
-    page.get_by_alt_text("2 images of class 2").wait_for()
+    page.get_by_role("list", name="2 images of class 2").wait_for()
     upload(page, 2, [("e.png", picture(red, 4))])
-    page.get_by_alt_text("1 image of the query set").wait_for()
-    answer = page.get_by_text("% sure")
+    page.get_by_role("list", name="1 image of the query set").wait_for()
+    answer = page.get_by_role("option", name="% sure")
     answer.wait_for()
-    first = answer.inner_text()
+    first = answer.get_attribute("aria-label")
     assert first.startswith("class ")
 
     # A page switch and a reload lose nothing.
@@ -103,4 +103,4 @@ def test_from_a_run_to_a_prediction(cold_server, page, tiny_zoo_folder):
     answer.wait_for()
     page.reload()
     answer.wait_for()
-    assert answer.inner_text() == first
+    assert answer.get_attribute("aria-label") == first

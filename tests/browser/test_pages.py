@@ -19,8 +19,13 @@ LINKS = {
     "compare": ("Compare", {"show": "runs"}, ("radio", "All runs", "aria-checked")),
     "adaptation": (
         "Adaptation",
-        {"pictures": "0123456789ab", "source": "My own pictures"},
+        {"pictures": "0123456789ab", "model": "purer", "source": "own"},
         ("radio", "My own pictures", "aria-checked"),
+    ),
+    "guide": (
+        "7 · Polluted zoos",
+        {"lesson": "7", "step": "2", "axis": "measured"},
+        ("radio", "measured", "aria-checked"),
     ),
 }
 """Page, title, parameters of a link, and the widget that must show what the last of them says."""

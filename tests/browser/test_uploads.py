@@ -1,6 +1,7 @@
 """The reader's own pictures: each box holds what it was given, once, whatever happens next."""
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from tests.browser.conftest import settled
 pytestmark = pytest.mark.browser
 
 BOXES = ("class 1", "class 2", "the query set")
-LINK = "adaptation?source=My+own+pictures&pictures=0123456789ab"
+LINK = "adaptation?source=own&pictures=0123456789ab"
 
 
 def picture(seed, kind="PNG"):
@@ -41,7 +42,7 @@ def look(page, counts):
     for _ in range(2):
         for box, count in counts.items():
             if count:
-                page.get_by_alt_text(f"{count} image{'s' * (count > 1)} of {box}", exact=True).wait_for()
+                page.get_by_role("list", name=f"{count} image{'s' * (count > 1)} of {box}", exact=True).wait_for()
         settled(page)
 
 
@@ -81,3 +82,25 @@ def test_every_file_that_is_not_taken_is_named(cold_server, page, give):
     page.get_by_text("must be 20.0MB or smaller").filter(visible=True).first.wait_for()
     for name in good:
         assert page.get_by_text(name).filter(visible=True).count() == 0
+
+
+def test_a_zip_and_a_folder_fill_the_boxes_and_single_pictures_go(cold_server, page, tmp_path_factory):
+    root = tmp_path_factory.mktemp("brought")
+    for place, path in enumerate(("cat/1", "cat/2", "dog/1", "query/cat/3")):
+        (root / "pets" / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / "pets" / f"{path}.png").write_bytes(picture(place))
+    with zipfile.ZipFile(root / "pets.zip", "w") as archive:
+        for file in sorted(root.glob("pets/**/*.png")):
+            archive.write(file, file.relative_to(root))
+    page.goto(f"{cold_server.url}/{LINK}")
+    settled(page)
+    for way, given, cats in (("zip", "pets.zip", 2), ("folder", "pets", 4)):
+        page.get_by_text(way, exact=True).click()
+        settled(page)
+        page.locator("[data-stale=false] input[type=file]").first.set_input_files(root / given)
+        look(page, {"cat": cats, "dog": cats // 2, "the query set": cats // 2})
+        assert page.get_by_role("textbox", name="Class name").nth(1).input_value() == "dog"
+    page.get_by_role("list", name="4 images of cat").get_by_role("button", name="Remove picture 2").click()
+    look(page, {"cat": 3, "dog": 2, "the query set": 2})
+    page.reload()
+    look(page, {"cat": 3, "dog": 2, "the query set": 2})

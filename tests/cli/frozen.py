@@ -1,7 +1,8 @@
 """The command line as it is promised: scripts depend on it, so change it on purpose only."""
 
 COMMANDS = {
-    "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --device --json",
+    "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --out --overwrite --device "
+    "--json",
     "app": "--port --browser --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
     "--calibrate --jobs --add-zoo --rates --attack --clean --source --protocol --models --epochs --same-start --work "
@@ -10,6 +11,7 @@ COMMANDS = {
     "--device --set --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
+    "bench lessons": "--only --data --zoo --seed --work --out --json",
     "bench paired": "RESULT --against --other --json",
     "bench pollution": "--data --zoo --rates --attack --clean --source --variants --seeds --preset --shot --episodes "
     "--split --device --set --jobs --work --out --json",

@@ -44,6 +44,19 @@ def test_evaluate_gives_a_row_a_mode_with_what_the_calibration_changed(dfml, mod
     assert "without calibration" in table and "gain" in table
 
 
+def test_adapt_writes_the_adapted_model_and_takes_it_again(dfml, model, support, tmp_path):
+    words = ["adapt", "--model", model, "--support", support, "--json"]
+    found = json.loads(dfml(*words, "--out", tmp_path / "mine").out)
+    assert found["model"] == str(tmp_path / "mine") and json.loads(dfml(*words).out)["model"] is None
+    card = json.loads((tmp_path / "mine" / "dfml.json").read_text())
+    assert card["adapted"]["classes"] == found["classes"] and card["way"] == 3
+    again = dfml("adapt", "--model", tmp_path / "mine", "--support", support, "--json")
+    assert again.code == 0 and json.loads(again.out)["classes"] == found["classes"]
+    assert dfml(*words, "--out", tmp_path / "mine").code == 0, "an earlier model that nobody changed"
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    assert dfml(*words, "--out", tmp_path / "mine").code == 2
+
+
 def test_adapt_tells_both_answers(dfml, model, support, patterns):
     words = ["adapt", "--model", model, "--support", support, "--query", patterns / "val"]
     plain = json.loads(dfml(*words, "--json").out)

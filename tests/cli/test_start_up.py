@@ -155,6 +155,9 @@ bench pollution --data sample:cifar-fs --set nonsense=1|nonsense
 bench pollution --data sample:cifar-fs --zoo {zoo}|validation
 bench pollution --data sample:cifar-fs --attack nonsense|attack
 bench pollution --data sample:cifar-fs --work {nowhere} --out {tables}|{tables}
+bench lessons --only nonsense|nonsense
+bench lessons --only leaks|--data
+bench lessons --out {tables}|README.md
 bench sinusoid --tasks 1|tasks
 bench sinusoid --out {tables}|sinusoid.md
 bench speed --nonsense|--nonsense
@@ -243,6 +246,7 @@ def places(tmp_path_factory):
         "pollution-cifar-fs-conv4-both-demo", "accuracy-polluted-cifar-fs-conv4-demo", "accuracy-mixed-domains-demo",
     ):  # fmt: skip
         (root / "tables" / f"{name}.md").write_text("mine")
+    (root / "tables" / "README.md").write_text("mine")
     write(root / "ensemble", {"kind": "ensemble"})
     write(root / "seven", {"kind": "meta-model", **adapting})
     write_json(root / "seven" / "config.json", {**config, "num_classes": 7})

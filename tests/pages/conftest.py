@@ -115,6 +115,7 @@ def _embedded_zoo(tiny_zoo_folder, tmp_path, monkeypatch):
     for module in ("dfml.zoo.listing", "dfml.ui.adaptation.choose_images", "dfml.runs.spec", "dfml.zoo.zoo"):
         monkeypatch.setattr(f"{module}.ASSETS", assets)
     shutil.copytree(REPOSITORY / "assets" / "support-sets", assets / "support-sets")
+    monkeypatch.setattr("dfml.runs.recorded.MODELS", assets / "models")  # none, unless a test makes one
 
 
 @pytest.fixture

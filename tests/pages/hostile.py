@@ -27,6 +27,8 @@ AS_IT_STANDS = {
     "PageLink": {"query_string", "page"},
     "TextInput": {"default", "value", "placeholder"},
     "TextArea": {"default", "value"},
+    # What components are told; they set it as text alone, which tests/browser looks at.
+    "BidiComponent": {"json"},
 }
 MEDIANS = ("recovered_to_training", "recovered_to_training_equal", "recovered_to_held_out", "held_out_to_training")
 ALWAYS = {"id", "key", "alt", "form_id", "element_id", "url", "hash"}

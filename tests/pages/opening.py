@@ -1,5 +1,6 @@
 """Opens a page as a reader does, without a browser."""
 
+import json
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -35,3 +36,9 @@ def choose_method(app, name):
 def texts(app):
     kinds = (app.markdown, app.caption, app.title, app.subheader, app.info, app.error, app.warning)
     return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def components(app, name):
+    """What the browser's half of each of our components of that name is told."""
+    found = (element.proto for element in app.get("bidi_component"))
+    return [json.loads(proto.json) for proto in found if proto.component_name == f"dfml_{name}"]

@@ -72,6 +72,26 @@ def test_a_black_box_is_measured_by_the_answers_that_the_task_keeps():
         assert found["judge_agreement"] is found["judge_agreement_ci95"] is found["judge_accuracy"] is None
 
 
+def test_each_picture_has_the_probabilities_behind_the_measures():
+    teacher, judge = network(), network("fewshot_resnet10", seed=1)
+    said = quality.answered(task(), teacher, judge)
+    found, labels = quality.each_picture(said, task().labels), task().labels.tolist()
+    measured = quality.measure(task(), teacher, judge, said)
+    assert sum(found["teacher"]["asked"]) / 20 == pytest.approx(measured["confidence"], abs=1e-4)
+    for name, share in (("teacher", "teacher_accuracy"), ("judge", "judge_agreement")):
+        hits = [first == label for first, label in zip(found[name]["first"], labels, strict=True)]
+        assert sum(hits) / 20 == pytest.approx(measured[share])
+        assert all(hit == (a == b) for hit, a, b in zip(hits, found[name]["asked"], found[name]["sure"], strict=True))
+
+
+def test_an_answer_that_is_no_number_names_no_class():
+    said = quality.Answered(torch.tensor([[math.nan, 1.0], [0.0, 9.0]]), None)
+    found = quality.each_picture(said, torch.tensor([1, 1]))
+    assert found["judge"] is None
+    assert found["teacher"]["first"] == [-1, 1] and found["teacher"]["asked"][0] == found["teacher"]["sure"][0] == 0
+    assert found["teacher"]["sure"][1] > 0.99
+
+
 def test_of_a_black_box_whose_answers_nobody_kept_nothing_is_told():
     found = quality.measure(task(), None, None)
     assert found["teacher_accuracy"] is None and found["confidence"] is None

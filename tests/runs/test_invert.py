@@ -39,6 +39,12 @@ def test_inversion_keeps_finished_teachers_over_a_stop(tiny_zoo_folder):
     folder = RunFolder(plain["run"])
     assert {i.tag for i in folder.images()} == {"recovered/000", "recovered/001"}
     assert (folder.path / "recovered" / "001" / "grid.png").exists()
+    kept = Recovery.load(folder.path / "recovered" / "001")
+    hits = [
+        first == label for first, label in zip(kept.each["teacher"]["first"], kept.task.labels.tolist(), strict=True)
+    ]
+    assert sum(hits) / len(hits) == kept.report["teacher_accuracy"]
+    assert kept.report["peak_memory_mib"] > 10 and kept.report["device_name"]
     steps = folder.scalars()["inversion/ce"][0]
     assert steps == sorted(steps) and steps[-1] == 24
     assert folder.scalars(tag="001")["inversion/ce"][0][0] == 13

@@ -8,8 +8,7 @@ from dfml.core.paths import REPOSITORY
 from dfml.meta.adaptation import Adaptation, Calibration
 from dfml.ui.adaptation import adapt as adapting
 from dfml.ui.adaptation.adapt import Request, adapt_to
-from dfml.ui.adaptation.choose_images import Chosen
-from dfml.ui.adaptation.view import changed_rows, points
+from dfml.ui.adaptation.judging import changed_rows, points
 from tests.meta.small import tiny_model
 
 QUICK = (("inversion_steps", 3), ("per_class", 1), ("steps", 2))
@@ -25,7 +24,7 @@ def test_only_changed_answers_are_listed_with_what_became_of_them():
     after = ((0.6, 0.4), (0.3, 0.7), (0.2, 0.8), (0.9, 0.1))
     before = ((0.4, 0.6), (0.7, 0.3), (0.1, 0.9), (0.2, 0.8))
     files = [(name, Path("x.png")) for name in ("cat", "cat", "dog", "")]
-    rows = changed_rows(answer(after, before), Chosen(query=files))
+    rows = changed_rows(answer(after, before), files)
     assert [(row["Query image"], row["Before"], row["After"], row["Now"]) for row in rows] == [
         ("1", "dog (60%)", "cat (60%)", "right"),
         ("2", "cat (70%)", "dog (70%)", "no longer right"),

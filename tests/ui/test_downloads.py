@@ -10,9 +10,9 @@ from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
 from dfml.runs.grids import cut_grid
 from dfml.runs.spec import RunSpec
+from dfml.ui.inversion.downloads import arrays_npz, file_stem, grid_png, report_json
 from dfml.ui.inversion.privacy import pair_caption, read_privacy
 from dfml.ui.inversion.recoveries import StoredRecovery
-from dfml.ui.inversion.view import arrays_npz, file_stem, grid_png, report_json
 
 REPORT = {"teacher": "000", "zoo": "/zoos/my zoo", "classes": ["bee", "sweet_pepper"], "images": 5, "per_class": 3}
 

@@ -1,5 +1,5 @@
 from dfml.ui.inversion.frames import curve_title, offered
-from dfml.ui.inversion.recoveries import HELP, brief, row_of
+from dfml.ui.inversion.quality_table import HELP, brief, row_of
 
 REPORT = {
     "seconds": 3.42,

@@ -6,7 +6,9 @@ import streamlit as st
 from PIL import Image
 
 from dfml.core.errors import BadInput
-from dfml.ui.adaptation import choose_images as picture_sets
+from dfml.data.class_archive import sort_paths
+from dfml.ui.adaptation import boxes as picture_boxes
+from dfml.ui.adaptation import uploads
 from dfml.ui.adaptation.uploads import QUERY, UploadSet, is_token, new_token
 
 
@@ -100,6 +102,7 @@ class Boxes:
         self.store, self.now, self.every = store, {}, []
         monkeypatch.setattr(st, "session_state", {})
         monkeypatch.setattr(st, "file_uploader", self.uploader)
+        monkeypatch.setattr(picture_boxes, "shelf", lambda *_, **__: None)
         self.draw()
 
     def uploader(self, label, *_, key, on_change, **__):
@@ -108,7 +111,7 @@ class Boxes:
 
     def draw(self):
         for slot, name in self.NAMES.items():
-            picture_sets._inbox(self.store, slot, name)
+            picture_boxes.inbox(self.store, slot, name)
 
     def give(self, slot, files):
         key, on_change = self.now[f"Images of {self.NAMES[slot]}"]
@@ -154,3 +157,78 @@ def test_a_picture_that_is_chosen_again_on_purpose_is_kept(store):
     assert store.take(0, [first, second], seen) == []
     assert store.take(0, [first, second], seen) is None
     assert len(store.pictures(0)) == 2
+
+
+def handed(*paths):
+    return sort_paths((path, lambda path=path: png(colour="red" if "cat" in path else "blue")) for path in paths)
+
+
+def test_a_folder_fills_the_boxes_of_its_classes_and_makes_new_ones(store):
+    lines = store.add_sorted(
+        handed(
+            "z/cat/1.png",
+            "z/cat/2.png",
+            "z/sea_lion/1.png",
+            "z/owl/1.png",
+            "z/query/owl/9.png",
+            "z/query/8.png",
+            "0.png",
+        )
+    )
+    assert store.names() == ["cat", "owl", "sea lion"], "the first two take the boxes that nobody used"
+    assert [len(store.pictures(slot)) for slot in (0, 1, 2, QUERY)] == [2, 1, 1, 2]
+    assert list(store.truths().values()) == ["owl"] and len(lines) == 1 and "0.png" in lines[0]
+    assert store.add_sorted(handed("cat/3.png", "owl/4.png"), queries=True) == []
+    assert sorted(store.truths().values()) == ["cat", "owl", "owl"] and len(store.pictures(0)) == 2
+    store.rename(1, "eagle owl")
+    assert sorted(store.truths().values()) == ["cat", "eagle owl", "eagle owl"]
+    store.drop_class(1)
+    assert list(store.truths().values()) == ["cat"] and store.names() == ["cat", "sea lion"]
+
+
+def test_of_a_folder_with_too_much_the_rest_is_named_and_not_read(store, monkeypatch):
+    monkeypatch.setattr(uploads, "MAX_PICTURES", 2)
+    monkeypatch.setattr(uploads, "MAX_CLASSES", 3)
+    lines = store.add_sorted(handed(*(f"{name}/{i}.png" for name in "abcd" for i in range(4))))
+    assert store.names() == ["a", "b", "c"] and [len(store.pictures(slot)) for slot in range(3)] == [2, 2, 2]
+    assert sum("3.png" in line or "2.png" in line for line in lines) == 3 and any(
+        line.startswith("d:") for line in lines
+    )
+
+
+def test_a_picture_that_is_removed_takes_no_other_with_it(store):
+    store.add(0, [("a.png", png()), ("b.png", png())])
+    first, second = store.pictures(0)
+    store.remove(0, first.name)
+    store.remove(0, "../../names.json")
+    store.add(0, [("b.png", png())])
+    assert [path.name for path in store.pictures(0)] == [second.name, "0100-b.png"]
+    store.add(QUERY, [("q.png", png())])
+    (query,) = store.pictures(QUERY)
+    store.tell(query.name, "cat")
+    store.remove(QUERY, query.name)
+    assert store.truths() == {}
+
+
+def test_hundreds_of_rounds_stay_in_order(store):
+    store.add(0, [("a.png", png())])
+    (only,) = store.pictures(0)
+    only.rename(only.with_name("9900-a.png"))
+    store.add(0, [("b.png", png())])
+    assert [path.name for path in store.pictures(0)] == ["9900-a.png", "10000-b.png"]
+
+
+def test_a_class_field_that_has_left_the_page_renames_nothing(store, monkeypatch):
+    told = []
+    monkeypatch.setattr(st, "session_state", {})
+    monkeypatch.setattr(st, "file_uploader", lambda *_, **__: None)
+    monkeypatch.setattr(st, "text_input", lambda *_, key, on_change, **__: told.append((key, on_change)))
+    names = store.names()
+    picture_boxes._class_cell(store, names, 0, names[0])
+    key, renamed = told[0]
+    st.session_state[key] = "cat"
+    renamed()
+    assert store.names()[0] == "cat"
+    st.session_state[key] = "class 1"
+    renamed()
+    assert store.names()[0] == "cat", "the same field, told of once more by a browser that was late"

@@ -154,7 +154,9 @@ def _copy_recovery(folder: Path, target: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
     target.mkdir(parents=True)
-    write_json(target / "report.json", read_json(folder / "report.json", "report"))
+    for name in ("report.json", "answers.json"):
+        if (folder / name).is_file():  # older recoveries kept no answers
+            write_json(target / name, read_json(folder / name, name))
     tensors = load_file(folder / "pictures.safetensors")
     save_file(
         {n: t.astype(np.float16) if t.dtype == np.float32 else t for n, t in tensors.items()},

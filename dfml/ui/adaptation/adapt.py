@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import io
+import tempfile
 import threading
 import time
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import streamlit as st
-from pydantic import Field
 
-from dfml.core.config import Record, Text
-from dfml.core.errors import BadInput
 from dfml.core.names import find_name
-from dfml.core.paths import given_path, read_json
 from dfml.data.pictures import open_picture, to_tensor
-from dfml.runs.folder import RunFolder
-from dfml.ui.runs.run_rows import RunRow, run_rows
 
 if TYPE_CHECKING:
     import torch
@@ -33,44 +29,13 @@ if TYPE_CHECKING:
 Answer = tuple["Adaptation", float]
 """The outcome, and the seconds that it took."""
 MOST_ANSWERS = 64
+ADAPTED_FOLDER = "adapted-model"
+"""The folder in the zip that is taken home."""
 # Every session's script thread shares the loaded models, whose normalisation layers hold an episode's statistics.
 _ONE_AT_A_TIME = threading.Lock()
 
 
-class _Card(Record):
-    """``dfml.json`` of a meta-model."""
-
-    kind: Text | None = None
-    learner: Text
-    method: Text | None = None
-    zoo: Text | None = None
-    side_information: list[Text] | None = None
-    adapt_steps: Annotated[int, Field(ge=1, le=1000)] = 10
-    teachers: dict[Text, Text] | None = None
-
-
-def finished_models() -> list[RunRow]:
-    """Return training runs that ended with a model, the newest first."""
-    return [row for row in run_rows("train") if row.run.model]
-
-
-def find_model(choice: str) -> tuple[Path, dict]:
-    """Return the folder and the card of the model of a run's name, or of a path to a model or a run; needs no torch.
-
-    Raises:
-        BadInput: There is no model, or its folder holds no meta-model.
-    """
-    path = next((row.run.path for row in finished_models() if row.name == choice), None) or given_path(choice)
-    folder = RunFolder(path).model or path
-    if not os.path.isfile(folder / "dfml.json"):
-        raise BadInput(f"no model at {choice!r}: give the folder of a meta-model, such as RUN/model.")
-    card = read_json(folder / "dfml.json", "the model's card")
-    if not isinstance(card, dict) or "learner" not in card:
-        raise BadInput(f"{folder} holds no meta-model; a teacher of a zoo, for example, is none. Train one first.")
-    return folder, _Card.checked(card, "the model's card")
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
+@st.cache_resource(show_spinner=False, max_entries=12)
 def _load(folder: str, changed: int) -> MetaModel:
     import torch
 
@@ -86,7 +51,8 @@ class Request:
     """What the model of a folder is to adapt to, and how: see ``dfml.meta.adaptation.adapt``.
 
     Query images come with their class, empty where unknown. ``changed`` is the card's modification time, so that
-    another model there is loaded anew. ``icfil`` are the options of a calibration, if any, as pairs.
+    another model there is loaded anew. ``icfil`` are the options of a calibration, if any, as pairs; ``whole``
+    asks for all that is shown of the chosen model: the map of the features, and the parameters to take home.
     """
 
     folder: str
@@ -97,12 +63,18 @@ class Request:
     how: Adapt
     steps: int
     icfil: tuple[tuple[str, object], ...] | None = None
+    whole: bool = False
 
 
 @st.cache_resource(show_spinner=False)
 def _answers() -> OrderedDict[Request, Answer]:
     # Of all sessions, the newest last; a cached function could not show its progress.
     return OrderedDict()
+
+
+def is_kept(request: Request) -> bool:
+    """Whether the answer is known already, so that nothing is to be waited for."""
+    return request in _answers()
 
 
 def adapt_to(request: Request, progress: Callable[[int, int, str], None] | None = None) -> Answer:
@@ -152,7 +124,29 @@ def _adapt(request: Request, progress: Callable[[int, int, str], None] | None) -
         steps=request.steps,
         calibrate=None if request.icfil is None else Icfil(Icfil.Config.parse(dict(request.icfil))),
         progress=progress,
+        mapped=request.whole,
     )
-    if outcome.calibration is not None:  # of which several are kept: without the parameters, which nothing shows
+    if not request.whole:  # of which many are kept
+        outcome = replace(outcome, params={})
+    if outcome.calibration is not None:  # its parameters are the outcome's
         outcome = replace(outcome, calibration=replace(outcome.calibration, params={}))
     return outcome, time.perf_counter() - started
+
+
+def adapted_zip(request: Request) -> bytes:
+    """Return what the request's model adapted to as a zip of a model's folder, ``MODEL/config.json`` and so on.
+
+    Raises:
+        BadInput: The model is an ensemble of teachers, or its folder is gone.
+    """
+    from dfml.meta.adapted_model import adapted_model
+
+    outcome, _ = adapt_to(request)
+    support = sum(len(files) for _, files in request.support)
+    model = adapted_model(_load(request.folder, request.changed), outcome, bn=request.bn, support=support)
+    buffer = io.BytesIO()
+    with tempfile.TemporaryDirectory() as place, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        model.save(place)
+        for file in sorted(Path(place).iterdir()):
+            archive.write(file, f"{ADAPTED_FOLDER}/{file.name}")
+    return buffer.getvalue()

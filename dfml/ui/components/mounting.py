@@ -18,15 +18,21 @@ PARTS = {
     "tile_grid": ("base", "tiles"),
     "point_map": ("base", "tiles", "points"),
     "replay": ("base", "chart", "tiles", "points"),
+    "answer_bars": ("base",),
+    "moving_map": ("base", "tiles", "points"),
+    "shelf": ("base", "tiles"),
 }
 """Which shared files a component's own is appended to."""
 
 
-def component(name: str) -> Any:  # noqa: ANN401 - Streamlit's callable, which mounts it
-    """Return what mounts a component; its own files are ``name.js`` and, where there is one, ``name.css``."""
-    names = (*PARTS[name], name)
-    scripts = "\n".join(lean((HERE / f"{part}.js").read_text(encoding="utf-8")) for part in names)
-    styles = [HERE / f"{part}.css" for part in names]
+def component(name: str, own: Path = HERE, parts: Sequence[str] = ()) -> Any:  # noqa: ANN401 - Streamlit's callable
+    """Return what mounts a component; ``name.js`` and, where there is one, ``name.css`` lie in the folder ``own``.
+
+    One that lies elsewhere names the shared files, ``parts``, that its own are appended to.
+    """
+    places = [*(HERE / part for part in parts or PARTS[name]), own / name]
+    scripts = "\n".join(lean(place.with_suffix(".js").read_text(encoding="utf-8")) for place in places)
+    styles = [place.with_suffix(".css") for place in places]
     style = "\n".join(lean(file.read_text(encoding="utf-8")) for file in styles if file.is_file())
     return v2.component(f"dfml_{name}", html='<div class="all"></div>', css=style, js=scripts)
 

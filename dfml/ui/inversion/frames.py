@@ -7,11 +7,12 @@ import streamlit as st
 
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.status import RunStatus
-from dfml.ui.charts.curves import Curve, curves
+from dfml.ui.charts.curves import Curve
+from dfml.ui.components.line_chart import Line, line_chart
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.runs.run_rows import finite
 from dfml.ui.widgets.metrics import metric
-from dfml.ui.widgets.texts import plain, show_chart
+from dfml.ui.widgets.texts import plain
 
 RECOVERED = "recovered/"
 FIRST = ("inversion/ce", "inversion/bn", "inversion/teacher_accuracy", "inversion/tv", "inversion/l2")
@@ -123,21 +124,18 @@ def recovery_curves(series: Mapping[str, Mapping[str, Curve]], totals: Mapping[s
             last = max(totals.get(inverter, 0), steps[-1], 1)
             drawn[inverter] = ([100 * step / last for step in steps], values) if across == SHARE else (steps, values)
     look, title = metric(name.replace(WARM_UP, RECOVERY)), curve_title(name)
-    figure = curves(
-        drawn,
-        x="share of the way (per cent)" if across == SHARE else "meta-step" if warm else "step",
-        y=title + ("" if look.percent else " (logarithmic)"),
-        percent=look.percent,
-        log=not look.percent,
-        places={inverter: place for place, inverter in enumerate(series)},
-        height=300,
-    )
-    figure.update_layout(showlegend=len(series) > 1)
-    if across == SHARE:
-        figure.update_xaxes(range=[0, 101])
-    if look.percent:
-        figure.update_yaxes(range=[-0.03, 1.05])
+    log = not look.percent and all(value > 0 for _, values in drawn.values() for value in values)
     newest = ", ".join(f"{inverter} {values[-1]:.3g}" for inverter, (_, values) in drawn.items())
-    show_chart(figure, key=f"{key}:chart", alt=f"{title}; newest: {newest}")
+    line_chart(
+        [Line(inverter, *drawn.get(inverter, ([], []))) for inverter in series],
+        key=f"{key}:chart",
+        x="share of the way (per cent)" if across == SHARE else "meta-step" if warm else "step",
+        y=title,
+        percent=look.percent,
+        log=log,
+        until=100 if across == SHARE else None,
+        height=300,
+        alt=f"{title}; newest: {newest}",
+    )
     if look.help:
         st.caption(plain(look.help))

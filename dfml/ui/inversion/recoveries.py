@@ -1,10 +1,10 @@
-"""Stored recoveries (``RUN/recovered/<teacher>``, read without torch): a gallery of all, a table of their quality."""
+"""Stored recoveries (``RUN/recovered/<teacher>``), read without torch."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import streamlit as st
 from PIL import Image
@@ -13,40 +13,14 @@ from pydantic import Field
 from dfml.core.config import Count, Moment, Number, Record, Share, Text
 from dfml.core.errors import BadInput
 from dfml.core.model_config import tensor_shapes
-from dfml.core.names import natural
 from dfml.core.paths import read_json
 from dfml.runs.folder import RunFolder
-from dfml.ui.runs.run_rows import RunRow
-from dfml.ui.widgets.galleries import from_arrays, show_strip
-from dfml.ui.widgets.texts import counted, duration, empty_state, one_line_errors, percent, plain, spaced, with_interval
+from dfml.ui.widgets.galleries import from_arrays
+from dfml.ui.widgets.texts import spaced
 
-PER_ROW, ROWS_A_PAGE = 10, 8
 MOST_NUMBERS = 200_000_000
 """Numbers in a recovery's images; a larger file is not opened by a page."""
-HELP = {
-    "Time": "Wall clock of the recovery alone, without warm-up, loading and measuring. It depends on the machine and "
-    "on what else it does: compare within one comparison.",
-    "Warm-up": "Time that the inverter learned on other teachers before. It is paid once, kept, and serves every later "
-    "recovery with the same options and seed. A dash: it needs none.",
-    "Passes": "Batches that the teacher computed, forward and backward or forward only. The fair measure of work "
-    "where the machine is busy; it leaves out the inverter's own network.",
-    "Queries": "Images that the teacher was asked about. What counts where a teacher only answers questions.",
-    "Teacher": "Share of the images that their own teacher takes for the class that was asked for. Recovery aims at "
-    "just this, so it is high nearly always and says little about what the images show.",
-    "Judge": "Share on which a judge agrees: a network of another architecture, trained on the same classes, that no "
-    "inverter saw. It says whether the class is in the images for others too. ± is its 95 % interval, which "
-    "takes the images for independent and is rather too narrow; guessing gives 1 / classes.",
-    "Judge on real": "How often the judge is right on real images that it did not see in training. An agreement near "
-    "it means as recognisable, to this judge, as real images; above it does not mean better than real.",
-    "Diversity": "How different the images of one class are, in the features of one fixed network: 0 where all are "
-    "the same, about 0.3 for real images. It does not say that they look like anything.",
-    "BN distance": "How far the statistics of the images are from those that the teacher remembers; lower is nearer. "
-    "Inverters lower it directly, and it depends on the number of images: compare it for one teacher and equally "
-    "many images only.",
-}
-
-WIDTHS = {"Warm-up": 68, "Judge": 108, "Judge on real": 90, "BN distance": 88, "Diversity": 74}
-"""Pixels; wide enough for the numbers, narrow enough for a page of 1280."""
+ANSWERS = "answers.json"
 
 
 class _WarmUp(Record):
@@ -80,6 +54,36 @@ class _Report(Record):
     bn_distance: Number | None = None
     warm_up: _WarmUp | None = None
     oracle: _Asked | None = None
+    device: Text | None = None
+    device_name: Text | None = None
+    peak_memory_mib: Number | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+
+_Shares = Annotated[list[Share], Field(max_length=100_000)]
+
+
+class _Each(Record):
+    """What one network says of each image."""
+
+    first: Annotated[list[Annotated[int, Field(ge=-1, lt=2**31)]], Field(max_length=100_000)]
+    asked: _Shares
+    sure: _Shares
+
+
+class _Answers(Record):
+    """``answers.json`` of a recovery."""
+
+    teacher: _Each | None = None
+    judge: _Each | None = None
+
+
+class Answer(NamedTuple):
+    """What a network says of an image: its class (-1: no number), and the probabilities of it and of the asked one."""
+
+    first: int
+    sure: float
+    asked: float
 
 
 @dataclass(frozen=True)
@@ -106,14 +110,36 @@ class StoredRecovery:
 
     def pictures(self) -> dict[str, list[Image.Image]]:
         """Return images by class name; ``BadInput`` where the file is missing or damaged."""
+        return by_class(*self.every(), self.classes)
+
+    def every(self) -> tuple[list[Image.Image], list[int]]:
+        """Return the images in the order of the recovery, and their labels; ``BadInput`` as ``pictures``."""
         file = self.folder / "pictures.safetensors"
         if not file.is_file():
             raise BadInput(f"the images of teacher {self.teacher} are missing in {self.folder}.")
-        return _pictures(str(file), file.stat().st_mtime_ns, tuple(self.classes))
+        return _pictures(str(file), file.stat().st_mtime_ns)
+
+    def answers(self) -> dict[str, list[Answer]]:
+        """Return what the ``teacher`` and the ``judge`` say of each image; without those that said nothing.
+
+        Recoveries of older versions kept no answers, damaged ones count as none.
+        """
+        file = self.folder / ANSWERS
+        try:
+            found = _Answers.checked(read_json(file, ANSWERS), ANSWERS) if file.is_file() else {}
+        except BadInput:
+            return {}
+        told = {name: each for name in ("teacher", "judge") if (each := found.get(name))}
+        count = self.report.get("images", 0)
+        return {
+            name: [Answer(*one) for one in zip(each["first"], each["sure"], each["asked"], strict=False)]
+            for name, each in told.items()
+            if len(each["first"]) == len(each["sure"]) == len(each["asked"]) == count
+        }
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _pictures(file: str, changed: int, classes: tuple[str, ...]) -> dict[str, list[Image.Image]]:
+def _pictures(file: str, changed: int) -> tuple[list[Image.Image], list[int]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -123,10 +149,9 @@ def _pictures(file: str, changed: int, classes: tuple[str, ...]) -> dict[str, li
         raise BadInput(f"{file} holds images of shape {shape} and labels of shape {count}: nothing that can be shown.")
     try:
         tensors = load_file(file)
-        images, labels = from_arrays(tensors["images"]), [int(label) for label in tensors["labels"]]
+        return from_arrays(tensors["images"]), [int(label) for label in tensors["labels"]]
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, OverflowError) as error:
         raise BadInput(f"{file} is damaged: {error}.") from None
-    return by_class(images, labels, classes)
 
 
 def by_class(images: list[Image.Image], labels: list[int], classes: Sequence[str]) -> dict[str, list[Image.Image]]:
@@ -153,115 +178,3 @@ def stored_recoveries(run: RunFolder) -> list[StoredRecovery]:
             continue
         found.append(StoredRecovery(run.name, run.title, report.get("teacher") or folder.name, folder, report))
     return found
-
-
-def recovery_gallery(rows: list[RunRow]) -> None:
-    """Draw all stored recoveries, by run, teacher and class."""
-    left = [found for row in rows for found in stored_recoveries(row.run)]
-    if not left:
-        text = "Every finished recovery is kept here, by run, teacher and class."
-        empty_state("The gallery is empty", text, icon=":material/photo_library:")
-        return
-    filters = st.grid(4, min_column_width=150)
-
-    def choose(label: str, key: str, options: list[str], **look: Any) -> str:  # noqa: ANN401 - as the widget's
-        return filters.selectbox(label, options, key=key, persist_state="session", **look)
-
-    titles = {found.run: found.run_title for found in left}
-    run = choose("Run", "gallery_run", ["all runs", *titles], format_func=lambda name: titles.get(name, name))
-    left = [found for found in left if run in ("all runs", found.run)]
-    teachers = sorted({found.teacher for found in left}, key=natural)
-    teacher = choose("Teacher", "gallery_teacher", ["all teachers", *teachers])
-    left = [found for found in left if teacher in ("all teachers", found.teacher)]
-    method = choose("Inverter", "gallery_method", ["all inverters", *sorted({found.method for found in left})])
-    left = [found for found in left if method in ("all inverters", found.method)]
-    classes = sorted({name for found in left for name in found.classes}, key=natural)
-    label = choose("Class", "gallery_class", ["all classes", *classes])
-    items = [(found, name) for found in left for name in found.classes if label in ("all classes", name)]
-    pages = -(-len(items) // ROWS_A_PAGE)
-    page = min(st.session_state.get("gallery_page", 1), max(1, pages))
-    for found, name in items[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]:
-        with st.container(border=True), one_line_errors():
-            pictures = found.pictures().get(name, [])
-            st.markdown(
-                f"**{plain(name)}** · {plain(found.method)} · teacher {plain(found.teacher)} · "
-                f"{percent(found.report.get('teacher_accuracy'))} of this teacher's images classified as asked"
-            )
-            if pictures:
-                show_strip(pictures, f"{len(pictures)} images recovered for {name}", side=64, columns=PER_ROW)
-            st.caption(plain(found.run_title))
-    if pages > 1:
-        st.pagination(pages, key="gallery_page")
-    word = "recovery" if len(left) == 1 else "recoveries"
-    st.caption(f"{counted(len(items), 'class row')} of {len(left)} {word}.")
-
-
-def row_of(name: str, report: dict[str, Any]) -> dict[str, str | None]:
-    """Return one line of the table: text per column, None where the number cannot be had."""
-    warm, judge = report.get("warm_up") or {}, report.get("judge_agreement")
-
-    def told(key: str, form: Callable[[float], str]) -> str | None:
-        return None if report.get(key) is None else form(report[key])
-
-    return {
-        "Inverter": name,
-        "Time": brief(report.get("seconds")),
-        "Warm-up": brief(warm.get("seconds")) if warm.get("steps") else None,
-        "Passes": told("passes", _count),
-        "Queries": told("queries", _count),
-        "Teacher": told("teacher_accuracy", percent),
-        "Judge": None if judge is None else f"{with_interval(judge, report.get('judge_agreement_ci95'))} %",
-        "Judge on real": told("judge_accuracy", percent),
-        "Diversity": told("diversity", "{:.3g}".format),
-        "BN distance": told("bn_distance", "{:.3g}".format),
-    }
-
-
-def brief(seconds: float | None) -> str | None:
-    """Return seconds with a digit after the point where they are few: five steps take less than one."""
-    if seconds is None:
-        return None
-    return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
-
-
-def quality_table(found: Sequence[tuple[str, StoredRecovery | None]], key: str) -> None:
-    """Draw one row per inverter (its name, its recovery); those that are not done have dashes."""
-    if not any(recovery for _, recovery in found):
-        return
-    rows = [row_of(name, recovery.report if recovery else {}) for name, recovery in found]
-    done = [row for row in rows if row["Teacher"]]
-    column = st.column_config.TextColumn
-    looks = {name: column(name, help=HELP[name], width=WIDTHS.get(name, 66), alignment="right") for name in HELP}
-    st.markdown("**Quality and cost**", help="Point at a column's name, or open the list below, for what it says.")
-    st.dataframe(
-        {name: [row[name] or "–" for row in rows] for name in rows[0]},
-        key=key,
-        hide_index=True,
-        width="stretch",
-        column_config={"Inverter": column("Inverter", width=118, pinned=True), **looks},
-        alt="; ".join(f"{row['Inverter']}: teacher accuracy {row['Teacher']}, judge {row['Judge']}" for row in done),
-    )
-    for name, recovery in found:
-        if recovery:
-            _remarks(f"**{plain(name)}**: " if len(found) > 1 else "", recovery.report)
-    with st.expander("What these numbers say, and what they do not", icon=":material/help:"):
-        st.markdown("\n".join(f"- **{name}**: {text}" for name, text in HELP.items()))
-
-
-def _remarks(title: str, report: dict[str, Any]) -> None:
-    """What has to be known beside a row."""
-    parts, warm, asked = [], report.get("warm_up") or {}, report.get("oracle") or {}
-    if warm.get("met_the_asked"):
-        parts.append("this teacher took part in the warm-up, so it was not unseen")
-    if warm.get("steps") and warm.get("kept"):
-        parts.append("the warm-up was kept from an earlier run")
-    if asked.get("kind") == "zeroth-order":
-        parts.append(f"asked by queries only, {plain(str(asked.get('q')))} directions per image and step")
-    if report.get("judge_agreement") is None:
-        parts.append("no judge for this teacher")
-    if parts:
-        st.caption(f"{title}{'; '.join(parts)}.")
-
-
-def _count(value: float) -> str:
-    return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value:,.0f}"

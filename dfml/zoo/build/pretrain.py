@@ -18,6 +18,7 @@ from dfml.core.process import end_with_parent
 from dfml.core.remedies import PROGRAM
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
+from dfml.data.splits import split_class
 from dfml.nets.build import build_network
 from dfml.nets.device import use_threads
 from dfml.zoo.build.classifier import train_classifier
@@ -100,14 +101,6 @@ def pixel_statistics(data: ClassSplit, limit: int = 5000) -> tuple[list[float], 
     mean = x.mean(dim=(0, 2, 3))
     std = x.std(dim=(0, 2, 3)).clamp_min(1e-3)  # a channel that never changes must not divide by zero
     return [round(v, 4) for v in mean.tolist()], [round(v, 4) for v in std.tolist()]
-
-
-def split_class(members: np.ndarray, held_out: float) -> tuple[np.ndarray, np.ndarray]:
-    """Cut one class's images into a first part to train and a last part to hold out; ``BadInput`` if fewer than two."""
-    cut = len(members) - max(1, round(len(members) * held_out))
-    if cut < 1:
-        raise BadInput(f"a class has {len(members)} images; at least 2 are needed to hold one out.")
-    return members[:cut], members[cut:]
 
 
 def train_teacher(

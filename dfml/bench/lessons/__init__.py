@@ -1,0 +1,1 @@
+"""What the lessons of the guide show, measured by ``bench lessons``: a file for each lesson."""

@@ -1,0 +1,98 @@
+"""The pictures in a training's memory: what a meta-model was learning from, step by step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from dfml.core.events import TASK
+from dfml.runs.folder import StoredImages
+from dfml.ui.components.tile_grid import tile_grid
+from dfml.ui.runs.panel import look_again
+from dfml.ui.runs.run_rows import RunRow, minute, recorded_rows, run_rows, unique
+from dfml.ui.widgets.galleries import open_sheet
+from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain
+
+NEWEST = "newest"
+MOST_STEPS = 10
+"""Steps at which a place is shown."""
+KINDS = {"pictures": "images", TASK: "tasks"}
+"""What a training keeps to look at, by its tag, with its words; other tags are shown as they are."""
+
+
+def browse_memory(_: list[RunRow]) -> None:
+    """Draw the pictures of a training, own or recorded; the newest ones move on while it works."""
+    # A training that has nothing to show is left out, such as one that learns nothing.
+    rows = {row.name: row for row in (*run_rows("train"), *recorded_rows("train")) if row.run.images()}
+    if not rows:
+        text = "While a model is meta-trained, the images and tasks that it learns from are kept here, by step."
+        empty_state("No training has kept pictures yet", text, icon=":material/photo_library:")
+        return
+    lines = unique({name: _line(row) for name, row in rows.items()})
+    look: dict[str, Any] = {"format_func": lambda one: lines.get(one, one), "persist_state": "session"}
+    name = st.selectbox("Training", list(rows), key="memory_run", **look)
+    row = rows[name]
+
+    @st.fragment(run_every=look_again(row))
+    def live() -> None:
+        with one_line_errors():
+            _pictures(row)
+
+    live()
+
+
+def _line(row: RunRow) -> str:
+    return f"{row.title} · recorded" if row.recorded else f"{row.title} · {minute(row.created)}"
+
+
+def _pictures(row: RunRow) -> None:
+    """Draw the pictures of one step, and what stood in the chosen place at others."""
+    entries = [entry for entry in row.run.images() if entry.labels]
+    tags = sorted({entry.tag for entry in entries}, key=lambda tag: (tag == TASK, tag))
+    if not tags:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        look: dict[str, Any] = {"format_func": lambda tag: KINDS.get(tag, tag), "required": True, "default": tags[0]}
+        tag = st.segmented_control("Show", tags, key=f"memory_tag:{row.name}", **look) or tags[0]
+        kept = [entry for entry in entries if entry.tag == tag]
+        steps = [str(step) for step in dict.fromkeys(entry.step for entry in kept)]
+        key = f"memory_step:{row.name}:{tag}"
+        if st.session_state.get(key) not in (*steps, NEWEST):  # thinned out meanwhile
+            st.session_state[key] = NEWEST
+        options, text = [*steps, NEWEST], "Of long trainings some steps are kept, spread evenly."
+        asked = st.select_slider("Iteration", options, key=key, help=text) if len(steps) > 1 else NEWEST
+    entry = kept[-1] if asked == NEWEST else next(one for one in reversed(kept) if str(one.step) == asked)
+    cells = open_sheet(entry)
+    labels = entry.labels[: len(cells)]
+    different = len(set(labels))
+    classes = f"{different} class" + "es" * (different != 1)
+    st.markdown(f"Iteration {entry.step} · {counted(len(cells), 'image')} of {classes}")
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        captions = [f"class {label}" for label in labels]
+        alt = f"{len(cells)} images at iteration {entry.step}"
+        picked = tile_grid(cells, key=f"memory:{row.name}:{tag}", alt=alt, captions=captions, side=60, picked=0)
+    with right:
+        place = picked or 0
+        if place < len(cells):
+            words = f"Place {place + 1}, class {labels[place]}, iteration {entry.step}"
+            st.markdown(f"**Place {place + 1}** · class {labels[place]}")
+            key = f"memory_large:{row.name}"
+            tile_grid([cells[place]], key=key, alt=words, captions=[words], side=224, pick=False, show_captions=False)
+            _other_steps(row, kept, place, labels)
+    if row.recorded:
+        st.caption(f"From the recorded run {plain(row.name)}.")
+
+
+def _other_steps(row: RunRow, kept: Sequence[StoredImages], place: int, labels: Sequence[int]) -> None:
+    """Draw what stood in the place at other steps; only where the places mean the same classes throughout."""
+    fitting = [entry for entry in kept if entry.labels[: len(labels)] == list(labels)]
+    if len(fitting) < 2:
+        return
+    if len(fitting) > MOST_STEPS:
+        fitting = [fitting[round(i * (len(fitting) - 1) / (MOST_STEPS - 1))] for i in range(MOST_STEPS)]
+    found = [(entry.step, sheet[place]) for entry in fitting if place < len(sheet := open_sheet(entry))]
+    st.caption("In this place, by iteration")
+    images, captions = [image for _, image in found], [str(step) for step, _ in found]
+    alt = f"place {place + 1} at {len(found)} iterations"
+    tile_grid(images, key=f"memory_path:{row.name}", alt=alt, captions=captions, side=44, pick=False)
