@@ -45,3 +45,17 @@ def test_runs_are_compared_in_the_browser(cold_server, page, tmp_path):
     assert page.get_by_role("heading", name=NAME).count() == 1
     assert page.locator("img").count() and page.evaluate("[...document.images].every((one) => one.naturalWidth > 0)")
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.slow
+def test_what_cannot_be_undone_is_red_and_asks_once(cold_server, page, tmp_path):
+    run = fake_training(tmp_path, label="only one")
+    page.goto(f"{cold_server.url}/training?run={run.name}")
+    page.get_by_role("button", name="Delete", exact=True).click()
+    button = page.get_by_role("button", name="Delete for good")
+    red, green, blue = button.evaluate("one => getComputedStyle(one).backgroundColor.match(/\\d+/g).map(Number)")
+    assert red > 2 * max(green, blue)
+    button.click()
+    page.get_by_text("only one").first.wait_for(state="detached")
+    assert not run.path.exists()
