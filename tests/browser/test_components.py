@@ -1,11 +1,9 @@
 """Components in a real browser: never blank while data changes, operable by keyboard, and text stays text."""
 
-import subprocess
-import sys
-
 import pytest
 
 from tests.browser.conftest import Server, settled
+from tests.browser.watching import WATCH, busy_computer
 
 pytestmark = pytest.mark.browser
 NAME = "<img src=x onerror=alert(1)> & otter"
@@ -44,29 +42,6 @@ def live():
 with st.container(key="live"):
     live()
 """
-WATCH = """
-() => {
-  const charts = () => [...document.querySelectorAll('*')].filter((node) => node.shadowRoot)
-    .map((host) => [host, host.shadowRoot.querySelector('.lines path, .map path')]).filter(([, path]) => path);
-  const before = charts();
-  const seen = window.seen = { frames: 0, without: 0, dim: 0, other: 0, changes: 0, charts: before.length };
-  let shape = '';
-  const look = () => {
-    const now = charts();
-    seen.frames += 1;
-    const blank = now.some(([, path]) => !(path.getAttribute('d') || '').startsWith('M'));
-    if (blank || now.length < before.length) seen.without += 1;
-    if (now.some(([host], i) => host !== (before[i] || [])[0])) seen.other += 1;
-    const around = [];
-    for (let node = now[0] && now[0][0]; node instanceof Element; node = node.parentElement) around.push(node);
-    if (around.some((node) => Number(getComputedStyle(node).opacity) < 1)) seen.dim += 1;
-    const drawn = now[0] ? now[0][1].getAttribute('d') : '';
-    if (drawn !== shape) { seen.changes += 1; shape = drawn; }
-    requestAnimationFrame(look);
-  };
-  requestAnimationFrame(look);
-}
-"""
 DRAWN = """
 old => [...document.querySelectorAll('*')].some((node) => {
   const path = node.shadowRoot && node.shadowRoot.querySelector('.lines path');
@@ -102,14 +77,9 @@ def live_page(live_server, page):
 
 
 def test_no_frame_is_without_a_chart_while_the_computer_is_busy(live_page):
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
-    try:
+    with busy_computer():
         live_page.evaluate(WATCH)
         live_page.wait_for_function("window.seen.changes > 5 && window.seen.frames > 60")
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
     seen = live_page.evaluate("window.seen")
     assert seen["charts"] == 3
     assert (seen["without"], seen["other"], seen["dim"]) == (0, 0, 0), seen

@@ -38,6 +38,14 @@ def texts(app):
     return "\n".join(element.value for kind in kinds for element in kind)
 
 
+def all_curves(app, run):
+    """The same page with its box of all curves open."""
+    app.session_state[f"all_curves:{run.name}"] = True
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
 def components(app, name):
     """What the browser's half of each of our components of that name is told."""
     found = (element.proto for element in app.get("bidi_component"))

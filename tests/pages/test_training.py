@@ -12,15 +12,16 @@ from dfml.methods import METHODS
 from dfml.runs.folder import RunFolder
 from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
-from tests.pages.opening import choose_method, open_page, texts
+from tests.pages.opening import all_curves, choose_method, components, open_page, texts
 
 
 def test_training_page_shows_curves_marks_and_the_result(runs, training):
-    training(runs)
-    app = open_page("training")
-    specs = "".join(chart.proto.spec for chart in app.get("plotly_chart"))
-    assert "adversarial step" in specs
-    assert "95 % interval" in specs
+    run = training(runs)
+    app = all_curves(open_page("training"), run)
+    charts = components(app, "line_chart")
+    (marked,) = (chart["marks"] for chart in charts if chart["marks"])
+    assert marked[0]["text"].startswith("adversarial step")
+    assert any(half for chart in charts for line in chart["lines"] for half in line["band"] or [])
     assert "56.8 %" in [metric.value for metric in app.metric]
     assert "3 adversarial steps" in texts(app)
 
@@ -120,7 +121,7 @@ def test_the_watch_page_draws_every_number_of_a_run(runs, training):
         for step in (20, 40):
             recorder.record(Scalars(step, {"tasks/disagreement": 0.5 / step, "queries": 1000.0 * step}))
         recorder.record(Scalars(60, {"val/peak": 0.487, "val/last": 0.484, "val/variation": 0.003}))
-    app = open_page("training")
+    app = all_curves(open_page("training"), run)
     shown = texts(app)
     assert "**Further numbers**" in shown and "API against student" in shown and "Teacher queries" in shown
     assert "peak 48.7 %, last 48.4 %, variation 0.3 points" in shown
@@ -137,7 +138,7 @@ def test_the_loss_of_a_fusion_of_weights_is_not_explained_by_tasks(runs):
         for step in (1, 2):
             recorder.record(Scalars(step, {"train/loss": 1 / step, "dro/shift": 0.1 * step}))
         recorder.set_status(state="stopped", step=2, total=9)
-    app = open_page("training")
+    app = all_curves(open_page("training"), run)
     (loss,) = (element for element in app.markdown if element.value == "**Outer loss**")
     assert "query" not in loss.help and "There are no tasks" in loss.help
     assert "Shift of the worst case" in texts(app)
@@ -161,13 +162,13 @@ def test_teachers_that_a_method_compared_are_shown_as_map_and_matrix(runs, train
     from dfml.runs.recorder import Recorder
 
     run = training(runs)
-    app = open_page("training")
+    app = all_curves(open_page("training"), run)
     assert "Map of the teachers" not in texts(app)
     matrix = [[1, 0.2, 0.5], [0.2, 1, 0.4], [0.5, 0.4, 1]]
     with Recorder(run.path, {"state": "finished"}) as recorder:
         made = ZooMap(1, ["000", "001", "gone"], matrix, [0, 1, 0], [[0, 0], [1, 0], [0, 1]], "2 groups of *teachers*")
         recorder.record(made)
-    app = open_page("training")
+    app = all_curves(open_page("training"), run)
     assert "**Map of the teachers**" in texts(app) and "2 groups of" in texts(app) and not app.exception
     specs = "".join(chart.proto.spec for chart in app.get("plotly_chart"))
     assert "teacher gone" in specs and "group 2" in specs and '"heatmap"' in specs
@@ -244,7 +245,7 @@ def test_reliability_weights_are_bars_and_the_alignment_of_gradients_a_curve(run
         for step in (20, 40):
             weights = {"reliability/000": 0.7, "reliability/001": 0.3}
             recorder.record(Scalars(step, {"grad/alignment": 0.01 * step, **weights}))
-    app = open_page("training")
+    app = all_curves(open_page("training"), run)
     shown = texts(app)
     assert "**Gradient alignment**" in shown and "**Teacher policy**" in shown and not app.exception
     specs = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]

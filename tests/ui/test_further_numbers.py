@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dfml.core.events import Scalars
-from dfml.ui.training.view import ON_CHARTS, further_names, inversion_losses, loss_help, over_the_run
+from dfml.ui.training.all_curves import ON_CHARTS, further_names, inversion_losses, loss_help
+from dfml.ui.training.view import over_the_run
 from dfml.ui.widgets.metrics import LOSS_OF_TASKS, LOSS_OF_WEIGHTS, metric
 
 LINE = ([1, 2], [0.1, 0.2])

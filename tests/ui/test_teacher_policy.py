@@ -1,5 +1,5 @@
 from dfml.ui.charts.bars import teacher_policy_bars
-from dfml.ui.training.view import newest_weights
+from dfml.ui.training.all_curves import newest_weights
 
 SCALARS = {
     "train/loss": ([1, 2], [3.0, 2.0]),

@@ -170,7 +170,9 @@ class Chart {
 
   drawCursor() {
     const { cursor } = this.data, given = cursor !== null && cursor !== undefined;
-    set(this.past, { width: given ? Math.max(0, this.x(cursor) + 0.5) : 9999 });
+    // At the end nothing is behind it: the last points are seen whole.
+    const whole = !given || !this.every.length || cursor >= this.every[this.every.length - 1];
+    set(this.past, { width: whole ? 9999 : Math.max(0, this.x(cursor) + 0.5) });
     set(this.ahead, { visibility: given ? 'visible' : 'hidden' });
     set(this.now, { visibility: given ? 'visible' : 'hidden' });
     if (given) set(this.now, { x1: this.x(cursor), x2: this.x(cursor), y1: this.top, y2: this.bottom });

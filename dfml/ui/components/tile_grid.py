@@ -24,23 +24,25 @@ def tile_grid(
     pick: bool = True,
     picked: int | None = None,
     show_captions: bool = True,
+    height: int | None = None,
 ) -> int | None:
     """Draw pictures as tiles of ``side`` pixels, in ``columns`` or as many as fit; return the place of the picked one.
 
     A ``right`` picture has a solid green frame and a tick, a ``wrong`` one a dashed red frame and a cross. Captions are
     shown below each tile, or only when it is pointed at. ``picked`` is what is picked at first; a value that differs
     from that of the last run, None too, picks anew. With other pictures nothing stays picked. Without ``pick`` the
-    pictures are only to be looked at. ``alt`` says what they are.
+    pictures are only to be looked at. ``alt`` says what they are. ``height`` in pixels is kept free for the grid,
+    however many pictures there are; by default it is as high as it must be.
     """
     count = len(pictures)
     data = grid_data(pictures, alt=alt, captions=captions, signs=signs, side=side)
     data |= {"columns": columns, "pick": pick, "words": show_captions, "picked": None}
     if not pick:
-        _mount(data=data, key=key)
+        _mount(data=data, key=key, height=height or "content")
         return None
     asked = picked if picked is not None and 0 <= picked < count else None
     data["picked"] = chosen = _chosen(key, data["id"], asked, count)
-    _mount(data=data, key=key, default={"picked": None}, on_picked_change=lambda: None)
+    _mount(data=data, key=key, height=height or "content", default={"picked": None}, on_picked_change=lambda: None)
     return chosen
 
 

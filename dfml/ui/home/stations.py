@@ -20,8 +20,8 @@ from dfml.ui.widgets.navigation import ADAPTATION, INVERSION, TRAINING, ZOO, Pag
 from dfml.ui.widgets.texts import percent, plain, spaced
 
 INVERTED, TRAINED = "pixels-000", "purer"
-SHOWN, SIDE, MILLISECONDS = 6, 64, 220
-"""Pictures of a station, their size in pixels, and how long each frame of the moving ones stands."""
+SHOWN, ANSWERS, SIDE, MILLISECONDS = 6, 4, 64, 220
+"""Pictures of a station, of the last one, their size in pixels, and how long each frame of the moving ones stands."""
 CHART_HEIGHT = 168
 
 
@@ -32,25 +32,25 @@ def pipeline_strip(scene: Scene | None) -> None:
     grid = st.grid(4, min_column_width=178, border=True, gap="small")
     zoo = {"zoo": Path(inverted.spec.zoo or "").name, "teacher": inverted.spec.teachers[0]} if inverted else {}
     with grid.cell():
-        _title(ZOO, "1. A teacher, and noise", zoo)
+        _title(ZOO, "1. A teacher", zoo)
         if frames:
             show_strip(frames[0], f"{len(frames[0])} pictures of noise", side=SIDE, columns=3)
-        st.caption("The **teacher** is a trained classifier. Its training images are gone.")
+        st.caption("A trained classifier; its training images are gone. All that there is to begin with is noise.")
     with grid.cell():
-        _title(INVERSION, "2. Recovered pictures", {"run": INVERTED} if inverted else {})
+        _title(INVERSION, "2. Recovery", {"run": INVERTED} if inverted else {})
         if frames:
             names = spaced(", ".join(_classes(inverted)))
             alt = f"The same pictures on their way from noise until the teacher sees its classes in them: {names}"
             _moving(frames, alt)
         st.caption("**Inversion** changes the noise until the teacher sees its classes in it.")
     with grid.cell():
-        _title(TRAINING, "3. A model that learns to learn", {"run": TRAINED} if trained else {})
+        _title(TRAINING, "3. Training", {"run": TRAINED} if trained else {})
         if trained:
             _curve(trained)
         st.caption("**Meta-training** on tasks of such pictures; measured on classes that no teacher knows.")
     with grid.cell():
         link = {"model": scene.shown, "set": scene.set, "how": scene.how} if scene else {}
-        _title(ADAPTATION, "4. Predictions", link)
+        _title(ADAPTATION, "4. Answers", link)
         if scene and scene.queries:
             _answers(scene)
         st.caption("**Adaptation** to a few real pictures of new classes, then an answer for each other one.")
@@ -111,14 +111,14 @@ def _curve(run: RunFolder) -> None:
 
 
 def _answers(scene: Scene) -> None:
-    queries = scene.queries[:SHOWN]
+    queries = scene.queries[:ANSWERS]
     tile_grid(
         [ASSETS / query.picture for query in queries],
         key="home:answers",
         captions=[spaced(query.said) for query in queries],
         signs=["right" if query.said == query.label else "wrong" for query in queries],
-        side=SIDE,
-        columns=3,
+        side=72,
+        columns=2,
         pick=False,
         alt="; ".join(f"a picture of {spaced(query.label)}, taken for {spaced(query.said)}" for query in queries),
     )

@@ -1,0 +1,156 @@
+"""The story of a training: every number and the sentence at its end are what the run's files say."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from dfml.core.events import TASK, Embedding, Images, Scalars
+from dfml.core.paths import write_json
+from dfml.runs import recorded
+from dfml.runs.folder import RunFolder
+from dfml.runs.recorder import Recorder
+from dfml.runs.spec import RunSpec
+from dfml.ui.training.floors import floor_of, own_row, sentence, verdict
+from dfml.ui.training.replayed import training_timeline
+from tests.pages.opening import all_curves, components, open_page, texts
+
+SHIPPED = [run.name for run in recorded.recorded_runs() if run.spec.kind == "train"]
+
+
+def result_of(right, **changes):
+    right = [int(count) for count in right]
+    shares = np.array(right) / 75
+    half = 1.96 * shares.std() / len(right) ** 0.5
+    about = {"test_accuracy": float(shares.mean()), "ci95": float(half), "test_data": "sample:cifar-fs", "shots": 5}
+    about |= {"bn": "transductive", "adapt": "centroid", "episodes": len(right), "episode_list": "a" * 64}
+    return {**about, "query_pictures": 75, "right": right, **changes}
+
+
+def finished(runs, method, result, **config):
+    run = RunFolder.create(RunSpec(kind="train", method=method, zoo="a-zoo", config=config), root=runs)
+    with Recorder(run.path, {"state": "running"}) as recorder:
+        recorder.record(Scalars(1, {"test/accuracy": result["test_accuracy"], "test/ci95": result["ci95"]}))
+        recorder.set_status(state="finished", step=1, total=1)
+    write_json(run.path / "result.json", result)
+    return run
+
+
+def numbers(text):
+    return [float(found) for found in re.findall(r"(?<![\w.])\d+\.\d", text)]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_sentence_of_a_recorded_run_is_what_its_files_say(name, runs):
+    folder = recorded.RECORDED / name
+    own = json.loads((folder / "result.json").read_text())
+    if not own.get("right"):
+        pytest.skip("it keeps no episodes")
+    shares = np.array(own["right"]) / own["query_pictures"]
+    expected = [100 * shares.mean()]
+    floor = json.loads((recorded.RECORDED / "random" / "result.json").read_text())
+    rows = [floor, *(floor.get("also") or {}).values()]
+    fits = [row for row in rows if all(row[key] == own[key] for key in ("shots", "bn", "adapt", "test_data"))]
+    if name != "random" and fits:
+        assert fits[0]["episode_list"] == own["episode_list"]
+        apart = shares - np.array(fits[0]["right"]) / fits[0]["query_pictures"]
+        expected += [100 * abs(apart.mean()), 100 * 1.96 * apart.std() / len(apart) ** 0.5]
+    expected += [100 * (shares.mean() - 0.2), 100 * 1.96 * shares.std() / len(shares) ** 0.5, 20.0]
+    found = numbers(sentence(verdict(RunFolder(folder))))
+    assert found == pytest.approx(expected, abs=0.051)
+
+
+def test_the_difference_is_paired_where_the_episodes_are_the_same(runs):
+    rng = np.random.default_rng(0)
+    hard = rng.integers(20, 50, 60)
+    finished(runs, "random", result_of(hard))
+    same = verdict(finished(runs, "purer", result_of(hard + rng.integers(8, 12, 60)), learner="protonet"))
+    other = verdict(finished(runs, "purer", result_of(hard + 10, episode_list="b" * 64), learner="protonet"))
+    assert same.above_random.paired and not other.above_random.paired
+    assert same.above_random.difference_ci95 < 0.2 * other.above_random.difference_ci95
+    assert same.above_guessing == pytest.approx(same.accuracy - 0.2)
+    assert "same episodes" in sentence(same) and "not paired" in sentence(other)
+
+
+@pytest.mark.parametrize("change", [{"adapt": "steps"}, {"shots": 1}, {"test_data": "mine"}, {"bn": "inductive"}])
+def test_a_floor_that_was_measured_otherwise_is_no_floor(runs, change):
+    finished(runs, "random", result_of([30] * 20, **change))
+    run = finished(runs, "purer", result_of([40] * 20))
+    assert floor_of(run, own_row(run.result())) is None
+    assert "random" not in sentence(verdict(run)) and verdict(run).above_random is None
+
+
+def test_the_other_way_of_adapting_is_found_in_the_same_run(runs):
+    steps, centroid = result_of([30] * 20, adapt="steps"), result_of([36] * 20)
+    finished(runs, "random", {**steps, "also": {"centroid": centroid}})
+    run = finished(runs, "purer", result_of([40] * 20))
+    assert verdict(run).above_random.difference == pytest.approx(4 / 75)
+
+
+def test_the_floor_has_no_floor_and_ten_classes_guess_a_tenth(runs):
+    run = finished(runs, "random", result_of([30] * 20, query_pictures=150))
+    assert verdict(run).above_random is None and verdict(run).way == 10
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_replay_of_a_recorded_run_holds_its_numbers_and_images(name, runs):
+    run = recorded.recorded_run(name)
+    timeline = training_timeline(run)
+    lines = {line.name: line for chart in timeline.charts for line in chart.lines}
+    kept = run.scalars()
+    for name, line in (("val/accuracy", "validation classes"), ("tasks/diversity", "task diversity")):
+        if name in kept:
+            assert (list(lines[line].steps), list(lines[line].values)) == (kept[name][0], kept[name][1])
+    assert list(lines["new classes"].values) == kept["test/accuracy"][1][-1:]
+    assert {frame.step for frame in timeline.frames} <= {entry.step for entry in run.images()}
+    assert len(timeline.points) == sum(len(line.ids) for line in run.tasks())
+    assert timeline.steps[-1] == max([0, *(step for steps, _ in kept.values() for step in steps)])
+
+
+def test_a_recorded_run_is_played_on_the_page(runs):
+    if "purer" not in SHIPPED:
+        pytest.skip("not recorded yet")
+    app = open_page("training", run="purer")
+    (played,) = components(app, "replay")
+    assert played["frames"] and played["map"]["points"] and played["charts"][0]["levels"]
+    assert verdict(recorded.recorded_run("purer")) and "points**" in texts(app)
+
+
+def test_a_run_that_works_draws_in_place_alone(runs, training):
+    run = training(runs, state="running")
+    with Recorder(run.path, run.status().model_dump()) as recorder:
+        for step in (10, 20):
+            recorder.record(Embedding(step, [f"step {step}"], np.eye(2, 8)[step // 20][None]))
+            recorder.record(Images(step, TASK, np.random.default_rng(step).random((5, 3, 8, 8)), range(5)))
+            recorder.record(Scalars(step, {"reliability/000": 0.7, "reliability/001": 0.3}))
+    app = all_curves(open_page("training"), run)
+    remade = [chart.key for chart in app.get("plotly_chart") if chart.key != "chart:compare"]
+    assert not remade, "Plotly's charts are made anew at each change"
+    (hero, *_) = components(app, "line_chart")
+    assert hero["until"] == 60 and hero["lines"][0]["values"] and hero["levels"][-1]["value"] == 0.2
+    (tiles,), (points,) = components(app, "tile_grid"), components(app, "point_map")
+    assert len(tiles["tiles"]) == 10 and not tiles["pick"]
+    assert [point["picture"] for point in points["points"]] == [0, 1]
+    told = "".join(bar.proto.text for bar in app.get("progress"))
+    assert all(phase in told for phase in ("Recovering", "Learning", "Testing"))
+
+
+def test_a_task_without_images_says_whose_it_is(runs):
+    run = RunFolder.create(RunSpec(kind="train", method="dro", zoo="cifar-fs-conv4"), root=runs)
+    with Recorder(run.path, {"state": "running"}) as recorder:
+        recorder.record(Embedding(3, ["step 3, teacher 000"], [[1.0, 0.0]]))
+        recorder.record(Scalars(3, {"tasks/diversity": 0.5}))
+        recorder.set_status(state="stopped", step=3, total=9)
+    app = open_page("training")
+    (points,) = components(app, "point_map")
+    assert "kind04" in points["points"][0]["text"] and points["points"][0]["picture"] is None
+
+
+def test_a_damaged_floor_is_no_floor(runs):
+    floor = finished(runs, "random", result_of([30] * 20))
+    (floor.path / "result.json").write_text("{", encoding="utf-8")
+    run = finished(runs, "purer", result_of([40] * 20))
+    assert verdict(run).above_random is None
+    shutil.rmtree(floor.path)
