@@ -15,7 +15,7 @@ from tests.browser.conftest import settled
 pytestmark = pytest.mark.browser
 
 PAGES = ("", "zoo", "inversion", "training", "compare", "guide")
-PICTURES = "img, canvas, svg path, svg rect, svg polyline, .bar, .tile, [role=option]"
+PICTURES = "img, canvas, svg path, svg rect, svg polyline, .track, .tile, [role=option]"
 SEEN = f"""() => {{
   const shown = (node) => {{ const box = node.getBoundingClientRect(); return box.width > 20 && box.height > 10; }};
   const inside = (root) => [...root.querySelectorAll('{PICTURES}')].some(shown)
