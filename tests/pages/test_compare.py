@@ -29,7 +29,7 @@ def told(app):
     found = {}
     for element in app.main:
         proto = getattr(element, "proto", None)
-        if getattr(proto, "component_name", "") and proto.json:  # the frame's are told nothing
+        if getattr(proto, "component_name", "") and proto.json:
             found[proto.component_name + str(len(found))] = json.loads(proto.json)
     return found
 

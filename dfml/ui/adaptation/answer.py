@@ -150,7 +150,7 @@ def _movement(main: Answered, chosen: Chosen) -> None:
     outcome, found = main.outcome, main.outcome.map
     if found is None:
         return
-    st.markdown("**How it sees the pictures**, while it adapts" if len(found.support) > 1 else "**How it sees them**")
+    st.subheader("How it sees the pictures" + ", while it adapts" * (len(found.support) > 1), anchor=False)
     names, support = list(chosen.support), _flat(chosen)
     told, guesses = signs(main, chosen), main.guesses()
     dots = [Point(0, 0, f"support: {name}", names.index(name), place) for place, (name, _) in enumerate(support)]

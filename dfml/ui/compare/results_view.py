@@ -7,10 +7,10 @@ import streamlit as st
 from dfml.runs.folder import RunFolder
 from dfml.runs.lab.results import ClosingTest, Protocol, Setting, by_protocol, closing_test, paired, settings_of
 from dfml.ui.compare.accuracy_bars import Bar, accuracy_bars
-from dfml.ui.compare.linked import linked
 from dfml.ui.components.line_chart import Level
 from dfml.ui.runs.panel import recorded_badge
 from dfml.ui.runs.run_rows import RunRow
+from dfml.ui.widgets.forms import lasting
 from dfml.ui.widgets.texts import counted, empty_state, plain, with_interval
 
 FLOOR = "random"
@@ -102,7 +102,7 @@ def _differences(tests: Sequence[ClosingTest], key: str) -> None:
     floor = next((name for name, test in by_name.items() if test.spec.method == FLOOR), next(iter(by_name)))
     names = {name: f"{test.title} · seed {test.spec.seed}" for name, test in by_name.items()}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        name = linked(
+        name = lasting(
             st.selectbox,
             "Points above",
             list(by_name),
