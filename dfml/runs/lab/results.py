@@ -84,11 +84,10 @@ class ClosingTest:
     def adapted_like(self, way: str) -> Row:
         """Return the row in which the model adapted in a way (of ``WAYS``), where it was tested so; else its own."""
         also = self.row.get("also")
-        found = also.get(way) if isinstance(also, dict) else None
-        accuracy = found.get("test_accuracy") if isinstance(found, dict) else None
-        if way == self.row.get("adapt") or not isinstance(accuracy, float):
+        found = also.get(way) if isinstance(also, dict) and way != self.row.get("adapt") else None
+        if not isinstance(found, dict) or not isinstance(found.get("test_accuracy"), float):
             return self.row
-        return {**found, "accuracy": accuracy}
+        return {**found, "accuracy": found["test_accuracy"]}
 
 
 @dataclass(frozen=True)
