@@ -130,7 +130,7 @@ def test_no_option_is_hidden_by_an_argument_of_the_same_name(function, registry)
         (dfml.invert, runs.invert, {"resume"}),
         (dfml.train, runs.train, {"resume", "from_", "dry_run"}),
         (dfml.evaluate, models.evaluate, {"against"}),
-        (dfml.adapt, models.adapt, set()),
+        (dfml.adapt, models.adapt, {"out", "overwrite"}),
     ],
 )
 def test_a_function_takes_the_options_of_its_command_but_those_named(function, command, left_out):

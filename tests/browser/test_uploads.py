@@ -96,8 +96,8 @@ def test_a_zip_and_a_folder_fill_the_boxes_and_single_pictures_go(cold_server, p
     settled(page)
     for way, given, cats in (("zip", "pets.zip", 2), ("folder", "pets", 4)):
         page.get_by_text(way, exact=True).click()
-        settled(page)
-        page.locator("[data-stale=false] input[type=file]").first.set_input_files(root / given)
+        uploader = page.get_by_test_id("stFileUploader").filter(has=page.get_by_text(f"A {way} ", exact=False))
+        uploader.locator("input[type=file]").set_input_files(root / given)
         look(page, {"cat": cats, "dog": cats // 2, "the query set": cats // 2})
         assert page.get_by_role("textbox", name="Class name").nth(1).input_value() == "dog"
     page.get_by_role("list", name="4 images of cat").get_by_role("button", name="Remove picture 2").click()

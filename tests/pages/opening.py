@@ -34,7 +34,7 @@ def choose_method(app, name):
 
 
 def texts(app):
-    kinds = (app.markdown, app.caption, app.title, app.subheader, app.info, app.error, app.warning)
+    kinds = (app.markdown, app.caption, app.title, app.header, app.subheader, app.info, app.error, app.warning)
     return "\n".join(element.value for kind in kinds for element in kind)
 
 

@@ -26,7 +26,7 @@ MAP_HEIGHT = 330
 def show_answer(answers: Sequence[Answered], chosen: Chosen, settings: Settings, problems: Sequence[str] = ()) -> None:
     """Draw the first of the answers in full, beside the shares of the others."""
     main = answers[0]
-    st.subheader(_headline(main, chosen), anchor=False)
+    st.header(_headline(main, chosen), anchor=False)
     if main.outcome.notes:
         st.info(plain(" ".join(main.outcome.notes)), icon=":material/info:")
     if chosen.known:
@@ -150,7 +150,7 @@ def _movement(main: Answered, chosen: Chosen) -> None:
     outcome, found = main.outcome, main.outcome.map
     if found is None:
         return
-    st.markdown("**How it sees the pictures**, while it adapts" if len(found.support) > 1 else "**How it sees them**")
+    st.subheader("How it sees the pictures" + ", while it adapts" * (len(found.support) > 1), anchor=False)
     names, support = list(chosen.support), _flat(chosen)
     told, guesses = signs(main, chosen), main.guesses()
     dots = [Point(0, 0, f"support: {name}", names.index(name), place) for place, (name, _) in enumerate(support)]

@@ -21,7 +21,7 @@ def draw_calibration(outcome: Adaptation, chosen: Chosen) -> None:
     """Draw the loss, the recovered images beside the real ones, and the changed answers."""
     found, accuracy = outcome.calibration, outcome.calibrated_accuracy
     assert found is not None and accuracy is not None
-    st.subheader("What the calibration did", anchor=False)
+    st.header("What the calibration did", anchor=False)
     rows, change = changed_rows(outcome, chosen.query), points(accuracy[0], outcome.support_accuracy[-1])
     text = "After the calibration, and the difference from before."
     changed = "Query images whose most likely class is another one after the calibration."

@@ -75,7 +75,7 @@ def draw_support(chosen: Chosen) -> None:
     if not chosen.support:
         empty_state("No example sets", chosen.missing, icon=":material/photo_library:")
         return
-    st.subheader("Learns from", anchor=False)
+    st.header("Learns from", anchor=False)
     with st.container(gap="xsmall"):
         for place, (label, files) in enumerate(chosen.support.items()):
             st.markdown(plain(label))

@@ -140,7 +140,7 @@ def _announce(waiting: DeltaGenerator, chosen: Chosen) -> Any:  # noqa: ANN401 -
 
 def _choose_further(model: Model) -> list[Model]:
     lines = {name: line for name, line in listed_models().items() if name != model.name}
-    st.subheader("Side by side", anchor=False)
+    st.header("Side by side", anchor=False)
     if not lines:
         return []
     text = "They adapt to the same pictures in the same way."
@@ -181,7 +181,7 @@ def _draw_beside(answers: Sequence[Answered], chosen: Chosen) -> None:
 
 
 def _draw_downloads(main: Answered, chosen: Chosen, settings: Settings) -> None:
-    st.subheader("Take it home", anchor=False)
+    st.header("Take it home", anchor=False)
     with st.container(horizontal=True):
         st.download_button(
             "Predictions (CSV)",
