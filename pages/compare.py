@@ -5,10 +5,10 @@ from typing import Any
 import streamlit as st
 
 from dfml.ui.compare.all_runs import all_runs_view
-from dfml.ui.compare.linked import linked
 from dfml.ui.compare.results_view import results_view
 from dfml.ui.compare.together_view import side_by_side
 from dfml.ui.runs.run_rows import recorded_rows, run_rows
+from dfml.ui.widgets.forms import lasting
 from dfml.ui.widgets.navigation import within_app
 
 within_app()
@@ -20,6 +20,6 @@ st.caption(
     "accuracy stands with its 95 % interval."
 )
 own, recorded = run_rows(), recorded_rows()
-look: dict[str, Any] = {"label_visibility": "collapsed", "required": True}
-view = linked(st.segmented_control, "View", list(VIEWS), key="show", default="results", format_func=VIEWS.get, **look)
+look: dict[str, Any] = {"label_visibility": "collapsed", "required": True, "format_func": VIEWS.get}
+view = lasting(st.segmented_control, "View", list(VIEWS), key="show", **look)
 {"results": results_view, "together": side_by_side, "runs": all_runs_view}[view](own, recorded)

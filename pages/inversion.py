@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dfml.ui.inversion.first_glance import first_glance
 from dfml.ui.inversion.form import inversion_form
 from dfml.ui.inversion.gallery import recovery_gallery
 from dfml.ui.inversion.training_memory import browse_memory
@@ -17,5 +18,6 @@ st.caption(
     "long that takes."
 )
 
+first_glance()
 tabs = {"Watch": watch_recovery, "Gallery": recovery_gallery, "Memory": browse_memory}
 page_of_runs("inversion", "New recovery", inversion_form, ["invert"], tabs)

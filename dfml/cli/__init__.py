@@ -21,7 +21,7 @@ NAME = PROGRAM
 RESUMED = ("train", "invert")
 GO_ON = (
     "bench accuracy", "bench heterogeneity", "bench lessons", "bench pollution", "bench reproduce", "bench waiting",
-    "zoo prepare", "zoo pretrain", "zoo similarity",
+    "runs record-demos", "zoo prepare", "zoo pretrain", "zoo similarity",
 )  # fmt: skip
 """Commands that keep what they have finished, and find it again when they are given a second time."""
 

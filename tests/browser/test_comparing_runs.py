@@ -13,7 +13,7 @@ NAME = "<img src=x onerror=alert(1)>"
 
 @pytest.mark.timeout(600)
 @pytest.mark.slow
-def test_runs_are_compared_in_the_browser(cold_server, page, tmp_path):
+def test_runs_are_compared_in_the_browser(cold_server, page, chromium, tmp_path):
     for seed in (0, 1):
         trained(tmp_path, seed=seed, right=(5, 7 + seed))
     trained(tmp_path, method="random", right=(2, 3))
@@ -39,9 +39,26 @@ def test_runs_are_compared_in_the_browser(cold_server, page, tmp_path):
     with page.expect_download() as download:
         page.get_by_role("button", name="Report").click()
     download.value.save_as(tmp_path / "report.html")
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((tmp_path / "report.html").as_uri())
-    assert page.get_by_role("heading", name=NAME).count() == 1
-    assert page.locator("img").count() and page.evaluate("[...document.images].every((one) => one.naturalWidth > 0)")
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    # In a window of its own: the other one counts every address that is not the server's.
+    with chromium.new_context() as context:
+        asked, report = [], context.new_page()
+        report.on("request", lambda request: asked.append(request.url))
+        report.goto((tmp_path / "report.html").as_uri())
+        assert report.get_by_role("heading", name=NAME).count() == 1
+        assert report.locator("img").count()
+        assert report.evaluate("[...document.images].every((one) => one.naturalWidth > 0)")
+        assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.slow
+def test_what_cannot_be_undone_is_red_and_asks_once(cold_server, page, tmp_path):
+    run = fake_training(tmp_path, label="only one")
+    page.goto(f"{cold_server.url}/training?run={run.name}")
+    page.get_by_role("button", name="Delete", exact=True).click()
+    button = page.get_by_role("button", name="Delete for good")
+    red, green, blue = button.evaluate("one => getComputedStyle(one).backgroundColor.match(/\\d+/g).map(Number)")
+    assert red > 2 * max(green, blue)
+    button.click()
+    page.get_by_text("only one").first.wait_for(state="detached")
+    assert not run.path.exists()

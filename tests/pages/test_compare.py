@@ -29,7 +29,7 @@ def told(app):
     found = {}
     for element in app.main:
         proto = getattr(element, "proto", None)
-        if getattr(proto, "component_name", ""):
+        if getattr(proto, "component_name", "") and proto.json:
             found[proto.component_name + str(len(found))] = json.loads(proto.json)
     return found
 
@@ -62,7 +62,7 @@ def test_own_and_recorded_results_stand_apart(runs, shipped):
         trained(shipped, seed=seed, right=(2, 4), path=shipped / f"purer{seed}")
     trained(runs, method="random", right=(1, 1))
     app = open_page("compare")
-    headings = [heading.value for heading in app.subheader]
+    headings = [heading.value for heading in app.header]
     assert len(headings) == 2
     own, above, recorded_ones, recorded_above = bars(app)
     assert own == ["purer", "random"] and recorded_ones == ["purer"]

@@ -22,7 +22,7 @@ from tests.pages.opening import open_page
 MODEL = ("config.json", "dfml.json", "model.safetensors")
 RUN = (
     "spec.json", "status.json", "metrics.jsonl", "result.json", "log.txt", "recovered/000/report.json",
-    "recovered/000/pictures.safetensors", "recovered/000/privacy.json", "model/dfml.json",
+    "recovered/000/pictures.safetensors", "recovered/000/privacy.json", "recovered/000/answers.json", "model/dfml.json",
 )  # fmt: skip
 
 
@@ -100,6 +100,8 @@ def good_runs(runs, training, recovery):
     middle = {"median": 1.0}
     space = {"space": "pixels", "recovered_to_training": middle, "by_chance": [0.4, 0.6], "twice_as_near": 1}
     pairs = [{"ratio": 1.0, "recovered_class": "a", "training_class": "b"}]
+    each = {"first": [0, 0, 1, 1], "asked": [0.5] * 4, "sure": [0.9] * 4}
+    write(recover.path / "recovered/000/answers.json", {"teacher": each, "judge": each})
     write(recover.path / "recovered/000/privacy.json", {"level": "none", "pairs": pairs, "spaces": [space]})
     return train, recover
 
@@ -112,6 +114,7 @@ def look_through(run):
     finite(run.scalars()), run.notes(), run.images(), run.zoo_map(), run.result(), run.log_tail()
     for found in stored_recoveries(run):
         assert found.method and found.classes and found.teacher
+        assert all(len(each) == 4 for each in found.answers().values())
 
 
 @pytest.mark.parametrize("file", [name for name in RUN if name.endswith((".json", ".jsonl"))])

@@ -121,9 +121,10 @@ def test_pictures_are_ordered_by_confidence_and_disagreements_flagged(runs, reco
     assert [tile["sign"] for tile in tiles[-2:]] == ["wrong"] * 2
     assert sum(tile["sign"] == "wrong" for tile in tiles) == 2
     assert "2 of 12" in texts(app)
-    app.query_params["show"] = "doubtful"
-    app.run()
+    choices = {group.key: group for group in app.button_group}
+    choices["choice:show"].set_value("doubtful").run()
     assert len(grid(app)["tiles"]) == 2
+    assert (app.query_params["show"], app.query_params["sort"]) == ("doubtful", "judge")
 
 
 def test_a_recovery_of_an_earlier_version_says_that_nothing_was_kept(runs, recovery):
@@ -173,6 +174,9 @@ def test_recorded_recoveries_are_replayed_where_no_own_run_is(runs, recovery, sh
     record_run(run, shipped / "pixels-000")
     run.path.rename(run.path.parent.parent / "away")
     app = open_page("inversion")
+    glance = components(app, "tile_grid")[0]
+    # The surest for the judge, out of the stored steps, above everything.
+    assert not glance["pick"] and [tile["text"] for tile in glance["tiles"]] == ["1", "10", "20", "30"]
     assert any("recorded on" in element.value for element in app.markdown)
     played = components(app, "replay")[0]
     assert len(played["frames"]) == 4 and played["steps"][-1] == 30
@@ -192,7 +196,9 @@ def test_a_recorded_recovery_is_chosen_by_its_name_where_there_are_own_ones(runs
 def test_the_pictures_of_a_trainings_memory_are_browsed_by_step(runs, training):
     training(runs, steps=40)
     app = open_page("inversion", view="Memory")
+    assert grid(app)["columns"] == 5
     assert "Iteration 40 · 25 images of 5 classes" in texts(app)
     app.select_slider[0].set_value("20").run()
+    assert app.query_params["at"] == "20"
     assert "Iteration 20 · 25 images of 5 classes" in texts(app)
     assert [tile["text"] for tile in grid(app)["tiles"]][:6] == ["class 0"] * 5 + ["class 1"]

@@ -68,16 +68,15 @@ def test_of_many_moments_as_many_as_fit_are_kept(tmp_path):
 def page():
     import streamlit as st
 
-    from dfml.ui.compare.linked import choose, linked
+    from dfml.ui.compare.linked import choose, linked_choices
 
     if st.session_state.pop("elsewhere", False):
         st.query_params.clear()
     elif st.session_state.get("order"):
         choose(many=st.session_state.pop("order"))
     names = {"a": "Alpha", "b": "Beta", "c": "Gamma"}
-    one = linked(st.selectbox, "One", list(names), key="one", default="b", format_func=names.get)
-    many = linked(st.multiselect, "Many", list(names), key="many", default=["a", "b"], format_func=names.get)
-    st.markdown(f"{one} {many}")
+    chosen = linked_choices("Many", list(names), key="many", default=["a", "b"], format_func=names.get)
+    st.markdown(str(chosen))
 
 
 def opened(**link):
@@ -87,25 +86,25 @@ def opened(**link):
     return app.run()
 
 
-def test_a_choice_stands_in_the_link_by_its_option_and_comes_from_it():
-    app = opened(one="c", many=["b", "unknown"])
-    assert app.markdown[0].value == "c ['b']"
-    app.selectbox[0].set_value("a").run()
+def test_choices_stand_in_the_link_by_their_options_and_come_from_it():
+    app = opened(many=["b", "unknown"])
+    assert app.markdown[0].value == "['b']"
+    app.multiselect[0].set_value(["c", "a"]).run()
+    assert app.query_params["many"] == ["c", "a"]
     app.multiselect[0].set_value([]).run()
-    assert app.markdown[0].value == "a []"
-    assert app.query_params["one"] in ("a", ["a"]) and app.query_params["many"] in ("", [""])
-    app.query_params["many"] = ["c", "a"]  # somebody went Back, or typed
-    assert app.run().markdown[0].value == "a ['c', 'a']"
+    assert app.markdown[0].value == "[]" and app.query_params["many"] in ("", [""])
+    app.query_params["many"] = ["a"]  # somebody went Back, or typed
+    assert app.run().markdown[0].value == "['a']"
 
 
-def test_a_link_without_choices_or_with_unknown_ones_means_the_first_ones():
-    assert opened().markdown[0].value == "b ['a', 'b']"
-    assert opened(one="x", many="y").markdown[0].value == "b []"
+def test_a_link_without_choices_means_the_first_ones_and_unknown_ones_are_left_out():
+    assert opened().markdown[0].value == "['a', 'b']"
+    assert opened(many="y").markdown[0].value == "[]"
 
 
 def test_choices_come_back_with_the_page_and_may_be_set_by_it():
-    app = opened(one="c", many=["c"])
+    app = opened(many=["c"])
     app.session_state["elsewhere"] = True
-    assert app.run().markdown[0].value == "c ['c']" and app.query_params["one"] in ("c", ["c"])
+    assert app.run().markdown[0].value == "['c']" and app.query_params["many"] in ("c", ["c"])
     app.session_state["order"] = ["b"]
-    assert app.run().markdown[0].value == "c ['b']"
+    assert app.run().markdown[0].value == "['b']"

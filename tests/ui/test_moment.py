@@ -96,4 +96,5 @@ def test_the_cost_is_told_as_far_as_it_was_kept():
     )
     assert "5 pictures a second" in told and "926 MiB" in told and "GPU" in told and "cuda (H200)" in told
     assert cost_line({"seconds": 4.0, "images": 100}) == "25 pictures a second"
+    assert "warm-up" in cost_line({"seconds": 4.0, "images": 100, "warm_up": {"steps": 60}})
     assert cost_line({}) == ""

@@ -42,7 +42,7 @@ class LessonsConfig(BenchConfig):
 
     options = "only data zoo seed work out"
     out: Path = Field(ASSETS / "lessons", description="Folder of the lessons' files.")
-    only: Each[str] = Field((), description=f"Measure these anew, with commas: {','.join(LESSONS)}.")
+    only: Each[str] | None = Field(None, description=f"Measure these anew, with commas: {','.join(LESSONS)}.")
     data: str | None = Field(
         None, description="The data set with a split train that the zoo's teachers learnt from; leaks needs it."
     )
@@ -60,11 +60,12 @@ def bench_lessons(config: LessonsConfig, *, progress: Say = lambda line: None) -
     Returns:
         ``lessons`` (name, bytes, and whether it was measured now) and the path of the ``report``.
     """
-    for name in config.only:
+    only = config.only or ()
+    for name in only:
         if name not in LESSONS:
             raise BadInput(f"unknown lesson {name!r}.{nearest(name, LESSONS)} Known: {', '.join(LESSONS)}.")
-    wanted = [name for name in LESSONS if name in config.only or not (config.only or _stored(config.out, name))]
-    if config.data is None and any(name in NEEDS_DATA for name in config.only):
+    wanted = [name for name in LESSONS if name in only or not (only or _stored(config.out, name))]
+    if config.data is None and any(name in NEEDS_DATA for name in only):
         raise BadInput("leaks compares with real pictures: give --data DIR, what the teachers learnt from.")
     if config.data is None:
         wanted = [name for name in wanted if name not in NEEDS_DATA]

@@ -175,16 +175,16 @@ def unique_titles(runs: Sequence[RunFolder]) -> dict[Path, str]:
 
     Those that ship with the program are marked.
     """
-    titles = {run.path: run.title for run in runs}
+    titles = {run.path: (run.title, " (recorded)" if is_recorded(run.path) else "") for run in runs}
     seeds = {run.path: None if run.problem else run.spec.seed for run in runs}
     found = {}
     for run in runs:
+        title, shipped = titles[run.path]
         alike = [one for one in runs if titles[one.path] == titles[run.path]]
         twice = sum(seeds[one.path] == seeds[run.path] for one in alike) > 1
         told = [f"seed {seeds[run.path]}"] if len(alike) > 1 and seeds[run.path] is not None else []
         told += [run.name[-6:]] if twice else []
-        shipped = " (recorded)" if is_recorded(run.path) else ""
-        found[run.path] = " · ".join([titles[run.path], *told]) + shipped
+        found[run.path] = " · ".join([title, *told]) + shipped
     return found
 
 

@@ -19,13 +19,11 @@ from dfml.ui.widgets.metrics import chip, metric
 from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain
 
 MOST_NAMED = 8
-RED = "background: #b3301f; border-color: #b3301f; color: #fff"
-DANGER = f".st-key-danger button, .st-key-danger button:is(:hover, :active, :focus) {{ {RED} }}"
 
 
 def all_runs_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
     """Draw own runs with all that can be done with them, then recorded ones, which stay as they are."""
-    st.subheader("Your runs", anchor=False)
+    st.header("Your runs", anchor=False)
     if own:
         chosen = _table(own, "own")
         _actions(chosen)
@@ -140,7 +138,7 @@ def _delete(chosen: Sequence[RunRow]) -> None:
         st.markdown(f"Delete {counted(len(ended), 'run')} with models, images and curves? {plain(named)}{more}.")
         if going:
             st.caption(f"{counted(len(going), 'selected run')} still at work will stay.")
-        with danger():
+        with st.container(key="danger-runs"):  # what cannot be undone is red: see frame.css
             pressed = st.button("Delete for good", icon=":material/delete_forever:", key="runs:delete_yes")
         if pressed:
             with one_line_errors():
@@ -149,12 +147,6 @@ def _delete(chosen: Sequence[RunRow]) -> None:
                     st.error(plain(line))
                 if gone and not kept:
                     st.rerun()
-
-
-def danger() -> Any:  # noqa: ANN401 - a container
-    """Return a container whose buttons are red: what they do cannot be undone."""
-    st.html(f"<style>{DANGER}</style>")
-    return st.container(key="danger")
 
 
 def _do(act: Callable[[RunRow], Any], rows: Sequence[RunRow]) -> None:

@@ -1,55 +1,43 @@
-"""Choices of this page that stand in its link under short values, of one or of several options."""
+"""Choices of several options that stand in the page's link by the options themselves."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from dfml.ui.widgets.scenes import going_through_history
 
 
-def linked(
-    widget: Callable[..., Any],
+def linked_choices(
     label: str,
     options: Sequence[str],
     *,
     key: str,
-    default: str | list[str] | None,
-    **look: Any,  # noqa: ANN401 - as the widget's
-) -> Any:  # noqa: ANN401 - the widget's value
-    """Draw a choice among ``options`` and return it; the link names the options themselves, whatever is shown of them.
+    default: Sequence[str],
+    format_func: Callable[[str], str],
+    **look: Any,  # noqa: ANN401 - as of st.multiselect
+) -> list[str]:
+    """Draw a choice of several ``options`` and return them, in the order in which they were chosen.
 
-    Streamlit's own binding would write the shown words. ``default`` is what a link without ``key`` means: a list makes
-    the choice one of several. What the link or an earlier choice names and is no longer offered is left out.
+    Streamlit's own binding would write the shown words into the link. ``default`` is what a link without ``key`` means;
+    an empty ``key`` means none. What the link or an earlier choice names and is no longer offered is left out.
     """
-    state, several = f"linked:{key}", isinstance(default, list)
-    kept = st.session_state.setdefault("_linked", {})
+    state, seen = f"linked:{key}", st.session_state.setdefault("_linked", {})
     asked = st.query_params.get_all(key)
-    back = getattr(get_script_run_ctx(), "is_history_navigation", False)
-    if not asked and not back and key in kept and kept[key][1]:
+    if not asked and not going_through_history() and seen.get(key):
         # The page was left, which takes its choices out of the link, and opened again.
-        st.query_params[key] = asked = kept[key][0]
-        kept.pop(key)
-    if key not in kept or asked != kept[key][0]:
-        wanted = [value for value in asked if value in options]
-        # An empty list of several is a choice, too.
-        found = wanted if several and asked else (wanted or [default])[0]
-        st.session_state[state] = found
-        kept[key] = asked, bool(asked)
-    elif state not in st.session_state:
-        st.session_state[state] = default
-    now = st.session_state[state]
-    if several:
-        st.session_state[state] = [value for value in now or [] if value in options]
-    elif now not in options:
-        st.session_state[state] = default
+        st.query_params[key] = asked = seen.pop(key)
+    if asked != seen.get(key) or state not in st.session_state:
+        st.session_state[state] = [value for value in (asked or default) if value in options]
+        seen[key] = asked
+    else:
+        st.session_state[state] = [value for value in st.session_state[state] if value in options]
 
     def put() -> None:
-        chosen = st.session_state[state]
-        words = list(chosen) or [""] if several else [chosen or ""]
-        st.query_params[key] = words
-        kept[key] = words, True
+        # An empty value says that nothing is chosen, which is another thing than no value.
+        st.query_params[key] = seen[key] = list(st.session_state[state]) or [""]
 
-    return widget(label, options, key=state, on_change=put, **look)
+    return st.multiselect(label, options, key=state, on_change=put, format_func=format_func, **look)
 
 
 def choose(**choices: Sequence[str]) -> None:

@@ -7,10 +7,10 @@ import streamlit as st
 from dfml.runs.folder import RunFolder
 from dfml.runs.lab.results import ClosingTest, Protocol, Setting, by_protocol, closing_test, paired, settings_of
 from dfml.ui.compare.accuracy_bars import Bar, accuracy_bars
-from dfml.ui.compare.linked import linked
 from dfml.ui.components.line_chart import Level
 from dfml.ui.runs.panel import recorded_badge
 from dfml.ui.runs.run_rows import RunRow
+from dfml.ui.widgets.forms import lasting
 from dfml.ui.widgets.texts import counted, empty_state, plain, with_interval
 
 FLOOR = "random"
@@ -38,7 +38,7 @@ def results_of(rows: Iterable[RunRow]) -> list[ClosingTest]:
 def results_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
     """Draw own results and those of recorded runs, each for itself."""
     tests = results_of(own)
-    st.subheader("Your runs", anchor=False)
+    st.header("Your runs", anchor=False)
     if not tests:
         text = "Train two methods, or one with several seeds, and they stand side by side here."
         empty_state("No finished training of your own yet", text, icon=":material/bar_chart:")
@@ -54,7 +54,7 @@ def results_view(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> None:
 def recorded_heading(run: RunFolder) -> None:
     """Draw the heading of a part that is of recorded runs alone; ``run`` is one of them, and tells when it was done."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader("Recorded runs", anchor=False, width="content")
+        st.header("Recorded runs", anchor=False, width="content")
         recorded_badge(run)
     st.caption("They come with the program and cannot be changed; no number here mixes them with runs of yours.")
 
@@ -102,7 +102,7 @@ def _differences(tests: Sequence[ClosingTest], key: str) -> None:
     floor = next((name for name, test in by_name.items() if test.spec.method == FLOOR), next(iter(by_name)))
     names = {name: f"{test.title} · seed {test.spec.seed}" for name, test in by_name.items()}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        name = linked(
+        name = lasting(
             st.selectbox,
             "Points above",
             list(by_name),

@@ -10,11 +10,12 @@ from dfml.runs.lab.results import by_protocol, settings_of
 from dfml.runs.lab.run_report import unique_titles
 from dfml.ui.charts.curves import Curve
 from dfml.ui.compare.exports import export_buttons
-from dfml.ui.compare.linked import linked
+from dfml.ui.compare.linked import linked_choices
 from dfml.ui.compare.picture_pair import picture_pair, tags_of, way_of
 from dfml.ui.compare.results_view import PAIRED, difference_bars, result_bars, results_of
 from dfml.ui.components.line_chart import line_chart, smoothed
 from dfml.ui.runs.run_rows import RunRow, finite
+from dfml.ui.widgets.forms import lasting
 from dfml.ui.widgets.metrics import metric
 from dfml.ui.widgets.texts import empty_state, one_line_errors, plain
 
@@ -58,7 +59,7 @@ def _chosen(own: Sequence[RunRow], recorded: Sequence[RunRow]) -> list[RunRow]:
         look["format_func"] = lambda name, titles=titles: titles.get(name, name)
         if not by_name:
             continue
-        picked = linked(st.multiselect, label, list(by_name), key=key, default=start[key], **look)
+        picked = linked_choices(label, list(by_name), key=key, default=start[key], **look)
         chosen += [by_name[name] for name in picked if name in by_name]
     if len(chosen) > MOST:
         st.caption(f"The first {MOST} of them are shown.")
@@ -73,13 +74,13 @@ def _curves(rows: Sequence[RunRow], known_as: Mapping[str, str]) -> None:
     found = {name for scalars in loaded.values() for name, (steps, _) in scalars.items() if len(steps) > 1}
     rest = sorted(name for name in found if name not in FIRST and not name.endswith("ci95"))
     names = [*(name for name in FIRST if name in found), *rest]
-    st.subheader("Curves", anchor=False)
+    st.header("Curves", anchor=False)
     if not names:
         st.caption("These runs have no curves: methods that learn nothing, such as random, have only a result.")
         return
     titles = {name: metric(name).title for name in names}
     look: dict[str, Any] = {"format_func": lambda name: titles.get(name, name), "width": 380}
-    name = linked(st.selectbox, "Number", names, key="curve", default=names[0], **look)
+    name = lasting(st.selectbox, "Number", names, key="curve", default=names[0], **look)
     about = metric(name)
     lines = [line for run, scalars in loaded.items() if name in scalars for line in smoothed(run, *scalars[name])]
     without = [run for run, scalars in loaded.items() if name not in scalars]
@@ -95,7 +96,7 @@ def _tests(rows: Sequence[RunRow]) -> None:
     tests = results_of(rows)
     if not tests:
         return
-    st.subheader("Accuracy on new classes, in the test at the end", anchor=False)
+    st.header("Accuracy on new classes, in the test at the end", anchor=False)
     for kind, ours in (("own", [one for one in tests if not one.recorded]), ("recorded", tests)):
         members = [one for one in ours if one.recorded == (kind == "recorded")]
         for place, (protocol, alike) in enumerate(by_protocol(members).items()):
@@ -113,16 +114,16 @@ def _images(rows: Sequence[RunRow], titles: Mapping[str, str]) -> None:
     known = {row.name: (row, tags) for row in rows if (tags := tags_of(row.run))}
     if len(known) < 2:
         return
-    st.subheader("Recovered images", anchor=False)
+    st.header("Recovered images", anchor=False)
     names = list(known)
     if len(names) > 2:
         grid = st.grid(2, min_column_width=240)
         look: dict[str, Any] = {"format_func": lambda name: titles.get(name, name)}
         with grid.cell():
-            first = linked(st.selectbox, "Left", names, key="left", default=names[0], **look)
+            first = lasting(st.selectbox, "Left", names, key="left", default=names[0], **look)
         others = [name for name in names if name != first]
         with grid.cell():
-            second = linked(st.selectbox, "Right", others, key="right", default=others[0], **look)
+            second = lasting(st.selectbox, "Right", others, key="right", default=others[0], **look)
     else:
         first, second = names
     tags = [known[name][1] for name in (first, second)]
@@ -137,7 +138,7 @@ def _images(rows: Sequence[RunRow], titles: Mapping[str, str]) -> None:
 
 
 def _options(rows: Sequence[RunRow], known_as: Mapping[str, str]) -> None:
-    st.subheader("What differs", anchor=False)
+    st.header("What differs", anchor=False)
     specs = [row.spec for row in rows if row.spec]
     if len(specs) < 2:
         st.caption("Choose a second run to see in which options they differ.")

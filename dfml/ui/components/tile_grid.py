@@ -19,6 +19,8 @@ def tile_grid(
     alt: str,
     captions: Sequence[str] = (),
     signs: Sequence[Sign] = (),
+    identity: str = "",
+    linked: bool = False,
     side: int = 64,
     columns: int = 0,
     pick: bool = True,
@@ -28,6 +30,9 @@ def tile_grid(
 ) -> int | None:
     """Draw pictures as tiles of ``side`` pixels, in ``columns`` or as many as fit; return the place of the picked one.
 
+    Pictures of one ``identity`` are the same in each place, such as the steps of a recovery: what is picked stays.
+    ``linked``: from the next run on the caller asks for what was picked, such as by the link, which may go back.
+
     A ``right`` picture has a solid green frame and a tick, a ``wrong`` one a dashed red frame and a cross. Captions are
     shown below each tile, or only when it is pointed at. ``picked`` is what is picked at first; a value that differs
     from that of the last run, None too, picks anew. With other pictures nothing stays picked. Without ``pick`` the
@@ -36,12 +41,13 @@ def tile_grid(
     """
     count = len(pictures)
     data = grid_data(pictures, alt=alt, captions=captions, signs=signs, side=side)
+    data["id"] = mark_of(identity) if identity else data["id"]
     data |= {"columns": columns, "pick": pick, "words": show_captions, "picked": None}
     if not pick:
         _mount(data=data, key=key, height=height or "content")
         return None
     asked = picked if picked is not None and 0 <= picked < count else None
-    data["picked"] = chosen = _chosen(key, data["id"], asked, count)
+    data["picked"] = chosen = _chosen(key, data["id"], asked, count, linked=linked)
     _mount(data=data, key=key, height=height or "content", default={"picked": None}, on_picked_change=lambda: None)
     return chosen
 
@@ -61,7 +67,7 @@ def _tile(place: int, caption: str, sign: str) -> dict[str, str]:
     return {"text": caption, "label": label, "sign": sign}
 
 
-def _chosen(key: str, identity: str, asked: int | None, count: int) -> int | None:
+def _chosen(key: str, identity: str, asked: int | None, count: int, *, linked: bool) -> int | None:
     """Return what was clicked, unless the page asks for another picture than before, or shows others.
 
     A click is told as the pictures' ``id``, the ``place`` (None: nothing is picked any more), and a number of its own.
@@ -74,4 +80,7 @@ def _chosen(key: str, identity: str, asked: int | None, count: int) -> int | Non
     if click.get("id") != identity or click.get("number") == answered:
         return asked
     place = click.get("place")
-    return place if isinstance(place, int) and 0 <= place < count else None
+    place = place if isinstance(place, int) and 0 <= place < count else None
+    if linked:
+        st.session_state[f"_asked:{key}"] = (place, click.get("number"))
+    return place

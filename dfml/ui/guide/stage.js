@@ -154,7 +154,7 @@ class Stage {
     this.scene = make('div', { class: 'scene' });
     this.caption = make('div', { class: 'caption', 'aria-live': 'off' });
     this.icon = shape('path');
-    this.button = make('button', { type: 'button', class: 'play' }, shape('svg', { viewBox: '0 0 16 16', width: 16, height: 16, 'aria-hidden': 'true' }, this.icon), make('span'));
+    this.button = make('button', { type: 'button', class: 'play' }, shape('svg', { viewBox: '0 0 16 16', width: 16, height: 16, 'aria-hidden': 'true' }, this.icon));
     this.slide = make('input', { type: 'range', min: 0, step: 1, 'aria-label': 'Position' });
     this.told = make('output', { class: 'told' });
     this.bar = make('div', { class: 'player' }, this.button, this.slide, this.told);

@@ -1,12 +1,14 @@
 """Other recoveries of one teacher, own and recorded ones, to be put beside a run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
 from dfml.core.paths import runs_root
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.recorded import is_recorded, recorded_runs
+from dfml.ui.inversion.link_choice import standing_at
 from dfml.ui.inversion.recoveries import StoredRecovery, stored_recoveries
 from dfml.ui.runs.panel import Watched
 from dfml.ui.runs.run_rows import MOST, minute, series_names, unique
@@ -32,19 +34,9 @@ def put_beside(watched: Sequence[Watched], teacher: str) -> list[Watched]:
         return list(watched)
     lines = unique({name: _line(run) for name, run in offered.items()})
     asked = [name for name in st.query_params.get(BESIDE, "").split(",") if name in offered][: MOST - 1]
-    key = f"choice:{BESIDE}:{first.name}"
-    if st.session_state.get(f"_{key}") != asked or key not in st.session_state:
-        st.session_state[key] = st.session_state[f"_{key}"] = asked
-
-    def keep() -> None:
-        chosen = st.session_state[f"_{key}"] = list(st.session_state[key])
-        if chosen:
-            st.query_params[BESIDE] = ",".join(chosen)
-        else:
-            st.query_params.pop(BESIDE, None)
-
-    look = {"format_func": lines.get, "on_change": keep, "placeholder": "none", "help": TEXT}
-    chosen = st.multiselect("Beside it", list(offered), key=key, max_selections=MOST - 1, **look)
+    look: dict[str, Any] = {"format_func": lines.get, "placeholder": "none", "help": TEXT, "default": asked}
+    look |= standing_at(f"choice:{BESIDE}:{first.name}", ",".join(asked), BESIDE, "")
+    chosen = st.multiselect("Beside it", list(offered), max_selections=MOST - 1, **look)
     if not chosen:
         return list(watched)
     runs = [first, *(offered[name] for name in chosen)]

@@ -1,6 +1,5 @@
 """The darkroom: recoveries side by side at one share of their way, in one order, one picture of each opened large."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,8 +7,17 @@ import streamlit as st
 
 from dfml.ui.components.tile_grid import tile_grid
 from dfml.ui.inversion.downloads import download_row
+from dfml.ui.inversion.link_choice import in_link
 from dfml.ui.inversion.moment import Moment
-from dfml.ui.inversion.picture_order import SORTS, Picture, caption_of, disagreements, offered_sorts, ordered
+from dfml.ui.inversion.picture_order import (
+    SORTS,
+    Picture,
+    caption_of,
+    disagreements,
+    offered_sorts,
+    ordered,
+    row_of_classes,
+)
 from dfml.ui.inversion.picture_panel import picture_panel
 from dfml.ui.inversion.quality_table import cost_line
 from dfml.ui.inversion.recoveries import StoredRecovery
@@ -17,9 +25,11 @@ from dfml.ui.widgets.texts import counted, one_line_errors, plain
 
 PICTURE, SORT = "picture", "sort"
 """Names in the link: the opened picture, from 1, and the order."""
-TILE = 52
+DOUBTFUL = "doubtful"
+SHOWN = {"all": "all pictures", DOUBTFUL: "only disagreements"}
+TILE = 64
 """Pixels of a picture in a grid."""
-TALL, MOST_AT_ONCE = 620, 60
+TALL, MOST_AT_ONCE = 620, 30
 """Pixels after which a grid scrolls, where it has more pictures than that."""
 ORDER = (
     "How sure the teacher, or the judge, is of the class that was asked for. The judge is a network of another "
@@ -30,27 +40,31 @@ ORDER = (
 
 def darkroom(moments: Sequence[Moment], others: Callable[[], list[StoredRecovery]], teacher: str, key: str) -> None:
     """Draw the pictures of all runs; ``others`` gives the recoveries among which neighbours are looked for."""
-    sort, doubtful = _order(moments)
+    # Places of their own, also while they are empty: else the grids would be made anew when a run ends.
+    with st.container():
+        sort, doubtful = _order(moments)
     if len(moments) == 1:
         left, right = st.columns([3, 2], gap="medium")
         with left:
             clicked = _grid(moments[0], sort, doubtful, key, alone=True)
         places = [right]
     else:
-        clicked = _opened()
+        clicked, places = _opened(), []
         for moment, cell in zip(moments, st.columns(len(moments), gap="medium"), strict=True):
             with cell:
                 found = _grid(moment, sort, doubtful, f"{key}:{moment.watched.run.name}", alone=False)
+                places.append(st.container())
             clicked = clicked if found == _opened() else found
-        places = list(st.columns(len(moments), gap="medium"))
     if clicked != _opened():
         _open(clicked)
+    asking = next((moment for moment in moments if moment.recovery and not moment.watched.run.spec.data), None)
     for moment, place in zip(moments, places, strict=True):
         with place, one_line_errors():
-            picture_panel(moment, _opened(), others, teacher, f"{key}:{moment.watched.run.name}")
+            own = f"{key}:{moment.watched.run.name}"
+            picture_panel(moment, _opened(), others, teacher, own, asks=moment is asking)
             if moment.recovery:
                 name = moment.watched.name
-                download_row(moment.watched.run, moment.recovery, name, f"download:{key}:{moment.watched.run.name}")
+                download_row(moment.watched.run, moment.recovery, name, f"download:{own}")
 
 
 def _opened() -> int | None:
@@ -75,35 +89,11 @@ def _order(moments: Sequence[Moment]) -> tuple[str, bool]:
             st.caption("An earlier version made this: what teacher and judge say of single images was not kept.")
         return "class", False
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        sort = in_link(st.pills, "Order", offered, key=SORT, format_func=SORTS.get, help=ORDER)
+        sort = in_link(st.selectbox, "Order", offered, key=SORT, format_func=SORTS.get, help=ORDER, width=220)
         doubtful = False
         if "doubt" in offered:
-            doubtful = in_link(st.pills, "Show", ["all", "doubtful"], key="show", format_func=SHOWN.get) == "doubtful"
+            doubtful = in_link(st.pills, "Show", list(SHOWN), key="show", format_func=SHOWN.get) == DOUBTFUL
     return sort, doubtful
-
-
-SHOWN = {"all": "all pictures", "doubtful": "only disagreements"}
-
-
-def in_link(widget: Callable[..., Any], label: str, options: Sequence[str], *, key: str, **look: Any) -> str:  # noqa: ANN401 - as the widget's
-    """Draw a choice whose value, not its words, stands in the link as ``key``; the first option is left out there.
-
-    Where the link names another value than the last run saw, as after Back, the link decides.
-    """
-    asked = st.query_params.get(key, options[0])
-    asked = asked if asked in options else options[0]
-    if st.session_state.get(f"_link:{key}") != asked or f"choice:{key}" not in st.session_state:
-        st.session_state[f"choice:{key}"] = st.session_state[f"_link:{key}"] = asked
-
-    def keep() -> None:
-        value = st.session_state[f"choice:{key}"] or options[0]
-        st.session_state[f"_link:{key}"] = value
-        if value == options[0]:
-            st.query_params.pop(key, None)
-        else:
-            st.query_params[key] = value
-
-    return widget(label, options, key=f"choice:{key}", on_change=keep, required=True, **look) or options[0]
 
 
 def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -> int | None:
@@ -119,10 +109,11 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
     shown = ordered(moment.pictures, sort)
     if doubtful and moment.settled and any(one.judge for one in shown):
         shown = [one for one in shown if one.disagreed]
-    if moment.settled and (told := disagreements(moment.pictures)):
-        st.caption(told)
+    with st.container():
+        if moment.settled and (told := disagreements(moment.pictures)):
+            st.caption(told)
     places = {one.position: place for place, one in enumerate(shown)}
-    height: Any = TALL if len(shown) > (MOST_AT_ONCE if alone else MOST_AT_ONCE // 2) else "content"
+    height: Any = TALL if len(shown) > MOST_AT_ONCE else "content"
     with st.container(height=height, border=False, key=f"tiles:{key}"):
         opened = None if moment.warm_up else places.get(-1 if _opened() is None else _opened() or 0)
         picked = tile_grid(
@@ -132,9 +123,12 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
             captions=[caption_of(one, sort if moment.settled else "class") for one in shown],
             signs=[one.sign for one in shown] if moment.settled else (),
             side=TILE,
-            columns=_columns(shown, sort, 10 if alone else 5),
+            columns=row_of_classes([one.label for one in shown], 7 if alone else 5) if sort == "class" else 0,
             pick=not moment.warm_up,
             picked=opened,
+            # While a recovery goes on, or its slider is moved, each place keeps its picture.
+            identity=",".join(str(one.position) for one in shown),
+            linked=True,
         )
     if moment.warm_up:
         st.caption("Images of another teacher of the zoo: the inverter still learns, before it meets this one.")
@@ -145,13 +139,6 @@ def _grid(moment: Moment, sort: str, doubtful: bool, key: str, *, alone: bool) -
         # What is open may be filtered out here: then nothing was closed.
         return None if opened is not None else _opened()
     return shown[picked].position
-
-
-def _columns(shown: Sequence[Picture], sort: str, most: int) -> int:
-    """As many columns as each class has pictures, so that a row is a class, else 0: as many as fit."""
-    counts = set(Counter(one.label for one in shown).values())
-    each = counts.pop() if sort == "class" and len(counts) == 1 else 0
-    return next((each // rows for rows in (1, 2, 3, 4) if each % rows == 0 and 3 <= each // rows <= most), 0)
 
 
 def _alt(moment: Moment, shown: Sequence[Picture]) -> str:

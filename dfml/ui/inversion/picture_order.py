@@ -1,5 +1,6 @@
 """Recovered pictures one by one: what teacher and judge say of each, in which order they stand, who disagrees."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -106,3 +107,10 @@ def disagreements(pictures: Sequence[Picture]) -> str:
     both = [one for one in pictures if one.teacher and one.judge]
     count = sum(one.disagreed for one in both)
     return f"Teacher and judge disagree on {count} of {counted(len(both), 'picture')}." if both else ""
+
+
+def row_of_classes(labels: Sequence[int], most: int) -> int:
+    """Return the columns, at most so many, with which each row has one class; 0 where their sizes do not allow it."""
+    counts = set(Counter(labels).values())
+    each = counts.pop() if len(counts) == 1 else 0
+    return next((each // rows for rows in range(1, 9) if each % rows == 0 and 3 <= each // rows <= most), 0)

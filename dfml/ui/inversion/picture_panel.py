@@ -25,9 +25,18 @@ DISTANCE = (
 
 
 def picture_panel(
-    moment: Moment, position: int | None, others: Callable[[], list[StoredRecovery]], teacher: str, key: str
+    moment: Moment,
+    position: int | None,
+    others: Callable[[], list[StoredRecovery]],
+    teacher: str,
+    key: str,
+    *,
+    asks: bool = True,
 ) -> None:
-    """Draw a picture of a run, by default the first; its neighbours only where the link names one."""
+    """Draw a picture of a run, by default the first; its neighbours only where the link names one.
+
+    Of runs side by side one ``asks`` for the folder of the teacher's real images, and all look there.
+    """
     if not moment.pictures or moment.warm_up:
         return
     by_place = {one.position: one for one in moment.pictures}
@@ -53,7 +62,8 @@ def picture_panel(
     if position is None:
         st.caption(":material/touch_app: Choose a picture to see what it is nearest to.")
         return
-    _neighbours(moment, moment.recovery, one, others, teacher, key)
+    real = _real(moment, one, teacher, asks=asks)
+    _neighbours(moment.recovery, one, others, real, key)
 
 
 def _said(moment: Moment, one: Picture) -> None:
@@ -69,12 +79,7 @@ def _said(moment: Moment, one: Picture) -> None:
 
 
 def _neighbours(
-    moment: Moment,
-    recovery: StoredRecovery,
-    one: Picture,
-    others: Callable[[], list[StoredRecovery]],
-    teacher: str,
-    key: str,
+    recovery: StoredRecovery, one: Picture, others: Callable[[], list[StoredRecovery]], real: list[NearReal], key: str
 ) -> None:
     """What is nearest to a picture of a finished recovery: here, in other recoveries, among real images."""
     found = nearest_recovered(recovery, one.position, others())
@@ -91,7 +96,6 @@ def _neighbours(
         words.append(f"**other**: {plain(run)}, the nearest of {among} ({plain(near.recovery.run_title)})")
     elif not found.recoveries:
         words.append("**other**: there is no other recovery yet")
-    real = _real(moment, one, teacher, key)
     for near in real:
         kind = "trained" if near.trained else "held out"
         tiles.append((near.image, f"{kind} {near.distance:.2f}"))
@@ -104,17 +108,18 @@ def _neighbours(
     st.caption("  \n".join(words))
 
 
-def _real(moment: Moment, one: Picture, teacher: str, key: str) -> list[NearReal]:
+def _real(moment: Moment, one: Picture, teacher: str, *, asks: bool) -> list[NearReal]:
     """Ask for the folder of real images, if the run names none, and return the nearest of them."""
     spec = moment.watched.run.spec
     if is_address(spec.zoo or ""):
         return []
-    folder = spec.data or ""
-    if not folder:
-        with st.popover("Real pictures", icon=":material/photo_library:", key=f"real:{key}"):
+    key = f"{REAL}:{teacher}"
+    folder = spec.data or st.session_state.get(key) or ""
+    if not spec.data and asks:
+        with st.popover("Real pictures", icon=":material/photo_library:", key=f"{REAL}:popover"):
             folder = st.text_input(
                 "Folder of real images",
-                key=f"{REAL}:{key}",
+                key=key,
                 persist_state="session",
                 placeholder="none",
                 help="The class-folder data set DIR/train/<class>/<image> that the teacher was trained on.",

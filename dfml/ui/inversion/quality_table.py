@@ -108,7 +108,8 @@ def _count(value: float) -> str:
 def cost_line(report: dict[str, Any]) -> str:
     """Return pictures a second, memory and device of a recovery, as far as they were kept, as Markdown."""
     seconds, images, memory = report.get("seconds"), report.get("images"), report.get("peak_memory_mib")
-    parts = [f"{images / seconds:.3g} pictures a second"] if seconds and images else []
+    warmed = ", warm-up not counted" if (report.get("warm_up") or {}).get("steps") else ""
+    parts = [f"{images / seconds:.3g} pictures a second{warmed}"] if seconds and images else []
     if memory:
         gpu = str(report.get("device", "")).startswith("cuda")
         parts.append(f"at most {memory:,.0f} MiB of memory, " + ("of the GPU" if gpu else "libraries included"))

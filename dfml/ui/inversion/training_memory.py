@@ -1,13 +1,14 @@
 """The pictures in a training's memory: what a meta-model was learning from, step by step."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
 from dfml.core.events import TASK
 from dfml.runs.folder import StoredImages
 from dfml.ui.components.tile_grid import tile_grid
+from dfml.ui.inversion.link_choice import in_link
+from dfml.ui.inversion.picture_order import row_of_classes
 from dfml.ui.runs.panel import look_again
 from dfml.ui.runs.run_rows import RunRow, minute, recorded_rows, run_rows, unique
 from dfml.ui.widgets.galleries import open_sheet
@@ -29,8 +30,7 @@ def browse_memory(_: list[RunRow]) -> None:
         empty_state("No training has kept pictures yet", text, icon=":material/photo_library:")
         return
     lines = unique({name: _line(row) for name, row in rows.items()})
-    look: dict[str, Any] = {"format_func": lambda one: lines.get(one, one), "persist_state": "session"}
-    name = st.selectbox("Training", list(rows), key="memory_run", **look)
+    name = in_link(st.selectbox, "Training", list(rows), key="memory", format_func=lambda one: lines.get(one, one))
     row = rows[name]
 
     @st.fragment(run_every=look_again(row))
@@ -52,15 +52,13 @@ def _pictures(row: RunRow) -> None:
     if not tags:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        look: dict[str, Any] = {"format_func": lambda tag: KINDS.get(tag, tag), "required": True, "default": tags[0]}
-        tag = st.segmented_control("Show", tags, key=f"memory_tag:{row.name}", **look) or tags[0]
+        tag = in_link(st.segmented_control, "Show", tags, key="kind", format_func=lambda tag: KINDS.get(tag, tag))
         kept = [entry for entry in entries if entry.tag == tag]
         steps = [str(step) for step in dict.fromkeys(entry.step for entry in kept)]
-        key = f"memory_step:{row.name}:{tag}"
-        if st.session_state.get(key) not in (*steps, NEWEST):  # thinned out meanwhile
-            st.session_state[key] = NEWEST
         options, text = [*steps, NEWEST], "Of long trainings some steps are kept, spread evenly."
-        asked = st.select_slider("Iteration", options, key=key, help=text) if len(steps) > 1 else NEWEST
+        asked = NEWEST
+        if len(steps) > 1:
+            asked = in_link(st.select_slider, "Iteration", options, key="at", default=NEWEST, help=text)
     entry = kept[-1] if asked == NEWEST else next(one for one in reversed(kept) if str(one.step) == asked)
     cells = open_sheet(entry)
     labels = entry.labels[: len(cells)]
@@ -70,8 +68,11 @@ def _pictures(row: RunRow) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         captions = [f"class {label}" for label in labels]
+        columns = row_of_classes(labels, 7)
         alt = f"{len(cells)} images at iteration {entry.step}"
-        picked = tile_grid(cells, key=f"memory:{row.name}:{tag}", alt=alt, captions=captions, side=60, picked=0)
+        picked = tile_grid(
+            cells, key=f"memory:{row.name}:{tag}", alt=alt, captions=captions, side=60, columns=columns, picked=0
+        )
     with right:
         place = picked or 0
         if place < len(cells):

@@ -258,7 +258,9 @@ def _changed(kind: str, method: str, preset: str, config: str) -> int | None:
 
 def _delete(run: RunFolder, key: str) -> None:
     st.markdown("Delete this run with its model, images and curves?")
-    if st.button("Delete for good", icon=":material/delete_forever:", key=f"{key}:delete_yes", type="primary"):
+    with st.container(key=f"danger-{key}"):  # what cannot be undone is red: see frame.css
+        pressed = st.button("Delete for good", icon=":material/delete_forever:", key=f"{key}:delete_yes")
+    if pressed:
         with one_line_errors():
             launcher.delete(run.path)
             if not run.spec.group:
