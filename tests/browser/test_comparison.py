@@ -13,6 +13,7 @@ def test_two_inverters_are_compared(cold_server, page, tiny_zoo_folder, tmp_path
     page.set_default_timeout(300_000)
     page.goto(f"{cold_server.url}/inversion?zoo={tiny_zoo_folder}&inverter2=generator")
     page.get_by_role("button", name="Recover images").wait_for()
+    page.get_by_text("Options", exact=True).click()
     steps = page.get_by_role("spinbutton", name="Steps", exact=True)
     for place, value in enumerate(("12", "4")):
         steps.nth(place).fill(value)

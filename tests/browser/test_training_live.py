@@ -11,6 +11,7 @@ from dfml.runs import liveness
 from dfml.runs.folder import RunFolder
 from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
+from tests.browser.conftest import settled
 from tests.browser.watching import WATCH, busy_computer
 
 pytestmark = pytest.mark.browser
@@ -26,7 +27,9 @@ def working_run(tmp_path):
 
     def step_on(recorder, step, rng):
         recorder.record(Progress(step, 4000, "inverting and meta-training"))
-        recorder.record(Scalars(step, {"train/loss": 1 / step, "inversion/ce": 2 / step, "tasks/diversity": 0.3}))
+        recorder.record(
+            Scalars(step, {"train/loss": 1 / step, "inversion/ce": 2 / step, "tasks/diversity": 0.3 + step % 7 / 90})
+        )
         recorder.record(Scalars(step, {"val/accuracy": 0.3 + 0.3 * step / (step + 60), "val/ci95": 0.03}))
         if step % 4 == 0:
             recorder.record(Images(step, TASK, rng.random((5, 3, 32, 32)).astype(np.float32), range(5)))
@@ -50,9 +53,10 @@ def working_run(tmp_path):
 
 def test_no_frame_of_a_run_is_without_its_charts(cold_server, working_run, page):
     page.goto(f"{cold_server.url}/training?run={working_run.name}")
-    page.locator(".lines path").nth(1).wait_for()
+    page.locator(".lines path").nth(1).wait_for(state="attached")
     page.locator(".map path").first.wait_for(state="attached")
     page.locator(".tile").first.wait_for()
+    settled(page)
     height = "document.querySelector('[data-testid=stMain]').scrollHeight"
     before = page.evaluate(height)
     with busy_computer():

@@ -66,6 +66,17 @@ def test_runs_on_the_same_episodes_are_paired_episode_by_episode(tmp_path):
     assert found.difference.difference_ci95 == pytest.approx(0)
 
 
+def test_a_run_tested_in_both_ways_is_compared_in_the_way_of_the_other(tmp_path):
+    also = {"adapt": "steps", "test_accuracy": 0.9, "right": [9, 9, 9], "query_pictures": 10, "episode_list": "aaaa"}
+    both = trained(tmp_path, method="random", right=(1, 2, 3), result={"also": {"steps": also}})
+    by_steps = trained(tmp_path, right=(3, 4, 5), result={"adapt": "steps"})
+    by_centroid = trained(tmp_path, right=(3, 4, 5), seed=1)
+    reference, *tests = closing_tests([both, by_steps, by_centroid])
+    steps, centroid = paired(tests, reference)
+    assert steps.difference.difference == pytest.approx(-0.5) and steps.way == steps.test.adapted
+    assert centroid.difference.difference == pytest.approx(0.2) and centroid.way == centroid.test.adapted
+
+
 @pytest.mark.parametrize(
     ("other", "named"),
     [

@@ -1,6 +1,6 @@
 from dfml.runs.metrics import NoteLine
-from dfml.ui.charts.bars import accuracy_histogram, class_coverage, confidence_bars
-from dfml.ui.charts.curves import MAX_POINTS, curves, downsample, steps_accuracy
+from dfml.ui.charts.bars import accuracy_histogram, class_coverage
+from dfml.ui.charts.curves import MAX_POINTS, curves, downsample
 
 
 def test_downsampling_keeps_ends_and_extremes_within_the_limit():
@@ -78,27 +78,3 @@ def test_coverage_shows_every_class_from_the_most_frequent_down():
     figure = class_coverage([("bee", 5), ("can", 3)])
     assert list(figure.layout.yaxis.ticktext) == ["bee", "can"] and list(figure.data[0].x) == [5, 3]
     assert figure.layout.yaxis.autorange == "reversed"
-
-
-def test_confidences_are_sorted_labelled_and_name_the_truth():
-    figure = confidence_bars(["cat", "dog", "owl"], [0.2, 0.7, 0.1], truth="cat")
-    assert list(figure.layout.yaxis.ticktext) == ["dog", "cat (true)", "owl"]
-    assert list(figure.data[0].y) == list(figure.layout.yaxis.tickvals)
-    assert list(figure.data[0].text) == ["70%", "20%", "10%"]
-
-
-def test_steps_chart_starts_at_step_zero():
-    figure = steps_accuracy([0.2, 0.6, 1.0], [0.2, 0.5, 0.6], chance=0.25)
-    assert [list(trace.x) for trace in figure.data] == [[0, 1, 2], [0, 1, 2]]
-    assert len(steps_accuracy([0.2, 1.0], None, chance=0.5).data) == 1
-    (line,) = figure.layout.shapes
-    assert line.y0 == line.y1 == 0.25 and figure.layout.annotations[0].text == "guessing: 25%"
-
-
-def test_confidences_before_something_happened_are_diamonds_on_the_same_rows():
-    figure = confidence_bars(["cat", "dog", "owl"], [0.2, 0.7, 0.1], before=[0.5, 0.3, 0.2])
-    assert list(figure.data[1].y) == list(figure.data[0].y) == list(figure.layout.yaxis.tickvals)
-    assert list(figure.layout.yaxis.ticktext) == ["dog", "cat", "owl"]
-    assert list(figure.data[1].x) == [0.3, 0.5, 0.2]
-    assert figure.data[1].marker.symbol == "diamond-open"
-    assert list(figure.data[2].text) == ["30% → 70%", "50% → 20%", "20% → 10%"]

@@ -16,7 +16,7 @@ from dfml.ui.components.line_chart import Level, Line, Mark, chart_data, smoothe
 from dfml.ui.components.mounting import HERE, PARTS, lean
 from dfml.ui.components.point_map import Point, map_data
 from dfml.ui.components.replay import Chart, Frame, Timeline, timeline_data
-from dfml.ui.components.sprites import sprite
+from dfml.ui.components.sprites import packed, sprite
 from dfml.ui.components.tile_grid import grid_data
 
 
@@ -113,6 +113,13 @@ def test_a_missing_file_is_grey_and_no_picture_is_no_sheet(tmp_path):
     assert sprite([], 32).url == ""
     _, packed = sprite([tmp_path / "gone.png"], 8).url.split(",", 1)
     assert Image.open(io.BytesIO(base64.b64decode(packed))).convert("RGB").getpixel((4, 4)) == (128, 128, 128)
+
+
+def test_pictures_that_a_run_keeps_enlarged_are_packed_at_their_own_size():
+    small = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8))
+    found = packed([small.resize((24, 24), Image.Resampling.NEAREST)] * 3, 64)
+    assert found.side == 8 and found.sheet.url == sprite([small] * 3, 8).url
+    assert packed(found, 64) is found
 
 
 def test_other_pictures_have_another_id_and_equal_ones_the_same():

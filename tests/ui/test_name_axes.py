@@ -12,7 +12,7 @@ import dfml.ui
 from dfml.bench.drawings import chart, similarity_drawing
 from dfml.core.events import ZooMap
 from dfml.core.names import natural
-from dfml.ui.charts.bars import class_coverage, confidence_bars, similarity_matrix, teacher_policy_bars
+from dfml.ui.charts.bars import class_coverage, similarity_matrix, teacher_policy_bars
 
 HOSTILE = {
     "numbers": ["0", "10", "7"],
@@ -37,12 +37,10 @@ def spread(names):
 
 WITH_NAMES = {
     "class_coverage": lambda names: class_coverage([(name, 3 + i) for i, name in enumerate(names)]),
-    "confidence_bars": lambda names: confidence_bars(names, spread(names), truth=names[0]),
-    "confidence_bars before": lambda names: confidence_bars(names, spread(names), before=spread(names)),
     "teacher_policy_bars": lambda names: teacher_policy_bars(dict(zip(names, spread(names), strict=True))),
     "similarity_matrix": matrix,
 }
-OF_NUMBERS = {"curves", "accuracy_histogram", "steps_accuracy", "teacher_map"}
+OF_NUMBERS = {"curves", "accuracy_histogram", "teacher_map"}
 HELPERS = {"with_plain_names", "blank"}
 """They change figures and make none, or one without traces."""
 

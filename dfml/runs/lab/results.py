@@ -81,6 +81,14 @@ class ClosingTest:
         """How the model adapted, in words; empty where that is not stored."""
         return WAYS.get(str(self.row.get("adapt")), "")
 
+    def adapted_like(self, way: str) -> Row:
+        """Return the row in which the model adapted in a way (of ``WAYS``), where it was tested so; else its own."""
+        also = self.row.get("also")
+        found = also.get(way) if isinstance(also, dict) and way != self.row.get("adapt") else None
+        if not isinstance(found, dict) or not isinstance(found.get("test_accuracy"), float):
+            return self.row
+        return {**found, "accuracy": found["test_accuracy"]}
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -106,11 +114,12 @@ class Setting:
 
 
 class Paired(NamedTuple):
-    """A run's test against that of another: the difference, or why there is none."""
+    """A run's test against that of another: the difference, or why there is none; ``way``: how the other adapted."""
 
     test: ClosingTest
     difference: Difference | None
     reason: str
+    way: str = ""
 
 
 def closing_test(run: RunFolder) -> Row | None:
@@ -169,16 +178,20 @@ def mean_over_seeds(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def paired(tests: Iterable[ClosingTest], reference: ClosingTest) -> list[Paired]:
-    """Compare tests with one of them, episode by episode; where the episodes are others, say why there is no number."""
+    """Compare tests with one of them, episode by episode; where the episodes are others, say why there is no number.
+
+    Where the one was tested in several ways of adapting, each test is compared with it in its own.
+    """
     found = []
     for test in tests:
         if test.run.path == reference.run.path:
             continue
         reason = why_not_paired(test, reference)
-        gone = None if reason else difference(test.row, reference.row)
+        against = reference.adapted_like(str(test.row.get("adapt")))
+        gone = None if reason else difference(test.row, against)
         if gone is not None and not gone.paired:
             gone, reason = None, gone.pairing.removeprefix("not paired: ")
-        found.append(Paired(test, gone, reason))
+        found.append(Paired(test, gone, reason, WAYS.get(str(against.get("adapt")), "")))
     return found
 
 

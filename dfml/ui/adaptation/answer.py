@@ -150,7 +150,8 @@ def _movement(main: Answered, chosen: Chosen) -> None:
     outcome, found = main.outcome, main.outcome.map
     if found is None:
         return
-    st.subheader("How it sees the pictures" + ", while it adapts" * (len(found.support) > 1), anchor=False)
+    title = "How it sees them, while it adapts" if len(found.support) > 1 else "How it sees them"
+    st.subheader(title, anchor=False)
     names, support = list(chosen.support), _flat(chosen)
     told, guesses = signs(main, chosen), main.guesses()
     dots = [Point(0, 0, f"support: {name}", names.index(name), place) for place, (name, _) in enumerate(support)]

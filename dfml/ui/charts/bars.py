@@ -1,4 +1,4 @@
-"""Figures of teachers (how good and how alike they are, what they know, their weights) and of a model's answers."""
+"""Figures of teachers: how good and how alike they are, what they know, their weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,43 +61,6 @@ def teacher_policy_bars(weights: Mapping[str, float]) -> go.Figure:
     _mark_value(figure, even, f"even {even:.1%}")
     figure.update_xaxes(tickformat=".0%", range=[0, 1.18 * max(values)])
     figure.update_layout(margin_t=28)
-    return figure
-
-
-def confidence_bars(
-    classes: Sequence[str],
-    probabilities: Sequence[float],
-    *,
-    truth: str | None = None,
-    before: Sequence[float] | None = None,
-) -> go.Figure:
-    """Draw a model's probability in [0, 1] for each class, highest first.
-
-    ``truth``, the image's class, is marked in the labels; ``before``, probabilities before a calibration, are diamonds.
-    """
-    order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
-    values, colours = [probabilities[i] for i in order], palette().series
-    figure = blank(x="", y="", height=16 + 22 * len(order))
-    rows = _add_bars(
-        figure,
-        [classes[i] + " (true)" * (classes[i] == truth) for i in order],
-        values,
-        marker_color=[colours[0]] + [translucent(colours[0], 0.4)] * (len(order) - 1),
-        text=[f"{value:.0%}" for value in values] if before is None else None,
-        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
-    )
-    if before is not None:
-        # Diamonds where bars ended, and both numbers in a column of their own, so that nothing covers them.
-        old = [before[i] for i in order]
-        diamond = {"symbol": "diamond-open", "size": 7, "color": colours[1], "line": {"width": 2}}
-        hover = "before: %{x:.1%}<extra></extra>"
-        figure.add_trace(go.Scatter(x=old, y=rows, mode="markers", marker=diamond, hovertemplate=hover))
-        both = [f"{a:.0%} → {b:.0%}" for a, b in zip(old, values, strict=True)]
-        beside = {"mode": "text", "textposition": "middle right", "hoverinfo": "skip"}
-        figure.add_trace(go.Scatter(x=[1.12] * len(rows), y=rows, text=both, **beside))
-    # Room for the number beside a full bar, also where the page is narrow.
-    figure.update_xaxes(range=[0, 1.45 if before is None else 2.2], visible=False)
-    figure.update_layout(margin={"l": 4, "r": 4, "t": 2, "b": 2})
     return figure
 
 

@@ -125,24 +125,6 @@ def curves(
     return figure
 
 
-def steps_accuracy(support: Sequence[float], query: Sequence[float] | None, *, chance: float) -> go.Figure:
-    """Draw the accuracy before adapting (step 0) and after each inner step, fractions in [0, 1].
-
-    ``query`` is None where the classes are not known; ``chance`` is what guessing gives, drawn as a line.
-    """
-    series: dict[str, Curve] = {"support images": (range(len(support)), support)}
-    if query:
-        series["query images"] = (range(len(query)), query)
-    figure = curves(series, x="inner step", y="accuracy", percent=True, height=260)
-    figure.update_yaxes(range=[-0.03, 1.05])
-    figure.update_xaxes(dtick=1 if len(support) <= 12 else None, tickformat="d")
-    text = palette().text
-    label: dict[str, Any] = {"annotation_text": f"guessing: {chance:.0%}", "annotation_position": "bottom right"}
-    figure.add_hline(chance, line={"dash": "dot", "width": 1, "color": text}, annotation_font_color=text, **label)
-    figure.update_layout(showlegend=True)
-    return figure
-
-
 def _add_band(figure: go.Figure, curve: Curve, halves: Sequence[float], colour: str, percent: bool) -> None:
     count = min(len(curve[0]), len(halves))
     stride = max(1, -(-count // (MAX_POINTS // 2)))

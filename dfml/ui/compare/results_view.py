@@ -1,11 +1,12 @@
 """What all finished trainings came to: bars with intervals, seeds together, and paired differences from one of them."""
 
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 import streamlit as st
 
 from dfml.runs.folder import RunFolder
-from dfml.runs.lab.results import ClosingTest, Protocol, Setting, by_protocol, closing_test, paired, settings_of
+from dfml.runs.lab.results import WAYS, ClosingTest, Protocol, Setting, by_protocol, closing_test, paired, settings_of
 from dfml.ui.compare.accuracy_bars import Bar, accuracy_bars
 from dfml.ui.components.line_chart import Level
 from dfml.ui.runs.panel import recorded_badge
@@ -23,8 +24,8 @@ INTERVALS = (
 )
 PAIRED = (
     "Both runs were tested on the same episodes, so they are compared episode by episode. That takes away what makes "
-    "some episodes hard for every model, and gives a narrower interval than two accuracies apart. Runs with other "
-    "episodes get no number."
+    "some episodes hard for every model, and gives a narrower interval than two accuracies apart. A run that was "
+    "tested in both ways of adapting is compared in the way of the other. Runs with other episodes get no number."
 )
 
 
@@ -70,9 +71,8 @@ def _results(tests: Sequence[ClosingTest], key: str) -> None:
 
 def result_bars(settings: Sequence[Setting], protocol: Protocol, *, key: str) -> None:
     """Draw the accuracies of settings under one protocol, with what guessing and random weights give."""
-    floor = next((one.mean for one in settings if one.tests[0].spec.method == FLOOR), None)
     levels = [Level("guessing", protocol.guessing)] if protocol.guessing else []
-    levels += [Level("random weights", floor)] if floor is not None and len(settings) > 1 else []
+    levels += floors(settings) if len(settings) > 1 else []
     told = ", ".join(f"{one.name} {with_interval(one.mean, one.half)}" for one in settings[:6])
     bars = [
         Bar(
@@ -87,6 +87,17 @@ def result_bars(settings: Sequence[Setting], protocol: Protocol, *, key: str) ->
         for one in settings
     ]
     accuracy_bars(bars, key=key, alt=f"Accuracy on new classes in per cent: {told}", levels=levels)
+
+
+def floors(settings: Sequence[Setting]) -> list[Level]:
+    """Return what random weights give in each way of adapting that a setting has, where that was measured."""
+    tests = next((one.tests for one in settings if one.tests[0].spec.method == FLOOR), ())
+    found: dict[str, float] = {}
+    for way in dict.fromkeys(str(one.tests[0].row.get("adapt")) for one in settings):
+        rows = [test.adapted_like(way) for test in tests]
+        if rows and all(row.get("adapt") == way for row in rows):
+            found[f"random weights, {WAYS.get(way, way)}"] = fmean(row["accuracy"] for row in rows)
+    return [Level(name, value) for name, value in found.items()]
 
 
 def seeds_of(setting: Setting) -> str:
@@ -121,7 +132,9 @@ def difference_bars(tests: Sequence[ClosingTest], reference: ClosingTest, *, key
     found.sort(key=lambda one: -one.difference.difference if one.difference else 1.0)
     bars = []
     for one in found:
-        gone, seed = one.difference, f"seed {one.test.spec.seed}"
+        gone, way = one.difference, one.test.adapted
+        unlike = f", against {one.way}" if one.way and one.way != way else ""
+        seed = f"seed {one.test.spec.seed}" + (f" · {way}{unlike}" if way else "")
         if gone is None:
             bars.append(Bar(one.test.title, None, None, f"not paired: {one.reason}", seed))
         else:

@@ -174,7 +174,7 @@ class Chart {
     const whole = !given || !this.every.length || cursor >= this.every[this.every.length - 1];
     set(this.past, { width: whole ? 9999 : Math.max(0, this.x(cursor) + 0.5) });
     set(this.ahead, { visibility: given ? 'visible' : 'hidden' });
-    set(this.now, { visibility: given ? 'visible' : 'hidden' });
+    set(this.now, { visibility: whole ? 'hidden' : 'visible' });
     if (given) set(this.now, { x1: this.x(cursor), x2: this.x(cursor), y1: this.top, y2: this.bottom });
   }
 

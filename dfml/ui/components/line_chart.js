@@ -3,9 +3,11 @@ export default function ({ data, parentElement: root }) {
   let me = kept.get(root);
   if (!me) {
     const all = root.querySelector('.all');
+    all.replaceChildren();
     kept.set(root, me = { all, chart: new Chart(root, all) });
   }
   me.all.style.height = `${data.height}px`;
   me.chart.show(data);
-  return () => { me.chart.end(); me.chart.box.remove(); kept.delete(root); };
+  // What was drawn stays until the next call draws anew: no frame is blank between them.
+  return () => { me.chart.end(); kept.delete(root); };
 }

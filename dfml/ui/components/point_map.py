@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from dfml.ui.components.mounting import component, number
-from dfml.ui.components.sprites import Picture, natural_side, sprite
+from dfml.ui.components.sprites import Packed, Picture, packed
 
 CARD_SIDE = 112
 """Pixels of the picture that a point shows."""
@@ -28,7 +28,7 @@ class Point(NamedTuple):
 
 
 def point_map(
-    points: Sequence[Point], *, key: str, alt: str, pictures: Sequence[Picture] = (), height: int = 320
+    points: Sequence[Point], *, key: str, alt: str, pictures: Sequence[Picture] | Packed = (), height: int = 320
 ) -> int | None:
     """Draw the map, ``height`` pixels high; return the place of the point that was just clicked, in that run only.
 
@@ -40,14 +40,18 @@ def point_map(
     return opened if isinstance(opened, int) and 0 <= opened < len(points) else None
 
 
-def map_data(points: Sequence[Point], *, alt: str, pictures: Sequence[Picture] = ()) -> dict[str, Any]:
+def map_data(points: Sequence[Point], *, alt: str, pictures: Sequence[Picture] | Packed = ()) -> dict[str, Any]:
     """Return what the browser's half is told, as JSON can hold it; a place that is not finite becomes 0."""
-    side = natural_side(pictures, CARD_SIDE)
+    sheet, side = packed(pictures, CARD_SIDE)
     told = [
         point._replace(x=number(point.x) or 0.0, y=number(point.y) or 0.0, text=str(point.text)) for point in points
     ]
     for point in told:
-        if point.picture is not None and not 0 <= point.picture < len(pictures):
-            raise ValueError(f"a point shows picture {point.picture} of {len(pictures)}.")
-    sheet = sprite(pictures, side).told(CARD_SIDE, side)
-    return {"points": [point._asdict() for point in told], "sheet": sheet, "alt": alt, "none": "no points yet"}
+        if point.picture is not None and not 0 <= point.picture < sheet.count:
+            raise ValueError(f"a point shows picture {point.picture} of {sheet.count}.")
+    return {
+        "points": [point._asdict() for point in told],
+        "sheet": sheet.told(CARD_SIDE, side),
+        "alt": alt,
+        "none": "no points yet",
+    }

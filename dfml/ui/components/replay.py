@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from dfml.ui.components.line_chart import Level, Line, Mark, chart_data
 from dfml.ui.components.mounting import component, mark_of, number
 from dfml.ui.components.point_map import Point, map_data
-from dfml.ui.components.sprites import Picture, natural_side, sprite
+from dfml.ui.components.sprites import Packed, Picture, packed
 
 PANE, GAP, CAPTION = 250, 3, 16
 """Pixels: the height of each part, the gap between pictures, the height of a caption."""
@@ -51,7 +51,7 @@ class Timeline:
     frames: Sequence[Frame] = ()
     points: Sequence[Point] = ()
     caption: str = ""
-    pictures: Sequence[Picture] = field(default=())
+    pictures: Sequence[Picture] | Packed = field(default=())
     x: str = "iteration"
     frame_title: str = "Recovered images, iteration"
     map_title: str = "Map"
@@ -81,8 +81,7 @@ def timeline_data(timeline: Timeline) -> dict[str, Any]:
     captioned = any(frame.captions for frame in timeline.frames)
     wide = timeline.wide or _row(most)
     shown_side = max(16, min(96, PANE // max(1, -(-most // wide)) - GAP - CAPTION * captioned))
-    side = natural_side(every, shown_side)
-    sheet = sprite(every, side)
+    sheet, side = packed(every, shown_side)
     frames, first = [], 0
     for frame in timeline.frames:
         count = len(frame.pictures)

@@ -60,10 +60,30 @@ def sprite(pictures: Sequence[Picture], side: int) -> Sheet:
     return Sheet(_packed(_Order(print_of.hexdigest(), side, columns, tuple(pictures))), columns, len(pictures))
 
 
+class Packed(NamedTuple):
+    """Pictures that are packed already, for a page that shows the same ones each second: cells of ``side`` pixels."""
+
+    sheet: Sheet
+    side: int
+
+
+def packed(pictures: "Sequence[Picture] | Packed", shown_side: int) -> Packed:
+    """Pack pictures that are shown with ``shown_side`` pixels."""
+    if isinstance(pictures, Packed):
+        return pictures
+    side = natural_side(pictures, shown_side)
+    return Packed(sprite(pictures, side), side)
+
+
 def natural_side(pictures: Sequence[Picture], shown_side: int) -> int:
-    """Return the side at which to pack: that of the largest picture, but no more than twice the shown one."""
+    """Return the side at which to pack: that of the largest picture, but no more than twice the shown one.
+
+    Pictures that a run keeps enlarged are packed at their own size.
+    """
     sides = [_side(picture) for picture in pictures[:200]]
-    return max(8, min(max(sides, default=shown_side), 2 * shown_side))
+    factors = {_factor(picture) for picture in pictures[:3]}
+    factor = factors.pop() if len(factors) == 1 else 1
+    return max(8, min(max(sides, default=shown_side) // factor, 2 * shown_side))
 
 
 @dataclass(frozen=True)
@@ -82,7 +102,9 @@ def _packed(order: _Order) -> str:
     for place, picture in enumerate(order.pictures):
         opened = _opened(picture)
         if opened is not None:
-            how = Image.Resampling.NEAREST if min(opened.size) < side else Image.Resampling.LANCZOS
+            # Of one that was enlarged by a whole factor, the mean of each block is the pixel that it came from.
+            smaller = Image.Resampling.BOX if min(opened.size) % side == 0 else Image.Resampling.LANCZOS
+            how = Image.Resampling.NEAREST if min(opened.size) < side else smaller
             row, column = divmod(place, columns)
             sheet.paste(ImageOps.fit(opened, (side, side), how), (column * side, row * side))
     file = io.BytesIO()
@@ -119,6 +141,19 @@ def _side(picture: Picture) -> int:
             return min(opened.size)
     except (OSError, ValueError, Image.DecompressionBombError):
         return 1
+
+
+def _factor(picture: Picture) -> int:
+    """Return by which whole factor an image in memory was enlarged without blur; 1 for any other."""
+    if not isinstance(picture, Image.Image):
+        return 1
+    array = np.asarray(picture.convert("RGB"))
+    for factor in range(8, 1, -1):
+        if not any(length % factor for length in array.shape[:2]):
+            small = array[::factor, ::factor]
+            if np.array_equal(small.repeat(factor, axis=0).repeat(factor, axis=1), array) and small.size > 3:
+                return factor
+    return 1
 
 
 def _digest(picture: Picture) -> bytes:

@@ -5,7 +5,7 @@ export default function ({ data, parentElement: root, setStateValue }) {
   let me = kept.get(root);
   if (!me) {
     const grid = make('div', { class: 'grid' });
-    root.querySelector('.all').append(grid);
+    root.querySelector('.all').replaceChildren(grid);
     kept.set(root, me = { grid, at: 0, id: null, told: undefined });
   }
   const { grid } = me, { tiles, sheet, pick } = data;

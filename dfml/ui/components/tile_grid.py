@@ -6,14 +6,14 @@ from typing import Any, Literal
 import streamlit as st
 
 from dfml.ui.components.mounting import component, mark_of, nth
-from dfml.ui.components.sprites import Picture, natural_side, sprite
+from dfml.ui.components.sprites import Packed, Picture, packed
 
 Sign = Literal["right", "wrong", ""]
 _mount = component("tile_grid")
 
 
 def tile_grid(
-    pictures: Sequence[Picture],
+    pictures: Sequence[Picture] | Packed,
     *,
     key: str,
     alt: str,
@@ -39,13 +39,13 @@ def tile_grid(
     pictures are only to be looked at. ``alt`` says what they are. ``height`` in pixels is kept free for the grid,
     however many pictures there are; by default it is as high as it must be.
     """
-    count = len(pictures)
     data = grid_data(pictures, alt=alt, captions=captions, signs=signs, side=side)
     data["id"] = mark_of(identity) if identity else data["id"]
     data |= {"columns": columns, "pick": pick, "words": show_captions, "picked": None}
     if not pick:
         _mount(data=data, key=key, height=height or "content")
         return None
+    count = len(data["tiles"])
     asked = picked if picked is not None and 0 <= picked < count else None
     data["picked"] = chosen = _chosen(key, data["id"], asked, count, linked=linked)
     _mount(data=data, key=key, height=height or "content", default={"picked": None}, on_picked_change=lambda: None)
@@ -53,13 +53,17 @@ def tile_grid(
 
 
 def grid_data(
-    pictures: Sequence[Picture], *, alt: str, captions: Sequence[str] = (), signs: Sequence[Sign] = (), side: int = 64
+    pictures: Sequence[Picture] | Packed,
+    *,
+    alt: str,
+    captions: Sequence[str] = (),
+    signs: Sequence[Sign] = (),
+    side: int = 64,
 ) -> dict[str, Any]:
     """Return what the browser's half is told; ``id`` changes with the pictures."""
-    packed = natural_side(pictures, side)
-    sheet = sprite(pictures, packed)
-    tiles = [_tile(place, nth(captions, place), nth(signs, place)) for place in range(len(pictures))]
-    return {"id": mark_of(sheet.url), "sheet": sheet.told(side, packed), "tiles": tiles, "side": side, "alt": alt}
+    sheet, own = packed(pictures, side)
+    tiles = [_tile(place, nth(captions, place), nth(signs, place)) for place in range(sheet.count)]
+    return {"id": mark_of(sheet.url), "sheet": sheet.told(side, own), "tiles": tiles, "side": side, "alt": alt}
 
 
 def _tile(place: int, caption: str, sign: str) -> dict[str, str]:

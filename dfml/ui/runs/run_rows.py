@@ -26,8 +26,8 @@ PAGE_OF = {"train": TRAINING, "invert": INVERSION}
 """Which page shows a kind of run."""
 NEXT = "_next_run"
 MOST = 3
-FIRST_RECORDED = "purer"
-"""The recorded training that a page without runs opens with."""
+FIRST_RECORDED = ("purer", "three-inverters")
+"""The recorded training, and the recorded recoveries, that a page without runs opens with."""
 _FIRST = ("running", *ACTIVE, "crashed", "failed", "unreadable", "stopped", "finished")
 """What a comparison is said to be: that which works or waits, else the worst."""
 
@@ -201,7 +201,7 @@ def choose_run(rows: list[RunRow], *, key: str) -> Comparison | None:
     The choice stands in the link as ``run``; a link may also name a run that is part of a comparison.
     """
     own, shipped = ([row for row in rows if row.recorded == which] for which in (False, True))
-    first = sorted(comparisons(shipped), key=lambda one: (one.name != FIRST_RECORDED, one.name))
+    first = sorted(comparisons(shipped), key=lambda one: (one.name not in FIRST_RECORDED, one.name))
     by_name = {one.name: one for one in (*comparisons(own), *first)}
     if not by_name:
         return None

@@ -9,7 +9,9 @@ from dfml.core.events import TASK
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.metrics import METRICS
 from dfml.ui.components.line_chart import Line
+from dfml.ui.components.point_map import CARD_SIDE
 from dfml.ui.components.replay import Chart, Frame, Timeline, replay
+from dfml.ui.components.sprites import packed
 from dfml.ui.runs.run_rows import finite
 from dfml.ui.training.story import DIVERSITY, MOST_SHOWN, floor_caption, hero, hero_help, show_hero
 from dfml.ui.training.task_map import MAP_HELP, task_map
@@ -49,7 +51,7 @@ def training_timeline(run: RunFolder) -> Timeline:
         charts=charts,
         frames=frames,
         points=found.points,
-        pictures=found.pictures,
+        pictures=packed(found.pictures, CARD_SIDE),
         caption=floor_caption(accuracy),
         frame_title="Pseudo tasks, iteration",
         map_title="Task map",

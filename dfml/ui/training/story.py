@@ -1,6 +1,7 @@
 """A training told as a story: its phases, one large chart, the newest tasks, their diversity and their map."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,6 +13,7 @@ from dfml.runs.status import RunStatus
 from dfml.ui.charts.thinning import Curve
 from dfml.ui.components.line_chart import Level, Line, line_chart
 from dfml.ui.components.replay import Chart
+from dfml.ui.components.sprites import Packed, packed
 from dfml.ui.components.tile_grid import tile_grid
 from dfml.ui.training.floors import FLOOR, adapts_by, floor_of, way_of
 from dfml.ui.training.phases import Phase, length, phases, recovers
@@ -25,7 +27,7 @@ HERO, SECOND = 380, 300
 """Pixels of the height of the large chart, and of the smaller parts."""
 SIGNS = {"waiting": "○", "now": "◐", "done": "●", "stopped": "◌", "none": "–"}
 VALIDATION, NEW = "validation classes", "new classes"
-MOST_SHOWN = 25
+MOST_SHOWN, TASK_SIDE = 25, 64
 DIVERSITY = "tasks/diversity"
 
 
@@ -138,13 +140,21 @@ def diversity(scalars: Scalars) -> None:
 
 def newest_tasks(run: RunFolder) -> None:
     """Draw the images of the newest pseudo tasks, the newest first."""
-    step, pictures = newest_images(run.images())
+    step, pictures = _newest(str(run.path), len(run.images()))
+    count = pictures.sheet.count
     text = "What the meta-model learns from at this moment: no real image is among them."
-    st.markdown("**Newest pseudo tasks**" + (f" · iteration {step}" if pictures else ""), help=text)
-    alt = f"{len(pictures)} recovered images of iteration {step}" if pictures else "No image is recovered yet"
-    tile_grid(pictures, key="newest", alt=alt, pick=False, side=64, columns=5, height=HERO)
-    if not pictures:
+    st.markdown("**Newest pseudo tasks**" + (f" · iteration {step}" if count else ""), help=text)
+    alt = f"{count} recovered images of iteration {step}" if count else "No image is recovered yet"
+    tile_grid(pictures, key="newest", alt=alt, pick=False, side=TASK_SIDE, columns=5, height=HERO)
+    if not count:
         st.caption("The first ones come in a moment.")
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _newest(path: str, count: int) -> tuple[int, Packed]:
+    """Pack them once for all who watch the run; as many kept grids are the same ones."""
+    step, pictures = newest_images(RunFolder(Path(path)).images())
+    return step, packed(pictures, TASK_SIDE)
 
 
 def newest_images(kept: Sequence[StoredImages], until: float | None = None) -> tuple[int, list[Image.Image]]:

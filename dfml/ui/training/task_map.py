@@ -14,7 +14,8 @@ from dfml.core.events import TASK
 from dfml.core.names import natural
 from dfml.runs.folder import RunFolder
 from dfml.ui.charts.places import plane, steady
-from dfml.ui.components.point_map import Point, point_map
+from dfml.ui.components.point_map import CARD_SIDE, Point, point_map
+from dfml.ui.components.sprites import packed
 from dfml.ui.widgets.galleries import enlarged, open_sheet
 from dfml.ui.widgets.texts import counted, listed
 from dfml.ui.zoo.choose_zoo import open_listing
@@ -37,7 +38,7 @@ class TaskMap(NamedTuple):
     """Points, the pictures that they show, and the places by name, for the next look."""
 
     points: list[Point]
-    pictures: list[Image.Image]
+    pictures: Sequence[Image.Image]
     places: dict[str, tuple[float, float]]
 
 
@@ -83,13 +84,14 @@ def task_map(run: RunFolder, before: dict[str, tuple[float, float]] | None = Non
 def show_task_map(run: RunFolder, *, height: int = 300) -> None:
     """Draw the map as it is now; tasks that were there before stay near their places."""
     place, count = f"_places:{run.name}", sum(len(line.ids) for line in run.tasks())
-    made, kept = st.session_state.get(place, (None, None))
-    if made != (count, len(run.images())) or kept is None:
+    made, kept, sheet = st.session_state.get(place, (None, None, None))
+    if made != (count, len(run.images())) or kept is None or sheet is None:
         kept = task_map(run, kept.places if kept else None)
-        st.session_state[place] = ((count, len(run.images())), kept)
+        sheet = packed(kept.pictures, CARD_SIDE)
+        st.session_state[place] = ((count, len(run.images())), kept, sheet)
     st.markdown("**Task map**", help=MAP_HELP)
     alt = f"Map of {counted(len(kept.points), 'task')}; arrow keys go from task to task"
-    point_map(kept.points, key=f"map:{run.name}", alt=alt, pictures=kept.pictures, height=height)
+    point_map(kept.points, key=f"map:{run.name}", alt=alt, pictures=sheet, height=height)
 
 
 MAP_HELP = (
