@@ -15,6 +15,19 @@ const keepHistory = () => {
   };
 };
 
+// A box that scrolls has to be reached by the keyboard, too, also where nothing in it can be pressed.
+const reachScrolling = () => {
+  if (window.dfmlScrolling) return;
+  window.dfmlScrolling = true;
+  let waiting = 0;
+  const look = () => {
+    waiting = 0;
+    for (const box of document.querySelectorAll('[data-testid=stVerticalBlock][overflow=auto]:not([tabindex])')) box.tabIndex = 0;
+  };
+  new MutationObserver(() => { waiting ||= setTimeout(look, 300); }).observe(document.body, { childList: true, subtree: true });
+  look();
+};
+
 const copied = async (text, field) => {
   // Only a page that came by https or from this computer may use the clipboard.
   if (window.isSecureContext && navigator.clipboard) {
@@ -34,6 +47,7 @@ const clocks = new WeakMap();
 
 export default function ({ parentElement: root }) {
   keepHistory();
+  reachScrolling();
   const button = root.querySelector('button'), told = root.querySelector('output'), field = root.querySelector('input');
   button.onclick = async () => {
     const done = await copied(location.href, field);

@@ -1,4 +1,7 @@
-"""The button that copies the page's address, which holds all that was chosen; and the browser's history beside it."""
+"""The button that copies the page's address, which holds all that was chosen.
+
+Its script is in every page, so it also keeps the browser's history, and lets the keyboard reach what scrolls.
+"""
 
 from pathlib import Path
 
