@@ -31,6 +31,8 @@ words = sys.orig_argv
 if "dfml.runs.worker" in words:
     (pathlib.Path(words[-1]) / "status.json").write_text(json.dumps({"state": "stopped", "step": 1, "total": 2}))
     os._exit(0)
+if any(word.startswith("dfml.runs.") for word in words):
+    os._exit(1)  # measuring a cost takes minutes: that it fails is told as one line
 """
 
 
@@ -59,15 +61,15 @@ def name_of(control):
 
 
 def next_control(page, pressed, last):
-    """The first control that was not pressed yet, and its name; dangerous ones only with ``last``."""
+    """The first control that was not pressed yet, and its name; what deletes or folds away only with ``last``."""
     for control in page.locator(CONTROLS).all():
         try:
             if not control.is_enabled(timeout=500):
                 continue
-            name = name_of(control)
+            name, folds = name_of(control), control.evaluate("one => !!one.closest('details[open] > summary')")
         except Exception:  # it went while it was looked at
             continue
-        if name and name not in pressed and not LEAVE.search(name) and bool(LAST.search(name)) == last:
+        if name and name not in pressed and not LEAVE.search(name) and (folds or bool(LAST.search(name))) == last:
             return control, name
     return None, ""
 
