@@ -234,7 +234,8 @@ class Dro(Method):
         hyper = AffineHyperNetwork({n: p for n, p in model.net.named_parameters() if head or not n.startswith(HEAD)})
         space = WeightSpace(model, hyper, head, training.device)
         fusion = yield from (self.offline if cfg.mode == "offline" else self.online)(training, space)
-        space.fill(model, fusion.initialisation())  # 4
+        # 4. The network of the mean embedding.
+        space.fill(model, fusion.initialisation())
         yield Done(model.to(training.device))
 
     def offline(self, training: Training, space: WeightSpace) -> Generator[Event, None, RobustFusion]:

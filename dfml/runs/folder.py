@@ -229,10 +229,9 @@ def find_run(name: str | Path) -> RunFolder:
     if holds_run(path):
         return RunFolder(path)
     runs, shipped = list_runs(), ASSETS / "recorded" / path.name
-    fitting = [run for run in runs if run.name == text]
+    fitting = [run for run in runs if run.name == text] or [run for run in runs if text in run.name]
     if not fitting and path.name == text and holds_run(shipped):
         return RunFolder(shipped)
-    fitting = fitting or [run for run in runs if text in run.name]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

@@ -20,7 +20,8 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = Path(__file__).with_name("tour.webp")
-WINDOW, SIZE = {"width": 1200, "height": 750}, (840, 525)
+WINDOW, SIZE = {"width": 1280, "height": 800}, (840, 525)
+MIDDLE = (780, 420)
 FRAME = 0.7
 """Seconds that each picture stands."""
 
@@ -51,7 +52,9 @@ def tour(page: Page, url: str, frames: list[Image.Image]) -> None:
         settled(page)
         button = page.get_by_role("button", name=words).first
         button.wait_for()
-        button.scroll_into_view_if_needed()
+        page.mouse.move(*MIDDLE)
+        page.mouse.wheel(0, button.bounding_box()["y"] - 90)
+        page.wait_for_timeout(800)
         take()
         button.click()
         take(6, 1.2)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 def test_home_is_usable_soon_and_the_server_holds_no_torch(commanded_server, page, record_property):
     page.goto(commanded_server.url)
-    page.get_by_role("link", name="1. Model zoo").wait_for()
+    page.get_by_role("link", name="1. Teacher").wait_for()
     seconds = time.monotonic() - commanded_server.started
     record_property("seconds_to_home", round(seconds, 2))
     assert seconds < 12, "4 s on an idle machine; three times that is a fault even on a busy one"
@@ -62,6 +62,7 @@ def test_from_a_run_to_a_prediction(cold_server, page, tiny_zoo_folder):
     # Start a short run and see its curve grow.
     page.goto(f"{cold_server.url}/training?zoo={tiny_zoo_folder}")
     page.get_by_role("button", name="Start training").wait_for()
+    page.get_by_text("Options", exact=True).click()
     for name, value in {"Iterations": "40", "Warm start": "10", "Tasks": "1", "Shot": "1", "Inner steps": "1"}.items():
         field = page.get_by_role("spinbutton", name=name)
         field.fill(value)

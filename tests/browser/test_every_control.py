@@ -109,7 +109,7 @@ def press_all(page, address):
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.parametrize("stem", [page.file.removeprefix("pages/").removesuffix(".py") for page in PAGES])
 def test_pressing_everything_breaks_nothing(stub_server, page, tmp_path, stem):
     runs = tmp_path / "runs"

@@ -86,5 +86,6 @@ def test_the_minute_can_be_paused_and_searched(fork_server, tmp_path, page):
             captions.append(page.locator(".caption").inner_text())
         assert len(set(captions)) == 9 and all(captions)
         assert page.get_by_role("button", name="Play").count() == 1
+        page.goto("about:blank")  # before its server goes
     finally:
         server.stop()

@@ -46,7 +46,7 @@ def cpu(process):
     return sum(process.cpu_times()[:2])
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.timeout(300)
 def test_twenty_viewers_of_a_live_run_are_current_and_leave_the_server_time(
     cold_server, page, tmp_path, record_property

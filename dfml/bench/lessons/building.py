@@ -145,7 +145,7 @@ def _tell(config: LessonsConfig) -> Path:
     path = config.out / TABLE
     parts = [
         TITLE,
-        "Measured by `python -m dfml bench lessons --data DIR`, each lesson apart: `--only NAME` measures one anew. "
+        f"Measured by `{PROGRAM} bench lessons --data DIR`, each lesson apart: `--only NAME` measures one anew. "
         "The pictures are recovered from teachers, none is of a training set.",
         markdown_table(
             "lesson | what was measured | seed | measured on | bytes",

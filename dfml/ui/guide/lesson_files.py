@@ -14,6 +14,7 @@ from PIL import Image
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import ASSETS, read_json
+from dfml.core.remedies import PROGRAM
 from dfml.data.folders import load_split
 from dfml.ui.guide.stage import data_url
 
@@ -28,9 +29,7 @@ def facts_of(name: str) -> Facts:
     try:
         return _read(path, path.stat().st_mtime)
     except OSError:
-        raise BadInput(
-            f"the lesson {name!r} has no file: `python -m dfml bench lessons --only {name}` makes it."
-        ) from None
+        raise BadInput(f"the lesson {name!r} has no file: `{PROGRAM} bench lessons --only {name}` makes it.") from None
 
 
 @lru_cache(maxsize=32)

@@ -1,7 +1,5 @@
 """The way from noise to a prediction as one strip of pictures, all of recorded runs; each leads to its page."""
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from dfml.runs.recorded.scene import Scene
 from dfml.ui.components.line_chart import Level, Line, line_chart
 from dfml.ui.components.tile_grid import tile_grid
 from dfml.ui.runs.run_rows import finite
-from dfml.ui.widgets.galleries import open_sheet, show_strip, strip
+from dfml.ui.widgets.galleries import open_sheet, show_moving, show_strip, strip
 from dfml.ui.widgets.navigation import ADAPTATION, INVERSION, TRAINING, ZOO, Page
 from dfml.ui.widgets.texts import percent, plain, spaced
 
@@ -41,7 +39,7 @@ def pipeline_strip(scene: Scene | None) -> None:
         if frames:
             names = spaced(", ".join(_classes(inverted)))
             alt = f"The same pictures on their way from noise until the teacher sees its classes in them: {names}"
-            _moving(frames, alt)
+            show_moving([strip(pictures, side=SIDE, columns=3) for pictures in frames], alt, milliseconds=MILLISECONDS)
         st.caption("**Inversion** changes the noise until the teacher sees its classes in it.")
     with grid.cell():
         _title(TRAINING, "3. Training", {"run": TRAINED} if trained else {})
@@ -86,17 +84,6 @@ def _spread(entry: StoredImages) -> list[int]:
     rounds = max(map(len, by_class.values()))
     turns = [places[turn] for turn in range(rounds) for places in by_class.values() if turn < len(places)]
     return turns[:SHOWN]
-
-
-def _moving(frames: list[list[Image.Image]], alt: str) -> None:
-    """Play the frames once and stay at the last."""
-    sheets = [strip(pictures, side=SIDE, columns=3) for pictures in frames]
-    file = io.BytesIO()
-    # Once: what moves for longer than some seconds needs a way to stop it.
-    times = [MILLISECONDS * 4, *[MILLISECONDS] * (len(sheets) - 1)]
-    look = {"save_all": True, "append_images": sheets[1:], "duration": times, "loop": 1}
-    sheets[0].save(file, "WEBP", quality=85, **look)
-    st.image(f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}", width="stretch", alt=alt)
 
 
 def _curve(run: RunFolder) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -53,11 +53,24 @@ def strip(pictures: Sequence[Image.Image | Path | None], *, side: int = 64, colu
 
 def show(image: Image.Image, alt: str, *, width: int | Literal["stretch"] = "stretch") -> None:
     """Draw an image, whose content ``alt`` tells."""
+    _draw(image, alt, width, "png", compress_level=1)
+
+
+def show_moving(images: Sequence[Image.Image], alt: str, *, milliseconds: int) -> None:
+    """Play images once, the first a little longer, and stay at the last; ``alt`` tells what they show."""
+    # Once: what moves for longer than some seconds needs a way to stop it.
+    times = [4 * milliseconds, *[milliseconds] * (len(images) - 1)]
+    more = {"save_all": True, "append_images": images[1:], "duration": times, "loop": 1, "quality": 85}
+    _draw(images[0], alt, "stretch", "webp", **more)
+
+
+def _draw(image: Image.Image, alt: str, width: int | Literal["stretch"], kind: str, **options: Any) -> None:  # noqa: ANN401 - of Pillow
     # Within the page's message: one that Streamlit serves is gone with the script's next run, perhaps before a browser
     # fetched it.
     file = io.BytesIO()
-    image.save(file, "PNG", compress_level=1)
-    st.image(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}", width=width, alt=alt)
+    image.save(file, kind.upper(), **options)
+    data = base64.b64encode(file.getvalue()).decode()
+    st.image(f"data:image/{kind};base64,{data}", width=width, alt=alt)
 
 
 def show_strip(
