@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import websockets
@@ -88,4 +89,5 @@ def watch_together(viewers: list[Viewer], seconds: float, until: Callable[[], ob
     async def together() -> None:
         await asyncio.gather(*(viewer.watch(seconds, until) for viewer in viewers))
 
-    asyncio.run(together())
+    with ThreadPoolExecutor(1) as apart:  # the browser's own loop may run in this thread
+        apart.submit(asyncio.run, together()).result()
