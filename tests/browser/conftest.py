@@ -156,6 +156,11 @@ def listen(page):
     return heard
 
 
+ALL_FRESH = """() => { const boxes = [...document.querySelectorAll("input[type=file]")];
+  return boxes.length > 2 && boxes.every((box) => box.closest("[data-stale]")?.dataset.stale === "false"); }"""
+"""Whether no uploader is left of an earlier run of the page's script: only then can one be told by its place."""
+
+
 def settled(page):
     """Wait until the page's script has run and everything of it is there."""
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()

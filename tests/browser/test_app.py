@@ -8,6 +8,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from tests.browser.conftest import ALL_FRESH
+
 pytestmark = pytest.mark.browser
 
 
@@ -48,8 +50,8 @@ def picture(colour, seed):
 
 def upload(page, position, files):
     """Give files to one of the three uploaders."""
-    inputs = page.locator("[data-stale=false] input[type=file]")
-    wait_until(lambda: inputs.count() == 3, what="three uploaders")
+    inputs = page.locator("input[type=file]")
+    page.wait_for_function(ALL_FRESH)
     inputs.nth(position).set_input_files(
         [{"name": name, "mimeType": "image/png", "buffer": content} for name, content in files]
     )

@@ -10,7 +10,7 @@ import pytest
 from dfml.core.paths import ASSETS
 from dfml.runs import launcher
 from dfml.runs.folder import list_runs
-from tests.browser.conftest import settled
+from tests.browser.conftest import ALL_FRESH, settled
 
 pytestmark = pytest.mark.browser
 
@@ -98,13 +98,14 @@ def test_a_newcomer_sees_the_minute_trains_and_adapts_to_own_pictures(
     folder = tmp_path / "mine"
     for part in ("support", "query"):
         shutil.copytree(ASSETS / "support-sets" / "objects" / part, folder / part)
-    boxes = page.locator("[data-stale=false] input[type=file]")
-    boxes.first.wait_for(state="attached")
+    boxes = page.locator("input[type=file]")
     names = sorted(path.name for path in (folder / "support").iterdir())[:2]
     for place, name in enumerate(names):
+        page.wait_for_function(ALL_FRESH)
         boxes.nth(place).set_input_files(sorted((folder / "support" / name).iterdir())[:3])
         page.get_by_role("list", name=f"3 images of class {place + 1}", exact=True).wait_for()
     queries = [file for name in names for file in sorted((folder / "query" / name).iterdir())[:2]]
+    page.wait_for_function(ALL_FRESH)
     boxes.nth(len(names)).set_input_files(queries)
     page.get_by_text("How it sees them").wait_for()
     looked_at(page, "4-own-pictures")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dfml.data.pictures import MAX_BYTES
-from tests.browser.conftest import settled
+from tests.browser.conftest import ALL_FRESH, settled
 
 pytestmark = pytest.mark.browser
 
@@ -31,8 +31,9 @@ def give(page, tmp_path_factory):
     def call(box, files):
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        place = page.locator("[data-stale=false] input[type=file]").nth(BOXES.index(box))
-        place.set_input_files([folder / name for name in files])
+        # While the page is drawn anew some boxes are stale, and the others would be counted from the wrong one.
+        page.wait_for_function(ALL_FRESH)
+        page.locator("input[type=file]").nth(BOXES.index(box)).set_input_files([folder / name for name in files])
 
     return call
 

@@ -104,8 +104,11 @@ def test_it_names_nothing_of_the_machine(run, shipped, tmp_path):
 def test_it_ships_with_its_model_and_is_read_only(run, shipped):
     copy = record_run(run, shipped / "recorded" / "purer")
     assert copy.model == shipped / "models" / "purer" == recorded.ready_models()[0]
-    assert find_run("purer").path == copy.path and recorded.recorded_run("purer").path == copy.path
+    assert recorded.recorded_run("purer").path == copy.path
     assert [one.name for one in list_runs()] == [run.name]  # never among the user's own
+    assert find_run("purer").path == run.path  # whose part of a name goes first
+    run.path.rename(run.path.with_name("another"))
+    assert find_run("purer").path == copy.path
     before = sorted(shipped.rglob("*"))
     for act in (launcher.delete, launcher.resume, launcher.request_stop):
         with pytest.raises(BadInput):

@@ -18,11 +18,11 @@ from pydantic import Field
 
 from dfml.core.config import Record, Text
 from dfml.core.errors import BadInput
-from dfml.core.paths import STUDIO, cache_root, read_json, write_json
+from dfml.core.paths import ASSETS, STUDIO, cache_root, read_json, write_json
 
 TIMES = STUDIO / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
 """How long each demo took, on two idle CPU cores."""
-REFERENCE = STUDIO / "benchmarks" / "results" / "machine.json"
+REFERENCE = ASSETS / "recorded" / "machine.json"
 """How long the piece of work took on that machine, when it was idle."""
 SECONDS, BATCH = 3.0, 75
 """How long it is repeated, and the images of one pass."""
