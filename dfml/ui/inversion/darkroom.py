@@ -7,7 +7,6 @@ import streamlit as st
 
 from dfml.ui.components.tile_grid import tile_grid
 from dfml.ui.inversion.downloads import download_row
-from dfml.ui.inversion.link_choice import in_link
 from dfml.ui.inversion.moment import Moment
 from dfml.ui.inversion.picture_order import (
     SORTS,
@@ -21,6 +20,7 @@ from dfml.ui.inversion.picture_order import (
 from dfml.ui.inversion.picture_panel import picture_panel
 from dfml.ui.inversion.quality_table import cost_line
 from dfml.ui.inversion.recoveries import StoredRecovery
+from dfml.ui.widgets.link_choice import in_link
 from dfml.ui.widgets.texts import counted, one_line_errors, plain
 
 PICTURE, SORT = "picture", "sort"

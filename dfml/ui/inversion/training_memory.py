@@ -7,11 +7,11 @@ import streamlit as st
 from dfml.core.events import TASK
 from dfml.runs.folder import StoredImages
 from dfml.ui.components.tile_grid import tile_grid
-from dfml.ui.inversion.link_choice import in_link
 from dfml.ui.inversion.picture_order import row_of_classes
 from dfml.ui.runs.panel import look_again
 from dfml.ui.runs.run_rows import RunRow, minute, recorded_rows, run_rows, unique
 from dfml.ui.widgets.galleries import open_sheet
+from dfml.ui.widgets.link_choice import in_link
 from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain
 
 NEWEST = "newest"
