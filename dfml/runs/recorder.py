@@ -162,7 +162,9 @@ class Recorder:
         name = file_name(event.step, event.tag, self._picture_count)
         save_grid(event.images, self.folder / IMAGES / name)
         about = {"tag": event.tag, "file": name, "labels": [int(label) for label in list(event.labels)[:MAX_TILES]]}
-        extra = {"teacher": tag} if tag else {}
+        extra: dict[str, Any] = {"teacher": tag} if tag else {}
+        if any(event.names):
+            extra["names"] = [str(name) for name in list(event.names)[:MAX_TILES]]
         self._append("images", event.step, "", **about, count=len(event.images), **extra)
         names = self._pictures.setdefault(event.tag, [])
         names.append(name)

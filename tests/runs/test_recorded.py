@@ -33,7 +33,8 @@ def run(tmp_path):
                 recorder.record(Images(step, TASK, generator.random((5, 3, 8, 8)), range(5)))
             if step % 20 == 0:
                 pictures = generator.random((PICTURES, 3, 4, 4)).repeat(8, 2).repeat(8, 3)
-                recorder.record(Images(step, "pictures", pictures, [i % 5 for i in range(PICTURES)]))
+                labels = [i % 5 for i in range(PICTURES)]
+                recorder.record(Images(step, "pictures", pictures, labels, [f"kind_{label}" for label in labels]))
         recorder.record(Note(STEPS, "an adversarial step", "adversarial"))
     (folder.path / "model").mkdir()
     (folder.path / "model" / "dfml.json").write_text(json.dumps({"learner": "protonet", "run": "x"}))
@@ -78,6 +79,7 @@ def test_pictures_stay_what_they_are(run, shipped):
     copy = record_run(run, shipped / "recorded" / "purer")
     pictures = [entry for entry in copy.images() if entry.tag == "pictures"]
     assert len(pictures) == FRAMES and all(len(entry.labels) == PICTURES for entry in pictures)
+    assert all(entry.names == [f"kind_{label}" for label in entry.labels] for entry in pictures)
     own = {entry.step: entry for entry in run.images() if entry.tag == "pictures"}
     for entry in pictures[:3]:
         before, after = (Image.open(e.path).convert("RGB") for e in (own[entry.step], entry))

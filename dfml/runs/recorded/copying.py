@@ -138,8 +138,8 @@ def _smaller(file: Path, line: dict[str, Any], folder: Path, side: int) -> dict[
     name = Path(line["file"]).with_suffix(".webp").name
     folder.mkdir(exist_ok=True)
     grid.save(folder / name, "WEBP", quality=QUALITY, method=6)
-    labels = [line["labels"][place] for place in places] if line["labels"] else []
-    return {**line, "file": name, "labels": labels, "count": len(places)}
+    each = {key: [line[key][place] for place in places] for key in ("labels", "names") if line.get(key)}
+    return {**line, "file": name, "labels": [], **each, "count": len(places)}
 
 
 def _copy_model(model: Path, target: Path) -> None:
