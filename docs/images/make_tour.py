@@ -4,6 +4,7 @@ It needs Chromium and Playwright (``requirements-dev.txt``), and takes a few min
 own with an empty folder of runs, a fresh browser, the clicks below.
 """
 
+import argparse
 import io
 import os
 import shutil
@@ -47,10 +48,10 @@ def tour(page: Page, url: str, frames: list[Image.Image]) -> None:
     page.get_by_role("button", name="See it in one minute").click()
     page.get_by_role("button", name="Close the minute").wait_for()
     take(9, 3.5)
-    for path, words in (("inversion?run=pixels-000", "Play"), ("training?run=purer", "Play")):
+    for path, charts in (("inversion?run=pixels-000", 1), ("training?run=purer", 3)):
         page.goto(f"{url}/{path}")
         settled(page)
-        button = page.get_by_role("button", name=words).first
+        button = page.get_by_role("button", name="Play").first
         button.wait_for()
         page.mouse.move(*MIDDLE)
         page.mouse.wheel(0, button.bounding_box()["y"] - 90)
@@ -58,6 +59,9 @@ def tour(page: Page, url: str, frames: list[Image.Image]) -> None:
         take()
         button.click()
         take(6, 1.2)
+        # What the curves came to, at rest.
+        page.get_by_role("slider", name="Iteration").press("End")
+        take(charts)
     page.goto(f"{url}/adaptation")
     page.get_by_text("How it sees them").wait_for()
     settled(page)
@@ -69,6 +73,9 @@ def tour(page: Page, url: str, frames: list[Image.Image]) -> None:
 
 def main() -> None:
     """Start the app, go through it, write the file."""
+    parser = argparse.ArgumentParser(description="Record the README's moving picture from the real app.")
+    parser.add_argument("--out", type=Path, default=OUT, help="the WebP file to write")
+    out = parser.parse_args().out
     with socket.socket() as free, tempfile.TemporaryDirectory() as runs:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -94,8 +101,8 @@ def main() -> None:
         finally:
             server.kill()
     look = {"save_all": True, "append_images": frames[1:], "duration": round(1000 * FRAME), "loop": 0}
-    frames[0].save(OUT, "WEBP", quality=70, method=6, **look)
-    print(f"{OUT.relative_to(ROOT)}: {len(frames)} pictures, {OUT.stat().st_size / 1e6:.2f} MB")
+    frames[0].save(out, "WEBP", quality=70, method=6, **look)
+    print(f"{out}: {len(frames)} pictures, {out.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
