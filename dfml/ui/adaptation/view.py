@@ -82,7 +82,8 @@ def _request(model: Model, chosen: Chosen, settings: Settings, *, main: bool) ->
 
 def _answers(models: Sequence[Model], chosen: Chosen, settings: Settings, place: DeltaGenerator) -> list[Answered]:
     """Let each model adapt and classify, one after the other, and draw the answer; none where the first cannot."""
-    with place:
+    # On a phone, where columns stand one below the other, an answer comes first: see frame.css.
+    with place, st.container(key=None if chosen.missing else "adapt_answer"):
         if chosen.missing:
             empty_state("Not yet complete", plain(chosen.missing), icon=":material/add_photo_alternate:")
             return []
