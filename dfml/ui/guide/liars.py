@@ -167,7 +167,7 @@ def _gain(facts: Facts, _: Choices) -> str:
 
 
 def _price(facts: Facts, _: Choices) -> str:
-    (count, of), *_ = distrusted(facts, "0")
+    count, of = distrusted(facts, "0")[0]
     row = facts["training"]["rates"]["0"]
     return (
         f"In a zoo where nobody deceives, {count} of {of} honest teachers end distrusted all the same. Accuracy does "
