@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from dfml.core.errors import RunFailed
 from dfml.runs.recorded.scene import read_scene
+from dfml.ui.home import machine_line
 from tests.pages.opening import PAGES, open_page, texts
 
 
@@ -49,6 +51,26 @@ def test_home_says_what_the_scene_s_file_says(runs):
     shown = texts(open_page("home"))
     for name in (scene.shown, "random"):
         assert f"{round(100 * scene.models[name].right / scene.models[name].of)} %" in shown
+
+
+MANY = "9" * 5000
+NONSENSE = [("guide", {"lesson": MANY, "step": MANY}), ("inversion", {"picture": MANY, "way": MANY}),
+            ("training", {"o.iterations": "9" * 400, "o.outer_lr": "1e999"})]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "link"), NONSENSE, ids=[name for name, _ in NONSENSE])
+def test_a_link_of_nonsense_opens_its_page(runs, name, link):
+    assert open_page(name, **link).title
+
+
+def test_home_opens_where_no_process_can_be_started(runs, monkeypatch):
+    def refuse(*_, **__):
+        raise RunFailed("no more processes")
+
+    monkeypatch.setattr(machine_line, "start", refuse)
+    monkeypatch.setattr(machine_line, "kept_speed", lambda: None)
+    machine_line._question.clear()
+    assert "not be measured" in texts(open_page("home"))
 
 
 def test_a_title_is_no_markdown(runs, training):

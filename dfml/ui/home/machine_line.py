@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
 import streamlit as st
 
@@ -36,24 +37,25 @@ def _question() -> SpeedQuestion:
 
 def machine_line() -> None:
     """Draw the line; until the answer is there it looks again every two seconds."""
-    waiting = kept_speed() is None
-    question = _question() if waiting else None
-    ended = question is not None and question.over
+    question = None
+    if kept_speed() is None:
+        with suppress(RunFailed, OSError):  # no process can be started
+            question = _question()
+    waiting = question is not None and not question.over
 
-    @st.fragment(run_every=2 if waiting and not ended else None)
+    @st.fragment(run_every=2 if waiting else None)
     def live() -> None:
         speed = kept_speed()
+        if waiting and (speed is not None or question.over):
+            st.rerun()  # which ends the looking again
         if speed is not None:
             st.markdown(f":material/memory: {plain(told(speed))}")
-        elif question and question.over:
-            st.caption(":material/memory: How fast this machine is could not be measured; demos can be tried anyway.")
-        else:
+        elif waiting:
             st.caption(":material/memory: Looking at what this machine can do …")
+        else:
+            st.caption(":material/memory: How fast this machine is could not be measured; demos can be tried anyway.")
 
-    try:
-        live()
-    except (RunFailed, OSError):
-        return
+    live()
 
 
 def told(speed: Speed) -> str:
