@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dfml.core.errors import BadInput
+from dfml.core.evenly import evenly
 from dfml.core.events import TASK
 from dfml.core.paths import claim_folder, filled_folder, read_json, write_json
 from dfml.runs.folder import IMAGES, MODEL, RECOVERED, RESULT, RunFolder
@@ -31,8 +32,6 @@ QUALITY = 88
 """Of WebP, 0 .. 100."""
 _STATUS = ("state", "step", "total", "device", "device_reason", "queued", "started", "updated", "seconds", "peak_bytes")
 _MACHINE = ("run", "model", "folder")
-
-Item = TypeVar("Item")
 
 
 def record_run(run: RunFolder, out: Path, *, overwrite: bool = False) -> RunFolder:
@@ -82,13 +81,6 @@ def _claim(folder: Path, sign: str, kind: str, *, overwrite: bool) -> None:
     """See that a folder is new or empty or, where it may be replaced, that it holds the file that is its ``sign``."""
     there = (folder / sign).is_file()
     claim_folder(folder, own=lambda _: overwrite and there, kind=kind, overwrite=False if there else None)
-
-
-def evenly(items: Sequence[Item], most: int) -> list[Item]:
-    """Return at most so many of the items, spread evenly, with the first and the last."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
 def _thinned(run: RunFolder, images: Path) -> Iterator[dict[str, Any]]:
