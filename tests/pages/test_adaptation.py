@@ -79,10 +79,10 @@ def test_references_are_of_the_zoo_of_the_model_or_say_of_which(runs, tmp_path):
     for name in ("random", "best-teacher"):
         tiny_model().save(tmp_path / "assets" / "models" / name, {"method": name, "zoo": "shipped"})
     for name in ("purer", "best-teacher"):
-        run = trained(runs, method=name, zoo="mine", path=runs / name)
+        run = trained(runs, method=name, zoo="mine", path=runs / f"my-{name}")
         tiny_model().save(run.path / "model", {"method": name, "zoo": "mine"})
-    best, random = reference_models(open_model("purer"))
-    assert best.folder == runs / "best-teacher" / "model" and best.zoo == "mine"
+    best, random = reference_models(open_model("my-purer"))
+    assert best.folder == runs / "my-best-teacher" / "model" and best.zoo == "mine"
     assert random.zoo == "shipped" and "shipped" in random.title
 
 
