@@ -67,19 +67,18 @@ class AdaptedTask:
     @torch.no_grad()
     def logits(self, x: torch.Tensor, bn: Bn = "transductive") -> torch.Tensor:
         """Logits [Q, classes] of prepared images [Q, C, H, W]."""
-        fixed = self._held(x, bn)
+        fixed = self._held(bn)
         return self.learner.predict(self.model.net, self.params, x, fixed)[:, : self.classes]
 
     @torch.no_grad()
     def features(self, x: torch.Tensor, bn: Bn = "transductive") -> torch.Tensor:
         """Features [Q, D] of prepared images [Q, C, H, W] before the last layer."""
-        fixed = self._held(x, bn)
+        fixed = self._held(bn)
         return extract_features(self.model.net, network_params(self.params), x, fixed)
 
-    def _held(self, x: torch.Tensor, bn: Bn) -> Statistics | None:
-        """Statistics that normalise images ``x``, None for their own."""
-        fixed = self._statistics(self.support_x) if bn == "inductive" else None
-        return fixed
+    def _held(self, bn: Bn) -> Statistics | None:
+        """Statistics that normalise the images, None for their own."""
+        return self._statistics(self.support_x) if bn == "inductive" else None
 
     def _statistics(self, x: torch.Tensor) -> Statistics:
         return self.learner.support_statistics(self.model.net, self.params, x)

@@ -121,7 +121,23 @@ def test_it_ships_with_its_model_and_is_read_only(run, shipped):
     for act in (launcher.delete, launcher.resume, launcher.request_stop):
         with pytest.raises(BadInput):
             act(copy.path)
+        with pytest.raises(BadInput):
+            act(copy.path.parent / ".." / "recorded" / "purer")
     assert sorted(shipped.rglob("*")) == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("place", ["recorded/purer", "models/purer"])
+def test_nothing_that_is_no_record_is_ever_removed(run, shipped, place, overwrite):
+    mine = shipped / place / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(BadInput):
+        record_run(run, shipped / "recorded" / "purer", overwrite=overwrite)
+    assert [path for path in shipped.rglob("*") if path.is_file()] == [mine]
+    with pytest.raises(BadInput):
+        record_run(run, run.path, overwrite=True)
+    assert run.model and run.images()
 
 
 def test_only_a_finished_run_is_recorded_and_nothing_is_overwritten(run, shipped):

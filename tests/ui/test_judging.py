@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,18 @@ def test_a_model_beside_the_chosen_one_answers_alike_and_keeps_less(order):
     beside, _ = adapt_to(replace(order, whole=False))
     assert torch.equal(whole.probabilities, beside.probabilities)
     assert whole.map is not None and whole.params and beside.map is None and not beside.params
+
+
+def test_another_picture_in_the_place_of_one_is_another_question(order, tmp_path):
+    (_, first), *_, (_, last) = order.query
+    asked = replace(order, query=(("", Path(shutil.copy(first, tmp_path / "photo.png"))),))
+    before, _ = adapt_to(asked)
+    shutil.copy(last, tmp_path / "photo.png")
+    assert not is_kept(asked)
+    after, _ = adapt_to(asked)
+    assert not torch.equal(before.probabilities, after.probabilities)
+    (tmp_path / "photo.png").unlink()
+    assert not is_kept(asked)
 
 
 def test_bars_and_maps_are_told_as_json_holds_them():

@@ -66,15 +66,32 @@ class Request:
     whole: bool = False
 
 
+Question = tuple[Request, tuple[tuple[int, int], ...]]
+"""A request, and the time and size of each of its files: a picture may come into the place of one that was removed."""
+
+
 @st.cache_resource(show_spinner=False)
-def _answers() -> OrderedDict[Request, Answer]:
+def _answers() -> OrderedDict[Question, Answer]:
     # Of all sessions, the newest last; a cached function could not show its progress.
     return OrderedDict()
 
 
+def _question(request: Request) -> Question:
+    files = [file for _, part in request.support for file in part] + [file for _, file in request.query]
+    return request, tuple(map(_age_and_size, files))
+
+
+def _age_and_size(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:  # it has gone: reading it says so
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
 def is_kept(request: Request) -> bool:
     """Whether the answer is known already, so that nothing is to be waited for."""
-    return request in _answers()
+    return _question(request) in _answers()
 
 
 def adapt_to(request: Request, progress: Callable[[int, int, str], None] | None = None) -> Answer:
@@ -84,13 +101,13 @@ def adapt_to(request: Request, progress: Callable[[int, int, str], None] | None 
         BadInput: The model or an image cannot be used, or an option is out of its range.
         BaseException: Whatever ``progress`` raises ends the work.
     """
-    kept = _answers()
-    found = kept.get(request)
+    kept, question = _answers(), _question(request)
+    found = kept.get(question)
     with suppress(KeyError):
-        kept.move_to_end(request)
+        kept.move_to_end(question)
     if found is None:
         with _ONE_AT_A_TIME:
-            found = kept[request] = kept.get(request) or _adapt(request, progress)
+            found = kept[question] = kept.get(question) or _adapt(request, progress)
             if len(kept) > MOST_ANSWERS:
                 kept.popitem(last=False)
     return found

@@ -69,7 +69,7 @@ def draw_page() -> None:
 def _request(model: Model, chosen: Chosen, settings: Settings, *, main: bool) -> Request:
     return Request(
         str(model.folder),
-        (model.folder / "dfml.json").stat().st_mtime_ns,
+        model.changed,
         tuple((name, tuple(files)) for name, files in chosen.support.items()),
         tuple(chosen.query),
         settings.bn,
@@ -87,14 +87,13 @@ def _answers(models: Sequence[Model], chosen: Chosen, settings: Settings, place:
         if chosen.missing:
             empty_state("Not yet complete", plain(chosen.missing), icon=":material/add_photo_alternate:")
             return []
-        answers, problems, requests = [], [], {}
-        with one_line_errors():
-            requests = {model.name: _request(model, chosen, settings, main=model is models[0]) for model in models}
+        answers, problems = [], []
+        requests = {model.name: _request(model, chosen, settings, main=model is models[0]) for model in models}
         waits = not all(map(is_kept, requests.values()))
         waiting = st.empty()
         say = _announce(waiting, chosen) if waits else (lambda *_: None)
         try:
-            for model in models[: len(requests)]:
+            for model in models:
                 try:
                     answers.append(_answer(model, requests[model.name], settings, say))
                 except DfmlError as error:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from dfml.core.evenly import evenly
 from dfml.core.events import TASK
 from dfml.runs.folder import StoredImages
 from dfml.ui.components.tile_grid import tile_grid
@@ -95,9 +96,8 @@ def _other_steps(row: RunRow, kept: Sequence[StoredImages], place: int, called: 
     fitting = [entry for entry in kept if class_names(entry)[: len(called)] == list(called)]
     if len(fitting) < 2:
         return
-    if len(fitting) > MOST_STEPS:
-        fitting = [fitting[round(i * (len(fitting) - 1) / (MOST_STEPS - 1))] for i in range(MOST_STEPS)]
-    found = [(entry.step, sheet[place]) for entry in fitting if place < len(sheet := open_sheet(entry))]
+    opened = ((entry.step, open_sheet(entry)) for entry in evenly(fitting, MOST_STEPS))
+    found = [(step, sheet[place]) for step, sheet in opened if place < len(sheet)]
     st.caption("In this place, by iteration")
     images, captions = [image for _, image in found], [str(step) for step, _ in found]
     alt = f"place {place + 1} at {len(found)} iterations"

@@ -48,7 +48,8 @@ def hero(run: RunFolder, scalars: Scalars) -> Chart:
     levels = [Level(f"guessing {percent(1 / way)}", 1 / way)]
     asked: dict[str, Any] = dict(result) if result and result.get("test_accuracy") is not None else {}
     asked = asked or {"shots": 5, "adapt": adapts_by(config), "bn": "transductive"}
-    floor = floor_of(run, asked)
+    # Of data of the run's own nobody knows, before its test, what they are called there.
+    floor = floor_of(run, asked) if "test_data" in asked or not run.spec.data else None
     if floor:
         value = float(floor.row["accuracy"])
         levels.insert(0, Level(f"{FLOOR} on {NEW} {percent(value)}", value))
@@ -140,7 +141,8 @@ def diversity(scalars: Scalars) -> None:
 
 def newest_tasks(run: RunFolder) -> None:
     """Draw the images of the newest pseudo tasks, the newest first."""
-    step, pictures = _newest(str(run.path), len(run.images()))
+    kept = run.images()
+    step, pictures = _newest(str(run.path), kept[-1].path.name if kept else "")
     count = pictures.sheet.count
     text = "What the meta-model learns from at this moment: no real image is among them."
     st.markdown("**Newest pseudo tasks**" + (f" · iteration {step}" if count else ""), help=text)
@@ -151,8 +153,8 @@ def newest_tasks(run: RunFolder) -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _newest(path: str, count: int) -> tuple[int, Packed]:
-    """Pack them once for all who watch the run; as many kept grids are the same ones."""
+def _newest(path: str, newest: str) -> tuple[int, Packed]:
+    """Pack them once for all who watch the run, by the file of its newest grid: their number stays, at some time."""
     step, pictures = newest_images(RunFolder(Path(path)).images())
     return step, packed(pictures, TASK_SIDE)
 
