@@ -21,7 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = Path(__file__).with_name("tour.webp")
-WINDOW, SIZE = {"width": 1280, "height": 800}, (840, 525)
+WINDOW, SIZE = (1280, 800), (840, 525)
 MIDDLE = (780, 420)
 FRAME = 0.7
 """Seconds that each picture stands."""
@@ -95,7 +95,7 @@ def main() -> None:
             frames: list[Image.Image] = []
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-                context = browser.new_context(viewport=WINDOW)
+                context = browser.new_context(viewport={"width": WINDOW[0], "height": WINDOW[1]})
                 context.set_default_timeout(180_000)
                 tour(context.new_page(), url, frames)
         finally:
