@@ -54,7 +54,8 @@ def tour(page: Page, url: str, frames: list[Image.Image]) -> None:
         button = page.get_by_role("button", name="Play").first
         button.wait_for()
         page.mouse.move(*MIDDLE)
-        page.mouse.wheel(0, button.bounding_box()["y"] - 90)
+        if place := button.bounding_box():
+            page.mouse.wheel(0, place["y"] - 90)
         page.wait_for_timeout(800)
         take()
         button.click()
