@@ -23,6 +23,8 @@ NETWORK, ENSEMBLE = "meta-model", "ensemble"
 KINDS = {NETWORK: "dfml.meta.model", ENSEMBLE: "dfml.meta.ensemble"}
 """The kinds of folders, and the file with the class that opens each."""
 README = "README.md"
+STATISTICS = "statistics.safetensors"
+"""Batch statistics of the support set, of a model that was adapted to one."""
 ADAPTED = "adapted"
 """Key of a card that tells what a saved model was adapted to: ``classes``, ``how``, ``steps``, ``bn``, ``support``."""
 NOT_ONE = "an ensemble of teachers is not one model and has no weights of its own"
@@ -91,7 +93,8 @@ def check_model(folder: Path) -> dict[str, Any]:
     card = read_model_card(folder)
     if card["kind"] == NETWORK:
         read_network(folder, card)
-        tensor_shapes(folder / WEIGHTS, f"model {folder.name!r}")
+        for file in (WEIGHTS, *([STATISTICS] if (folder / STATISTICS).exists() else [])):
+            tensor_shapes(folder / file, f"model {folder.name!r}")
     return card
 
 
@@ -119,9 +122,8 @@ def is_untouched_model(folder: Path) -> bool:
     try:
         card = read_json(folder / DETAILS, "the model's card")
         readme = (folder / README).read_text(encoding="utf-8")
-        return {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS, DETAILS, README} and (
-            card["kind"] == NETWORK and readme in [model_card(card, program) for program in PROGRAMS]
-        )
+        known = {path.name for path in folder.iterdir()} - {STATISTICS} == {CONFIG, WEIGHTS, DETAILS, README}
+        return known and card["kind"] == NETWORK and readme in [model_card(card, program) for program in PROGRAMS]
     except (BadInput, OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
 

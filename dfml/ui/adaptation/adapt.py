@@ -127,7 +127,7 @@ def _adapt(request: Request, progress: Callable[[int, int, str], None] | None) -
         mapped=request.whole,
     )
     if not request.whole:  # of which many are kept
-        outcome = replace(outcome, params={})
+        outcome = replace(outcome, params={}, statistics=None)
     if outcome.calibration is not None:  # its parameters are the outcome's
         outcome = replace(outcome, calibration=replace(outcome.calibration, params={}))
     return outcome, time.perf_counter() - started
