@@ -130,6 +130,12 @@ def is_untouched_model(folder: Path) -> bool:
 
 def model_card(card: dict[str, Any], program: str = PROGRAM) -> str:
     """A README for the model's folder, in Markdown; for ``program`` see ``how_to_load``."""
+    head = ["---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", ""]
+    return "\n".join([*head, *card_lines(card), "", *how_to_load(program), ""])
+
+
+def card_lines(card: dict[str, Any]) -> list[str]:
+    """Title and facts of a model, lines of Markdown; names in the card may be anybody's."""
     side = ", ".join(card.get("side_information") or []) or "none"
     started = ", then ".join(map(str, (card.get("start") or {}).get("methods") or []))
     # Names from outside as one line of Markdown: no link, image, HTML or end of a piece of code.
@@ -141,14 +147,11 @@ def model_card(card: dict[str, Any], program: str = PROGRAM) -> str:
     to = re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", ", ".join(printable(str(name)) for name in classes))
     told, lr = card.get("taking_part"), card["learner_config"]["inner_lr"]
     teachers = f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
-    lines = [
-        "---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", "",
+    return [
         f"# Meta-model trained with `{method}`", "",
         f"- zoo: {zoo}{teachers}",
         *([f"- started from the result of another run ({started})"] if started else []),
         *([f"- adapted to {len(classes)} classes, an output each: {to}"] if classes else []),
         f"- learner: {card['learner']}, {card['adapt_steps']} inner steps, learning rate {lr}",
-        f"- side information used: {side}", "",
-        *how_to_load(program), "",
+        f"- side information used: {side}",
     ]  # fmt: skip
-    return "\n".join(lines)
