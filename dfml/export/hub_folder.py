@@ -95,7 +95,7 @@ def write_hub_folder(
         raise BadInput(f"modeling.py knows {known}, not {model.architecture}: give --format onnx or safetensors.")
     read = read_model_card(place)
     rows = [row for path in results or _own_results(place, read) for row in stored_rows(path)]
-    with filled_folder(target) as part:
+    with filled_folder(target, over=True) as part:
         model.save(part)
         (part / MODELING).write_text(modeling_source(), encoding="utf-8")
         (part / README).write_text(hub_card({**model.details, **model.adaptation_card()}, rows, licence), "utf-8")

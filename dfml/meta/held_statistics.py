@@ -41,7 +41,9 @@ def read_statistics(folder: Path, net: nn.Module) -> Statistics | None:
     path, layers = folder / STATISTICS, _layers(net)
     if not path.exists():
         return None
-    wanted = {f"{name}.{part}": tuple(layer.weight.shape) for name, layer in layers.items() for part in (MEAN, VARIANCE)}
+    wanted = {
+        f"{name}.{part}": tuple(layer.weight.shape) for name, layer in layers.items() for part in (MEAN, VARIANCE)
+    }
     found = tensor_shapes(path, f"model {folder.name!r}")
     if {name: tuple(shape) for name, shape in found.items()} != wanted:
         raise BadInput(f"{path} does not fit the network: {len(found)} tensors, expected {len(wanted)} of its layers.")

@@ -14,15 +14,7 @@ from dfml.core.paths import given_path, write_atomically
 from dfml.data.episodes import Episode
 from dfml.meta.held_statistics import read_statistics, write_statistics
 from dfml.meta.learners import MAML, Adapt, MetaLearner, Params, ProtoNet, make_learner
-from dfml.meta.stored import (
-    KINDS,
-    NETWORK,
-    README,
-    model_card,
-    model_folder,
-    read_model_card,
-    read_network,
-)
+from dfml.meta.stored import KINDS, NETWORK, README, model_card, model_folder, read_model_card, read_network
 from dfml.nets.build import build_network, fast_layout
 from dfml.nets.norm import Statistics
 from dfml.zoo.teacher import build_and_load, match_channels, match_size, save_network

@@ -111,7 +111,9 @@ def test_the_card_says_shots_interval_and_mode_of_each_result(tmp_path):
     (metric,) = measured["metrics"]
     args = {"shots": "5", "bn": "inductive", "adapt": "steps", "ci95": 0.01, "episodes": 7}
     assert metric["value"] == 0.5 and metric["args"] == args and "sample" in measured["dataset"]["name"]
-    assert yaml.safe_load(hub_card({**model.details, **model.adaptation_card()}).split("---\n")[1])["license"] == "other"
+    assert (
+        yaml.safe_load(hub_card({**model.details, **model.adaptation_card()}).split("---\n")[1])["license"] == "other"
+    )
 
 
 def test_what_modeling_does_not_know_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
