@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class _Graph(nn.Module):
 
     def __init__(self, net: nn.Module, model: MetaModel) -> None:
         super().__init__()
-        self.net = net
+        self.net = deepcopy(net)  # other threads may be using it, in training mode
         self.register_buffer("mean", torch.tensor(model.mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(model.std).view(1, -1, 1, 1))
         self.eval()
