@@ -82,7 +82,12 @@ def test_it_answers_a_hundred_queries_as_pytorch_does_offline_and_asks_no_other_
 def test_its_pixels_are_the_programs(page, address):
     opened(page, address[0])
     drawn = np.random.default_rng(0)
-    for (width, height), size, channels in (((84, 61), 32, 3), ((33, 200), 28, 1), ((20, 25), 32, 3), ((32, 32), 32, 3)):
+    for (width, height), size, channels in (
+        ((84, 61), 32, 3),
+        ((33, 200), 28, 1),
+        ((20, 25), 32, 3),
+        ((32, 32), 32, 3),
+    ):
         pixels = drawn.integers(0, 256, (height, width, 3), dtype=np.uint8)
         expected = fit_picture(Image.fromarray(pixels), size=size, channels=channels)
         opaque = np.concatenate([pixels, np.full((height, width, 1), 255, np.uint8)], 2)
@@ -108,7 +113,9 @@ def test_classes_are_named_added_and_removed_by_keyboard(page, address, queries)
         boxes.first.locator(".away").press("Enter")
     page.wait_for_function("() => !document.querySelector('.query .best')")
     page.locator("#problems").wait_for(state="hidden")
-    boxes.first.locator("input[type=file]").set_input_files({"name": "no.png", "mimeType": "image/png", "buffer": b"no"})
+    boxes.first.locator("input[type=file]").set_input_files(
+        {"name": "no.png", "mimeType": "image/png", "buffer": b"no"}
+    )
     page.locator("#problems").wait_for(state="visible")
 
 

@@ -96,13 +96,14 @@ function addClass(name = "") {
   const input = element("input", { type: "text", maxlength: "60", placeholder: `Class ${number}`, "aria-label": `Name of class ${number}`, autocomplete: "off", spellcheck: "false" });
   input.value = name;
   const list = element("ul", { class: "thumbs" });
-  const away = element("button", { type: "button", class: "quiet away", text: "Remove class" });
+  const away = element("button", { type: "button", class: "quiet away", text: "Remove" });
   const box = element("section", { class: "box" });
   const group = { input, list, box, pictures: [] };
   const buttons = takesPictures(box, group, MOST_SUPPORT, () => nameOf(group));
   group.add = buttons.firstChild;
   group.draw = () => {
     list.replaceChildren(...group.pictures.map((_, place) => element("li", {}, ...thumb(group, place, nameOf(group)))));
+    away.setAttribute("aria-label", `Remove class ${nameOf(group)}`);
     box.setAttribute("aria-label", `Class ${nameOf(group)}, ${counted(group.pictures.length, "picture")}`);
   };
   input.addEventListener("input", () => {
@@ -191,13 +192,11 @@ async function start() {
   queries.add = one("asked").querySelector("button");
   one("add_class").addEventListener("click", () => addClass().input.focus());
   one("work").hidden = false;
-  for (const [place, { files }] of network.classes.entries()) {
-    for (const file of files) {
-      const blob = await (await fetch(file)).blob();
-      classes[place].pictures.push({ ...(await readPicture(blob, network)), title: file });
-    }
+  const read = async (file) => ({ ...(await readPicture(await (await fetch(file)).blob(), network)), title: file });
+  await Promise.all(network.classes.map(async ({ files }, place) => {
+    classes[place].pictures.push(...(await Promise.all(files.map(read))));
     classes[place].draw();
-  }
+  }));
   await refresh();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }
