@@ -52,9 +52,7 @@ def write_web_page(model: MetaModel, target: Path, support: Mapping[str, Sequenc
                     Image.fromarray(pixels.squeeze()).save(part / place)
                     classes[at]["files"].append(place)
         method, zoo = (printable(str(model.details.get(key) or "unknown")) for key in ("method", "zoo"))
-        about = (
-            f"A meta-model of {model.architecture}, trained with {method} on {zoo}, that learns from a few pictures."
-        )
+        about = f"{model.architecture}, trained with {method} on {zoo}: it learns classes from a few pictures each."
         told = {"about": about, "size": size, "channels": channels, "classes": classes}
         (part / "model.json").write_text(json.dumps(told, ensure_ascii=False, indent=1), encoding="utf-8")
 
