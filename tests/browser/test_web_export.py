@@ -67,7 +67,7 @@ def ask(page, files, count):
     return page.evaluate(ANSWERS)
 
 
-def test_it_answers_a_hundred_queries_as_pytorch_does_offline_and_asks_no_other_host(page, address, queries):
+def test_a_hundred_answers_are_pytorchs_offline_and_no_other_host_is_asked(page, address, queries):
     seen, (place, _), (files, expected) = [], address, queries
     page.on("request", lambda request: seen.append(request.url))
     opened(page, place)
