@@ -91,6 +91,7 @@ def test_the_zip_is_the_model_that_gave_the_answers(order, tmp_path):
     torch.testing.assert_close(given, outcome.probabilities, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_other_forms_are_taken_home_too(order):
     for form, wanted in (("hub", "modeling.py"), ("web", "pictures/4-1.png")):
         with zipfile.ZipFile(io.BytesIO(taken_home(order, form))) as archive:
