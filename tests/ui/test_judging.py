@@ -95,7 +95,7 @@ def test_the_zip_is_the_model_that_gave_the_answers(order, tmp_path):
 def test_the_other_forms_are_taken_home_too(order):
     for form, wanted in (("hub", "modeling.py"), ("web", "pictures/4-1.png")):
         with zipfile.ZipFile(io.BytesIO(taken_home(order, form))) as archive:
-            assert f"{adapting.TAKEN}/{wanted}" in archive.namelist()
+            assert f"{adapting.TAKEN[form]}/{wanted}" in archive.namelist()
     import onnxruntime
 
     graph = onnxruntime.InferenceSession(taken_home(order, "onnx"), providers=["CPUExecutionProvider"])

@@ -31,7 +31,7 @@ Answer = tuple["Adaptation", float]
 Form = Literal["folder", "hub", "onnx", "web"]
 """In which a model is taken home; see ``taken_home``."""
 MOST_ANSWERS = 64
-TAKEN = "adapted-model"
+TAKEN: dict[Form, str] = {"folder": "adapted-model", "hub": "adapted-model", "onnx": "graph", "web": "web-page"}
 """The folder in the zip that is taken home."""
 # Every session's script thread shares the loaded models, whose normalisation layers hold an episode's statistics.
 _ONE_AT_A_TIME = threading.Lock()
@@ -136,7 +136,7 @@ def _adapt(request: Request, progress: Callable[[int, int, str], None] | None) -
 
 
 def taken_home(request: Request, form: Form) -> bytes:
-    """Return what is taken home: an ONNX file, or a zip of a folder named ``TAKEN``.
+    """Return what is taken home: an ONNX file, or a zip of a folder named as in ``TAKEN``.
 
     ``folder`` and ``hub`` are the adapted model as this program and as a model hub has it, ``onnx`` is its graph, and
     ``web`` a page with the meta-model that starts with the request's support images.
@@ -154,7 +154,7 @@ def taken_home(request: Request, form: Form) -> bytes:
     model = _load(request.folder, request.changed)
     adapted = adapted_model(model, outcome, bn=request.bn, support=support)
     with tempfile.TemporaryDirectory() as top:
-        place = Path(top, TAKEN)
+        place = Path(top, TAKEN[form])
         if form == "onnx":
             write_logits_graph(adapted, place)
             return place.read_bytes()
