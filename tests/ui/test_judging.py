@@ -18,7 +18,7 @@ from dfml.meta.learners import LEARNERS
 from dfml.meta.model import MetaModel
 from dfml.ui.adaptation import adapt as adapting
 from dfml.ui.adaptation import expert
-from dfml.ui.adaptation.adapt import Request, adapt_to, adapted_zip, is_kept
+from dfml.ui.adaptation.adapt import Request, adapt_to, is_kept, taken_home
 from dfml.ui.adaptation.choose_images import Chosen, read_example
 from dfml.ui.adaptation.judging import Answered, interval, predictions_csv, right, signs
 from dfml.ui.adaptation.models_at_hand import Model
@@ -77,7 +77,7 @@ def order(tmp_path):
 
 def test_the_zip_is_the_model_that_gave_the_answers(order, tmp_path):
     assert not is_kept(order)
-    content = adapted_zip(order)
+    content = taken_home(order, "folder")
     assert is_kept(order)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         archive.extractall(tmp_path / "home")
@@ -90,6 +90,17 @@ def test_the_zip_is_the_model_that_gave_the_answers(order, tmp_path):
     with torch.no_grad():
         given = torch.softmax(loaded.net(loaded.prepare(images)), 1)
     torch.testing.assert_close(given, outcome.probabilities, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_other_forms_are_taken_home_too(order):
+    for form, wanted in (("hub", "modeling.py"), ("web", "pictures/4-1.png")):
+        with zipfile.ZipFile(io.BytesIO(taken_home(order, form))) as archive:
+            assert f"{adapting.TAKEN[form]}/{wanted}" in archive.namelist()
+    import onnxruntime
+
+    graph = onnxruntime.InferenceSession(taken_home(order, "onnx"), providers=["CPUExecutionProvider"])
+    assert graph.get_inputs()[0].name == "pictures"
 
 
 def test_a_model_beside_the_chosen_one_answers_alike_and_keeps_less(order):
