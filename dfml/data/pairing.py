@@ -53,10 +53,10 @@ def difference(row: Row, other: Row) -> Difference:
 def _shares(row: Row) -> list[float]:
     """Return the accuracy of each episode; empty where a row keeps none, or nothing that can be read."""
     right, of = row.get("right"), row.get("query_pictures")
-    known = isinstance(row.get("episode_list"), str) and isinstance(of, int) and of > 0
-    if not known or not isinstance(right, list) or not all(isinstance(n, int) and 0 <= n <= of for n in right):
+    if not isinstance(row.get("episode_list"), str) or not isinstance(of, int) or not isinstance(right, list):
         return []
-    return [count / of for count in right]
+    possible = of > 0 and all(isinstance(count, int) and 0 <= count <= of for count in right)
+    return [count / of for count in right] if possible else []
 
 
 def differences(rows: list[Row], others: list[Row], along: tuple[str, ...] = ()) -> Iterator[tuple[Row, Difference]]:

@@ -49,7 +49,7 @@ def machine_line() -> None:
     @st.fragment(run_every=2 if waiting else None)
     def live() -> None:
         speed = kept_speed()
-        if waiting and (speed is not None or question.over):
+        if question and waiting and (speed is not None or question.over):
             st.rerun()  # which ends the looking again
         if speed is not None:
             st.markdown(f":material/memory: {plain(told(speed))}")
