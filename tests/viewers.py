@@ -20,7 +20,7 @@ class Viewer:
         asked: When a run of a script was asked for, in order.
         answered: When each of those ended.
         exceptions: What the pages raised.
-        texts: Every element that came, as text, and when.
+        texts: Every element that came, as text, and when; of what is drawn by a component's own script, nothing.
     """
 
     url: str
@@ -80,7 +80,8 @@ class Viewer:
         elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
             if message.delta.new_element.WhichOneof("type") == "exception":
                 self.exceptions.append(message.delta.new_element.exception.message)
-            self.texts.append((time.monotonic(), str(message.delta.new_element)))
+            elif message.delta.new_element.WhichOneof("type") != "bidi_component":
+                self.texts.append((time.monotonic(), str(message.delta.new_element)))
 
 
 def watch_together(viewers: list[Viewer], seconds: float, until: Callable[[], object] = lambda: False) -> None:

@@ -4,10 +4,11 @@ import os
 import threading
 import time
 
+import numpy as np
 import psutil
 import pytest
 
-from dfml.core.events import Progress, Scalars
+from dfml.core.events import TASK, Embedding, Images, Progress, Scalars
 from dfml.runs import liveness
 from dfml.runs.recorder import Recorder
 from tests.browser.conftest import settled
@@ -31,11 +32,15 @@ class Growing(threading.Thread):
         self.run_folder, self.steps, self.over = run, {}, threading.Event()
 
     def run(self):
+        rng = np.random.default_rng(0)
         alive = {"pid": os.getpid(), "process": liveness.start_token(os.getpid()), "host": liveness.HOST}
         with Recorder(self.run_folder.path, {"state": "running", "device": "cpu", **alive}) as recorder:
             for step in range(101, 1000):
                 recorder.record(Progress(step, 1000, "meta-training"))
-                recorder.record(Scalars(step, {"train/loss": 1 / step, "train/accuracy": 0.5}))
+                recorder.record(Scalars(step, {"train/loss": 1 / step, "val/accuracy": 0.5, "tasks/diversity": 0.3}))
+                if step % 4 == 0:  # new tasks, and their pictures
+                    recorder.record(Images(step, TASK, rng.random((5, 3, 32, 32)).astype(np.float32), range(5)))
+                    recorder.record(Embedding(step, [f"step {step}"], rng.standard_normal((1, 16))))
                 recorder.set_status(step=step, total=1000)
                 self.steps[step] = time.monotonic()
                 if self.over.wait(1):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from dfml.runs import recorded
 from dfml.runs.folder import RunFolder
 from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
+from dfml.ui.training import story
 from dfml.ui.training.floors import floor_of, own_row, sentence, verdict
 from dfml.ui.training.replayed import training_timeline
 from tests.pages.opening import all_curves, components, open_page, texts
@@ -132,6 +134,18 @@ def test_a_run_that_works_draws_in_place_alone(runs, training):
     assert [point["picture"] for point in points["points"]] == [0, 1]
     told = "".join(bar.proto.text for bar in app.get("progress"))
     assert all(phase in told for phase in ("Recovering", "Learning", "Testing"))
+
+
+def test_a_second_viewer_of_a_run_is_shown_what_the_first_one_was(runs, training, monkeypatch):
+    training(runs, state="running")
+    monkeypatch.setattr(story, "time", SimpleNamespace(time=lambda: 0.0))  # the floor is looked for again, else
+    first, made = open_page("training"), []
+    for part in ("hero_of", "newest_tasks", "prepared_task_map", "prepared_chart"):
+        monkeypatch.setattr(story, part, lambda *_, part=part, **__: made.append(part))
+    second = open_page("training")
+    assert not made, "all are made once"
+    for name in ("line_chart", "tile_grid", "point_map"):
+        assert components(first, name) == components(second, name) != []
 
 
 def test_a_task_without_images_says_whose_it_is(runs):

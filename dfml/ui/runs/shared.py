@@ -13,8 +13,8 @@ from dfml.runs.folder import RESULT, RunFolder
 from dfml.runs.metrics import METRICS
 
 YOUNG = 0.5
-"""Seconds for which what one viewer made is good for the others, though the run has gone on: many of them do not make
-a fast run's charts anew for each."""
+"""Seconds for which what one viewer of a run that works has made is good for the others, though the run has gone on:
+else the charts of a fast one were made anew for each of them."""
 
 
 class _Place:
@@ -32,11 +32,11 @@ def _place(_what: str, _path: Path) -> _Place:
     return _Place()
 
 
-def shared(what: str, path: Path, version: Hashable, make: Callable[[Any], Any], young: float = YOUNG) -> Any:  # noqa: ANN401
+def shared(what: str, path: Path, version: Hashable, make: Callable[[Any], Any], young: float = 0) -> Any:  # noqa: ANN401
     """Return what ``make`` returned, for anybody, of this ``version`` of ``path``; None is of no version.
 
-    A viewer sees nothing older; what another one made less than ``young`` seconds ago counts as new. ``make`` is
-    given its last value, None at first.
+    What another viewer made less than ``young`` seconds ago counts as new. ``make`` is given its last value, None at
+    first.
     """
     place, viewer = _place(what, path), getattr(get_script_run_ctx(suppress_warning=True), "session_id", "")
     with place.lock:

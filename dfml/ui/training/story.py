@@ -15,7 +15,7 @@ from dfml.ui.components.line_chart import Level, Line, prepared_chart
 from dfml.ui.components.mounting import Prepared
 from dfml.ui.components.replay import Chart
 from dfml.ui.components.tile_grid import prepared_grid
-from dfml.ui.runs.shared import shared
+from dfml.ui.runs.shared import YOUNG, shared
 from dfml.ui.training.floors import FLOOR, adapts_by, floor_of, way_of
 from dfml.ui.training.phases import Phase, length, phases, recovers
 from dfml.ui.training.task_map import MAP_HELP, prepared_task_map
@@ -118,7 +118,7 @@ def live_story(run: RunFolder, status: RunStatus, scalars: Scalars, version: Has
     until = length(run.spec.config, status, scalars) or None
     # The floor is of another run, which may end at any moment.
     version = (version, until, int(time.time() / 20))
-    told: Told = shared("story", run.path, version, lambda _: _told(run, scalars, until))
+    told: Told = shared("story", run.path, version, lambda _: _told(run, scalars, until), YOUNG * status.active)
     phase_bar(phases(status, run.spec.config, scalars, told.result))
     left, right = st.columns([3, 2], gap="medium")
     with left:

@@ -12,7 +12,7 @@ from dfml.ui.charts.bars import similarity_matrix, teacher_map
 from dfml.ui.charts.thinning import Curve
 from dfml.ui.runs.panel import Watched, watch_runs
 from dfml.ui.runs.run_rows import RunRow, finite
-from dfml.ui.runs.shared import shared, version_of
+from dfml.ui.runs.shared import YOUNG, shared, version_of
 from dfml.ui.training.all_curves import all_curves
 from dfml.ui.training.floors import sentence, verdict
 from dfml.ui.training.replayed import show_replay
@@ -38,7 +38,7 @@ def watch_training(rows: list[RunRow]) -> None:
 def _numbers(watched: list[Watched], _key: str) -> None:
     ((_, run, status),) = watched
     version, finished = version_of(run), status.state == "finished"
-    scalars, left_out = shared("numbers", run.path, version, lambda _: _read(run))
+    scalars, left_out = shared("numbers", run.path, version, lambda _: _read(run), YOUNG * status.active)
     if finished:
         found = verdict(run)
         if found:
