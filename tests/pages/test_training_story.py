@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -154,14 +155,25 @@ def test_a_run_that_works_draws_in_place_alone(runs, training):
 def test_the_newest_tasks_move_on_when_no_more_grids_are_kept(runs, monkeypatch):
     monkeypatch.setattr("dfml.runs.recorder.MAX_TASKS", 3)
     shown = []
-    monkeypatch.setattr(story, "tile_grid", lambda pictures, **_: shown.append(pictures.sheet.url))
     run = RunFolder.create(RunSpec(kind="train", method="purer", zoo="a-zoo"), root=runs)
     rng = np.random.default_rng(0)
     with Recorder(run.path, {"state": "running"}) as recorder:
         for step in range(1, 7):
             recorder.record(Images(step, TASK, rng.random((5, 3, 8, 8)), range(5)))
-            story.newest_tasks(run)
-    assert len(run.images()) == 3 and len(set(shown)) == 6
+            shown.append(story.newest_tasks(run)[0])
+    assert len(run.images()) == 3 and shown == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_second_viewer_of_a_run_is_shown_what_the_first_one_was(runs, training, monkeypatch):
+    training(runs, state="running")
+    monkeypatch.setattr(story, "time", SimpleNamespace(time=lambda: 0.0))  # the floor is looked for again, else
+    first, made = open_page("training"), []
+    for part in ("hero_of", "newest_tasks", "prepared_task_map", "prepared_chart"):
+        monkeypatch.setattr(story, part, lambda *_, part=part, **__: made.append(part))
+    second = open_page("training")
+    assert not made, "all are made once"
+    for name in ("line_chart", "tile_grid", "point_map"):
+        assert components(first, name) == components(second, name) != []
 
 
 def test_a_task_without_images_says_whose_it_is(runs):

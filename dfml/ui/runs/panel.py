@@ -184,14 +184,10 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
         elif status.resumable:
             more = {"icon": ":material/play_arrow:", "type": "primary", "help": "Go on from the last checkpoint."}
             _button("Resume", launcher.resume, run, key=f"{key}:resume", **more)
-        with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
-            st.markdown(f"**Folder** {plain(str(run.path))}")
-            st.markdown("**Settings** (spec.json)")
-            st.json(run.spec.model_dump(), expanded=1)
-            st.markdown("**End of the log**")
-            st.code(run.log_tail(40) or "empty", language=None, height=200)
-            if names and not status.active and not shipped:
-                _delete(run, key)
+        details = st.popover("Details", icon=":material/list_alt:", key=f"{key}:details", on_change="rerun")
+        if details.open:  # only then: it would be sent each second, to everybody
+            with details:
+                _details(one, key, names)
         if not names:
             cited = st.popover("Cite", icon=":material/format_quote:", key=f"{key}:cite", on_change="rerun")
             if cited.open:  # only then, for what a run used is known to the registries, which need PyTorch
@@ -202,6 +198,17 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
         if not names and not status.active and not shipped:
             with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
                 _delete(run, key)
+
+
+def _details(one: Watched, key: str, names: Mapping[str, str]) -> None:
+    _, run, status = one
+    st.markdown(f"**Folder** {plain(str(run.path))}")
+    st.markdown("**Settings** (spec.json)")
+    st.json(run.spec.model_dump(), expanded=1)
+    st.markdown("**End of the log**")
+    st.code(run.log_tail(40) or "empty", language=None, height=200)
+    if names and not status.active and not is_recorded(run.path):
+        _delete(run, key)
 
 
 def recorded_badge(run: RunFolder) -> None:

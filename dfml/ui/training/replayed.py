@@ -14,7 +14,7 @@ from dfml.ui.components.point_map import CARD_SIDE
 from dfml.ui.components.replay import Chart, Frame, Timeline, replay
 from dfml.ui.components.sprites import packed
 from dfml.ui.runs.run_rows import finite
-from dfml.ui.training.story import DIVERSITY, MOST_SHOWN, floor_caption, hero, hero_help, show_hero
+from dfml.ui.training.story import DIVERSITY, MOST_SHOWN, floor_caption, hero, hero_help, hero_of, show_hero
 from dfml.ui.training.task_map import MAP_HELP, task_map
 from dfml.ui.widgets.galleries import open_sheet
 from dfml.ui.widgets.metrics import metric
@@ -27,7 +27,7 @@ def show_replay(run: RunFolder, *, autoplay: bool = False) -> None:
     """Draw the replay of a run; a run with a single number has nothing to play, and shows that number alone."""
     timeline = _made(str(run.path), _changed(run.path))
     if len(timeline.steps) < MOVES:
-        show_hero(run, finite(run.scalars()))
+        show_hero(run, hero_of(run, finite(run.scalars())))
         return
     parts = [hero_help(timeline.charts[0]), MAP_HELP if timeline.points else ""]
     st.markdown("**The run, played again**", help=" ".join(part for part in parts if part))
