@@ -2,6 +2,8 @@
 
 import re
 
+PATIENCE = 5000
+"""Milliseconds for a control to stand still and be in sight."""
 WATCH = """
 (() => {
   let [sent, changed, pressed] = [-1, 0, 0];
@@ -27,7 +29,8 @@ NEXT = """
     '[role=slider], input:not([type=file]), textarea, select, canvas[data-testid=data-grid-canvas]';
   // Streamlit's own, of charts, tables, code, hints and files.
   const theirs = '[data-testid=stElementToolbar], .modebar, [data-testid=stCodeCopyButton], [role=row], ' +
-    '[aria-label^=Help], [aria-label=Open], [data-testid=stFileUploader], [data-testid=stCameraInput], [data-stale=true]';
+    '[aria-label^=Help], [aria-label=Open], [data-testid=stFileUploader], [data-testid=stCameraInput], ' +
+    '[data-stale=true]';
   const ending = new RegExp(last, 'i');
   function* below(root) {
     for (const node of root.querySelectorAll('*')) {
@@ -44,12 +47,15 @@ NEXT = """
     return one.matches('textarea, input') && !['switch', 'radio', 'button'].includes(role) ? 'type' : 'press';
   };
   const name = (one) => {
-    if (one.matches('canvas')) return (one.closest('[class*=st-key-]')?.className.match(/st-key-([a-z]+-[a-z]+)/) || 'a')[1];
+    const keyed = one.matches('canvas') && one.closest('[class*=st-key-]');
+    if (keyed) return keyed.className.match(/st-key-([a-z]+(-[a-z]+)?)/)[1];
     if (one.matches('[data-testid=stNumberInput] button')) return one.dataset.testid; // of one field for all
     const words = [one.getAttribute('aria-label'), one.closest('label')?.innerText, one.innerText, one.title];
     let said = words.find((text) => text && text.trim()) || '';
     for (const icon of one.querySelectorAll('[data-testid*=Icon]')) said = said.replace(icon.innerText, '');
-    return said.replace(/\\s+/g, ' ').trim().slice(0, 60).replace(/\\d[\\d.,]*/g, '#');
+    said = said.replace(/\\s+/g, ' ').trim().slice(0, 60).replace(/\\d[\\d.,]*/g, '#');
+    const place = new URLSearchParams(location.search);
+    return said === 'Next' ? `Next from ${place.get('lesson')}.${place.get('step')}` : said;
   };
   const best = { rank: 9 };
   const look = (root) => {
@@ -65,7 +71,8 @@ NEXT = """
       const box = one.getBoundingClientRect();
       if (!said || pressed.includes(how + ' ' + said)) continue;
       if (box.width < 2 || box.height < 2 || !one.checkVisibility({ visibilityProperty: true })) continue;
-      let rank = one.matches('[role=tab], [role=radio]') || one.querySelector?.('[type=radio]') ? 1 : 0;
+      const leads = one.matches('[role=tab], [role=radio]') || one.querySelector?.('[type=radio]');
+      let rank = leads || said.startsWith('Next ') ? 1 : 0;
       if (ending.test(said) || one.matches('details[open] > summary')) rank = 2;
       if (rank < best.rank) Object.assign(best, { rank, how, said, one });
     }
@@ -80,8 +87,13 @@ NEXT = """
 """
 """Kind, name and rank of the first control not among ``pressed``: switches of views have 1, what ends things 2.
 
-Of a grid of tiles two are pressed, which stand for the others.
+Of a grid of tiles two are pressed, which stand for the others, and of number fields the step buttons of one.
 """
+
+
+def settle(page):
+    """Wait until the page's script has answered all that it was asked."""
+    page.wait_for_function("window.answered()")
 
 
 def find_next(page, pressed, last):
@@ -95,17 +107,10 @@ def find_next(page, pressed, last):
     return (how, name) if how else None
 
 
-PATIENCE = 5000
-"""Milliseconds for a control to stand still and be in sight."""
-
-
-def settle(page):
-    """Wait until the page's script has answered all that it was asked."""
-    page.wait_for_function("window.answered()")
-
-
 def operate(page, how):
-    """Press, choose, slide or type, as a hand would; False where the control is covered or gone."""
+    """Press, choose, slide or type, as a hand would; return what hindered it: the control may be covered, or gone."""
+    from playwright.sync_api import Error
+
     control = page.evaluate_handle("window.control").as_element()
     try:
         if how == "press":
@@ -127,7 +132,7 @@ def operate(page, how):
                 control.fill(words, timeout=PATIENCE)
                 control.press("Tab", timeout=PATIENCE)
                 settle(page)
-    except Exception as error:
+    except Error as error:
         page.keyboard.press("Escape")
         return str(error).split("Call log")[0] + " ".join(re.findall(r"<.*intercepts.*", str(error))[:1])
     return ""

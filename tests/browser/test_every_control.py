@@ -21,7 +21,7 @@ ADDRESSES = {
     "training": ["training", "training?run={stopped}", "training?run={finished}"],
     "adaptation": ["adaptation", OWN],
     "compare": ["compare?show=results", "compare?show=together", "compare?show=runs"],
-    "guide": [f"guide?lesson={lesson}&step=2" for lesson in range(1, 9)] + ["guide?lesson=1&present=1"],
+    "guide": [f"guide?lesson={lesson}" for lesson in range(1, 9)] + ["guide?lesson=1&present=1"],
 }
 """Where the pressing on a page begins: each of its views."""
 AMONG = {
@@ -31,11 +31,11 @@ AMONG = {
     "training": {"Start training", "What will it cost here?", "Stop run", "Resume", "Delete for good"},
     "adaptation": {"Remove"},
     "compare": {"Save", "Star", "Delete for good"},
-    "guide": {"Next"},
+    "guide": {"Present this step", "Leave"},
 }
 """Some of what must have been pressed: a page that shows less has not been looked at."""
 LAST = "Delete|Stop|Resume|Leave|Close"
-MOST = 180
+MOST = 400
 """Presses on a page, should it never come to an end."""
 # Python imports it in each process that finds it: there it takes the place of what computes. A run's worker goes on
 # until it is asked to stop, devices are told at once, and measuring a cost fails, which is told as one line.
