@@ -55,7 +55,8 @@ NEXT = """
     for (const icon of one.querySelectorAll('[data-testid*=Icon]')) said = said.replace(icon.innerText, '');
     said = said.replace(/\\s+/g, ' ').trim().slice(0, 60).replace(/\\d[\\d.,]*/g, '#');
     const place = new URLSearchParams(location.search);
-    return said === 'Next' ? `Next from ${place.get('lesson')}.${place.get('step')}` : said;
+    if (said !== 'Next') return said;
+    return place.has('present') ? 'Next presented' : `Next from ${place.get('lesson')}.${place.get('step')}`;
   };
   const best = { rank: 9 };
   const look = (root) => {
@@ -72,8 +73,8 @@ NEXT = """
       if (!said || pressed.includes(how + ' ' + said)) continue;
       if (box.width < 2 || box.height < 2 || !one.checkVisibility({ visibilityProperty: true })) continue;
       const leads = one.matches('[role=tab], [role=radio]') || one.querySelector?.('[type=radio]');
-      let rank = leads || said.startsWith('Next ') ? 1 : 0;
-      if (ending.test(said) || one.matches('details[open] > summary')) rank = 2;
+      let rank = said.startsWith('Next ') ? 2 : leads ? 1 : 0;
+      if (ending.test(said) || one.matches('details[open] > summary')) rank = 3;
       if (rank < best.rank) Object.assign(best, { rank, how, said, one });
     }
   };
@@ -85,7 +86,7 @@ NEXT = """
   return best.one ? [best.how, best.said, best.rank] : [null, '', best.rank];
 }
 """
-"""Kind, name and rank of the first control not among ``pressed``: switches of views have 1, what ends things 2.
+"""Kind, name and rank of the first control not among ``pressed``: switches of views have 1, what leads on 2, ends 3.
 
 Of a grid of tiles two are pressed, which stand for the others, and of number fields the step buttons of one.
 """
@@ -93,7 +94,7 @@ Of a grid of tiles two are pressed, which stand for the others, and of number fi
 
 def settle(page):
     """Wait until the page's script has answered all that it was asked."""
-    page.wait_for_function("window.answered()")
+    page.wait_for_function("window.answered()", polling=40)  # not each frame: a browser at rest draws none
 
 
 def find_next(page, pressed, last):
