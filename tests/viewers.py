@@ -20,7 +20,8 @@ class Viewer:
         asked: When a run of a script was asked for, in order.
         answered: When each of those ended.
         exceptions: What the pages raised.
-        due: How many runs a second its timers ask for, by their fragments.
+        due: How often a second its timers ask for a fragment, by fragments.
+        drawn: How many fragments the server has begun to draw: it draws some that are asked for together in one run.
         texts: Every element that came, as text, and when; of what is drawn by a component's own script, nothing.
     """
 
@@ -31,6 +32,7 @@ class Viewer:
     answered: list[float] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
     due: dict[str, float] = field(default_factory=dict)
+    drawn: int = 0
     texts: list[tuple[float, str]] = field(default_factory=list)
 
     async def watch(self, seconds: float, until: Callable[[], object] = lambda: False) -> None:
@@ -68,6 +70,8 @@ class Viewer:
         assert isinstance(raw, bytes)
         message.ParseFromString(raw)
         kind = message.WhichOneof("type")
+        if kind == "new_session":
+            self.drawn += len(message.metadata.run.fragment_ids)
         if kind == "auto_rerun":
             fragment = message.auto_rerun.fragment_id
             if fragment in timers:

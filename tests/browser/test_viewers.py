@@ -61,7 +61,7 @@ def watched(cold_server, page, tmp_path):
         measured = {}
 
         def spent():
-            return sum(process.cpu_times()[:2]), sum(len(viewer.answered) for viewer in viewers)
+            return sum(process.cpu_times()[:2]), sum(viewer.drawn for viewer in viewers)
 
         def measure():
             while not all(len(viewer.answered) > 3 for viewer in viewers):
@@ -82,8 +82,8 @@ def watched(cold_server, page, tmp_path):
         settled(page)
         assert not [told for viewer in viewers for told in viewer.exceptions]
         # What all of their timers ask for, though a busy computer comes to less of it.
-        work, runs = measured["spent"]
-        return work / runs * sum(sum(viewer.due.values()) for viewer in viewers), _late(growing, viewers, measured)
+        work, fragments = measured["spent"]
+        return work / fragments * sum(sum(viewer.due.values()) for viewer in viewers), _late(growing, viewers, measured)
 
     return watch
 
