@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfml.core.errors import BadInput, nearest
+from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.core.names import same
 from dfml.core.paths import ASSETS, write_json
-from dfml.zoo.listing import FORMAT, WEIGHTS, TeacherCard, check_weights, read_card, read_contents, zoo_names
+from dfml.zoo.listing import FORMAT, ONNX, TeacherCard, check_weights, read_card, read_contents, weight_file, zoo_names
 from dfml.zoo.oracles.asking import AskingConfig, Outputs
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ class Zoo:
         from dfml.zoo.teacher import load_teacher
 
         card = self.card(which)
+        if card.architecture == ONNX:
+            raise BadInput(f"teacher {card.id!r} is an ONNX file and only answers queries.")
         try:
             return load_teacher(self.folder / card.id)
         except BadInput as error:
@@ -123,13 +125,17 @@ class Zoo:
         """A teacher as a black box; where and what it answers is up to a server, if it has one. See ``teacher``."""
         from dfml.zoo.oracles.base import LocalApi
 
+        if (card := self.card(which)).architecture == ONNX:
+            from dfml.zoo.oracles.onnx_teacher import OnnxApi
+
+            return OnnxApi(self.folder / card.id, card, outputs)
         return LocalApi(self.teacher(which), device, outputs)
 
     def weights_mark(self, card: TeacherCard) -> str:
         """What changes with a teacher's weights: their digest, or the file's size and time; empty for a server's."""
         if card.sha256:
             return card.sha256
-        found = (self.folder / card.id / WEIGHTS).stat()  # a plain timm folder has no digest
+        found = weight_file(self.folder / card.id).stat()  # a plain timm folder has no digest
         return f"{found.st_size}-{found.st_mtime_ns}"
 
     def usable(self) -> list[Teacher]:
@@ -159,8 +165,28 @@ class Zoo:
             raise BadInput(f"zoo {self.name!r} has no usable teacher: {next(iter(self.problems.values()))}")
 
     def check(self) -> list[str]:
-        """Try all teachers, see ``usable``; the ids of those that can be used."""
-        return [teacher.card.id for teacher in self.usable()]
+        """Try all teachers, see ``usable``, and ask those that only answer; the ids of those that can be used."""
+        listed = self.cards
+        self.cards = [card for card in listed if card.architecture != ONNX]
+        good = {teacher.card.id for teacher in self}
+        self.cards = listed
+        for card in listed:
+            if card.architecture == ONNX:
+                try:
+                    self.try_asking(card)
+                    good.add(card.id)
+                except (BadInput, RunFailed) as error:
+                    self.problems[card.id] = str(error)
+        self.cards = [card for card in listed if card.id in good]
+        if not good:
+            raise BadInput(f"no teacher of zoo {self.name!r} can be used: {next(iter(self.problems.values()))}")
+        return self.ids
+
+    def try_asking(self, card: TeacherCard) -> None:
+        """Ask a teacher about one grey image; ``BadInput`` or ``RunFailed``: it does not answer."""
+        import torch
+
+        self.api(card.id).ask(torch.full((1, *card.input_size), 0.5))
 
     def judge(self, which: str | int) -> Teacher | None:
         """A network of another architecture on the same classes, which no method may touch."""

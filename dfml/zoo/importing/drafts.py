@@ -1,0 +1,156 @@
+"""Models as they are found: in a folder, a file, on a hub, or among torchvision's weights; each as one draft."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfml.core.errors import BadInput, shown
+from dfml.core.model_config import CONFIG, LARGEST_CARD, split_flat, tensor_shapes
+from dfml.core.names import on_disk
+from dfml.core.paths import given_path, inside, open_file, read_json
+from dfml.zoo.importing.child import open_apart
+from dfml.zoo.importing.stating import Stated
+from dfml.zoo.listing import DETAILS, WEIGHTS, weights_digest
+
+PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl")
+PICKLED_FOLDER = "pytorch_model.bin"
+HUB, TORCHVISION = "hf-hub:", "torchvision:"
+
+
+@dataclass
+class Draft:
+    """A model before it is a teacher.
+
+    Attributes:
+        id: What it will be called in the zoo.
+        source: What the person gave, which begins every message.
+        weights: A safetensors file, or an ONNX file where ``onnx``.
+        onnx: What an ONNX file was found to take and to answer, see ``oracles.onnx_teacher``; None of other kinds.
+        architectures: What the source calls its network; none where it is silent, several where it may be one of them.
+        args: What the source says of the constructor's arguments.
+        cfg: What it says of the input, by timm's names.
+        details: What it says of the teacher, by the names of ``dfml.json``.
+        kept: The config of a model folder, whose further values are kept.
+    """
+
+    id: str
+    source: str
+    weights: Path
+    architectures: list[str] = field(default_factory=list)
+    args: dict[str, Any] = field(default_factory=dict)
+    cfg: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+    onnx: dict[str, Any] | None = None
+
+
+def read_source(source: str | Path, stated: Stated, work: Path) -> Draft:
+    """Read one source; ``work`` is an empty folder for what has to be unpacked.
+
+    ``BadInput``: there is nothing, or nothing that can be read; one line that begins with the source.
+    """
+    text = str(source)
+    if text.startswith((HUB, TORCHVISION)):
+        from dfml.zoo.importing import hubs
+
+        return hubs.fetch(text, work, stated)
+    path = given_path(text).resolve()  # "." has a name too
+    if path.is_dir():
+        return read_folder(path, work, stated.key)
+    if not path.exists():
+        raise BadInput(
+            f"{text}: there is no such file or folder. Names of models begin with {HUB} or {TORCHVISION}, as in "
+            f"{HUB}timm/resnet18.a1_in1k or {TORCHVISION}resnet18/IMAGENET1K_V1."
+        )
+    return read_file(path, work, stated)
+
+
+def read_folder(folder: Path, work: Path, key: str | None = None) -> Draft:
+    """Read a model folder of timm's, in either layout, with ``model.safetensors`` or ``pytorch_model.bin``."""
+    raw = read_json(folder / CONFIG, f"model {folder.name}", most=LARGEST_CARD)
+    if not isinstance(raw, dict) or not isinstance(raw.get("architecture"), str):
+        raise BadInput(f"{folder / CONFIG} names no architecture: it is not a model folder in timm's layout.")
+    config = split_flat(raw)
+    for name in ("model_args", "pretrained_cfg"):
+        if not isinstance(config.setdefault(name, {}), dict):
+            raise BadInput(f"{folder / CONFIG}: {name!r} is no table of values.")
+    # A hub keeps the files of a model elsewhere, with links to them.
+    base = folder.parents[1] if folder.parent.name == "snapshots" else folder
+    weights = folder / WEIGHTS
+    if not weights.exists() and (folder / PICKLED_FOLDER).exists():
+        weights = folder / PICKLED_FOLDER
+    inside(base, str(weights.relative_to(base)))
+    if weights.name == PICKLED_FOLDER:
+        open_apart(weights, work, "pickle", key=key)
+        weights = work / "weights.safetensors"
+    args, cfg = dict(config["model_args"]), {k: v for k, v in config["pretrained_cfg"].items() if v is not None}
+    counts = {name: table.get("num_classes") for name, table in (("a", args), ("b", config), ("c", cfg))}
+    counts = {name: value for name, value in counts.items() if value is not None}
+    for value in counts.values():
+        if type(value) is not int:
+            raise BadInput(f"{folder / CONFIG}: 'num_classes' is {shown(value)}, expected a whole number.")
+        if value != (first := next(iter(counts.values()))):
+            raise BadInput(f"{folder / CONFIG}: {value} classes, but {first} in 'model_args'.")
+        args["num_classes"] = value
+    details = _details(folder)
+    if weights == folder / WEIGHTS and weights.exists() and (digest := details.get("sha256")):
+        if digest != weights_digest(folder):
+            raise BadInput(f"{folder / WEIGHTS} is not the file that {DETAILS} describes (sha256 differs).")
+    names = config.get("label_names") or cfg.get("label_names")
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        details.setdefault("classes", names)
+    kept = {k: v for k, v in config.items() if k not in ("model_args", "pretrained_cfg", "label_names")}
+    return Draft(folder.name, str(folder), weights, [config["architecture"]], args, cfg, details, kept)
+
+
+def _details(folder: Path) -> dict[str, Any]:
+    if not (folder / DETAILS).exists():
+        return {}
+    found = read_json(folder / DETAILS, "card", most=LARGEST_CARD)
+    if not isinstance(found, dict):
+        raise BadInput(f"{folder / DETAILS} is no card of a teacher.")
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def read_file(path: Path, work: Path, stated: Stated) -> Draft:
+    """Read a single file: safetensors, ONNX, or a pickle of tensors."""
+    name = re.sub(r"\.pth$", "", path.stem)
+    if path.suffix == ".safetensors":
+        tensor_shapes(path, str(path))
+        return Draft(name, str(path), path)
+    if path.suffix == ".onnx":
+        from dfml.zoo.importing.onnx_files import read_onnx
+
+        return read_onnx(path, work, stated)
+    with open_file(path) as file:
+        start = file.read(16)
+    if path.suffix not in PICKLES:
+        raise BadInput(
+            f"{path}: expected a model folder, or a file {', '.join(('.safetensors', '.onnx', *PICKLES))}; rename it if "
+            "it is one of these."
+        )
+    if not start:
+        raise BadInput(f"{path}: the file is empty.")
+    said = open_apart(path, work, "pickle", key=stated.key)
+    return draft_of_checkpoint(name, path, work, said)
+
+
+def draft_of_checkpoint(name: str, path: Path, work: Path, said: Mapping[str, Any]) -> Draft:
+    """The draft of a checkpoint that ``unpack`` opened: what training scripts keep beside the weights is said."""
+    draft = Draft(name, str(path), work / "weights.safetensors")
+    if arch := said.get("arch"):
+        draft.architectures = [arch]
+    if isinstance(kwargs := said.get("model_kwargs"), dict):
+        draft.args = dict(kwargs)
+    cfg = {key: value for key in ("mean", "std") if isinstance(value := said.get(key), list)}
+    if type(crop := said.get("crop_pct")) in (int, float):
+        cfg["crop_pct"] = crop
+    size, side = said.get("input_size"), said.get("img_size")
+    if isinstance(size, list) and len(size) == 3:
+        cfg["input_size"] = size
+    elif type(side) is int:
+        cfg["input_size"] = [side, side]
+    draft.cfg = cfg
+    return draft
