@@ -28,10 +28,13 @@ def import_models(
     size: Annotated[
         str | None, typer.Option(help="Input size where it is not stated: 32 or, with channels, 1,28,28.")
     ] = None,
-    mean: Annotated[str | None, typer.Option(help="Channel means where they are not stated: 0.5 or 0.4,0.5,0.4.")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Channel means where they are not stated: 0.5 or 0.4,0.5,0.4.")
+    ] = None,
     std: Annotated[str | None, typer.Option(help="Channel standard deviations, where they are not stated.")] = None,
     crop: Annotated[
-        float | None, typer.Option(help="Share of an image's side that it was evaluated on, where it is not stated; 1: all.")
+        float | None,
+        typer.Option(help="Share of an image's side that it was evaluated on, where it is not stated; 1: all."),
     ] = None,
     key: Annotated[str | None, option(Stated, "key")] = None,
     classes: Annotated[

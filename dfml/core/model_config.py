@@ -41,8 +41,7 @@ def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[s
 
     Args:
         folder: The model's folder.
-        stated: ``mean``, ``std``, ``input_size`` (with or without the channels) or ``crop_pct``, for a config that leaves
-            them out.
+        stated: ``mean``, ``std``, ``input_size`` (with or without channels), ``crop_pct``, where it leaves them out.
 
     Returns:
         The newer layout: architecture, num_classes, model_args, pretrained_cfg.

@@ -80,7 +80,14 @@ def torchvision_cfg(name: str) -> dict[str, Any]:
         net = _make(name)
     first, last = next(iter(_layers(net, nn.Conv2d))), list(_layers(net, nn.Linear, nn.Conv2d))[-1]
     fixed = {"fixed_input_size": True} if name.startswith(tuple(_SIDE)) else {}
-    return {"url": "", "num_classes": 1000, "input_size": (3, 224, 224), "first_conv": first, "classifier": last, **fixed}
+    return {
+        "url": "",
+        "num_classes": 1000,
+        "input_size": (3, 224, 224),
+        "first_conv": first,
+        "classifier": last,
+        **fixed,
+    }
 
 
 def _entry(name: str) -> Callable[..., nn.Module]:

@@ -61,14 +61,19 @@ class Zoo:
         return len(self.cards)
 
     def __iter__(self) -> Iterator[Teacher]:
-        """Load the teachers one by one; those that fail are moved to ``problems``."""
-        for card in list(self.cards):
+        """Load the teachers one by one; those that fail are moved to ``problems``, those ``only_asked`` passed over."""
+        for card in [card for card in self.cards if card.id not in self.only_asked]:
             try:
                 teacher = self.teacher(card.id)
             except BadInput:
                 self.cards = [other for other in self.cards if other is not card]
                 continue
             yield teacher
+
+    @property
+    def only_asked(self) -> list[str]:
+        """Ids of teachers that answer, but have no weights to load: those in ONNX files."""
+        return [card.id for card in self.cards if card.architecture == ONNX]
 
     @property
     def ids(self) -> list[str]:
@@ -142,7 +147,8 @@ class Zoo:
         """Load all teachers; those that fail are moved to ``problems``. ``BadInput`` where not one loads."""
         teachers = list(self)
         if not teachers:
-            raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {next(iter(self.problems.values()))}")
+            reason = next(iter(self.problems.values()), "they only answer queries.")
+            raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {reason}")
         return teachers
 
     def look_at(self, which: str | int) -> None:
@@ -166,20 +172,16 @@ class Zoo:
 
     def check(self) -> list[str]:
         """Try all teachers, see ``usable``, and ask those that only answer; the ids of those that can be used."""
-        listed = self.cards
-        self.cards = [card for card in listed if card.architecture != ONNX]
-        good = {teacher.card.id for teacher in self}
-        self.cards = listed
-        for card in listed:
-            if card.architecture == ONNX:
-                try:
-                    self.try_asking(card)
-                    good.add(card.id)
-                except (BadInput, RunFailed) as error:
-                    self.problems[card.id] = str(error)
-        self.cards = [card for card in listed if card.id in good]
-        if not good:
-            raise BadInput(f"no teacher of zoo {self.name!r} can be used: {next(iter(self.problems.values()))}")
+        for which in self.only_asked:
+            try:
+                self.try_asking(self.card(which))
+            except (BadInput, RunFailed) as error:
+                self.problems[which] = str(error)
+                self.cards = [card for card in self.cards if card.id != which]
+        if not self.only_asked:
+            self.usable()
+        else:
+            list(self)
         return self.ids
 
     def try_asking(self, card: TeacherCard) -> None:

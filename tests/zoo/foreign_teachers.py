@@ -1,4 +1,4 @@
-"""Ten classifiers of ten families, kept in the ways in which people keep theirs; ``python -m tests.zoo.foreign_teachers DIR``.
+"""Ten classifiers of ten families, kept as people keep theirs: ``python -m tests.zoo.foreign_teachers DIR``.
 
 Weights are random, except that running statistics are made from random images, so that no layer is dead.
 """
@@ -81,7 +81,9 @@ def without_counters(weights):
 
 def halved(net, kind):
     """Round a network's weights to a half type, as the file has them."""
-    net.load_state_dict({k: v.to(kind).to(v.dtype) if v.is_floating_point() else v for k, v in net.state_dict().items()})
+    net.load_state_dict(
+        {k: v.to(kind).to(v.dtype) if v.is_floating_point() else v for k, v in net.state_dict().items()}
+    )
     return {k: v.to(kind) if v.is_floating_point() else v for k, v in net.state_dict().items()}
 
 
@@ -99,7 +101,14 @@ def make(root: Path) -> list[Foreign]:
 
     shape, names = (1, 28, 28), ["ka", "ki", "ku", "ke", "ko"]
     net = network("test_resnet", 0, shape, num_classes=5)
-    add("timm folder", folder(root / "grey", net, "test_resnet", shape, names=names), net, shape, "test_resnet", classes=5)
+    add(
+        "timm folder",
+        folder(root / "grey", net, "test_resnet", shape, names=names),
+        net,
+        shape,
+        "test_resnet",
+        classes=5,
+    )
 
     shape = (3, 32, 32)
     net = network("test_efficientnet", 1, shape, num_classes=20)
@@ -126,14 +135,22 @@ def make(root: Path) -> list[Foreign]:
     kept = {"epoch": 3, "arch": "shufflenet_v2_x0_5", "best_acc1": torch.tensor(70.0)}
     kept |= {"state_dict": prefixed(without_counters(net.state_dict()), "module."), "optimizer": optimiser.state_dict()}
     torch.save(kept, root / "shuffled.pth.tar")
-    add("PyTorch's ImageNet example", root / "shuffled.pth.tar", net, shape, "torchvision_shufflenet_v2_x0_5", classes=7)
+    add(
+        "PyTorch's ImageNet example", root / "shuffled.pth.tar", net, shape, "torchvision_shufflenet_v2_x0_5", classes=7
+    )
 
     shape = (3, 48, 48)
     net = network("test_byobnet", 6, shape, num_classes=4)
     told = {"img_size": 48, "mean": MEAN, "std": STD, "crop_pct": 1.0, "num_classes": 4, "model": "test_byobnet"}
     args = argparse.Namespace(**told, lr=0.1, data_dir="data", input_size=None, model_kwargs={})
     other = {name: torch.zeros_like(tensor) for name, tensor in net.state_dict().items()}
-    kept = {"arch": "test_byobnet", "args": args, "state_dict": other, "state_dict_ema": net.state_dict(), "metric": 1.0}
+    kept = {
+        "arch": "test_byobnet",
+        "args": args,
+        "state_dict": other,
+        "state_dict_ema": net.state_dict(),
+        "metric": 1.0,
+    }
     torch.save(kept, root / "averaged.pth.tar")
     add("timm's train.py", root / "averaged.pth.tar", net, shape, "test_byobnet", classes=4, key="state_dict_ema")
 

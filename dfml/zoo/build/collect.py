@@ -60,7 +60,9 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
             numbered = (plain, *(f"{plain}-{number}" for number in range(2, len(zoos) + 1)))
             prefix = next(name for name in numbered if name not in prefixes)
             prefixes.append(prefix)
-            for card in [zoo.card(which) for which in zoo.check()]:
+            for _ in zoo:  # tries to load each
+                pass
+            for card in zoo.cards:
                 new = f"{prefix}-{card.id}"
                 while new in models:  # as b-0 of zoo a and 0 of zoo a-b
                     new += "-2"

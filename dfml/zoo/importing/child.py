@@ -46,5 +46,7 @@ def open_apart(source: Path, out: Path, kind: str, **told: Any) -> dict[str, Any
         raise BadInput(f"{source}: {read_json(out / 'refused.json', 'refusal')['reason']}.")
     if done.returncode or not (out / "said.json").is_file():
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-        raise BadInput(f"{source}: it cannot be read within {MOST_SECONDS} s and the memory of its size ({last[:100]}).")
+        raise BadInput(
+            f"{source}: it cannot be read within {MOST_SECONDS} s and the memory of its size ({last[:100]})."
+        )
     return read_json(out / "said.json", "reading")

@@ -112,7 +112,7 @@ def read_weights(path: Path, names: Mapping[str, str], fit: Fit) -> dict[str, to
         wanted = fit.kinds.get(names[name])
         if wanted is not None and wanted.is_floating_point and not tensor.is_floating_point():
             raise BadInput(
-                f"tensor {name!r} holds whole numbers ({str(tensor.dtype).removeprefix('torch.')}), as quantised models "
+                f"tensor {name!r} holds whole numbers ({str(tensor.dtype)[6:]}), as quantised models "
                 "do, which give no gradients: import the model from before its quantisation"
             )
     return {names[name]: tensor for name, tensor in weights.items()}

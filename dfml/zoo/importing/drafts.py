@@ -8,7 +8,6 @@ from typing import Any
 
 from dfml.core.errors import BadInput, shown
 from dfml.core.model_config import CONFIG, LARGEST_CARD, split_flat, tensor_shapes
-from dfml.core.names import on_disk
 from dfml.core.paths import given_path, inside, open_file, read_json
 from dfml.zoo.importing.child import open_apart
 from dfml.zoo.importing.stating import Stated
@@ -128,8 +127,8 @@ def read_file(path: Path, work: Path, stated: Stated) -> Draft:
         start = file.read(16)
     if path.suffix not in PICKLES:
         raise BadInput(
-            f"{path}: expected a model folder, or a file {', '.join(('.safetensors', '.onnx', *PICKLES))}; rename it if "
-            "it is one of these."
+            f"{path}: expected a model folder, or a file {', '.join(('.safetensors', '.onnx', *PICKLES))}; rename it "
+            "if it is one of these."
         )
     if not start:
         raise BadInput(f"{path}: the file is empty.")

@@ -71,7 +71,9 @@ def identify(
             from dfml.zoo.importing.fitting import fit_of
 
             wrong = near[0] if near else fit_of(named[0], shapes, told, sides)
-            raise BadInput(f"{named[0]} fits {wrong.fit:.0%} of its tensors: {wrong.difference}{_others(shapes, told, sides)}")
+            raise BadInput(
+                f"{named[0]} fits {wrong.fit:.0%} of its tensors: {wrong.difference}{_others(shapes, told, sides)}"
+            )
     from dfml.zoo.importing.likeness import shortlist
 
     exact, near = choose(shortlist(shapes), shapes, told, sides)

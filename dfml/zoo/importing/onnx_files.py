@@ -19,5 +19,7 @@ def read_onnx(path: Path, work: Path, stated: Stated) -> Draft:
     if way is not None:
         draft.args["num_classes"] = way
         if stated.num_classes not in (None, way):
-            raise BadInput(f"{path}: it answers {way} numbers about an image, not the {stated.num_classes} of --num-classes.")
+            raise BadInput(
+                f"{path}: it answers {way} numbers about an image, not the {stated.num_classes} of --num-classes."
+            )
     return draft

@@ -64,7 +64,9 @@ def _tensors(source: Path, out: Path, told: dict[str, Any]) -> dict[str, Any]:
         except Exception as error:  # noqa: BLE001 - a foreign file may break the reader in any way
             if is_out_of_memory(error):
                 raise
-            raise BadInput(f"it is a damaged TorchScript archive ({printable(str(error).splitlines()[0], 80)})") from None
+            raise BadInput(
+                f"it is a damaged TorchScript archive ({printable(str(error).splitlines()[0], 80)})"
+            ) from None
         entry, weights, said = None, dict(script.state_dict()), {}
     else:
         whole = load_plain(source)
@@ -165,7 +167,9 @@ def find_weights(whole: Any, key: str | None) -> tuple[str | None, dict[str, Any
     look(whole, "", 2)
     if key is not None:
         if key not in found:
-            raise BadInput(f"--key {key!r}: it has no such table of weights.{nearest(key, found)} Known: {_names(found)}")
+            raise BadInput(
+                f"--key {key!r}: it has no such table of weights.{nearest(key, found)} Known: {_names(found)}"
+            )
         return key, found[key]
     if len(found) > 1:
         raise BadInput(f"it holds several sets of weights ({_names(found)}): choose one with --key")
@@ -198,7 +202,9 @@ def plain_tensors(weights: dict[str, Any]) -> dict[str, Any]:
         if tensor.layout != torch.strided or tensor.is_meta:
             raise BadInput(f"tensor {printable(name, 60)!r} is no plain array of numbers")
     names = unwrapped(list(weights))
-    return {names[name]: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in weights.items()}
+    return {
+        names[name]: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in weights.items()
+    }
 
 
 def unwrapped(names: list[str]) -> dict[str, str]:
@@ -226,7 +232,9 @@ def _plain(value: Any) -> bool:  # noqa: ANN401
     if isinstance(value, list | tuple):
         return 0 < len(value) <= 3 and all(type(number) in (int, float) for number in value)
     if isinstance(value, Mapping):
-        return len(value) < 50 and all(isinstance(k, str) and isinstance(v, bool | int | float | str) for k, v in value.items())
+        return len(value) < 50 and all(
+            isinstance(k, str) and isinstance(v, bool | int | float | str) for k, v in value.items()
+        )
     return type(value) in (int, float, str)
 
 

@@ -60,7 +60,7 @@ def open_session(path: Path, threads: int = 1) -> Any:  # noqa: ANN401 - onnxrun
     wanted = len(takes) == len(gives) == 1 and takes[0].type in TYPES and gives[0].type in TYPES
     if not wanted or len(takes[0].shape) != 4 or len(gives[0].shape) != 2:
         raise BadInput(
-            f"{path.name} is no classifier of images: expected one input [N, C, H, W] and one output [N, way] of floats, "
+            f"{path.name} is no classifier of images: expected an input [N, C, H, W] and an output [N, way] of floats, "
             f"it has {printable(', '.join(described), 120)}"
         )
     return session
