@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput
-from dfml.core.paths import REPOSITORY, read_json, write_json
+from dfml.core.paths import INSTALLED, REPOSITORY, read_json, write_json
 from dfml.zoo.importing.unpack import MOST_SECONDS
 
 MOST_BYTES = 2_500_000_000
@@ -16,23 +16,30 @@ SPARE = 1_500_000_000
 """Bytes that reading may take besides four times the file: libraries and their threads reserve some."""
 
 
+def checked_size(source: Path) -> int:
+    """How many bytes a file has; ``BadInput``: it is none, or larger than any that is read."""
+    try:
+        size = source.stat().st_size
+    except OSError as error:
+        raise BadInput(f"{source} cannot be read: {error.strerror}.") from None
+    if not source.is_file():
+        raise BadInput(f"{source} is no file.")
+    if size > MOST_BYTES:
+        raise BadInput(f"{source} has {size:,} bytes; at most {MOST_BYTES:,} are read.")
+    return size
+
+
 def open_apart(source: Path, out: Path, kind: str, **told: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values
     """Let ``unpack`` open ``source`` and fill the folder ``out``; what it says of the file.
 
     ``BadInput``: the file is missing, too large, or refused, or reading it took too much time or memory.
     """
-    try:
-        size = source.stat().st_size
-        if not source.is_file():
-            raise BadInput(f"{source} is no file.")
-    except OSError as error:
-        raise BadInput(f"{source} cannot be read: {error.strerror}.") from None
-    if size > MOST_BYTES:
-        raise BadInput(f"{source} has {size:,} bytes; at most {MOST_BYTES:,} are read.")
+    size = checked_size(source)
     job = {"source": str(source.resolve()), "out": str(out), "kind": kind, "memory": 4 * size + SPARE, **told}
     write_json(out / "job.json", job)
     variables = {"OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": "ignore"}
-    places = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # An installation is found by itself.
+    places = [*([] if INSTALLED else [str(REPOSITORY)]), *filter(None, [os.environ.get("PYTHONPATH")])]
     variables["PYTHONPATH"] = os.pathsep.join(places)
     command = [sys.executable, "-m", "dfml.zoo.importing.unpack", str(out / "job.json")]
     try:

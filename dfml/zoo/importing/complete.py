@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfml.core.errors import BadInput
+from dfml.core.errors import BadInput, shown
 from dfml.core.model_config import CONFIG, FLAGS, add_stated, tensor_shapes
 from dfml.core.paths import write_json
 from dfml.zoo.importing.drafts import Draft
@@ -32,6 +32,9 @@ def complete(draft: Draft, stated: Stated, folder: Path) -> list[str]:
     folder.mkdir()
     cfg = {key: value for key, value in draft.cfg.items() if key != "num_classes"}
     add_stated("it", draft.args, cfg, stated.input, channels=None)
+    size = cfg.get("input_size", [1, 1])
+    if not isinstance(size, list) or len(size) not in (2, 3) or not all(type(side) is int for side in size):
+        raise BadInput(f"its 'input_size' is {shown(size)}, expected channels, height and width")
     notes: list[str] = []
     if draft.onnx is not None:
         _ask_for(_missing(cfg, draft.args))

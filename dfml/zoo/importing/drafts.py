@@ -9,7 +9,7 @@ from typing import Any
 from dfml.core.errors import BadInput, shown
 from dfml.core.model_config import CONFIG, LARGEST_CARD, split_flat, tensor_shapes
 from dfml.core.paths import given_path, inside, open_file, read_json
-from dfml.zoo.importing.child import open_apart
+from dfml.zoo.importing.child import checked_size, open_apart
 from dfml.zoo.importing.stating import Stated
 from dfml.zoo.listing import DETAILS, WEIGHTS, weights_digest
 
@@ -116,6 +116,7 @@ def _details(folder: Path) -> dict[str, Any]:
 def read_file(path: Path, work: Path, stated: Stated) -> Draft:
     """Read a single file: safetensors, ONNX, or a pickle of tensors."""
     name = re.sub(r"\.pth$", "", path.stem)
+    checked_size(path)
     if path.suffix == ".safetensors":
         tensor_shapes(path, str(path))
         return Draft(name, str(path), path)

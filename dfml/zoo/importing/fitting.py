@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
+from timm.models import get_pretrained_cfg
 from torch import nn
 
 import dfml.nets  # noqa: F401 - registers networks
 from dfml.core.errors import BadInput
+from dfml.core.known_networks import check_network_name
 from dfml.nets.build import build_network, skeleton
 
 COUNTER = "num_batches_tracked"
@@ -54,8 +56,11 @@ def fit_of(architecture: str, shapes: Shapes, told: Mapping[str, Any], size: lis
     Raises:
         BadInput: The network does not exist, or cannot be built so.
     """
-    plain = skeleton(architecture, dict(told))
-    cfg: dict[str, Any] = dict(getattr(plain, "pretrained_cfg", None) or {})
+    check_network_name(architecture)
+    registered, plain = get_pretrained_cfg(architecture), None
+    if registered is None:  # a network of ours, or torchvision's
+        plain = skeleton(architecture, dict(told))
+    cfg: dict[str, Any] = registered.to_dict() if registered else dict(cast(Any, plain).pretrained_cfg)
     args = dict(told)
     head, first = _tensor(cfg.get("classifier"), shapes), _tensor(cfg.get("first_conv"), shapes)
     if head and "num_classes" not in args:
@@ -65,15 +70,18 @@ def fit_of(architecture: str, shapes: Shapes, told: Mapping[str, Any], size: lis
     own = architecture.startswith("fewshot_")
     if own and first and "width" not in args:
         args["width"] = first[0]
-    fixed, known = bool(cfg.get("fixed_input_size")), False
-    sides = size or _side_by_positions(plain, shapes) if fixed or own else None
-    if sides and "img_size" not in args:
+    free = told.get("dynamic_img_size") or told.get("strict_img_size") is False or told.get("use_naflex")
+    fixed, known = bool(cfg.get("fixed_input_size")) and not free, False
+    sides = size
+    if fixed and size is None and "pos_embed" in shapes:
+        sides = _side_by_positions(plain or skeleton(architecture, dict(told)), shapes)
+    if (fixed or own) and sides and "img_size" not in args:
         known = size is None
         args["img_size"] = sides[0] if sides[0] == sides[1] else sides
     try:
         net = skeleton(architecture, args)
     except BadInput:
-        net, args, known = plain, dict(told), False
+        net, args, known = skeleton(architecture, dict(told)), dict(told), False
     expected = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}
     kinds = {name: tensor.dtype for name, tensor in net.state_dict().items()}
     # A network of a fixed size that fits as it is built says the size, where a tensor depends on it.
@@ -127,14 +135,20 @@ MOST_COMPARED = 8
 
 
 def compute_the_same(fits: Iterable[Fit], weights: Mapping[str, torch.Tensor], shape: tuple[int, int, int]) -> bool:
-    """Whether all networks answer alike with these weights, up to 1e-5 of the largest logit, about random images."""
+    """Whether all networks answer alike with these weights, up to 1e-5 of the largest logit, about random images.
+
+    ``shape`` is channels, height and width. ``BadInput``: a network takes no such images.
+    """
     drawn = torch.randn(PROBES, *shape, generator=torch.Generator().manual_seed(0))
     first = None
     for fit in fits:
         net = build_network(fit.architecture, **fit.args).eval()
         net.load_state_dict({**net.state_dict(), **weights})
-        with torch.no_grad():
-            logits = net(drawn)
+        try:
+            with torch.no_grad():
+                logits = net(drawn)
+        except (RuntimeError, ValueError, AssertionError) as error:
+            raise BadInput(f"{fit.architecture} takes no images of {list(shape)} ({str(error)[:100]})") from None
         first = logits if first is None else first
         if not torch.allclose(logits, first, rtol=0, atol=CLOSE * float(first.abs().max().clamp_min(1e-6))):
             return False

@@ -74,26 +74,42 @@ def identify(
             raise BadInput(
                 f"{named[0]} fits {wrong.fit:.0%} of its tensors: {wrong.difference}{_others(shapes, told, sides)}"
             )
-    from dfml.zoo.importing.likeness import shortlist
-
-    exact, near = choose(shortlist(shapes), shapes, told, sides)
+    exact, near = _alike(shapes, told, sides)
     if not exact:
-        raise BadInput(f"no network fits it exactly; the nearest are {_said(near)}: give --arch, or export it to ONNX")
+        raise BadInput(
+            f"no network fits it exactly; the nearest are {_said(near)}{_why(near)}: give --arch, or export it to ONNX"
+        )
     exact.sort(key=lambda fit: (fit.architecture.startswith("torchvision_"), len(fit.architecture), fit.architecture))
     return exact, f"taken for {exact[0].architecture}, which all its tensors fit"
 
 
-def _others(shapes: Mapping[str, list[int]], told: dict[str, Any], sides: list[int] | None) -> str:
+def _alike(
+    shapes: Mapping[str, list[int]], told: Mapping[str, Any], sides: list[int] | None
+) -> tuple[list[Fit], list[Fit]]:
+    """Of all known networks those that fit exactly, and others that are near."""
     from dfml.zoo.importing.fitting import choose
     from dfml.zoo.importing.likeness import shortlist
 
-    exact, near = choose(shortlist(shapes), shapes, {k: v for k, v in told.items() if k == "in_chans"}, sides)
+    same, others = shortlist(shapes)
+    exact, near = choose(same, shapes, told, sides)
+    if not exact:
+        exact, more = choose(others, shapes, told, sides)
+        near = sorted([*near, *more], key=lambda fit: -fit.fit)
+    return exact, near
+
+
+def _others(shapes: Mapping[str, list[int]], told: dict[str, Any], sides: list[int] | None) -> str:
+    exact, near = _alike(shapes, {k: v for k, v in told.items() if k == "in_chans"}, sides)
     return f"; the nearest are {_said([*exact, *near])}" if exact or near else ""
 
 
 def _said(fits: list[Fit]) -> str:
     shown = [f"{fit.architecture} ({'fits' if fit.exact else f'{fit.fit:.0%}'})" for fit in fits[:NEAREST]]
     return ", ".join(shown) or "not known"
+
+
+def _why(fits: list[Fit]) -> str:
+    return f" ({fits[0].architecture}: {fits[0].difference})" if fits else ""
 
 
 def settle(exact: list[Fit], weights: Mapping[str, Any], shape: tuple[int, int, int]) -> Fit:

@@ -17,9 +17,10 @@ from dfml.core.paths import ASSETS, write_atomically
 
 INDEX = ASSETS / "architectures.npz"
 SKETCH, NAME_BYTES = 64, 8
-SHORTLIST = 24
-"""Architectures that are built and compared, at most; more only where their tensors have the very same names."""
-MOST_NAMESAKES = 60
+NEAR = 8
+"""Architectures with other names of tensors that are built and compared, where none with the same ones fits."""
+LESS_ALIKE = 0.2
+"""Of two with the same names of tensors, one that is so much less alike has another width."""
 
 
 def sketch(shapes: Mapping[str, list[int]]) -> tuple[np.ndarray, bytes]:
@@ -42,15 +43,16 @@ def _index() -> tuple[list[str], np.ndarray, list[bytes]]:
         return names, kept["sketches"], [row.tobytes() for row in kept["digests"]]
 
 
-def shortlist(shapes: Mapping[str, list[int]]) -> list[str]:
-    """Names of architectures whose tensors are alike, the nearest first."""
+def shortlist(shapes: Mapping[str, list[int]]) -> tuple[list[str], list[str]]:
+    """Architectures whose tensors have these very names, and others that are alike; the nearest first."""
     names, sketches, digests = _index()
     mine, digest = sketch(shapes)
     alike = (sketches == mine).mean(1)
-    order = np.argsort(-alike, kind="stable")
-    same = [int(i) for i in order if digests[i] == digest][:MOST_NAMESAKES]
-    near = [int(i) for i in order if i not in same][: max(3, SHORTLIST - len(same))]
-    return [names[i] for i in [*same, *near]]
+    order = [int(i) for i in np.argsort(-alike, kind="stable")]
+    same = [i for i in order if digests[i] == digest]
+    close = [i for i in same if alike[i] > alike[same[0]] - LESS_ALIKE]
+    near = [i for i in order if i not in close][:NEAR]
+    return [names[i] for i in close], [names[i] for i in near]
 
 
 def write_index(architectures: Iterable[str]) -> int:
