@@ -3,7 +3,6 @@
 Their tensors keep torchvision's names, so its weights load as they are, and the logits are its own.
 """
 
-import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -39,7 +38,12 @@ class HeadedNetwork(nn.Module):
         """Map them to features [N, D] (``pre_logits``) or to logits."""
         if not pre_logits:
             x = self.get_classifier()(x)
+            x = x.relu() if x.ndim == 4 else x  # SqueezeNet's convolution
         return x.mean((2, 3)) if x.ndim == 4 else x
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any) -> None:  # noqa: ANN401
+        # MNASNet looks for the version of its layout, which files of plain tensors do not keep.
+        super()._load_from_state_dict(state_dict, prefix, {"version": self._version, **local_metadata}, *rest)
 
 
 def _layers(net: nn.Module, *kinds: type[nn.Module]) -> dict[str, nn.Module]:
@@ -74,27 +78,18 @@ def _make(name: str, num_classes: int = 1000, in_chans: int = 3, img_size: Any =
     return net
 
 
-def torchvision_cfg(name: str) -> dict[str, Any]:
-    """The defaults that timm keeps with a model; no statistics, since they are the weights' and not the network's."""
-    with torch.device("meta"):
-        net = _make(name)
-    first, last = next(iter(_layers(net, nn.Conv2d))), list(_layers(net, nn.Linear, nn.Conv2d))[-1]
-    fixed = {"fixed_input_size": True} if name.startswith(tuple(_SIDE)) else {}
-    return {
-        "url": "",
-        "num_classes": 1000,
-        "input_size": (3, 224, 224),
-        "first_conv": first,
-        "classifier": last,
-        **fixed,
-    }
-
-
 def _entry(name: str) -> Callable[..., nn.Module]:
     def make(pretrained: bool = False, **kwargs: Any) -> nn.Module:  # noqa: ANN401 - timm's signature
-        cfg = kwargs.pop("pretrained_cfg", None) or copy.deepcopy(torchvision_cfg(name))
-        made = cast(Any, partial(_make, name))
-        return build_model_with_cfg(made, PREFIX + name, pretrained, pretrained_cfg=cfg, **kwargs)
+        # No statistics of the input: they are the weights', not the network's.
+        cfg = kwargs.pop("pretrained_cfg", None) or {"url": "", "num_classes": 1000, "input_size": (3, 224, 224)}
+        net = build_model_with_cfg(
+            cast(Any, partial(_make, name)), PREFIX + name, pretrained, pretrained_cfg=cfg, **kwargs
+        )
+        first, last = next(iter(_layers(net, nn.Conv2d))), list(_layers(net, nn.Linear, nn.Conv2d))[-1]
+        net.pretrained_cfg = {**net.pretrained_cfg, "first_conv": first, "classifier": last}
+        if name.startswith(tuple(_SIDE)):
+            net.pretrained_cfg["fixed_input_size"] = True
+        return net
 
     make.__name__ = make.__qualname__ = PREFIX + name
     make.__doc__ = f"torchvision.models.{name}."

@@ -8,8 +8,8 @@ import torch
 from dfml.cli import main
 from dfml.core.paths import REPOSITORY
 from dfml.zoo import open_zoo
-from dfml.zoo.importing.drafts import read_source
 from dfml.zoo.importing.importer import import_models
+from dfml.zoo.importing.reader import read_source
 from dfml.zoo.importing.script import read_script
 from dfml.zoo.importing.stating import Stated
 from tests.zoo import foreign_teachers

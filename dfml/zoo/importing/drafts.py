@@ -1,19 +1,16 @@
-"""Models as they are found: in a folder, a file, on a hub, or among torchvision's weights; each as one draft."""
+"""A model before it is a teacher: what a folder or a checkpoint holds and says, brought into one form."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput, shown
-from dfml.core.model_config import CONFIG, LARGEST_CARD, split_flat, tensor_shapes
-from dfml.core.paths import given_path, inside, open_file, read_json
-from dfml.zoo.importing.child import checked_size, open_apart
-from dfml.zoo.importing.stating import Stated
+from dfml.core.model_config import CONFIG, LARGEST_CARD, split_flat
+from dfml.core.paths import inside, read_json
+from dfml.zoo.importing.child import open_apart
 from dfml.zoo.listing import DETAILS, WEIGHTS, weights_digest
 
-PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl")
 PICKLED_FOLDER = "pytorch_model.bin"
 HUB, TORCHVISION = "hf-hub:", "torchvision:"
 
@@ -43,27 +40,6 @@ class Draft:
     details: dict[str, Any] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
     onnx: dict[str, Any] | None = None
-
-
-def read_source(source: str | Path, stated: Stated, work: Path) -> Draft:
-    """Read one source; ``work`` is an empty folder for what has to be unpacked.
-
-    ``BadInput``: there is nothing, or nothing that can be read; one line that begins with the source.
-    """
-    text = str(source)
-    if text.startswith((HUB, TORCHVISION)):
-        from dfml.zoo.importing import hubs
-
-        return hubs.fetch(text, work, stated)
-    path = given_path(text).resolve()  # "." has a name too
-    if path.is_dir():
-        return read_folder(path, work, stated.key)
-    if not path.exists():
-        raise BadInput(
-            f"{text}: there is no such file or folder. Names of models begin with {HUB} or {TORCHVISION}, as in "
-            f"{HUB}timm/resnet18.a1_in1k or {TORCHVISION}resnet18/IMAGENET1K_V1."
-        )
-    return read_file(path, work, stated)
 
 
 def read_folder(folder: Path, work: Path, key: str | None = None) -> Draft:
@@ -111,30 +87,6 @@ def _details(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadInput(f"{folder / DETAILS} is no card of a teacher.")
     return {key: value for key, value in found.items() if value is not None}
-
-
-def read_file(path: Path, work: Path, stated: Stated) -> Draft:
-    """Read a single file: safetensors, ONNX, or a pickle of tensors."""
-    name = re.sub(r"\.pth$", "", path.stem)
-    checked_size(path)
-    if path.suffix == ".safetensors":
-        tensor_shapes(path, str(path))
-        return Draft(name, str(path), path)
-    if path.suffix == ".onnx":
-        from dfml.zoo.importing.onnx_files import read_onnx
-
-        return read_onnx(path, work, stated)
-    with open_file(path) as file:
-        start = file.read(16)
-    if path.suffix not in PICKLES:
-        raise BadInput(
-            f"{path}: expected a model folder, or a file {', '.join(('.safetensors', '.onnx', *PICKLES))}; rename it "
-            "if it is one of these."
-        )
-    if not start:
-        raise BadInput(f"{path}: the file is empty.")
-    said = open_apart(path, work, "pickle", key=stated.key)
-    return draft_of_checkpoint(name, path, work, said)
 
 
 def draft_of_checkpoint(name: str, path: Path, work: Path, said: Mapping[str, Any]) -> Draft:

@@ -15,7 +15,8 @@ from dfml.core.errors import BadInput
 from dfml.core.names import find_name, same
 from dfml.core.paths import claim_folder, inside, raise_if_disk_full, read_json
 from dfml.zoo.importing.complete import complete
-from dfml.zoo.importing.drafts import Draft, read_source
+from dfml.zoo.importing.drafts import Draft
+from dfml.zoo.importing.reader import read_source
 from dfml.zoo.importing.stating import Stated
 from dfml.zoo.listing import MOST_MODELS, read_card, read_index
 from dfml.zoo.zoo import write_zoo

@@ -9,6 +9,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -67,17 +68,20 @@ def write_index(architectures: Iterable[str]) -> int:
             sys.stderr.write(f"left out: {name}: {error}\n")
             continue
         rows.append((name, *sketch({key: list(value.shape) for key, value in net.state_dict().items()})))
-    rows.sort(key=lambda row: row[0])
+    _save(sorted(rows, key=lambda row: row[0]))
+    return len(rows)
+
+
+def _save(rows: list[tuple[str, np.ndarray, bytes]]) -> None:
     names = np.frombuffer("\n".join(row[0] for row in rows).encode(), np.uint8)
     digests = np.frombuffer(b"".join(row[2] for row in rows), np.uint8).reshape(-1, NAME_BYTES)
     sketches = np.stack([row[1] for row in rows])
 
-    def write(part: object) -> None:
-        with open(str(part), "wb") as file:
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
             np.savez_compressed(file, names=names, sketches=sketches, digests=digests)
 
     write_atomically(INDEX, write)
-    return len(rows)
 
 
 def main() -> None:

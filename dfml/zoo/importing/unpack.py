@@ -22,6 +22,8 @@ from dfml.core.texts import printable
 MOST_NUMBERS, MOST_TENSORS = 500_000_000, 5_000
 """Of a file's weights together."""
 MOST_SECONDS = 120
+COMPRESSED = 2**24
+"""Bytes that the compressed parts of an archive may have: the text of a TorchScript program."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
 """What wrappers put before every name: data parallelism, compilation, a training framework's attribute."""
 SAID = ("mean", "std", "img_size", "input_size", "crop_pct", "num_classes", "in_chans", "model_kwargs")
@@ -78,13 +80,13 @@ def _tensors(source: Path, out: Path, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_archive(source: Path) -> None:
-    """Refuse a zip whose entries claim more than the file holds: torch writes them uncompressed."""
+    """Refuse a zip whose entries claim far more than the file holds: torch writes weights uncompressed."""
     size = source.stat().st_size
     if not zipfile.is_zipfile(source):
         return
     with zipfile.ZipFile(source) as archive:
         claimed = sum(entry.file_size for entry in archive.infolist())
-    if claimed > size:
+    if claimed > 2 * size + COMPRESSED:
         raise BadInput(f"it is a compressed archive that claims {claimed:,} bytes in {size:,}: no file of torch.save")
 
 
