@@ -1,13 +1,17 @@
 """Which network a file of tensors is: found, where there is no doubt, else refused with the nearest."""
 
+import pytest
 import timm
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 
+from dfml.core.errors import BadInput
 from dfml.core.names import same
 from dfml.zoo import open_zoo
 from dfml.zoo.importing import hubs
+from dfml.zoo.importing.fitting import choose
+from dfml.zoo.importing.identify import settle
 from dfml.zoo.importing.importer import import_models
 from dfml.zoo.importing.likeness import _index, shortlist, sketch
 from dfml.zoo.importing.stating import Stated
@@ -33,13 +37,15 @@ def test_the_index_is_of_the_installed_networks():
     assert len(unknown) < 0.2 * len(names), "write it anew: python -m dfml.zoo.importing.likeness"
 
 
-def test_networks_that_compute_the_same_are_told_apart_by_nobody(tmp_path):
-    net = kept(tmp_path / "a.safetensors", "torchvision_resnet18")
-    found = import_models([tmp_path / "a.safetensors"], tmp_path / "zoo", STATED)
-    assert found.added == ["a"] and "resnet18" in found.notes[0]
-    x = torch.rand(2, 3, 64, 64)
-    teacher = open_zoo(tmp_path / "zoo").teacher("a")
-    assert (teacher.logits(x) - net((x - 0.5) / 0.5)).abs().max() < 1e-5
+def test_networks_that_compute_the_same_need_no_choice():
+    weights = foreign_teachers.network("torchvision_resnet18", 0, (3, 64, 64), num_classes=4).state_dict()
+    shapes = {name: list(tensor.shape) for name, tensor in weights.items()}
+    exact, _ = choose(["torchvision_resnet18", "resnetblur18", "resnet34", "resnet18"], shapes, {}, [64, 64])
+    assert {fit.architecture for fit in exact} == {"torchvision_resnet18", "resnetblur18", "resnet18"}
+    same = [fit for fit in exact if fit.architecture != "resnetblur18"]
+    assert settle(same, weights, (3, 64, 64)) is same[0]
+    with pytest.raises(BadInput, match="--arch"):
+        settle(exact, weights, (3, 64, 64))
 
 
 def test_networks_that_compute_otherwise_with_the_same_tensors_are_asked_for(tmp_path):
