@@ -94,6 +94,12 @@ def test_each_point_of_the_map_keeps_its_picture(run, shipped):
     assert [np.linalg.norm(line.vectors[0]) for line in copy.tasks()] == pytest.approx([1.0] * TASKS, abs=0.01)
 
 
+def test_photographs_of_a_data_set_are_not_copied(run, shipped):
+    (run.path / "spec.json").write_text(json.dumps({**json.loads((run.path / "spec.json").read_text()), "data": "own"}))
+    copy = record_run(run, shipped / "recorded" / "real-data")
+    assert copy.scalars() and not [file for file in copy.path.rglob("*") if file.suffix in (".webp", ".png")]
+
+
 def test_it_names_nothing_of_the_machine(run, shipped, tmp_path):
     record_run(run, shipped / "recorded" / "purer")
     for file in shipped.rglob("*.json*"):

@@ -1,7 +1,7 @@
 """Thinning a finished run to what the pages draw, so that it can ship with the program; see ``dfml.runs.recorded``.
 
 Nothing is measured or computed anew: numbers and images are a choice of the run's own, images are stored at their own
-size as WebP, and paths and processes of the machine are left out.
+size as WebP, and paths and processes of the machine are left out. Of a run on images of a data set none is copied.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def _thinned(run: RunFolder, images: Path) -> Iterator[dict[str, Any]]:
         for text in file:
             LINE.validate_json(text)  # a damaged run is not recorded
             line = json.loads(text)
-            if line["type"] == "images" and not (run.path / IMAGES / line["file"]).is_file():
-                continue
+            if line["type"] == "images" and (run.spec.data or not (run.path / IMAGES / line["file"]).is_file()):
+                continue  # a run on a data set draws its photographs, which are not ours to ship
             groups[_kind(line)].append(len(lines))
             lines.append(line)
     side = min(row.input_size[-1] for row in read_zoo(run.spec.needed("zoo")).teachers)
