@@ -87,7 +87,10 @@ def show(zoo: AnyZoo, json: Json = False) -> None:
 def check(zoo: AnyZoo, json: Json = False) -> None:
     """Load (or, on a server, ask) every teacher of a zoo and name those that cannot be used; exit 1 if there is one."""
     opened = open_zoo(zoo)
-    total, usable = opened.listed, opened.check()
+    total = opened.listed
+    opened.check()
+    opened.ask_all()
+    usable = opened.ids
     lines = [f"{len(usable)} of {total} teachers are usable"]
     lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]
     value = {"name": opened.name, "usable": len(usable), "teachers": total, "problems": opened.problems}

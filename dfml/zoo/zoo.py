@@ -131,7 +131,7 @@ class Zoo:
         from dfml.zoo.oracles.base import LocalApi
 
         if (card := self.card(which)).architecture == ONNX:
-            from dfml.zoo.oracles.onnx_teacher import OnnxApi
+            from dfml.zoo.onnx_teacher import OnnxApi
 
             return OnnxApi(self.folder / card.id, card, outputs)
         return LocalApi(self.teacher(which), device, outputs)
@@ -171,24 +171,24 @@ class Zoo:
             raise BadInput(f"zoo {self.name!r} has no usable teacher: {next(iter(self.problems.values()))}")
 
     def check(self) -> list[str]:
-        """Try all teachers, see ``usable``, and ask those that only answer; the ids of those that can be used."""
-        for which in self.only_asked:
-            try:
-                self.try_asking(self.card(which))
-            except (BadInput, RunFailed) as error:
-                self.problems[which] = str(error)
-                self.cards = [card for card in self.cards if card.id != which]
+        """Try to load all teachers that can be, see ``usable``; the ids of those that are left."""
         if not self.only_asked:
             self.usable()
         else:
-            list(self)
+            for _ in self:
+                pass
         return self.ids
 
-    def try_asking(self, card: TeacherCard) -> None:
-        """Ask a teacher about one grey image; ``BadInput`` or ``RunFailed``: it does not answer."""
+    def ask_all(self) -> None:
+        """Ask each teacher that only answers about a grey image; those that fail are moved to ``problems``."""
         import torch
 
-        self.api(card.id).ask(torch.full((1, *card.input_size), 0.5))
+        for card in [card for card in self.cards if card.id in self.only_asked]:
+            try:
+                self.api(card.id).ask(torch.full((1, *card.input_size), 0.5))
+            except (BadInput, RunFailed) as error:
+                self.problems[card.id] = str(error)
+                self.cards = [other for other in self.cards if other is not card]
 
     def judge(self, which: str | int) -> Teacher | None:
         """A network of another architecture on the same classes, which no method may touch."""

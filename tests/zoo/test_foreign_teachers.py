@@ -8,10 +8,13 @@ import torch
 from dfml.cli import main
 from dfml.core.paths import REPOSITORY
 from dfml.zoo import open_zoo
+from dfml.zoo.build.collect import merge_zoos
 from dfml.zoo.importing.importer import import_models
 from dfml.zoo.importing.reader import read_source
 from dfml.zoo.importing.script import read_script
 from dfml.zoo.importing.stating import Stated
+from dfml.zoo.oracles.asking import AskingConfig
+from dfml.zoo.oracles.choose import make_oracle
 from tests.zoo import foreign_teachers
 
 CLOSE = 1e-5
@@ -80,6 +83,24 @@ def test_each_comes_in_with_what_the_table_calls_unknown(ten, drafts, tmp_path):
     assert zoo.card("grey").classes == ["ka", "ki", "ku", "ke", "ko"]
     assert zoo.card("thousand").way == 1000
     assert zoo.card("graph").access == "queries" and zoo.only_asked == ["graph"]
+
+
+def test_a_teacher_in_a_graph_is_asked_and_merged(ten, drafts, tmp_path):
+    given = [(drafts[each.kind], stated(each)) for each in ten if each.kind in ("timm folder", "`.onnx`")]
+    import_models(given, tmp_path / "zoo")
+    zoo = open_zoo(tmp_path / "zoo")
+    asking = AskingConfig(q=2)
+    drawn = torch.Generator().manual_seed(0)
+    oracle = make_oracle(zoo, "graph", asking, generator=drawn, device=torch.device("cpu"))
+    found = oracle.loss_and_grad(torch.rand(2, 3, 64, 64), lambda logits, x: logits[:, 0])
+    assert oracle.queries == 6 and found.grad.abs().sum() > 0 and not oracle.gives_statistics
+    assert [teacher.card.id for teacher in zoo.usable()] == ["grey"] and zoo.ids == ["grey", "graph"]
+    models, problems = merge_zoos([zoo, open_zoo("omniglot-conv4")], tmp_path / "merged")
+    assert "zoo-graph" in models and not problems
+    (tmp_path / "merged" / "zoo-graph" / "model.onnx").write_bytes(b"broken")
+    merged = open_zoo(tmp_path / "merged")
+    merged.ask_all()
+    assert list(merged.problems) == ["zoo-graph"] and "zoo-graph" not in merged.ids
 
 
 def cases():

@@ -23,7 +23,7 @@ class Draft:
         id: What it will be called in the zoo.
         source: What the person gave, which begins every message.
         weights: A safetensors file, or an ONNX file where ``onnx``.
-        onnx: What an ONNX file was found to take and to answer, see ``oracles.onnx_teacher``; None of other kinds.
+        onnx: What an ONNX file was found to take and to answer, see ``onnx_teacher``; None of other kinds.
         architectures: What the source calls its network; none where it is silent, several where it may be one of them.
         args: What the source says of the constructor's arguments.
         cfg: What it says of the input, by timm's names.
@@ -60,14 +60,14 @@ def read_folder(folder: Path, work: Path, key: str | None = None) -> Draft:
     if weights.name == PICKLED_FOLDER:
         open_apart(weights, work, "pickle", key=key)
         weights = work / "weights.safetensors"
-    args, cfg = dict(config["model_args"]), {k: v for k, v in config["pretrained_cfg"].items() if v is not None}
-    counts = {name: table.get("num_classes") for name, table in (("a", args), ("b", config), ("c", cfg))}
-    counts = {name: value for name, value in counts.items() if value is not None}
-    for value in counts.values():
+    args: dict[str, Any] = dict(config["model_args"])
+    cfg = {k: v for k, v in config["pretrained_cfg"].items() if v is not None}
+    counts: list[Any] = [table["num_classes"] for table in (args, config, cfg) if table.get("num_classes") is not None]
+    for value in counts:
         if type(value) is not int:
             raise BadInput(f"{folder / CONFIG}: 'num_classes' is {shown(value)}, expected a whole number.")
-        if value != (first := next(iter(counts.values()))):
-            raise BadInput(f"{folder / CONFIG}: {value} classes, but {first} in 'model_args'.")
+        if value != counts[0]:
+            raise BadInput(f"{folder / CONFIG}: 'num_classes' is {counts[0]} in one place and {value} in another.")
         args["num_classes"] = value
     details = _details(folder)
     if weights == folder / WEIGHTS and weights.exists() and (digest := details.get("sha256")):

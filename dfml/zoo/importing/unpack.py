@@ -38,7 +38,7 @@ def main(job: Path) -> None:
     source, out = Path(told["source"]), Path(told["out"])
     try:
         if told["kind"] == "onnx":
-            from dfml.zoo.oracles.onnx_teacher import describe  # its own libraries, without torch
+            from dfml.zoo.onnx_teacher import describe  # its own libraries, without torch
 
             SYSTEM.limit_itself(told["memory"], MOST_SECONDS, told["memory"])
             said = describe(source, told["shape"])

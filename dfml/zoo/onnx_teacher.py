@@ -91,18 +91,19 @@ def describe(path: Path, told: list[int] | None) -> dict[str, Any]:
     """
     session = open_session(path)
     takes, gives = session.get_inputs()[0], session.get_outputs()[0]
-    shape = [side if type(side) is int and side > 0 else None for side in takes.shape[1:]]
-    told = [None, *told] if told and len(told) == 2 else told
-    for place, (side, given) in enumerate(zip(shape, told or [None] * 3, strict=True)):
+    shape: list[int | None] = [side if type(side) is int and side > 0 else None for side in takes.shape[1:]]
+    wanted = [None] * (3 - len(told or ())) + list(told or ())
+    for place, (side, given) in enumerate(zip(shape, wanted, strict=True)):
         if side is not None and given is not None and side != given:
             raise BadInput(f"its input is {shape} (channels, height, width), not the {told} of --size")
         shape[place] = given if side is None else side
     found: dict[str, Any] = {"shape": shape, "way": gives.shape[1] if type(gives.shape[1]) is int else None}
-    if None in shape:
+    sides = [side for side in shape if side is not None]
+    if len(sides) < 3:
         return found
-    if shape[0] not in (1, 3) or max(shape[1:]) > LARGEST_INPUT:
+    if sides[0] not in (1, 3) or max(sides[1:]) > LARGEST_INPUT:
         raise BadInput(f"its input is {shape}: expected 1 or 3 channels and at most {LARGEST_INPUT} pixels a side")
-    scores = answer(session, np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32))
+    scores = answer(session, np.random.default_rng(0).normal(size=(2, *sides)).astype(np.float32))
     if not 2 <= scores.shape[1] <= MOST_CLASSES:
         raise BadInput(f"it answers {scores.shape[1]} numbers about an image: expected 2 to {MOST_CLASSES:,}")
     sums = np.abs(scores.sum(1) - 1).max() < 1e-3 and scores.min() >= 0
