@@ -96,7 +96,7 @@ def draft_of_checkpoint(name: str, path: Path, work: Path, said: Mapping[str, An
         draft.architectures = [arch]
     if isinstance(kwargs := said.get("model_kwargs"), dict):
         draft.args = dict(kwargs)
-    cfg = {key: value for key in ("mean", "std") if isinstance(value := said.get(key), list)}
+    cfg: dict[str, Any] = {key: value for key in ("mean", "std") if isinstance(value := said.get(key), list)}
     if type(crop := said.get("crop_pct")) in (int, float):
         cfg["crop_pct"] = crop
     size, side = said.get("input_size"), said.get("img_size")
