@@ -185,7 +185,8 @@ class Free(Method):
             losses = found.losses
             losses["teacher_accuracy"] = losses.pop("teacher_accuracy")  # the last of them
             rows = slice(None, None, max(1, len(found.images) // 40))
-            shown = found.images[rows], found.labels[rows].tolist()
+            keys = [oracle.class_keys[label] for oracle in drawn for label in labels.tolist()]
+            shown = found.images[rows], found.labels[rows].tolist(), keys[rows]
             yield from record.events(step, outcome, losses=losses, task=task, images=lambda now=shown: now, text=text)
         model.details |= counter.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
         yield Done(record.finish(side_information_of(model)))

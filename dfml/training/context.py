@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
+from dfml.data.episodes import PseudoTask
 from dfml.meta.fusion import load_average
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
 from dfml.meta.outer import OuterStep, Task
 from dfml.nets.checkpoint import flatten_state, part_of_state
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.memory import TaskMemory
+from dfml.tasks.memory import MemoryTask, TaskMemory
 from dfml.tasks.similarity import DiversityMeter
 from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
 from dfml.training.recovered import recoveries_of
@@ -33,6 +34,10 @@ SHOWN = 40
 EMBED_EVERY = 10
 REPORTED = "reported accuracies"
 """What a training that starts from the best reported teacher names as side information."""
+
+
+Shown = tuple[torch.Tensor, list[int], list[str]]
+"""Images to look at, their labels, and the key of each one's class, see ``Zoo.class_keys``."""
 
 
 def one_of_each(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
@@ -114,6 +119,9 @@ class TrainingRecord(StepRecord):
         super().__init__(config.iterations, training.generator, {**parts, **own})
         # The probe's loss needs an output for each label.
         self.embeds = config.way <= self.meter.probe.way
+        self.class_keys = training.zoo.class_keys()
+        cards = training.zoo.cards
+        self.named = {k: n for c in cards for k, n in zip(self.class_keys[c.id], c.classes or (), strict=False)}
 
     def events(
         self,
@@ -121,14 +129,14 @@ class TrainingRecord(StepRecord):
         outcome: OuterStep | None,
         *,
         losses: dict[str, float] | None = None,
-        task: Task | None = None,
-        images: Callable[[], tuple[torch.Tensor, list[int]]] | None = None,
+        task: Task | MemoryTask | None = None,
+        images: Callable[[], Shown] | None = None,
         text: str = "",
     ) -> Iterator[Event]:
         """Report one iteration, 1 .. iterations; ``outcome`` is None while only images are recovered.
 
         ``losses`` are the inversion's, with ``teacher_accuracy``; ``task`` is one of the meta-batch, for the diversity;
-        ``images`` gives images to show and their labels, and is asked rarely.
+        ``images`` gives what to show, and is asked rarely.
         """
         cfg = self.config
         yield Progress(step, cfg.iterations, text)
@@ -143,16 +151,26 @@ class TrainingRecord(StepRecord):
         yield from self.curves(step, values)
         embed_every = max(EMBED_EVERY, self.log_every)
         if task is not None and self.embeds and step % embed_every == 0:
+            task, classes = (task.task, task.classes) if isinstance(task, MemoryTask) else (task, [])
             self.meter.add(f"step {step}", torch.cat([task[0], task[2]]), torch.cat([task[1], task[3]]))
             yield Scalars(step, {"tasks/diversity": self.meter.value()})
             yield Embedding(step, [f"step {step}"], self.meter.vectors[-1][None])
-            yield Images(step, TASK, *one_of_each(task[0], task[1]))
+            firsts, labels = one_of_each(task[0], task[1])
+            yield Images(step, TASK, firsts, labels, self.called(classes[label] for label in labels if classes))
         if images is not None and (self.due(step, cfg.iterations // SHOWN) or step == 1):
-            shown, labels = images()
-            yield Images(step, "pictures", shown.detach().cpu(), labels)
+            shown, labels, keys = images()
+            yield Images(step, "pictures", shown.detach().cpu(), labels, self.called(keys))
         if outcome is not None and self.due(step, cfg.validate_every):
             yield from self.validation.measure(self.model, step, self.device)
         yield self.kept(step)
+
+    def called(self, keys: Iterable[str]) -> list[str]:
+        """The names of classes by their keys; empty ones where the teachers' cards name none."""
+        return [self.named.get(key, "") for key in keys]
+
+    def keys_of(self, task: PseudoTask) -> list[str]:
+        """The key of each image's class."""
+        return [self.class_keys[task.teacher_id][label] for label in task.labels.tolist()]
 
     def finish(self, side_information: list[str]) -> MetaModel:
         """Choose the weights and complete the card."""

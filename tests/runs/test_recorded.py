@@ -33,7 +33,8 @@ def run(tmp_path):
                 recorder.record(Images(step, TASK, generator.random((5, 3, 8, 8)), range(5)))
             if step % 20 == 0:
                 pictures = generator.random((PICTURES, 3, 4, 4)).repeat(8, 2).repeat(8, 3)
-                recorder.record(Images(step, "pictures", pictures, [i % 5 for i in range(PICTURES)]))
+                labels = [i % 5 for i in range(PICTURES)]
+                recorder.record(Images(step, "pictures", pictures, labels, [f"kind_{label}" for label in labels]))
         recorder.record(Note(STEPS, "an adversarial step", "adversarial"))
     (folder.path / "model").mkdir()
     (folder.path / "model" / "dfml.json").write_text(json.dumps({"learner": "protonet", "run": "x"}))
@@ -78,6 +79,7 @@ def test_pictures_stay_what_they_are(run, shipped):
     copy = record_run(run, shipped / "recorded" / "purer")
     pictures = [entry for entry in copy.images() if entry.tag == "pictures"]
     assert len(pictures) == FRAMES and all(len(entry.labels) == PICTURES for entry in pictures)
+    assert all(entry.names == [f"kind_{label}" for label in entry.labels] for entry in pictures)
     own = {entry.step: entry for entry in run.images() if entry.tag == "pictures"}
     for entry in pictures[:3]:
         before, after = (Image.open(e.path).convert("RGB") for e in (own[entry.step], entry))
@@ -119,7 +121,23 @@ def test_it_ships_with_its_model_and_is_read_only(run, shipped):
     for act in (launcher.delete, launcher.resume, launcher.request_stop):
         with pytest.raises(BadInput):
             act(copy.path)
+        with pytest.raises(BadInput):
+            act(copy.path.parent / ".." / "recorded" / "purer")
     assert sorted(shipped.rglob("*")) == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("place", ["recorded/purer", "models/purer"])
+def test_nothing_that_is_no_record_is_ever_removed(run, shipped, place, overwrite):
+    mine = shipped / place / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(BadInput):
+        record_run(run, shipped / "recorded" / "purer", overwrite=overwrite)
+    assert [path for path in shipped.rglob("*") if path.is_file()] == [mine]
+    with pytest.raises(BadInput):
+        record_run(run, run.path, overwrite=True)
+    assert run.model and run.images()
 
 
 def test_only_a_finished_run_is_recorded_and_nothing_is_overwritten(run, shipped):

@@ -5,6 +5,8 @@ from typing import Any
 
 import streamlit as st
 
+from dfml.ui.widgets.scenes import whole_number
+
 DEFAULTS: dict[str, Callable[[list[str], str], dict[str, Any]]] = {
     "selectbox": lambda options, value: {"index": options.index(value)},
     "select_slider": lambda _, value: {"value": value},
@@ -36,8 +38,8 @@ def in_link(
 
 def share_in_link(label: str, *, key: str, own: str, **look: Any) -> int:  # noqa: ANN401 - as the slider's
     """Draw a slider of per cent, at its end by default, that stands in the link as ``key``; ``own`` is its own key."""
-    text = st.query_params.get(key, "100")
-    asked = int(text) if text.isdecimal() and len(text) < 4 and int(text) <= 100 else 100
+    told = whole_number(st.query_params.get(key), 100)
+    asked = 100 if told is None else told
     look |= {"step": 5, "format": "%d %%", **standing_at(own, str(asked), key, "100")}
     return int(st.slider(label, 0, 100, asked, **look))
 
