@@ -44,7 +44,7 @@ def test_every_page_shows_something_real_at_once_without_any_run(cold_server, pa
 def test_a_prediction_is_three_clicks_and_fifteen_seconds_from_the_start(commanded_server, page, record_property):
     clicks = 0
     page.goto(commanded_server.url)
-    for way in (page.get_by_role("link", name="4. A prediction"),):
+    for way in (page.get_by_role("link", name="4. Answers"),):
         clicks += 1
         way.click()
     page.get_by_role("option", name="% sure").first.wait_for()
