@@ -31,6 +31,11 @@ Options = Any
 """A config of any class that has the options which are told of it."""
 
 
+def unset(value: object) -> bool:
+    """Whether an option is left open: with ``exclude_if=unset`` it is then not written, as before there was one."""
+    return value is None
+
+
 @dataclass_transform(kw_only_default=True)  # for type checkers: an option may be left out, its Field holds a default
 class _WithDefaults(type(BaseModel)):
     pass

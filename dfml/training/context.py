@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
+from dfml.core.config import Config
 from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
 from dfml.meta.fusion import load_average
 from dfml.meta.learners import LearnerConfig, make_learner
@@ -23,6 +24,7 @@ from dfml.tasks.similarity import DiversityMeter
 from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
 from dfml.training.recovered import recoveries_of
 from dfml.training.taking_part import TakingPart
+from dfml.training.used_classes import as_used
 from dfml.training.validation import Validation
 from dfml.zoo.teacher import probe
 from dfml.zoo.zoo import Zoo
@@ -197,6 +199,7 @@ class Training:
         They are those of ``start``, else as ``init`` says; ``init=average`` takes the mean of the teachers' ``nets``.
         """
         yield from teachers.events(self.zoo)
+        yield from teachers.losses(config)
         model = start_model(self.zoo, config, self.generator, {"method": method, **teachers.details()})
         init = "start" if self.start else getattr(config, "init", "random")
         if init == "start":
@@ -208,6 +211,10 @@ class Training:
 
             yield from start_from_best(self.zoo, model)
         return model.to(self.device)
+
+    def using(self, config: Config) -> Training:
+        """The same with the zoo as a config makes use of it; see ``as_used``."""
+        return replace(self, zoo=as_used(self.zoo, config, self.generator.initial_seed()))
 
     def take_start(self, model: MetaModel) -> Iterator[Event]:
         """Give a new model the weights of ``start``, if there is one, and tell what those had seen; see there."""

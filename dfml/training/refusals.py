@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dfml.core.errors import BadInput
-from dfml.training.options import AdaptConfig, RecoveringConfig
+from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
+from dfml.training.used_classes import as_used
 from dfml.zoo.listing import TeacherCard
 from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.zoo import Zoo, answers_only_queries
 
 
-def need_way(zoo: Zoo, config: AdaptConfig) -> list[TeacherCard]:
-    """Return the cards whose heads are as wide as the meta-model's; ``BadInput`` where there is none."""
-    fitting = [card for card in zoo.cards if card.way == config.way]
-    if not fitting:
-        ways = sorted({card.way for card in zoo.cards})
-        raise BadInput(f"zoo {zoo.name!r} has teachers of {ways} classes, none of {config.way}: set way.")
-    return fitting
-
-
-def need_classes(zoo: Zoo, way: int, method: str) -> None:
-    """Refuse a zoo with fewer classes than an episode has."""
+def need_classes(zoo: Zoo, config: AdaptConfig, method: str) -> None:
+    """Refuse a zoo of which fewer classes are used than an episode has."""
+    zoo, way = as_used(zoo, config, 0), config.way
     known = {key for keys in zoo.class_keys().values() for key in keys}
     if len(known) < way:
         raise BadInput(
-            f"{method} draws {way}-way episodes of the classes, but zoo {zoo.name!r} has {len(known)}: set way."
+            f"{method} draws {way}-way episodes of the classes, of which {len(known)} of zoo {zoo.name!r} are used: "
+            "set way, or classes_per_teacher."
         )
 
 
-def need_gradients(zoo: Zoo, cards: Iterable[TeacherCard]) -> None:
-    """Refuse teachers that only answer queries."""
-    for card in cards:
-        answers_only_queries(zoo, card.id, AskingConfig(oracle="autograd"))
+def need_gradients(zoo: Zoo) -> None:
+    """Refuse a zoo of which all teachers only answer queries."""
+    if all(card.access == "queries" for card in zoo.cards):
+        answers_only_queries(zoo, zoo.cards[0].id, AskingConfig(oracle="autograd"))
+
+
+LARGEST_SET = 4 * 2**30
+"""Bytes that PURER's set may take: its images, their gradients, and Adam's two moments."""
+
+
+def need_room(zoo: Zoo, config: MetaTrainingConfig) -> None:
+    """Refuse images of so many classes that are learned all at once."""
+    zoo = as_used(zoo, config, 0)
+    count, (channels, height, width) = len({k for keys in zoo.class_keys().values() for k in keys}), zoo.picture_shape
+    per_class = config.shot + config.query
+    needed = 4 * 4 * count * per_class * channels * height * width
+    if needed > LARGEST_SET:
+        raise BadInput(
+            f"{per_class} images of {width} px for each of {count:,} classes take {needed / 2**30:.1f} GiB with what "
+            f"learns them, at most {LARGEST_SET / 2**30:.0f} are taken: set classes_per_teacher or images_size."
+        )
 
 
 def need_consensus(zoo: Zoo, config: RecoveringConfig, *, asking: bool = False) -> None:

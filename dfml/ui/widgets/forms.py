@@ -101,10 +101,10 @@ def main_first(rows: list[Row]) -> list[Row]:
 
 
 def _draw(rows: list[Row], config: Config, grid: GridContainer, key: str) -> dict[str, Any]:
-    start, values = config.model_dump(), {}
+    values = {}
     for row in rows:
         with grid.cell():
-            values[row["name"]] = _field(row, start[row["name"]], key)
+            values[row["name"]] = _field(row, getattr(config, row["name"]), key)
     return values
 
 
