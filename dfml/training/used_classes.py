@@ -50,7 +50,10 @@ def as_used(zoo: Zoo, config: Config, seed: int) -> Zoo:
             slots[card.id] = tuple(chosen)
     if len(left_out) == len(zoo.cards) and TOO_FEW in left_out.values():
         known = {name for card in zoo.cards for name in card.classes or ()}
-        raise BadInput(f"no teacher of zoo {zoo.name!r} {TOO_FEW}.{nearest((listed or [''])[0], sorted(known))}")
+        raise BadInput(
+            f"no teacher of zoo {zoo.name!r} knows two of the classes that classes_per_teacher lists."
+            f"{nearest((listed or [''])[0], sorted(known))}"
+        )
     if len(left_out) == len(zoo.cards):
         return zoo  # nobody is left, which the method refuses
     return zoo.narrowed(Narrowing(slots, left_out, size)) if slots or left_out or size else zoo
