@@ -118,7 +118,7 @@ class Config(BaseModel, metaclass=_WithDefaults):
         """Return one row per field for forms and tables.
 
         Each has name, type, default, minimum, maximum, above and below (whether these two bounds are themselves not
-        allowed), choices, optional, help.
+        allowed), choices, offered (some of what may be written), optional, help.
         """
         rows = []
         for name, whole in cls.model_json_schema().get("properties", {}).items():
@@ -135,6 +135,7 @@ class Config(BaseModel, metaclass=_WithDefaults):
                     "above": "exclusiveMinimum" in schema,
                     "below": "exclusiveMaximum" in schema,
                     "choices": schema.get("enum"),
+                    "offered": whole.get("examples"),
                     "optional": schema is not whole,
                     "help": field.description or "",
                 }

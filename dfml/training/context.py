@@ -13,7 +13,7 @@ from torch import nn
 
 from dfml.core.config import Config
 from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
-from dfml.meta.fusion import load_average
+from dfml.meta.fusion import fits, load_average
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
 from dfml.meta.outer import OuterStep, Task
@@ -21,11 +21,13 @@ from dfml.nets.checkpoint import flatten_state, part_of_state
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.similarity import DiversityMeter
+from dfml.training.fusing import fused, network_args
 from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
 from dfml.training.recovered import recoveries_of
 from dfml.training.taking_part import TakingPart
 from dfml.training.used_classes import as_used
 from dfml.training.validation import Validation
+from dfml.zoo.listing import TeacherCard
 from dfml.zoo.teacher import probe
 from dfml.zoo.zoo import Zoo
 
@@ -205,7 +207,11 @@ class Training:
         if init == "start":
             yield from self.take_start(model)
         if init == "average":
-            load_average(model, list(nets))
+            alike = [net for net in nets if fits(net, model.net)]
+            if len(alike) < len(nets):
+                text = f"starts from the mean of {len(alike)} teachers: the others are no {config.architecture} like it"
+                yield Note(0, text, kind="teacher")
+            load_average(model, alike or list(nets))
         if init == "best-teacher":
             from dfml.training.ours.trust import start_from_best
 
@@ -215,6 +221,11 @@ class Training:
     def using(self, config: Config) -> Training:
         """The same with the zoo as a config makes use of it; see ``as_used``."""
         return replace(self, zoo=as_used(self.zoo, config, self.generator.initial_seed()))
+
+    def fusing(self, method: str, config: Any, **how: Any) -> tuple[Training, Any]:  # noqa: ANN401 - a config, as given
+        """The same with the teachers alone that are fused, and the config of their network; see ``fused``."""
+        zoo, found = fused(self.zoo, config, method, **how)
+        return replace(self, zoo=zoo), found
 
     def take_start(self, model: MetaModel) -> Iterator[Event]:
         """Give a new model the weights of ``start``, if there is one, and tell what those had seen; see there."""
@@ -252,9 +263,18 @@ def zoo_statistics(zoo: Zoo, ids: Collection[str] | None = None) -> tuple[list[f
     return list(mean), list(std)
 
 
-def start_model(zoo: Zoo, config: AdaptConfig, generator: torch.Generator, details: dict[str, Any]) -> MetaModel:
-    """A meta-model with fresh weights that takes the zoo's images."""
-    mean, std = zoo_statistics(zoo)
+def start_model(
+    zoo: Zoo,
+    config: AdaptConfig,
+    generator: torch.Generator,
+    details: dict[str, Any],
+    *,
+    like: TeacherCard | None = None,
+) -> MetaModel:
+    """A meta-model with fresh weights that takes the zoo's images, or those of the teacher that it is ``like``."""
+    fixed = like is not None and not config.architecture.startswith("fewshot_")
+    shape = like.input_size if like is not None and fixed else zoo.picture_shape
+    mean, std = (list(like.mean), list(like.std)) if like is not None and fixed else zoo_statistics(zoo)
     inner = LearnerConfig(
         inner_lr=config.inner_lr,
         inner_steps=getattr(config, "inner_steps", config.test_steps),
@@ -262,12 +282,13 @@ def start_model(zoo: Zoo, config: AdaptConfig, generator: torch.Generator, detai
     )
     return new_meta_model(
         config.architecture,
-        shape=zoo.picture_shape,
+        shape=shape,
         way=config.way,
         mean=mean,
         std=std,
         learner=make_learner(config.learner, inner),
         width=config.width,
+        further=network_args(zoo, config.architecture, like),
         seed=int(torch.randint(2**62, (), generator=generator)),
         adapt_steps=config.test_steps,
         details={"zoo": zoo.name, "way": config.way, **details},

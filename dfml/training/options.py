@@ -16,10 +16,15 @@ VALIDATION_QUERY, VALIDATION_SHOT = 15, 5
 class AdaptConfig(Config):
     """The network of the meta-model and how it adapts at test."""
 
-    architecture: Literal["fewshot_conv4", "fewshot_resnet10", "fewshot_resnet12", "fewshot_resnet18"] = Field(
-        "fewshot_conv4", description="Network of the meta-model."
+    architecture: str = Field(
+        "fewshot_conv4",
+        min_length=1,
+        max_length=200,
+        examples=["fewshot_conv4", "fewshot_resnet10", "fewshot_resnet12", "fewshot_resnet18", "largest"],
+        description="Network of the meta-model: a few-shot network, any other of timm's, or (for methods that fuse "
+        "weights) largest: that of most teachers.",
     )
-    width: int = Field(32, ge=2, le=512, description="Filters of its first stage.")
+    width: int = Field(32, ge=2, le=512, description="Filters of its first stage, of few-shot networks.")
     way: int = Field(5, ge=2, le=100, description="Classes of a task.")
     learner: Literal["maml", "anil", "protonet"] = Field("maml", description="How the meta-model adapts.")
     inner_lr: float = Field(0.01, gt=0, le=10, description="Learning rate of the inner loop, in training and at test.")

@@ -78,33 +78,3 @@ def need_two(count: int, zoo: Zoo, method: str) -> None:
     if count < 2:
         only = "only one" if count else "none"
         raise BadInput(f"{method} needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")
-
-
-def need_one_network(zoo: Zoo, config: AdaptConfig, method: str, *, head: bool, least: int = 1) -> None:
-    """Refuse weights that are not all of the meta-model's architecture and, with ``head``, of its ``way``.
-
-    Raises:
-        BadInput: A teacher that can be read has another one, or fewer than ``least`` (1 or 2) grant their weights.
-    """
-    granted = need_weights(zoo)
-    if least > 1:
-        need_two(len(granted), zoo, method)
-    for card in granted:
-        alike = card.architecture == config.architecture and card.width in (None, config.width)
-        if alike and not (head and card.way != config.way):
-            continue
-        try:
-            zoo.look_at(card.id)
-        except BadInput:
-            continue  # it will be left out
-        if not alike:
-            theirs, ours = f"{card.architecture} of width {card.width or 'its own'}", config.architecture
-            raise BadInput(
-                f"{method}: teacher {card.id} differs from the meta-model ({theirs}, and {ours} of width "
-                f"{config.width}); fusing weights needs one architecture: set architecture and width to the teachers', "
-                "or take a zoo of one architecture."
-            )
-        raise BadInput(
-            f"{method}: teacher {card.id} has a last layer of another shape than the meta-model ({card.way} outputs, "
-            f"and {config.way}): set way to its, or head=fresh."
-        )

@@ -109,7 +109,8 @@ def everyone(zoo: Zoo, loaded: Sequence[Teacher] | None = None) -> TakingPart:
 def with_weights(zoo: Zoo, others: Mapping[str, str] | None = None) -> TakingPart:
     """The teachers whose weights may be seen and, so far, could be; ``others`` are left out for reasons given by id."""
     kept_back = {c.id: f"grants {c.access}, not its weights" for c in zoo.cards if c.access != "weights"}
-    left_out = {**(others or {}), **kept_back, **dict.fromkeys(zoo.problems, UNUSABLE)}
+    apart = zoo.narrowing.left_out if zoo.narrowing else {}
+    left_out = {**(others or {}), **apart, **kept_back, **dict.fromkeys(zoo.problems, UNUSABLE)}
     return TakingPart([teacher for teacher in zoo.ids if teacher not in left_out], left_out)
 
 

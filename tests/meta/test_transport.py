@@ -7,7 +7,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from dfml.core.errors import BadInput
-from dfml.meta.fusion import align, align_network, average_states, match_units, network_layers, reorder
+from dfml.meta.alignment import align, align_network, match_units, network_layers, reorder
+from dfml.meta.fusion import average_states
 from dfml.nets.build import build_network
 
 RESNETS = ["fewshot_resnet10", "fewshot_resnet12", "fewshot_resnet18"]
