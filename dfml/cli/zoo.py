@@ -143,7 +143,7 @@ def judge(
 ) -> None:
     """Train judges: networks of another architecture on the same classes, which only measure."""
     from dfml.data.class_folders import subfolders
-    from dfml.data.splits import check_source
+    from dfml.data.splits import check_source, split_folder
 
     for pair in set_ or []:
         if (key := pair.partition("=")[0].strip()) in ("models", "way"):
@@ -154,7 +154,7 @@ def judge(
     name_and_width(arch)
     check_source(data, "train")
     for card in cards if data.is_dir() else ():
-        judged_classes(card, subfolders(data / "train"), data.resolve().name)
+        judged_classes(card, subfolders(split_folder(data, "train")), data.resolve().name)
 
     from dfml.nets.device import use_threads
     from dfml.zoo.build.pretrain import train_judge

@@ -230,8 +230,7 @@ class Dro(Method):
         from dfml.meta.learners import HEAD
         from dfml.nets.hyper import AffineHyperNetwork
 
-        cfg: DroConfig = self.config
-        head = cfg.head == "average"
+        cfg, head = self.config, self.config.head == "average"
         training, own = training.fusing(self.name, cfg, head=head, least=2)
         model = training.untaught(self.name, own)
         hyper = AffineHyperNetwork({n: p for n, p in model.net.named_parameters() if head or not n.startswith(HEAD)})
@@ -272,9 +271,8 @@ class Dro(Method):
         """Algorithm 2: teachers come, validate what the one before taught (steps 2 and 3), teach (1), and are gone."""
         from dfml.training.fusion_record import FusionRecord
 
-        zoo = training.zoo
         space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))  # no other network is at hand
-        fusion = RobustFusion(self.config, space.first_network(self.config.start), len(zoo.cards) - 1)
+        fusion = RobustFusion(self.config, space.first_network(self.config.start), len((zoo := training.zoo).cards) - 1)
         missed = Missed()
         parts = {"fusion": fusion, "missed": missed}
         record = FusionRecord(training, self.config, space, len(zoo.cards), parts, fusion.initialisation)

@@ -19,6 +19,7 @@ COMMANDS = {
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--only --repeats --quick --threads --peers --out --json",
     "bench waiting": "--zoo --rounds --work --out --json",
+    "data arrange": "SOURCE --out --shares --seed --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",
     "docs": "--json",
