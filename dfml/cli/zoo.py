@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dfml.cli import completing
+from dfml.cli.check_zoo import check
 from dfml.cli.output import Bar, answer, fine_percent, say, table
 from dfml.cli.parameters import Json, Threads, made_from, option
 from dfml.cli.similarity import ZooName, prepare, similarity
@@ -20,6 +21,7 @@ AnyZoo = Annotated[
 More = Annotated[list[str] | None, typer.Option("--set", help="Another option of zoo pretrain, key=value; repeatable.")]
 app = typer.Typer(help="Zoos of teachers.", no_args_is_help=True, rich_markup_mode=None)
 data_app = typer.Typer(help="Public data sets in class folders.", no_args_is_help=True, rich_markup_mode=None)
+app.command("check")(check)
 app.command("prepare")(prepare)
 app.command("similarity")(similarity)
 
@@ -79,19 +81,6 @@ def show(zoo: AnyZoo, json: Json = False) -> None:
     for model, reason in opened.problems.items():
         text += f"\nunusable: {model}: {reason}"
     answer(value, json, text)
-
-
-@app.command()
-def check(zoo: AnyZoo, json: Json = False) -> None:
-    """Load (or, on a server, ask) every teacher of a zoo and name those that cannot be used; exit 1 if there is one."""
-    opened = open_zoo(zoo)
-    total, usable = opened.listed, opened.check()
-    lines = [f"{len(usable)} of {total} teachers are usable"]
-    lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]
-    value = {"name": opened.name, "usable": len(usable), "teachers": total, "problems": opened.problems}
-    answer(value, json, "\n".join(lines))
-    if opened.problems:
-        raise typer.Exit(1)
 
 
 @app.command()

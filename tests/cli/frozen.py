@@ -40,7 +40,7 @@ COMMANDS = {
     "runs sweep": "--zoo --methods --seeds --preset --data --set --device --threads --label --json",
     "train": "--zoo --method --out --preset --data --set --seed --device --threads --label --from --dry-run --resume "
     "--json",
-    "zoo check": "ZOO --json",
+    "zoo check": "ZOO --data --json",
     "zoo import": "FOLDERS --out --domain --shared-class-names --mean --std --size --json",
     "zoo judge": "ZOO --data --teacher --arch --width --set --json",
     "zoo list": "--json",
