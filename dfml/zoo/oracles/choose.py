@@ -11,6 +11,7 @@ import math
 import torch
 
 from dfml.core.errors import BadInput, RunFailed
+from dfml.zoo.listing import TeacherCard
 from dfml.zoo.oracles.asking import AskingConfig, ZerothOrderConfig
 from dfml.zoo.oracles.base import Answer, Api, AutogradOracle, LossFn, Oracle, StatisticsLoss
 from dfml.zoo.oracles.used import Used
@@ -114,12 +115,17 @@ def make_oracle(
     card = zoo.card(which)
     if not answers_only_queries(zoo, card.id, config):
         return white_box(zoo, zoo.teacher(card.id), device)
-    api, used = zoo.api(card.id, device, config.outputs), Used.of_card(zoo, card)
+    api, used = zoo.api(card.id, device, config.outputs), used_of(zoo, card)
     keys = [zoo.class_key(card, slot) for slot in used.slots]
     return ZerothOrderOracle(api, config, generator=generator, class_keys=keys, used=used)
 
 
 def white_box(zoo: Zoo, teacher: Teacher, device: torch.device) -> AutogradOracle:
     """An oracle for a loaded teacher of a zoo; ``BadInput`` where it may only be queried."""
-    used = Used.of_card(zoo, teacher.card)
+    used = used_of(zoo, teacher.card)
     return AutogradOracle(teacher, device, [zoo.class_key(teacher.card, slot) for slot in used.slots], used)
+
+
+def used_of(zoo: Zoo, card: TeacherCard) -> Used:
+    """What a zoo lets of a teacher count."""
+    return Used(zoo.shown_size(card), zoo.slots(card), card.way)

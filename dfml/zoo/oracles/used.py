@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
-
-from dfml.zoo.listing import TeacherCard
-from dfml.zoo.zoo import Zoo
 
 
 @dataclass(frozen=True)
@@ -25,11 +21,6 @@ class Used:
     shape: tuple[int, int, int]
     slots: Sequence[int]
     way: int
-
-    @classmethod
-    def of_card(cls, zoo: Zoo, card: TeacherCard) -> Self:
-        """What a zoo lets of a teacher count."""
-        return cls(zoo.shown_size(card), zoo.slots(card), card.way)
 
     def of(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | float]:
         """From logits [..., head] those of the classes that count, and what their cross-entropy leaves out, [...].
