@@ -10,6 +10,8 @@ from dfml.training.refusals import need_two, need_weights
 from dfml.zoo.listing import WEIGHTS, TeacherCard
 from dfml.zoo.zoo import Narrowing, Zoo
 
+LEAST = 2
+"""Networks of a group, unless the zoo has only one."""
 LARGEST = "largest"
 """As an architecture: that of which the zoo has the most teachers alike."""
 FREE_ARGS = ("num_classes", "in_chans", "img_size")
@@ -39,7 +41,8 @@ def fused(zoo: Zoo, config: Any, method: str, *, head: bool = False, least: int 
     networks), or of any with ``LARGEST``; in a zoo of a server none are. The others are named as left out.
 
     Raises:
-        BadInput: There are fewer than ``least`` (1 or 2) of them, with what there is instead.
+        BadInput: There are fewer than two of them in a zoo that has more, with what there is instead; or fewer than
+            ``least`` (1 or 2) teachers at all.
     """
     assert isinstance(config, AdaptConfig)
     granted = need_weights(zoo)
@@ -54,16 +57,15 @@ def fused(zoo: Zoo, config: Any, method: str, *, head: bool = False, least: int 
     fitting = [cards for cards in groups.values() if _wanted(cards[0], config, head=head)]
     if not groups:
         return zoo, config
-    if not fitting:
+    chosen = max(fitting, key=len, default=[])
+    if len(chosen) < min(LEAST, len(granted)):
         there = ", ".join(f"{cards[0].family} with {cards[0].way} outputs ({len(cards)})" for cards in groups.values())
+        count, outputs = "only one" if chosen else "no", f" with {config.way} outputs" if head else ""
         raise BadInput(
-            f"{method}: no teacher of zoo {zoo.name!r} is a {config.architecture} of width {config.width}"
-            f"{f' with {config.way} outputs' if head else ''}, there are {there}: set architecture (and width) to "
-            f"theirs, or architecture={LARGEST}{'; way to its, or head=fresh' if head else ''}."
+            f"{method}: {count} teacher of zoo {zoo.name!r} is a {config.architecture} of width {config.width}{outputs}, "
+            f"there are {there}: set architecture (and width) to theirs, or architecture={LARGEST}"
+            f"{'; way to its, or head=fresh' if head else ''}."
         )
-    chosen = max(fitting, key=len)
-    if least > 1:
-        need_two(len(chosen), zoo, method)
     ids, first = {card.id for card in chosen}, chosen[0]
     others = {card.id for cards in groups.values() for card in cards} - ids
     found = config.override({"architecture": first.architecture, "width": first.width or config.width})
