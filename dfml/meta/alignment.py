@@ -96,13 +96,12 @@ def align_states(state: State, reference: State, layers: list[Layer]) -> State:
     matched already; ``layers`` are in the order of the forward pass.
 
     Raises:
-        BadInput: A tensor of the layers is missing, or its shapes differ. Where rows mean classes only the columns
-            must agree.
+        BadInput: A tensor of the layers is missing, or its shapes differ. Those whose rows mean classes are compared
+            with nothing, and may be of any shape.
     """
     for layer in layers:
         shapes = [list(s[layer.weight].shape) if layer.weight in s else None for s in (state, reference)]
-        mine, wanted = ((shape[1:] if shape and layer.writes is None else shape) for shape in shapes)
-        if mine is None or mine != wanted:
+        if shapes[0] is None or (layer.writes is not None and shapes[0] != shapes[1]):
             raise BadInput(
                 f"transport aligns networks of one shape: {layer.weight} is {shapes[0]}, in the reference {shapes[1]}."
             )

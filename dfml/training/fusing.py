@@ -62,8 +62,8 @@ def fused(zoo: Zoo, config: Any, method: str, *, head: bool = False, least: int 
         there = ", ".join(f"{cards[0].family} with {cards[0].way} outputs ({len(cards)})" for cards in groups.values())
         count, outputs = "only one" if chosen else "no", f" with {config.way} outputs" if head else ""
         raise BadInput(
-            f"{method}: {count} teacher of zoo {zoo.name!r} is a {config.architecture} of width {config.width}{outputs}, "
-            f"there are {there}: set architecture (and width) to theirs, or architecture={LARGEST}"
+            f"{method}: {count} teacher of zoo {zoo.name!r} is a {config.architecture} of width {config.width}"
+            f"{outputs}, there are {there}: set architecture (and width) to theirs, or architecture={LARGEST}"
             f"{'; way to its, or head=fresh' if head else ''}."
         )
     ids, first = {card.id for card in chosen}, chosen[0]

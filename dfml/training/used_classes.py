@@ -31,7 +31,7 @@ def as_used(zoo: Zoo, config: Config, seed: int) -> Zoo:
     most = config.way if getattr(config, "within_way", False) else None  # type: ignore[attr-defined]
     if text is not None and text.strip().isdecimal():
         most, text = min(int(text), most or int(text)), None
-    listed = None if text is None else [same(word) for word in text.split(",") if word.strip()]
+    listed = None if text is None else [same(word.strip()) for word in text.split(",") if word.strip()]
     if (most is not None and most < LEAST) or (listed is not None and len(set(listed)) < LEAST):
         asked = getattr(config, "classes_per_teacher", None)
         raise BadInput(f"classes_per_teacher takes a number from {LEAST}, or several classes; received {asked!r}.")
