@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from timm.layers import Mlp
+from timm.layers.mlp import Mlp
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import nn
 
