@@ -38,8 +38,8 @@ COMMANDS = {
     "runs show": "RUN --json",
     "runs stop": "RUN --json",
     "runs sweep": "--zoo --methods --seeds --preset --data --set --device --threads --label --json",
-    "train": "--zoo --method --out --preset --data --set --classes-per-teacher --images-size --seed --device --threads --label --from --dry-run --resume "
-    "--json",
+    "train": "--zoo --method --out --preset --data --set --classes-per-teacher --images-size --seed --device --threads "
+    "--label --from --dry-run --resume --json",
     "zoo check": "ZOO --data --json",
     "zoo import": "FOLDERS --out --domain --shared-class-names --mean --std --size --json",
     "zoo judge": "ZOO --data --teacher --arch --width --set --json",
