@@ -226,6 +226,7 @@ class Dro(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run Algorithm 1 or 2; see ``Method.train``."""
+        self.check_zoo(training.zoo, self.config)
         from dfml.meta.fusion import WeightSpace
         from dfml.meta.learners import HEAD
         from dfml.nets.hyper import AffineHyperNetwork

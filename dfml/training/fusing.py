@@ -58,7 +58,7 @@ def fused(zoo: Zoo, config: Any, method: str, *, head: bool = False, least: int 
     if not groups:
         return zoo, config
     chosen = max(fitting, key=len, default=[])
-    if len(chosen) < min(LEAST, len(granted)):
+    if len(chosen) < min(LEAST, sum(map(len, groups.values()))):
         there = ", ".join(f"{cards[0].family} with {cards[0].way} outputs ({len(cards)})" for cards in groups.values())
         count, outputs = "only one" if chosen else "no", f" with {config.way} outputs" if head else ""
         raise BadInput(

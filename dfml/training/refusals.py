@@ -16,8 +16,7 @@ def need_classes(zoo: Zoo, config: AdaptConfig, method: str) -> None:
     known = {key for keys in zoo.class_keys().values() for key in keys}
     if len(known) < way:
         raise BadInput(
-            f"{method} draws {way}-way episodes of the classes, of which {len(known)} of zoo {zoo.name!r} are used: "
-            "set way, or classes_per_teacher."
+            f"{method} draws {way}-way episodes of the classes, but zoo {zoo.name!r} has {len(known)}: set way."
         )
 
 

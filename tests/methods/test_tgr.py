@@ -283,7 +283,7 @@ def test_what_was_prepared_is_taken_and_its_cost_told_apart(tiny_zoo, run, tmp_p
     [
         ({"embed_visits": 5, "visits": 4}, "embed_visits 5 is more than the 4 visits"),
         ({"recovered_per_class": 2, "student": "episode"}, "must exceed the 2 support images"),
-        ({"way": 3}, r"teachers of \[5\] classes, none of 3"),
+        ({"way": 40}, "tgr draws 40-way episodes .* set way"),
         ({"probe": "nowhere"}, "no probe at 'nowhere'"),
     ],
 )

@@ -228,7 +228,7 @@ class StackedOracles:
         with torch.enable_grad():
             full, extra = torch.vmap(one)(*self._weights, pixels)
             # One teacher at a time, as where they are not stacked: a loss may compare its images with each other.
-            used = [of_one.of(said) for of_one, said in zip(self._used, full, strict=True)]
+            used = [Used.of(one_s, said) for one_s, said in zip(self._used, full, strict=True)]
             logits = torch.stack([said for said, _ in used])
             each = zip(used, pixels, labels, strict=True)
             loss = torch.stack([loss_fn(said, x, wanted) + outside for (said, outside), x, wanted in each])
