@@ -149,10 +149,8 @@ class RobustFusion:
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()`` from its flat form."""
         here = {name: value.clone().to(self.embeddings) for name, value in flat.items()}
-        self.phi, self.embeddings = (
-            self.phi._replace(weight=here["phi/weight"], bias=here["phi/bias"]),
-            here["embeddings"],
-        )
+        self.phi = self.phi._replace(weight=here["phi/weight"], bias=here["phi/bias"])
+        self.embeddings = here["embeddings"]
         known = "taught/bias" in here
         self.taught = self.phi._replace(weight=here["taught/weight"], bias=here["taught/bias"]) if known else None
 

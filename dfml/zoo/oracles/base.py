@@ -17,8 +17,7 @@ from torch.func import functional_call, stack_module_state
 
 from dfml.core.errors import BadInput
 from dfml.nets.norm import channel_statistics
-from dfml.zoo.oracles.asking import Outputs
-from dfml.zoo.oracles.used import Used
+from dfml.zoo.oracles.asking import Outputs, Used
 from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -12,9 +12,8 @@ import torch
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.zoo.listing import TeacherCard
-from dfml.zoo.oracles.asking import AskingConfig, ZerothOrderConfig
+from dfml.zoo.oracles.asking import AskingConfig, Used, ZerothOrderConfig
 from dfml.zoo.oracles.base import Answer, Api, AutogradOracle, LossFn, Oracle, StatisticsLoss
-from dfml.zoo.oracles.used import Used
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo, answers_only_queries
 
