@@ -22,6 +22,7 @@ FLOORS = {
     "methods": 7,
     "runs": 8,
     "bench": 9,
+    "export": 9,
     "cli": 10,
     "api": 10,
     "__main__": 11,

@@ -20,7 +20,9 @@ class Viewer:
         asked: When a run of a script was asked for, in order.
         answered: When each of those ended.
         exceptions: What the pages raised.
-        texts: Every element that came, as text, and when.
+        due: How often a second its timers ask for a fragment, by fragments.
+        drawn: How many fragments the server has begun to draw: it draws some that are asked for together in one run.
+        texts: Every element that came, as text, and when; of what is drawn by a component's own script, nothing.
     """
 
     url: str
@@ -29,6 +31,8 @@ class Viewer:
     asked: list[float] = field(default_factory=list)
     answered: list[float] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
+    due: dict[str, float] = field(default_factory=dict)
+    drawn: int = 0
     texts: list[tuple[float, str]] = field(default_factory=list)
 
     async def watch(self, seconds: float, until: Callable[[], object] = lambda: False) -> None:
@@ -66,21 +70,26 @@ class Viewer:
         assert isinstance(raw, bytes)
         message.ParseFromString(raw)
         kind = message.WhichOneof("type")
+        if kind == "new_session":
+            self.drawn += len(message.metadata.run.fragment_ids)
         if kind == "auto_rerun":
             fragment = message.auto_rerun.fragment_id
             if fragment in timers:
                 timers[fragment].cancel()
             timers[fragment] = asyncio.create_task(tick(fragment, message.auto_rerun.interval))
+            self.due[fragment] = 1 / message.auto_rerun.interval
         elif kind == "new_session" and not message.metadata.run.fragment_ids:
             for timer in timers.values():  # a full run of the page sets its timers anew
                 timer.cancel()
             timers.clear()
+            self.due.clear()
         elif kind == "script_finished":
             self.answered.append(time.monotonic())
         elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
             if message.delta.new_element.WhichOneof("type") == "exception":
                 self.exceptions.append(message.delta.new_element.exception.message)
-            self.texts.append((time.monotonic(), str(message.delta.new_element)))
+            elif message.delta.new_element.WhichOneof("type") != "bidi_component":
+                self.texts.append((time.monotonic(), str(message.delta.new_element)))
 
 
 def watch_together(viewers: list[Viewer], seconds: float, until: Callable[[], object] = lambda: False) -> None:

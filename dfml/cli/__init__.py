@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dfml import __version__
-from dfml.cli import arrange, bench, completing, lab, models, parameters, record, runs, zoo
+from dfml.cli import arrange, bench, completing, exporting, lab, models, parameters, record, runs, zoo
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.cli.start_app import start_app
 from dfml.core.errors import DfmlError
@@ -39,9 +39,10 @@ for function in (lab.sweep, lab.compare, lab.report):
     runs.app.command()(function)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
-for function in (runs.invert, runs.train, models.evaluate, models.adapt, models.export, parameters.docs):
+for function in (runs.invert, runs.train, models.evaluate, models.adapt, exporting.export, parameters.docs):
     app.command()(function)
 app.command("app")(start_app)
+runs.app.command("export")(exporting.export_run)
 runs.app.command()(record.record)
 runs.app.command()(record.record_demos)
 

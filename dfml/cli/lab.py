@@ -7,7 +7,7 @@ import typer
 
 from dfml.cli import completing
 from dfml.cli.output import answer, fine_percent, say, table
-from dfml.cli.parameters import Json, Overwrite, Preset, Set, made_from, names, option, seed_list
+from dfml.cli.parameters import Data, Json, Overwrite, Preset, Set, made_from, names, option, seed_list
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, given_path, write_atomically
@@ -35,12 +35,7 @@ def sweep(
     ],
     seeds: Annotated[str, typer.Option(help="Seeds, with commas between them.")] = "0",
     preset: Preset = "demo",
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Validation and test images (real-data trains on them).", autocompletion=completing.data_sets
-        ),
-    ] = None,
+    data: Data = None,
     set_: Set = None,
     device: str,
     threads: int | None,

@@ -1,4 +1,4 @@
-"""``evaluate``, ``adapt`` and ``export``: what is done with a meta-model."""
+"""``evaluate`` and ``adapt``: what is done with a meta-model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dfml.cli.output import Bar, answer, fine_percent, say, table, told_differen
 from dfml.cli.parameters import Json, Overwrite, Threads, made_from, option, shot_counts
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput
-from dfml.core.paths import claim_file, claim_folder, given_path
+from dfml.core.paths import claim_folder, given_path
 from dfml.data.pairing import differences, stored_rows
 from dfml.runs.spec import RunSpec, within_ranges
 from dfml.training.options import AdaptConfig
@@ -258,38 +258,3 @@ def _calibrator(name: str | None, changes: list[str] | None) -> Icfil | None:
         return None
     calibrator = CALIBRATORS.get(name)
     return calibrator(calibrator.preset("demo").override(changes or []))
-
-
-def export(
-    model: Model,
-    out: Annotated[Path, typer.Option(help="File or folder to write.")],
-    format: Annotated[
-        Literal["safetensors", "onnx"], typer.Option(help="safetensors: a timm-style folder; onnx: one file.")
-    ] = "safetensors",
-    overwrite: Overwrite = False,
-    json: Json = False,
-) -> None:
-    """Write a meta-model as a timm-style folder, or as an ONNX graph from images to logits.
-
-    The folder must be new, empty, or of an earlier export that nobody has changed.
-    """
-    from dfml.meta.stored import ENSEMBLE, check_model, is_untouched_model, refuse_ensemble, require_onnx
-
-    out = given_path(out)
-    if format == "onnx":
-        claim_file(out, overwrite=overwrite)
-    else:
-        claim_folder(out, own=is_untouched_model, kind="earlier export", overwrite=overwrite)
-    if check_model(model)["kind"] == ENSEMBLE:
-        refuse_ensemble("it cannot be exported")
-    if format == "onnx":
-        require_onnx()
-
-    from dfml.meta.model import MetaModel, export_onnx
-
-    loaded = MetaModel.load(model)
-    if format == "onnx":
-        export_onnx(loaded, out)
-    else:
-        loaded.save(out)
-    answer({"format": format, "path": str(out)}, json, f"written to {out}")

@@ -82,6 +82,7 @@ Set = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one where runs are kept, if left out.")]
 Preset = Annotated[str, typer.Option(help="demo or paper.")]
+Data = Annotated[str | None, option(RunSpec, "data", help="Validation and test images (real-data trains on them).")]
 Threads = Annotated[int | None, option(RunSpec, "threads", help="CPU threads; all cores, if left out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what lies there, whoever wrote it.")]

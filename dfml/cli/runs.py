@@ -8,7 +8,7 @@ import typer
 
 from dfml.cli import completing
 from dfml.cli.output import STOPPED, Bar, answer, fine_percent, say, table
-from dfml.cli.parameters import Json, Out, Preset, Resume, Set, given_options, made_from, refuse_given
+from dfml.cli.parameters import Data, Json, Out, Preset, Resume, Set, given_options, made_from, refuse_given
 from dfml.core.config import Config
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, RunFailed
@@ -51,12 +51,7 @@ def train(
     ] = None,
     out: Out = None,
     preset: Preset = "demo",
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Validation and test images (real-data trains on them).", autocompletion=completing.data_sets
-        ),
-    ] = None,
+    data: Data = None,
     set_: Set = None,
     classes_per_teacher: str | None,
     images_size: int | None,

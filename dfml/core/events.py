@@ -28,12 +28,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Images:
-    """Images to look at: float [N, C, H, W] in [0, 1], with a label each."""
+    """Images to look at: float [N, C, H, W] in [0, 1], with a label each, and its class's name where that is known."""
 
     step: int
     tag: str
     images: Any
     labels: Sequence[int] = field(default_factory=list)
+    names: Sequence[str] = field(default_factory=list)
 
 
 TASK = "task"

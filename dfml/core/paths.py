@@ -120,8 +120,11 @@ def claim_file(path: Path, *, own: Callable[[Path], bool] = lambda path: False, 
 
 
 @contextmanager
-def filled_folder(target: Path) -> Iterator[Path]:
-    """A folder to be filled beside ``target``; renamed to it where the block ends well, removed where it fails."""
+def filled_folder(target: Path, *, over: bool = False) -> Iterator[Path]:
+    """A folder to be filled beside ``target``; renamed to it where the block ends well, removed where it fails.
+
+    With ``over`` its files are laid over what ``target`` holds already.
+    """
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -132,7 +135,10 @@ def filled_folder(target: Path) -> Iterator[Path]:
         yield part
         with suppress(OSError):  # one that is there and empty: Windows renames nothing to it
             target.rmdir()
-        part.replace(target)
+        if over and target.exists():
+            shutil.copytree(part, target, dirs_exist_ok=True)
+        else:
+            part.replace(target)
     except Exception as error:
         raise_if_disk_full(error, target)
         raise

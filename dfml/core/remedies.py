@@ -12,7 +12,7 @@ PROGRAM = PROGRAMS[0 if INSTALLED else 1]
 
 
 def install(part: str) -> str:
-    """Return the command that adds an optional part: ``onnx`` or ``remote``."""
+    """Return the command that adds an optional part: ``onnx``, ``remote`` or ``tensorboard``."""
     return f'pip install "dfml-studio[{part}]"' if INSTALLED else f"pip install -r requirements-{part}.txt"
 
 

@@ -6,6 +6,7 @@ from dfml.core.errors import BadInput
 
 _JOINERS = "\u200c\u200d"
 """Written inside words of some languages, and inside some emoji."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def printable(text: str, most: int = 200) -> str:
@@ -21,6 +22,11 @@ def for_terminal(text: str) -> str:
         return text
     shown = (c if c.isprintable() or c == "\n" or c in _JOINERS else c.encode("unicode_escape").decode() for c in text)
     return "".join(shown)
+
+
+def for_spreadsheet(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def is_address(text: str) -> bool:

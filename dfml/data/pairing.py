@@ -53,10 +53,10 @@ def difference(row: Row, other: Row) -> Difference:
 def _shares(row: Row) -> list[float]:
     """Return the accuracy of each episode; empty where a row keeps none, or nothing that can be read."""
     right, of = row.get("right"), row.get("query_pictures")
-    known = isinstance(row.get("episode_list"), str) and isinstance(of, int) and of > 0
-    if not known or not isinstance(right, list) or not all(isinstance(count, int) for count in right):
+    if not isinstance(row.get("episode_list"), str) or not isinstance(of, int) or not isinstance(right, list):
         return []
-    return [count / of for count in right]
+    possible = of > 0 and all(isinstance(count, int) and 0 <= count <= of for count in right)
+    return [count / of for count in right] if possible else []
 
 
 def differences(rows: list[Row], others: list[Row], along: tuple[str, ...] = ()) -> Iterator[tuple[Row, Difference]]:
@@ -90,8 +90,7 @@ def stored_rows(path: Path) -> list[Row]:
     if rows is None and isinstance(found, dict) and found.get("test_accuracy") is not None:
         rows = [{**found, "accuracy": found["test_accuracy"]}]
     rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    good = [row for row in rows if _is_number(row.get("accuracy"))]
-    good = [row for row in good if row.get("ci95") is None or _is_number(row["ci95"])]
+    good = [row for row in rows if holds_accuracy(row)]
     if not good:
         raise BadInput(
             f"{path} holds no accuracies: give what `evaluate --json` printed, a benchmark's JSON file, or a run's "
@@ -100,5 +99,10 @@ def stored_rows(path: Path) -> list[Row]:
     return good
 
 
-def _is_number(value: Any) -> bool:  # noqa: ANN401 - a JSON value
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def holds_accuracy(row: Row) -> bool:
+    """Whether a row that anybody may have written has a fraction as accuracy, and one, or none, as its interval."""
+    return _is_fraction(row.get("accuracy")) and (row.get("ci95") is None or _is_fraction(row["ci95"]))
+
+
+def _is_fraction(value: Any) -> bool:  # noqa: ANN401 - a JSON value
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1  # not a number is neither

@@ -59,6 +59,10 @@ class Inverter(Registered):
     """Recovers images that a teacher takes for its training classes."""
 
     summary: ClassVar[str]
+    changes: ClassVar[Literal["pixels", "generator"]] = "pixels"
+    """What is optimised: the images themselves, or a network that paints them."""
+    by_queries: ClassVar[bool] = True
+    """Whether a teacher suffices that only answers queries."""
     uses_others: ClassVar[bool] = False
     """Whether ``fit`` wants other teachers of the zoo first."""
     learns: ClassVar[bool] = False

@@ -194,6 +194,7 @@ class Generator(BatchedInverter):
 
     papers = ("hu2023bidf", "wei2024tgr")
     Config = FreeNoiseConfig
+    changes = "generator"
     told_classes: ClassVar[bool] = False
     """Whether the network is told the classes; its noise then stays fixed."""
     summary = "Trains a small network, anew for each teacher, that paints what the teacher wants to see."

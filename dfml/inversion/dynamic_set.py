@@ -156,11 +156,12 @@ class DynamicSet:
                 x.clamp_(0, 1)
         return losses
 
-    def shown(self, classes: int = 8, images: int = 4) -> tuple[torch.Tensor, list[int]]:
-        """A few images of the first classes, to look at, with their classes."""
+    def shown(self, classes: int = 8, images: int = 4) -> tuple[torch.Tensor, list[int], list[str]]:
+        """A few images of the first classes, to look at, with their classes, and the keys of these."""
         chosen = range(min(classes, len(self.keys)))
         few = torch.cat([self.pixels[c].detach()[:images] for c in chosen])
-        return few, [c for c in chosen for _ in range(min(images, self.per_class))]
+        each = [c for c in chosen for _ in range(min(images, self.per_class))]
+        return few, each, [self.keys[c] for c in each]
 
     def state(self) -> dict[str, Any]:
         """Copies of the images, [classes, m, C, H, W], and of Adam's moments."""

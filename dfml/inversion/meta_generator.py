@@ -65,6 +65,7 @@ class MetaGenerator(BatchedInverter):
 
     papers = ("wei2024free", "fang2022up")
     Config = MetaGeneratorConfig
+    changes = "generator"
     uses_others = learns = True
     summary = "A generator trained on many teachers, which adapts to a new one in five steps."
 

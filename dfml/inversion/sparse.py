@@ -169,6 +169,7 @@ class Sparse(Inverter):
 
     papers = ("hu2024sparse",)
     Config = SparseConfig
+    by_queries = False  # the teacher's own patches are taken away
     summary = "For vision transformers: pixels of patches, of which the teacher's attention keeps fewer and fewer."
 
     @classmethod

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.data.episodes import Episode
 from dfml.meta.feature_map import FeatureMap, map_features
+from dfml.meta.held_statistics import settled_network
 from dfml.meta.learners import (
     HEAD,
     Adapt,
@@ -26,7 +26,6 @@ from dfml.meta.learners import (
     squared_distances,
 )
 from dfml.meta.model import MetaModel
-from dfml.nets.build import build_network
 from dfml.nets.norm import Statistics
 from dfml.zoo.teacher import Teacher, TeacherCard
 
@@ -67,19 +66,18 @@ class AdaptedTask:
     @torch.no_grad()
     def logits(self, x: torch.Tensor, bn: Bn = "transductive") -> torch.Tensor:
         """Logits [Q, classes] of prepared images [Q, C, H, W]."""
-        fixed = self._held(x, bn)
+        fixed = self.held(bn)
         return self.learner.predict(self.model.net, self.params, x, fixed)[:, : self.classes]
 
     @torch.no_grad()
     def features(self, x: torch.Tensor, bn: Bn = "transductive") -> torch.Tensor:
         """Features [Q, D] of prepared images [Q, C, H, W] before the last layer."""
-        fixed = self._held(x, bn)
+        fixed = self.held(bn)
         return extract_features(self.model.net, network_params(self.params), x, fixed)
 
-    def _held(self, x: torch.Tensor, bn: Bn) -> Statistics | None:
-        """Statistics that normalise images ``x``, None for their own."""
-        fixed = self._statistics(self.support_x) if bn == "inductive" else None
-        return fixed
+    def held(self, bn: Bn) -> Statistics | None:
+        """Statistics that normalise query images, None for their own."""
+        return self._statistics(self.support_x) if bn == "inductive" else None
 
     def _statistics(self, x: torch.Tensor) -> Statistics:
         return self.learner.support_statistics(self.model.net, self.params, x)
@@ -101,15 +99,8 @@ class AdaptedTask:
             scale = SHARPNESS / between.clamp_min(1e-12)
             weight, bias = 2 * scale * prototypes, -scale * prototypes.pow(2).sum(1)
         args = {**model.model_args, "bn": "running", "num_classes": self.classes}
-        net = build_network(model.architecture, **args)
         weights = {**network_params(self.params), HEAD + "weight": weight, HEAD + "bias": bias}
-        for key, parameter in net.named_parameters():
-            parameter.copy_(weights[key])
-        layers = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
-        for layer, (mean, var) in zip(layers, self._statistics(self.support_x), strict=True):
-            assert layer.running_mean is not None and layer.running_var is not None
-            layer.running_mean.copy_(mean)
-            layer.running_var.copy_(var)
+        net = settled_network(model.architecture, args, weights, self._statistics(self.support_x))
         card = TeacherCard(
             id=self.name, architecture=model.architecture, way=self.classes, input_size=model.input_size,
             mean=model.mean, std=model.std,
@@ -173,6 +164,7 @@ class Adaptation:
         calibration: ``probabilities`` are then those after it, ``per_step`` and the accuracies those before it.
         calibrated_accuracy: On the support and the query images (None where their labels are unknown), after it.
         params: What the learner, or the calibration, came to: see ``adapted_model`` in ``meta/adapted_model.py``.
+        statistics: Of the support set under ``params``, where they normalise query images.
         map: Where the features lie, where it was asked for; of the steps and not of the calibration.
     """
 
@@ -185,6 +177,7 @@ class Adaptation:
     calibration: Calibration | None = field(default=None, repr=False)
     calibrated_accuracy: tuple[float, float | None] | None = None
     params: Params = field(default_factory=dict, repr=False)
+    statistics: Statistics | None = field(default=None, repr=False)
     map: FeatureMap | None = field(default=None, repr=False)
 
     @property
@@ -274,5 +267,5 @@ def adapt(
     return Adaptation(
         list(class_names), per_step[-1], per_step[:taken], on_support[:taken], on_query[:taken], notes,
         found, (on_support[-1], on_query[-1] if on_query else None) if found else None,
-        states[-1].params, map_features(seen) if seen else None,
+        states[-1].params, states[-1].held(bn), map_features(seen) if seen else None,
     )  # fmt: skip

@@ -19,9 +19,10 @@ def adapted_model(
 ) -> MetaModel:
     """Return the model that ``adapt`` came to, with an output a class in the order of ``found.classes``.
 
-    Its network answers without a support set, on the statistics of the batch that it is given. Prototypes become its
-    last layer: ``-||h - p||^2`` is ``2 h . p - ||p||^2`` but for a term that is the same for all classes, so the
-    probabilities stay. ``bn`` and ``support``, the number of support images, are told in its card.
+    Its network answers without a support set. Where ``adapt`` was inductive, the model holds the support set's
+    statistics, and an export of it normalises with them; else it goes by those of the batch that it is given.
+    Prototypes become its last layer: ``-||h - p||^2`` is ``2 h . p - ||p||^2`` but for a term that is the same for all
+    classes, so the probabilities stay. ``bn`` and ``support``, the number of support images, are told in its card.
 
     Raises:
         BadInput: The model is an ensemble of teachers, which has no weights of its own.
@@ -43,5 +44,6 @@ def adapted_model(
     told["calibrated"] = found.calibration is not None
     details: dict[str, Any] = {**model.details, "way": classes, ADAPTED: told}
     return MetaModel(
-        net.train(), model.architecture, args, model.mean, model.std, model.learner, model.adapt_steps, details
-    )
+        net.train(), model.architecture, args, model.mean, model.std, model.learner, model.adapt_steps, details,
+        found.statistics,
+    )  # fmt: skip

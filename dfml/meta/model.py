@@ -12,18 +12,11 @@ from torch import nn
 
 from dfml.core.paths import given_path, write_atomically
 from dfml.data.episodes import Episode
+from dfml.meta.held_statistics import read_statistics, write_statistics
 from dfml.meta.learners import MAML, Adapt, MetaLearner, Params, ProtoNet, make_learner
-from dfml.meta.stored import (
-    KINDS,
-    NETWORK,
-    README,
-    model_card,
-    model_folder,
-    read_model_card,
-    read_network,
-    require_onnx,
-)
+from dfml.meta.stored import KINDS, NETWORK, README, model_card, model_folder, read_model_card, read_network
 from dfml.nets.build import build_network, fast_layout
+from dfml.nets.norm import Statistics
 from dfml.zoo.teacher import build_and_load, match_channels, match_size, save_network
 
 
@@ -37,6 +30,7 @@ class MetaModel:
         mean: Channel means for normalising images; ``std`` likewise.
         adapt_steps: Inner steps at test.
         details: Method, side information and whatever else the card tells.
+        statistics: Of the support set that it was adapted to, where it normalises with them; see ``adapted_model``.
         kind: Of its folder, as the card there names it.
         adapts: Ways of adapting that it has.
     """
@@ -52,6 +46,7 @@ class MetaModel:
     learner: MetaLearner
     adapt_steps: int = 10
     details: dict[str, Any] = field(default_factory=dict)
+    statistics: Statistics | None = None
 
     @property
     def way(self) -> int:
@@ -116,6 +111,7 @@ class MetaModel:
             folder, self.net, architecture=self.architecture, model_args=self.model_args, details=card,
             mean=self.mean, std=self.std,
         )  # fmt: skip
+        write_statistics(folder, self.net, self.statistics)
         write_atomically(folder / README, lambda part: part.write_text(model_card(card), encoding="utf-8"))
 
     @classmethod
@@ -140,7 +136,7 @@ class MetaModel:
         return cls(
             net.train(), config["architecture"], args, cfg.get("mean"), cfg.get("std"),
             make_learner(how.learner, how.learner_config), how.adapt_steps,
-            {k: v for k, v in card.items() if k != "sha256"},
+            {k: v for k, v in card.items() if k != "sha256"}, read_statistics(folder, net),
         )  # fmt: skip
 
     def __init_subclass__(cls) -> None:
@@ -175,43 +171,3 @@ def new_meta_model(
         args["width"] = width
     net = build_network(architecture, seed=seed, **args)
     return MetaModel(net.train(), architecture, args, mean, std, learner, adapt_steps, details or {})
-
-
-class _Exported(nn.Module):
-    """Images in [0, 1] to logits, normalisation included; statistics are the batch's own."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, model: MetaModel) -> None:
-        super().__init__()
-        self.net = model.net
-        self.register_buffer("mean", torch.tensor(model.mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(model.std).view(1, -1, 1, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net((x - self.mean) / self.std)
-
-
-def export_onnx(model: MetaModel, path: Path, batch: int = 16) -> None:
-    """Write an ONNX file that maps images [N, C, H, W] in [0, 1] to logits [N, way], without adaptation.
-
-    Normalisation statistics are those of the batch that it is given, as in transductive evaluation.
-
-    Raises:
-        BadInput: The optional packages for ONNX are not installed, or the model is an ensemble of teachers.
-    """
-    model.require_one_network("it cannot be exported")
-    require_onnx()
-    program = torch.onnx.export(
-        _Exported(model.to("cpu")).eval(),
-        (torch.rand(batch, *model.input_size),),
-        input_names=["pictures"],
-        output_names=["logits"],
-        dynamic_shapes={"x": {0: torch.export.Dim("pictures", min=1)}},
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None  # as with ``dynamo``
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda part: program.save(str(part)))

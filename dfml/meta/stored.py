@@ -23,6 +23,8 @@ NETWORK, ENSEMBLE = "meta-model", "ensemble"
 KINDS = {NETWORK: "dfml.meta.model", ENSEMBLE: "dfml.meta.ensemble"}
 """The kinds of folders, and the file with the class that opens each."""
 README = "README.md"
+STATISTICS = "statistics.safetensors"
+"""Batch statistics of the support set, of a model that was adapted to one."""
 ADAPTED = "adapted"
 """Key of a card that tells what a saved model was adapted to: ``classes``, ``how``, ``steps``, ``bn``, ``support``."""
 NOT_ONE = "an ensemble of teachers is not one model and has no weights of its own"
@@ -91,7 +93,8 @@ def check_model(folder: Path) -> dict[str, Any]:
     card = read_model_card(folder)
     if card["kind"] == NETWORK:
         read_network(folder, card)
-        tensor_shapes(folder / WEIGHTS, f"model {folder.name!r}")
+        for file in (WEIGHTS, *([STATISTICS] if (folder / STATISTICS).exists() else [])):
+            tensor_shapes(folder / file, f"model {folder.name!r}")
     return card
 
 
@@ -119,15 +122,20 @@ def is_untouched_model(folder: Path) -> bool:
     try:
         card = read_json(folder / DETAILS, "the model's card")
         readme = (folder / README).read_text(encoding="utf-8")
-        return {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS, DETAILS, README} and (
-            card["kind"] == NETWORK and readme in [model_card(card, program) for program in PROGRAMS]
-        )
+        known = {path.name for path in folder.iterdir()} - {STATISTICS} == {CONFIG, WEIGHTS, DETAILS, README}
+        return known and card["kind"] == NETWORK and readme in [model_card(card, program) for program in PROGRAMS]
     except (BadInput, OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
 
 
 def model_card(card: dict[str, Any], program: str = PROGRAM) -> str:
     """A README for the model's folder, in Markdown; for ``program`` see ``how_to_load``."""
+    head = ["---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", ""]
+    return "\n".join([*head, *card_lines(card), "", *how_to_load(program), ""])
+
+
+def card_lines(card: dict[str, Any]) -> list[str]:
+    """Title and facts of a model, lines of Markdown; names in the card may be anybody's."""
     side = ", ".join(card.get("side_information") or []) or "none"
     started = ", then ".join(map(str, (card.get("start") or {}).get("methods") or []))
     # Names from outside as one line of Markdown: no link, image, HTML or end of a piece of code.
@@ -139,14 +147,11 @@ def model_card(card: dict[str, Any], program: str = PROGRAM) -> str:
     to = re.sub(r"[\[<`]", lambda sign: f"\\{sign[0]}", ", ".join(printable(str(name)) for name in classes))
     told, lr = card.get("taking_part"), card["learner_config"]["inner_lr"]
     teachers = f", {told['taking_part']} of {told['of']} teachers took part" if told else ""
-    lines = [
-        "---", "library_name: timm", "tags: [few-shot, meta-learning, data-free]", "---", "",
+    return [
         f"# Meta-model trained with `{method}`", "",
         f"- zoo: {zoo}{teachers}",
         *([f"- started from the result of another run ({started})"] if started else []),
         *([f"- adapted to {len(classes)} classes, an output each: {to}"] if classes else []),
         f"- learner: {card['learner']}, {card['adapt_steps']} inner steps, learning rate {lr}",
-        f"- side information used: {side}", "",
-        *how_to_load(program), "",
+        f"- side information used: {side}",
     ]  # fmt: skip
-    return "\n".join(lines)

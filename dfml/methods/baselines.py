@@ -206,7 +206,8 @@ class BestTeacher(Baseline):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Pick and copy the teacher; see ``Method.train``."""
-        from dfml.training.context import REPORTED, start_model
+        from dfml.training.context import REPORTED
+        from dfml.training.new_model import start_model
         from dfml.training.ours.trust import best_reported, load_teacher_weights
 
         zoo = training.zoo
@@ -235,7 +236,7 @@ class BestTeacher(Baseline):
         Batch normalisation takes the statistics of the batch at hand in a meta-model, not what teachers stored.
         """
         from dfml.meta.fusion import fits
-        from dfml.training.context import start_model
+        from dfml.training.new_model import start_model
         from dfml.training.ours.trust import by_report
 
         others: dict[str, str] = {}

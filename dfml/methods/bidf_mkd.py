@@ -178,7 +178,7 @@ class BidfMkd(Method):
                 memory.add(support)
                 memory.add(query)
                 losses = {"teacher_accuracy": support.teacher_accuracy()}
-                shown = (query.images, query.labels.tolist())
+                shown = query.images, query.labels.tolist(), record.keys_of(query)
                 asked = supports.cost["queries"] + queries.cost["queries"]
                 apart = float(kd_loss(student(query.images), query.soft_targets))
                 yield Scalars(step, {"queries": asked, "tasks/disagreement": apart})
@@ -186,15 +186,16 @@ class BidfMkd(Method):
                 yield Note(step, f"inverted {api}, {kind}; {asked:,.0f} queries so far", kind="inverted")
             # 5. Replay fills the meta-batch; one outer step on all of it.
             while len(tasks) < cfg.tasks and memory.can_sample(*sizes):
-                replayed = memory.sample(*sizes, generator=generator).task
-                tasks.append(replayed)
+                replayed = memory.sample(*sizes, generator=generator)
+                tasks.append(replayed.task)
                 learners.append(model.learner)
             outcome = outer.step(tasks, learners)
             # 6. No new best accuracy for a while: the next iteration inverts.
             plateau.armed = plateau.update(outcome.accuracy)
             if shown is None:
                 assert replayed is not None
-                shown = replayed[0], replayed[1].tolist()
+                labels = replayed.task[1].tolist()
+                shown = replayed.task[0], labels, [replayed.classes[label] for label in labels]
             text = "distilling and replaying" if losses else "replaying"
             yield from record.events(step, outcome, losses=losses, task=replayed, images=lambda n=shown: n, text=text)
         model.details |= cost_of(supports, queries)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from dfml.data.episodes import PseudoTask
     from dfml.tasks.cache import Recoveries
-    from dfml.training.context import Training
+    from dfml.training.context import Training, TrainingRecord
     from dfml.training.ours.images import Augmenter
 
 
@@ -134,7 +134,7 @@ class Distill(Method):
             batches = [self.batch(training, found[i], answers[i], seen) for i in drawn]
             falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
             outcome = student.step(batches, distance=cfg.distance, lr=cfg.outer_lr * falls)
-            yield from record.events(step, outcome, **standing_for_all(found[drawn[0]]), text="distilling")
+            yield from record.events(step, outcome, **standing_for_all(found[drawn[0]], record), text="distilling")
         # 6. The output layers stay behind: the meta-model never held them.
         model.details |= cost_of(recoveries) | {"recoveries": len(found)}
         yield Done(record.finish(side_information_of(model)))
@@ -196,13 +196,16 @@ class Distill(Method):
         yield from prepare_recoveries(recoveries, self.teachers(zoo), self.config, jobs)
 
 
-def standing_for_all(first: PseudoTask) -> dict[str, Any]:
+def standing_for_all(first: PseudoTask, record: TrainingRecord) -> dict[str, Any]:
     """What is told of a step: its first recovery, with the wanted labels, stands for the batch."""
     import torch
 
+    from dfml.tasks.memory import MemoryTask
+
     rows = torch.arange(0, len(first.labels), max(1, len(first.labels) // 40))
+    keys = record.class_keys[first.teacher_id]
     return {
         "losses": {"teacher_accuracy": first.teacher_accuracy()},
-        "task": (first.images, first.labels, first.images[:0], first.labels[:0]),
-        "images": lambda: (first.images[rows], first.labels[rows].tolist()),
+        "task": MemoryTask((first.images, first.labels, first.images[:0], first.labels[:0]), keys),
+        "images": lambda: (first.images[rows], labels := first.labels[rows].tolist(), [keys[c] for c in labels]),
     }

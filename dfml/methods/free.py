@@ -165,14 +165,10 @@ class Free(Method):
             warm = step > cfg.warm_up
             # 1. FIVE: clones of the meta-generator adapt to a few teachers. 2. It learns from how they did.
             drawn = [oracles[i] for i in torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()]
+            wanted = [labels_per_class(oracle.way, cfg.recovered_per_class) for oracle in drawn]
             against = self.against(model) if warm and cfg.adversarial else None
             for found in five.meta_stepping(  # noqa: B007 - the last one is wanted
-                drawn,
-                [labels_per_class(oracle.way, cfg.recovered_per_class) for oracle in drawn],
-                generator=generator,
-                device=device,
-                extra_loss=against,
-                with_tasks=warm,
+                drawn, wanted, generator=generator, device=device, extra_loss=against, with_tasks=warm
             ):
                 yield Progress(step, cfg.iterations, "recovering")
             assert found is not None
@@ -195,7 +191,10 @@ class Free(Method):
             losses = found.losses
             losses["teacher_accuracy"] = losses.pop("teacher_accuracy")  # the last of them
             rows = slice(None, None, max(1, len(found.images) // 40))
-            shown = found.images[rows], found.labels[rows].tolist()
+            keys = [
+                oracle.class_keys[label] for oracle, its in zip(drawn, wanted, strict=True) for label in its.tolist()
+            ]
+            shown = found.images[rows], found.labels[rows].tolist(), keys[rows]
             yield from record.events(step, outcome, losses=losses, task=task, images=lambda now=shown: now, text=text)
         model.details |= counter.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
         yield Done(record.finish(side_information_of(model)))

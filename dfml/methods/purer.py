@@ -128,6 +128,7 @@ class Purer(Method):
 
         from dfml.inversion.dynamic_set import DynamicSet
         from dfml.meta.outer import OuterLoop
+        from dfml.tasks.memory import MemoryTask
         from dfml.training.context import side_information_of
         from dfml.training.plateau import PlateauDetector
         from dfml.training.recovered import QueryCounter
@@ -181,8 +182,10 @@ class Purer(Method):
             if step > cfg.warm_start:
                 # 4. One outer step on episodes, whose classes may belong to different teachers.
                 with torch.no_grad():
-                    tasks = [self.episode(images, generator)[1] for _ in range(cfg.tasks)]
-                outcome, task, text = outer.step(tasks), tasks[0], "inverting and meta-training"
+                    drawn_tasks = [self.episode(images, generator) for _ in range(cfg.tasks)]
+                outcome = outer.step([episode for _, episode in drawn_tasks])
+                classes, first = drawn_tasks[0]
+                task, text = MemoryTask(first, [images.keys[c] for c in classes]), "inverting and meta-training"
                 # 5. No new best accuracy for a while: the switch goes on.
                 switch.armed = switch.update(outcome.accuracy)
             yield from record.events(step, outcome, losses=losses, task=task, images=images.shown, text=text)

@@ -143,6 +143,7 @@ class Teapot(Method):
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         from dfml.meta.outer import OuterLoop, plain
+        from dfml.tasks.memory import MemoryTask
         from dfml.training.context import side_information_of
         from dfml.training.plateau import PlateauDetector
         from dfml.training.recovered import cost_of
@@ -183,16 +184,18 @@ class Teapot(Method):
                 policy.reward_features()
                 memory.forget(policy.distrusted())
                 # 3. Distil each teacher on its own task.
-                tasks = [self.new_task(each) for each in found]
+                tasks, classes = [self.new_task(each) for each in found], record.class_keys[found[0].teacher_id]
                 outcome = outer.step(tasks)
                 losses["teacher_accuracy"] = sum(each.teacher_accuracy() for each in found) / len(found)
                 text = f"new tasks of {', '.join(teacher for teacher, _ in visits)}"
             elif panel and panel.due():
                 outcome, text = panel.step(memory, falls), "answers of the panel"
-                tasks = [memory.sample(*sizes, generator=generator).task]  # only to be shown
+                drawn = memory.sample(*sizes, generator=generator)  # only to be shown
+                tasks, classes = [drawn.task], drawn.classes
             else:
                 # 4. Learn recombined tasks with hard labels, some of them interpolated.
-                pairs = [self.memory_task(memory, model, seen, generator) for _ in range(cfg.tasks)]
+                made = [self.memory_task(memory, model, seen, generator) for _ in range(cfg.tasks)]
+                pairs, classes = [pair for pair, _ in made], made[0][1]
                 if panel:
                     pairs += panel.pairs(memory)
                 tasks = [task for task, _ in pairs]
@@ -205,8 +208,9 @@ class Teapot(Method):
             if step % cfg.validate_every == 0 or step in (1, cfg.iterations):
                 yield from policy.events(step)
             task = plain(tasks[0])
-            shown = (task[0], task[1].tolist())
-            yield from record.events(step, outcome, losses=losses, task=task, images=lambda now=shown: now, text=text)
+            labels = task[1].tolist()
+            shown, named = (task[0], labels, [classes[label] for label in labels]), MemoryTask(task, classes)
+            yield from record.events(step, outcome, losses=losses, task=named, images=lambda now=shown: now, text=text)
         model.details |= cost_of(recoveries)
         model.details |= {"asked_at": plateau.fired_at, **policy.details()}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
@@ -274,8 +278,8 @@ class Teapot(Method):
 
     def memory_task(
         self, memory: TaskMemory, model: MetaModel, seen: Moved, generator: torch.Generator
-    ) -> tuple[Task, MetaLearner | InterpolatedLearner]:
-        """A recombined task, or by chance two that are interpolated, and how it is learned."""
+    ) -> tuple[tuple[Task, MetaLearner | InterpolatedLearner], list[str]]:
+        """A recombined task, or by chance two that are interpolated, and how it is learned; and its classes."""
         import torch
 
         from dfml.meta.outer import InterpolatedLearner, paired
@@ -285,8 +289,9 @@ class Teapot(Method):
         drawn = memory.sample(cfg.way, cfg.shot, cfg.query, mixup=mixes, generator=generator)
         task = moved(drawn.task, seen, generator)
         if drawn.partner is None:
-            return task, model.learner
-        return paired(task, moved(drawn.partner, seen, generator)), InterpolatedLearner(model.learner, drawn.share)
+            return (task, model.learner), drawn.classes
+        both = paired(task, moved(drawn.partner, seen, generator))
+        return (both, InterpolatedLearner(model.learner, drawn.share)), drawn.classes
 
 
 def moved(task: Task, seen: Moved, generator: torch.Generator) -> Task:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from dfml.meta.outer import Aggregate, TaskLoss
     from dfml.tasks.cache import Recoveries
     from dfml.tasks.memory import TaskMemory
-    from dfml.training.context import Training
+    from dfml.training.context import Shown, Training, TrainingRecord
 
 
 class TgrConfig(GroupingConfig, InitConfig):
@@ -169,7 +169,9 @@ class Tgr(Method):
             # 5. Replay tasks of the memory until they are learned no better.
             steps, task = yield from replay(outer, memory, cfg, generator, step=step)
             outcome, text = round_outcome(steps, together), f"group {group + 1}: teachers {', '.join(chosen)}"
-            yield from record.events(step, outcome, task=task, images=lambda now=found[0]: shown(now), text=text)
+            yield from record.events(
+                step, outcome, task=task, images=lambda now=found[0]: shown(now, record), text=text
+            )
         model.details |= groups.details(teachers.ids, recoveries.cost)
         yield Done(record.finish([*([groups.probe] if groups.probe else []), *side_information_of(model)]))
 
@@ -290,7 +292,8 @@ def sample_group(
     return group, [members[i] for i in torch.randint(len(members), (count,), generator=generator).tolist()]
 
 
-def shown(task: PseudoTask) -> tuple[torch.Tensor, list[int]]:
+def shown(task: PseudoTask, record: TrainingRecord) -> Shown:
     """Up to eight images of each class, to look at."""
     rows = [i for label in task.labels.unique().tolist() for i in (task.labels == label).nonzero()[:8, 0].tolist()]
-    return task.images[rows], task.labels[rows].tolist()
+    keys = record.keys_of(task)
+    return task.images[rows], task.labels[rows].tolist(), [keys[row] for row in rows]

@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from os import PathLike
@@ -46,12 +46,13 @@ class StoredResult(Record):
 
 @dataclass(frozen=True)
 class StoredImages:
-    """A grid of images: ``path`` is a PNG, ``labels`` go row by row (see ``grid_columns``)."""
+    """A grid of images: ``path`` is a PNG; ``labels``, and classes' ``names`` where known, go row by row."""
 
     step: int
     tag: str
     path: Path
     labels: list[int]
+    names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class RunFolder:
         with suppress(OSError):
             kept = set(os.listdir(self.path / IMAGES))
         return [
-            StoredImages(line.step, line.tag, self.path / IMAGES / line.file, line.labels)
+            StoredImages(line.step, line.tag, self.path / IMAGES / line.file, line.labels, line.names)
             for line in shared_reader(self.path).records("images")
             if line.file in kept
         ]

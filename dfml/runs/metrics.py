@@ -57,6 +57,7 @@ class ImagesLine(Record):
     tag: Text
     file: Text
     labels: Annotated[list[Label], Field(max_length=MOST_LABELS)]
+    names: Annotated[list[Text], Field(max_length=MOST_LABELS)] = []
 
 
 class EmbeddingLine(Record):

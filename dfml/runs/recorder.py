@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dfml.core.errors import BadInput
 from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, Scalars, ZooMap
@@ -18,9 +18,6 @@ from dfml.runs.folder import CHECKPOINTS, IMAGES
 from dfml.runs.grids import MAX_TILES, save_grid
 from dfml.runs.metrics import METRICS, MetricsReader, MetricsWriter, cut_back
 from dfml.runs.status import LOG, write_raw
-
-if TYPE_CHECKING:
-    pass
 
 HEARTBEAT_SECONDS = 2.0
 STATUS_SECONDS = 0.25
@@ -162,7 +159,9 @@ class Recorder:
         name = file_name(event.step, event.tag, self._picture_count)
         save_grid(event.images, self.folder / IMAGES / name)
         about = {"tag": event.tag, "file": name, "labels": [int(label) for label in list(event.labels)[:MAX_TILES]]}
-        extra = {"teacher": tag} if tag else {}
+        extra: dict[str, Any] = {"teacher": tag} if tag else {}
+        if any(event.names):
+            extra["names"] = [str(name) for name in list(event.names)[:MAX_TILES]]
         self._append("images", event.step, "", **about, count=len(event.images), **extra)
         names = self._pictures.setdefault(event.tag, [])
         names.append(name)

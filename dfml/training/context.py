@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,21 +12,21 @@ from torch import nn
 
 from dfml.core.config import Config
 from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
+from dfml.data.episodes import PseudoTask
 from dfml.meta.fusion import fits, load_average
-from dfml.meta.learners import LearnerConfig, make_learner
-from dfml.meta.model import MetaModel, new_meta_model
+from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep, Task
 from dfml.nets.checkpoint import flatten_state, part_of_state
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.memory import TaskMemory
+from dfml.tasks.memory import MemoryTask, TaskMemory
 from dfml.tasks.similarity import DiversityMeter
-from dfml.training.fusing import fused, network_args
+from dfml.training.fusing import fused
+from dfml.training.new_model import start_model
 from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
 from dfml.training.recovered import recoveries_of
 from dfml.training.taking_part import TakingPart
 from dfml.training.used_classes import as_used
 from dfml.training.validation import Validation
-from dfml.zoo.listing import TeacherCard
 from dfml.zoo.teacher import probe
 from dfml.zoo.zoo import Zoo
 
@@ -37,6 +36,10 @@ SHOWN = 40
 EMBED_EVERY = 10
 REPORTED = "reported accuracies"
 """What a training that starts from the best reported teacher names as side information."""
+
+
+Shown = tuple[torch.Tensor, list[int], list[str]]
+"""Images to look at, their labels, and the key of each one's class, see ``Zoo.class_keys``."""
 
 
 def one_of_each(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
@@ -118,6 +121,15 @@ class TrainingRecord(StepRecord):
         super().__init__(config.iterations, training.generator, {**parts, **own})
         # The probe's loss needs an output for each label.
         self.embeds = config.way <= self.meter.probe.way
+        self.class_keys = training.zoo.class_keys()
+        zoo = training.zoo
+        named = [
+            (zoo.class_key(card, slot), card.classes[slot])
+            for card in zoo.cards
+            for slot in zoo.slots(card)
+            if card.classes
+        ]
+        self.named = dict(named)
 
     def events(
         self,
@@ -125,14 +137,14 @@ class TrainingRecord(StepRecord):
         outcome: OuterStep | None,
         *,
         losses: dict[str, float] | None = None,
-        task: Task | None = None,
-        images: Callable[[], tuple[torch.Tensor, list[int]]] | None = None,
+        task: Task | MemoryTask | None = None,
+        images: Callable[[], Shown] | None = None,
         text: str = "",
     ) -> Iterator[Event]:
         """Report one iteration, 1 .. iterations; ``outcome`` is None while only images are recovered.
 
         ``losses`` are the inversion's, with ``teacher_accuracy``; ``task`` is one of the meta-batch, for the diversity;
-        ``images`` gives images to show and their labels, and is asked rarely.
+        ``images`` gives what to show, and is asked rarely.
         """
         cfg = self.config
         yield Progress(step, cfg.iterations, text)
@@ -147,16 +159,26 @@ class TrainingRecord(StepRecord):
         yield from self.curves(step, values)
         embed_every = max(EMBED_EVERY, self.log_every)
         if task is not None and self.embeds and step % embed_every == 0:
+            task, classes = (task.task, task.classes) if isinstance(task, MemoryTask) else (task, [])
             self.meter.add(f"step {step}", torch.cat([task[0], task[2]]), torch.cat([task[1], task[3]]))
             yield Scalars(step, {"tasks/diversity": self.meter.value()})
             yield Embedding(step, [f"step {step}"], self.meter.vectors[-1][None])
-            yield Images(step, TASK, *one_of_each(task[0], task[1]))
+            firsts, labels = one_of_each(task[0], task[1])
+            yield Images(step, TASK, firsts, labels, self.called(classes[label] for label in labels if classes))
         if images is not None and (self.due(step, cfg.iterations // SHOWN) or step == 1):
-            shown, labels = images()
-            yield Images(step, "pictures", shown.detach().cpu(), labels)
+            shown, labels, keys = images()
+            yield Images(step, "pictures", shown.detach().cpu(), labels, self.called(keys))
         if outcome is not None and self.due(step, cfg.validate_every):
             yield from self.validation.measure(self.model, step, self.device)
         yield self.kept(step)
+
+    def called(self, keys: Iterable[str]) -> list[str]:
+        """The names of classes by their keys; empty ones where the teachers' cards name none."""
+        return [self.named.get(key, "") for key in keys]
+
+    def keys_of(self, task: PseudoTask) -> list[str]:
+        """The key of each image's class."""
+        return [self.class_keys[task.teacher_id][label] for label in task.labels.tolist()]
 
     def finish(self, side_information: list[str]) -> MetaModel:
         """Choose the weights and complete the card."""
@@ -253,43 +275,3 @@ class Training:
     def record(self, config: MetaTrainingConfig, model: MetaModel, parts: dict[str, Stateful]) -> TrainingRecord:
         """Return what reports the outer steps; a checkpoint holds the ``parts``, and ``restore`` fills them again."""
         return TrainingRecord(self, config, model, parts)
-
-
-def zoo_statistics(zoo: Zoo, ids: Collection[str] | None = None) -> tuple[list[float], list[float]]:
-    """The normalisation that most teachers (of these ids, where any are given) use: channel means and deviations."""
-    channels = zoo.picture_shape[0]
-    fitting = [c for c in zoo.cards if c.input_size[0] == channels and (ids is None or c.id in ids)]
-    (mean, std), _ = Counter((tuple(c.mean), tuple(c.std)) for c in fitting).most_common(1)[0]
-    return list(mean), list(std)
-
-
-def start_model(
-    zoo: Zoo,
-    config: AdaptConfig,
-    generator: torch.Generator,
-    details: dict[str, Any],
-    *,
-    like: TeacherCard | None = None,
-) -> MetaModel:
-    """A meta-model with fresh weights that takes the zoo's images, or those of the teacher that it is ``like``."""
-    fixed = like is not None and not config.architecture.startswith("fewshot_")
-    shape = like.input_size if like is not None and fixed else zoo.picture_shape
-    mean, std = (list(like.mean), list(like.std)) if like is not None and fixed else zoo_statistics(zoo)
-    inner = LearnerConfig(
-        inner_lr=config.inner_lr,
-        inner_steps=getattr(config, "inner_steps", config.test_steps),
-        first_order=getattr(config, "first_order", False),
-    )
-    return new_meta_model(
-        config.architecture,
-        shape=shape,
-        way=config.way,
-        mean=mean,
-        std=std,
-        learner=make_learner(config.learner, inner),
-        width=config.width,
-        further=network_args(zoo, config.architecture, like),
-        seed=int(torch.randint(2**62, (), generator=generator)),
-        adapt_steps=config.test_steps,
-        details={"zoo": zoo.name, "way": config.way, **details},
-    )

@@ -7,8 +7,8 @@ import torch
 
 from dfml.core.config import Options
 from dfml.core.events import Event, Progress, Scalars
-from dfml.meta.outer import OuterLoop, OuterStep, Task
-from dfml.tasks.memory import TaskMemory
+from dfml.meta.outer import OuterLoop, OuterStep
+from dfml.tasks.memory import MemoryTask, TaskMemory
 
 
 class PlateauDetector:
@@ -56,7 +56,7 @@ class PlateauDetector:
 
 def replay(
     outer: OuterLoop, memory: TaskMemory, config: Options, generator: torch.Generator, *, step: int
-) -> Generator[Event, None, tuple[list[OuterStep], Task | None]]:
+) -> Generator[Event, None, tuple[list[OuterStep], MemoryTask | None]]:
     """Take outer steps on recombined tasks until their accuracy has set no new best for ``patience`` steps.
 
     Nothing happens while the memory can give no task. The config has ``patience`` and ``replay_limit``. Returns the
@@ -65,8 +65,8 @@ def replay(
     size = config.way, config.shot, config.query
     plateau, steps, task = PlateauDetector(config.patience), [], None
     while len(steps) < config.replay_limit and memory.can_sample(*size):
-        drawn = [memory.sample(*size, generator=generator).task for _ in range(config.tasks)]
-        steps.append(outer.step(drawn))
+        drawn = [memory.sample(*size, generator=generator) for _ in range(config.tasks)]
+        steps.append(outer.step([each.task for each in drawn]))
         task = drawn[0]
         yield Progress(step, config.iterations, "replaying tasks from memory")
         if plateau.update(steps[-1].accuracy):

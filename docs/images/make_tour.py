@@ -4,6 +4,7 @@ It needs Chromium and Playwright (``requirements-dev.txt``), and takes a few min
 own with an empty folder of runs, a fresh browser, the clicks below.
 """
 
+import argparse
 import io
 import os
 import shutil
@@ -20,7 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = Path(__file__).with_name("tour.webp")
-WINDOW, SIZE = {"width": 1280, "height": 800}, (840, 525)
+WINDOW, SIZE = (1280, 800), (840, 525)
 MIDDLE = (780, 420)
 FRAME = 0.7
 """Seconds that each picture stands."""
@@ -47,17 +48,21 @@ def tour(page: Page, url: str, frames: list[Image.Image]) -> None:
     page.get_by_role("button", name="See it in one minute").click()
     page.get_by_role("button", name="Close the minute").wait_for()
     take(9, 3.5)
-    for path, words in (("inversion?run=pixels-000", "Play"), ("training?run=purer", "Play")):
+    for path, charts in (("inversion?run=pixels-000", 1), ("training?run=purer", 3)):
         page.goto(f"{url}/{path}")
         settled(page)
-        button = page.get_by_role("button", name=words).first
+        button = page.get_by_role("button", name="Play").first
         button.wait_for()
         page.mouse.move(*MIDDLE)
-        page.mouse.wheel(0, button.bounding_box()["y"] - 90)
+        if place := button.bounding_box():
+            page.mouse.wheel(0, place["y"] - 90)
         page.wait_for_timeout(800)
         take()
         button.click()
         take(6, 1.2)
+        # What the curves came to, at rest.
+        page.get_by_role("slider", name="Iteration").press("End")
+        take(charts)
     page.goto(f"{url}/adaptation")
     page.get_by_text("How it sees them").wait_for()
     settled(page)
@@ -69,6 +74,9 @@ def tour(page: Page, url: str, frames: list[Image.Image]) -> None:
 
 def main() -> None:
     """Start the app, go through it, write the file."""
+    parser = argparse.ArgumentParser(description="Record the README's moving picture from the real app.")
+    parser.add_argument("--out", type=Path, default=OUT, help="the WebP file to write")
+    out = parser.parse_args().out
     with socket.socket() as free, tempfile.TemporaryDirectory() as runs:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -88,14 +96,14 @@ def main() -> None:
             frames: list[Image.Image] = []
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-                context = browser.new_context(viewport=WINDOW)
+                context = browser.new_context(viewport={"width": WINDOW[0], "height": WINDOW[1]})
                 context.set_default_timeout(180_000)
                 tour(context.new_page(), url, frames)
         finally:
             server.kill()
     look = {"save_all": True, "append_images": frames[1:], "duration": round(1000 * FRAME), "loop": 0}
-    frames[0].save(OUT, "WEBP", quality=70, method=6, **look)
-    print(f"{OUT.relative_to(ROOT)}: {len(frames)} pictures, {OUT.stat().st_size / 1e6:.2f} MB")
+    frames[0].save(out, "WEBP", quality=70, method=6, **look)
+    print(f"{out}: {len(frames)} pictures, {out.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

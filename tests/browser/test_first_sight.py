@@ -40,6 +40,22 @@ def test_every_page_shows_something_real_at_once_without_any_run(cold_server, pa
     assert sum(server.cpu_times()[:2]) - before < MOST_CPU
 
 
+@pytest.mark.slow
+def test_a_prediction_is_three_clicks_and_fifteen_seconds_from_the_start(commanded_server, page, record_property):
+    clicks = 0
+    page.goto(commanded_server.url)
+    for way in (page.get_by_role("link", name="4. A prediction"),):
+        clicks += 1
+        way.click()
+    page.get_by_role("option", name="% sure").first.wait_for()
+    seconds = time.monotonic() - commanded_server.started
+    server = psutil.Process(commanded_server.pid)
+    record_property("seconds", round(seconds, 1))
+    record_property("cpu", round(sum(server.cpu_times()[:2]), 1))
+    print(seconds, server.cpu_times())
+    assert clicks <= 3 and seconds < 15
+
+
 @pytest.fixture
 def looked_at(tmp_path):
     """Takes pictures of a step, in both schemes and of two widths, into ``$DFML_SHOTS`` or a folder that goes."""

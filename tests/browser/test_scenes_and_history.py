@@ -92,3 +92,39 @@ def test_back_and_forward_return_to_what_was_seen_a_page_a_step(cold_server, pag
         page.go_forward()
         page.wait_for_url(re.compile("/adaptation"))
         whole(page, "Adaptation")
+
+
+def stands_at(field, value):
+    from playwright.sync_api import expect
+
+    expect(field).to_have_value(value, timeout=120_000)
+
+
+@pytest.mark.timeout(600)
+def test_back_and_forward_go_over_what_was_chosen_in_a_form(cold_server, page):
+    page.goto(f"{cold_server.url}/training?method=tgr")
+    tgr, free = (page.get_by_role("button", name=f"✓ {name}") for name in ("TGR", "FREE"))
+    tgr.wait_for()
+    settled(page)
+    page.get_by_role("button", name="FREE", exact=True).click()
+    free.wait_for()
+    page.get_by_text("Options", exact=True).click()
+    shot = page.get_by_role("spinbutton", name="Shot", exact=True)
+    before = shot.input_value()
+    assert before != "1"
+    shot.fill("1")
+    shot.press("Tab")
+    page.wait_for_url("**o.shot=1**")
+    settled(page)
+    for _ in range(2):
+        page.go_back()
+        stands_at(shot, before)
+        free.wait_for()
+        page.go_back()
+        tgr.wait_for()
+        page.go_forward()
+        free.wait_for()
+        stands_at(shot, before)
+        page.go_forward()
+        stands_at(shot, "1")
+        assert link(page)[1].items() >= {"method": "free", "o.shot": "1"}.items()

@@ -25,11 +25,12 @@ COMMANDS = {
     "docs": "--json",
     "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr "
     "--calibrate --set --seed --against --device --threads --json",
-    "export": "--model --out --format --overwrite --json",
+    "export": "--model --out --format --licence --result --push --support --serve --port --overwrite --json",
     "invert": "--zoo --out --teacher --method --preset --per-class --set --oracle --oracle-set --against "
     "--against-weight --data --seed --device --threads --label --resume --json",
     "runs cite": "RUN --json",
     "runs compare": "RUNS --csv --overwrite --json",
+    "runs export": "RUN --out --format --overwrite --json",
     "runs list": "--json",
     "runs record": "RUN --out --overwrite --json",
     "runs record-demos": "--work --out --only --data --json",

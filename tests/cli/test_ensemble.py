@@ -48,7 +48,7 @@ def test_it_classifies_pictures_and_is_not_exported(dfml, model, patterns, tiny_
     right = [p["class"] in p["file"] for p in found["predictions"] if any(c in p["file"] for c in found["classes"])]
     assert sum(right) / len(right) > 0.5
     assert dfml(*words, "--adapt", "steps").code == 2
-    for form in ("onnx", "safetensors"):
+    for form in ("onnx", "onnx-features", "safetensors", "hf", "web"):
         called = dfml("export", "--model", model, "--format", form, "--out", tmp_path / "out")
         assert called.code == 2 and "cannot be exported" in called.err and not (tmp_path / "out").exists()
     against = ["--against", model, "--teacher", 0, "--per-class", 1, "--set", "steps=1", "--out", tmp_path / "i"]

@@ -8,6 +8,8 @@ from dfml.meta.model import MetaModel, new_meta_model
 WRITERS = {
     "export": "export --model MODEL",
     "export onnx": "export --model MODEL --format onnx",
+    "export hf": "export --model MODEL --format hf",
+    "export web": "export --model MODEL --format web",
     "similarity": "zoo similarity ZOO",
     "merge": "zoo merge ZOO cifar-fs-conv4",
     "import": "zoo import ZOO/000",

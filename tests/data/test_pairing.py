@@ -112,10 +112,19 @@ def test_stored_results_of_every_kind_are_read(tmp_path):
     assert stored_rows(path)[0]["accuracy"] == 0.5
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"rows": 3}', '{"rows": [{"accuracy": "x"}]}', '{"test_accuracy": null}'])
+NONE = ["", "[1]", '{"rows": 3}', '{"rows": [{"accuracy": "x"}]}', '{"test_accuracy": null}']
+NO_FRACTION = ['{"test_accuracy": NaN}', '{"test_accuracy": 50.5}', '{"test_accuracy": 0.5, "ci95": Infinity}']
+
+
+@pytest.mark.parametrize("text", [*NONE, *NO_FRACTION])
 def test_what_holds_no_accuracies_is_one_clear_line(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(BadInput, match="holds no accuracies"):
         stored_rows(tmp_path / "x.json")
     with pytest.raises(BadInput, match="cannot read"):
         stored_rows(tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize("right", [[11] * 40, [-1] * 40, [10**400] * 40, ["5"] * 40])
+def test_answers_that_no_episode_can_have_make_no_pair(right):
+    assert not difference({**row([5] * 40), "right": right}, row([4] * 40)).paired

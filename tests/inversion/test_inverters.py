@@ -8,10 +8,13 @@ import sys
 import pytest
 import torch
 
+from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.inversion import INVERTERS
 from dfml.inversion.batched import labels_per_class
-from dfml.zoo.oracles.base import AutogradOracle
+from dfml.zoo.oracles.asking import ZerothOrderConfig
+from dfml.zoo.oracles.base import AutogradOracle, LocalApi
+from dfml.zoo.oracles.choose import ZerothOrderOracle
 from tests import conditions
 from tests.inversion.small import CPU, few, fresh_teacher, last, make, own, warmed
 
@@ -79,6 +82,18 @@ def test_teachers_of_a_mixed_zoo_keep_every_byte_also_when_stopped_half_way(name
         assert all(torch.equal(w, weights[n]) for n, w in teacher.state_dict().items())
         assert not any(p.requires_grad for p in teacher.parameters()) and not teacher.training
         assert not any(m._forward_pre_hooks or m._forward_hooks for m in teacher.modules())
+
+
+@pytest.mark.parametrize("name", list(INVERTERS))
+def test_an_inverter_says_whether_answers_alone_suffice(name, tiny_zoo):
+    api, draws = LocalApi(tiny_zoo.teacher(0)), torch.Generator().manual_seed(0)
+    black = ZerothOrderOracle(api, ZerothOrderConfig(q=1), generator=draws)
+    work = make(name, **{**few(name, 1), **({"warm_up": 0} if "warm_up" in few(name, 1) else {})})
+    if INVERTERS.get(name).by_queries:
+        assert last(work, [black], per_class=1).tasks and api.queries
+    else:
+        with pytest.raises(BadInput):
+            last(work, [black], per_class=1)
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)

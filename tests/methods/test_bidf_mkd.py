@@ -12,7 +12,7 @@ from dfml.meta.learners import LearnerConfig, distilling, kd_loss, make_learner
 from dfml.meta.outer import OuterLoop, adapted_student
 from dfml.methods import bidf_mkd
 from dfml.tasks.memory import TaskMemory
-from dfml.training.context import start_model
+from dfml.training.new_model import start_model
 from dfml.training.plateau import PlateauDetector
 from dfml.zoo.oracles.base import AutogradOracle, LocalApi
 from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle

@@ -137,6 +137,17 @@ def test_it_ends_with_a_meta_model_and_finite_numbers(name, small_run, tmp_path)
         assert torch.equal(again.net(again.prepare(x)), model.net(model.prepare(x)))
 
 
+@pytest.mark.parametrize("name", [n for n in ON_DATA if METHODS.get(n).asks_teachers])
+def test_what_is_shown_is_called_as_its_teachers_call_it(name, small_run, tiny_zoo):
+    known = {called for card in tiny_zoo.cards for called in card.classes}
+    shown = [e for e in small_run(name)[0] if isinstance(e, Images) and e.tag in ("pictures", context.TASK)]
+    assert shown
+    for event in shown:
+        assert len(event.names) == len(event.labels) == len(event.images) and known.issuperset(event.names)
+        if event.tag == context.TASK:
+            assert len(set(event.names)) == len(event.names), "a task has no class twice"
+
+
 @pytest.mark.parametrize("name", list(METHODS))
 def test_it_says_who_takes_part_before_anything_is_learned(name, small_run):
     events = small_run(name)[0]

@@ -12,7 +12,7 @@ from dfml.data.episodes import PseudoTask
 from dfml.meta.outer import OuterLoop, task_loss_of
 from dfml.methods import free
 from dfml.methods.free import Free
-from dfml.training.context import start_model
+from dfml.training.new_model import start_model
 from dfml.zoo import open_zoo
 from tests import conditions
 from tests.methods.small import small

@@ -16,7 +16,7 @@ from dfml.methods import tgr
 from dfml.methods.tgr import Tgr, sample_group
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.similarity import EMBEDDED_NAME
-from dfml.training.context import start_model
+from dfml.training.new_model import start_model
 from dfml.training.plateau import replay
 from dfml.training.recovered import Groups, recoveries_of
 from dfml.zoo import open_zoo

@@ -49,4 +49,4 @@ def all_curves(app, run):
 def components(app, name):
     """What the browser's half of each of our components of that name is told."""
     found = (element.proto for element in app.get("bidi_component"))
-    return [json.loads(proto.json) for proto in found if proto.component_name == f"dfml_{name}"]
+    return [json.loads(proto.json or proto.bytes) for proto in found if proto.component_name == f"dfml_{name}"]

@@ -6,8 +6,10 @@ import json
 import pytest
 from PIL import Image
 
+from dfml.ui.adaptation.models_at_hand import open_model, reference_models
 from dfml.ui.adaptation.uploads import QUERY, UploadSet
 from tests.pages.opening import open_page, texts
+from tests.runs.trained import trained
 
 TOKEN = "0123456789ab"
 
@@ -71,6 +73,19 @@ def test_ready_models_answer_without_any_run_beside_the_references(runs, tmp_pat
     assert list(shares(app)) == ["random", "best-teacher", "guessing"], "not with itself"
 
 
+def test_references_are_of_the_zoo_of_the_model_or_say_of_which(runs, tmp_path):
+    from tests.meta.small import tiny_model
+
+    for name in ("random", "best-teacher"):
+        tiny_model().save(tmp_path / "assets" / "models" / name, {"method": name, "zoo": "shipped"})
+    for name in ("purer", "best-teacher"):
+        run = trained(runs, method=name, zoo="mine", path=runs / f"my-{name}")
+        tiny_model().save(run.path / "model", {"method": name, "zoo": "mine"})
+    best, random = reference_models(open_model("my-purer"))
+    assert best.folder == runs / "my-best-teacher" / "model" and best.zoo == "mine"
+    assert random.zoo == "shipped" and "shipped" in random.title
+
+
 def test_a_model_that_cannot_be_compared_is_one_line(finished, tmp_path):
     from tests.meta.small import tiny_model
 
@@ -123,6 +138,13 @@ def test_calibrating_shows_what_it_changed(finished):
     app.toggle(key="calibrate").set_value(False).run()
     assert not app.exception
     assert "What the calibration did" not in texts(app)
+
+
+def test_an_option_of_the_calibration_that_cannot_be_is_one_line(finished):
+    app = open_page("adaptation", calibrate="true")
+    app.number_input(key="icfil:temperature").set_value(0.0).run()
+    assert not app.exception and "temperature" in app.error[0].value
+    assert len(shares(app)) == 2
 
 
 def test_a_calibration_that_fails_is_one_line(finished, monkeypatch):

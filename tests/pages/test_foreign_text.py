@@ -21,6 +21,10 @@ def test_foreign_text_is_plain_in_every_element(runs, training, recovery, zoo_co
         for _ in range(2):  # of one group, so they stand side by side
             hostile_run(recovery(runs, state=state), zoo)
     app = open_page(name, zoo=str(zoo))
+    for box in (f"{name}:details", *(f"{name}:{place}:details" for place in range(2))):
+        app.session_state[box] = True  # open, as else it holds nothing
+    if isinstance(page, tuple):
+        assert app.run().json, "the settings of a run"
     assert any("evil" in text for _, _, text in messages(app)), "the page shows nothing of it: the test sees nothing"
     assert bare(app) == []
 

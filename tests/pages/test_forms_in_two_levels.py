@@ -1,8 +1,17 @@
-"""What stands open in the form of a training, what its link says, and the sweep."""
+"""What stands open in the forms of trainings and recoveries, what its link says, and the sweep."""
 
+import json
+
+import pytest
+
+from dfml.inversion import INVERTERS
 from dfml.methods import METHODS
+from dfml.runs import recorded
+from dfml.runs.recorded.copying import record_run
+from dfml.ui.inversion import inverter_cards
 from dfml.ui.training import sweep_form
 from dfml.ui.training.method_cards import MEASURED, measured, method_cards
+from dfml.ui.widgets.texts import in_minutes
 from tests.pages.opening import choose_method, open_page
 
 
@@ -20,6 +29,20 @@ def test_every_method_has_a_card_that_tells_what_it_takes():
     assert "queries only" in facts["bidf-mkd"] and "gradients" in facts["purer"] and "weights" in facts["dro"]
     assert "no teacher" in facts["random"]
     assert not any("minutes" in " ".join(card.facts) for card in method_cards(METHODS, "paper", "purer")["References"])
+
+
+def test_every_inverter_has_a_card_whose_seconds_are_those_of_the_table():
+    groups = inverter_cards.inverter_cards(INVERTERS, "demo")
+    cards = {card.value: card for group in groups.values() for card in group}
+    assert sorted(cards) == sorted(INVERTERS.names()) and len(groups) == 2
+    table = json.loads(inverter_cards.MEASURED.read_text(encoding="utf-8"))
+    assert len(inverter_cards.measured(inverter_cards.MEASURED)) == len(cards)
+    for name, card in cards.items():
+        rows = [row for row in (*table["rows"], *table["transformers"]) if row["inverter"] == name]
+        assert card.facts[0].startswith(f"{max(1, round(rows[0]['seconds']))} second")
+        assert rows[0]["warm_up_seconds"] is None or in_minutes(rows[0]["warm_up_seconds"]) in card.facts[0]
+        assert ("queries" in card.facts[1]) == INVERTERS.get(name).by_queries
+    assert not any(inverter_cards.took(name, "paper") for name in cards)
 
 
 def test_a_link_sets_options_and_says_those_that_differ(runs):
@@ -61,10 +84,26 @@ def test_a_sweep_starts_each_method_with_each_seed_and_the_options_that_it_has(r
     assert {one.config.get("iterations") for one in started} == {777, None}
 
 
-def test_what_runs_stands_above_the_form(runs, training):
-    training(runs, state="running")
+def order(app):
+    """Which comes first on the page: the chooser of runs or the form."""
+    named = ("runs" if "training_run" in str(one) else type(one).__name__ for one in app.main.children.values())
+    places = {name: place for place, name in enumerate(named)}
+    return sorted(("runs", "Expander"), key=places.__getitem__)
+
+
+def test_what_can_be_watched_stands_above_the_form_until_that_is_asked_for(runs, training, tmp_path, monkeypatch):
+    monkeypatch.setattr(recorded, "RECORDED", tmp_path / "shipped")
+    run = training(runs)
+    record_run(run, tmp_path / "shipped" / "purer")
+    run.path.rename(tmp_path / "away")
     app = open_page("training")
-    kinds = [type(one).__name__ for one in app.main.children.values()]
-    runs_at = next(i for i, one in app.main.children.items() if "training_run" in str(one))
-    form_at = next(i for i, one in app.main.children.items() if "New run" in str(one))
-    assert runs_at < form_at, kinds
+    assert order(app) == ["runs", "Expander"], "a recorded run"
+    app.button(key="training:new").click().run()
+    assert order(app) == ["Expander", "runs"] and app.expander[0].proto.expanded
+    assert order(open_page("training", method="tgr")) == ["Expander", "runs"], "the link names settings"
+
+
+@pytest.mark.parametrize("state", ["running", "finished"])
+def test_an_own_run_stands_above_the_form(runs, training, state):
+    training(runs, state=state)
+    assert order(open_page("training")) == ["runs", "Expander"]

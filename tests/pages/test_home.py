@@ -1,10 +1,14 @@
 """The first page, and what holds on every page."""
 
 import json
+import re
 
 import pytest
 
+from dfml.core.errors import RunFailed
+from dfml.runs.costs.machine import Speed, minutes_here
 from dfml.runs.recorded.scene import read_scene
+from dfml.ui.home import machine_line
 from tests.pages.opening import PAGES, open_page, texts
 
 
@@ -49,6 +53,46 @@ def test_home_says_what_the_scene_s_file_says(runs):
     shown = texts(open_page("home"))
     for name in (scene.shown, "random"):
         assert f"{round(100 * scene.models[name].right / scene.models[name].of)} %" in shown
+
+
+MANY = "9" * 5000
+NONSENSE = [("guide", {"lesson": MANY, "step": MANY}), ("inversion", {"picture": MANY, "way": MANY}),
+            ("training", {"o.iterations": "9" * 400, "o.outer_lr": "1e999"})]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "link"), NONSENSE, ids=[name for name, _ in NONSENSE])
+def test_a_link_of_nonsense_opens_its_page(runs, name, link):
+    assert open_page(name, **link).title
+
+
+def test_home_opens_where_no_process_can_be_started(runs, monkeypatch):
+    def refuse(*_, **__):
+        raise RunFailed("no more processes")
+
+    monkeypatch.setattr(machine_line, "start", refuse)
+    monkeypatch.setattr(machine_line, "kept_speed", lambda: None)
+    machine_line._question.clear()
+    assert "not be measured" in texts(open_page("home"))
+
+
+def speed(fast, slow, device="cpu"):
+    return Speed(fast=fast, slow=slow, device=device, threads=2, machine="this")
+
+
+def test_demos_take_as_much_longer_here_as_the_passes_do():
+    timed = speed(0.010, 0.012)
+    for times in (1, 3):
+        least, most = minutes_here(600, speed(0.010 * times, 0.012 * times), timed)
+        assert least < 10 * times < most < 2 * least * 1.25**2
+    assert not re.search(r"\d", machine_line.told(speed(0.001, 0.002, "cuda"))), "demos were not timed on one"
+    assert re.search(r"\d (min|s) \(", machine_line.told(timed))
+
+
+def test_no_speed_is_kept_of_a_machine_that_works_on_a_run(runs, training, monkeypatch):
+    monkeypatch.setattr(machine_line, "kept_speed", lambda: None)
+    monkeypatch.setattr(machine_line, "_question", lambda: pytest.fail("it is measured"))
+    training(runs, state="running")
+    assert "when no run works" in texts(open_page("home"))
 
 
 def test_a_title_is_no_markdown(runs, training):

@@ -1,11 +1,15 @@
 """The page of inversion: one recovery, comparisons, the gallery."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from dfml.core.paths import write_json
 from dfml.runs import recorded
+from dfml.runs.folder import StoredImages
 from dfml.runs.recorded.copying import record_run
+from dfml.ui.inversion.training_memory import class_names
 from tests.pages.opening import components, open_page, texts
 
 
@@ -201,4 +205,9 @@ def test_the_pictures_of_a_trainings_memory_are_browsed_by_step(runs, training):
     app.select_slider[0].set_value("20").run()
     assert app.query_params["at"] == "20"
     assert "Iteration 20 · 25 images of 5 classes" in texts(app)
-    assert [tile["text"] for tile in grid(app)["tiles"]][:6] == ["class 0"] * 5 + ["class 1"]
+    assert [tile["text"] for tile in grid(app)["tiles"]][:6] == ["class 0"] * 5 + ["class 1"], "it told no names"
+
+
+def test_images_of_a_memory_are_called_as_their_run_told():
+    told = StoredImages(1, "pictures", Path("gone.png"), [0, 1], ["sweet_pepper", ""])
+    assert class_names(told) == ["sweet pepper", "class 1"]

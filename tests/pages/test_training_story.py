@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from dfml.runs import recorded
 from dfml.runs.folder import RunFolder
 from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
-from dfml.ui.training.floors import floor_of, own_row, sentence, verdict
+from dfml.ui.training import story
+from dfml.ui.training.floors import every_row, floor_of, own_row, sentence, verdict
 from dfml.ui.training.replayed import training_timeline
+from dfml.ui.training.story import hero
 from tests.pages.opening import all_curves, components, open_page, texts
 
 SHIPPED = [run.name for run in recorded.recorded_runs() if run.spec.kind == "train"]
@@ -73,12 +76,27 @@ def test_the_difference_is_paired_where_the_episodes_are_the_same(runs):
     assert "same episodes" in sentence(same) and "not paired" in sentence(other)
 
 
-@pytest.mark.parametrize("change", [{"adapt": "steps"}, {"shots": 1}, {"test_data": "mine"}, {"bn": "inductive"}])
+OTHERWISE = [{"adapt": "steps"}, {"shots": 1}, {"test_data": "mine"}, {"bn": "inductive"}, {"query_pictures": 150}]
+
+
+@pytest.mark.parametrize("change", OTHERWISE)
 def test_a_floor_that_was_measured_otherwise_is_no_floor(runs, change):
     finished(runs, "random", result_of([30] * 20, **change))
     run = finished(runs, "purer", result_of([40] * 20))
     assert floor_of(run, own_row(run.result())) is None
     assert "random" not in sentence(verdict(run)) and verdict(run).above_random is None
+
+
+def test_a_run_that_works_has_the_floor_of_its_own_test_alone(runs):
+    finished(runs, "random", result_of([30] * 20))
+    config = {"way": 5, "learner": "protonet"}
+    alike = {"alike": {}, "with data of its own": {"data": "mine"}, "of two classes": {"config": config | {"way": 2}}}
+    levels = {}
+    for name, order in alike.items():
+        spec = RunSpec(**{"kind": "train", "method": "purer", "zoo": "a-zoo", "config": config, **order})
+        levels[name] = [level.value for level in hero(RunFolder.create(spec, root=runs), {}).levels]
+    assert levels["alike"] == pytest.approx([0.4, 0.2])
+    assert levels["with data of its own"] == [0.2] and levels["of two classes"] == [0.5]
 
 
 def test_the_other_way_of_adapting_is_found_in_the_same_run(runs):
@@ -134,6 +152,30 @@ def test_a_run_that_works_draws_in_place_alone(runs, training):
     assert all(phase in told for phase in ("Recovering", "Learning", "Testing"))
 
 
+def test_the_newest_tasks_move_on_when_no_more_grids_are_kept(runs, monkeypatch):
+    monkeypatch.setattr("dfml.runs.recorder.MAX_TASKS", 3)
+    shown = []
+    run = RunFolder.create(RunSpec(kind="train", method="purer", zoo="a-zoo"), root=runs)
+    rng = np.random.default_rng(0)
+    with Recorder(run.path, {"state": "running"}) as recorder:
+        for step in range(1, 7):
+            recorder.record(Images(step, TASK, rng.random((5, 3, 8, 8)), range(5)))
+            shown.append(story.newest_tasks(run)[0])
+    assert len(run.images()) == 3 and shown == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_second_viewer_of_a_run_is_shown_what_the_first_one_was(runs, training, monkeypatch):
+    training(runs, state="running")
+    monkeypatch.setattr(story, "time", SimpleNamespace(time=lambda: 0.0))  # the floor is looked for again, else
+    first, made = open_page("training"), []
+    for part in ("hero_of", "newest_tasks", "prepared_task_map", "prepared_chart"):
+        monkeypatch.setattr(story, part, lambda *_, part=part, **__: made.append(part))
+    second = open_page("training")
+    assert not made, "all are made once"
+    for name in ("line_chart", "tile_grid", "point_map"):
+        assert components(first, name) == components(second, name) != []
+
+
 def test_a_task_without_images_says_whose_it_is(runs):
     run = RunFolder.create(RunSpec(kind="train", method="dro", zoo="cifar-fs-conv4"), root=runs)
     with Recorder(run.path, {"state": "running"}) as recorder:
@@ -151,3 +193,8 @@ def test_a_damaged_floor_is_no_floor(runs):
     run = finished(runs, "purer", result_of([40] * 20))
     assert verdict(run).above_random is None
     shutil.rmtree(floor.path)
+
+
+@pytest.mark.parametrize("also", [3, [1], {"steps": 3}, {"steps": {}}, {"steps": {"test_accuracy": "x"}}])
+def test_a_second_test_that_is_damaged_is_none(also):
+    assert len(every_row({**result_of([30] * 20), "also": also})) == 1

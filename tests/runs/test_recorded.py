@@ -33,7 +33,8 @@ def run(tmp_path):
                 recorder.record(Images(step, TASK, generator.random((5, 3, 8, 8)), range(5)))
             if step % 20 == 0:
                 pictures = generator.random((PICTURES, 3, 4, 4)).repeat(8, 2).repeat(8, 3)
-                recorder.record(Images(step, "pictures", pictures, [i % 5 for i in range(PICTURES)]))
+                labels = [i % 5 for i in range(PICTURES)]
+                recorder.record(Images(step, "pictures", pictures, labels, [f"kind_{label}" for label in labels]))
         recorder.record(Note(STEPS, "an adversarial step", "adversarial"))
     (folder.path / "model").mkdir()
     (folder.path / "model" / "dfml.json").write_text(json.dumps({"learner": "protonet", "run": "x"}))
@@ -78,6 +79,7 @@ def test_pictures_stay_what_they_are(run, shipped):
     copy = record_run(run, shipped / "recorded" / "purer")
     pictures = [entry for entry in copy.images() if entry.tag == "pictures"]
     assert len(pictures) == FRAMES and all(len(entry.labels) == PICTURES for entry in pictures)
+    assert all(entry.names == [f"kind_{label}" for label in entry.labels] for entry in pictures)
     own = {entry.step: entry for entry in run.images() if entry.tag == "pictures"}
     for entry in pictures[:3]:
         before, after = (Image.open(e.path).convert("RGB") for e in (own[entry.step], entry))
@@ -92,6 +94,12 @@ def test_each_point_of_the_map_keeps_its_picture(run, shipped):
     assert len(steps) == TASKS and steps == [entry.step for entry in copy.images() if entry.tag == TASK]
     # However tiny the numbers were: only directions count.
     assert [np.linalg.norm(line.vectors[0]) for line in copy.tasks()] == pytest.approx([1.0] * TASKS, abs=0.01)
+
+
+def test_photographs_of_a_data_set_are_not_copied(run, shipped):
+    (run.path / "spec.json").write_text(json.dumps({**json.loads((run.path / "spec.json").read_text()), "data": "own"}))
+    copy = record_run(run, shipped / "recorded" / "real-data")
+    assert copy.scalars() and not [file for file in copy.path.rglob("*") if file.suffix in (".webp", ".png")]
 
 
 def test_it_names_nothing_of_the_machine(run, shipped, tmp_path):
@@ -113,7 +121,23 @@ def test_it_ships_with_its_model_and_is_read_only(run, shipped):
     for act in (launcher.delete, launcher.resume, launcher.request_stop):
         with pytest.raises(BadInput):
             act(copy.path)
+        with pytest.raises(BadInput):
+            act(copy.path.parent / ".." / "recorded" / "purer")
     assert sorted(shipped.rglob("*")) == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("place", ["recorded/purer", "models/purer"])
+def test_nothing_that_is_no_record_is_ever_removed(run, shipped, place, overwrite):
+    mine = shipped / place / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(BadInput):
+        record_run(run, shipped / "recorded" / "purer", overwrite=overwrite)
+    assert [path for path in shipped.rglob("*") if path.is_file()] == [mine]
+    with pytest.raises(BadInput):
+        record_run(run, run.path, overwrite=True)
+    assert run.model and run.images()
 
 
 def test_only_a_finished_run_is_recorded_and_nothing_is_overwritten(run, shipped):

@@ -12,7 +12,7 @@ from dfml.runs.folder import RunFolder
 from dfml.runs.lab.annotating import annotate
 from dfml.runs.lab.drawn import curves_drawing
 from dfml.runs.lab.results_table import COLUMNS, runs_csv
-from dfml.runs.lab.run_report import MOST_RUNS, report_of
+from dfml.runs.lab.run_report import MOST_RUNS, report_of, unique_titles
 from dfml.runs.recorder import Recorder
 from dfml.runs.status import read_raw
 from tests.pages.hostile import MARKUP
@@ -122,3 +122,8 @@ def test_a_table_row_has_every_column_and_nothing_a_spreadsheet_would_compute(tm
     found = dict(zip(header, row, strict=True))
     assert found["title"] == "'=1+1" and found["note"].startswith("'@a") and found["test_accuracy"] == "0.6"
     assert dict(zip(header, broken, strict=True))["state"] == "unreadable"
+
+
+def test_runs_that_are_called_alike_in_every_way_are_told_apart(tmp_path):
+    runs = [trained(tmp_path / place, path=tmp_path / place / "run") for place in ("one", "two")]
+    assert len(set(unique_titles(runs).values())) == 2

@@ -38,6 +38,10 @@ def test_each_recorded_run_is_today_s_demo(name):
     assert run.scalars()
 
 
+def test_every_demo_ships():
+    assert set(RUNS) == set(demo_specs(data="data/cifar-fs"))
+
+
 def test_no_file_names_a_folder_of_the_machine_that_made_it():
     for file in (*(ASSETS / "recorded").rglob("*.json*"), *MODELS.rglob("*.json")):
         assert not [word for word in ("/home", "/root", "/tmp", "/work", '"pid"') if word in file.read_text("utf-8")], (

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Note
+from dfml.core.events import Images, Note
 from dfml.inversion import INVERTERS, terms
 from dfml.inversion.recipe import Recipe
 from dfml.methods import METHODS
@@ -133,6 +133,9 @@ def test_everybody_takes_part_and_who_does_not_is_named(name, run, motley):
     (blind,) = (note.text for note in notes if note.kind == "terms")
     assert "vit" in blind and "five" not in blind
     assert events[-1].result.input_size == (3, 16, 16)
+    used = {key for keys in as_used(motley, config.override(changes), 0).class_keys().values() for key in keys}
+    shown = {name for event in events if isinstance(event, Images) for name in event.classes}
+    assert shown and shown <= used, "here a class's key is its name"
 
 
 @pytest.mark.parametrize("learner", ["maml", "protonet"])

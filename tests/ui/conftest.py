@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 import streamlit as st
 
-from dfml.ui.charts.curves import DARK, LIGHT
+from dfml.ui.charts.figures import DARK, LIGHT
 
 
 @pytest.fixture(params=["light", "dark"])

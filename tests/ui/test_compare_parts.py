@@ -13,7 +13,7 @@ from dfml.runs.folder import RunFolder
 from dfml.runs.lab import drawn
 from dfml.runs.recorder import Recorder
 from dfml.runs.spec import RunSpec
-from dfml.ui.charts.curves import DARK, LIGHT
+from dfml.ui.charts.figures import DARK, LIGHT
 from dfml.ui.compare.accuracy_bars import Bar, bars_data
 from dfml.ui.compare.picture_pair import MOST_FRAMES, tags_of, way_of
 from dfml.ui.components.line_chart import Level

@@ -51,9 +51,15 @@ def test_short_curves_stay_whole():
     assert chosen_points([3.0, 1.0, 2.0]) == [0, 1, 2]
 
 
-def test_the_running_mean_keeps_a_constant_and_the_number_of_points():
-    assert running_mean([2.0] * 9, 4) == [2.0] * 9
-    assert running_mean([0.0, 3.0, 6.0], 3) == [1.5, 3.0, 4.5]
+@pytest.mark.parametrize("window", [1, 2, 3, 7, 50])
+def test_the_running_mean_is_the_mean_of_the_points_around(window):
+    values = [float(i * i % 17) for i in range(40)]
+    found = running_mean(values, window)
+    left, right = (window - 1) // 2, window // 2
+    for i, mean in enumerate(found):
+        around = values[max(0, i - left) : i + right + 1]
+        assert mean == pytest.approx(sum(around) / len(around))
+    assert running_mean([], window) == []
 
 
 def test_only_dense_curves_are_drawn_twice():

@@ -56,6 +56,12 @@ def test_the_titles_say_whose_pictures_they_are_and_what_was_measured(stored):
     assert len(sheet_titles(stored, SPEC, recovered_pictures(stored))) == 3
 
 
+def test_names_of_several_lines_or_pages_break_no_sheet(stored):
+    stored.report.update(classes=["bee\nhive", "猫" * 4000], method="a\nb" * 1000)
+    sheet = Image.open(io.BytesIO(contact_sheet(stored, SPEC)))
+    assert sheet.width < 4000 and sheet.height < 400
+
+
 def test_letters_that_are_not_at_hand_are_named():
     assert drawable("Früchte 3") == "Früchte 3"
     assert drawable("猫") == "U+732B"

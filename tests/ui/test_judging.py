@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from dfml.meta.learners import LEARNERS
 from dfml.meta.model import MetaModel
 from dfml.ui.adaptation import adapt as adapting
 from dfml.ui.adaptation import expert
-from dfml.ui.adaptation.adapt import Request, adapt_to, adapted_zip, is_kept
+from dfml.ui.adaptation.adapt import Request, adapt_to, is_kept, taken_home
 from dfml.ui.adaptation.choose_images import Chosen, read_example
 from dfml.ui.adaptation.judging import Answered, interval, predictions_csv, right, signs
 from dfml.ui.adaptation.models_at_hand import Model
@@ -76,7 +77,7 @@ def order(tmp_path):
 
 def test_the_zip_is_the_model_that_gave_the_answers(order, tmp_path):
     assert not is_kept(order)
-    content = adapted_zip(order)
+    content = taken_home(order, "folder")
     assert is_kept(order)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         archive.extractall(tmp_path / "home")
@@ -91,11 +92,34 @@ def test_the_zip_is_the_model_that_gave_the_answers(order, tmp_path):
     torch.testing.assert_close(given, outcome.probabilities, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
+def test_the_other_forms_are_taken_home_too(order):
+    for form, wanted in (("hub", "modeling.py"), ("web", "pictures/4-1.png")):
+        with zipfile.ZipFile(io.BytesIO(taken_home(order, form))) as archive:
+            assert f"{adapting.TAKEN[form]}/{wanted}" in archive.namelist()
+    import onnxruntime
+
+    graph = onnxruntime.InferenceSession(taken_home(order, "onnx"), providers=["CPUExecutionProvider"])
+    assert graph.get_inputs()[0].name == "pictures"
+
+
 def test_a_model_beside_the_chosen_one_answers_alike_and_keeps_less(order):
     whole, _ = adapt_to(order)
     beside, _ = adapt_to(replace(order, whole=False))
     assert torch.equal(whole.probabilities, beside.probabilities)
     assert whole.map is not None and whole.params and beside.map is None and not beside.params
+
+
+def test_another_picture_in_the_place_of_one_is_another_question(order, tmp_path):
+    (_, first), *_, (_, last) = order.query
+    asked = replace(order, query=(("", Path(shutil.copy(first, tmp_path / "photo.png"))),))
+    before, _ = adapt_to(asked)
+    shutil.copy(last, tmp_path / "photo.png")
+    assert not is_kept(asked)
+    after, _ = adapt_to(asked)
+    assert not torch.equal(before.probabilities, after.probabilities)
+    (tmp_path / "photo.png").unlink()
+    assert not is_kept(asked)
 
 
 def test_bars_and_maps_are_told_as_json_holds_them():

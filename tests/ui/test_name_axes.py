@@ -40,7 +40,7 @@ WITH_NAMES = {
     "teacher_policy_bars": lambda names: teacher_policy_bars(dict(zip(names, spread(names), strict=True))),
     "similarity_matrix": matrix,
 }
-OF_NUMBERS = {"curves", "accuracy_histogram", "teacher_map"}
+OF_NUMBERS = {"accuracy_histogram", "teacher_map"}
 HELPERS = {"with_plain_names", "blank"}
 """They change figures and make none, or one without traces."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dfml.core.paths import REPOSITORY
-from dfml.ui.charts.curves import DARK, LIGHT, translucent
+from dfml.ui.charts.figures import DARK, LIGHT, translucent
 from dfml.ui.widgets.metrics import CHIPS, chip
 from dfml.ui.widgets.navigation import SMALL_LOGO
 from dfml.ui.widgets.sidebar import LOGO

@@ -203,7 +203,7 @@ def _episode_seconds(zoo: Zoo, spec: RunSpec, config: Config, device: torch.devi
 
     from dfml.data.episodes import EpisodeSampler
     from dfml.meta.evaluation import evaluate
-    from dfml.training.context import start_model
+    from dfml.training.new_model import start_model
     from dfml.training.options import AdaptConfig
 
     sampler, _ = job.test_episodes(zoo, spec, config)

@@ -13,6 +13,7 @@ SERIES = 6
 """Series that have a colour and a dash of their own; see ``STYLE``."""
 WIDE, HIGH, LEFT, RIGHT, TOP, FOOT = 460, 230, 58, 12, 10, 36
 BAR, VALUE, ROW, MOST_LETTERS = 330, 96, 26, 34
+# Those of the app, in both schemes.
 LIGHT = ("#0072b2", "#cf3500", "#06595b", "#da6583", "#5f2c00", "#2a8fff")
 DARK = ("#56b4e9", "#e4a151", "#1b8f68", "#e0c6d2", "#f3ff38", "#395eff")
 DASHES = ("none", "7 4", "2 3", "9 3 2 3", "12 4", "4 2")

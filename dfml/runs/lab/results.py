@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from dfml.core.errors import BadInput
 from dfml.core.texts import printable
-from dfml.data.pairing import Difference, Row, difference, stored_rows
+from dfml.data.pairing import Difference, Row, difference, holds_accuracy, stored_rows
 from dfml.runs.folder import RESULT, RunFolder
 from dfml.runs.lab.differing import name_settings, setting_of
 from dfml.runs.recorded import is_recorded
@@ -85,9 +85,8 @@ class ClosingTest:
         """Return the row in which the model adapted in a way (of ``WAYS``), where it was tested so; else its own."""
         also = self.row.get("also")
         found = also.get(way) if isinstance(also, dict) and way != self.row.get("adapt") else None
-        if not isinstance(found, dict) or not isinstance(found.get("test_accuracy"), float):
-            return self.row
-        return {**found, "accuracy": found["test_accuracy"]}
+        row = {**found, "accuracy": found.get("test_accuracy")} if isinstance(found, dict) else {}
+        return row if holds_accuracy(row) else self.row
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def closing_test(run: RunFolder) -> Row | None:
 
 
 def closing_tests(runs: Iterable[RunFolder]) -> list[ClosingTest]:
-    """Return the trainings among the runs that are finished and were closing_tests, in the given order."""
+    """Return the trainings among the runs that are finished and were tested, in the given order."""
     found = []
     for run in runs:
         if run.problem or run.spec.kind != "train" or run.status().state != "finished":

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from dfml.core.texts import for_spreadsheet
 from dfml.runs.folder import RunFolder
 from dfml.runs.lab.results import closing_test
 from dfml.runs.lab.run_notes import read_notes
@@ -17,8 +18,6 @@ COLUMNS = (
     "star", "note", "config", "folder",
 )  # fmt: skip
 _TOLD_OF_TEST = ("val_accuracy", "test_data", "shots", "episodes", "bn", "adapt")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""With these a spreadsheet would take a text for something to compute."""
 
 
 def run_values(run: RunFolder) -> dict[str, Any]:
@@ -55,4 +54,4 @@ def _cell(value: Any) -> Any:  # noqa: ANN401 - a JSON value
         value = json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return for_spreadsheet(value) if isinstance(value, str) else value

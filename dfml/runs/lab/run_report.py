@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -185,6 +186,11 @@ def unique_titles(runs: Sequence[RunFolder]) -> dict[Path, str]:
         told = [f"seed {seeds[run.path]}"] if len(alike) > 1 and seeds[run.path] is not None else []
         told += [run.name[-6:]] if twice else []
         found[run.path] = " · ".join([title, *told]) + shipped
+    # Folders of other places may end alike, too, and a chart has one line a name.
+    often, seen = Counter(found.values()), Counter()
+    for path, name in found.items():
+        seen[name] += 1
+        found[path] = f"{name} ({seen[name]})" if often[name] > 1 else name
     return found
 
 

@@ -28,7 +28,7 @@ def recorded_run(name: str) -> RunFolder | None:
 
 def is_recorded(path: Path) -> bool:
     """Whether a run's folder, or a model's, is one that ships with the program."""
-    return Path(path).absolute().parent in (RECORDED, MODELS)
+    return Path(os.path.abspath(path)).parent in (RECORDED, MODELS)
 
 
 def ready_models() -> list[Path]:

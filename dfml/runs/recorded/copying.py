@@ -1,7 +1,7 @@
 """Thinning a finished run to what the pages draw, so that it can ship with the program; see ``dfml.runs.recorded``.
 
 Nothing is measured or computed anew: numbers and images are a choice of the run's own, images are stored at their own
-size as WebP, and paths and processes of the machine are left out.
+size as WebP, and paths and processes of the machine are left out. Of a run on images of a data set none is copied.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dfml.core.errors import BadInput
+from dfml.core.evenly import evenly
 from dfml.core.events import TASK
-from dfml.core.paths import filled_folder, read_json, write_json
+from dfml.core.paths import claim_folder, filled_folder, read_json, write_json
 from dfml.runs.folder import IMAGES, MODEL, RECOVERED, RESULT, RunFolder
 from dfml.runs.grids import GAP, MAX_TILES, cut_grid, grid_columns
 from dfml.runs.metrics import LINE, METRICS
 from dfml.runs.spec import SPEC
 from dfml.runs.status import STATUS, read_raw
-from dfml.zoo.listing import read_zoo
+from dfml.zoo.listing import DETAILS, read_zoo
 
 POINTS, FRAMES, TASKS, MOST_NOTES = 200, 16, 60, 200
 """Points of a curve, grids of a tag, tasks on the map, and notes that are kept."""
@@ -32,23 +33,26 @@ QUALITY = 88
 _STATUS = ("state", "step", "total", "device", "device_reason", "queued", "started", "updated", "seconds", "peak_bytes")
 _MACHINE = ("run", "model", "folder")
 
-Item = TypeVar("Item")
-
 
 def record_run(run: RunFolder, out: Path, *, overwrite: bool = False) -> RunFolder:
     """Write a thinned copy of a finished run as the folder ``out``; return it.
 
     The meta-model of ``assets/recorded/NAME`` is put into ``assets/models/NAME``, that of any other into the folder.
 
+    With ``overwrite`` a run, and a model, that stand there are replaced; other files never are.
+
     Raises:
-        BadInput: The run is not finished, works on a zoo that does not ship, or ``out`` holds something already.
+        BadInput: The run is not finished, works on a zoo that does not ship, or something stands in the way.
     """
     spec, state = run.spec, run.status().state
     if state != "finished":
         raise BadInput(f"run {run.name} is {state}: only a finished run can be recorded.")
-    if out.exists() and not overwrite and any(out.iterdir()):
-        raise BadInput(f"{out} is there already: give another --out, or add --overwrite.")
+    if out.absolute() == run.path:
+        raise BadInput(f"{out} is the run itself: give another --out.")
+    _claim(out, SPEC, "recorded run", overwrite=overwrite)
     model = out.parent.parent / "models" / out.name if out.parent.name == "recorded" else None
+    if run.model and model:
+        _claim(model, DETAILS, "recorded model", overwrite=overwrite)
     names = {name: Path(path).name for name in ("zoo", "data") if (path := getattr(spec, name)) and "/" in path}
     with filled_folder(out) as part:
         write_json(part / SPEC, spec.model_copy(update={**names, "label": ""}).model_dump(mode="json"))
@@ -66,18 +70,17 @@ def record_run(run: RunFolder, out: Path, *, overwrite: bool = False) -> RunFold
         if overwrite:
             shutil.rmtree(out, ignore_errors=True)
     if run.model and model:
-        shutil.rmtree(model, ignore_errors=True)
         with filled_folder(model) as part:
             part.rmdir()
             _copy_model(run.model, part)
+            shutil.rmtree(model, ignore_errors=True)
     return RunFolder(out)
 
 
-def evenly(items: Sequence[Item], most: int) -> list[Item]:
-    """Return at most so many of the items, spread evenly, with the first and the last."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+def _claim(folder: Path, sign: str, kind: str, *, overwrite: bool) -> None:
+    """See that a folder is new or empty or, where it may be replaced, that it holds the file that is its ``sign``."""
+    there = (folder / sign).is_file()
+    claim_folder(folder, own=lambda _: overwrite and there, kind=kind, overwrite=False if there else None)
 
 
 def _thinned(run: RunFolder, images: Path) -> Iterator[dict[str, Any]]:
@@ -88,8 +91,8 @@ def _thinned(run: RunFolder, images: Path) -> Iterator[dict[str, Any]]:
         for text in file:
             LINE.validate_json(text)  # a damaged run is not recorded
             line = json.loads(text)
-            if line["type"] == "images" and not (run.path / IMAGES / line["file"]).is_file():
-                continue
+            if line["type"] == "images" and (run.spec.data or not (run.path / IMAGES / line["file"]).is_file()):
+                continue  # a run on a data set draws its photographs, which are not ours to ship
             groups[_kind(line)].append(len(lines))
             lines.append(line)
     side = min(row.input_size[-1] for row in read_zoo(run.spec.needed("zoo")).teachers)
@@ -138,8 +141,8 @@ def _smaller(file: Path, line: dict[str, Any], folder: Path, side: int) -> dict[
     name = Path(line["file"]).with_suffix(".webp").name
     folder.mkdir(exist_ok=True)
     grid.save(folder / name, "WEBP", quality=QUALITY, method=6)
-    labels = [line["labels"][place] for place in places] if line["labels"] else []
-    return {**line, "file": name, "labels": labels, "count": len(places)}
+    each = {key: [line[key][place] for place in places] for key in ("labels", "names") if line.get(key)}
+    return {**line, "file": name, "labels": [], **each, "count": len(places)}
 
 
 def _copy_model(model: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 Answer = tuple["Adaptation", float]
 """The outcome, and the seconds that it took."""
+Form = Literal["folder", "hub", "onnx", "web"]
+"""In which a model is taken home; see ``taken_home``."""
 MOST_ANSWERS = 64
-ADAPTED_FOLDER = "adapted-model"
+TAKEN: dict[Form, str] = {"folder": "adapted-model", "hub": "adapted-model", "onnx": "graph", "web": "web-page"}
 """The folder in the zip that is taken home."""
 # Every session's script thread shares the loaded models, whose normalisation layers hold an episode's statistics.
 _ONE_AT_A_TIME = threading.Lock()
@@ -66,15 +68,32 @@ class Request:
     whole: bool = False
 
 
+Question = tuple[Request, tuple[tuple[int, int], ...]]
+"""A request, and the time and size of each of its files: a picture may come into the place of one that was removed."""
+
+
 @st.cache_resource(show_spinner=False)
-def _answers() -> OrderedDict[Request, Answer]:
+def _answers() -> OrderedDict[Question, Answer]:
     # Of all sessions, the newest last; a cached function could not show its progress.
     return OrderedDict()
 
 
+def _question(request: Request) -> Question:
+    files = [file for _, part in request.support for file in part] + [file for _, file in request.query]
+    return request, tuple(map(_age_and_size, files))
+
+
+def _age_and_size(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:  # it has gone: reading it says so
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
 def is_kept(request: Request) -> bool:
     """Whether the answer is known already, so that nothing is to be waited for."""
-    return request in _answers()
+    return _question(request) in _answers()
 
 
 def adapt_to(request: Request, progress: Callable[[int, int, str], None] | None = None) -> Answer:
@@ -84,13 +103,13 @@ def adapt_to(request: Request, progress: Callable[[int, int, str], None] | None 
         BadInput: The model or an image cannot be used, or an option is out of its range.
         BaseException: Whatever ``progress`` raises ends the work.
     """
-    kept = _answers()
-    found = kept.get(request)
+    kept, question = _answers(), _question(request)
+    found = kept.get(question)
     with suppress(KeyError):
-        kept.move_to_end(request)
+        kept.move_to_end(question)
     if found is None:
         with _ONE_AT_A_TIME:
-            found = kept[request] = kept.get(request) or _adapt(request, progress)
+            found = kept[question] = kept.get(question) or _adapt(request, progress)
             if len(kept) > MOST_ANSWERS:
                 kept.popitem(last=False)
     return found
@@ -127,26 +146,44 @@ def _adapt(request: Request, progress: Callable[[int, int, str], None] | None) -
         mapped=request.whole,
     )
     if not request.whole:  # of which many are kept
-        outcome = replace(outcome, params={})
+        outcome = replace(outcome, params={}, statistics=None)
     if outcome.calibration is not None:  # its parameters are the outcome's
         outcome = replace(outcome, calibration=replace(outcome.calibration, params={}))
     return outcome, time.perf_counter() - started
 
 
-def adapted_zip(request: Request) -> bytes:
-    """Return what the request's model adapted to as a zip of a model's folder, ``MODEL/config.json`` and so on.
+def taken_home(request: Request, form: Form) -> bytes:
+    """Return what is taken home: an ONNX file, or a zip of a folder named as in ``TAKEN``.
+
+    ``folder`` and ``hub`` are the adapted model as this program and as a model hub has it, ``onnx`` is its graph, and
+    ``web`` a page with the meta-model that starts with the request's support images.
 
     Raises:
-        BadInput: The model is an ensemble of teachers, or its folder is gone.
+        BadInput: The model is an ensemble of teachers, its folder is gone, or the packages for ONNX are missing.
     """
+    from dfml.export.graphs import write_logits_graph
+    from dfml.export.hub_folder import write_hub_folder
+    from dfml.export.web_page import write_web_page
     from dfml.meta.adapted_model import adapted_model
 
     outcome, _ = adapt_to(request)
     support = sum(len(files) for _, files in request.support)
-    model = adapted_model(_load(request.folder, request.changed), outcome, bn=request.bn, support=support)
-    buffer = io.BytesIO()
-    with tempfile.TemporaryDirectory() as place, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        model.save(place)
-        for file in sorted(Path(place).iterdir()):
-            archive.write(file, f"{ADAPTED_FOLDER}/{file.name}")
+    model = _load(request.folder, request.changed)
+    adapted = adapted_model(model, outcome, bn=request.bn, support=support)
+    with tempfile.TemporaryDirectory() as top:
+        place = Path(top, TAKEN[form])
+        if form == "onnx":
+            write_logits_graph(adapted, place)
+            return place.read_bytes()
+        if form == "web":
+            write_web_page(model, place, dict(request.support))
+        elif form == "hub":
+            adapted.save(Path(top, "own"))
+            write_hub_folder(Path(top, "own"), place)
+        else:
+            adapted.save(place)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(path for path in place.rglob("*") if path.is_file()):
+                archive.write(file, file.relative_to(top).as_posix())
     return buffer.getvalue()

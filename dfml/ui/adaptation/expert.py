@@ -8,6 +8,7 @@ import streamlit as st
 
 from dfml.ui.adaptation.models_at_hand import Model
 from dfml.ui.widgets.forms import all_options, lasting, learners
+from dfml.ui.widgets.texts import one_line_errors
 
 if TYPE_CHECKING:
     from dfml.meta.adaptation import Bn
@@ -83,7 +84,7 @@ def _choose(label: str, texts: dict[str, str], key: str, **look: Any) -> Any:  #
 
 
 def _choose_calibration() -> tuple[tuple[str, Any], ...] | None:
-    """Draw the switch and, where it is on, the options; return their names and values, or None."""
+    """Draw the switch and, where it is on, the options; return their names and values, or None (one is wrong, too)."""
     if not lasting(st.toggle, "Calibrate (ICFIL)", key="calibrate", help=ICFIL):
         return None
     st.caption(ICFIL)
@@ -91,4 +92,6 @@ def _choose_calibration() -> tuple[tuple[str, Any], ...] | None:
     from dfml.meta.calibration import Icfil
 
     values = all_options(Icfil.preset("demo"), st.grid(2, min_column_width=130), key="icfil")
-    return tuple(sorted(Icfil.Config.parse(values).model_dump().items()))
+    with one_line_errors():  # fields hold the ends of their ranges, which some options do not allow
+        return tuple(sorted(Icfil.Config.parse(values).model_dump().items()))
+    return None

@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dfml.core.texts import for_spreadsheet
 from dfml.ui.adaptation.models_at_hand import Model
 from dfml.ui.components.tile_grid import Sign
 
 if TYPE_CHECKING:
     from dfml.meta.adaptation import Adaptation
     from dfml.ui.adaptation.choose_images import Chosen
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a text begins that a spreadsheet would compute."""
 
 
 class Answered(NamedTuple):
@@ -68,18 +66,15 @@ def predictions_csv(answered: Answered, chosen: Chosen) -> str:
     classes = answered.outcome.classes
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", "answer", "probability", "class", *(cell(f"p({name})") for name in classes)])
+    table.writerow(["file", "answer", "probability", "class", *(for_spreadsheet(f"p({name})") for name in classes)])
     rows = zip(chosen.query, answered.guesses(), answered.outcome.probabilities.tolist(), strict=True)
     for (label, file), (guess, chance), chances in rows:
         name = f"{label}/{file.name}" if label and chosen.store is None else file.name
         numbers = [f"{value:.4f}" for value in chances]
-        table.writerow([cell(name), cell(guess), f"{chance:.4f}", cell(label), *numbers])
+        table.writerow(
+            [for_spreadsheet(name), for_spreadsheet(guess), f"{chance:.4f}", for_spreadsheet(label), *numbers]
+        )
     return text.getvalue()
-
-
-def cell(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def points(after: float, before: float) -> str | None:

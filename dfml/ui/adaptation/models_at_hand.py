@@ -56,6 +56,19 @@ class Model(NamedTuple):
         """Whether it is all teachers at once, without weights of its own."""
         return self.card.get("kind") == "ensemble"
 
+    @property
+    def zoo(self) -> str:
+        """The name of its zoo, empty where it is not known."""
+        return Path(self.card.get("zoo") or "").name
+
+    @property
+    def changed(self) -> int:
+        """When its folder was written, in nanoseconds since 1970; 0 where it has gone."""
+        try:
+            return (self.folder / "dfml.json").stat().st_mtime_ns
+        except OSError:
+            return 0
+
 
 def finished_models() -> list[RunRow]:
     """Return training runs that ended with a model, the newest first."""
@@ -96,22 +109,31 @@ def open_model(name: str) -> Model:
 
 
 def reference_models(main: Model) -> list[Model]:
-    """Return a model of each of ``REFERENCES``, but not the main one again: of its zoo where there is one."""
-    found = []
+    """Return a model of each of ``REFERENCES``, but not the main one again: of its zoo where there is one.
+
+    The title of one of another zoo says so.
+    """
+    found, zoo = [], main.zoo
     for method in REFERENCES:
+        if main.card.get("method") == method:
+            continue
         own = [row for row in finished_models() if row.spec and row.spec.method == method]
-        of_zoo = [row.name for row in own if row.spec and Path(row.spec.zoo or "").name == _zoo_of(main)]
         ready = [path.name for path in _ready() if path.name == method]
-        names = [] if main.card.get("method") == method else [*ready, *of_zoo, *(row.name for row in own)]
-        for name in names:
+        of_zoo = [name for name in ready if _ready_zoo(name) == zoo]
+        of_zoo += [row.name for row in own if row.spec and Path(row.spec.zoo or "").name == zoo]
+        for name in [*of_zoo, *ready, *(row.name for row in own)]:
             with suppress(BadInput):  # a damaged one is no comparison
-                found.append(open_model(name))
+                one = open_model(name)
+                apart = zoo and one.zoo and one.zoo != zoo
+                found.append(one._replace(title=f"{one.title} of {one.zoo}") if apart else one)
                 break
     return found
 
 
-def _zoo_of(model: Model) -> str:
-    return Path(model.card.get("zoo") or "").name
+def _ready_zoo(name: str) -> str:
+    with suppress(BadInput):
+        return open_model(name).zoo
+    return ""
 
 
 def choose_model() -> Model | None:
@@ -161,7 +183,7 @@ def draw_card(model: Model) -> None:
     """Draw what a model's card says, in one line."""
     card = model.card
     trained = f"trained by **{plain(card.get('method') or 'unknown')}**"
-    zoo = plain(_zoo_of(model) or "an unknown zoo")
+    zoo = plain(model.zoo or "an unknown zoo")
     learner = LEARNERS.get(card["learner"], plain(card["learner"]))
     side = plain(", ".join(card.get("side_information") or []) or "none")
     st.caption(f"{trained} · on {zoo} · {learner} · side information used: {side}", help=SIDE)

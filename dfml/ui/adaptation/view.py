@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dfml.core.errors import DfmlError
-from dfml.core.remedies import PROGRAM
-from dfml.ui.adaptation.adapt import Request, adapt_to, adapted_zip, is_kept
+from dfml.ui.adaptation.adapt import Request, adapt_to, is_kept
 from dfml.ui.adaptation.answer import show_answer
 from dfml.ui.adaptation.boxes import draw_boxes
 from dfml.ui.adaptation.calibration_panel import draw_calibration
 from dfml.ui.adaptation.choose_images import Chosen, choose_pictures, draw_support
 from dfml.ui.adaptation.expert import Settings, choose_settings
-from dfml.ui.adaptation.judging import Answered, predictions_csv, right, signs
+from dfml.ui.adaptation.judging import Answered, right, signs
 from dfml.ui.adaptation.models_at_hand import (
     Model,
     choose_model,
@@ -28,6 +26,7 @@ from dfml.ui.adaptation.models_at_hand import (
     open_model,
     reference_models,
 )
+from dfml.ui.adaptation.take_home import draw_downloads
 from dfml.ui.components.tile_grid import tile_grid
 from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, percent, plain
 
@@ -61,7 +60,7 @@ def draw_page() -> None:
     if answers:
         with below:
             _draw_beside(answers, chosen)
-            _draw_downloads(answers[0], chosen, settings)
+            draw_downloads(answers[0], chosen, _request(model, chosen, settings, main=True))
             if answers[0].outcome.calibration:
                 draw_calibration(answers[0].outcome, chosen)
 
@@ -69,7 +68,7 @@ def draw_page() -> None:
 def _request(model: Model, chosen: Chosen, settings: Settings, *, main: bool) -> Request:
     return Request(
         str(model.folder),
-        (model.folder / "dfml.json").stat().st_mtime_ns,
+        model.changed,
         tuple((name, tuple(files)) for name, files in chosen.support.items()),
         tuple(chosen.query),
         settings.bn,
@@ -82,18 +81,18 @@ def _request(model: Model, chosen: Chosen, settings: Settings, *, main: bool) ->
 
 def _answers(models: Sequence[Model], chosen: Chosen, settings: Settings, place: DeltaGenerator) -> list[Answered]:
     """Let each model adapt and classify, one after the other, and draw the answer; none where the first cannot."""
-    with place:
+    # On a phone, where columns stand one below the other, an answer comes first: see frame.css.
+    with place, st.container(key=None if chosen.missing else "adapt_answer"):
         if chosen.missing:
             empty_state("Not yet complete", plain(chosen.missing), icon=":material/add_photo_alternate:")
             return []
-        answers, problems, requests = [], [], {}
-        with one_line_errors():
-            requests = {model.name: _request(model, chosen, settings, main=model is models[0]) for model in models}
+        answers, problems = [], []
+        requests = {model.name: _request(model, chosen, settings, main=model is models[0]) for model in models}
         waits = not all(map(is_kept, requests.values()))
         waiting = st.empty()
         say = _announce(waiting, chosen) if waits else (lambda *_: None)
         try:
-            for model in models[: len(requests)]:
+            for model in models:
                 try:
                     answers.append(_answer(model, requests[model.name], settings, say))
                 except DfmlError as error:
@@ -178,32 +177,3 @@ def _draw_beside(answers: Sequence[Answered], chosen: Chosen) -> None:
                 pick=False,
                 show_captions=False,
             )
-
-
-def _draw_downloads(main: Answered, chosen: Chosen, settings: Settings) -> None:
-    st.header("Take it home", anchor=False)
-    with st.container(horizontal=True):
-        st.download_button(
-            "Predictions (CSV)",
-            lambda: predictions_csv(main, chosen),
-            file_name="predictions.csv",
-            mime="text/csv",
-            icon=":material/table:",
-            on_click="ignore",
-        )
-        if not main.model.ensemble:
-            st.download_button(
-                "Adapted model (zip)",
-                partial(adapted_zip, _request(main.model, chosen, settings, main=True)),
-                file_name="adapted-model.zip",
-                mime="application/zip",
-                icon=":material/deployed_code:",
-                on_click="ignore",
-            )
-    st.caption(
-        "The adapted model is a folder like any meta-model's, with an output a class: `MetaModel.load` opens it, and "
-        "`adapt` and `export` take it on the command line. "
-        f"`{PROGRAM} adapt --model MODEL --support DIR --out FOLDER` makes one, too."
-        if not main.model.ensemble
-        else "All teachers at once are no model of their own that could be taken home."
-    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dfml.ui.charts.curves import blank, palette, translucent
+from dfml.ui.charts.figures import blank, palette, translucent
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x")
 MOST_NAMED = 30

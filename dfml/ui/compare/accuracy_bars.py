@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from dfml.ui.compare.mounted import own_component
 from dfml.ui.components.line_chart import Level
-from dfml.ui.components.mounting import number
+from dfml.ui.components.mounting import component, number
 
-_mount = own_component("accuracy_bars")
+_mount = component("accuracy_bars", Path(__file__).parent, ("base",))
 
 
 class Bar(NamedTuple):

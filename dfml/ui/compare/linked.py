@@ -28,7 +28,7 @@ def linked_choices(
         # The page was left, which takes its choices out of the link, and opened again.
         st.query_params[key] = asked = seen.pop(key)
     if asked != seen.get(key) or state not in st.session_state:
-        st.session_state[state] = [value for value in (asked or default) if value in options]
+        st.session_state[state] = [value for value in dict.fromkeys(asked or default) if value in options]
         seen[key] = asked
     else:
         st.session_state[state] = [value for value in st.session_state[state] if value in options]

@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 import streamlit as st
 from PIL import Image, features
 
+from dfml.core.evenly import evenly
 from dfml.core.events import TASK
 from dfml.runs.folder import RunFolder, StoredImages
-from dfml.ui.compare.mounted import own_component
+from dfml.ui.components.mounting import component
 from dfml.ui.widgets.galleries import open_sheet
 
 MOST_FRAMES, MOST_TILES, LARGEST = 24, 25, 48
 """Moments of a run, images of a moment, and pixels of an image's side."""
-_mount = own_component("picture_pair")
+_mount = component("picture_pair", Path(__file__).parent, ("base",))
 
 
 class Way(NamedTuple):
@@ -43,9 +44,7 @@ def way_of(run: RunFolder, tag: str, name: str) -> Way | None:
     entries = [entry for entry in run.images() if entry.tag == tag and entry.labels]
     if not entries:
         return None
-    count = min(MOST_FRAMES, len(entries))
-    places = [round(i * (len(entries) - 1) / max(1, count - 1)) for i in range(count)]
-    chosen = [entries[place] for place in dict.fromkeys(places)]
+    chosen = evenly(entries, MOST_FRAMES)
     key = tuple((str(entry.path), entry.step, len(entry.labels)) for entry in chosen)
     found = _sheet(key, [entry.labels for entry in chosen])
     return None if found is None else Way(name, *found)

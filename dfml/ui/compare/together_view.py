@@ -8,7 +8,7 @@ import streamlit as st
 from dfml.runs.lab.differing import differences_between
 from dfml.runs.lab.results import by_protocol, settings_of
 from dfml.runs.lab.run_report import unique_titles
-from dfml.ui.charts.curves import Curve
+from dfml.ui.charts.thinning import Curve
 from dfml.ui.compare.exports import export_buttons
 from dfml.ui.compare.linked import linked_choices
 from dfml.ui.compare.picture_pair import picture_pair, tags_of, way_of

@@ -11,6 +11,8 @@ const make = (name, attributes = {}, ...children) => { const made = set(document
 const shape = (name, attributes = {}, ...children) => { const made = set(document.createElementNS(SVG, name), attributes); made.append(...children); return made; };
 // Text from outside goes through here alone: as text, never as markup.
 const say = (node, text) => { if (node.textContent !== text) node.textContent = text; return node; };
+// What was made once for all who look at it comes as bytes.
+const told = (data) => (data instanceof Uint8Array ? JSON.parse(new TextDecoder().decode(data)) : data);
 // As many children as needed: made once, then changed in place.
 const fit = (parent, count, create) => {
   while (parent.children.length > count) parent.lastChild.remove();

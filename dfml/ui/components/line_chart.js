@@ -1,5 +1,6 @@
 const kept = new WeakMap();
-export default function ({ data, parentElement: root }) {
+export default function ({ data: sent, parentElement: root }) {
+  const data = told(sent);
   let me = kept.get(root);
   if (!me) {
     const all = root.querySelector('.all');

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dfml.ui.charts.thinning import DENSE, chosen_points, running_mean
-from dfml.ui.components.mounting import component, number, numbers
+from dfml.ui.components.mounting import Prepared, component, number, numbers, prepared
 
 _mount = component("line_chart")
 
@@ -60,6 +60,17 @@ def line_chart(
     data = chart_data(series, x=x, y=y, alt=alt, percent=percent, log=log, levels=levels, marks=marks)
     data |= {"cursor": number(cursor), "until": number(until), "height": height}
     _mount(data=data, key=key, height=height)
+
+
+def prepared_chart(
+    series: Sequence[Line],
+    *,
+    until: float | None = None,
+    height: int = 280,
+    **look: Any,  # noqa: ANN401
+) -> Prepared:
+    """Return a chart that many will look at; the arguments are those of ``line_chart`` and ``chart_data``."""
+    return prepared(_mount, chart_data(series, **look) | {"until": number(until), "height": height}, height)
 
 
 def chart_data(

@@ -6,9 +6,9 @@ Streamlit sends this text with each message of a component, so comments and inde
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from streamlit.components import v2
 
@@ -35,6 +35,23 @@ def component(name: str, own: Path = HERE, parts: Sequence[str] = ()) -> Any:  #
     styles = [place.with_suffix(".css") for place in places]
     style = "\n".join(lean(file.read_text(encoding="utf-8")) for file in styles if file.is_file())
     return v2.component(f"dfml_{name}", html='<div class="all"></div>', css=style, js=scripts)
+
+
+class Prepared(NamedTuple):
+    """What a component shows, ready to be sent: made once, it is drawn on the page of each who looks at the same."""
+
+    mount: Any
+    data: bytes
+    height: int | Literal["content"]
+
+    def draw(self, key: str, **look: Any) -> Any:  # noqa: ANN401 - as Streamlit's callable
+        """Draw it."""
+        return self.mount(data=self.data, key=key, height=self.height, **look)
+
+
+def prepared(mount: Any, data: Mapping[str, Any], height: int | Literal["content"]) -> Prepared:  # noqa: ANN401
+    """Turn what a component is told into text for the browser, whose script asks ``told`` for it (``base.js``)."""
+    return Prepared(mount, json.dumps(data, separators=(",", ":")).encode(), height)
 
 
 def lean(text: str) -> str:

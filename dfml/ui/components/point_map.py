@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from dfml.ui.components.mounting import component, number
+from dfml.ui.components.mounting import Prepared, component, number, prepared
 from dfml.ui.components.sprites import Packed, Picture, packed
 
 CARD_SIDE = 112
@@ -38,6 +38,13 @@ def point_map(
     data = map_data(points, pictures=pictures, alt=alt) | {"height": height}
     opened = _mount(data=data, key=key, height=height, on_opened_change=lambda: None).opened
     return opened if isinstance(opened, int) and 0 <= opened < len(points) else None
+
+
+def prepared_map(
+    points: Sequence[Point], *, alt: str, pictures: Sequence[Picture] | Packed = (), height: int = 320
+) -> Prepared:
+    """Return a map that many will look at, none of whom is asked what was clicked."""
+    return prepared(_mount, map_data(points, pictures=pictures, alt=alt) | {"height": height}, height)
 
 
 def map_data(points: Sequence[Point], *, alt: str, pictures: Sequence[Picture] | Packed = ()) -> dict[str, Any]:

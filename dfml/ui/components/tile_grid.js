@@ -1,7 +1,8 @@
 const kept = new WeakMap();
 const SIGNS = { right: '✓', wrong: '✕' };
 
-export default function ({ data, parentElement: root, setStateValue }) {
+export default function ({ data: sent, parentElement: root, setStateValue }) {
+  const data = told(sent);
   let me = kept.get(root);
   if (!me) {
     const grid = make('div', { class: 'grid' });

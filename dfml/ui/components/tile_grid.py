@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from dfml.ui.components.mounting import component, mark_of, nth
+from dfml.ui.components.mounting import Prepared, component, mark_of, nth, prepared
 from dfml.ui.components.sprites import Packed, Picture, packed
 
 Sign = Literal["right", "wrong", ""]
@@ -50,6 +50,14 @@ def tile_grid(
     data["picked"] = chosen = _chosen(key, data["id"], asked, count, linked=linked)
     _mount(data=data, key=key, height=height or "content", default={"picked": None}, on_picked_change=lambda: None)
     return chosen
+
+
+def prepared_grid(
+    pictures: Sequence[Picture] | Packed, *, alt: str, side: int = 64, columns: int = 0, height: int | None = None
+) -> Prepared:
+    """Return pictures that many will look at, and none can pick."""
+    data = grid_data(pictures, alt=alt, side=side) | {"columns": columns, "pick": False, "words": True, "picked": None}
+    return prepared(_mount, data, height or "content")
 
 
 def grid_data(

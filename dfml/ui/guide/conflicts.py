@@ -116,54 +116,45 @@ def _difference(facts: Facts, by: str) -> float:
     return within - between
 
 
-def _two(facts: Facts, choices: Choices) -> str:
-    del choices
+def _two(facts: Facts, _: Choices) -> str:
     one, other = pair_shown(facts)
     first, second = spaced(facts["heads"][one][0]), spaced(facts["heads"][other][0])
     return (
-        f"Output 1 of teacher {one} means {first}, of teacher {other} it means {second}. No slot has a meaning of "
-        "its own."
+        f"Output 1 of teacher {one} means {first}, of teacher {other} it means {second}. No slot has a meaning of its "
+        "own."
     )
 
 
-def _lines(facts: Facts, choices: Choices) -> str:
-    del choices
+def _lines(facts: Facts, _: Choices) -> str:
     return (
-        f"Join what is the same class: the lines cross. Over all pairs of teachers {per_cent(crossing(facts))} of "
-        "the shared "
-        "classes stand in different slots, as chance would have it. Whoever learns slots from all of them is pulled in "
-        "many directions."
+        f"Join what is the same class: the lines cross. Over all pairs of teachers {per_cent(crossing(facts))} of the "
+        "shared classes stand in different slots, as chance would have it. Whoever learns slots from all of them is "
+        "pulled in many directions."
     )
 
 
-def _matrix(facts: Facts, choices: Choices) -> str:
-    del choices
+def _matrix(facts: Facts, _: Choices) -> str:
     return (
         f"A measure of conflict: recover pictures from each of {len(facts['heads'])} teachers, and compare what they "
-        "would "
-        "change in one fixed network. Each cell is a pair; the stronger the colour, the more alike."
+        "would change in one fixed network. Each cell is a pair; the stronger the colour, the more alike."
     )
 
 
-def _groups(facts: Facts, choices: Choices) -> str:
-    del choices
+def _groups(facts: Facts, _: Choices) -> str:
     outcome = facts["outcome"]
     within, between = within_between(facts, "dissimilar")
     return (
         f"The paper's remedy: put unlike teachers into a group. Within such groups the similarity is {within:.3f}, "
-        "between "
-        f"them {between:.3f}. And training on ten unlike instead of ten like teachers gave "
+        f"between them {between:.3f}. And training on ten unlike instead of ten like teachers gave "
         f"{points(outcome['accuracy'])} ± {100 * outcome['ci95']:.1f} points: no gain that could be told."
     )
 
 
-def _random(facts: Facts, choices: Choices) -> str:
-    del choices
+def _random(facts: Facts, _: Choices) -> str:
     return (
         f"Deal the teachers out at random: within less between is {_difference(facts, 'random'):+.3f}, with unlike "
-        f"groups {_difference(facts, 'dissimilar'):+.3f}, with like ones {_difference(facts, 'similar'):+.3f}. In "
-        "this zoo "
-        "unlike groups hardly differ from random ones. A null result is a result."
+        f"groups {_difference(facts, 'dissimilar'):+.3f}, with like ones {_difference(facts, 'similar'):+.3f}. In this "
+        "zoo unlike groups hardly differ from random ones. A null result is a result."
     )
 
 
@@ -191,10 +182,8 @@ LESSON = Lesson(
     ),
     removes="“A paper's motive holds in every zoo.”",
     say=lambda facts: (
-        "The paper says: mix unlike teachers. Guess the gain. Here it is "
-        f"{points(facts['outcome']['accuracy'])} ± {100 * facts['outcome']['ci95']:.1f} points: none that we can "
-        "tell. "
-        "A null result is a result."
+        f"The paper says: mix unlike teachers. Guess the gain. Here it is {points(facts['outcome']['accuracy'])} ± "
+        f"{100 * facts['outcome']['ci95']:.1f} points: none that we can tell. A null result is a result."
     ),
     labs=(Lab(TRAINING, "tgr, its groups and its map, in Meta-training", {"method": "tgr"}),),
     uses=((), (), (), ("by",), ("by",)),

@@ -74,20 +74,17 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
     return Figure("judge sees the class", per_cent(seen(facts, setting, "judge")), formula)
 
 
-def _noise(facts: Facts, choices: Choices) -> str:
-    del choices
+def _noise(facts: Facts, _: Choices) -> str:
     return (
         f"Nobody has the pictures that teacher {facts['teacher']} learned from. So begin with blotches, and change "
-        "their "
-        "pixels along the teacher's own gradient, until it sees the class that we want in each."
+        "their pixels along the teacher's own gradient, until it sees the class that we want in each."
     )
 
 
 def _convinced(facts: Facts, choices: Choices) -> str:
     return (
         f"After 20 steps the teacher says yes to {per_cent(seen(facts, choices['setting'], 'own', 20))} of the "
-        "pictures. "
-        "Look at them: would you?"
+        "pictures. Look at them: would you?"
     )
 
 
@@ -95,35 +92,28 @@ def _judge(facts: Facts, choices: Choices) -> str:
     setting = choices["setting"]
     return (
         "A second network, the judge, knows the same classes, and nobody optimises for it. After 20 steps it agrees "
-        "for "
-        f"{per_cent(seen(facts, setting, 'judge', 20))}, in the end for {per_cent(seen(facts, setting, 'judge'))}. "
+        f"for {per_cent(seen(facts, setting, 'judge', 20))}, in the end for {per_cent(seen(facts, setting, 'judge'))}. "
         "Solid borders are pictures that it takes for the wanted class."
     )
 
 
-def _without_statistics(facts: Facts, choices: Choices) -> str:
-    del choices
+def _without_statistics(facts: Facts, _: Choices) -> str:
     return (
         "Leave out the batch-norm statistics, averages that the teacher kept while it learned. The judge still sees "
-        "the "
-        f"class in {per_cent(seen(facts, 'no-statistics', 'judge'))}, but pictures of a class are now nearly clones: "
-        f"diversity {diversity(facts, 'no-statistics'):.2f} instead of {diversity(facts, 'both'):.2f}."
+        f"the class in {per_cent(seen(facts, 'no-statistics', 'judge'))}, but pictures of a class are now nearly "
+        f"clones: diversity {diversity(facts, 'no-statistics'):.2f} instead of {diversity(facts, 'both'):.2f}."
     )
 
 
-def _without_class(facts: Facts, choices: Choices) -> str:
-    del choices
+def _without_class(facts: Facts, _: Choices) -> str:
     return (
-        f"Leave out the class loss instead: as diverse as before ({diversity(facts, 'no-class'):.2f}), and no class "
-        "at all. "
-        f"The judge sees it in {per_cent(seen(facts, 'no-class', 'judge'))}, which is guessing. So the class sits in "
-        "the "
-        "weights, and the statistics bring variety."
+        f"Leave out the class loss instead: as diverse as before ({diversity(facts, 'no-class'):.2f}), and no class at "
+        f"all. The judge sees it in {per_cent(seen(facts, 'no-class', 'judge'))}, which is guessing. So the class sits "
+        "in the weights, and the statistics bring variety."
     )
 
 
-def _untrained(facts: Facts, choices: Choices) -> str:
-    del choices
+def _untrained(facts: Facts, _: Choices) -> str:
     return (
         "The same with a teacher that was never trained. It, too, can be convinced "
         f"({per_cent(seen(facts, 'untrained', 'own'))}), but of nothing: the judge stays at "
@@ -161,15 +151,13 @@ LESSON = Lesson(
     question="Who is convinced first, the teacher or the judge?",
     answer=lambda facts: (
         f"The teacher itself: {per_cent(seen(facts, 'both', 'own', 20))} after 20 steps, where the judge sees the "
-        "class in "
-        f"{per_cent(seen(facts, 'both', 'judge', 20))}."
+        f"class in {per_cent(seen(facts, 'both', 'judge', 20))}."
     ),
     removes="“99 % sure means recovered.”",
     say=lambda facts: (
-        "We ask the network what would please it. After twenty steps it is delighted; a second one is not. Without the "
-        f"statistics the second one still sees the class in {per_cent(seen(facts, 'no-statistics', 'judge'))}, "
-        "always in "
-        "nearly the same picture."
+        "We ask the network what would please it. After twenty steps it is delighted; a second one is not. Without "
+        f"the statistics the second one still sees the class in {per_cent(seen(facts, 'no-statistics', 'judge'))}, "
+        "always in nearly the same picture."
     ),
     labs=(
         Lab(INVERSION, "Do it on the Inversion page", QUERY),

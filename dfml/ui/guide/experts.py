@@ -170,33 +170,30 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
         return Figure("r", f"{slope(facts):+.2f}", formula)
     count = int(choices["k"])
     formula = (
-        f"nearest centroid over the features of {count} side by side, {facts['episodes']} episodes, "
-        f"mean of {facts['orders']} orders; guessing: 20 %"
+        f"nearest centroid over the features of {count} side by side, {facts['episodes']} episodes, mean of "
+        f"{facts['orders']} orders; guessing: 20 %"
     )
     return Figure("right on new classes", per_cent(together(facts, count), 1), formula)
 
 
-def _one(facts: Facts, choices: Choices) -> str:
-    del choices
+def _one(facts: Facts, _: Choices) -> str:
     first = facts["teachers"][0]
     names = ", ".join(spaced(facts["classes"][c]) for c in first["classes"])
     return (
         f"Teacher {first['id']} knows {names}, and nothing else. Yet its features tell apart classes that it never "
-        "met, "
-        f"far better than guessing: {per_cent(first['alone'])} for this one, {per_cent(together(facts, 1))} on average."
+        f"met, far better than guessing: {per_cent(first['alone'])} for this one, {per_cent(together(facts, 1))} on "
+        "average."
     )
 
 
-def _foreign(facts: Facts, choices: Choices) -> str:
-    del choices
+def _foreign(facts: Facts, _: Choices) -> str:
     return (
         "Show it something else, and it is sure all the same: it has no way to say “none of mine”. A confident answer "
         f"is no knowledge. Even noise gets {per_cent(facts['sure_of_noise'])}."
     )
 
 
-def _ten(facts: Facts, choices: Choices) -> str:
-    del choices
+def _ten(facts: Facts, _: Choices) -> str:
     return (
         f"Put the features of ten teachers side by side. Together they know {known_classes(facts, 10)} classes, and on "
         f"new ones they are right {per_cent(together(facts, 10), 1)} of the time: {per_cent(gain_share(facts, 10))} of "
@@ -204,16 +201,14 @@ def _ten(facts: Facts, choices: Choices) -> str:
     )
 
 
-def _hundred(facts: Facts, choices: Choices) -> str:
-    del choices
+def _hundred(facts: Facts, _: Choices) -> str:
     return (
         f"All {len(facts['teachers'])} know {known_classes(facts, 100)} classes, and bring "
         f"{100 * (together(facts, 100) - together(facts, 20)):.1f} points more than twenty."
     )
 
 
-def _reports(facts: Facts, choices: Choices) -> str:
-    del choices
+def _reports(facts: Facts, _: Choices) -> str:
     best, mean = best_reported(facts), float(np.mean([t["alone"] for t in facts["teachers"]]))
     place = "below" if best["alone"] < mean else "above"
     return (
@@ -248,9 +243,9 @@ LESSON = Lesson(
     ),
     removes="“The most accurate teacher is the most useful one.”",
     say=lambda facts: (
-        "A hundred strangers. Each learned five things and swears that anything is one of them, even noise. Ten "
-        "side by "
-        f"side tell apart things that none has seen. Reported scores say nothing about that: r = {slope(facts):+.2f}."
+        "A hundred strangers. Each learned five things and swears that anything is one of them, even noise. Ten side "
+        "by side tell apart things that none has seen. Reported scores say nothing about that: r = "
+        f"{slope(facts):+.2f}."
     ),
     labs=(
         Lab(ZOO, "Meet the teachers on the Model zoo page", {"zoo": "cifar-fs-conv4"}),

@@ -103,8 +103,8 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
     rows, noise = facts["rows"], choices["noise"]
     if step == 5 or choices["ask"] == "weights":
         formula = (
-            f"AUC by the loss, teacher {facts['teacher']}; 0.5: a coin; mean of "
-            f"{len(facts['membership']['teachers'])} teachers {mean_auc(facts):.2f}"
+            f"AUC by the loss, teacher {facts['teacher']}; 0.5: a coin; mean of {len(facts['membership']['teachers'])} "
+            f"teachers {mean_auc(facts):.2f}"
         )
         return Figure("who was in the training", f"{loss_auc(facts):.2f}", formula)
     if step == 4:
@@ -123,23 +123,21 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
     return Figure("distance, recovered", f"{median(facts, 'recovered'):.3f}", formula)
 
 
-def _nearest(facts: Facts, choices: Choices) -> str:
-    del choices
+def _nearest(facts: Facts, _: Choices) -> str:
     row = facts["rows"]["recovered"]
     return (
         f"For each of {row['of']} recovered pictures, how far is the nearest of {facts['training']:,} training "
-        "pictures? The "
-        f"closest lies {min(row['distances']):.3f} away, the median {median(facts, 'recovered'):.3f}. Is that near?"
+        f"pictures? The closest lies {min(row['distances']):.3f} away, the median {median(facts, 'recovered'):.3f}. Is "
+        "that near?"
     )
 
 
-def _real(facts: Facts, choices: Choices) -> str:
-    del choices
+def _real(facts: Facts, _: Choices) -> str:
     mine, fresh = median(facts, "recovered"), median(facts, "fresh")
     word = "closer" if fresh < mine else "farther"
     return (
-        f"Ask the same of {facts['held_out']} photographs of the same classes that the teacher never saw: "
-        f"{fresh:.3f}. They lie {word} than what was recovered ({mine:.3f}). A distance means something beside another."
+        f"Ask the same of {facts['held_out']} photographs of the same classes that the teacher never saw: {fresh:.3f}. "
+        f"They lie {word} than what was recovered ({mine:.3f}). A distance means something beside another."
     )
 
 
@@ -155,23 +153,20 @@ def _copies(facts: Facts, choices: Choices) -> str:
     )
 
 
-def _verdict(facts: Facts, choices: Choices) -> str:
-    del choices
+def _verdict(facts: Facts, _: Choices) -> str:
     row = facts["rows"]["recovered"]
     return (
-        f"On the recovered pictures the verdict is `{row['verdict']}`: {row['twice_as_near']} of {row['of']} look "
-        "like a "
-        "copy. That is no proof: a face in another pose would not be noticed. And the class itself is out (lesson 2)."
+        f"On the recovered pictures the verdict is `{row['verdict']}`: {row['twice_as_near']} of {row['of']} look like "
+        "a copy. That is no proof: a face in another pose would not be noticed. And the class itself is out (lesson "
+        "2)."
     )
 
 
-def _weights(facts: Facts, choices: Choices) -> str:
-    del choices
+def _weights(facts: Facts, _: Choices) -> str:
     row = next(r for r in facts["membership"]["teachers"] if r["teacher"] == facts["teacher"])
     return (
-        f"Now ask the weights instead of the pictures. The teacher is right on {per_cent(row['right'][0], 1)} of "
-        "what it was "
-        f"trained on and {per_cent(row['right'][1], 1)} of the rest, and its loss tells who was in: AUC "
+        f"Now ask the weights instead of the pictures. The teacher is right on {per_cent(row['right'][0], 1)} of what "
+        f"it was trained on and {per_cent(row['right'][1], 1)} of the rest, and its loss tells who was in: AUC "
         f"{loss_auc(facts):.2f}, {mean_auc(facts):.2f} as mean. A little better than a coin, but better."
     )
 
@@ -201,9 +196,8 @@ LESSON = Lesson(
     ),
     removes="“Data-free means private.”",
     say=lambda facts: (
-        "Is this somebody's photo? A fresh photo lies closer. No copy was seen, and that is no proof. Yet the "
-        "weights tell "
-        f"who was in, a little better than a coin: {mean_auc(facts):.2f}."
+        "Is this somebody's photo? A fresh photo lies closer. No copy was seen, and that is no proof. Yet the weights "
+        f"tell who was in, a little better than a coin: {mean_auc(facts):.2f}."
     ),
     labs=(
         Lab(

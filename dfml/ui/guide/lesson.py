@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dfml.ui.guide.lesson_files import Facts
-from dfml.ui.guide.stage import Scene
+from dfml.ui.guide.stage import Bar, Scene
 from dfml.ui.widgets.navigation import Page
 
 Choices = Mapping[str, str]
@@ -85,3 +85,8 @@ def points(value: float) -> str:
 def per_cent(value: float, digits: int = 0) -> str:
     """Return a fraction as ``77 %``, which no line end parts."""
     return f"{100 * value:.{digits}f}\u00a0%"
+
+
+def share_bar(name: str, value: float, group: int = 0, *, digits: int = 0, half: float | None = None) -> Bar:
+    """Return a bar of a share in [0, 1], whose words are per cent with so many digits."""
+    return Bar(name, value, per_cent(value, digits), half, group)

@@ -9,6 +9,7 @@ from dfml.ui.guide.lesson_files import facts_of
 from dfml.ui.guide.lessons import LESSONS
 from dfml.ui.guide.stage import stage
 from dfml.ui.widgets.frame_style import PRESENT, presenting
+from dfml.ui.widgets.scenes import whole_number
 from dfml.ui.widgets.texts import one_line_errors
 
 LESSON, STEP = "lesson", "step"
@@ -17,8 +18,7 @@ LESSON, STEP = "lesson", "step"
 
 def asked_number(name: str, most: int) -> int:
     """Return a number of the link, from 1; 1 where there is none or it is out of range."""
-    text = st.query_params.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() and 1 <= int(text) <= most else 1
+    return whole_number(st.query_params.get(name), most) or 1
 
 
 def show_guide() -> None:

@@ -130,8 +130,7 @@ def _guess(facts: Facts, choices: Choices) -> str:
     bad = sum(t["kind"] != "clean" for t in teachers)
     return (
         f"{len(teachers)} teachers, each with the accuracy that it reports. {bad} of them deceive: trained on "
-        "something "
-        "else, or not at all, under false names. Point at those that you would send away."
+        "something else, or not at all, under false names. Point at those that you would send away."
     )
 
 
@@ -140,9 +139,8 @@ def _truth(facts: Facts, choices: Choices) -> str:
     if found is None:
         return "In this zoo nobody deceives."
     return (
-        "The truth in colour. By reported accuracy an honest teacher lies above a deceptive one in "
-        f"{per_cent(found)} of "
-        "the pairs: less often than by tossing a coin. Deceivers report what pleases."
+        f"The truth in colour. By reported accuracy an honest teacher lies above a deceptive one in {per_cent(found)} "
+        "of the pairs: less often than by tossing a coin. Deceivers report what pleases."
     )
 
 
@@ -154,15 +152,12 @@ def _axis(facts: Facts, choices: Choices) -> str:
         return "In this zoo nobody deceives."
     return (
         f"Now look at their features instead: {facts['episodes']} small exams on labelled pictures of new classes. "
-        "Honest "
-        f"teachers get {per_cent(honest[0])} to {per_cent(honest[1])}, the others {per_cent(min(r[0] for r in bad))} "
-        "to "
-        f"{per_cent(max(r[1] for r in bad))}: AUC {found:.2f}."
+        f"Honest teachers get {per_cent(honest[0])} to {per_cent(honest[1])}, the others "
+        f"{per_cent(min(r[0] for r in bad))} to {per_cent(max(r[1] for r in bad))}: AUC {found:.2f}."
     )
 
 
-def _gain(facts: Facts, choices: Choices) -> str:
-    del choices
+def _gain(facts: Facts, _: Choices) -> str:
     rows = facts["training"]["rates"]
     told = {rate: f"{points(row['gain'])} ± {100 * row['ci95']:.1f}" for rate, row in rows.items()}
     return (
@@ -171,14 +166,12 @@ def _gain(facts: Facts, choices: Choices) -> str:
     )
 
 
-def _price(facts: Facts, choices: Choices) -> str:
-    del choices
-    (count, of), *_ = distrusted(facts, "0")
+def _price(facts: Facts, _: Choices) -> str:
+    count, of = distrusted(facts, "0")[0]
     row = facts["training"]["rates"]["0"]
     return (
         f"In a zoo where nobody deceives, {count} of {of} honest teachers end distrusted all the same. Accuracy does "
-        "not "
-        f"suffer that one could tell: {points(row['gain'])} ± {100 * row['ci95']:.1f} points."
+        f"not suffer that one could tell: {points(row['gain'])} ± {100 * row['ci95']:.1f} points."
     )
 
 
@@ -208,9 +201,9 @@ LESSON = Lesson(
     answer=lambda facts: f"The reported one: AUC {_sign(facts)}, with 40 % deceptive teachers.",
     removes="“A high reported accuracy is evidence.”",
     say=lambda facts: (
-        "Pick the deceivers by score. Wrong: you fired the honest ones. "
-        f"{facts['episodes']} exams part them cleanly. But exams need real pictures, and in a clean zoo "
-        f"{distrusted(facts, '0')[0][0]} of {distrusted(facts, '0')[0][1]} good ones are distrusted."
+        f"Pick the deceivers by score. Wrong: you fired the honest ones. {facts['episodes']} exams part them cleanly. "
+        f"But exams need real pictures, and in a clean zoo {distrusted(facts, '0')[0][0]} of "
+        f"{distrusted(facts, '0')[0][1]} good ones are distrusted."
     ),
     labs=(
         Lab(ZOO, "Hide deceptive teachers in a copy, on the Model zoo page", {"zoo": "cifar-fs-conv4"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dfml.core.paths import STUDIO, read_json
 from dfml.ui.components.line_chart import Level, Line
 from dfml.ui.guide import dreams, experts, leaks, liars, painters, steps
-from dfml.ui.guide.lesson import per_cent
+from dfml.ui.guide.lesson import share_bar
 from dfml.ui.guide.lesson_files import facts_of, sheet
 from dfml.ui.guide.stage import Bar, Scene, State, bar_values, bars, cells, curves, pictures, stage
 from dfml.ui.widgets.texts import spaced
@@ -102,7 +102,7 @@ def _painter() -> Scene:
     states = []
     for place, step in enumerate(frames):
         value = painters.judged(facts, "meta-generator", step)
-        change = bar_values([Bar(f"step {step}", value, per_cent(value))])
+        change = bar_values([share_bar(f"step {step}", value)])
         states.append(State({"painter": {"frame": place, "title": f"step {step} of {frames[-1]}"}, "seen": change}))
     states = _spread(states, 4)
     return Scene(panels, [*states, State(states[-1].changes, 2)], "A trained painter needs five steps.")
@@ -122,7 +122,7 @@ def _episode() -> Scene:
 def _table() -> Scene:
     names = {"random": "random weights", "distill": "data-free (distill)", "real-data": "with real pictures"}
     found = {name: table_accuracy(method) for method, name in names.items()}
-    rows = [Bar(name, value, per_cent(value), group=(3, 0, 2)[i]) for i, (name, value) in enumerate(found.items())]
+    rows = [share_bar(name, value, (3, 0, 2)[i]) for i, (name, value) in enumerate(found.items())]
     empty = [Bar(row.name, 0, "", group=row.group) for row in rows]
     title = f"accuracy on new classes, {SHOTS} pictures each; guessing: 20 %"
     panel = bars("table", empty, high=1, alt="Accuracy on new classes", title=title, widest=760)

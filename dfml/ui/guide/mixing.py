@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dfml.ui.components.line_chart import Line
-from dfml.ui.guide.lesson import Choice, Choices, Figure, Lab, Lesson, Step, per_cent
+from dfml.ui.guide.lesson import Choice, Choices, Figure, Lab, Lesson, Step, per_cent, share_bar
 from dfml.ui.guide.lesson_files import Facts, unpacked
 from dfml.ui.guide.stage import Bar, Scene, State, bars, curves
 from dfml.ui.widgets.navigation import COMPARE, TRAINING
@@ -105,12 +105,11 @@ def zoo_bars(facts: Facts) -> list[Bar]:
     told = facts["zoo"]
     singles = told["singles"]
     low, mean = min(singles), float(np.mean(singles))
-    rows = [Bar(f"one teacher (mean of {len(singles)})", mean, per_cent(mean, 1), half=mean - low)]
+    rows = [share_bar(f"one teacher (mean of {len(singles)})", mean, digits=1, half=mean - low)]
     for count in told["counts"]:
         for how, group in (("plain", 1), ("aligned", 2)):
-            value = told[str(count)][how]
-            rows.append(Bar(f"mean of {count}, {how}", value, per_cent(value, 1), group=group))
-    return [*rows, Bar("random weights", told["random"], per_cent(told["random"], 1), group=3)]
+            rows.append(share_bar(f"mean of {count}, {how}", told[str(count)][how], group, digits=1))
+    return [*rows, share_bar("random weights", told["random"], 3, digits=1)]
 
 
 def scene(facts: Facts, choices: Choices, step: int) -> Scene:
@@ -150,34 +149,29 @@ def _fits(facts: Facts, choices: Choices) -> str:
     )
 
 
-def _middle(facts: Facts, choices: Choices) -> str:
-    del choices
+def _middle(facts: Facts, _: Choices) -> str:
     return (
-        "Now take the mean of their weights, number by number. Midway the error is "
-        f"{midway(facts, 'own', False):.2f}; a "
-        f"flat line has {facts['flat_line']:.2f}. Unit 7 of A and unit 7 of B do different things, and their mean does "
-        "neither."
+        f"Now take the mean of their weights, number by number. Midway the error is {midway(facts, 'own', False):.2f}; "
+        f"a flat line has {facts['flat_line']:.2f}. Unit 7 of A and unit 7 of B do different things, and their mean "
+        "does neither."
     )
 
 
-def _matched(facts: Facts, choices: Choices) -> str:
-    del choices
+def _matched(facts: Facts, _: Choices) -> str:
     return (
-        "Put B's units into the order of those of A that they are most like. B computes what it did before, and midway "
-        f"the error falls from {midway(facts, 'own', False):.2f} to {midway(facts, 'own', True):.2f}."
+        "Put B's units into the order of those of A that they are most like. B computes what it did before, and "
+        f"midway the error falls from {midway(facts, 'own', False):.2f} to {midway(facts, 'own', True):.2f}."
     )
 
 
-def _shared(facts: Facts, choices: Choices) -> str:
-    del choices
+def _shared(facts: Facts, _: Choices) -> str:
     return (
         f"Or let both begin from the same first weights: {midway(facts, 'shared', False):.2f} midway, without any "
         f"aligning, and {midway(facts, 'shared', True):.2f} with it. The common start does more than the matching."
     )
 
 
-def _in_the_zoo(facts: Facts, choices: Choices) -> str:
-    del choices
+def _in_the_zoo(facts: Facts, _: Choices) -> str:
     told, singles = facts["zoo"], facts["zoo"]["singles"]
     many = told[str(told["counts"][-1])]
     return (

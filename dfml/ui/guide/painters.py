@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dfml.ui.guide.lesson import Choice, Choices, Figure, Lab, Lesson, Step, per_cent
+from dfml.ui.guide.lesson import Choice, Choices, Figure, Lab, Lesson, Step, per_cent, share_bar
 from dfml.ui.guide.lesson_files import Facts, sheet
 from dfml.ui.guide.stage import Bar, Scene, State, bar_values, bars, pictures
 from dfml.ui.widgets.navigation import INVERSION
+from dfml.ui.widgets.texts import counted
 
 NAMES = {"pixels": "pixels", "generator": "generator", "meta-generator": "meta-generator", "cold": "meta, no practice"}
 STEPS = (1, 2, 3, 4, 5, 20, 50, 200)
@@ -58,11 +59,7 @@ def _race(facts: Facts, shown: list[str]) -> Scene:
 
 
 def _judge_bars(facts: Facts, shown: list[str], step: int) -> list[Bar]:
-    found = []
-    for place, name in enumerate(shown):
-        value = judged(facts, name, step)
-        found.append(Bar(NAMES[name], value, per_cent(value), group=place))
-    return found
+    return [share_bar(NAMES[name], judged(facts, name, step), place) for place, name in enumerate(shown)]
 
 
 def _bill(facts: Facts, teachers: int) -> Scene:
@@ -76,9 +73,9 @@ def _bill(facts: Facts, teachers: int) -> Scene:
     panel = bars("bill", rows(1), high=high, alt="Seconds with practice", widest=720)
     states = [
         State(
-            {"bill": {**bar_values(rows(n)), "title": f"seconds for {n} teacher{'s' * (n > 1)}, practice included"}},
+            {"bill": {**bar_values(rows(n)), "title": f"seconds for {counted(n, 'teacher')}, practice included"}},
             seconds=0.9,
-            label=f"{n} teacher{'s' * (n > 1)}",
+            label=counted(n, "teacher"),
         )
         for n in numbers
     ]
@@ -109,24 +106,21 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
     count = int(choices["teachers"])
     row = facts["bill"]["rows"]["meta-generator"]
     formula = (
-        f"{row['warm_up_seconds']:.0f} s + {count} × {row['seconds']:.2f} s; pixels: "
-        f"{count} × {facts['bill']['rows']['pixels']['seconds']:.1f} s = {seconds_for(facts, 'pixels', count):.0f} s"
+        f"{row['warm_up_seconds']:.0f} s + {count} × {row['seconds']:.2f} s; pixels: {count} × "
+        f"{facts['bill']['rows']['pixels']['seconds']:.1f} s = {seconds_for(facts, 'pixels', count):.0f} s"
     )
     words = f"{seconds_for(facts, 'meta-generator', count):.0f} s"
-    return Figure(f"meta-generator, {count} teacher{'s' * (count > 1)}", words, formula)
+    return Figure(f"meta-generator, {counted(count, 'teacher')}", words, formula)
 
 
-def _free(facts: Facts, choices: Choices) -> str:
-    del choices
+def _free(facts: Facts, _: Choices) -> str:
     return (
         "Every pixel of every picture is free. It works, but each teacher begins anew: after 5 steps the judge sees "
-        "the "
-        f"class in {per_cent(judged(facts, 'pixels', 5))}, after 200 in {per_cent(judged(facts, 'pixels', 200))}."
+        f"the class in {per_cent(judged(facts, 'pixels', 5))}, after 200 in {per_cent(judged(facts, 'pixels', 200))}."
     )
 
 
-def _painter(facts: Facts, choices: Choices) -> str:
-    del choices
+def _painter(facts: Facts, _: Choices) -> str:
     return (
         "A generator paints all pictures with one small network, so what it learns for one serves the others: "
         f"{per_cent(judged(facts, 'generator', 5))} after 5 steps, {per_cent(judged(facts, 'generator', 200))} after "
@@ -134,38 +128,33 @@ def _painter(facts: Facts, choices: Choices) -> str:
     )
 
 
-def _practice(facts: Facts, choices: Choices) -> str:
-    del choices
+def _practice(facts: Facts, _: Choices) -> str:
     told = facts["painters"]["meta-generator"]
     return (
         f"Let a painter practise on {told['warm_up_teachers']} other teachers first, {told['warm_up_steps']} rounds. "
-        "For a "
-        f"teacher that it never met it then needs 5 steps: {per_cent(judged(facts, 'meta-generator', 5))}. The same "
-        f"painter without practice: {per_cent(judged(facts, 'cold', 5))}."
+        f"For a teacher that it never met it then needs 5 steps: {per_cent(judged(facts, 'meta-generator', 5))}. The "
+        f"same painter without practice: {per_cent(judged(facts, 'cold', 5))}."
     )
 
 
-def _side_by_side(facts: Facts, choices: Choices) -> str:
-    del choices
+def _side_by_side(facts: Facts, _: Choices) -> str:
     meta, pixels, generator = (
         judged(facts, name, step) for name, step in (("meta-generator", 5), ("pixels", 200), ("generator", 200))
     )
     better = "the best" if meta > max(pixels, generator) else "not the best"
     return (
-        "All three on the same teacher. At step 5 one of them is done. It is fast, and "
-        f"{better} in the end: {per_cent(meta)} against {per_cent(pixels)} and {per_cent(generator)}."
+        f"All three on the same teacher. At step 5 one of them is done. It is fast, and {better} in the end: "
+        f"{per_cent(meta)} against {per_cent(pixels)} and {per_cent(generator)}."
     )
 
 
-def _costs(facts: Facts, choices: Choices) -> str:
-    del choices
+def _costs(facts: Facts, _: Choices) -> str:
     rows = facts["bill"]["rows"]
     return (
         f"Five steps take {rows['meta-generator']['seconds']:.2f} s, 200 steps on pixels "
-        f"{rows['pixels']['seconds']:.1f} s. "
-        f"But the practice took {rows['meta-generator']['warm_up_seconds']:.0f} s. It pays from the "
-        f"{pays_from(facts, 'generator')}th teacher on against the generator, from the {pays_from(facts, 'pixels')}th "
-        "against pixels."
+        f"{rows['pixels']['seconds']:.1f} s. But the practice took {rows['meta-generator']['warm_up_seconds']:.0f} s. "
+        f"It pays from the {pays_from(facts, 'generator')}th teacher on against the generator, from the "
+        f"{pays_from(facts, 'pixels')}th against pixels."
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from dfml.ui.components.line_chart import Level, Line
-from dfml.ui.guide.lesson import Choice, Choices, Figure, Lab, Lesson, Step, per_cent, points
+from dfml.ui.guide.lesson import Choice, Choices, Figure, Lab, Lesson, Step, per_cent, points, share_bar
 from dfml.ui.guide.lesson_files import Facts, sample_sheet
 from dfml.ui.guide.stage import Bar, Scene, State, bar_values, bars, curves, pictures
 from dfml.ui.widgets.navigation import ADAPTATION, TRAINING
-from dfml.ui.widgets.texts import spaced
+from dfml.ui.widgets.texts import counted, spaced
 
 
 def accuracy(facts: Facts, start: str, rate: str, steps: int) -> float:
@@ -66,7 +66,7 @@ def answers(facts: Facts, choices: Choices, last: int) -> Scene:
     def at(step: int) -> tuple[list[Bar], str, list[str]]:
         said = np.array(run["answers"][step])
         firsts = said.argmax(1)
-        rows = [Bar(names[i], float(said[i, i]), per_cent(float(said[i, i])), group=0) for i in range(count)]
+        rows = [share_bar(names[i], float(said[i, i])) for i in range(count)]
         return rows, "".join("01"[int(firsts[i] == i)] for i in range(count)), [names[i] for i in firsts]
 
     rows, signs, words = at(0)
@@ -85,7 +85,7 @@ def answers(facts: Facts, choices: Choices, last: int) -> Scene:
             State(
                 {"queries": {"signs": signs, "words": words}, "sure": bar_values(rows)},
                 seconds=0.9 if last < 3 else 0.45,
-                label=f"{step} step{'s' * (step != 1)}, {run['right'][step]} of {facts['queries']} right",
+                label=f"{counted(step, 'step')}, {run['right'][step]} of {facts['queries']} right",
             )
         )
     return Scene(panels, states)
@@ -116,7 +116,7 @@ def _curves(facts: Facts, choices: Choices, centroid: bool) -> Scene:
         "gap", row(1), low=low, high=reach, title="between the starts", alt="Difference between the starts", widest=360
     )
     states = [
-        State({"curves": {"cursor": s}, "gap": bar_values(row(s))}, label=f"{s} step{'s' * (s > 1)}")
+        State({"curves": {"cursor": s}, "gap": bar_values(row(s))}, label=counted(s, "step"))
         for s in facts["steps"]
         if s <= (20 if centroid else 10)
     ]
@@ -163,8 +163,7 @@ def _given(facts: Facts, choices: Choices) -> str:
     episode = _episode(facts, choices)
     return (
         f"An episode: five classes that the model never met, {len(episode['support'][0])} labelled pictures of each, "
-        "the "
-        f"support. With them it is to name {facts['queries']} others, the queries."
+        f"the support. With them it is to name {facts['queries']} others, the queries."
     )
 
 
@@ -172,8 +171,7 @@ def _guess(facts: Facts, choices: Choices) -> str:
     right = right_after(facts, choices, 0)
     return (
         f"Before the first step the outputs mean nothing: {right} of {facts['queries']} are right, where guessing "
-        "gives "
-        f"{facts['queries'] // 5}."
+        f"gives {facts['queries'] // 5}."
     )
 
 
@@ -195,14 +193,12 @@ def _more(facts: Facts, choices: Choices) -> str:
     )
 
 
-def _rates(facts: Facts, choices: Choices) -> str:
-    del choices
+def _rates(facts: Facts, _: Choices) -> str:
     slow, fast = gap(facts, "0.01"), gap(facts, "0.1")
     best = {start: max(accuracy(facts, start, rate, 20) for rate in ("0.01", "0.1")) for start in ("ota", "random")}
     return (
         f"At rate 0.01 the start `ota` is {100 * slow:.1f} points ahead of random weights after ten steps. Make the "
-        "rate "
-        f"ten times larger, and its lead is {points(fast)}: much of a “better start” was a rate too small. Best "
+        f"rate ten times larger, and its lead is {points(fast)}: much of a “better start” was a rate too small. Best "
         f"against best after twenty steps: {per_cent(best['ota'], 1)} and {per_cent(best['random'], 1)}, each ± "
         f"{100 * _curve(facts, 'ota', '0.01')['ci95'][-1]:.1f} or so."
     )
@@ -241,17 +237,14 @@ LESSON = Lesson(
     figure=figure,
     question="Which choice closes the gap between the two starts?",
     answer=lambda facts: (
-        f"The rate: a lead of {points(gap(facts, '0.01'))} points at 0.01 becomes {points(gap(facts, '0.1'))} "
-        "at 0.1, "
+        f"The rate: a lead of {points(gap(facts, '0.01'))} points at 0.01 becomes {points(gap(facts, '0.1'))} at 0.1, "
         "both after ten steps."
     ),
     removes="“Low accuracy after ten steps means bad features.”",
     say=lambda facts: (
-        "Five classes, five pictures each, ten nudges. Make the nudges ten times larger, and random weights catch "
-        "up: a "
-        f"lead of {100 * gap(facts, '0.01'):+.0f} points becomes {points(gap(facts, '0.1'))}. Ask of every table: "
-        "which "
-        "column?"
+        "Five classes, five pictures each, ten nudges. Make the nudges ten times larger, and random weights catch up: "
+        f"a lead of {100 * gap(facts, '0.01'):+.0f} points becomes {points(gap(facts, '0.1'))}. Ask of every table: "
+        "which column?"
     ),
     labs=(
         Lab(ADAPTATION, "Adapt to living things by steps", {"set": "living-things", "how": "steps", "steps": "10"}),

@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
 import streamlit as st
 
 from dfml.core.errors import RunFailed
 from dfml.runs.costs.machine import Speed, demo_seconds, kept_speed, minutes_here, reference_speed
 from dfml.runs.processes import start
+from dfml.runs.status import ACTIVE
+from dfml.ui.runs.run_rows import run_rows
 from dfml.ui.widgets.texts import counted, plain
 
 SHOWN = ("dro", "purer", "distill", "tgr", "free", "bidf-mkd")
@@ -36,29 +39,35 @@ def _question() -> SpeedQuestion:
 
 def machine_line() -> None:
     """Draw the line; until the answer is there it looks again every two seconds."""
-    waiting = kept_speed() is None
-    question = _question() if waiting else None
-    ended = question is not None and question.over
+    question = None
+    busy = kept_speed() is None and any(row.state in ACTIVE for row in run_rows())
+    if kept_speed() is None and not busy:  # what else computes would be kept as this machine's speed
+        with suppress(RunFailed, OSError):  # no process can be started
+            question = _question()
+    waiting = question is not None and not question.over
 
-    @st.fragment(run_every=2 if waiting and not ended else None)
+    @st.fragment(run_every=2 if waiting else None)
     def live() -> None:
         speed = kept_speed()
+        if question and waiting and (speed is not None or question.over):
+            st.rerun()  # which ends the looking again
         if speed is not None:
             st.markdown(f":material/memory: {plain(told(speed))}")
-        elif question and question.over:
-            st.caption(":material/memory: How fast this machine is could not be measured; demos can be tried anyway.")
-        else:
+        elif waiting:
             st.caption(":material/memory: Looking at what this machine can do …")
+        elif busy:
+            st.caption(":material/memory: How fast this machine is will be measured when no run works.")
+        else:
+            st.caption(":material/memory: How fast this machine is could not be measured; demos can be tried anyway.")
 
-    try:
-        live()
-    except (RunFailed, OSError):
-        return
+    live()
 
 
 def told(speed: Speed) -> str:
-    """Say the device, and how long the quickest and the slowest demo take here."""
-    device = "a GPU" if speed.device.startswith(("cuda", "mps")) else counted(speed.threads, "CPU thread")
+    """Say the device and, of a processor, how long the quickest and the slowest demo take here."""
+    if speed.device.startswith(("cuda", "mps")):  # demos were timed on processors, whose passes tell nothing of it
+        return "This machine computes with a GPU. How long demos take was measured on processors only."
+    device = counted(speed.threads, "CPU thread")
     times, reference = demo_seconds(), reference_speed()
     known = [(name, times[name]) for name in SHOWN if name in times]
     if reference is None or not known:

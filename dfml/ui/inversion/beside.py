@@ -8,10 +8,10 @@ import streamlit as st
 from dfml.core.paths import runs_root
 from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.recorded import is_recorded, recorded_runs
-from dfml.ui.inversion.link_choice import standing_at
 from dfml.ui.inversion.recoveries import StoredRecovery, stored_recoveries
 from dfml.ui.runs.panel import Watched
 from dfml.ui.runs.run_rows import MOST, minute, series_names, unique
+from dfml.ui.widgets.link_choice import standing_at
 
 BESIDE = "beside"
 TEXT = "Recoveries of the same teacher by other inverters, or by the same one with other options, side by side."

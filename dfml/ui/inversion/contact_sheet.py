@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
+from dfml.core.texts import printable
 from dfml.runs.spec import RunSpec
 from dfml.ui.inversion.picture_order import Picture, ordered, recovered_pictures
 from dfml.ui.inversion.recoveries import StoredRecovery
@@ -108,8 +109,8 @@ def _fitting(name: str) -> str:
 
 
 def drawable(text: str) -> str:
-    """Return text with what the letters at hand lack as ``U+732B``: a box would tell nothing."""
-    return "".join(char if _has(char) else f"U+{ord(char):04X}" for char in text)
+    """Return text on one line, with what the letters at hand lack as ``U+732B``: a box would tell nothing."""
+    return "".join(char if _has(char) else f"U+{ord(char):04X}" for char in printable(text))
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,6 @@ import streamlit as st
 
 from dfml.ui.components.tile_grid import tile_grid
 from dfml.ui.inversion.downloads import download_row
-from dfml.ui.inversion.link_choice import in_link
 from dfml.ui.inversion.moment import Moment
 from dfml.ui.inversion.picture_order import (
     SORTS,
@@ -21,6 +20,8 @@ from dfml.ui.inversion.picture_order import (
 from dfml.ui.inversion.picture_panel import picture_panel
 from dfml.ui.inversion.quality_table import cost_line
 from dfml.ui.inversion.recoveries import StoredRecovery
+from dfml.ui.widgets.link_choice import in_link
+from dfml.ui.widgets.scenes import whole_number
 from dfml.ui.widgets.texts import counted, one_line_errors, plain
 
 PICTURE, SORT = "picture", "sort"
@@ -69,8 +70,8 @@ def darkroom(moments: Sequence[Moment], others: Callable[[], list[StoredRecovery
 
 def _opened() -> int | None:
     """The position, from 0, of the picture that the link names."""
-    text = st.query_params.get(PICTURE, "")
-    return int(text) - 1 if text.isdecimal() and 0 < int(text[:9]) == int(text) else None
+    number = whole_number(st.query_params.get(PICTURE), 10**9)
+    return number - 1 if number else None
 
 
 def _open(position: int | None) -> None:

@@ -13,8 +13,10 @@ from dfml.data.splits import split_folder
 from dfml.runs import launcher
 from dfml.runs.jobs.invert import check
 from dfml.runs.spec import RunSpec
+from dfml.ui.inversion.inverter_cards import inverter_cards, took_text
 from dfml.ui.runs.run_rows import MOST, go_to_run, new_group, series_names
 from dfml.ui.widgets import forms
+from dfml.ui.widgets.choice_cards import choose_card
 from dfml.ui.widgets.scenes import LinkedOptions
 from dfml.ui.widgets.texts import counted, listed, one_line_errors, plain
 from dfml.ui.zoo.choose_zoo import zoo_cell
@@ -24,6 +26,8 @@ from dfml.zoo.oracles.asking import AskingConfig
 ASKED_BY = {"auto": "what is granted", "autograd": "gradients", "zeroth-order": "queries only"}
 SLOTS = ("inverter", "inverter2", "inverter3")
 """Keys of the choosers, which are also the parameters of a link."""
+FIRST = "pixels"
+"""The inverter that is chosen at first."""
 REAL_PICTURES = (
     "Optional: the class-folder data set DIR/train/<class>/<image> that the teacher was trained on. No inverter sees "
     "it; it adds the privacy report, which compares recovered images with training images."
@@ -35,22 +39,23 @@ ASKS_FOR = (
 
 
 def inversion_form() -> None:
-    """Choose a teacher and inverters, and start a recovery with each."""
-    grid = st.grid(2, min_column_width=200)
-    zoo = zoo_cell(grid)
+    """Choose a teacher and an inverter, and start a recovery; all else, also further inverters, is folded away."""
+    registry = forms.inverters()  # first, as in the form of a training
+    top = st.grid(3, min_column_width=200)
+    zoo = zoo_cell(top)
     if zoo is None:
         return
-    with grid.cell():
+    with top.cell():
         ids, text = [row.id for row in zoo.teachers], "The trained classifier to recover images from."
         teacher = forms.lasting(st.selectbox, "Teacher", ids, key="teacher", help=text)
     row = zoo.teacher(teacher) or zoo.teachers[0]
-    registry = forms.inverters()
     about = f"**Teacher {plain(row.id)}** knows {plain(listed(row.class_names, 10))}."
     if row.access == "queries":
         about += " It only answers queries: gradients are estimated from its answers, and BN statistics are not seen."
     st.caption(f"{about} It has {'a' if row.judge else 'no'} judge.")
-    chosen = _slots(registry)
     start_row = st.container(horizontal=True, vertical_alignment="center")
+    cards = inverter_cards(registry, forms.preset_chosen())
+    chosen = [choose_card("Changes", cards, key=SLOTS[0], first=FIRST, names=top.cell())]
     with st.expander("Options", icon=":material/tune:", key="invert:options"):
         grid = st.grid(4, min_column_width=150)
         preset = forms.preset_cell(grid)
@@ -62,6 +67,7 @@ def inversion_form() -> None:
         spec |= forms.seed_and_device(grid, "invert")
         look = {"placeholder": "none", "help": REAL_PICTURES, "persist_state": "session"}
         data = st.text_input("Real images", "", key="invert:data", **look)
+        chosen += _beside(registry)
         choices = [_inverter_options(registry, place, name, preset, row) for place, name in enumerate(chosen)]
         st.markdown("**How teachers are questioned**")
         st.caption(
@@ -74,6 +80,8 @@ def inversion_form() -> None:
         told = f"{listed(chosen, MOST)}: {preset} preset, {counted(per_class, 'image')} per class, seed {spec['seed']}"
         together = ". They wait in line: one works on a device at a time." if len(chosen) > 1 else ""
         st.caption(told + together, width="stretch")
+    if long := took_text(chosen[0], preset):
+        st.caption(long)
     if start:
         with one_line_errors():
             spec["data"] = check_real_pictures(data, zoo, row)
@@ -106,19 +114,15 @@ def _linked(config: Config, key: str, prefix: str, *, without: Collection[str] =
     return values
 
 
-def _slots(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], which needs torch
-    """The inverters that were chosen, at least one."""
-    names, chosen = registry.names(), []
-    first = {"index": 0, "help": "The way to recover images; the line below says how it works."}
+def _beside(registry: Any) -> list[str]:  # noqa: ANN401 - Registry[Inverter], which needs torch
+    """The further inverters that were chosen."""
     text = "Optional: runs beside the first, from the same seed. It may be the same one again, with other options."
-    others = {"index": None, "placeholder": "none", "help": text}
-    for place, (key, cell) in enumerate(zip(SLOTS, st.columns(MOST, gap="medium"), strict=True)):
-        with cell:
-            name = forms.lasting(st.selectbox, f"Inverter {place + 1}", names, key=key, **(others if place else first))
-            if name:
-                st.caption(registry.get(name).summary)
-                chosen.append(name)
-    return chosen or names[:1]
+    look = {"index": None, "placeholder": "none", "help": text}
+    names, grid, chosen = registry.names(), st.grid(2, min_column_width=220), []
+    for place, key in enumerate(SLOTS[1:], 2):
+        with grid.cell():
+            chosen.append(forms.lasting(st.selectbox, f"Inverter {place}", names, key=key, **look))
+    return list(filter(None, chosen))
 
 
 def _start(

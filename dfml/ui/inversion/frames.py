@@ -7,7 +7,7 @@ import streamlit as st
 
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.status import RunStatus
-from dfml.ui.charts.curves import Curve
+from dfml.ui.charts.thinning import Curve
 from dfml.ui.components.line_chart import Line, line_chart
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.runs.run_rows import finite

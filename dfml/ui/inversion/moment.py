@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from dfml.core.errors import BadInput
+from dfml.core.evenly import evenly
 from dfml.core.texts import is_address
 from dfml.runs.folder import RunFolder
 from dfml.ui.inversion.frames import Frame, at_share, frames, warming
@@ -87,9 +88,7 @@ def path_of(moment: Moment, position: int, most: int = 10) -> list[tuple[Frame, 
     fitting = [frame for frame in moment.kept if position < len(frame.entry.labels)]
     if moment.recovery and moment.pictures:
         fitting = [frame for frame in fitting if same_order(frame, moment.pictures)]
-    if len(fitting) > most:
-        fitting = [fitting[round(i * (len(fitting) - 1) / (most - 1))] for i in range(most)]
-    opened = ((frame, open_sheet(frame.entry)) for frame in fitting)
+    opened = ((frame, open_sheet(frame.entry)) for frame in evenly(fitting, most))
     return [(frame, sheet[position]) for frame, sheet in opened if position < len(sheet)]
 
 

@@ -109,7 +109,7 @@ def disagreements(pictures: Sequence[Picture]) -> str:
     return f"Teacher and judge disagree on {count} of {counted(len(both), 'picture')}." if both else ""
 
 
-def row_of_classes(labels: Sequence[int], most: int) -> int:
+def row_of_classes(labels: Sequence[int | str], most: int) -> int:
     """Return the columns, at most so many, with which each row has one class; 0 where their sizes do not allow it."""
     counts = set(Counter(labels).values())
     each = counts.pop() if len(counts) == 1 else 0

@@ -3,7 +3,7 @@
 from PIL import Image
 
 from dfml.core.errors import BadInput
-from dfml.ui.charts.curves import Curve
+from dfml.ui.charts.thinning import Curve
 from dfml.ui.components.line_chart import Line
 from dfml.ui.components.replay import Chart, Frame, Timeline, replay
 from dfml.ui.inversion.frames import curve_title, frames, own_curves

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from dfml.core.evenly import evenly
 from dfml.core.events import TASK
 from dfml.runs.folder import StoredImages
 from dfml.ui.components.tile_grid import tile_grid
-from dfml.ui.inversion.link_choice import in_link
 from dfml.ui.inversion.picture_order import row_of_classes
 from dfml.ui.runs.panel import look_again
 from dfml.ui.runs.run_rows import RunRow, minute, recorded_rows, run_rows, unique
 from dfml.ui.widgets.galleries import open_sheet
-from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain
+from dfml.ui.widgets.link_choice import in_link
+from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain, spaced
 
 NEWEST = "newest"
 MOST_STEPS = 10
@@ -61,38 +62,42 @@ def _pictures(row: RunRow) -> None:
             asked = in_link(st.select_slider, "Iteration", options, key="at", default=NEWEST, help=text)
     entry = kept[-1] if asked == NEWEST else next(one for one in reversed(kept) if str(one.step) == asked)
     cells = open_sheet(entry)
-    labels = entry.labels[: len(cells)]
-    different = len(set(labels))
+    called = class_names(entry)[: len(cells)]
+    different = len(set(called))
     classes = f"{different} class" + "es" * (different != 1)
     st.markdown(f"Iteration {entry.step} · {counted(len(cells), 'image')} of {classes}")
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        captions = [f"class {label}" for label in labels]
-        columns = row_of_classes(labels, 7)
+        columns = row_of_classes(called, 7)
         alt = f"{len(cells)} images at iteration {entry.step}"
         picked = tile_grid(
-            cells, key=f"memory:{row.name}:{tag}", alt=alt, captions=captions, side=60, columns=columns, picked=0
+            cells, key=f"memory:{row.name}:{tag}", alt=alt, captions=called, side=60, columns=columns, picked=0
         )
     with right:
         place = picked or 0
         if place < len(cells):
-            words = f"Place {place + 1}, class {labels[place]}, iteration {entry.step}"
-            st.markdown(f"**Place {place + 1}** · class {labels[place]}")
+            words = f"Place {place + 1}, {called[place]}, iteration {entry.step}"
+            st.markdown(f"**Place {place + 1}** · {plain(called[place])}")
             key = f"memory_large:{row.name}"
             tile_grid([cells[place]], key=key, alt=words, captions=[words], side=224, pick=False, show_captions=False)
-            _other_steps(row, kept, place, labels)
+            _other_steps(row, kept, place, called)
     if row.recorded:
         st.caption(f"From the recorded run {plain(row.name)}.")
 
 
-def _other_steps(row: RunRow, kept: Sequence[StoredImages], place: int, labels: Sequence[int]) -> None:
+def class_names(entry: StoredImages) -> list[str]:
+    """Return what each image's class is called; its number where the run, or its zoo, told no name."""
+    names = entry.names if len(entry.names) == len(entry.labels) else [""] * len(entry.labels)
+    return [spaced(name) if name else f"class {label}" for name, label in zip(names, entry.labels, strict=True)]
+
+
+def _other_steps(row: RunRow, kept: Sequence[StoredImages], place: int, called: Sequence[str]) -> None:
     """Draw what stood in the place at other steps; only where the places mean the same classes throughout."""
-    fitting = [entry for entry in kept if entry.labels[: len(labels)] == list(labels)]
+    fitting = [entry for entry in kept if class_names(entry)[: len(called)] == list(called)]
     if len(fitting) < 2:
         return
-    if len(fitting) > MOST_STEPS:
-        fitting = [fitting[round(i * (len(fitting) - 1) / (MOST_STEPS - 1))] for i in range(MOST_STEPS)]
-    found = [(entry.step, sheet[place]) for entry in fitting if place < len(sheet := open_sheet(entry))]
+    opened = ((entry.step, open_sheet(entry)) for entry in evenly(fitting, MOST_STEPS))
+    found = [(step, sheet[place]) for step, sheet in opened if place < len(sheet)]
     st.caption("In this place, by iteration")
     images, captions = [image for _, image in found], [str(step) for step, _ in found]
     alt = f"place {place + 1} at {len(found)} iterations"

@@ -8,7 +8,6 @@ from dfml.runs.recorded import is_recorded
 from dfml.ui.inversion.beside import all_recoveries, put_beside
 from dfml.ui.inversion.darkroom import darkroom
 from dfml.ui.inversion.frames import frames, own_curves, recovery_curves, steps_in_all, teachers_of
-from dfml.ui.inversion.link_choice import in_link, share_in_link
 from dfml.ui.inversion.moment import moment_of
 from dfml.ui.inversion.privacy import privacy_panel
 from dfml.ui.inversion.quality_table import quality_table
@@ -16,6 +15,7 @@ from dfml.ui.inversion.recoveries import stored_recoveries
 from dfml.ui.inversion.recovery_replay import replay_recovery
 from dfml.ui.runs.panel import Watched, watch_runs
 from dfml.ui.runs.run_rows import RunRow
+from dfml.ui.widgets.link_choice import in_link, share_in_link
 from dfml.ui.widgets.texts import one_line_errors, plain
 
 WAY = (

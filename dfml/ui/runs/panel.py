@@ -50,22 +50,29 @@ def page_of_runs(
 ) -> None:
     """Draw the box of the form that starts runs, and the tabs, each with the page's runs.
 
-    The box is open at first, folded where the link names a run and no settings. It stands below the tabs once
-    something runs, or was asked for by a link, and then stays there. The form is drawn after the tabs, so that runs can
-    be watched while it waits for PyTorch, and only in an open box, so that watching needs none.
+    The box is open at first, folded where the link names a run and no settings. It stands below the tabs where there
+    is a run to watch, own or recorded, and above them where the link names settings, or its button was pressed. The
+    form is drawn after the tabs, so that runs can be watched while it waits for PyTorch, and only in an open box, so
+    that watching needs none.
     """
-    box_key = f"new_run_open:{key}"
-    named = "run" in st.query_params and not names_settings()
-    first = st.session_state.setdefault(f"_first:{key}", not named)
+    box_key, first, below = f"new_run_open:{key}", f"_first:{key}", f"_form_below:{key}"
+    rows = run_rows(*kinds)
+    if first not in st.session_state:
+        asked = names_settings()
+        st.session_state[first] = asked or "run" not in st.query_params
+        st.session_state[below] = not asked and bool(rows or recorded_rows(KINDS[key]))
     if NEXT in st.session_state:
-        st.session_state[box_key] = False
-    rows, below = run_rows(*kinds), f"_form_below:{key}"
-    if not first or NEXT in st.session_state or any(row.state in ACTIVE for row in rows):
-        st.session_state[below] = True
-    look: dict[str, Any] = {"icon": ":material/add_circle:", "on_change": "rerun"}
-    view = st.container() if below in st.session_state else None
-    box = st.expander(f"**{new}**", expanded=first, key=box_key, **look)
+        st.session_state[box_key], st.session_state[below] = False, True
+
+    def bring_up() -> None:
+        st.session_state[box_key], st.session_state[below] = True, False
+
+    look: dict[str, Any] = {"icon": ":material/add_circle:"}
+    view = st.container() if st.session_state[below] else None
+    box = st.expander(f"**{new}**", expanded=st.session_state[first], key=box_key, on_change="rerun", **look)
     with view or st.container():
+        if view:
+            st.button(new, key=f"{key}:new", on_click=bring_up, **look)
         for tab, draw in zip(_places(list(tabs)), tabs.values(), strict=True):
             with tab:
                 draw(rows)
@@ -177,14 +184,10 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
         elif status.resumable:
             more = {"icon": ":material/play_arrow:", "type": "primary", "help": "Go on from the last checkpoint."}
             _button("Resume", launcher.resume, run, key=f"{key}:resume", **more)
-        with st.popover("Details", icon=":material/list_alt:", key=f"{key}:details"):
-            st.markdown(f"**Folder** {plain(str(run.path))}")
-            st.markdown("**Settings** (spec.json)")
-            st.json(run.spec.model_dump(), expanded=1)
-            st.markdown("**End of the log**")
-            st.code(run.log_tail(40) or "empty", language=None, height=200)
-            if names and not status.active and not shipped:
-                _delete(run, key)
+        details = st.popover("Details", icon=":material/list_alt:", key=f"{key}:details", on_change="rerun")
+        if details.open:  # only then: it would be sent each second, to everybody
+            with details:
+                _details(one, key, names)
         if not names:
             cited = st.popover("Cite", icon=":material/format_quote:", key=f"{key}:cite", on_change="rerun")
             if cited.open:  # only then, for what a run used is known to the registries, which need PyTorch
@@ -195,6 +198,17 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
         if not names and not status.active and not shipped:
             with st.popover("Delete", icon=":material/delete:", key=f"{key}:delete"):
                 _delete(run, key)
+
+
+def _details(one: Watched, key: str, names: Mapping[str, str]) -> None:
+    _, run, status = one
+    st.markdown(f"**Folder** {plain(str(run.path))}")
+    st.markdown("**Settings** (spec.json)")
+    st.json(run.spec.model_dump(), expanded=1)
+    st.markdown("**End of the log**")
+    st.code(run.log_tail(40) or "empty", language=None, height=200)
+    if names and not status.active and not is_recorded(run.path):
+        _delete(run, key)
 
 
 def recorded_badge(run: RunFolder) -> None:

@@ -17,7 +17,7 @@ from dfml.runs.folder import RunFolder, list_runs
 from dfml.runs.recorded import recorded_runs
 from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE
-from dfml.ui.charts.curves import Curve
+from dfml.ui.charts.thinning import Curve
 from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.navigation import INVERSION, TRAINING
 from dfml.ui.widgets.texts import counted

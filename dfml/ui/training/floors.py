@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from dfml.core.paths import runs_root
-from dfml.data.pairing import COLUMN, Difference, difference
+from dfml.data.pairing import COLUMN, Difference, difference, holds_accuracy
 from dfml.runs import recorded
 from dfml.runs.folder import RESULT, RunFolder, list_runs
 from dfml.ui.widgets.texts import counted, percent, plain, with_interval
@@ -27,16 +27,15 @@ class Floor(NamedTuple):
 
 def own_row(result: Mapping[str, Any] | None) -> Row | None:
     """Return the row of a run's own test, as ``dfml.data.pairing`` compares them; None without one."""
-    if not result or result.get("test_accuracy") is None:
-        return None
-    return {**result, "accuracy": result["test_accuracy"]}
+    row = {**result, "accuracy": result.get("test_accuracy")} if result else {}
+    return row if holds_accuracy(row) else None
 
 
 def every_row(result: Mapping[str, Any] | None) -> list[Row]:
     """Return the rows of all tests: runs that learn no images may hold a second one, of the other way of adapting."""
     others = (result or {}).get("also")
-    found = [own_row(result), *(own_row(one) for one in (others.values() if isinstance(others, dict) else ()))]
-    return [row for row in found if row is not None]
+    others = [one for one in others.values() if isinstance(one, dict)] if isinstance(others, dict) else []
+    return [row for row in map(own_row, (result, *others)) if row is not None]
 
 
 def same_test(row: Row, other: Row) -> bool:
@@ -52,22 +51,26 @@ def adapts_by(config: Mapping[str, Any]) -> str:
 def floor_of(run: RunFolder, asked: Row) -> Floor | None:
     """Return the result of ``random`` on the run's zoo that is measured as ``asked`` says, the recorded one first.
 
-    ``asked`` has the names that ``same_test`` compares; without ``test_data`` that of any data will do. None for a run
-    of ``random`` itself, and where nobody has one.
+    ``asked`` has the names that ``same_test`` compares, and is of as many classes; without ``test_data`` it is of the
+    embedded sample, which a run without data of its own is tested on. None for a run of ``random`` itself, and where
+    nobody has one.
     """
     if run.spec.method == FLOOR:
         return None
     test = tuple((name, asked[name]) for name in (*COLUMN, "test_data") if name in asked)
-    return _found(_zoo(run), test, str(runs_root()), str(recorded.RECORDED))
+    way = way_of(run.spec.config, asked)
+    return _found(_zoo(run), way, test, str(runs_root()), str(recorded.RECORDED))
 
 
 @st.cache_data(show_spinner=False, ttl=20, max_entries=256)
-def _found(zoo: str, test: tuple[tuple[str, Any], ...], runs: str, shipped: str) -> Floor | None:
+def _found(zoo: str, way: int, test: tuple[tuple[str, Any], ...], runs: str, shipped: str) -> Floor | None:
     """Look through all runs, though not for each number of a run that works."""
     asked = dict(test)
     for candidate in _floors(zoo):
         for row in every_row(candidate.result()):
-            if same_test({**asked, "test_data": asked.get("test_data", row.get("test_data"))}, row):
+            of_sample = str(row.get("test_data")).startswith("sample:")
+            wanted = asked if "test_data" in asked or not of_sample else {**asked, "test_data": row["test_data"]}
+            if same_test(wanted, row) and way_of(candidate.spec.config, row) == way:
                 return Floor(row, recorded.is_recorded(candidate.path))
     return None
 

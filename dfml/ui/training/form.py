@@ -16,7 +16,7 @@ from dfml.ui.training.cost_panel import ask_cost, cost_panel
 from dfml.ui.training.method_cards import MEASURED, method_cards, took
 from dfml.ui.training.sweep_form import sweep_form
 from dfml.ui.widgets.choice_cards import choose_card
-from dfml.ui.widgets.forms import PRESETS, all_options, methods, preset_cell, seed_and_device
+from dfml.ui.widgets.forms import all_options, methods, preset_cell, preset_chosen, seed_and_device
 from dfml.ui.widgets.scenes import LinkedOptions
 from dfml.ui.widgets.texts import counted, one_line_errors
 from dfml.ui.zoo.choose_zoo import zoo_cell
@@ -38,12 +38,9 @@ def training_form() -> None:
     zoo = zoo_cell(top)
     if zoo is None:
         return
-    preset = st.session_state.get("preset") or "demo"  # its chooser is drawn below, and runs the page again
-    if st.query_params.get("preset") in PRESETS:
-        preset = st.query_params["preset"]
     # Above the cards: what is chosen can be started at once, on a small screen, too.
     needed, start_row = st.container(), st.container(horizontal=True, vertical_alignment="center")
-    cards = method_cards(registry, preset, FIRST)
+    cards = method_cards(registry, preset_chosen(), FIRST)
     name = choose_card("Learns from", cards, key="method", first=FIRST, names=top.cell())
     method = registry.get(name)
     folded = st.expander("Options", icon=":material/tune:", key="train:options")

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from dfml.core.config import Config
 from dfml.core.paths import STUDIO
-from dfml.ui.widgets.choice_cards import Card
-from dfml.ui.widgets.texts import counted, listed
+from dfml.ui.widgets.choice_cards import Card, by_idea
+from dfml.ui.widgets.texts import in_minutes, listed
 
 MEASURED = STUDIO / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
 """Where every demo was timed, one after the other on two cores."""
@@ -28,13 +28,12 @@ class Measured(NamedTuple):
 
 def method_cards(registry: Any, preset: str, first: str) -> dict[str, list[Card]]:  # noqa: ANN401 - Registry[Method]
     """Return the cards by idea, ``first`` first, the others as registered."""
-    groups: dict[str, list[Card]] = {idea: [] for idea in IDEAS}
+    found = []
     for name in sorted(registry.names(), key=lambda one: one != first):
         method = registry.get(name)
         facts = [took(name, preset), needs(method, method.preset(preset)), looked_at(name)]
-        card = Card(name, method.title, method.summary, [fact for fact in facts if fact], method.reference)
-        groups[idea_of(method)].append(card)
-    return {idea: cards for idea, cards in groups.items() if cards}
+        found.append((idea_of(method), Card(name, method.title, method.summary, facts, method.reference)))
+    return by_idea(IDEAS, found)
 
 
 def idea_of(method: Method) -> str:
@@ -57,11 +56,6 @@ def took(name: str, preset: str, *, table: Path = MEASURED) -> str:
     """Say how long the demo's training took; empty for other presets, or where the table does not tell."""
     row = measured(table).get(name) if preset == "demo" else None
     return in_minutes(row.seconds) if row else ""
-
-
-def in_minutes(seconds: float) -> str:
-    """Return ``42 seconds``, or ``4 minutes`` from a minute and a half on."""
-    return f"{round(seconds / 60)} minutes" if seconds >= 90 else counted(max(1, round(seconds)), "second")
 
 
 def looked_at(name: str, *, table: Path = MEASURED) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dfml.core.evenly import evenly
 from dfml.core.events import TASK
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.metrics import METRICS
@@ -13,7 +14,7 @@ from dfml.ui.components.point_map import CARD_SIDE
 from dfml.ui.components.replay import Chart, Frame, Timeline, replay
 from dfml.ui.components.sprites import packed
 from dfml.ui.runs.run_rows import finite
-from dfml.ui.training.story import DIVERSITY, MOST_SHOWN, floor_caption, hero, hero_help, show_hero
+from dfml.ui.training.story import DIVERSITY, MOST_SHOWN, floor_caption, hero, hero_help, hero_of, show_hero
 from dfml.ui.training.task_map import MAP_HELP, task_map
 from dfml.ui.widgets.galleries import open_sheet
 from dfml.ui.widgets.metrics import metric
@@ -26,7 +27,7 @@ def show_replay(run: RunFolder, *, autoplay: bool = False) -> None:
     """Draw the replay of a run; a run with a single number has nothing to play, and shows that number alone."""
     timeline = _made(str(run.path), _changed(run.path))
     if len(timeline.steps) < MOVES:
-        show_hero(run, finite(run.scalars()))
+        show_hero(run, hero_of(run, finite(run.scalars())))
         return
     parts = [hero_help(timeline.charts[0]), MAP_HELP if timeline.points else ""]
     st.markdown("**The run, played again**", help=" ".join(part for part in parts if part))
@@ -47,7 +48,7 @@ def training_timeline(run: RunFolder) -> Timeline:
     every = {step for chart in charts for line in chart.lines for step in line.steps}
     every |= {frame.step for frame in frames} | {point.step for point in found.points}
     return Timeline(
-        steps=_evenly(sorted({0, *every}), MOST_STEPS),
+        steps=evenly(sorted({0, *every}), MOST_STEPS),
         charts=charts,
         frames=frames,
         points=found.points,
@@ -73,13 +74,6 @@ def _changed(path: Path) -> int:
 def _frames(kept: Sequence[StoredImages]) -> list[Frame]:
     """Return one frame for each moment with images: whole grids where there are any, else those of tasks."""
     grids = [entry for entry in kept if entry.tag != TASK]
-    entries = _evenly(grids or list(kept), MOST_FRAMES)
+    entries = evenly(grids or list(kept), MOST_FRAMES)
     frames = {entry.step: Frame(entry.step, images[:MOST_SHOWN]) for entry in entries if (images := open_sheet(entry))}
     return [frames[step] for step in sorted(frames)]
-
-
-def _evenly(items: list, most: int) -> list:
-    """Return at most so many of the items, spread evenly, with the first and the last."""
-    if len(items) <= most:
-        return items
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]

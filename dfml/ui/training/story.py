@@ -1,8 +1,8 @@
 """A training told as a story: its phases, one large chart, the newest tasks, their diversity and their map."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import streamlit as st
 from PIL import Image
@@ -11,13 +11,14 @@ from dfml.core.events import TASK
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.status import RunStatus
 from dfml.ui.charts.thinning import Curve
-from dfml.ui.components.line_chart import Level, Line, line_chart
+from dfml.ui.components.line_chart import Level, Line, prepared_chart
+from dfml.ui.components.mounting import Prepared
 from dfml.ui.components.replay import Chart
-from dfml.ui.components.sprites import Packed, packed
-from dfml.ui.components.tile_grid import tile_grid
+from dfml.ui.components.tile_grid import prepared_grid
+from dfml.ui.runs.shared import YOUNG, shared
 from dfml.ui.training.floors import FLOOR, adapts_by, floor_of, way_of
 from dfml.ui.training.phases import Phase, length, phases, recovers
-from dfml.ui.training.task_map import show_task_map
+from dfml.ui.training.task_map import MAP_HELP, prepared_task_map
 from dfml.ui.widgets.galleries import open_sheet
 from dfml.ui.widgets.metrics import metric
 from dfml.ui.widgets.texts import percent, plain
@@ -35,9 +36,8 @@ def phase_bar(found: Sequence[Phase]) -> None:
     """Draw the phases side by side, each with a sign, its words and how far it is."""
     grid = st.grid(len(found), min_column_width=150, gap="small")
     for phase in found:
-        with grid.cell():
-            strong = f"**{phase.name}**" if phase.state == "now" else phase.name
-            st.progress(phase.share, text=f"{SIGNS[phase.state]} {strong} · {plain(phase.text)}")
+        strong = f"**{phase.name}**" if phase.state == "now" else phase.name
+        grid.progress(phase.share, text=f"{SIGNS[phase.state]} {strong} · {plain(phase.text)}")
 
 
 def hero(run: RunFolder, scalars: Scalars) -> Chart:
@@ -48,7 +48,8 @@ def hero(run: RunFolder, scalars: Scalars) -> Chart:
     levels = [Level(f"guessing {percent(1 / way)}", 1 / way)]
     asked: dict[str, Any] = dict(result) if result and result.get("test_accuracy") is not None else {}
     asked = asked or {"shots": 5, "adapt": adapts_by(config), "bn": "transductive"}
-    floor = floor_of(run, asked)
+    # Of data of the run's own nobody knows, before its test, what they are called there.
+    floor = floor_of(run, asked) if "test_data" in asked or not run.spec.data else None
     if floor:
         value = float(floor.row["accuracy"])
         levels.insert(0, Level(f"{FLOOR} on {NEW} {percent(value)}", value))
@@ -91,70 +92,120 @@ def _tested(scalars: Scalars) -> Line | None:
     return Line(NEW, steps[-1:], values[-1:], band=[halves.get(steps[-1])])
 
 
-def live_story(run: RunFolder, status: RunStatus, scalars: Scalars) -> None:
-    """Draw the story of a run that works, waits, or ended early; every part has its place from the first moment."""
-    phase_bar(phases(status, run.spec.config, scalars, run.result()))
-    pictures = recovers(run.spec.config, scalars)
-    embedded = bool(run.tasks()) or pictures
+class Hero(NamedTuple):
+    """The large chart, what is said of its lines, and what below it."""
+
+    chart: Prepared
+    about: str
+    caption: str
+
+
+class Told(NamedTuple):
+    """What a run's files say of its story, made once for all who watch it; None: the run has no such part."""
+
+    result: Mapping[str, Any] | None
+    hero: Hero
+    diversity: Prepared | None
+    newest: int | None
+    tasks: Prepared | None
+    task_map: Prepared | None
+
+
+def live_story(run: RunFolder, status: RunStatus, scalars: Scalars, version: Hashable) -> None:
+    """Draw the story of a run that works, waits, or ended early; every part has its place from the first moment.
+
+    ``version`` is that of its files. What they say is made once for all who watch.
+    """
+    until = length(run.spec.config, status, scalars) or None
+    # The floor is of another run, which may end at any moment.
+    version = (version, until, int(time.time() / 20))
+    told: Told = shared("story", run.path, version, lambda _: _told(run, scalars, until), YOUNG * status.active)
+    phase_bar(phases(status, run.spec.config, scalars, told.result))
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        show_hero(run, scalars, until=length(run.spec.config, status, scalars) or None)
+        show_hero(run, told.hero)
     with right:
-        if pictures:
-            newest_tasks(run)
-        elif embedded:
-            show_task_map(run, height=HERO)
-        elif DIVERSITY in scalars:
-            diversity(scalars)
-    if not embedded or not (pictures or DIVERSITY in scalars):
+        if told.tasks:
+            _show_tasks(told)
+        elif told.task_map:
+            _show_map(run, told.task_map)
+        elif told.diversity:
+            _show_diversity(told.diversity)
+    if not told.task_map or not (told.tasks or told.diversity):
         return
     left, right = st.columns(2, gap="medium")
     with left:
-        diversity(scalars)
-    if pictures:
+        _show_diversity(told.diversity or _diversity({}))
+    if told.tasks:
         with right:
-            show_task_map(run, height=SECOND)
+            _show_map(run, told.task_map)
 
 
-def show_hero(run: RunFolder, scalars: Scalars, *, until: float | None = None) -> None:
-    """Draw the large chart."""
+def _told(run: RunFolder, scalars: Scalars, until: float | None) -> Told:
+    pictures = recovers(run.spec.config, scalars)
+    newest, tasks = newest_tasks(run) if pictures else (None, None)
+    placed = prepared_task_map(run, SECOND if pictures else HERO) if pictures or run.tasks() else None
+    known = _diversity(scalars) if DIVERSITY in scalars else None
+    return Told(run.result(), hero_of(run, scalars, until=until), known, newest, tasks, placed)
+
+
+def hero_of(run: RunFolder, scalars: Scalars, *, until: float | None = None) -> Hero:
+    """Return the large chart, ready to be drawn."""
     chart = hero(run, scalars)
-    st.markdown("**Accuracy**", help=hero_help(chart))
     newest = ", ".join(f"on {line.name} {percent(line.values[-1])}" for line in chart.lines) or "no number yet"
-    look = {"percent": True, "levels": chart.levels, "until": until, "height": HERO}
-    line_chart(chart.lines, key=f"hero:{run.name}", y="accuracy", alt=f"Accuracy over iterations; {newest}", **look)
-    told = floor_caption(chart)
-    if told:
-        st.caption(told)
+    look: dict[str, Any] = {"x": "iteration", "percent": True, "levels": chart.levels, "until": until, "height": HERO}
+    drawn = prepared_chart(chart.lines, y="accuracy", alt=f"Accuracy over iterations; {newest}", **look)
+    return Hero(drawn, hero_help(chart), floor_caption(chart))
 
 
-def diversity(scalars: Scalars) -> None:
-    """Draw how unlike the newest tasks are."""
-    title, about, _ = metric(DIVERSITY)
-    st.markdown(f"**{title.capitalize()}**", help=about)
+def show_hero(run: RunFolder, found: Hero) -> None:
+    """Draw the large chart."""
+    st.markdown("**Accuracy**", help=found.about)
+    found.chart.draw(f"hero:{run.name}")
+    if found.caption:
+        st.caption(found.caption)
+
+
+def _diversity(scalars: Scalars) -> Prepared:
+    """Return how unlike the newest tasks are."""
+    title = metric(DIVERSITY).title
     steps, values = scalars.get(DIVERSITY, ((), ()))
     newest = f"newest {values[-1]:.3g}" if len(values) else "no number yet"
-    lines = [Line(title, steps, values)]
-    line_chart(lines, key="diversity", y="cosine distance", alt=f"{title} over iterations; {newest}", height=SECOND)
+    look: dict[str, Any] = {"x": "iteration", "y": "cosine distance", "height": SECOND}
+    return prepared_chart([Line(title, steps, values)], alt=f"{title} over iterations; {newest}", **look)
 
 
-def newest_tasks(run: RunFolder) -> None:
-    """Draw the images of the newest pseudo tasks, the newest first."""
-    step, pictures = _newest(str(run.path), len(run.images()))
-    count = pictures.sheet.count
+def _show_diversity(found: Prepared) -> None:
+    title, about, _ = metric(DIVERSITY)
+    st.markdown(f"**{title.capitalize()}**", help=about)
+    found.draw("diversity")
+
+
+def _show_map(run: RunFolder, found: Prepared) -> None:
+    st.markdown("**Task map**", help=MAP_HELP)
+    found.draw(f"map:{run.name}", on_opened_change=lambda: None)
+
+
+def newest_tasks(run: RunFolder) -> tuple[int | None, Prepared]:
+    """Return the iteration of the newest pseudo tasks, None without any, and their images, the newest first."""
+    kept = run.images()
+
+    def made(_: object) -> tuple[int | None, Prepared]:
+        step, images = newest_images(kept)
+        alt = f"{len(images)} recovered images of iteration {step}" if images else "No image is recovered yet"
+        return step if images else None, prepared_grid(images, alt=alt, side=TASK_SIDE, columns=5, height=HERO)
+
+    # By the file of the newest grid: the number of kept ones stays, at some time.
+    return shared("newest tasks", run.path, kept[-1].path.name if kept else "", made)
+
+
+def _show_tasks(told: Told) -> None:
     text = "What the meta-model learns from at this moment: no real image is among them."
-    st.markdown("**Newest pseudo tasks**" + (f" · iteration {step}" if count else ""), help=text)
-    alt = f"{count} recovered images of iteration {step}" if count else "No image is recovered yet"
-    tile_grid(pictures, key="newest", alt=alt, pick=False, side=TASK_SIDE, columns=5, height=HERO)
-    if not count:
+    st.markdown("**Newest pseudo tasks**" + ("" if told.newest is None else f" · iteration {told.newest}"), help=text)
+    if told.tasks:
+        told.tasks.draw("newest")
+    if told.newest is None:
         st.caption("The first ones come in a moment.")
-
-
-@st.cache_resource(show_spinner=False, max_entries=16)
-def _newest(path: str, count: int) -> tuple[int, Packed]:
-    """Pack them once for all who watch the run; as many kept grids are the same ones."""
-    step, pictures = newest_images(RunFolder(Path(path)).images())
-    return step, packed(pictures, TASK_SIDE)
 
 
 def newest_images(kept: Sequence[StoredImages], until: float | None = None) -> tuple[int, list[Image.Image]]:

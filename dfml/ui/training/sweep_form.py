@@ -7,8 +7,8 @@ import streamlit as st
 
 from dfml.runs.lab.sweep import MOST_RUNS, configs_of, start_sweep, sweep_specs
 from dfml.ui.runs.run_rows import go_to_run
-from dfml.ui.training.method_cards import MEASURED, in_minutes, measured
-from dfml.ui.widgets.texts import counted, one_line_errors
+from dfml.ui.training.method_cards import MEASURED, measured
+from dfml.ui.widgets.texts import counted, in_minutes, one_line_errors
 
 ABOUT = (
     "One training for each method and seed, in line: one works on a device at a time. Methods take the options above "

@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
-import streamlit as st
 from PIL import Image
 
 from dfml.core.errors import BadInput
@@ -14,8 +13,10 @@ from dfml.core.events import TASK
 from dfml.core.names import natural
 from dfml.runs.folder import RunFolder
 from dfml.ui.charts.places import plane, steady
-from dfml.ui.components.point_map import CARD_SIDE, Point, point_map
+from dfml.ui.components.mounting import Prepared
+from dfml.ui.components.point_map import CARD_SIDE, Point, prepared_map
 from dfml.ui.components.sprites import packed
+from dfml.ui.runs.shared import shared
 from dfml.ui.widgets.galleries import enlarged, open_sheet
 from dfml.ui.widgets.texts import counted, listed
 from dfml.ui.zoo.choose_zoo import open_listing
@@ -81,17 +82,17 @@ def task_map(run: RunFolder, before: dict[str, tuple[float, float]] | None = Non
     return TaskMap(points, pictures, {name: (x, y) for name, (x, y) in zip(names, places.tolist(), strict=True)})
 
 
-def show_task_map(run: RunFolder, *, height: int = 300) -> None:
-    """Draw the map as it is now; tasks that were there before stay near their places."""
-    place, count = f"_places:{run.name}", sum(len(line.ids) for line in run.tasks())
-    made, kept, sheet = st.session_state.get(place, (None, None, None))
-    if made != (count, len(run.images())) or kept is None or sheet is None:
-        kept = task_map(run, kept.places if kept else None)
-        sheet = packed(kept.pictures, CARD_SIDE)
-        st.session_state[place] = ((count, len(run.images())), kept, sheet)
-    st.markdown("**Task map**", help=MAP_HELP)
-    alt = f"Map of {counted(len(kept.points), 'task')}; arrow keys go from task to task"
-    point_map(kept.points, key=f"map:{run.name}", alt=alt, pictures=sheet, height=height)
+def prepared_task_map(run: RunFolder, height: int) -> Prepared:
+    """Return the map as it is now, for all who watch the run; known tasks stay near their places."""
+
+    def made(last: tuple[TaskMap, Prepared] | None) -> tuple[TaskMap, Prepared]:
+        found = task_map(run, last[0].places if last else None)
+        alt = f"Map of {counted(len(found.points), 'task')}; arrow keys go from task to task"
+        sheet = packed(found.pictures, CARD_SIDE)
+        return found, prepared_map(found.points, alt=alt, pictures=sheet, height=height)
+
+    version = sum(len(line.ids) for line in run.tasks()), len(run.images()), height
+    return shared("task map", run.path, version, made)[1]
 
 
 MAP_HELP = (

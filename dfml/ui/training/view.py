@@ -12,6 +12,7 @@ from dfml.ui.charts.bars import similarity_matrix, teacher_map
 from dfml.ui.charts.thinning import Curve
 from dfml.ui.runs.panel import Watched, watch_runs
 from dfml.ui.runs.run_rows import RunRow, finite
+from dfml.ui.runs.shared import YOUNG, shared, version_of
 from dfml.ui.training.all_curves import all_curves
 from dfml.ui.training.floors import sentence, verdict
 from dfml.ui.training.replayed import show_replay
@@ -36,24 +37,23 @@ def watch_training(rows: list[RunRow]) -> None:
 
 def _numbers(watched: list[Watched], _key: str) -> None:
     ((_, run, status),) = watched
-    scalars = finite(run.scalars())
-    finished = status.state == "finished"
+    version, finished = version_of(run), status.state == "finished"
+    scalars, left_out = shared("numbers", run.path, version, lambda _: _read(run), YOUNG * status.active)
     if finished:
         found = verdict(run)
         if found:
             st.markdown(sentence(found))
         if run.model:
             _try_it(run)
-    left_out = [note.text for note in run.notes() if note.kind == "left-out"]
     if left_out:
-        st.info(plain(left_out[-1]) + ".", icon=":material/group_off:")
+        st.info(plain(left_out) + ".", icon=":material/group_off:")
     if finished and scalars:
         show_replay(run)
         _result_panel(run, scalars)
     elif finished:
         _result_panel(run, scalars)
     else:
-        live_story(run, status, scalars)
+        live_story(run, status, scalars, version)
     box = st.expander("All curves", key=f"all_curves:{run.name}", on_change="rerun")
     if box.open:
         with box:
@@ -64,6 +64,11 @@ def _numbers(watched: list[Watched], _key: str) -> None:
             _compared_teachers(run)
             if finished:
                 newest_pictures(run)
+
+
+def _read(run: RunFolder) -> tuple[dict[str, Curve], str]:
+    """Return the curves, and the newest note on who was left out."""
+    return finite(run.scalars()), next((n.text for n in reversed(run.notes()) if n.kind == "left-out"), "")
 
 
 def _try_it(run: RunFolder) -> None:

@@ -1,6 +1,6 @@
 """Choosing by cards: each says in one line what it is, and in another what it takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import streamlit as st
@@ -10,13 +10,21 @@ from dfml.ui.widgets.scenes import take_choice, tell_choice
 
 
 class Card(NamedTuple):
-    """One choice: its short value for the link, its title, one line, what it takes, and a hint."""
+    """One choice: its short value for the link, its title, one line, what it takes, and a hint; empty facts go."""
 
     value: str
     title: str
     line: str
     facts: Sequence[str] = ()
     hint: str = ""
+
+
+def by_idea(ideas: Sequence[str], found: Iterable[tuple[str, Card]]) -> dict[str, list[Card]]:
+    """Sort cards, each with its idea, into groups in the order of ``ideas``, without those that have none."""
+    groups: dict[str, list[Card]] = {idea: [] for idea in ideas}
+    for idea, card in found:
+        groups[idea].append(card)
+    return {idea: cards for idea, cards in groups.items() if cards}
 
 
 def choose_card(
@@ -57,5 +65,5 @@ def _draw(card: Card, key: str, *, taken: bool) -> None:
     look = {"type": "primary" if taken else "secondary", "width": "stretch", "on_click": take}
     st.button(f"{'✓ ' if taken else ''}{card.title}", key=f"{key}:{card.value}", help=card.hint or None, **look)
     st.markdown(f":small[{card.line}]")
-    if card.facts:
-        st.markdown(f":small[:gray[{' · '.join(card.facts)}]]")
+    if facts := " · ".join(filter(None, card.facts)):
+        st.markdown(f":small[:gray[{facts}]]")

@@ -66,6 +66,12 @@ def lasting(widget: Callable[..., Any], label: str, *options: Sequence[str], key
     return kept[key]
 
 
+def preset_chosen() -> str:
+    """Return the preset before its chooser is drawn: cards above it, too, say what it takes."""
+    asked = st.query_params.get("preset")
+    return asked if asked in PRESETS else st.session_state.get("preset") or PRESETS[0]
+
+
 def preset_cell(grid: GridContainer) -> str:
     """Draw the choice of the preset that the options start from; it stands in the link."""
     text = "**demo**: minutes on two CPU cores  \n**paper**: the published setting; hours without a GPU"

@@ -14,13 +14,19 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dfml.core.config import Config
 
-LONGEST = 2000
-"""Characters of a text that a link may set; more is nobody's setting."""
+LONGEST, MOST_DIGITS = 2000, 9
+"""Characters of a text that a link may set, and digits of a place; more is nobody's setting."""
 
 
 def going_through_history() -> bool:
     """Whether this run of the script was started by Back or Forward: then the link alone says what is shown."""
     return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
+
+
+def whole_number(text: str | None, most: int) -> int | None:
+    """Return what a link says as a number from 0 to ``most``; None for anything else, however long it is."""
+    number = int(text) if text and len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal() else -1
+    return number if 0 <= number <= most else None
 
 
 def names_settings() -> bool:
@@ -177,6 +183,7 @@ def _number(row: Mapping[str, Any], text: str) -> int | float | None:
         value = kind(text)
     except ValueError:
         return None
+    # Of whole numbers a browser knows the first 2^53.
+    shown = abs(value) < 2**53 if isinstance(value, int) else math.isfinite(value)
     low, high = row["minimum"], row["maximum"]
-    fits = math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
-    return value if fits else None
+    return value if shown and (low is None or value >= low) and (high is None or value <= high) else None

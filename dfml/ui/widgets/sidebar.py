@@ -11,9 +11,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from dfml.core.paths import runs_root
 from dfml.runs.processes import start
 from dfml.runs.status import ACTIVE
-from dfml.ui.runs.run_rows import PAGE_OF, run_rows
+from dfml.ui.runs.run_rows import PAGE_OF, RunRow, run_rows
+from dfml.ui.runs.shared import shared
 from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.navigation import HOME
 from dfml.ui.widgets.texts import counted, plain
@@ -57,12 +59,13 @@ def device_question() -> DeviceQuestion:
 
 def draw_sidebar() -> None:
     """Draw both; the timer runs only while there is something to wait for."""
-    waiting = device_question().answer() is None or any(row.state in ACTIVE for row in run_rows())
-    drawn = False
+    rows = _active()
+    waiting, drawn = device_question().answer() is None or bool(rows), False
 
     def live() -> None:
         nonlocal drawn
-        waits = _live_part()
+        # What another page has just looked up is good enough between two full runs of this one.
+        waits = _live_part(shared("sidebar", runs_root(), None, lambda _: _active(), young=1) if drawn else rows)
         if waiting and drawn and not waits:
             # The last job ended: one full run redraws the page and leaves the timer out. Never within a full run, which
             # would lose the click that it came from.
@@ -73,9 +76,12 @@ def draw_sidebar() -> None:
         st.fragment(live, run_every=2 if waiting else None)()
 
 
-def _live_part() -> bool:
+def _active() -> list[RunRow]:
+    return [row for row in run_rows() if row.state in ACTIVE]
+
+
+def _live_part(rows: list[RunRow]) -> bool:
     """Draw jobs and device, and return whether there is anything to wait for."""
-    rows = [row for row in run_rows() if row.state in ACTIVE]
     known = device_question().answer()
     st.markdown("**Running and waiting**" if any(row.state == "queued" for row in rows) else "**Running now**")
     if not rows:

@@ -67,6 +67,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {left:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def in_minutes(seconds: float) -> str:
+    """Return ``42 seconds``, or ``4 minutes`` from a minute and a half on; at least a second."""
+    return f"{round(seconds / 60)} minutes" if seconds >= 90 else counted(max(1, round(seconds)), "second")
+
+
 def badge(text: str, colour: str, icon: str = "") -> str:
     """Return Markdown for a badge of text from outside; ``st.badge`` would escape its brackets a second time."""
     return f":{colour}-badge[{icon} {plain(text)}]"

@@ -1,0 +1,1 @@
+"""What leaves the program: meta-models as ONNX graphs, as a folder for a model hub, as a web page; a run's curves."""
