@@ -13,6 +13,7 @@ from dfml.training.taking_part import everyone
 from dfml.training.used_classes import as_used
 from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.oracles.choose import make_oracle
+from tests import conditions
 from tests.methods.small import small
 from tests.motley import motley_zoo
 
@@ -133,8 +134,12 @@ def test_everybody_takes_part_and_who_does_not_is_named(name, run, motley):
     (blind,) = (note.text for note in notes if note.kind == "terms")
     assert "vit" in blind and "five" not in blind
     assert events[-1].result.input_size == (3, 16, 16)
-    used = {key for keys in as_used(motley, config.override(changes), 0).class_keys().values() for key in keys}
-    shown = {name for event in events if isinstance(event, Images) for name in event.classes}
+    used = {
+        key
+        for keys in as_used(motley, config.override(changes), conditions.seed(0)).class_keys().values()
+        for key in keys
+    }
+    shown = {name for event in events if isinstance(event, Images) for name in event.names}
     assert shown and shown <= used, "here a class's key is its name"
 
 
