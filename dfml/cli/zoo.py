@@ -7,6 +7,7 @@ import typer
 
 from dfml.cli import completing
 from dfml.cli.check_zoo import check
+from dfml.cli.importing import import_models
 from dfml.cli.output import Bar, answer, fine_percent, say, table
 from dfml.cli.parameters import Json, Threads, made_from, option
 from dfml.cli.similarity import ZooName, prepare, similarity
@@ -24,6 +25,7 @@ data_app = typer.Typer(help="Public data sets in class folders.", no_args_is_hel
 app.command("check")(check)
 app.command("prepare")(prepare)
 app.command("similarity")(similarity)
+app.command("import")(import_models)
 
 
 @data_app.command()
@@ -154,34 +156,6 @@ def judge(
         accuracies[card.id] = train_judge(data, opened.folder, card, arch, config)
         say(f"judge of teacher {card.id}: held-out accuracy {accuracies[card.id]:.1%}")
     answer({"zoo": opened.name, "judges": accuracies, "config": config.model_dump(exclude={"models", "way"})}, json)
-
-
-@app.command("import")
-def import_models(
-    folders: Annotated[list[Path], typer.Argument(help="Model folders in timm's layout.")],
-    out: Annotated[Path, typer.Option(help="The zoo's folder; it may exist.")],
-    domain: Annotated[str | None, typer.Option(help="Data set that all teachers come from.")] = None,
-    shared_class_names: Annotated[bool, typer.Option(help="Equal class names mean the same class.")] = False,
-    mean: Annotated[str | None, typer.Option(help="Channel means where a config has none: 0.5 or 0.4,0.5,0.4.")] = None,
-    std: Annotated[str | None, typer.Option(help="Channel standard deviations, where a config states none.")] = None,
-    size: Annotated[
-        str | None, typer.Option(help="Input size where a config has none: 32 or, with channels, 1,28,28.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Copy model folders (config.json, model.safetensors, optionally dfml.json) into a zoo."""
-    from dfml.zoo.build.collect import import_folders, other_preparation, stated_input
-
-    stated = stated_input(mean, std, size)
-    added, problems = import_folders(folders, out, domain=domain, shared_class_names=shared_class_names, stated=stated)
-    for name in added:
-        if note := other_preparation(out / name):
-            say(note)
-    for problem in problems:
-        say(f"left out: {problem}")
-    answer({"zoo": str(out), "added": added, "problems": problems}, json, f"{len(added)} teachers added to {out}")
-    if problems and not added:
-        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,12 +1,13 @@
 """The names of networks, known without importing timm, whose import takes seconds."""
 
+import difflib
 import re
 import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from dfml.core.errors import BadInput, nearest
+from dfml.core.errors import BadInput
 
 _OWN = Path(__file__).parent.parent / "nets" / "backbones.py"
 _REGISTERED = re.compile(r"^@register_model\b.*\n(?:@.*\n)*def (\w+)", re.MULTILINE)
@@ -33,10 +34,27 @@ def timm_networks() -> tuple[str, ...]:
     return tuple(found)
 
 
+@cache
+def torchvision_networks() -> tuple[str, ...]:
+    """Torchvision's classifiers as they are called here, ``torchvision_resnet18``, from the text of its files."""
+    found: list[str] = []
+    torchvision = find_spec("torchvision")
+    for folder in (torchvision and torchvision.submodule_search_locations) or ():
+        for path in sorted(Path(folder, "models").glob("*.py")):
+            found += _REGISTERED.findall(path.read_text(encoding="utf-8"))
+    return tuple(f"torchvision_{name}" for name in found)
+
+
+def network_names_like(name: str, most: int = 3) -> list[str]:
+    """At most so many names of networks that are spelled like ``name``, the nearest first."""
+    known = [*own_networks(), *timm_networks(), *torchvision_networks()]
+    return difflib.get_close_matches(name.partition(".")[0], known, n=most, cutoff=0.5)
+
+
 def check_network_name(name: str) -> None:
-    """See that timm knows a network of this name, with or without the tag of its weights; ``BadInput``: it does not."""
+    """See that a network has this name, with or without the tag of its weights; ``BadInput``: none has; the nearest."""
     plain = name.partition(".")[0]
-    if plain in own_networks():
+    if plain in own_networks() or plain in torchvision_networks():
         return
     timm = sys.modules.get("timm")
     if timm is not None:  # where it is loaded, it may have been given networks by others
@@ -44,4 +62,6 @@ def check_network_name(name: str) -> None:
     else:
         known = plain in timm_networks() or not timm_networks()
     if not known:
-        raise BadInput(f"unknown architecture {name!r}.{nearest(plain, [*own_networks(), *timm_networks()])}")
+        near = network_names_like(name)
+        said = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise BadInput(f"unknown architecture {name!r}.{said}")

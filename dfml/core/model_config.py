@@ -16,7 +16,7 @@ from dfml.core.paths import open_file, read_json
 CONFIG = "config.json"
 LARGEST_INPUT = 1024
 """Pixels; a larger input size in a card is taken for an error."""
-FLAGS = {"mean": "--mean", "std": "--std", "input_size": "--size"}
+FLAGS = {"mean": "--mean", "std": "--std", "input_size": "--size", "crop_pct": "--crop"}
 """With which options of ``zoo import`` a value is stated that a config leaves out."""
 LARGEST_CARD = LARGEST_HEADER = 8 * 2**20
 """Bytes of a JSON file of a model, and of a weight file's header: 10,000 tensors take about one million."""
@@ -41,7 +41,7 @@ def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[s
 
     Args:
         folder: The model's folder.
-        stated: ``mean``, ``std`` or ``input_size`` (with or without the channels), for a config that leaves them out.
+        stated: ``mean``, ``std``, ``input_size`` (with or without channels), ``crop_pct``, where it leaves them out.
 
     Returns:
         The newer layout: architecture, num_classes, model_args, pretrained_cfg.
@@ -66,15 +66,28 @@ def read_config(folder: Path, stated: Mapping[str, Any] | None = None) -> dict[s
         raise BadInput(f"{path}: 'num_classes' is {shown(classes)}, expected a whole number.")
     if config.setdefault("num_classes", classes) != classes:
         raise BadInput(f"{path}: {shown(config['num_classes'])} classes, but {classes} in 'model_args'.")
-    for key, value in (stated or {}).items():
+    add_stated(str(path), args, cfg, stated or {})
+    return config
+
+
+def add_stated(
+    path: str, args: Mapping[str, Any], cfg: dict[str, Any], stated: Mapping[str, Any], channels: int | None = 3
+) -> None:
+    """Add to what a config says of its input what a person states, by timm's names.
+
+    A stated size without channels gets those of the constructor's arguments, else ``channels``; None adds none.
+    ``BadInput``: the config says otherwise; ``path`` begins the message.
+    """
+    channels = args.get("in_chans", channels)
+    for key, value in stated.items():
         found = cfg.get(key)
         if key == "input_size" and found in (None, []) and args.get("img_size") is not None:
             found = [args.get("in_chans", 3), *_sides(args["img_size"])]
         if found in (None, []):
-            cfg[key] = [args.get("in_chans", 3), *value] if key == "input_size" and len(value) == 2 else value
+            alone = key == "input_size" and len(value) == 2 and channels is not None
+            cfg[key] = [channels, *value] if alone else value
         elif not _agree(key, found, value):
             raise BadInput(f"{path} states {key!r} {shown(found)}, not the {value} of {FLAGS[key]}: leave one out.")
-    return config
 
 
 def picture_input(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
@@ -161,10 +174,10 @@ def _sides(side: Any) -> list[Any]:  # noqa: ANN401 - foreign JSON
     return side if isinstance(side, list) else [side, side]
 
 
-def _agree(key: str, found: Any, value: list[Any]) -> bool:  # noqa: ANN401 - foreign JSON
+def _agree(key: str, found: Any, value: Any) -> bool:  # noqa: ANN401 - foreign JSON
     """Whether a config states what a person does; one number of a statistic stands for all channels."""
     if not isinstance(found, list):
-        return False
+        return key == "crop_pct" and found == value
     if key == "input_size":
         return found[-len(value) :] == value
     return found == value or (1 in (len(found), len(value)) and all(number == value[0] for number in found + value))

@@ -100,6 +100,19 @@ class Posix:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
+    def limit_itself(self, more_memory: int, seconds: int, file: int) -> None:
+        """Let this process end where it takes so many bytes more than now, computes so long, or writes such a file."""
+        import resource  # Windows has no such module
+
+        limits = {resource.RLIMIT_CPU: seconds, resource.RLIMIT_FSIZE: file, resource.RLIMIT_CORE: 0}
+        with suppress(OSError):
+            taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            limits[resource.RLIMIT_AS] = taken + more_memory
+        for which, most in limits.items():
+            hard = resource.getrlimit(which)[1]
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(which, (most, most))
+
     def processor(self) -> str:
         """Return the name of the processor."""
         with suppress(OSError):
@@ -192,6 +205,9 @@ class Windows:
         import psutil
 
         return psutil.Process().memory_info()._asdict()["peak_wset"] / 2**20
+
+    def limit_itself(self, more_memory: int, seconds: int, file: int) -> None:
+        """Windows sets no such limits here: who started this process ends it when its time is over."""
 
     def processor(self) -> str:
         """Return the name of the processor."""

@@ -74,8 +74,18 @@ _counted = threading.local()
 register_module_parameter_registration_hook(_count)
 
 
+def skeleton(architecture: str, args: dict[str, Any]) -> nn.Module:
+    """The network without memory for its numbers, as ``build_network`` makes it; see there for errors."""
+    check_network_name(architecture)
+    check_model_args(args)
+    try:
+        return _skeleton(architecture, args)
+    except _UNBUILDABLE as error:
+        raise BadInput(f"cannot build {architecture} with {args!s:.300}: {error}") from None
+
+
 def _skeleton(architecture: str, args: dict[str, Any]) -> nn.Module:
-    """The network without memory for its numbers; a foreign config may ask for more than the machine has.
+    """A network without memory for its numbers; a foreign config may ask for more than the machine has.
 
     ``BadInput``: it has more than ``MOST_TENSORS`` or ``MOST_PARAMETERS``; said while it is built, as a depth of
     100,000 alone would take minutes.

@@ -96,10 +96,11 @@ def rejected(zoo: Zoo) -> Iterator[Event]:
 
 def everyone(zoo: Zoo, loaded: Sequence[Teacher] | None = None) -> TakingPart:
     """All teachers that can be used: those ``loaded`` already, else those that can be loaded now."""
-    # A server's were tried when it was opened, and show no statistics.
-    teachers = [] if zoo.address else loaded or zoo.usable()
-    ids = zoo.ids if zoo.address else [teacher.card.id for teacher in teachers]
-    blind = ids if zoo.address else [t.card.id for t in teachers if t.card.access == "queries" or not t.has_statistics]
+    # A server's were tried when it was opened; who only answers shows no statistics.
+    teachers = [] if zoo.address else loaded or (list(zoo) if zoo.only_asked else zoo.usable())
+    ids = [teacher.card.id for teacher in loaded] if loaded else zoo.ids
+    seen = {teacher.card.id for teacher in teachers if teacher.card.access != "queries" and teacher.has_statistics}
+    blind = [teacher for teacher in ids if teacher not in seen]
     left_out = {**dict.fromkeys(zoo.problems, UNUSABLE), **(zoo.narrowing.left_out if zoo.narrowing else {})}
     counts = {card.id: (len(zoo.slots(card)), card.way) for card in zoo.cards if card.id in ids}
     partly = {teacher: f"{used} of {way}" for teacher, (used, way) in counts.items() if used < way}

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from dfml.core.errors import BadInput
+from dfml.core.errors import BadInput, RunFailed
 from dfml.core.names import find_name, same
 from dfml.data.folders import ClassSplit
 from dfml.data.splits import split_class
-from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
+Ask = Callable[[torch.Tensor], torch.Tensor]
+"""Maps images [N, C, H, W] in [0, 1] to logits [N, way]."""
 PROBES, SIDE = 24, 32
 """Images that each teacher is shown, and their height and width, before it resizes them."""
 ALIKE = 1e-3
@@ -84,11 +85,13 @@ def check_teachers(zoo: Zoo, data: ClassSplit | None = None) -> Iterator[Checked
     x, met = probe_images(), dict[str, str]()
     for card in list(zoo.cards):
         try:
-            teacher = zoo.teacher(card.id)
-        except BadInput:
+            teacher = None if card.id in zoo.only_asked else zoo.teacher(card.id)
+            ask = zoo.api(card.id).ask if teacher is None else teacher.logits
+            logits = ask(x)
+        except (BadInput, RunFailed) as error:
+            zoo.problems.setdefault(card.id, str(error))
             zoo.cards = [other for other in zoo.cards if other is not card]
             continue
-        logits = teacher.logits(x)
         said = logits.softmax(1)
         noise = said[: PROBES // 4].amax(1)
         shape = "x".join(map(str, card.input_size))
@@ -103,19 +106,21 @@ def check_teachers(zoo: Zoo, data: ClassSplit | None = None) -> Iterator[Checked
             found.remarks.append("names one class for all images that it was shown")
         if float(noise.mean()) > SURE:
             found.remarks.append("is sure of what noise shows")
-        if not teacher.has_statistics:
+        if teacher is None:
+            found.remarks.append("only answers queries")
+        elif not teacher.has_statistics:
             found.remarks.append("has no batch normalisation: the BN term is lost")
         print_of = hashlib.sha256(logits.round(decimals=4).numpy().tobytes()).hexdigest()
         if (twin := met.setdefault(print_of, card.id)) != card.id:
             found.problems.append(f"answers as {twin} does")
         if data is not None:
-            _measure(found, teacher, data)
+            _measure(found, ask, card.classes or (), data)
         yield found
 
 
-def _measure(found: Checked, teacher: Teacher, data: ClassSplit) -> None:
+def _measure(found: Checked, ask: Ask, classes: Sequence[str], data: ClassSplit) -> None:
     known = [same(name) for name in data.class_names]
-    places = [find_name(name, known) for name in teacher.card.classes or ()]
+    places = [find_name(name, known) for name in classes]
     images = {slot: data.members[place] for slot, place in enumerate(places) if place is not None}
     if not images:
         found.remarks.append(f"knows no class of {data.name}")
@@ -124,7 +129,7 @@ def _measure(found: Checked, teacher: Teacher, data: ClassSplit) -> None:
     for slot, members in images.items():
         _, held = split_class(members, HELD_OUT) if len(members) > 1 else (members, members)
         for start in range(0, len(held), 100):
-            said = teacher.logits(data.pictures(held[start : start + 100])).softmax(1)
+            said = ask(data.pictures(held[start : start + 100])).softmax(1)
             right += int((said.argmax(1) == slot).sum())
             sure += float(said.amax(1).sum())
             count += len(said)

@@ -6,7 +6,7 @@ Zoos come from other people: each number that decides how much is allocated, or 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +28,8 @@ MOST_MODELS, MOST_CLASSES = 10_000, 100_000
 """Teachers per zoo, classes per teacher."""
 
 DETAILS, WEIGHTS = "dfml.json", "model.safetensors"
+ONNX, ONNX_FILE = "onnx", "model.onnx"
+"""The architecture of a teacher whose network is a graph in a file and is only asked; and that file."""
 
 Name = Annotated[str, Field(max_length=1000)]
 
@@ -63,13 +65,14 @@ def mean_accuracy(cards: Iterable[TeacherCard]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherCard:
-    """Read a model folder's card, also without ``dfml.json``, as timm writes it; for ``stated`` see ``read_config``.
+def read_card(folder: Path) -> TeacherCard:
+    """Read a model folder's card, also without ``dfml.json``, as timm writes it.
 
-    ``BadInput``: the folder holds no model, its config leaves out what nobody stated, or a value is out of range.
+    ``BadInput``: the folder holds no model, its config leaves something out, or a value is out of range.
     """
-    config = read_config(folder, stated)
-    check_network_name(config["architecture"])
+    config = read_config(folder)
+    if config["architecture"] != ONNX:
+        check_network_name(config["architecture"])
     known = read_json(folder / DETAILS, "card", most=LARGEST_CARD) if os.path.lexists(folder / DETAILS) else {}
     if not isinstance(known, dict):
         raise BadInput(f"model {folder.name!r}: {DETAILS} is no card of a teacher.")
@@ -77,6 +80,8 @@ def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherC
     width = config["model_args"].get("width")
     fields |= {"id": folder.name, "architecture": config["architecture"], "way": config["num_classes"]}
     fields |= picture_input(folder, config)
+    if config["architecture"] == ONNX:
+        fields["access"] = "queries"
     fields["width"] = width if type(width) is int and width > 0 else None
     card = TeacherCard.parse(fields, what=f"{folder.name}/{CONFIG} field")
     if card.classes is not None and len(card.classes) != card.way:
@@ -86,7 +91,14 @@ def read_card(folder: Path, stated: Mapping[str, Any] | None = None) -> TeacherC
 
 def weights_digest(folder: Path) -> str:
     """SHA-256 of a model folder's weight file, in hexadecimal."""
-    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    with weight_file(folder).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weight_file(folder: Path) -> Path:
+    """What holds a model folder's weights: safetensors, or the ONNX file of one that has none of these."""
+    graph, weights = folder / ONNX_FILE, folder / WEIGHTS
+    return graph if graph.is_file() and not weights.is_file() else weights
 
 
 class ZooIndex(Config):
@@ -240,6 +252,10 @@ def read_zoo(reference: str) -> ZooListing:
 
 def check_weights(folder: Path, card: TeacherCard) -> None:
     """Look at the header of a model folder's weight file; ``BadInput``: missing, damaged, cut off, or no tensors."""
+    if card.architecture == ONNX:
+        if not os.path.isfile(folder / ONNX_FILE):
+            raise BadInput(f"model {card.id!r}: {ONNX_FILE} is missing.")
+        return
     who = f"model {card.id!r}: {WEIGHTS}"
     if not os.path.isfile(folder / WEIGHTS):
         raise BadInput(f"{who} is missing.")
@@ -250,8 +266,9 @@ def check_weights(folder: Path, card: TeacherCard) -> None:
 def _read_teacher(folder: Path, card: TeacherCard) -> TeacherRow:
     """A teacher's row, after looking at its weight file."""
     check_weights(folder, card)
-    size = (folder / WEIGHTS).stat().st_size
+    file = weight_file(folder)
+    size = file.stat().st_size
     if card.sha256 and size <= HASHED_BYTES and weights_digest(folder) != card.sha256:
-        raise BadInput(f"model {card.id!r}: {WEIGHTS} is not the file that dfml.json describes (sha256 differs).")
+        raise BadInput(f"model {card.id!r}: {file.name} is not the file that dfml.json describes (sha256 differs).")
     judge = os.path.isfile(folder.parent / "judges" / card.id / "config.json")
     return TeacherRow(**dict(card), size=size, judge=judge)

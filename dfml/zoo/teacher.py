@@ -7,7 +7,6 @@ The folder has timm's own layout and ``dfml.json`` besides: after ``import dfml.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -105,9 +104,9 @@ class Teacher(nn.Module):
         return super().train(False)
 
 
-def load_teacher(folder: Path, stated: Mapping[str, Any] | None = None) -> Teacher:
-    """Load a model folder as a teacher; for the arguments and errors see ``read_card`` and ``build_and_load``."""
-    card, args = read_card(folder, stated), network_arguments(read_config(folder, stated))
+def load_teacher(folder: Path) -> Teacher:
+    """Load a model folder as a teacher; for errors see ``read_card`` and ``build_and_load``."""
+    card, args = read_card(folder), network_arguments(read_config(folder))
     net = build_and_load(folder, card.architecture, args, check_digest=card.sha256)
     return Teacher(card, net, json.dumps(args, sort_keys=True))
 

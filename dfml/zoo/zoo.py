@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfml.core.errors import BadInput, nearest
+from dfml.core.errors import BadInput, RunFailed, nearest
 from dfml.core.names import same
 from dfml.core.paths import ASSETS, write_json
-from dfml.zoo.listing import FORMAT, WEIGHTS, TeacherCard, check_weights, read_card, read_contents, zoo_names
+from dfml.zoo.listing import FORMAT, ONNX, TeacherCard, check_weights, read_card, read_contents, weight_file, zoo_names
 from dfml.zoo.oracles.asking import AskingConfig, Outputs
 
 if TYPE_CHECKING:
@@ -81,14 +81,19 @@ class Zoo:
         return len(self.cards)
 
     def __iter__(self) -> Iterator[Teacher]:
-        """Load the teachers one by one; those that fail are moved to ``problems``."""
-        for card in list(self.cards):
+        """Load the teachers one by one; those that fail are moved to ``problems``, those ``only_asked`` passed over."""
+        for card in [card for card in self.cards if card.id not in self.only_asked]:
             try:
                 teacher = self.teacher(card.id)
             except BadInput:
                 self.cards = [other for other in self.cards if other is not card]
                 continue
             yield teacher
+
+    @property
+    def only_asked(self) -> list[str]:
+        """Ids of teachers that answer, but have no weights to load: those in ONNX files."""
+        return [card.id for card in self.cards if card.architecture == ONNX]
 
     @property
     def ids(self) -> list[str]:
@@ -148,6 +153,8 @@ class Zoo:
         from dfml.zoo.teacher import load_teacher
 
         card = self.card(which)
+        if card.architecture == ONNX:
+            raise BadInput(f"teacher {card.id!r} is an ONNX file and only answers queries.")
         try:
             return load_teacher(self.folder / card.id)
         except BadInput as error:
@@ -165,20 +172,25 @@ class Zoo:
         """A teacher as a black box; where and what it answers is up to a server, if it has one. See ``teacher``."""
         from dfml.zoo.oracles.base import LocalApi
 
+        if (card := self.card(which)).architecture == ONNX:
+            from dfml.zoo.onnx_teacher import OnnxApi
+
+            return OnnxApi(self.folder / card.id, card, outputs)
         return LocalApi(self.teacher(which), device, outputs)
 
     def weights_mark(self, card: TeacherCard) -> str:
         """What changes with a teacher's weights: their digest, or the file's size and time; empty for a server's."""
         if card.sha256:
             return card.sha256
-        found = (self.folder / card.id / WEIGHTS).stat()  # a plain timm folder has no digest
+        found = weight_file(self.folder / card.id).stat()  # a plain timm folder has no digest
         return f"{found.st_size}-{found.st_mtime_ns}"
 
     def usable(self) -> list[Teacher]:
         """Load all teachers; those that fail are moved to ``problems``. ``BadInput`` where not one loads."""
         teachers = list(self)
         if not teachers:
-            raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {next(iter(self.problems.values()))}")
+            reason = next(iter(self.problems.values()), "they only answer queries.")
+            raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {reason}")
         return teachers
 
     def look_at(self, which: str | int) -> None:
@@ -201,8 +213,24 @@ class Zoo:
             raise BadInput(f"zoo {self.name!r} has no usable teacher: {next(iter(self.problems.values()))}")
 
     def check(self) -> list[str]:
-        """Try all teachers, see ``usable``; the ids of those that can be used."""
-        return [teacher.card.id for teacher in self.usable()]
+        """Try to load all teachers that can be, see ``usable``; the ids of those that are left."""
+        if not self.only_asked:
+            self.usable()
+        else:
+            for _ in self:
+                pass
+        return self.ids
+
+    def ask_all(self) -> None:
+        """Ask each teacher that only answers about a grey image; those that fail are moved to ``problems``."""
+        import torch
+
+        for card in [card for card in self.cards if card.id in self.only_asked]:
+            try:
+                self.api(card.id).ask(torch.full((1, *card.input_size), 0.5))
+            except (BadInput, RunFailed) as error:
+                self.problems[card.id] = str(error)
+                self.cards = [other for other in self.cards if other is not card]
 
     def judge(self, which: str | int) -> Teacher | None:
         """A network of another architecture on the same classes, which no method may touch."""

@@ -53,7 +53,8 @@ NEXT = """
     const words = [one.getAttribute('aria-label'), one.closest('label')?.innerText, one.innerText, one.title];
     let said = words.find((text) => text && text.trim()) || '';
     for (const icon of one.querySelectorAll('[data-testid*=Icon]')) said = said.replace(icon.innerText, '');
-    said = said.replace(/\\s+/g, ' ').trim().slice(0, 60).replace(/\\d[\\d.,]*/g, '#');
+    said = said.replace(/\\s+/g, ' ').trim().slice(0, 60);
+    if (kind(one) === 'press') said = said.replace(/\\d[\\d.,]*/g, '#');
     const place = new URLSearchParams(location.search);
     if (said !== 'Next') return said;
     return place.has('present') ? 'Next presented' : `Next from ${place.get('lesson')}.${place.get('step')}`;
@@ -72,7 +73,8 @@ NEXT = """
       const box = one.getBoundingClientRect();
       if (!said || pressed.includes(how + ' ' + said)) continue;
       if (box.width < 2 || box.height < 2 || !one.checkVisibility({ visibilityProperty: true })) continue;
-      const leads = one.matches('[role=tab], [role=radio]') || one.querySelector?.('[type=radio]');
+      // Among options are such as no order is accepted with.
+      const leads = said === 'Options' || one.matches('[role=tab], [role=radio]') || one.querySelector('[type=radio]');
       let rank = said.startsWith('Next ') ? 2 : leads ? 1 : 0;
       if (ending.test(said) || one.matches('details[open] > summary')) rank = 3;
       if (rank < best.rank) Object.assign(best, { rank, how, said, one });
@@ -128,11 +130,8 @@ def operate(page, how):
             control.press("ArrowDown", timeout=PATIENCE)
             control.press("Enter", timeout=PATIENCE)
         else:
-            before = control.input_value()
-            for words in ("7", before):
-                control.fill(words, timeout=PATIENCE)
-                control.press("Tab", timeout=PATIENCE)
-                settle(page)
+            control.fill("7", timeout=PATIENCE)
+            control.press("Tab", timeout=PATIENCE)
     except Error as error:
         page.keyboard.press("Escape")
         return str(error).split("Call log")[0] + " ".join(re.findall(r"<.*intercepts.*", str(error))[:1])

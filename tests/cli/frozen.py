@@ -42,7 +42,8 @@ COMMANDS = {
     "train": "--zoo --method --out --preset --data --set --classes-per-teacher --images-size --seed --device --threads "
     "--label --from --dry-run --resume --json",
     "zoo check": "ZOO --data --json",
-    "zoo import": "FOLDERS --out --domain --shared-class-names --mean --std --size --json",
+    "zoo import": "SOURCES --out --manifest --arch --num-classes --size --mean --std --crop --key --classes --accuracy "
+    "--domain --licence --shared-class-names --trust-code --json",
     "zoo judge": "ZOO --data --teacher --arch --width --set --json",
     "zoo list": "--json",
     "zoo merge": "ZOOS --out --name --json",

@@ -4,7 +4,7 @@ import torch
 
 import dfml.nets  # noqa: F401 - registers the networks
 from dfml.core.errors import BadInput
-from dfml.core.known_networks import own_networks, timm_networks
+from dfml.core.known_networks import own_networks, timm_networks, torchvision_networks
 from dfml.nets import build_network, network_names, recorded_statistics, supplied_statistics
 from dfml.nets.build import check_model_args
 
@@ -17,7 +17,8 @@ def test_the_registered_names():
 
 
 def test_names_read_from_the_text_of_the_files_are_those_that_timm_registers():
-    assert {*own_networks(), *timm_networks()} == timm.models._registry._model_entrypoints.keys()
+    names = {*own_networks(), *timm_networks(), *torchvision_networks()}
+    assert names == timm.models._registry._model_entrypoints.keys()
 
 
 def test_conv4_has_the_size_of_the_papers():

@@ -19,3 +19,12 @@ def stub(stubs):
     server = stubs.Stub()
     yield server
     server.close()
+
+
+@pytest.fixture
+def opened_here():
+    """See ``foreign_teachers.opened_in_this_process``."""
+    from tests.zoo.foreign_teachers import opened_in_this_process
+
+    with opened_in_this_process():
+        yield

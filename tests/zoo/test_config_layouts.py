@@ -14,7 +14,8 @@ from dfml.core.model_config import picture_input, read_config, split_flat
 from dfml.core.paths import ASSETS
 from dfml.data.folders import load_split
 from dfml.zoo import open_zoo
-from dfml.zoo.build.collect import import_folders
+from dfml.zoo.importing.importer import import_models
+from dfml.zoo.importing.stating import Stated
 from dfml.zoo.listing import read_zoo
 from dfml.zoo.teacher import load_teacher, read_card, save_network
 from dfml.zoo.zoo import write_zoo
@@ -265,10 +266,9 @@ def test_flags_state_what_a_config_leaves_out(tmp_path, layout, capsys):
 
 
 def test_a_flag_never_overrules_a_config(tmp_path):
-    added, problems = import_folders([GIVEN], tmp_path / "zoo", stated={"mean": [0.1]})
-    assert added == [] and "--mean" in problems[0]
-    fits = {"input_size": [32, 32]}
-    assert import_folders([GIVEN], tmp_path / "zoo", stated=fits) == (["000"], [])
+    found = import_models([GIVEN], tmp_path / "zoo", Stated(mean=[0.1]))
+    assert found.added == [] and "--mean" in found.problems[0]
+    assert import_models([GIVEN], tmp_path / "zoo", Stated(input_size=[32, 32])).added == ["000"]
 
 
 @pytest.mark.parametrize("flag", ["--mean=red", "--std=", "--size=3,32", "--size=3.5", "--size=1,2,3,4"])

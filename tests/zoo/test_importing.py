@@ -2,7 +2,8 @@ import pytest
 
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
-from dfml.zoo.build.collect import import_folders
+from dfml.zoo.importing.importer import import_models
+from dfml.zoo.importing.stating import Stated
 from tests.zoo.test_storage import saved
 
 
@@ -11,9 +12,10 @@ def test_folders_are_copied_after_loading_and_a_zoo_grows(tmp_path):
         saved(tmp_path / "models" / name)
     (tmp_path / "models" / "junk").mkdir()
     models = tmp_path / "models"
-    assert import_folders([models / "a"], tmp_path / "zoo", domain="mine") == (["a"], [])
-    added, problems = import_folders([models / n for n in ("a", "b", "junk", "judges")], tmp_path / "zoo")
-    assert added == ["b"] and len(problems) == 3
+    found = import_models([models / "a"], tmp_path / "zoo", Stated(domain="mine"))
+    assert found.added == ["a"] and found.problems == []
+    found = import_models([models / n for n in ("a", "b", "junk", "judges")], tmp_path / "zoo")
+    assert found.added == ["b"] and len(found.problems) == 3
     zoo = open_zoo(tmp_path / "zoo")
     assert zoo.ids == ["a", "b"] and zoo.domain == "mine"
     assert zoo.teacher("b").way == 5
@@ -24,18 +26,18 @@ def test_the_folder_that_one_stands_in_has_a_name_too(tmp_path, monkeypatch):
 
     saved(tmp_path / "mine")
     monkeypatch.chdir(tmp_path / "mine")
-    assert import_folders([Path(".")], tmp_path / "zoo") == (["mine"], [])
+    assert import_models([Path(".")], tmp_path / "zoo").added == ["mine"]
     assert open_zoo(tmp_path / "zoo").ids == ["mine"]
 
 
 def test_what_lies_in_the_zoo_already_is_left_alone_and_named(tmp_path):
     for name in ("a", "b"):
         saved(tmp_path / "models" / name)
-    import_folders([tmp_path / "models" / "a"], tmp_path / "zoo")
+    import_models([tmp_path / "models" / "a"], tmp_path / "zoo")
     (tmp_path / "zoo" / "b").mkdir()
     (tmp_path / "zoo" / "b" / "precious.txt").write_text("x")
-    added, problems = import_folders([tmp_path / "models" / "b"], tmp_path / "zoo")
-    assert added == [] and "is there already" in problems[0]
+    found = import_models([tmp_path / "models" / "b"], tmp_path / "zoo")
+    assert found.added == [] and "is there already" in found.problems[0]
     assert [p.name for p in (tmp_path / "zoo" / "b").iterdir()] == ["precious.txt"]
 
 
@@ -45,4 +47,22 @@ def test_a_foreign_zoo_file_is_one_clear_line(tmp_path, content):
     (tmp_path / "zoo").mkdir()
     (tmp_path / "zoo" / "zoo.json").write_text(content)
     with pytest.raises(BadInput, match="lists no models|no valid JSON"):
-        import_folders([tmp_path / "a"], tmp_path / "zoo")
+        import_models([tmp_path / "a"], tmp_path / "zoo")
+
+
+def test_domain_and_shared_names_are_kept_for_each_teacher(tmp_path):
+    for name in "abcd":
+        saved(tmp_path / name)
+    for name, stated in [
+        ("a", Stated(domain="birds", shared_class_names=True)),
+        ("b", Stated(domain="cars", shared_class_names=True)),
+        ("c", Stated()),
+        ("d", Stated(domain="birds", shared_class_names=True)),
+    ]:
+        names = stated.model_copy(update={"classes": list("vwxyz")})
+        assert import_models([(tmp_path / name, names)], tmp_path / "zoo").problems == []
+        zoo = open_zoo(tmp_path / "zoo")
+        assert (zoo.domain, zoo.name_spaces is None) == (("birds", True) if name == "a" else (None, False))
+    keys = [set(keys) for keys in zoo.class_keys().values()]
+    assert keys[0] == keys[3] and not keys[0] & keys[1] and not keys[2] & (keys[0] | keys[1])
+    assert [card.domain for card in zoo.cards] == ["birds", "cars", None, "birds"]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import BadInput
-from dfml.core.model_config import CONFIG, FLAGS, read_config, tensor_shapes
-from dfml.core.names import find_name, same
-from dfml.core.paths import claim_folder, filled_folder, read_json, write_json
-from dfml.zoo.listing import DETAILS, WEIGHTS, read_card, read_index
+from dfml.core.model_config import CONFIG
+from dfml.core.names import same
+from dfml.core.paths import claim_folder, filled_folder
+from dfml.zoo.listing import DETAILS, ONNX_FILE, WEIGHTS
 from dfml.zoo.zoo import Zoo, write_zoo
 
 
@@ -33,92 +33,9 @@ def new_zoo(out: Path) -> Iterator[Path]:
 def copy_model(source: Path, target: Path, *, details: bool = True) -> None:
     """Copy a model folder's config, weights and, with ``details``, its ``dfml.json`` where it has one."""
     target.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG, WEIGHTS, *((DETAILS,) if details else ())):
+    for name in (CONFIG, WEIGHTS, ONNX_FILE, *((DETAILS,) if details else ())):
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
-
-
-def import_folders(
-    folders: list[Path],
-    out: Path,
-    *,
-    domain: str | None = None,
-    shared_class_names: bool = False,
-    stated: Mapping[str, Any] | None = None,
-) -> tuple[list[str], list[str]]:
-    """Copy model folders in timm's layout into a zoo, after loading each one; a zoo that is there grows.
-
-    What is ``stated`` (see ``read_config``) is written into the copies; the other options are a new zoo's. Returns the
-    ids of the teachers that were added, and one line for each folder that was not; ``BadInput``: ``out`` is no zoo's.
-    """
-    models, meta = [], {"name": out.name, "domain": domain, "shared_class_names": shared_class_names}
-    if (out / "zoo.json").is_file():
-        read_index(out)
-        meta = read_json(out / "zoo.json", "zoo")
-        models = meta.pop("models")
-        meta.pop("format", None)
-    else:
-        claim_folder(out)
-    added, problems = [], []
-    for folder in (folder.resolve() for folder in folders):  # "." has a name too
-        target = out / folder.name
-        try:
-            if folder.name == "judges":
-                raise BadInput(f"{folder}: a zoo keeps its judges under this name; rename the folder.")
-            if find_name(folder.name, [*models, *added]) is not None:
-                raise BadInput(f"{folder}: the zoo has a teacher {folder.name!r} already; rename the folder.")
-            _load(folder, stated)
-            if target.exists():
-                raise BadInput(f"{target} is there already and no model of the zoo: remove it, or rename the folder.")
-            with filled_folder(target) as part:
-                copy_model(folder, part)
-                if stated:
-                    write_json(part / CONFIG, read_config(folder, stated))
-            added.append(folder.name)
-        except BadInput as error:
-            problems.append(str(error))
-    if added:
-        write_zoo(out, models=[*models, *added], **meta)
-    return added, problems
-
-
-def _load(folder: Path, stated: Mapping[str, Any] | None) -> None:
-    """See that a model can be loaded, first as far as that needs no torch; ``BadInput`` where it cannot."""
-    read_card(folder, stated)
-    tensor_shapes(folder / WEIGHTS, f"model {folder.name!r}")
-
-    from dfml.zoo.teacher import load_teacher
-
-    load_teacher(folder, stated)
-
-
-def stated_input(mean: str | None, std: str | None, size: str | None) -> dict[str, list[Any]]:
-    """Read what a person states of the networks' input, as ``mean``, ``std`` and ``input_size`` where given.
-
-    Numbers are separated by commas: one or one per channel for mean and std (above 0), ``32`` or ``1,28,28`` for size;
-    ``BadInput`` where something else was written.
-    """
-    found: dict[str, list[Any]] = {}
-    for key, text, kind in (("mean", mean, float), ("std", std, float), ("input_size", size, int)):
-        try:
-            if text is not None:
-                found[key] = [kind(part) for part in text.split(",")]
-        except ValueError:
-            raise BadInput(f"{FLAGS[key]} {text!r}: expected numbers separated by commas.") from None
-    if len(sides := found.get("input_size", [1])) == 1:
-        sides *= 2
-    if len(sides) not in (2, 3):
-        raise BadInput(f"{FLAGS['input_size']} {size!r}: expected pixels a side, or channels, height and width.")
-    return found
-
-
-def other_preparation(folder: Path) -> str | None:
-    """One line where a model's config states another way of bringing images to its size than ours, else None."""
-    cfg = read_config(folder)["pretrained_cfg"]
-    ours = {"interpolation": "bilinear", "crop_pct": 1.0}
-    differs = [f"{key} {cfg[key]}" for key, value in ours.items() if cfg.get(key) not in (None, value)]
-    ways = "here images are resized bilinearly, without a crop, so its accuracy may differ a little."
-    return f"{folder.name}: its config states {' and '.join(differs)}; {ways}" if differs else None
 
 
 def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[list[str], list[str]]:
@@ -143,7 +60,9 @@ def merge_zoos(zoos: list[Zoo], out: Path, *, name: str | None = None) -> tuple[
             numbered = (plain, *(f"{plain}-{number}" for number in range(2, len(zoos) + 1)))
             prefix = next(name for name in numbered if name not in prefixes)
             prefixes.append(prefix)
-            for card in [teacher.card for teacher in zoo]:
+            for _ in zoo:  # tries to load each
+                pass
+            for card in zoo.cards:
                 new = f"{prefix}-{card.id}"
                 while new in models:  # as b-0 of zoo a and 0 of zoo a-b
                     new += "-2"
