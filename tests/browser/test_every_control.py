@@ -134,7 +134,7 @@ class Presser:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.parametrize("stem", ADDRESSES)
 def test_pressing_everything_breaks_nothing(stub_server, page, tmp_path, stem):
     runs = tmp_path / "runs"

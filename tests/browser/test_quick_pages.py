@@ -13,7 +13,7 @@ from tests.pages.conftest import fake_recovery, fake_training
 from tests.runs.trained import trained
 from tests.viewers import Viewer, watch_together
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.by_hand]
 STEMS = ["" if page.file == "pages/home.py" else page.file[6:-3] for page in PAGES]
 MOST = 2.0
 """Seconds of one processor for a page, on a server that has shown each page before."""

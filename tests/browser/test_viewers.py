@@ -98,7 +98,7 @@ def _late(growing, viewers, measured):
     return late
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.timeout(300)
 def test_twenty_viewers_of_a_live_run_leave_the_server_time(watched, record_property):
     work, _ = watched(8)
