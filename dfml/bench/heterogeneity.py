@@ -27,7 +27,8 @@ from dfml.runs.lab.sweep import changes_of
 from dfml.runs.spec import default_threads
 from dfml.tasks.grouping import choose_alike
 from dfml.training.options import GroupingConfig
-from dfml.training.taking_part import of_way
+from dfml.training.taking_part import everyone
+from dfml.training.used_classes import as_used
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import copy_model, new_zoo
 from dfml.zoo.zoo import Zoo, write_zoo
@@ -152,7 +153,8 @@ def compared(
     from dfml.training.recovered import compare_zoo
 
     jobs = default_threads() if device.type == "cpu" else 1
-    for event in compare_zoo(zoo, config, of_way(zoo, config), device=device, jobs=jobs):
+    zoo = as_used(zoo, config, 0)
+    for event in compare_zoo(zoo, config, everyone(zoo), device=device, jobs=jobs):
         if isinstance(event, Done):
             found, _ = event.result
         elif isinstance(event, Note) or (isinstance(event, Progress) and event.step % 10 == 0):

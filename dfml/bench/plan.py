@@ -13,7 +13,7 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import given_path
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import load_split
-from dfml.data.splits import list_splits
+from dfml.data.splits import list_splits, split_folder
 from dfml.meta.calibration import CALIBRATORS
 from dfml.methods import METHODS
 from dfml.runs.folder import RunFolder
@@ -159,7 +159,7 @@ def _training_data(config: StudyConfig) -> str:
     folder = config.work.absolute() / "data" / f"{'+'.join(config.tested)}-{key}"
     for source in map(given_path, sources):
         for split in list_splits(source):
-            for kind in sorted(p for p in (source / split).iterdir() if p.is_dir() and p.name[0] != "."):
+            for kind in sorted(p for p in split_folder(source, split).iterdir() if p.is_dir() and p.name[0] != "."):
                 link = folder / split / f"{source.name}-{kind.name}"
                 if link.is_symlink():
                     continue

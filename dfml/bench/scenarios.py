@@ -150,7 +150,7 @@ def _polluted(config: AccuracyConfig, progress: Say) -> Scenario:
 
 def _looks_otherwise(folder: str) -> bool:
     """Whether the meta-model takes images otherwise than it would if only the honest were there."""
-    from dfml.training.context import zoo_statistics
+    from dfml.training.new_model import zoo_statistics
 
     zoo, truth = open_zoo(folder), pollution_truth(folder)
     return zoo_statistics(zoo) != zoo_statistics(zoo, [i for i, kind in truth.items() if kind == "clean"])

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dfml import __version__
-from dfml.cli import bench, completing, exporting, lab, models, parameters, record, runs, zoo
+from dfml.cli import arrange, bench, completing, exporting, lab, models, parameters, record, runs, zoo
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.cli.start_app import start_app
 from dfml.core.errors import DfmlError
@@ -32,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+zoo.data_app.command()(arrange.arrange)
 app.add_typer(zoo.data_app, name="data")
 app.add_typer(zoo.app, name="zoo")
 for function in (lab.sweep, lab.compare, lab.report):

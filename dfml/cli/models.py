@@ -167,6 +167,7 @@ def adapt(
 ) -> None:
     """Adapt a meta-model to your own classes and classify images."""
     from dfml.data.class_folders import QUERIES, SUPPORT, list_pictures, read_query_folder, read_support_folder
+    from dfml.data.labelled import named_right
     from dfml.meta.stored import ENSEMBLE, check_model, is_untouched_model, refuse_ensemble
 
     # Without torch, as far as it goes; see `evaluate`.
@@ -212,6 +213,7 @@ def adapt(
         "classes": result.classes,
         "predictions": predictions,
         "support_accuracy": result.support_accuracy,
+        **({} if query is None else {"query_accuracy": named_right(names, predictions, result.classes)}),
         "bn": bn,
         "calibrate": calibrate,
         "problems": problems,
@@ -231,6 +233,9 @@ def adapt(
             "changed": changed,
         }
         say(f"calibrated: contrastive loss {contrast[0]:.2f} to {contrast[-1]:.2f}, {changed} answers changed.")
+    if accuracy := value.get("query_accuracy"):
+        right, of = accuracy["right"], accuracy["labelled"]
+        say(f"{fine_percent(right / of)} of the {of} query images in a class's folder are named as it is called.")
     shown = [[p["file"], p["class"], fine_percent(p["probability"])] for p in predictions]
     answer(value, json, table(shown, ["file", "class", "probability"]))
 

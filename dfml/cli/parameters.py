@@ -165,7 +165,7 @@ def _value_of(args: list[str], flag: str) -> str | None:
 def options_text(command: str, method: str, preset: str) -> str:
     """Return the table of a method's, inverter's or calibrator's options; ``BadInput`` for unknown names."""
     cls: Any = completing.registry_of(command).get(method)
-    values = cls.preset(preset).model_dump()
+    values = dict(cls.preset(preset))
     rows = [[row["name"], short(values[row["name"]]), range_text(row), row["help"]] for row in cls.Config.describe()]
     head = "\n".join(filter(None, [f"{method}: {cls.summary}", getattr(cls, "reference", "")]))
     header = ["option", "value", "range", "what"]
@@ -193,7 +193,7 @@ def options_table(name: str) -> str:
     """Return the options of a method, inverter or calibrator as Markdown; ``BadInput`` for an unknown name."""
     *others, methods = map(completing.registry_of, ("invert", "adapt", "train"))
     cls: Any = next((known for known in others if name in known), methods).get(name)
-    demo, paper = cls.preset("demo").model_dump(), cls.preset("paper").model_dump()
+    demo, paper = dict(cls.preset("demo")), dict(cls.preset("paper"))
     lines = ["| option | demo | paper | range | what |", "| --- | --- | --- | --- | --- |"]
     for row in cls.Config.describe():
         option = row["name"]

@@ -25,6 +25,7 @@ from dfml.runs.jobs.invert import check as check_inversion
 from dfml.runs.jobs.train import check
 from dfml.runs.lab.citing import bibtex_of
 from dfml.runs.spec import RunSpec
+from dfml.training.options import RecoveringConfig
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.asking import AskingConfig
 
@@ -38,6 +39,7 @@ Run = Annotated[
 WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inversion/teacher_accuracy")
 
 
+@made_from(RecoveringConfig, "classes_per_teacher images_size")
 @made_from(RunSpec, "zoo seed device threads label")
 def train(
     context: typer.Context,
@@ -51,6 +53,8 @@ def train(
     preset: Preset = "demo",
     data: Data = None,
     set_: Set = None,
+    classes_per_teacher: str | None,
+    images_size: int | None,
     seed: int,
     device: str,
     threads: int | None,
@@ -71,13 +75,15 @@ def train(
     from dfml.methods import METHODS
 
     spec = None
+    pairs = {"classes_per_teacher": classes_per_teacher, "images_size": images_size}
+    context.params["set_"] = set_ = [*(set_ or []), *(f"{n}={v}" for n, v in pairs.items() if v is not None)]
     if from_ is not None:
         spec = _spec_from(context, from_)
         method = spec.method
     elif not resume:
         if zoo is None or method is None:
             raise BadInput("train needs --zoo and --method (or --out RUNDIR --resume to go on with a run).")
-        config = METHODS.get(method).preset(preset).override(set_ or [])
+        config = METHODS.get(method).preset(preset).override(set_)
         spec = _spec(context, "train", config)
         check(spec)
     if dry_run:

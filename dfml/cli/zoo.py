@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dfml.cli import completing
+from dfml.cli.check_zoo import check
 from dfml.cli.importing import import_models
 from dfml.cli.output import Bar, answer, fine_percent, say, table
 from dfml.cli.parameters import Json, Threads, made_from, option
@@ -21,6 +22,7 @@ AnyZoo = Annotated[
 More = Annotated[list[str] | None, typer.Option("--set", help="Another option of zoo pretrain, key=value; repeatable.")]
 app = typer.Typer(help="Zoos of teachers.", no_args_is_help=True, rich_markup_mode=None)
 data_app = typer.Typer(help="Public data sets in class folders.", no_args_is_help=True, rich_markup_mode=None)
+app.command("check")(check)
 app.command("prepare")(prepare)
 app.command("similarity")(similarity)
 app.command("import")(import_models)
@@ -84,22 +86,6 @@ def show(zoo: AnyZoo, json: Json = False) -> None:
 
 
 @app.command()
-def check(zoo: AnyZoo, json: Json = False) -> None:
-    """Load (or, on a server, ask) every teacher of a zoo and name those that cannot be used; exit 1 if there is one."""
-    opened = open_zoo(zoo)
-    total = opened.listed
-    opened.check()
-    opened.ask_all()
-    usable = opened.ids
-    lines = [f"{len(usable)} of {total} teachers are usable"]
-    lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]
-    value = {"name": opened.name, "usable": len(usable), "teachers": total, "problems": opened.problems}
-    answer(value, json, "\n".join(lines))
-    if opened.problems:
-        raise typer.Exit(1)
-
-
-@app.command()
 @made_from(PretrainConfig, "models way epochs seed")
 def pretrain(
     *,
@@ -148,7 +134,7 @@ def judge(
 ) -> None:
     """Train judges: networks of another architecture on the same classes, which only measure."""
     from dfml.data.class_folders import subfolders
-    from dfml.data.splits import check_source
+    from dfml.data.splits import check_source, split_folder
 
     for pair in set_ or []:
         if (key := pair.partition("=")[0].strip()) in ("models", "way"):
@@ -159,7 +145,7 @@ def judge(
     name_and_width(arch)
     check_source(data, "train")
     for card in cards if data.is_dir() else ():
-        judged_classes(card, subfolders(data / "train"), data.resolve().name)
+        judged_classes(card, subfolders(split_folder(data, "train")), data.resolve().name)
 
     from dfml.nets.device import use_threads
     from dfml.zoo.build.pretrain import train_judge

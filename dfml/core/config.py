@@ -31,6 +31,11 @@ Options = Any
 """A config of any class that has the options which are told of it."""
 
 
+def unset(value: object) -> bool:
+    """Whether an option is left open: with ``exclude_if=unset`` it is then not written, as before there was one."""
+    return value is None
+
+
 @dataclass_transform(kw_only_default=True)  # for type checkers: an option may be left out, its Field holds a default
 class _WithDefaults(type(BaseModel)):
     pass
@@ -113,7 +118,7 @@ class Config(BaseModel, metaclass=_WithDefaults):
         """Return one row per field for forms and tables.
 
         Each has name, type, default, minimum, maximum, above and below (whether these two bounds are themselves not
-        allowed), choices, optional, help.
+        allowed), choices, offered (some of what may be written), optional, help.
         """
         rows = []
         for name, whole in cls.model_json_schema().get("properties", {}).items():
@@ -130,6 +135,7 @@ class Config(BaseModel, metaclass=_WithDefaults):
                     "above": "exclusiveMinimum" in schema,
                     "below": "exclusiveMaximum" in schema,
                     "choices": schema.get("enum"),
+                    "offered": whole.get("examples"),
                     "optional": schema is not whole,
                     "help": field.description or "",
                 }

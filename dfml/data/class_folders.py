@@ -24,6 +24,8 @@ QUIET = {"__macosx", "desktop.ini", "ehthumbs.db", "thumbs.db"}
 MOVING = "picture{s} of several frames: all but the first"
 """Words for ``counted``."""
 NAMED = 2
+INNER = {"image", "images", "img", "imgs", "photos", "pictures"}
+"""Folders inside a class folder that hold its images, in small letters; another one does where it is the only one."""
 QUERIES, SUPPORT = "query folder", "support set"
 """Kinds of a user's folder, as messages name them."""
 
@@ -49,7 +51,9 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def list_classes(root: Path, *, queries: bool = False) -> Listing:
-    """List ``root/<class>/<image>``; for ``queries`` images beside the folders too, and a folder need not hold any.
+    """List ``root/<class>/<image>``, and ``root/<class>/images/<image>``, see ``INNER``.
+
+    For ``queries`` it lists images beside the folders too, and a folder need not hold any.
 
     ``BadInput``: ``root`` may not be read; a class folder holds files and not one usable image; two class folders have
     one name that is only written in two ways; a class's name is no text.
@@ -66,10 +70,20 @@ def list_classes(root: Path, *, queries: bool = False) -> Listing:
         except OSError as error:
             locked.append(f"{name} ({error.strerror})")
             continue
+        held = [] if inner["pictures"] else _inner(inner["folders"])
+        for folder in held:
+            try:
+                deeper = _look(root / name / folder)
+            except OSError as error:
+                locked.append(f"{name}/{folder} ({error.strerror})")
+                continue
+            for kind in ("pictures", "others", "odd"):
+                inner[kind] += [f"{folder}/{file}" for file in deeper[kind]]
+            nested += [f"{name}/{folder}/{other}" for other in deeper["folders"]]
         unusable = inner["others"] + inner["odd"]
         if inner["pictures"]:
             classes[name] = [root / name / picture for picture in inner["pictures"]]
-            nested += [f"{name}/{other}" for other in inner["folders"]]
+            nested += [f"{name}/{other}" for other in inner["folders"] if other not in held]
         elif unusable and not queries:
             raise BadInput(
                 f"class {name!r} in {root} has no picture that can be read, only {_few(unusable)}: {KINDS} are read. "
@@ -89,6 +103,11 @@ def list_classes(root: Path, *, queries: bool = False) -> Listing:
     ]
     told = [counted(names, words) for names, words in skipped if names]
     return Listing(classes, [root / name for name in top["pictures"]], told)
+
+
+def _inner(folders: list[str]) -> list[str]:
+    """Of the folders in a class folder without images of its own those that hold them."""
+    return folders if len(folders) == 1 else [name for name in folders if name.lower() in INNER]
 
 
 def counted(names: list[str], words: str) -> str:

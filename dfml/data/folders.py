@@ -1,7 +1,9 @@
 """Class-folder data sets, read once and packed to one memory-mapped uint8 array.
 
 The layout is ``DIR/{train,val,test}/<class>/<image>``; a folder of classes without the split level counts as one
-split named ``all``. Class ids follow the sorted class names, never the order in which a disk happens to list them.
+split named ``all``; splits may have other usual names (``valid``), and a class its images in a folder of its own
+(``<class>/images/<image>``). Class ids follow the sorted class names, never the order in which a disk happens to list
+them.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from dfml.core.paths import (
 )
 from dfml.data.class_folders import MOVING, Listing, counted, list_classes
 from dfml.data.pictures import KINDS, SEVERAL_FRAMES, Survey, fit_picture, open_picture, survey
-from dfml.data.splits import check_source, read_sample
+from dfml.data.splits import check_source, read_sample, split_folder
 
 if TYPE_CHECKING:
     import torch
@@ -173,7 +175,7 @@ def fingerprint(source: str | Path, split: str) -> str:
 def _listed(folder: Path, split: str) -> Listing:
     """Return what a split holds; see ``load_split``."""
     check_source(folder, split)
-    root = folder if split == "all" else folder / split
+    root = folder if split == "all" else split_folder(folder, split)
     listing = list_classes(root)
     if not listing.classes:
         why = f" Skipped: {listing.skipped[0]}." if listing.skipped else ""

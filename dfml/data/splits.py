@@ -11,6 +11,8 @@ from dfml.core.paths import ASSETS, given_path, read_json
 from dfml.data.class_folders import list_classes, subfolders
 
 SPLITS = ("train", "val", "test")
+ALSO = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing")}
+"""How the folders of splits are called, in small letters, the first name first."""
 
 
 def list_splits(folder: str | Path) -> list[str]:
@@ -23,12 +25,30 @@ def list_splits(folder: str | Path) -> list[str]:
         raise BadInput(f"no data set at {folder}: expected a folder DIR/{{train,val,test}}/<class>/<image>.")
     try:
         # A class may be called "train" (CIFAR-100 has one): a split is a folder of folders.
-        found = [split for split in SPLITS if (folder / split).is_dir() and subfolders(folder / split)]
+        found = [split for split in SPLITS if subfolders_of(split_folder(folder, split))]
         if found or subfolders(folder):
             return found or ["all"]
     except PermissionError as error:
         raise BadInput(f"{folder} may not be read: {error.strerror}.") from None
     raise BadInput(f"{folder} holds no class folders: expected DIR/{{train,val,test}}/<class>/<image>.")
+
+
+def split_called(name: str) -> str | None:
+    """Return the split that people call so, such as ``val`` for ``Validation``; None where it is none."""
+    return next((split for split in SPLITS if name.lower() in ALSO[split]), None)
+
+
+def split_folder(folder: Path, split: str) -> Path:
+    """Return the folder of a split, by the first of its usual names that is there; without one by its own."""
+    if split not in ALSO or (folder / split).is_dir():
+        return folder / split
+    there = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}
+    return next((there[name] for name in ALSO[split] if name in there), folder / split)
+
+
+def subfolders_of(folder: Path) -> list[str]:
+    """Return names of the folders directly in a folder; none where it is not there."""
+    return subfolders(folder) if folder.is_dir() else []
 
 
 def sample_names() -> list[str]:
@@ -67,7 +87,7 @@ def check_sizes(source: str | Path, split: str, *, way: int, shot: int, query: i
         need_sizes(f"{name}/{split}", [(one["name"], one["count"]) for one in classes], way, shot, query)
         return
     folder = given_path(source).resolve()
-    classes = list_classes(folder / split).classes
+    classes = list_classes(split_folder(folder, split)).classes
     need_sizes(f"{folder.name}/{split}", [(one, len(files)) for one, files in classes.items()], way, shot, query)
 
 

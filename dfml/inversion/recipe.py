@@ -21,7 +21,7 @@ from dfml.nets.device import use_threads
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import AskingConfig, make_oracle
-from dfml.zoo.zoo import Zoo
+from dfml.zoo.zoo import Narrowing, Zoo
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,17 @@ class Recipe:
 
     def facts_of(self, teacher: str) -> list[str]:
         """What it says of a teacher: its card, and the digest of its weights."""
-        card = self.zoo.card(teacher)
-        return [card.model_dump_json(), self.zoo.weights_mark(card)]
+        card, narrowing = self.zoo.card(teacher), self.zoo.narrowing
+        told = [card.model_dump_json(), self.zoo.weights_mark(card)]
+        if narrowing and (slots := narrowing.slots.get(card.id)):
+            told.append(f"classes {list(slots)}")
+        return [*told, f"size {narrowing.size}"] if narrowing and narrowing.size else told
 
     def for_workers(self) -> WorkerArgs:
         """The recipe as it is sent to processes; what the inverter has learned goes along, the extra loss does not."""
         return WorkerArgs(
             source=self.zoo.source,
+            narrowing=self.zoo.narrowing,
             inverter=self.inverter.name,
             config=self.inverter.config,
             learned=self.inverter.state(),
@@ -114,6 +118,7 @@ class WorkerArgs:
     """A recipe on its way to a process; see ``Recipe.for_workers``."""
 
     source: str
+    narrowing: Narrowing | None
     inverter: str
     config: Config
     learned: dict[str, Any]
@@ -126,7 +131,8 @@ class WorkerArgs:
         os.environ["DFML_CACHE"] = str(self.cache)  # processes are used again, and may be older than the setting
         inverter = INVERTERS.get(self.inverter)(self.config)
         inverter.load(self.learned)
-        return Recipe(open_zoo(self.source), inverter, **self.options)
+        zoo = open_zoo(self.source)
+        return Recipe(zoo.narrowed(self.narrowing) if self.narrowing else zoo, inverter, **self.options)
 
 
 def kept_path(room: str, name: str, facts: Any) -> Path:  # noqa: ANN401 - JSON values

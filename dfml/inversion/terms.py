@@ -117,7 +117,7 @@ def disagreement(
     """Return the term - weight * D(teacher, student) * [both name the same class], one value per image.
 
     Args:
-        student: The current meta-model; its parameters get no gradient.
+        student: The current meta-model, of whose outputs the teacher's first are compared; it gets no gradient.
         weight: At least 0.
         distance: ``kl``: KL(teacher || student) of the answers, for white boxes (FREE); ``l1``: the distance of
             the logits, for black boxes (BiDf-MKD).
@@ -125,7 +125,7 @@ def disagreement(
     """
 
     def loss(images: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        answers = student(images)
+        answers = student(images)[:, : logits.shape[1]]
         if distance == "kl":
             teacher = logits.log_softmax(1)
             apart = F.kl_div(answers.log_softmax(1), teacher, reduction="none", log_target=True).sum(1)

@@ -18,6 +18,7 @@ from dfml.meta.adaptation import AdaptedTask, Bn, Calibrator, adapted_task
 from dfml.meta.ensemble import EnsembleModel
 from dfml.meta.learners import Adapt, target_loss
 from dfml.meta.model import MetaModel
+from dfml.nets.any_network import AnyNetwork
 from dfml.nets.build import features_of
 from dfml.nets.device import seconds_now
 
@@ -120,9 +121,9 @@ def evaluation_steps(
     """Evaluate a meta-model on a list of episodes.
 
     For ``steps`` its learner, learning rate and steps are used; ProtoNet's gradient-step column uses MAML. Both
-    normalisations share the adaptation. A calibrator comes between adapting and predicting: it sees the support set
-    only, calibrates each way of adapting on its own, and draws its first images from ``seed``. ``yardstick`` is for
-    those who read ``reference_seconds``.
+    normalisations share the adaptation, and are one where a network has no batch normalisation. A calibrator comes
+    between adapting and predicting: it sees the support set only, calibrates each way of adapting on its own, and draws
+    its first images from ``seed``. ``yardstick`` is for those who read ``reference_seconds``.
 
     Yields:
         How many episodes are done and, with the last one, an evaluation for each pair of ``adapt`` and ``bn``; ways of
@@ -135,6 +136,8 @@ def evaluation_steps(
     if calibrator:
         model.require_one_network("there is nothing to calibrate")
     bns = tuple(bn)
+    if isinstance(model.net, AnyNetwork) and not model.net.has_batch_normalisation:
+        bns = bns[:1]  # an answer does not depend on the batch: all modes are one
     adapts: tuple[Adapt, ...] = tuple(way for way in adapt if way in model.adapts)
     if not adapts:
         raise BadInput("an ensemble of teachers has no weights for gradient steps: use --adapt centroid.")

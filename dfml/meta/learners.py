@@ -40,22 +40,25 @@ class TaskOutcome:
 
 
 def target_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean loss against hard labels (int64 [N]: cross-entropy) or soft ones (probabilities [N, way]: KL)."""
+    """Mean loss against hard labels (int64 [N]: cross-entropy) or soft ones (probabilities [N, way]: KL).
+
+    Of logits that are wider than soft labels the first columns count: those slots are the teacher's own head.
+    """
     if targets.dtype == torch.int64:
         return F.cross_entropy(logits, targets)
-    return F.kl_div(F.log_softmax(logits, 1), targets, reduction="batchmean")
+    return F.kl_div(F.log_softmax(logits[:, : targets.shape[1]], 1), targets, reduction="batchmean")
 
 
 def kd_loss(student: torch.Tensor, teacher: torch.Tensor, form: KdForm = "correct") -> torch.Tensor:
     """Knowledge distillation between logits [N, way] (Hinton, Vinyals and Dean, 2015, at temperature 1): a scalar.
 
-    No gradient flows into the teacher's. ``correct`` is KL(teacher || student), mean over images: 0 exactly where both
-    agree, positive elsewhere. ``legacy`` repeats what the public code of BiDf-MKD, FREE and TGR computes, which hands
-    probabilities to a function that expects log-probabilities and averages over all elements: it lacks the logarithm,
-    rewards an over-confident student more than one that equals the teacher, and its gradient is about fifty times
-    smaller.
+    No gradient flows into the teacher's; of a student with more outputs the first ones answer. ``correct`` is
+    KL(teacher || student), mean over images: 0 exactly where both agree, positive elsewhere. ``legacy`` repeats what
+    the public code of BiDf-MKD, FREE and TGR computes, which hands probabilities to a function that expects
+    log-probabilities and averages over all elements: it lacks the logarithm, rewards an over-confident student more
+    than one that equals the teacher, and its gradient is about fifty times smaller.
     """
-    targets = F.softmax(teacher.detach(), 1)
+    targets, student = F.softmax(teacher.detach(), 1), student[:, : teacher.shape[1]]
     if form == "legacy":
         return (torch.xlogy(targets, targets) - targets * F.softmax(student, 1)).mean()
     return F.kl_div(F.log_softmax(student, 1), targets, reduction="batchmean")
@@ -164,8 +167,9 @@ class MetaLearner:
         for adapted in self.adapt(net, params, *support, create_graph=not self.config.first_order):  # noqa: B007
             pass  # only the last is wanted, and in memory
         logits = self.predict(net, adapted, query[0])
-        wanted = query[1] if query[1].dtype == torch.int64 else query[1].argmax(1)
-        accuracy = float((logits.detach().argmax(1) == wanted).float().mean())
+        hard = query[1].dtype == torch.int64
+        said, wanted = (logits, query[1]) if hard else (logits[:, : query[1].shape[1]], query[1].argmax(1))
+        accuracy = float((said.detach().argmax(1) == wanted).float().mean())
         return TaskOutcome(self.loss(logits, query[1]), accuracy)
 
 

@@ -159,13 +159,15 @@ def new_meta_model(
     seed: int = 0,
     adapt_steps: int = 10,
     details: dict[str, Any] | None = None,
+    further: dict[str, Any] | None = None,
 ) -> MetaModel:
     """Build a meta-model with fresh weights, drawn from ``seed``; see ``MetaModel``.
 
-    ``shape`` is channels, height and width of its input; a ``width`` of None keeps the network's default.
+    ``shape`` is channels, height and width of its input; a ``width`` of None keeps the network's default, and others
+    than few-shot networks have none. ``further`` are arguments of the constructor of timm's network.
     """
-    args: dict[str, Any] = {"num_classes": way, "in_chans": shape[0], "img_size": shape[1], "bn": "batch"}
-    if width:
+    args = {**(further or {}), "num_classes": way, "in_chans": shape[0], "img_size": shape[1], "bn": "batch"}
+    if width and architecture.startswith("fewshot_"):
         args["width"] = width
     net = build_network(architecture, seed=seed, **args)
     return MetaModel(net.train(), architecture, args, mean, std, learner, adapt_steps, details or {})

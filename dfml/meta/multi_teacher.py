@@ -101,8 +101,12 @@ class MultiTeacherProtoNet:
     """ProtoNet's outer loss on images that several teachers label, each with its own classes.
 
     For each teacher the support features make soft prototypes of its classes, weighted by its probabilities, and
-    the distances of the query features from them are to say what it says itself. All share the features.
+    the distances of the query features from them are to say what it says itself. All share the features. Teachers of
+    fewer classes than others have probabilities in the first columns; ``ways`` says in how many, None: in all.
     """
+
+    def __init__(self, ways: Sequence[int] | None = None) -> None:
+        self.ways = ways
 
     def outer(self, net: nn.Module, params: Params, support: Labelled, query: Labelled) -> TaskOutcome:
         """Mean over the teachers of KL(teacher(query) || softmax(-squared distance)).
@@ -113,9 +117,10 @@ class MultiTeacherProtoNet:
         known, asked = extract_features(net, params, support_x), extract_features(net, params, query_x)
         losses, right = [], []
         for teacher in range(support_p.shape[1]):
-            weights = support_p[:, teacher] + SMALLEST_WEIGHT
+            columns = slice(None if self.ways is None else self.ways[teacher])
+            weights = support_p[:, teacher, columns] + SMALLEST_WEIGHT
             logits = -squared_distances(asked, class_means(known, weights))
-            said = query_p[:, teacher]
+            said = query_p[:, teacher, columns]
             losses.append(F.kl_div(logits.log_softmax(1), said, reduction="batchmean"))
             right.append((logits.detach().argmax(1) == said.argmax(1)).float().mean())
         return TaskOutcome(torch.stack(losses).mean(), float(torch.stack(right).mean()))

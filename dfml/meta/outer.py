@@ -173,14 +173,16 @@ def task_loss_of(
 ) -> TaskLoss:
     """Return the loss of a task as a function of the parameters: ``ce`` weighs the wanted classes, ``kd`` soft answers.
 
-    The task has equally many images of each of ``model.way`` classes. A ``student`` of ``head`` is the model's own
-    outputs on all images, as published, where output l stands for slot l of whichever teacher; of ``episode``, its
-    answers to queries after it adapted to a support part of ``shot`` images per class, divided by ``generator`` (on the
-    CPU). ProtoNet has no outputs of its own and always takes episodes. For ``form`` see ``kd_loss``.
+    The task has equally many images of each of its classes, at most ``model.way``. A ``student`` of ``head`` is the
+    model's own outputs on all images, as published, where output l stands for slot l of whichever teacher; of
+    ``episode``, its answers to queries after it adapted to a support part of ``shot`` images per class, divided by
+    ``generator`` (on the CPU). ProtoNet has no outputs of its own and always takes episodes. For ``form`` see
+    ``kd_loss``.
     """
     images, labels, soft = model.prepare(task.images), task.labels, task.soft_targets
 
     def outcome(logits: torch.Tensor, rows: torch.Tensor | slice) -> TaskOutcome:
+        logits = logits[:, : soft.shape[1]]
         loss = kd * kd_loss(logits, soft[rows], form)
         if ce:
             loss = loss + ce * F.cross_entropy(logits, labels[rows])
@@ -190,7 +192,7 @@ def task_loss_of(
     if student == "head" and learner.has_outputs:
         return lambda params: outcome(functional_call(model.net, params, (images,)), slice(None))
     mixed = torch.randperm(len(labels), generator=generator).to(labels.device)
-    rows = mixed[labels[mixed].argsort(stable=True)].view(model.way, -1)
+    rows = mixed[labels[mixed].argsort(stable=True)].view(soft.shape[1], -1)
     support, query = rows[:, :shot].flatten(), rows[:, shot:].flatten()
 
     def episode(params: Params) -> TaskOutcome:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
+from dfml.training.fusing import fused
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
-from dfml.training.refusals import need_one_network, need_weights
+from dfml.training.refusals import need_weights
 from dfml.training.taking_part import read_teacher, read_teachers, with_weights
 from dfml.zoo.zoo import Zoo
 
@@ -67,7 +68,7 @@ class Average(Baseline):
     """
 
     title = "Weight average"
-    summary = "Averages the teachers' weights element by element; needs teachers of one architecture."
+    summary = "Averages the weights of teachers of one architecture, element by element."
     reference = "Baseline; Wang et al., UAI 2022, table 2 (VA)"
     papers = ("wang2022dro",)
     Config = AverageConfig
@@ -76,14 +77,15 @@ class Average(Baseline):
 
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: AverageConfig) -> None:
-        """Networks of one architecture; see ``Method.check_zoo``."""
-        need_one_network(zoo, config, cls.name, head=config.head == "average")
+        """Networks of the architecture; see ``Method.check_zoo``."""
+        fused(zoo, config, cls.name, head=config.head == "average")
 
     def train(self, training: Training) -> Iterator[Event]:
         """Average the weights; see ``Method.train``."""
         from dfml.meta.fusion import load_average
 
-        model = training.untaught(self.name, self.config)
+        training, config = training.fusing(self.name, self.config, head=self.config.head == "average")
+        model = training.untaught(self.name, config)
         teachers, taking_part = yield from read_teachers(training.zoo)
         model.details |= taking_part.details()
         load_average(model, [teacher.net for teacher in teachers], head=self.config.head == "average")
@@ -118,8 +120,8 @@ class Ota(Baseline):
 
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: OtaConfig) -> None:
-        """Networks of one architecture, and the reference among them; see ``Method.check_zoo``."""
-        need_one_network(zoo, config, cls.name, head=config.head == "average")
+        """Networks of the architecture, and the reference among them; see ``Method.check_zoo``."""
+        zoo, _ = fused(zoo, config, cls.name, head=config.head == "average")
         if config.reference is not None:
             zoo.card(config.reference)
 
@@ -129,7 +131,8 @@ class Ota(Baseline):
 
         from dfml.meta.fusion import load_average
 
-        model = training.untaught(self.name, self.config)
+        training, config = training.fusing(self.name, self.config, head=self.config.head == "average")
+        model = training.untaught(self.name, config)
         asked = None if self.config.reference is None else training.zoo.card(self.config.reference).id
         teachers, taking_part = yield from read_teachers(training.zoo)
         model.details |= taking_part.details()
@@ -152,7 +155,8 @@ def in_one_order(
     Raises:
         BadInput: A teacher of another architecture or width than the meta-model's.
     """
-    from dfml.meta.fusion import align_network, fits
+    from dfml.meta.alignment import align_network, network_layers
+    from dfml.meta.fusion import fits
 
     for teacher in teachers:
         if not fits(teacher.net, model.net):
@@ -161,6 +165,8 @@ def in_one_order(
                 f"{model.architecture} with {model.model_args}."
             )
     aligned = []
+    if not network_layers(model.net):
+        yield Note(0, f"the units of {model.architecture} stay in place: nothing is known of who reads them", "teacher")
     for position, teacher in enumerate(teachers):
         yield Progress(position, len(teachers), f"aligning teacher {teacher.card.id}")
         aligned.append(align_network(teacher.net, teachers[reference].net))
@@ -200,7 +206,8 @@ class BestTeacher(Baseline):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Pick and copy the teacher; see ``Method.train``."""
-        from dfml.training.context import REPORTED, start_model
+        from dfml.training.context import REPORTED
+        from dfml.training.new_model import start_model
         from dfml.training.ours.trust import best_reported, load_teacher_weights
 
         zoo = training.zoo
@@ -226,22 +233,23 @@ class BestTeacher(Baseline):
     ) -> Generator[Event, None, tuple[Teacher, MetaModel, dict[str, str]]]:
         """The best teacher whose network a meta-model can be, that network afresh, and why others are no candidates.
 
-        Other networks than the few-shot ones normalise with what they stored, which a meta-model does not have.
+        Batch normalisation takes the statistics of the batch at hand in a meta-model, not what teachers stored.
         """
         from dfml.meta.fusion import fits
-        from dfml.training.context import start_model
+        from dfml.training.new_model import start_model
         from dfml.training.ours.trust import by_report
 
-        known = get_args(AdaptConfig.model_fields["architecture"].annotation)
-        others = {card.id: NO_META_MODEL for card in zoo.cards if card.architecture not in known}
+        others: dict[str, str] = {}
         for better, card in enumerate(by_report(zoo)):
-            if card.id in others:
-                continue
             config = self.config.override({"architecture": card.architecture, "width": card.width or self.config.width})
             teacher = yield from read_teacher(zoo, card)
             if teacher is None:
                 continue
-            model = start_model(zoo, config, generator, {"method": self.name})
+            try:
+                model = start_model(zoo, config, generator, {"method": self.name}, like=card)
+            except BadInput:
+                others[card.id] = NO_META_MODEL
+                continue
             if fits(teacher.net, model.net):
                 if better:
                     text = f"passed over {better} with better reports, which cannot be loaded or be a meta-model"
@@ -249,8 +257,8 @@ class BestTeacher(Baseline):
                 return teacher, model, others
             others[card.id] = NO_META_MODEL
         raise BadInput(
-            f"best-teacher: no teacher of zoo {zoo.name!r} that reports an accuracy can be loaded and is a few-shot "
-            f"network ({', '.join(known)}) for the zoo's images."
+            f"best-teacher: no teacher of zoo {zoo.name!r} that reports an accuracy can be loaded and is a "
+            "network that a meta-model can be."
         )
 
 

@@ -28,8 +28,9 @@ from dfml.inversion.base import ExtraLoss
 from dfml.meta.choices import KdForm
 from dfml.training.method import METHODS, Method
 from dfml.training.options import PUBLISHED_GENERATOR, RecoveringConfig
-from dfml.training.refusals import need_consensus, need_way
-from dfml.training.taking_part import TakingPart, of_way
+from dfml.training.refusals import need_classes, need_consensus
+from dfml.training.taking_part import TakingPart, everyone
+from dfml.training.used_classes import as_used
 from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.zoo import Zoo
 
@@ -121,14 +122,14 @@ class BidfMkd(Method):
 
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: BidfMkdConfig) -> None:
-        """Teachers of so many classes, and a memory that can hold a task; see ``Method.check_zoo``."""
+        """Classes for a task, and a memory that can hold a task; see ``Method.check_zoo``."""
         most = config.memory_visits * max(config.recovered_per_class, config.query_per_class)
         if most < config.shot + config.query:
             raise BadInput(
                 f"replay takes {config.shot} + {config.query} images per class, but the memory holds at most {most}: "
                 "raise recovered_per_class or memory_visits."
             )
-        need_way(zoo, config)
+        need_classes(zoo, config, cls.name)
         need_consensus(zoo, config, asking=True)
 
     def train(self, training: Training) -> Iterator[Event]:
@@ -141,7 +142,7 @@ class BidfMkd(Method):
         from dfml.training.recovered import cost_of
 
         cfg: BidfMkdConfig = self.config
-        generator, sizes = training.generator, (cfg.way, cfg.shot, cfg.query)
+        training, generator, sizes = training.using(cfg), training.generator, (cfg.way, cfg.shot, cfg.query)
         teachers = self.apis(training.zoo)
         model = yield from training.begin(self.name, cfg, teachers)
         steps = model.learner.config.override({"inner_steps": cfg.kd_steps})
@@ -210,6 +211,7 @@ class BidfMkd(Method):
         """Recover the support sets; see ``Method.prepare``."""
         from dfml.training.recovered import prepare_recoveries
 
+        zoo = as_used(zoo, self.config, 0)
         yield from prepare_recoveries(self.recoveries(zoo, device)[0], self.apis(zoo), self.config, jobs)
 
     def recoveries(self, zoo: Zoo, device: torch.device, seed: int | None = None) -> tuple[Recoveries, Recoveries]:
@@ -230,11 +232,12 @@ class BidfMkd(Method):
         """The teachers to ask.
 
         Raises:
-            BadInput: None has as many classes as the student's head, or the memory could never hold a task.
+            BadInput: All together have too few classes, or the memory could never hold a task.
         """
         cfg: BidfMkdConfig = self.config
-        self.check_zoo(zoo, cfg)
-        return of_way(zoo, cfg).first(cfg.apis, "apis")
+        found = everyone(zoo)
+        self.check_zoo(zoo, cfg)  # of those that could be loaded
+        return found.first(cfg.apis, "apis")
 
     def draw_api(self, apis: list[str], number: int, seed: int, generator: torch.Generator) -> str:
         """The API that is inverted as the ``number``-th, from 0."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, RecoveringConfig
 from dfml.training.refusals import need_consensus, need_images
 from dfml.training.taking_part import TakingPart, everyone
+from dfml.training.used_classes import as_used
 from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 class DistillConfig(RecoveringConfig, InitConfig):
     """Options of distillation; a step takes ``tasks`` recoveries, way * (shot + query) images of each."""
+
+    within_way: ClassVar[bool] = False
 
     targets: Literal["all", "own"] = Field(
         "all", description="Whose answers an image is learned from: all teachers', or that of its own teacher alone."
@@ -104,13 +107,14 @@ class Distill(Method):
         from dfml.training.recovered import cost_of
 
         cfg: DistillConfig = self.config
+        training = training.using(cfg)
         zoo, generator = training.zoo, training.generator
         teachers = self.teachers(zoo)
         ids = teachers.ids
         # 1. A backbone, and an output layer for each teacher.
         model = yield from training.begin(self.name, cfg, teachers)
         recoveries = training.recoveries(cfg, "generator", training.seed())
-        student = MultiHeadStudent(model, [zoo.card(i).way for i in ids], cfg.outer_lr, generator)
+        student = MultiHeadStudent(model, [len(zoo.class_keys()[i]) for i in ids], cfg.outer_lr, generator)
         record = training.record(cfg, model, {"outer": student, "recoveries": recoveries})
         left = record.restore(training.state)
         seen = Augmenter(zoo, flip=cfg.flip, shift=cfg.learn_shift)
@@ -151,7 +155,8 @@ class Distill(Method):
         import torch
 
         cfg: DistillConfig = self.config
-        ways = [recoveries.zoo.card(i).way for i in ids]
+        keys = recoveries.zoo.class_keys()
+        ways = [len(keys[i]) for i in ids]
         answers = [torch.full((len(task.labels), len(ids), max(ways)), -torch.inf) for task in found]
         for position, teacher in enumerate(ids):
             yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)} about all images")
@@ -186,6 +191,7 @@ class Distill(Method):
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
         from dfml.training.recovered import prepare_recoveries, recoveries_of
 
+        zoo = as_used(zoo, self.config, 0)
         recoveries = recoveries_of(zoo, self.config, "generator", device=device)
         yield from prepare_recoveries(recoveries, self.teachers(zoo), self.config, jobs)
 

@@ -23,9 +23,10 @@ from pydantic import Field
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event
+from dfml.training.fusing import fused
 from dfml.training.method import METHODS, Method
 from dfml.training.options import WatchedConfig
-from dfml.training.refusals import need_one_network, need_two
+from dfml.training.refusals import need_two
 from dfml.training.taking_part import UNUSABLE, Missed, read_teacher, read_teachers, rejected, with_weights
 from dfml.zoo.zoo import Zoo
 
@@ -148,10 +149,8 @@ class RobustFusion:
     def load(self, flat: dict[str, Any]) -> None:
         """Restore ``state()`` from its flat form."""
         here = {name: value.clone().to(self.embeddings) for name, value in flat.items()}
-        self.phi, self.embeddings = (
-            self.phi._replace(weight=here["phi/weight"], bias=here["phi/bias"]),
-            here["embeddings"],
-        )
+        self.phi = self.phi._replace(weight=here["phi/weight"], bias=here["phi/bias"])
+        self.embeddings = here["embeddings"]
         known = "taught/bias" in here
         self.taught = self.phi._replace(weight=here["taught/weight"], bias=here["taught/bias"]) if known else None
 
@@ -218,19 +217,21 @@ class Dro(Method):
 
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: DroConfig) -> None:
-        """Two teachers or more of one architecture; see ``Method.check_zoo``."""
+        """Two teachers or more of the architecture; see ``Method.check_zoo``."""
         if config.mode == "online" and config.align != "none":
             raise BadInput("dro: align=ota wants an earlier teacher to align to, and online none stays: mode=offline.")
-        need_one_network(zoo, config, cls.name, head=config.head == "average", least=2)
+        fused(zoo, config, cls.name, head=config.head == "average", least=2)
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run Algorithm 1 or 2; see ``Method.train``."""
+        self.check_zoo(training.zoo, self.config)
         from dfml.meta.fusion import WeightSpace
         from dfml.meta.learners import HEAD
         from dfml.nets.hyper import AffineHyperNetwork
 
-        cfg: DroConfig = self.config
-        model, head = training.untaught(self.name, cfg), cfg.head == "average"
+        cfg, head = self.config, self.config.head == "average"
+        training, own = training.fusing(self.name, cfg, head=head, least=2)
+        model = training.untaught(self.name, own)
         hyper = AffineHyperNetwork({n: p for n, p in model.net.named_parameters() if head or not n.startswith(HEAD)})
         space = WeightSpace(model, hyper, head, training.device)
         fusion = yield from (self.offline if cfg.mode == "offline" else self.online)(training, space)
@@ -269,9 +270,8 @@ class Dro(Method):
         """Algorithm 2: teachers come, validate what the one before taught (steps 2 and 3), teach (1), and are gone."""
         from dfml.training.fusion_record import FusionRecord
 
-        self.check_zoo(zoo := training.zoo, self.config)
         space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))  # no other network is at hand
-        fusion = RobustFusion(self.config, space.first_network(self.config.start), len(zoo.cards) - 1)
+        fusion = RobustFusion(self.config, space.first_network(self.config.start), len((zoo := training.zoo).cards) - 1)
         missed = Missed()
         parts = {"fusion": fusion, "missed": missed}
         record = FusionRecord(training, self.config, space, len(zoo.cards), parts, fusion.initialisation)

@@ -16,7 +16,7 @@ G: meta-generator; theta: meta-parameters. In each round:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,9 +25,9 @@ from dfml.core.events import Done, Event, Progress
 from dfml.inversion.base import ExtraLoss
 from dfml.meta.choices import KdForm, StudentOf
 from dfml.training.method import METHODS, Method
-from dfml.training.options import PUBLISHED_GENERATOR, InitConfig, MetaTrainingConfig
-from dfml.training.refusals import need_gradients, need_way
-from dfml.training.taking_part import of_way
+from dfml.training.options import PUBLISHED_GENERATOR, ClassesConfig, InitConfig, MetaTrainingConfig
+from dfml.training.refusals import need_classes, need_gradients
+from dfml.training.taking_part import everyone
 from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.zoo import Zoo
 
@@ -42,8 +42,10 @@ if TYPE_CHECKING:
     from dfml.training.context import Training
 
 
-class FreeConfig(MetaTrainingConfig, InitConfig):
+class FreeConfig(MetaTrainingConfig, ClassesConfig, InitConfig):
     """Options of FREE."""
+
+    white_box: ClassVar[bool] = True
 
     iterations: int = Field(1000, ge=1, le=1_000_000, description="Rounds: a generator step, a learner step, replay.")
     teachers: int = Field(4, ge=1, le=64, description="Teachers of a round, sampled with replacement.")
@@ -128,13 +130,15 @@ class Free(Method):
 
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: FreeConfig) -> None:
-        """White boxes of so many classes; see ``Method.check_zoo``."""
-        need_gradients(zoo, need_way(zoo, config))
+        """White boxes, and classes for a task; see ``Method.check_zoo``."""
+        need_gradients(zoo)
+        need_classes(zoo, config, cls.name)
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
         import torch
 
+        from dfml.inversion.batched import labels_per_class
         from dfml.inversion.meta_generator import MetaGenerator
         from dfml.meta.outer import OuterLoop
         from dfml.training.context import side_information_of
@@ -143,8 +147,10 @@ class Free(Method):
         from dfml.zoo.oracles.choose import make_oracle
 
         cfg: FreeConfig = self.config
+        training = training.using(cfg)
         zoo, device, generator = training.zoo, training.device, training.generator
-        teachers = of_way(zoo, cfg)
+        teachers = everyone(zoo)
+        self.check_zoo(zoo, cfg)  # of those that could be loaded
         model = yield from training.begin(self.name, cfg, teachers)
         white = AskingConfig(oracle="autograd")
         oracles = [make_oracle(zoo, i, white, generator=generator, device=device) for i in teachers.ids]
@@ -154,15 +160,15 @@ class Free(Method):
         # The key "bill" is that of earlier checkpoints.
         parts = {"outer": outer, "memory": memory, "five": five, "bill": counter}
         record = training.record(cfg, model, parts)
-        labels = torch.arange(cfg.way).repeat_interleave(cfg.recovered_per_class)
 
         for step in record.restore(training.state):
             warm = step > cfg.warm_up
             # 1. FIVE: clones of the meta-generator adapt to a few teachers. 2. It learns from how they did.
             drawn = [oracles[i] for i in torch.randint(len(oracles), (cfg.teachers,), generator=generator).tolist()]
+            wanted = [labels_per_class(oracle.way, cfg.recovered_per_class) for oracle in drawn]
             against = self.against(model) if warm and cfg.adversarial else None
             for found in five.meta_stepping(  # noqa: B007 - the last one is wanted
-                drawn, [labels] * len(drawn), generator=generator, device=device, extra_loss=against, with_tasks=warm
+                drawn, wanted, generator=generator, device=device, extra_loss=against, with_tasks=warm
             ):
                 yield Progress(step, cfg.iterations, "recovering")
             assert found is not None
@@ -185,7 +191,9 @@ class Free(Method):
             losses = found.losses
             losses["teacher_accuracy"] = losses.pop("teacher_accuracy")  # the last of them
             rows = slice(None, None, max(1, len(found.images) // 40))
-            keys = [oracle.class_keys[label] for oracle in drawn for label in labels.tolist()]
+            keys = [
+                oracle.class_keys[label] for oracle, its in zip(drawn, wanted, strict=True) for label in its.tolist()
+            ]
             shown = found.images[rows], found.labels[rows].tolist(), keys[rows]
             yield from record.events(step, outcome, losses=losses, task=task, images=lambda now=shown: now, text=text)
         model.details |= counter.state() | {"recoveries": memory.added, "preparation_seconds": 0.0}
@@ -217,7 +225,7 @@ class Free(Method):
 
         def loss(images: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
             def student(x: torch.Tensor) -> torch.Tensor:
-                return model.learner.outputs(model.net, params, model.prepare(x), labels, model.way)
+                return model.learner.outputs(model.net, params, model.prepare(x), labels, logits.shape[1])
 
             return disagreement(student, weight=self.config.adversarial)(images, labels, logits)
 

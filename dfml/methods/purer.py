@@ -16,14 +16,14 @@ In each iteration:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from dfml.core.events import Done, Event, Note, Scalars
 from dfml.training.method import METHODS, Method
-from dfml.training.options import MetaTrainingConfig
-from dfml.training.refusals import need_classes
+from dfml.training.options import ClassesConfig, MetaTrainingConfig
+from dfml.training.refusals import need_classes, need_gradients, need_room
 from dfml.training.taking_part import everyone
 from dfml.zoo.zoo import Zoo
 
@@ -36,8 +36,11 @@ if TYPE_CHECKING:
     from dfml.training.context import Training
 
 
-class PurerConfig(MetaTrainingConfig):
+class PurerConfig(MetaTrainingConfig, ClassesConfig):
     """Options of PURER. Learning rates of pixels are for images in [0, 1]."""
+
+    within_way: ClassVar[bool] = False
+    white_box: ClassVar[bool] = True
 
     candidates: int = Field(13, ge=1, le=10000, description="Teachers per iteration, least inverted classes first.")
     init: Literal["random", "average", "best-teacher"] = Field(
@@ -115,7 +118,9 @@ class Purer(Method):
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: PurerConfig) -> None:
         """Enough classes for an episode; see ``Method.check_zoo``."""
-        need_classes(zoo, config.way, cls.name)
+        need_gradients(zoo)
+        need_classes(zoo, config, cls.name)
+        need_room(zoo, config)
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
@@ -127,14 +132,16 @@ class Purer(Method):
         from dfml.training.context import side_information_of
         from dfml.training.plateau import PlateauDetector
         from dfml.training.recovered import QueryCounter
-        from dfml.zoo.oracles.base import AutogradOracle
+        from dfml.zoo.oracles.choose import white_box
 
         cfg: PurerConfig = self.config
+        training = training.using(cfg)
         zoo, generator, device = training.zoo, training.generator, training.device
-        oracles = {teacher.card.id: AutogradOracle(teacher, device) for teacher in zoo.usable()}
+        teachers = zoo.usable()
+        oracles = {teacher.card.id: white_box(zoo, teacher, device) for teacher in teachers}
         self.check_zoo(zoo, cfg)  # of those that could be loaded
-        nets = [oracle.teacher.net for oracle in oracles.values()]
-        model = yield from training.begin(self.name, cfg, everyone(zoo, list(oracles)), nets)
+        nets = [teacher.net for teacher in teachers]
+        model = yield from training.begin(self.name, cfg, everyone(zoo, teachers), nets)
         images = DynamicSet(
             zoo.class_keys(),
             per_class=cfg.shot + cfg.query,

@@ -48,7 +48,7 @@ class RealData(Method):
         from dfml.data.episodes import EpisodeSampler
         from dfml.data.folders import load_split
         from dfml.meta.outer import OuterLoop
-        from dfml.training.context import start_model
+        from dfml.training.new_model import start_model
 
         cfg: MetaTrainingConfig = self.config
         self.check_data(training.data)

@@ -34,8 +34,9 @@ from dfml.training.options import (
     RecoveringConfig,
     TeacherPolicyConfig,
 )
-from dfml.training.refusals import need_consensus, need_images, need_way
-from dfml.training.taking_part import TakingPart, of_way
+from dfml.training.refusals import need_classes, need_consensus, need_images
+from dfml.training.taking_part import TakingPart, everyone
+from dfml.training.used_classes import as_used
 from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
@@ -134,9 +135,9 @@ class Teapot(Method):
 
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: TeapotConfig) -> None:
-        """Teachers of so many classes, and recoveries that suffice for a task; see ``Method.check_zoo``."""
+        """Classes for a task, and recoveries that suffice for a task; see ``Method.check_zoo``."""
         need_images(config)
-        need_way(zoo, config)
+        need_classes(zoo, config, cls.name)
         need_consensus(zoo, config)
 
     def train(self, training: Training) -> Iterator[Event]:
@@ -150,7 +151,7 @@ class Teapot(Method):
         from dfml.training.validation import Watch
 
         cfg: TeapotConfig = self.config
-        generator, sizes = training.generator, (cfg.way, cfg.shot, cfg.query)
+        training, generator, sizes = training.using(cfg), training.generator, (cfg.way, cfg.shot, cfg.query)
         teachers = self.teachers(training.zoo)
         model = yield from training.begin(self.name, cfg, teachers)
         recoveries = training.recoveries(cfg, INVERTER, training.seed())
@@ -247,6 +248,7 @@ class Teapot(Method):
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
         from dfml.training.recovered import prepare_recoveries, recoveries_of
 
+        zoo = as_used(zoo, self.config, 0)
         recoveries = recoveries_of(zoo, self.config, INVERTER, device=device)
         yield from prepare_recoveries(recoveries, self.teachers(zoo), self.config, jobs)
 
@@ -254,10 +256,11 @@ class Teapot(Method):
         """The teachers that may be asked.
 
         Raises:
-            BadInput: There is none, all together have too few classes, or a recovery is too small for a task.
+            BadInput: All together have too few classes, or a recovery is too small for a task.
         """
-        self.check_zoo(zoo, self.config)
-        return of_way(zoo, self.config)
+        found = everyone(zoo)
+        self.check_zoo(zoo, self.config)  # of those that could be loaded
+        return found
 
     def new_task(self, found: PseudoTask) -> Task:
         """A recovery as a task whose labels are what its own teacher says of its images.
@@ -267,7 +270,7 @@ class Teapot(Method):
         from dfml.meta.learners import LEARNERS
 
         cfg: TeapotConfig = self.config
-        rows = found.labels.argsort(stable=True).view(cfg.way, -1)
+        rows = found.labels.argsort(stable=True).view(found.soft_targets.shape[1], -1)
         support, query = rows[:, : cfg.shot].flatten(), rows[:, cfg.shot : cfg.shot + cfg.query].flatten()
         soft = found.soft_targets.softmax(1)
         inner = soft if LEARNERS.get(cfg.learner).has_outputs else found.labels

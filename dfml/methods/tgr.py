@@ -27,8 +27,9 @@ from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.meta.choices import KdForm
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, GroupingConfig, InitConfig
-from dfml.training.refusals import need_consensus, need_way
-from dfml.training.taking_part import TakingPart, of_way
+from dfml.training.refusals import need_classes, need_consensus
+from dfml.training.taking_part import TakingPart, everyone
+from dfml.training.used_classes import as_used
 from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
@@ -113,12 +114,12 @@ class Tgr(Method):
 
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: TgrConfig) -> None:
-        """Teachers of so many classes, and recoveries that suffice; see ``Method.check_zoo``."""
+        """Classes for a task, and recoveries that suffice; see ``Method.check_zoo``."""
         if config.student == "episode":
             cls.check_episode(config)
         if config.group_by != "random" and config.embed_visits > config.visits:
             raise BadInput(f"embed_visits {config.embed_visits} is more than the {config.visits} visits of a teacher.")
-        need_way(zoo, config)
+        need_classes(zoo, config, cls.name)
         need_consensus(zoo, config)
 
     @staticmethod
@@ -135,7 +136,7 @@ class Tgr(Method):
         from dfml.training.recovered import Groups
 
         cfg: TgrConfig = self.config
-        generator = training.generator
+        training, generator = training.using(cfg), training.generator
         teachers = self.teachers(training.zoo)
         model = yield from training.begin(self.name, cfg, teachers)
         seed = training.seed()
@@ -198,14 +199,16 @@ class Tgr(Method):
         """The teachers that are grouped.
 
         Raises:
-            BadInput: There is none, or a recovery is too small.
+            BadInput: All together have too few classes, or a recovery is too small.
         """
         from dfml.meta.learners import LEARNERS
 
         cfg: TgrConfig = self.config
         if cfg.student == "episode" or not LEARNERS.get(cfg.learner).has_outputs:
             self.check_episode(cfg)
-        return of_way(zoo, cfg)
+        found = everyone(zoo)
+        need_classes(zoo, cfg, self.name)  # of those that could be loaded
+        return found
 
     def inversions(self, teachers: int) -> tuple[int, int]:
         """Those of the embedding, and a few in each round; see ``Method.inversions``."""
@@ -218,6 +221,7 @@ class Tgr(Method):
         """Recover and compare what runs with kept recoveries take; see ``Method.prepare``."""
         from dfml.training.recovered import prepare_groups
 
+        zoo = as_used(zoo, self.config, 0)
         yield from prepare_groups(zoo, self.config, self.teachers(zoo), device=device, jobs=jobs)
 
 

@@ -12,6 +12,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from dfml.core.errors import BadInput, nearest
 from dfml.core.known_networks import check_network_name
+from dfml.nets.any_network import AnyNetwork
 
 # Arguments by which a network's config could make timm read or download files: never taken from outside.
 _FORBIDDEN = ("pretrained", "checkpoint", "cache_dir", "scriptable", "no_jit", "exportable", "pruned", "features_only")
@@ -92,7 +93,7 @@ def _skeleton(architecture: str, args: dict[str, Any]) -> nn.Module:
     _counted.left = (MOST_TENSORS, MOST_PARAMETERS)
     try:
         with torch.device("meta"):
-            return timm.create_model(architecture, pretrained=False, **args)
+            return _made(architecture, args)
     except _TooLarge:
         raise BadInput(
             f"{architecture} with {args!s:.300} has too many parameters; at most {MOST_PARAMETERS:,} in "
@@ -100,6 +101,13 @@ def _skeleton(architecture: str, args: dict[str, Any]) -> nn.Module:
         ) from None
     finally:
         _counted.left = None
+
+
+def _made(architecture: str, args: dict[str, Any]) -> nn.Module:
+    """The network; one of timm's that is told a kind of batch normalisation is that of a meta-model."""
+    if "bn" in args and not architecture.startswith("fewshot_"):
+        return AnyNetwork(architecture, args)
+    return timm.create_model(architecture, pretrained=False, **args)
 
 
 def build_network(
@@ -138,6 +146,6 @@ def build_network(
                 check(skeleton)
             del skeleton
             torch.manual_seed(seed)
-            return timm.create_model(architecture, pretrained=False, **args)
+            return _made(architecture, args)
         except _UNBUILDABLE as error:
             raise BadInput(f"cannot build {architecture} with {args!s:.300}: {error}") from None

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 Statistics = list[tuple[torch.Tensor, torch.Tensor]]
-"""Per layer, in the order of the forward pass: mean [C] and biased variance [C]."""
+"""Per layer, in the order in which a network names them: mean [C] and biased variance [C]."""
 
 
 class BatchStatisticsNorm2d(nn.Module):
@@ -39,6 +39,9 @@ class BatchStatisticsNorm2d(nn.Module):
         if self.recorder is not None:
             var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
             self.recorder.append((mean, var))
+        if x.numel() == x.shape[1]:
+            # One image of one pixel is its own mean: nothing is left of it.
+            return 0 * x + self.bias.view(1, -1, 1, 1)
         return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
 
 
@@ -89,13 +92,16 @@ def _batch_norms(net: nn.Module) -> list[BatchStatisticsNorm2d]:
 @contextmanager
 def recorded_statistics(net: nn.Module) -> Iterator[Statistics]:
     """Collect each ``batch`` layer's statistics of the forward pass inside the block."""
-    statistics: Statistics = []
-    for layer in _batch_norms(net):
-        layer.recorder = statistics
+    layers, statistics = _batch_norms(net), Statistics()
+    own: list[Statistics] = [[] for _ in layers]
+    for layer, mine in zip(layers, own, strict=True):
+        layer.recorder = mine
     try:
         yield statistics
     finally:
-        for layer in _batch_norms(net):
+        # A network may call its layers in another order than it names them.
+        statistics += [mine[-1] for mine in own if mine]
+        for layer in layers:
             layer.recorder = None
 
 

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
+from dfml.core.config import Config
 from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
 from dfml.data.episodes import PseudoTask
-from dfml.meta.fusion import load_average
-from dfml.meta.learners import LearnerConfig, make_learner
-from dfml.meta.model import MetaModel, new_meta_model
+from dfml.meta.fusion import fits, load_average
+from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep, Task
 from dfml.nets.checkpoint import flatten_state, part_of_state
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import MemoryTask, TaskMemory
 from dfml.tasks.similarity import DiversityMeter
+from dfml.training.fusing import fused
+from dfml.training.new_model import start_model
 from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
 from dfml.training.recovered import recoveries_of
 from dfml.training.taking_part import TakingPart
+from dfml.training.used_classes import as_used
 from dfml.training.validation import Validation
 from dfml.zoo.teacher import probe
 from dfml.zoo.zoo import Zoo
@@ -120,8 +122,14 @@ class TrainingRecord(StepRecord):
         # The probe's loss needs an output for each label.
         self.embeds = config.way <= self.meter.probe.way
         self.class_keys = training.zoo.class_keys()
-        cards = training.zoo.cards
-        self.named = {k: n for c in cards for k, n in zip(self.class_keys[c.id], c.classes or (), strict=False)}
+        zoo = training.zoo
+        named = [
+            (zoo.class_key(card, slot), card.classes[slot])
+            for card in zoo.cards
+            for slot in zoo.slots(card)
+            if card.classes
+        ]
+        self.named = dict(named)
 
     def events(
         self,
@@ -215,17 +223,31 @@ class Training:
         They are those of ``start``, else as ``init`` says; ``init=average`` takes the mean of the teachers' ``nets``.
         """
         yield from teachers.events(self.zoo)
+        yield from teachers.losses(config)
         model = start_model(self.zoo, config, self.generator, {"method": method, **teachers.details()})
         init = "start" if self.start else getattr(config, "init", "random")
         if init == "start":
             yield from self.take_start(model)
         if init == "average":
-            load_average(model, list(nets))
+            alike = [net for net in nets if fits(net, model.net)]
+            if len(alike) < len(nets):
+                text = f"starts from the mean of {len(alike)} teachers: the others are no {config.architecture} like it"
+                yield Note(0, text, kind="teacher")
+            load_average(model, alike or list(nets))
         if init == "best-teacher":
             from dfml.training.ours.trust import start_from_best
 
             yield from start_from_best(self.zoo, model)
         return model.to(self.device)
+
+    def using(self, config: Config) -> Training:
+        """The same with the zoo as a config makes use of it; see ``as_used``."""
+        return replace(self, zoo=as_used(self.zoo, config, self.generator.initial_seed()))
+
+    def fusing(self, method: str, config: Any, **how: Any) -> tuple[Training, Any]:  # noqa: ANN401 - a config, as given
+        """The same with the teachers alone that are fused, and the config of their network; see ``fused``."""
+        zoo, found = fused(self.zoo, config, method, **how)
+        return replace(self, zoo=zoo), found
 
     def take_start(self, model: MetaModel) -> Iterator[Event]:
         """Give a new model the weights of ``start``, if there is one, and tell what those had seen; see there."""
@@ -253,33 +275,3 @@ class Training:
     def record(self, config: MetaTrainingConfig, model: MetaModel, parts: dict[str, Stateful]) -> TrainingRecord:
         """Return what reports the outer steps; a checkpoint holds the ``parts``, and ``restore`` fills them again."""
         return TrainingRecord(self, config, model, parts)
-
-
-def zoo_statistics(zoo: Zoo, ids: Collection[str] | None = None) -> tuple[list[float], list[float]]:
-    """The normalisation that most teachers (of these ids, where any are given) use: channel means and deviations."""
-    channels = zoo.picture_shape[0]
-    fitting = [c for c in zoo.cards if c.input_size[0] == channels and (ids is None or c.id in ids)]
-    (mean, std), _ = Counter((tuple(c.mean), tuple(c.std)) for c in fitting).most_common(1)[0]
-    return list(mean), list(std)
-
-
-def start_model(zoo: Zoo, config: AdaptConfig, generator: torch.Generator, details: dict[str, Any]) -> MetaModel:
-    """A meta-model with fresh weights that takes the zoo's images."""
-    mean, std = zoo_statistics(zoo)
-    inner = LearnerConfig(
-        inner_lr=config.inner_lr,
-        inner_steps=getattr(config, "inner_steps", config.test_steps),
-        first_order=getattr(config, "first_order", False),
-    )
-    return new_meta_model(
-        config.architecture,
-        shape=zoo.picture_shape,
-        way=config.way,
-        mean=mean,
-        std=std,
-        learner=make_learner(config.learner, inner),
-        width=config.width,
-        seed=int(torch.randint(2**62, (), generator=generator)),
-        adapt_steps=config.test_steps,
-        details={"zoo": zoo.name, "way": config.way, **details},
-    )

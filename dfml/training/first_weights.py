@@ -50,7 +50,9 @@ def check_fits(folder: Path, config: Config, shape: tuple[int, int, int]) -> Non
     found = read_config(folder)
     args = found["model_args"]
     own = found["architecture"], args.get("width"), (args.get("in_chans", 3), args.get("img_size"))
-    wanted = getattr(config, "architecture", None), getattr(config, "width", None), (shape[0], shape[1])
+    architecture = getattr(config, "architecture", None)
+    sized = architecture is not None and architecture.startswith("fewshot_")
+    wanted = architecture, getattr(config, "width", None) if sized else None, (shape[0], shape[1])
     if own != wanted:
         raise BadInput(f"the start is {_words(*own)}, this training makes {_words(*wanted)}: they must be the same.")
 

@@ -4,9 +4,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dfml.core.config import Config
+from dfml.core.config import Config, unset
 from dfml.tasks.grouping import EMBEDDED, GroupBy
 
+KEPT_SEED = 0
+"""Of what is kept for all runs."""
 VALIDATION_QUERY, VALIDATION_SHOT = 15, 5
 """Query images per class of a validation episode; support images, where the method trains with no number of its own."""
 
@@ -14,10 +16,15 @@ VALIDATION_QUERY, VALIDATION_SHOT = 15, 5
 class AdaptConfig(Config):
     """The network of the meta-model and how it adapts at test."""
 
-    architecture: Literal["fewshot_conv4", "fewshot_resnet10", "fewshot_resnet12", "fewshot_resnet18"] = Field(
-        "fewshot_conv4", description="Network of the meta-model."
+    architecture: str = Field(
+        "fewshot_conv4",
+        min_length=1,
+        max_length=200,
+        examples=["fewshot_conv4", "fewshot_resnet10", "fewshot_resnet12", "fewshot_resnet18", "largest"],
+        description="Network of the meta-model: a few-shot network, any other of timm's, or (for methods that fuse "
+        "weights) largest: that of most teachers.",
     )
-    width: int = Field(32, ge=2, le=512, description="Filters of its first stage.")
+    width: int = Field(32, ge=2, le=512, description="Filters of its first stage, of few-shot networks.")
     way: int = Field(5, ge=2, le=100, description="Classes of a task.")
     learner: Literal["maml", "anil", "protonet"] = Field("maml", description="How the meta-model adapts.")
     inner_lr: float = Field(0.01, gt=0, le=10, description="Learning rate of the inner loop, in training and at test.")
@@ -34,6 +41,15 @@ class WatchedConfig(AdaptConfig):
 class MetaTrainingConfig(WatchedConfig):
     """Options of methods with an outer loop."""
 
+    images_size: int | None = Field(
+        None,
+        ge=8,
+        le=1024,
+        exclude_if=unset,
+        description="Height and width of all images, also of those that are recovered; if left out each teacher's own, "
+        "and what most teachers have for the meta-model.",
+    )
+
     iterations: int = Field(1000, ge=1, le=1_000_000, description="Outer steps.")
     tasks: int = Field(4, ge=1, le=64, description="Tasks of an outer step.")
     shot: int = Field(5, ge=1, le=100, description="Support images per class while training.")
@@ -46,7 +62,28 @@ class MetaTrainingConfig(WatchedConfig):
     )
 
 
-class RecoveringConfig(MetaTrainingConfig):
+class ClassesConfig(Config):
+    """The option of using some of the teachers' classes.
+
+    Attributes:
+        within_way: No more of a teacher's than a task has.
+        white_box: Teachers that only answer queries are left out.
+    """
+
+    within_way: ClassVar[bool] = True
+    white_box: ClassVar[bool] = False
+
+    classes_per_teacher: str | None = Field(
+        None,
+        max_length=100_000,
+        coerce_numbers_to_str=True,
+        exclude_if=unset,
+        description="Which classes of each teacher are recovered and learned: a number, drawn by the seed, or a list "
+        "of names or positions with commas between them; if left out all, or as many as a task has.",
+    )
+
+
+class RecoveringConfig(MetaTrainingConfig, ClassesConfig):
     """Options of recovering images from single teachers."""
 
     renamed: ClassVar[dict[str, str]] = {"agreement": "consensus"}

@@ -13,13 +13,12 @@ from dfml.inversion.recipe import Recipe
 from dfml.tasks.cache import Recoveries, Visit
 from dfml.tasks.grouping import group_teachers, planar_map, within_and_between
 from dfml.tasks.similarity import Similarity, measure_similarity, open_probe
-from dfml.training.options import GroupingConfig, RecoveringConfig
+from dfml.training.options import KEPT_SEED, GroupingConfig, RecoveringConfig
 from dfml.training.taking_part import TakingPart
 from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.zoo import Zoo
 
-KEPT_SEED = 0
 GROUP_SEED = 42
 """As published; all runs on a zoo have the same groups, but for random ones."""
 MOST_KEPT = 1000

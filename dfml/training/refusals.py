@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dfml.core.errors import BadInput
-from dfml.training.options import AdaptConfig, RecoveringConfig
+from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
+from dfml.training.used_classes import as_used
 from dfml.zoo.listing import TeacherCard
 from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.zoo import Zoo, answers_only_queries
 
 
-def need_way(zoo: Zoo, config: AdaptConfig) -> list[TeacherCard]:
-    """Return the cards whose heads are as wide as the meta-model's; ``BadInput`` where there is none."""
-    fitting = [card for card in zoo.cards if card.way == config.way]
-    if not fitting:
-        ways = sorted({card.way for card in zoo.cards})
-        raise BadInput(f"zoo {zoo.name!r} has teachers of {ways} classes, none of {config.way}: set way.")
-    return fitting
-
-
-def need_classes(zoo: Zoo, way: int, method: str) -> None:
-    """Refuse a zoo with fewer classes than an episode has."""
+def need_classes(zoo: Zoo, config: AdaptConfig, method: str) -> None:
+    """Refuse a zoo of which fewer classes are used than an episode has."""
+    zoo, way = as_used(zoo, config, 0), config.way
     known = {key for keys in zoo.class_keys().values() for key in keys}
     if len(known) < way:
         raise BadInput(
@@ -29,10 +20,27 @@ def need_classes(zoo: Zoo, way: int, method: str) -> None:
         )
 
 
-def need_gradients(zoo: Zoo, cards: Iterable[TeacherCard]) -> None:
-    """Refuse teachers that only answer queries."""
-    for card in cards:
-        answers_only_queries(zoo, card.id, AskingConfig(oracle="autograd"))
+def need_gradients(zoo: Zoo) -> None:
+    """Refuse a zoo of which all teachers only answer queries."""
+    if all(card.access == "queries" for card in zoo.cards):
+        answers_only_queries(zoo, zoo.cards[0].id, AskingConfig(oracle="autograd"))
+
+
+LARGEST_SET = 4 * 2**30
+"""Bytes that PURER's set may take: its images, their gradients, and Adam's two moments."""
+
+
+def need_room(zoo: Zoo, config: MetaTrainingConfig) -> None:
+    """Refuse images of so many classes that are learned all at once."""
+    zoo = as_used(zoo, config, 0)
+    count, (channels, height, width) = len({k for keys in zoo.class_keys().values() for k in keys}), zoo.picture_shape
+    per_class = config.shot + config.query
+    needed = 4 * 4 * count * per_class * channels * height * width
+    if needed > LARGEST_SET:
+        raise BadInput(
+            f"{per_class} images of {width} px for each of {count:,} classes take {needed / 2**30:.1f} GiB with what "
+            f"learns them, at most {LARGEST_SET / 2**30:.0f} are taken: set classes_per_teacher or images_size."
+        )
 
 
 def need_consensus(zoo: Zoo, config: RecoveringConfig, *, asking: bool = False) -> None:
@@ -69,33 +77,3 @@ def need_two(count: int, zoo: Zoo, method: str) -> None:
     if count < 2:
         only = "only one" if count else "none"
         raise BadInput(f"{method} needs teachers to learn from and to validate; zoo {zoo.name!r} gives {only}.")
-
-
-def need_one_network(zoo: Zoo, config: AdaptConfig, method: str, *, head: bool, least: int = 1) -> None:
-    """Refuse weights that are not all of the meta-model's architecture and, with ``head``, of its ``way``.
-
-    Raises:
-        BadInput: A teacher that can be read has another one, or fewer than ``least`` (1 or 2) grant their weights.
-    """
-    granted = need_weights(zoo)
-    if least > 1:
-        need_two(len(granted), zoo, method)
-    for card in granted:
-        alike = card.architecture == config.architecture and card.width in (None, config.width)
-        if alike and not (head and card.way != config.way):
-            continue
-        try:
-            zoo.look_at(card.id)
-        except BadInput:
-            continue  # it will be left out
-        if not alike:
-            theirs, ours = f"{card.architecture} of width {card.width or 'its own'}", config.architecture
-            raise BadInput(
-                f"{method}: teacher {card.id} differs from the meta-model ({theirs}, and {ours} of width "
-                f"{config.width}); fusing weights needs one architecture: set architecture and width to the teachers', "
-                "or take a zoo of one architecture."
-            )
-        raise BadInput(
-            f"{method}: teacher {card.id} has a last layer of another shape than the meta-model ({card.way} outputs, "
-            f"and {config.way}): set way to its, or head=fresh."
-        )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Note, Progress
-from dfml.training.options import AdaptConfig
-from dfml.training.refusals import need_way
 from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
@@ -25,15 +24,22 @@ NAMED, LONGEST = 5, 40
 
 @dataclass(frozen=True)
 class TakingPart:
-    """The ids of a run's teachers, in the zoo's order, and the reason for each of the others by its id."""
+    """The ids of a run's teachers, in the zoo's order, and the reason for each of the others by its id.
+
+    ``partly`` says of some how many of their classes are used; ``blind`` are those without batch normalisation.
+    """
 
     ids: list[str]
     left_out: Mapping[str, str]
+    partly: Mapping[str, str] = field(default_factory=dict)
+    blind: Sequence[str] = ()
 
     def first(self, count: int, option: str) -> TakingPart:
         """The same with no more than ``count`` teachers, as an option asks."""
         reason = f"not among the first {count}, as {option} says"
-        return TakingPart(self.ids[:count], {**self.left_out, **dict.fromkeys(self.ids[count:], reason)})
+        return replace(
+            self, ids=self.ids[:count], left_out={**self.left_out, **dict.fromkeys(self.ids[count:], reason)}
+        )
 
     @property
     def reasons(self) -> dict[str, list[str]]:
@@ -47,25 +53,38 @@ class TakingPart:
         """For the model's card, from where it gets into the run's result."""
         rows = [{"reason": reason, "ids": ids} for reason, ids in self.reasons.items()]
         count = len(self.ids)
-        return {"taking_part": {"taking_part": count, "of": count + len(self.left_out), "left_out": rows}}
+        told = {"taking_part": count, "of": count + len(self.left_out), "left_out": rows}
+        return {"taking_part": {**told, "partly": dict(self.partly)} if self.partly else told}
 
     def note(self, step: int = 0) -> Note:
         """How many take part, who does not, and why, in one line."""
         count, of = len(self.ids), len(self.ids) + len(self.left_out)
+        some = {how: [t for t in self.partly if self.partly[t] == how] for how in self.partly.values()}
+        partly = f"; with some of their classes: {_listed(some)}" if some else ""
         if not self.left_out:
-            return Note(step, f"all {of} teachers of the zoo take part", kind=ALL)
-        others = []
-        for reason, ids in self.reasons.items():
-            shown = ", ".join(" ".join(teacher.split())[:LONGEST] for teacher in ids[:NAMED])
-            more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-            others.append(f"{shown}{more} ({reason})")
-        text = f"{count} of {of} teachers of the zoo take part; left out: {'; '.join(others)}"
+            return Note(step, f"all {of} teachers of the zoo take part{partly}", kind=ALL)
+        text = f"{count} of {of} teachers of the zoo take part; left out: {_listed(self.reasons)}{partly}"
         return Note(step, text, kind=SOME)
 
     def events(self, zoo: Zoo) -> Iterator[Event]:
         """The note, and before it one for each teacher that cannot be used, with what is wrong with it."""
         yield from rejected(zoo)
         yield self.note()
+
+    def losses(self, config: Config) -> Iterator[Event]:
+        """A note that names whose images lack the BN term, where that was asked for."""
+        if self.blind and getattr(config, "bn", 0):
+            text = "no batch-normalisation statistics to be compared with, so that the BN term is left out for"
+            yield Note(0, f"{text} {_named(self.blind)}: their images follow from their answers alone", kind="terms")
+
+
+def _listed(groups: Mapping[str, list[str]]) -> str:
+    return "; ".join(f"{_named(ids)} ({reason})" for reason, ids in groups.items())
+
+
+def _named(ids: Sequence[str]) -> str:
+    shown = ", ".join(" ".join(teacher.split())[:LONGEST] for teacher in ids[:NAMED])
+    return f"{shown} and {len(ids) - NAMED} more" if len(ids) > NAMED else shown
 
 
 def rejected(zoo: Zoo) -> Iterator[Event]:
@@ -75,36 +94,24 @@ def rejected(zoo: Zoo) -> Iterator[Event]:
             yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
 
 
-def everyone(zoo: Zoo, loaded: list[str] | None = None) -> TakingPart:
+def everyone(zoo: Zoo, loaded: Sequence[Teacher] | None = None) -> TakingPart:
     """All teachers that can be used: those ``loaded`` already, else those that can be loaded now."""
-    # A server's were tried when it was opened.
-    ids = loaded or (zoo.ids if zoo.address else zoo.check())
-    return TakingPart(ids, dict.fromkeys(zoo.problems, UNUSABLE))
-
-
-def of_way(zoo: Zoo, config: AdaptConfig) -> TakingPart:
-    """The teachers whose heads are as wide as the meta-model's (``config.way``), which distillation needs.
-
-    Raises:
-        BadInput: There is none.
-    """
-    need_way(zoo, config)
-    usable, way = everyone(zoo), config.way
-    # Whoever is not learned from may still have its say about the others' images.
-    still = "; it only revises images" if getattr(config, "consensus", 0) else ""
-    others = {
-        card.id: f"{card.way} classes, where the tasks have {way}{still}" for card in zoo.cards if card.way != way
-    }
-    ids = [teacher for teacher in usable.ids if teacher not in others]
-    if not ids:
-        need_way(zoo, config)  # those that could not be loaded are no longer among the cards
-    return TakingPart(ids, {**others, **usable.left_out})
+    # A server's were tried when it was opened; who only answers shows no statistics.
+    teachers = [] if zoo.address else loaded or (list(zoo) if zoo.only_asked else zoo.usable())
+    ids = [teacher.card.id for teacher in loaded] if loaded else zoo.ids
+    seen = {teacher.card.id for teacher in teachers if teacher.card.access != "queries" and teacher.has_statistics}
+    blind = [teacher for teacher in ids if teacher not in seen]
+    left_out = {**dict.fromkeys(zoo.problems, UNUSABLE), **(zoo.narrowing.left_out if zoo.narrowing else {})}
+    counts = {card.id: (len(zoo.slots(card)), card.way) for card in zoo.cards if card.id in ids}
+    partly = {teacher: f"{used} of {way}" for teacher, (used, way) in counts.items() if used < way}
+    return TakingPart(ids, left_out, partly, blind)
 
 
 def with_weights(zoo: Zoo, others: Mapping[str, str] | None = None) -> TakingPart:
     """The teachers whose weights may be seen and, so far, could be; ``others`` are left out for reasons given by id."""
     kept_back = {c.id: f"grants {c.access}, not its weights" for c in zoo.cards if c.access != "weights"}
-    left_out = {**(others or {}), **kept_back, **dict.fromkeys(zoo.problems, UNUSABLE)}
+    apart = zoo.narrowing.left_out if zoo.narrowing else {}
+    left_out = {**(others or {}), **apart, **kept_back, **dict.fromkeys(zoo.problems, UNUSABLE)}
     return TakingPart([teacher for teacher in zoo.ids if teacher not in left_out], left_out)
 
 

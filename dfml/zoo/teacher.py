@@ -68,6 +68,11 @@ class Teacher(nn.Module):
         return self.card.way
 
     @property
+    def has_statistics(self) -> bool:
+        """Whether it keeps statistics of batch normalisation, with which recovered images can be compared."""
+        return any(isinstance(m, nn.BatchNorm2d) and m.running_mean is not None for m in self.net.modules())
+
+    @property
     def layout(self) -> torch.memory_format:
         """In which its input should lie."""
         return fast_layout(self.card.architecture)

@@ -5,8 +5,11 @@ Opening it reads cards only; torch is imported when a teacher's weights are aske
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,21 @@ if TYPE_CHECKING:
 
     from dfml.zoo.oracles.base import Api
     from dfml.zoo.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """What of a zoo a run makes use of.
+
+    Attributes:
+        slots: By a teacher's id the positions in its head of the classes that are used; of the others all are.
+        left_out: By id why a teacher is not used.
+        size: Height and width of all images; None: each teacher's own, and those of most teachers where they meet.
+    """
+
+    slots: Mapping[str, tuple[int, ...]]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
 
 
 class Zoo:
@@ -38,6 +56,7 @@ class Zoo:
         domain: The data set that all teachers come from, or None.
         name_spaces: Of a merged zoo: for each teacher whose class names are vouched for, within which data set they
             are. None: names mean the same throughout the zoo, where they are vouched for at all.
+        narrowing: See ``narrowed``; None: all classes, in the teachers' own sizes.
 
     Raises:
         BadInput: No zoo there, a newer format, or no usable teacher.
@@ -45,6 +64,7 @@ class Zoo:
 
     address = ""
     name_spaces: dict[str, str] | None = None
+    narrowing: Narrowing | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.source = folder, str(folder)
@@ -82,14 +102,36 @@ class Zoo:
 
     @property
     def way(self) -> int:
-        """The most classes that a teacher has."""
-        return max(card.way for card in self.cards)
+        """The most classes that are used of a teacher."""
+        return max(len(self.slots(card)) for card in self.cards)
 
     @property
     def picture_shape(self) -> tuple[int, int, int]:
-        """Channels, height, width in which images are recovered: the largest input, in colour if one is."""
-        largest = max((card.input_size for card in self.cards), key=lambda s: s[1])
-        return max(card.input_size[0] for card in self.cards), *largest[1:]
+        """Channels, height, width of images that all teachers meet in: colour if one sees it, most teachers' size.
+
+        Of sizes that are equally frequent the largest; ``narrowed`` may say another.
+        """
+        channels = max(card.input_size[0] for card in self.cards)
+        if self.narrowing and self.narrowing.size:
+            return channels, self.narrowing.size, self.narrowing.size
+        counts = Counter(card.input_size[1:] for card in self.cards)
+        return channels, *max(counts, key=lambda size: (counts[size], size))
+
+    def narrowed(self, narrowing: Narrowing) -> Zoo:
+        """The same zoo with some of its teachers' classes, or images of another size; it shares the teachers."""
+        twin = copy.copy(self)
+        twin.cards = [card for card in self.cards if card.id not in narrowing.left_out]
+        twin.narrowing = narrowing
+        return twin
+
+    def slots(self, card: TeacherCard) -> Sequence[int]:
+        """Positions in a teacher's head of the classes that are used."""
+        return (self.narrowing.slots.get(card.id) if self.narrowing else None) or range(card.way)
+
+    def shown_size(self, card: TeacherCard) -> tuple[int, int, int]:
+        """Channels, height, width of the images that are recovered from a teacher."""
+        size = self.narrowing.size if self.narrowing else None
+        return (card.input_size[0], size, size) if size else card.input_size
 
     def card(self, which: str | int) -> TeacherCard:
         """The card of a teacher by id or position, else ``BadInput`` that says what there is."""
@@ -231,8 +273,8 @@ class Zoo:
         return f"{space}/{names[slot]}" if space else names[slot]
 
     def class_keys(self) -> dict[str, list[str]]:
-        """By the id of each usable teacher the identity of each of its classes, in the order of its head."""
-        return {card.id: [self.class_key(card, slot) for slot in range(card.way)] for card in self.cards}
+        """By the id of each usable teacher the identity of each class that is used, in the order of its head."""
+        return {card.id: [self.class_key(card, slot) for slot in self.slots(card)] for card in self.cards}
 
 
 def answers_only_queries(zoo: Zoo, which: str | int, config: AskingConfig) -> bool:

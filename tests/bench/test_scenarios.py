@@ -4,7 +4,7 @@ from dfml.bench import scenarios
 from dfml.bench.scenarios import set_up
 from dfml.bench.study_config import AccuracyConfig
 from dfml.core.errors import BadInput
-from dfml.training.context import zoo_statistics
+from dfml.training.new_model import zoo_statistics
 from dfml.zoo import open_zoo
 from dfml.zoo.build.pollute import pollution_truth
 from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo

@@ -19,6 +19,7 @@ COMMANDS = {
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--only --repeats --quick --threads --peers --out --json",
     "bench waiting": "--zoo --rounds --work --out --json",
+    "data arrange": "SOURCE --out --shares --seed --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",
     "docs": "--json",
@@ -38,9 +39,9 @@ COMMANDS = {
     "runs show": "RUN --json",
     "runs stop": "RUN --json",
     "runs sweep": "--zoo --methods --seeds --preset --data --set --device --threads --label --json",
-    "train": "--zoo --method --out --preset --data --set --seed --device --threads --label --from --dry-run --resume "
-    "--json",
-    "zoo check": "ZOO --json",
+    "train": "--zoo --method --out --preset --data --set --classes-per-teacher --images-size --seed --device --threads "
+    "--label --from --dry-run --resume --json",
+    "zoo check": "ZOO --data --json",
     "zoo import": "SOURCES --out --manifest --arch --num-classes --size --mean --std --crop --key --classes --accuracy "
     "--domain --licence --shared-class-names --trust-code --json",
     "zoo judge": "ZOO --data --teacher --arch --width --set --json",

@@ -48,11 +48,11 @@ train --zoo {zoo} --method real-data|real-data
 train --zoo {zoo} --method purer --set way=100 --data {few}|few/val
 train --zoo {zoo} --method average --data {few}|few/test
 train --zoo {zoo} --method purer --set way=100 --zoo {cut}|set way
-train --zoo {zoo} --method free --set way=50|set way
-train --zoo {zoo} --method tgr --set way=50|set way
-train --zoo {zoo} --method teapot --set way=50|set way
-train --zoo {zoo} --method bidf-mkd --set way=50|set way
-train --zoo {zoo} --method free --set way=50 --dry-run|set way
+train --zoo {cut} --method free --set way=50|set way
+train --zoo {cut} --method tgr --set way=50|set way
+train --zoo {cut} --method teapot --set way=50|set way
+train --zoo {cut} --method bidf-mkd --set way=50|set way
+train --zoo {cut} --method free --set way=50 --dry-run|set way
 train --zoo {zoo} --method tgr --set embed_visits=9 --set visits=2|embed_visits
 train --zoo {zoo} --method teapot --set recovered_per_class=2|recovered_per_class
 train --zoo {zoo} --method bidf-mkd --set memory_visits=1 --set recovered_per_class=2 --set query_per_class=2|replay

@@ -50,7 +50,9 @@ def test_from_pictures_to_a_zoo(dfml, answer, patterns, tmp_path):
     small = ["--models", 2, "--epochs", 2, "--set", "width=4", "--set", "batch=32"]
     made = answer("zoo", "pretrain", "--data", patterns, "--out", zoo, *small)
     assert made["teachers"] == 2 and 0 <= made["lowest"] <= made["accuracy"] <= 1
-    assert answer("zoo", "check", zoo) == {"name": "zoo", "usable": 2, "teachers": 2, "problems": {}}
+    checked = answer("zoo", "check", zoo)
+    assert [row["id"] for row in checked.pop("rows")] == ["000", "001"]
+    assert checked == {"name": "zoo", "usable": 2, "teachers": 2, "problems": {}, "wrong": {}}
     shown = answer("zoo", "show", zoo)
     assert [card["id"] for card in shown["teachers"]] == ["000", "001"]
     text = dfml("zoo", "show", zoo).out

@@ -7,7 +7,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from dfml.core.errors import BadInput
-from dfml.meta.fusion import align, align_network, average_states, match_units, network_layers, reorder
+from dfml.meta.alignment import align, align_network, match_units, network_layers, reorder
+from dfml.meta.fusion import average_states
 from dfml.nets.build import build_network
 
 RESNETS = ["fewshot_resnet10", "fewshot_resnet12", "fewshot_resnet18"]
@@ -128,10 +129,32 @@ def test_a_plain_network_is_aligned_from_a_list_of_its_layers():
     assert all(bias is None for _, bias in align([(w, None) for w, _ in moved], [(w, None) for w, _ in original]))
 
 
-def test_networks_of_other_shapes_or_unknown_connections_are_refused():
+def test_networks_of_other_shapes_are_refused():
     with pytest.raises(BadInput, match="networks of one shape"):
         align(mlp(0), mlp(0, (1, 40, 50, 1)))
     with pytest.raises(BadInput, match=r"networks of one shape: blocks.0.0.weight is \[6"):
         align_network(lived_in("fewshot_conv4", 0), lived_in("fewshot_conv4", 0, width=8))
-    with pytest.raises(BadInput, match="received Linear"):
-        network_layers(nn.Linear(2, 2))
+
+
+def test_where_connections_are_not_known_units_stay_in_place():
+    assert network_layers(nn.Linear(2, 2)) == []
+
+
+@pytest.mark.parametrize(
+    ("architecture", "moved"), [("test_vit", "blocks.0.mlp.fc1.weight"), ("test_resnet", "layer1.0.conv1.weight")]
+)
+def test_units_inside_the_blocks_of_timms_networks_find_their_places(architecture, moved):
+    """A copy whose hidden units were shuffled computes the same, and is put back into order."""
+    size = {"img_size": 32} if "vit" in architecture else {}
+    net = build_network(architecture, seed=1, num_classes=4, **size).eval()
+    layers = network_layers(net)
+    state = net.state_dict()
+    orders = {x.writes: torch.randperm(len(state[x.weight]), generator=generator(3)) for x in layers if x.writes}
+    shuffled = build_network(architecture, seed=2, num_classes=4, **size).eval()
+    shuffled.load_state_dict(reorder(state, layers, orders))
+    x = torch.rand(3, 3, 32, 32, generator=generator(4))
+    with torch.no_grad():
+        assert torch.allclose(shuffled(x), net(x), atol=1e-4)
+    assert not torch.equal(shuffled.state_dict()[moved], state[moved])
+    back = align_network(shuffled, net).state_dict()
+    assert all(torch.equal(back[name], tensor) for name, tensor in state.items())

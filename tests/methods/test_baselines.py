@@ -26,7 +26,7 @@ def test_best_teacher_is_the_one_with_the_highest_report_and_says_that_it_trusts
 
 
 def test_parameter_space_needs_one_architecture_and_says_so(run):
-    with pytest.raises(BadInput, match="architecture: teacher number 0"):
+    with pytest.raises(BadInput, match="average: no teacher .* set architecture"):
         run(*small("average", width=16))
     with pytest.raises(BadInput, match="set architecture and width"):
         run(*small("best-teacher", width=16, network="given"))
@@ -56,8 +56,11 @@ def test_heads_of_different_sizes_do_not_keep_backbones_from_being_averaged(run,
     model = run(*small("average"), zoo=zoo)[-1].result
     weights = torch.stack([t.net.blocks[1][0].weight for t in zoo])
     assert torch.allclose(model.net.blocks[1][0].weight, weights.mean(0), atol=1e-7)
+    heads = run(*small("average", head="average"), zoo=zoo)[-1].result
+    assert torch.allclose(heads.net.fc.bias, torch.stack([zoo.teacher(t).net.fc.bias for t in ("000", "002")]).mean(0))
+    assert heads.details["taking_part"]["left_out"][0]["ids"] == ["001"]
     with pytest.raises(BadInput, match="head=fresh"):
-        run(*small("average", head="average"), zoo=zoo)
+        run(*small("average", head="average", way=7), zoo=zoo)
     with pytest.raises(BadInput, match="does not fit a head of 7 outputs"):
         run(*small("best-teacher", head="teacher", way=7), zoo=zoo)
 

@@ -12,7 +12,7 @@ from dfml.data.episodes import PseudoTask
 from dfml.meta.outer import OuterLoop, task_loss_of
 from dfml.methods import free
 from dfml.methods.free import Free
-from dfml.training.context import start_model
+from dfml.training.new_model import start_model
 from dfml.zoo import open_zoo
 from tests import conditions
 from tests.methods.small import small
@@ -140,10 +140,17 @@ def test_pictures_have_the_zoos_shape_whoever_is_met_first(run, mixed_zoo):
         assert state["five/shape"] == list(mixed_zoo.picture_shape) == [3, 32, 32]
 
 
-def test_teachers_that_only_answer_are_refused(run, zoo_copy):
-    card = zoo_copy / "001" / "dfml.json"
-    write_json(card, {**read_json(card, "card"), "access": "queries"})
-    with pytest.raises(BadInput, match="'001' of .* only answers queries"):
+def test_teachers_that_only_answer_are_left_out_and_a_zoo_of_them_refused(run, zoo_copy):
+    def only_answers(teacher):
+        card = zoo_copy / teacher / "dfml.json"
+        write_json(card, {**read_json(card, "card"), "access": "queries"})
+
+    only_answers("001")
+    (row,) = run(*small("free"), zoo=open_zoo(zoo_copy))[-1].result.details["taking_part"]["left_out"]
+    assert row["ids"] == ["001"] and "queries" in row["reason"]
+    only_answers("000")
+    only_answers("002")
+    with pytest.raises(BadInput, match="'000' of .* only answers queries"):
         run(*small("free"), zoo=open_zoo(zoo_copy))
 
 

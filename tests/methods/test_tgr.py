@@ -16,7 +16,7 @@ from dfml.methods import tgr
 from dfml.methods.tgr import Tgr, sample_group
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.similarity import EMBEDDED_NAME
-from dfml.training.context import start_model
+from dfml.training.new_model import start_model
 from dfml.training.plateau import replay
 from dfml.training.recovered import Groups, recoveries_of
 from dfml.zoo import open_zoo
@@ -283,7 +283,7 @@ def test_what_was_prepared_is_taken_and_its_cost_told_apart(tiny_zoo, run, tmp_p
     [
         ({"embed_visits": 5, "visits": 4}, "embed_visits 5 is more than the 4 visits"),
         ({"recovered_per_class": 2, "student": "episode"}, "must exceed the 2 support images"),
-        ({"way": 3}, r"teachers of \[5\] classes, none of 3"),
+        ({"way": 40}, "tgr draws 40-way episodes .* set way"),
         ({"probe": "nowhere"}, "no probe at 'nowhere'"),
     ],
 )

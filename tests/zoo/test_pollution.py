@@ -72,7 +72,8 @@ def test_teachers_of_another_domain_claim_the_clean_zoo_s_classes(tiny_zoo, fore
         assert card.domain == "patterns" and card.input_size == (1, 28, 28)
         assert zoo.class_key(card, 0) in base
     assert len({tuple(card.classes) for card in lies}) == 5, "the same network tells different lies"
-    assert zoo.picture_shape == (3, 32, 32) and zoo.domain == "patterns" and zoo.shared_class_names
+    assert zoo.picture_shape == (3, 28, 28), "that of most"
+    assert zoo.domain == "patterns" and zoo.shared_class_names
 
 
 def test_both_attacks_at_once_share_the_rate(tiny_zoo, foreign, tmp_path):

@@ -175,7 +175,7 @@ def transported(teachers: Net, seed: int) -> Net:
     """OTA: all teachers' neurons in the order of one of them, sampled uniformly, by optimal transport."""
     import torch
 
-    from dfml.meta.fusion import align
+    from dfml.meta.alignment import align
 
     count = len(teachers[0][0])
     single = [[(weight[t], bias[t, 0]) for weight, bias in teachers] for t in range(count)]

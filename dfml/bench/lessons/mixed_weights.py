@@ -12,8 +12,9 @@ from dfml.bench.job import Row, Say
 from dfml.bench.lessons.building import LessonsConfig
 from dfml.bench.lessons.sheets import packed, rounded, sample_episodes
 from dfml.data.episodes import EpisodeSampler
+from dfml.meta.alignment import align, align_network, match_units
 from dfml.meta.evaluation import evaluate
-from dfml.meta.fusion import align, align_network, load_average, match_units
+from dfml.meta.fusion import load_average
 from dfml.meta.learners import MAML
 from dfml.meta.model import MetaModel, new_meta_model
 from dfml.zoo import open_zoo

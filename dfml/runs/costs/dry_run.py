@@ -63,6 +63,7 @@ def measure(spec: RunSpec, *, since: float | None = None, place: Path | None = N
     """
     from dfml.methods import METHODS
     from dfml.nets.device import peak_memory_mib
+    from dfml.training.used_classes import as_used
     from dfml.zoo import open_zoo
 
     began = since or time.time()
@@ -71,7 +72,7 @@ def measure(spec: RunSpec, *, since: float | None = None, place: Path | None = N
     cls = METHODS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
     cls.check_data(spec.data)
-    zoo = open_zoo(spec.needed("zoo"))
+    zoo = as_used(open_zoo(spec.needed("zoo")), config, spec.seed)
     shape, everyone = zoo.picture_shape, list(zoo.cards)
     refuse_too_large(least_bytes(config, shape), str(device))
     free, own = free_bytes(str(device)), psutil.Process().memory_info().rss if device.type == "cpu" else 0
@@ -202,7 +203,7 @@ def _episode_seconds(zoo: Zoo, spec: RunSpec, config: Config, device: torch.devi
 
     from dfml.data.episodes import EpisodeSampler
     from dfml.meta.evaluation import evaluate
-    from dfml.training.context import start_model
+    from dfml.training.new_model import start_model
     from dfml.training.options import AdaptConfig
 
     sampler, _ = job.test_episodes(zoo, spec, config)

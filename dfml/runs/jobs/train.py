@@ -31,12 +31,13 @@ def check(spec: RunSpec) -> None:
         BadInput: It cannot be done.
     """
     from dfml.methods import METHODS
+    from dfml.training.used_classes import as_used
     from dfml.zoo import open_zoo
 
     cls = METHODS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
     cls.check_data(spec.data)
-    zoo = open_zoo(spec.needed("zoo"))
+    zoo = as_used(open_zoo(spec.needed("zoo")), config, spec.seed)
     cls.check_zoo(zoo, config)
     if spec.start:
         cls.check_start(Path(spec.start), config, zoo.picture_shape)
@@ -56,12 +57,13 @@ def train(context: JobContext) -> Generator[Event, None, None]:
     from dfml.methods import METHODS
     from dfml.training.context import Training
     from dfml.training.first_weights import STARTED
+    from dfml.training.used_classes import as_used
     from dfml.zoo import open_zoo
 
     spec = context.spec
     cls = METHODS.get(spec.method)
     config = cls.Config.parse(spec.config) if spec.config else cls.preset(spec.preset)
-    zoo = open_zoo(spec.needed("zoo"))
+    zoo = as_used(open_zoo(spec.needed("zoo")), config, spec.seed)
     if spec.start:
         cls.check_start(context.folder / START, config, zoo.picture_shape)
     refuse_too_large(least_bytes(config, zoo.picture_shape), str(context.device))

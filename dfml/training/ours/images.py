@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from dfml.core.events import Event, Note, Progress
 from dfml.data.episodes import PseudoTask
@@ -73,12 +74,13 @@ class MemoryPanel:
         generator: torch.Generator,
     ) -> None:
         self.config, self.recoveries, self.policy = config, recoveries, policy
-        self.teachers = policy.sampler.ids
+        self.teachers, keys = policy.sampler.ids, recoveries.zoo.class_keys()
+        self.ways = {teacher: len(keys[teacher]) for teacher in self.teachers}
         self.count, self.moved, self.generator = count, moved, generator
         self.active = not model.learner.has_outputs
         self.heads = None
         if self.active and config.panel_student == "outputs":
-            self.heads = MultiHeadStudent(model, [model.way] * len(self.teachers), config.panel_lr, generator)
+            self.heads = MultiHeadStudent(model, list(self.ways.values()), config.panel_lr, generator)
 
     def notes(self) -> Iterator[Event]:
         """That there is no panel though one is asked for, or that it listens to teachers whom the weights distrust."""
@@ -98,7 +100,7 @@ class MemoryPanel:
         for teacher in self.teachers:
             said.append(self.recoveries.ask(teacher, found.images))
             yield Progress(step, total, f"asking all teachers about images of {found.teacher_id}")
-        return torch.stack(said, 1)
+        return side_by_side(said, -torch.inf)
 
     def due(self) -> bool:
         """Whether the next memory update is the panel's alone."""
@@ -119,13 +121,19 @@ class MemoryPanel:
             return []
         x = self.moved(memory.images(self.count, generator=self.generator), self.generator)
         drawn = self.policy.draw(self.config.panel, self.generator)
-        said = torch.stack([self.recoveries.ask(teacher, x).softmax(1) for teacher in drawn], 1)
-        half = len(x) // 2
-        return [((x[:half], said[:half], x[half:], said[half:]), MultiTeacherProtoNet())]
+        said = side_by_side([self.recoveries.ask(teacher, x).softmax(1) for teacher in drawn], 0.0)
+        half, ways = len(x) // 2, [self.ways[teacher] for teacher in drawn]
+        return [((x[:half], said[:half], x[half:], said[half:]), MultiTeacherProtoNet(ways))]
 
     def parts(self) -> dict[str, Any]:
         """For checkpoints; "committee" is what earlier ones call the output layers."""
         return {} if self.heads is None else {"committee": self.heads}
+
+
+def side_by_side(answers: Sequence[torch.Tensor], missing: float) -> torch.Tensor:
+    """Answers [N, way] of teachers of several ways as one tensor [N, teachers, way], filled up with ``missing``."""
+    way = max(each.shape[1] for each in answers)
+    return torch.stack([F.pad(each, (0, way - each.shape[1]), value=missing) for each in answers], 1)
 
 
 def panel_losses(

@@ -9,6 +9,7 @@ from dfml.core.events import Event, Note
 from dfml.meta.fusion import fits, load_backbone
 from dfml.meta.learners import class_means, squared_distances
 from dfml.meta.model import MetaModel
+from dfml.nets.any_network import state_for
 from dfml.tasks.cache import Recoveries
 from dfml.training.taking_part import read_teacher
 from dfml.training.validation import Watch
@@ -54,7 +55,7 @@ def load_teacher_weights(model: MetaModel, teacher: Teacher, *, head: bool, who:
             f"{who}: teacher {card.id} is a {card.architecture} with input {list(card.input_size)}; "
             f"set architecture and width to match (now {model.architecture}, width {args.get('width', 'its own')})."
         )
-    load_backbone(model.net, teacher.net.state_dict(), head=head)
+    load_backbone(model.net, state_for(teacher.net, model.net), head=head)
     model.mean, model.std = list(card.mean), list(card.std)
 
 

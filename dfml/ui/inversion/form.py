@@ -9,6 +9,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput, DfmlError
 from dfml.core.names import on_disk
 from dfml.core.paths import given_path, read_json
+from dfml.data.splits import split_folder
 from dfml.runs import launcher
 from dfml.runs.jobs.invert import check
 from dfml.runs.spec import RunSpec
@@ -153,7 +154,7 @@ def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str 
     if text.startswith("sample:"):
         raise BadInput(f"{text} is a sample of other classes: give the data set that teacher {teacher.id} learnt from.")
     folder = given_path(text)
-    train = folder / "train"
+    train = split_folder(folder, "train")
     if not train.is_dir():
         raise BadInput(f"no folder {train}: Real images wants a data set DIR/train/<class>/<image>.")
     if not teacher.classes:

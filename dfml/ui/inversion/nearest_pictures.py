@@ -13,7 +13,7 @@ from dfml.core.names import find_name
 from dfml.core.paths import read_json
 from dfml.data.class_folders import list_classes
 from dfml.data.pictures import fit_picture, open_picture
-from dfml.data.splits import split_class
+from dfml.data.splits import split_class, split_folder
 from dfml.reports.neighbours import Neighbour, nearest_picture
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.widgets.texts import spaced
@@ -129,7 +129,7 @@ class _Part(NamedTuple):
 def _real(folder: str, zoo: str, teacher: str, size: int, channels: int) -> tuple[_Part, _Part]:
     """The images of a teacher's classes, those that it was trained on and those held out, cut as for its training."""
     card = read_json(Path(zoo) / teacher / "dfml.json", "card")
-    listing = list_classes(Path(folder) / "train").classes
+    listing = list_classes(split_folder(Path(folder), "train")).classes
     there = list(listing)
     places = dict.fromkeys(find_name(name, there) for name in card["classes"])
     files = {there[place]: listing[there[place]] for place in places if place is not None}

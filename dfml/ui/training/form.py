@@ -77,7 +77,7 @@ def training_form() -> None:
             if start:
                 go_to_run(launcher.start(spec).name)
             preset_has = config.model_dump(mode="json")
-            ask_cost(spec, {name: value for name, value in whole.items() if value != preset_has[name]})
+            ask_cost(spec, {name: value for name, value in whole.items() if value != preset_has.get(name)})
     cost_panel()
     sweep_form(registry, settings, changed)
 

@@ -107,10 +107,10 @@ def main_first(rows: list[Row]) -> list[Row]:
 
 
 def _draw(rows: list[Row], config: Config, grid: GridContainer, key: str) -> dict[str, Any]:
-    start, values = config.model_dump(), {}
+    values = {}
     for row in rows:
         with grid.cell():
-            values[row["name"]] = _field(row, start[row["name"]], key)
+            values[row["name"]] = _field(row, getattr(config, row["name"]), key)
     return values
 
 
@@ -125,6 +125,9 @@ def _field(row: Row, value: Any, key: str) -> Any:  # noqa: ANN401 - any field's
         return st.selectbox(label, choices, **look)
     if row["type"] == "boolean":
         return st.toggle(label, **look)
+    if row["offered"]:
+        # A default that is none of the options is one of them now.
+        return st.selectbox(label, dict.fromkeys([*row["offered"], start]), accept_new_options=True, **look)
     look["placeholder"] = "automatic"
     if row["type"] in ("integer", "number"):
         kind = int if row["type"] == "integer" else float

@@ -117,7 +117,7 @@ class LinkedOptions:
 
     def __init__(self, config: Config, key: str, prefix: str = "o") -> None:
         self.config, self.key, self.prefix = config, key, prefix
-        self._preset = config.model_dump(mode="json")
+        self._preset = {**dict(config), **config.model_dump(mode="json")}
         self._rows = {row["name"]: row for row in config.describe()}
 
     def take(self) -> None:

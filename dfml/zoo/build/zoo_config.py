@@ -12,7 +12,7 @@ from dfml.core.known_networks import check_network_name
 from dfml.core.names import find_name, same
 from dfml.core.paths import claim_folder, read_json
 from dfml.data.class_folders import subfolders
-from dfml.data.splits import check_source
+from dfml.data.splits import check_source, split_folder
 from dfml.zoo.listing import TeacherCard
 
 
@@ -79,7 +79,7 @@ def claim_zoo(source: Path, out: Path, architectures: list[str], config: Pretrai
         name_and_width(text)
     check_source(source, "train")
     if not str(source).startswith("sample:"):
-        found = len(subfolders(source / "train"))
+        found = len(subfolders(split_folder(source, "train")))
         if found < config.way:
             raise BadInput(f"{source.resolve().name}/train has {found} classes, teachers need {config.way}.")
     name = str(source) if str(source).startswith("sample:") else source.resolve().name

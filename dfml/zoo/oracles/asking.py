@@ -1,11 +1,18 @@
-"""How teachers are questioned: the options, which need no torch."""
+"""How teachers are questioned: the options, which need no torch, and what of a teacher counts."""
 
-from typing import Literal
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+
+if TYPE_CHECKING:
+    import torch
 
 Outputs = Literal["logits", "probabilities"]
 
@@ -37,3 +44,32 @@ def refuse_above_budget(config: ZerothOrderConfig, teacher: str, images: int, st
             f"recovering teacher {teacher!r} asks {queries} images ({steps} steps, q = {config.q}, {images} images), "
             f"the budget is {config.budget}: raise it, or lower q, the steps or the images per class."
         )
+
+
+@dataclass(frozen=True)
+class Used:
+    """What of a teacher counts.
+
+    Attributes:
+        shape: Channels, height and width of the images that it is asked for.
+        slots: Positions in its head of the classes that count; its answers have these columns, in this order.
+        way: Classes of its head.
+    """
+
+    shape: tuple[int, int, int]
+    slots: Sequence[int]
+    way: int
+
+    def of(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """From logits [..., head] those of the classes that count, and what their cross-entropy leaves out, [...].
+
+        This is -log of the probability that the teacher gives to all of them together: added to the cross-entropy
+        among them, it makes that of the whole head, so that an image of a class is none of an unused one. 0 where
+        all classes count.
+        """
+        if len(self.slots) == self.way:
+            return logits, 0.0
+        import torch
+
+        chosen = logits[..., torch.tensor(list(self.slots), device=logits.device)]
+        return chosen, logits.logsumexp(-1) - chosen.logsumexp(-1)

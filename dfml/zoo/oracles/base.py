@@ -17,7 +17,7 @@ from torch.func import functional_call, stack_module_state
 
 from dfml.core.errors import BadInput
 from dfml.nets.norm import channel_statistics
-from dfml.zoo.oracles.asking import Outputs
+from dfml.zoo.oracles.asking import Outputs, Used
 from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -114,17 +114,23 @@ def _with_running_statistics(net: nn.Module) -> list[nn.BatchNorm2d]:
 class AutogradOracle:
     """White box: exact gradients by back-propagation through the teacher, which is moved to ``device``.
 
-    Without ``class_keys`` it has ones that no other teacher shares. ``BadInput`` where the teacher may only be queried.
+    Without ``class_keys`` it has ones that no other teacher shares; ``used`` says what of the teacher counts, by
+    default all. ``BadInput`` where the teacher may only be queried.
     """
 
     def __init__(
-        self, teacher: Teacher, device: torch.device | str = "cpu", class_keys: list[str] | None = None
+        self,
+        teacher: Teacher,
+        device: torch.device | str = "cpu",
+        class_keys: list[str] | None = None,
+        used: Used | None = None,
     ) -> None:
         if teacher.card.access == "queries":
             raise BadInput(f"teacher {teacher.card.id!r} may only be queried: it gives no gradients to this inverter.")
         self.teacher, self.device = teacher.move(device), torch.device(device)
-        self.teacher_id, self.way, self.picture_shape = teacher.card.id, teacher.way, teacher.card.input_size
-        self.class_keys = class_keys or [f"{teacher.card.id}:{slot}" for slot in range(teacher.way)]
+        self.used = used or Used(teacher.card.input_size, range(teacher.way), teacher.way)
+        self.teacher_id, self.way, self.picture_shape = teacher.card.id, len(self.used.slots), self.used.shape
+        self.class_keys = class_keys or [f"{teacher.card.id}:{slot}" for slot in self.used.slots]
         self.gives_statistics = bool(_with_running_statistics(teacher.net))
         self.queries = self.passes = 0
 
@@ -133,9 +139,9 @@ class AutogradOracle:
         pixels = x.detach().contiguous(memory_format=self.teacher.layout).requires_grad_(True)
         with torch.enable_grad():
             with batch_statistics(self.teacher.net) if statistics_fn else nullcontext() as statistics:
-                logits = self.teacher.logits(pixels)
+                logits, outside = self.used.of(self.teacher.logits(pixels))
             extra = statistics_fn(statistics) if statistics_fn and statistics else None
-            loss = loss_fn(logits, pixels)
+            loss = loss_fn(logits, pixels) + outside
             total = loss.mean() if extra is None else loss.mean() + extra
             (grad,) = torch.autograd.grad(total, pixels)
         self.queries += len(x)
@@ -146,7 +152,7 @@ class AutogradOracle:
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """See ``Oracle``."""
         self.queries += len(x)
-        return self.teacher.logits(x.contiguous(memory_format=self.teacher.layout))
+        return self.used.of(self.teacher.logits(x.contiguous(memory_format=self.teacher.layout)))[0]
 
 
 def build_of(oracle: Oracle) -> Hashable:
@@ -175,7 +181,8 @@ class StackedOracles:
         self.stacked = stacked and len(self.oracles) > 1 and can_stack(oracles)
         self.gives_statistics = all(o.gives_statistics for o in self.oracles)
         if self.stacked:
-            teachers = [o.teacher for o in self.oracles if isinstance(o, AutogradOracle)]
+            white = [o for o in self.oracles if isinstance(o, AutogradOracle)]
+            teachers, self._used = [o.teacher for o in white], [o.used for o in white]
             self._weights = stack_module_state(teachers)
             self._empty = copy.deepcopy(teachers[0]).to("meta")
 
@@ -218,10 +225,12 @@ class StackedOracles:
 
         pixels = x.detach().requires_grad_(True)
         with torch.enable_grad():
-            logits, extra = torch.vmap(one)(*self._weights, pixels)
+            full, extra = torch.vmap(one)(*self._weights, pixels)
             # One teacher at a time, as where they are not stacked: a loss may compare its images with each other.
-            each = zip(logits, pixels, labels, strict=True)
-            loss = torch.stack([loss_fn(*of_one) for of_one in each])
+            used = [Used.of(one_s, said) for one_s, said in zip(self._used, full, strict=True)]
+            logits = torch.stack([said for said, _ in used])
+            each = zip(used, pixels, labels, strict=True)
+            loss = torch.stack([loss_fn(said, x, wanted) + outside for (said, outside), x, wanted in each])
             (grad,) = torch.autograd.grad(loss.mean(1).sum() + extra.sum(), pixels)
         for oracle in self.oracles:
             oracle.queries += x.shape[1]

@@ -11,8 +11,10 @@ import math
 import torch
 
 from dfml.core.errors import BadInput, RunFailed
-from dfml.zoo.oracles.asking import AskingConfig, ZerothOrderConfig
+from dfml.zoo.listing import TeacherCard
+from dfml.zoo.oracles.asking import AskingConfig, Used, ZerothOrderConfig
 from dfml.zoo.oracles.base import Answer, Api, AutogradOracle, LossFn, Oracle, StatisticsLoss
+from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo, answers_only_queries
 
 SMALLEST_PROBABILITY = 1e-12
@@ -30,10 +32,12 @@ class ZerothOrderOracle:
         *,
         generator: torch.Generator,
         class_keys: list[str] | None = None,
+        used: Used | None = None,
     ) -> None:
         self.api, self.config, self.generator = api, config or ZerothOrderConfig(), generator
-        self.teacher_id, self.way, self.picture_shape = api.teacher_id, api.way, api.picture_shape
-        self.class_keys = class_keys or [f"{api.teacher_id}:{slot}" for slot in range(api.way)]
+        self.used = used or Used(api.picture_shape, range(api.way), api.way)
+        self.teacher_id, self.way, self.picture_shape = api.teacher_id, len(self.used.slots), self.used.shape
+        self.class_keys = class_keys or [f"{api.teacher_id}:{slot}" for slot in self.used.slots]
         self.queries = self.passes = 0
         self._there: torch.Generator | None = None
 
@@ -54,15 +58,15 @@ class ZerothOrderOracle:
             )
         x = x.detach()
         with torch.no_grad():
-            logits = self.logits(x)
-            loss = loss_fn(logits, x)
+            logits, outside = self.used.of(self._scores(x))
+            loss = loss_fn(logits, x) + outside
             grad = torch.zeros_like(x)
             for start in range(0, cfg.q, cfg.chunk):
                 count = min(cfg.chunk, cfg.q - start)
                 directions = self._unit_directions(count, x)
                 moved = x + cfg.mu * directions
-                answers = self.logits(moved.flatten(0, 1)).unflatten(0, (count, len(x)))
-                rise = torch.stack([loss_fn(a, m) for a, m in zip(answers, moved, strict=True)]) - loss
+                answers, outside = self.used.of(self._scores(moved.flatten(0, 1)).unflatten(0, (count, len(x))))
+                rise = torch.stack([loss_fn(a, m) for a, m in zip(answers, moved, strict=True)]) + outside - loss
                 grad += torch.einsum("kn,knchw->nchw", rise, directions)
         # Of the mean over the images, as with exact gradients.
         grad *= math.prod(x.shape[1:]) / (cfg.q * cfg.mu * len(x))
@@ -71,6 +75,9 @@ class ZerothOrderOracle:
     @torch.no_grad()
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """The scores [N, way] as logits, probabilities by their logarithm; ``RunFailed`` where the budget is spent."""
+        return self.used.of(self._scores(x))[0]
+
+    def _scores(self, x: torch.Tensor) -> torch.Tensor:
         budget, left = self.config.budget, None
         if budget is not None:
             left = budget - self.queries
@@ -105,8 +112,19 @@ def make_oracle(
     ``BadInput``: there is no such teacher, its weights cannot be used, or it grants less than is asked for.
     """
     card = zoo.card(which)
-    keys = [zoo.class_key(card, slot) for slot in range(card.way)]
     if not answers_only_queries(zoo, card.id, config):
-        return AutogradOracle(zoo.teacher(card.id), device, keys)
-    api = zoo.api(card.id, device, config.outputs)
-    return ZerothOrderOracle(api, config, generator=generator, class_keys=keys)
+        return white_box(zoo, zoo.teacher(card.id), device)
+    api, used = zoo.api(card.id, device, config.outputs), used_of(zoo, card)
+    keys = [zoo.class_key(card, slot) for slot in used.slots]
+    return ZerothOrderOracle(api, config, generator=generator, class_keys=keys, used=used)
+
+
+def white_box(zoo: Zoo, teacher: Teacher, device: torch.device) -> AutogradOracle:
+    """An oracle for a loaded teacher of a zoo; ``BadInput`` where it may only be queried."""
+    used = used_of(zoo, teacher.card)
+    return AutogradOracle(teacher, device, [zoo.class_key(teacher.card, slot) for slot in used.slots], used)
+
+
+def used_of(zoo: Zoo, card: TeacherCard) -> Used:
+    """What a zoo lets of a teacher count."""
+    return Used(zoo.shown_size(card), zoo.slots(card), card.way)

@@ -1,0 +1,60 @@
+"""``zoo check``: what may go wrong with a zoo's teachers, as a table, as JSON, and as an exit code."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfml.cli import completing
+from dfml.cli.output import answer, fine_percent, say, table
+from dfml.cli.parameters import Json
+from dfml.data.splits import check_source
+from dfml.zoo import open_zoo
+
+HEADER = ["id", "architecture", "input", "classes", "claimed", "measured", "sure of noise", "remarks"]
+
+
+def check(
+    zoo: Annotated[
+        str, typer.Argument(help="An embedded name, a folder or a server's address.", autocompletion=completing.zoos)
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="The class folders that they learnt from: accuracy is measured.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Load and question every teacher (on a server, ask for one image), and name what is wrong; exit 1 if anything is.
+
+    What is wrong: a teacher that cannot be used, answers all images alike or not with logits, is another one's double,
+    or, with --data, claims more than it can. Of the images the last fifth of each class is taken.
+    """
+    opened = open_zoo(zoo)
+    if data is not None:
+        check_source(data, "train")
+    total, found = opened.listed, []
+    if opened.address:
+        opened.check()
+    else:
+        from dfml.data.folders import load_split
+        from dfml.zoo.checking import check_teachers
+
+        images = None if data is None else load_split(data, "train")
+        for one in check_teachers(opened, images):
+            found.append(one)
+            for problem in one.problems:
+                say(f"{one.id} {problem}")
+    wrong = {one.id: one.problems for one in found if one.problems}
+    rows = [
+        [
+            one.id, one.architecture, one.input, str(one.way), fine_percent(one.claimed), fine_percent(one.measured),
+            fine_percent(one.confidence), "; ".join([*one.problems, *one.remarks]),
+        ]
+        for one in found
+    ]  # fmt: skip
+    lines = [table(rows, HEADER)] if rows else []
+    lines += [f"{len(opened.cards)} of {total} teachers are usable; something is wrong with {len(wrong)} of them"]
+    lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]
+    value = {"name": opened.name, "usable": len(opened.cards), "teachers": total, "problems": opened.problems}
+    answer({**value, "wrong": wrong, "rows": [one.row() for one in found]}, json, "\n".join(lines))
+    if opened.problems or wrong:
+        raise typer.Exit(1)

@@ -1,0 +1,98 @@
+"""Which teachers can be fused: the largest group of one architecture and shape, told by cards and headers alone."""
+
+from collections.abc import Hashable
+from typing import Any
+
+from dfml.core.errors import BadInput
+from dfml.core.model_config import read_config, tensor_shapes
+from dfml.training.options import AdaptConfig
+from dfml.training.refusals import need_two, need_weights
+from dfml.zoo.listing import WEIGHTS, TeacherCard
+from dfml.zoo.zoo import Narrowing, Zoo
+
+LEAST = 2
+"""Networks of a group, unless the zoo has only one."""
+LARGEST = "largest"
+"""As an architecture: that of which the zoo has the most teachers alike."""
+FREE_ARGS = ("num_classes", "in_chans", "img_size")
+HEADS = ("fc.", "head.", "head.fc.", "classifier.")
+
+
+def alike(zoo: Zoo, card: TeacherCard, *, head: bool = False) -> Hashable:
+    """What two teachers must share to be fused, with ``head`` the last layer too; ``BadInput``: it cannot be read."""
+    folder = zoo.folder / card.id
+    zoo.look_at(card.id)
+    config = read_config(folder)
+    last = f"{config['pretrained_cfg'].get('classifier') or 'fc'}."
+    lasts = {last, *HEADS}
+    shapes = {
+        (name, tuple(shape))
+        for name, shape in tensor_shapes(folder / WEIGHTS, f"model {card.id!r}").items()
+        if head or not any(name in (f"{each}weight", f"{each}bias") for each in lasts)
+    }
+    args = {name: repr(value) for name, value in config["model_args"].items() if name not in FREE_ARGS}
+    return card.architecture, card.input_size[0], frozenset(args.items()), frozenset(shapes)
+
+
+def fused(zoo: Zoo, config: Any, method: str, *, head: bool = False, least: int = 1) -> tuple[Zoo, Any]:  # noqa: ANN401 - an AdaptConfig
+    """The zoo with the teachers alone that are fused, and the config with their architecture and width.
+
+    They are the largest group of networks that are alike and of ``config.architecture`` (and width, of few-shot
+    networks), or of any with ``LARGEST``; in a zoo of a server none are. The others are named as left out.
+
+    Raises:
+        BadInput: There are fewer than two of them in a zoo that has more, with what there is instead; or fewer than
+            ``least`` (1 or 2) teachers at all.
+    """
+    assert isinstance(config, AdaptConfig)
+    granted = need_weights(zoo)
+    if least > 1:
+        need_two(len(granted), zoo, method)
+    groups: dict[Hashable, list[TeacherCard]] = {}
+    for card in granted:
+        try:
+            groups.setdefault(alike(zoo, card, head=head), []).append(card)
+        except BadInput:
+            continue  # whoever reads it names it
+    fitting = [cards for cards in groups.values() if _wanted(cards[0], config, head=head)]
+    if not groups:
+        return zoo, config
+    chosen = max(fitting, key=len, default=[])
+    if len(chosen) < min(LEAST, sum(map(len, groups.values()))):
+        there = ", ".join(f"{cards[0].family} with {cards[0].way} outputs ({len(cards)})" for cards in groups.values())
+        count, outputs = "only one" if chosen else "no", f" with {config.way} outputs" if head else ""
+        raise BadInput(
+            f"{method}: {count} teacher of zoo {zoo.name!r} is a {config.architecture} of width {config.width}"
+            f"{outputs}, there are {there}: set architecture (and width) to theirs, or architecture={LARGEST}"
+            f"{'; way to its, or head=fresh' if head else ''}."
+        )
+    ids, first = {card.id for card in chosen}, chosen[0]
+    others = {card.id for cards in groups.values() for card in cards} - ids
+    found = config.override({"architecture": first.architecture, "width": first.width or config.width})
+    if not others:
+        return zoo, found
+    reason = f"not one of the {len(ids)} networks alike ({first.family}) that are fused"
+    return zoo.narrowed(Narrowing({}, dict.fromkeys(sorted(others), reason))), found
+
+
+def network_args(zoo: Zoo, architecture: str, like: TeacherCard | None = None) -> dict[str, Any]:
+    """Arguments that a teacher of one of timm's architectures was built with, by default the first; its shape apart.
+
+    Few-shot networks are told their width by the options.
+    """
+    if architecture.startswith("fewshot_"):
+        return {}
+    for card in [like] if like else zoo.cards:
+        if card.architecture == architecture and not zoo.address:
+            args = read_config(zoo.folder / card.id)["model_args"]
+            return {name: value for name, value in args.items() if name not in FREE_ARGS}
+    return {}
+
+
+def _wanted(card: TeacherCard, config: AdaptConfig, *, head: bool) -> bool:
+    if head and card.way != config.way:
+        return False
+    if config.architecture == LARGEST:
+        return True
+    own = not card.architecture.startswith("fewshot_") or card.width in (None, config.width)
+    return card.architecture == config.architecture and own

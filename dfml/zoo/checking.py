@@ -1,0 +1,143 @@
+"""What may go wrong with a zoo's teachers, seen before a method runs: by their answers, and by real images if given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from dfml.core.errors import BadInput, RunFailed
+from dfml.core.names import find_name, same
+from dfml.data.folders import ClassSplit
+from dfml.data.splits import split_class
+from dfml.zoo.zoo import Zoo
+
+Ask = Callable[[torch.Tensor], torch.Tensor]
+"""Maps images [N, C, H, W] in [0, 1] to logits [N, way]."""
+PROBES, SIDE = 24, 32
+"""Images that each teacher is shown, and their height and width, before it resizes them."""
+ALIKE = 1e-3
+"""Answers (probabilities) that differ by no more from image to image are the same."""
+SURE = 0.99
+"""Mean probability of the likeliest class on noise, above which its owner is told."""
+HELD_OUT = 0.2
+"""The last share of each class's images, on which accuracy is measured: what ``zoo pretrain`` holds out, too."""
+ROOM = 0.05
+"""By which accuracy may differ from what is claimed, beside three standard errors."""
+
+
+@dataclass
+class Checked:
+    """What was found of a teacher.
+
+    Attributes:
+        confidence: Mean probability of its likeliest class on noise, in [0, 1].
+        claimed: Reported accuracy, in [0, 1]; ``measured`` on ``images`` real ones, ``calibration`` their mean
+            confidence less that accuracy. None: not told, or not measured.
+        problems: What makes its answers worthless or its card wrong, one line each.
+        remarks: What is worth knowing, and may be intended.
+    """
+
+    id: str
+    architecture: str
+    input: str
+    way: int
+    confidence: float
+    claimed: float | None = None
+    measured: float | None = None
+    calibration: float | None = None
+    images: int = 0
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def row(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def probe_images(seed: int = 0) -> torch.Tensor:
+    """Noise of three scales, uniform grey, and gradients, float32 [PROBES, 3, SIDE, SIDE] in [0, 1]."""
+    generator, each = torch.Generator().manual_seed(seed), PROBES // 4
+    parts = []
+    for scale in (1, 4, 16):
+        small = torch.rand(each, 3, SIDE // scale, SIDE // scale, generator=generator)
+        parts.append(F.interpolate(small, size=(SIDE, SIDE), mode="nearest"))
+    parts.append(torch.linspace(0, 1, each).view(-1, 1, 1, 1).expand(-1, 3, SIDE, SIDE))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def check_teachers(zoo: Zoo, data: ClassSplit | None = None) -> Iterator[Checked]:
+    """Check a folder's teachers one by one; those that cannot be loaded move to ``zoo.problems``.
+
+    With ``data``, whose class names they share, accuracy is measured on the last images of each class. Nothing is asked
+    of a server, which may want to be paid.
+
+    Raises:
+        BadInput: The zoo is a server's.
+    """
+    if zoo.address:
+        raise BadInput(f"{zoo.name} is a server's: its teachers are asked for one image each, and nothing is compared.")
+    x, met = probe_images(), dict[str, str]()
+    for card in list(zoo.cards):
+        try:
+            teacher = None if card.id in zoo.only_asked else zoo.teacher(card.id)
+            ask = zoo.api(card.id).ask if teacher is None else teacher.logits
+            logits = ask(x)
+        except (BadInput, RunFailed) as error:
+            zoo.problems.setdefault(card.id, str(error))
+            zoo.cards = [other for other in zoo.cards if other is not card]
+            continue
+        said = logits.softmax(1)
+        noise = said[: PROBES // 4].amax(1)
+        shape = "x".join(map(str, card.input_size))
+        found = Checked(card.id, card.family, shape, card.way, round(float(noise.mean()), 4), card.accuracy)
+        if not bool(logits.isfinite().all()):
+            found.problems.append("answers with numbers that are not finite")
+        elif float((said.amax(0) - said.amin(0)).max()) <= ALIKE:
+            found.problems.append("answers every image alike")
+        elif bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < ALIKE).all()):
+            found.problems.append("answers with probabilities, where logits are expected")
+        elif len(set(logits.argmax(1).tolist())) == 1:
+            found.remarks.append("names one class for all images that it was shown")
+        if float(noise.mean()) > SURE:
+            found.remarks.append("is sure of what noise shows")
+        if teacher is None:
+            found.remarks.append("only answers queries")
+        elif not teacher.has_statistics:
+            found.remarks.append("has no batch normalisation: the BN term is lost")
+        print_of = hashlib.sha256(logits.round(decimals=4).numpy().tobytes()).hexdigest()
+        if (twin := met.setdefault(print_of, card.id)) != card.id:
+            found.problems.append(f"answers as {twin} does")
+        if data is not None:
+            _measure(found, ask, card.classes or (), data)
+        yield found
+
+
+def _measure(found: Checked, ask: Ask, classes: Sequence[str], data: ClassSplit) -> None:
+    known = [same(name) for name in data.class_names]
+    places = [find_name(name, known) for name in classes]
+    images = {slot: data.members[place] for slot, place in enumerate(places) if place is not None}
+    if not images:
+        found.remarks.append(f"knows no class of {data.name}")
+        return
+    right, sure, count = 0, 0.0, 0
+    for slot, members in images.items():
+        _, held = split_class(members, HELD_OUT) if len(members) > 1 else (members, members)
+        for start in range(0, len(held), 100):
+            said = ask(data.pictures(held[start : start + 100])).softmax(1)
+            right += int((said.argmax(1) == slot).sum())
+            sure += float(said.amax(1).sum())
+            count += len(said)
+    accuracy = right / count
+    found.measured, found.images, found.calibration = round(accuracy, 4), count, round(sure / count - accuracy, 4)
+    if len(images) < found.way:
+        found.remarks.append(f"measured on {len(images)} of its {found.way} classes")
+    if found.claimed is not None:
+        error = (max(accuracy * (1 - accuracy), 1 / count) / count) ** 0.5
+        if found.claimed - accuracy > ROOM + 3 * error:
+            found.problems.append(f"claims {found.claimed:.1%}, measured {accuracy:.1%} of {count} images")
