@@ -130,7 +130,9 @@ def operate(page, how):
             control.press("ArrowDown", timeout=PATIENCE)
             control.press("Enter", timeout=PATIENCE)
         else:
-            control.fill("7", timeout=PATIENCE)
+            most = control.get_attribute("max") or None
+            share = most is not None and 0 < float(most) <= 1
+            control.fill("0.5" if share else "7", timeout=PATIENCE)
             control.press("Tab", timeout=PATIENCE)
     except Error as error:
         page.keyboard.press("Escape")

@@ -25,6 +25,8 @@ SEEN = f"""() => {{
 """Whether the page's own part shows a picture, a curve or bars, be it within a component."""
 MOST_CPU = 2.0
 """Seconds of the server's CPU that a visit to a warm page may take: what decides how soon it is there."""
+SOON_THERE = 15
+"""Seconds from the start of a server to a prediction, PyTorch's loading included: 5 to 7 of them compute."""
 MOST_CLICKS = 6
 
 
@@ -41,19 +43,14 @@ def test_every_page_shows_something_real_at_once_without_any_run(cold_server, pa
 
 
 @pytest.mark.slow
-def test_a_prediction_is_three_clicks_and_fifteen_seconds_from_the_start(commanded_server, page, record_property):
-    clicks = 0
+def test_a_prediction_is_a_click_and_seconds_away_from_the_start_of_a_server(commanded_server, page, record_property):
     page.goto(commanded_server.url)
-    for way in (page.get_by_role("link", name="4. Answers"),):
-        clicks += 1
-        way.click()
+    page.get_by_role("link", name="4. Answers").click()
     page.get_by_role("option", name="% sure").first.wait_for()
     seconds = time.monotonic() - commanded_server.started
-    server = psutil.Process(commanded_server.pid)
     record_property("seconds", round(seconds, 1))
-    record_property("cpu", round(sum(server.cpu_times()[:2]), 1))
-    print(seconds, server.cpu_times())
-    assert clicks <= 3 and seconds < 15
+    record_property("cpu", round(sum(psutil.Process(commanded_server.pid).cpu_times()[:2]), 1))
+    assert seconds < SOON_THERE
 
 
 @pytest.fixture
