@@ -146,7 +146,7 @@ def test_malformed_input_is_one_line_and_leaves_nothing(name, whole, opened_here
     assert found.added == [] and len(found.problems) == 1
     problem = found.problems[0]
     assert name in problem and "\n" not in problem and all(word in problem for word in words), problem
-    assert not list((tmp_path / "out").iterdir()), "nothing half-written"
+    assert [path.name for path in tmp_path.iterdir()] == ["in"], "nothing half-written, no folder above it"
 
 
 def test_good_ones_come_in_beside_bad_ones_and_two_of_one_name_do_not(whole, opened_here, tmp_path):
