@@ -34,7 +34,7 @@ SETTINGS = {
     "tgr": {**RECOVERING, "teachers": 3, "replay_limit": 2, "asked": 10},
     "distill": {**RECOVERING, "iterations": 4},
     "bidf-mkd": {
-        **RECOVERING, "iterations": 14, "order": "rounds", "q": 3, "query_per_class": 2, "query_inversion_steps": 2,
+        **RECOVERING, "iterations": 40, "order": "rounds", "q": 3, "query_per_class": 2, "query_inversion_steps": 2,
         "generate_interval": 1, "boundary_after": 12,
     },
 }  # fmt: skip
