@@ -74,9 +74,9 @@ def test_a_polluted_copy_that_cannot_be_made_is_one_line(runs):
 
 
 def test_where_the_liars_are_of_the_zoos_own_domain_another_attack_is_wanted(runs, zoo_copy, monkeypatch):
-    from dfml.ui.zoo import panels
+    from dfml.ui.zoo import pollution
 
-    monkeypatch.setattr(panels, "_same_domain", lambda zoo, other: True)
+    monkeypatch.setattr(pollution, "_same_domain", lambda zoo, other: True)
     app = open_pollution()
     assert app.selectbox(key=f"pollute:{ZOO}:attack").value == "fake"
     order(app, attack="both")
