@@ -6,12 +6,12 @@ import streamlit as st
 
 from dfml.ui.widgets.navigation import within_app
 from dfml.ui.widgets.texts import one_line_errors
-from dfml.ui.zoo.building import building_panel
 from dfml.ui.zoo.choose_zoo import choose_zoo, open_listing
-from dfml.ui.zoo.pollution import pollution_panel
+from dfml.ui.zoo.polluting import pollution_panel
 from dfml.ui.zoo.similarity_map import similarity_panel
 from dfml.ui.zoo.teacher_card import summary, teacher_card
 from dfml.ui.zoo.teacher_table import found_teachers, teacher_table
+from dfml.ui.zoo.train_zoo import building_panel
 from dfml.ui.zoo.zoo_charts import zoo_charts
 
 within_app()

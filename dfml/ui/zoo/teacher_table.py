@@ -23,7 +23,7 @@ ACCESS = {
 }
 ORDERS: dict[str, tuple[str, Callable[[TeacherRow], Any]]] = {
     "zoo": ("the zoo's own", lambda row: 0),
-    "best": ("most accurate first", lambda row: -1.0 if row.accuracy is None else -row.accuracy),
+    "best": ("most accurate first", lambda row: 2.0 if row.accuracy is None else -row.accuracy),
     "worst": ("least accurate first", lambda row: 2.0 if row.accuracy is None else row.accuracy),
     "architecture": ("by architecture", lambda row: row.family),
     "classes": ("most classes first", lambda row: -row.way),

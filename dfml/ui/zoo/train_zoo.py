@@ -47,7 +47,7 @@ def _form() -> None:
     grid, look = st.grid(2, min_column_width=240), {"persist_state": "session"}
     data = grid.text_input("Folder of images", "", key="build:data", placeholder="DIR", help=FOLDER, **look)
     name = grid.text_input("Name of the zoo", "", key="build:name", placeholder="my-zoo", help=NAME, **look)
-    grid = st.grid([1, 1, 2], min_column_width=120)
+    grid = st.grid(3, min_column_width=140)
     config = PretrainConfig(models=10)
     values = all_options(config, grid, key="build", without=set(PretrainConfig.model_fields) - {"models", "way"})
     more = {"default": NETWORKS[0], "accept_new_options": True, "help": TURNS}
