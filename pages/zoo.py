@@ -1,7 +1,5 @@
 """Model zoo: which teachers there are, what they know and how good they are. Imports no torch."""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from dfml.ui.widgets.navigation import within_app
@@ -30,7 +28,7 @@ with left:
 if chosen:
     with right:
         teacher_card(zoo, chosen)
-    zoo_charts(replace(zoo, teachers=tuple(found)))
+    zoo_charts(zoo, found)
     similarity_panel(zoo, found, chosen)
 building_panel()
 pollution_panel(zoo)

@@ -37,7 +37,7 @@ def test_the_form_starts_a_run_of_what_it_says(runs, orders, patterns):
     app = fill(opened(), patterns, " our zoo ")
     app.number_input(key="build:models").set_value(4)
     app.number_input(key="build:way").set_value(3)
-    app.number_input(key="seed").set_value(7)
+    app.number_input(key="build:seed").set_value(7)
     app.selectbox(key="build:shade").set_value("grey")
     app.multiselect(key="build:networks").set_value(["fewshot_conv4", "fewshot_resnet10"])
     app.button(key="build:start").click().run()

@@ -35,12 +35,15 @@ def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:
 
 def class_coverage(counts: Sequence[tuple[str, int]]) -> go.Figure:
     """Draw in how many teachers each class occurs: one bar per class, in the given order from the top."""
-    return _counted(counts, "teachers that know the class")
+    figure = _counted(counts, "teachers that know the class", height=44 + 18 * max(3, len(counts)))
+    figure.update_xaxes(side="top")
+    figure.update_yaxes(tickfont_size=11)
+    return figure
 
 
 def architecture_bars(counts: Sequence[tuple[str, int]]) -> go.Figure:
     """Draw how many teachers each architecture has: one bar each, in the given order from the top."""
-    return _counted(counts, "teachers")
+    return _counted(counts, "teachers", height=_rows_height(len(counts)))
 
 
 def accuracies_by_architecture(families: Sequence[tuple[str, Sequence[float]]]) -> go.Figure:
@@ -48,7 +51,7 @@ def accuracies_by_architecture(families: Sequence[tuple[str, Sequence[float]]]) 
 
     Of more than ``MOST_POINTS`` teachers only those far from the others are points.
     """
-    figure = blank(x="held-out accuracy", y="", height=64 + 26 * max(3, len(families)))
+    figure = blank(x="held-out accuracy", y="", height=_rows_height(len(families)))
     _name_rows(figure, [name for name, _ in families])
     colour = palette().series[0]
     for row, (_, values) in enumerate(families):
@@ -58,6 +61,8 @@ def accuracies_by_architecture(families: Sequence[tuple[str, Sequence[float]]]) 
         hover = {"hovertemplate": "%{x:.1%}<extra></extra>", "hoveron": "points"}
         figure.add_trace(go.Box(x=list(values), boxpoints=points, **place, **look, **hover))
     figure.update_xaxes(tickformat=".0%")
+    # The ends of the rows are those of bars beside it.
+    figure.update_yaxes(range=[len(families) - 0.5, -0.5], autorange=False)
     figure.update_layout(showlegend=False, hovermode="closest")
     return figure
 
@@ -152,15 +157,19 @@ def similarity_matrix(
     return figure
 
 
-def _counted(counts: Sequence[tuple[str, int]], what: str) -> go.Figure:
+def _rows_height(rows: int) -> int:
+    """Pixels of charts that stand side by side, so that their rows are level."""
+    return 64 + 26 * max(3, rows)
+
+
+def _counted(counts: Sequence[tuple[str, int]], what: str, *, height: int) -> go.Figure:
     names, values = [name for name, _ in counts], [count for _, count in counts]
-    figure = blank(x=what, y="", height=44 + 18 * max(3, len(names)))
+    figure = blank(x=what, y="", height=height)
     look = {"marker_color": palette().series[0], "hovertemplate": "%{y}: %{x} teachers<extra></extra>"}
     _add_bars(figure, names, values, **look)
     # Few teachers need whole ticks: 0.5 and 1.5 would stand there, rounded.
     dtick = 1 if max(values, default=0) <= 8 else None
-    figure.update_xaxes(rangemode="tozero", tickformat="d", side="top", dtick=dtick)
-    figure.update_yaxes(tickfont_size=11)
+    figure.update_xaxes(rangemode="tozero", tickformat="d", dtick=dtick)
     figure.update_layout(bargap=0.25)
     return figure
 

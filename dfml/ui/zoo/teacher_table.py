@@ -1,5 +1,6 @@
 """Which teachers of a zoo are looked at, by words and by what their cards say, and the table to choose one from."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,58 +23,60 @@ ACCESS = {
     "queries": "queries: images in, probabilities out",
 }
 ORDERS: dict[str, tuple[str, Callable[[TeacherRow], Any]]] = {
-    "zoo": ("the zoo's own", lambda row: 0),
-    "best": ("most accurate first", lambda row: 2.0 if row.accuracy is None else -row.accuracy),
-    "worst": ("least accurate first", lambda row: 2.0 if row.accuracy is None else row.accuracy),
+    "zoo": ("the zoo's", lambda row: 0),
+    "best": ("best first", lambda row: 2.0 if row.accuracy is None else -row.accuracy),
+    "worst": ("worst first", lambda row: 2.0 if row.accuracy is None else row.accuracy),
     "architecture": ("by architecture", lambda row: row.family),
-    "classes": ("most classes first", lambda row: -row.way),
+    "classes": ("most classes", lambda row: -row.way),
 }
 """By its name in the link, an order in words, and what teachers are sorted by; whoever tells no accuracy comes last."""
+
+FILTERS: list[tuple[str, str, Callable[[TeacherRow], str]]] = [
+    ("Architecture", "architecture", lambda row: row.family),
+    ("Access", "access", lambda row: row.access),
+    ("Trained on", "domain", lambda row: row.domain or "not stated"),
+]
+"""What is asked for, its name in the link, and what a teacher has of it."""
 
 
 def found_teachers(zoo: ZooListing) -> list[TeacherRow]:
     """Draw the search and the filters that can tell this zoo's teachers apart; return who passes, in the order."""
     st.header("Teachers", anchor=False)
-    rows = zoo.teachers
-    grid = st.grid(6, min_column_width=140)
-    look: dict[str, Any] = {"type": "search", "live": True, "placeholder": "class, id, architecture"}
-    with grid.cell():
-        words = st.text_input("Search teachers", "", key="search", bind="query-params", **look)
+    rows = list(zoo.teachers)
     known = [row.accuracy for row in rows if row.accuracy is not None]
     differ = bool(known) and min(known) < max(known)
-    families = {row.family for row in rows}
-    orders = ["zoo", *(["best", "worst"] if differ else []), *(["architecture"] if len(families) > 1 else [])]
-    orders += ["classes"] if len({row.way for row in rows}) > 1 else []
-    order = "zoo"
+    filters = [(label, key, value, _values(rows, value)) for label, key, value in FILTERS]
+    filters = [one for one in filters if len(one[3]) > 1]
+    several = ["architecture"] if len(zoo.architectures) > 1 else []
+    several += ["classes"] if len({row.way for row in rows}) > 1 else []
+    orders = ["zoo", *(["best", "worst"] if differ else []), *several]
+    grid = st.grid(1 + (len(orders) > 1) + len(filters) + differ, min_column_width=140)
+    with grid.cell():
+        look: dict[str, Any] = {"type": "search", "live": True, "placeholder": "class, id, network"}
+        words = st.text_input("Search teachers", "", key="search", bind="query-params", **look)
+        rows = [row for row in rows if matches(row, words)]
     if len(orders) > 1:
         with grid.cell():
             order = in_link(st.selectbox, "Order", orders, key="order", format_func=lambda name: ORDERS[name][0])
-    rows = [row for row in rows if matches(row, words)]
-    filters = (
-        ("Architecture", "architecture", lambda row: row.family, zoo.architectures),
-        ("Access", "access", lambda row: row.access, [kind for kind in ACCESS if any(kind == r.access for r in rows)]),
-        ("Trained on", "domain", lambda row: row.domain or "", sorted({row.domain or "" for row in zoo.teachers})),
-    )
+            rows.sort(key=ORDERS[order][1])
     for label, key, value, offered in filters:
-        wanted = _one_of(grid, label, key, list(offered))
-        rows = [row for row in rows if wanted == ANY or value(row) == wanted]
+        with grid.cell():
+            # A zoo may call anything "any": the one that is offered first is ours.
+            options = list(dict.fromkeys([ANY, *offered]))
+            wanted = in_link(st.selectbox, label, options, key=key)
+            rows = [row for row in rows if wanted in (ANY, value(row))]
     if differ:
         with grid.cell():
             text = "On held-out images. Teachers that tell no accuracy are shown only while the range is whole."
             look = {"format": "%d %%", "key": "accuracy", "bind": "query-params", "help": text}
             low, high = st.slider("Accuracy", 0, 100, (0, 100), **look)
             rows = [row for row in rows if (low, high) == (0, 100) or _within(row, low, high)]
-    return sorted(rows, key=ORDERS[order][1])
+    return rows
 
 
-def _one_of(grid: Any, label: str, key: str, offered: Sequence[str]) -> str:  # noqa: ANN401 - Streamlit's grid
-    """Draw the choice of one value, or any, where there are several; it stands in the link as ``key``."""
-    if len(offered) < 2:
-        return ANY
-    with grid.cell():
-        # A zoo may call anything "any": the one that is offered first is ours.
-        options = [ANY, *(value for value in offered if value != ANY)]
-        return in_link(st.selectbox, label, options, key=key, format_func=lambda value: value or "not stated")
+def _values(rows: Sequence[TeacherRow], value: Callable[[TeacherRow], str]) -> list[str]:
+    """Return what there is of a filter's values, the most frequent first."""
+    return [name for name, _ in Counter(map(value, rows)).most_common()]
 
 
 def _within(row: TeacherRow, low: int, high: int) -> bool:

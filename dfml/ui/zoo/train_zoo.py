@@ -11,7 +11,7 @@ from dfml.runs.jobs.build_zoo import check
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.panel import Watched, watch_runs
 from dfml.ui.runs.run_rows import go_to_run, run_rows
-from dfml.ui.widgets.forms import all_options, lasting
+from dfml.ui.widgets.forms import all_options
 from dfml.ui.widgets.texts import counted, one_line_errors, percent
 from dfml.ui.zoo.choose_zoo import choose_next, open_listing
 from dfml.zoo.build.zoo_config import PretrainConfig
@@ -44,21 +44,19 @@ def building_panel() -> None:
 
 
 def _form() -> None:
-    grid, look = st.grid(2, min_column_width=240), {"persist_state": "session"}
+    look: dict[str, Any] = {"persist_state": "session"}
+    grid = st.grid(2, min_column_width=240)
     data = grid.text_input("Folder of images", "", key="build:data", placeholder="DIR", help=FOLDER, **look)
     name = grid.text_input("Name of the zoo", "", key="build:name", placeholder="my-zoo", help=NAME, **look)
     grid = st.grid(3, min_column_width=140)
     config = PretrainConfig(models=10)
     values = all_options(config, grid, key="build", without=set(PretrainConfig.model_fields) - {"models", "way"})
-    more = {"default": NETWORKS[0], "accept_new_options": True, "help": TURNS}
+    more: dict[str, Any] = {"default": NETWORKS[0], "accept_new_options": True, "help": TURNS}
     networks = grid.multiselect("Architectures", NETWORKS, key="build:networks", **more, **look)
     with st.expander("Options", icon=":material/tune:", key="build:options"):
         grid = st.grid(4, min_column_width=150)
-        with grid.cell():
-            ends = {"min_value": 0, "max_value": 2**31, "value": 0, "step": 1}
-            seed = lasting(st.number_input, "Seed", key="seed", help="The same seed gives the same zoo.", **ends)
         shade = grid.selectbox("Images", list(COLOURS), key="build:shade", help=_about("colour"), **look)
-        values |= all_options(config, grid, key="build", without=["models", "way", "seed", "colour"])
+        values |= all_options(config, grid, key="build", without=["models", "way", "colour"])
     with st.container(horizontal=True, vertical_alignment="center"):
         start = st.button("Train the zoo", type="primary", icon=":material/play_arrow:", key="build:start")
         text = "On the CPU, in the background; teachers that are whole are kept, so that a stopped run goes on."
@@ -68,8 +66,8 @@ def _form() -> None:
         with one_line_errors():
             if not networks:
                 raise BadInput("choose an architecture, such as fewshot_conv4.")
-            whole = PretrainConfig.parse({**values, "seed": int(seed), "colour": COLOURS[shade]})
-            asked = {"data": data.strip() or None, "label": name.strip(), "seed": int(seed), "device": "cpu"}
+            whole = PretrainConfig.parse({**values, "colour": COLOURS[shade]})
+            asked = {"data": data.strip() or None, "label": name.strip(), "seed": whole.seed, "device": "cpu"}
             spec = RunSpec.parse(
                 {"kind": "pretrain", "method": ", ".join(networks), "config": whole.model_dump(mode="json"), **asked}
             )

@@ -1,19 +1,23 @@
 """What a zoo's teachers know, how good they are, and of which architectures: charts of those that were looked for."""
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
 from dfml.ui.charts.bars import accuracies_by_architecture, accuracy_histogram, architecture_bars, class_coverage
 from dfml.ui.widgets.texts import empty_state, percent, show_chart, spaced
-from dfml.zoo.listing import ZooListing
+from dfml.zoo.listing import TeacherRow, ZooListing
 
 MOST_BARS, TALL = 300, 300
 """Classes in a chart, and pixels after which it scrolls."""
 
 
-def zoo_charts(shown: ZooListing) -> None:
-    """Draw the charts of a listing that holds the teachers that passed the filters, of which there is one at least."""
+def zoo_charts(zoo: ZooListing, found: Sequence[TeacherRow]) -> None:
+    """Draw the charts of the teachers ``found``, of which there is one at least, whatever their order."""
+    ids = {row.id for row in found}
+    shown = replace(zoo, teachers=tuple(row for row in zoo.teachers if row.id in ids))
     left, right = st.columns(2, gap="medium")
     with left:
         _accuracies(shown)
