@@ -49,7 +49,7 @@ def test_the_form_starts_a_run_of_what_it_says(runs, orders, patterns):
     assert "our zoo" in texts(app) and app.query_params["run"], "the run is watched at once"
 
 
-@pytest.mark.parametrize("name", ["", "../zoo", ".zoo", "a/b", "x" * 61, "zoo\n", "taken"])
+@pytest.mark.parametrize("name", ["", "../zoo", ".zoo", "a/b", "x" * 61, "zoo\n", "taken", "cifar-fs-conv4"])
 def test_a_name_that_cannot_be_or_is_taken_is_one_line(runs, orders, patterns, name):
     (own_zoos() / "taken").mkdir(parents=True)
     app = fill(opened(), patterns, name)

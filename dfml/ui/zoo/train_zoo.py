@@ -31,7 +31,11 @@ def building_panel() -> None:
     """Draw the box with the form, and the runs that train zoos; a link that names one of these opens it."""
     asked = st.query_params.get("run")
     if asked and asked != st.session_state.get("_building"):
-        st.session_state[OPEN] = True
+        if any(row.name == asked for row in run_rows("pretrain")):
+            st.session_state[OPEN] = True
+        else:  # that of another page, for one who goes through the pages fast
+            st.query_params.pop("run")
+            asked = None
     look: dict[str, Any] = {"key": OPEN, "icon": ":material/construction:", "on_change": "rerun"}
     with st.expander("Train a zoo from images", **look) as box:
         if box.open:
@@ -49,14 +53,16 @@ def _form() -> None:
     data = grid.text_input("Folder of images", "", key="build:data", placeholder="DIR", help=FOLDER, **look)
     name = grid.text_input("Name of the zoo", "", key="build:name", placeholder="my-zoo", help=NAME, **look)
     grid = st.grid(3, min_column_width=140)
-    config = PretrainConfig(models=10)
-    values = all_options(config, grid, key="build", without=set(PretrainConfig.model_fields) - {"models", "way"})
+    values: dict[str, Any] = {
+        "models": grid.number_input("Teachers", 1, 10_000, 10, key="build:models", **look),
+        "way": grid.number_input("Classes per teacher", 2, 1000, 5, key="build:way", help=_about("way"), **look),
+    }
     more: dict[str, Any] = {"default": NETWORKS[0], "accept_new_options": True, "help": TURNS}
     networks = grid.multiselect("Architectures", NETWORKS, key="build:networks", **more, **look)
     with st.expander("Options", icon=":material/tune:", key="build:options"):
         grid = st.grid(4, min_column_width=150)
         shade = grid.selectbox("Images", list(COLOURS), key="build:shade", help=_about("colour"), **look)
-        values |= all_options(config, grid, key="build", without=["models", "way", "colour"])
+        values |= all_options(PretrainConfig(), grid, key="build", without=["models", "way", "colour"])
     with st.container(horizontal=True, vertical_alignment="center"):
         start = st.button("Train the zoo", type="primary", icon=":material/play_arrow:", key="build:start")
         text = "On the CPU, in the background; teachers that are whole are kept, so that a stopped run goes on."

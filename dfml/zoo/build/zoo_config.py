@@ -16,7 +16,7 @@ from dfml.core.names import find_name, same
 from dfml.core.paths import claim_folder, own_zoos, read_json
 from dfml.data.class_folders import subfolders
 from dfml.data.splits import check_source, split_folder
-from dfml.zoo.listing import TeacherCard
+from dfml.zoo.listing import TeacherCard, zoo_names
 
 
 class PretrainConfig(Config):
@@ -80,8 +80,8 @@ def own_zoo(name: str) -> Path:
 
 def new_own_zoo(name: str) -> Path:
     """The same for a zoo that is to be made; ``BadInput`` also where there is one of that name."""
-    if (folder := own_zoo(name)).exists():
-        raise BadInput(f"there is a zoo {name!r} already in {own_zoos()}: give another name.")
+    if (folder := own_zoo(name)).exists() or name in zoo_names():
+        raise BadInput(f"there is a zoo {name!r} already: give another name.")
     return folder
 
 
