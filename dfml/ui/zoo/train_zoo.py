@@ -70,6 +70,8 @@ def _form() -> None:
         st.caption(text, width="stretch", help=about)
     if start:
         with one_line_errors():
+            if not name.strip():
+                raise BadInput("give the zoo a name, by which it is found afterwards.")
             if not networks:
                 raise BadInput("choose an architecture, such as fewshot_conv4.")
             whole = PretrainConfig.parse({**values, "colour": COLOURS[shade]})
@@ -91,8 +93,8 @@ def _watch(watched: list[Watched], name: str) -> None:
     _, values = one.run.scalars().get("zoo/accuracy", ([], []))
     known = [value for value in values if value is not None]
     if known:
-        mean = percent(sum(known) / len(known))
-        st.caption(f"{counted(len(known), 'teacher')} so far, mean held-out accuracy {mean}.")
+        mean, far = percent(sum(known) / len(known)), "" if one.status.state == "finished" else " so far"
+        st.caption(f"{counted(len(known), 'teacher')}{far}, mean held-out accuracy {mean}.")
     folder = (one.run.result() or {}).get("zoo") if one.status.state == "finished" else None
     if isinstance(folder, str) and st.button("Look at this zoo", icon=":material/pets:", key=f"build:look:{name}"):
         with one_line_errors():
