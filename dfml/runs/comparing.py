@@ -6,7 +6,6 @@ What is kept is found again by the weights: a copy of the zoo has the same map. 
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -133,7 +132,6 @@ def _tell(event: Event, tell: Callable[[str], None]) -> None:
 
 def main(words: Sequence[str]) -> None:
     """Be the process; the one word is the file to write."""
-    getattr(os, "nice", int)(10)  # the page that waits for it comes first
     serve(partial(_answer, path=Path(words[0])))
 
 

@@ -23,10 +23,12 @@ def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:
     # Whole per cents: fine where teachers lie close together, coarse where they spread.
     width = 0.01 if high - low < 0.15 else 0.02 if high - low < 0.4 else 0.05
     colours = palette()
-    bins = {"start": int(low / width) * width, "end": high + width, "size": width}
+    # A bin holds its lower end, not its upper one: without this, 100 % would stand above 100 %.
+    below = [min(value, 1 - 1e-9) for value in accuracies]
+    bins = {"start": int(min(below) / width) * width, "end": high + width, "size": width}
     look = {"color": colours.series[0], "line": {"width": 1, "color": colours.quiet}}
     hover = "%{x}: %{y} teachers<extra></extra>"
-    figure.add_trace(go.Histogram(x=list(accuracies), xbins=bins, marker=look, hovertemplate=hover))
+    figure.add_trace(go.Histogram(x=below, xbins=bins, marker=look, hovertemplate=hover))
     mean = sum(accuracies) / len(accuracies)
     _mark_value(figure, mean, f"mean {mean:.1%}")
     figure.update_layout(showlegend=False, bargap=0.04, hovermode="closest", margin_t=28)
