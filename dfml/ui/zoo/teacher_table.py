@@ -9,7 +9,7 @@ import streamlit as st
 from dfml.core.names import same
 from dfml.ui.components.mounting import mark_of
 from dfml.ui.widgets.link_choice import in_link
-from dfml.ui.widgets.texts import empty_state, listed, spaced
+from dfml.ui.widgets.texts import empty_state, listed, plain, spaced
 from dfml.zoo.listing import TeacherRow, ZooListing
 
 TEACHER = "teacher"
@@ -98,7 +98,9 @@ def teacher_table(zoo: ZooListing, found: list[TeacherRow]) -> TeacherRow | None
     The choice stands in the link, so that the map and Back choose in the table, too.
     """
     if not found:
-        text = "No teacher of this zoo has all that is asked for above: take some of it back."
+        words, text = st.session_state.get("search") or "", "None has all that is asked for above."
+        if not any(matches(row, words) for row in zoo.teachers):
+            text = f"Nothing in this zoo is called {plain(repr(words))}."
         empty_state("No teacher matches", text, icon=":material/search_off:")
         return None
     ids, asked = [row.id for row in found], st.query_params.get(TEACHER)
