@@ -27,7 +27,7 @@ def look_at(sources: list[list[Any]], tell: Tell) -> list[dict[str, Any]]:
 
     looks = []
     for number, (source, stated) in enumerate(sources):
-        tell(f"looking at {Path(source).name}, {number + 1} of {len(sources)}")
+        tell(f"{Path(source).name}, {number + 1} of {len(sources)}")
         with tempfile.TemporaryDirectory() as work:
             looks.append(look(source, Stated.parse(stated), Path(work)).row())
     return looks
@@ -38,7 +38,7 @@ def add(sources: list[list[Any]], out: str, tell: Tell) -> dict[str, Any]:
     from dfml.zoo.importing.importer import import_models
 
     def report(done: int, total: int, name: str) -> None:
-        tell(f"adding {Path(name).name}, {done + 1} of {total}")
+        tell(f"{Path(name).name}, {done + 1} of {total}")
 
     pairs = [(source, Stated.parse(stated)) for source, stated in sources]
     return vars(import_models(pairs, Path(out), report=report))

@@ -99,7 +99,9 @@ def at_a_glance(cards: Sequence[TeacherCard]) -> list[str]:
     silent = sum(card.accuracy is None for card in cards)
     lines = []
     if len(sizes) > 1:
-        lines.append(f"inputs from {sizes[0]} to {sizes[-1]} px: all meet in the size that most have, or in images_size")
+        lines.append(
+            f"inputs from {sizes[0]} to {sizes[-1]} px: all meet in the size that most have, or in images_size"
+        )
     if asked:
         lines.append(f"{_have(asked, len(cards))} only queries: methods estimate gradients, or leave them out")
     if many:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import streamlit as st
 from PIL import Image
+from streamlit.runtime.uploaded_file_manager import DeletedFile
 
 from dfml.core.errors import BadInput
 from dfml.data.class_archive import sort_paths
@@ -128,7 +129,7 @@ class Boxes:
 
 def upload(name, content=None):
     content = png() if content is None else content
-    return SimpleNamespace(file_id=f"id of {name}", name=name, getvalue=lambda: content)
+    return SimpleNamespace(file_id=f"id of {name}", name=name, size=len(content), getvalue=lambda: content)
 
 
 def test_an_uploader_that_reports_the_same_files_again_adds_nothing(store, monkeypatch):
@@ -144,7 +145,7 @@ def test_an_uploader_that_reports_the_same_files_again_adds_nothing(store, monke
 
 def test_the_lines_of_an_upload_outlive_a_second_report(store, monkeypatch):
     boxes, told = Boxes(store, monkeypatch), []
-    boxes.give(0, [upload("notes.txt", b"text"), upload("a.png"), SimpleNamespace(file_id="gone")])
+    boxes.give(0, [upload("notes.txt", b"text"), upload("a.png"), DeletedFile("gone")])
     monkeypatch.setattr(st, "error", lambda line, **_: told.append(line))
     boxes.report_again()
     assert len(told) == 2 and "lost" in told[0] and told[1].startswith("notes")

@@ -124,7 +124,7 @@ def settle(exact: list[Fit], weights: Mapping[str, Any], shape: tuple[int, int, 
         if len(exact) > MOST_COMPARED or not compute_the_same(exact, weights, shape):
             more = f" and {len(exact) - NEAREST} more" if len(exact) > NEAREST else ""
             raise Unsaid(
-                f"its tensors fit {_said(exact)}{more} equally, and these compute different answers: choose with --arch",
+                f"its tensors fit {_said(exact)}{more} equally, and these compute other answers: choose with --arch",
                 {"arch": {fit.architecture: "all tensors fit" for fit in exact}},
             )
     return exact[0]

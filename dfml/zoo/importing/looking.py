@@ -1,4 +1,4 @@
-"""Looking at a model before it comes into a zoo: what it says, what its tensors tell, and what a person has to state."""
+"""Looking at a model before it comes into a zoo: what it says, what its tensors tell, what a person has to state."""
 
 from __future__ import annotations
 
