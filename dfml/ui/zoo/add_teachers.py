@@ -39,7 +39,7 @@ class Bringing:
 
     Attributes:
         files: What was uploaded.
-        sources: What was looked at, and ``looks`` what was found of each, see ``Look``.
+        sources: What was looked at; ``stated`` was known of each before, ``looks`` was found of it, see ``Look``.
         errand: What is being done.
         lines: Why something was not taken.
         added: What came of the last addition, see ``Imported``.
@@ -48,6 +48,7 @@ class Bringing:
 
     files: ModelFiles | None = None
     sources: list[str] = field(default_factory=list)
+    stated: list[dict[str, Any]] = field(default_factory=list)
     looks: list[dict[str, Any]] = field(default_factory=list)
     errand: ZooErrand | None = None
     lines: list[str] = field(default_factory=list)
@@ -60,15 +61,16 @@ class Bringing:
         """The prefix of the fields' keys."""
         return f"add:{self.count}"
 
-    def look(self, sources: list[str], stated: Sequence[dict[str, Any]] = ()) -> None:
+    def look(self, sources: list[str], stated: list[dict[str, Any]] | None = None) -> None:
         """Begin to look at sources, of which something may be stated already."""
-        if not stated:
+        if stated is None:
             self.count += 1
+        self.stated = stated or [{} for _ in sources]
         if self.errand:
             self.errand.stop()
         self.sources, self.looks, self.lines, self.added, self.errand = sources, [], [], {}, None
         if sources:
-            pairs = [list(pair) for pair in zip(sources, stated or [{}] * len(sources), strict=True)]
+            pairs = [list(pair) for pair in zip(sources, self.stated, strict=True)]
             self.errand = ZooErrand(work="look", sources=pairs)
 
     def take(self, given: Sequence[Given]) -> None:
@@ -106,7 +108,8 @@ class Bringing:
         left = [place for place, source in enumerate(self.sources) if source in outcome["left_out"]]
         for place in left:
             self.looks[place]["asked"] |= outcome["left_out"][self.sources[place]]
-        self.sources, self.looks = [self.sources[place] for place in left], [self.looks[place] for place in left]
+        for name in ("sources", "stated", "looks"):
+            setattr(self, name, [getattr(self, name)[place] for place in left])
         if not outcome["added"]:
             return ""
         self.added = {**outcome, "out": out, "notes": [self.shown(line) for line in outcome["notes"]]}
@@ -129,13 +132,9 @@ def add_teachers(shown: str) -> None:
         if box.open:
             _panel(me, shown)
     if me.added:
-        st.success(
-            f"{counted(len(me.added['added']), 'teacher')} added to {plain(Path(me.added['out']).name)}: "
-            f"{plain(', '.join(me.added['added']))}",
-            icon=":material/check_circle:",
-        )
-        for note in me.added["notes"]:
-            st.info(plain(note), icon=":material/info:")
+        new, zoo = me.added["added"], plain(Path(me.added["out"]).name)
+        told = f"{counted(len(new), 'teacher')} added to {zoo}: {plain(', '.join(new))}"
+        st.success("\n- ".join([told, *map(plain, me.added["notes"])]), icon=":material/check_circle:")
     if not box.open:
         _problems(me)
 
@@ -223,8 +222,8 @@ def _form(me: Bringing, shown: str) -> None:
     if not all(me.looks[place]["network"] or "arch" in me.looks[place]["asked"] for place in usable):
         # What an entry of a checkpoint or a size decides is seen after another look.
         if st.button("Go on", type="primary", icon=":material/arrow_forward:", key="add_on"):
-            known = [stated_of(look["asked"], typed, {}) for look in me.looks]
-            me.look(me.sources, known)
+            typed_now = [stated_of(look["asked"], typed, {}) for look in me.looks]
+            me.look(me.sources, [{**known, **now} for known, now in zip(me.stated, typed_now, strict=True)])
             st.rerun()
         return
     more = optional(len(usable), me.files.class_names() if me.files else None, me.key)
@@ -233,7 +232,7 @@ def _form(me: Bringing, shown: str) -> None:
         sources = []
         for place, each in zip(usable, asked, strict=True):
             _require(each, typed)
-            sources.append([me.sources[place], stated_of(each, typed, more)])
+            sources.append([me.sources[place], {**me.stated[place], **stated_of(each, typed, more)}])
         me.lines, me.errand = [], ZooErrand(work="add", sources=sources, out=out)
         st.rerun()
 
