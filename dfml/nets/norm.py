@@ -92,7 +92,8 @@ def _batch_norms(net: nn.Module) -> list[BatchStatisticsNorm2d]:
 @contextmanager
 def recorded_statistics(net: nn.Module) -> Iterator[Statistics]:
     """Collect each ``batch`` layer's statistics of the forward pass inside the block."""
-    layers, statistics = _batch_norms(net), Statistics()
+    statistics: Statistics = []
+    layers = _batch_norms(net)
     own: list[Statistics] = [[] for _ in layers]
     for layer, mine in zip(layers, own, strict=True):
         layer.recorder = mine

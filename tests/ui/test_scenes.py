@@ -12,7 +12,7 @@ CONFIGS = [registry.get(name).preset(preset) for registry in (METHODS, INVERTERS
 
 def test_every_option_that_a_link_says_is_read_as_it_was():
     for config in CONFIGS:
-        values = config.model_dump(mode="json")
+        values = {**dict(config), **config.model_dump(mode="json")}
         for row in config.describe():
             value = widget_value(row, values[row["name"]])
             told = option_text(value)
