@@ -189,8 +189,8 @@ def _typed(me: Bringing, way: str) -> None:
 
 def _found(me: Bringing) -> None:
     """Say what was found of each source, a line each."""
-    for source, look in zip(me.sources, me.looks, strict=True):
-        name = source if ":" in source[2:] else Path(source).name
+    for source, stated, look in zip(me.sources, me.stated, me.looks, strict=True):
+        name = _short(source)
         if look["problem"]:
             st.error(plain(me.shown(look["problem"])), icon=":material/error:")
             continue
@@ -199,18 +199,25 @@ def _found(me: Bringing) -> None:
             how = "recognised by its tensors" if look["derived"] else "as it says"
             how = "only asked" if look["network"] == "onnx" else how
             facts.append(f"{plain(look['network'])}, {how}")
-        elif near := look["asked"].get("arch"):
-            facts.append("no network fits it exactly; the nearest: " + _nearest(near))
+        elif (near := look["asked"].get("arch")) is not None:
+            facts.append("no network fits it exactly" + _nearest(near))
         if look["classes"]:
             facts.append(f"{look['classes']} classes" + ", named" * look["names"])
         says = look["says"]
         facts += ["input " + " × ".join(map(str, says["input_size"]))] if "input_size" in says else []
-        facts += [f"it states its {', '.join(told)}"] if (told := [k for k in ("mean", "std") if k in says]) else []
+        for who, words in (("it states", {*says} - {*stated}), ("you state", stated)):
+            if told := [LABELS[word].lower() for word in LABELS if word in words]:
+                facts.append(f"{who} its {', '.join(told)}")
         st.markdown(f":material/deployed_code: **{plain(name)}**: {'; '.join(facts) or 'not known yet'}")
 
 
 def _nearest(near: dict[str, str]) -> str:
-    return ", ".join(f"{plain(name)} ({plain(word)})" for name, word in list(near.items())[:3])
+    told = [f"{plain(name)} ({plain(word)})" for name, word in list(near.items())[:3]]
+    return f"; the nearest: {', '.join(told)}" if told else ""
+
+
+def _short(source: str) -> str:
+    return source if ":" in source[2:] else Path(source).name
 
 
 def _form(me: Bringing, shown: str) -> None:
@@ -231,16 +238,16 @@ def _form(me: Bringing, shown: str) -> None:
     if st.button("Add to zoo", type="primary", icon=":material/add:", key="add_now"):
         sources = []
         for place, each in zip(usable, asked, strict=True):
-            _require(each, typed)
+            _require(_short(me.sources[place]), each, typed)
             sources.append([me.sources[place], {**me.stated[place], **stated_of(each, typed, more)}])
         me.lines, me.errand = [], ZooErrand(work="add", sources=sources, out=out)
         st.rerun()
 
 
-def _require(asked: dict[str, dict[str, str]], typed: dict[str, Any]) -> None:
+def _require(name: str, asked: dict[str, dict[str, str]], typed: dict[str, Any]) -> None:
     """``BadInput``: something that has to be stated was not."""
     if missing := [LABELS[name].lower() for name in LABELS if name in asked and name not in typed]:
-        raise BadInput(f"Nothing says its {', '.join(missing)}, and nothing is assumed: fill that in.")
+        raise BadInput(f"{name}: nothing says its {', '.join(missing)}, and nothing is assumed: fill that in.")
 
 
 def _problems(me: Bringing) -> None:

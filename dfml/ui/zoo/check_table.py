@@ -77,7 +77,7 @@ def _table(zoo: ZooListing, kept: KeptCheck) -> None:
         "id": [row.id for row in rows],
         "findings": ["; ".join([*row.problems, *row.remarks]) or "none" for row in rows],
         "claimed": [share(row.claimed) for row in rows],
-        "measured": [share(row.measured) for row in rows],
+        **({"measured": [share(row.measured) for row in rows]} if kept.data else {}),
         "confidence": [share(row.confidence) for row in rows],
         "architecture": [row.architecture for row in rows],
         "input": [row.input for row in rows],
@@ -98,7 +98,7 @@ def _table(zoo: ZooListing, kept: KeptCheck) -> None:
             "input": text("Input", width="small"),
             "way": number("Classes", width="small"),
         },
-        alt=f"Table of what was found of {len(rows)} teachers",
+        alt=f"Table of {len(rows)} checked teachers",
         key=f"checked:{zoo.reference}",
     )
     for model, reason in list(kept.problems.items())[:10]:

@@ -13,7 +13,8 @@ from dfml.zoo.importing.stating import Stated, Unsaid
 if TYPE_CHECKING:
     from dfml.zoo.importing.fitting import Fit
 
-NEAREST = 3
+NEAREST, ALIKE = 3, 0.01
+"""Of those that do not fit: how many are named, and which share of the tensors they have at least in common."""
 
 
 def candidates(draft: Draft, stated: Stated) -> list[str]:
@@ -78,7 +79,11 @@ def identify(
     if not exact:
         raise Unsaid(
             f"no network fits it exactly; the nearest are {_said(near)}{_why(near)}: give --arch, or export it to ONNX",
-            {"arch": {fit.architecture: f"{fit.fit:.0%} of the tensors fit" for fit in near[:NEAREST]}},
+            {
+                "arch": {
+                    fit.architecture: f"{fit.fit:.0%} of the tensors fit" for fit in near[:NEAREST] if fit.fit >= ALIKE
+                }
+            },
         )
     exact.sort(key=lambda fit: (fit.architecture.startswith("torchvision_"), len(fit.architecture), fit.architecture))
     return exact, f"taken for {exact[0].architecture}, which all its tensors fit"
