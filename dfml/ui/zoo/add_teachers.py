@@ -71,7 +71,7 @@ class Bringing:
         self.sources, self.looks, self.lines, self.added, self.errand = sources, [], [], {}, None
         if sources:
             pairs = [list(pair) for pair in zip(sources, self.stated, strict=True)]
-            self.errand = ZooErrand(work="look", sources=pairs)
+            self.errand = ZooErrand(holding=self.files, work="look", sources=pairs)
 
     def take(self, given: Sequence[Given]) -> None:
         """Take uploads, and look at them."""
@@ -178,6 +178,7 @@ def _typed(me: Bringing, way: str) -> None:
     text = st.text_area(WAYS[way].capitalize(), key=f"add_{way}", placeholder=HINTS[way], height=70)
     if st.button("Look at it", icon=":material/search:", key=f"add_look:{way}"):
         lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+        me.files = None
         me.look(lines[:MOST_FILES])
         if not lines:
             me.lines = [f"Give {WAYS[way]}."]
@@ -240,7 +241,7 @@ def _form(me: Bringing, shown: str) -> None:
         for place, each in zip(usable, asked, strict=True):
             _require(_short(me.sources[place]), each, typed)
             sources.append([me.sources[place], {**me.stated[place], **stated_of(each, typed, more)}])
-        me.lines, me.errand = [], ZooErrand(work="add", sources=sources, out=out)
+        me.lines, me.errand = [], ZooErrand(holding=me.files, work="add", sources=sources, out=out)
         st.rerun()
 
 

@@ -27,7 +27,8 @@ class ZooErrand:
         outcome: What came of it, ``{"problem": ...}`` where it could not be done; None while it is worked on.
     """
 
-    def __init__(self, **order: Any) -> None:  # noqa: ANN401 - any JSON value
+    def __init__(self, *, holding: object = None, **order: Any) -> None:  # noqa: ANN401 - any JSON value
+        self._holding = holding  # what must not go before the work ends, though the session may
         self.order: dict[str, Any] = order
         self.outcome: Any = None
         self._processes = JobProcesses()
