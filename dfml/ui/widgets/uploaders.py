@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile
 
@@ -57,7 +58,8 @@ def whole_ones(given: Sequence[Given]) -> tuple[list[UploadedFile], list[str]]:
 
 def forget(upload: UploadedFile) -> None:
     """Let the server drop a file from its memory; the session needs it no more."""
-    if context := get_script_run_ctx():
+    context = get_script_run_ctx()
+    if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
         context.uploaded_file_mgr.remove_file(context.session_id, upload.file_id)
 
 
