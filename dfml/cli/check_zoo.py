@@ -31,30 +31,31 @@ def check(
     opened = open_zoo(zoo)
     if data is not None:
         check_source(data, "train")
-    total, found = opened.listed, []
+    value = {"name": opened.name, "usable": len(opened), "teachers": opened.listed, "problems": opened.problems}
+    value |= {"wrong": {}, "rows": []}
     if opened.address:
         opened.check()
+        value["usable"] = len(opened)
     else:
-        from dfml.data.folders import load_split
-        from dfml.zoo.checking import check_teachers
+        from dfml.zoo.checking import Checked, check_zoo
 
-        images = None if data is None else load_split(data, "train")
-        for one in check_teachers(opened, images):
-            found.append(one)
+        def told(_done: int, _total: int, one: Checked) -> None:
             for problem in one.problems:
                 say(f"{one.id} {problem}")
-    wrong = {one.id: one.problems for one in found if one.problems}
+
+        value = check_zoo(opened, data, told)
     rows = [
         [
-            one.id, one.architecture, one.input, str(one.way), fine_percent(one.claimed), fine_percent(one.measured),
-            fine_percent(one.confidence), "; ".join([*one.problems, *one.remarks]),
+            one["id"], one["architecture"], one["input"], str(one["way"]), fine_percent(one["claimed"]),
+            fine_percent(one["measured"]), fine_percent(one["confidence"]),
+            "; ".join([*one["problems"], *one["remarks"]]),
         ]
-        for one in found
+        for one in value["rows"]
     ]  # fmt: skip
+    wrong = value["wrong"]
     lines = [table(rows, HEADER)] if rows else []
-    lines += [f"{len(opened.cards)} of {total} teachers are usable; something is wrong with {len(wrong)} of them"]
+    lines += [f"{value['usable']} of {opened.listed} teachers are usable; something is wrong with {len(wrong)} of them"]
     lines += [f"unusable: {model}: {reason}" for model, reason in opened.problems.items()]
-    value = {"name": opened.name, "usable": len(opened.cards), "teachers": total, "problems": opened.problems}
-    answer({**value, "wrong": wrong, "rows": [one.row() for one in found]}, json, "\n".join(lines))
+    answer(value, json, "\n".join(lines))
     if opened.problems or wrong:
         raise typer.Exit(1)

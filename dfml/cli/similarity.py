@@ -78,10 +78,12 @@ def similarity(
         claim_folder(out, own=lambda folder: {path.name for path in folder.iterdir()} <= NAMES, overwrite=overwrite)
     check_device_name(device)
     config = Tgr.preset("demo").override({"groups": groups, "group_by": by}).override(set_ or [])
-    opened = open_zoo(zoo)
 
     from dfml.training.recovered import compare_zoo
     from dfml.training.taking_part import everyone
+    from dfml.training.used_classes import as_used
+
+    opened = as_used(open_zoo(zoo), config, 0)
 
     chosen, jobs = _computing(device, jobs)
     events = compare_zoo(opened, config, everyone(opened), device=chosen, jobs=jobs)

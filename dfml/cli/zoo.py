@@ -14,6 +14,7 @@ from dfml.cli.similarity import ZooName, prepare, similarity
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
 from dfml.zoo.build.zoo_config import PollutionConfig, PretrainConfig, claim_zoo, judged_classes, name_and_width
+from dfml.zoo.kept_checks import at_a_glance, kept_check
 from dfml.zoo.listing import mean_accuracy, zoo_names
 
 AnyZoo = Annotated[
@@ -82,7 +83,11 @@ def show(zoo: AnyZoo, json: Json = False) -> None:
     text = table(rows, ["id", "architecture", "input", "accuracy", "classes"])
     for model, reason in opened.problems.items():
         text += f"\nunusable: {model}: {reason}"
-    answer(value, json, text)
+    checked = None if opened.address else kept_check(opened.folder)
+    glance = at_a_glance(opened.cards)
+    text += "".join(f"\n{line}" for line in glance)
+    text += f"\nchecked {checked.when[:10]}: {checked.sentence}" if checked else ""
+    answer({**value, "glance": glance, "checked": checked and checked.model_dump()}, json, text)
 
 
 @app.command()

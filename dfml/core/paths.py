@@ -44,6 +44,11 @@ def user_runs() -> Path:
     return user_data_path("dfml-studio", appauthor=False) / "runs"
 
 
+def own_zoos() -> Path:
+    """Return the folder of the zoos that the app has made: ``zoos`` among the runs."""
+    return runs_root() / "zoos"
+
+
 def cache_root() -> Path:
     """Return a folder for what can be computed again: ``$DFML_CACHE``, or ``~/.cache/dfml``."""
     return Path(os.environ.get("DFML_CACHE") or Path.home() / ".cache" / "dfml")

@@ -96,3 +96,18 @@ def planar_map(similarity: np.ndarray) -> np.ndarray:
         # The sign is chosen so that the same matrix gives the same map everywhere.
         places[:, axis] = vector * (1 if vector[np.abs(vector).argmax()] >= 0 else -1)
     return places
+
+
+def plane_fit(similarity: np.ndarray, places: np.ndarray) -> float | None:
+    """Correlation, in [-1, 1], of the distances between ``places`` [N, 2] with 1 - similarity [N, N], over all pairs.
+
+    It says how far a map can be believed. None where either does not vary, as with fewer than three teachers.
+    """
+    import numpy as np
+
+    matrix, spots = np.asarray(similarity, dtype=np.float64), np.asarray(places, dtype=np.float64)
+    one, other = np.triu_indices(len(matrix), 1)
+    measured, drawn = 1 - matrix[one, other], np.linalg.norm(spots[one] - spots[other], axis=1)
+    if len(one) < 2 or measured.std() < 1e-12 or drawn.std() < 1e-12:
+        return None
+    return float(np.corrcoef(measured, drawn)[0, 1].clip(-1, 1))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +14,9 @@ import torch.nn.functional as F
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.names import find_name, same
-from dfml.data.folders import ClassSplit
+from dfml.data.folders import ClassSplit, load_split
 from dfml.data.splits import split_class
+from dfml.zoo.kept_checks import keep_check
 from dfml.zoo.zoo import Zoo
 
 Ask = Callable[[torch.Tensor], torch.Tensor]
@@ -35,7 +38,7 @@ class Checked:
     """What was found of a teacher.
 
     Attributes:
-        confidence: Mean probability of its likeliest class on noise, in [0, 1].
+        confidence: Mean probability of its likeliest class on noise, in [0, 1]; None where that is no number.
         claimed: Reported accuracy, in [0, 1]; ``measured`` on ``images`` real ones, ``calibration`` their mean
             confidence less that accuracy. None: not told, or not measured.
         problems: What makes its answers worthless or its card wrong, one line each.
@@ -46,7 +49,7 @@ class Checked:
     architecture: str
     input: str
     way: int
-    confidence: float
+    confidence: float | None
     claimed: float | None = None
     measured: float | None = None
     calibration: float | None = None
@@ -68,6 +71,30 @@ def probe_images(seed: int = 0) -> torch.Tensor:
         parts.append(F.interpolate(small, size=(SIDE, SIDE), mode="nearest"))
     parts.append(torch.linspace(0, 1, each).view(-1, 1, 1, 1).expand(-1, 3, SIDE, SIDE))
     return torch.cat(parts)
+
+
+def check_zoo(
+    zoo: Zoo, data: Path | None = None, told: Callable[[int, int, Checked], object] = lambda done, total, one: None
+) -> dict[str, Any]:
+    """Check a folder's zoo, keep what was found for this computer, and return it for JSON.
+
+    Args:
+        zoo: What is checked, see ``check_teachers``.
+        data: Class folders with a split ``train``, on which accuracy is measured.
+        told: Called after each teacher with how many are done, how many there are, and what was found of it.
+
+    Raises:
+        BadInput: The zoo is a server's, or there is no such data.
+    """
+    images, total, found = None if data is None else load_split(data, "train"), len(zoo.cards), []
+    for one in check_teachers(zoo, images):
+        found.append(one)
+        told(len(found), total, one)
+    wrong = {one.id: one.problems for one in found if one.problems}
+    value = {"name": zoo.name, "usable": len(zoo.cards), "teachers": zoo.listed, "problems": zoo.problems}
+    value |= {"wrong": wrong, "rows": [one.row() for one in found]}
+    keep_check(zoo.folder, value, str(data or ""))
+    return value
 
 
 @torch.no_grad()
@@ -95,7 +122,7 @@ def check_teachers(zoo: Zoo, data: ClassSplit | None = None) -> Iterator[Checked
         said = logits.softmax(1)
         noise = said[: PROBES // 4].amax(1)
         shape = "x".join(map(str, card.input_size))
-        found = Checked(card.id, card.family, shape, card.way, round(float(noise.mean()), 4), card.accuracy)
+        found = Checked(card.id, card.family, shape, card.way, _rounded(float(noise.mean())), card.accuracy)
         if not bool(logits.isfinite().all()):
             found.problems.append("answers with numbers that are not finite")
         elif float((said.amax(0) - said.amin(0)).max()) <= ALIKE:
@@ -118,6 +145,10 @@ def check_teachers(zoo: Zoo, data: ClassSplit | None = None) -> Iterator[Checked
         yield found
 
 
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
 def _measure(found: Checked, ask: Ask, classes: Sequence[str], data: ClassSplit) -> None:
     known = [same(name) for name in data.class_names]
     places = [find_name(name, known) for name in classes]
@@ -134,7 +165,7 @@ def _measure(found: Checked, ask: Ask, classes: Sequence[str], data: ClassSplit)
             sure += float(said.amax(1).sum())
             count += len(said)
     accuracy = right / count
-    found.measured, found.images, found.calibration = round(accuracy, 4), count, round(sure / count - accuracy, 4)
+    found.measured, found.images, found.calibration = round(accuracy, 4), count, _rounded(sure / count - accuracy)
     if len(images) < found.way:
         found.remarks.append(f"measured on {len(images)} of its {found.way} classes")
     if found.claimed is not None:

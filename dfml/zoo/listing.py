@@ -18,7 +18,7 @@ from dfml.core.errors import BadInput, nearest
 from dfml.core.known_networks import check_network_name
 from dfml.core.model_config import CONFIG, LARGEST_CARD, picture_input, read_config, tensor_shapes
 from dfml.core.names import natural, on_disk, same
-from dfml.core.paths import ASSETS, given_path, inside, read_json
+from dfml.core.paths import ASSETS, given_path, inside, own_zoos, read_json
 from dfml.core.remedies import PROGRAM
 
 FORMAT = 1
@@ -192,6 +192,13 @@ def zoo_names() -> list[str]:
     """The embedded zoos."""
     root = ASSETS / "zoos"
     return sorted(p.name for p in root.iterdir() if (p / "zoo.json").is_file()) if root.is_dir() else []
+
+
+def own_zoo_names() -> list[str]:
+    """The paths of the zoos that the app has made, by name."""
+    root = own_zoos()
+    names = sorted(os.listdir(root), key=natural) if os.path.isdir(root) else []
+    return [str(root / name) for name in names if os.path.isfile(root / name / "zoo.json")]
 
 
 def zoo_folder(name_or_path: str | Path) -> Path:

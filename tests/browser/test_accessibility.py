@@ -12,6 +12,7 @@ pytestmark = pytest.mark.browser
 STREAMLITS = {"empty-table-header", "presentation-role-conflict"}
 """Of its dataframe and of its uploader, both minor: no page can do anything about them."""
 STATES = {
+    "zoo": ["", "?zoo=cifar-fs-mixed&order=best", "?add=true&check=true"],
     "training": ["", "?view=Compare", "?method=dro&o.iterations=77"],
     "adaptation": ["", "?source=My+own+pictures"],
     "inversion": ["", "?view=Gallery"],

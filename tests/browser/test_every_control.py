@@ -31,7 +31,7 @@ ADDRESSES = {
 """Where the pressing on a page begins: each of its views."""
 AMONG = {
     "home": {"See it in one minute"},
-    "zoo": {"Make the polluted zoo"},
+    "zoo": {"Make the polluted zoo", "Compare teachers", "Train the zoo", "Order", "Look at it", "Check all teachers"},
     "inversion": {"Recover images", "Stop run"},
     "training": {"Start training", "What will it cost here?", "Stop run", "Resume", "Delete for good"},
     "adaptation": {"Calibrate (ICFIL)", "Adapted model (zip)", "Add a class", "Copy them into the boxes"},

@@ -105,3 +105,33 @@ def test_a_zip_and_a_folder_fill_the_boxes_and_single_pictures_go(cold_server, p
     look(page, {"cat": 3, "dog": 2, "the query set": 2})
     page.reload()
     look(page, {"cat": 3, "dog": 2, "the query set": 2})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_file_of_weights_larger_than_a_picture_may_be_becomes_a_teacher(
+    cold_server, page, tmp_path_factory, tmp_path
+):
+    import torch
+
+    from dfml.zoo.listing import read_card
+    from tests.zoo.foreign_teachers import network
+
+    file = tmp_path_factory.mktemp("given") / "birds.pth"
+    net = network("test_resnet", 0, (3, 32, 32), num_classes=4)
+    torch.save({"state_dict": net.state_dict(), "optimizer": {"momentum": torch.rand(6_000_000)}}, file)
+    assert file.stat().st_size > 20 * 2**20
+    page.goto(f"{cold_server.url}/zoo?add=true")
+    settled(page)
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="ImageNet's values").click()
+    page.get_by_role("textbox", name="Input size").fill("32")
+    page.get_by_role("textbox", name="Input size").press("Tab")
+    settled(page)
+    page.get_by_role("button", name="Add to zoo").click()
+    page.get_by_role("heading", name="Teacher birds").wait_for()
+    assert read_card(tmp_path / "zoos" / "my-zoo" / "birds").way == 4
+    page.get_by_text("Check this zoo").click()
+    page.get_by_role("button", name="Check all teachers").click()
+    page.get_by_role("button", name="What was found (JSON)").wait_for()
+    assert not list((tmp_path / ".uploads").glob("weights-*/*"))

@@ -1,5 +1,7 @@
 """The page of the model zoo."""
 
+import re
+
 from tests.pages.opening import open_page, texts
 
 ZOO = "cifar-fs-conv4"
@@ -39,24 +41,29 @@ def open_pollution():
     return app.run()
 
 
-def order(app, *, attack, **numbers):
-    """Fill the form that makes a polluted copy, and send it."""
+def order(app, *, attack, share=40, **numbers):
+    """Fill the form that makes a polluted copy, and press its button; return the sentence that it said before."""
+    app.slider(key=f"pollute:{ZOO}:share").set_value(share)
     app.selectbox(key=f"pollute:{ZOO}:attack").set_value(attack)
     for name, value in numbers.items():
         app.number_input(key=f"pollute:{ZOO}:{name}").set_value(value)
-    next(button for button in app.button if button.label == "Make the polluted zoo").click().run()
+    app.run()
+    said = next((text.value for text in app.markdown if "deceive" in text.value), "")
+    app.button(key=f"pollute:{ZOO}:make").click().run()
+    return said
 
 
 def test_a_polluted_copy_is_made_opened_and_shows_who_deceives_only_when_asked(runs):
     from dfml.zoo.build.pollute import pollution_truth
 
     app = open_pollution()
-    order(app, attack="fake", keep=2, rate=0.5)
+    said = order(app, attack="fake", keep=2, share=50)
     assert not app.exception and not app.error
     (folder,) = (path for path in (runs / "zoos").iterdir() if path.is_dir())
     assert app.selectbox(key="zoo").value == str(folder)
     truth = pollution_truth(folder)
     assert sorted(truth.values()) == ["clean", "clean", "fake", "fake"]
+    assert re.findall(r"\d+", said) == ["2", "4", "2", "2"], "deceptive, all, untrained, honest"
     assert "honest" not in texts(app) and len(app.dataframe) == 1
     app.toggle[0].set_value(True).run()
     assert "2 honest; 2 untrained." in texts(app)
@@ -74,9 +81,9 @@ def test_a_polluted_copy_that_cannot_be_made_is_one_line(runs):
 
 
 def test_where_the_liars_are_of_the_zoos_own_domain_another_attack_is_wanted(runs, zoo_copy, monkeypatch):
-    from dfml.ui.zoo import panels
+    from dfml.ui.zoo import polluting
 
-    monkeypatch.setattr(panels, "_same_domain", lambda zoo, other: True)
+    monkeypatch.setattr(polluting, "_same_domain", lambda zoo, other: True)
     app = open_pollution()
     assert app.selectbox(key=f"pollute:{ZOO}:attack").value == "fake"
     order(app, attack="both")

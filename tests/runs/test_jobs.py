@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -164,6 +165,19 @@ def test_pretraining_goes_on_with_the_teachers_that_are_missing(patterns, monkey
     assert result["models"] == 2 and 0 <= result["accuracy"] <= 1
     zoo = json.loads((RunFolder(result["run"]).path / "zoo" / "zoo.json").read_text())
     assert zoo["models"] == ["000", "001"] and zoo["recipe"]["config"]["seed"] == 5
+
+
+def test_a_zoo_with_a_name_comes_among_the_apps_own_and_takes_no_ones_place(patterns):
+    from dfml.core.paths import own_zoos
+    from dfml.zoo.listing import read_zoo
+
+    config = {"models": 1, "epochs": 1, "width": 4, "batch": 64}
+    order = spec(kind="pretrain", method="fewshot_conv4", data=str(patterns), config=config, label="ours")
+    for name in ("ours", "ours-2"):
+        result = run_in_process(order)
+        assert Path(result["zoo"]) == own_zoos() / name and read_zoo(result["zoo"]).name == "ours"
+    with pytest.raises(BadInput, match="name"):
+        run_in_process(order.model_copy(update={"label": "../ours"}))
 
 
 def test_every_kind_of_run_has_its_job():

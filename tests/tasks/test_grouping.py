@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dfml.core.errors import BadInput
-from dfml.tasks.grouping import choose_alike, group_teachers, planar_map
+from dfml.tasks.grouping import choose_alike, group_teachers, planar_map, plane_fit
 
 
 def planted(kinds, per_kind, *, within=0.9, between=0.3, seed=0):
@@ -79,3 +79,14 @@ def test_the_map_keeps_the_distances_of_a_plane():
     found = planar_map(1 - distance)
     assert np.allclose(np.linalg.norm(found[:, None] - found[None], axis=2), distance)
     assert planar_map(np.ones((1, 1))).tolist() == [[0, 0]]
+
+
+def test_how_well_a_plane_holds_the_distances_is_told():
+    spots = np.random.default_rng(0).uniform(0, 0.4, (12, 2))
+    flat = 1 - np.linalg.norm(spots[:, None] - spots[None], axis=-1)
+    assert plane_fit(flat, planar_map(flat)) == pytest.approx(1)
+    deep = np.random.default_rng(0).uniform(0, 0.2, (12, 8))
+    far = 1 - np.linalg.norm(deep[:, None] - deep[None], axis=-1)
+    assert 0.3 < (plane_fit(far, planar_map(far)) or 0) < 0.99, "eight dimensions do not lie in a plane"
+    assert plane_fit(np.eye(2), planar_map(np.eye(2))) is None
+    assert plane_fit(np.ones((5, 5)), planar_map(np.ones((5, 5)))) is None

@@ -12,7 +12,13 @@ import dfml.ui
 from dfml.bench.drawings import chart, similarity_drawing
 from dfml.core.events import ZooMap
 from dfml.core.names import natural
-from dfml.ui.charts.bars import class_coverage, similarity_matrix, teacher_policy_bars
+from dfml.ui.charts.bars import (
+    accuracies_by_architecture,
+    architecture_bars,
+    class_coverage,
+    similarity_matrix,
+    teacher_policy_bars,
+)
 
 HOSTILE = {
     "numbers": ["0", "10", "7"],
@@ -37,6 +43,8 @@ def spread(names):
 
 WITH_NAMES = {
     "class_coverage": lambda names: class_coverage([(name, 3 + i) for i, name in enumerate(names)]),
+    "architecture_bars": lambda names: architecture_bars([(name, 3) for name in names]),
+    "accuracies_by_architecture": lambda names: accuracies_by_architecture([(name, [0.5, 0.6]) for name in names]),
     "teacher_policy_bars": lambda names: teacher_policy_bars(dict(zip(names, spread(names), strict=True))),
     "similarity_matrix": matrix,
 }

@@ -10,6 +10,7 @@ from dfml.ui.charts.figures import DARK, LIGHT, translucent
 from dfml.ui.widgets.metrics import CHIPS, chip
 from dfml.ui.widgets.navigation import SMALL_LOGO
 from dfml.ui.widgets.sidebar import LOGO
+from dfml.ui.zoo import model_files
 
 CONFIG = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
 
@@ -101,7 +102,7 @@ def test_server_is_private_and_quiet():
     assert CONFIG["server"]["address"] == "127.0.0.1"
     assert CONFIG["server"]["enableXsrfProtection"] is True
     assert CONFIG["server"]["enableCORS"] is True
-    assert CONFIG["server"]["maxUploadSize"] <= 20
+    assert CONFIG["server"]["maxUploadSize"] == model_files.MEGABYTES
     assert CONFIG["browser"]["gatherUsageStats"] is False
 
 

@@ -1,11 +1,14 @@
 import io
+import re
 from types import SimpleNamespace
 
 import pytest
 import streamlit as st
 from PIL import Image
+from streamlit.runtime.uploaded_file_manager import DeletedFile
 
 from dfml.core.errors import BadInput
+from dfml.core.paths import REPOSITORY
 from dfml.data.class_archive import sort_paths
 from dfml.ui.adaptation import boxes as picture_boxes
 from dfml.ui.adaptation import uploads
@@ -128,7 +131,7 @@ class Boxes:
 
 def upload(name, content=None):
     content = png() if content is None else content
-    return SimpleNamespace(file_id=f"id of {name}", name=name, getvalue=lambda: content)
+    return SimpleNamespace(file_id=f"id of {name}", name=name, size=len(content), getvalue=lambda: content)
 
 
 def test_an_uploader_that_reports_the_same_files_again_adds_nothing(store, monkeypatch):
@@ -144,10 +147,30 @@ def test_an_uploader_that_reports_the_same_files_again_adds_nothing(store, monke
 
 def test_the_lines_of_an_upload_outlive_a_second_report(store, monkeypatch):
     boxes, told = Boxes(store, monkeypatch), []
-    boxes.give(0, [upload("notes.txt", b"text"), upload("a.png"), SimpleNamespace(file_id="gone")])
+    boxes.give(0, [upload("notes.txt", b"text"), upload("a.png"), DeletedFile("gone")])
     monkeypatch.setattr(st, "error", lambda line, **_: told.append(line))
     boxes.report_again()
     assert len(told) == 2 and "lost" in told[0] and told[1].startswith("notes")
+
+
+def test_a_file_that_is_too_large_is_refused_unread(store, monkeypatch):
+    def unread():
+        raise AssertionError("it was read")
+
+    boxes, told, large = Boxes(store, monkeypatch), [], 20 * 2**20 + 1
+    boxes.give(0, [SimpleNamespace(file_id="large", name="l.png", size=large, getvalue=unread), upload("a.png")])
+    monkeypatch.setattr(st, "error", lambda line, **_: told.append(line))
+    boxes.draw()
+    assert len(told) == 1 and told[0].startswith("l.png") and len(store.pictures(0)) == 1
+
+
+def test_all_files_come_in_through_one_place_which_looks_at_their_size():
+    marks = re.compile(r"\.(file_uploader|camera_input|audio_input|chat_input)\(")
+    files = [path for folder in ("dfml", "pages") for path in (REPOSITORY / folder).rglob("*.py")]
+    found = [path for path in files if marks.search(path.read_text(encoding="utf-8"))]
+    assert [path.name for path in found] == ["uploaders.py"]
+    larger = [path for path in files if "megabytes=" in path.read_text(encoding="utf-8") and path not in found]
+    assert [path.name for path in larger] == ["add_teachers.py"], "weights alone may be larger"
 
 
 def test_a_picture_that_is_chosen_again_on_purpose_is_kept(store):

@@ -13,7 +13,7 @@ from dfml.data.folders import load_split
 from dfml.reports.privacy import real_pictures
 from dfml.tasks.memory import TaskMemory
 from dfml.ui.inversion.form import check_real_pictures
-from dfml.ui.zoo.panels import matches
+from dfml.ui.zoo.teacher_table import matches
 from dfml.zoo import open_zoo
 from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo, train_judge
 from dfml.zoo.listing import read_zoo

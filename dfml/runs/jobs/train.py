@@ -1,4 +1,4 @@
-"""The work of a ``train`` run (meta-train, save, test on new classes) and of a ``pretrain`` run (train a zoo)."""
+"""The work of a ``train`` run: meta-train, save, test on new classes."""
 
 from __future__ import annotations
 
@@ -164,22 +164,3 @@ def _test(context: JobContext, model: MetaModel, sampler: EpisodeSampler, *, eve
         for row in evaluate(model, sampler, progress=progress, **how)
     )
     return {**first, **({"also": {other["adapt"]: other for other in others}} if others else {})}
-
-
-def pretrain(context: JobContext) -> Generator[Event, None, None]:
-    """Train the teachers of a zoo; those that are whole are kept, so a stopped run goes on."""
-    from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo
-
-    spec, out = context.spec, context.folder / "zoo"
-    config = PretrainConfig.parse({"seed": spec.seed, **spec.config})
-    architectures = [name.strip() for name in spec.method.split(",") if name.strip()]
-    yield Progress(0, config.models, "reading the images")
-
-    def report(done: int, total: int, teacher: str, accuracy: float) -> None:
-        context.emit(Progress(done, total, f"teacher {teacher}"))
-        context.emit(Scalars(done, {"zoo/accuracy": accuracy}))
-        context.emit(Checkpoint(done, {"done": done}))
-
-    data, jobs = Path(spec.needed("data")), min(spec.threads or 1, config.models)
-    accuracies = pretrain_zoo(data, out, architectures, config, jobs=jobs, report=report)
-    yield Done({"zoo": str(out), "models": len(accuracies), "accuracy": sum(accuracies) / len(accuracies)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from dfml.ui.adaptation.choose_images import example_folder, example_names
 from dfml.ui.adaptation.uploads import MAX_CLASSES, MAX_NAME, MIN_CLASSES, QUERY, UploadSet
 from dfml.ui.components.shelf import shelf
 from dfml.ui.widgets.texts import counted, one_line_errors, plain
+from dfml.ui.widgets.uploaders import Given, camera, uploader, whole_ones
 
 MANY = "many"
 """Where the lines of a folder, a zip or an example are kept."""
@@ -73,30 +74,28 @@ def _draw_ways(store: UploadSet) -> None:
 def _bring(store: UploadSet, way: str, *, queries: bool) -> None:
     key = f"{way}:{store.token}:{queries}:{_round()}"
 
-    def keep() -> None:
-        seen, given = _seen(), st.session_state.get(key) or []
-        given = given if isinstance(given, list) else [given]
+    def keep(given: Sequence[Given]) -> None:
+        seen = _seen()
 
         def store_all() -> list[str] | None:
             new = [one for one in given if one.file_id not in seen]
             seen.update(one.file_id for one in new)
-            whole = [one for one in new if hasattr(one, "getvalue")]
+            whole, lines = whole_ones(new)
             if not whole:
-                return None
+                return lines or None
             if way == "folder":
                 handed = [sort_paths((one.name, one.getvalue) for one in whole)]
             else:
                 handed = [open_zip(one.getvalue(), base_name(one.name)) for one in whole]
-            return [line for each in handed for line in store.add_sorted(each, queries=queries)]
+            return lines + [line for each in handed for line in store.add_sorted(each, queries=queries)]
 
         _tell(store, MANY, store_all)
 
     # Of any type, as in the boxes: what is no picture is named and passed over.
     if way == "folder":
-        label = "A folder with a folder for each class"
-        st.file_uploader(label, accept_multiple_files="directory", key=key, on_change=keep)
+        uploader("A folder with a folder for each class", keep, accept_multiple_files="directory", key=key)
     else:
-        st.file_uploader("A zip of class folders", key=key, on_change=keep)
+        uploader("A zip of class folders", keep, key=key)
 
 
 def _photograph(store: UploadSet) -> None:
@@ -106,13 +105,11 @@ def _photograph(store: UploadSet) -> None:
     slot = st.selectbox("The photo is one of", slots, key=f"photo_of:{len(names)}", **look)
     key = f"photo:{store.token}:{slot}:{_round()}"
 
-    def keep() -> None:
-        photo = st.session_state.get(key)
+    def keep(given: Sequence[Given]) -> None:
         seen = _seen()
-        if photo is not None:
-            _tell(store, slot, lambda: store.take(slot, [photo], seen))
+        _tell(store, slot, lambda: store.take(slot, given, seen))
 
-    st.camera_input("Photo", key=key, on_change=keep, label_visibility="collapsed")
+    camera("Photo", keep, key=key, label_visibility="collapsed")
     st.caption("Browsers show the camera only to this computer itself, or over https.")
 
 
@@ -155,15 +152,13 @@ def inbox(store: UploadSet, slot: int | str, name: str) -> None:
     count = st.session_state.get(f"_round:{slot}", 0)
     key = f"up:{store.token}:{slot}:{_round()}:{count}"
 
-    def keep() -> None:
+    def keep(given: Sequence[Given]) -> None:
         # In the callback, so that one run of the page both stores the files and shows them.
-        given, seen = st.session_state.get(key) or [], _seen()
+        seen = _seen()
         _tell(store, slot, lambda: store.take(slot, given, seen))
 
     # Of any type: a browser that only lets images through drops the others without a word.
-    st.file_uploader(
-        f"Images of {plain(name)}", accept_multiple_files=True, key=key, on_change=keep, label_visibility="collapsed"
-    )
+    uploader(f"Images of {plain(name)}", keep, accept_multiple_files=True, key=key, label_visibility="collapsed")
     _draw_problems(slot)
     stored = store.pictures(slot)
     count_told = counted(len(stored), "image")

@@ -12,16 +12,16 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard, cast
-
-from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile
+from typing import TypeGuard
 
 from dfml.core.errors import BadInput
 from dfml.core.names import find_name, same
 from dfml.core.paths import read_json, runs_root, write_atomically, write_json
-from dfml.data.class_archive import Given, Handed
+from dfml.data.class_archive import Given as Picture
+from dfml.data.class_archive import Handed
 from dfml.data.class_folders import base_name
 from dfml.data.pictures import SEVERAL_FRAMES, open_picture
+from dfml.ui.widgets.uploaders import Given, whole_ones
 
 MAX_SIDE = 512
 MAX_PICTURES = 50
@@ -107,7 +107,7 @@ class UploadSet:
         told = {**self.truths(), file: label}
         self._write_truths({name: label for name, label in told.items() if label})
 
-    def take(self, slot: int | str, uploads: Sequence[UploadedFile | DeletedFile], seen: set[str]) -> list[str] | None:
+    def take(self, slot: int | str, uploads: Sequence[Given], seen: set[str]) -> list[str] | None:
         """Store the uploads that are new; return a line for each that could not be used, None where none was new.
 
         An uploader reports all its files at each change, and once more when it has left the page. ``seen``, which
@@ -117,9 +117,8 @@ class UploadSet:
         if not new:
             return None
         seen.update(upload.file_id for upload in new)
-        whole = [cast(UploadedFile, upload) for upload in new if hasattr(upload, "getvalue")]
-        lost = ["A file was lost on its way to the server: choose it again."] * (len(new) - len(whole))
-        return lost + self.add(slot, [(upload.name, upload.getvalue()) for upload in whole])
+        whole, lines = whole_ones(new)
+        return lines + self.add(slot, [(upload.name, upload.getvalue()) for upload in whole])
 
     def add(self, slot: int | str, files: list[tuple[str, bytes]]) -> list[str]:
         """Store files of a name and a content; return a line for each that could not be used, or not all of it."""
@@ -172,7 +171,7 @@ class UploadSet:
                 lines += self._add_given(slot, pictures)
         return lines + self._add_given(QUERY, asked)
 
-    def _add_given(self, slot: int | str, pictures: list[Given]) -> list[str]:
+    def _add_given(self, slot: int | str, pictures: list[Picture]) -> list[str]:
         lines, whole, names = [], [], self.names()
         # No more are read than there is room for: a zip may hold anything.
         room = max(0, MAX_PICTURES - len(self.pictures(slot)))
@@ -240,7 +239,7 @@ class UploadSet:
         return self.folder / (QUERY if slot == QUERY else f"support/{int(slot)}")
 
 
-def _label(given: Given) -> str:
+def _label(given: Picture) -> str:
     """Return the class of a picture as a box is called: data sets write blanks as underscores."""
     return same(given.label.replace("_", " ").strip()[:MAX_NAME].strip())
 

@@ -10,6 +10,8 @@ from dfml.ui.charts.figures import blank, palette, translucent
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x")
 MOST_NAMED = 30
 MOST_LETTERS = 16
+MOST_POINTS = 60
+"""Teachers of an architecture that are all drawn as points."""
 
 
 def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:
@@ -21,10 +23,12 @@ def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:
     # Whole per cents: fine where teachers lie close together, coarse where they spread.
     width = 0.01 if high - low < 0.15 else 0.02 if high - low < 0.4 else 0.05
     colours = palette()
-    bins = {"start": int(low / width) * width, "end": high + width, "size": width}
+    # A bin holds its lower end, not its upper one: without this, 100 % would stand above 100 %.
+    below = [min(value, 1 - 1e-9) for value in accuracies]
+    bins = {"start": int(min(below) / width) * width, "end": high + width, "size": width}
     look = {"color": colours.series[0], "line": {"width": 1, "color": colours.quiet}}
     hover = "%{x}: %{y} teachers<extra></extra>"
-    figure.add_trace(go.Histogram(x=list(accuracies), xbins=bins, marker=look, hovertemplate=hover))
+    figure.add_trace(go.Histogram(x=below, xbins=bins, marker=look, hovertemplate=hover))
     mean = sum(accuracies) / len(accuracies)
     _mark_value(figure, mean, f"mean {mean:.1%}")
     figure.update_layout(showlegend=False, bargap=0.04, hovermode="closest", margin_t=28)
@@ -33,15 +37,35 @@ def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:
 
 def class_coverage(counts: Sequence[tuple[str, int]]) -> go.Figure:
     """Draw in how many teachers each class occurs: one bar per class, in the given order from the top."""
-    names, values = [name for name, _ in counts], [count for _, count in counts]
-    figure = blank(x="teachers that know the class", y="", height=44 + 18 * max(3, len(names)))
-    look = {"marker_color": palette().series[0], "hovertemplate": "%{y}: %{x} teachers<extra></extra>"}
-    _add_bars(figure, names, values, **look)
-    # Few teachers need whole ticks: 0.5 and 1.5 would stand there, rounded.
-    dtick = 1 if max(values, default=0) <= 8 else None
-    figure.update_xaxes(rangemode="tozero", tickformat="d", side="top", dtick=dtick)
+    figure = _counted(counts, "teachers that know the class", height=44 + 18 * max(3, len(counts)))
+    figure.update_xaxes(side="top")
     figure.update_yaxes(tickfont_size=11)
-    figure.update_layout(bargap=0.25)
+    return figure
+
+
+def architecture_bars(counts: Sequence[tuple[str, int]]) -> go.Figure:
+    """Draw how many teachers each architecture has: one bar each, in the given order from the top."""
+    return _counted(counts, "teachers", height=_rows_height(len(counts)))
+
+
+def accuracies_by_architecture(families: Sequence[tuple[str, Sequence[float]]]) -> go.Figure:
+    """Draw held-out accuracies: a row for each architecture, with a point for each teacher and a box about them.
+
+    Of more than ``MOST_POINTS`` teachers only those far from the others are points.
+    """
+    figure = blank(x="held-out accuracy", y="", height=_rows_height(len(families)))
+    _name_rows(figure, [name for name, _ in families])
+    colour = palette().series[0]
+    for row, (_, values) in enumerate(families):
+        points = "all" if len(values) <= MOST_POINTS else "outliers"
+        look = {"marker": {"color": colour, "size": 5}, "line_width": 1.5, "fillcolor": translucent(colour, 0.12)}
+        place = {"orientation": "h", "y0": row, "jitter": 0.5, "pointpos": 0, "width": 0.7}
+        hover = {"hovertemplate": "%{x:.1%}<extra></extra>", "hoveron": "points"}
+        figure.add_trace(go.Box(x=list(values), boxpoints=points, **place, **look, **hover))
+    figure.update_xaxes(tickformat=".0%")
+    # The ends of the rows are those of bars beside it.
+    figure.update_yaxes(range=[len(families) - 0.5, -0.5], autorange=False)
+    figure.update_layout(showlegend=False, hovermode="closest")
     return figure
 
 
@@ -135,8 +159,25 @@ def similarity_matrix(
     return figure
 
 
-def _add_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], **look: Any) -> list[int]:  # noqa: ANN401 - as plotly's
-    """Add a bar per name, from the top, each with its text beside it; return the rows that they stand in.
+def _rows_height(rows: int) -> int:
+    """Pixels of charts that stand side by side, so that their rows are level."""
+    return 64 + 26 * max(3, rows)
+
+
+def _counted(counts: Sequence[tuple[str, int]], what: str, *, height: int) -> go.Figure:
+    names, values = [name for name, _ in counts], [count for _, count in counts]
+    figure = blank(x=what, y="", height=height)
+    look = {"marker_color": palette().series[0], "hovertemplate": "%{y}: %{x} teachers<extra></extra>"}
+    _add_bars(figure, names, values, **look)
+    # Few teachers need whole ticks: 0.5 and 1.5 would stand there, rounded.
+    dtick = 1 if max(values, default=0) <= 8 else None
+    figure.update_xaxes(rangemode="tozero", tickformat="d", dtick=dtick)
+    figure.update_layout(bargap=0.25)
+    return figure
+
+
+def _name_rows(figure: go.Figure, names: Sequence[str]) -> list[int]:
+    """Name the rows of a figure, from the top, and return them.
 
     Rows are numbers and names only their labels: Plotly would read ``10``, ``nan`` or ``2024-01-02`` as numbers and
     dates, lay equal names upon each other, and draw no bar for ``constructor`` or ``__proto__``.
@@ -144,9 +185,14 @@ def _add_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], 
     rows = list(range(len(names)))
     ticks = {"type": "linear", "tickmode": "array", "tickvals": rows, "ticktext": list(names)}
     figure.update_yaxes(**ticks, autorange="reversed", showgrid=False)
+    return rows
+
+
+def _add_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], **look: Any) -> None:  # noqa: ANN401 - as plotly's
+    """Add a bar per name, from the top, each with its text beside it."""
+    rows = _name_rows(figure, names)
     figure.add_trace(go.Bar(x=values, y=rows, orientation="h", textposition="outside", cliponaxis=False, **look))
     figure.update_layout(showlegend=False, hovermode="closest", bargap=0.3)
-    return rows
 
 
 def _mark_value(figure: go.Figure, x: float, text: str) -> None:

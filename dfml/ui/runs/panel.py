@@ -26,7 +26,7 @@ from dfml.ui.widgets.metrics import chip
 from dfml.ui.widgets.scenes import names_settings
 from dfml.ui.widgets.texts import counted, duration, empty_state, one_line_errors, plain
 
-KINDS = {"training": "train", "inversion": "invert"}
+KINDS = {"training": "train", "inversion": "invert", "building": "pretrain"}
 """What kind of run is watched under a prefix of widgets' keys."""
 
 
@@ -252,6 +252,8 @@ def _waiting(text: str, names: Mapping[str, str]) -> str:
 
 def preset_of(spec: RunSpec) -> str:
     """Say which preset the run's options are and, where torch is loaded already, how many were changed."""
+    if spec.kind == "pretrain":
+        return plain(spec.method)
     if "torch" not in sys.modules or not spec.method:
         return f"from the {plain(spec.preset)} preset"
     changed = _changed(spec.kind, spec.method, spec.preset, json.dumps(spec.config))

@@ -19,10 +19,10 @@ from dfml.runs.spec import RunSpec
 from dfml.runs.status import ACTIVE
 from dfml.ui.charts.thinning import Curve
 from dfml.ui.widgets.metrics import chip
-from dfml.ui.widgets.navigation import INVERSION, TRAINING
+from dfml.ui.widgets.navigation import INVERSION, TRAINING, ZOO
 from dfml.ui.widgets.texts import counted
 
-PAGE_OF = {"train": TRAINING, "invert": INVERSION}
+PAGE_OF = {"train": TRAINING, "invert": INVERSION, "pretrain": ZOO}
 """Which page shows a kind of run."""
 NEXT = "_next_run"
 MOST = 3

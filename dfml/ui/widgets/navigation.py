@@ -50,7 +50,7 @@ def declare_pages() -> StreamlitPage:
             st.Page(_START, title="Home", url_path="home", visibility="hidden"),
         ]
     )
-    if page.url_path not in ("inversion", "training"):
+    if page.url_path not in ("zoo", "inversion", "training"):
         # Who goes through the pages fast finds the run of the last page in the address of the next.
         st.query_params.pop("run", None)
     return page

@@ -10,7 +10,7 @@ from dfml.core.errors import BadInput, DfmlError
 from dfml.core.texts import is_address
 from dfml.ui.widgets.forms import lasting
 from dfml.ui.widgets.texts import one_line_errors, plain
-from dfml.zoo.listing import TeacherRow, ZooListing, read_zoo, zoo_folder, zoo_names
+from dfml.zoo.listing import TeacherRow, ZooListing, own_zoo_names, read_zoo, zoo_folder, zoo_names
 
 CONNECTED, OPENED, NEXT_ZOO = "_connected_servers", "opened_zoos", "_next_zoo"
 
@@ -60,7 +60,7 @@ def choose_zoo() -> str:
     """Draw the zoo chooser; the choice (a name, a path, an address or nothing) stands in the link as ``zoo``."""
     asked = st.query_params.get("zoo")
     opened = [*st.session_state.get(OPENED, []), *([asked] if asked else [])]
-    names: list[str] = list(dict.fromkeys([*zoo_names(), *opened]))
+    names: list[str] = list(dict.fromkeys([*zoo_names(), *own_zoo_names(), *opened]))
     if NEXT_ZOO in st.session_state:
         st.session_state["zoo"] = st.session_state.pop(NEXT_ZOO)
     choice = lasting(

@@ -9,9 +9,7 @@ Which teacher deceives is written beside the zoo, in ``NAME.truth.json``. Only m
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +112,10 @@ def _drawn(
     """Of the ``usable`` teachers those that are kept and those of another domain, and the number of untrained ones."""
     drawer = _Drawer(clean, usable(clean), config)
     kept = drawer.kept()
-    total = math.ceil(len(kept) / (1 - Fraction(str(config.rate))))
-    if total > MOST_MODELS:
+    strange, fakes = config.deceptive(len(kept))
+    if (total := len(kept) + strange + fakes) > MOST_MODELS:
         raise BadInput(f"a rate of {config.rate} makes a zoo of {total} teachers, at most {MOST_MODELS} are made.")
-    bad = total - len(kept)
-    strange = {"ood": bad, "fake": 0, "both": math.ceil(bad / 2)}[config.attack]
-    return drawer, kept, drawer.foreign(source, usable, strange) if strange else [], bad - strange
+    return drawer, kept, drawer.foreign(source, usable, strange) if strange else [], fakes
 
 
 def _is_truth(path: Path) -> bool:

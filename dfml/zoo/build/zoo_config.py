@@ -1,6 +1,9 @@
 """How zoos are made: the options of pre-training and of pollution. Nothing here needs torch."""
 
 import json
+import math
+import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +13,10 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.known_networks import check_network_name
 from dfml.core.names import find_name, same
-from dfml.core.paths import claim_folder, read_json
+from dfml.core.paths import claim_folder, own_zoos, read_json
 from dfml.data.class_folders import subfolders
 from dfml.data.splits import check_source, split_folder
-from dfml.zoo.listing import TeacherCard
+from dfml.zoo.listing import TeacherCard, zoo_names
 
 
 class PretrainConfig(Config):
@@ -55,6 +58,31 @@ class PollutionConfig(Config):
     )
     keep: int | None = Field(None, ge=1, description="Clean teachers, sampled by the seed; all, if left out.")
     seed: int = Field(0, ge=0, description="Samples clean teachers, lies, weights and the order.")
+
+    def deceptive(self, clean: int) -> tuple[int, int]:
+        """Of a zoo with so many clean teachers: how many of another domain, and untrained ones, come to them."""
+        bad = math.ceil(clean / (1 - Fraction(str(self.rate)))) - clean
+        strange = {"ood": bad, "fake": 0, "both": math.ceil(bad / 2)}[self.attack]
+        return strange, bad - strange
+
+
+def own_zoo(name: str) -> Path:
+    """Return the folder of that name among the app's own zoos.
+
+    A name has letters of any script, digits, blanks, ``-``, ``_`` and ``.``, at most 60, and begins and ends with a
+    letter or a digit; else ``BadInput``.
+    """
+    if not re.fullmatch(r"\w([\w .-]{0,58}\w)?", name):
+        wanted = "use at most 60 letters, digits, blanks, - and _, the first and the last no sign"
+        raise BadInput(f"{name[:80]!r} is no name for a zoo: {wanted}.")
+    return own_zoos() / name
+
+
+def new_own_zoo(name: str) -> Path:
+    """The same for a zoo that is to be made; ``BadInput`` also where there is one of that name."""
+    if (folder := own_zoo(name)).exists() or name in zoo_names():
+        raise BadInput(f"there is a zoo {name!r} already: give another name.")
+    return folder
 
 
 def name_and_width(architecture: str) -> tuple[str, int | None]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dfml.core.errors import BadInput
 from dfml.core.paths import INSTALLED, REPOSITORY, read_json, write_json
+from dfml.zoo.importing.stating import Unsaid
 from dfml.zoo.importing.unpack import MOST_SECONDS
 
 MOST_BYTES = 2_500_000_000
@@ -50,7 +51,9 @@ def open_apart(source: Path, out: Path, kind: str, **told: Any) -> dict[str, Any
     except subprocess.TimeoutExpired:
         raise BadInput(f"{source}: reading it took longer than {10 * MOST_SECONDS} s: it is refused.") from None
     if (out / "refused.json").is_file():
-        raise BadInput(f"{source}: {read_json(out / 'refused.json', 'refusal')['reason']}.")
+        refusal = read_json(out / "refused.json", "refusal")
+        text, asked = f"{source}: {refusal['reason']}.", refusal.get("asked")
+        raise Unsaid(text, asked) if asked else BadInput(text)
     if done.returncode or not (out / "said.json").is_file():
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
         raise BadInput(

@@ -12,7 +12,7 @@ from dfml.core.model_config import CONFIG, FLAGS, add_stated, tensor_shapes
 from dfml.core.paths import write_json
 from dfml.zoo.importing.drafts import Draft
 from dfml.zoo.importing.identify import identify, settle
-from dfml.zoo.importing.stating import Stated
+from dfml.zoo.importing.stating import Stated, ask_for
 from dfml.zoo.importing.unpack import unwrapped
 from dfml.zoo.listing import DETAILS, ONNX, ONNX_FILE, WEIGHTS, read_card, weights_digest
 
@@ -30,24 +30,17 @@ def complete(draft: Draft, stated: Stated, folder: Path) -> list[str]:
     ``BadInput``: something is neither said nor stated, contradicts itself, or is wrong; in one line.
     """
     folder.mkdir()
-    cfg = {key: value for key, value in draft.cfg.items() if key != "num_classes"}
-    add_stated("it", draft.args, cfg, stated.input, channels=None)
-    size = cfg.get("input_size", [1, 1])
-    if not isinstance(size, list) or len(size) not in (2, 3) or not all(type(side) is int for side in size):
-        raise BadInput(f"its 'input_size' is {shown(size)}, expected channels, height and width")
-    crop = cfg.get("crop_pct")
-    if crop is not None and (type(crop) not in (int, float) or not 0 < crop <= 1):
-        raise BadInput(f"its 'crop_pct' is {shown(crop)}, expected the share of an image's side, above 0 and at most 1")
+    cfg, missing = input_of(draft, stated)
     notes: list[str] = []
     if draft.onnx is not None:
-        _ask_for(_missing(cfg, draft.args))
+        ask_for(missing)
         if "num_classes" not in draft.args or "answers" not in draft.onnx:
             raise BadInput("it does not say how many numbers it answers: give --num-classes and --size")
         shutil.copyfile(draft.weights, folder / ONNX_FILE)
         config = {"architecture": ONNX, "num_classes": draft.args["num_classes"], "answers": draft.onnx["answers"]}
         config |= {"model_args": {}, "pretrained_cfg": cfg}
     else:
-        config, notes = _network(draft, stated, cfg, folder)
+        config, notes = _network(draft, stated, cfg, missing, folder)
     write_json(folder / CONFIG, config)
     details = _details(draft, stated)
     write_json(folder / DETAILS, {**details, "sha256": weights_digest(folder)})
@@ -59,34 +52,48 @@ def complete(draft: Draft, stated: Stated, folder: Path) -> list[str]:
     return [*notes, *_other_preparation(config["pretrained_cfg"])]
 
 
-def _missing(cfg: Mapping[str, Any], args: Mapping[str, Any]) -> list[str]:
-    known = {**cfg, **({"input_size": args["img_size"]} if args.get("img_size") else {})}
-    return [key for key in FLAGS if known.get(key) in (None, [])]
+def input_of(draft: Draft, stated: Stated) -> tuple[dict[str, Any], list[str]]:
+    """What is said of a draft's input, by timm's names, and which names nobody says.
+
+    ``BadInput``: the source and the person contradict each other, or its size or crop is none.
+    """
+    cfg = {key: value for key, value in draft.cfg.items() if key != "num_classes"}
+    add_stated("it", draft.args, cfg, stated.input, channels=None)
+    size = cfg.get("input_size", [1, 1])
+    if not isinstance(size, list) or len(size) not in (2, 3) or not all(type(side) is int for side in size):
+        raise BadInput(f"its 'input_size' is {shown(size)}, expected channels, height and width")
+    crop = cfg.get("crop_pct")
+    if crop is not None and (type(crop) not in (int, float) or not 0 < crop <= 1):
+        raise BadInput(f"its 'crop_pct' is {shown(crop)}, expected the share of an image's side, above 0 and at most 1")
+    known = {**cfg, **({"input_size": draft.args["img_size"]} if draft.args.get("img_size") else {})}
+    return cfg, [key for key in FLAGS if known.get(key) in (None, [])]
 
 
-def _ask_for(missing: list[str]) -> None:
-    if missing:
-        flags = " ".join(FLAGS[key] for key in missing)
-        raise BadInput(f"nothing says its {', '.join(map(repr, missing))}, and nothing is assumed: give {flags}")
+def tensors_of(draft: Draft) -> tuple[dict[str, str], dict[str, list[int]]]:
+    """By each tensor's name in a draft's file the one without wrappers' prefixes, and by that one its shape.
 
-
-def _network(draft: Draft, stated: Stated, cfg: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Identify the network, write its weights, and return its config."""
-    label = draft.source
-    names = unwrapped(list(found := tensor_shapes(draft.weights, label)))
-    shapes = {names[name]: shape for name, shape in found.items()}
-    if not shapes:
+    ``BadInput``: the file is damaged, or holds none.
+    """
+    names = unwrapped(list(found := tensor_shapes(draft.weights, draft.source)))
+    if not names:
         raise BadInput("it holds no tensors")
-    missing = _missing(cfg, draft.args)
+    return names, {names[name]: shape for name, shape in found.items()}
+
+
+def _network(
+    draft: Draft, stated: Stated, cfg: dict[str, Any], missing: list[str], folder: Path
+) -> tuple[dict[str, Any], list[str]]:
+    """Identify the network, write its weights, and return its config."""
+    names, shapes = tensors_of(draft)
     # Only a table of positions can say the size; it takes a moment to compare one.
     if not any(name.endswith(("pos_embed", "pos_embedding")) for name in shapes):
-        _ask_for(missing)
-    _ask_for([key for key in missing if key != "input_size"])
+        ask_for(missing)
+    ask_for([key for key in missing if key != "input_size"])
     size = cfg.get("input_size") or None
     exact, found_by = identify(draft, stated, shapes, size)
     if "input_size" in missing:
         if not all(fit.size_known for fit in exact):
-            _ask_for(["input_size"])
+            ask_for(["input_size"])
         size = exact[0].args.get("img_size") or list(exact[0].cfg["input_size"])[1:]
         size = size if isinstance(size, list) else [size, size]
     weights = read_weights(draft.weights, names, exact[0])

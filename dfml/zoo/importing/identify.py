@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from dfml.core.errors import BadInput
 from dfml.core.known_networks import check_network_name, timm_networks, torchvision_networks
 from dfml.zoo.importing.drafts import Draft
-from dfml.zoo.importing.stating import Stated
+from dfml.zoo.importing.stating import Stated, Unsaid
 
 if TYPE_CHECKING:
     from dfml.zoo.importing.fitting import Fit
 
-NEAREST = 3
+NEAREST, ALIKE = 3, 0.01
+"""Of those that do not fit: how many are named, and which share of the tensors they have at least in common."""
 
 
 def candidates(draft: Draft, stated: Stated) -> list[str]:
@@ -50,7 +51,7 @@ def identify(
     """The architectures that fit exactly, the first being preferred, and a line that says how they were found.
 
     ``size`` is channels (where known), height and width. ``BadInput``: none fits; the line has the nearest, and how
-    well they do.
+    well they do; ``Unsaid`` where nobody named one.
     """
     from dfml.zoo.importing.fitting import choose
 
@@ -76,8 +77,13 @@ def identify(
             )
     exact, near = _alike(shapes, told, sides)
     if not exact:
-        raise BadInput(
-            f"no network fits it exactly; the nearest are {_said(near)}{_why(near)}: give --arch, or export it to ONNX"
+        raise Unsaid(
+            f"no network fits it exactly; the nearest are {_said(near)}{_why(near)}: give --arch, or export it to ONNX",
+            {
+                "arch": {
+                    fit.architecture: f"{fit.fit:.0%} of the tensors fit" for fit in near[:NEAREST] if fit.fit >= ALIKE
+                }
+            },
         )
     exact.sort(key=lambda fit: (fit.architecture.startswith("torchvision_"), len(fit.architecture), fit.architecture))
     return exact, f"taken for {exact[0].architecture}, which all its tensors fit"
@@ -115,14 +121,15 @@ def _why(fits: list[Fit]) -> str:
 def settle(exact: list[Fit], weights: Mapping[str, Any], shape: tuple[int, int, int]) -> Fit:
     """Choose among networks that the tensors fit equally: the first, where all answer alike with these weights.
 
-    ``BadInput``: they do not, so a person has to say which it is.
+    ``Unsaid``: they do not, so a person has to say which it is.
     """
     from dfml.zoo.importing.fitting import MOST_COMPARED, compute_the_same
 
     if len(exact) > 1:
         if len(exact) > MOST_COMPARED or not compute_the_same(exact, weights, shape):
             more = f" and {len(exact) - NEAREST} more" if len(exact) > NEAREST else ""
-            raise BadInput(
-                f"its tensors fit {_said(exact)}{more} equally, and these compute different answers: choose with --arch"
+            raise Unsaid(
+                f"its tensors fit {_said(exact)}{more} equally, and these compute other answers: choose with --arch",
+                {"arch": {fit.architecture: "all tensors fit" for fit in exact}},
             )
     return exact[0]

@@ -18,7 +18,7 @@ from dfml.core.texts import for_terminal
 from dfml.zoo.importing.complete import complete
 from dfml.zoo.importing.drafts import Draft
 from dfml.zoo.importing.reader import read_source
-from dfml.zoo.importing.stating import Stated
+from dfml.zoo.importing.stating import Stated, Unsaid
 from dfml.zoo.listing import MOST_MODELS, read_card, read_index
 from dfml.zoo.zoo import write_zoo
 
@@ -31,11 +31,15 @@ LONGEST = 200
 
 @dataclass
 class Imported:
-    """What came of an import: ids that were added, and one line for what a person should know, or was left out."""
+    """What came of an import: ids that were added, and one line for what a person should know, or was left out.
+
+    ``left_out`` has by each source that was left out what has to be stated of it, see ``Unsaid``.
+    """
 
     added: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    left_out: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
 
 
 def import_models(
@@ -92,6 +96,7 @@ def import_models(
                 if folder is not None:
                     shutil.rmtree(folder, ignore_errors=True)
                 found.problems.append(_one_line(str(error), name, place, folder))
+                found.left_out[name] = error.fields if isinstance(error, Unsaid) else {}
             shutil.rmtree(work, ignore_errors=True)
         cards = {new: read_card(place / new) for new in ready}
         spaces = {new: _vouched(cards[new].domain, said, meta, out) for new, said in ready.items()}

@@ -1,6 +1,7 @@
 """What a person states of a model that its file does not say; read without torch."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -14,6 +15,30 @@ from dfml.zoo.listing import MOST_CLASSES, MOST_MODELS, Name
 
 Numbers = Annotated[list[float], Field(max_length=3)]
 SIZE = "expected pixels a side, or channels, height and width"
+LONGEST_CHOICE = 200
+"""Characters of a value that is offered; the name of a checkpoint's entry may be anything."""
+
+
+class Unsaid(BadInput):
+    """Neither the source nor the person says something that is needed.
+
+    ``fields`` names it as ``Stated`` does, each with values that it may have and a word on each, if any are known.
+    """
+
+    def __init__(self, message: str, fields: Mapping[str, Mapping[str, str]]) -> None:
+        super().__init__(message)
+        self.fields = {
+            name: {choice: word for choice, word in choices.items() if len(choice) <= LONGEST_CHOICE}
+            for name, choices in fields.items()
+        }
+
+
+def ask_for(missing: Iterable[str]) -> None:
+    """``Unsaid``: one of ``mean``, ``std``, ``input_size`` and ``crop_pct`` is missing; names the options."""
+    if missing := list(missing):
+        flags = " ".join(FLAGS[key] for key in missing)
+        text = f"nothing says its {', '.join(map(repr, missing))}, and nothing is assumed: give {flags}"
+        raise Unsaid(text, {key: {} for key in missing})
 
 
 class Stated(Config):

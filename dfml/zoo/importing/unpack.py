@@ -18,6 +18,7 @@ from dfml.core.errors import BadInput, is_out_of_memory, nearest
 from dfml.core.paths import read_json, write_json
 from dfml.core.system import SYSTEM
 from dfml.core.texts import printable
+from dfml.zoo.importing.stating import Unsaid
 
 MOST_NUMBERS, MOST_TENSORS = 500_000_000, 5_000
 """Of a file's weights together."""
@@ -46,7 +47,8 @@ def main(job: Path) -> None:
             said = _tensors(source, out, told)
         write_json(out / "said.json", said)
     except BadInput as error:
-        write_json(out / "refused.json", {"reason": str(error)})
+        asked = error.fields if isinstance(error, Unsaid) else {}
+        write_json(out / "refused.json", {"reason": str(error), "asked": asked})
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -176,7 +178,8 @@ def find_weights(whole: Any, key: str | None) -> tuple[str | None, dict[str, Any
             )
         return key, found[key]
     if len(found) > 1:
-        raise BadInput(f"it holds several sets of weights ({_names(found)}): choose one with --key")
+        text = f"it holds several sets of weights ({_names(found)}): choose one with --key"
+        raise Unsaid(text, {"key": dict.fromkeys(found, "")})
     if not found:
         held = _names(whole) if isinstance(whole, Mapping) else type(whole).__name__
         raise BadInput(f"it holds no table of named tensors, only {held}")
