@@ -18,8 +18,8 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import claim_folder, filled_folder, inside
 from dfml.core.texts import printable
 from dfml.data.class_folders import counted, list_classes
-from dfml.data.pictures import ENDINGS, KINDS, read_header
-from dfml.data.splits import SPLITS, split_called
+from dfml.data.pictures import ENDINGS, KINDS, open_picture
+from dfml.data.splits import SPLITS, list_splits, split_called
 
 MOST_ROWS = 5_000_000
 """Rows of a table."""
@@ -53,11 +53,12 @@ def arrange(source: Path, out: Path, *, shares: tuple[int, int, int] = (60, 20, 
     by_table = source.is_file()
     splits = _of_table(source, told) if by_table else {"": _of_folder(source, told)}
     splits = {split: _usable(classes, told) for split, classes in splits.items()}
-    if set(splits) == {""}:
-        splits = _drawn(splits[""], shares, seed, str(source))
     if not any(splits.values()):
         why = f" Left out: {told[0]}." if told else ""
-        raise BadInput(f"{source} holds no usable image ({KINDS}).{why}")
+        expected = "rows with a file and a label" if by_table else "DIR/<class>/<image>"
+        raise BadInput(f"{source} holds no usable image ({KINDS}), expected {expected}.{why}")
+    if set(splits) == {""}:
+        splits = _drawn(splits[""], shares, seed, str(source))
     with filled_folder(out) as part:
         for split, classes in splits.items():
             for name, files in classes.items():
@@ -71,6 +72,8 @@ def _of_folder(folder: Path, told: list[str]) -> Images:
         raise BadInput(
             f"no folder and no table at {folder}: expected DIR/<class>/<image>, or a CSV of files and labels."
         )
+    if (splits := list_splits(folder)) != ["all"]:
+        raise BadInput(f"{folder} has splits already ({', '.join(splits)}): it can be used as it is.")
     found = list_classes(folder)
     told += found.skipped
     return found.classes
@@ -82,7 +85,9 @@ def _of_table(table: Path, told: list[str]) -> dict[str, Images]:
     odd, missing = [], []
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, skipinitialspace=True)
+            head = file.readline()
+            file.seek(0)
+            rows = csv.DictReader(file, delimiter=max(",;\t", key=head.count), skipinitialspace=True)
             names = {str(name).strip().lower(): name for name in rows.fieldnames or ()}
             which, label = (next((names[n] for n in known if n in names), None) for known in (FILES, LABELS))
             if which is None or label is None:
@@ -116,7 +121,7 @@ def _is_name(name: str) -> bool:
 
 
 def _usable(classes: Images, told: list[str]) -> Images:
-    """The images whose header can be read; the others are told."""
+    """The images that can be read, to their last pixel; the others are told."""
     other, bad, kept = [], [], {}
     for name, files in classes.items():
         for path in files:
@@ -124,7 +129,7 @@ def _usable(classes: Images, told: list[str]) -> Images:
                 other.append(f"{name}/{path.name}")
                 continue
             try:
-                read_header(path)
+                open_picture(path)
             except BadInput:
                 bad.append(f"{name}/{path.name}")
                 continue

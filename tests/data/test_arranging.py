@@ -89,6 +89,36 @@ def test_an_unusable_table_leaves_nothing_half_written(tmp_path, rows):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_table_may_come_from_a_program_that_writes_semicolons(tmp_path):
+    save(tmp_path / "a, b.png")
+    (tmp_path / "table.csv").write_text("file;label;split\na, b.png;cat;train\n")
+    assert arrange(tmp_path / "table.csv", tmp_path / "out")["splits"] == {"train": {"classes": 1, "images": 1}}
+
+
+def test_what_would_stop_a_training_later_is_left_out_and_named(flat, tmp_path):
+    whole = sorted(flat.rglob("*.png"))[0]
+    large = flat / "large" / "a.png"
+    save(large)
+    Image.effect_noise((300, 300), 90).save(large)
+    data = large.read_bytes()
+    large.write_bytes(data[: len(data) // 2])
+    Image.new("L", (9000, 9000)).save(whole)
+    found = arrange(flat, tmp_path / "out")
+    assert sum(split["images"] for split in found["splits"].values()) == 29
+    assert "large/a.png" in found["left_out"][0] and whole.name in found["left_out"][0]
+
+
+def test_a_folder_that_is_no_folder_of_classes_is_told_what_it_is(flat, tmp_path):
+    for name in ("train", "test"):
+        save(tmp_path / "split" / name / "cat" / "a.png")
+    with pytest.raises(BadInput, match="train, test"):
+        arrange(tmp_path / "split", tmp_path / "out")
+    save(tmp_path / "loose" / "a.png")
+    with pytest.raises(BadInput, match="<class>"):
+        arrange(tmp_path / "loose", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("label", ["../../x", "a/b", ".hidden", "x" * 300])
 def test_a_label_is_never_a_path(tmp_path, label):
     save(tmp_path / "a.png")

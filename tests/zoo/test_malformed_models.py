@@ -146,7 +146,7 @@ def test_malformed_input_is_one_line_and_leaves_nothing(name, whole, opened_here
     assert found.added == [] and len(found.problems) == 1
     problem = found.problems[0]
     assert name in problem and "\n" not in problem and all(word in problem for word in words), problem
-    assert not list((tmp_path / "out").iterdir()), "nothing half-written"
+    assert [path.name for path in tmp_path.iterdir()] == ["in"], "nothing half-written, no folder above it"
 
 
 def test_good_ones_come_in_beside_bad_ones_and_two_of_one_name_do_not(whole, opened_here, tmp_path):
@@ -211,3 +211,40 @@ def test_a_manifest_that_is_none_is_one_line(tmp_path, text):
     with pytest.raises(BadInput) as error:
         read_manifest(tmp_path / "m.yaml")
     assert "m.yaml" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "é" * 200])
+def test_a_name_that_no_folder_or_terminal_bears_is_refused(whole, opened_here, tmp_path, name):
+    save_file(whole.state_dict(), tmp_path / "a.safetensors")
+    found = import_models([(tmp_path / "a.safetensors", Stated(id=name))], tmp_path / "zoo", Stated.read(SAFE))
+    (problem,) = found.problems
+    assert found.added == [] and problem.isprintable() and len(problem) < 400
+
+
+@pytest.mark.parametrize(("key", "value"), [("crop_pct", 7), ("crop_pct", "all"), ("interpolation", "a\nb\x1b[0m")])
+def test_what_a_config_says_of_its_preparation_is_checked_and_shown_on_one_line(
+    whole, opened_here, tmp_path, key, value
+):
+    path = foreign_teachers.folder(tmp_path / "a", whole, "test_resnet", (3, 32, 32))
+    config = json.loads((path / "config.json").read_text())
+    config["pretrained_cfg"][key] = value
+    (path / "config.json").write_text(json.dumps(config))
+    found = import_models([path], tmp_path / "zoo")
+    assert bool(found.problems) == (key == "crop_pct") and all(key in line for line in found.problems)
+    assert all(line.isprintable() for line in found.notes + found.problems)
+
+
+def test_the_line_that_converts_a_model_runs_nothing_that_its_name_says(opened_here, tmp_path):
+    path = tmp_path / "$(touch pwned) `id`.pth"
+    a_whole_model(path, None)
+    (problem,) = import_models([path], tmp_path / "zoo", Stated.read(SAFE)).problems
+    _, line = problem.split("python -c ")
+    assert "$" not in line and "`" not in line and "FILE" in line
+
+
+def test_a_manifest_takes_a_default_back(whole, opened_here, tmp_path):
+    foreign_teachers.folder(tmp_path / "a", whole, "test_resnet", (3, 32, 32))
+    rows = "defaults: {mean: 0.9, std: 0.5, crop: 0.5}\nmodels:\n- {source: a, mean: null, std: null, crop: null}\n"
+    (tmp_path / "m.yaml").write_text(rows)
+    found = import_models(read_manifest(tmp_path / "m.yaml"), tmp_path / "zoo")
+    assert found.added == ["a"] and found.problems == []

@@ -62,6 +62,9 @@ def input_of(draft: Draft, stated: Stated) -> tuple[dict[str, Any], list[str]]:
     size = cfg.get("input_size", [1, 1])
     if not isinstance(size, list) or len(size) not in (2, 3) or not all(type(side) is int for side in size):
         raise BadInput(f"its 'input_size' is {shown(size)}, expected channels, height and width")
+    crop = cfg.get("crop_pct")
+    if crop is not None and (type(crop) not in (int, float) or not 0 < crop <= 1):
+        raise BadInput(f"its 'crop_pct' is {shown(crop)}, expected the share of an image's side, above 0 and at most 1")
     known = {**cfg, **({"input_size": draft.args["img_size"]} if draft.args.get("img_size") else {})}
     return cfg, [key for key in FLAGS if known.get(key) in (None, [])]
 
@@ -122,8 +125,8 @@ def read_weights(path: Path, names: Mapping[str, str], fit: Fit) -> dict[str, to
         wanted = fit.kinds.get(names[name])
         if wanted is not None and wanted.is_floating_point and not tensor.is_floating_point():
             raise BadInput(
-                f"tensor {name!r} holds whole numbers ({str(tensor.dtype)[6:]}), as quantised models "
-                "do, which give no gradients: import the model from before its quantisation"
+                f"tensor {name!r} holds {str(tensor.dtype)[6:]}, as quantised models do whole numbers, which give no "
+                "gradients: import the model from before that"
             )
     return {names[name]: tensor for name, tensor in weights.items()}
 
@@ -165,6 +168,6 @@ def _details(draft: Draft, stated: Stated) -> dict[str, Any]:
 def _other_preparation(cfg: Mapping[str, Any]) -> list[str]:
     """One line where a model wants another way of bringing images to its size than ours."""
     ours = {"interpolation": "bilinear", "crop_pct": 1.0}
-    differs = [f"{key} {cfg[key]}" for key, value in ours.items() if cfg.get(key) not in (None, value)]
+    differs = [f"{key} {shown(cfg[key])}" for key, value in ours.items() if cfg.get(key) not in (None, value)]
     ways = "here images are resized bilinearly, without a crop, so its accuracy may differ a little"
     return [f"it wants {' and '.join(differs)}; {ways}"] if differs else []

@@ -6,14 +6,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dfml.core.errors import BadInput
+from dfml.core.errors import BadInput, shown
 from dfml.core.names import find_name, same
 from dfml.core.paths import claim_folder, inside, raise_if_disk_full, read_json
+from dfml.core.texts import for_terminal
 from dfml.zoo.importing.complete import complete
 from dfml.zoo.importing.drafts import Draft
 from dfml.zoo.importing.reader import read_source
@@ -24,6 +25,8 @@ from dfml.zoo.zoo import write_zoo
 Source = str | Path | Draft
 """A path, a name on a hub, or what was read already."""
 RESERVED = ("judges", "zoo.json")
+LONGEST = 200
+"""Bytes of a teacher's name, which is a folder's."""
 
 
 @dataclass
@@ -109,8 +112,9 @@ def import_models(
 
 @contextmanager
 def _place_beside(out: Path) -> Iterator[Path]:
-    """A folder on the zoo's disk for what is not whole yet; removed whatever happens."""
+    """A folder on the zoo's disk for what is not whole yet; removed whatever happens, as are new folders above."""
     parent = out.resolve().parent
+    above = [folder for folder in (parent, *parent.parents) if not folder.exists()]
     try:
         parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=f".{out.resolve().name}.", suffix=".part", dir=parent))
@@ -126,11 +130,16 @@ def _place_beside(out: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(place, ignore_errors=True)
+        with suppress(OSError):  # one that is filled stays
+            for folder in above:
+                folder.rmdir()
 
 
 def _check_id(name: str, taken: list[str], out: Path) -> None:
     """``BadInput``: a teacher cannot be called so in this zoo."""
     other = "rename it, or give another 'id' in a manifest"
+    if for_terminal(name) != name or "\n" in name or len(name.encode()) > LONGEST:
+        raise BadInput(f"{shown(name)} is too long or has characters that nobody sees, for a teacher's name: {other}")
     if name in RESERVED or name.startswith(".") or inside(out, name).parent != out.resolve():
         raise BadInput(f"{name!r} cannot be the name of a teacher's folder: {other}")
     if find_name(name, taken) is not None:
@@ -142,8 +151,9 @@ def _check_id(name: str, taken: list[str], out: Path) -> None:
 def _one_line(text: str, name: str, place: Path, folder: Path | None) -> str:
     """A reason that begins with the source, without the names of folders that are gone."""
     text = text.replace(f"{place}{os.sep}", "").rstrip(".")
-    shown = name if len(name) <= 200 else f"...{name[-197:]}"
-    return f"{text}." if text.startswith(name) else f"{shown}: {text}."
+    label = name if len(name) <= 200 else f"...{name[-197:]}"
+    line = text if text.startswith(name) else f"{label}: {text}"
+    return " ".join(line.splitlines()) + ("" if line.endswith("?") else ".")
 
 
 def _vouched(domain: str | None, said: Stated, meta: dict[str, Any], out: Path) -> str | None:

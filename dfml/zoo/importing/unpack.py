@@ -137,7 +137,9 @@ def _unsafe(source: Path) -> set[str]:
 
 
 def _refuse_types(source: Path, types: list[str]) -> None:
-    new, quoted = f"{source.stem}-weights.pth", repr(str(source.name))
+    # The line is made to be copied into a shell, which may read more out of a name than Python does.
+    stem, suffix = (source.stem, source.suffix) if re.fullmatch(r"[\w.+-]+", source.name) else ("FILE", ".pth")
+    new, quoted = f"{stem}-weights.pth", repr(stem + suffix)
     if any(MODEL_PARTS.match(name) for name in types):
         load = f"import torch; torch.save(torch.load({quoted}, weights_only=False).state_dict(), {new!r})"
         raise BadInput(
