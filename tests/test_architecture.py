@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MOST_FILES = 20
 FLOORS = {
     "core": 0,
+    "cluster": 1,
     "nets": 1,
     "data": 1,
     "zoo": 2,

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from dfml.cluster.fan_out import in_processes
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import cache_root
-from dfml.core.process import in_processes
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.pipeline import recover_together

@@ -17,7 +17,12 @@ OWN = "adaptation?source=own"
 ADDRESSES = {
     "home": [""],
     "zoo": ["zoo"],
-    "inversion": ["inversion?inverter2=sparse", "inversion?run={recovery}", "inversion?view=Gallery", "inversion?view=Memory"],
+    "inversion": [
+        "inversion?inverter2=sparse",
+        "inversion?run={recovery}",
+        "inversion?view=Gallery",
+        "inversion?view=Memory",
+    ],
     "training": ["training", "training?run={stopped}", "training?run={finished}"],
     "adaptation": ["adaptation", OWN],
     "compare": ["compare?show=results", "compare?show=together", "compare?show=runs"],

@@ -14,7 +14,7 @@ from dfml.core.process import end_with_parent
 
 POOL = """
 import os, sys, time
-from dfml.core.process import in_processes
+from dfml.cluster.fan_out import in_processes
 
 def work(number):
     open(os.path.join(sys.argv[1], f"{number}-{os.getpid()}"), "w").close()

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfml.cluster import node
+from dfml.cluster.fan_out import in_processes, wants_gpu
 from dfml.core.errors import BadInput, NotFinite, RunFailed, StopRequested
 from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars
 from dfml.core.paths import given_path, read_json
-from dfml.core.process import in_processes
 from dfml.data.splits import check_source
 from dfml.runs.folder import RECOVERED
 from dfml.runs.grids import save_grid
@@ -65,6 +66,8 @@ def check(spec: RunSpec) -> None:
     black = [card for card in wanted if answers_only_queries(zoo, card.id, asking)]
     if spec.data is not None:
         check_source(spec.data, "train")
+    if spec.cluster and zoo.address:
+        raise BadInput("the teachers of a server are asked from here: leave --cluster out.")
     if asking.budget is not None and len(wanted) == len(black) == 1:  # of several, one may suffice
         images, steps = black[0].way * spec.per_class, int(spec.config.get("steps", 0))
         refuse_above_budget(asking, black[0].id, images, steps)
@@ -124,6 +127,7 @@ def invert(context: JobContext) -> Generator[Event, None, None]:
         yield Checkpoint(offset, {"offset": offset, "finished": []})
     in_turn = device.type == "cpu" or bool(zoo.address)
     apart = in_turn and len(teachers) >= FAN_OUT_FROM and (spec.threads or 1) > 1 and not zoo.address
+    apart |= bool(spec.cluster)
     if todo and apart:
         stream = _recover_apart(recipe, spec, context.folder, todo)
     else:
@@ -199,7 +203,9 @@ def _recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[s
     work, done = partial(_recover_one, recipe.for_workers(), spec, marks), 0
     # At least two: one alone would run in this process, with its number of threads.
     jobs = max(2, min(spec.threads or 1, len(teachers)))
-    for outcome in in_processes(work, teachers, jobs=jobs, what="recovered teachers"):
+    shared = {"cluster": spec.cluster, "gpu": wants_gpu(spec.device), "marks": marks}
+    folders = [recipe.zoo.source, *filter(None, [spec.against])]
+    for outcome in in_processes(work, teachers, jobs=jobs, what="recovered teachers", folders=folders, **shared):
         done += outcome is not None
         # Even where all were done between two looks, the run has told how far it was.
         told = [path.read_text(encoding="ascii", errors="ignore") for path in marks.iterdir()]
@@ -213,9 +219,12 @@ def _recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[s
 def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> Outcome:
     """In a process of its own: recover one teacher."""
     from dfml.inversion.pipeline import recover_teachers, warm_up
+    from dfml.nets.device import pick_device
     from dfml.reports.recovery import reported
 
-    recipe, mark = args.open(), marks / teacher
+    recipe = args.open()
+    if node.is_node():
+        recipe = replace(recipe, device=pick_device(spec.device)[0])
     curves: list[Scalars] = []
     try:
         if not recipe.inverter.learns:
@@ -227,12 +236,12 @@ def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> 
             if isinstance(event, Scalars):
                 curves.append(event)
             if isinstance(event, Progress) and event.step % max(1, event.total // 20) == 0:
-                mark.write_text(str(PARTS * event.step // event.total), encoding="ascii")
+                node.tell(marks, teacher, str(PARTS * event.step // event.total))
     except (BadInput, NotFinite) as error:
         if teacher not in recipe.zoo.problems and not isinstance(error, NotFinite):
             raise
         outcome = Outcome("", 0, problems={teacher: str(error)})
-    mark.write_text(str(PARTS), encoding="ascii")
+    node.tell(marks, teacher, str(PARTS))
     return outcome
 
 
@@ -244,7 +253,7 @@ def _against(spec: RunSpec, recipe: Recipe, teachers: list[str]) -> ExtraLoss | 
     from dfml.meta.model import MetaModel
     from dfml.zoo.zoo import answers_only_queries
 
-    model = MetaModel.load(Path(spec.against)).to(recipe.device)
+    model = MetaModel.load(Path(node.here(spec.against))).to(recipe.device)
     model.require_one_network("teachers cannot disagree with it")
     for card in map(recipe.zoo.card, teachers):
         _need_same_way(spec, model.way, card)

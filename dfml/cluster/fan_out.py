@@ -1,0 +1,156 @@
+"""The one place where work is shared: among processes of this machine, or among the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from dfml.cluster import node
+from dfml.cluster.connecting import connected
+from dfml.cluster.nodes import LOOK_SECONDS, Nodes
+from dfml.cluster.parcels import drop, pack_folder, pack_value
+from dfml.core.errors import DfmlError, RunFailed
+from dfml.core.process import end_with_parent
+
+PART = 0.01
+"""Of a worker's GPU, asked for by a piece of work: any share will do. Whole runs ask for a whole one."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_processes(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    jobs: int,
+    what: str,
+    cluster: str = "",
+    folders: Sequence[str] = (),
+    marks: Path | None = None,
+    gpu: bool = False,
+) -> Iterator[Result | None]:
+    """Call a function of a module for each item, in processes of one thread that joblib's backend starts.
+
+    Closing the iterator ends them, and what workers of a cluster do for it. Yields what each piece of work returned, as
+    they end, and None every half second in between.
+
+    Args:
+        work: It is called with an item, here or elsewhere.
+        items: Whatever can be pickled.
+        jobs: Processes here; with one the work is done in this one. A cluster has as many as it has workers.
+        what: What they did, said where one dies, such as ``recovered teachers``.
+        cluster: Address of a cluster's scheduler, which does the work then.
+        folders: Those that the work reads: each is sent once to each node (see ``node.here``), unless it is there.
+        marks: The folder into which ``node.tell`` writes.
+        gpu: Whether only workers with a GPU, or a share of one, take the work.
+
+    Raises:
+        BadInput: The cluster's nodes are not alike, or a folder cannot be sent.
+        RunFailed: A process died, or the cluster is gone. A lost node's pieces are done by others.
+    """
+    if cluster:
+        yield from _on_cluster(work, items, what=what, address=cluster, folders=folders, marks=marks, gpu=gpu)
+        return
+    if jobs == 1:
+        yield from map(work, items)
+        return
+    from joblib import Parallel, delayed  # here, since it loads numpy
+    from joblib.externals.loky import get_reusable_executor
+
+    def end() -> None:
+        # Ends the local processes at once, and with them the wait of the thread.
+        whole = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType] - its default is "auto"
+        whole.shutdown(wait=False, kill_workers=True)
+
+    pieces = (delayed(_one)(work, item) for item in items)
+    results = cast(Generator[Result, None, None], Parallel(n_jobs=jobs, return_as="generator_unordered")(pieces))
+    yield from _as_they_end(results, len(items), what=what, look=lambda: None, end=end)
+
+
+def wants_gpu(device: str) -> bool:
+    """Whether a device's name asks for a GPU of the worker's."""
+    return device.startswith("cuda")
+
+
+def _one(work: Callable[[Item], Result], item: Item) -> Result:
+    end_with_parent()
+    return work(item)
+
+
+def _as_they_end(
+    results: Generator[Result, None, None], many: int, *, what: str, look: Callable[[], None], end: Callable[[], None]
+) -> Iterator[Result | None]:
+    """Yield ``many`` results, and None in between, after a ``look``; ``end`` ends the work where not all is wanted."""
+    # joblib's generator blocks until a piece is done; whoever waits must be able to stop in between.
+    done, waiter = 0, ThreadPoolExecutor(1)
+    try:
+        while done < many:
+            waiting = waiter.submit(next, results)
+            while not wait([waiting], LOOK_SECONDS).done:
+                look()
+                yield None
+            found = waiting.result()
+            done += 1
+            yield found
+    except DfmlError:
+        raise
+    except Exception as error:
+        name, text = type(error).__name__, " ".join(str(error).split())[:200]
+        raise RunFailed(
+            f"a process that {what} died ({name}: {text}); what was finished is kept: go on, with fewer threads if "
+            "memory was short."
+        ) from error
+    finally:
+        if done < many:
+            end()
+        waiter.shutdown(wait=True, cancel_futures=True)
+        results.close()
+
+
+def _on_cluster(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    what: str,
+    address: str,
+    folders: Sequence[str],
+    marks: Path | None,
+    gpu: bool,
+) -> Iterator[Result | None]:
+    with connected(address) as client:
+        import cloudpickle
+        from distributed import Future
+        from joblib import Parallel, delayed, parallel_config
+
+        token, parcels = secrets.token_hex(8), {path: pack_folder(Path(path)) for path in folders}
+        done = pack_value(cloudpickle.dumps((token, work)))  # nobody else's, since it is dropped in the end
+        order = node.Order(token, done.digest, {path: parcel.digest for path, parcel in parcels.items()})
+        nodes = Nodes(client, order, [*parcels.values(), done])
+
+        def mark(event: tuple[float, Any]) -> None:
+            with suppress(OSError, ValueError, TypeError):
+                name, text = event[1]
+                if marks is not None and (marks / name).parent == marks:
+                    (marks / name).write_text(text, encoding="ascii")
+
+        def end() -> None:
+            client.cancel([Future(key, client=client) for key in list(client.futures)], force=True)
+            nodes.end_work()
+
+        client.subscribe_topic(token, mark)
+        try:
+            yield from nodes.wait()
+            with parallel_config(backend="dask", client=client, **({"resources": {"GPU": PART}} if gpu else {})):
+                pieces = (delayed(node.do_piece)(order, item) for item in items)
+                parallel = Parallel(n_jobs=-1, return_as="generator_unordered")
+                results = cast(Generator[Result, None, None], parallel(pieces))
+            yield from _as_they_end(results, len(items), what=what, look=nodes.greet, end=end)
+        finally:
+            with suppress(Exception):  # the cluster may be gone, and it is tidying only
+                client.unsubscribe_topic(token)
+                client.run(drop, done.digest, on_error="ignore")
