@@ -19,6 +19,8 @@ from dfml.core.process import end_with_parent
 PART = 0.01
 """Of a worker's GPU, asked for by a piece of work: any share will do. Whole runs ask for a whole one."""
 
+Jobs = int | str
+"""How many processes of this machine, or the address of a cluster."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -27,9 +29,8 @@ def in_processes(
     work: Callable[[Item], Result],
     items: Sequence[Item],
     *,
-    jobs: int,
+    jobs: Jobs,
     what: str,
-    cluster: str = "",
     folders: Sequence[str] = (),
     marks: Path | None = None,
     gpu: bool = False,
@@ -42,9 +43,8 @@ def in_processes(
     Args:
         work: It is called with an item, here or elsewhere.
         items: Whatever can be pickled.
-        jobs: Processes here; with one the work is done in this one. A cluster has as many as it has workers.
+        jobs: Processes here, with one the work is done in this one; or the cluster, all of whose workers do it.
         what: What they did, said where one dies, such as ``recovered teachers``.
-        cluster: Address of a cluster's scheduler, which does the work then.
         folders: Those that the work reads: each is sent once to each node (see ``node.here``), unless it is there.
         marks: The folder into which ``node.tell`` writes.
         gpu: Whether only workers with a GPU, or a share of one, take the work.
@@ -53,8 +53,8 @@ def in_processes(
         BadInput: The cluster's nodes are not alike, or a folder cannot be sent.
         RunFailed: A process died, or the cluster is gone. A lost node's pieces are done by others.
     """
-    if cluster:
-        yield from _on_cluster(work, items, what=what, address=cluster, folders=folders, marks=marks, gpu=gpu)
+    if isinstance(jobs, str):
+        yield from _on_cluster(work, items, what=what, address=jobs, folders=folders, marks=marks, gpu=gpu)
         return
     if jobs == 1:
         yield from map(work, items)
@@ -69,7 +69,7 @@ def in_processes(
 
     pieces = (delayed(_one)(work, item) for item in items)
     results = cast(Generator[Result, None, None], Parallel(n_jobs=jobs, return_as="generator_unordered")(pieces))
-    yield from _as_they_end(results, len(items), what=what, look=lambda: None, end=end)
+    yield from _as_they_end(results, len(items), what=what, end=end)
 
 
 def wants_gpu(device: str) -> bool:
@@ -83,9 +83,18 @@ def _one(work: Callable[[Item], Result], item: Item) -> Result:
 
 
 def _as_they_end(
-    results: Generator[Result, None, None], many: int, *, what: str, look: Callable[[], None], end: Callable[[], None]
+    results: Generator[Result, None, None],
+    many: int,
+    *,
+    what: str,
+    end: Callable[[], None],
+    look: Callable[[], None] = lambda: None,
+    gone: Callable[[Exception], DfmlError | None] = lambda error: None,
 ) -> Iterator[Result | None]:
-    """Yield ``many`` results, and None in between, after a ``look``; ``end`` ends the work where not all is wanted."""
+    """Yield ``many`` results, and None in between, after a ``look``; ``end`` ends the work where not all is wanted.
+
+    ``gone`` says of an error that whoever did the work is no longer there, if that is so.
+    """
     # joblib's generator blocks until a piece is done; whoever waits must be able to stop in between.
     done, waiter = 0, ThreadPoolExecutor(1)
     try:
@@ -100,10 +109,9 @@ def _as_they_end(
     except DfmlError:
         raise
     except Exception as error:
-        name, text = type(error).__name__, " ".join(str(error).split())[:200]
-        raise RunFailed(
-            f"a process that {what} died ({name}: {text}); what was finished is kept: go on, with fewer threads if "
-            "memory was short."
+        raise gone(error) or RunFailed(
+            f"a process that {what} died ({type(error).__name__}: {' '.join(str(error).split())[:200]}); what was "
+            "finished is kept: go on, with fewer threads if memory was short."
         ) from error
     finally:
         if done < many:
@@ -149,7 +157,7 @@ def _on_cluster(
                 pieces = (delayed(node.do_piece)(order, item) for item in items)
                 parallel = Parallel(n_jobs=-1, return_as="generator_unordered")
                 results = cast(Generator[Result, None, None], parallel(pieces))
-            yield from _as_they_end(results, len(items), what=what, look=nodes.greet, end=end)
+            yield from _as_they_end(results, len(items), what=what, end=end, look=nodes.greet, gone=nodes.gone)
         finally:
             with suppress(Exception):  # the cluster may be gone, and it is tidying only
                 client.unsubscribe_topic(token)

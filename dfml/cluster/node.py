@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 import pickle
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dfml.cluster.connecting import program
 from dfml.cluster.parcels import is_here, place_of, same_on_disk
 from dfml.core.errors import RunFailed
-from dfml.core.paths import cache_root
+from dfml.core.paths import cache_root, filled_folder, inside
 
 ARRIVE_SECONDS = 180.0
 """How long a worker that has just come waits for what its asker sends once to each node."""
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,28 @@ def tell(folder: Path, name: str, text: str) -> None:
     from distributed import get_worker
 
     get_worker().log_event(_at_work.token, [name, text])
+
+
+def written(folder: Path, work: Callable[[Path], Result]) -> tuple[Result, dict[str, bytes]]:
+    """Let ``work`` write a folder of that name; return its result and, where the asker is elsewhere, the files."""
+    if not is_node():
+        return work(folder), {}
+    with tempfile.TemporaryDirectory() as place:
+        below = Path(place) / folder.name
+        found = work(below)
+        files = [path for path in below.rglob("*") if path.is_file()]
+        return found, {path.relative_to(below).as_posix(): path.read_bytes() for path in files}
+
+
+def keep_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of files that came from a node, all of them or none; nothing where there are none."""
+    if not files:
+        return
+    with filled_folder(folder, over=True) as part:
+        for name, content in files.items():
+            target = inside(part, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
 
 
 def facts() -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Nodes:
 
     def __init__(self, client: Client, order: node.Order, parcels: Sequence[Parcel]) -> None:
         self.client, self.order = client, order
+        self.address = client.scheduler.address if client.scheduler else "its address"
         self.parcels = {parcel.digest: parcel for parcel in parcels}
         self._disks: dict[str, str] = {}
         self._seen = time.monotonic()
@@ -40,21 +41,17 @@ class Nodes:
 
     def greet(self) -> None:
         """See who is new, and send them what they lack. ``BadInput``: one is unlike; ``RunFailed``: nobody is left."""
-        address = self.client.scheduler.address if self.client.scheduler else "this address"
         try:
             threads = cast(dict[str, int], self.client.nthreads())
-        except (OSError, TimeoutError) as error:
-            raise RunFailed(
-                f"the scheduler at {address} is gone ({type(error).__name__}); what was finished is kept: go on when "
-                "it is there again."
-            ) from None
+        except (OSError, TimeoutError, ValueError) as error:
+            raise self.gone(error) or error from None
         self._disks = {worker: disk for worker, disk in self._disks.items() if worker in threads}
         if threads:
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > ALONE_SECONDS:
             raise RunFailed(
-                f"the cluster at {address} has no workers; what was finished is kept: start some (`{PROGRAM} cluster "
-                f"worker {address}`), and go on."
+                f"the cluster at {self.address} has no workers; what was finished is kept: start some (`{PROGRAM} cluster "
+                f"worker {self.address}`), and go on."
             )
         if new := [worker for worker in threads if worker not in self._disks]:
             found = self._on(node.facts, workers=new, on_error="ignore")
@@ -63,6 +60,14 @@ class Nodes:
                 if facts["disk"] not in self._disks.values():
                     self._send(worker)
                 self._disks[worker] = facts["disk"]
+
+    def gone(self, error: Exception) -> RunFailed | None:
+        """Say that the scheduler is not there any more, if the connection to it ended."""
+        if self.client.status == "running" and not isinstance(error, OSError | TimeoutError):
+            return None
+        return RunFailed(
+            f"the scheduler at {self.address} is gone; what was finished is kept: go on when it is there again."
+        )
 
     def end_work(self) -> None:
         """Start those workers anew that are at this work; others are left alone."""

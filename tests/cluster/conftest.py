@@ -87,11 +87,24 @@ def make_cluster(tmp_path):
         cluster.end()
 
 
-@pytest.fixture
-def cluster(make_cluster):
-    """A scheduler and the workers ``one`` and ``two``."""
-    made = make_cluster()
-    made.workers = [made.worker(name) for name in ("one", "two")]
+def with_workers(made, *words):
+    made.workers = [made.worker(name, *words) for name in ("one", "two")]
     for worker in made.workers:
         worker.wait_for("workers: ")
     return made
+
+
+@pytest.fixture
+def cluster(make_cluster):
+    """A scheduler and the workers ``one`` and ``two``, to be broken."""
+    return with_workers(make_cluster())
+
+
+@pytest.fixture(scope="module")
+def whole_cluster(tmp_path_factory):
+    """One that stays whole, for tests that only work on it."""
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        yield with_workers(made)
+    finally:
+        made.end()

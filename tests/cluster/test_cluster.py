@@ -1,16 +1,10 @@
 """Work that a real scheduler and real workers do, on this machine's loopback."""
 
-import os
-import shutil
 import sys
-import threading
 import time
 
-import psutil
 import pytest
 
-from dfml.cluster.fan_out import in_processes
-from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Progress
 from dfml.runs.driver import run_in_process
 from dfml.runs.spec import RunSpec

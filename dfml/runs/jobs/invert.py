@@ -202,8 +202,8 @@ def _recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[s
     marks.mkdir(parents=True)
     work, done = partial(_recover_one, recipe.for_workers(), spec, marks), 0
     # At least two: one alone would run in this process, with its number of threads.
-    jobs = max(2, min(spec.threads or 1, len(teachers)))
-    shared = {"cluster": spec.cluster, "gpu": wants_gpu(spec.device), "marks": marks}
+    jobs = spec.cluster or max(2, min(spec.threads or 1, len(teachers)))
+    shared = {"gpu": wants_gpu(spec.device), "marks": marks}
     folders = [recipe.zoo.source, *filter(None, [spec.against])]
     for outcome in in_processes(work, teachers, jobs=jobs, what="recovered teachers", folders=folders, **shared):
         done += outcome is not None

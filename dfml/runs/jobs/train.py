@@ -180,6 +180,6 @@ def pretrain(context: JobContext) -> Generator[Event, None, None]:
         context.emit(Scalars(done, {"zoo/accuracy": accuracy}))
         context.emit(Checkpoint(done, {"done": done}))
 
-    data, jobs = Path(spec.needed("data")), min(spec.threads or 1, config.models)
+    data, jobs = Path(spec.needed("data")), spec.cluster or min(spec.threads or 1, config.models)
     accuracies = pretrain_zoo(data, out, architectures, config, jobs=jobs, report=report)
     yield Done({"zoo": str(out), "models": len(accuracies), "accuracy": sum(accuracies) / len(accuracies)})
