@@ -32,7 +32,7 @@ def scheduler(
     ] = False,
 ) -> None:
     """Hand work out to workers, until Ctrl-C."""
-    from dfml.cluster.serving import run_scheduler
+    from dfml.cluster.starting import run_scheduler
 
     run_scheduler(
         host=host, port=port, certificates=certificates, insecure=insecure, dashboard=dashboard,
@@ -53,7 +53,7 @@ def worker(
     insecure: Insecure = False,
 ) -> None:
     """Do work of a scheduler, until Ctrl-C; each process computes with one thread."""
-    from dfml.cluster.serving import run_workers
+    from dfml.cluster.starting import run_workers
 
     run_workers(
         address, processes=processes, gpu=gpu, host=host, certificates=certificates, insecure=insecure,

@@ -133,7 +133,7 @@ def _on_cluster(
     with connected(address) as client:
         import cloudpickle
         from distributed import Future
-        from joblib import Parallel, delayed, parallel_config
+        from joblib import Parallel, delayed
 
         token, parcels = secrets.token_hex(8), {path: pack_folder(Path(path)) for path in folders}
         done = pack_value(cloudpickle.dumps((token, work)))  # nobody else's, since it is dropped in the end
@@ -153,12 +153,25 @@ def _on_cluster(
         client.subscribe_topic(token, mark)
         try:
             yield from nodes.wait()
-            with parallel_config(backend="dask", client=client, **({"resources": {"GPU": PART}} if gpu else {})):
-                pieces = (delayed(node.do_piece)(order, item) for item in items)
-                parallel = Parallel(n_jobs=-1, return_as="generator_unordered")
-                results = cast(Generator[Result, None, None], parallel(pieces))
+            backend = _on_all_workers(client, {"GPU": PART} if gpu else {})
+            # All at once: who joins later finds work waiting.
+            parallel = Parallel(backend=backend, return_as="generator_unordered", pre_dispatch="all")
+            pieces = (delayed(node.do_piece)(order, item) for item in items)
+            results = cast(Generator[Result, None, None], parallel(pieces))
             yield from _as_they_end(results, len(items), what=what, end=end, look=nodes.greet, gone=nodes.gone)
         finally:
             with suppress(Exception):  # the cluster may be gone, and it is tidying only
                 client.unsubscribe_topic(token)
                 client.run(drop, done.digest, on_error="ignore")
+
+
+def _on_all_workers(client: Any, resources: dict[str, float]) -> Any:  # noqa: ANN401 - of libraries that load slowly
+    """Return joblib's Dask backend; with a single worker, too, which joblib itself would leave idle."""
+    from joblib._dask import DaskDistributedBackend
+
+    class OnAllWorkers(DaskDistributedBackend):
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            return max(2, super().effective_n_jobs(n_jobs))
+
+    asked: dict[str, Any] = {"resources": resources} if resources else {}
+    return OnAllWorkers(client=client, **asked)

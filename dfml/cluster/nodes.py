@@ -50,8 +50,8 @@ class Nodes:
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > ALONE_SECONDS:
             raise RunFailed(
-                f"the cluster at {self.address} has no workers; what was finished is kept: start some (`{PROGRAM} cluster "
-                f"worker {self.address}`), and go on."
+                f"the cluster at {self.address} has no workers; what was finished is kept: start some (`{PROGRAM} "
+                f"cluster worker {self.address}`), and go on."
             )
         if new := [worker for worker in threads if worker not in self._disks]:
             found = self._on(node.facts, workers=new, on_error="ignore")

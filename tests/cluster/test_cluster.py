@@ -31,7 +31,7 @@ def recovered(folder):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a path that each process reads otherwise: /proc")
-def test_a_killed_node_costs_nothing_but_time_and_the_bytes_are_those_of_this_machine(
+def test_a_killed_node_costs_time_alone_and_the_bytes_are_those_of_this_machine(
     cluster, six_teachers, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(six_teachers.parent)

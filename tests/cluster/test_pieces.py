@@ -46,9 +46,7 @@ def break_down(item):
 
 
 @linux
-def test_a_folder_that_workers_do_not_see_is_sent_to_their_node_once_and_is_what_it_was(
-    whole_cluster, tmp_path, monkeypatch
-):
+def test_a_folder_that_workers_do_not_see_is_sent_once_and_whole(whole_cluster, tmp_path, monkeypatch):
     (tmp_path / "sent" / "deep").mkdir(parents=True)
     (tmp_path / "sent" / "deep" / "a").write_bytes(os.urandom(1000))
     (tmp_path / "sent" / "b").write_bytes(b"")

@@ -10,7 +10,7 @@ from dfml.cluster.certificates import write_certificates
 from dfml.cluster.connecting import CERTIFICATES, INSECURE, asked_for, check_address
 from dfml.cluster.fan_out import in_processes
 from dfml.cluster.parcels import Parcel, pack_folder, pack_value, place_of, receive
-from dfml.cluster.serving import check_host
+from dfml.cluster.starting import check_host
 from dfml.core.errors import BadInput, RunFailed
 
 
