@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dfml import __version__
-from dfml.cli import arrange, bench, completing, exporting, lab, models, parameters, record, runs, zoo
+from dfml.cli import arrange, bench, clustering, completing, exporting, lab, models, parameters, record, runs, zoo
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.cli.start_app import start_app
 from dfml.core.errors import DfmlError
@@ -39,6 +39,7 @@ for function in (lab.sweep, lab.compare, lab.report):
     runs.app.command()(function)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
+app.add_typer(clustering.app, name="cluster")
 for function in (runs.invert, runs.train, models.evaluate, models.adapt, exporting.export, parameters.docs):
     app.command()(function)
 app.command("app")(start_app)

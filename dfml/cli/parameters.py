@@ -75,6 +75,9 @@ def made_from(config: type[Config], fields: str) -> Callable[[Callable[..., None
     return made
 
 
+Cluster = Annotated[
+    str, typer.Option(help="A cluster that does the work, tcp://HOST:PORT; $DFML_CLUSTER, if left out.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Set = Annotated[
     list[str] | None,

@@ -9,6 +9,7 @@ import typer
 from dfml.cli import completing
 from dfml.cli.output import STOPPED, Bar, answer, fine_percent, say, table
 from dfml.cli.parameters import Data, Json, Out, Preset, Resume, Set, given_options, made_from, refuse_given
+from dfml.cluster.connecting import asked_for
 from dfml.core.config import Config
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, RunFailed
@@ -104,7 +105,7 @@ def train(
 
 
 @made_from(AskingConfig, "oracle")
-@made_from(RunSpec, "zoo per_class against against_weight seed device threads label")
+@made_from(RunSpec, "zoo per_class against against_weight seed device threads cluster label")
 def invert(
     context: typer.Context,
     *,
@@ -129,6 +130,7 @@ def invert(
     seed: int,
     device: str,
     threads: int | None,
+    cluster: str,
     label: str,
     resume: Resume = False,
     json: Json = False,
@@ -165,6 +167,7 @@ def _spec(context: typer.Context, kind: str, config: Config, **more: Any) -> Run
     """Return what the run is asked: the command's own options that are fields of it, and what is given here."""
     given = {name: value for name, value in context.params.items() if name in RunSpec.model_fields}
     check_device_name(given["device"])
+    given["cluster"] = asked_for(given.get("cluster"))
     return RunSpec.parse({**given, "kind": kind, "config": config.model_dump(mode="json"), **more})
 
 

@@ -9,7 +9,8 @@ import typer
 
 from dfml.cli import completing
 from dfml.cli.output import Bar, answer, say, table
-from dfml.cli.parameters import Json, Overwrite, made_from, names
+from dfml.cli.parameters import Cluster, Json, Overwrite, made_from, names
+from dfml.cluster.connecting import asked_for
 from dfml.core.device_names import check_device_name
 from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import claim_folder, write_atomically, write_json
@@ -30,6 +31,7 @@ def prepare(
     preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option, in every method that has it.")] = None,
     jobs: Jobs = None,
+    cluster: Cluster = "",
     device: str,
     json: Json = False,
 ) -> None:
@@ -41,10 +43,11 @@ def prepare(
     configs = configs_of(names(method, "--method"), preset, set_ or [])
     opened = open_zoo(zoo)
     chosen, jobs = _computing(device, jobs)
+    where = asked_for(cluster) or jobs
     costs = []
     for name, config in configs.items():
         began = time.perf_counter()
-        found = _watch(METHODS.get(name)(config).prepare(opened, device=chosen, jobs=jobs), f"preparing {name}")
+        found = _watch(METHODS.get(name)(config).prepare(opened, device=chosen, jobs=where), f"preparing {name}")
         cost = {"kept_seconds": 0.0, "passes": 0.0, "queries": 0.0, **(found or {})}
         costs.append({"method": name, **cost, "seconds": time.perf_counter() - began})
     header = ["method", "seconds now", "seconds of what is kept", "passes", "queries"]

@@ -9,8 +9,9 @@ from dfml.cli import completing
 from dfml.cli.check_zoo import check
 from dfml.cli.importing import import_models
 from dfml.cli.output import Bar, answer, fine_percent, say, table
-from dfml.cli.parameters import Json, Threads, made_from, option
+from dfml.cli.parameters import Cluster, Json, Threads, made_from, option
 from dfml.cli.similarity import ZooName, prepare, similarity
+from dfml.cluster.connecting import asked_for
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
 from dfml.zoo.build.zoo_config import PollutionConfig, PretrainConfig, claim_zoo, judged_classes, name_and_width
@@ -103,6 +104,7 @@ def pretrain(
     seed: int,
     set_: More = None,
     jobs: Annotated[int, typer.Option(min=1, help="Teachers trained side by side, one thread each.")] = 1,
+    cluster: Cluster = "",
     licence: Annotated[str, typer.Option(help="Terms of the weights, for the cards.")] = "",
     json: Json = False,
 ) -> None:
@@ -110,6 +112,7 @@ def pretrain(
     given = {"models": models, "way": way, "epochs": epochs, "seed": seed}
     config = PretrainConfig().override(given).override(set_ or [])
     architectures = [name.strip() for name in arch.split(",")]
+    where = asked_for(cluster) or jobs
     claim_zoo(data, out, architectures, config)
 
     from dfml.nets.device import use_threads
@@ -118,7 +121,7 @@ def pretrain(
     use_threads()
     bar = Bar("teachers")
     accuracies = pretrain_zoo(
-        data, out, architectures, config, jobs=jobs, licence=licence,
+        data, out, architectures, config, jobs=where, licence=licence,
         report=lambda done, total, _, accuracy: bar(done, total, f"last {accuracy:.1%}"),
     )  # fmt: skip
     mean = sum(accuracies) / len(accuracies)
@@ -135,6 +138,7 @@ def judge(
     arch: Annotated[str, typer.Option(help="An architecture that the zoo does not have.")] = "fewshot_resnet10",
     width: Annotated[int, option(PretrainConfig, "width", help="Filters of its first stage.")] = 16,
     set_: More = None,
+    cluster: Cluster = "",
     json: Json = False,
 ) -> None:
     """Train judges: networks of another architecture on the same classes, which only measure."""
@@ -153,13 +157,13 @@ def judge(
         judged_classes(card, subfolders(split_folder(data, "train")), data.resolve().name)
 
     from dfml.nets.device import use_threads
-    from dfml.zoo.build.pretrain import train_judge
+    from dfml.zoo.build.pretrain import train_judges
 
     use_threads()
     accuracies = {}
-    for card in cards:
-        accuracies[card.id] = train_judge(data, opened.folder, card, arch, config)
-        say(f"judge of teacher {card.id}: held-out accuracy {accuracies[card.id]:.1%}")
+    for name, accuracy in train_judges(data, opened.folder, cards, arch, config, jobs=asked_for(cluster) or 1):
+        accuracies[name] = accuracy
+        say(f"judge of teacher {name}: held-out accuracy {accuracy:.1%}")
     answer({"zoo": opened.name, "judges": accuracies, "config": config.model_dump(exclude={"models", "way"})}, json)
 
 

@@ -1,23 +1,16 @@
-"""Threads and processes: how many threads, how they wait, work shared among processes, and ending with their parent."""
+"""Threads and processes: how many threads, how they wait, and ending with their parent."""
 
 import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, MutableMapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar, cast
+from collections.abc import Callable, MutableMapping
 
-from dfml.core.errors import DfmlError, RunFailed
 from dfml.core.system import SYSTEM
 
 BLOCKTIME = "1"
 """Milliseconds, and the least at which a thread spins at all; the default is 200."""
 _BY_USER = ("KMP_BLOCKTIME", "KMP_LIBRARY", "OMP_WAIT_POLICY")
-LOOK_SECONDS = 0.5
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 _watching = threading.Lock()
 
 
@@ -37,55 +30,6 @@ def wait_briefly(environment: MutableMapping[str, str] | None = None) -> None:
     environment = os.environ if environment is None else environment
     if not any(name in environment for name in _BY_USER):
         environment["KMP_BLOCKTIME"] = BLOCKTIME
-
-
-def in_processes(
-    work: Callable[[Item], Result], items: Sequence[Item], *, jobs: int, what: str
-) -> Iterator[Result | None]:
-    """Call a function of a module for each item, in processes of one thread that joblib's backend starts.
-
-    With one of ``jobs`` the work is done in this process. Closing the iterator ends local processes at once; ``what``
-    they did is said where one dies, such as ``recovered teachers``. Yields what each piece of work returned, as they
-    end, and None every half second in between. ``RunFailed``: a process died.
-    """
-    if jobs == 1:
-        yield from map(work, items)
-        return
-    from joblib import Parallel, delayed  # here, since it loads numpy
-    from joblib.externals.loky import get_reusable_executor
-
-    pieces = (delayed(_one)(work, item) for item in items)
-    results = cast(Generator[Result, None, None], Parallel(n_jobs=jobs, return_as="generator_unordered")(pieces))
-    # joblib's generator blocks until a piece is done; whoever waits must be able to stop in between.
-    done, waiter = 0, ThreadPoolExecutor(1)
-    try:
-        while done < len(items):
-            waiting = waiter.submit(next, results)
-            while not wait([waiting], LOOK_SECONDS).done:
-                yield None
-            found = waiting.result()
-            done += 1
-            yield found
-    except DfmlError:
-        raise
-    except Exception as error:
-        name, text = type(error).__name__, " ".join(str(error).split())[:200]
-        raise RunFailed(
-            f"a process that {what} died ({name}: {text}); what was finished is kept: go on, with fewer threads if "
-            "memory was short."
-        ) from error
-    finally:
-        if done < len(items):
-            # Ends the local processes at once, and with them the wait of the thread.
-            whole = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType] - its default is "auto"
-            whole.shutdown(wait=False, kill_workers=True)
-        waiter.shutdown(wait=True, cancel_futures=True)
-        results.close()
-
-
-def _one(work: Callable[[Item], Result], item: Item) -> Result:
-    end_with_parent()
-    return work(item)
 
 
 def end_with_parent() -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from dfml.cluster import node
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import cache_root
@@ -128,10 +129,11 @@ class WorkerArgs:
     def open(self) -> Recipe:
         """The recipe, in a process that from now on computes with one thread."""
         use_threads(1)
-        os.environ["DFML_CACHE"] = str(self.cache)  # processes are used again, and may be older than the setting
+        if not node.is_node():
+            os.environ["DFML_CACHE"] = str(self.cache)  # processes are used again, and may be older than the setting
         inverter = INVERTERS.get(self.inverter)(self.config)
         inverter.load(self.learned)
-        zoo = open_zoo(self.source)
+        zoo = open_zoo(node.here(self.source))
         return Recipe(zoo.narrowed(self.narrowing) if self.narrowing else zoo, inverter, **self.options)
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from dfml.cluster.fan_out import Jobs
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Scalars, until_done
 from dfml.core.seeds import derive_seed
@@ -207,7 +208,7 @@ class BidfMkd(Method):
         cfg: BidfMkdConfig = self.config
         return 1, 1 + (cfg.iterations - 1) // cfg.generate_interval
 
-    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
+    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: Jobs = 1) -> Iterator[Event]:
         """Recover the support sets; see ``Method.prepare``."""
         from dfml.training.recovered import prepare_recoveries
 

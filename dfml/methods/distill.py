@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from dfml.cluster.fan_out import Jobs
 from dfml.core.events import Done, Event, Progress, until_done
 from dfml.meta.choices import Distance
 from dfml.training.method import METHODS, Method
@@ -187,7 +188,7 @@ class Distill(Method):
         """Every visit to every teacher; see ``Method.inversions``."""
         return (teachers * self.config.visits,) * 2
 
-    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
+    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: Jobs = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
         from dfml.training.recovered import prepare_recoveries, recoveries_of
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from dfml.cluster.fan_out import Jobs
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.training.method import METHODS, Method
 from dfml.training.options import (
@@ -244,7 +245,7 @@ class Teapot(Method):
         asked = min(cfg.asked, teachers)
         return asked, asked * (1 + (cfg.iterations - 1) // cfg.patience)
 
-    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
+    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: Jobs = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
         from dfml.training.recovered import prepare_recoveries, recoveries_of
 

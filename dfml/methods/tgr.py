@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from dfml.cluster.fan_out import Jobs
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.meta.choices import KdForm
@@ -217,7 +218,7 @@ class Tgr(Method):
         count = embedded + cfg.iterations * cfg.teachers
         return count, count
 
-    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
+    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: Jobs = 1) -> Iterator[Event]:
         """Recover and compare what runs with kept recoveries take; see ``Method.prepare``."""
         from dfml.training.recovered import prepare_groups
 

@@ -135,7 +135,7 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
 def _device_for(folder: RunFolder, recorder: Recorder, stop: StopSwitch, tell: Listener) -> Iterator[tuple[Any, str]]:
     """Wait for the device, then yield it and the reason for it."""
     spec = folder.spec
-    wanted = "cpu" if spec.kind == "pretrain" else spec.device
+    wanted = "cpu" if spec.kind == "pretrain" or spec.cluster else spec.device  # a cluster has its own
     queued = float((read_raw(folder.path) or {}).get("queued") or time.time())
     queue = DeviceQueue(folder.name, queued, device_key(wanted))
 

@@ -52,6 +52,7 @@ class RunSpec(Config):
     seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; the physical cores, if left out.")
+    cluster: str = Field("", max_length=200, description="Address of a cluster that does the work: tcp://HOST:PORT.")
     label: str = Field("", max_length=80, description="The user's own name for the run.")
     group: str = Field("", max_length=40, description="Runs that were started to be compared share it.")
     # Recorded when the run's folder is made.

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from dfml.cluster import node
+from dfml.cluster.fan_out import Jobs, in_processes
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
-from dfml.core.paths import cache_root
-from dfml.core.process import in_processes
+from dfml.core.paths import cache_root, write_atomically
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
 from dfml.inversion.pipeline import recover_together
@@ -76,8 +77,8 @@ class Recoveries:
             found.append(task.to(recipe.device))
         yield Done(found)
 
-    def prepare(self, visits: Sequence[Visit], *, jobs: int = 1) -> Iterator[Event]:
-        """Make sure that these visits are kept, several at once in ``jobs`` processes of one thread each.
+    def prepare(self, visits: Sequence[Visit], *, jobs: Jobs = 1) -> Iterator[Event]:
+        """Make sure that these visits are kept, several at once in ``jobs`` processes of one thread each, or a cluster.
 
         Others that prepare the same visits share the work: each is done once.
 
@@ -90,10 +91,13 @@ class Recoveries:
         while missing:
             busy: list[Visit] = []
             work = partial(_recover_one, self.recipe.for_workers(), wait)
-            for outcome in in_processes(work, missing, jobs=jobs, what="recovered teachers"):
+            for outcome in in_processes(work, missing, jobs=jobs, what="recovered teachers", folders=[self.zoo.source]):
                 if outcome is None:
                     continue
-                visit, problem = outcome
+                visit, problem, content = outcome
+                if content and not self._path(visit).is_file():
+                    self._path(visit).parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(self._path(visit), lambda part, content=content: part.write_bytes(content))
                 if problem is None:
                     busy.append(visit)
                     continue
@@ -123,6 +127,10 @@ class Recoveries:
     def mark(self, visit: Visit) -> str:
         """What tells a recovery from all others; work that follows from it alone can be kept under this name."""
         return self._path(visit).stem
+
+    def kept_file(self, visit: Visit) -> Path:
+        """Where a visit's recovery is kept."""
+        return self._path(visit)
 
     def oracle(self, visit: Visit) -> Oracle:
         """The oracle of a visit; black boxes draw their directions from the visit's own seed."""
@@ -181,10 +189,10 @@ def _add(cost: dict[str, float], task: PseudoTask, seconds: str) -> None:
         cost[name] += task.cost.get(name, 0.0)
 
 
-def _recover_one(args: WorkerArgs, wait: bool, visit: Visit) -> tuple[Visit, str | None]:
+def _recover_one(args: WorkerArgs, wait: bool, visit: Visit) -> tuple[Visit, str | None, bytes]:
     """In a process of its own, recover and keep one visit; return it and why it could not be recovered, else "".
 
-    The reason is None where somebody else is at it and ``wait`` is off.
+    The reason is None where somebody else is at it and ``wait`` is off. From another node comes what is kept, too.
     """
     try:
         recoveries = Recoveries(args.open())
@@ -198,7 +206,7 @@ def _recover_one(args: WorkerArgs, wait: bool, visit: Visit) -> tuple[Visit, str
             with suppress(OSError):
                 mine.unlink()
     except Timeout:
-        return visit, None
+        return visit, None, b""
     except BadInput as error:
-        return visit, str(error)
-    return visit, ""
+        return visit, str(error), b""
+    return visit, "", recoveries.kept_file(visit).read_bytes() if node.is_node() else b""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dfml.cluster.fan_out import Jobs
 from dfml.core.events import Done, Event, Note, Progress, until_done
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
@@ -45,7 +46,7 @@ class ConsensusRecoveries(Recoveries):
             found.append(task.to(self.recipe.device))
         yield Done(found)
 
-    def prepare(self, visits: Sequence[Visit], *, jobs: int = 1) -> Iterator[Event]:
+    def prepare(self, visits: Sequence[Visit], *, jobs: Jobs = 1) -> Iterator[Event]:
         """Make sure that these visits are kept; see ``Recoveries.prepare``. The revision runs in this process."""
         numbers = sorted({number for _, number in visits})
         unkept = [n for n in numbers if not all(self._path(visit).is_file() for visit in self._together(n))]

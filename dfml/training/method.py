@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from dfml.cluster.fan_out import Jobs
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event
@@ -112,7 +113,7 @@ class Method(Registered):
         """
         return 0, 0
 
-    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: int = 1) -> Iterator[Event]:
+    def prepare(self, zoo: Zoo, *, device: torch.device, jobs: Jobs = 1) -> Iterator[Event]:
         """Do once, in ``jobs`` processes, what every run of this config would do first; keep it below ``cache_root()``.
 
         Yields:

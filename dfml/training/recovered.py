@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dfml.cluster.fan_out import Jobs
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, ZooMap, until_done
 from dfml.inversion import INVERTERS
@@ -61,7 +62,7 @@ def recoveries_of(
 
 
 def prepare_recoveries(
-    recoveries: Recoveries, teachers: TakingPart, config: RecoveringConfig, jobs: int
+    recoveries: Recoveries, teachers: TakingPart, config: RecoveringConfig, jobs: Jobs
 ) -> Iterator[Event]:
     """``Method.prepare`` for methods that keep recoveries: every visit to these teachers.
 
@@ -190,7 +191,7 @@ def zoo_map(found: Similarity, config: GroupingConfig, probe: str) -> ZooMap:
 
 
 def prepare_groups(
-    zoo: Zoo, config: GroupingConfig, teachers: TakingPart, *, device: torch.device, jobs: int
+    zoo: Zoo, config: GroupingConfig, teachers: TakingPart, *, device: torch.device, jobs: Jobs
 ) -> Iterator[Event]:
     """``Method.prepare`` of methods that group teachers: recoveries and similarity are kept."""
     recoveries = recoveries_of(zoo, config, "generator", device=device)
@@ -202,7 +203,7 @@ def prepare_groups(
 
 
 def compare_zoo(
-    zoo: Zoo, config: GroupingConfig, teachers: TakingPart, *, device: torch.device, jobs: int = 1
+    zoo: Zoo, config: GroupingConfig, teachers: TakingPart, *, device: torch.device, jobs: Jobs = 1
 ) -> Iterator[Event]:
     """Compare and group a zoo's teachers by kept recoveries; missing ones are made in ``jobs`` processes.
 

@@ -2,6 +2,7 @@
 
 import shutil
 import unicodedata
+from collections import deque
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from dfml.tasks.memory import TaskMemory
 from dfml.ui.inversion.form import check_real_pictures
 from dfml.ui.zoo.teacher_table import matches
 from dfml.zoo import open_zoo
-from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo, train_judge
+from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo, train_judges
 from dfml.zoo.listing import read_zoo
 
 NFC = ["café", "naïve", "Å", "한글", "ñandú"]
@@ -55,7 +56,7 @@ def test_a_zoo_from_one_form_finds_its_classes_in_the_other(two_ways):
     found, expected = (real_pictures(zoo, 0, data) for data in (other, nfc))
     assert torch.equal(found.at(found.training[:40]), expected.at(expected.training[:40]))
     assert load_split(other, "train").class_names == [nfd(name) for name in sorted(NFC)], "shown as they are"
-    train_judge(other, folder, zoo.card(0), "fewshot_conv4", config)
+    deque(train_judges(other, folder, [zoo.card(0)], "fewshot_conv4", config))
     assert open_zoo(folder).has_judge(0)
     listing = read_zoo(str(folder))
     assert check_real_pictures(str(other), listing, listing.teachers[0]) == str(other)

@@ -42,7 +42,7 @@ def pretrain(context: JobContext) -> Generator[Event, None, None]:
         context.emit(Scalars(done, {"zoo/accuracy": accuracy}))
         context.emit(Checkpoint(done, {"done": done}))
 
-    data, jobs = Path(spec.needed("data")), min(spec.threads or 1, config.models)
+    data, jobs = Path(spec.needed("data")), spec.cluster or min(spec.threads or 1, config.models)
     accuracies = pretrain_zoo(data, out, _architectures(spec), config, jobs=jobs, report=report)
     zoo = _among_own(out) if spec.label else out
     yield Done({"zoo": str(zoo), "models": len(accuracies), "accuracy": sum(accuracies) / len(accuracies)})

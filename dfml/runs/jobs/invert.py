@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput, NotFinite, RunFailed, StopRequested
 from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars
 from dfml.core.paths import given_path, read_json
-from dfml.core.process import in_processes
 from dfml.data.splits import check_source
 from dfml.runs.folder import RECOVERED
 from dfml.runs.grids import save_grid
+from dfml.runs.jobs.recover_apart import Outcome, loss_against, need_same_way, recover_apart
 from dfml.runs.spec import JobContext, RunSpec
 from dfml.zoo.oracles.asking import refuse_above_budget
 
 if TYPE_CHECKING:
-    from dfml.inversion.base import ExtraLoss
-    from dfml.inversion.recipe import Recipe, WorkerArgs
+    from dfml.inversion.recipe import Recipe
     from dfml.reports.recovery import Recovery
-    from dfml.zoo.listing import TeacherCard
     from dfml.zoo.zoo import Zoo
 
 TOGETHER = 32
 """Teachers that a GPU recovers in step; each holds its images, a generator and their gradients there."""
 FAN_OUT_FROM = 4
 """Teachers from which processes of their own pay on the CPU: one takes seconds to start."""
-PROGRESS, PARTS = "progress", 100
-"""Folder in which processes tell how far they are, and in how many parts of a teacher."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one attempt at some teachers ended.
-
-    Attributes:
-        tag: The teacher's id, where there was one alone.
-        steps: The last step that the attempt has drawn.
-        problems: Why teachers, by their ids, are left out.
-        curves: What has not been told while it ran.
-    """
-
-    tag: str
-    steps: int
-    recoveries: list[Recovery] = field(default_factory=list)
-    problems: dict[str, str] = field(default_factory=dict)
-    curves: list[Scalars] = field(default_factory=list)
 
 
 def check(spec: RunSpec) -> None:
@@ -65,6 +40,8 @@ def check(spec: RunSpec) -> None:
     black = [card for card in wanted if answers_only_queries(zoo, card.id, asking)]
     if spec.data is not None:
         check_source(spec.data, "train")
+    if spec.cluster and zoo.address:
+        raise BadInput("the teachers of a server are asked from here: leave --cluster out.")
     if asking.budget is not None and len(wanted) == len(black) == 1:  # of several, one may suffice
         images, steps = black[0].way * spec.per_class, int(spec.config.get("steps", 0))
         refuse_above_budget(asking, black[0].id, images, steps)
@@ -78,12 +55,7 @@ def check(spec: RunSpec) -> None:
         refuse_ensemble("teachers cannot disagree with it")
     way = read_network(against, card)[0]["num_classes"]
     for teacher in wanted:
-        _need_same_way(spec, way, teacher)
-
-
-def _need_same_way(spec: RunSpec, way: int, teacher: TeacherCard) -> None:
-    if teacher.way != way:
-        raise BadInput(f"the model in {spec.against} has {way} classes, teacher {teacher.id!r} has {teacher.way}.")
+        need_same_way(spec, way, teacher)
 
 
 def invert(context: JobContext) -> Generator[Event, None, None]:
@@ -107,7 +79,7 @@ def invert(context: JobContext) -> Generator[Event, None, None]:
     teachers = zoo.ids if everyone else list(dict.fromkeys(zoo.card(which).id for which in spec.teachers))
     state = context.state or {}
     offset = int(state.get("offset", 0))
-    recipe = replace(recipe, extra_loss=_against(spec, recipe, teachers))
+    recipe = replace(recipe, extra_loss=loss_against(spec, recipe, teachers))
     reports = {t: read_json(folder / t / "report.json", f"recovery {t}") for t in state.get("finished", [])}
     problems = dict(zoo.problems) if everyone else {}
     todo = [t for t in teachers if t not in reports]
@@ -124,8 +96,9 @@ def invert(context: JobContext) -> Generator[Event, None, None]:
         yield Checkpoint(offset, {"offset": offset, "finished": []})
     in_turn = device.type == "cpu" or bool(zoo.address)
     apart = in_turn and len(teachers) >= FAN_OUT_FROM and (spec.threads or 1) > 1 and not zoo.address
+    apart |= bool(spec.cluster)
     if todo and apart:
-        stream = _recover_apart(recipe, spec, context.folder, todo)
+        stream = recover_apart(recipe, spec, context.folder, todo)
     else:
         stream = _recover_in_groups(recipe, context, todo, 1 if in_turn else TOGETHER, only=len(teachers) == 1)
     for event in stream:
@@ -186,72 +159,6 @@ def _recover_in_groups(
             groups[:0] = smaller
             # What this try has drawn stays before what the next one draws.
             yield Outcome(tag, newest, problems=dict.fromkeys(left_out, str(error) or type(error).__name__))
-
-
-def _recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[str]) -> Iterator[Event | Outcome]:
-    """Recover each teacher in a process with one thread, which writes only its progress into the run's ``folder``.
-
-    Yields progress at least once a second, in hundredths of a teacher; ``RunFailed`` where a process died.
-    """
-    marks = folder / PROGRESS
-    shutil.rmtree(marks, ignore_errors=True)
-    marks.mkdir(parents=True)
-    work, done = partial(_recover_one, recipe.for_workers(), spec, marks), 0
-    # At least two: one alone would run in this process, with its number of threads.
-    jobs = max(2, min(spec.threads or 1, len(teachers)))
-    for outcome in in_processes(work, teachers, jobs=jobs, what="recovered teachers"):
-        done += outcome is not None
-        # Even where all were done between two looks, the run has told how far it was.
-        told = [path.read_text(encoding="ascii", errors="ignore") for path in marks.iterdir()]
-        parts = sum(int(text) for text in told if text.isdigit())
-        yield Progress(parts, PARTS * len(teachers), f"{done} of {len(teachers)} teachers recovered")
-        if outcome is not None:
-            yield outcome
-    shutil.rmtree(marks, ignore_errors=True)
-
-
-def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> Outcome:
-    """In a process of its own: recover one teacher."""
-    from dfml.inversion.pipeline import recover_teachers, warm_up
-    from dfml.reports.recovery import reported
-
-    recipe, mark = args.open(), marks / teacher
-    curves: list[Scalars] = []
-    try:
-        if not recipe.inverter.learns:
-            deque(warm_up(recipe, [teacher]), maxlen=0)  # an inverter that only meets its helpers
-        recipe = replace(recipe, extra_loss=_against(spec, recipe, [teacher]))
-        for event in reported(recipe, recover_teachers(recipe, [teacher])):
-            if isinstance(event, Done):
-                outcome = Outcome(teacher, max(e.step for e in curves), event.result, {}, curves)
-            if isinstance(event, Scalars):
-                curves.append(event)
-            if isinstance(event, Progress) and event.step % max(1, event.total // 20) == 0:
-                mark.write_text(str(PARTS * event.step // event.total), encoding="ascii")
-    except (BadInput, NotFinite) as error:
-        if teacher not in recipe.zoo.problems and not isinstance(error, NotFinite):
-            raise
-        outcome = Outcome("", 0, problems={teacher: str(error)})
-    mark.write_text(str(PARTS), encoding="ascii")
-    return outcome
-
-
-def _against(spec: RunSpec, recipe: Recipe, teachers: list[str]) -> ExtraLoss | None:
-    """Return the disagreement with the meta-model that the spec names, if it names a usable one."""
-    if not spec.against:
-        return None
-    from dfml.inversion.terms import disagreement
-    from dfml.meta.model import MetaModel
-    from dfml.zoo.zoo import answers_only_queries
-
-    model = MetaModel.load(Path(spec.against)).to(recipe.device)
-    model.require_one_network("teachers cannot disagree with it")
-    for card in map(recipe.zoo.card, teachers):
-        _need_same_way(spec, model.way, card)
-    model.net.requires_grad_(False)
-    black = any(answers_only_queries(recipe.zoo, teacher, recipe.asking) for teacher in teachers)
-    distance = "l1" if black else "kl"
-    return disagreement(lambda x: model.net(model.prepare(x)), weight=spec.against_weight, distance=distance)
 
 
 def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> str:

@@ -3,18 +3,20 @@
 Each class's first 80 % of images train, the rest are held out and choose the epoch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 
+from dfml.cluster.fan_out import Jobs, in_processes
+from dfml.cluster.node import keep_files, written
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json
-from dfml.core.process import end_with_parent
 from dfml.core.remedies import PROGRAM
 from dfml.core.seeds import derive_seed
 from dfml.data.folders import ClassSplit, load_split
@@ -159,16 +161,50 @@ def _unfinished(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.training")
 
 
-def train_judge(source: Path, zoo_folder: Path, card: TeacherCard, architecture: str, config: PretrainConfig) -> float:
-    """Train a judge, a network of another architecture on a teacher's classes, into ``judges/<id>``.
+def train_judges(
+    source: Path,
+    zoo_folder: Path,
+    cards: Sequence[TeacherCard],
+    architecture: str,
+    config: PretrainConfig,
+    *,
+    jobs: Jobs = 1,
+) -> Iterator[tuple[str, float]]:
+    """Train a judge for each teacher, a network of another architecture on its classes, into ``judges/<id>``.
 
-    Judges only measure recovered images; no method may touch them. Returns its held-out accuracy in [0, 1];
-    ``BadInput``: the teacher names no classes, or the data set lacks one of them.
+    Judges only measure recovered images; no method may touch them. Yields each teacher's id and its judge's held-out
+    accuracy in [0, 1]. ``BadInput``: a teacher names no classes, or the data set lacks one of them.
     """
     data = load_split(source, "train", size=config.size, channels=config.channels)
-    classes = judged_classes(card, data.class_names, data.name)
-    plan = TeacherPlan(card.id, architecture, classes, derive_seed(config.seed, "judge", card.id))
-    return train_teacher(data, plan, config, zoo_folder / "judges" / card.id, statistics=pixel_statistics(data))
+    plans = []
+    for card in cards:
+        classes = judged_classes(card, data.class_names, data.name)
+        plans.append(TeacherPlan(card.id, architecture, classes, derive_seed(config.seed, "judge", card.id)))
+    work = partial(_train_one, data, config, pixel_statistics(data), "", zoo_folder / "judges")
+    for found in in_processes(work, plans, jobs=jobs, what="trained judges"):
+        if found is not None:
+            name, accuracy, files = found
+            keep_files(zoo_folder / "judges" / name, files)
+            yield name, accuracy
+
+
+def _train_one(
+    data: ClassSplit,
+    config: PretrainConfig,
+    statistics: tuple[list[float], list[float]],
+    licence: str,
+    out: Path,
+    plan: TeacherPlan,
+) -> tuple[str, float, dict[str, bytes]]:
+    """Train one teacher, perhaps in a process of its own or on another node; return its id, accuracy and files."""
+    if parent_process() is not None:  # not where it is the only one, and has all threads
+        use_threads(1)
+
+    def train(folder: Path) -> float:
+        return train_teacher(data, plan, config, folder, statistics=statistics, licence=licence)
+
+    accuracy, files = written(out / plan.id, train)
+    return plan.id, accuracy, files
 
 
 def pretrain_zoo(
@@ -177,7 +213,7 @@ def pretrain_zoo(
     architectures: list[str],
     config: PretrainConfig,
     *,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     licence: str = "",
     report: Callable[[int, int, str, float], None] | None = None,
 ) -> list[float]:
@@ -194,7 +230,6 @@ def pretrain_zoo(
         # Before anything is written: the last of several networks must not fail after the others were trained.
         net_for(text, way=config.way, channels=data.channels, size=data.size, width=config.width)
     plans = plan_teachers(data, architectures, config)
-    statistics = pixel_statistics(data)
     cards = {plan.id: out / plan.id / DETAILS for plan in plans}
     done = {i: float(read_json(card, "card")["accuracy"]) for i, card in cards.items() if card.is_file()}
 
@@ -202,16 +237,14 @@ def pretrain_zoo(
         models = [plan.id for plan in plans if plan.id in done]
         write_zoo(out, name=out.name, domain=data.name, shared_class_names=True, recipe=recipe, models=models)
 
-    def work(plan: TeacherPlan) -> tuple[str, float]:
-        if jobs > 1:
-            use_threads(1)
-            end_with_parent()
-        return plan.id, train_teacher(data, plan, config, out / plan.id, statistics=statistics, licence=licence)
-
     record()
-    missing = [delayed(work)(plan) for plan in plans if plan.id not in done]
-    trained = cast(Iterator[tuple[str, float]], Parallel(n_jobs=jobs, return_as="generator_unordered")(missing))
-    for name, accuracy in trained:
+    missing = [plan for plan in plans if plan.id not in done]
+    work = partial(_train_one, data, config, pixel_statistics(data), licence, out)
+    for found in in_processes(work, missing, jobs=jobs, what="trained teachers"):
+        if found is None:
+            continue
+        name, accuracy, files = found
+        keep_files(out / name, files)
         done[name] = accuracy
         record()
         if report:

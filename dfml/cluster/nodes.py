@@ -1,0 +1,88 @@
+"""Who is in a cluster, as whoever gives work out sees it: workers come and go, and each node is sent what it lacks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from dfml.cluster import node
+from dfml.cluster.connecting import refuse_unlike
+from dfml.cluster.parcels import Parcel, receive
+from dfml.core.errors import RunFailed
+from dfml.core.remedies import PROGRAM
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+LOOK_SECONDS = 0.5
+ALONE_SECONDS = 60.0
+"""How long a cluster may be without any worker."""
+
+
+class Nodes:
+    """The workers of a cluster. Workers that share a disk are a node: it is sent a parcel once."""
+
+    def __init__(self, client: Client, order: node.Order, parcels: Sequence[Parcel]) -> None:
+        self.client, self.order = client, order
+        self.address = client.scheduler.address if client.scheduler else "its address"
+        self.parcels = {parcel.digest: parcel for parcel in parcels}
+        self._disks: dict[str, str] = {}
+        self._seen = time.monotonic()
+
+    def wait(self) -> Iterator[None]:
+        """Wait until there is a worker, and all that are there have what they need. ``RunFailed``: none comes."""
+        self.greet()
+        while not self._disks:
+            yield None
+            time.sleep(LOOK_SECONDS)
+            self.greet()
+
+    def greet(self) -> None:
+        """See who is new, and send them what they lack. ``BadInput``: one is unlike; ``RunFailed``: nobody is left."""
+        try:
+            threads = cast(dict[str, int], self.client.nthreads())
+        except (OSError, TimeoutError, ValueError) as error:
+            raise self.gone(error) or error from None
+        self._disks = {worker: disk for worker, disk in self._disks.items() if worker in threads}
+        if threads:
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > ALONE_SECONDS:
+            raise RunFailed(
+                f"the cluster at {self.address} has no workers; what was finished is kept: start some (`{PROGRAM} "
+                f"cluster worker {self.address}`), and go on."
+            )
+        if new := [worker for worker in threads if worker not in self._disks]:
+            found = self._on(node.facts, workers=new, on_error="ignore")
+            refuse_unlike(found, threads)
+            for worker, facts in found.items():
+                if facts["disk"] not in self._disks.values():
+                    self._send(worker)
+                self._disks[worker] = facts["disk"]
+
+    def gone(self, error: Exception) -> RunFailed | None:
+        """Say that the scheduler is not there any more, if the connection to it ended."""
+        if self.client.status == "running" and not isinstance(error, OSError | TimeoutError):
+            return None
+        return RunFailed(
+            f"the scheduler at {self.address} is gone; what was finished is kept: go on when it is there again."
+        )
+
+    def end_work(self) -> None:
+        """Start those workers anew that are at this work; others are left alone."""
+        with suppress(Exception):  # who is gone does nothing any more
+            found = self._on(node.works_for, self.order.token, on_error="ignore")
+            busy = [worker for worker, at_work in found.items() if at_work]
+            if busy:
+                self.client.restart_workers(busy, timeout=20, raise_for_error=False)
+
+    def _send(self, worker: str) -> None:
+        asked = self._on(node.lacks, dict(self.order.folders), self.order.work, workers=[worker])
+        for digest in asked[worker]:
+            parcel = self.parcels[digest]
+            for part in parcel.pieces():
+                self._on(receive, digest, part, dict(parcel.sums), workers=[worker])
+
+    def _on(self, function: Callable[..., Any], *given: Any, **how: Any) -> dict[str, Any]:  # noqa: ANN401 - any call's
+        return cast(dict[str, Any], self.client.run(function, *given, **how))
