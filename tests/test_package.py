@@ -77,7 +77,7 @@ while started.status().active:
     time.sleep(0.1)
 assert started.status().state == "finished", started.status()
 assert (STUDIO / "requirements-server.txt").is_file() and str(STUDIO) in make_server_environment()
-for extra in ("onnx", "remote", "tensorboard"):
+for extra in ("onnx", "remote", "tensorboard", "cluster"):
     assert f"dfml-studio[{{extra}}]" in install(extra) and extra in metadata("dfml-studio").get_all("Provides-Extra")
 print(json.dumps({{"titles": titles, "runs": str(runs_root()), "studio": str(STUDIO)}}))
 """

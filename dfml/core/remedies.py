@@ -12,7 +12,7 @@ PROGRAM = PROGRAMS[0 if INSTALLED else 1]
 
 
 def install(part: str) -> str:
-    """Return the command that adds an optional part: ``onnx``, ``remote`` or ``tensorboard``."""
+    """Return the command that adds an optional part: ``onnx``, ``remote``, ``tensorboard`` or ``cluster``."""
     return f'pip install "dfml-studio[{part}]"' if INSTALLED else f"pip install -r requirements-{part}.txt"
 
 
