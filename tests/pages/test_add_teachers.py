@@ -15,8 +15,9 @@ from dfml.runs import zoo_work
 from dfml.ui.zoo import model_files
 from dfml.ui.zoo.add_teachers import BRINGING
 from dfml.ui.zoo.check_table import CHECKING
-from dfml.ui.zoo.target_zoo import new_zoo, own_zoos
+from dfml.ui.zoo.target_zoo import growing_zoos
 from dfml.ui.zoo.zoo_errand import ZooErrand
+from dfml.zoo.build.zoo_config import new_own_zoo
 from dfml.zoo.kept_checks import kept_check
 from dfml.zoo.listing import read_card
 from tests.pages.opening import open_page, texts
@@ -205,8 +206,8 @@ def test_what_is_too_much_is_left_out(runs, monkeypatch, checkpoint):
 def test_a_new_zoo_lies_below_the_runs_under_a_free_name(runs, name):
     (runs / "zoos" / "there").mkdir(parents=True)
     with pytest.raises(BadInput):
-        new_zoo(name)
-    assert new_zoo(" mine ") == runs / "zoos" / "mine"
+        new_own_zoo(name)
+    assert new_own_zoo("mine") == runs / "zoos" / "mine"
 
 
 def test_embedded_and_polluted_zoos_are_never_added_to(runs, zoo_copy, tiny_zoo_folder, tmp_path):
@@ -217,9 +218,9 @@ def test_embedded_and_polluted_zoos_are_never_added_to(runs, zoo_copy, tiny_zoo_
     for name in ("mine", "lies"):
         shutil.copytree(tiny_zoo_folder, runs / "zoos" / name)
     (runs / "zoos" / "lies.truth.json").write_text("{}")
-    assert own_zoos("") == own_zoos("cifar-fs-conv4") == [str(runs / "zoos" / "mine")]
-    assert own_zoos(str(zoo_folder("cifar-fs-conv4"))) == own_zoos("")
-    assert own_zoos(str(zoo_copy)) == [*own_zoos(""), str(zoo_copy)]
+    assert growing_zoos("") == growing_zoos("cifar-fs-conv4") == [str(runs / "zoos" / "mine")]
+    assert growing_zoos(str(zoo_folder("cifar-fs-conv4"))) == growing_zoos("")
+    assert growing_zoos(str(zoo_copy)) == [*growing_zoos(""), str(zoo_copy)]
 
 
 def test_a_check_is_shown_and_kept_until_the_zoo_changes(runs, zoo_copy):

@@ -14,6 +14,7 @@ from dfml.reports.recovery import Recovery
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
 from dfml.runs.jobs import invert as inverting
+from dfml.runs.jobs import recover_apart
 from dfml.runs.spec import RunSpec
 
 
@@ -42,7 +43,7 @@ def test_processes_recover_the_same_pictures_as_one_after_another(tiny_zoo_folde
         assert torch.equal(pictures(apart, teacher), pictures(in_turn, teacher))
     folder = RunFolder(apart["run"])
     assert len(folder.scalars()["inversion/ce"][0]) == len(RunFolder(in_turn["run"]).scalars()["inversion/ce"][0])
-    assert not (folder.path / inverting.PROGRESS).exists()
+    assert not (folder.path / recover_apart.PROGRESS).exists()
     assert any(isinstance(e, Progress) and "teachers recovered" in e.text for e in seen)
 
 
@@ -98,7 +99,7 @@ def test_stopping_ends_the_processes_and_resuming_does_the_rest(tiny_zoo_folder)
 
 
 def test_a_process_that_dies_fails_the_run_in_one_line_and_keeps_the_rest(tiny_zoo_folder, monkeypatch):
-    monkeypatch.setattr(inverting, "_recover_one", _die)
+    monkeypatch.setattr(recover_apart, "_recover_one", _die)
     with pytest.raises(RunFailed, match="process that recovered teachers died"):
         run_in_process(order(tiny_zoo_folder))
 

@@ -23,13 +23,18 @@ def pollution_panel(zoo: ZooListing) -> None:
     if zoo.address:
         return
     folder = zoo.folder.resolve()
-    if folder.with_name(f"{folder.name}.truth.json").is_file():  # ``truth_file`` without torch
+    if is_polluted(folder):
         _truth(zoo)
         return
     look: dict[str, Any] = {"key": "pollution_open", "icon": ":material/domino_mask:", "on_change": "rerun"}
     with st.expander("Hide deceptive teachers in a copy", **look) as box:
         if box.open:
             _form(zoo)
+
+
+def is_polluted(folder: Path) -> bool:
+    """Whether some teachers of the zoo in a folder deceive: a file beside it, never in it, says who."""
+    return folder.with_name(f"{folder.name}.truth.json").is_file()  # ``truth_file`` without torch
 
 
 def _truth(zoo: ZooListing) -> None:

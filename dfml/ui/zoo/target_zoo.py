@@ -6,6 +6,7 @@ import streamlit as st
 
 from dfml.core.paths import own_zoos
 from dfml.core.texts import is_address
+from dfml.ui.zoo.polluting import is_polluted
 from dfml.zoo.build.zoo_config import new_own_zoo
 from dfml.zoo.listing import own_zoo_names, zoo_folder, zoo_names
 
@@ -23,7 +24,7 @@ def growing_zoos(shown: str) -> list[str]:
         found += [folder] if (folder / "zoo.json").is_file() else []
     embedded = {zoo_folder(name).resolve() for name in zoo_names()}
     kept = {path.resolve(): str(path) for path in reversed(found) if path.resolve() not in embedded}
-    return [text for path, text in reversed(kept.items()) if not path.with_name(f"{path.name}.truth.json").is_file()]
+    return [text for path, text in reversed(kept.items()) if not is_polluted(path)]
 
 
 def choose_target(shown: str, key: str) -> str:
@@ -46,4 +47,4 @@ def choose_target(shown: str, key: str) -> str:
         return zoo
     names = (f"my-zoo-{number}" if number > 1 else "my-zoo" for number in range(1, 1000))
     free = next(name for name in names if not (own_zoos() / name).exists())
-    return str(new_own_zoo(right.text_input("Its name", free, key=f"{key}:called:{free}")))
+    return str(new_own_zoo((right.text_input("Its name", free, key=f"{key}:called:{free}") or "").strip()))
