@@ -26,7 +26,8 @@ def check(
     """Load and question every teacher (on a server, ask for one image), and name what is wrong; exit 1 if anything is.
 
     What is wrong: a teacher that cannot be used, answers all images alike or not with logits, is another one's double,
-    or, with --data, claims more than it can. Of the images the last fifth of each class is taken.
+    or, with --data, claims more than it can. Of each class's images those count that zoo pretrain held out, else the
+    last fifth.
     """
     opened = open_zoo(zoo)
     if data is not None:

@@ -15,9 +15,10 @@ from random import Random
 from typing import Any
 
 from dfml.core.errors import BadInput
+from dfml.core.names import same
 from dfml.core.paths import claim_folder, filled_folder, inside
 from dfml.core.texts import printable
-from dfml.data.class_folders import counted, list_classes
+from dfml.data.class_folders import QUIET, counted, list_classes
 from dfml.data.pictures import ENDINGS, KINDS, open_picture
 from dfml.data.splits import SPLITS, list_splits, split_called
 
@@ -25,6 +26,8 @@ MOST_ROWS = 5_000_000
 """Rows of a table."""
 FILES = ("file", "filename", "path", "image", "picture")
 LABELS = ("label", "class", "category", "target")
+LONGEST = 200
+"""Bytes of a label, and of an image's name, of which a longer one loses all but its ending."""
 Images = dict[str, list[Path]]
 
 
@@ -98,13 +101,13 @@ def _of_table(table: Path, told: list[str]) -> dict[str, Images]:
             for number, row in enumerate(rows):
                 if number >= MOST_ROWS:
                     raise BadInput(f"{table.name} has more than {MOST_ROWS:,} rows.")
-                given, name = (row.get(which) or "").strip(), (row.get(label) or "").strip()
+                given, name = (row.get(which) or "").strip(), same((row.get(label) or "").strip())
                 split = split_called((row.get(names["split"]) or "").strip()) if "split" in names else ""
                 if not given or split is None or not _is_name(name):
                     odd.append(f"row {number + 2}")
                     continue
                 path = inside(table.parent, given)
-                if not path.is_file():
+                if not os.path.isfile(path):  # which tells of a name that is too long as of any other
                     missing.append(given)
                     continue
                 splits.setdefault(split, {}).setdefault(name, []).append(path)
@@ -116,8 +119,9 @@ def _of_table(table: Path, told: list[str]) -> dict[str, Images]:
 
 
 def _is_name(name: str) -> bool:
-    """Whether a label can be the name of a folder."""
-    return bool(name) and not name.startswith(".") and not set(name) & set('/\\:*?"<>|\0') and len(name.encode()) <= 200
+    """Whether a label can be the name of a folder, and one that is not passed over."""
+    usable = bool(name) and not name.startswith(".") and name.lower() not in QUIET
+    return usable and not set(name) & set('/\\:*?"<>|\0') and len(name.encode()) <= LONGEST
 
 
 def _usable(classes: Images, told: list[str]) -> Images:
@@ -160,7 +164,8 @@ def _fill(folder: Path, files: Iterable[Path]) -> None:
     folder.mkdir(parents=True)
     for number, path in enumerate(files):
         # By number: files of several folders may share a name.
-        target = folder / f"{number:05d}-{path.name}"
+        name = f"-{path.name}" if len(os.fsencode(path.name)) <= LONGEST else path.suffix
+        target = folder / f"{number:05d}{name}"
         with suppress(OSError):
             os.link(path.resolve(), target)
             continue

@@ -29,6 +29,17 @@ class BatchStatisticsNormAct2d(BatchStatisticsNorm2d):
         return self.act(self.drop(super().forward(x)))
 
 
+class BatchStatisticsNorm1d(BatchStatisticsNorm2d):
+    """The same of vectors, as a last layer's: one of them is an image of one pixel."""
+
+    def __init__(self, layer: nn.BatchNorm1d) -> None:
+        super().__init__(layer.num_features, layer.eps)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise vectors [N, C] or sequences [N, C, L]."""
+        return super().forward(x.reshape(*x.shape[:2], -1, 1)).reshape(x.shape)
+
+
 class AnyNetwork(nn.Module):
     """A network of timm's in evaluation mode: dropout would make each inner step another one's.
 
@@ -67,8 +78,9 @@ class AnyNetwork(nn.Module):
         return super().train(False)
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """Features [N, D] of prepared images [N, C, H, W]."""
-        return self.body.forward_head(self.body.forward_features(x), pre_logits=True)
+        """Features [N, D] of prepared images [N, C, H, W]: what the last layer reads."""
+        # Not timm's ``pre_logits``, which of some networks leaves out the normalisation before the last layer.
+        return self.body(x)
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
         """The last layer on features, or the features themselves."""
@@ -105,6 +117,8 @@ def _normalise_by_batch(net: nn.Module) -> None:
     for name, layer in list(net.named_modules()):
         if isinstance(layer, nn.BatchNorm2d) and layer.affine:
             net.set_submodule(name, BatchStatisticsNormAct2d(layer))
+        elif isinstance(layer, nn.BatchNorm1d) and layer.affine:
+            net.set_submodule(name, BatchStatisticsNorm1d(layer))
         elif isinstance(layer, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - what all of them share
             layer.track_running_stats, layer.running_mean = False, None
             layer.running_var = layer.num_batches_tracked = None

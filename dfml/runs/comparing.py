@@ -1,6 +1,7 @@
 """How alike a zoo's teachers are, compared in a process of its own for whoever looks at the zoo, and kept.
 
-What is kept is found again by the weights: a copy of the zoo has the same map. The side that asks needs no torch.
+What is kept is found again by the weights and configs: a copy of the zoo has the same map. The side that asks needs no
+torch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydantic import Field
 
 from dfml.core.config import Number, Record
 from dfml.core.errors import BadInput, DfmlError, RunFailed
+from dfml.core.model_config import CONFIG
 from dfml.core.paths import cache_root, read_json, write_json
 from dfml.runs.processes import JobProcesses, serve
 from dfml.zoo.listing import HASHED_BYTES, TeacherRow, ZooListing, weight_file
@@ -47,13 +49,14 @@ def comparable(zoo: ZooListing) -> list[TeacherRow]:
 
 
 def map_file(zoo: ZooListing) -> Path:
-    """Return where the map of a zoo with these weights is kept; reads no weights."""
+    """Return where the map of a zoo with these weights and configs is kept; reads no weights."""
     digest = hashlib.sha256(f"{FORMAT}".encode())
     for row in comparable(zoo):
         file = weight_file(zoo.folder / row.id)
         # Listing a zoo compares the digests of small files alone with what their cards say.
         known = row.sha256 if row.size <= HASHED_BYTES else None
         digest.update(repr((row.id, row.size, known or file.stat().st_mtime_ns)).encode())
+        digest.update((zoo.folder / row.id / CONFIG).read_bytes())  # another normalisation is another teacher
     return cache_root() / "teacher-maps" / f"{digest.hexdigest()[:24]}.json"
 
 

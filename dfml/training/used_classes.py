@@ -29,7 +29,7 @@ def as_used(zoo: Zoo, config: Config, seed: int) -> Zoo:
         return zoo
     text, size = getattr(config, "classes_per_teacher", None), getattr(config, "images_size", None)
     most = config.way if getattr(config, "within_way", False) else None  # type: ignore[attr-defined]
-    if text is not None and text.strip().isdecimal():
+    if text is not None and _is_number(text.strip()):
         most, text = min(int(text), most or int(text)), None
     listed = None if text is None else [same(word.strip()) for word in text.split(",") if word.strip()]
     if (most is not None and most < LEAST) or (listed is not None and len(set(listed)) < LEAST):
@@ -59,9 +59,14 @@ def as_used(zoo: Zoo, config: Config, seed: int) -> Zoo:
     return zoo.narrowed(Narrowing(slots, left_out, size)) if slots or left_out or size else zoo
 
 
+def _is_number(word: str) -> bool:
+    """Whether a word is a number that a teacher's classes could have; Python reads no longer ones than 4,300 digits."""
+    return word.isdecimal() and len(word) < 10
+
+
 def _listed(card: TeacherCard, listed: list[str]) -> list[int]:
     """Positions of a teacher's classes that are listed by name or, where none is called so, by position."""
     names = [same(name) for name in card.classes or ()]
     found = {slot for slot, name in enumerate(names) if name in listed}
-    numbers = {int(word) for word in listed if word.isdecimal() and word not in names}
+    numbers = {int(word) for word in listed if _is_number(word) and word not in names}
     return sorted(found | {number for number in numbers if number < card.way})

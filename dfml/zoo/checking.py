@@ -14,9 +14,11 @@ import torch.nn.functional as F
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.names import find_name, same
+from dfml.core.paths import read_json
 from dfml.data.folders import ClassSplit, load_split
 from dfml.data.splits import split_class
 from dfml.zoo.kept_checks import keep_check
+from dfml.zoo.listing import DETAILS
 from dfml.zoo.zoo import Zoo
 
 Ask = Callable[[torch.Tensor], torch.Tensor]
@@ -28,7 +30,7 @@ ALIKE = 1e-3
 SURE = 0.99
 """Mean probability of the likeliest class on noise, above which its owner is told."""
 HELD_OUT = 0.2
-"""The last share of each class's images, on which accuracy is measured: what ``zoo pretrain`` holds out, too."""
+"""The last share of each class's images, on which accuracy is measured, where nobody says what was held out."""
 ROOM = 0.05
 """By which accuracy may differ from what is claimed, beside three standard errors."""
 
@@ -101,8 +103,9 @@ def check_zoo(
 def check_teachers(zoo: Zoo, data: ClassSplit | None = None) -> Iterator[Checked]:
     """Check a folder's teachers one by one; those that cannot be loaded move to ``zoo.problems``.
 
-    With ``data``, whose class names they share, accuracy is measured on the last images of each class. Nothing is asked
-    of a server, which may want to be paid.
+    With ``data``, whose class names they share, accuracy is measured on the last images of each class: those that
+    ``zoo pretrain`` held out, or of other teachers ``HELD_OUT`` of all. Nothing is asked of a server, which may want to
+    be paid.
 
     Raises:
         BadInput: The zoo is a server's.
@@ -141,15 +144,23 @@ def check_teachers(zoo: Zoo, data: ClassSplit | None = None) -> Iterator[Checked
         if (twin := met.setdefault(print_of, card.id)) != card.id:
             found.problems.append(f"answers as {twin} does")
         if data is not None:
-            _measure(found, ask, card.classes or (), data)
+            _measure(found, ask, card.classes or (), data, _held_out(zoo.folder / card.id))
         yield found
+
+
+def _held_out(folder: Path) -> float | None:
+    """Which share of each class's images ``zoo pretrain`` kept from a teacher; None where another made it."""
+    card = read_json(folder / DETAILS, "card") if (folder / DETAILS).is_file() else {}
+    recipe = card.get("pretraining") if isinstance(card, dict) else None
+    share = recipe.get("held_out") if isinstance(recipe, dict) else None
+    return share if isinstance(share, float) and 0 < share < 1 else None
 
 
 def _rounded(value: float) -> float | None:
     return round(value, 4) if math.isfinite(value) else None
 
 
-def _measure(found: Checked, ask: Ask, classes: Sequence[str], data: ClassSplit) -> None:
+def _measure(found: Checked, ask: Ask, classes: Sequence[str], data: ClassSplit, held_out: float | None) -> None:
     known = [same(name) for name in data.class_names]
     places = [find_name(name, known) for name in classes]
     images = {slot: data.members[place] for slot, place in enumerate(places) if place is not None}
@@ -158,7 +169,7 @@ def _measure(found: Checked, ask: Ask, classes: Sequence[str], data: ClassSplit)
         return
     right, sure, count = 0, 0.0, 0
     for slot, members in images.items():
-        _, held = split_class(members, HELD_OUT) if len(members) > 1 else (members, members)
+        _, held = split_class(members, held_out or HELD_OUT) if len(members) > 1 else (members, members)
         for start in range(0, len(held), 100):
             said = ask(data.pictures(held[start : start + 100])).softmax(1)
             right += int((said.argmax(1) == slot).sum())
@@ -166,6 +177,8 @@ def _measure(found: Checked, ask: Ask, classes: Sequence[str], data: ClassSplit)
             count += len(said)
     accuracy = right / count
     found.measured, found.images, found.calibration = round(accuracy, 4), count, _rounded(sure / count - accuracy)
+    if held_out is None:
+        found.remarks.append(f"measured on images of {data.split}, which it may have learnt")
     if len(images) < found.way:
         found.remarks.append(f"measured on {len(images)} of its {found.way} classes")
     if found.claimed is not None:

@@ -119,7 +119,7 @@ def test_a_folder_that_is_no_folder_of_classes_is_told_what_it_is(flat, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("label", ["../../x", "a/b", ".hidden", "x" * 300])
+@pytest.mark.parametrize("label", ["../../x", "a/b", ".hidden", "x" * 300, "Thumbs.db"])
 def test_a_label_is_never_a_path(tmp_path, label):
     save(tmp_path / "a.png")
     (tmp_path / "table.csv").write_text(f"file,label,split\na.png,{label},train\na.png,fine,train\n")
@@ -127,6 +127,27 @@ def test_a_label_is_never_a_path(tmp_path, label):
     assert [path.name for path in (tmp_path / "out" / "train").iterdir()] == ["fine"] and "row 2" in found["left_out"][
         0
     ]
+
+
+def test_a_label_that_is_written_in_two_ways_is_one_class(tmp_path):
+    """Else half of a class could be trained on and the other half be called unseen."""
+    rows = ["file,label"]
+    for number, label in enumerate(["\u00e9", "e\u0301", "oak", "elm"]):
+        save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{label}")
+    (tmp_path / "table.csv").write_text("\n".join(rows), encoding="utf-8")
+    splits = arrange(tmp_path / "table.csv", tmp_path / "out")["splits"]
+    assert sorted((split["classes"], split["images"]) for split in splits.values()) == [(1, 1), (1, 1), (1, 2)]
+
+
+def test_names_as_long_as_a_disk_takes_are_shortened_and_longer_ones_are_missing(flat, tmp_path):
+    for folder in flat.iterdir():
+        save(folder / f"{'x' * 251}.png")
+    found = arrange(flat, tmp_path / "out")
+    assert sum(split["images"] for split in found["splits"].values()) == 40
+    save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text(f"file,label,split\na.png,fine,train\n{'x' * 3000},fine,train\n")
+    assert "nobody finds" in arrange(tmp_path / "table.csv", tmp_path / "two")["left_out"][0]
 
 
 def test_too_few_classes_for_the_splits_are_refused(tmp_path):

@@ -55,3 +55,11 @@ def test_what_went_wrong_in_the_process_is_raised(tmp_path, monkeypatch, outcome
     monkeypatch.setattr(comparing, "COMMAND", [sys.executable, "-c", words])
     with pytest.raises(RunFailed, match=r"too \*few\*" if isinstance(outcome, dict) else "could not be compared"):
         comparing.compare("zoo", tmp_path / "map.json", JobProcesses())
+
+
+def test_another_normalisation_is_another_map(four):
+    before = comparing.map_file(read_zoo(str(four)))
+    config = read_json(four / "000" / "config.json", "config")
+    config["pretrained_cfg"]["mean"] = [0.1, 0.1, 0.1]
+    write_json(four / "000" / "config.json", config)
+    assert comparing.map_file(read_zoo(str(four))) != before

@@ -58,7 +58,7 @@ def test_classes_can_be_listed_by_name_and_by_position(motley):
     only = as_used(motley, config_of("purer", classes_per_teacher="twenty 7,twenty 13"), 0)
     assert only.ids == ["twenty"]
     assert set(everyone(only).left_out) == set(motley.ids) - {"twenty"}
-    for text in ("1", "twenty 7", "", "no such, class"):
+    for text in ("1", "twenty 7", "", "no such, class", "9" * 5000, f"1,{'9' * 5000}"):
         with pytest.raises(BadInput, match="classes_per_teacher"):
             as_used(motley, config_of("purer", classes_per_teacher=text), 0)
 

@@ -64,6 +64,15 @@ def test_other_data_is_no_fault_of_the_teachers(tiny_zoo_folder, patterns):
     assert all(one.measured is None and not one.problems and one.remarks for one in found.values())
 
 
+def test_accuracy_is_measured_on_what_was_held_out_and_else_that_is_told(zoo_copy, patterns):
+    edit(zoo_copy / "000" / "dfml.json", lambda card: card["pretraining"].update(held_out=0.4))
+    edit(zoo_copy / "001" / "dfml.json", lambda card: card.pop("pretraining"))
+    found, _ = found_in(zoo_copy, load_split(patterns, "train"))
+    assert {name: one.images for name, one in found.items()} == {"000": 50, "001": 25, "002": 25}
+    told = {name for name, one in found.items() if "may have learnt" in " ".join(one.remarks)}
+    assert told == {"001"}
+
+
 def test_a_server_is_not_questioned(tiny_zoo):
     tiny_zoo.address = "https://example.org"
     with pytest.raises(BadInput, match="server"):

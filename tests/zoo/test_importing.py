@@ -1,9 +1,12 @@
+from threading import Event, Thread
+
 import pytest
 
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
 from dfml.zoo.importing.importer import import_models
 from dfml.zoo.importing.stating import Stated
+from tests.motley import save_teacher
 from tests.zoo.test_storage import saved
 
 
@@ -66,3 +69,24 @@ def test_domain_and_shared_names_are_kept_for_each_teacher(tmp_path):
     keys = [set(keys) for keys in zoo.class_keys().values()]
     assert keys[0] == keys[3] and not keys[0] & keys[1] and not keys[2] & (keys[0] | keys[1])
     assert [card.domain for card in zoo.cards] == ["birds", "cars", None, "birds"]
+
+
+def test_two_imports_at_once_lose_nobody(tmp_path):
+    """Both read the zoo's list and write it: the second waits for the first, or it would write the older list."""
+    out, inside, first_done = tmp_path / "zoo", Event(), Event()
+    for name in ("one", "two"):
+        save_teacher(tmp_path / name, "fewshot_conv4", 3, width=4)
+
+    def second():
+        import_models([tmp_path / "two"], out, report=lambda *_: (inside.set(), first_done.wait(10)))
+
+    thread = Thread(target=second)
+
+    def meanwhile(*_told):
+        thread.start()
+        inside.wait(1)
+
+    import_models([tmp_path / "one"], out, report=meanwhile)
+    first_done.set()
+    thread.join()
+    assert open_zoo(out).ids == ["one", "two"]

@@ -179,12 +179,15 @@ def _typed(me: Bringing, way: str) -> None:
     if st.button("Look at it", icon=":material/search:", key=f"add_look:{way}"):
         lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
         me.files = None
-        me.look(lines[:MOST_FILES])
+        me.look([])
         if not lines:
             me.lines = [f"Give {WAYS[way]}."]
+        elif len(lines) > MOST_FILES:
+            me.lines = [f"{len(lines)} lines: at most {MOST_FILES} at once; zoo import takes any number."]
         elif way == "path" and any(is_address(line) for line in lines):
             me.lines = ["That is an address: give a path on this computer."]
         else:
+            me.look(lines)
             st.rerun()
 
 

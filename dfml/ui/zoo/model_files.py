@@ -9,6 +9,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -39,8 +40,9 @@ class ModelFiles:
         root = runs_root() / ".uploads"
         root.mkdir(parents=True, exist_ok=True)
         for old in root.glob("weights-*"):
-            if time.time() - old.stat().st_mtime > FORGOTTEN_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another session's ended just now
+                if time.time() - old.stat().st_mtime > FORGOTTEN_SECONDS:
+                    shutil.rmtree(old, ignore_errors=True)
         self.folder = Path(tempfile.mkdtemp(prefix="weights-", dir=root))
         weakref.finalize(self, shutil.rmtree, self.folder, True)
 
@@ -78,6 +80,7 @@ class ModelFiles:
         if upload.size > room or len(there) >= MOST_FILES:
             return [f"{name}: left out, at most {MOST_FILES} files of {MOST_BYTES // 2**30} GB together are held."]
         target, part = self.folder / name, self.folder / "part"
+        before = target in there
         try:
             upload.seek(0)
             with part.open("wb") as file:
@@ -87,7 +90,8 @@ class ModelFiles:
             part.unlink(missing_ok=True)
             raise_if_disk_full(error, target)
             raise
-        return []
+        # Weights of two model folders have one name: who brings both must not lose one unseen.
+        return [f"{name} replaces the file of that name: add one first, or give it another name."] if before else []
 
     def remove(self, name: str) -> None:
         """Remove one file, by its name; of a name that is not there nothing."""

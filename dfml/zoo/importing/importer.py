@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -11,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from dfml.core.errors import BadInput, shown
 from dfml.core.names import find_name, same
-from dfml.core.paths import claim_folder, inside, raise_if_disk_full, read_json
+from dfml.core.paths import cache_root, claim_folder, inside, raise_if_disk_full, read_json
 from dfml.core.texts import for_terminal
 from dfml.zoo.importing.complete import complete
 from dfml.zoo.importing.drafts import Draft
@@ -51,7 +54,7 @@ def import_models(
     """Bring models into a zoo; one that is there grows.
 
     Programs that a file may contain are never run here: TorchScript is refused, pickles are read in a process of their
-    own, as plain tensors. So uploads may come this way.
+    own, as plain tensors. So uploads may come this way. Imports into one zoo take turns, in whatever process they are.
 
     Args:
         sources: Folders in timm's layout, files, ``hf-hub:`` and ``torchvision:`` names; each perhaps with what is
@@ -65,6 +68,21 @@ def import_models(
     """
     stated = stated or Stated()
     pairs = [source if isinstance(source, tuple) else (source, Stated()) for source in sources]
+    with _turn(out):
+        return _import(pairs, out, stated, report)
+
+
+def _turn(out: Path) -> FileLock:
+    """Whoever adds to a zoo reads its list first and writes it last: without turns one would lose the other's."""
+    name = hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:16]
+    lock = cache_root() / "zoo-locks" / f"{name}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(lock)
+
+
+def _import(
+    pairs: Sequence[tuple[Source, Stated]], out: Path, stated: Stated, report: Callable[[int, int, str], object]
+) -> Imported:
     meta: dict[str, Any] = {"name": out.resolve().name}
     models: list[Any] = []
     if (out / "zoo.json").is_file():
