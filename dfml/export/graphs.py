@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ NEAREST = (
     "A class is the mean of its rows of support_features. A query's logits are minus its squared Euclidean distances "
     "from these means; their softmax are its probabilities."
 )
+
+
+_TRACING = threading.Lock()
+"""PyTorch traces one network at a time in a process; two viewers of the app may export at once."""
 
 
 class _Graph(nn.Module):
@@ -95,10 +100,11 @@ def _write(
     # Two different numbers of images: equal ones would be taken for the same dimension.
     examples = tuple(torch.rand(5 + 2 * place, *model.input_size) for place in range(len(inputs)))
     free = tuple({0: torch.export.Dim(name, min=1)} for name in inputs)
-    program = torch.onnx.export(
-        graph, examples, input_names=inputs, output_names=outputs, dynamic_shapes=free, dynamo=True, verbose=False,
-        opset_version=OPSET,
-    )  # fmt: skip
+    with _TRACING:
+        program = torch.onnx.export(
+            graph, examples, input_names=inputs, output_names=outputs, dynamic_shapes=free, dynamo=True, verbose=False,
+            opset_version=OPSET,
+        )  # fmt: skip
     assert program is not None  # as with ``dynamo``
     about = {"input": f"float32 [N, {', '.join(map(str, model.input_size))}] in [0, 1]; normalised inside the graph"}
     about |= {"mean": json.dumps(model.mean), "std": json.dumps(model.std), **told}

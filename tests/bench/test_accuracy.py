@@ -256,7 +256,7 @@ def test_failed_rows_fail_two_jobs_run_at_once_and_nothing_finished_is_redone(be
     assert all(r["adapt_steps"] == 2 and r["inner_lr"] == 0.01 and r["jobs"] == 2 for r in first["rows"])
     assert all(r["peak_memory_mib"] >= r["bare_memory_mib"] > 100 for r in first["rows"])
     (failed,) = first["failures"]
-    assert failed["kind"] == "cannot" and "averaging needs teachers" in failed["reason"]
+    assert failed["kind"] == "cannot" and "set architecture" in failed["reason"]
     data, text = stored()
     assert data["rows"] == first["rows"] and "| average | 0 | – |" in text
     (run,) = data["runs"]

@@ -1,6 +1,7 @@
 """Models as ONNX graphs: ONNX Runtime answers as the program does, for one image and for many."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -42,6 +43,13 @@ def test_the_graph_of_a_meta_model_gives_its_logits_for_any_number_of_pictures(t
         with torch.no_grad():
             expected = model.net(model.prepare(images(count, count)))
         torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_two_may_export_at_once(tmp_path):
+    paths = [tmp_path / f"{number}.onnx" for number in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda path: write_logits_graph(tiny_model(), path), paths))
+    assert len({path.stat().st_size for path in paths}) == 1
 
 
 def test_an_adapted_model_answers_each_picture_by_itself_and_says_its_classes(tmp_path):
