@@ -197,4 +197,7 @@ def _steps(support: list[float], query: list[float], chance: float) -> None:
         alt=f"Accuracy after each inner step; {ends}",
         height=230,
     )
-    st.caption("Step 0 is before adapting. A good meta-model rises within few steps.")
+    st.caption(
+        "Step 0 is before adapting. A model that was trained to adapt by steps rises within few; one that was trained "
+        "for nearest centroids need not."
+    )

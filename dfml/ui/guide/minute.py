@@ -62,7 +62,7 @@ def _map() -> Scene:
     total, states = len(facts["teachers"]), []
     for k in experts.FILLED:
         title = f"{experts.known_classes(facts, k)} of {len(facts['classes'])} classes known by {k} of {total}"
-        states.append(State({"map": {"counts": experts.counts(facts, k), "title": title}}))
+        states.append(State({"map": {"known": k, "counts": experts.counts(facts, k), "title": title}}))
     panel = _cells(total, [0] * len(facts["classes"]))
     return Scene([panel], _spread(states, 6), "Each knows only five classes.")
 

@@ -75,7 +75,7 @@ class Bars {
 class Cells {
   constructor(root, box) { this.row = make('div', { class: 'teachers', 'aria-hidden': 'true' }); this.grid = make('div', { class: 'cells', role: 'img' }); box.append(this.row, this.grid); }
   show(data) {
-    set(this.grid, { 'aria-label': data.alt });
+    set(this.grid, { 'aria-label': data.alt, lang: 'en' });  // by which long names are hyphenated
     fit(this.row, data.teachers, () => make('i')).forEach((node, i) => set(node, { class: i < data.known ? 'on' : '' }));
     fit(this.grid, data.names.length, () => make('span')).forEach((node, i) => {
       say(node, data.names[i]);

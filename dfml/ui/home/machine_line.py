@@ -13,6 +13,8 @@ from dfml.runs.status import ACTIVE
 from dfml.ui.runs.run_rows import run_rows
 from dfml.ui.widgets.texts import counted, plain
 
+BUSY = 3
+"""A slow pass takes so many times as long as a fast one only where others compute."""
 SHOWN = ("dro", "purer", "distill", "tgr", "free", "bidf-mkd")
 """Of these methods, from the quickest demo to the slowest, the first and the last are told."""
 
@@ -74,9 +76,10 @@ def told(speed: Speed) -> str:
         return f"This machine computes with {device}."
     (first, short), *_, (last, long) = sorted(known, key=lambda one: one[1])
     quick, slow = minutes_here(short, speed, reference), minutes_here(long, speed, reference)
+    busy = " It did other work, too, when it was measured." if speed.slow > BUSY * speed.fast else ""
     return (
-        f"This machine computes with {device}. Here a demo takes from {in_minutes(*quick)} ({first}) "
-        f"to {in_minutes(*slow)} ({last})."
+        f"This machine computes with {device}. The shortest demo ({first}) takes {in_minutes(*quick)} here, the "
+        f"longest ({last}) {in_minutes(*slow)}.{busy}"
     )
 
 
