@@ -85,7 +85,8 @@ def test_demos_take_as_much_longer_here_as_the_passes_do():
         least, most = minutes_here(600, speed(0.010 * times, 0.012 * times), timed)
         assert least < 10 * times < most < 2 * least * 1.25**2
     assert not re.search(r"\d", machine_line.told(speed(0.001, 0.002, "cuda"))), "demos were not timed on one"
-    assert re.search(r"\d (min|s) \(", machine_line.told(timed))
+    assert len(re.findall(r"\d (?:min|s)\b", machine_line.told(timed))) == 2, "the shortest and the longest"
+    assert len(machine_line.told(speed(0.010, 0.050))) > len(machine_line.told(speed(0.010, 0.011))), "it was busy"
 
 
 def test_no_speed_is_kept_of_a_machine_that_works_on_a_run(runs, training, monkeypatch):
