@@ -236,7 +236,7 @@ def results_table(folder: str) -> str:
     from dfml.methods import METHODS
 
     marks = {name: ", not one model" for name in METHODS if not METHODS.get(name).one_model}
-    marks |= {FLOOR: ", the floor", CEILING: ", the ceiling"}
+    marks |= {FLOOR: ", learns nothing", CEILING: ", not data-free"}
     rows = []
     for row in read_json(RESULTS, "results")["summary"]:
         ways = {column["adapt"]: column for column in row["columns"] if column["bn"] == "transductive"}

@@ -39,7 +39,7 @@ class RandomInit(Baseline):
     """A network with random weights, adapted like any other model."""
 
     title = "Random initialisation"
-    summary = "Learns nothing beforehand: random weights, then the usual adaptation. The floor of every table."
+    summary = "Learns nothing beforehand: random weights, then the usual adaptation. Others are compared with it."
     reference = "Baseline; Wang et al., UAI 2022, supplement 1.1"
 
     asks_teachers = False

@@ -20,7 +20,7 @@ class RealData(Method):
     """MAML, ANIL or ProtoNet on episodes of the real training classes."""
 
     title = "Real data (reference)"
-    summary = "Meta-trains on real training images with MAML, ANIL or ProtoNet. Not data-free: the ceiling of a table."
+    summary = "Meta-trains on real training images with MAML, ANIL or ProtoNet. Not data-free: for comparison."
     reference = "Finn et al., ICML 2017 (MAML); Raghu et al., ICLR 2020 (ANIL); Snell et al., NeurIPS 2017 (ProtoNet)"
     data_free = False
     long = True

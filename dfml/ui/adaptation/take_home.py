@@ -23,7 +23,7 @@ FORMS: dict[Form, tuple[str, str, str]] = {
 """Label, file name and icon of each."""
 NEEDS_ONNX = ("onnx", "web")
 ABOUT = (
-    "The adapted model is a folder like any meta-model's, with an output a class: `MetaModel.load` opens it, and "
+    "The adapted model is a folder like any meta-model's, with one output for each class: `MetaModel.load` opens it, and "
     "`adapt` and `export` take it on the command line. The Hugging Face folder runs without this program; the web page "
     "adapts in the browser, and holds your support images in the network's size. "
     f"`{PROGRAM} adapt --model MODEL --support DIR --out FOLDER` and `{PROGRAM} export` make them, too."
@@ -59,4 +59,6 @@ def draw_downloads(main: Answered, chosen: Chosen, request: Request) -> None:
                 disabled=bool(lacks),
                 help=lacks or None,
             )
+    if missing and not main.model.ensemble:
+        st.caption(f"ONNX graph and web page: {missing}")
     st.caption(ABOUT if not main.model.ensemble else "All teachers at once are no model of their own to take home.")

@@ -143,7 +143,8 @@ def _present(lesson: Lesson, number: int, step: int) -> None:
         with left:
             stage([lesson.scene(facts, choices, step)], key="stage", move=f"{lesson.name} {step}", large=True)
         with right:
-            st.metric(figure.title, figure.words)
+            st.markdown(figure.title)  # a metric's own label is cut where it is long
+            st.metric(figure.title, figure.words, label_visibility="collapsed")
             st.caption(figure.formula)
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         _back_and_next(lesson, number, step, present=True)

@@ -209,7 +209,7 @@ LESSON = Lesson(
     ),
     scene=scene,
     figure=figure,
-    question="Which of the two switches alone saves more?",
+    question="Which saves more by itself: aligning the units, or the same first weights?",
     answer=_answer,
     removes="“Aligning repairs averaging.”",
     say=lambda facts: (

@@ -30,7 +30,7 @@ def watch_training(rows: list[RunRow]) -> None:
     """Show the run; its numbers move each second until it ends."""
     text = (
         "Choose a method on this page and press Start training. The demo preset takes minutes on two CPU cores; "
-        "“random” and “average” take seconds and are the floor to compare with."
+        "“random” and “average” take seconds, to compare with."
     )
     watch_runs(rows, "training", _numbers, title="No training run yet", text=text, icon=":material/model_training:")
 
