@@ -230,7 +230,9 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
 def list_runs(json: Json = False) -> None:
     """List the runs, newest first."""
     values = [_facts(run) for run in all_runs()]
-    rows = [[v["name"], v["state"], f"{v['step']}/{v['total']}" if v["total"] > 1 else "", v["error"] or ""] for v in values]
+    rows = [
+        [v["name"], v["state"], f"{v['step']}/{v['total']}" if v["total"] > 1 else "", v["error"] or ""] for v in values
+    ]
     answer({"runs": values}, json, table(rows, ["run", "state", "step", "reason"]) if rows else "no runs yet")
     if other := other_runs():
         say(told(other))

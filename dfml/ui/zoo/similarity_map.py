@@ -110,7 +110,10 @@ def _making(zoo: ZooListing, path: Path, count: int) -> None:
         about = f"`{PROGRAM} zoo similarity {plain(zoo.reference)}` does it, too, and writes the numbers to files."
         st.button("Compare teachers", icon=":material/scatter_plot:", key="similarity:go", on_click=begin, help=about)
         long = in_minutes(count * RECOVERY / CORES)
-        st.caption(f"About {long} on two idle CPU cores for networks as small as Conv4. It is done once, and kept.", width="stretch")
+        st.caption(
+            f"About {long} on two idle CPU cores for networks as small as Conv4. It is done once, and kept.",
+            width="stretch",
+        )
 
 
 def _draw(kept: TeacherMap, rows: Mapping[str, TeacherRow], chosen: TeacherRow, reference: str) -> None:
