@@ -24,8 +24,8 @@ FORMS: dict[Form, tuple[str, str, str]] = {
 NEEDS_ONNX = ("onnx", "web")
 ABOUT = (
     "The adapted model is a folder like any meta-model's, with one output for each class: `MetaModel.load` opens it, "
-    "and `adapt` and `export` take it on the command line. The Hugging Face folder runs without this program; the web page "
-    "adapts in the browser, and holds your support images in the network's size. "
+    "and `adapt` and `export` take it on the command line. The Hugging Face folder runs without this program; the web "
+    "page adapts in the browser, and holds your support images in the network's size. "
     f"`{PROGRAM} adapt --model MODEL --support DIR --out FOLDER` and `{PROGRAM} export` make them, too."
 )
 
