@@ -137,6 +137,9 @@ def filled_folder(target: Path, *, over: bool = False) -> Iterator[Path]:
             part.mkdir(parents=True)
         except (FileExistsError, NotADirectoryError):
             raise BadInput(f"no folder can be made at {target}: a file is in the way.") from None
+        except OSError as error:
+            raise_if_disk_full(error, target)
+            raise BadInput(f"no folder can be made at {target}: {error.strerror}.") from None
         yield part
         with suppress(OSError):  # one that is there and empty: Windows renames nothing to it
             target.rmdir()

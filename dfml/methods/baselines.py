@@ -10,7 +10,7 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
-from dfml.training.fusing import fused
+from dfml.training.fusing import fused, said_of_inputs
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
 from dfml.training.refusals import need_weights
@@ -87,6 +87,7 @@ class Average(Baseline):
         training, config = training.fusing(self.name, self.config, head=self.config.head == "average")
         model = training.untaught(self.name, config)
         teachers, taking_part = yield from read_teachers(training.zoo)
+        yield from said_of_inputs(teachers)
         model.details |= taking_part.details()
         load_average(model, [teacher.net for teacher in teachers], head=self.config.head == "average")
         yield Done(model.to(training.device))
@@ -135,6 +136,7 @@ class Ota(Baseline):
         model = training.untaught(self.name, config)
         asked = None if self.config.reference is None else training.zoo.card(self.config.reference).id
         teachers, taking_part = yield from read_teachers(training.zoo)
+        yield from said_of_inputs(teachers)
         model.details |= taking_part.details()
         ids = [teacher.card.id for teacher in teachers]
         chosen = asked or ids[int(torch.randint(len(ids), (), generator=training.generator))]

@@ -23,7 +23,7 @@ from pydantic import Field
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Event
-from dfml.training.fusing import fused
+from dfml.training.fusing import fused, said_of_inputs
 from dfml.training.method import METHODS, Method
 from dfml.training.options import WatchedConfig
 from dfml.training.refusals import need_two
@@ -246,6 +246,7 @@ class Dro(Method):
         cfg: DroConfig = self.config
         zoo, generator = training.zoo, training.generator
         teachers, taking_part = yield from read_teachers(zoo)
+        yield from said_of_inputs(teachers)
         space.model.details |= taking_part.details()
         need_two(len(teachers), zoo, self.name)
         nets = [teacher.net for teacher in teachers]

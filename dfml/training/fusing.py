@@ -1,14 +1,20 @@
 """Which teachers can be fused: the largest group of one architecture and shape, told by cards and headers alone."""
 
-from collections.abc import Hashable
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput
+from dfml.core.events import Note
 from dfml.core.model_config import read_config, tensor_shapes
 from dfml.training.options import AdaptConfig
 from dfml.training.refusals import need_two, need_weights
 from dfml.zoo.listing import WEIGHTS, TeacherCard
 from dfml.zoo.zoo import Narrowing, Zoo
+
+if TYPE_CHECKING:
+    from dfml.zoo.teacher import Teacher
 
 LEAST = 2
 """Networks of a group, unless the zoo has only one."""
@@ -73,6 +79,13 @@ def fused(zoo: Zoo, config: Any, method: str, *, head: bool = False, least: int 
         return zoo, found
     reason = f"not one of the {len(ids)} networks alike ({first.family}) that are fused"
     return zoo.narrowed(Narrowing({}, dict.fromkeys(sorted(others), reason))), found
+
+
+def said_of_inputs(teachers: Sequence[Teacher]) -> Iterator[Note]:
+    """A note where the networks that are fused were trained with images that were normalised in several ways."""
+    ways = {(tuple(teacher.card.mean), tuple(teacher.card.std)) for teacher in teachers}
+    if len(ways) > 1:
+        yield Note(0, f"these teachers normalise images in {len(ways)} ways: the model takes that of most", "teacher")
 
 
 def network_args(zoo: Zoo, architecture: str, like: TeacherCard | None = None) -> dict[str, Any]:

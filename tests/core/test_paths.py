@@ -91,3 +91,12 @@ def test_roots_follow_the_environment(monkeypatch, tmp_path):
     assert os.environ["DFML_RUNS"] == str(runs_root())
     monkeypatch.setenv("DFML_CACHE", str(tmp_path))
     assert cache_root() == tmp_path
+
+
+def test_a_place_where_no_folder_can_be_made_is_said(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(BadInput, match="no folder can be made at .*out: No such file"), filled_folder(tmp_path / "out"):
+        pass

@@ -12,8 +12,10 @@ from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
 from dfml.nets.any_network import state_for
 from dfml.training.fusing import fused
+from dfml.zoo import open_zoo
 from tests.methods.small import small
 from tests.motley import motley_zoo
+from tests.zoo.test_storage import edit
 
 FUSING = ["average", "ota", "dro"]
 GROUPS = {"fewshot_conv4": {"three", "five", "twenty", "large"}, "test_vit": {"vit", "vit-2"}}
@@ -109,3 +111,15 @@ def test_any_network_is_adapted_and_evaluated(architecture, learner, run, motley
     x = model.prepare(torch.rand(6, 3, 32, 32))
     alone, together = frozen.net(x[:1]), frozen.net(x)[:1]
     assert torch.allclose(alone, together, atol=1e-4) == ("vit" in architecture)
+
+
+@pytest.mark.parametrize("name", FUSING)
+def test_teachers_that_normalise_otherwise_are_told(name, run, tmp_path):
+    zoo = motley_zoo(tmp_path / "zoo", ("three", "five"))
+    assert not [e for e in trained(name, run, zoo) if isinstance(e, Note) and "normalise" in e.text]
+    edit(
+        tmp_path / "zoo" / "five" / "config.json", lambda config: config["pretrained_cfg"].update(mean=[0.1, 0.2, 0.3])
+    )
+    events = trained(name, run, open_zoo(tmp_path / "zoo"))
+    (said,) = [e.text for e in events if isinstance(e, Note) and "normalise" in e.text]
+    assert " 2 ways" in said
