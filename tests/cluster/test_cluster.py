@@ -30,6 +30,7 @@ def recovered(folder):
     return {path.relative_to(folder): path.read_bytes() for path in (folder / "recovered").rglob("*.safetensors")}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a path that each process reads otherwise: /proc")
 def test_a_killed_node_costs_time_alone_and_the_bytes_are_those_of_this_machine(
     cluster, six_teachers, tmp_path, monkeypatch

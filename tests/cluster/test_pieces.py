@@ -19,6 +19,7 @@ from dfml.tasks.cache import Recoveries
 from dfml.zoo import open_zoo
 from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo, train_judges
 
+pytestmark = pytest.mark.slow  # they start a cluster
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a path that each process reads otherwise")
 FAST = PretrainConfig(models=3, way=3, epochs=1, batch=16, width=4, flip=False, shift=0)
 

@@ -24,6 +24,7 @@ def listening(command):
     }
 
 
+@pytest.mark.slow
 def test_everything_listens_on_loopback_only(whole_cluster):
     for command in (whole_cluster.scheduler, *whole_cluster.workers):
         assert listening(command) == {"127.0.0.1"}
@@ -59,6 +60,7 @@ def test_beyond_this_machine_certificates_or_a_word_are_needed(monkeypatch, tmp_
     check_address("tcp://192.0.2.1:8786")
 
 
+@pytest.mark.slow
 def test_with_certificates_only_who_has_them_gets_in(make_cluster, tmp_path, monkeypatch):
     ours, others = tmp_path / "ours", tmp_path / "others"
     for folder in (ours, others):
