@@ -51,7 +51,7 @@ def tour(page: Page, url: str, frames: list[Image.Image]) -> None:
     for path, charts in (("inversion?run=pixels-000", 1), ("training?run=purer", 3)):
         page.goto(f"{url}/{path}")
         settled(page)
-        button = page.get_by_role("button", name="Play").first
+        button = page.get_by_role("button", name="Play", exact=True).first
         button.wait_for()
         page.mouse.move(*MIDDLE)
         if place := button.bounding_box():
