@@ -17,7 +17,7 @@ import dfml.bench
 from dfml.bench.study_config import BenchConfig, DroProtocolConfig, StudyConfig
 from dfml.cli import completing
 from dfml.cli.output import answer, say, table, told_difference
-from dfml.cli.parameters import Json, names, parameter, percentages, refuse_given, shot_counts
+from dfml.cli.parameters import Json, names, parameter, percentages, refuse_given, shot_counts, teacher_counts
 from dfml.core.config import Config
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, nearest
@@ -74,6 +74,7 @@ READERS = {
     "seeds": range,
     "methods": lambda text: names(text, "--methods"),
     "sets": lambda text: names(text, "--sets"),
+    "sizes": teacher_counts,
     "variants": lambda text: names(text, "--variants"),
     "only": lambda text: names(text, "--only"),
     "rows": lambda text: [name.strip() for name in text.split(";") if name.strip()] or [""] * bool(text),

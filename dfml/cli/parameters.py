@@ -106,6 +106,11 @@ def shot_counts(text: str) -> list[int]:
     return _numbers(text, range(1, 2**63), "--shots takes positive numbers such as 1,5")
 
 
+def teacher_counts(text: str) -> list[int]:
+    """Read ``100,1000``: numbers from 3 on, else ``BadInput``."""
+    return _numbers(text, range(3, 100_001), "--sizes takes numbers of teachers from 3 on such as 100,300,1000")
+
+
 def seed_list(text: str) -> list[int]:
     """Read ``0,1,2``: whole numbers from 0, else ``BadInput``."""
     return _numbers(text, range(2**63), "--seeds takes whole numbers such as 0,1,2")

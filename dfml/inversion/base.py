@@ -54,6 +54,10 @@ class ObjectiveConfig(Config):
         "auto", description="Teachers of one build in one stacked pass; auto: on a GPU."
     )
 
+    def stacks(self, device: torch.device) -> bool:
+        """Whether teachers are stacked there: see the third table of ``bench inversion``."""
+        return self.together == "always" or (self.together == "auto" and device.type == "cuda")
+
 
 class Inverter(Registered):
     """Recovers images that a teacher takes for its training classes."""

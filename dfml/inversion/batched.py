@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar, Union, cast
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dfml.nets.generator import ImageGenerator
     from dfml.zoo.oracles.base import Oracle
 
+Draws = Union["torch.Generator", Sequence["torch.Generator"]]
+"""One generator, or one for each teacher."""
 BatchStep = tuple["torch.Tensor", dict[str, float]]
 """One step of items that stack: images [K, N, C, H, W] in [0, 1], detached, and means of the losses over the items."""
 
@@ -37,13 +39,19 @@ def draw_seed(generator: torch.Generator) -> int:
 
 
 def open_batch(
-    oracles: list[Oracle], labels: list[torch.Tensor], generator: torch.Generator, device: torch.device
+    oracles: list[Oracle], labels: list[torch.Tensor], generator: Draws, device: torch.device
 ) -> list[BatchItem]:
-    """One item per teacher; its seed follows from the generator's next number and the teacher's id."""
+    """One item per teacher; its seed follows from the generator's next number and the teacher's id.
+
+    With a generator for each teacher it is as where each is recovered alone.
+    """
     import torch
 
     from dfml.inversion.terms import BatchItem
 
+    if isinstance(generator, Sequence):
+        alone = zip(oracles, labels, generator, strict=True)
+        return [item for oracle, wanted, own in alone for item in open_batch([oracle], [wanted], own, device)]
     base = draw_seed(generator)
     batch, met = [], dict.fromkeys((o.teacher_id for o in oracles), 0)
     for oracle, wanted in zip(oracles, labels, strict=True):
@@ -121,11 +129,11 @@ class BatchedInverter(Inverter):
         oracles: list[Oracle],
         labels: list[torch.Tensor],
         *,
-        generator: torch.Generator,
+        generator: Draws,
         device: torch.device,
         extra_loss: ExtraLoss | None = None,
     ) -> Iterator[InversionStep]:
-        """Recover images from one or several teachers; see ``Inverter.recover``."""
+        """Recover images from one or several teachers; see ``Inverter.recover``, and ``open_batch``."""
         from dfml.inversion.terms import BatchObjective
 
         before = [(o.passes, o.queries) for o in oracles]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -15,7 +16,7 @@ from dfml.core.errors import BadInput, NotFinite, is_out_of_memory
 from dfml.core.events import Done, Event, Images, Note, Progress, Scalars
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import Inverter
-from dfml.inversion.batched import labels_per_class
+from dfml.inversion.batched import Draws, labels_per_class
 from dfml.inversion.recipe import Recipe, WarmUp, kept_path, read_kept, write_kept
 from dfml.zoo.oracles.asking import refuse_above_budget
 from dfml.zoo.oracles.base import Oracle
@@ -46,16 +47,18 @@ class Recovered:
     together: int
 
 
-def recover_together(recipe: Recipe, oracles: Sequence[Oracle], generator: torch.Generator) -> Iterator[Event]:
+def recover_together(recipe: Recipe, oracles: Sequence[Oracle], generator: Draws) -> Iterator[Event]:
     """Recover the tasks of one or several teachers in step; all recoveries of this program run through here.
 
+    Given a generator for each teacher, a ``BatchedInverter`` recovers each as if it were alone, within rounding.
     Last comes ``Done(list[Recovered])``.
     """
+    draws: Any = generator  # several are for a BatchedInverter alone
     work, device, ids = recipe.inverter, recipe.device, [o.teacher_id for o in oracles]
     labels = [labels_per_class(o.way, recipe.per_class) for o in oracles]
     text = f"teacher {ids[0]}" if len(ids) == 1 else f"{len(ids)} teachers together"
     spent, resumed, step = 0.0, time.perf_counter(), None
-    for step in work.recover(list(oracles), labels, generator=generator, device=device, extra_loss=recipe.extra_loss):
+    for step in work.recover(list(oracles), labels, generator=draws, device=device, extra_loss=recipe.extra_loss):
         if step.step == step.total and device.type == "cuda":
             torch.cuda.synchronize(device)
         # What is done with the steps (files, images on a page) is not part of the recovery.

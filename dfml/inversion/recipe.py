@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from dfml.nets.device import use_threads
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import AskingConfig, make_oracle
+from dfml.zoo.oracles.held import HeldTeachers
 from dfml.zoo.zoo import Narrowing, Zoo
 
 
@@ -75,10 +77,13 @@ class Recipe:
         """A generator on the CPU for one part of the work."""
         return torch.Generator().manual_seed(derive_seed(self.seed, *purpose))
 
-    def oracle(self, teacher: str, *visit: int) -> Oracle:
-        """A teacher's oracle; that of a black box draws its directions from the teacher's own seed, or the visit's."""
+    def oracle(self, teacher: str, *visit: int, held: HeldTeachers | None = None) -> Oracle:
+        """A teacher's oracle; that of a black box draws its directions from the teacher's own seed, or the visit's.
+
+        See ``make_oracle`` for ``held``.
+        """
         directions = self.generator("directions", teacher, *visit)
-        return make_oracle(self.zoo, teacher, self.asking, generator=directions, device=self.device)
+        return make_oracle(self.zoo, teacher, self.asking, generator=directions, device=self.device, held=held)
 
     def facts(self, form: int) -> dict[str, Any]:
         """What the name of a kept file says of the recipe; ``form`` is the number of the file's format."""
@@ -110,13 +115,14 @@ class Recipe:
             config=self.inverter.config,
             learned=self.inverter.state(),
             cache=cache_root(),
+            token=secrets.token_hex(8),
             options={n: getattr(self, n) for n in ("per_class", "seed", "device", "asking", "warmed")},
         )
 
 
 @dataclass(frozen=True)
 class WorkerArgs:
-    """A recipe on its way to a process; see ``Recipe.for_workers``."""
+    """A recipe on its way to a process; see ``Recipe.for_workers``. Its ``token`` tells this work from any other."""
 
     source: str
     narrowing: Narrowing | None
@@ -124,6 +130,7 @@ class WorkerArgs:
     config: Config
     learned: dict[str, Any]
     cache: Path
+    token: str
     options: dict[str, Any]
 
     def open(self) -> Recipe:
@@ -133,8 +140,15 @@ class WorkerArgs:
             os.environ["DFML_CACHE"] = str(self.cache)  # processes are used again, and may be older than the setting
         inverter = INVERTERS.get(self.inverter)(self.config)
         inverter.load(self.learned)
-        zoo = open_zoo(node.here(self.source))
-        return Recipe(zoo.narrowed(self.narrowing) if self.narrowing else zoo, inverter, **self.options)
+        if self.token not in _opened:
+            _opened.clear()
+            zoo = open_zoo(node.here(self.source))
+            _opened[self.token] = zoo.narrowed(self.narrowing) if self.narrowing else zoo
+        return Recipe(_opened[self.token], inverter, **self.options)
+
+
+_opened: dict[str, Zoo] = {}
+"""The zoo of the work that this process does pieces of, by its token: the cards of all teachers are read once."""
 
 
 def kept_path(room: str, name: str, facts: Any) -> Path:  # noqa: ANN401 - JSON values

@@ -161,9 +161,7 @@ class BatchObjective:
     ) -> None:
         self.batch, self.cfg, self.device, self.extra_loss = batch, cfg, device, extra_loss
         self.labels = torch.stack([item.labels for item in batch])
-        # Stacked or not: see the third table of ``bench inversion``.
-        stacked = cfg.together == "always" or (cfg.together == "auto" and device.type == "cuda")
-        self.teachers = StackedOracles([item.oracle for item in batch], stacked=stacked)
+        self.teachers = StackedOracles([item.oracle for item in batch], stacked=cfg.stacks(device))
 
     def backward(self, images: torch.Tensor, optimiser: torch.optim.Optimizer) -> dict[str, float]:
         """Ask the teachers once and set the optimiser's gradients to those of the sum of their losses.

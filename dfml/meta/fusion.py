@@ -1,5 +1,7 @@
 """Fusing networks in parameter space: which weights of teachers are fused, as vectors, and their mean."""
 
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -77,25 +79,79 @@ class WeightSpace:
         load_backbone(model.net, self.hyper.restore(network.cpu()), head=self.head)
 
 
-def average_states(states: list[State]) -> State:
-    """The element-wise mean of floating tensors; others are the first state's."""
-    return {
-        name: torch.stack([s[name] for s in states]).mean(0) if first.is_floating_point() else first
-        for name, first in states[0].items()
-    }
+class MeanState:
+    """The element-wise mean of states that come one after another, all with the same names and shapes.
+
+    They wait in a file without a name, so that only one of them, then only one tensor of all of them is in memory.
+    """
+
+    def __init__(self) -> None:
+        self.count, self._first = 0, State()
+        self._file = tempfile.TemporaryFile()
+
+    def add(self, state: State) -> None:
+        """Take one more into the mean."""
+        self._first = self._first or {name: tensor.detach().cpu() for name, tensor in state.items()}
+        for name in self._first:
+            numbers = state[name].detach().cpu().contiguous().flatten()
+            self._file.write(memoryview(numbers.view(torch.uint8).numpy()))
+        self.count += 1
+
+    def close(self) -> State:
+        """Return the mean of floating tensors and the first state's others; empty where none came."""
+        found, before, row = dict(self._first), 0, sum(tensor.nbytes for tensor in self._first.values())
+        with self._file as file:
+            for name, tensor in self._first.items():
+                if tensor.is_floating_point():
+                    rows, size = bytearray(self.count * tensor.nbytes), tensor.nbytes
+                    for number in range(self.count):
+                        file.seek(number * row + before)
+                        rows[number * size : (number + 1) * size] = file.read(size)
+                    found[name] = torch.frombuffer(rows, dtype=tensor.dtype).view(self.count, *tensor.shape).mean(0)
+                before += tensor.nbytes
+        return found
 
 
-def load_average(model: MetaModel, nets: list[nn.Module], *, head: bool = False) -> None:
-    """Put the mean of the teachers' weights into a meta-model.
+def average_states(states: Iterable[State]) -> State:
+    """The element-wise mean of floating tensors; others are the first state's. See ``MeanState``."""
+    mean = MeanState()
+    for state in states:
+        mean.add(state)
+    return mean.close()
+
+
+def load_average(model: MetaModel, nets: Iterable[nn.Module], *, head: bool = False) -> None:
+    """Put the mean of the teachers' weights into a meta-model; the networks are taken one after another.
 
     Raises:
         BadInput: There is no teacher, or see ``fusable``.
     """
-    if not nets:
-        raise BadInput("no usable teacher to average.")
+    load_mean(model, average_states(to_average(net, model, n, head=head) for n, net in enumerate(nets)), head=head)
+
+
+def to_average(net: nn.Module, model: MetaModel, number: int, *, head: bool) -> State:
+    """What of the ``number``-th network is averaged; see ``fusable`` for errors."""
     who = "averaging needs teachers of the meta-model's architecture: teacher number"
-    states = [fusable(net, model, who=f"{who} {position}", head=head) for position, net in enumerate(nets)]
-    load_backbone(model.net, average_states(states), head=head)
+    return fusable(net, model, who=f"{who} {number}", head=head)
+
+
+def load_mean(model: MetaModel, mean: State, *, head: bool) -> None:
+    """Put a mean into a meta-model; ``BadInput``: it is empty."""
+    if not mean:
+        raise BadInput("no usable teacher to average.")
+    load_backbone(model.net, mean, head=head)
+
+
+def alike_only(nets: Iterable[nn.Module], model: MetaModel, alike: list[bool]) -> Iterator[nn.Module]:
+    """Those networks that fit, and into ``alike`` whether each does; where none does the last, to be refused."""
+    last = None
+    for net in nets:
+        last = net
+        alike.append(fits(net, model.net))
+        if alike[-1]:
+            yield net
+    if last is not None and not any(alike):
+        yield last
 
 
 def load_backbone(net: nn.Module, state: State, *, head: bool) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
-from dfml.training.fusing import fused, said_of_inputs
+from dfml.training.fusing import fused, read_average, said_of_inputs
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
 from dfml.training.refusals import need_weights
@@ -82,14 +82,11 @@ class Average(Baseline):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Average the weights; see ``Method.train``."""
-        from dfml.meta.fusion import load_average
-
-        training, config = training.fusing(self.name, self.config, head=self.config.head == "average")
+        head = self.config.head == "average"
+        training, config = training.fusing(self.name, self.config, head=head)
         model = training.untaught(self.name, config)
-        teachers, taking_part = yield from read_teachers(training.zoo)
-        yield from said_of_inputs(teachers)
+        taking_part = yield from read_average(training.zoo, model, head=head)
         model.details |= taking_part.details()
-        load_average(model, [teacher.net for teacher in teachers], head=self.config.head == "average")
         yield Done(model.to(training.device))
 
 
@@ -136,7 +133,7 @@ class Ota(Baseline):
         model = training.untaught(self.name, config)
         asked = None if self.config.reference is None else training.zoo.card(self.config.reference).id
         teachers, taking_part = yield from read_teachers(training.zoo)
-        yield from said_of_inputs(teachers)
+        yield from said_of_inputs([teacher.card for teacher in teachers])
         model.details |= taking_part.details()
         ids = [teacher.card.id for teacher in teachers]
         chosen = asked or ids[int(torch.randint(len(ids), (), generator=training.generator))]

@@ -103,6 +103,7 @@ class Distill(Method):
         import torch
 
         from dfml.meta.multi_teacher import MultiHeadStudent
+        from dfml.tasks.cache import AT_ONCE
         from dfml.training.context import side_information_of
         from dfml.training.ours.images import Augmenter
         from dfml.training.recovered import cost_of
@@ -123,8 +124,9 @@ class Distill(Method):
         visits = [(teacher, v) for v in range(cfg.visits) for teacher in ids]
         now = min(left.start, cfg.iterations)
         found: list[PseudoTask] = []
-        for visit in visits:
-            found += yield from until_done(recoveries.recover([visit], step=now, total=cfg.iterations))
+        for start in range(0, len(visits), AT_ONCE):
+            part = visits[start : start + AT_ONCE]
+            found += yield from until_done(recoveries.recover(part, step=now, total=cfg.iterations))
             yield Progress(now, cfg.iterations, f"recovered {len(found)} of {len(visits)} tasks")
         # 4. Let the teachers look at them.
         answers = yield from self.ask(recoveries, ids, found, now)

@@ -246,7 +246,7 @@ class Dro(Method):
         cfg: DroConfig = self.config
         zoo, generator = training.zoo, training.generator
         teachers, taking_part = yield from read_teachers(zoo)
-        yield from said_of_inputs(teachers)
+        yield from said_of_inputs([teacher.card for teacher in teachers])
         space.model.details |= taking_part.details()
         need_two(len(teachers), zoo, self.name)
         nets = [teacher.net for teacher in teachers]

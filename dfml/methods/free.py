@@ -16,7 +16,7 @@ G: meta-generator; theta: meta-parameters. In each round:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -145,6 +145,7 @@ class Free(Method):
         from dfml.training.plateau import replay, round_outcome
         from dfml.training.recovered import QueryCounter
         from dfml.zoo.oracles.choose import make_oracle
+        from dfml.zoo.oracles.held import HeldTeachers
 
         cfg: FreeConfig = self.config
         training = training.using(cfg)
@@ -152,8 +153,8 @@ class Free(Method):
         teachers = everyone(zoo)
         self.check_zoo(zoo, cfg)  # of those that could be loaded
         model = yield from training.begin(self.name, cfg, teachers)
-        white = AskingConfig(oracle="autograd")
-        oracles = [make_oracle(zoo, i, white, generator=generator, device=device) for i in teachers.ids]
+        how: dict[str, Any] = {"generator": generator, "device": device, "held": HeldTeachers(zoo, device)}
+        oracles = [make_oracle(zoo, i, AskingConfig(oracle="autograd"), **how) for i in teachers.ids]
         five = MetaGenerator(self.inverter_config())
         five.shape, five.device = zoo.picture_shape, device
         outer, memory, counter = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity), QueryCounter(oracles)

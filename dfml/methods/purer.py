@@ -133,15 +133,17 @@ class Purer(Method):
         from dfml.training.plateau import PlateauDetector
         from dfml.training.recovered import QueryCounter
         from dfml.zoo.oracles.choose import white_box
+        from dfml.zoo.oracles.held import HeldTeachers
 
         cfg: PurerConfig = self.config
         training = training.using(cfg)
         zoo, generator, device = training.zoo, training.generator, training.device
-        teachers = zoo.usable()
-        oracles = {teacher.card.id: white_box(zoo, teacher, device) for teacher in teachers}
+        teachers = everyone(zoo)
         self.check_zoo(zoo, cfg)  # of those that could be loaded
-        nets = [teacher.net for teacher in teachers]
-        model = yield from training.begin(self.name, cfg, everyone(zoo, teachers), nets)
+        held = HeldTeachers(zoo, device)
+        oracles = {card.id: white_box(zoo, held.on_demand(card), device) for card in zoo.cards}
+        nets = (zoo.teacher(teacher).net for teacher in teachers.ids)
+        model = yield from training.begin(self.name, cfg, teachers, nets)
         images = DynamicSet(
             zoo.class_keys(),
             per_class=cfg.shot + cfg.query,

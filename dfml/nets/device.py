@@ -14,7 +14,8 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psutil
 import torch
@@ -203,3 +204,17 @@ def use_threads(wanted: int | None = None) -> int:
     torch.set_num_threads(wanted or at_most_as_wanted(cores))
     watch_load(torch.get_num_threads())
     return torch.get_num_threads()
+
+
+@contextmanager
+def exact_convolutions(device: torch.device) -> Iterator[None]:
+    """Convolutions in full float32: an estimate along small steps drowns in the rounding of TF32."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

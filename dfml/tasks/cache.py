@@ -17,11 +17,15 @@ from dfml.core.events import Done, Event, Note, Progress
 from dfml.core.paths import cache_root, write_atomically
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.base import ExtraLoss
+from dfml.inversion.batched import BatchedInverter
 from dfml.inversion.pipeline import recover_together
 from dfml.inversion.recipe import Recipe, WorkerArgs, kept_path, read_kept, write_kept
-from dfml.zoo.oracles.base import Oracle
+from dfml.zoo.oracles.base import AutogradOracle, Oracle
+from dfml.zoo.oracles.held import HeldTeachers
 
 FORMAT = 1
+AT_ONCE = 32
+"""Visits that are recovered in one pass, where they are stacked."""
 COST: tuple[str, ...] = ("seconds", "kept_seconds", "passes", "queries")
 Visit = tuple[str, int]
 """A teacher's id and the number of the visit to it: each visit recovers other images."""
@@ -50,7 +54,7 @@ class Recoveries:
         self.recipe, self.zoo, self.keep = recipe, recipe.zoo, keep
         self.cost = dict.fromkeys(COST, 0.0)
         self.plain: Recoveries = self
-        self._oracles: dict[str, Oracle] = {}
+        self._held, self._oracles = HeldTeachers(recipe.zoo, recipe.device), dict[str, Oracle]()
         self._counted: set[Visit] = set()
 
     def recover(
@@ -61,21 +65,35 @@ class Recoveries:
         Last comes ``Done(list of PseudoTask)``, one per visit in their order.
         """
         found: list[PseudoTask] = []
-        recipe = replace(self.recipe, extra_loss=extra_loss)
-        for visit in visits:
-            task = self._kept(visit) if extra_loss is None else None
-            if task is None:
-                for event in recover_together(recipe, [self.oracle(visit)], recipe.generator("recovery", *visit)):
-                    if isinstance(event, Progress):
-                        yield Progress(step, total, f"recovering from teacher {visit[0]}")
-                    elif isinstance(event, Done):
-                        task = event.result[0].task.rounded()
-                assert task is not None
-                self._spend(visit, task)
+        recipe, size = replace(self.recipe, extra_loss=extra_loss), AT_ONCE if self.stacks else 1
+        for part in (visits[start : start + size] for start in range(0, len(visits), size)):
+            tasks: dict[Visit, Any] = {visit: self._kept(visit) if extra_loss is None else None for visit in part}
+            todo = [visit for visit, task in tasks.items() if task is None]
+            for event in self._recovered(recipe, todo) if todo else ():
+                if isinstance(event, Progress):
+                    yield Progress(step, total, f"recovering from {event.text}")
+                elif isinstance(event, Done):
+                    tasks |= zip(todo, (one.task.rounded() for one in event.result), strict=True)
+            for visit in todo:
+                self._spend(visit, task := tasks[visit])
                 if self.keep and extra_loss is None:
                     self._file(visit, task)
-            found.append(task.to(recipe.device))
+            found += [tasks[visit].to(recipe.device) for visit in part]
         yield Done(found)
+
+    @property
+    def stacks(self) -> bool:
+        """Whether several visits are recovered in one pass."""
+        work = self.recipe.inverter
+        return isinstance(work, BatchedInverter) and work.config.stacks(self.recipe.device)
+
+    def _recovered(self, recipe: Recipe, visits: list[Visit]) -> Iterator[Event]:
+        """Recover visits in step, each from its own seed; see ``recover_together``."""
+        draws = [recipe.generator("recovery", *visit) for visit in visits]
+        if len(visits) == 1:
+            return recover_together(recipe, [self.oracle(visits[0])], draws[0])
+        # One teacher may be among them twice, and each visit's cost is counted by its own oracle.
+        return recover_together(recipe, [recipe.oracle(*visit, held=self._held) for visit in visits], draws)
 
     def prepare(self, visits: Sequence[Visit], *, jobs: Jobs = 1) -> Iterator[Event]:
         """Make sure that these visits are kept, several at once in ``jobs`` processes of one thread each, or a cluster.
@@ -135,8 +153,8 @@ class Recoveries:
     def oracle(self, visit: Visit) -> Oracle:
         """The oracle of a visit; black boxes draw their directions from the visit's own seed."""
         known = self._oracles.get(visit[0])
-        if known is None or not known.gives_statistics:
-            known = self._oracles[visit[0]] = self.recipe.oracle(*visit)
+        if not isinstance(known, AutogradOracle):
+            known = self._oracles[visit[0]] = self.recipe.oracle(*visit, held=self._held)
         return known
 
     def state(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class ConsensusRecoveries(Recoveries):
     def __init__(self, plain: Recoveries, teachers: Sequence[str], consensus: ConsensusConfig) -> None:
         super().__init__(plain.recipe, keep=plain.keep)
         self.plain, self.teachers, self.consensus = plain, list(teachers), consensus
-        self._oracles = plain._oracles
+        self._held, self._oracles = plain._held, plain._oracles
         self._made: dict[Visit, PseudoTask] = {}
 
     def recover(

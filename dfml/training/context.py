@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from torch import nn
 from dfml.core.config import Config
 from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
 from dfml.data.episodes import PseudoTask
-from dfml.meta.fusion import fits, load_average
+from dfml.meta.fusion import alike_only, load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep, Task
 from dfml.nets.checkpoint import flatten_state, part_of_state
@@ -216,7 +216,7 @@ class Training:
     start: Path | None = None
 
     def begin(
-        self, method: str, config: AdaptConfig, teachers: TakingPart, nets: Sequence[nn.Module] = ()
+        self, method: str, config: AdaptConfig, teachers: TakingPart, nets: Iterable[nn.Module] = ()
     ) -> Generator[Event, None, MetaModel]:
         """Tell who takes part, and make the meta-model with its first weights, on the device.
 
@@ -229,11 +229,11 @@ class Training:
         if init == "start":
             yield from self.take_start(model)
         if init == "average":
-            alike = [net for net in nets if fits(net, model.net)]
-            if len(alike) < len(nets):
-                text = f"starts from the mean of {len(alike)} teachers: the others are no {config.architecture} like it"
+            alike: list[bool] = []
+            load_average(model, alike_only(nets, model, alike))
+            if not all(alike):
+                text = f"starts from the mean of {sum(alike)} teachers: the others are no {config.architecture} like it"
                 yield Note(0, text, kind="teacher")
-            load_average(model, alike or list(nets))
         if init == "best-teacher":
             from dfml.training.ours.trust import start_from_best
 

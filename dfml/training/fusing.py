@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Note
+from dfml.core.events import Event, Note
 from dfml.core.model_config import read_config, tensor_shapes
 from dfml.training.options import AdaptConfig
 from dfml.training.refusals import need_two, need_weights
+from dfml.training.taking_part import TakingPart, read_each
 from dfml.zoo.listing import WEIGHTS, TeacherCard
 from dfml.zoo.zoo import Narrowing, Zoo
 
 if TYPE_CHECKING:
+    from dfml.meta.model import MetaModel
     from dfml.zoo.teacher import Teacher
 
 LEAST = 2
@@ -81,11 +83,31 @@ def fused(zoo: Zoo, config: Any, method: str, *, head: bool = False, least: int 
     return zoo.narrowed(Narrowing({}, dict.fromkeys(sorted(others), reason))), found
 
 
-def said_of_inputs(teachers: Sequence[Teacher]) -> Iterator[Note]:
+def said_of_inputs(cards: Sequence[TeacherCard]) -> Iterator[Note]:
     """A note where the networks that are fused were trained with images that were normalised in several ways."""
-    ways = {(tuple(teacher.card.mean), tuple(teacher.card.std)) for teacher in teachers}
+    ways = {(tuple(card.mean), tuple(card.std)) for card in cards}
     if len(ways) > 1:
         yield Note(0, f"these teachers normalise images in {len(ways)} ways: the model takes that of most", "teacher")
+
+
+def read_average(zoo: Zoo, model: MetaModel, *, head: bool) -> Generator[Event, None, TakingPart]:
+    """Put the mean of all teachers' weights into a meta-model, each teacher read and dropped; say who takes part.
+
+    Raises:
+        BadInput: There is none, or one is no network like the meta-model.
+    """
+    from dfml.meta.fusion import MeanState, load_mean, to_average
+
+    mean, cards = MeanState(), list[TeacherCard]()
+
+    def take(teacher: Teacher) -> None:
+        mean.add(to_average(teacher.net, model, len(cards), head=head))
+        cards.append(teacher.card)
+
+    taking_part = yield from read_each(zoo, take)
+    yield from said_of_inputs(cards)
+    load_mean(model, mean.close(), head=head)
+    return taking_part
 
 
 def network_args(zoo: Zoo, architecture: str, like: TeacherCard | None = None) -> dict[str, Any]:

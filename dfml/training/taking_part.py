@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -94,15 +94,15 @@ def rejected(zoo: Zoo) -> Iterator[Event]:
             yield Note(0, f"left out teacher {teacher_id}: {reason}", kind="rejected")
 
 
-def everyone(zoo: Zoo, loaded: Sequence[Teacher] | None = None) -> TakingPart:
-    """All teachers that can be used: those ``loaded`` already, else those that can be loaded now."""
+def everyone(zoo: Zoo) -> TakingPart:
+    """All teachers that can be used: those that can be loaded now, one after another."""
     # A server's were tried when it was opened; who only answers shows no statistics.
-    teachers = [] if zoo.address else loaded or (list(zoo) if zoo.only_asked else zoo.usable())
-    ids = [teacher.card.id for teacher in loaded] if loaded else zoo.ids
-    seen = {teacher.card.id for teacher in teachers if teacher.card.access != "queries" and teacher.has_statistics}
+    tried = () if zoo.address else zoo.each_loaded()
+    seen = {each.card.id for each in tried if each.card.access != "queries" and each.has_statistics}
+    ids = zoo.ids
     blind = [teacher for teacher in ids if teacher not in seen]
     left_out = {**dict.fromkeys(zoo.problems, UNUSABLE), **(zoo.narrowing.left_out if zoo.narrowing else {})}
-    counts = {card.id: (len(zoo.slots(card)), card.way) for card in zoo.cards if card.id in ids}
+    counts = {card.id: (len(zoo.slots(card)), card.way) for card in zoo.cards}
     partly = {teacher: f"{used} of {way}" for teacher, (used, way) in counts.items() if used < way}
     return TakingPart(ids, left_out, partly, blind)
 
@@ -121,17 +121,24 @@ def read_teachers(zoo: Zoo) -> Generator[Event, None, tuple[list[Teacher], Takin
     Raises:
         BadInput: There is none.
     """
+    teachers: list[Teacher] = []
+    return teachers, (yield from read_each(zoo, teachers.append))
+
+
+def read_each(zoo: Zoo, take: Callable[[Teacher], object]) -> Generator[Event, None, TakingPart]:
+    """The same, but teachers are handed over one by one, so that not all need to be held; see ``read_teachers``."""
     yield from rejected(zoo)
-    teachers, cards = [], list(zoo.cards)
+    count, cards = 0, list(zoo.cards)
     for position, card in enumerate(cards):
         yield Progress(position, len(cards), f"reading teacher {card.id}")
         if teacher := (yield from read_teacher(zoo, card)):
-            teachers.append(teacher)
-    if not teachers:
+            take(teacher)
+            count += 1
+    if not count:
         raise BadInput(f"no teacher of zoo {zoo.name!r} gives its weights.")
     taking_part = with_weights(zoo)
     yield taking_part.note()
-    return teachers, taking_part
+    return taking_part
 
 
 def read_teacher(zoo: Zoo, card: TeacherCard, step: int = 0) -> Generator[Event, None, Teacher | None]:

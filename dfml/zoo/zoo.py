@@ -65,6 +65,7 @@ class Zoo:
     address = ""
     name_spaces: dict[str, str] | None = None
     narrowing: Narrowing | None = None
+    _known: tuple[list[TeacherCard], dict[str, TeacherCard]] | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.source = folder, str(folder)
@@ -82,7 +83,7 @@ class Zoo:
 
     def __iter__(self) -> Iterator[Teacher]:
         """Load the teachers one by one; those that fail are moved to ``problems``, those ``only_asked`` passed over."""
-        for card in [card for card in self.cards if card.id not in self.only_asked]:
+        for card in [card for card in self.cards if card.architecture != ONNX]:
             try:
                 teacher = self.teacher(card.id)
             except BadInput:
@@ -138,15 +139,19 @@ class Zoo:
         text = str(which)
         if text in self.problems:
             raise BadInput(f"teacher {text!r} of zoo {self.name!r} cannot be used: {self.problems[text]}")
-        for card in self.cards:
-            if same(card.id) == same(text):
-                return card
+        if (found := self._by_id().get(same(text))) is not None:
+            return found
         if text.isdecimal() and int(text) < len(self.cards):
             return self.cards[int(text)]
         raise BadInput(
             f"zoo {self.name!r} has no teacher {text!r}.{nearest(text, self.ids)} "
             f"Give an id or a position from 0 to {len(self.cards) - 1}."
         )
+
+    def _by_id(self) -> dict[str, TeacherCard]:
+        if self._known is None or self._known[0] is not self.cards or len(self._known[1]) != len(self.cards):
+            self._known = self.cards, {same(card.id): card for card in reversed(self.cards)}
+        return self._known[1]
 
     def teacher(self, which: str | int) -> Teacher:
         """Load a teacher by id or position; ``BadInput``: there is none, or it is unusable and joins ``problems``."""
@@ -187,11 +192,16 @@ class Zoo:
 
     def usable(self) -> list[Teacher]:
         """Load all teachers; those that fail are moved to ``problems``. ``BadInput`` where not one loads."""
-        teachers = list(self)
-        if not teachers:
+        return list(self.each_loaded(asked=False))
+
+    def each_loaded(self, *, asked: bool = True) -> Iterator[Teacher]:
+        """The same, one after another, so that not all need to be held; ``asked``: who only answers suffices, too."""
+        teacher = None
+        for teacher in self:
+            yield teacher
+        if teacher is None and not (asked and self.only_asked):
             reason = next(iter(self.problems.values()), "they only answer queries.")
             raise BadInput(f"no teacher of zoo {self.name!r} can be loaded: {reason}")
-        return teachers
 
     def look_at(self, which: str | int) -> None:
         """Look at the header of a teacher's weight file, without torch; ``BadInput``: see ``check_weights``."""
@@ -214,18 +224,15 @@ class Zoo:
 
     def check(self) -> list[str]:
         """Try to load all teachers that can be, see ``usable``; the ids of those that are left."""
-        if not self.only_asked:
-            self.usable()
-        else:
-            for _ in self:
-                pass
+        for _ in self.each_loaded():
+            pass
         return self.ids
 
     def ask_all(self) -> None:
         """Ask each teacher that only answers about a grey image; those that fail are moved to ``problems``."""
         import torch
 
-        for card in [card for card in self.cards if card.id in self.only_asked]:
+        for card in [card for card in self.cards if card.architecture == ONNX]:
             try:
                 self.api(card.id).ask(torch.full((1, *card.input_size), 0.5))
             except (BadInput, RunFailed) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -52,20 +53,33 @@ def recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[st
     marks = folder / PROGRESS
     shutil.rmtree(marks, ignore_errors=True)
     marks.mkdir(parents=True)
-    work, done = partial(_recover_one, recipe.for_workers(), spec, marks), 0
+    work, ended = partial(_recover_one, recipe.for_workers(), spec, marks), set[str]()
     # At least two: one alone would run in this process, with its number of threads.
     jobs = spec.cluster or max(2, min(spec.threads or 1, len(teachers)))
     shared = {"gpu": wants_gpu(spec.device), "marks": marks}
     folders = [recipe.zoo.source, *filter(None, [spec.against])]
     for outcome in in_processes(work, teachers, jobs=jobs, what="recovered teachers", folders=folders, **shared):
-        done += outcome is not None
+        if outcome is not None:
+            ended |= {outcome.tag, *outcome.problems} - {""}
         # Even where all were done between two looks, the run has told how far it was.
-        told = [path.read_text(encoding="ascii", errors="ignore") for path in marks.iterdir()]
-        parts = sum(int(text) for text in told if text.isdigit())
-        yield Progress(parts, PARTS * len(teachers), f"{done} of {len(teachers)} teachers recovered")
+        parts = PARTS * len(ended) + _told(marks, ended)
+        yield Progress(parts, PARTS * len(teachers), f"{len(ended)} of {len(teachers)} teachers recovered")
         if outcome is not None:
             yield outcome
     shutil.rmtree(marks, ignore_errors=True)
+
+
+def _told(marks: Path, ended: set[str]) -> int:
+    """How many parts those at work have done; the marks of teachers that ``ended`` go, however late they came."""
+    parts = 0
+    for path in marks.iterdir():
+        if path.name in ended:
+            with suppress(OSError):  # Windows keeps a file that is open
+                path.unlink()
+            continue
+        text = path.read_text(encoding="ascii", errors="ignore")
+        parts += int(text) if text.isdigit() else 0
+    return parts
 
 
 def _recover_one(args: WorkerArgs, spec: RunSpec, marks: Path, teacher: str) -> Outcome:

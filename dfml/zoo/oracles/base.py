@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -16,8 +17,10 @@ from torch import nn
 from torch.func import functional_call, stack_module_state
 
 from dfml.core.errors import BadInput
+from dfml.nets.device import exact_convolutions
 from dfml.nets.norm import channel_statistics
 from dfml.zoo.oracles.asking import Outputs, Used
+from dfml.zoo.oracles.held import OnDemand, now
 from dfml.zoo.teacher import Teacher
 
 LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -120,26 +123,37 @@ class AutogradOracle:
 
     def __init__(
         self,
-        teacher: Teacher,
+        teacher: Teacher | OnDemand,
         device: torch.device | str = "cpu",
         class_keys: list[str] | None = None,
         used: Used | None = None,
     ) -> None:
         if teacher.card.access == "queries":
             raise BadInput(f"teacher {teacher.card.id!r} may only be queried: it gives no gradients to this inverter.")
-        self.teacher, self.device = teacher.move(device), torch.device(device)
-        self.used = used or Used(teacher.card.input_size, range(teacher.way), teacher.way)
+        self.device, way = torch.device(device), teacher.card.way
+        self._teacher = teacher if isinstance(teacher, OnDemand) else teacher.move(device)
+        self.used = used or Used(teacher.card.input_size, range(way), way)
         self.teacher_id, self.way, self.picture_shape = teacher.card.id, len(self.used.slots), self.used.shape
         self.class_keys = class_keys or [f"{teacher.card.id}:{slot}" for slot in self.used.slots]
-        self.gives_statistics = bool(_with_running_statistics(teacher.net))
         self.queries = self.passes = 0
+
+    @property
+    def teacher(self) -> Teacher:
+        """Whom it asks; loaded anew where it was dropped."""
+        return now(self._teacher)
+
+    @cached_property
+    def gives_statistics(self) -> bool:
+        """See ``Oracle``."""
+        return bool(_with_running_statistics(self.teacher.net))
 
     def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
         """See ``Oracle``."""
-        pixels = x.detach().contiguous(memory_format=self.teacher.layout).requires_grad_(True)
+        teacher = self.teacher
+        pixels = x.detach().contiguous(memory_format=teacher.layout).requires_grad_(True)
         with torch.enable_grad():
-            with batch_statistics(self.teacher.net) if statistics_fn else nullcontext() as statistics:
-                logits, outside = self.used.of(self.teacher.logits(pixels))
+            with batch_statistics(teacher.net) if statistics_fn else nullcontext() as statistics:
+                logits, outside = self.used.of(teacher.logits(pixels))
             extra = statistics_fn(statistics) if statistics_fn and statistics else None
             loss = loss_fn(logits, pixels) + outside
             total = loss.mean() if extra is None else loss.mean() + extra
@@ -152,7 +166,8 @@ class AutogradOracle:
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """See ``Oracle``."""
         self.queries += len(x)
-        return self.used.of(self.teacher.logits(x.contiguous(memory_format=self.teacher.layout)))[0]
+        teacher = self.teacher
+        return self.used.of(teacher.logits(x.contiguous(memory_format=teacher.layout)))[0]
 
 
 def build_of(oracle: Oracle) -> Hashable:
@@ -251,27 +266,21 @@ class Api(Protocol):
         ...
 
 
-@contextmanager
-def exact_convolutions(device: torch.device) -> Iterator[None]:
-    """Convolutions in full float32: an estimate along small steps drowns in the rounding of TF32."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
-
-
 class LocalApi:
     """An ``Api`` of a teacher of this process, whatever its access; ``outputs`` is what it hands out."""
 
-    def __init__(self, teacher: Teacher, device: torch.device | str = "cpu", outputs: Outputs = "logits") -> None:
-        self.teacher, self.outputs = teacher.move(device), outputs
-        self.teacher_id, self.way, self.picture_shape = teacher.card.id, teacher.way, teacher.card.input_size
+    def __init__(
+        self, teacher: Teacher | OnDemand, device: torch.device | str = "cpu", outputs: Outputs = "logits"
+    ) -> None:
+        self._teacher, self.outputs = teacher if isinstance(teacher, OnDemand) else teacher.move(device), outputs
+        card = teacher.card
+        self.teacher_id, self.way, self.picture_shape = card.id, card.way, card.input_size
         self.queries = 0
+
+    @property
+    def teacher(self) -> Teacher:
+        """Who answers; loaded anew where it was dropped."""
+        return now(self._teacher)
 
     @torch.no_grad()
     def ask(self, x: torch.Tensor, most: int | None = None) -> torch.Tensor:
@@ -279,7 +288,7 @@ class LocalApi:
         self.queries += len(x)
         at_once = PIXELS_AT_ONCE // math.prod(x.shape[2:]) if x.device.type == "cpu" else len(x)
         with exact_convolutions(x.device):
-            parts = x.split(max(1, at_once))
-            parts = [self.teacher.logits(p.contiguous(memory_format=self.teacher.layout)) for p in parts]
+            parts, teacher = x.split(max(1, at_once)), self.teacher
+            parts = [teacher.logits(p.contiguous(memory_format=teacher.layout)) for p in parts]
         logits = torch.cat(parts)
         return logits if self.outputs == "logits" else logits.softmax(1)

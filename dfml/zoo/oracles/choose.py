@@ -13,7 +13,8 @@ import torch
 from dfml.core.errors import BadInput, RunFailed
 from dfml.zoo.listing import TeacherCard
 from dfml.zoo.oracles.asking import AskingConfig, Used, ZerothOrderConfig
-from dfml.zoo.oracles.base import Answer, Api, AutogradOracle, LossFn, Oracle, StatisticsLoss
+from dfml.zoo.oracles.base import Answer, Api, AutogradOracle, LocalApi, LossFn, Oracle, StatisticsLoss
+from dfml.zoo.oracles.held import HeldTeachers, OnDemand
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo, answers_only_queries
 
@@ -105,22 +106,34 @@ class ZerothOrderOracle:
 
 
 def make_oracle(
-    zoo: Zoo, which: str | int, config: AskingConfig, *, generator: torch.Generator, device: torch.device
+    zoo: Zoo,
+    which: str | int,
+    config: AskingConfig,
+    *,
+    generator: torch.Generator,
+    device: torch.device,
+    held: HeldTeachers | None = None,
 ) -> Oracle:
     """An oracle for a teacher; ``generator``, on the CPU, draws the directions of a black box.
 
-    ``BadInput``: there is no such teacher, its weights cannot be used, or it grants less than is asked for.
+    One of ``held`` teachers loads its own when it is asked. ``BadInput``: there is no such teacher, its weights cannot
+    be used, or it grants less than is asked for.
     """
     card = zoo.card(which)
+    later = held and held.on_demand(card)
     if not answers_only_queries(zoo, card.id, config):
-        return white_box(zoo, zoo.teacher(card.id), device)
-    api, used = zoo.api(card.id, device, config.outputs), used_of(zoo, card)
+        return white_box(zoo, later or zoo.teacher(card.id), device)
+    if later and not zoo.address and card.id not in zoo.only_asked:
+        api: Api = LocalApi(later, device, config.outputs)
+    else:
+        api = zoo.api(card.id, device, config.outputs)
+    used = used_of(zoo, card)
     keys = [zoo.class_key(card, slot) for slot in used.slots]
     return ZerothOrderOracle(api, config, generator=generator, class_keys=keys, used=used)
 
 
-def white_box(zoo: Zoo, teacher: Teacher, device: torch.device) -> AutogradOracle:
-    """An oracle for a loaded teacher of a zoo; ``BadInput`` where it may only be queried."""
+def white_box(zoo: Zoo, teacher: Teacher | OnDemand, device: torch.device) -> AutogradOracle:
+    """An oracle for a teacher of a zoo; ``BadInput`` where it may only be queried."""
     used = used_of(zoo, teacher.card)
     return AutogradOracle(teacher, device, [zoo.class_key(teacher.card, slot) for slot in used.slots], used)
 

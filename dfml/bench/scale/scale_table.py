@@ -1,0 +1,163 @@
+"""``bench scale``: what a hundred and a thousand teachers cost, in seconds and memory, and how that grows."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from dfml.bench.job import Row, Rows, Say
+from dfml.bench.report import claim_report, machine, markdown_table, write_report
+from dfml.bench.scale.copied_zoo import copied_zoo
+from dfml.bench.scale.many_works import WORKS
+from dfml.bench.scale.process_cost import cost_of_process
+from dfml.bench.study_config import BenchConfig, Each
+from dfml.core.errors import BadInput
+from dfml.core.paths import claim_folder, read_json, write_json
+from dfml.core.texts import is_address
+from dfml.zoo import open_zoo
+
+KEPT = "scale.json"
+LINEAR = 1.1
+"""The largest exponent that counts as linear."""
+MORE_MEMORY = 1.1
+"""How much more memory the most teachers may take than the fewest, where memory is promised."""
+
+
+class ScaleConfig(BenchConfig):
+    """``bench scale``."""
+
+    options = "zoo sizes only work out"
+    zoo: str = Field("omniglot-conv4", description="The zoo whose teachers are copied: an embedded name or a folder.")
+    sizes: Each[int] = Field((100, 300, 1000), description="Numbers of teachers, with commas.")
+    only: Each[str] | None = Field(None, description="Works, with commas; all, if left out.")
+    work: Path = Field(
+        Path("runs/bench/scale"), description="Folder of zoos and measurements; what is there is not measured again."
+    )
+
+
+def bench_scale(config: ScaleConfig, *, progress: Say = lambda line: None) -> Row:
+    """Measure what many teachers cost, and how it grows with their number.
+
+    Each measurement is a process of its own and is kept in ``work`` at once, so that the same call goes on from there.
+    The table is written anew after each. ``BadInput``: unknown works, or ``work`` holds another zoo's or machine's.
+
+    Returns:
+        ``rows``: one a work, see ``rows_of``; ``measured``; the report's path.
+    """
+    claim_report(config.out, "scale")
+    known = {work.name: work for work in WORKS}
+    for name in config.only or ():
+        if name not in known:
+            raise BadInput(f"unknown work {name!r}; known: {', '.join(known)}.")
+    sizes = sorted(config.sizes)
+    if len(sizes) < 2:
+        raise BadInput(f"growth shows with two numbers of teachers at least; received --sizes {sizes[0]}.")
+    if is_address(config.zoo):
+        raise BadInput("the teachers of a server cannot be copied: give a folder's zoo.")
+    source = open_zoo(config.zoo)
+    claim_folder(config.work, own=lambda folder: (folder / KEPT).is_file())
+    order = {"zoo": config.zoo, "machine": machine()}
+    kept: Row = read_json(config.work / KEPT, "measurements") if (config.work / KEPT).is_file() else {**order}
+    if {name: kept.get(name) for name in order} != order:
+        raise BadInput(f"{config.work} was measured on another zoo or machine: choose another --work.")
+    measured: Rows = kept.setdefault("measured", [])
+    config.work.mkdir(parents=True, exist_ok=True)
+    write_json(config.work / KEPT, kept)
+    report = ""
+    there = {(row["work"], row["teachers"]) for row in measured}
+    for count, work in product(sizes, [known[name] for name in config.only or known]):
+        if (work.name, count) not in there:
+            zoo = copied_zoo(source, count, config.work / f"zoo-{count}")
+            scratch = config.work / "scratch"
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            cost = cost_of_process(work.command(str(zoo.resolve()), scratch.resolve()), scratch.resolve())
+            shutil.rmtree(scratch, ignore_errors=True)
+            measured.append({"work": work.name, "teachers": count, **cost})
+            write_json(config.work / KEPT, kept)
+            progress(f"{count} teachers: {work.name}: {cost['cpu_seconds']:.1f} s of a core")
+        report = _write(config, sizes, measured)
+    return {"rows": rows_of(measured, sizes), "measured": measured, "report": report}
+
+
+def rows_of(measured: Rows, sizes: list[int]) -> Rows:
+    """One row a work: costs by the number of teachers, ``cpu_100`` and so on, and the ``exponent`` of their growth.
+
+    The exponent is log(cost of the most / cost of the fewest) / log(most / fewest); with a third number between them
+    ``steep`` is that of what comes on top of the fewest's, which what a work costs at any rate does not hide.
+    """
+    rows = []
+    for work in WORKS:
+        by_size = {row["teachers"]: row for row in measured if row["work"] == work.name}
+        found: Row = {"work": work.name, "told": work.told, "limit": work.limit}
+        for size in sizes:
+            one = by_size.get(size, {})
+            found |= {
+                f"cpu_{size}": one.get("cpu_seconds"), f"seconds_{size}": one.get("seconds"),
+                f"peak_{size}": one.get("peak_mib"), f"worker_peak_{size}": one.get("worker_peak_mib"),
+            }  # fmt: skip
+        if by_size:
+            rows.append(found | _growth(found, sizes))
+    return rows
+
+
+def _growth(row: Row, sizes: list[int]) -> Row:
+    few, most = sizes[0], sizes[-1]
+    cost: dict[int, Any] = {size: row[f"cpu_{size}"] for size in sizes}
+    found: Row = {"exponent": None, "steep": None}
+    if cost[few] and cost[most]:
+        found["exponent"] = math.log(cost[most] / cost[few]) / math.log(most / few)
+    if len(sizes) > 2 and all(cost.values()):
+        middle = sizes[len(sizes) // 2]
+        near, far = cost[middle] - cost[few], cost[most] - cost[middle]
+        # Smaller differences are noise.
+        if near > 0.2 and far > 0.2:
+            found["steep"] = math.log(far / near) / math.log((most - middle) / (middle - few))
+    return found
+
+
+def _write(config: ScaleConfig, sizes: list[int], measured: Rows) -> str:
+    rows, few, most = rows_of(measured, sizes), sizes[0], sizes[-1]
+    header = ["work", *(f"{size}, s" for size in sizes), "exponent", "of the rest", f"clock at {most}, s"]
+    cells = ["{told}", *(f"{{cpu_{size}:.1f}}" for size in sizes), "{exponent:.2f}", "{steep:.2f}"]
+    header += [f"MiB at {few}", f"MiB at {most}", f"a worker's at {few}", f"at {most}"]
+    cells += [f"{{seconds_{most}:.1f}}"]
+    cells += [f"{{{name}_{size}:.0f}}" for name in ("peak", "worker_peak") for size in (few, most)]
+    return write_report(
+        config,
+        "scale",
+        title="Many teachers",
+        tables=[markdown_table(" | ".join(header), " | ".join(cells), rows)],
+        notes=_notes(config, sizes, rows),
+        data={"rows": rows, "sizes": sizes, "measured": measured},
+    )
+
+
+def _notes(config: ScaleConfig, sizes: list[int], rows: Rows) -> list[str]:
+    few, most = sizes[0], sizes[-1]
+    notes = [
+        f"Teachers: copies of those of {Path(config.zoo).name}, each with weights of its own. Each number is from a "
+        "process of its own, measured once. Seconds are of all cores together, with those of workers; what loading the "
+        "program takes is left out, but for `zoo show`.",
+        f"exponent: log(cost at {most} / cost at {few}) / log({most} / {few}), 1 where cost is proportional to the "
+        "number of teachers, 0 where it does not matter; of the rest: the same of what comes on top of the cost at "
+        f"{few}. MiB: the most memory that the process held, and that the largest of its workers held.",
+        "Clock times are those of whatever else the machine was doing.",
+    ]
+    steeper = [row for row in rows if max(row["exponent"] or 0.0, row["steep"] or 0.0) > LINEAR]
+    if steeper:
+        told = "; ".join(f"{row['work']} ({max(row['exponent'] or 0.0, row['steep'] or 0.0):.2f})" for row in steeper)
+        notes.append(f"Grows faster than the number of teachers: {told}.")
+    for row in rows:
+        seconds = row[f"seconds_{most}"]
+        if row["limit"] and seconds:
+            notes.append(f"{row['work']}: {seconds:.1f} s with {most} teachers; asked for are {row['limit']:.0f} s.")
+        if row["work"] == "invert" and row[f"peak_{few}"] and row[f"peak_{most}"]:
+            own = row[f"peak_{most}"] / row[f"peak_{few}"]
+            notes.append(f"invert: {own - 1:+.1%} memory with {most} teachers; asked for are {MORE_MEMORY - 1:.0%}.")
+    return notes
