@@ -19,6 +19,8 @@ from dfml.core.process import end_with_parent
 PART = 0.01
 """Of a worker's GPU, asked for by a piece of work: any share will do. Whole runs ask for a whole one."""
 
+LEAST_OUT, OUT_PER_WORKER = 100, 10
+"""Pieces of work that a cluster is given ahead, and how many for each worker where it has many."""
 Jobs = int | str
 """How many processes of this machine, or the address of a cluster."""
 Item = TypeVar("Item")
@@ -154,8 +156,10 @@ def _on_cluster(
         try:
             yield from nodes.wait()
             backend = _on_all_workers(client, {"GPU": PART} if gpu else {})
-            # All at once: who joins later finds work waiting.
-            parallel = Parallel(backend=backend, return_as="generator_unordered", pre_dispatch="all")
+            # Many at once: who joins later finds work waiting. Not all: each that is out takes memory here.
+            out = max(LEAST_OUT, OUT_PER_WORKER * len(client.nthreads()))
+            how: dict[str, Any] = {"pre_dispatch": out, "batch_size": 1}
+            parallel = Parallel(backend=backend, return_as="generator_unordered", **how)
             pieces = (delayed(node.do_piece)(order, item) for item in items)
             results = cast(Generator[Result, None, None], parallel(pieces))
             yield from _as_they_end(results, len(items), what=what, end=end, look=nodes.greet, gone=nodes.gone)

@@ -158,3 +158,20 @@ def test_units_inside_the_blocks_of_timms_networks_find_their_places(architectur
     assert not torch.equal(shuffled.state_dict()[moved], state[moved])
     back = align_network(shuffled, net).state_dict()
     assert all(torch.equal(back[name], tensor) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize("count", [1, 2, 17, 40])
+def test_a_mean_of_states_that_come_in_turn_has_the_bytes_of_one_of_them_all(count):
+    shapes = {"one": (), "few": (3,), "filters": (8, 3, 3, 3), "many": (130, 7)}
+    states = [
+        {
+            **{name: torch.randn(shape, generator=generator(n)) for name, shape in shapes.items()},
+            "steps": torch.tensor(n),
+        }
+        for n in range(count)
+    ]
+    states[0]["filters"] = states[0]["filters"].contiguous(memory_format=torch.channels_last)
+    mean = average_states(iter(states))
+    for name in shapes:
+        assert torch.equal(mean[name], torch.stack([state[name] for state in states]).mean(0))
+    assert mean["steps"] == 0

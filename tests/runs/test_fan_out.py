@@ -10,6 +10,8 @@ import torch
 
 from dfml.core.errors import RunFailed
 from dfml.core.events import Progress
+from dfml.inversion import INVERTERS
+from dfml.inversion.recipe import Recipe
 from dfml.reports.recovery import Recovery
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import RunFolder
@@ -106,3 +108,18 @@ def test_a_process_that_dies_fails_the_run_in_one_line_and_keeps_the_rest(tiny_z
 
 def _die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_marks_of_teachers_that_ended_go_and_count_no_more(tmp_path):
+    for name, parts in {"done": "100", "half": "50", "unwritten": ""}.items():
+        (tmp_path / name).write_text(parts)
+    assert recover_apart._told(tmp_path, {"done"}) == 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["half", "unwritten"]
+
+
+def test_a_process_reads_the_cards_once_for_all_pieces_of_one_work(tiny_zoo):
+    recipe = Recipe(tiny_zoo, INVERTERS.get("pixels")(), 2)
+    args = recipe.for_workers()
+    first = args.open()
+    assert args.open().zoo is first.zoo and args.open().inverter is not first.inverter
+    assert recipe.for_workers().open().zoo is not first.zoo, "another run sees what has changed meanwhile"

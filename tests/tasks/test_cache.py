@@ -186,3 +186,21 @@ def test_two_that_prepare_the_same_share_the_work(tiny_zoo_folder, cache, tmp_pa
     assert len(made) == len(set(made)) == 6, made
     assert all(any(line.startswith("made") for line in lines) for lines in said), "one did everything"
     assert said[0][-1] == said[1][-1] and not list((cache / "preparing").iterdir())
+
+
+@pytest.mark.stochastic
+def test_stacked_visits_are_those_that_are_recovered_one_after_another(tiny_zoo, cache, margin):
+    visits = [("000", 0), ("001", 0), ("000", 1), ("002", 5), ("001", 0)]
+    found = {}
+    for how in ("never", "always"):
+        made = recoveries(tiny_zoo, steps=3, keep=False, seed=conditions.seed())
+        made.recipe.inverter.config = made.recipe.inverter.config.override({"together": how, "shift": 2, "flip": True})
+        found[how], events = tasks_of(made, visits)
+    assert {event.text for event in events} == {"recovering from 4 teachers together"}, "one pass, equal ones once"
+    for one, other, (teacher, _) in zip(*found.values(), visits, strict=True):
+        assert one.teacher_id == other.teacher_id == teacher and torch.equal(one.labels, other.labels)
+        assert (one.cost["passes"], one.cost["queries"]) == (other.cost["passes"], other.cost["queries"])
+        # Stacked arithmetic rounds differently, and Adam's first steps follow signs: a few pixels may part.
+        margin.at_most("apart", (one.images - other.images).abs().mean(), 0.01)
+    first, second = found["always"][0].images, found["always"][2].images
+    margin.at_least("visits apart", (first - second).abs().mean(), 0.02, null=0)

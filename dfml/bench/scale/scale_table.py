@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ from pydantic import Field
 
 from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import claim_report, machine, markdown_table, write_report
+from dfml.bench.scale.cluster_tasks import WORKERS, measured_apart, own_cluster
 from dfml.bench.scale.copied_zoo import copied_zoo
 from dfml.bench.scale.many_works import WORKS
 from dfml.bench.scale.process_cost import cost_of_process
+from dfml.bench.scale.stacked_visits import time_visits
 from dfml.bench.study_config import BenchConfig, Each
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_folder, read_json, write_json
@@ -22,6 +26,10 @@ from dfml.core.texts import is_address
 from dfml.zoo import open_zoo
 
 KEPT = "scale.json"
+STACKED, CLUSTER = OTHERS = "stacked", "cluster"
+"""What is measured besides the works."""
+TASKS, MOST_OVERHEAD_MS = (100, 1000), 20.0
+"""How many tasks are given to a cluster, and how long one may take besides its work."""
 LINEAR = 1.1
 """The largest exponent that counts as linear."""
 MORE_MEMORY = 1.1
@@ -52,8 +60,8 @@ def bench_scale(config: ScaleConfig, *, progress: Say = lambda line: None) -> Ro
     claim_report(config.out, "scale")
     known = {work.name: work for work in WORKS}
     for name in config.only or ():
-        if name not in known:
-            raise BadInput(f"unknown work {name!r}; known: {', '.join(known)}.")
+        if name not in (*known, *OTHERS):
+            raise BadInput(f"unknown work {name!r}; known: {', '.join((*known, *OTHERS))}.")
     sizes = sorted(config.sizes)
     if len(sizes) < 2:
         raise BadInput(f"growth shows with two numbers of teachers at least; received --sizes {sizes[0]}.")
@@ -65,24 +73,47 @@ def bench_scale(config: ScaleConfig, *, progress: Say = lambda line: None) -> Ro
     kept: Row = read_json(config.work / KEPT, "measurements") if (config.work / KEPT).is_file() else {**order}
     if {name: kept.get(name) for name in order} != order:
         raise BadInput(f"{config.work} was measured on another zoo or machine: choose another --work.")
+    from dfml.nets.device import pick_device, use_threads
+
+    use_threads()
     measured: Rows = kept.setdefault("measured", [])
     config.work.mkdir(parents=True, exist_ok=True)
     write_json(config.work / KEPT, kept)
-    report = ""
     there = {(row["work"], row["teachers"]) for row in measured}
-    for count, work in product(sizes, [known[name] for name in config.only or known]):
+    chosen = [work for name, work in known.items() if not config.only or name in config.only]
+    for count, work in product(sizes, chosen):
         if (work.name, count) not in there:
             zoo = copied_zoo(source, count, config.work / f"zoo-{count}")
-            scratch = config.work / "scratch"
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir()
-            cost = cost_of_process(work.command(str(zoo.resolve()), scratch.resolve()), scratch.resolve())
-            shutil.rmtree(scratch, ignore_errors=True)
+            with _scratch(config.work) as scratch:
+                cost = cost_of_process(work.command(str(zoo.resolve()), scratch), scratch)
             measured.append({"work": work.name, "teachers": count, **cost})
             write_json(config.work / KEPT, kept)
-            progress(f"{count} teachers: {work.name}: {cost['cpu_seconds']:.1f} s of a core")
-        report = _write(config, sizes, measured)
-    return {"rows": rows_of(measured, sizes), "measured": measured, "report": report}
+            progress(f"{count} teachers: {work.name}: {cost['cpu_seconds']:.1f} s of all cores")
+            _write(config, sizes, kept)
+    if not config.only or STACKED in config.only:
+        if STACKED not in kept:
+            progress("recoveries of several teachers, stacked and not")
+            device, _ = pick_device("auto")
+            kept[STACKED] = time_visits(source, device)
+            write_json(config.work / KEPT, kept)
+    if not config.only or CLUSTER in config.only:
+        if CLUSTER not in kept:
+            progress("tasks that do nothing, on a cluster")
+            with _scratch(config.work) as scratch, own_cluster(scratch) as address:
+                kept[CLUSTER] = [measured_apart(address, count) for count in TASKS]
+            write_json(config.work / KEPT, kept)
+    return {"rows": rows_of(measured, sizes), **kept, "report": _write(config, sizes, kept)}
+
+
+@contextmanager
+def _scratch(work: Path) -> Iterator[Path]:
+    folder = (work / "scratch").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def rows_of(measured: Rows, sizes: list[int]) -> Rows:
@@ -121,20 +152,36 @@ def _growth(row: Row, sizes: list[int]) -> Row:
     return found
 
 
-def _write(config: ScaleConfig, sizes: list[int], measured: Rows) -> str:
-    rows, few, most = rows_of(measured, sizes), sizes[0], sizes[-1]
+def _write(config: ScaleConfig, sizes: list[int], kept: Row) -> str:
+    rows, few, most = rows_of(kept["measured"], sizes), sizes[0], sizes[-1]
     header = ["work", *(f"{size}, s" for size in sizes), "exponent", "of the rest", f"clock at {most}, s"]
     cells = ["{told}", *(f"{{cpu_{size}:.1f}}" for size in sizes), "{exponent:.2f}", "{steep:.2f}"]
     header += [f"MiB at {few}", f"MiB at {most}", f"a worker's at {few}", f"at {most}"]
     cells += [f"{{seconds_{most}:.1f}}"]
     cells += [f"{{{name}_{size}:.0f}}" for name in ("peak", "worker_peak") for size in (few, most)]
+    tables = [markdown_table(" | ".join(header), " | ".join(cells), rows)]
+    notes = _notes(config, sizes, rows)
+    if tasks := kept.get(CLUSTER):
+        title = f"Tasks that do nothing, given to {WORKERS} workers of a cluster on this machine:"
+        named = "tasks | ms a task | MiB of the process that gives them out"
+        tables += [title, markdown_table(named, "{tasks} | {overhead_ms:.1f} | {peak_mib:.0f}", tasks)]
+        more = tasks[-1]["peak_mib"] / tasks[0]["peak_mib"] - 1
+        notes.append(
+            f"A task of {tasks[-1]['tasks']} takes {tasks[-1]['overhead_ms']:.1f} ms besides its work, asked for are "
+            f"{MOST_OVERHEAD_MS:.0f}; whoever gives them out holds {more:+.1%} against {tasks[0]['tasks']}."
+        )
+    if stacked := kept.get(STACKED):
+        first, last = stacked
+        title = f"{first['teachers']} teachers recovered afresh inside meta-training, {first['steps']} steps each, on "
+        named = "how | s of all cores | s of the clock"
+        tables += [
+            title + f"{first['device']}:",
+            markdown_table(named, "{way} | {cpu_seconds:.1f} | {seconds:.1f}", stacked),
+        ]
+        ratio = last["cpu_seconds"] / first["cpu_seconds"]
+        notes.append(f"On {first['device']} a stacked pass costs {ratio:.1f} times what one after another does.")
     return write_report(
-        config,
-        "scale",
-        title="Many teachers",
-        tables=[markdown_table(" | ".join(header), " | ".join(cells), rows)],
-        notes=_notes(config, sizes, rows),
-        data={"rows": rows, "sizes": sizes, "measured": measured},
+        config, "scale", title="Many teachers", tables=tables, notes=notes, data={**kept, "rows": rows, "sizes": sizes}
     )
 
 
