@@ -16,6 +16,7 @@ COMMANDS = {
     "bench pollution": "--data --zoo --rates --attack --clean --source --variants --seeds --preset --shot --episodes "
     "--split --device --set --jobs --work --out --json",
     "bench reproduce": "RESULT ROW --seed --data --zoo --device --work --json",
+    "bench scale": "--zoo --sizes --only --work --out --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--only --repeats --quick --threads --peers --out --json",
     "bench waiting": "--zoo --rounds --work --out --json",

@@ -21,13 +21,14 @@ WRITERS = {
     "invert": "invert --zoo ZOO",
     "speed": "bench speed --quick",
     "sinusoid": "bench sinusoid",
+    "scale": "bench scale --work WORK",
     "waiting": "bench waiting --work WORK",
     "inversion": "bench inversion --zoo ZOO",
     "accuracy": "bench accuracy --work WORK --zoo ZOO --data DATA --methods random",
 }
 THEIRS = (
     "README.md", "config.json", "dfml.json", "model.safetensors", "zoo.json", "sample.json", "speed.md", "sinusoid.md",
-    "waiting.md", "inversion-tiny-demo.md", "accuracy-tiny-demo.md", "similarity.csv", "notes/a.txt",
+    "scale.md", "waiting.md", "inversion-tiny-demo.md", "accuracy-tiny-demo.md", "similarity.csv", "notes/a.txt",
 )  # fmt: skip
 
 

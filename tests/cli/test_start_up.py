@@ -158,6 +158,11 @@ bench pollution --data sample:cifar-fs --work {nowhere} --out {tables}|{tables}
 bench lessons --only nonsense|nonsense
 bench lessons --only leaks|--data
 bench lessons --out {tables}|README.md
+bench scale --sizes 2,100|--sizes
+bench scale --sizes 100|--sizes
+bench scale --only nonsense|nonsense
+bench scale --zoo {nowhere}|{nowhere}
+bench scale --out {tables}|{tables}
 bench sinusoid --tasks 1|tasks
 bench sinusoid --out {tables}|sinusoid.md
 bench speed --nonsense|--nonsense

@@ -26,7 +26,8 @@ SMALL: dict[str, Any] = {
 class Work:
     """A piece of work: ``words`` are a command of this program's, ``do`` is called in the process of this file.
 
-    ``limit`` is how many seconds it may take, of the clock.
+    ``limit`` is how many seconds it may take, of the clock; ``most`` the largest number of teachers that it is measured
+    with, where its cost grows so fast that more would take an hour.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Work:
     words: tuple[str, ...] = ()
     do: Callable[[str, Path], object] | None = None
     limit: float | None = None
+    most: int | None = None
 
     def command(self, zoo: str, folder: Path) -> list[str]:
         """The process to start."""
@@ -105,8 +107,14 @@ WORKS = [
     Work("page", "the Model zoo page, first opening", words=("dfml.ui.zoo.page_opening",), limit=3.0),
     Work("similarity", "`zoo similarity`", do=_compare),
     Work("invert", "`invert --teacher all`, pixels, 2 steps, one picture a class", do=_invert),
-    *(Work(f"train {name}", f"`train --method {name}`, ten iterations", do=_train(name)) for name in METHODS),
-]
+    *(
+        Work(
+            f"train {name}", f"`train --method {name}`, ten iterations", do=_train(name),
+            most=300 if name == "distill" else None,
+        )
+        for name in METHODS
+    ),
+]  # fmt: skip
 """All of them, the quick ones first."""
 
 

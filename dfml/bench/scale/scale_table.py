@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
@@ -30,6 +29,8 @@ STACKED, CLUSTER = OTHERS = "stacked", "cluster"
 """What is measured besides the works."""
 TASKS, MOST_OVERHEAD_MS = (100, 1000), 20.0
 """How many tasks are given to a cluster, and how long one may take besides its work."""
+SMALLEST_SECONDS = 0.5
+"""Differences of costs below this are noise."""
 LINEAR = 1.1
 """The largest exponent that counts as linear."""
 MORE_MEMORY = 1.1
@@ -82,7 +83,7 @@ def bench_scale(config: ScaleConfig, *, progress: Say = lambda line: None) -> Ro
     there = {(row["work"], row["teachers"]) for row in measured}
     chosen = [work for name, work in known.items() if not config.only or name in config.only]
     for count, work in product(sizes, chosen):
-        if (work.name, count) not in there:
+        if (work.name, count) not in there and (work.most is None or count <= work.most):
             zoo = copied_zoo(source, count, config.work / f"zoo-{count}")
             with _scratch(config.work) as scratch:
                 cost = cost_of_process(work.command(str(zoo.resolve()), scratch), scratch)
@@ -120,7 +121,7 @@ def rows_of(measured: Rows, sizes: list[int]) -> Rows:
     """One row a work: costs by the number of teachers, ``cpu_100`` and so on, and the ``exponent`` of their growth.
 
     The exponent is log(cost of the most / cost of the fewest) / log(most / fewest); with a third number between them
-    ``steep`` is that of what comes on top of the fewest's, which what a work costs at any rate does not hide.
+    ``steep`` is that of what comes on top of the fewest's, which is not hidden by what a work costs at any rate.
     """
     rows = []
     for work in WORKS:
@@ -138,17 +139,14 @@ def rows_of(measured: Rows, sizes: list[int]) -> Rows:
 
 
 def _growth(row: Row, sizes: list[int]) -> Row:
-    few, most = sizes[0], sizes[-1]
-    cost: dict[int, Any] = {size: row[f"cpu_{size}"] for size in sizes}
+    cost: dict[int, float] = {size: row[f"cpu_{size}"] for size in sizes if row[f"cpu_{size}"]}
     found: Row = {"exponent": None, "steep": None}
-    if cost[few] and cost[most]:
+    if len(cost) > 1:
+        few, *_, before, most = [min(cost), *sorted(cost)]
         found["exponent"] = math.log(cost[most] / cost[few]) / math.log(most / few)
-    if len(sizes) > 2 and all(cost.values()):
-        middle = sizes[len(sizes) // 2]
-        near, far = cost[middle] - cost[few], cost[most] - cost[middle]
-        # Smaller differences are noise.
-        if near > 0.2 and far > 0.2:
-            found["steep"] = math.log(far / near) / math.log((most - middle) / (middle - few))
+        near, far = cost[before] - cost[few], cost[most] - cost[before]
+        if min(near, far) > SMALLEST_SECONDS:
+            found["steep"] = math.log(far / near) / math.log((most - before) / (before - few))
     return found
 
 
@@ -196,6 +194,10 @@ def _notes(config: ScaleConfig, sizes: list[int], rows: Rows) -> list[str]:
         f"{few}. MiB: the most memory that the process held, and that the largest of its workers held.",
         "Clock times are those of whatever else the machine was doing.",
     ]
+    if capped := [work for work in WORKS if work.most and work.most < most]:
+        notes.append(
+            f"Not with more, since it would take an hour: {', '.join(f'{w.name} ({w.most})' for w in capped)}."
+        )
     steeper = [row for row in rows if max(row["exponent"] or 0.0, row["steep"] or 0.0) > LINEAR]
     if steeper:
         told = "; ".join(f"{row['work']} ({max(row['exponent'] or 0.0, row['steep'] or 0.0):.2f})" for row in steeper)

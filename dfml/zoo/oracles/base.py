@@ -70,7 +70,6 @@ class Oracle(Protocol):
         way: Number of its classes.
         picture_shape: Channels, height and width of the images that it wants.
         class_keys: Identity of each of its classes, equal to another teacher's where both know the class.
-        gives_statistics: Whether it answers for batch-normalisation statistics too.
         queries: Images that the teacher has looked at so far.
         passes: Batches that it has computed so far: of a white box those with the way back, of a black box all.
     """
@@ -79,9 +78,13 @@ class Oracle(Protocol):
     way: int
     picture_shape: tuple[int, int, int]
     class_keys: list[str]
-    gives_statistics: bool
     queries: int
     passes: int
+
+    @property
+    def gives_statistics(self) -> bool:
+        """Whether it answers for batch-normalisation statistics too."""
+        ...
 
     def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
         """Answer for images x [N, C, H, W] in [0, 1]; ``x``'s own graph is not touched."""
