@@ -153,7 +153,7 @@ class Free(Method):
         teachers = everyone(zoo)
         self.check_zoo(zoo, cfg)  # of those that could be loaded
         model = yield from training.begin(self.name, cfg, teachers)
-        how: dict[str, Any] = {"generator": generator, "device": device, "held": HeldTeachers(zoo, device)}
+        how: dict[str, Any] = {"generator": generator, "device": device, "held": HeldTeachers(zoo.teacher, device)}
         oracles = [make_oracle(zoo, i, AskingConfig(oracle="autograd"), **how) for i in teachers.ids]
         five = MetaGenerator(self.inverter_config())
         five.shape, five.device = zoo.picture_shape, device

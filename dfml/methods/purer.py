@@ -140,7 +140,7 @@ class Purer(Method):
         zoo, generator, device = training.zoo, training.generator, training.device
         teachers = everyone(zoo)
         self.check_zoo(zoo, cfg)  # of those that could be loaded
-        held = HeldTeachers(zoo, device)
+        held = HeldTeachers(zoo.teacher, device)
         oracles = {card.id: white_box(zoo, held.on_demand(card), device) for card in zoo.cards}
         nets = (zoo.teacher(teacher).net for teacher in teachers.ids)
         model = yield from training.begin(self.name, cfg, teachers, nets)

@@ -54,7 +54,7 @@ class Recoveries:
         self.recipe, self.zoo, self.keep = recipe, recipe.zoo, keep
         self.cost = dict.fromkeys(COST, 0.0)
         self.plain: Recoveries = self
-        self._held, self._oracles = HeldTeachers(recipe.zoo, recipe.device), dict[str, Oracle]()
+        self._held, self._oracles = HeldTeachers(recipe.zoo.teacher, recipe.device), dict[str, Oracle]()
         self._counted: set[Visit] = set()
 
     def recover(

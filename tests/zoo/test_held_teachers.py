@@ -16,7 +16,7 @@ def room_for_two(tiny_zoo, monkeypatch):
     teacher = tiny_zoo.teacher(0)
     size = held.OBJECTS + sum(t.nbytes for t in [*teacher.parameters(), *teacher.buffers()])
     monkeypatch.setattr(held, "MOST_BYTES", 2 * size)
-    return HeldTeachers(tiny_zoo, torch.device("cpu"))
+    return HeldTeachers(tiny_zoo.teacher, torch.device("cpu"))
 
 
 def test_those_asked_last_are_held_and_the_others_dropped(room_for_two):

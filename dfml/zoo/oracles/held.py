@@ -1,13 +1,13 @@
 """Teachers of a zoo that are loaded when they are asked, and dropped again: a bounded number of bytes is held."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from dfml.zoo.listing import TeacherCard
 from dfml.zoo.teacher import Teacher
-from dfml.zoo.zoo import Zoo
 
 MOST_BYTES = 512 * 2**20
 """Of the teachers that are held; the one asked last always is."""
@@ -16,19 +16,19 @@ OBJECTS = 2**17
 
 
 class HeldTeachers:
-    """Teachers of a zoo on a device, those asked last; the others are loaded anew when they are asked."""
+    """Teachers on a device, those asked last; others are loaded when they are asked, by ``Zoo.teacher``."""
 
-    def __init__(self, zoo: Zoo, device: torch.device) -> None:
-        self.zoo, self.device = zoo, device
+    def __init__(self, load: Callable[[str], Teacher], device: torch.device) -> None:
+        self._load, self.device = load, device
         self._held: OrderedDict[str, tuple[Teacher, int]] = OrderedDict()
         self._bytes = 0
 
     def get(self, which: str) -> Teacher:
-        """A teacher by its id, on the device; see ``Zoo.teacher`` for errors."""
+        """A teacher by its id, on the device."""
         if which in self._held:
             self._held.move_to_end(which)
             return self._held[which][0]
-        teacher = self.zoo.teacher(which).move(self.device)
+        teacher = self._load(which).move(self.device)
         size = OBJECTS + sum(each.nbytes for each in (*teacher.parameters(), *teacher.buffers()))
         self._held[which] = teacher, size
         self._bytes += size
