@@ -26,8 +26,8 @@ SMALL: dict[str, Any] = {
 class Work:
     """A piece of work: ``words`` are a command of this program's, ``do`` is called in the process of this file.
 
-    ``limit`` is how many seconds it may take, of the clock; ``most`` the largest number of teachers that it is measured
-    with, where its cost grows so fast that more would take an hour.
+    ``limit`` is how many seconds it may take; ``workers``: processes that it starts count; ``most`` is the largest
+    number of teachers that it is measured with, where its cost grows so fast that more would take an hour.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Work:
     do: Callable[[str, Path], object] | None = None
     limit: float | None = None
     most: int | None = None
+    workers: bool = False
 
     def command(self, zoo: str, folder: Path) -> list[str]:
         """The process to start."""
@@ -105,8 +106,8 @@ WORKS = [
     Work("list", "the listing that pages show, with digests", do=_list),
     Work("show", "`zoo show`, the whole command", words=("dfml", "zoo", "show"), limit=3.0),
     Work("page", "the Model zoo page, first opening", words=("dfml.ui.zoo.page_opening",), limit=3.0),
-    Work("similarity", "`zoo similarity`", do=_compare),
-    Work("invert", "`invert --teacher all`, pixels, 2 steps, one picture a class", do=_invert),
+    Work("similarity", "`zoo similarity`", do=_compare, workers=True),
+    Work("invert", "`invert --teacher all`, pixels, 2 steps, one picture a class", do=_invert, workers=True),
     *(
         Work(
             f"train {name}", f"`train --method {name}`, ten iterations", do=_train(name),

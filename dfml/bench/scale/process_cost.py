@@ -54,11 +54,12 @@ class Family:
         }
 
 
-def cost_of_process(command: list[str], scratch: Path) -> Row:
+def cost_of_process(command: list[str], scratch: Path, *, workers: bool = False) -> Row:
     """Run a process to its end, and return what it took; see ``Family.row``, and ``seconds`` of the clock.
 
     What it says itself in a last line of JSON counts in place of what was seen from outside: its own part is then
-    without what loading the program took. Its runs, cache and locks lie below ``scratch``.
+    without what loading the program took, and that of its ``workers`` is added. Its runs, cache and locks lie below
+    ``scratch``.
 
     Raises:
         RunFailed: It failed; with its last words.
@@ -70,7 +71,9 @@ def cost_of_process(command: list[str], scratch: Path) -> Row:
         try:
             family = Family(process.pid)
             while process.poll() is None:
-                family.look()
+                # Workers that end page in libraries which they never used: they count until the work is done.
+                if not os.fstat(said.fileno()).st_size:
+                    family.look()
                 time.sleep(LOOK_SECONDS)
         finally:
             if process.poll() is None:
@@ -83,9 +86,9 @@ def cost_of_process(command: list[str], scratch: Path) -> Row:
             raise RunFailed(f"{' '.join(command[2:])} ended with exit code {process.returncode}: {reason}")
     row = {**family.row(), "seconds": seconds}
     own = _told(lines[-1]) if lines else {}
-    if "cpu_seconds" in own:
+    if workers and "cpu_seconds" in own:
         own["cpu_seconds"] += row["others_cpu_seconds"]
-    return {**row, **own}
+    return {**row, **({} if workers else {"worker_peak_mib": None}), **own}
 
 
 def _last_lines(file: Any) -> list[str]:  # noqa: ANN401 - a binary file

@@ -86,7 +86,7 @@ def bench_scale(config: ScaleConfig, *, progress: Say = lambda line: None) -> Ro
         if (work.name, count) not in there and (work.most is None or count <= work.most):
             zoo = copied_zoo(source, count, config.work / f"zoo-{count}")
             with _scratch(config.work) as scratch:
-                cost = cost_of_process(work.command(str(zoo.resolve()), scratch), scratch)
+                cost = cost_of_process(work.command(str(zoo.resolve()), scratch), scratch, workers=work.workers)
             measured.append({"work": work.name, "teachers": count, **cost})
             write_json(config.work / KEPT, kept)
             progress(f"{count} teachers: {work.name}: {cost['cpu_seconds']:.1f} s of all cores")
@@ -192,7 +192,7 @@ def _notes(config: ScaleConfig, sizes: list[int], rows: Rows) -> list[str]:
         f"exponent: log(cost at {most} / cost at {few}) / log({most} / {few}), 1 where cost is proportional to the "
         "number of teachers, 0 where it does not matter; of the rest: the same of what comes on top of the cost at "
         f"{few}. MiB: the most memory that the process held, and that the largest of its workers held.",
-        "Clock times are those of whatever else the machine was doing.",
+        "Clock times depend on whatever else the machine was doing; seconds of cores hardly do.",
     ]
     if capped := [work for work in WORKS if work.most and work.most < most]:
         notes.append(
@@ -203,10 +203,11 @@ def _notes(config: ScaleConfig, sizes: list[int], rows: Rows) -> list[str]:
         told = "; ".join(f"{row['work']} ({max(row['exponent'] or 0.0, row['steep'] or 0.0):.2f})" for row in steeper)
         notes.append(f"Grows faster than the number of teachers: {told}.")
     for row in rows:
-        seconds = row[f"seconds_{most}"]
-        if row["limit"] and seconds:
-            notes.append(f"{row['work']}: {seconds:.1f} s with {most} teachers; asked for are {row['limit']:.0f} s.")
+        if row["limit"] and row[f"cpu_{most}"]:
+            took = f"{row[f'cpu_{most}']:.1f} s of a core, {row[f'seconds_{most}']:.1f} s of the clock"
+            notes.append(f"{row['work']}: {took} with {most} teachers; asked for are {row['limit']:.0f} s.")
         if row["work"] == "invert" and row[f"peak_{few}"] and row[f"peak_{most}"]:
-            own = row[f"peak_{most}"] / row[f"peak_{few}"]
-            notes.append(f"invert: {own - 1:+.1%} memory with {most} teachers; asked for are {MORE_MEMORY - 1:.0%}.")
+            own, worker = (row[f"{name}_{most}"] / row[f"{name}_{few}"] - 1 for name in ("peak", "worker_peak"))
+            told = f"{own:+.1%} memory with {most} teachers, {worker:+.1%} in a worker"
+            notes.append(f"invert: {told}; asked for are {MORE_MEMORY - 1:.0%}.")
     return notes
