@@ -18,6 +18,7 @@ from dfml.bench.study_config import BenchConfig, DroProtocolConfig, StudyConfig
 from dfml.cli import completing
 from dfml.cli.output import answer, say, table, told_difference
 from dfml.cli.parameters import Json, names, parameter, percentages, refuse_given, shot_counts
+from dfml.cluster.connecting import asked_for
 from dfml.core.config import Config
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, nearest
@@ -182,6 +183,8 @@ def _asked(config: type[Config], given: dict[str, Any]) -> Config:
         field = FIELDS.get(option, option)
         if field in config.model_fields and value is not None:
             values[field] = tuple(READERS[option](value)) if option in READERS else value
+    if "cluster" in config.model_fields:
+        values["cluster"] = asked_for(given.get("cluster"))
     return config.parse(values)
 
 
