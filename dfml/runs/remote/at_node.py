@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 import threading
@@ -70,6 +71,7 @@ def do_run(work: Work, marks: Path, order: str) -> Any:  # noqa: ANN401 - any JS
     """
     global _run
     said = json.loads(order)
+    logging.getLogger("distributed.worker").addFilter(_is_no_question)
     with tempfile.TemporaryDirectory(prefix="dfml-run-") as place:
         root, there = Path(place) / "run", str(said[FOLDER])
         here = root / Path(there).name
@@ -166,6 +168,11 @@ def _as_the_asker_calls_it(root: Path, here: Path, there: str) -> None:
 def _renamed(text: str, here: Path, there: str) -> str:
     """JSON in which a folder has another path."""
     return text.replace(json.dumps(str(here))[1:-1], json.dumps(there)[1:-1])
+
+
+def _is_no_question(record: logging.LogRecord) -> bool:
+    """Whether a line is worth the worker's log: that it was asked how a run is, each second, is not."""
+    return f"'{news.__name__}'" not in record.getMessage()
 
 
 def _address() -> str:

@@ -21,6 +21,7 @@ from dfml.runs.remote.mirror import Change, Sent, names_in, remove_others, write
 from dfml.runs.status import ACTIVE, STATUS, write_raw
 from dfml.zoo.listing import zoo_names
 
+NEWS_SECONDS = 1.0
 STOP_SECONDS = 45.0
 """How long a run on a node may take for its next checkpoint, and what it wrote for its way here."""
 KEPT = ("started", "seconds", "step", "total", "device", "device_reason")
@@ -51,6 +52,7 @@ class RemoteRun:
         self._over = False
         self._marks = Path()
         self._stopping: float | None = None
+        self._asked = 0.0
 
     def outcome(self, work: at_node.Work, order: dict[str, Any], *, folders: Sequence[str], device: str) -> Any:  # noqa: ANN401 - JSON
         """Have ``work``, a function of a module, done by a worker; see ``at_node.do_run``.
@@ -83,8 +85,9 @@ class RemoteRun:
             at = json.loads((self._marks / at_node.AT).read_text(encoding="ascii"))
             if at != self._at:
                 self._greet(ask, at)
-        if not self._at or self._over:
+        if not self._at or self._over or time.monotonic() - self._asked < NEWS_SECONDS:
             return
+        self._asked = time.monotonic()
         number = self._at[1]
         if self._stopping is not None:
             self._answer(ask, at_node.stop, number)
