@@ -142,7 +142,7 @@ class WorkerArgs:
         inverter.load(self.learned)
         if self.token not in _opened:
             _opened.clear()
-            zoo = open_zoo(node.here(self.source))
+            zoo = open_zoo(self.source)
             _opened[self.token] = zoo.narrowed(self.narrowing) if self.narrowing else zoo
         return Recipe(_opened[self.token], inverter, **self.options)
 

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested, is_out_of_memory
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, SafePoint
-from dfml.core.paths import given_path, raise_if_disk_full, write_json
+from dfml.core.paths import PLACES, given_path, raise_if_disk_full, write_json
 from dfml.runs import liveness
 from dfml.runs.device_queue import DeviceQueue, device_key
 from dfml.runs.folder import CHECKPOINTS, LOCK, RESULT, RunFolder
@@ -104,6 +104,11 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
     raw = {**(read_raw(folder.path) or {}), "state": "queued", "error": None, "pid": pid}
     raw |= {"process": liveness.start_token(pid), "host": liveness.HOST, "foreground": foreground}
     tell = on_event or (lambda event: None)
+    if spec.kind == "train" and spec.cluster and PLACES not in os.environ:
+        from dfml.runs.remote.following import follow
+
+        found = follow(folder, raw, tell)
+        return _outcome(folder, "stopped") if found is None else found
     with StopSwitch(folder.path, worker=not foreground) as stop, Recorder(folder.path, raw) as recorder:
         recorder.log(f"{spec.kind} {spec.method}, process {pid}")
         try:
@@ -135,7 +140,8 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
 def _device_for(folder: RunFolder, recorder: Recorder, stop: StopSwitch, tell: Listener) -> Iterator[tuple[Any, str]]:
     """Wait for the device, then yield it and the reason for it."""
     spec = folder.spec
-    wanted = "cpu" if spec.kind == "pretrain" or spec.cluster else spec.device  # a cluster has its own
+    elsewhere = spec.kind == "invert" and spec.cluster  # its workers have their own devices
+    wanted = "cpu" if spec.kind == "pretrain" or elsewhere else spec.device
     queued = float((read_raw(folder.path) or {}).get("queued") or time.time())
     queue = DeviceQueue(folder.name, queued, device_key(wanted))
 
