@@ -12,7 +12,7 @@ from dfml.zoo.zoo import Zoo
 if TYPE_CHECKING:
     import torch
 
-TEACHERS, STEPS, ROUNDS = 8, 20, 3
+TEACHERS, PER_CLASS, STEPS, ROUNDS = 8, 5, 10, 2
 WAYS = {"one after another": "never", "in one stacked pass": "always"}
 
 
@@ -29,7 +29,7 @@ def time_visits(zoo: Zoo, device: torch.device) -> Rows:
     for number in range(ROUNDS + 1):
         for way, together in WAYS.items():
             config = cls.preset("demo").override({"steps": STEPS if number else 2, "together": together})
-            made = Recoveries(Recipe(zoo, cls(config), seed=number, device=device), keep=False)
+            made = Recoveries(Recipe(zoo, cls(config), PER_CLASS, number, device), keep=False)
             last: deque = deque(maxlen=1)
             spent = timed(lambda made=made, last=last: last.extend(made.recover(visits)))
             assert isinstance(last.pop(), Done)
