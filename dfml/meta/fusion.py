@@ -94,7 +94,7 @@ class MeanState:
         self._first = self._first or {name: tensor.detach().cpu() for name, tensor in state.items()}
         for name in self._first:
             numbers = state[name].detach().cpu().contiguous().flatten()
-            self._file.write(memoryview(numbers.view(torch.uint8).numpy()))
+            self._file.write(numbers.view(torch.uint8).numpy().tobytes())
         self.count += 1
 
     def close(self) -> State:

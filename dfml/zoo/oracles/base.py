@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -139,16 +138,19 @@ class AutogradOracle:
         self.teacher_id, self.way, self.picture_shape = teacher.card.id, len(self.used.slots), self.used.shape
         self.class_keys = class_keys or [f"{teacher.card.id}:{slot}" for slot in self.used.slots]
         self.queries = self.passes = 0
+        self._statistics: bool | None = None
 
     @property
     def teacher(self) -> Teacher:
         """Whom it asks; loaded anew where it was dropped."""
         return now(self._teacher)
 
-    @cached_property
+    @property
     def gives_statistics(self) -> bool:
         """See ``Oracle``."""
-        return bool(_with_running_statistics(self.teacher.net))
+        if self._statistics is None:
+            self._statistics = bool(_with_running_statistics(self.teacher.net))
+        return self._statistics
 
     def loss_and_grad(self, x: torch.Tensor, loss_fn: LossFn, *, statistics_fn: StatisticsLoss | None = None) -> Answer:
         """See ``Oracle``."""
