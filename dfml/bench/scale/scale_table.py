@@ -31,6 +31,8 @@ TASKS, MOST_OVERHEAD_MS = (100, 1000), 20.0
 """How many tasks are given to a cluster, and how long one may take besides its work."""
 SMALLEST_SECONDS = 0.5
 """Differences of costs below this are noise."""
+BUSY = 2.0
+"""Clock seconds for each of a core, from which a process has waited for others."""
 LINEAR = 1.1
 """The largest exponent that counts as linear."""
 MORE_MEMORY = 1.1
@@ -194,6 +196,16 @@ def _notes(config: ScaleConfig, sizes: list[int], rows: Rows) -> list[str]:
         f"{few}. MiB: the most memory that the process held, and that the largest of its workers held.",
         "Clock times depend on whatever else the machine was doing; seconds of cores hardly do.",
     ]
+    waited = max((row[f"seconds_{most}"] / row[f"cpu_{most}"] for row in rows if row[f"cpu_{most}"]), default=1.0)
+    if waited > BUSY:
+        notes.append("They are those of a busy machine: other programs had most of its cores.")
+    missing = [
+        f"{work.name} with {size}"
+        for size, work in product(sizes, WORKS)
+        if size <= (work.most or most) and not any(row["work"] == work.name and row[f"cpu_{size}"] for row in rows)
+    ]
+    if missing:
+        notes.append(f"Still to come: {', '.join(missing)}.")
     if capped := [work for work in WORKS if work.most and work.most < most]:
         notes.append(
             f"Not with more, since it would take an hour: {', '.join(f'{w.name} ({w.most})' for w in capped)}."
