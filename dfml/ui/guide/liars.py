@@ -58,7 +58,7 @@ def cloud(facts: Facts, rate: str, axis: str, *, coloured: bool, slides: bool) -
     other = "reported" if axis == "measured" else "measured"
     first = panel_at(other if slides else axis)
     panel = dots(
-        "teachers", [], x="", y="", ends=("", "", "", ""), groups=GROUPS if coloured else ["which are deceptive?"],
+        "teachers", [], x="", y="", ends=("", "", "", ""), groups=GROUPS if coloured else (),
         alt="Teachers along an axis of accuracy",
     )  # fmt: skip
     states = [State({"teachers": first}, seconds=0.9)]

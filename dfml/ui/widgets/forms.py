@@ -82,7 +82,10 @@ def preset_cell(grid: GridContainer) -> str:
 
 def seed_and_device(grid: GridContainer, key: str) -> dict[str, int | str]:
     """Draw both fields; ``key`` is the prefix of the widgets' keys."""
-    text = "The same seed gives the same run."
+    text = (
+        "This number decides where chance would (first weights, noise, the order of tasks): the same one gives the "
+        "same run, another one another run. A few seeds show how much of a result is luck."
+    )
     with grid.cell():
         seed = lasting(st.number_input, "Seed", key="seed", min_value=0, max_value=2**31, value=0, step=1, help=text)
     text = "Where the run computes. auto takes a GPU where there is one; the sidebar shows what was found."
