@@ -15,6 +15,19 @@ from dfml.ui.widgets.texts import spaced
 
 CHANCE = 0.2
 COUNTS = ("1", "2", "5", "10", "20", "50", "100")
+LONG = (
+    "cater|pillar",
+    "cock|roach",
+    "kanga|roo",
+    "key|board",
+    "mush|room",
+    "porcu|pine",
+    "sky|scraper",
+    "street|car",
+    "sun|flower",
+)
+"""Where long names may be parted in a narrow cell: browsers know no hyphenation of them all."""
+PARTED = {word.replace("|", ""): word.replace("|", "\u00ad") for word in LONG}
 FILLED = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 26, 33, 42, 52, 65, 80, 100)
 
 
@@ -54,8 +67,13 @@ def counts(facts: Facts, count: int) -> list[int]:
     return found
 
 
+def cell_names(facts: Facts) -> list[str]:
+    """The names of all classes, as they stand in cells."""
+    return [PARTED.get(name, spaced(name)) for name in facts["classes"]]
+
+
 def _map(facts: Facts, shown: Sequence[int]) -> Scene:
-    names = [spaced(name) for name in facts["classes"]]
+    names = cell_names(facts)
     total = len(facts["teachers"])
     numbers = list(range(1, total + 1))
     half = facts["deviation"]

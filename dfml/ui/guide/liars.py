@@ -59,7 +59,7 @@ def cloud(facts: Facts, rate: str, axis: str, *, coloured: bool, slides: bool) -
     first = panel_at(other if slides else axis)
     panel = dots(
         "teachers", [], x="", y="", ends=("", "", "", ""), groups=GROUPS if coloured else (),
-        alt="Teachers along an axis of accuracy",
+        alt="Teachers along an axis of accuracy", title="each point is a teacher; rows only keep them apart",
     )  # fmt: skip
     states = [State({"teachers": first}, seconds=0.9)]
     if slides:
