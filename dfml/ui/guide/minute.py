@@ -83,7 +83,7 @@ def _verdict() -> Scene:
     made = dreams.scene(facts, dreams.LESSON.begins(3), 3)
     lines = [Line("own teacher", frames, told["own"]), Line("judge", frames, told["judge"])]
     panel = curves(
-        "curves", lines, x="step", y="sees the wanted class", percent=True, until=frames[-1], height=300,
+        "curves", lines, x="step", y="sees the wanted class", percent=True, until=frames[-1], height=300, reach=(0, 1),
         levels=[Level("guessing", dreams.CHANCE)], alt="Share of pictures in which a network sees the wanted class",
     )  # fmt: skip
     states = _spread(list(made.states), 4.5)

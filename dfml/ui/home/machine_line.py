@@ -78,11 +78,13 @@ def told(speed: Speed) -> str:
         return f"This machine computes with {device}."
     ends = min(known, key=lambda one: one[1]), max(known, key=lambda one: one[1])
     (first, quick), (last, slow) = ((name, in_words(seconds_here(long, speed, reference))) for name, long in ends)
-    text = (
-        f"This machine computes with {device}. A first run of the quickest demo ({first}) takes {quick} here, of the "
-        f"slowest ({last}) {slow}: with the recoveries that later runs take over. The times on the methods' cards are "
-        "of two idle CPU cores."
+    demos = (
+        f"a first run of the quickest demo ({first}) takes {quick} here, of the slowest ({last}) {slow}, with the "
+        "recoveries that later runs take over"
     )
     if speed.busy:
-        text += " Other programs computed while this was measured: it may be quicker, and a later visit measures again."
-    return text
+        return (
+            f"This machine computes with {device}, and other programs used them while it was measured: beside them, "
+            f"{demos}. Alone it may be far quicker; a later visit measures again."
+        )
+    return f"This machine computes with {device}: {demos}. The methods' cards tell times of two idle CPU cores."
