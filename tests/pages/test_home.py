@@ -12,7 +12,7 @@ from dfml.runs.costs.machine import Speed, demo_times, reference_speed, seconds_
 from dfml.runs.recorded import recorded_run
 from dfml.runs.recorded.scene import read_scene
 from dfml.ui.home import machine_line
-from dfml.ui.widgets.texts import percent
+from dfml.ui.widgets.texts import in_minutes, percent
 from tests.pages.opening import PAGES, open_page, texts
 
 
@@ -90,7 +90,14 @@ def test_demos_take_as_much_longer_here_as_the_passes_do():
         assert least < 600 * times < most < 2 * least * 1.25**2
     assert not re.search(r"\d", machine_line.told(speed(0.001, 0.002, "cuda"))), "demos were not timed on one"
     assert len(re.findall(r"\d (?:min|s)\b", machine_line.told(timed))) == 2, "the shortest and the longest"
-    assert len(machine_line.told(speed(0.010, 0.012, busy=True))) > len(machine_line.told(timed))
+
+
+def test_a_busy_machine_is_told_no_times_of_its_own():
+    once, slow = (machine_line.told(speed(each, 2 * each, busy=True)) for each in (0.010, 1.0))
+    assert once == slow != machine_line.told(speed(0.010, 0.020))
+    assert {in_minutes(f(sum(demo_times()[name]) for name in machine_line.SHOWN)) for f in (min, max)} == set(
+        re.findall(r"\d+ (?:min|s)\b", slow)
+    )
 
 
 def test_a_first_run_takes_its_recoveries_too():

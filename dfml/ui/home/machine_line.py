@@ -12,7 +12,7 @@ from dfml.runs.costs.machine import Speed, demo_times, kept_speed, reference_spe
 from dfml.runs.processes import start
 from dfml.runs.status import ACTIVE
 from dfml.ui.runs.run_rows import run_rows
-from dfml.ui.widgets.texts import counted, plain
+from dfml.ui.widgets.texts import counted, in_minutes, plain
 
 AGAIN = 600
 """Seconds after which a visit lets a machine be measured again that was busy."""
@@ -77,14 +77,14 @@ def told(speed: Speed) -> str:
     if reference is None or not known:
         return f"This machine computes with {device}."
     ends = min(known, key=lambda one: one[1]), max(known, key=lambda one: one[1])
-    (first, quick), (last, slow) = ((name, in_words(seconds_here(long, speed, reference))) for name, long in ends)
+    spent = [in_minutes(long) if speed.busy else in_words(seconds_here(long, speed, reference)) for _, long in ends]
     demos = (
-        f"a first run of the quickest demo ({first}) takes {quick} here, of the slowest ({last}) {slow}, with the "
-        "recoveries that later runs take over"
+        f"a first run of the quickest demo ({ends[0][0]}) takes {spent[0]}, of the slowest ({ends[1][0]}) {spent[1]}, "
+        "with the recoveries that later runs take over"
     )
     if speed.busy:
         return (
-            f"This machine computes with {device}, and other programs used them while it was measured: beside them, "
-            f"{demos}. Alone it may be far quicker; a later visit measures again."
+            f"This machine computes with {device}, which other programs used when its speed was measured: a later "
+            f"visit measures again. On two idle CPU cores {demos}."
         )
-    return f"This machine computes with {device}: {demos}. The methods' cards tell times of two idle CPU cores."
+    return f"This machine computes with {device}. Here {demos}. The methods' cards tell times of two idle CPU cores."
