@@ -39,7 +39,7 @@ def test_every_inverter_has_a_card_whose_seconds_are_those_of_the_table():
     assert len(inverter_cards.measured(inverter_cards.MEASURED)) == len(cards)
     for name, card in cards.items():
         rows = [row for row in (*table["rows"], *table["transformers"]) if row["inverter"] == name]
-        assert card.facts[0].startswith(f"{max(1, round(rows[0]['seconds']))} second")
+        assert card.facts[0].startswith(f"{max(1, round(rows[0]['seconds']))} s")
         assert rows[0]["warm_up_seconds"] is None or in_minutes(rows[0]["warm_up_seconds"]) in card.facts[0]
         assert ("queries" in card.facts[1]) == INVERTERS.get(name).by_queries
     assert not any(inverter_cards.took(name, "paper") for name in cards)

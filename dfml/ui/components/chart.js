@@ -67,7 +67,7 @@ class Chart {
       }
     }
     const log = this.log = data.log && every.length > 0 && Math.min(...every) > 0;
-    every.push(...data.levels.map((level) => level.value).filter((value) => !log || value > 0));
+    every.push(...data.levels.map((level) => level.value).filter((value) => !log || value > 0), ...(data.reach || []));
     let [first, last] = [Math.min(...steps, data.until ?? Infinity), Math.max(...steps, data.until ?? -Infinity)];
     if (!steps.length && data.until === null) [first, last] = [0, 1];
     if (first > 0) first = 0;

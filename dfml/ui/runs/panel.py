@@ -169,7 +169,8 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
         show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
     if status.state != "finished":
         st.progress(status.fraction, text=progress_text(status, names))
-    told = [f"{duration(status.seconds)} of work"] if status.seconds else []
+    # How long a demo takes is what the table says where all were timed, not what a recording took on a busy machine.
+    told = [f"{duration(status.seconds)} of work"] if status.seconds and not shipped else []
     if status.device:
         why = f" ({status.device_reason})" if status.device_reason and not names else ""
         told.append("on " + plain(status.device + why))

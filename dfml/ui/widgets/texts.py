@@ -68,8 +68,8 @@ def duration(seconds: float | None) -> str:
 
 
 def in_minutes(seconds: float) -> str:
-    """Return ``42 seconds``, or ``4 minutes`` from a minute and a half on; at least a second."""
-    return f"{round(seconds / 60)} minutes" if seconds >= 90 else counted(max(1, round(seconds)), "second")
+    """Return ``42 s``, or ``4 min`` from a minute and a half on; at least a second."""
+    return f"{round(seconds / 60)} min" if seconds >= 90 else f"{max(1, round(seconds))} s"
 
 
 def badge(text: str, colour: str, icon: str = "") -> str:

@@ -48,8 +48,9 @@ def _errand(zoo: ZooListing) -> ZooErrand | None:
 def _panel(zoo: ZooListing, kept: KeptCheck | None, errand: ZooErrand | None) -> None:
     errands = st.session_state[CHECKING]
     st.caption(
-        "Loads every teacher and shows it noise: are its answers finite, logits, other for another image, and not "
-        "another teacher's? With images of their classes, accuracy is measured, too."
+        "Loads every teacher, shows it noise, and looks at its answers: they must be numbers (not NaN or infinite) and "
+        "no probabilities yet (*logits*), differ from image to image, and be no copy of another teacher's. With images "
+        "of their classes, accuracy is measured, too."
     )
     if errand and not wait_for(errand, "Checking", key="check", forget=lambda: errands.pop(zoo.reference, None)):
         return

@@ -19,8 +19,8 @@ RECOVERY, CORES = 9.5, 2
 """Seconds of one thread for the recovery of a teacher of the embedded Conv4 zoo, of which there are two here."""
 MOST_NAMED = 8
 NEAR = (
-    "Near means alike: images recovered from one teacher ask for the same changes of a fixed probe network as images "
-    "recovered from the other (TGR's measure)."
+    "Teachers that lie close together are alike: images recovered from one would change a fixed network, the *probe*, "
+    "in nearly the same way as images recovered from the other. It is the measure of the method TGR."
 )
 
 
