@@ -247,7 +247,16 @@ def _waiting(text: str, names: Mapping[str, str]) -> str:
     found = RunFolder(runs_root() / name) if name == Path(name).name else None
     who = names.get(name) or (found.title if found and not found.problem else "")
     who = who or f"{name}, outside this app,"  # a command, or a run of another folder
-    return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
+    return f"waiting for {device}: {plain(who)} works on it{ahead or ''}{_starts(found)}"
+
+
+def _starts(before: RunFolder | None) -> str:
+    """When a run that waits can start: not before the one that works has ended, with its test."""
+    if before is None or before.problem or (status := before.status()).state not in ("running", "stopping"):
+        return ""
+    if not status.eta_range:
+        return "; when this one starts cannot be told yet"
+    return f"; this one starts in {in_words(status.eta_range)} at the earliest"
 
 
 def preset_of(spec: RunSpec) -> str:
