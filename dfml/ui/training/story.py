@@ -201,11 +201,11 @@ def newest_tasks(run: RunFolder) -> tuple[int | None, Prepared]:
 
 def _show_tasks(told: Told) -> None:
     text = "What the meta-model learns from at this moment: no real image is among them."
-    st.markdown("**Newest pseudo tasks**" + ("" if told.newest is None else f" · iteration {told.newest}"), help=text)
+    st.markdown(
+        "**Newest pseudo tasks** · " + ("none yet" if told.newest is None else f"iteration {told.newest}"), help=text
+    )
     if told.tasks:
         told.tasks.draw("newest")
-    if told.newest is None:
-        st.caption("The first ones come in a moment.")
 
 
 def newest_images(kept: Sequence[StoredImages], until: float | None = None) -> tuple[int, list[Image.Image]]:
