@@ -140,7 +140,7 @@ def test_text_from_outside_stays_text(live_page):
 def test_levels_alone_say_nothing_of_the_scale_and_no_words_cover_others(live_page):
     live_page.get_by_role("group", name="nothing yet").wait_for()
     words = live_page.evaluate(WORDS)
-    assert {"0 %", "100 %"} <= {text for text, *_ in words}
+    assert {"0 %", "100 %"} <= {text.replace("\xa0", " ") for text, *_ in words}
     for place, (text, left, right, top, bottom) in enumerate(words):
         for other, *box in words[:place]:
             apart = right <= box[0] or box[1] <= left or bottom <= box[2] or box[3] <= top
