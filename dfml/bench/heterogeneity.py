@@ -49,7 +49,7 @@ PLAIN = {
 class HeterogeneityConfig(StudyConfig):
     """``bench heterogeneity``: teachers that are alike, and as many that are not."""
 
-    options = "data zoo method preset teachers sets seeds shots episodes split device set_ work out"
+    options = "data zoo method preset teachers sets seeds shots episodes split device set_ cluster work out"
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     method: str = Field("tgr", description="What trains on each set of teachers.")
     teachers: int = Field(10, ge=2, description="Teachers of a set.")
@@ -101,7 +101,7 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
 
     use_threads()
     device, _ = pick_device(config.device)
-    ids, matrix, probe = compared(zoo, comparing, device=device, progress=progress)
+    ids, matrix, probe = compared(zoo, comparing, device=device, progress=progress, cluster=config.cluster)
     jobs, likeness = [], []
     for seed, name in planned:
         members = chosen_teachers(matrix, config.teachers, name, seed)
@@ -143,16 +143,16 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
         )
         return {**result, "report": path}
 
-    return do_study(jobs, report, side_by_side=1, device=str(device), progress=progress)
+    return do_study(jobs, report, side_by_side=1, device=str(device), progress=progress, cluster=config.cluster)
 
 
 def compared(
-    zoo: Zoo, config: GroupingConfig, *, device: torch.device, progress: Say
+    zoo: Zoo, config: GroupingConfig, *, device: torch.device, progress: Say, cluster: str = ""
 ) -> tuple[list[str], np.ndarray, str]:
     """Ids and similarity of all teachers, and what compared them."""
     from dfml.training.recovered import compare_zoo
 
-    jobs = default_threads() if device.type == "cpu" else 1
+    jobs = cluster or (default_threads() if device.type == "cpu" else 1)
     zoo = as_used(zoo, config, 0)
     for event in compare_zoo(zoo, config, everyone(zoo), device=device, jobs=jobs):
         if isinstance(event, Done):

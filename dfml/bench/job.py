@@ -47,6 +47,9 @@ class BenchJob(Config):
     jobs: int = Field(1, description="Runs side by side, which timings depend on.")
     teachers: str = Field("", description="A name for the zoo's teachers: their ids and digests.")
     refused: str = Field("", description="Why it cannot be done at all.")
+    prints: dict[str, str] = Field(
+        {}, description="The images' names, see fingerprint, of data sets whose copies on a cluster have another time."
+    )
     prepares: bool = Field(False, description="Whether the method has work that is kept for all runs.")
     preparation: dict[str, Any] | None = Field(None, description="What that work took, once it is done.")
 
@@ -61,10 +64,14 @@ class BenchJob(Config):
         """What tells this row from the others."""
         return {"method": self.spec.method, "seed": self.spec.seed, "scenario": self.scenario, "rate": self.rate}
 
+    def print_of(self, data: str) -> str:
+        """A name for the images of a data set; see ``fingerprint``."""
+        return self.prints.get(data) or fingerprint(data, self.split)
+
     def protocol(self, data: str, shot: int, model: str) -> str:
         """A name for all that the numbers of a data set and shot depend on; ``model``: the digest of the weights."""
         facts = [
-            PROTOCOL, Path(data).name, fingerprint(data, self.split), self.split, shot, self.query, self.episodes,
+            PROTOCOL, Path(data).name, self.print_of(data), self.split, shot, self.query, self.episodes,
             EPISODE_SEED, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
         ]  # fmt: skip
         facts += {"all": [], "transductive": ["transductive"], "own": ["as the learner itself adapts"]}[self.ways]
@@ -72,7 +79,7 @@ class BenchJob(Config):
 
     def older_protocol(self, data: str, shot: int, model: str) -> str:
         """The name by which ``bench heterogeneity`` once kept rows of the same numbers."""
-        return f"{PROTOCOL} {fingerprint(data, self.split)} {self.split} {shot} {self.episodes} {model}"
+        return f"{PROTOCOL} {self.print_of(data)} {self.split} {shot} {self.episodes} {model}"
 
 
 class Ledger:

@@ -59,12 +59,7 @@ def measure(job: BenchJob, tell: Say) -> Row:
     """Train, or take the finished run, then evaluate; return ``rows`` or a failure."""
     from dfml.nets.device import use_threads
 
-    folder = Path(job.folder)
-    known = (folder / "spec.json").is_file()
-    run = RunFolder(folder) if known else RunFolder.create(job.spec, path=folder)
-    ledger = Ledger(folder, run.spec.created)
-    if job.teachers and not known:
-        ledger.write(teachers=job.teachers)
+    run, ledger = opened(job)
     if job.preparation is not None:
         ledger.write(preparation=job.preparation)
     try:
@@ -80,6 +75,17 @@ def measure(job: BenchJob, tell: Say) -> Row:
     except BadInput as error:
         # The data were looked at beforehand: a model that cannot be calibrated, for instance.
         return failure("cannot", str(error))
+
+
+def opened(job: BenchJob) -> tuple[RunFolder, Ledger]:
+    """A job's run, which is made where there is none yet, and what was measured of it."""
+    folder = Path(job.folder)
+    known = (folder / "spec.json").is_file()
+    run = RunFolder(folder) if known else RunFolder.create(job.spec, path=folder)
+    ledger = Ledger(folder, run.spec.created)
+    if job.teachers and not known:
+        ledger.write(teachers=job.teachers)
+    return run, ledger
 
 
 def train(job: BenchJob, run: RunFolder, ledger: Ledger, tell: Say) -> Row:

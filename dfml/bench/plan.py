@@ -105,7 +105,7 @@ def job_of(
         config=recipe.model_dump(mode="json"),
         seed=seed,
         device=config.device,
-        threads=None if config.jobs == 1 else max(1, default_threads() // config.jobs),
+        threads=_threads(config),
         label=label,
     )
     asked = config.model_dump(include={"data", "split", "shots", "episodes", "calibrate", "jobs"})
@@ -136,6 +136,13 @@ def teachers_of(zoo: str) -> str:
     """See ``key_of_teachers``; empty for a server's, which nobody can vouch for."""
     opened = open_zoo(zoo)
     return "" if opened.address else key_of_teachers([opened])
+
+
+def _threads(config: StudyConfig) -> int | None:
+    """What a run computes with; each worker of a cluster has one thread."""
+    if config.cluster:
+        return 1
+    return None if config.jobs == 1 else max(1, default_threads() // config.jobs)
 
 
 def _comparable(spec: RunSpec, name: str) -> Any:  # noqa: ANN401 - any field

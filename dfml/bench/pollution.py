@@ -53,7 +53,9 @@ DISTRUSTED, WORTH_TELLING = 0.5, 0.04
 class PollutionStudyConfig(AccuracyConfig):
     """``bench pollution``: deceptive teachers, with and without reliability weights; losses are told against rate 0."""
 
-    options = "data zoo rates attack clean source variants seeds preset shot episodes split device set_ jobs work out"
+    options = (
+        "data zoo rates attack clean source variants seeds preset shot episodes split device set_ jobs cluster work out"
+    )
     data: One[str] = Field(description="A class-folder data set with the split, or sample:NAME.")
     name: str = Field("polluted", description="The scenario.")
     zoo: str | None = Field(None, description="Honest teachers; the embedded zoo, if left out.")
@@ -143,7 +145,9 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
         )
         return {**result, "report": path}
 
-    return do_study(jobs, report, side_by_side=config.jobs, device=str(device), progress=progress)
+    return do_study(
+        jobs, report, side_by_side=config.jobs, device=str(device), progress=progress, cluster=config.cluster
+    )
 
 
 def _of_variant(config: PollutionStudyConfig, variant: str, settled: list[str]) -> PollutionStudyConfig:

@@ -144,6 +144,8 @@ def write_report(config: BenchConfig, name: str, *, title: str, tables: list[str
     facts = ", ".join(f"{key} {value}" for key, value in found.items() if value is not None)
     when = datetime.now(UTC).date().isoformat()
     parts = [f"# {title}", f"Command: `{config.command}`", f"Measured {when} on: {facts}.", *tables]
+    if getattr(config, "cluster", ""):
+        notes = [*notes, "A cluster did the runs, with one thread each: their seconds are those of its machines."]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
     path = config.out / f"{name}.md"

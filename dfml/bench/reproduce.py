@@ -86,6 +86,7 @@ def reproduce(
     data: list[str] | None = None,
     zoo: str | None = None,
     device: str | None = None,
+    cluster: str = "",
     work: Path,
     progress: Say = lambda line: None,
 ) -> Row:
@@ -98,6 +99,7 @@ def reproduce(
         data: Data sets to test on; those of the table's command, if left out.
         zoo: The embedded zoo of the table's name, if left out.
         device: That of the stored run, if left out.
+        cluster: The address of a cluster that does the runs.
         work: Where the runs lie; one that is finished there is taken as it is.
         progress: Told how far it is.
 
@@ -131,7 +133,7 @@ def reproduce(
             }  # fmt: skip
             measured.append((run, _job(AccuracyConfig.parse(about), run, zoo)))
     jobs = [job for _, job in measured]
-    with closing(do_jobs(jobs, side_by_side=1, device=where, progress=progress)) as outcomes:
+    with closing(do_jobs(jobs, side_by_side=1, device=where, progress=progress, cluster=cluster)) as outcomes:
         found = dict(outcomes)
     for outcome in found.values():
         if "reason" in outcome:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 
+from dfml.bench.cluster_jobs import OnCluster
 from dfml.bench.job import BenchJob, Row, Say, failure, finished_rows
 from dfml.core.errors import RunFailed
 from dfml.runs.device_queue import queue_folder, take_turns
@@ -29,7 +30,13 @@ Outcome = Row
 
 
 def do_study(
-    jobs: list[BenchJob], report: Callable[[dict[int, Outcome]], Row], *, side_by_side: int, device: str, progress: Say
+    jobs: list[BenchJob],
+    report: Callable[[dict[int, Outcome]], Row],
+    *,
+    side_by_side: int,
+    device: str,
+    progress: Say,
+    cluster: str = "",
 ) -> Row:
     """Do jobs, and report after each of them, so that a kill loses nothing measured; return the last report.
 
@@ -37,7 +44,9 @@ def do_study(
     """
     found: dict[int, Outcome] = {}
     result: Row = {}
-    with closing(do_jobs(jobs, side_by_side=side_by_side, device=device, progress=progress)) as outcomes:
+    with closing(
+        do_jobs(jobs, side_by_side=side_by_side, device=device, progress=progress, cluster=cluster)
+    ) as outcomes:
         for position, outcome in outcomes:
             found[position] = outcome
             if "reason" in outcome:
@@ -51,16 +60,19 @@ def do_study(
 
 
 def do_jobs(
-    jobs: list[BenchJob], *, side_by_side: int, device: str, progress: Say
+    jobs: list[BenchJob], *, side_by_side: int, device: str, progress: Say, cluster: str = ""
 ) -> Generator[tuple[int, Outcome], None, None]:
     """Prepare, where there is something to prepare, train and evaluate each job; yield its position and outcome.
 
-    With more than one ``side_by_side`` they hold the device together. ``progress`` is told now and then how far all
+    With more than one ``side_by_side`` they hold the device together. With the address of a ``cluster`` its workers do
+    them, as many at once as there are. ``progress`` is told now and then how far all
     are, and at once when one waits for the device.
     """
-    processes, said, last = JobProcesses(), {}, time.monotonic()
+    processes: JobProcesses | OnCluster = OnCluster(cluster) if cluster else JobProcesses()
+    said, last = {}, time.monotonic()
+    side_by_side = max(1, len(jobs)) if cluster else side_by_side
     with ExitStack() as stack:
-        if side_by_side > 1:
+        if side_by_side > 1 and not cluster:
             stack.enter_context(take_turns(device, "a benchmark", progress))
         pool = stack.enter_context(ThreadPoolExecutor(side_by_side, "side-by-side"))
         waiting, left = deque(enumerate(jobs)), {}
@@ -68,7 +80,7 @@ def do_jobs(
         while waiting or left:
             while waiting and len(left) < side_by_side:  # not earlier: what is reported must not slow a run down
                 position, job = waiting.popleft()
-                left[pool.submit(outcome_of, job, processes)] = position
+                left[pool.submit(do_job, job, processes)] = position
             done, _ = wait(left, LOOK_SECONDS, FIRST_COMPLETED)
             for future in sorted(done, key=left.__getitem__):
                 yield left.pop(future), future.result()
@@ -80,8 +92,15 @@ def do_jobs(
             last = time.monotonic() if due else last
 
 
+def do_job(job: BenchJob, processes: JobProcesses | OnCluster) -> Outcome:
+    """Do what is left of a job; called by a thread for each job."""
+    if isinstance(processes, JobProcesses):
+        return outcome_of(job, processes)
+    return processes.outcome_of(job)
+
+
 def outcome_of(job: BenchJob, processes: JobProcesses) -> Outcome:
-    """Do what is left of a job, each stage in a process of its own; called by a thread for each job."""
+    """Do what is left of a job, each stage in a process of its own."""
     if job.refused:
         return failure("cannot", job.refused)
     if (rows := finished_rows(job)) is not None:

@@ -43,6 +43,7 @@ class StudyConfig(BenchConfig):
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     changes: list[str] = Field([], description="An option, in every method that has it, key=value.")
     jobs: int = Field(1, ge=1, description="Runs side by side; timings are then not to be believed.")
+    cluster: str = Field("", description="A cluster that does the runs, tcp://HOST:PORT; $DFML_CLUSTER, if left out.")
     work: Path = Field(Path("runs/bench"), description="Folder of the runs; finished ones are not done again.")
 
     @property
@@ -60,8 +61,8 @@ class AccuracyConfig(StudyConfig):
     """``bench accuracy``: methods under one protocol."""
 
     options = (
-        "data scenario zoo methods preset shots seeds episodes split device set_ calibrate jobs add_zoo rates attack "
-        "clean source protocol models epochs same_start work out update"
+        "data scenario zoo methods preset shots seeds episodes split device set_ calibrate jobs cluster add_zoo rates "
+        "attack clean source protocol models epochs same_start work out update"
     )
     data: Several[str] = Field(description="A class-folder data set with the split; may be repeated.")
     name: str = Field("SS", description="SS: one architecture; SH: mixed ones; MH: mixed data sets too; or polluted.")

@@ -17,7 +17,8 @@ import dfml.bench
 from dfml.bench.study_config import BenchConfig, DroProtocolConfig, StudyConfig
 from dfml.cli import completing
 from dfml.cli.output import answer, say, table, told_difference
-from dfml.cli.parameters import Json, names, parameter, percentages, refuse_given, shot_counts
+from dfml.cli.parameters import Cluster, Json, names, parameter, percentages, refuse_given, shot_counts
+from dfml.cluster.connecting import asked_for
 from dfml.core.config import Config
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput, nearest
@@ -137,6 +138,7 @@ def rebuild(
         typer.Option(help="Its zoo; the embedded one of that name, if left out.", autocompletion=completing.zoos),
     ] = None,
     device: Annotated[str | None, typer.Option(help="The stored run's, if left out.")] = None,
+    cluster: Cluster = "",
     work: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not done again.")] = Path(
         "runs/bench/reproduced"
     ),
@@ -145,7 +147,8 @@ def rebuild(
     """Rebuild a row of a stored table from its config and seeds; exit 1 where a number is not equal."""
     from dfml.bench.reproduce import reproduce
 
-    found = reproduce(result, row, seed=seed, data=data, zoo=zoo, device=device, work=work, progress=say)
+    how = {"device": device, "work": work, "progress": say, "cluster": asked_for(cluster)}
+    found = reproduce(result, row, seed=seed, data=data, zoo=zoo, **how)
     differences = found["differences"]
     verdict = f"{len(differences)} differ" if differences else "all equal"
     lines = [f"{found['compared']} numbers of {row}: {verdict}"]
@@ -182,6 +185,8 @@ def _asked(config: type[Config], given: dict[str, Any]) -> Config:
         field = FIELDS.get(option, option)
         if field in config.model_fields and value is not None:
             values[field] = tuple(READERS[option](value)) if option in READERS else value
+    if "cluster" in config.model_fields:
+        values["cluster"] = asked_for(given.get("cluster"))
     return config.parse(values)
 
 

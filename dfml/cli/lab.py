@@ -8,6 +8,7 @@ import typer
 from dfml.cli import completing
 from dfml.cli.output import answer, fine_percent, say, table
 from dfml.cli.parameters import Data, Json, Overwrite, Preset, Set, made_from, names, option, seed_list
+from dfml.cluster.connecting import asked_for
 from dfml.core.device_names import check_device_name
 from dfml.core.errors import BadInput
 from dfml.core.paths import claim_file, given_path, write_atomically
@@ -26,7 +27,7 @@ Runs = Annotated[
 ]
 
 
-@made_from(RunSpec, "device threads label")
+@made_from(RunSpec, "device threads cluster label")
 def sweep(
     *,
     zoo: Annotated[str, option(RunSpec, "zoo")],
@@ -39,6 +40,7 @@ def sweep(
     set_: Set = None,
     device: str,
     threads: int | None,
+    cluster: str,
     label: str,
     json: Json = False,
 ) -> None:
@@ -48,8 +50,10 @@ def sweep(
     given: dict[str, Any] = {"preset": preset, "data": data, "zoo": zoo, "device": device, "threads": threads}
     check_device_name(device)
     configs = configs_of(names(methods, "--methods"), preset, set_ or [])
-    started = start_sweep(sweep_specs(configs, seed_list(seeds), **given, label=label))
-    say(f"{len(started)} runs are queued; they work one after the other: `{PROGRAM} runs list` tells how far.")
+    where = asked_for(cluster)
+    started = start_sweep(sweep_specs(configs, seed_list(seeds), **given, cluster=where, label=label))
+    order = f"the cluster at {where} does them" if where else "they work one after the other"
+    say(f"{len(started)} runs are queued; {order}: `{PROGRAM} runs list` tells how far.")
     group = started[0].spec.group
     found = [{"name": one.name, "run": str(one.path), **one.spec.model_dump(include=KEPT)} for one in started]
     answer({"group": group, "runs": found}, json, "\n".join(run.name for run in started))

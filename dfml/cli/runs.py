@@ -41,7 +41,7 @@ WATCHED = ("train/loss", "train/accuracy", "val/accuracy", "inversion/ce", "inve
 
 
 @made_from(RecoveringConfig, "classes_per_teacher images_size")
-@made_from(RunSpec, "zoo seed device threads label")
+@made_from(RunSpec, "zoo seed device threads cluster label")
 def train(
     context: typer.Context,
     *,
@@ -59,6 +59,7 @@ def train(
     seed: int,
     device: str,
     threads: int | None,
+    cluster: str,
     label: str,
     from_: Annotated[
         str | None,
@@ -188,7 +189,7 @@ def _spec_from(context: typer.Context, run: str) -> RunSpec:
     kept = source.model_dump(include={"method", "zoo", "data", "preset", "seed", "device"})
     given = {name: context.params[name] for name in given_options(context) if name in RunSpec.model_fields}
     asked = {**kept, **given, "start": str(found.model), "config": config.model_dump(mode="json")}
-    spec = RunSpec.parse({"kind": "train", **asked})
+    spec = RunSpec.parse({"kind": "train", **asked, "cluster": asked_for(given.get("cluster"))})
     check_device_name(spec.device)
     check(spec)
     return spec

@@ -16,11 +16,13 @@ from dfml.cluster.parcels import drop, pack_folder, pack_value
 from dfml.core.errors import DfmlError, RunFailed
 from dfml.core.process import end_with_parent
 
-PART = 0.01
-"""Of a worker's GPU, asked for by a piece of work: any share will do. Whole runs ask for a whole one."""
+PART, WHOLE = 0.01, 1.0
+"""Of a worker's GPU: a piece of work asks for any share, a whole run for all of it."""
 
 Jobs = int | str
 """How many processes of this machine, or the address of a cluster."""
+Ask = Callable[..., dict[str, Any]]
+"""Calls a function on a cluster's workers, or on ``workers=[ADDRESS]``; gives each one's answer, by its address."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -33,8 +35,9 @@ def in_processes(
     what: str,
     folders: Sequence[str] = (),
     marks: Path | None = None,
-    gpu: bool = False,
-) -> Iterator[Result | None]:
+    gpu: float = 0.0,
+    look: Callable[[Ask], None] | None = None,
+) -> Generator[Result | None, None, None]:
     """Call a function of a module for each item, in processes of one thread that joblib's backend starts.
 
     Closing the iterator ends them, and what workers of a cluster do for it. Yields what each piece of work returned, as
@@ -45,16 +48,17 @@ def in_processes(
         items: Whatever can be pickled.
         jobs: Processes here, with one the work is done in this one; or the cluster, all of whose workers do it.
         what: What they did, said where one dies, such as ``recovered teachers``.
-        folders: Those that the work reads: each is sent once to each node (see ``node.here``), unless it is there.
+        folders: Those that the work reads: each is sent once to each node, unless it is there; ``given_path`` finds it.
         marks: The folder into which ``node.tell`` writes.
-        gpu: Whether only workers with a GPU, or a share of one, take the work.
+        gpu: Which share of a worker's GPU a piece takes; workers with less are left out.
+        look: Called every half second while workers of a cluster are at work.
 
     Raises:
         BadInput: The cluster's nodes are not alike, or a folder cannot be sent.
-        RunFailed: A process died, or the cluster is gone. A lost node's pieces are done by others.
+        RunFailed: A process died, or the cluster is gone or has no such GPU. A lost node's pieces are done by others.
     """
     if isinstance(jobs, str):
-        yield from _on_cluster(work, items, what=what, address=jobs, folders=folders, marks=marks, gpu=gpu)
+        yield from _on_cluster(work, items, what=what, address=jobs, folders=folders, marks=marks, gpu=gpu, look=look)
         return
     if jobs == 1:
         yield from map(work, items)
@@ -72,9 +76,9 @@ def in_processes(
     yield from _as_they_end(results, len(items), what=what, end=end)
 
 
-def wants_gpu(device: str) -> bool:
-    """Whether a device's name asks for a GPU of the worker's."""
-    return device.startswith("cuda")
+def part_of_gpu(device: str, share: float = PART) -> float:
+    """Return ``share`` where a device's name asks for a GPU of the worker's, else 0."""
+    return share if device.startswith("cuda") else 0.0
 
 
 def _one(work: Callable[[Item], Result], item: Item) -> Result:
@@ -128,7 +132,8 @@ def _on_cluster(
     address: str,
     folders: Sequence[str],
     marks: Path | None,
-    gpu: bool,
+    gpu: float,
+    look: Callable[[Ask], None] | None,
 ) -> Iterator[Result | None]:
     with connected(address) as client:
         import cloudpickle
@@ -138,13 +143,18 @@ def _on_cluster(
         token, parcels = secrets.token_hex(8), {path: pack_folder(Path(path)) for path in folders}
         done = pack_value(cloudpickle.dumps((token, work)))  # nobody else's, since it is dropped in the end
         order = node.Order(token, done.digest, {path: parcel.digest for path, parcel in parcels.items()})
-        nodes = Nodes(client, order, [*parcels.values(), done])
+        nodes = Nodes(client, order, [*parcels.values(), done], gpu=gpu)
 
         def mark(event: tuple[float, Any]) -> None:
             with suppress(OSError, ValueError, TypeError):
                 name, text = event[1]
                 if marks is not None and (marks / name).parent == marks:
                     (marks / name).write_text(text, encoding="ascii")
+
+        def look_around() -> None:
+            nodes.greet()
+            if look:
+                look(nodes.ask)
 
         def end() -> None:
             client.cancel([Future(key, client=client) for key in list(client.futures)], force=True)
@@ -153,12 +163,12 @@ def _on_cluster(
         client.subscribe_topic(token, mark)
         try:
             yield from nodes.wait()
-            backend = _on_all_workers(client, {"GPU": PART} if gpu else {})
+            backend = _on_all_workers(client, {"GPU": gpu} if gpu else {})
             # All at once: who joins later finds work waiting.
             parallel = Parallel(backend=backend, return_as="generator_unordered", pre_dispatch="all")
             pieces = (delayed(node.do_piece)(order, item) for item in items)
             results = cast(Generator[Result, None, None], parallel(pieces))
-            yield from _as_they_end(results, len(items), what=what, end=end, look=nodes.greet, gone=nodes.gone)
+            yield from _as_they_end(results, len(items), what=what, end=end, look=look_around, gone=nodes.gone)
         finally:
             with suppress(Exception):  # the cluster may be gone, and it is tidying only
                 client.unsubscribe_topic(token)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import pickle
 import socket
 import tempfile
@@ -16,7 +18,7 @@ from typing import Any, TypeVar
 from dfml.cluster.connecting import program
 from dfml.cluster.parcels import is_here, place_of, same_on_disk
 from dfml.core.errors import RunFailed
-from dfml.core.paths import cache_root, filled_folder, inside
+from dfml.core.paths import PLACES, cache_root, filled_folder, inside
 
 ARRIVE_SECONDS = 180.0
 """How long a worker that has just come waits for what its asker sends once to each node."""
@@ -42,17 +44,11 @@ class Order:
 
 _log = logging.getLogger("distributed.worker")  # what workers print anyway
 _at_work: Order | None = None
-_places: dict[str, Path] = {}
 
 
 def is_node() -> bool:
     """Whether this process does a piece of somebody's work on a cluster."""
     return _at_work is not None
-
-
-def here(path: str) -> str:
-    """Return where this process finds a folder that the asker calls ``path``: anywhere but on a node, there."""
-    return str(_places.get(path, path))
 
 
 def tell(folder: Path, name: str, text: str) -> None:
@@ -87,9 +83,10 @@ def keep_files(folder: Path, files: Mapping[str, bytes]) -> None:
             target.write_bytes(content)
 
 
-def facts() -> dict[str, Any]:
-    """What a worker says of itself: its versions, and who shares its disk."""
-    return {**program(), "disk": f"{socket.gethostname()} {cache_root()}"}
+def facts(dask_worker: Any = None) -> dict[str, Any]:  # noqa: ANN401 - Dask's, which gives itself
+    """What a worker says of itself: its versions, who shares its disk, and which share of a GPU it has."""
+    share = dask_worker.state.total_resources.get("GPU", 0.0) if dask_worker else 0.0
+    return {**program(), "disk": f"{socket.gethostname()} {cache_root()}", "gpu": share}
 
 
 def works_for(token: str) -> bool:
@@ -123,11 +120,11 @@ def do_piece(order: Order, item: Any) -> Any:  # noqa: ANN401 - whatever the wor
             name, long = socket.gethostname(), f"{ARRIVE_SECONDS:.0f} s"
             raise RunFailed(f"what the work needs did not come to {name} within {long}.")
         time.sleep(0.2)
-    _places.clear()
-    _places.update({path: place_of(digest) for path, digest in order.folders.items() if is_here(digest)})
-    _at_work = order
+    places = {path: str(place_of(digest)) for path, digest in order.folders.items() if is_here(digest)}
+    os.environ[PLACES], _at_work = json.dumps(places), order
     _log.info("a piece of the work %s: %s", order.token, str(item)[:80])
     try:
         return _opened(order.work)(item)
     finally:
         _at_work = None
+        del os.environ[PLACES]

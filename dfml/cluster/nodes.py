@@ -24,17 +24,18 @@ ALONE_SECONDS = 60.0
 class Nodes:
     """The workers of a cluster. Workers that share a disk are a node: it is sent a parcel once."""
 
-    def __init__(self, client: Client, order: node.Order, parcels: Sequence[Parcel]) -> None:
-        self.client, self.order = client, order
+    def __init__(self, client: Client, order: node.Order, parcels: Sequence[Parcel], *, gpu: float = 0.0) -> None:
+        self.client, self.order, self.gpu = client, order, gpu
         self.address = client.scheduler.address if client.scheduler else "its address"
         self.parcels = {parcel.digest: parcel for parcel in parcels}
         self._disks: dict[str, str] = {}
+        self._fit: set[str] = set()
         self._seen = time.monotonic()
 
     def wait(self) -> Iterator[None]:
         """Wait until there is a worker, and all that are there have what they need. ``RunFailed``: none comes."""
         self.greet()
-        while not self._disks:
+        while not self._fit:
             yield None
             time.sleep(LOOK_SECONDS)
             self.greet()
@@ -46,20 +47,24 @@ class Nodes:
         except (OSError, TimeoutError, ValueError) as error:
             raise self.gone(error) or error from None
         self._disks = {worker: disk for worker, disk in self._disks.items() if worker in threads}
-        if threads:
+        self._fit &= threads.keys()
+        if self._fit:
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > ALONE_SECONDS:
+            share = "with a GPU" if self.gpu < 1 else "with a GPU for itself alone"
             raise RunFailed(
-                f"the cluster at {self.address} has no workers; what was finished is kept: start some (`{PROGRAM} "
-                f"cluster worker {self.address}`), and go on."
+                f"the cluster at {self.address} has no workers{f' {share}' if self.gpu else ''}; what was finished is "
+                f"kept: start some (`{PROGRAM} cluster worker {self.address}{' --gpu 0' if self.gpu else ''}`), and go "
+                "on."
             )
         if new := [worker for worker in threads if worker not in self._disks]:
-            found = self._on(node.facts, workers=new, on_error="ignore")
+            found = self.ask(node.facts, workers=new, on_error="ignore")
             refuse_unlike(found, threads)
             for worker, facts in found.items():
                 if facts["disk"] not in self._disks.values():
                     self._send(worker)
                 self._disks[worker] = facts["disk"]
+                self._fit |= {worker} if facts["gpu"] >= self.gpu else set()
 
     def gone(self, error: Exception) -> RunFailed | None:
         """Say that the scheduler is not there any more, if the connection to it ended."""
@@ -72,17 +77,18 @@ class Nodes:
     def end_work(self) -> None:
         """Start those workers anew that are at this work; others are left alone."""
         with suppress(Exception):  # who is gone does nothing any more
-            found = self._on(node.works_for, self.order.token, on_error="ignore")
+            found = self.ask(node.works_for, self.order.token, on_error="ignore")
             busy = [worker for worker, at_work in found.items() if at_work]
             if busy:
                 self.client.restart_workers(busy, timeout=20, raise_for_error=False)
 
     def _send(self, worker: str) -> None:
-        asked = self._on(node.lacks, dict(self.order.folders), self.order.work, workers=[worker])
+        asked = self.ask(node.lacks, dict(self.order.folders), self.order.work, workers=[worker])
         for digest in asked[worker]:
             parcel = self.parcels[digest]
             for part in parcel.pieces():
-                self._on(receive, digest, part, dict(parcel.sums), workers=[worker])
+                self.ask(receive, digest, part, dict(parcel.sums), workers=[worker])
 
-    def _on(self, function: Callable[..., Any], *given: Any, **how: Any) -> dict[str, Any]:  # noqa: ANN401 - any call's
+    def ask(self, function: Callable[..., Any], *given: Any, **how: Any) -> dict[str, Any]:  # noqa: ANN401 - any call's
+        """Call a function on all workers, or ``workers``; return each one's answer."""
         return cast(dict[str, Any], self.client.run(function, *given, **how))

@@ -54,13 +54,19 @@ def cache_root() -> Path:
     return Path(os.environ.get("DFML_CACHE") or Path.home() / ".cache" / "dfml")
 
 
+PLACES = "DFML_PLACES"
+"""Set while a cluster's worker does somebody's work: where folders that were sent lie here, by their paths there."""
+
+
 def given_path(text: str | Path) -> Path:
     """Return a path that somebody typed or put into a link; ``~`` is their home. It need not exist.
+
+    At work for somebody on another machine (``PLACES``), a path within a folder that came from there is here its copy.
 
     ``BadInput``: the system cannot even look there: half a character, too long a name, a loop of links, no permission.
     """
     try:
-        path = Path(text).expanduser()
+        path = _at_its_place(Path(text).expanduser())
         os.fsencode(path)
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -69,6 +75,13 @@ def given_path(text: str | Path) -> Path:
         raise BadInput(f"cannot look at {shown(str(text))}: {error.strerror}.") from None
     except (ValueError, RuntimeError):  # a NUL byte, half a character; the home of nobody
         raise BadInput(f"{shown(str(text))} is no usable path.") from None
+    return path
+
+
+def _at_its_place(path: Path) -> Path:
+    for there, here in json.loads(os.environ.get(PLACES) or "{}").items():
+        if path.is_relative_to(there):
+            return Path(here) / path.relative_to(there)
     return path
 
 

@@ -133,7 +133,7 @@ class WorkerArgs:
             os.environ["DFML_CACHE"] = str(self.cache)  # processes are used again, and may be older than the setting
         inverter = INVERTERS.get(self.inverter)(self.config)
         inverter.load(self.learned)
-        zoo = open_zoo(node.here(self.source))
+        zoo = open_zoo(self.source)
         return Recipe(zoo.narrowed(self.narrowing) if self.narrowing else zoo, inverter, **self.options)
 
 

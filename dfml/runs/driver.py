@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested, is_out_of_memory
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, SafePoint
-from dfml.core.paths import given_path, raise_if_disk_full, write_json
+from dfml.core.paths import PLACES, given_path, raise_if_disk_full, write_json
 from dfml.runs import liveness
 from dfml.runs.device_queue import DeviceQueue, device_key
 from dfml.runs.folder import CHECKPOINTS, LOCK, RESULT, RunFolder
@@ -49,7 +49,7 @@ def run_in_process(
     if resume and folder.status().state == "finished":
         if on_event:
             on_event(Note(0, f"run {folder.name} is finished already: nothing to do.", "resume"))
-        return folder.result() or _outcome(folder, "finished")
+        return folder.result() or outcome(folder, "finished")
     with holding(folder):
         queue_run(folder, resume=resume)
         return drive(folder, on_event)
@@ -104,6 +104,10 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
     raw = {**(read_raw(folder.path) or {}), "state": "queued", "error": None, "pid": pid}
     raw |= {"process": liveness.start_token(pid), "host": liveness.HOST, "foreground": foreground}
     tell = on_event or (lambda event: None)
+    if spec.kind == "train" and spec.cluster and PLACES not in os.environ:
+        from dfml.runs.remote.following import follow
+
+        return follow(folder, raw, tell)
     with StopSwitch(folder.path, worker=not foreground) as stop, Recorder(folder.path, raw) as recorder:
         recorder.log(f"{spec.kind} {spec.method}, process {pid}")
         try:
@@ -111,7 +115,7 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
                 recorder.begin(device=str(device), device_reason=reason)
                 values = _work(folder, device, recorder, stop, tell)
             stop.settle()
-            result = _outcome(folder, "finished", recorder, values)
+            result = outcome(folder, "finished", recorder, values)
             write_json(folder.path / RESULT, result)
             recorder.log(f"finished after {recorder.seconds:.1f} s")
             recorder.set_status(state="finished", text="", error=None)
@@ -120,7 +124,7 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
             stop.settle()
             recorder.log("stopped on request")
             recorder.set_status(state="stopped", text="stopped on request")
-            return _outcome(folder, "stopped", recorder)
+            return outcome(folder, "stopped", recorder)
         except Exception as error:
             stop.settle()
             clear = _one_line(error, folder)
@@ -135,7 +139,8 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
 def _device_for(folder: RunFolder, recorder: Recorder, stop: StopSwitch, tell: Listener) -> Iterator[tuple[Any, str]]:
     """Wait for the device, then yield it and the reason for it."""
     spec = folder.spec
-    wanted = "cpu" if spec.kind == "pretrain" or spec.cluster else spec.device  # a cluster has its own
+    elsewhere = spec.kind == "invert" and spec.cluster  # its workers have their own devices
+    wanted = "cpu" if spec.kind == "pretrain" or elsewhere else spec.device
     queued = float((read_raw(folder.path) or {}).get("queued") or time.time())
     queue = DeviceQueue(folder.name, queued, device_key(wanted))
 
@@ -199,9 +204,10 @@ def _work(
     raise RunFailed(f"{spec.kind} {spec.method!r} ended without a result.")
 
 
-def _outcome(
+def outcome(
     folder: RunFolder, state: str, recorder: Recorder | None = None, values: dict[str, Any] | None = None
 ) -> dict[str, Any]:
+    """Return what is told of a run that ended: who it is, how it ended, and what its work found."""
     spec, status = folder.spec, read_raw(folder.path) or {}
     seconds = recorder.seconds if recorder else float(status.get("seconds") or 0)
     frame = {

@@ -142,10 +142,11 @@ def _launch(folder: RunFolder, *, resume: bool) -> None:
     # Both are for the moment before the worker speaks for itself.
     with suppress(RunFailed, OSError):
         write_json(folder.path / LAUNCH, {"pid": child.pid, "process": token, "host": liveness.HOST, "queued": queued})
-    if (read_raw(folder.path) or {}).get("pid") is not None:
+    spec = folder.spec
+    if (read_raw(folder.path) or {}).get("pid") is not None or (spec.kind == "train" and spec.cluster):
         return
     with suppress(BadInput, RunFailed, OSError):
-        key = device_key("cpu" if folder.spec.kind == "pretrain" else folder.spec.device)
+        key = device_key("cpu" if spec.kind == "pretrain" else spec.device)
         leave_ticket(folder.name, pid=child.pid, token=token, queued=queued, device=key)
 
 

@@ -51,7 +51,9 @@ class RunSpec(Config):
     per_class: int = Field(20, ge=1, le=500, description="Images to recover per class.")
     seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
-    threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; the physical cores, if left out.")
+    threads: int | None = Field(
+        None, ge=1, le=4096, description="CPU threads; all cores, if left out; on a cluster one."
+    )
     cluster: str = Field("", max_length=200, description="Address of a cluster that does the work: tcp://HOST:PORT.")
     label: str = Field("", max_length=80, description="The user's own name for the run.")
     group: str = Field("", max_length=40, description="Runs that were started to be compared share it.")
@@ -69,7 +71,7 @@ class RunSpec(Config):
                 "data": _absolute(self.data, None),
                 "against": _absolute(self.against, None),
                 "start": _absolute(self.start, None),
-                "threads": self.threads or default_threads(),
+                "threads": self.threads or (1 if self.cluster else default_threads()),
                 "format": FORMAT,
                 "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "versions": _versions(),

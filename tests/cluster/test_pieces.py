@@ -15,6 +15,7 @@ from dfml.cluster.fan_out import in_processes
 from dfml.cluster.parcels import pack_folder
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done
+from dfml.core.paths import given_path
 from dfml.tasks.cache import Recoveries
 from dfml.zoo import open_zoo
 from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo, train_judges
@@ -29,7 +30,7 @@ def found(iterator):
 
 
 def look_around(folder, item):
-    place = Path(node.here(folder))
+    place = given_path(folder)
     return item, os.getpid(), str(place), pack_folder(place).digest
 
 

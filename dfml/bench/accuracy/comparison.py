@@ -95,7 +95,9 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
         )  # fmt: skip
         return {"rows": rows, "summary": summary, "failures": failures, "report": written}
 
-    return do_study(jobs, report, side_by_side=config.jobs, device=str(device), progress=progress)
+    return do_study(
+        jobs, report, side_by_side=config.jobs, device=str(device), progress=progress, cluster=config.cluster
+    )
 
 
 def kept(stored: Row, methods: Collection[str]) -> Row:

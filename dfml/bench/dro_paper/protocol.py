@@ -101,7 +101,7 @@ def compare_as_published(config: DroProtocolConfig, *, progress: Say = lambda li
             asked = AccuracyConfig(
                 zoo=str(zoos[way]), data=(data,), methods=tuple(methods), out=work, work=work, command=config.command,
                 preset=PRESET, shots=SHOTS, seeds=config.seeds, episodes=config.episodes, split=config.split,
-                device=config.device, changes=[*settled, *known], jobs=config.jobs,
+                device=config.device, changes=[*settled, *known], jobs=config.jobs, cluster=config.cluster,
             )  # fmt: skip
             found = bench_accuracy(asked, progress=progress, keep_table=False)
             for row in found["rows"]:
@@ -166,7 +166,7 @@ def _train_zoos(
         zoos[way] = _zoo_folder(config, way)
         progress(f"training {config.models} teachers of {way} classes")
         found = pretrain_zoo(
-            Path(config.data[0]), zoos[way], ARCHITECTURES, own, jobs=config.jobs,
+            Path(config.data[0]), zoos[way], ARCHITECTURES, own, jobs=config.cluster or config.jobs,
             report=lambda done, total, teacher, accuracy: progress(f"teacher {done} of {total}: {accuracy:.1%}"),
         )  # fmt: skip
         accuracies[way] = sum(found) / len(found)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfml.cluster import node
-from dfml.cluster.fan_out import in_processes, wants_gpu
+from dfml.cluster.fan_out import in_processes, part_of_gpu
 from dfml.core.errors import BadInput, NotFinite
 from dfml.core.events import Done, Event, Progress, Scalars
 from dfml.runs.spec import RunSpec
@@ -55,7 +55,7 @@ def recover_apart(recipe: Recipe, spec: RunSpec, folder: Path, teachers: list[st
     work, done = partial(_recover_one, recipe.for_workers(), spec, marks), 0
     # At least two: one alone would run in this process, with its number of threads.
     jobs = spec.cluster or max(2, min(spec.threads or 1, len(teachers)))
-    shared = {"gpu": wants_gpu(spec.device), "marks": marks}
+    shared = {"gpu": part_of_gpu(spec.device), "marks": marks}
     folders = [recipe.zoo.source, *filter(None, [spec.against])]
     for outcome in in_processes(work, teachers, jobs=jobs, what="recovered teachers", folders=folders, **shared):
         done += outcome is not None
@@ -105,7 +105,7 @@ def loss_against(spec: RunSpec, recipe: Recipe, teachers: list[str]) -> ExtraLos
     from dfml.meta.model import MetaModel
     from dfml.zoo.zoo import answers_only_queries
 
-    model = MetaModel.load(Path(node.here(spec.against))).to(recipe.device)
+    model = MetaModel.load(Path(spec.against)).to(recipe.device)
     model.require_one_network("teachers cannot disagree with it")
     for card in map(recipe.zoo.card, teachers):
         need_same_way(spec, model.way, card)

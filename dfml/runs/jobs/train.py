@@ -39,6 +39,8 @@ def check(spec: RunSpec) -> None:
     cls.check_data(spec.data)
     zoo = as_used(open_zoo(spec.needed("zoo")), config, spec.seed)
     cls.check_zoo(zoo, config)
+    if spec.cluster and zoo.address:
+        raise BadInput("the teachers of a server are asked from here: leave --cluster out.")
     if spec.start:
         cls.check_start(Path(spec.start), config, zoo.picture_shape)
     if spec.data is not None:

@@ -35,7 +35,7 @@ def sweep_form(registry: Any, settings: Mapping[str, Any], changed: Mapping[str,
         if start:
             with one_line_errors():
                 configs = configs_of(names, settings["preset"], [f"{key}={value}" for key, value in changed.items()])
-                common = {name: settings[name] for name in ("zoo", "preset", "data", "device")}
+                common = {name: settings[name] for name in ("zoo", "preset", "data", "device", "cluster")}
                 seeds = range(settings["seed"], settings["seed"] + count)
                 go_to_run(start_sweep(sweep_specs(configs, seeds, **common))[0].name)
 

@@ -10,9 +10,12 @@ from typing import Any
 import streamlit as st
 from streamlit.elements.lib.grid_container import GridContainer
 
+from dfml.cluster.connecting import ADDRESS, asked_for
 from dfml.core.config import Config
+from dfml.core.errors import BadInput
 from dfml.ui.widgets.scenes import going_through_history, short_choice, widget_value
 from dfml.ui.widgets.sidebar import device_question
+from dfml.ui.widgets.texts import plain
 
 MAIN_FIELDS = "iterations warm_start steps models tasks shot inner_steps outer_lr lr learner head".split()
 PRESETS = ("demo", "paper")
@@ -80,8 +83,23 @@ def preset_cell(grid: GridContainer) -> str:
         return lasting(st.segmented_control, "Preset", list(PRESETS), key="preset", **look)
 
 
+def cluster_cell(grid: GridContainer, key: str) -> str:
+    """Draw the choice of a cluster, where this app was started with one; return its address, "" for this machine."""
+    try:
+        address = asked_for(None)
+    except BadInput as error:
+        grid.error(plain(str(error)))
+        return ""
+    if not address:
+        return ""
+    text = f"{ADDRESS} names a cluster whose workers can do it, each with one thread; progress and results come here."
+    where = {"the cluster": address, "this machine": ""}
+    look: dict[str, Any] = {"key": f"{key}:cluster", "persist_state": "session", "help": text}
+    return where[grid.selectbox("Computed by", list(where), **look)]
+
+
 def seed_and_device(grid: GridContainer, key: str) -> dict[str, int | str]:
-    """Draw both fields; ``key`` is the prefix of the widgets' keys."""
+    """Draw these fields, and that of a cluster; ``key`` is the prefix of the widgets' keys."""
     text = "The same seed gives the same run."
     with grid.cell():
         seed = lasting(st.number_input, "Seed", key="seed", min_value=0, max_value=2**31, value=0, step=1, help=text)
@@ -89,7 +107,7 @@ def seed_and_device(grid: GridContainer, key: str) -> dict[str, int | str]:
     known = device_question().answer()
     devices: list[str] = ["auto", *(known["devices"] if known else ["cpu"])]
     device = grid.selectbox("Device", devices, key=f"{key}:device", persist_state="session", help=text)
-    return {"seed": int(seed), "device": device}
+    return {"seed": int(seed), "device": device, "cluster": cluster_cell(grid, key)}
 
 
 def all_options(config: Config, grid: GridContainer, *, key: str, without: Collection[str] = ()) -> dict[str, Any]:

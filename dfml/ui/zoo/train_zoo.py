@@ -11,7 +11,7 @@ from dfml.runs.jobs.build_zoo import check
 from dfml.runs.spec import RunSpec
 from dfml.ui.runs.panel import Watched, watch_runs
 from dfml.ui.runs.run_rows import go_to_run, run_rows
-from dfml.ui.widgets.forms import all_options
+from dfml.ui.widgets.forms import all_options, cluster_cell
 from dfml.ui.widgets.texts import counted, one_line_errors, percent
 from dfml.ui.zoo.choose_zoo import choose_next, open_listing
 from dfml.zoo.build.zoo_config import PretrainConfig
@@ -63,6 +63,7 @@ def _form() -> None:
         grid = st.grid(4, min_column_width=150)
         shade = grid.selectbox("Images", list(COLOURS), key="build:shade", help=_about("colour"), **look)
         values |= all_options(PretrainConfig(), grid, key="build", without=["models", "way", "colour"])
+        cluster = cluster_cell(grid, "build")
     with st.container(horizontal=True, vertical_alignment="center"):
         start = st.button("Train the zoo", type="primary", icon=":material/play_arrow:", key="build:start")
         text = "On the CPU, in the background; teachers that are whole are kept, so that a stopped run goes on."
@@ -76,6 +77,7 @@ def _form() -> None:
                 raise BadInput("choose an architecture, such as fewshot_conv4.")
             whole = PretrainConfig.parse({**values, "colour": COLOURS[shade]})
             asked = {"data": data.strip() or None, "label": name.strip(), "seed": whole.seed, "device": "cpu"}
+            asked["cluster"] = cluster
             spec = RunSpec.parse(
                 {"kind": "pretrain", "method": ", ".join(networks), "config": whole.model_dump(mode="json"), **asked}
             )

@@ -1,0 +1,122 @@
+"""A run that a cluster does: its worker here only follows, so that whoever looks sees it as any other."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from dfml.cluster.connecting import asked_for
+from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested
+from dfml.core.events import Event, Note, Progress, Scalars
+from dfml.runs.driver import outcome, run_in_process
+from dfml.runs.folder import RunFolder
+from dfml.runs.processes import JobProcesses, serve
+from dfml.runs.recorder import HEARTBEAT_SECONDS, Listener
+from dfml.runs.remote.at_node import FOLDER
+from dfml.runs.remote.from_here import RemoteRun, folders_of
+from dfml.runs.status import ACTIVE, write_raw
+from dfml.runs.stopping import StopSwitch
+
+OWN = ("pid", "process", "host", "foreground", "queued")
+"""What a run's status says of its worker here, whatever the node says of its own."""
+
+
+def follow(folder: RunFolder, raw: dict[str, Any], tell: Listener) -> dict[str, Any]:
+    """Let the run's cluster do it; the folder, held by this process, follows. Return the result.
+
+    ``raw`` is the status to start from. Raises as ``run_in_process`` does.
+    """
+    spec = folder.spec
+    address = asked_for(None) or spec.cluster  # that of today, where the cluster was started anew
+    with StopSwitch(folder.path, worker=not raw["foreground"]) as stop:
+        stop.safe_point_ahead = True  # a node stops at its next one
+        status = _Status(folder, raw, tell)
+        status.change(state="queued", text=f"waiting for a worker of the cluster at {address}")
+
+        def wanted() -> bool:
+            status.beat()
+            return not stop.wanted()
+
+        there = RemoteRun(
+            address, folder.path, tell=lambda text: None, wanted=wanted, status=status.of_node
+        )  # fmt: skip
+        try:
+            found = there.outcome(
+                do_there, {}, folders=folders_of(spec.zoo, spec.data), device=spec.device
+            )  # fmt: skip
+        except (StopRequested, KeyboardInterrupt):
+            stop.settle()
+            status.change(state="stopped", text="stopped on request")
+            return outcome(folder, "stopped")
+        except DfmlError as error:
+            stop.settle()
+            status.change(state="failed", error=str(error))
+            raise
+        stop.settle()
+        status.change()
+    if "error" in found:
+        raise (BadInput if found["bad_input"] else RunFailed)(found["error"])
+    return found
+
+
+class _Status:
+    """``status.json`` of a run that is followed."""
+
+    def __init__(self, folder: RunFolder, raw: dict[str, Any], tell: Listener) -> None:
+        self.folder, self.raw, self.tell = folder, raw, tell
+        self.own = {name: raw.get(name) for name in OWN}
+        self.written, self.told = 0.0, 0
+
+    def change(self, **values: Any) -> None:  # noqa: ANN401 - any of its values
+        """Write it with other values; here, and nowhere else, it may say that the run has ended."""
+        ended = dict.fromkeys(("eta_seconds", "eta_range")) if values.get("state") in ("stopped", "failed") else {}
+        self.raw = {**self.raw, **ended, **values}
+        write_raw(self.folder.path, {**self.raw, "updated": time.time()})
+
+    def beat(self) -> None:
+        """Write it again now and then, so that it is seen to be alive."""
+        if time.monotonic() - self.written > HEARTBEAT_SECONDS:
+            write_raw(self.folder.path, self.of_node({}))
+
+    def of_node(self, there: dict[str, Any]) -> dict[str, Any]:
+        """The status of the run here, by what its node says."""
+        self.raw, self.written = {**self.raw, **there, **self.own}, time.monotonic()
+        if there:
+            self._tell()
+        # It has not ended before all of it is here, and this process lets go of the folder.
+        going = self.raw["state"] if self.raw["state"] in ACTIVE else "running"
+        return {**self.raw, "state": going, "updated": time.time()}
+
+    def _tell(self) -> None:
+        notes = self.folder.notes()
+        for note in notes[self.told :]:
+            self.tell(Note(note.step, note.text, note.kind))
+        self.told = len(notes)
+        newest = {name: values[-1] for name, (_, values) in self.folder.scalars().items() if values}
+        self.tell(Scalars(self.raw.get("step") or 0, {name: v for name, v in newest.items() if v is not None}))
+        self.tell(Progress(self.raw.get("step") or 0, self.raw.get("total") or 0, self.raw.get("text") or ""))
+
+
+def do_there(order: str, processes: JobProcesses) -> dict[str, Any]:
+    """Do the run of an order on the node that this is."""
+    return processes.do("run", [sys.executable, "-m", "dfml.runs.remote.following"], order)
+
+
+def do_order(order: str, tell: Any) -> dict[str, Any]:  # noqa: ANN401 - see serve
+    """Do a run in this process, which its node started for it; an error is part of the outcome."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Progress):
+            tell(event.text)
+
+    folder = RunFolder(json.loads(order)[FOLDER])
+    try:
+        return run_in_process(folder, resume=True, on_event=listen)
+    except DfmlError as error:
+        return {"error": str(error), "bad_input": isinstance(error, BadInput)}
+
+
+if __name__ == "__main__":
+    serve(do_order)
