@@ -260,9 +260,8 @@ def _starts(before: RunFolder | None) -> str:
     """When a run that waits can start: not before the one that works has ended, with its test."""
     if before is None or before.problem or (status := before.status()).state not in ("running", "stopping"):
         return ""
-    if not status.eta_range:
-        return "; when this one starts cannot be told yet"
-    return f"; this one starts in {in_words(status.eta_range)} at the earliest"
+    when = f"in {in_words(status.eta_range)} at the earliest" if status.eta_range else "when that one has ended"
+    return f"; this one starts {when}"
 
 
 def preset_of(spec: RunSpec) -> str:
