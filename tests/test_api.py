@@ -128,7 +128,7 @@ def test_no_option_is_hidden_by_an_argument_of_the_same_name(function, registry)
     ("function", "command", "left_out"),
     [
         (dfml.invert, runs.invert, {"resume", "cluster"}),
-        (dfml.train, runs.train, {"resume", "from_", "dry_run", "images_size", "classes_per_teacher"}),
+        (dfml.train, runs.train, {"resume", "from_", "dry_run", "cluster", "images_size", "classes_per_teacher"}),
         (dfml.evaluate, models.evaluate, {"against"}),
         (dfml.adapt, models.adapt, {"out", "overwrite"}),
     ],

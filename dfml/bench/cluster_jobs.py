@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dfml.bench.job import BenchJob, Row, failure, finished_rows
 from dfml.core.errors import DfmlError, StopRequested
 from dfml.runs.driver import holding
-from dfml.runs.processes import JobProcesses
+from dfml.runs.remote.at_node import Work
 from dfml.runs.remote.from_here import RemoteRun, folders_of
 
 
@@ -25,10 +25,13 @@ class RemoteJob:
 
 
 class OnCluster:
-    """The jobs of one asker on a cluster, which may call ``outcome_of`` in several threads; ``running`` holds them."""
+    """The jobs of one asker on a cluster, which may call ``outcome_of`` in several threads; ``running`` holds them.
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    ``work`` does a job, a line of JSON, on its node.
+    """
+
+    def __init__(self, address: str, work: Work) -> None:
+        self.address, self.work = address, work
         self.running: list[RemoteJob] = []
         self._over = threading.Event()
 
@@ -52,7 +55,7 @@ class OnCluster:
             folders = folders_of(job.spec.zoo, job.spec.data, *job.data)
             there = RemoteRun(self.address, run.path, tell=told.say, wanted=lambda: not self._over.is_set())
             with holding(run):
-                return there.outcome(do_there, order, folders=folders, device=job.spec.device)
+                return there.outcome(self.work, order, folders=folders, device=job.spec.device)
         except StopRequested:
             raise
         except DfmlError as error:
@@ -63,10 +66,3 @@ class OnCluster:
     def stop(self) -> None:
         """Start no more, and stop all; whoever waits for an outcome gets what was kept."""
         self._over.set()
-
-
-def do_there(order: str, processes: JobProcesses) -> Row:
-    """Do a job on the node that this is."""
-    from dfml.bench.study import outcome_of
-
-    return outcome_of(BenchJob.model_validate_json(order), processes)

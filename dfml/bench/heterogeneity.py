@@ -143,7 +143,7 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
         )
         return {**result, "report": path}
 
-    return do_study(jobs, report, side_by_side=1, device=str(device), progress=progress, cluster=config.cluster)
+    return do_study(jobs, report, config, device=str(device), progress=progress)
 
 
 def compared(

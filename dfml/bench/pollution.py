@@ -69,8 +69,7 @@ class PollutionStudyConfig(AccuracyConfig):
 def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line: None) -> Row:
     """Train TEAPOT on zoos with more and more deceptive teachers, with and without reliability weights.
 
-    Returns:
-        ``rows`` (one a variant, rate and seed), ``summary`` (a variant and rate), ``failures`` and the report's path.
+    Returns ``rows`` (one a variant, rate and seed), ``summary`` (a variant and rate), ``failures``, the report's path.
     """
     for variant in config.variants:
         if variant not in VARIANTS:
@@ -96,10 +95,8 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
         "clean": config.clean, "data": config.tested[0], "zoos": scenario.notes,
     }  # fmt: skip
     planned = {(job.rate, job.variant, job.spec.seed) for job in jobs}
-    refuse_to_lose(
-        config.out / f"{name}.json", lambda row: (row["rate"], row["variant"], row["seed"]) in planned,
-        named="variant", measured=measured,
-    )  # fmt: skip
+    same = {"named": "variant", "measured": measured}
+    refuse_to_lose(config.out / f"{name}.json", lambda r: (r["rate"], r["variant"], r["seed"]) in planned, **same)
 
     from dfml.nets.device import pick_device, use_threads
 
@@ -145,9 +142,7 @@ def bench_pollution(config: PollutionStudyConfig, *, progress: Say = lambda line
         )
         return {**result, "report": path}
 
-    return do_study(
-        jobs, report, side_by_side=config.jobs, device=str(device), progress=progress, cluster=config.cluster
-    )
+    return do_study(jobs, report, config, device=str(device), progress=progress)
 
 
 def _of_variant(config: PollutionStudyConfig, variant: str, settled: list[str]) -> PollutionStudyConfig:

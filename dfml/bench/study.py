@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
+from typing import Any
 
 from dfml.bench.cluster_jobs import OnCluster
 from dfml.bench.job import BenchJob, Row, Say, failure, finished_rows
+from dfml.bench.study_config import StudyConfig
 from dfml.core.errors import RunFailed
 from dfml.runs.device_queue import queue_folder, take_turns
 from dfml.runs.folder import RunFolder
@@ -32,21 +34,20 @@ Outcome = Row
 def do_study(
     jobs: list[BenchJob],
     report: Callable[[dict[int, Outcome]], Row],
+    config: StudyConfig,
     *,
-    side_by_side: int,
     device: str,
     progress: Say,
-    cluster: str = "",
 ) -> Row:
     """Do jobs, and report after each of them, so that a kill loses nothing measured; return the last report.
 
-    ``report`` takes the outcomes so far by the positions of their jobs, in order; for the rest see ``do_jobs``.
+    ``report`` takes the outcomes so far by the positions of their jobs, in order; the config says how many at once, and
+    on which cluster. For the rest see ``do_jobs``.
     """
     found: dict[int, Outcome] = {}
     result: Row = {}
-    with closing(
-        do_jobs(jobs, side_by_side=side_by_side, device=device, progress=progress, cluster=cluster)
-    ) as outcomes:
+    how: dict[str, Any] = {"side_by_side": config.jobs, "device": device, "cluster": config.cluster}
+    with closing(do_jobs(jobs, progress=progress, **how)) as outcomes:
         for position, outcome in outcomes:
             found[position] = outcome
             if "reason" in outcome:
@@ -68,7 +69,7 @@ def do_jobs(
     them, as many at once as there are. ``progress`` is told now and then how far all
     are, and at once when one waits for the device.
     """
-    processes: JobProcesses | OnCluster = OnCluster(cluster) if cluster else JobProcesses()
+    processes: JobProcesses | OnCluster = OnCluster(cluster, do_there) if cluster else JobProcesses()
     said, last = {}, time.monotonic()
     side_by_side = max(1, len(jobs)) if cluster else side_by_side
     with ExitStack() as stack:
@@ -97,6 +98,11 @@ def do_job(job: BenchJob, processes: JobProcesses | OnCluster) -> Outcome:
     if isinstance(processes, JobProcesses):
         return outcome_of(job, processes)
     return processes.outcome_of(job)
+
+
+def do_there(order: str, processes: JobProcesses) -> Outcome:
+    """Do a job, given as a line of JSON, on the node of a cluster that this is."""
+    return outcome_of(BenchJob.model_validate_json(order), processes)
 
 
 def outcome_of(job: BenchJob, processes: JobProcesses) -> Outcome:

@@ -49,7 +49,7 @@ def run_in_process(
     if resume and folder.status().state == "finished":
         if on_event:
             on_event(Note(0, f"run {folder.name} is finished already: nothing to do.", "resume"))
-        return folder.result() or outcome(folder, "finished")
+        return folder.result() or _outcome(folder, "finished")
     with holding(folder):
         queue_run(folder, resume=resume)
         return drive(folder, on_event)
@@ -107,7 +107,8 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
     if spec.kind == "train" and spec.cluster and PLACES not in os.environ:
         from dfml.runs.remote.following import follow
 
-        return follow(folder, raw, tell)
+        found = follow(folder, raw, tell)
+        return _outcome(folder, "stopped") if found is None else found
     with StopSwitch(folder.path, worker=not foreground) as stop, Recorder(folder.path, raw) as recorder:
         recorder.log(f"{spec.kind} {spec.method}, process {pid}")
         try:
@@ -115,7 +116,7 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
                 recorder.begin(device=str(device), device_reason=reason)
                 values = _work(folder, device, recorder, stop, tell)
             stop.settle()
-            result = outcome(folder, "finished", recorder, values)
+            result = _outcome(folder, "finished", recorder, values)
             write_json(folder.path / RESULT, result)
             recorder.log(f"finished after {recorder.seconds:.1f} s")
             recorder.set_status(state="finished", text="", error=None)
@@ -124,7 +125,7 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
             stop.settle()
             recorder.log("stopped on request")
             recorder.set_status(state="stopped", text="stopped on request")
-            return outcome(folder, "stopped", recorder)
+            return _outcome(folder, "stopped", recorder)
         except Exception as error:
             stop.settle()
             clear = _one_line(error, folder)
@@ -204,10 +205,9 @@ def _work(
     raise RunFailed(f"{spec.kind} {spec.method!r} ended without a result.")
 
 
-def outcome(
+def _outcome(
     folder: RunFolder, state: str, recorder: Recorder | None = None, values: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return what is told of a run that ended: who it is, how it ended, and what its work found."""
     spec, status = folder.spec, read_raw(folder.path) or {}
     seconds = recorder.seconds if recorder else float(status.get("seconds") or 0)
     frame = {

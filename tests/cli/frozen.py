@@ -5,17 +5,17 @@ COMMANDS = {
     "--json",
     "app": "--port --browser --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
-    "--calibrate --jobs --add-zoo --rates --attack --clean --source --protocol --models --epochs --same-start --work "
-    "--out --update --json",
+    "--calibrate --jobs --cluster --add-zoo --rates --attack --clean --source --protocol --models --epochs "
+    "--same-start --work --out --update --json",
     "bench heterogeneity": "--data --zoo --method --preset --teachers --sets --seeds --shots --episodes --split "
-    "--device --set --work --out --json",
+    "--device --set --cluster --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
     "bench lessons": "--only --data --zoo --seed --work --out --json",
     "bench paired": "RESULT --against --other --json",
     "bench pollution": "--data --zoo --rates --attack --clean --source --variants --seeds --preset --shot --episodes "
-    "--split --device --set --jobs --work --out --json",
-    "bench reproduce": "RESULT ROW --seed --data --zoo --device --work --json",
+    "--split --device --set --jobs --cluster --work --out --json",
+    "bench reproduce": "RESULT ROW --seed --data --zoo --device --cluster --work --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--only --repeats --quick --threads --peers --out --json",
     "bench waiting": "--zoo --rounds --work --out --json",
@@ -41,9 +41,9 @@ COMMANDS = {
     "runs resume": "RUN --json",
     "runs show": "RUN --json",
     "runs stop": "RUN --json",
-    "runs sweep": "--zoo --methods --seeds --preset --data --set --device --threads --label --json",
+    "runs sweep": "--zoo --methods --seeds --preset --data --set --device --threads --cluster --label --json",
     "train": "--zoo --method --out --preset --data --set --classes-per-teacher --images-size --seed --device --threads "
-    "--label --from --dry-run --resume --json",
+    "--cluster --label --from --dry-run --resume --json",
     "zoo check": "ZOO --data --json",
     "zoo import": "SOURCES --out --manifest --arch --num-classes --size --mean --std --crop --key --classes --accuracy "
     "--domain --licence --shared-class-names --trust-code --json",

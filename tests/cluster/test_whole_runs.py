@@ -124,7 +124,7 @@ def test_whoever_is_killed_leaves_no_work_behind(whole_cluster, apart, monkeypat
     os.kill(run.status().pid, signal.SIGKILL)
 
     def at_work():
-        return [p for w in whole_cluster.workers for p in w.family() if "remote.following" in " ".join(p.cmdline())]
+        return [p for w in whole_cluster.workers for p in w.family() if "remote.node_run" in " ".join(p.cmdline())]
 
     assert at_work()
     wait_for(lambda: not at_work(), 120)

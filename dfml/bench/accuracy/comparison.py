@@ -95,9 +95,7 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
         )  # fmt: skip
         return {"rows": rows, "summary": summary, "failures": failures, "report": written}
 
-    return do_study(
-        jobs, report, side_by_side=config.jobs, device=str(device), progress=progress, cluster=config.cluster
-    )
+    return do_study(jobs, report, config, device=str(device), progress=progress)
 
 
 def kept(stored: Row, methods: Collection[str]) -> Row:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import Any
 
 from dfml.cluster.connecting import asked_for
 from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested
-from dfml.core.events import Event, Note, Progress, Scalars
-from dfml.runs.driver import outcome, run_in_process
+from dfml.core.events import Note, Progress, Scalars
 from dfml.runs.folder import RunFolder
-from dfml.runs.processes import JobProcesses, serve
+from dfml.runs.processes import JobProcesses
 from dfml.runs.recorder import HEARTBEAT_SECONDS, Listener
-from dfml.runs.remote.at_node import FOLDER
 from dfml.runs.remote.from_here import RemoteRun, folders_of
 from dfml.runs.status import ACTIVE, write_raw
 from dfml.runs.stopping import StopSwitch
@@ -23,8 +20,8 @@ OWN = ("pid", "process", "host", "foreground", "queued")
 """What a run's status says of its worker here, whatever the node says of its own."""
 
 
-def follow(folder: RunFolder, raw: dict[str, Any], tell: Listener) -> dict[str, Any]:
-    """Let the run's cluster do it; the folder, held by this process, follows. Return the result.
+def follow(folder: RunFolder, raw: dict[str, Any], tell: Listener) -> dict[str, Any] | None:
+    """Let the run's cluster do it; the folder, held by this process, follows. Return the result, None if stopped.
 
     ``raw`` is the status to start from. Raises as ``run_in_process`` does.
     """
@@ -49,7 +46,7 @@ def follow(folder: RunFolder, raw: dict[str, Any], tell: Listener) -> dict[str, 
         except (StopRequested, KeyboardInterrupt):
             stop.settle()
             status.change(state="stopped", text="stopped on request")
-            return outcome(folder, "stopped")
+            return None
         except DfmlError as error:
             stop.settle()
             status.change(state="failed", error=str(error))
@@ -101,22 +98,4 @@ class _Status:
 
 def do_there(order: str, processes: JobProcesses) -> dict[str, Any]:
     """Do the run of an order on the node that this is."""
-    return processes.do("run", [sys.executable, "-m", "dfml.runs.remote.following"], order)
-
-
-def do_order(order: str, tell: Any) -> dict[str, Any]:  # noqa: ANN401 - see serve
-    """Do a run in this process, which its node started for it; an error is part of the outcome."""
-
-    def listen(event: Event) -> None:
-        if isinstance(event, Progress):
-            tell(event.text)
-
-    folder = RunFolder(json.loads(order)[FOLDER])
-    try:
-        return run_in_process(folder, resume=True, on_event=listen)
-    except DfmlError as error:
-        return {"error": str(error), "bad_input": isinstance(error, BadInput)}
-
-
-if __name__ == "__main__":
-    serve(do_order)
+    return processes.do("run", [sys.executable, "-m", "dfml.runs.remote.node_run"], order)
