@@ -57,8 +57,8 @@ def _classes(shown: ZooListing) -> None:
         alt, look = f"Bars: in how many teachers each of {len(counts)} classes occurs", {"displayModeBar": False}
         show_chart(class_coverage(counts[:MOST_BARS]), key="class_coverage", alt=alt, config=look)
     if len(counts) > MOST_SEEN:
-        shown = "" if len(counts) <= MOST_BARS else f"{MOST_BARS} of "
-        st.caption(f"The chart scrolls: it has {shown}{len(counts):,} classes, the most frequent first.")
+        most = "" if len(counts) <= MOST_BARS else f"{MOST_BARS} of "
+        st.caption(f"The chart scrolls: it has {most}{len(counts):,} classes, the most frequent first.")
     if not shown.shared_class_names:
         st.caption("The owners do not vouch that equal names mean the same class, so methods keep them apart.")
 
