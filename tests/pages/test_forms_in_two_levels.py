@@ -105,5 +105,8 @@ def test_what_can_be_watched_stands_above_the_form_until_that_is_asked_for(runs,
 
 @pytest.mark.parametrize("state", ["running", "finished"])
 def test_an_own_run_stands_above_the_form(runs, training, state):
-    training(runs, state=state)
+    run = training(runs, state=state)
     assert order(open_page("training")) == ["runs", "Expander"]
+    # A link with settings leads to the form, but whoever reloads while the run works wants to see it.
+    again = open_page("training", run=run.name, method="tgr")
+    assert (order(again) == ["runs", "Expander"]) == (state == "running")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dfml.core.events import Scalars
-from dfml.core.paths import REPOSITORY
+from dfml.core.paths import REPOSITORY, write_json
 from dfml.methods import METHODS
 from dfml.runs.folder import RunFolder
 from dfml.runs.recorder import Recorder
@@ -290,6 +290,11 @@ def test_a_run_that_waits_names_what_it_waits_for(runs):
     assert told(run.name, {run.name: "pixels"}).startswith("waiting for cpu: pixels ")
     for other in ("bench accuracy", "../elsewhere", "gone"):
         assert f"{other}, outside this app, works on it" in told(other)
+    unknown = told(run.name)
+    for left in ({}, {"eta_range": [130, 170]}):
+        at_work = {"state": "running", "pid": 1, "host": "elsewhere", "updated": time.time(), **left}
+        write_json(run.path / "status.json", at_work)
+        assert told(run.name) != unknown and ("2 to 3 min" in told(run.name)) == bool(left)
 
 
 def test_a_click_is_not_lost_when_what_the_sidebar_waits_for_has_ended(runs, monkeypatch):

@@ -77,6 +77,11 @@ def badge(text: str, colour: str, icon: str = "") -> str:
     return f":{colour}-badge[{icon} {plain(text)}]"
 
 
+def table_height(rows: int, most: int) -> int:
+    """Return the pixels of a table of so many rows, of which at most ``most`` are seen at once: none empty or cut."""
+    return 2 + 35 * (1 + min(rows, most))
+
+
 @contextmanager
 def one_line_errors(*, stop: bool = False) -> Iterator[None]:
     """Show an error that is meant for people as its one line; others pass. ``stop`` also ends the page's script."""
