@@ -16,8 +16,9 @@ VIEWS = {"results": "Results", "together": "Side by side", "runs": "All runs"}
 
 st.title("Compare")
 st.caption(
-    "A difference counts where it is larger than what another **seed** or other test **episodes** would change: every "
-    "accuracy stands with its 95 % interval."
+    "Other test **episodes** (the small tasks of the test) or another **seed** (the number from which a run draws all "
+    "that is random in it) would change every accuracy a little. The 95 % intervals say how much: over the episodes "
+    "for a single run, over the seeds where there are several."
 )
 own, recorded = run_rows(), recorded_rows()
 look: dict[str, Any] = {"label_visibility": "collapsed", "required": True, "format_func": VIEWS.get}

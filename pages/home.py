@@ -6,7 +6,7 @@ from dfml.runs.recorded.scene import read_scene
 from dfml.ui.home.cards import run_cards, zoo_cards
 from dfml.ui.home.machine_line import machine_line
 from dfml.ui.home.minute_button import minute_button
-from dfml.ui.home.stations import headline, pipeline_strip
+from dfml.ui.home.stations import headline, pipeline_strip, why_numbers_differ
 from dfml.ui.widgets.navigation import within_app
 
 within_app()
@@ -20,6 +20,8 @@ minute_button()
 pipeline_strip(scene)
 if scene and scene.shown in scene.models:
     st.markdown(headline(scene))
+    if why := why_numbers_differ(scene):
+        st.caption(why)
 machine_line()
 st.header("Zoos in this app", anchor=False)
 zoo_cards()

@@ -16,9 +16,9 @@ if moved := MOVED.get(st.query_params.get("view", "")):
 st.title("Meta-training")
 st.caption(
     "A **meta-model** is trained on tasks of recovered images, or on the teachers' weights alone, so that a *support "
-    "set* of a few images teaches it new classes. Data-free methods learn from no real image, but for what the "
-    "model's card names as *side information*: labelled validation images, a probe that was trained on real "
-    "images, or reported accuracies."
+    "set* of a few images teaches it new classes. A data-free method never trains on a real image. Some look at a "
+    "little that is real all the same, such as labelled validation images, a network that was trained on real ones, or "
+    "reported accuracies: the model's card lists it as *side information*."
 )
 
 page_of_runs("training", "New run", training_form, ["train", ""], {"Watch": watch_training})

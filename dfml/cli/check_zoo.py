@@ -10,6 +10,7 @@ from dfml.cli.output import answer, fine_percent, say, table
 from dfml.cli.parameters import Json
 from dfml.data.splits import check_source
 from dfml.zoo import open_zoo
+from dfml.zoo.kept_checks import CheckedTeacher
 
 HEADER = ["id", "architecture", "input", "classes", "claimed", "measured", "sure of noise", "remarks"]
 
@@ -38,9 +39,9 @@ def check(
         opened.check()
         value["usable"] = len(opened)
     else:
-        from dfml.zoo.checking import Checked, check_zoo
+        from dfml.zoo.checking import check_zoo
 
-        def told(_done: int, _total: int, one: Checked) -> None:
+        def told(_done: int, _total: int, one: CheckedTeacher) -> None:
             for problem in one.problems:
                 say(f"{one.id} {problem}")
 

@@ -83,9 +83,10 @@ def train(
         spec = _spec_from(context, from_)
         method = spec.method
     elif not resume:
-        if zoo is None or method is None:
+        # What is given is looked at first: whoever mistyped it learns that before what is missing.
+        config = None if method is None else METHODS.get(method).preset(preset).override(set_)
+        if zoo is None or config is None:
             raise BadInput("train needs --zoo and --method (or --out RUNDIR --resume to go on with a run).")
-        config = METHODS.get(method).preset(preset).override(set_)
         spec = _spec(context, "train", config)
         check(spec)
     if dry_run:
@@ -141,13 +142,13 @@ def invert(
 
     spec, shown = None, ""
     if not resume:
+        config = INVERTERS.get(method).preset(preset).override(set_ or [])
+        asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
         if zoo is None:
             raise BadInput("invert needs --zoo (or --out RUNDIR --resume to go on with a run).")
-        config = INVERTERS.get(method).preset(preset).override(set_ or [])
         opened = open_zoo(zoo)
         shown = opened.name
         wanted = [] if teacher == "all" else [opened.card(which.strip()).id for which in teacher.split(",")]
-        asking = AskingConfig().override(oracle_set or []).override({"oracle": oracle})
         if len(wanted) == 1:  # of several, those that cannot be read are left out and named
             opened.look_at(wanted[0])
         spec = _spec(context, "invert", config, teachers=wanted, oracle=asking.model_dump(mode="json"))

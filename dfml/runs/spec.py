@@ -87,9 +87,10 @@ class RunSpec(Config):
 
     @property
     def title(self) -> str:
-        """What people call the run: its label, or its method and zoo."""
-        zoo = Path(self.zoo).name if self.zoo else ""
-        return printable(self.label or " on ".join(part for part in (self.method, zoo) if part), 160)
+        """What people call the run: its label, or its method and zoo, with the teacher where it is of one."""
+        whom = Path(self.zoo).name if self.zoo else ""
+        whom = f"teacher {self.teachers[0]} of {whom}" if whom and len(self.teachers) == 1 else whom
+        return printable(self.label or " on ".join(part for part in (self.method, whom) if part), 160)
 
 
 @dataclass

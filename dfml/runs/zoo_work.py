@@ -1,7 +1,8 @@
 """The process in which the app looks at models, brings them into a zoo, and checks a zoo: ``python -m`` this module.
 
-It speaks as ``processes`` says. The order is a JSON object with ``work`` and what its function takes; the outcome is
-what the function returns, or ``{"problem": ...}``. Torch is loaded here alone, never in the app's server.
+It speaks as ``processes`` says, and tells how far it is as ``DONE TOTAL WORDS``. The order is a JSON object with
+``work`` and what its function takes; the outcome is what that returns, or ``{"problem": ...}``. Torch is loaded here
+alone, never in the app's server.
 """
 
 import json
@@ -9,12 +10,13 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dfml.core.errors import DfmlError, is_out_of_memory
-from dfml.runs.processes import serve
+from dfml.runs.processes import PATIENCE_SECONDS, serve
 from dfml.zoo.importing.stating import Stated
 
 COMMAND = [sys.executable, "-m", "dfml.runs.zoo_work"]
@@ -27,7 +29,7 @@ def look_at(sources: list[list[Any]], tell: Tell) -> list[dict[str, Any]]:
 
     looks = []
     for number, (source, stated) in enumerate(sources):
-        tell(f"{Path(source).name}, {number + 1} of {len(sources)}")
+        tell(f"{number} {len(sources)} {Path(source).name}")
         with tempfile.TemporaryDirectory() as work:
             looks.append(look(source, Stated.parse(stated), Path(work)).row())
     return looks
@@ -38,7 +40,7 @@ def add(sources: list[list[Any]], out: str, tell: Tell) -> dict[str, Any]:
     from dfml.zoo.importing.importer import import_models
 
     def report(done: int, total: int, name: str) -> None:
-        tell(f"{Path(name).name}, {done + 1} of {total}")
+        tell(f"{done} {total} {Path(name).name}")
 
     pairs = [(source, Stated.parse(stated)) for source, stated in sources]
     return vars(import_models(pairs, Path(out), report=report))
@@ -54,7 +56,8 @@ def check(zoo: str, data: str, tell: Tell) -> dict[str, Any]:
     opened, images = open_zoo(zoo), given_path(data) if data else None
     if images is not None:
         check_source(images, "train")
-    return check_zoo(opened, images, lambda done, total, _: tell(f"{done} of {total}"))
+    tell(f"0 {len(opened)} the first teacher")
+    return check_zoo(opened, images, lambda done, total, one: tell(f"{done} {total} teacher {one.id}"))
 
 
 WORKS: dict[str, Callable[..., Any]] = {"look": look_at, "add": add, "check": check}
@@ -74,8 +77,12 @@ def answer(order: str, tell: Tell) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _leave(number: int, _frame: object) -> None:
-    """End as Python does, so that half of an import is removed; a second signal does not interrupt that."""
+    """Unwind what is done, so that half of an import is removed; a second signal does not interrupt that."""
     signal.signal(number, signal.SIG_IGN)
+    # An exception is lost where it meets a destructor: nobody is left to end this process then.
+    late = threading.Timer(PATIENCE_SECONDS, os._exit, (128 + number,))
+    late.daemon = True
+    late.start()
     sys.exit(128 + number)
 
 
@@ -83,7 +90,14 @@ def main() -> None:
     """Be the process; others that compute come first."""
     signal.signal(signal.SIGTERM, _leave)  # the asker is gone, or wants no more
     getattr(os, "nice", int)(5)
-    serve(answer)
+    code: object = 0
+    try:
+        serve(answer)
+    except SystemExit as end:
+        code = end.code
+    # What was begun is undone or answered; taking PyTorch apart would only hold others up.
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from dfml.core.names import find_name, same
 from dfml.core.paths import read_json
 from dfml.data.folders import ClassSplit, load_split
 from dfml.data.splits import split_class
-from dfml.zoo.kept_checks import keep_check
+from dfml.zoo.kept_checks import CheckedTeacher, KeptCheck, keep_check
 from dfml.zoo.listing import DETAILS
 from dfml.zoo.zoo import Zoo
 
@@ -35,35 +34,6 @@ ROOM = 0.05
 """By which accuracy may differ from what is claimed, beside three standard errors."""
 
 
-@dataclass
-class Checked:
-    """What was found of a teacher.
-
-    Attributes:
-        confidence: Mean probability of its likeliest class on noise, in [0, 1]; None where that is no number.
-        claimed: Reported accuracy, in [0, 1]; ``measured`` on ``images`` real ones, ``calibration`` their mean
-            confidence less that accuracy. None: not told, or not measured.
-        problems: What makes its answers worthless or its card wrong, one line each.
-        remarks: What is worth knowing, and may be intended.
-    """
-
-    id: str
-    architecture: str
-    input: str
-    way: int
-    confidence: float | None
-    claimed: float | None = None
-    measured: float | None = None
-    calibration: float | None = None
-    images: int = 0
-    problems: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-
-    def row(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
 def probe_images(seed: int = 0) -> torch.Tensor:
     """Noise of three scales, uniform grey, and gradients, float32 [PROBES, 3, SIDE, SIDE] in [0, 1]."""
     generator, each = torch.Generator().manual_seed(seed), PROBES // 4
@@ -76,7 +46,9 @@ def probe_images(seed: int = 0) -> torch.Tensor:
 
 
 def check_zoo(
-    zoo: Zoo, data: Path | None = None, told: Callable[[int, int, Checked], object] = lambda done, total, one: None
+    zoo: Zoo,
+    data: Path | None = None,
+    told: Callable[[int, int, CheckedTeacher], object] = lambda done, total, one: None,
 ) -> dict[str, Any]:
     """Check a folder's zoo, keep what was found for this computer, and return it for JSON.
 
@@ -92,15 +64,20 @@ def check_zoo(
     for one in check_teachers(zoo, images):
         found.append(one)
         told(len(found), total, one)
-    wrong = {one.id: one.problems for one in found if one.problems}
-    value = {"name": zoo.name, "usable": len(zoo.cards), "teachers": zoo.listed, "problems": zoo.problems}
-    value |= {"wrong": wrong, "rows": [one.row() for one in found]}
-    keep_check(zoo.folder, value, str(data or ""))
-    return value
+    check = KeptCheck(
+        name=zoo.name,
+        usable=len(zoo.cards),
+        teachers=zoo.listed,
+        problems=zoo.problems,
+        wrong={one.id: one.problems for one in found if one.problems},
+        rows=found,
+    )
+    keep_check(zoo.folder, check, str(data or ""))
+    return check.told()
 
 
 @torch.no_grad()
-def check_teachers(zoo: Zoo, data: ClassSplit | None = None) -> Iterator[Checked]:
+def check_teachers(zoo: Zoo, data: ClassSplit | None = None) -> Iterator[CheckedTeacher]:
     """Check a folder's teachers one by one; those that cannot be loaded move to ``zoo.problems``.
 
     With ``data``, whose class names they share, accuracy is measured on the last images of each class: those that
@@ -125,7 +102,14 @@ def check_teachers(zoo: Zoo, data: ClassSplit | None = None) -> Iterator[Checked
         said = logits.softmax(1)
         noise = said[: PROBES // 4].amax(1)
         shape = "x".join(map(str, card.input_size))
-        found = Checked(card.id, card.family, shape, card.way, _rounded(float(noise.mean())), card.accuracy)
+        found = CheckedTeacher(
+            id=card.id,
+            architecture=card.family,
+            input=shape,
+            way=card.way,
+            confidence=_rounded(float(noise.mean())),
+            claimed=card.accuracy,
+        )
         if not bool(logits.isfinite().all()):
             found.problems.append("answers with numbers that are not finite")
         elif float((said.amax(0) - said.amin(0)).max()) <= ALIKE:
@@ -160,7 +144,7 @@ def _rounded(value: float) -> float | None:
     return round(value, 4) if math.isfinite(value) else None
 
 
-def _measure(found: Checked, ask: Ask, classes: Sequence[str], data: ClassSplit, held_out: float | None) -> None:
+def _measure(found: CheckedTeacher, ask: Ask, classes: Sequence[str], data: ClassSplit, held_out: float | None) -> None:
     known = [same(name) for name in data.class_names]
     places = [find_name(name, known) for name in classes]
     images = {slot: data.members[place] for slot, place in enumerate(places) if place is not None}

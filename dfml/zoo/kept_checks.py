@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from dfml.core.config import Record
 from dfml.core.errors import BadInput
@@ -20,11 +20,21 @@ from dfml.zoo.listing import MOST_MODELS, TeacherCard
 MANY_CLASSES = 100
 """More, and methods are told which of them to recover."""
 MOST_NAMED = 3
-Line = Annotated[str, Field(max_length=2000)]
+LONGEST = 2000
+"""Characters of a line that is kept: an error may quote a whole file."""
+Line = Annotated[str, AfterValidator(lambda text: text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}...")]
 
 
-class CheckedTeacher(Record):
-    """One teacher's row of a check; see ``checking.Checked``."""
+class CheckedTeacher(Record, frozen=False):
+    """What a check found of a teacher; it is filled while the teacher is asked.
+
+    Attributes:
+        confidence: Mean probability of its likeliest class on noise, in [0, 1]; None where that is no number.
+        claimed: Reported accuracy, in [0, 1]; ``measured`` on ``images`` real ones, ``calibration`` their mean
+            confidence less that accuracy. None: not told, or not measured.
+        problems: What makes its answers worthless or its card wrong, one line each.
+        remarks: What is worth knowing, and may be intended.
+    """
 
     id: Line
     architecture: Line
@@ -52,6 +62,10 @@ class KeptCheck(Record):
     data: Line = ""
     files: Line = ""
 
+    def told(self) -> dict[str, Any]:
+        """For JSON, as ``zoo check --json`` says it."""
+        return self.model_dump(exclude={"when", "data", "files"})
+
     @property
     def sentence(self) -> str:
         """All of it in a sentence."""
@@ -63,10 +77,11 @@ class KeptCheck(Record):
         return f"{self.usable} of {self.teachers} teachers are usable; {found}; {measured}."
 
 
-def keep_check(folder: Path, value: dict[str, Any], data: str = "") -> None:
+def keep_check(folder: Path, found: KeptCheck, data: str = "") -> None:
     """Keep what a check of a zoo's folder found; ``data`` is where accuracy was measured."""
     when = datetime.now(UTC).isoformat(timespec="minutes")
-    write_json(_place(folder), {**value, "when": when, "data": data, "files": _files(folder)})
+    about = {"when": when, "data": data, "files": _files(folder)}
+    write_json(_place(folder), KeptCheck.model_validate({**found.told(), **about}).model_dump())
 
 
 def kept_check(folder: Path) -> KeptCheck | None:

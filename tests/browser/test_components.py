@@ -41,6 +41,17 @@ def live():
 
 with st.container(key="live"):
     live()
+levels = [Level("guessing", 0.2), Level("a network that was never trained", 0.23)]
+line_chart([], key="empty", y="accuracy", percent=True, alt="nothing yet", levels=levels)
+"""
+WORDS = """
+() => [...document.querySelectorAll('*')].flatMap((node) => {
+  const plot = node.shadowRoot && node.shadowRoot.querySelector('[aria-label="nothing yet"]');
+  return plot ? [...plot.querySelectorAll('text')].filter((text) => text.textContent).map((text) => {
+    const { left, right, top, bottom } = text.getBoundingClientRect();
+    return [text.textContent, left, right, top + 2, bottom - 2];
+  }) : [];
+})
 """
 DRAWN = """
 old => [...document.querySelectorAll('*')].some((node) => {
@@ -124,6 +135,16 @@ def test_text_from_outside_stays_text(live_page):
     for place in (".entry", ".levels text", ".card", ".words"):
         page.locator(place).filter(has_text=NAME).first.wait_for()
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_levels_alone_say_nothing_of_the_scale_and_no_words_cover_others(live_page):
+    live_page.get_by_role("group", name="nothing yet").wait_for()
+    words = live_page.evaluate(WORDS)
+    assert {"0 %", "100 %"} <= {text.replace("\xa0", " ") for text, *_ in words}
+    for place, (text, left, right, top, bottom) in enumerate(words):
+        for other, *box in words[:place]:
+            apart = right <= box[0] or box[1] <= left or bottom <= box[2] or box[3] <= top
+            assert apart, f"{text} covers {other}"
 
 
 def test_a_series_is_hidden_and_shown_again_by_its_name(live_page):

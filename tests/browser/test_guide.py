@@ -43,6 +43,30 @@ def test_a_lesson_plays_by_itself_and_its_steps_are_in_the_history(cold_server, 
     heading(page, "^3 of 6")
 
 
+def test_going_on_moves_neither_the_button_nor_the_stage(cold_server, page):
+    page.goto(f"{cold_server.url}/guide?lesson=6&step=1")
+    found = []
+    for step in range(1, 6):
+        heading(page, f"^{step} of 5")
+        button = page.get_by_role("button", name="Next")
+        places, told = button.bounding_box(), page.locator(".st-key-guide_told").bounding_box()
+        found.append((places["x"], places["y"], told["y"] + told["height"]))
+        button.click()
+    assert found == [pytest.approx(found[0], abs=1)] * 5
+
+
+def test_no_choice_of_a_narrow_page_is_cut(cold_server, page):
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.goto(f"{cold_server.url}/guide?lesson=2&step=3")
+    last = page.get_by_role("radio").last
+    last.wait_for()
+    settled(page)
+    box = last.bounding_box()
+    assert box["x"] + box["width"] <= 400
+    row = last.locator("xpath=..")
+    assert row.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
 def test_a_choice_changes_the_stage_in_place(cold_server, page):
     page.goto(f"{cold_server.url}/guide?lesson=2&step=3")
     slide = page.get_by_label("Position")

@@ -1,7 +1,9 @@
 """The zoo's page takes models from elsewhere as the command line does, and shows what a check found."""
 
+import gc
 import json
 import os
+import threading
 import time
 
 import pytest
@@ -12,11 +14,11 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from dfml.cli import main
 from dfml.core.errors import BadInput
 from dfml.runs import zoo_work
+from dfml.runs.processes import JobProcesses
 from dfml.ui.zoo import model_files
-from dfml.ui.zoo.add_teachers import BRINGING
-from dfml.ui.zoo.check_table import CHECKING
+from dfml.ui.zoo.add_teachers import BRINGING, Bringing
 from dfml.ui.zoo.target_zoo import growing_zoos
-from dfml.ui.zoo.zoo_errand import ZooErrand
+from dfml.ui.zoo.zoo_errand import ZooErrand, checks
 from dfml.zoo.build.zoo_config import new_own_zoo
 from dfml.zoo.kept_checks import kept_check
 from dfml.zoo.listing import read_card
@@ -231,7 +233,7 @@ def test_a_check_is_shown_and_kept_until_the_zoo_changes(runs, zoo_copy):
     app = open_page("zoo", zoo=str(zoo_copy), check="true")
     before = texts(app)
     next(button for button in app.button if button.label == "Check all teachers").click().run()
-    ended(app, app.session_state[CHECKING].get(str(zoo_copy)))
+    ended(app, checks().get(zoo_copy))
     table = app.dataframe[0].value
     assert list(table["id"]) == ["001", "000", "002"] and "000" in table["findings"][0]
     assert texts(app) != before and "(001)" in texts(open_page("zoo", zoo=str(zoo_copy)))
@@ -246,8 +248,33 @@ def test_a_check_with_no_data_there_is_one_line(runs, zoo_copy):
     app = open_page("zoo", zoo=str(zoo_copy), check="true")
     app.text_input(key="check_data").set_value("/no/such/folder")
     next(button for button in app.button if button.label == "Check all teachers").click().run()
-    ended(app, app.session_state[CHECKING][str(zoo_copy)])
+    ended(app, checks()[zoo_copy])
     assert len(app.error) == 1 and kept_check(zoo_copy) is None
+
+
+def test_a_check_that_goes_on_is_found_by_another_session_and_stopped_there(runs, zoo_copy, monkeypatch):
+    here, gate = zoo_copy.resolve(), threading.Event()
+    monkeypatch.setattr(ZooErrand, "_do", lambda self: gate.wait(120) and {"problem": "stopped"})
+    monkeypatch.setattr(ZooErrand, "stop", lambda self: gate.set())
+    app = open_page("zoo", zoo=str(zoo_copy), check="true")
+    next(button for button in app.button if button.label == "Check all teachers").click().run()
+    other = open_page("zoo", zoo=str(zoo_copy))
+    assert here in checks() and "check_now" not in {button.key for button in [*app.button, *other.button]}
+    next(button for button in other.button if button.key == "check:stop").click().run()
+    assert gate.is_set() and here not in checks()
+    assert "check:stop" not in {button.key for button in other.button}
+
+
+def test_whoever_would_see_a_look_is_gone_and_with_them_the_look(monkeypatch):
+    stopped, gate = threading.Event(), threading.Event()
+    monkeypatch.setattr(ZooErrand, "_do", lambda self: gate.wait(120))
+    monkeypatch.setattr(JobProcesses, "stop", lambda self: stopped.set())
+    me = Bringing()
+    me.look(["birds.pth"])
+    del me
+    gc.collect()
+    assert stopped.wait(60)
+    gate.set()
 
 
 def test_the_check_of_the_command_line_is_the_one_of_the_page(zoo_copy, capsys):

@@ -39,7 +39,7 @@ def test_every_inverter_has_a_card_whose_seconds_are_those_of_the_table():
     assert len(inverter_cards.measured(inverter_cards.MEASURED)) == len(cards)
     for name, card in cards.items():
         rows = [row for row in (*table["rows"], *table["transformers"]) if row["inverter"] == name]
-        assert card.facts[0].startswith(f"{max(1, round(rows[0]['seconds']))} second")
+        assert card.facts[0].startswith(f"{max(1, round(rows[0]['seconds']))} s")
         assert rows[0]["warm_up_seconds"] is None or in_minutes(rows[0]["warm_up_seconds"]) in card.facts[0]
         assert ("queries" in card.facts[1]) == INVERTERS.get(name).by_queries
     assert not any(inverter_cards.took(name, "paper") for name in cards)
@@ -105,5 +105,8 @@ def test_what_can_be_watched_stands_above_the_form_until_that_is_asked_for(runs,
 
 @pytest.mark.parametrize("state", ["running", "finished"])
 def test_an_own_run_stands_above_the_form(runs, training, state):
-    training(runs, state=state)
+    run = training(runs, state=state)
     assert order(open_page("training")) == ["runs", "Expander"]
+    # A link with settings leads to the form, but whoever reloads while the run works wants to see it.
+    again = open_page("training", run=run.name, method="tgr")
+    assert (order(again) == ["runs", "Expander"]) == (state == "running")

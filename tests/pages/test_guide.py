@@ -8,7 +8,7 @@ from tests.pages.opening import open_page, texts
 
 
 def forms(app):
-    return [*app.button_group, *app.select_slider, *app.expander]
+    return [*app.button_group, *app.expander]
 
 
 def asked(app):

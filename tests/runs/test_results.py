@@ -53,7 +53,7 @@ def test_tests_of_another_kind_stand_in_another_chart(tmp_path):
     trained(tmp_path, method="free", episodes="bbbb", result={"shots": 1})
     (many, _), (one, _) = by_protocol(closing_tests(_all(tmp_path))).items()
     assert (many.shots, one.shots, many.guessing) == (5, 1, 0.2)
-    assert "5-way" in many.text and "sample:x" in many.text
+    assert "5-way" in many.text and "sample of x" in many.text
 
 
 def test_runs_on_the_same_episodes_are_paired_episode_by_episode(tmp_path):

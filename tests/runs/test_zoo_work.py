@@ -36,7 +36,7 @@ def test_an_addition_that_is_stopped_leaves_nothing(tmp_path):
     stated = {"input_size": [32, 32], "mean": [0.5], "std": [0.5], "crop_pct": 1.0}
     sources = [[str(tmp_path / "a.pth"), {**stated, "id": f"a{number}"}] for number in range(200)]
     errand = ZooErrand(work="add", sources=sources, out=str(tmp_path / "zoos" / "mine"))
-    wait_until(lambda: errand.told)
+    wait_until(lambda: errand.progress()[0])
     assert [path.name.startswith(".mine") for path in (tmp_path / "zoos").iterdir()] == [True]
     errand.stop()
     wait_until(lambda: errand.outcome is not None)

@@ -34,6 +34,13 @@ def test_what_has_no_value_or_is_not_finite_takes_no_room():
     assert data["bars"][0]["value"] is None and data["high"] == pytest.approx(0.25)
 
 
+def test_levels_that_would_be_written_alike_are_one_line_with_all_their_names():
+    levels = [Level("guessing", 0.2), Level("random", 0.2001), Level("random", 0.1999), Level("best", 0.21)]
+    first, second = bars_data([Bar("x", 0.5)], alt="", levels=levels)["levels"]
+    assert (first["name"].count("random"), first["value"], second["name"]) == (1, 0.2, "best")
+    assert "guessing" in first["name"]
+
+
 def test_the_report_has_the_colours_of_the_app():
     assert (drawn.LIGHT, drawn.DARK) == (LIGHT.series, DARK.series)
 

@@ -68,6 +68,19 @@ def test_a_choice_changes_what_is_seen(lesson):
             assert len(drawn) == len(choice.options), (number, choice.name)
 
 
+def test_what_a_legend_names_is_in_the_picture(lesson):
+    facts = facts_of(lesson.name)
+    for number in range(1, len(lesson.steps) + 1):
+        scene = lesson.scene(facts, lesson.begins(number), number)
+        for panel in (panel for panel in scene.panels if panel["kind"] == "dots"):
+            told = [state.changes.get(panel["id"], {}).get("points") for state in scene.states]
+            drawn = {point["group"] for points in (panel["points"], *told) for point in points or ()}
+            if panel["groups"]:
+                assert drawn == set(range(len(panel["groups"]))), number
+            else:
+                assert len(drawn) == 1, number
+
+
 def test_names_of_choices_are_of_one_lesson_each():
     names = [choice.name for lesson in LESSONS for choice in lesson.choices]
     assert len(names) == len(set(names)) and not {"lesson", "step", "present", "run", "zoo"} & set(names)

@@ -32,6 +32,12 @@ def test_a_method_that_recovers_while_it_learns():
     assert told({"iterations": 100}, LOSSES, step=30) == [("now", 0.3), ("now", 0.3), ("waiting", 0)]
 
 
+def test_what_is_recovered_before_the_first_iteration_is_no_learning():
+    recovered = {"iterations": 100, "recovered": "kept"}
+    assert told(recovered, step=30, total=60) == [("now", 0.5), ("waiting", 0), ("waiting", 0)]
+    assert told(recovered, state="queued", total=0)[0] == ("waiting", 0)
+
+
 def test_a_method_of_weights_recovers_nothing():
     assert told({}, step=30)[0] == ("none", 0)
 

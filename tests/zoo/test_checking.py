@@ -10,6 +10,7 @@ from dfml.core.errors import BadInput
 from dfml.data.folders import load_split
 from dfml.zoo import open_zoo
 from dfml.zoo.checking import check_teachers
+from dfml.zoo.kept_checks import KeptCheck, keep_check, kept_check
 from dfml.zoo.listing import weights_digest
 from dfml.zoo.zoo import write_zoo
 from tests.zoo.test_storage import edit
@@ -71,6 +72,15 @@ def test_accuracy_is_measured_on_what_was_held_out_and_else_that_is_told(zoo_cop
     assert {name: one.images for name, one in found.items()} == {"000": 50, "001": 25, "002": 25}
     told = {name for name, one in found.items() if "may have learnt" in " ".join(one.remarks)}
     assert told == {"001"}
+
+
+def test_a_line_of_any_length_is_kept_and_read_again(zoo_copy, monkeypatch, tmp_path):
+    monkeypatch.setenv("DFML_CACHE", str(tmp_path / "cache"))
+    found = KeptCheck(name="z", usable=2, teachers=3, wrong={}, rows=[], problems={"002": "long " * 5000})
+    keep_check(zoo_copy, found)
+    kept = kept_check(zoo_copy)
+    assert kept and kept.told() == found.told() and "long long" in kept.problems["002"]
+    assert len(kept.problems["002"]) < 5000
 
 
 def test_a_server_is_not_questioned(tiny_zoo):

@@ -4,6 +4,7 @@ import pytest
 
 from dfml.core.errors import BadInput
 from dfml.zoo import open_zoo
+from dfml.zoo.importing import importer
 from dfml.zoo.importing.importer import import_models
 from dfml.zoo.importing.stating import Stated
 from tests.motley import save_teacher
@@ -42,6 +43,27 @@ def test_what_lies_in_the_zoo_already_is_left_alone_and_named(tmp_path):
     found = import_models([tmp_path / "models" / "b"], tmp_path / "zoo")
     assert found.added == [] and "is there already" in found.problems[0]
     assert [p.name for p in (tmp_path / "zoo" / "b").iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize("there", [[], ["old"]])
+def test_an_import_that_was_cut_off_before_the_zoo_lists_its_teachers_is_done_again(tmp_path, monkeypatch, there):
+    for name in ("old", "a", "b", "c"):
+        saved(tmp_path / "models" / name)
+    models, zoo = tmp_path / "models", tmp_path / "zoo"
+    if there:
+        import_models([models / name for name in there], zoo)
+    with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
+        cut.setattr(importer, "write_zoo", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        import_models([models / "a", models / "b"], zoo)
+    (zoo / "b" / "dfml.json").write_text('{"seed": 5}')
+    if there:
+        assert open_zoo(zoo).ids == there
+    found = import_models([models / name for name in "abc"], zoo)
+    assert found.added == ["a", "c"] and open_zoo(zoo).ids == [*there, "a", "c"]
+    assert len(found.problems) == 1 and str(zoo / "b") in found.problems[0]
+    assert len([note for note in found.notes if note.startswith(str(models / "a"))]) == 1
+    assert [str(zoo) in note for note in found.notes].count(True) == (not there)
+    assert (zoo / "b" / "dfml.json").read_text() == '{"seed": 5}'
 
 
 @pytest.mark.parametrize("content", ["[]", '{"models": 5}', "{"])

@@ -43,7 +43,9 @@ class Protocol(NamedTuple):
     def text(self) -> str:
         """Say it in words."""
         kind = " ".join(f"{n}-{unit}" for n, unit in ((self.way, "way"), (self.shots, "shot")) if n is not None)
-        parts = [(f"{kind} " if kind else "") + "tasks" + (f" of {self.data}" if self.data else "")]
+        sample = self.data.removeprefix("sample:")
+        data = self.data if sample == self.data else f"the embedded sample of {sample}"
+        parts = [(f"{kind} " if kind else "") + "tasks" + (f" of {data}" if data else "")]
         parts += [f"{self.count} episodes"] if self.count is not None else []
         return ", ".join([*parts, *([self.bn] if self.bn else [])])
 

@@ -119,8 +119,9 @@ class RemoteRun:
             return None
 
     def _keep(self, changes: list[Change]) -> None:
-        own = f"{self.folder.name}/{STATUS}"
-        write(self.folder.parent, [change for change in changes if change.name != own])
+        own, name = f"{self.folder.name}/{STATUS}", self.folder.name
+        mine = [change for change in changes if change.name.startswith((f"{name}/", f"{name}."))]
+        write(self.folder.parent, [change for change in mine if change.name != own])
         for change in changes:
             if change.name == own:
                 write_raw(self.folder, self.status(json.loads(change.content)))

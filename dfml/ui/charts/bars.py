@@ -37,10 +37,16 @@ def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:
 
 def class_coverage(counts: Sequence[tuple[str, int]]) -> go.Figure:
     """Draw in how many teachers each class occurs: one bar per class, in the given order from the top."""
-    figure = _counted(counts, "teachers that know the class", height=44 + 18 * max(3, len(counts)))
-    figure.update_xaxes(side="top")
-    figure.update_yaxes(tickfont_size=11)
+    figure = _counted(counts, "teachers that know the class", height=class_rows_end(len(counts)) + 8)
+    figure.update_xaxes(side="top", automargin=False)
+    figure.update_yaxes(tickfont_size=11, range=[len(counts) - 0.5, -0.5], autorange=False)
+    figure.update_layout(margin_t=class_rows_end(0))
     return figure
+
+
+def class_rows_end(rows: int) -> int:
+    """Pixels from the top of ``class_coverage`` to the end of a row: a view that ends there cuts none."""
+    return 56 + 18 * rows
 
 
 def architecture_bars(counts: Sequence[tuple[str, int]]) -> go.Figure:

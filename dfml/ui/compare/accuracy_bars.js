@@ -1,3 +1,4 @@
+const STROKES = ['dashed', 'dotted', 'solid'];
 // Bars below each other on one axis; each is a line of a list, so its words are read with it.
 export default function ({ data, parentElement: root }) {
   const all = root.querySelector('.all'), { low, high, step } = data, colour = coloursOf(root)[0];
@@ -15,7 +16,7 @@ export default function ({ data, parentElement: root }) {
     if (bar.note) name.append(say(make('span', { class: 'note' }), bar.note));
     for (const tick of ticks) put(track, Math.abs(tick) < step / 2 ? 'grid zero' : 'grid', { left: at(tick) });
     if (bar.value !== null) put(track, 'fill', { left: at(Math.min(0, bar.value)), width: wide(0, bar.value) });
-    for (const level of data.levels) put(track, 'level', { left: at(level.value) });
+    data.levels.forEach((level, i) => put(track, 'level', { left: at(level.value), borderLeftStyle: STROKES[i % 3] }));
     if (bar.value !== null && bar.half !== null) put(track, 'whisker', { left: at(bar.value - bar.half), width: wide(0, 2 * bar.half) });
     for (const dot of bar.dots) put(track, 'dot', { left: at(dot) });
     row.append(name, track, say(make('span', { class: 'told' }), bar.told));
@@ -25,6 +26,10 @@ export default function ({ data, parentElement: root }) {
   for (const tick of ticks) { const words = say(make('span'), axisWords(tick)); words.style.left = at(tick); axis.append(words); }
   list.append(make('span', { class: 'corner' }), axis, make('span'));
   const levels = make('div', { class: 'levels' });
-  for (const level of data.levels) levels.append(say(make('span'), `${level.name} ${worded(level.value, true)}`));
+  data.levels.forEach((level, i) => {
+    const sample = make('i', { 'aria-hidden': 'true' }), entry = make('span', {}, sample, say(make('span'), `${level.name}: ${worded(level.value, true)}`));
+    sample.style.borderLeftStyle = STROKES[i % 3];
+    levels.append(entry);
+  });
   all.replaceChildren(list, levels);
 }

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from dfml.ui.components.line_chart import Level
 from dfml.ui.components.mounting import component, number
+from dfml.ui.widgets.texts import percent
 
 _mount = component("accuracy_bars", Path(__file__).parent, ("base",))
 
@@ -39,7 +40,14 @@ def accuracy_bars(
 
 
 def bars_data(bars: Sequence[Bar], *, alt: str, levels: Sequence[Level] = ()) -> dict[str, Any]:
-    """Return what the browser's half is told, as JSON can hold it; the axis has zero on it and room for all ends."""
+    """Return what the browser's half is told, as JSON can hold it; the axis has zero on it and room for all ends.
+
+    Levels that would be written alike are one line, which has all their names.
+    """
+    alike: dict[str, list[Level]] = {}
+    for level in levels:
+        alike.setdefault(percent(level.value), []).append(level)
+    levels = [Level("; ".join(dict.fromkeys(one.name for one in found)), found[0].value) for found in alike.values()]
     ends = [level.value for level in levels]
     for bar in bars:
         if bar.value is not None:

@@ -16,7 +16,7 @@ from dfml.ui.compare.results_view import recorded_heading
 from dfml.ui.compare.together_view import MOST
 from dfml.ui.runs.run_rows import PAGE_OF, RunRow
 from dfml.ui.widgets.metrics import chip, metric
-from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain
+from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, plain, table_height
 
 MOST_NAMED = 8
 
@@ -69,6 +69,7 @@ def _table(rows: Sequence[RunRow], key: str) -> list[RunRow]:
         {name: values for name, (_, values) in columns.items()},
         column_config={name: look for name, (look, _) in columns.items()},
         hide_index=True,
+        height=table_height(len(rows), 12),
         placeholder="–",
         key=f"table:{key}:{place}",
         on_select="rerun",

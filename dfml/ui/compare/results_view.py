@@ -71,7 +71,7 @@ def _results(tests: Sequence[ClosingTest], key: str) -> None:
 
 def result_bars(settings: Sequence[Setting], protocol: Protocol, *, key: str) -> None:
     """Draw the accuracies of settings under one protocol, with what guessing and random weights give."""
-    levels = [Level("guessing", protocol.guessing)] if protocol.guessing else []
+    levels = [Level(f"guessing one of {protocol.way} classes", protocol.guessing)] if protocol.guessing else []
     levels += floors(settings) if len(settings) > 1 else []
     told = ", ".join(f"{one.name} {with_interval(one.mean, one.half)}" for one in settings[:6])
     bars = [
@@ -90,13 +90,15 @@ def result_bars(settings: Sequence[Setting], protocol: Protocol, *, key: str) ->
 
 
 def floors(settings: Sequence[Setting]) -> list[Level]:
-    """Return what random weights give in each way of adapting that a setting has, where that was measured."""
+    """Return what the method ``random`` gives in each way of adapting that a setting has, where it was measured."""
     tests = next((one.tests for one in settings if one.tests[0].spec.method == FLOOR), ())
     found: dict[str, float] = {}
     for way in dict.fromkeys(str(one.tests[0].row.get("adapt")) for one in settings):
         rows = [test.adapted_like(way) for test in tests]
         if rows and all(row.get("adapt") == way for row in rows):
-            found[f"random weights, {WAYS.get(way, way)}"] = fmean(row["accuracy"] for row in rows)
+            found[f"random, weights that were never trained, by {WAYS.get(way, way)}"] = fmean(
+                row["accuracy"] for row in rows
+            )
     return [Level(name, value) for name, value in found.items()]
 
 

@@ -67,13 +67,15 @@ class Chart {
       }
     }
     const log = this.log = data.log && every.length > 0 && Math.min(...every) > 0;
-    every.push(...data.levels.map((level) => level.value).filter((value) => !log || value > 0));
+    every.push(...data.levels.map((level) => level.value).filter((value) => !log || value > 0), ...(data.reach || []));
     let [first, last] = [Math.min(...steps, data.until ?? Infinity), Math.max(...steps, data.until ?? -Infinity)];
     if (!steps.length && data.until === null) [first, last] = [0, 1];
     if (first > 0) first = 0;
     if (last <= first) last = first + 1;
     let [low, high] = every.length ? [Math.min(...every), Math.max(...every)] : [0, 1];
     if (data.percent) [low, high] = [clamp(low, 0, 1), clamp(high, 0, 1)];
+    // Levels alone say nothing of where a curve will be.
+    if (data.percent && !steps.length) [low, high] = [0, 1];
     const rows = Math.max(2, Math.round((height - 60) / 34));
     if (log) {
       if (high / low < 1.02) [low, high] = [low / 1.1, high * 1.1];
@@ -111,7 +113,10 @@ class Chart {
     });
     say(set(this.yName, { x: 2, y: 12 }), data.log && this.log ? `${data.y} (log)` : data.y);
     say(set(this.xName, { x: right, y: height - 6 }), data.x);
-    say(set(this.none, { x: (left + right) / 2, y: (top + bottom) / 2, visibility: this.every.length ? 'hidden' : 'visible' }), data.none);
+    // In the middle of the widest gap between levels, whose words it would cover else.
+    const ys = [bottom, ...data.levels.map((level) => this.y(level.value)).sort((a, b) => b - a), top];
+    const gap = ys.slice(1).map((y, i) => [ys[i] - y, (ys[i] + y) / 2]).sort((a, b) => b[0] - a[0])[0];
+    say(set(this.none, { x: (left + right) / 2, y: gap[1] + 4, visibility: this.every.length ? 'hidden' : 'visible' }), data.none);
   }
 
   path(line) {

@@ -13,6 +13,7 @@ from dfml.ui.widgets.navigation import TRAINING
 from dfml.ui.widgets.texts import spaced
 
 FIRST = "000"
+GROUPS = {"dissimilar": "unlike teachers", "similar": "like teachers", "random": "chance"}
 PERSONS = {"baby", "boy", "girl", "man", "woman"}
 
 
@@ -83,7 +84,12 @@ def _grouped(facts: Facts, by: str, sorted_: bool) -> Scene:
     (within, between), reach = within_between(facts, by), 1.0
     rows = [Bar("within a group", within, f"{within:.3f}"), Bar("between groups", between, f"{between:.3f}", group=1)]
     means = bars(
-        "means", rows, high=reach, alt="Mean similarity within and between groups", title=f"groups: {by}", widest=420
+        "means",
+        rows,
+        high=reach,
+        alt="Mean similarity within and between groups",
+        title=f"groups: {GROUPS[by]}",
+        widest=420,
     )
     states = [State(seconds=0.7), State({"matrix": {"order": order, "bounds": bounds}}, seconds=1.2)]
     return Scene([panel, means], states)
@@ -170,9 +176,7 @@ LESSON = Lesson(
         Step("Groups", _groups, {"by": "dissimilar"}),
         Step("Random groups", _random, {"by": "random"}),
     ),
-    choices=(
-        Choice("by", "Group by", {"dissimilar": "unlike teachers", "similar": "like teachers", "random": "chance"}),
-    ),
+    choices=(Choice("by", "Group by", GROUPS),),
     scene=scene,
     figure=figure,
     question="Do groups of unlike teachers differ from random ones?",

@@ -38,8 +38,9 @@ def scene(facts: Facts, choices: Choices, step: int) -> Scene:
             alt=f"Pictures recovered from teacher {facts['teacher']}",
         ),
         curves(
-            "curves", lines, x="step", y="sees the wanted class", percent=True, until=frames[-1], height=300,
-            levels=[Level("guessing", CHANCE)], alt="Share of pictures in which a network sees the wanted class",
+            "curves", lines, x="step", y="sees the wanted class", percent=True, reach=(0, 1), until=frames[-1],
+            height=300, levels=[Level("guessing", CHANCE)],
+            alt="Share of pictures in which a network sees the wanted class",
         ),
     ]  # fmt: skip
     shown = [number for number in frames if step != 2 or number <= 20]

@@ -6,14 +6,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dfml.ui.components.line_chart import Line
+from dfml.ui.components.line_chart import Level, Line
 from dfml.ui.guide.lesson import Choice, Choices, Figure, Lab, Lesson, Step, per_cent
 from dfml.ui.guide.lesson_files import Facts, sample_sheet
 from dfml.ui.guide.stage import Dot, Scene, State, cells, curves, dot_places, dots, pictures
 from dfml.ui.widgets.navigation import TRAINING, ZOO
 from dfml.ui.widgets.texts import spaced
 
+CHANCE = 0.2
 COUNTS = ("1", "2", "5", "10", "20", "50", "100")
+LONG = (
+    "cater|pillar",
+    "cock|roach",
+    "kanga|roo",
+    "key|board",
+    "mush|room",
+    "porcu|pine",
+    "sky|scraper",
+    "street|car",
+    "sun|flower",
+)
+"""Where long names may be parted in a narrow cell: browsers know no hyphenation of them all."""
+PARTED = {word.replace("|", ""): word.replace("|", "\u00ad") for word in LONG}
 FILLED = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 26, 33, 42, 52, 65, 80, 100)
 
 
@@ -53,8 +67,13 @@ def counts(facts: Facts, count: int) -> list[int]:
     return found
 
 
+def cell_names(facts: Facts) -> list[str]:
+    """The names of all classes, as they stand in cells."""
+    return [PARTED.get(name, spaced(name)) for name in facts["classes"]]
+
+
 def _map(facts: Facts, shown: Sequence[int]) -> Scene:
-    names = [spaced(name) for name in facts["classes"]]
+    names = cell_names(facts)
     total = len(facts["teachers"])
     numbers = list(range(1, total + 1))
     half = facts["deviation"]
@@ -63,7 +82,7 @@ def _map(facts: Facts, shown: Sequence[int]) -> Scene:
         cells("map", names, teachers=total, known=0, counts=[0] * len(names), alt="Classes that the teachers know"),
         curves(
             "curve", [line], x="teachers", y="accuracy", percent=True, cursor=shown[0],
-            alt="Accuracy on new classes by the number of teachers",
+            levels=[Level("guessing", CHANCE)], alt="Accuracy on new classes by the number of teachers",
         ),
     ]  # fmt: skip
     states = [

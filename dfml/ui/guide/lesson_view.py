@@ -32,7 +32,7 @@ def show_guide() -> None:
     with st.container(gap="small"):
         _lesson_buttons(number)
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
-            st.title(f"{number} · {lesson.title}", anchor=False, width="content")
+            st.title(f"{number} · {lesson.title}", anchor=False, width="stretch")
             _back_and_next(lesson, number, step)
         with one_line_errors():
             _lesson(lesson, number, step)
@@ -42,9 +42,9 @@ def _lesson(lesson: Lesson, number: int, step: int) -> None:
     facts, one = facts_of(lesson.name), lesson.steps[step - 1]
     choices = {choice.name: _asked(choice, lesson.begins(step)[choice.name]) for choice in lesson.choices}
     figure = lesson.figure(facts, choices, step)
-    if step == 1:
-        st.markdown(f"*{lesson.idea}*")
-    told, measured = st.columns([5, 3], gap="medium")
+    st.markdown(f"*{lesson.idea}*")
+    # As high in every step, so that the stage stays where it is while a reader goes on.
+    told, measured = st.container(key="guide_told").columns([5, 3], gap="medium")
     with told:
         st.header(f"{step} of {len(lesson.steps)} · {one.title}", anchor=False)
         st.markdown(one.text(facts, choices))
@@ -92,7 +92,7 @@ def _back_and_next(lesson: Lesson, number: int, step: int, present: bool = False
     last_lesson, last = len(LESSONS), len(lesson.steps)
     before = (number, step - 1) if step > 1 else (number - 1, len(LESSONS[number - 2].steps)) if number > 1 else None
     after = (number, step + 1) if step < last else (number + 1, 1) if number < last_lesson else None
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", width="content"):
         for text, icon, where in (
             ("Back", ":material/arrow_back:", before),
             ("Next", ":material/arrow_forward:", after),
@@ -125,10 +125,8 @@ def _choose(choice: Choice, value: str) -> None:
 
     look = {"key": key, "on_change": keep, "help": choice.help or None}
     words = dict(choice.options).__getitem__
-    if len(choice.options) > 4:
-        st.select_slider(choice.title, list(choice.options), format_func=words, width=320, **look)
-    else:
-        st.segmented_control(choice.title, list(choice.options), format_func=words, required=True, **look)
+    # No slider: the stage has one, which goes through its states.
+    st.segmented_control(choice.title, list(choice.options), format_func=words, required=True, **look)
 
 
 def _present(lesson: Lesson, number: int, step: int) -> None:

@@ -58,8 +58,8 @@ def cloud(facts: Facts, rate: str, axis: str, *, coloured: bool, slides: bool) -
     other = "reported" if axis == "measured" else "measured"
     first = panel_at(other if slides else axis)
     panel = dots(
-        "teachers", [], x="", y="", ends=("", "", "", ""), groups=GROUPS if coloured else ["which are deceptive?"],
-        alt="Teachers along an axis of accuracy",
+        "teachers", [], x="", y="", ends=("", "", "", ""), groups=GROUPS if coloured else (),
+        alt="Teachers along an axis of accuracy", title="each point is a teacher; rows only keep them apart",
     )  # fmt: skip
     states = [State({"teachers": first}, seconds=0.9)]
     if slides:

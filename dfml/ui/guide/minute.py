@@ -8,7 +8,6 @@ from dfml.ui.guide import dreams, experts, leaks, liars, painters, steps
 from dfml.ui.guide.lesson import share_bar
 from dfml.ui.guide.lesson_files import facts_of, sheet
 from dfml.ui.guide.stage import Bar, Scene, State, bar_values, bars, cells, curves, pictures, stage
-from dfml.ui.widgets.texts import spaced
 
 SECONDS = 60
 TABLE = "benchmarks/results/accuracy-cifar-fs-conv4-demo.json"
@@ -42,9 +41,13 @@ def _spread(states: list[State], seconds: float) -> list[State]:
 
 def _cells(known: int, counts: list[int]) -> dict:
     facts = facts_of("experts")
-    names = [spaced(name) for name in facts["classes"]]
     return cells(
-        "map", names, teachers=len(facts["teachers"]), known=known, counts=counts, alt="Classes that the teachers know"
+        "map",
+        experts.cell_names(facts),
+        teachers=len(facts["teachers"]),
+        known=known,
+        counts=counts,
+        alt="Classes that the teachers know",
     )
 
 
@@ -80,7 +83,7 @@ def _verdict() -> Scene:
     made = dreams.scene(facts, dreams.LESSON.begins(3), 3)
     lines = [Line("own teacher", frames, told["own"]), Line("judge", frames, told["judge"])]
     panel = curves(
-        "curves", lines, x="step", y="sees the wanted class", percent=True, until=frames[-1], height=300,
+        "curves", lines, x="step", y="sees the wanted class", percent=True, until=frames[-1], height=300, reach=(0, 1),
         levels=[Level("guessing", dreams.CHANCE)], alt="Share of pictures in which a network sees the wanted class",
     )  # fmt: skip
     states = _spread(list(made.states), 4.5)

@@ -94,10 +94,33 @@ def _morph(facts: Facts, first: str, align: bool, shares: Sequence[float]) -> Sc
         panel = curves("fit", lines[share], x="x", y="output", alt="")
         words = f"{100 * (1 - share):.0f} % A, {100 * share:.0f} % B"
         error = float(np.mean((outputs(mixed(one, other, share), x) - wanted) ** 2))
-        change = {"lines": panel["lines"], "title": f"{words}: error {error:.2f}"}
+        change = {"lines": panel["lines"], "title": f"{words}: error {_short(error)}"}
         states.append(State({"fit": change}, seconds=0.45, label=words))
     # The middle is the point; the way on to B is left to the reader.
     return Scene([first_panel], states, rest=shares.index(0.5) if 0.5 in shares else None)
+
+
+def _short(error: float) -> str:
+    """An error in as many digits as tell it from 0."""
+    return f"{error:.2f}" if error >= 0.01 else f"{error:.4f}"
+
+
+def _fits_shown(facts: Facts, first: str) -> Scene:
+    """Both networks, each beside the curve that it was to fit, drawn from left to right."""
+    x, wanted = points(facts)
+    along = (x - x[0]).tolist()
+    panels = []
+    for name, network in zip("AB", networks(facts, first, False), strict=True):
+        says = outputs(network, x)
+        error = float(np.mean((says - wanted) ** 2))
+        lines = [Line("curve to fit", along, wanted.tolist()), Line(f"network {name}", along, says.tolist())]
+        panel = curves(
+            name, lines, x="x", y="output", height=280, quiet=True, title=f"network {name}: error {_short(error)}",
+            alt=f"The curve, and what network {name} says",
+        )  # fmt: skip
+        panels.append(panel)
+    states = [State({name: {"cursor": along[-1] * share} for name in "AB"}, seconds=0.3) for share in SHARES[1:]]
+    return Scene(panels, states)
 
 
 def zoo_bars(facts: Facts) -> list[Bar]:
@@ -117,7 +140,9 @@ def scene(facts: Facts, choices: Choices, step: int) -> Scene:
     if step == 5:
         return Scene([bars("zoo", zoo_bars(facts), high=0.7, alt="Accuracy on new classes by centroid", widest=760)])
     align, first = choices["align"] == "yes", choices["first"]
-    shares = (0.0, 1.0) if step == 1 else SHARES[:6] if step == 2 else SHARES
+    if step == 1:
+        return _fits_shown(facts, first)
+    shares = SHARES[:6] if step == 2 else SHARES
     return _morph(facts, first, align, shares)
 
 
@@ -126,9 +151,8 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
     first, align = choices["first"], choices["align"] == "yes"
     if step == 1:
         alone = facts["toy"][first]["alone"]
-        return Figure(
-            "error of one network", f"{alone:.4f}", f"mean squared error at {facts['sinusoid']['points']} points"
-        )
+        formula = f"mean squared error at {facts['sinusoid']['points']} points; a flat line: {facts['flat_line']:.2f}"
+        return Figure("error of one network", f"{alone:.4f}", formula)
     if step == 5:
         told = facts["zoo"][str(facts["zoo"]["counts"][-1])]
         formula = (
@@ -143,9 +167,10 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
 
 
 def _fits(facts: Facts, choices: Choices) -> str:
+    begun = ", from different first weights" if choices["first"] == "own" else ", from the same first weights"
     return (
-        f"Two networks fit one curve, from different first weights. Each alone is nearly perfect: error "
-        f"{facts['toy'][choices['first']]['alone']:.4f}."
+        f"Two networks, A and B, were trained to fit the same curve{begun}. Each alone lies upon it: the "
+        f"error is {facts['toy'][choices['first']]['alone']:.4f}."
     )
 
 

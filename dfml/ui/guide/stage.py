@@ -98,14 +98,28 @@ def curves(
     levels: Sequence[Level] = (),
     cursor: float | None = None,
     until: float | None = None,
+    reach: Sequence[float] = (),
     quiet: bool = False,
     height: int = 250,
     width: int = 320,
 ) -> Panel:
-    """Curves over steps; for the arguments see ``line_chart``. A ``quiet`` legend has names without newest values."""
+    """Curves over steps; for the arguments see ``line_chart``.
+
+    The vertical axis holds the values of ``reach`` in any case, so that choices are drawn on one scale. A ``quiet``
+    legend has names without newest values.
+    """
     data = chart_data(lines, x=x, y=y, alt=alt, percent=percent, levels=levels)
     size = {"height": height, "width": width, "grow": 2, "quiet": quiet}
-    return {**data, **size, "kind": "chart", "id": name, "title": title, "cursor": number(cursor), "until": until}
+    return {
+        **data,
+        **size,
+        "kind": "chart",
+        "id": name,
+        "title": title,
+        "cursor": number(cursor),
+        "until": until,
+        "reach": list(reach),
+    }
 
 
 def pictures(

@@ -11,6 +11,8 @@ from dfml.ui.guide.stage import Bar, Scene, State, bar_values, bars, curves, pic
 from dfml.ui.widgets.navigation import ADAPTATION, TRAINING
 from dfml.ui.widgets.texts import counted, spaced
 
+NAMES = {"random": "random weights", "ota": "ota"}
+
 
 def accuracy(facts: Facts, start: str, rate: str, steps: int) -> float:
     """Mean accuracy over the episodes after a number of gradient steps."""
@@ -96,10 +98,12 @@ def _curves(facts: Facts, choices: Choices, centroid: bool) -> Scene:
     lines = []
     for start in ("random", "ota"):
         curve = _curve(facts, start, rate)
-        lines.append(Line(start, facts["steps"], curve["accuracy"], band=curve["ci95"]))
+        lines.append(Line(NAMES[start], facts["steps"], curve["accuracy"], band=curve["ci95"]))
     levels = [Level("guessing", 0.2)]
     if centroid:
-        levels += [Level(f"{start} by centroid", _curve(facts, start, rate)["centroid"]) for start in ("random", "ota")]
+        levels += [
+            Level(f"{NAMES[start]} by centroid", _curve(facts, start, rate)["centroid"]) for start in ("random", "ota")
+        ]
     panel = curves(
         "curves", lines, x="gradient steps", y="accuracy", percent=True, levels=levels, height=300, width=420,
         title=f"{facts['episodes_measured']} episodes, inner rate {rate}",
@@ -109,7 +113,7 @@ def _curves(facts: Facts, choices: Choices, centroid: bool) -> Scene:
     reach = max(abs(gap(facts, r, s)) for r in ("0.01", "0.1") for s in facts["steps"])
 
     def row(step: int) -> list[Bar]:
-        return [Bar("ota − random", gaps[step], f"{points(gaps[step])} points")]
+        return [Bar("ota less random", gaps[step], f"{points(gaps[step])} points")]
 
     low = -reach if min(gap(facts, r, s) for r in ("0.01", "0.1") for s in facts["steps"]) < -0.005 else 0.0
     both = bars(
@@ -142,7 +146,9 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
     if step <= 4:
         steps = {2: 0, 3: 1, 4: 10}[step]
         right = right_after(facts, choices, steps)
-        formula = f"of {queries} queries after {steps} steps, from {start}, rate {rate}; guessing: {queries // 5}"
+        formula = (
+            f"of {queries} queries after {steps} steps, from {NAMES[start]}, rate {rate}; guessing: {queries // 5}"
+        )
         return Figure("right", f"{right} of {queries}", formula)
     curve = _curve(facts, start, rate)
     if step == 5:
@@ -153,9 +159,8 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
             f"{per_cent(one['accuracy'][place], 1)} − {per_cent(other['accuracy'][place], 1)} at rate {rate}, {halves}"
         )
         return Figure("between the starts, 10 steps", f"{points(gap(facts, rate))} points", formula)
-    formula = (
-        f"{start}, mean of {facts['episodes_measured']} episodes ± {100 * curve['centroid_ci95']:.1f}; no step at all"
-    )
+    many, half = facts["episodes_measured"], 100 * curve["centroid_ci95"]
+    formula = f"{NAMES[start]}, mean of {many} episodes ± {half:.1f}; no step at all"
     return Figure("by nearest centroid", per_cent(curve["centroid"], 1), formula)
 
 
@@ -230,7 +235,7 @@ LESSON = Lesson(
     ),
     choices=(
         Choice("rate", "Inner rate", {"0.01": "0.01", "0.1": "0.1"}),
-        Choice("start", "Start", {"random": "random weights", "ota": "ota"}, "ota: the mean of aligned teachers"),
+        Choice("start", "Start", NAMES, "ota: the mean of aligned teachers"),
         Choice("episode", "Episode", {"1": "1", "2": "2", "3": "3"}),
     ),
     scene=scene,

@@ -3,8 +3,15 @@
 import streamlit as st
 
 from dfml.ui.guide.minute import draw_minute
+from dfml.ui.widgets.navigation import ADAPTATION, GUIDE, TRAINING
 
 PARAMETER = "minute"
+NEXT = (
+    (GUIDE, "Go through it step by step: lesson 1", {"lesson": "1"}),
+    (ADAPTATION, "Show a ready model new pictures", {"set": "living-things"}),
+    (TRAINING, "Train a model yourself", {"method": "purer"}),
+)
+"""Where a reader goes on after the minute."""
 
 
 def minute_button() -> None:
@@ -23,3 +30,7 @@ def minute_button() -> None:
         st.rerun()
     if playing:
         draw_minute("home:replay")
+        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+            st.markdown("**What next?**", width="content")
+            for page, text, link in NEXT:
+                st.page_link(page.file, label=text, icon=page.icon, query_params=link, width="content", help="")

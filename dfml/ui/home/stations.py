@@ -9,7 +9,7 @@ from PIL import Image
 from dfml.core.paths import ASSETS
 from dfml.runs.folder import RunFolder, StoredImages
 from dfml.runs.recorded import recorded_run
-from dfml.runs.recorded.scene import Scene
+from dfml.runs.recorded.scene import Answers, Scene
 from dfml.ui.components.line_chart import Level, Line, line_chart
 from dfml.ui.components.tile_grid import tile_grid
 from dfml.ui.runs.run_rows import finite
@@ -45,7 +45,10 @@ def pipeline_strip(scene: Scene | None) -> None:
         _title(TRAINING, "3. Training", {"run": TRAINED} if trained else {})
         if trained:
             _curve(trained)
-        st.caption("**Meta-training** on tasks of such pictures; measured on classes that no teacher knows.")
+        st.caption(
+            "**Meta-training** on tasks of such pictures. The curve: right answers on small tests during it, of "
+            "classes that no teacher knows."
+        )
     with grid.cell():
         link = {"model": scene.shown, "set": scene.set, "how": scene.how} if scene else {}
         _title(ADAPTATION, "4. Answers", link)
@@ -114,11 +117,31 @@ def _answers(scene: Scene) -> None:
 def headline(scene: Scene) -> str:
     """Say how much better than chance a model is that was trained without data, on the example set."""
     told, shown = scene.models, scene.models[scene.shown]
-    beside = f", one with random weights {round(100 * told['random'].share)} %" if "random" in told else ""
-    guess = f", guessing {round(100 / len(scene.classes))} %" if scene.classes else ""
+    beside = [f"a network of random weights, which has learned nothing, {_share(told['random'])}"] * ("random" in told)
+    guess = [f"guessing {round(100 / len(scene.classes))} %"] * bool(scene.classes)
+    kinds = f"{len(scene.classes)} new kinds of {plain(spaced(scene.set.replace('-', ' ')))}"
+    first = (
+        f"Shown {scene.shots} pictures each of {kinds}, the recorded `{plain(scene.shown)}` model, which never saw a "
+        f"real picture in training, names **{_share(shown)}** of {shown.of} others right"
+    )
+    return "; ".join([first, *beside, *guess]) + "."
+
+
+def _share(answers: Answers) -> str:
+    return f"{round(100 * answers.share)} %"
+
+
+def why_numbers_differ(scene: Scene) -> str:
+    """Say on what each accuracy of the model that is shown was measured; empty where its run tells none."""
+    run = recorded_run(scene.shown)
+    result = (run.result() if run else None) or {}
+    test, episodes, watched = (result.get(name) for name in ("test_accuracy", "episodes", "val_accuracy"))
+    if test is None or watched is None or not episodes:
+        return ""
+    shown = scene.models[scene.shown]
     return (
-        f"Shown {scene.shots} pictures each of {len(scene.classes)} new kinds of "
-        f"{plain(spaced(scene.set.replace('-', ' ')))}, the recorded `{plain(scene.shown)}` model names "
-        f"**{round(100 * shown.share)} %** of {shown.of} others right{beside}{guess}. "
-        "It never saw a real picture in training."
+        f"One model, three numbers: {percent(watched)} at the end of the curve, on classes that only serve to follow a "
+        f"training; {percent(test)} in its test, the mean of {episodes} tasks of other new classes; {_share(shown)} on "
+        f"the {shown.of} pictures of this one example. Some classes are harder than others, and few pictures make a "
+        "number uncertain: models are compared by their tests."
     )

@@ -51,14 +51,14 @@ def page_of_runs(
     """Draw the box of the form that starts runs, and the tabs, each with the page's runs.
 
     The box is open at first, folded where the link names a run and no settings. It stands below the tabs where there
-    is a run to watch, own or recorded, and above them where the link names settings, or its button was pressed. The
-    form is drawn after the tabs, so that runs can be watched while it waits for PyTorch, and only in an open box, so
-    that watching needs none.
+    is a run to watch, own or recorded, and above them where the link names settings, but no run that is at work, or its
+    button was pressed. The form is drawn after the tabs, so that runs can be watched while it waits for PyTorch, and
+    only in an open box, so that watching needs none.
     """
     box_key, first, below = f"new_run_open:{key}", f"_first:{key}", f"_form_below:{key}"
     rows = run_rows(*kinds)
     if first not in st.session_state:
-        asked = names_settings()
+        asked = names_settings() and not _at_work(rows, st.query_params.get("run"))
         st.session_state[first] = asked or "run" not in st.query_params
         st.session_state[below] = not asked and bool(rows or recorded_rows(KINDS[key]))
     if NEXT in st.session_state:
@@ -79,6 +79,11 @@ def page_of_runs(
     if box.open:
         with box:
             form()
+
+
+def _at_work(rows: Sequence[RunRow], asked: str | None) -> bool:
+    """Whether the run, or the group of runs, that the link names works or waits: whoever reloads wants to see it."""
+    return any(row.state in ACTIVE and row.spec and asked in (row.name, row.spec.group or None) for row in rows)
 
 
 def _places(names: list[str]) -> Sequence[Any]:
@@ -169,7 +174,8 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
         show(f"{look.word.capitalize()}: {plain(status.error)}", icon=look.icon)
     if status.state != "finished":
         st.progress(status.fraction, text=progress_text(status, names))
-    told = [f"{duration(status.seconds)} of work"] if status.seconds else []
+    # How long a demo takes is what the table says where all were timed, not what a recording took on a busy machine.
+    told = [f"{duration(status.seconds)} of work"] if status.seconds and not shipped else []
     if status.device:
         why = f" ({status.device_reason})" if status.device_reason and not names else ""
         told.append("on " + plain(status.device + why))
@@ -248,7 +254,15 @@ def _waiting(text: str, names: Mapping[str, str]) -> str:
     found = RunFolder(runs_root() / name) if name == Path(name).name else None
     who = names.get(name) or (found.title if found and not found.problem else "")
     who = who or f"{name}, outside this app,"  # a command, or a run of another folder
-    return f"waiting for {device}: {plain(who)} works on it{ahead or ''}"
+    return f"waiting for {device}: {plain(who)} works on it{ahead or ''}{_starts(found)}"
+
+
+def _starts(before: RunFolder | None) -> str:
+    """When a run that waits can start: not before the one that works has ended, with its test."""
+    if before is None or before.problem or (status := before.status()).state not in ("running", "stopping"):
+        return ""
+    when = f"in {in_words(status.eta_range)} at the earliest" if status.eta_range else "when that one has ended"
+    return f"; this one starts {when}"
 
 
 def preset_of(spec: RunSpec) -> str:

@@ -18,7 +18,7 @@ from dfml.ui.training.sweep_form import sweep_form
 from dfml.ui.widgets.choice_cards import choose_card
 from dfml.ui.widgets.forms import all_options, methods, preset_cell, preset_chosen, seed_and_device
 from dfml.ui.widgets.scenes import LinkedOptions
-from dfml.ui.widgets.texts import counted, one_line_errors
+from dfml.ui.widgets.texts import counted, in_minutes, one_line_errors
 from dfml.ui.zoo.choose_zoo import zoo_cell
 
 RECOVERY, REVISION, BY_QUERIES = 9.5, 5.0, 109.0
@@ -132,8 +132,8 @@ def first_run_text(config: Config, ways: Sequence[int], *, remote: bool = False)
     count = kept_recoveries(config, ways)
     if not count:
         return ""
-    minutes = max(1, round(first_run_seconds(config, ways) / 60))
-    long = "as long as the server needs" if remote else f"about {counted(minutes, 'minute')} on two CPU cores"
+    seconds = first_run_seconds(config, ways)
+    long = "as long as the server needs" if remote else f"about {in_minutes(seconds)} on two CPU cores"
     recoveries = "1 recovery" if count == 1 else f"{count} recoveries"
     text = (
         "The first run on a zoo also recovers images of its teachers and keeps them, unless they are kept already: "
@@ -147,4 +147,4 @@ def first_run_text(config: Config, ways: Sequence[int], *, remote: bool = False)
 def training_text(method: str, preset: str, *, measured: Path = MEASURED) -> str:
     """Say how long the training itself takes; empty where the table of all methods does not tell."""
     long = took(method, preset, table=measured)
-    return f"A run of this demo took {long} on two CPU cores (zoo cifar-fs-conv4)." if long else ""
+    return f"Training by this demo takes {long} on two idle CPU cores (zoo cifar-fs-conv4)." if long else ""

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfml.core.config import Config
-from dfml.core.paths import STUDIO
+from dfml.runs.costs.machine import TIMES as MEASURED
 from dfml.ui.widgets.choice_cards import Card, by_idea
 from dfml.ui.widgets.texts import in_minutes, listed
 
-MEASURED = STUDIO / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
-"""Where every demo was timed, one after the other on two cores."""
 IDEAS = ("Recovered images", "Weights", "References")
 """What they learn from; the last learn nothing, or are no data-free model of one network."""
 Method = Any

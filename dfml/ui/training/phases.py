@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 from dfml.runs.status import RunStatus
 from dfml.ui.widgets.texts import percent
 
-RECOVERING_OPTIONS = ("warm_start", "pixel_lr", "inverter", "generator_lr")
+RECOVERING_OPTIONS = ("warm_start", "pixel_lr", "inverter", "generator_lr", "recovered")
 """Options of methods that recover images."""
 TESTING = "testing"
 
@@ -45,15 +45,21 @@ def phases(
 ) -> list[Phase]:
     """Return the three phases as they are now."""
     total, testing, finished = length(config, status, scalars), is_testing(status), status.state == "finished"
-    step = total if testing or finished else min(status.step or 0, total or 0)
+    ended, working = testing or finished, status.state in ("running", "stopping")
+    step = total if ended else min(status.step or 0, total or 0)
+    # What has another length comes before the iterations, such as recoveries by which teachers are compared.
+    preparing = working and not ended and bool(status.total) and total not in (0, status.total)
+    if preparing:
+        step = 0
     alone = config.get("warm_start")
     alone = min(alone, total) if isinstance(alone, int) and alone > 0 else 0
-    ended = testing or finished
-    working = status.state in ("running", "stopping")
     learned = 1.0 if ended else max(0, step - alone) / (total - alone) if total > alone else 0.0
-    learning = _phase("Learning", learned, working and step >= alone and not ended, ended, status)
+    learning = _phase("Learning", learned, working and step >= alone and not (ended or preparing), ended, status)
     if not recovers(config, scalars):
         first = Phase("Recovering", 0.0, "none", "no images: weights or features alone")
+    elif preparing:
+        share = min(1.0, (status.step or 0) / (status.total or 1))
+        first = Phase("Recovering", share, "now", f"preparing, {100 * share:.0f} %")
     elif alone:
         first = _phase("Recovering", 1.0 if ended else min(1.0, step / alone), working and step < alone, ended, status)
         if working and alone <= step and not ended:

@@ -135,7 +135,7 @@ def live_story(run: RunFolder, status: RunStatus, scalars: Scalars, version: Has
         return
     left, right = st.columns(2, gap="medium")
     with left:
-        _show_diversity(told.diversity or _diversity({}))
+        _show_diversity(told.diversity or _diversity({}, until))
     if told.tasks:
         with right:
             _show_map(run, told.task_map)
@@ -145,7 +145,7 @@ def _told(run: RunFolder, scalars: Scalars, until: float | None) -> Told:
     pictures = recovers(run.spec.config, scalars)
     newest, tasks = newest_tasks(run) if pictures else (None, None)
     placed = prepared_task_map(run, SECOND if pictures else HERO) if pictures or run.tasks() else None
-    known = _diversity(scalars) if DIVERSITY in scalars else None
+    known = _diversity(scalars, until) if DIVERSITY in scalars else None
     return Told(run.result(), hero_of(run, scalars, until=until), known, newest, tasks, placed)
 
 
@@ -166,12 +166,12 @@ def show_hero(run: RunFolder, found: Hero) -> None:
         st.caption(found.caption)
 
 
-def _diversity(scalars: Scalars) -> Prepared:
+def _diversity(scalars: Scalars, until: float | None) -> Prepared:
     """Return how unlike the newest tasks are."""
     title = metric(DIVERSITY).title
     steps, values = scalars.get(DIVERSITY, ((), ()))
     newest = f"newest {values[-1]:.3g}" if len(values) else "no number yet"
-    look: dict[str, Any] = {"x": "iteration", "y": "cosine distance", "height": SECOND}
+    look: dict[str, Any] = {"x": "iteration", "y": "cosine distance", "until": until, "height": SECOND}
     return prepared_chart([Line(title, steps, values)], alt=f"{title} over iterations; {newest}", **look)
 
 
@@ -201,11 +201,11 @@ def newest_tasks(run: RunFolder) -> tuple[int | None, Prepared]:
 
 def _show_tasks(told: Told) -> None:
     text = "What the meta-model learns from at this moment: no real image is among them."
-    st.markdown("**Newest pseudo tasks**" + ("" if told.newest is None else f" · iteration {told.newest}"), help=text)
+    st.markdown(
+        "**Newest pseudo tasks** · " + ("none yet" if told.newest is None else f"iteration {told.newest}"), help=text
+    )
     if told.tasks:
         told.tasks.draw("newest")
-    if told.newest is None:
-        st.caption("The first ones come in a moment.")
 
 
 def newest_images(kept: Sequence[StoredImages], until: float | None = None) -> tuple[int, list[Image.Image]]:

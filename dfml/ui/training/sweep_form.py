@@ -46,4 +46,4 @@ def _long(names: list[str], count: int, preset: str) -> str:
     if preset != "demo" or not all(name in known for name in names):
         return "They may be stopped one by one."
     seconds = count * sum(known[name].seconds for name in names)
-    return f"Together about {in_minutes(seconds)} on two CPU cores, after images are recovered once."
+    return f"Together about {in_minutes(seconds)} on two idle CPU cores, after images are recovered once."

@@ -91,11 +91,10 @@ def _result_panel(run: RunFolder, scalars: Scalars) -> None:
         st.caption(f"Tasks of {way} classes; guessing gives {percent(1 / way)}." + both * (validated is not None))
     course = over_the_run(scalars)
     if course:
-        looks = [metric(f"val/{name}") for name in course]
         st.caption(
-            f"Validation classes over the run: peak {percent(course['peak'])}, last {percent(course['last'])}, "
-            f"variation {100 * course['variation']:.1f} points.",
-            help=" ".join(f"**{look.title.capitalize()}**: {look.help}" for look in looks),
+            f"Validation classes: {percent(course['peak'])} at the best moment of the run, {percent(course['last'])} "
+            f"at its end, {100 * course['variation']:.1f} points less.",
+            help="What the end lies below the best was forgotten on the way.",
         )
 
 

@@ -100,7 +100,10 @@ def cluster_cell(grid: GridContainer, key: str) -> str:
 
 def seed_and_device(grid: GridContainer, key: str) -> dict[str, int | str]:
     """Draw these fields, and that of a cluster; ``key`` is the prefix of the widgets' keys."""
-    text = "The same seed gives the same run."
+    text = (
+        "This number decides where chance would (first weights, noise, the order of tasks): the same one gives the "
+        "same run, another one another run. A few seeds show how much of a result is luck."
+    )
     with grid.cell():
         seed = lasting(st.number_input, "Seed", key="seed", min_value=0, max_value=2**31, value=0, step=1, help=text)
     text = "Where the run computes. auto takes a GPU where there is one; the sidebar shows what was found."

@@ -68,13 +68,18 @@ def duration(seconds: float | None) -> str:
 
 
 def in_minutes(seconds: float) -> str:
-    """Return ``42 seconds``, or ``4 minutes`` from a minute and a half on; at least a second."""
-    return f"{round(seconds / 60)} minutes" if seconds >= 90 else counted(max(1, round(seconds)), "second")
+    """Return ``42 s``, or ``4 min`` from a minute and a half on; at least a second."""
+    return f"{round(seconds / 60)} min" if seconds >= 90 else f"{max(1, round(seconds))} s"
 
 
 def badge(text: str, colour: str, icon: str = "") -> str:
     """Return Markdown for a badge of text from outside; ``st.badge`` would escape its brackets a second time."""
     return f":{colour}-badge[{icon} {plain(text)}]"
+
+
+def table_height(rows: int, most: int) -> int:
+    """Return the pixels of a table of so many rows, of which at most ``most`` are seen at once: none empty or cut."""
+    return 2 + 35 * (1 + min(rows, most))
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class Bringing:
         self.sources, self.looks, self.lines, self.added, self.errand = sources, [], [], {}, None
         if sources:
             pairs = [list(pair) for pair in zip(sources, self.stated, strict=True)]
-            self.errand = ZooErrand(holding=self.files, work="look", sources=pairs)
+            self.errand = ZooErrand(holding=self.files, work="look", sources=pairs).ends_with(self)
 
     def take(self, given: Sequence[Given]) -> None:
         """Take uploads, and look at them."""

@@ -5,25 +5,24 @@ from typing import Any
 
 import streamlit as st
 
-from dfml.ui.widgets.texts import one_line_errors, plain
-from dfml.ui.zoo.zoo_errand import ZooErrand, wait_for
+from dfml.ui.widgets.texts import one_line_errors, plain, table_height
+from dfml.ui.zoo.zoo_errand import ZooErrand, check_of, checks, wait_for
 from dfml.zoo.kept_checks import KeptCheck, at_a_glance, kept_check
 from dfml.zoo.listing import ZooListing
-
-CHECKING = "_checking"
-ABOUT_CHECK = {"when", "data", "files"}
 
 
 def check_panel(zoo: ZooListing) -> None:
     """Draw what the cards tell, the last check in a sentence, and a box with its table and the way to a new one."""
     if zoo.address:
         return
-    kept, errand = kept_check(zoo.folder), _errand(zoo)
+    folder = zoo.folder.resolve()
+    kept, errand = kept_check(folder), check_of(folder)
     lines = [f":material/warning: {plain(line)}" for line in at_a_glance(zoo.teachers)]
     if kept:
         sign = ":material/rule:" if kept.wrong or kept.problems else ":material/check_circle:"
         lines.append(f"{sign} Checked {kept.when[:10]}: {plain(kept.sentence)}")
     st.caption("  \n".join([*lines] if kept else [*lines, ":material/help: Its teachers have not been checked yet."]))
+    working = bool(errand) and not wait_for(errand, "Checking", key="check", forget=lambda: checks().pop(folder, None))
     look: dict[str, Any] = {
         "key": "check",
         "icon": ":material/fact_check:",
@@ -32,33 +31,23 @@ def check_panel(zoo: ZooListing) -> None:
     }
     with st.expander("Check this zoo", **look) as box:
         if box.open:
-            _panel(zoo, kept, errand)
+            _panel(zoo, kept, errand, working=working)
 
 
-def _errand(zoo: ZooListing) -> ZooErrand | None:
-    """The check of this zoo that goes on or has failed; what one found is in its file."""
-    errands: dict[str, ZooErrand] = st.session_state.setdefault(CHECKING, {})
-    errand = errands.get(zoo.reference)
-    if errand and errand.outcome is not None and "problem" not in errand.outcome:
-        del errands[zoo.reference]
-        return None
-    return errand
-
-
-def _panel(zoo: ZooListing, kept: KeptCheck | None, errand: ZooErrand | None) -> None:
-    errands = st.session_state[CHECKING]
+def _panel(zoo: ZooListing, kept: KeptCheck | None, errand: ZooErrand | None, *, working: bool) -> None:
     st.caption(
-        "Loads every teacher and shows it noise: are its answers finite, logits, other for another image, and not "
-        "another teacher's? With images of their classes, accuracy is measured, too."
+        "Loads every teacher, shows it noise, and looks at its answers: they must be numbers (not NaN or infinite) and "
+        "no probabilities yet (*logits*), differ from image to image, and be no copy of another teacher's. With images "
+        "of their classes, accuracy is measured, too."
     )
-    if errand and not wait_for(errand, "Checking", key="check", forget=lambda: errands.pop(zoo.reference, None)):
+    if working:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         hint = "optional: class folders that they learnt from"
         data = st.text_input("Images", key="check_data", placeholder=hint, max_chars=4000) or ""
         if st.button("Check all teachers", icon=":material/fact_check:", key="check_now"):
             order = {"work": "check", "zoo": str(zoo.folder), "data": data.strip()}
-            errands[zoo.reference] = ZooErrand(**order)
+            checks()[zoo.folder.resolve()] = ZooErrand(**order)
             st.rerun()
     if errand:
         st.error(plain(errand.outcome["problem"]), icon=":material/error:")
@@ -87,7 +76,7 @@ def _table(zoo: ZooListing, kept: KeptCheck) -> None:
     st.dataframe(
         columns,
         hide_index=True,
-        height=300 if len(rows) > 7 else "auto",
+        height=table_height(len(rows), 8),
         column_config={
             "id": text("Teacher", width="small"),
             "findings": text("Findings", width="large"),
@@ -105,7 +94,7 @@ def _table(zoo: ZooListing, kept: KeptCheck) -> None:
         st.error(plain(f"{model}: {reason}"), icon=":material/error:")
     st.download_button(
         "What was found (JSON)",
-        json.dumps(kept.model_dump(exclude=ABOUT_CHECK), ensure_ascii=False, indent=1),
+        json.dumps(kept.told(), ensure_ascii=False, indent=1),
         f"{zoo.folder.name}-check.json",
         "application/json",
         icon=":material/download:",

@@ -10,7 +10,7 @@ from dfml.core.errors import BadInput
 from dfml.core.paths import own_zoos
 from dfml.core.remedies import PROGRAM
 from dfml.ui.widgets.forms import all_options, polluting
-from dfml.ui.widgets.texts import counted, one_line_errors, percent, spaced
+from dfml.ui.widgets.texts import counted, one_line_errors, percent, spaced, table_height
 from dfml.ui.zoo.choose_zoo import choose_next, open_listing
 from dfml.zoo.build.zoo_config import PollutionConfig
 from dfml.zoo.listing import ZooListing, zoo_names
@@ -54,7 +54,8 @@ def _truth(zoo: ZooListing) -> None:
             "Accuracy that it claims": [percent(row.accuracy) for row in rows],
             "Classes that it claims": [spaced(", ".join(row.class_names)) for row in rows],
         }
-        st.dataframe(columns, hide_index=True, height=300, alt=f"Table of {len(rows)} teachers and what they are")
+        alt = f"Table of {len(rows)} teachers and what they are"
+        st.dataframe(columns, hide_index=True, height=table_height(len(rows), 8), alt=alt)
 
 
 def _form(zoo: ZooListing) -> None:

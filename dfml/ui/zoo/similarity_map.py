@@ -13,14 +13,15 @@ from dfml.runs.processes import JobProcesses
 from dfml.ui.components.point_map import Point, point_map
 from dfml.ui.widgets.texts import counted, empty_state, in_minutes, listed, percent, plain
 from dfml.ui.zoo.teacher_table import open_teacher
+from dfml.ui.zoo.zoo_errand import BEFORE, told_progress
 from dfml.zoo.listing import TeacherRow, ZooListing
 
 RECOVERY, CORES = 9.5, 2
 """Seconds of one thread for the recovery of a teacher of the embedded Conv4 zoo, of which there are two here."""
 MOST_NAMED = 8
 NEAR = (
-    "Near means alike: images recovered from one teacher ask for the same changes of a fixed probe network as images "
-    "recovered from the other (TGR's measure)."
+    "Teachers that lie close together are alike: images recovered from one would change a fixed network, the *probe*, "
+    "in nearly the same way as images recovered from the other. It is the measure of the method TGR."
 )
 
 
@@ -38,12 +39,7 @@ class Comparing:
 
     def progress(self) -> tuple[float, str]:
         """Share done, in [0, 1], and what it is doing."""
-        running = self._processes.running
-        words = (running[0].text if running else "").split(" ", 2)
-        if len(words) < 3 or not (words[0].isdecimal() and words[1].isdecimal()) or words[1] == "0":
-            return 0.0, "loading PyTorch and the teachers"
-        done, total = int(words[0]), int(words[1])
-        return min(1.0, done / total), f"{words[2]}, {done} of {total}"
+        return told_progress(self._processes, f"{BEFORE} and the teachers")
 
     def _ask(self, reference: str, path: Path) -> None:
         try:

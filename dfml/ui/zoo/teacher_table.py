@@ -9,7 +9,7 @@ import streamlit as st
 from dfml.core.names import same
 from dfml.ui.components.mounting import mark_of
 from dfml.ui.widgets.link_choice import in_link
-from dfml.ui.widgets.texts import empty_state, listed, plain, spaced
+from dfml.ui.widgets.texts import empty_state, listed, plain, spaced, table_height
 from dfml.zoo.listing import TeacherRow, ZooListing
 
 TEACHER = "teacher"
@@ -121,7 +121,7 @@ def teacher_table(zoo: ZooListing, found: list[TeacherRow]) -> TeacherRow | None
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [place]}},
         hide_index=True,
-        height=420,
+        height=table_height(len(found), 11),
         column_config={
             "id": text("Teacher", width="small"),
             "accuracy": number("Accuracy", format="%.1f %%", width="small", help="On held-out images."),

@@ -6,12 +6,18 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dfml.ui.charts.bars import accuracies_by_architecture, accuracy_histogram, architecture_bars, class_coverage
+from dfml.ui.charts.bars import (
+    accuracies_by_architecture,
+    accuracy_histogram,
+    architecture_bars,
+    class_coverage,
+    class_rows_end,
+)
 from dfml.ui.widgets.texts import empty_state, percent, show_chart, spaced
 from dfml.zoo.listing import TeacherRow, ZooListing
 
-MOST_BARS, TALL = 300, 300
-"""Classes in a chart, and pixels after which it scrolls."""
+MOST_BARS, MOST_SEEN, TALL = 300, 14, 300
+"""Classes in a chart, and of those what is seen before it scrolls; pixels after which other charts do."""
 
 
 def zoo_charts(zoo: ZooListing, found: Sequence[TeacherRow]) -> None:
@@ -47,11 +53,12 @@ def _classes(shown: ZooListing) -> None:
     if not counts:
         empty_state("No class names", "The owners of these models gave none.", icon=":material/label_off:")
         return
-    with st.container(height=TALL, border=False):
+    with st.container(height=class_rows_end(MOST_SEEN) if len(counts) > MOST_SEEN else "content", border=False):
         alt, look = f"Bars: in how many teachers each of {len(counts)} classes occurs", {"displayModeBar": False}
         show_chart(class_coverage(counts[:MOST_BARS]), key="class_coverage", alt=alt, config=look)
-    if len(counts) > MOST_BARS:
-        st.caption(f"The {MOST_BARS} most frequent of {len(counts):,} classes.")
+    if len(counts) > MOST_SEEN:
+        most = "" if len(counts) <= MOST_BARS else f"{MOST_BARS} of "
+        st.caption(f"The chart scrolls: it has {most}{len(counts):,} classes, the most frequent first.")
     if not shown.shared_class_names:
         st.caption("The owners do not vouch that equal names mean the same class, so methods keep them apart.")
 

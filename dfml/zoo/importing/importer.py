@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from dfml.core.errors import BadInput, shown
+from dfml.core.model_config import CONFIG
 from dfml.core.names import find_name, same
 from dfml.core.paths import cache_root, claim_folder, inside, raise_if_disk_full, read_json
 from dfml.core.texts import for_terminal
@@ -22,7 +24,7 @@ from dfml.zoo.importing.complete import complete
 from dfml.zoo.importing.drafts import Draft
 from dfml.zoo.importing.reader import read_source
 from dfml.zoo.importing.stating import Stated, Unsaid
-from dfml.zoo.listing import MOST_MODELS, read_card, read_index
+from dfml.zoo.listing import DETAILS, MOST_MODELS, read_card, read_index
 from dfml.zoo.zoo import write_zoo
 
 Source = str | Path | Draft
@@ -91,7 +93,7 @@ def _import(
         models = meta.pop("models")
         meta.pop("format", None)
     else:
-        claim_folder(out)
+        claim_folder(out, own=lambda folder: all(map(_as_left, folder.iterdir())))
     if len(pairs) + len(models) > MOST_MODELS:
         raise BadInput(f"{len(pairs) + len(models):,} teachers: a zoo has at most {MOST_MODELS:,}.")
     found, ready = Imported(), {}
@@ -108,7 +110,11 @@ def _import(
                 new = own.id or draft.id
                 _check_id(new, [*map(str, models), *ready], out)
                 folder = place / new
-                found.notes += [f"{name}: {line}" for line in complete(draft, said, folder)]
+                notes = complete(draft, said, folder)
+                if (out / new).exists():
+                    _require_same(folder, out / new)
+                    notes = ["an import that was cut off had brought it in already; now the zoo lists it", *notes]
+                found.notes += [f"{name}: {line}" for line in notes]
                 ready[new] = said
             except BadInput as error:
                 if folder is not None:
@@ -121,9 +127,12 @@ def _import(
         if ready:
             out.mkdir(exist_ok=True)
             for new in ready:
-                os.replace(place / new, out / new)
+                if not (out / new).exists():
+                    os.replace(place / new, out / new)
             meta |= _shared(meta, models, spaces, {card.domain for card in cards.values()}, out)
             write_zoo(out, models=[*models, *ready], **meta)
+            if not models:
+                found.notes += _unlisted(out, ready)
     found.added = list(ready)
     return found
 
@@ -162,8 +171,34 @@ def _check_id(name: str, taken: list[str], out: Path) -> None:
         raise BadInput(f"{name!r} cannot be the name of a teacher's folder: {other}")
     if find_name(name, taken) is not None:
         raise BadInput(f"the zoo has a teacher {name!r} already: {other}")
-    if (out / name).exists():
+    if (out / name).exists() and not _as_left(out / name):
         raise BadInput(f"{out / name} is there already and no model of the zoo: remove it, or {other}")
+
+
+def _as_left(folder: Path) -> bool:
+    """Whether a folder is as an import leaves a teacher, which moves it there whole and lists it in the end."""
+    return (folder / CONFIG).is_file() and (folder / DETAILS).is_file()
+
+
+def _unlisted(out: Path, listed: Collection[str]) -> list[str]:
+    """A line that names what lies in a new zoo's folder and is none of its teachers, if anything does."""
+    left = [path.name for path in sorted(out.iterdir()) if path.name not in (*RESERVED, *listed)]
+    more = ", ..." if len(left) > 3 else ""
+    return (
+        [f"{out} also holds {', '.join(left[:3])}{more}, which the zoo does not list: import or remove it"]
+        if left
+        else []
+    )
+
+
+def _require_same(new: Path, there: Path) -> None:
+    """``BadInput``: a folder that is there already is not what is brought in."""
+    names = sorted(path.name for path in new.iterdir())
+    same_names = sorted(path.name for path in there.iterdir()) == names
+    if not same_names or filecmp.cmpfiles(new, there, names, shallow=False)[0] != names:
+        raise BadInput(
+            f"{there} is there already, no model of the zoo and another one: remove it, or give another 'id'"
+        )
 
 
 def _one_line(text: str, name: str, place: Path, folder: Path | None) -> str:
