@@ -181,8 +181,8 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
         told.append("on " + plain(status.device + why))
     if not names:
         threads = [counted(run.spec.threads, "CPU thread")] if run.spec.threads else []
-        told += [preset_of(run.spec), f"seed {run.spec.seed}", *threads]
-        told += [f"by the cluster at {plain(run.spec.cluster)}"] if run.spec.cluster else []
+        cluster = [f"by the cluster at {plain(run.spec.cluster)}"] if run.spec.cluster else []
+        told += [preset_of(run.spec), f"seed {run.spec.seed}", *threads, *cluster]
     st.caption(" · ".join(told) or "not begun yet")
     with st.container(horizontal=True, gap="small"):
         if status.active:
