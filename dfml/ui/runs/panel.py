@@ -136,12 +136,11 @@ def _panels(watched: list[Watched], key: str) -> None:
         _panel(watched[0], key, {})
         return
     spec, active = watched[0].run.spec, [one for one in watched if one.status.active]
-    shipped = is_recorded(watched[0].run.path)
     st.markdown(f"## {plain(whose(spec)).capitalize()}", anchors=False)
     told = [f"{len(watched)} inverters", f"{spec.per_class} images per class", f"seed {spec.seed}"]
     told += [plain(f"{spec.preset} preset"), *([f"real images from {plain(spec.data)}"] if spec.data else [])]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if shipped:
+        if is_recorded(watched[0].run.path):
             recorded_badge(watched[0].run)
         st.caption(" · ".join(told), width="content")
         if len(active) > 1 and st.button("Stop all", icon=":material/stop_circle:", key=f"{key}:stop_all"):
@@ -149,9 +148,9 @@ def _panels(watched: list[Watched], key: str) -> None:
                 with one_line_errors():
                     launcher.request_stop(one.run)
             st.rerun()
-    names = {one.run.name: one.name for one in watched}
-    for place, (one, cell) in enumerate(zip(watched, st.columns(len(watched), gap="medium"), strict=True)):
-        with cell, one_line_errors():
+    names, columns = {one.run.name: one.name for one in watched}, st.columns(len(watched), gap="medium")
+    for place, one in enumerate(watched):
+        with columns[place], one_line_errors():
             _panel(one, f"{key}:{place}", names)
 
 
@@ -180,9 +179,9 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
         why = f" ({status.device_reason})" if status.device_reason and not names else ""
         told.append("on " + plain(status.device + why))
     if not names:
-        threads = [counted(run.spec.threads, "CPU thread")] if run.spec.threads else []
-        cluster = [f"by the cluster at {plain(run.spec.cluster)}"] if run.spec.cluster else []
-        told += [preset_of(run.spec), f"seed {run.spec.seed}", *threads, *cluster]
+        threads = counted(run.spec.threads, "CPU thread") if run.spec.threads else ""
+        cluster = f"by the cluster at {plain(run.spec.cluster)}" if run.spec.cluster else ""
+        told += filter(None, [preset_of(run.spec), f"seed {run.spec.seed}", threads, cluster])
     st.caption(" · ".join(told) or "not begun yet")
     with st.container(horizontal=True, gap="small"):
         if status.active:
