@@ -107,7 +107,7 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
     if spec.kind == "train" and spec.cluster and PLACES not in os.environ:
         from dfml.runs.remote.following import follow
 
-        found = follow(folder, raw, tell)
+        found = follow(folder, raw, tell, _one_line)
         return _outcome(folder, "stopped") if found is None else found
     with StopSwitch(folder.path, worker=not foreground) as stop, Recorder(folder.path, raw) as recorder:
         recorder.log(f"{spec.kind} {spec.method}, process {pid}")

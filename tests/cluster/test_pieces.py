@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dfml.cluster import connecting, node
-from dfml.cluster.fan_out import in_processes
+from dfml.cluster import connecting, node, nodes
+from dfml.cluster.fan_out import PART, WHOLE, in_processes
 from dfml.cluster.parcels import pack_folder
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done
@@ -151,3 +151,19 @@ def test_a_scheduler_that_is_gone_is_said_and_nothing_hangs(cluster, tmp_path):
     assert time.monotonic() - started < 90
     with pytest.raises(RunFailed, match="no cluster answers"):
         found(in_processes(abs, [1], jobs=cluster.address, what="counted"))
+
+
+def test_a_share_of_a_gpu_is_enough_for_a_piece_and_not_for_a_whole_run(make_cluster, monkeypatch):
+    monkeypatch.setattr(nodes, "ALONE_SECONDS", 3.0)
+    made = make_cluster()
+    plain = made.worker("plain")
+    plain.wait_for("workers: ")
+    where = {"jobs": made.address, "what": "counted"}
+    with pytest.raises(RunFailed, match="GPU"):
+        found(in_processes(abs, [-1], gpu=PART, **where))
+    sharing = made.worker("sharing", "--gpu", 0, "--processes", 2)
+    sharing.wait_for("workers: ")
+    assert found(in_processes(abs, [-1, -2], gpu=PART, **where))
+    assert "a piece of the work" in sharing.said and "a piece of the work" not in plain.said
+    with pytest.raises(RunFailed, match="GPU"):
+        found(in_processes(abs, [-1], gpu=WHOLE, **where))

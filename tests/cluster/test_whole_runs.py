@@ -13,12 +13,14 @@ from dfml.bench.job import finished_rows
 from dfml.bench.plan import job_of
 from dfml.bench.study import do_jobs
 from dfml.bench.study_config import AccuracyConfig
+from dfml.core.errors import RunFailed
 from dfml.core.events import Note, Progress
 from dfml.core.paths import write_json
 from dfml.methods import METHODS
 from dfml.runs import launcher
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
+from dfml.runs.remote import from_here
 from dfml.runs.spec import RunSpec
 
 pytestmark = [
@@ -116,6 +118,17 @@ def test_a_lost_node_costs_what_came_after_the_last_checkpoint(cluster, apart):
     assert len(begun) == 2 and kept <= begun[0] <= begun[1], "on either node"
     run_in_process(plain := apart("plain", iterations=200))
     assert weights(run) == weights(plain)
+
+
+@pytest.mark.parametrize("broken", ["nobody answers", "the program breaks"])
+def test_a_run_whose_cluster_fails_says_so_in_a_line(broken, apart, monkeypatch):
+    run = apart("run", "tcp://127.0.0.1:1")
+    if broken == "the program breaks":
+        monkeypatch.setattr(from_here, "in_processes", lambda *_, **__: {}["no such key"])
+    with pytest.raises(RunFailed) as failed:
+        run_in_process(run)
+    assert run.status().state == "failed" and run.status().error == str(failed.value)
+    assert "\n" not in str(failed.value)
 
 
 def test_whoever_is_killed_leaves_no_work_behind(whole_cluster, apart, monkeypatch):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
-from dfml.cluster.connecting import asked_for
+from dfml.cluster.connecting import ADDRESS
 from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested
 from dfml.core.events import Note, Progress, Scalars
 from dfml.runs.folder import RunFolder
@@ -20,13 +22,15 @@ OWN = ("pid", "process", "host", "foreground", "queued")
 """What a run's status says of its worker here, whatever the node says of its own."""
 
 
-def follow(folder: RunFolder, raw: dict[str, Any], tell: Listener) -> dict[str, Any] | None:
+def follow(
+    folder: RunFolder, raw: dict[str, Any], tell: Listener, one_line: Callable[[Exception, RunFolder], DfmlError]
+) -> dict[str, Any] | None:
     """Let the run's cluster do it; the folder, held by this process, follows. Return the result, None if stopped.
 
-    ``raw`` is the status to start from. Raises as ``run_in_process`` does.
+    ``raw`` is the status to start from, and ``one_line`` makes any error one for people. Raises as ``run_in_process``.
     """
     spec = folder.spec
-    address = asked_for(None) or spec.cluster  # that of today, where the cluster was started anew
+    address = os.environ.get(ADDRESS) or spec.cluster  # that of today, where the cluster was started anew
     with StopSwitch(folder.path, worker=not raw["foreground"]) as stop:
         stop.safe_point_ahead = True  # a node stops at its next one
         status = _Status(folder, raw, tell)
@@ -47,10 +51,11 @@ def follow(folder: RunFolder, raw: dict[str, Any], tell: Listener) -> dict[str, 
             stop.settle()
             status.change(state="stopped", text="stopped on request")
             return None
-        except DfmlError as error:
+        except Exception as error:
             stop.settle()
-            status.change(state="failed", error=str(error))
-            raise
+            clear = one_line(error, folder)
+            status.change(state="failed", error=str(clear))
+            raise clear from error
         stop.settle()
         status.change()
     if "error" in found:
