@@ -143,7 +143,8 @@ def _on_cluster(
         token, parcels = secrets.token_hex(8), {path: pack_folder(Path(path)) for path in folders}
         done = pack_value(cloudpickle.dumps((token, work)))  # nobody else's, since it is dropped in the end
         order = node.Order(token, done.digest, {path: parcel.digest for path, parcel in parcels.items()})
-        nodes = Nodes(client, order, [*parcels.values(), done], gpu=gpu)
+        meanwhile = (lambda nodes: look(nodes.ask)) if look else (lambda nodes: None)
+        nodes = Nodes(client, order, [*parcels.values(), done], gpu=gpu, meanwhile=meanwhile)
 
         def mark(event: tuple[float, Any]) -> None:
             with suppress(OSError, ValueError, TypeError):
@@ -153,8 +154,7 @@ def _on_cluster(
 
         def look_around() -> None:
             nodes.greet()
-            if look:
-                look(nodes.ask)
+            meanwhile(nodes)
 
         def end() -> None:
             client.cancel([Future(key, client=client) for key in list(client.futures)], force=True)

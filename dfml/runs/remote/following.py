@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
+from contextlib import suppress
 from typing import Any
 
 from dfml.cluster.connecting import asked_for
 from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested
 from dfml.core.events import Note, Progress, Scalars
+from dfml.runs.driver import one_line
 from dfml.runs.folder import RunFolder
 from dfml.runs.processes import JobProcesses
 from dfml.runs.recorder import HEARTBEAT_SECONDS, Listener
 from dfml.runs.remote.from_here import RemoteRun, folders_of
-from dfml.runs.status import ACTIVE, write_raw
+from dfml.runs.status import ACTIVE, LOG, write_raw
 from dfml.runs.stopping import StopSwitch
 
 OWN = ("pid", "process", "host", "foreground", "queued")
@@ -26,20 +29,20 @@ def follow(folder: RunFolder, raw: dict[str, Any], tell: Listener) -> dict[str, 
     ``raw`` is the status to start from. Raises as ``run_in_process`` does.
     """
     spec = folder.spec
-    address = asked_for(None) or spec.cluster  # that of today, where the cluster was started anew
     with StopSwitch(folder.path, worker=not raw["foreground"]) as stop:
         stop.safe_point_ahead = True  # a node stops at its next one
         status = _Status(folder, raw, tell)
-        status.change(state="queued", text=f"waiting for a worker of the cluster at {address}")
 
         def wanted() -> bool:
             status.beat()
             return not stop.wanted()
 
-        there = RemoteRun(
-            address, folder.path, tell=lambda text: None, wanted=wanted, status=status.of_node
-        )  # fmt: skip
         try:
+            address = asked_for(None) or spec.cluster  # that of today, where the cluster was started anew
+            status.change(state="queued", text=f"waiting for a worker of the cluster at {address}")
+            there = RemoteRun(
+                address, folder.path, tell=lambda text: None, wanted=wanted, status=status.of_node
+            )  # fmt: skip
             found = there.outcome(
                 do_there, {}, folders=folders_of(spec.zoo, spec.data), device=spec.device
             )  # fmt: skip
@@ -47,10 +50,14 @@ def follow(folder: RunFolder, raw: dict[str, Any], tell: Listener) -> dict[str, 
             stop.settle()
             status.change(state="stopped", text="stopped on request")
             return None
-        except DfmlError as error:
+        except Exception as error:
             stop.settle()
-            status.change(state="failed", error=str(error))
-            raise
+            if not isinstance(error, DfmlError):
+                with suppress(OSError), (folder.path / LOG).open("a", encoding="utf-8") as log:
+                    log.write(traceback.format_exc())
+            clear = one_line(error, folder)
+            status.change(state="failed", error=str(clear))
+            raise clear from error
         stop.settle()
         status.change()
     if "error" in found:
