@@ -10,6 +10,7 @@ from dfml.core.errors import DfmlError, StopRequested
 from dfml.runs.driver import holding
 from dfml.runs.remote.at_node import Work
 from dfml.runs.remote.from_here import RemoteRun, folders_of
+from dfml.runs.status import STOP
 
 
 @dataclass(eq=False)
@@ -49,16 +50,22 @@ class OnCluster:
         told = RemoteJob(job.label)
         self.running.append(told)
         try:
-            run, _ = opened(job)
+            run, ledger = opened(job)
             prints = {data: job.print_of(data) for data in job.data}
             order = job.model_copy(update={"prints": prints}).model_dump(mode="json")
             folders = folders_of(job.spec.zoo, job.spec.data, *job.data)
-            there = RemoteRun(self.address, run.path, tell=told.say, wanted=lambda: not self._over.is_set())
+            there = RemoteRun(
+                self.address, run.path, tell=told.say, beside=ledger.path.name,
+                wanted=lambda: not (self._over.is_set() or (run.path / STOP).exists()),
+            )  # fmt: skip
             with holding(run):
+                (run.path / STOP).unlink(missing_ok=True)  # an old one
                 return there.outcome(self.work, order, folders=folders, device=job.spec.device)
-        except StopRequested:
-            raise
-        except DfmlError as error:
+        except StopRequested as stopped:
+            if self._over.is_set():
+                raise
+            return failure("stopped", str(stopped))
+        except (DfmlError, ValueError, OSError) as error:
             return failure("failed", str(error))
         finally:
             self.running.remove(told)

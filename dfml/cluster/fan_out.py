@@ -145,7 +145,8 @@ def _on_cluster(
         token, parcels = secrets.token_hex(8), {path: pack_folder(Path(path)) for path in folders}
         done = pack_value(cloudpickle.dumps((token, work)))  # nobody else's, since it is dropped in the end
         order = node.Order(token, done.digest, {path: parcel.digest for path, parcel in parcels.items()})
-        nodes = Nodes(client, order, [*parcels.values(), done], gpu=gpu)
+        meanwhile = (lambda nodes: look(nodes.ask)) if look else (lambda nodes: None)
+        nodes = Nodes(client, order, [*parcels.values(), done], gpu=gpu, meanwhile=meanwhile)
 
         def mark(event: tuple[float, Any]) -> None:
             with suppress(OSError, ValueError, TypeError):
@@ -155,8 +156,7 @@ def _on_cluster(
 
         def look_around() -> None:
             nodes.greet()
-            if look:
-                look(nodes.ask)
+            meanwhile(nodes)
 
         def end() -> None:
             client.cancel([Future(key, client=client) for key in list(client.futures)], force=True)
@@ -167,7 +167,7 @@ def _on_cluster(
             yield from nodes.wait()
             backend = _on_all_workers(client, {"GPU": gpu} if gpu else {})
             # Many at once: who joins later finds work waiting. Not all: each that is out takes memory here.
-            out = max(LEAST_OUT, OUT_PER_WORKER * len(client.nthreads()))
+            out = max(LEAST_OUT, OUT_PER_WORKER * len(cast(dict, client.nthreads())))
             how: dict[str, Any] = {"pre_dispatch": out, "batch_size": 1}
             parallel = Parallel(backend=backend, return_as="generator_unordered", **how)
             pieces = (delayed(node.do_piece)(order, item) for item in items)

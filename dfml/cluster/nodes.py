@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -19,13 +20,22 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 ALONE_SECONDS = 60.0
 """How long a cluster may be without any worker."""
+_sending = threading.Lock()  # jobs of one study share what they send
 
 
 class Nodes:
     """The workers of a cluster. Workers that share a disk are a node: it is sent a parcel once."""
 
-    def __init__(self, client: Client, order: node.Order, parcels: Sequence[Parcel], *, gpu: float = 0.0) -> None:
-        self.client, self.order, self.gpu = client, order, gpu
+    def __init__(
+        self,
+        client: Client,
+        order: node.Order,
+        parcels: Sequence[Parcel],
+        *,
+        gpu: float = 0.0,
+        meanwhile: Callable[[Nodes], None] = lambda nodes: None,
+    ) -> None:
+        self.client, self.order, self.gpu, self.meanwhile = client, order, gpu, meanwhile
         self.address = client.scheduler.address if client.scheduler else "its address"
         self.parcels = {parcel.digest: parcel for parcel in parcels}
         self._disks: dict[str, str] = {}
@@ -61,8 +71,8 @@ class Nodes:
             found = self.ask(node.facts, workers=new, on_error="ignore")
             refuse_unlike(found, threads)
             for worker, facts in found.items():
-                if facts["disk"] not in self._disks.values():
-                    self._send(worker)
+                if facts["disk"] not in self._disks.values() and not self._send(worker):
+                    continue
                 self._disks[worker] = facts["disk"]
                 self._fit |= {worker} if facts["gpu"] >= self.gpu else set()
 
@@ -82,12 +92,23 @@ class Nodes:
             if busy:
                 self.client.restart_workers(busy, timeout=20, raise_for_error=False)
 
-    def _send(self, worker: str) -> None:
-        asked = self.ask(node.lacks, dict(self.order.folders), self.order.work, workers=[worker])
-        for digest in asked[worker]:
-            parcel = self.parcels[digest]
-            for part in parcel.pieces():
-                self.ask(receive, digest, part, dict(parcel.sums), workers=[worker])
+    def _send(self, worker: str) -> bool:
+        """Send a worker what it lacks; False where it is to be tried again: another job is sending, or it was lost."""
+        if not _sending.acquire(blocking=False):
+            self._seen = time.monotonic()
+            return False
+        try:
+            asked = self.ask(node.lacks, dict(self.order.folders), self.order.work, workers=[worker])
+            for digest in asked[worker]:
+                parcel = self.parcels[digest]
+                for part in parcel.pieces():
+                    self.ask(receive, digest, part, dict(parcel.sums), workers=[worker])
+                    self.meanwhile(self)
+            return True
+        except (OSError, TimeoutError, KeyError):
+            return False
+        finally:
+            _sending.release()
 
     def ask(self, function: Callable[..., Any], *given: Any, **how: Any) -> dict[str, Any]:  # noqa: ANN401 - any call's
         """Call a function on all workers, or ``workers``; return each one's answer."""

@@ -36,7 +36,10 @@ class Parcel:
         part: dict[str, bytes] = {}
         size = 0
         for name, content in self.files.items():
-            part[name] = content if isinstance(content, bytes) else content.read_bytes()
+            try:
+                part[name] = content if isinstance(content, bytes) else content.read_bytes()
+            except OSError as error:
+                raise BadInput(f"cannot read {content}: {error.strerror}.") from None
             size += len(part[name])
             if size >= PIECE:
                 yield part
@@ -47,8 +50,10 @@ class Parcel:
 def pack_folder(folder: Path) -> Parcel:
     """Return what a folder holds now; names that begin with a dot are left out. ``BadInput``: it cannot be read."""
     files: dict[str, Path | bytes] = {}
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for place, folders, names in os.walk(folder, followlinks=True):
+        above = [Path(place).resolve(), *Path(place).resolve().parents]
+        wanted = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in wanted if (Path(place) / name).resolve() not in above]  # no loops of links
         for name in sorted(names):
             if not name.startswith("."):
                 files[(Path(place) / name).relative_to(folder).as_posix()] = Path(place) / name

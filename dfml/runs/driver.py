@@ -107,7 +107,7 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
     if spec.kind == "train" and spec.cluster and PLACES not in os.environ:
         from dfml.runs.remote.following import follow
 
-        found = follow(folder, raw, tell, _one_line)
+        found = follow(folder, raw, tell, one_line)
         return _outcome(folder, "stopped") if found is None else found
     with StopSwitch(folder.path, worker=not foreground) as stop, Recorder(folder.path, raw) as recorder:
         recorder.log(f"{spec.kind} {spec.method}, process {pid}")
@@ -128,7 +128,7 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
             return _outcome(folder, "stopped", recorder)
         except Exception as error:
             stop.settle()
-            clear = _one_line(error, folder)
+            clear = one_line(error, folder)
             if not isinstance(error, DfmlError):
                 recorder.log(traceback.format_exc())
             recorder.log(f"failed: {clear}")
@@ -225,7 +225,7 @@ def _outcome(
     return finite({**frame, **(values or {})})
 
 
-def _one_line(error: Exception, folder: RunFolder) -> DfmlError:
+def one_line(error: Exception, folder: RunFolder) -> DfmlError:
     """Return the error as one clear line for a person."""
     if isinstance(error, DfmlError):
         return error

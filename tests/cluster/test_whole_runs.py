@@ -143,6 +143,18 @@ def test_whoever_is_killed_leaves_no_work_behind(whole_cluster, apart, monkeypat
     wait_for(lambda: not at_work(), 120)
 
 
+def test_a_killed_worker_leaves_no_files_behind(make_cluster, apart, tmp_path):
+    made = make_cluster(TMPDIR=str(tmp_path))
+    made.worker("one").wait_for("workers: ")
+    run = apart("run", made.address, iterations=4000, started=True)
+    wait_for(lambda: run.status().state == "running")
+    (left,) = tmp_path.rglob("dfml-run-*")
+    (at_work,) = [p for p in made.commands[-1].family() if "remote.node_run" in " ".join(p.cmdline())]
+    at_work.parent().kill()  # as for want of memory; its nanny starts another one
+    wait_for(lambda: not left.exists())
+    assert launcher.stop_and_wait(run), run.status()
+
+
 def test_a_study_is_done_by_all_workers_and_finds_what_it_finds_here(whole_cluster, tmp_path, apart, patterns):
     apart("unused")
     asked = {"data": [f"{UNSEEN}images"], "shots": (1,), "episodes": 4, "device": "cpu", "seeds": (0, 1)}

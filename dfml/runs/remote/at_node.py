@@ -51,6 +51,7 @@ class _AtWork:
     root: Path
     crew: JobProcesses = field(default_factory=JobProcesses)
     sent: Sent = field(default_factory=Sent)
+    told: int = 0
     begun: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     gone: threading.Event = field(default_factory=threading.Event)
@@ -72,7 +73,8 @@ def do_run(work: Work, marks: Path, order: str) -> Any:  # noqa: ANN401 - any JS
     global _run
     said = json.loads(order)
     logging.getLogger("distributed.worker").addFilter(_is_no_question)
-    with tempfile.TemporaryDirectory(prefix="dfml-run-") as place:
+    # Among the worker's own files: Dask removes those of a worker that was killed. As the run itself will call it.
+    with tempfile.TemporaryDirectory(prefix="dfml-run-", dir=Path(_worker().local_directory).resolve()) as place:
         root, there = Path(place) / "run", str(said[FOLDER])
         here = root / Path(there).name
         _run = run = _AtWork(os.urandom(8).hex(), root)
@@ -80,7 +82,7 @@ def do_run(work: Work, marks: Path, order: str) -> Any:  # noqa: ANN401 - any JS
         before, os.environ["DFML_LOCKS"] = os.environ.get("DFML_LOCKS"), str(Path(place) / "locks")
         threading.Thread(target=_end_if_alone, args=(run,), daemon=True).start()
         try:
-            node.tell(marks, AT, json.dumps([_address(), run.number]))
+            node.tell(marks, AT, json.dumps([str(_worker().address), run.number]))
             run.begun.wait()
             if run.gone.is_set():
                 raise RunFailed("whoever asked for this run is gone.")
@@ -100,8 +102,8 @@ def do_run(work: Work, marks: Path, order: str) -> Any:  # noqa: ANN401 - any JS
 
 
 def give(number: str, changes: list[Change]) -> bool:
-    """Write some of the run's files; whether it is still here."""
-    if (run := _known(number)) is not None:
+    """Write some of the run's files; whether it is still here. Once it has begun, they are its own."""
+    if (run := _known(number)) is not None and not run.begun.is_set():
         write(run.root, changes)
     return run is not None
 
@@ -113,10 +115,16 @@ def begin(number: str) -> bool:
     return run is not None
 
 
-def news(number: str) -> News | None:
-    """How the run is, and what it has written since the last time; None where it is not here any more."""
+def news(number: str, heard: int) -> News | None:
+    """How the run is, and what it has written since the last time; None where it is not here any more.
+
+    ``heard`` says how many were heard before: where one was lost on its way, nobody knows what came, and all is sent.
+    """
     if (run := _known(number)) is None:
         return None
+    if heard != run.told:
+        run.sent = Sent()
+    run.told = heard + 1
     over = run.ended.is_set()
     texts = [child.text for child in list(run.crew.running) if child.text]
     found: list[Change] = []
@@ -166,8 +174,11 @@ def _as_the_asker_calls_it(root: Path, here: Path, there: str) -> None:
 
 
 def _renamed(text: str, here: Path, there: str) -> str:
-    """JSON in which a folder has another path."""
-    return text.replace(json.dumps(str(here))[1:-1], json.dumps(there)[1:-1])
+    """JSON in which a folder has another path, whichever way its letters are written."""
+    for ascii_only in (True, False):
+        old, new = (json.dumps(path, ensure_ascii=ascii_only)[1:-1] for path in (str(here), there))
+        text = text.replace(old, new)
+    return text
 
 
 def _is_no_question(record: logging.LogRecord) -> bool:
@@ -175,7 +186,7 @@ def _is_no_question(record: logging.LogRecord) -> bool:
     return f"'{news.__name__}'" not in record.getMessage()
 
 
-def _address() -> str:
+def _worker() -> Any:  # noqa: ANN401 - Dask loads slowly
     from distributed import get_worker
 
-    return str(get_worker().address)
+    return get_worker()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from dfml.cluster.connecting import ADDRESS
+from dfml.cluster.connecting import asked_for
 from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested
 from dfml.core.events import Note, Progress, Scalars
 from dfml.runs.folder import RunFolder
 from dfml.runs.processes import JobProcesses
 from dfml.runs.recorder import HEARTBEAT_SECONDS, Listener
 from dfml.runs.remote.from_here import RemoteRun, folders_of
-from dfml.runs.status import ACTIVE, write_raw
+from dfml.runs.status import ACTIVE, LOG, write_raw
 from dfml.runs.stopping import StopSwitch
 
 OWN = ("pid", "process", "host", "foreground", "queued")
@@ -30,20 +31,21 @@ def follow(
     ``raw`` is the status to start from, and ``one_line`` makes any error one for people. Raises as ``run_in_process``.
     """
     spec = folder.spec
-    address = os.environ.get(ADDRESS) or spec.cluster  # that of today, where the cluster was started anew
-    with StopSwitch(folder.path, worker=not raw["foreground"]) as stop:
-        stop.safe_point_ahead = True  # a node stops at its next one
+    with StopSwitch(folder.path) as stop:
         status = _Status(folder, raw, tell)
-        status.change(state="queued", text=f"waiting for a worker of the cluster at {address}")
 
         def wanted() -> bool:
             status.beat()
-            return not stop.wanted()
+            if stop.wanted():
+                stop.settle()  # the node stops at its next safe point: until then, nothing breaks in here
+            return not stop.requested
 
-        there = RemoteRun(
-            address, folder.path, tell=lambda text: None, wanted=wanted, status=status.of_node
-        )  # fmt: skip
         try:
+            address = asked_for(None) or spec.cluster  # that of today, where the cluster was started anew
+            status.change(state="queued", text=f"waiting for a worker of the cluster at {address}")
+            there = RemoteRun(
+                address, folder.path, tell=lambda text: None, wanted=wanted, status=status.of_node
+            )  # fmt: skip
             found = there.outcome(
                 do_there, {}, folders=folders_of(spec.zoo, spec.data), device=spec.device
             )  # fmt: skip
@@ -53,6 +55,9 @@ def follow(
             return None
         except Exception as error:
             stop.settle()
+            if not isinstance(error, DfmlError):
+                with suppress(OSError), (folder.path / LOG).open("a", encoding="utf-8") as log:
+                    log.write(traceback.format_exc())
             clear = one_line(error, folder)
             status.change(state="failed", error=str(clear))
             raise clear from error

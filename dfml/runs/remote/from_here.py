@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.cluster.fan_out import WHOLE, Ask, in_processes, part_of_gpu
-from dfml.core.errors import StopRequested
+from dfml.core.errors import BadInput, RunFailed, StopRequested
 from dfml.core.paths import given_path
 from dfml.core.texts import is_address
 from dfml.runs.remote import at_node
@@ -22,7 +22,7 @@ from dfml.runs.status import ACTIVE, STATUS, write_raw
 from dfml.zoo.listing import zoo_names
 
 NEWS_SECONDS = 1.0
-STOP_SECONDS = 45.0
+STOP_SECONDS = 22.0
 """How long a run on a node may take for its next checkpoint, and what it wrote for its way here."""
 KEPT = ("started", "seconds", "step", "total", "device", "device_reason")
 
@@ -31,10 +31,11 @@ class RemoteRun:
     """One run on its way through a cluster.
 
     Args:
-        folder: The run's, which exists; also files beside it whose names begin with its name.
+        folder: The run's, which exists.
         tell: Called with how far the run is.
         wanted: Asked every half second; once it says no, the run is stopped, and what it has kept is fetched.
         status: Makes of the node's ``status.json`` the one that is kept here.
+        beside: A file beside the folder that belongs to it, if there is one.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class RemoteRun:
         tell: Callable[[str], None],
         wanted: Callable[[], bool],
         status: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+        beside: str | None = None,
     ) -> None:
-        self.address, self.folder = address, folder
+        self.address, self.folder, self.beside = address, folder, beside
         self.tell, self.wanted, self.status = tell, wanted, status
         self._at: list[str] = []
         self._over = False
+        self._heard = 0
         self._marks = Path()
         self._stopping: float | None = None
         self._asked = 0.0
@@ -57,7 +60,8 @@ class RemoteRun:
     def outcome(self, work: at_node.Work, order: dict[str, Any], *, folders: Sequence[str], device: str) -> Any:  # noqa: ANN401 - JSON
         """Have ``work``, a function of a module, done by a worker; see ``at_node.do_run``.
 
-        ``StopRequested``: it was not ``wanted`` before it began. For the others see ``in_processes``.
+        ``StopRequested``: it was not ``wanted`` before it began. ``RunFailed``: the node had not heard of us, and ended
+        it. For the others see ``in_processes``.
         """
         with tempfile.TemporaryDirectory() as marks:
             self._marks = Path(marks)
@@ -68,6 +72,8 @@ class RemoteRun:
             )  # fmt: skip
             with closing(done):
                 for outcome in done:
+                    if outcome is not None and not self._over:
+                        raise RunFailed("its node had not been asked for a minute, and stopped it; what came is kept.")
                     if outcome is not None:
                         return outcome
                     if self._is_over():
@@ -81,17 +87,19 @@ class RemoteRun:
 
     def _look(self, ask: Ask) -> None:
         """Follow the run; where its node was lost, another has it now, which goes on with what is here."""
-        with suppress(OSError, ValueError):
+        at: list[str] = []
+        with suppress(OSError, ValueError):  # nobody has told yet, or is telling
             at = json.loads((self._marks / at_node.AT).read_text(encoding="ascii"))
-            if at != self._at:
-                self._greet(ask, at)
+        if at and at != self._at and not self._greet(ask, at):
+            return
         if not self._at or self._over or time.monotonic() - self._asked < NEWS_SECONDS:
             return
         self._asked = time.monotonic()
-        number = self._at[1]
+        at = self._at
         if self._stopping is not None:
-            self._answer(ask, at_node.stop, number)
-        while (news := self._answer(ask, at_node.news, number)) is not None:
+            self._answer(ask, at, at_node.stop)
+        while (news := self._answer(ask, at, at_node.news, self._heard)) is not None:
+            self._heard += 1
             if news.text:
                 self.tell(news.text)
             self._keep(news.changes)
@@ -99,38 +107,45 @@ class RemoteRun:
                 continue
             remove_others(self.folder, {name.partition("/")[2] for name in news.names if "/" in name})
             if news.over:
-                self._answer(ask, at_node.goodbye, number)
+                self._answer(ask, at, at_node.goodbye)
                 self._over = True
             return
 
-    def _greet(self, ask: Ask, at: list[str]) -> None:
-        self._at, self._over = at, False
-        for change in Sent().changes(self.folder.parent, files_of(self.folder)):
-            if not self._answer(ask, at_node.give, at[1], [as_stopped(change)]):
-                return
-        self._answer(ask, at_node.begin, at[1])
-
-    def _answer(self, ask: Ask, function: Callable[..., Any], *given: Any) -> Any:  # noqa: ANN401 - the function's
-        """What the node says; None where it is gone."""
-        worker = self._at[0]
+    def _greet(self, ask: Ask, at: list[str]) -> bool:
+        """Send a node all files, and let it begin; whether it has them: only then is what it has what is to be here."""
+        self._at, self._over, self._heard = [], False, 0
         try:
-            return ask(function, *given, workers=[worker], on_error="raise").get(worker)
+            for change in Sent().changes(self.folder.parent, self._files()):
+                if self._is_over() or not self._answer(ask, at, at_node.give, [as_stopped(change)]):
+                    return False
+        except OSError as error:
+            raise RunFailed(f"cannot read {error.filename or self.folder}: {error.strerror}.") from None
+        if not self._answer(ask, at, at_node.begin):
+            return False
+        self._at = at
+        return True
+
+    def _files(self) -> list[str]:
+        own = [f"{self.folder.name}/{name}" for name in names_in(self.folder)]
+        return [*own, self.beside] if self.beside else own
+
+    def _answer(self, ask: Ask, at: list[str], function: Callable[..., Any], *given: Any) -> Any:  # noqa: ANN401
+        """What the node says; None where it is gone."""
+        worker, number = at
+        try:
+            return ask(function, number, *given, workers=[worker], on_error="raise").get(worker)
         except (OSError, TimeoutError, KeyError, ValueError):
             return None
 
     def _keep(self, changes: list[Change]) -> None:
-        own, name = f"{self.folder.name}/{STATUS}", self.folder.name
-        mine = [change for change in changes if change.name.startswith((f"{name}/", f"{name}."))]
-        write(self.folder.parent, [change for change in mine if change.name != own])
         for change in changes:
-            if change.name == own:
+            place, _, name = change.name.partition("/")
+            if change.name == self.beside:
+                write(self.folder.parent, [change])
+            elif place == self.folder.name and name == STATUS:
                 write_raw(self.folder, self.status(json.loads(change.content)))
-
-
-def files_of(folder: Path) -> list[str]:
-    """A run's files and those beside it, by their names in the folder that holds the run."""
-    beside = [path.name for path in folder.parent.glob(f"{folder.name}.*") if path.is_file()]
-    return [*(f"{folder.name}/{name}" for name in names_in(folder)), *beside]
+            elif place == self.folder.name and name:
+                write(self.folder, [replace(change, name=name)])
 
 
 def as_stopped(change: Change) -> Change:
@@ -144,6 +159,8 @@ def as_stopped(change: Change) -> Change:
 
 
 def folders_of(*sources: str | None) -> list[str]:
-    """Those of the zoos, data sets and models that are folders which a node may lack."""
-    named = {name for name in sources if name and not is_address(name) and not name.startswith("sample:")}
+    """Those of the zoos, data sets and models that are folders which a node may lack; ``BadInput``: one is a server."""
+    if any(is_address(name) for name in sources if name):
+        raise BadInput("the teachers of a server are asked from here: leave --cluster out.")
+    named = {name for name in sources if name and not name.startswith("sample:")}
     return sorted(name for name in named - set(zoo_names()) if given_path(name).is_dir())

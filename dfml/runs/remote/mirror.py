@@ -94,7 +94,8 @@ def remove_others(root: Path, names: set[str]) -> None:
     """Remove, below a folder, the checkpoints and pictures that the other side has no more."""
     for name in names_in(root):
         if name not in names and any(part in THINNED for part in Path(name).parts[:-1]):
-            (root / name).unlink(missing_ok=True)
+            with suppress(OSError):  # Windows removes no file that is open: it is tried again the next time
+                (root / name).unlink()
 
 
 def _grows(name: str) -> bool:

@@ -35,7 +35,7 @@ def show_answer(answers: Sequence[Answered], chosen: Chosen, settings: Settings,
         if settings.icfil:
             told += f" Only {main.model.title} is calibrated; a diamond marks its share before."
         if any(answered.model.title == "random" for answered in answers):
-            told += " The model random has random weights and learned nothing; guessing looks at no picture at all."
+            told += " The model random learned nothing."
         st.caption(plain(told))
     else:
         st.caption("Nobody has told what the query images show, so there are only predictions. Pick one to tell.")
