@@ -98,10 +98,11 @@ def train(
         answer({**cost.model_dump(mode="json"), "text": cost.text}, json, cost.text)
         return
     result = _drive(spec, out, json, f"training {method or ''}")
+    known = result.get("val_accuracy")
+    validation = "" if known is None else f"validation {fine_percent(known)}, "
     text = (
-        f"{result['state']} in {result['seconds']:.0f} s; validation {fine_percent(result.get('val_accuracy'))}, "
-        f"test {fine_percent(result.get('test_accuracy'))} ± {fine_percent(result.get('ci95'))}; "
-        f"model in {result.get('model')}"
+        f"{result['state']} in {result['seconds']:.0f} s; {validation}test {fine_percent(result.get('test_accuracy'))} "
+        f"± {fine_percent(result.get('ci95'))}; model in {result.get('model')}"
     )
     answer(result, json, text)
 
@@ -228,13 +229,16 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
     return {"run": str(folder.path), "name": folder.name, "title": folder.title, **status}
 
 
+def _why(facts: dict[str, Any]) -> str:
+    """Why a run ended as it did, or what it waits for."""
+    return facts["error"] or (facts["text"] if facts["state"] == "queued" else "")
+
+
 @app.command("list")
 def list_runs(json: Json = False) -> None:
     """List the runs, newest first."""
     values = [_facts(run) for run in all_runs()]
-    rows = [
-        [v["name"], v["state"], f"{v['step']}/{v['total']}" if v["total"] > 1 else "", v["error"] or ""] for v in values
-    ]
+    rows = [[v["name"], v["state"], f"{v['step']}/{v['total']}" if v["total"] > 1 else "", _why(v)] for v in values]
     answer({"runs": values}, json, table(rows, ["run", "state", "step", "reason"]) if rows else "no runs yet")
     if other := other_runs():
         say(told(other))

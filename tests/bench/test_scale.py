@@ -86,8 +86,9 @@ def test_the_committed_table_holds_what_is_promised_of_a_thousand_teachers():
     few, most = min(stored["sizes"]), max(stored["sizes"])
     assert few <= 100 and most >= 1000
     rows = {row["work"]: row for row in stored["rows"]}
-    assert set(rows) <= {work.name for work in WORKS} and stored["rows"] == rows_of(stored["measured"], stored["sizes"])
+    assert set(rows) == {work.name for work in WORKS} and stored["rows"] == rows_of(stored["measured"], stored["sizes"])
     for work in WORKS:
+        assert rows[work.name][f"cpu_{min(work.most or most, most)}"] > 0, f"{work.name} was not measured"
         if work.limit:
             # One process that waits for nothing: what an idle machine's clock shows.
             assert rows[work.name][f"cpu_{most}"] < work.limit, work.name

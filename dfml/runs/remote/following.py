@@ -74,7 +74,7 @@ class _Status:
     def __init__(self, folder: RunFolder, raw: dict[str, Any], tell: Listener) -> None:
         self.folder, self.raw, self.tell = folder, raw, tell
         self.own = {name: raw.get(name) for name in OWN}
-        self.written, self.told = 0.0, 0
+        self.written, self.told, self.going = 0.0, 0, "queued"
 
     def change(self, **values: Any) -> None:  # noqa: ANN401 - any of its values
         """Write it with other values; here, and nowhere else, it may say that the run has ended."""
@@ -93,8 +93,9 @@ class _Status:
         if there:
             self._tell()
         # It has not ended before all of it is here, and this process lets go of the folder.
-        going = self.raw["state"] if self.raw["state"] in ACTIVE else "running"
-        return {**self.raw, "state": going, "updated": time.time()}
+        if self.raw["state"] in ACTIVE:
+            self.going = self.raw["state"]
+        return {**self.raw, "state": self.going, "updated": time.time()}
 
     def _tell(self) -> None:
         notes = self.folder.notes()

@@ -102,7 +102,7 @@ def own_pictures() -> Chosen:
         twice = next(name for name in clean if clean.count(name) > 1)
         missing = f"Two classes are called {twice!r}: give each its own name."
     elif empty := [name for name, files in support.items() if not files]:
-        missing = f"Add at least one image of {', '.join(empty)}."
+        missing = f"Add at least one image of {' and of '.join(empty)}."
     elif not query:
         missing = "Add the query images that the model is to classify."
     return Chosen(support, [(label if label in support else "", path) for label, path in query], missing, store=store)

@@ -186,7 +186,7 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
         formula = (
             f"correlation of reported and measured accuracy over {len(facts['teachers'])} teachers; 1: a line, 0: none"
         )
-        return Figure("r", f"{slope(facts):+.2f}", formula)
+        return Figure("correlation r", f"{slope(facts):+.2f}", formula)
     count = int(choices["k"])
     formula = (
         f"nearest centroid over the features of {count} side by side, {facts['episodes']} episodes, mean of "

@@ -93,7 +93,7 @@ def _result_panel(run: RunFolder, scalars: Scalars) -> None:
     if course:
         st.caption(
             f"Validation classes: {percent(course['peak'])} at the best moment of the run, {percent(course['last'])} "
-            f"at its end, {100 * course['variation']:.1f} points less.",
+            f"at its end, {round(100 * course['peak'], 1) - round(100 * course['last'], 1):.1f} points less.",
             help="What the end lies below the best was forgotten on the way.",
         )
 
