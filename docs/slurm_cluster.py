@@ -43,7 +43,7 @@ cluster = SLURMCluster(
 # Not scale: that would not replace a job whose time is over.
 cluster.adapt(minimum_jobs=asked.jobs, maximum_jobs=asked.jobs)
 print(f"DFML_CLUSTER={cluster.scheduler_address} DFML_CLUSTER_CERTIFICATES={certificates}", flush=True)
-try:
-    signal.pause()
-except KeyboardInterrupt:
-    cluster.close()
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: None)
+signal.pause()
+cluster.close()  # jobs that wait leave the queue, too

@@ -188,8 +188,9 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
         )
         return Figure("correlation r", f"{slope(facts):+.2f}", formula)
     count = int(choices["k"])
+    whose = "one teacher" if count == 1 else f"{count} teachers side by side"
     formula = (
-        f"nearest centroid over the features of {count} side by side, {facts['episodes']} episodes, mean of "
+        f"nearest centroid over the features of {whose}, {facts['episodes']} episodes, mean of "
         f"{facts['orders']} orders; guessing: 20 %"
     )
     return Figure("right on new classes", per_cent(together(facts, count), 1), formula)

@@ -86,9 +86,11 @@ def _live_part(rows: list[RunRow]) -> bool:
     st.markdown("**Running and waiting**" if any(row.state == "queued" for row in rows) else "**Running now**")
     if not rows:
         st.caption("Nothing is running.")
+    titles = [row.title for row in rows]
     for row in rows[:6]:
         look, link, page = chip(row.state), {"run": row.name}, PAGE_OF.get(row.kind, HOME)
-        title = f"{look.sign} {plain(row.title)}"
+        seed = f", seed {row.spec.seed}" if row.spec and titles.count(row.title) > 1 else ""
+        title = f"{look.sign} {plain(row.title)}{seed}"
         st.page_link(page.file, label=title, query_params=link, help=f"{look.word}; open it")
         if row.total:
             told = [look.word, f"{row.step} of {row.total}", *([row.left] if row.left else [])]
