@@ -145,7 +145,9 @@ def difference_bars(tests: Sequence[ClosingTest], reference: ClosingTest, *, key
             bars.append(Bar(one.test.title, gone.difference, gone.difference_ci95, told, seed, (), mark))
     alt = f"Points above {reference.title}, seed {reference.spec.seed}, with 95 % intervals"
     if len({one.way for one in found if one.difference}) > 1:
-        told = f"Each is set against {reference.title} adapted in the same way: the order is not that of the accuracies."
+        told = (
+            f"Each is set against {reference.title} adapted in the same way: the order is not that of the accuracies."
+        )
         st.caption(plain(told))
     accuracy_bars(bars[:MOST_BARS], key=key, alt=alt, points=True)
     if rest := bars[MOST_BARS:]:
