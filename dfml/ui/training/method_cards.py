@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 
 from dfml.core.config import Config
 from dfml.runs.costs.machine import TIMES as MEASURED
+from dfml.runs.costs.machine import demo_times
 from dfml.ui.widgets.choice_cards import Card, by_idea
 from dfml.ui.widgets.texts import in_minutes, listed
 
 IDEAS = ("Recovered images", "Weights", "References")
 """What they learn from; the last learn nothing, or are no data-free model of one network."""
+LEAST_TOLD = 60.0
+"""Seconds of recoveries that a card tells of."""
 Method = Any
 """A class of methods, which need torch."""
 
@@ -29,7 +32,7 @@ def method_cards(registry: Any, preset: str, first: str) -> dict[str, list[Card]
     found = []
     for name in sorted(registry.names(), key=lambda one: one != first):
         method = registry.get(name)
-        facts = [took(name, preset), needs(method, method.preset(preset)), looked_at(name)]
+        facts = [_took_at_first(name, preset), needs(method, method.preset(preset)), looked_at(name)]
         found.append((idea_of(method), Card(name, method.title, method.summary, facts, method.reference)))
     return by_idea(IDEAS, found)
 
@@ -54,6 +57,14 @@ def took(name: str, preset: str, *, table: Path = MEASURED) -> str:
     """Say how long the demo's training took; empty for other presets, or where the table does not tell."""
     row = measured(table).get(name) if preset == "demo" else None
     return in_minutes(row.seconds) if row else ""
+
+
+def _took_at_first(name: str, preset: str) -> str:
+    """Say the same, and how long it takes where images are yet to be recovered that later runs share."""
+    text, known = took(name, preset), demo_times().get(name)
+    if not text or known is None or known.recoveries < LEAST_TOLD:
+        return text
+    return f"{text}, at first {in_minutes(known.training + known.recoveries)}"
 
 
 def looked_at(name: str, *, table: Path = MEASURED) -> str:
