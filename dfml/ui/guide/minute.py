@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dfml.core.paths import STUDIO, read_json
 from dfml.ui.components.line_chart import Level, Line
 from dfml.ui.guide import dreams, experts, leaks, liars, painters, steps
@@ -27,11 +29,11 @@ def minute_scenes() -> list[Scene]:
     return [_crowd(), _map(), _dream(), _verdict(), _painter(), _episode(), _table(), _liars(), _private()]
 
 
-def table_accuracy(method: str) -> float:
-    """Accuracy of a method in the committed table: 5 shots, the better of its two transductive columns."""
+def table_row(method: str) -> dict[str, Any]:
+    """The row of a method in the committed table: 5 shots, the better of its two transductive columns."""
     rows = read_json(STUDIO / TABLE, "the table of accuracies")["rows"]
-    found = [r["accuracy"] for r in rows if (r["method"], r["shots"], r["bn"]) == (method, SHOTS, "transductive")]
-    return max(found)
+    found = [row for row in rows if (row["method"], row["shots"], row["bn"]) == (method, SHOTS, "transductive")]
+    return max(found, key=lambda row: row["accuracy"])
 
 
 def _spread(states: list[State], seconds: float) -> list[State]:
@@ -124,10 +126,12 @@ def _episode() -> Scene:
 
 def _table() -> Scene:
     names = {"random": "random weights", "distill": "data-free (distill)", "real-data": "with real pictures"}
-    found = {name: table_accuracy(method) for method, name in names.items()}
+    measured = {name: table_row(method) for method, name in names.items()}
+    found = {name: row["accuracy"] for name, row in measured.items()}
     rows = [share_bar(name, value, (3, 0, 2)[i]) for i, (name, value) in enumerate(found.items())]
     empty = [Bar(row.name, 0, "", group=row.group) for row in rows]
-    title = f"accuracy on new classes, {SHOTS} pictures each; guessing: 20 %"
+    tasks = measured["random weights"]["episodes"]
+    title = f"accuracy over {tasks} tasks of new classes, {SHOTS} pictures each; guessing: 20 %"
     panel = bars("table", empty, high=1, alt="Accuracy on new classes", title=title, widest=760)
     states = []
     for shown in range(1, len(rows) + 1):
