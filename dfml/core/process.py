@@ -41,7 +41,16 @@ def end_with_parent() -> bool:
     done.
     """
     parent = multiprocessing.parent_process()
-    lives = SYSTEM.parent_watch(parent.pid) if parent and parent.pid else None
+    return _end_with(parent.pid if parent else None)
+
+
+def end_with_starter() -> bool:
+    """Do the same in a process that runs a program of its own: a question that nobody waits for any more."""
+    return _end_with(os.getppid())
+
+
+def _end_with(parent: int | None) -> bool:
+    lives = SYSTEM.parent_watch(parent) if parent else None
     if lives is None:
         return False
     if _watching.acquire(blocking=False):  # never released: one watcher a process

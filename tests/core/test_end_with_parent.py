@@ -54,6 +54,37 @@ def test_the_processes_of_a_killed_pool_do_not_go_on(tmp_path):
     assert not any(map(alive, workers))
 
 
+ASKER = """
+import subprocess, sys, time
+code = "import os, time; from dfml.core.process import end_with_starter; print(os.getpid(), end_with_starter(), "
+code += "flush=True); time.sleep(600)"
+subprocess.Popen([sys.executable, "-c", code])
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_question_ends_with_the_server_that_asked_it():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    asker = subprocess.Popen([sys.executable, "-c", ASKER], env=environment, stdout=subprocess.PIPE, text=True)
+    pid, watches = asker.stdout.readline().split()
+    assert watches == "True" and alive(int(pid))
+    asker.kill()
+    asker.wait()
+    asker.stdout.close()
+    end = time.monotonic() + 15
+    while alive(int(pid)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not alive(int(pid))
+
+
+def test_each_question_of_the_app_ends_with_it():
+    asking = [path for path in (REPOSITORY / "dfml" / "ui").rglob("*.py") if '"-c", ' in path.read_text()]
+    assert len(asking) >= 2, "the search finds none"
+    for path in asking:
+        assert "end_with_starter()" in path.read_text(), path
+
+
 def test_whoever_gives_the_work_out_goes_on():
     assert not end_with_parent()
 

@@ -25,8 +25,8 @@ class SpeedQuestion:
 
     def __init__(self) -> None:
         none = subprocess.DEVNULL
-        code = "import os, time; getattr(os, 'nice', int)(5); time.sleep(2); "
-        code += "from dfml.runs.costs.machine import main; main()"
+        code = "import os, time; getattr(os, 'nice', int)(5); from dfml.core.process import end_with_starter; "
+        code += "end_with_starter(); time.sleep(2); from dfml.runs.costs.machine import main; main()"
         self._process = start([sys.executable, "-c", code], {}, stdout=none, stderr=none, stdin=none)
 
     @property

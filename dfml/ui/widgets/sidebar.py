@@ -23,7 +23,9 @@ from dfml.ui.widgets.texts import counted, plain
 LOGO = str(Path(__file__).with_name("logo.svg"))
 # Late and at a low priority: the first page matters more than this line.
 _QUESTION = """
-import os, time; getattr(os, 'nice', int)(10); time.sleep(1.5)
+import os, time; getattr(os, 'nice', int)(10)
+from dfml.core.process import end_with_starter
+end_with_starter(); time.sleep(1.5)
 import json, torch
 from dfml.nets.device import available_devices, pick_device
 print(json.dumps({"devices": available_devices(), "auto": str(pick_device("auto")[0]),
