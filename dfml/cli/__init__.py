@@ -20,7 +20,8 @@ from dfml.core.remedies import PROGRAM
 NAME = PROGRAM
 RESUMED = ("train", "invert")
 GO_ON = (
-    "bench accuracy", "bench heterogeneity", "bench lessons", "bench pollution", "bench reproduce", "bench waiting",
+    "bench accuracy", "bench heterogeneity", "bench lessons", "bench pollution", "bench reproduce", "bench scale",
+    "bench waiting",
     "runs record-demos", "zoo prepare", "zoo pretrain", "zoo similarity",
 )  # fmt: skip
 """Commands that keep what they have finished, and find it again when they are given a second time."""

@@ -23,7 +23,7 @@ from dfml.nets.device import use_threads
 from dfml.zoo import open_zoo
 from dfml.zoo.oracles.base import Oracle
 from dfml.zoo.oracles.choose import AskingConfig, make_oracle
-from dfml.zoo.oracles.held import HeldTeachers
+from dfml.zoo.teacher import HeldTeachers
 from dfml.zoo.zoo import Narrowing, Zoo
 
 

@@ -145,7 +145,7 @@ class Free(Method):
         from dfml.training.plateau import replay, round_outcome
         from dfml.training.recovered import QueryCounter
         from dfml.zoo.oracles.choose import make_oracle
-        from dfml.zoo.oracles.held import HeldTeachers
+        from dfml.zoo.teacher import HeldTeachers
 
         cfg: FreeConfig = self.config
         training = training.using(cfg)

@@ -133,7 +133,7 @@ class Purer(Method):
         from dfml.training.plateau import PlateauDetector
         from dfml.training.recovered import QueryCounter
         from dfml.zoo.oracles.choose import white_box
-        from dfml.zoo.oracles.held import HeldTeachers
+        from dfml.zoo.teacher import HeldTeachers
 
         cfg: PurerConfig = self.config
         training = training.using(cfg)

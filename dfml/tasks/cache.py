@@ -21,7 +21,7 @@ from dfml.inversion.batched import BatchedInverter
 from dfml.inversion.pipeline import recover_together
 from dfml.inversion.recipe import Recipe, WorkerArgs, kept_path, read_kept, write_kept
 from dfml.zoo.oracles.base import AutogradOracle, Oracle
-from dfml.zoo.oracles.held import HeldTeachers
+from dfml.zoo.teacher import HeldTeachers
 
 FORMAT = 1
 AT_ONCE = 32

@@ -7,6 +7,9 @@ The folder has timm's own layout and ``dfml.json`` besides: after ``import dfml.
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +26,10 @@ from dfml.core.paths import ASSETS, write_atomically, write_json
 from dfml.nets.build import build_network, fast_layout, features_of
 from dfml.zoo.listing import DETAILS, WEIGHTS, TeacherCard, read_card, weights_digest
 
+MOST_BYTES = 512 * 2**20
+"""Of the teachers that are held; the one asked last always is."""
+OBJECTS = 2**17
+"""Bytes that a network takes besides its numbers, about."""
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness (ITU-R BT.601)."""
 
@@ -193,3 +200,42 @@ def build_and_load(
         raise BadInput(f"{label}: {WEIGHTS} is not the file that {DETAILS} describes (sha256 differs).")
     net.load_state_dict(weights)
     return net
+
+
+class HeldTeachers:
+    """Teachers on a device, those asked last; others are loaded when they are asked, by ``Zoo.teacher``."""
+
+    def __init__(self, load: Callable[[str], Teacher], device: torch.device) -> None:
+        self._load, self.device = load, device
+        self._held: OrderedDict[str, tuple[Teacher, int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, which: str) -> Teacher:
+        """A teacher by its id, on the device."""
+        if which in self._held:
+            self._held.move_to_end(which)
+            return self._held[which][0]
+        teacher = self._load(which).move(self.device)
+        size = OBJECTS + sum(each.nbytes for each in (*teacher.parameters(), *teacher.buffers()))
+        self._held[which] = teacher, size
+        self._bytes += size
+        while self._bytes > MOST_BYTES and len(self._held) > 1:
+            self._bytes -= self._held.popitem(last=False)[1][1]
+        return teacher
+
+    def on_demand(self, card: TeacherCard) -> OnDemand:
+        """A teacher that will be loaded when it is wanted."""
+        return OnDemand(card, self)
+
+
+@dataclass(frozen=True)
+class OnDemand:
+    """What stands for a teacher that may not be loaded."""
+
+    card: TeacherCard
+    held: HeldTeachers
+
+
+def now(teacher: Teacher | OnDemand) -> Teacher:
+    """The teacher itself."""
+    return teacher.held.get(teacher.card.id) if isinstance(teacher, OnDemand) else teacher

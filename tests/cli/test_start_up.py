@@ -247,7 +247,7 @@ def places(tmp_path_factory):
     (root / "foreign" / "cifar-fs").mkdir(parents=True)
     write_json(root / "foreign" / "table.json", {**whole, "zoo": "http://127.0.0.1:1"})
     for name in (
-        "sinusoid", "speed", "waiting", "inversion-cifar-fs-conv4-demo", "heterogeneity-cifar-fs-conv4-demo",
+        "sinusoid", "scale", "speed", "waiting", "inversion-cifar-fs-conv4-demo", "heterogeneity-cifar-fs-conv4-demo",
         "pollution-cifar-fs-conv4-both-demo", "accuracy-polluted-cifar-fs-conv4-demo", "accuracy-mixed-domains-demo",
     ):  # fmt: skip
         (root / "tables" / f"{name}.md").write_text("mine")

@@ -14,7 +14,7 @@ from dfml.training.recovered import compare_zoo
 from dfml.training.taking_part import everyone
 from dfml.training.used_classes import as_used
 from dfml.zoo import open_zoo
-from dfml.zoo.oracles import held
+from dfml.zoo import teacher as held
 from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import write_zoo
 from tests.methods.small import small

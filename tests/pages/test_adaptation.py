@@ -161,7 +161,7 @@ def test_a_calibration_that_fails_is_one_line(finished, monkeypatch):
 
 def test_own_pictures_need_a_picture_of_each_class_first(finished):
     app = open_page("adaptation", source="own", pictures=TOKEN)
-    assert "at least one image of class 1, class 2" in texts(app)
+    assert "at least one image of class 1 and of class 2" in texts(app)
 
 
 def test_own_pictures_survive_a_new_session_and_can_be_told(finished):

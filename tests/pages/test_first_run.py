@@ -10,8 +10,8 @@ TOLD = "The first run on a zoo also recovers images"
 @pytest.mark.parametrize(
     ("method", "told"),
     [
-        ("teapot", "unless they are kept already: here 3 recoveries, about 1 minute on two CPU cores"),
-        ("bidf-mkd", "unless they are kept already: here 3 recoveries, about 3 minutes on two CPU cores"),
+        ("teapot", "unless they are kept already: here 3 recoveries, about 22 s on two CPU cores"),
+        ("bidf-mkd", "unless they are kept already: here 3 recoveries, about 3 min on two CPU cores"),
         ("purer", ""),
         ("random", ""),
     ],

@@ -6,9 +6,9 @@ import weakref
 import pytest
 import torch
 
-from dfml.zoo.oracles import held
+from dfml.zoo import teacher as held
 from dfml.zoo.oracles.choose import AskingConfig, make_oracle
-from dfml.zoo.oracles.held import HeldTeachers
+from dfml.zoo.teacher import HeldTeachers
 
 
 @pytest.fixture

@@ -19,8 +19,7 @@ from dfml.core.errors import BadInput
 from dfml.nets.device import exact_convolutions
 from dfml.nets.norm import channel_statistics
 from dfml.zoo.oracles.asking import Outputs, Used
-from dfml.zoo.oracles.held import OnDemand, now
-from dfml.zoo.teacher import Teacher
+from dfml.zoo.teacher import OnDemand, Teacher, now
 
 LossFn = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Maps logits [N, way] and images [N, C, H, W] to one loss per image, [N]: a zeroth-order oracle follows each alone."""

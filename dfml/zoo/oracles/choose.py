@@ -14,8 +14,7 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.zoo.listing import TeacherCard
 from dfml.zoo.oracles.asking import AskingConfig, Used, ZerothOrderConfig
 from dfml.zoo.oracles.base import Answer, Api, AutogradOracle, LocalApi, LossFn, Oracle, StatisticsLoss
-from dfml.zoo.oracles.held import HeldTeachers, OnDemand
-from dfml.zoo.teacher import Teacher
+from dfml.zoo.teacher import HeldTeachers, OnDemand, Teacher
 from dfml.zoo.zoo import Zoo, answers_only_queries
 
 SMALLEST_PROBABILITY = 1e-12
