@@ -65,7 +65,7 @@ class InversionConfig(BenchConfig):
     teachers: int = Field(1, ge=1, description="Teachers, those with a judge first.")
     seeds: Each[int] = Field((0,), description="Number of seeds, from 0.")
     per_class: int = Field(20, ge=1, le=500, description="Images per class.")
-    preset: str = Field("demo", description="demo or paper.")
+    preset: str = Field("demo", description="demo, published or paper.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
 
 

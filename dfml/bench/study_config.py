@@ -35,7 +35,7 @@ class StudyConfig(BenchConfig):
     """What all studies are asked: on what to test which runs, and where they lie."""
 
     data: One[str] = Field(description="A class-folder data set with the split, or sample:NAME.")
-    preset: str = Field("demo", description="demo or paper.")
+    preset: str = Field("demo", description="demo, published or paper.")
     shots: Each[int] = Field((1, 5), description="Support images per class, for instance 1,5.")
     seeds: Each[int] = Field((0,), description="Number of training seeds, from 0.")
     episodes: int = Field(600, ge=1, description="Episodes of a row, the same for all rows.")

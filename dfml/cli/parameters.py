@@ -19,6 +19,7 @@ from dfml.cli.output import answer, table
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import INSTALLED, REPOSITORY, read_json
+from dfml.core.registry import PRESETS
 from dfml.runs.spec import RunSpec
 
 DOCS = REPOSITORY / "docs"
@@ -84,7 +85,7 @@ Set = Annotated[
     typer.Option("--set", help="An option, key=value; may be repeated.", autocompletion=completing.settings),
 ]
 Out = Annotated[Path | None, typer.Option(help="The run's folder; a new one where runs are kept, if left out.")]
-Preset = Annotated[str, typer.Option(help="demo or paper.")]
+Preset = Annotated[str, typer.Option(help="demo, published or paper.")]
 Data = Annotated[str | None, option(RunSpec, "data", help="Validation and test images (real-data trains on them).")]
 Threads = Annotated[int | None, option(RunSpec, "threads", help="CPU threads; all cores, if left out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; needs nothing else.")]
@@ -201,11 +202,14 @@ def options_table(name: str) -> str:
     """Return the options of a method, inverter or calibrator as Markdown; ``BadInput`` for an unknown name."""
     *others, methods = map(completing.registry_of, ("invert", "adapt", "train"))
     cls: Any = next((known for known in others if name in known), methods).get(name)
-    demo, paper = dict(cls.preset("demo")), dict(cls.preset("paper"))
-    lines = ["| option | demo | paper | range | what |", "| --- | --- | --- | --- | --- |"]
+    presets = {name: dict(cls.preset(name)) for name in PRESETS}
+    if presets["published"] == presets["demo"]:
+        del presets["published"]
+    lines = [f"| option | {' | '.join(presets)} | range | what |", "| --- | --- | --- |" + " --- |" * len(presets)]
     for row in cls.Config.describe():
         option = row["name"]
-        cells = [f"`{option}`", short(demo[option]), short(paper[option]), range_text(row), row["help"]]
+        values = [short(preset[option]) for preset in presets.values()]
+        cells = [f"`{option}`", *values, range_text(row), row["help"]]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 

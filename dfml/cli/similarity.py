@@ -28,7 +28,7 @@ def prepare(
     zoo: ZooName,
     *,
     method: Annotated[str, typer.Option(help="Methods, with commas.", autocompletion=completing.trainings)],
-    preset: Annotated[str, typer.Option(help="demo or paper.")] = "demo",
+    preset: Annotated[str, typer.Option(help="demo, published or paper.")] = "demo",
     set_: Annotated[list[str] | None, typer.Option("--set", help="An option, in every method that has it.")] = None,
     jobs: Jobs = None,
     cluster: Cluster = "",

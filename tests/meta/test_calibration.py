@@ -266,7 +266,7 @@ def test_what_cannot_be_calibrated_is_one_clear_line(model, patterns, episode, t
         evaluate(model, sampler(patterns, way=6), calibrator=quick())
     with pytest.raises(BadInput, match="Did you mean 'icfil'"):
         CALIBRATORS.get("icfill")
-    with pytest.raises(BadInput, match="Known: demo, paper"):
+    with pytest.raises(BadInput, match="Known: demo, published, paper"):
         Icfil.preset("large")
     task, nothing = adapted_task(model, episode, "steps"), torch.full((5, 3, 32, 32), torch.nan)
     with pytest.raises(RunFailed, match="loss is nan in step 0: lower its learning rate"):

@@ -13,12 +13,12 @@ from streamlit.elements.lib.grid_container import GridContainer
 from dfml.cluster.connecting import ADDRESS, asked_for
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+from dfml.core.registry import PRESETS
 from dfml.ui.widgets.scenes import going_through_history, short_choice, widget_value
 from dfml.ui.widgets.sidebar import device_question
 from dfml.ui.widgets.texts import plain
 
 MAIN_FIELDS = "iterations warm_start steps models tasks shot inner_steps outer_lr lr learner head".split()
-PRESETS = ("demo", "paper")
 SHORT_FORMS = {"lr": "learning rate", "bn": "BN", "tv": "TV", "ce": "CE", "l2": "L2", "kl": "KL"}
 
 Row = dict[str, Any]
@@ -77,7 +77,11 @@ def preset_chosen() -> str:
 
 def preset_cell(grid: GridContainer) -> str:
     """Draw the choice of the preset that the options start from; it stands in the link."""
-    text = "**demo**: minutes on two CPU cores  \n**paper**: the published setting; hours without a GPU"
+    text = (
+        "**demo**: minutes on two CPU cores, with what this program adds  \n"
+        "**published**: as short, with nothing but what the paper has  \n"
+        "**paper**: the authors' own size; hours without a GPU"
+    )
     look = {"default": "demo", "required": True, "width": "stretch", "help": text}
     with grid.cell():
         return lasting(st.segmented_control, "Preset", list(PRESETS), key="preset", **look)
