@@ -26,6 +26,7 @@ from dfml.data.episodes import PseudoTask
 from dfml.data.folders import ClassSplit, load_split
 from dfml.data.splits import split_class
 from dfml.reports.distances import RealPictures, SpaceReport, compare
+from dfml.reports.membership import MembershipTest
 from dfml.reports.quality import features
 from dfml.zoo.teacher import DETAILS, Teacher, TeacherCard, probe
 from dfml.zoo.zoo import Zoo
@@ -69,6 +70,7 @@ class PrivacyReport:
         spaces: Pixels, then features.
         pairs: Those with the smallest ratio first.
         pictures: For each pair the recovered, the training and the held-out image, float32 [P, 3, C, H, W].
+        membership: What the teacher's own answers tell, where it was asked; see ``reports/membership.py``.
     """
 
     teacher: str
@@ -83,6 +85,7 @@ class PrivacyReport:
     spaces: list[SpaceReport]
     pairs: list[Pair]
     pictures: torch.Tensor = field(repr=False)
+    membership: list[MembershipTest] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the images, as JSON values."""

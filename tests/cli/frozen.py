@@ -31,7 +31,7 @@ COMMANDS = {
     "--calibrate --set --seed --against --device --threads --json",
     "export": "--model --out --format --licence --result --push --support --serve --port --overwrite --json",
     "invert": "--zoo --out --teacher --method --preset --per-class --set --oracle --oracle-set --against "
-    "--against-weight --data --seed --device --threads --cluster --label --resume --json",
+    "--against-weight --data --shadows --seed --device --threads --cluster --label --resume --json",
     "runs cite": "RUN --json",
     "runs compare": "RUNS --csv --overwrite --json",
     "runs export": "RUN --out --format --overwrite --json",
