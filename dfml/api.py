@@ -97,8 +97,8 @@ def invert(
     asked = {
         "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
         "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
-        "shadows": shadows, "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
-        "seed": seed, "device": device, "threads": threads, "label": label,
+        "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
+        "shadows": shadows, "seed": seed, "device": device, "threads": threads, "label": label,
     }  # fmt: skip
     spec = RunSpec.parse(asked, called={"per_class": "images_per_class"})
     check_inversion(spec)

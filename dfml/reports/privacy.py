@@ -217,17 +217,7 @@ def real_pictures(
             is an embedded sample, or has too few images.
     """
     card = zoo.card(which)
-    share, details = held_out, zoo.folder / card.id / DETAILS
-    if share is None and details.is_file():
-        recorded = read_json(details, "card")
-        for name in ("pretraining", "held_out"):
-            recorded = recorded.get(name) if isinstance(recorded, dict) else None
-        share = recorded if isinstance(recorded, float) else None
-    if share is None:
-        raise BadInput(
-            f"teacher {card.id!r} does not record which images it was trained on (`zoo pretrain` writes that): "
-            "give the held-out share of each class's images."
-        )
+    share = recorded_share(zoo, card) if held_out is None else held_out
     if not 0 < share < 1:
         raise BadInput(f"the held-out share must be between 0 and 1, received {share}.")
     data = _find(card, source)
@@ -240,6 +230,24 @@ def real_pictures(
             f"at least {FEWEST_HELD_OUT}."
         )
     return RealPictures(data, training, held, card, torch.device(device))
+
+
+def recorded_share(zoo: Zoo, card: TeacherCard) -> float:
+    """Return the share of each class's images, its last ones, on which a teacher was not trained, by its own record.
+
+    Raises:
+        BadInput: It records none.
+    """
+    details = zoo.folder / card.id / DETAILS
+    recorded = read_json(details, "card") if details.is_file() else None
+    for name in ("pretraining", "held_out"):
+        recorded = recorded.get(name) if isinstance(recorded, dict) else None
+    if not isinstance(recorded, float):
+        raise BadInput(
+            f"teacher {card.id!r} does not record which images it was trained on (`zoo pretrain` writes that): "
+            "give the held-out share of each class's images."
+        )
+    return recorded
 
 
 def _find(card: TeacherCard, source: str | Path) -> ClassSplit:

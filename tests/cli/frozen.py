@@ -12,6 +12,7 @@ COMMANDS = {
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
     "bench lessons": "--only --data --zoo --seed --work --out --json",
+    "bench membership": "--data --zoo --teachers --model --shadows --model-shadows --seed --jobs --out --json",
     "bench paired": "RESULT --against --other --json",
     "bench pollution": "--data --zoo --rates --attack --clean --source --variants --seeds --preset --shot --episodes "
     "--split --device --set --jobs --cluster --work --out --json",
