@@ -7,6 +7,7 @@ itself (inductive). So nothing that adapting does favours either part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +108,8 @@ def model_membership(
         zoo: From which it learned.
         source: The class-folder data set whose ``train`` split its teachers were trained on.
         shadows: An even number of classifiers of all these classes, for the calibrated test: of the meta-model's
-            architecture, trained as the first teacher was, once. They are asked about the task's classes alone. Unlike
-            a teacher's shadows they are no models of the same kind.
+            architecture, trained once, for about as many steps as the first teacher was. They are asked about the
+            task's classes alone. Unlike a teacher's shadows they are no models of the same kind.
         seed: Divides the classes, and chooses the images to adapt to.
         jobs: Processes that train shadows.
 
@@ -131,10 +132,11 @@ def model_membership(
     loss, positions = np.concatenate(losses), np.concatenate([p for task in tasks for p in task.asked])
     scores = {LOSS: -loss, CONFIDENCE: np.concatenate(confidences)}
     if shadows:
-        known = plan_of(zoo, cards[0], data)
-        width = model.model_args.get("width")
+        known, width = plan_of(zoo, cards[0], data), model.model_args.get("width")
         name = f"{model.architecture}:{width}" if width else model.architecture
-        plan = ShadowPlan(name, tuple(sorted(c for task in tasks for c in task.classes)), known.config)
+        classes = tuple(sorted(c for task in tasks for c in task.classes))
+        epochs = math.ceil(known.config.epochs * len(known.classes) / len(classes))
+        plan = ShadowPlan(name, classes, known.config.model_copy(update={"epochs": epochs}))
         for done in train_shadows(data, plan, shadows, (list(model.mean), list(model.std)), jobs=jobs):
             yield Progress(done, shadows, "shadows")
 

@@ -167,7 +167,7 @@ class Teapot(Method):
         if panel:
             record.parts |= panel.parts()
             yield from panel.notes()
-        yield from policy.notes()
+        yield from policy.begin(training.state)
 
         for step in record.restore(training.state):
             losses: dict[str, float] = {}

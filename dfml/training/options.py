@@ -132,8 +132,11 @@ class TeacherPolicyConfig(Config):
 
     renamed: ClassVar[dict[str, str]] = {"reliability": "teacher_policy", "reliability_lr": "policy_lr"}
 
-    teacher_policy: Literal["none", "policy-gradient"] = Field(
-        "none", description="Sample teachers uniformly, or by weights that a policy gradient learns on validation."
+    teacher_policy: Literal["none", "policy-gradient", "episodes"] = Field(
+        "none",
+        description="Sample teachers uniformly, by weights that a policy gradient learns on validation, or (ours) by "
+        "weights set once, before training, by what each teacher's features are worth on 12 labelled validation "
+        "episodes (side information).",
     )
     reward: Literal["features", "accuracy"] = Field(
         "features",
@@ -150,7 +153,11 @@ class TeacherPolicyConfig(Config):
         "exact", description="Log-probability of draws without replacement, or as if each were the first."
     )
     entropy: float = Field(
-        0.0, ge=0, le=100, description="Weight of a bonus for uniform weights; 0 (published) ends with few teachers."
+        0.0,
+        ge=0,
+        le=100,
+        description="Weight of a bonus for uniform weights; 0 (published) ends with few teachers. With episodes what "
+        "standard deviations of worth are divided by; 0: by 1.",
     )
     forget: float = Field(
         0.0,

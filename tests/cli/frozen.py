@@ -21,6 +21,7 @@ COMMANDS = {
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--only --repeats --quick --threads --peers --out --json",
     "bench waiting": "--zoo --rounds --work --out --json",
+    "bench weighing": "--data --zoo --rates --attack --clean --source --seeds --work --out --json",
     "cluster certificates": "FOLDER --days --json",
     "cluster scheduler": "--host --port --certificates --insecure --dashboard",
     "cluster worker": "ADDRESS --processes --gpu --host --certificates --insecure",

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from dfml.meta.learners import LearnerConfig, ProtoNet
 from dfml.meta.model import new_meta_model
 from dfml.reports.membership import CALIBRATED, CONFIDENCE, CONTROL, LOSS
 from dfml.zoo import open_zoo
+from dfml.zoo.build import shadows
 
 SEED = 3
 
@@ -103,7 +105,10 @@ def test_shadows_of_a_model_are_asked_about_the_classes_of_the_task(zoo, pattern
         return replace(plan, config=plan.config.model_copy(update={"epochs": 1}))
 
     monkeypatch.setattr(learned_pictures, "plan_of", short)
+    monkeypatch.setattr(shadows, "train_one", spied := Mock(side_effect=shadows.train_one))
     found = told(model, zoo, patterns, shadows=2, seed=SEED)
+    (first, *_), _ = (call.args for call in spied.call_args_list)
+    assert len(first.class_names) == 6 and first.class_names == sorted(first.class_names)
     assert list(found) == [LOSS, CONFIDENCE, CALIBRATED, CONTROL]
     assert found[CALIBRATED].members == found[LOSS].members
 
