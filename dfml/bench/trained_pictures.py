@@ -57,44 +57,48 @@ def bench_membership(config: MembershipConfig, *, progress: Say = lambda line: N
 
     use_threads()
     rows: Rows = []
+    wanted = [*[card.id for card in zoo.cards[: config.teachers]], *config.model]
+    report = ""
 
-    def take(kind: str, which: str, events: Iterator[Event]) -> None:
+    def take(number: int, kind: str, which: str, events: Iterator[Event]) -> str:
         for event in events:
             if isinstance(event, Progress):
                 progress(f"{kind} {which}: {event.text}, {event.step} of {event.total}")
             elif isinstance(event, Done):
                 rows.extend({"kind": kind, "name": which, **asdict(test)} for test in event.result)
+        return _write(config, name, zoo.name, rows, left=len(wanted) - number)
 
-    for card in zoo.cards[: config.teachers]:
+    for number, card in enumerate(zoo.cards[: config.teachers], 1):
         real = real_pictures(zoo, card.id, config.data)
-        take("teacher", card.id, teacher_membership(zoo, real, card, shadows=config.shadows, jobs=config.jobs))
-    for given in config.model:
-        model = MetaModel.load(given)
+        tests = teacher_membership(zoo, real, card, shadows=config.shadows, jobs=config.jobs)
+        report = take(number, "teacher", card.id, tests)
+    for number, given in enumerate(config.model, config.teachers + 1):
         how = {"shadows": config.model_shadows, "seed": config.seed, "jobs": config.jobs}
-        take("meta-model", model_folder(given).name, model_membership(model, zoo, config.data, **how))
+        tests = model_membership(MetaModel.load(given), zoo, config.data, **how)
+        report = take(number, "meta-model", model_folder(given).name, tests)
+    return {"rows": rows, "report": report}
+
+
+def _write(config: MembershipConfig, name: str, zoo: str, rows: Rows, *, left: int) -> str:
     table = markdown_table(
         "network | score | AUC | 95 % interval | found | training images | held-out images | tells",
         "{kind} {name} | {score} | {auc:.3f} | {ci95[0]:.3f} to {ci95[1]:.3f} | {found:.3f} | {members} | {others} | "
         "{answer}",
-        [
-            {**row, "answer": "–" if row["score"] == "shadows alone" else "yes" if row["tells"] else "no"}
-            for row in rows
-        ],
+        [{**r, "answer": "–" if r["score"] == "shadows alone" else "yes" if r["tells"] else "no"} for r in rows],
     )
     measured = config.model_dump(mode="json", exclude={"command", "out", "jobs", "data", "zoo"})
-    measured |= {"data": Path(config.data).name, "zoo": zoo.name}
-    report = write_report(
+    return write_report(
         config,
         name,
-        title=f"Membership tests of teachers of {zoo.name}, and of meta-models",
+        title=f"Membership tests of teachers of {zoo}, and of meta-models",
         tables=[table],
         notes=[
+            *[f"Unfinished: {left} networks are left. The same command goes on."] * bool(left),
             "AUC: the chance that a training image has a higher score than a held-out one; 0.5 is a coin. The interval "
             "is DeLong's, over images, for the network as it is.",
             "found: share of training images above the score that 1 % of the held-out ones exceed; 0.010 is a coin.",
             "loss, confidence, calibrated: see docs/privacy.md; shadows alone: a control, without the network.",
             "tells: the interval lies above 0.5. Of networks that remember nothing one test in 40 says yes by chance.",
         ],
-        data={"rows": rows, "measured": measured},
+        data={"rows": rows, "measured": {**measured, "data": Path(config.data).name, "zoo": zoo}},
     )
-    return {"rows": rows, "report": report}
