@@ -77,6 +77,7 @@ READERS = {
     "sets": lambda text: names(text, "--sets"),
     "sizes": teacher_counts,
     "variants": lambda text: names(text, "--variants"),
+    "arms": lambda text: names(text, "--arms"),
     "only": lambda text: names(text, "--only"),
     "rows": lambda text: [name.strip() for name in text.split(";") if name.strip()] or [""] * bool(text),
 }
