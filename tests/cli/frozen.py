@@ -19,6 +19,8 @@ COMMANDS = {
     "--split --device --set --jobs --cluster --work --out --json",
     "bench reproduce": "RESULT ROW --seed --data --zoo --device --cluster --work --json",
     "bench scale": "--zoo --sizes --only --work --out --json",
+    "bench scenarios": "--data --settings --add-zoo --methods --preset --share --shots --seeds --episodes --split "
+    "--device --set --jobs --cluster --work --out --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--only --repeats --quick --threads --peers --out --json",
     "bench waiting": "--zoo --rounds --work --out --json",
