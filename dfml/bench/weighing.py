@@ -62,7 +62,9 @@ def bench_weighing(config: WeighingConfig, *, progress: Say = lambda line: None)
     progress("weighing the honest zoo")
     reported, worth, _ = weighed(open_zoo(zoo_of(config)), config.data[0])
     pairs = np.array([(reported[i], worth[i]) for i in worth])
-    honest = {"teachers": len(pairs), "correlation": float(np.corrcoef(pairs.T)[0, 1])}
+    spread = float(pairs.std(axis=0).min())
+    together = float(np.corrcoef(pairs.T)[0, 1]) if spread else None  # where all are alike there is nothing to tell
+    honest: Row = {"teachers": len(pairs), "correlation": together}
     for key in ("reported_auc", "episodes_auc"):
         honest[key] = mean_interval(row[key] for row in rows)[0]
     path = write_report(
@@ -82,7 +84,7 @@ def bench_weighing(config: WeighingConfig, *, progress: Say = lambda line: None)
             f"12 labelled validation episodes of {config.data[0]}, than a deceptive one.",
             "weight of deceptive: how probable the policy `teacher_policy=episodes` draws a deceptive teacher.",
             f"Over the {honest['teachers']} teachers of the honest zoo the correlation of reported accuracy and "
-            f"accuracy on these episodes is {honest['correlation']:.2f}.",
+            f"accuracy on these episodes is {'unknown' if together is None else f'{together:.2f}'}.",
             *scenario.notes,
         ],
         data={"rows": rows, "honest": honest, "measured": {"data": config.data[0], "attack": config.attack}},
