@@ -47,7 +47,7 @@ def polluted(tiny_zoo, tmp_path):
 
 
 @pytest.mark.stochastic
-def test_deceptive_teachers_of_a_polluted_zoo_are_worth_less_and_named_as_side_information(run, polluted, margin):
+def test_deceptive_teachers_weigh_less_and_that_is_side_information(run, polluted, margin):
     zoo, truth = polluted
     *events, done = run(*small("teapot", **WEIGHED, iterations=2), zoo=zoo)
     found = done.result.details["reliability"]

@@ -170,7 +170,7 @@ def _membership(tests: Sequence[dict[str, Any]]) -> None:
     )
     for test in tests:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            word, icon, colour = TELLS[None if test["score"] == CONTROL else test["tells"]]
+            word, icon, colour = TELLS[None if test["score"] == CONTROL else test.get("tells") is True]
             st.markdown(f"**{plain(test['score'])}**", width="content")
             st.badge(word, icon=icon, color=colour)
         st.caption(plain(test.get("verdict", "")))
