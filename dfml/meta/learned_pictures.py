@@ -1,8 +1,8 @@
 """Do a meta-model's answers tell which images its teachers were trained on? The membership tests of a meta-model.
 
 It has classes only after adapting, so its teachers' classes are divided into tasks of its way. In each task it adapts
-to held-out images that are then set aside; the others are scored, training images and held-out ones alike, each by
-itself (inductive). So nothing that adapting does favours either part.
+to as many training images as held-out ones, which are then set aside; the others are scored, each by itself
+(inductive). With images of one part alone the other images of that part would be the nearer ones, where parts differ.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ from dfml.zoo.build.shadows import Shadow, ShadowPlan, load_shadows, train_shado
 from dfml.zoo.listing import TeacherCard
 from dfml.zoo.zoo import Zoo
 
-SUPPORT = 20
-"""Held-out images of a class that a task adapts to; a half of them where there are fewer than twice as many."""
+SUPPORT = 10
+"""Images of a class and part that a task adapts to; half of the held-out ones where there are fewer than twice as many.
+"""
 CHUNK = 256
 
 
@@ -87,13 +88,13 @@ def scored_tasks(zoo: Zoo, cards: list[TeacherCard], data: ClassSplit, way: int,
         classes, support, asked, trained = order[start : start + way], [], [], []
         for c in classes:
             own, held = split_class(data.members[c], shares[c])
-            held = rng.permutation(held)
+            own, held = rng.permutation(own), rng.permutation(held)
             few = min(SUPPORT, len(held) // 2)
-            if not few:
+            if not 0 < few < len(own):
                 raise BadInput(f"class {data.class_names[c]!r} has {len(held)} held-out images; a test needs 2.")
-            support.append(held[:few])
-            asked.append(np.concatenate([own, held[few:]]))
-            trained.append(np.arange(len(asked[-1])) < len(own))
+            support.append(np.concatenate([own[:few], held[:few]]))
+            asked.append(np.concatenate([own[few:], held[few:]]))
+            trained.append(np.arange(len(asked[-1])) < len(own) - few)
         found.append(Scored(classes, support, asked, np.concatenate(trained)))
     return found
 

@@ -82,7 +82,17 @@ def test_the_page_quotes_the_membership_table():
         interval = f"{row['ci95'][0]:.3f} to {row['ci95'][1]:.3f}"
         expected.append([f"{row['kind']} {row['name']}", row["score"], f"{row['auc']:.3f}", interval, answer])
     assert told == expected
-    assert stored["command"] in (DOCS / "privacy.md").read_text()
+    text = " ".join((DOCS / "privacy.md").read_text().split())
+    assert stored["command"] in text
+    for score in ("loss", "calibrated"):
+        found = [row["auc"] for row in stored["rows"] if (row["kind"], row["score"]) == ("teacher", score)]
+        assert len(found) == 5 and f"({min(found):.3f} to {max(found):.3f})" in text
+        assert all(row["tells"] for row in stored["rows"] if (row["kind"], row["score"]) == ("teacher", score))
+    shares = [100 * row["found"] for row in stored["rows"] if (row["kind"], row["score"]) == ("teacher", "calibrated")]
+    assert f"At 1 % false alarms {min(shares):.1f} to {max(shares):.1f} %" in text
+    (control,) = [row for row in stored["rows"] if (row["name"], row["score"]) == ("000", "shadows alone")]
+    assert control["ci95"][0] > 0.5, "the text says that this one is not 0.5"
+    assert not any(row["tells"] for row in stored["rows"] if row["kind"] == "meta-model")
     for row in stored["rows"]:
         assert row["score"] == "shadows alone" or row["tells"] is (row["ci95"][0] > 0.5)
 
@@ -98,7 +108,7 @@ def test_the_page_quotes_what_weighing_gave():
     text = " ".join((DOCS / "methods" / "teapot.md").read_text().split())
     few, honest = stored["rows"], stored["honest"]
     counts = {(row["honest"] + row["deceptive"], row["deceptive"]) for row in few}
-    assert counts == {(34, 14)} and "14 deceptive teachers of 34" in text
+    assert counts == {(34, 14)} and "14 deceptive teachers of 34 each" in text
     for key in ("reported_auc", "episodes_auc"):
         assert f"{honest[key]:.2f}" in text
     assert f"{honest['correlation']:.2f} over {honest['teachers']} teachers" in text
