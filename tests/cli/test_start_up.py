@@ -291,7 +291,14 @@ def test_each_benchmark_refuses_something_here():
 
 
 def test_zoos_are_listed_and_help_is_given_without_torch(places, tmp_path):
-    asked = ["--help", "zoo list", "runs list", "zoo show cifar-fs-mixed", f"zoo show {places['cut']} --json"]
+    asked = [
+        "--help",
+        "zoo list",
+        "runs list",
+        "runs cite pixels-000",
+        "zoo show cifar-fs-mixed",
+        f"zoo show {places['cut']} --json",
+    ]
     asked += [f"train --method {name} --preset paper --help" for name in METHODS]
     asked += [f"invert --method {name} --help" for name in INVERTERS] + ["adapt --calibrate icfil --help"]
     asked += ["bench accuracy --help", "bench speed --help"]

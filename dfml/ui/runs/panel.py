@@ -196,7 +196,7 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
                 _details(one, key, names)
         if not names:
             cited = st.popover("Cite", icon=":material/format_quote:", key=f"{key}:cite", on_change="rerun")
-            if cited.open:  # only then, for what a run used is known to the registries, which need PyTorch
+            if cited.open:  # only then, for what a training used is known to a registry that needs PyTorch
                 with cited:
                     methods()
                     st.markdown("What this run used, as BibTeX")
