@@ -314,7 +314,7 @@ def test_zoos_are_listed_and_help_is_given_without_torch(places, tmp_path):
     asked += ["bench accuracy --help", "bench speed --help"]
     found = called([(words.split(), {}) for words in asked], tmp_path)
     assert [(code, loaded) for code, _, _, loaded in found] == [(0, [])] * len(asked), found
-    shown = json.loads(found[4][1].splitlines()[-1])
+    shown = json.loads(found[5][1].splitlines()[-1])
     assert [teacher["id"] for teacher in shown["teachers"]] == ["t0"] and list(shown["problems"]) == ["t1"]
 
 

@@ -81,7 +81,7 @@ def test_jobs_of_a_study_wait_for_what_another_sends(made, monkeypatch):
     assert found._fit == {"worker"} and found.client.sent
 
 
-def test_who_gives_no_sign_of_life_is_not_asked_and_whoever_waits_is_told_for_how_long(made, monkeypatch):
+def test_who_gives_no_sign_of_life_is_not_asked_and_the_seconds_are_told(made, monkeypatch):
     found, clock = made(0), [1000.0]
     monkeypatch.setattr(nodes, "time", SimpleNamespace(monotonic=lambda: clock[0] + 0.1 * len(found.client.looks)))
     monkeypatch.setattr(nodes, "LOOK_SECONDS", 0.01)
