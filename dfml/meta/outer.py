@@ -134,10 +134,12 @@ class Aggregate(OuterStep):
     """One direction for several tasks, by the parameters' names, and what their gradients were like.
 
     ``variance`` is the sum over the parameters of half the mean of (g_i - g)^2; None where the tasks came in turn.
+    ``changed`` is how far ``gradient`` lies from the plain mean, as a share of that one's norm.
     """
 
     gradient: Params
     variance: float | None = None
+    changed: float = 0.0
 
 
 def gradient_of(loss: torch.Tensor, params: Params, *, create_graph: bool = False) -> Params:

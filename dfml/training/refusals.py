@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dfml.core.errors import BadInput
-from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
+from dfml.tasks.grouping import need_probe
+from dfml.training.options import AdaptConfig, GroupingConfig, MetaTrainingConfig, RecoveringConfig
 from dfml.training.used_classes import as_used
 from dfml.zoo.listing import TeacherCard
 from dfml.zoo.oracles.asking import AskingConfig
@@ -53,6 +54,15 @@ def need_consensus(zoo: Zoo, config: RecoveringConfig, *, asking: bool = False) 
         if answers_only_queries(zoo, card.id, AskingConfig()):
             who = f"{card.id!r} of {zoo.name} only answers queries"
             raise BadInput(f"consensus takes gradients through all teachers, and {who}: set consensus=0.")
+
+
+def need_groups(config: GroupingConfig) -> None:
+    """Refuse groups by a probe that is not there, or by more recoveries of a teacher than there are."""
+    if config.group_by == "random":
+        return
+    if config.embed_visits > config.visits:
+        raise BadInput(f"embed_visits {config.embed_visits} is more than the {config.visits} visits of a teacher.")
+    need_probe(config.probe)
 
 
 def need_images(config: RecoveringConfig) -> None:
