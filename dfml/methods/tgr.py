@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from dfml.cluster.fan_out import Jobs
-from dfml.core.errors import BadInput, RunFailed
+from dfml.core.errors import RunFailed
 from dfml.core.events import Done, Event, Scalars, until_done
 from dfml.meta.choices import BetaScale, KdForm
 from dfml.tasks.grouping import EMBEDDED, RESNET34
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, GroupingConfig, InitConfig
-from dfml.training.refusals import need_classes, need_consensus, need_groups
+from dfml.training.refusals import need_classes, need_consensus, need_groups, need_queries
 from dfml.training.taking_part import TakingPart, everyone
 from dfml.training.used_classes import as_used
 from dfml.zoo.zoo import Zoo
@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     import torch
 
     from dfml.data.episodes import PseudoTask
+    from dfml.meta.learners import Params
     from dfml.meta.model import MetaModel
-    from dfml.meta.outer import TaskLoss
+    from dfml.meta.outer import Aggregate, TaskLoss
     from dfml.tasks.cache import Recoveries
     from dfml.tasks.memory import TaskMemory
-    from dfml.training.context import Shown, Training, TrainingRecord
+    from dfml.training.context import Training
 
 
 class TgrConfig(GroupingConfig, InitConfig):
@@ -133,20 +134,13 @@ class Tgr(Method):
     def check_zoo(cls, zoo: Zoo, config: TgrConfig) -> None:
         """Classes for a task, and recoveries that suffice; see ``Method.check_zoo``."""
         if config.student == "episode":
-            cls.check_episode(config)
+            need_queries(config)
         need_groups(config)
         need_classes(zoo, config, cls.name)
         need_consensus(zoo, config)
 
-    @staticmethod
-    def check_episode(config: TgrConfig) -> None:
-        """See that a recovery leaves something beside its support images, else ``BadInput``."""
-        if config.recovered_per_class <= config.shot:
-            raise BadInput(f"recovered_per_class must exceed the {config.shot} support images of a class (shot).")
-
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
-        from dfml.meta.implicit_gradient import implicit_gradient
         from dfml.meta.outer import OuterLoop
         from dfml.training.context import side_information_of
         from dfml.training.plateau import replay, round_outcome
@@ -188,15 +182,12 @@ class Tgr(Method):
             # 5. Replay tasks of the memory until they are learned no better.
             steps, task = yield from replay(outer, memory, cfg, generator, step=step)
             outcome, text = round_outcome(steps, together), f"group {group + 1}: teachers {', '.join(chosen)}"
-            yield from record.events(
-                step, outcome, task=task, images=lambda now=found[0]: shown(now, record), text=text
-            )
+            yield from record.events(step, outcome, task=task, images=lambda now=found[0]: record.shown(now), text=text)
         finished = record.finish([*groups.side_information, *side_information_of(model)])
         finished.details |= groups.details(teachers.ids, recoveries.cost)
-        known = pseudo_task_accuracy(finished, memory, cfg)
-        finished.details["pseudo_task_accuracy"] = known
-        numbers = {"memory/accuracy": known, "groups/similarity": groups.homogeneity}
-        yield Scalars(cfg.iterations, {name: value for name, value in numbers.items() if value is not None})
+        finished.details["pseudo_task_accuracy"] = known = pseudo_task_accuracy(finished, memory, cfg)
+        last = {"memory/accuracy": known, "groups/similarity": groups.homogeneity}
+        yield Scalars(cfg.iterations, {name: value for name, value in last.items() if value is not None})
         yield Done(finished)
 
     def task_losses(
@@ -220,16 +211,12 @@ class Tgr(Method):
         return panel_losses(model, images, [task.teacher_id for task in found], recoveries)
 
     def teachers(self, zoo: Zoo) -> TakingPart:
-        """The teachers that are grouped.
-
-        Raises:
-            BadInput: All together have too few classes, or a recovery is too small.
-        """
+        """The teachers that are grouped; ``BadInput``: too few classes of all together, or too small a recovery."""
         from dfml.meta.learners import LEARNERS
 
         cfg: TgrConfig = self.config
         if cfg.student == "episode" or not LEARNERS.get(cfg.learner).has_outputs:
-            self.check_episode(cfg)
+            need_queries(cfg)
         found = everyone(zoo)
         need_classes(zoo, cfg, self.name)  # of those that could be loaded
         return found
@@ -249,6 +236,55 @@ class Tgr(Method):
         yield from prepare_groups(zoo, self.config, self.teachers(zoo), device=device, jobs=jobs)
 
 
+def implicit_gradient(
+    losses: Sequence[TaskLoss], params: Params, beta: float, *, keep_graph: bool = False, scale: BetaScale = "absolute"
+) -> Aggregate:
+    """The mean of the tasks' gradients, each computed where the task itself disagrees with the others.
+
+    With g_i the gradient of task i at ``params`` and g their mean, task i is differentiated again at
+    ``params - beta * (g - g_i)``. To first order in beta the mean of these is g + beta * gradient of
+    [1/(2n) * sum of |g_i - g|^2]: descending it makes the gradients agree, without second derivatives.
+
+    How far a task is displaced follows the scale of the loss where beta is ``absolute``, as published. A ``relative``
+    one is the displacement's root mean square over the tasks as a share of the parameters' norm (ours):
+    beta * |params| / sqrt(mean of |g - g_i|^2) takes its place.
+
+    With ``keep_graph`` the displacement is differentiated through, too, as in the authors' code. That adds the same
+    term once more, so that the coefficient becomes twice ``beta``, and needs second derivatives.
+    """
+    import torch
+
+    from dfml.meta.outer import Aggregate, flattened, gradient_of, gradient_variance, mean_gradient
+
+    assert losses, "an aggregate needs a task"
+    leaves = {n: p.detach().requires_grad_(True) for n, p in params.items()}
+    values, accuracies, gradients = [], [], []
+    for task_loss in losses:
+        outcome = task_loss(leaves)
+        gradients.append(gradient_of(outcome.loss, leaves, create_graph=keep_graph and beta > 0))
+        values.append(float(outcome.loss.detach()))
+        accuracies.append(outcome.accuracy)
+    mean = aggregate = mean_gradient(gradients)
+    flat = [flattened(g) for g in gradients]
+    variance = gradient_variance(flat)
+    if scale == "relative" and beta > 0:
+        beta *= float(flattened(leaves).norm()) / max((2 * variance) ** 0.5, 1e-30)
+    if beta > 0:
+        moved = [{n: p - beta * (mean[n] - g[n]) for n, p in leaves.items()} for g in gradients]
+        if keep_graph:
+            total = torch.stack([task_loss(at).loss for task_loss, at in zip(losses, moved, strict=True)]).mean()
+            aggregate = gradient_of(total, leaves)
+        else:
+            there = []
+            for task_loss, at in zip(losses, moved, strict=True):
+                at = {n: p.detach().requires_grad_(True) for n, p in at.items()}
+                there.append(gradient_of(task_loss(at).loss, at))
+            aggregate = mean_gradient(there)
+    gradient, plain = {n: g.detach() for n, g in aggregate.items()}, flattened(mean)
+    changed = float((flattened(gradient) - plain).norm() / plain.norm().clamp_min(1e-30))
+    return Aggregate.of(values, accuracies, flat, gradient=gradient, variance=variance, changed=changed)
+
+
 def sample_group(
     ids: Sequence[str], groups: Sequence[int], count: int, generator: torch.Generator
 ) -> tuple[int, list[str]]:
@@ -258,10 +294,3 @@ def sample_group(
     group = int(torch.randint(len(set(groups)), (), generator=generator))
     members = [teacher for teacher, number in zip(ids, groups, strict=True) if number == group]
     return group, [members[i] for i in torch.randint(len(members), (count,), generator=generator).tolist()]
-
-
-def shown(task: PseudoTask, record: TrainingRecord) -> Shown:
-    """Up to eight images of each class, to look at."""
-    rows = [i for label in task.labels.unique().tolist() for i in (task.labels == label).nonzero()[:8, 0].tolist()]
-    keys = record.keys_of(task)
-    return task.images[rows], task.labels[rows].tolist(), [keys[row] for row in rows]

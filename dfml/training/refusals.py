@@ -74,6 +74,12 @@ def need_images(config: RecoveringConfig) -> None:
         )
 
 
+def need_queries(config: RecoveringConfig) -> None:
+    """Refuse recoveries that leave nothing beside the support images."""
+    if config.recovered_per_class <= config.shot:
+        raise BadInput(f"recovered_per_class must exceed the {config.shot} support images of a class (shot).")
+
+
 def need_weights(zoo: Zoo) -> list[TeacherCard]:
     """Return the cards that grant weights; ``BadInput`` where there is none."""
     granted = [card for card in zoo.cards if card.access == "weights"]

@@ -29,7 +29,7 @@ def test_a_zoo_is_compared_and_what_was_made_is_kept(dfml, tiny_zoo_folder, tmp_
     assert dfml(*words, "--by", "colour").code == 2
 
 
-def test_the_paper_s_groups_wait_for_the_paper_s_probe_and_nothing_is_recovered_before(dfml, tiny_zoo_folder, tmp_path):
+def test_the_paper_s_groups_wait_for_the_paper_s_probe(dfml, tiny_zoo_folder, tmp_path):
     words = ["train", "--method", "tgr", "--preset", "paper", "--zoo", str(tiny_zoo_folder)]
     told = dfml(*words, "--out", str(tmp_path / "run"))
     assert told.code == 2 and "ResNet-34" in told.err and "probe" in told.err and "\n" not in told.err.strip()

@@ -9,7 +9,7 @@ from dfml.data.folders import load_split
 from dfml.data.textures import textures, write_textures
 
 
-def test_a_class_is_drawn_from_its_number_and_its_pictures_do_not_follow_from_how_many_there_are():
+def test_a_class_is_drawn_from_its_number_and_its_pictures_differ():
     made = textures(5, 4, 24)
     assert made.dtype == np.uint8 and made.shape == (4, 24, 24, 3)
     assert np.array_equal(made, textures(5, 4, 24))
@@ -17,7 +17,7 @@ def test_a_class_is_drawn_from_its_number_and_its_pictures_do_not_follow_from_ho
     assert not np.array_equal(made, textures(5, 4, 24, seed=1)) and not np.array_equal(made, textures(6, 4, 24))
 
 
-def test_pictures_of_a_class_are_nearer_to_its_mean_colours_than_to_others():
+def test_pictures_of_a_class_are_alike():
     """As far as colours alone can tell; shapes and waves tell more."""
     colours = np.stack([textures(number, 40, 16).mean(axis=(1, 2)) for number in range(8)])
     centres = colours[:, :20].mean(1)

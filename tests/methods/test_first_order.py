@@ -12,9 +12,8 @@ import torch
 
 from dfml.data.episodes import PseudoTask
 from dfml.data.folders import load_split
-from dfml.meta.implicit_gradient import implicit_gradient
 from dfml.meta.outer import gradient_of, task_loss_of
-from dfml.methods.tgr import Tgr
+from dfml.methods.tgr import Tgr, implicit_gradient
 from dfml.training.new_model import start_model
 from dfml.zoo import open_zoo
 from tests import conditions

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Done, Note, Progress, Scalars, ZooMap
 from dfml.data.episodes import PseudoTask
-from dfml.meta import implicit_gradient
 from dfml.meta.learners import extract_features, kd_loss
 from dfml.meta.outer import OuterLoop, OuterStep
+from dfml.methods import tgr
 from dfml.methods.tgr import Tgr, sample_group
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.similarity import EMBEDDED_NAME
@@ -220,7 +220,7 @@ def test_a_round_learns_from_teachers_of_one_group_and_every_group_gets_its_turn
 
 def test_a_round_goes_down_the_regularised_gradient(run, monkeypatch):
     wanted, taken = [], []
-    gradient, descend = implicit_gradient.implicit_gradient, OuterLoop.descend
+    gradient, descend = tgr.implicit_gradient, OuterLoop.descend
 
     def look(*args, **kwargs):
         found = gradient(*args, **kwargs)
@@ -237,7 +237,7 @@ def test_a_round_goes_down_the_regularised_gradient(run, monkeypatch):
         if len(taken) == 1:
             assert all(bool((m * g <= 0).all()) for m, g in zip(moved, gradients, strict=True))
 
-    monkeypatch.setattr(implicit_gradient, "implicit_gradient", look)
+    monkeypatch.setattr(tgr, "implicit_gradient", look)
     monkeypatch.setattr(OuterLoop, "descend", note)
     run(*small("tgr", iterations=3, group_by="random", replay_limit=0))
     assert len(wanted) == len(taken) == 3

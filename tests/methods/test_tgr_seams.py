@@ -8,7 +8,8 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import ZooMap
-from dfml.meta import implicit_gradient, outer
+from dfml.meta import outer
+from dfml.methods import tgr
 from dfml.methods.tgr import Tgr
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.similarity import PROCEDURAL_NAME, Similarity
@@ -50,7 +51,7 @@ def spied(monkeypatch):
 
 
 def test_a_group_step_regularises_by_the_config_s_strength_and_form(run, spied):
-    calls = spied(implicit_gradient, "implicit_gradient")
+    calls = spied(tgr, "implicit_gradient")
     changes = {"beta": 0.02, "displacement": "graph", "beta_scale": "relative"}
     run(*small("tgr", **{**FAST, **ALONE, **changes}))
     assert len(calls) == FAST["iterations"]

@@ -11,11 +11,11 @@ from dfml.bench.plain.maml_loop import Task, maml_iterations
 from dfml.bench.plain.protonet_loop import protonet_iterations
 from dfml.bench.speed.side_by_side import Loop, Result, Run, Sizes
 from dfml.data.episodes import PseudoTask
-from dfml.meta.implicit_gradient import implicit_gradient
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
 from dfml.meta.outer import OuterLoop, task_loss_of
 from dfml.methods.free import sequential_update
+from dfml.methods.tgr import implicit_gradient
 from dfml.zoo.zoo import Zoo
 
 WAY, SHOT, QUERY = 5, 5, 15
