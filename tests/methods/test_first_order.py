@@ -28,18 +28,20 @@ def flat(named):
     return torch.cat([x.detach().reshape(-1).double() for x in named.values()])
 
 
-def losses_of(learner, student, seed):
+def losses_of(learner, student, seed, precision=torch.float32):
     """What four teachers ask of a fresh meta-model about pictures of five classes each."""
     zoo, data = open_zoo("cifar-fs-conv4"), load_split("sample:cifar-fs", "val")
     generator = torch.Generator().manual_seed(seed)
     config = Tgr.preset("published").override({"learner": learner, "student": student})
     model = start_model(zoo, config, generator, {"method": "tgr"})
+    model.net.to(precision)
     tasks = []
     for teacher in TEACHERS:
         classes = torch.randperm(len(data.class_names), generator=generator)[:5].tolist()
         images = data.pictures(np.concatenate([data.members[c][:PER_CLASS] for c in classes]))
         labels = torch.arange(5).repeat_interleave(PER_CLASS)
-        tasks.append(PseudoTask(images, labels, zoo.teacher(teacher).logits(images).detach(), teacher, {}))
+        said = zoo.teacher(teacher).logits(images).detach()
+        tasks.append(PseudoTask(images.to(precision), labels, said.to(precision), teacher, {}))
     how = {"student": student, "shot": 5, "ce": 1.0, "kd": 1.0}
     return [task_loss_of(model, task, generator, **how) for task in tasks], model.params
 
@@ -56,7 +58,7 @@ def slope_of_variance(task_losses, params):
 @pytest.mark.stochastic
 @pytest.mark.parametrize(("learner", "student"), [("maml", "head"), ("protonet", "episode")])
 def test_the_extra_term_points_to_less_variance_where_it_is_relative(learner, student, margin):
-    cosines = {"absolute": [], "relative": []}
+    cosines: dict[str, list[float]] = {"absolute": [], "relative": []}
     for seed in range(3):
         task_losses, params = losses_of(learner, student, conditions.seed(seed))
         mean, slope = slope_of_variance(task_losses, params)
@@ -68,3 +70,25 @@ def test_the_extra_term_points_to_less_variance_where_it_is_relative(learner, st
     found = {scale: sum(values) / len(values) for scale, values in cosines.items()}
     margin.at_least("cosine to the limit", found["relative"], 0.15, null=0)
     margin.at_least("how much more than with an absolute beta", found["relative"] - found["absolute"], 0.05, null=0)
+
+
+@pytest.mark.stochastic
+def test_jumps_bend_the_extra_term_long_before_rounding_does(margin):
+    task_losses, params = losses_of("maml", "head", conditions.seed(), torch.float64)
+    mean, slope = slope_of_variance(task_losses, params)
+
+    def cosine(beta):
+        extra = flat(implicit_gradient(task_losses, params, beta).gradient) - mean
+        return float(extra @ slope / extra.norm() / slope.norm())
+
+    margin.at_least("cosine where nothing switches", cosine(1e-10), 0.99, null=0)
+    margin.at_most("cosine where little does", cosine(1e-5), 0.6, null=1)
+
+
+@pytest.mark.stochastic
+def test_an_absolute_beta_displaces_prototypes_further_than_own_outputs(margin):
+    length = {}
+    for learner, student in (("maml", "head"), ("protonet", "episode")):
+        found = implicit_gradient(*losses_of(learner, student, conditions.seed()), 0.0)
+        length[learner] = (2 * found.variance) ** 0.5
+    margin.at_least("ratio of the displacements", length["protonet"] / length["maml"], 5, null=1)
