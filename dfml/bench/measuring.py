@@ -185,6 +185,7 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> 
         "adapt_steps": model.adapt_steps,
         "inner_lr": model.learner.config.inner_lr,
         "one_model": "steps" in model.adapts,
+        "called": METHODS.get(run.spec.method).called(run.spec.config),
         "side_information": details.get("side_information") or [],
         "adversarial_steps": len(details.get("adversarial_steps") or []),
     }

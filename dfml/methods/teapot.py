@@ -18,8 +18,8 @@ After either:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -44,11 +44,8 @@ if TYPE_CHECKING:
     import torch
 
     from dfml.data.episodes import PseudoTask
-    from dfml.meta.learners import MetaLearner
     from dfml.meta.model import MetaModel
-    from dfml.meta.outer import InterpolatedLearner, Task
     from dfml.tasks.cache import Recoveries
-    from dfml.tasks.memory import TaskMemory
     from dfml.training.context import Training
     from dfml.training.ours.images import MemoryPanel, Moved
     from dfml.training.teacher_policy import TeacherPolicy
@@ -119,6 +116,20 @@ class Teapot(Method):
         )
 
     @classmethod
+    def published(cls) -> TeapotConfig:
+        """Minutes on two CPU cores, given kept recoveries; the teacher policy as published."""
+        return TeapotConfig(
+            learner="protonet",
+            iterations=800,
+            teacher_policy="policy-gradient",
+            reward="accuracy",
+            reward_scale="percent",
+            likelihood="published",
+            validate_every=100,
+            **KEPT,
+        )
+
+    @classmethod
     def paper(cls) -> TeapotConfig:
         """60,000 iterations of 4 tasks; fresh recoveries of 200 steps; the teacher policy as published."""
         return TeapotConfig(
@@ -135,6 +146,15 @@ class Teapot(Method):
         )
 
     @classmethod
+    def mostly(cls, options: Mapping[str, Any]) -> str:
+        """The panel, where most memory updates are its own; see ``Method.mostly``."""
+        share, wanted = options.get("panel_share"), {"panel_student": "outputs", "learner": "protonet"}
+        works = options.get("panel") and all(options.get(name) == value for name, value in wanted.items())
+        if not works or not isinstance(share, float) or share <= 0.5:
+            return ""
+        return f"{100 * share:.0f} % panel distillation"
+
+    @classmethod
     def check_zoo(cls, zoo: Zoo, config: TeapotConfig) -> None:
         """Classes for a task, and recoveries that suffice for a task; see ``Method.check_zoo``."""
         need_images(config)
@@ -147,7 +167,9 @@ class Teapot(Method):
         from dfml.tasks.memory import MemoryTask
         from dfml.training.context import side_information_of
         from dfml.training.plateau import PlateauDetector
+        from dfml.training.pseudo_tasks import answered_task, memory_task
         from dfml.training.recovered import cost_of
+        from dfml.training.rejecting import Rejection
         from dfml.training.teacher_policy import TeacherPolicy
         from dfml.training.validation import Watch
 
@@ -168,34 +190,43 @@ class Teapot(Method):
             record.parts |= panel.parts()
             yield from panel.notes()
         yield from policy.notes()
+        rejection = None
+        if cfg.teacher_policy == "reject":
+            rejection = record.parts["rejection"] = Rejection(recoveries)
 
         for step in record.restore(training.state):
             losses: dict[str, float] = {}
             falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
             outer.optimiser.param_groups[0]["lr"] = cfg.outer_lr * falls
+            whole: list[PseudoTask] = []
             if plateau.armed or not memory.can_sample(*sizes):
                 # 1. Sample teachers from the policy.
                 visits = policy.ask(cfg.asked, cfg.visits, generator)
                 # 2. Recover a task from each, into the memory.
                 found = yield from until_done(recoveries.recover(visits, step=step, total=cfg.iterations))
                 for each in found:
-                    said = (yield from panel.answers(each, memory, step, cfg.iterations)) if panel else None
-                    memory.add(each, said)
+                    kept = rejection.taken(each, memory) if rejection else each
+                    said = (yield from panel.answers(kept, memory, step, cfg.iterations)) if panel else None
+                    memory.add(kept, said)
+                    whole += [each] if len(kept.labels) == len(each.labels) else []
                 # Ours: with reward=features learn the policy now and not in 6; forget whom it distrusts.
                 policy.reward_features()
                 memory.forget(policy.distrusted())
+                # Without anything to learn from, what was refused has to do.
+                whole = whole or ([] if memory.can_sample(*sizes) else found)
+            if whole:
                 # 3. Distil each teacher on its own task.
-                tasks, classes = [self.new_task(each) for each in found], record.class_keys[found[0].teacher_id]
+                tasks, classes = [answered_task(each, cfg) for each in whole], record.class_keys[whole[0].teacher_id]
                 outcome = outer.step(tasks)
-                losses["teacher_accuracy"] = sum(each.teacher_accuracy() for each in found) / len(found)
-                text = f"new tasks of {', '.join(teacher for teacher, _ in visits)}"
+                losses["teacher_accuracy"] = sum(each.teacher_accuracy() for each in whole) / len(whole)
+                text = f"new tasks of {', '.join(each.teacher_id for each in whole)}"
             elif panel and panel.due():
                 outcome, text = panel.step(memory, falls), "answers of the panel"
                 drawn = memory.sample(*sizes, generator=generator)  # only to be shown
                 tasks, classes = [drawn.task], drawn.classes
             else:
                 # 4. Learn recombined tasks with hard labels, some of them interpolated.
-                made = [self.memory_task(memory, model, seen, generator) for _ in range(cfg.tasks)]
+                made = [memory_task(memory, model, cfg, seen, generator) for _ in range(cfg.tasks)]
                 pairs, classes = [pair for pair, _ in made], made[0][1]
                 if panel:
                     pairs += panel.pairs(memory)
@@ -214,6 +245,7 @@ class Teapot(Method):
             yield from record.events(step, outcome, losses=losses, task=named, images=lambda now=shown: now, text=text)
         model.details |= cost_of(recoveries)
         model.details |= {"asked_at": plateau.fired_at, **policy.details()}
+        model.details |= {"refused": rejection.refused} if rejection else {}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
         looked_at = watch.side_information(policy.reward is not None)
         yield Done(record.finish([*side_information_of(model), *looked_at]))
@@ -262,39 +294,3 @@ class Teapot(Method):
         found = everyone(zoo)
         self.check_zoo(zoo, self.config)  # of those that could be loaded
         return found
-
-    def new_task(self, found: PseudoTask) -> Task:
-        """A recovery as a task whose labels are what its own teacher says of its images.
-
-        Prototypes are made by the wanted classes; a gradient learner distils in its inner loop too.
-        """
-        from dfml.meta.learners import LEARNERS
-
-        cfg: TeapotConfig = self.config
-        rows = found.labels.argsort(stable=True).view(found.soft_targets.shape[1], -1)
-        support, query = rows[:, : cfg.shot].flatten(), rows[:, cfg.shot : cfg.shot + cfg.query].flatten()
-        soft = found.soft_targets.softmax(1)
-        inner = soft if LEARNERS.get(cfg.learner).has_outputs else found.labels
-        return found.images[support], inner[support], found.images[query], soft[query]
-
-    def memory_task(
-        self, memory: TaskMemory, model: MetaModel, seen: Moved, generator: torch.Generator
-    ) -> tuple[tuple[Task, MetaLearner | InterpolatedLearner], list[str]]:
-        """A recombined task, or by chance two that are interpolated, and how it is learned; and its classes."""
-        import torch
-
-        from dfml.meta.outer import InterpolatedLearner, paired
-
-        cfg: TeapotConfig = self.config
-        mixes = float(torch.rand((), generator=generator)) < cfg.interpolated
-        drawn = memory.sample(cfg.way, cfg.shot, cfg.query, mixup=mixes, generator=generator)
-        task = moved(drawn.task, seen, generator)
-        if drawn.partner is None:
-            return (task, model.learner), drawn.classes
-        both = paired(task, moved(drawn.partner, seen, generator))
-        return (both, InterpolatedLearner(model.learner, drawn.share)), drawn.classes
-
-
-def moved(task: Task, seen: Moved, generator: torch.Generator) -> Task:
-    """A task with its support and query images as the student sees them."""
-    return seen(task[0], generator), task[1], seen(task[2], generator), task[3]

@@ -63,7 +63,7 @@ class MetaTrainingConfig(WatchedConfig):
 
 
 class ClassesConfig(Config):
-    """The option of using some of the teachers' classes.
+    """The options of using some of the teachers, or of their classes.
 
     Attributes:
         within_way: No more of a teacher's than a task has.
@@ -80,6 +80,9 @@ class ClassesConfig(Config):
         exclude_if=unset,
         description="Which classes of each teacher are recovered and learned: a number, drawn by the seed, or a list "
         "of names or positions with commas between them; if left out all, or as many as a task has.",
+    )
+    most_teachers: int | None = Field(
+        None, ge=1, exclude_if=unset, description="Teachers that are used: the first of the zoo; if left out all."
     )
 
 
@@ -132,8 +135,10 @@ class TeacherPolicyConfig(Config):
 
     renamed: ClassVar[dict[str, str]] = {"reliability": "teacher_policy", "reliability_lr": "policy_lr"}
 
-    teacher_policy: Literal["none", "policy-gradient"] = Field(
-        "none", description="Sample teachers uniformly, or by weights that a policy gradient learns on validation."
+    teacher_policy: Literal["none", "policy-gradient", "reject"] = Field(
+        "none",
+        description="Sample teachers uniformly; by weights that a policy gradient learns on validation; or uniformly, "
+        "refusing classes of which a teacher does not know the memory's images of others (published comparison).",
     )
     reward: Literal["features", "accuracy"] = Field(
         "features",

@@ -58,6 +58,7 @@ def _entry(mine: Rows) -> Row:
     seconds = {r["seed"]: r["seconds"] for r in mine}
     entry = {
         "method": mine[0]["method"],
+        "called": mine[0].get("called", mine[0]["method"]),  # rows of older tables have none
         **{name: mine[0][name] for name in ("rate", "data") if name in mine[0]},
         "shots": mine[0]["shots"],
         "seeds": list(seconds),
@@ -79,7 +80,7 @@ def accuracy_table(summary: Rows, failures: Rows | None = None) -> str:
     several = len({entry.get("data") for entry in summary}) > 1
     lines = []
     for e in [*summary, *(failures or [])]:
-        line = {"method": e["method"], "polluted": None if e.get("rate") is None else f"{e['rate']} %"}
+        line = {"method": e.get("called", e["method"]), "polluted": None if e.get("rate") is None else f"{e['rate']} %"}
         if "reason" in e:
             why = f"{WORDS[e['kind']]}: {e['reason']}".replace("|", "\\|")
             lines.append({**line, "seeds": e["seed"], "side information": why})
