@@ -294,7 +294,7 @@ def test_each_term_of_its_recovery_lowers_what_it_measures(term, weight, model, 
     def apart(**terms_):
         given = {"bn": 0.0, "tv": 0.0, "l2": 0.0, "inversion_steps": 15, "per_class": 3, **terms_}
         (found,) = last(quick(**given).calibrate([adapted_task(model, episode, 2)]))
-        images, teacher = found.images, adapted_task(model, episode, 2).as_teacher()
+        images, teacher = found.pictures, adapted_task(model, episode, 2).as_teacher()
         with batch_statistics(teacher.net) as statistics:
             teacher.logits(images)
         measures = {"bn": lambda: bn_distance(statistics), "tv": lambda: terms.total_variation(images)}

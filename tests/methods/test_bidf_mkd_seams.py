@@ -11,6 +11,7 @@ from dfml.methods import bidf_mkd
 from dfml.methods.bidf_mkd import BidfMkd
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
+from dfml.training.plateau import PlateauDetector
 from tests.meta.small import tiny_model
 from tests.methods.small import small
 
@@ -48,7 +49,8 @@ def weights(events):
     return torch.cat([p.detach().flatten() for p in events[-1].result.net.parameters()])
 
 
-def test_a_query_set_alone_seeks_the_boundary_and_only_after_the_warm_up(run, recovered):
+def test_a_query_set_alone_seeks_the_boundary_and_only_after_the_warm_up(run, recovered, monkeypatch):
+    monkeypatch.setattr(PlateauDetector, "update", lambda self, value: True)
     run(*small("bidf-mkd", **FEW, generate_interval=1, boundary_after=1, tasks=1))
     assert [sum(each[0] == count for each in recovered) for count in (4, 3)] == [3, 3], "support and query sets"
     assert [extra is not None for _, _, extra, _ in recovered] == [False, False, False, True, False, True]
@@ -67,7 +69,8 @@ def test_the_boundary_lies_between_the_api_and_the_student_that_its_support_set_
     monkeypatch.setattr(BidfMkd, "boundary_loss", spy)
     run(*small("bidf-mkd", **{**FEW, "iterations": 1}, boundary_after=0, boundary=0.7, boundary_distance="kl"))
     ((student, _),), (*_, extra, _) = made, recovered[-1]
-    x, logits = torch.rand(6, 3, 32, 32), torch.randn(6, 5)
+    x = torch.rand(6, 3, 32, 32)
+    logits = 3 * student(x)  # another answer of the same class
     expected = terms.disagreement(student, weight=0.7, distance="kl")(x, None, logits)
     assert torch.equal(extra(x, None, logits), expected) and bool((expected < 0).any())
 

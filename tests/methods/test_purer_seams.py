@@ -138,7 +138,8 @@ def test_the_outer_step_learns_so_many_episodes_as_the_config_says(run, monkeypa
     monkeypatch.setattr(OuterLoop, "step", of_loop)
     monkeypatch.setattr(MAML, "outer", of_learner)
     given = {**FEW, "learner": "maml", "tasks": 3, "outer_lr": 2e-3, "inner_steps": 2, "inner_lr": 0.03}
-    run(*small("purer", **given, first_order=False, adversarial=0.0, warm_up=50))
+    given |= {"first_order": False, "adversarial": 0.0, "warm_up": 50}
+    run(*small("purer", **given))
     assert loops == [(3, 2e-3, None)] * 6
     assert learned == [(2, 0.03, False)] * 18
     assert all((how["way"], how["shot"], how["query"]) == (5, 1, 2) for how, _ in drawn) and len(drawn) == 18

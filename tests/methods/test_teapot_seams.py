@@ -119,12 +119,12 @@ def test_teachers_are_asked_anew_where_the_watched_accuracy_rises_no_more(run, m
 @pytest.mark.parametrize(
     "change",
     [{"interpolated": 0.0}, {"bn": 0.0}, {"capacity": 1}, {"asked": 1}, {"patience": 1}, {"watch": "training"},
-     {"teacher_policy": "none"}, {"likelihood": "exact"}, {"reward_scale": "standard"}, {"tasks": 1}],
+     {"teacher_policy": "none"}, {"tasks": 1}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
 def test_an_option_of_the_algorithm_changes_the_model(change, run, as_it_is):
     given = {**FEW, "iterations": 16, "patience": 2, "asked": 2, "interpolated": 1.0, "policy_lr": 5.0, "capacity": 3}
-    given |= {"inversion_steps": 1}
+    given |= {"inversion_steps": 2}
     method, config = small("teapot", **given)
     assert not torch.equal(weights(run(method, config.override(change))), as_it_is(method, config))
 

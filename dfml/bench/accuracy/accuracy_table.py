@@ -58,8 +58,7 @@ def _entry(mine: Rows) -> Row:
     seconds = {r["seed"]: r["seconds"] for r in mine}
     entry = {
         "method": mine[0]["method"],
-        "called": mine[0].get("called", mine[0]["method"]),  # rows of older tables have none
-        **{name: mine[0][name] for name in ("rate", "data") if name in mine[0]},
+        **{name: mine[0][name] for name in ("rate", "data", "called") if name in mine[0]},
         "shots": mine[0]["shots"],
         "seeds": list(seconds),
         "seconds": sum(seconds.values()) / len(seconds),
