@@ -40,10 +40,7 @@ VARIANTS = {
     ],
 }  # fmt: skip
 """How teachers are sampled: uniformly, by weights as the preset learns them or as published, or refusing classes."""
-CAUTIOUS = {
-    "demo": ["consensus=0", "init=random", "panel=8", "panel_student=prototypes", "outer_lr=0.003", "asked=8"],
-    "paper": [],
-}
+CAUTIOUS = {"demo": ["consensus=0", "init=random", "panel=8", "panel_student=prototypes", "outer_lr=0.003", "asked=8"]}
 """What trusts the whole zoo or its reports is left out, so that whom the weights sample decides what is learned.
 
 The panel is smaller than the zoo; it teaches at the tasks' own learning rate, which is that of such a panel."""
@@ -251,8 +248,8 @@ def verdicts(rows: Rows) -> list[str]:
     found = []
     for rate in dict.fromkeys(r["rate"] for r in rows if r["rate"]):
         even = losses(rows, rate, "even")
-        others = {name: losses(rows, rate, name) for name in VARIANTS if name != "even"}
-        saved = {name: own for name, own in others.items() if even.keys() & own.keys()}
+        others = [(name, losses(rows, rate, name)) for name in VARIANTS if name != "even"]
+        saved = {name: own for name, own in others if even.keys() & own.keys()}
         if even and not saved:
             found.append(f"At {rate} % sampling uniformly loses {interval(*mean_interval(even.values()))} points.")
         for variant, own in saved.items():

@@ -18,7 +18,7 @@ After either:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     import torch
 
     from dfml.data.episodes import PseudoTask
+    from dfml.meta.learners import MetaLearner
     from dfml.meta.model import MetaModel
-    from dfml.tasks.cache import Recoveries
+    from dfml.meta.outer import InterpolatedLearner, Moved, Task
+    from dfml.tasks.memory import TaskMemory
     from dfml.training.context import Training
-    from dfml.training.ours.images import MemoryPanel, Moved
-    from dfml.training.teacher_policy import TeacherPolicy
 
 INVERTER = "conditional-generator"
 
@@ -146,15 +146,6 @@ class Teapot(Method):
         )
 
     @classmethod
-    def mostly(cls, options: Mapping[str, Any]) -> str:
-        """The panel, where most memory updates are its own; see ``Method.mostly``."""
-        share, wanted = options.get("panel_share"), {"panel_student": "outputs", "learner": "protonet"}
-        works = options.get("panel") and all(options.get(name) == value for name, value in wanted.items())
-        if not works or not isinstance(share, float) or share <= 0.5:
-            return ""
-        return f"{100 * share:.0f} % panel distillation"
-
-    @classmethod
     def check_zoo(cls, zoo: Zoo, config: TeapotConfig) -> None:
         """Classes for a task, and recoveries that suffice for a task; see ``Method.check_zoo``."""
         need_images(config)
@@ -163,13 +154,11 @@ class Teapot(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
-        from dfml.meta.outer import OuterLoop, plain
+        from dfml.meta.outer import OuterLoop, as_it_is, plain
         from dfml.tasks.memory import MemoryTask
         from dfml.training.context import side_information_of
         from dfml.training.plateau import PlateauDetector
-        from dfml.training.pseudo_tasks import answered_task, memory_task
         from dfml.training.recovered import cost_of
-        from dfml.training.rejecting import Rejection
         from dfml.training.teacher_policy import TeacherPolicy
         from dfml.training.validation import Watch
 
@@ -184,21 +173,26 @@ class Teapot(Method):
         record = training.record(cfg, model, parts)
         watch = Watch(record.validation, cfg, training.device)
         policy = record.parts["policy"] = TeacherPolicy(cfg, teachers.ids, watch, recoveries)
-        seen = self.augmenter(training.zoo)
-        panel = self.panel(model, recoveries, policy, seen, generator)
+        seen, panel = as_it_is, None
+        if cfg.augment or cfg.panel:  # ours
+            from dfml.training.ours.images import seen_and_panel
+
+            seen, panel = seen_and_panel(cfg, model, recoveries, policy, generator)
         if panel:
             record.parts |= panel.parts()
             yield from panel.notes()
         yield from policy.notes()
         rejection = None
         if cfg.teacher_policy == "reject":
+            from dfml.training.ours.rejecting import Rejection
+
             rejection = record.parts["rejection"] = Rejection(recoveries)
 
         for step in record.restore(training.state):
             losses: dict[str, float] = {}
             falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
             outer.optimiser.param_groups[0]["lr"] = cfg.outer_lr * falls
-            whole: list[PseudoTask] = []
+            whole: list[Any] = []
             if plateau.armed or not memory.can_sample(*sizes):
                 # 1. Sample teachers from the policy.
                 visits = policy.ask(cfg.asked, cfg.visits, generator)
@@ -216,7 +210,7 @@ class Teapot(Method):
                 whole = whole or ([] if memory.can_sample(*sizes) else found)
             if whole:
                 # 3. Distil each teacher on its own task.
-                tasks, classes = [answered_task(each, cfg) for each in whole], record.class_keys[whole[0].teacher_id]
+                tasks, classes = [self.new_task(each) for each in whole], record.class_keys[whole[0].teacher_id]
                 outcome = outer.step(tasks)
                 losses["teacher_accuracy"] = sum(each.teacher_accuracy() for each in whole) / len(whole)
                 text = f"new tasks of {', '.join(each.teacher_id for each in whole)}"
@@ -226,7 +220,7 @@ class Teapot(Method):
                 tasks, classes = [drawn.task], drawn.classes
             else:
                 # 4. Learn recombined tasks with hard labels, some of them interpolated.
-                made = [memory_task(memory, model, cfg, seen, generator) for _ in range(cfg.tasks)]
+                made = [self.memory_task(memory, model, seen, generator) for _ in range(cfg.tasks)]
                 pairs, classes = [pair for pair, _ in made], made[0][1]
                 if panel:
                     pairs += panel.pairs(memory)
@@ -249,27 +243,6 @@ class Teapot(Method):
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
         looked_at = watch.side_information(policy.reward is not None)
         yield Done(record.finish([*side_information_of(model), *looked_at]))
-
-    def augmenter(self, zoo: Zoo) -> Moved:
-        """What a student sees of images: as they are, or (ours) mirrored and moved."""
-        cfg: TeapotConfig = self.config
-        if not cfg.augment:
-            return lambda x, generator: x
-        from dfml.training.ours.images import Augmenter
-
-        return Augmenter(zoo, flip=cfg.flip, shift=cfg.shift)
-
-    def panel(
-        self, model: MetaModel, recoveries: Recoveries, policy: TeacherPolicy, seen: Moved, generator: torch.Generator
-    ) -> MemoryPanel | None:
-        """The panel (ours) that labels images of the whole memory, where there is one."""
-        cfg: TeapotConfig = self.config
-        if not cfg.panel:
-            return None
-        from dfml.training.ours.images import MemoryPanel
-
-        count = cfg.way * (cfg.shot + cfg.query)
-        return MemoryPanel(cfg, model, recoveries, policy, count=count, moved=seen, generator=generator)
 
     def inversions(self, teachers: int) -> tuple[int, int]:
         """Those asked at first, and again at each plateau; see ``Method.inversions``."""
@@ -294,3 +267,34 @@ class Teapot(Method):
         found = everyone(zoo)
         self.check_zoo(zoo, self.config)  # of those that could be loaded
         return found
+
+    def new_task(self, found: PseudoTask) -> Task:
+        """A recovery as a task whose labels are what its own teacher says of its images.
+
+        Prototypes are made by the wanted classes; a gradient learner distils in its inner loop too.
+        """
+        from dfml.meta.learners import LEARNERS
+
+        cfg: TeapotConfig = self.config
+        rows = found.labels.argsort(stable=True).view(found.soft_targets.shape[1], -1)
+        support, query = rows[:, : cfg.shot].flatten(), rows[:, cfg.shot : cfg.shot + cfg.query].flatten()
+        soft = found.soft_targets.softmax(1)
+        inner = soft if LEARNERS.get(cfg.learner).has_outputs else found.labels
+        return found.images[support], inner[support], found.images[query], soft[query]
+
+    def memory_task(
+        self, memory: TaskMemory, model: MetaModel, seen: Moved, generator: torch.Generator
+    ) -> tuple[tuple[Task, MetaLearner | InterpolatedLearner], list[str]]:
+        """A recombined task, or by chance two that are interpolated, and how it is learned; and its classes."""
+        import torch
+
+        from dfml.meta.outer import InterpolatedLearner, paired, seen_task
+
+        cfg: TeapotConfig = self.config
+        mixes = float(torch.rand((), generator=generator)) < cfg.interpolated
+        drawn = memory.sample(cfg.way, cfg.shot, cfg.query, mixup=mixes, generator=generator)
+        task = seen_task(drawn.task, seen, generator)
+        if drawn.partner is None:
+            return (task, model.learner), drawn.classes
+        both = paired(task, seen_task(drawn.partner, seen, generator))
+        return (both, InterpolatedLearner(model.learner, drawn.share)), drawn.classes

@@ -14,6 +14,7 @@ from dfml.core.events import Done, Event
 from dfml.core.registry import Registered, Registry
 from dfml.core.remedies import PROGRAM
 from dfml.training.first_weights import check_fits
+from dfml.training.options import mostly_panel
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +57,7 @@ class Method(Registered):
     @classmethod
     def mostly(cls, options: Mapping[str, Any]) -> str:
         """What most of the learning of a config is, by its values, where that is not the method's own; else empty."""
-        return ""
+        return mostly_panel(options)
 
     @classmethod
     def called(cls, options: Mapping[str, Any]) -> str:

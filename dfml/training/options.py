@@ -1,5 +1,6 @@
 """The options that methods share; each class stands for one part that a method may have."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -63,7 +64,7 @@ class MetaTrainingConfig(WatchedConfig):
 
 
 class ClassesConfig(Config):
-    """The options of using some of the teachers, or of their classes.
+    """The option of using some of the teachers' classes.
 
     Attributes:
         within_way: No more of a teacher's than a task has.
@@ -80,9 +81,6 @@ class ClassesConfig(Config):
         exclude_if=unset,
         description="Which classes of each teacher are recovered and learned: a number, drawn by the seed, or a list "
         "of names or positions with commas between them; if left out all, or as many as a task has.",
-    )
-    most_teachers: int | None = Field(
-        None, ge=1, exclude_if=unset, description="Teachers that are used: the first of the zoo; if left out all."
     )
 
 
@@ -202,6 +200,15 @@ class PanelConfig(Config):
         0.5, ge=0, le=1, description="With outputs: share of the memory updates that learn from the panel."
     )
     panel_lr: float = Field(2e-3, gt=0, le=1, description="With outputs: Adam's learning rate in these updates.")
+
+
+def mostly_panel(options: Mapping[str, Any]) -> str:
+    """Tell by a config's values that most memory updates are the panel's own; empty where they are not."""
+    share, wanted = options.get("panel_share"), {"panel_student": "outputs", "learner": "protonet"}
+    works = options.get("panel") and all(options.get(name) == value for name, value in wanted.items())
+    if not works or not isinstance(share, int | float) or share <= 0.5:
+        return ""
+    return f"{100 * share:.0f} % panel distillation"
 
 
 KEPT: dict[str, Any] = {"recovered": "kept", "visits": 1, "inversion_steps": 60, "inversion_lr": 1e-2}

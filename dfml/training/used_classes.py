@@ -17,9 +17,7 @@ TOO_FEW = "knows fewer than two of the classes that classes_per_teacher lists"
 
 
 def as_used(zoo: Zoo, config: Config, seed: int) -> Zoo:
-    """The zoo as a training of this config makes use of it.
-
-    That is ``classes_per_teacher``, ``most_teachers``, ``images_size`` and ``within_way``.
+    """The zoo as a training of this config makes use of it: ``classes_per_teacher``, ``images_size``, ``within_way``.
 
     Classes are drawn by ``seed``, the run's; for kept recoveries they are the same in all runs. A zoo that was narrowed
     already is returned as it is.
@@ -50,10 +48,6 @@ def as_used(zoo: Zoo, config: Config, seed: int) -> Zoo:
             left_out[card.id] = TOO_FEW
         elif len(chosen) < card.way:
             slots[card.id] = tuple(chosen)
-    count = getattr(config, "most_teachers", None)
-    for card in [card for card in zoo.cards if card.id not in left_out][count:] if count else ():
-        left_out[card.id] = f"not among the first {count}, as most_teachers says"
-        slots.pop(card.id, None)
     if len(left_out) == len(zoo.cards) and TOO_FEW in left_out.values():
         known = {name for card in zoo.cards for name in card.classes or ()}
         raise BadInput(

@@ -59,7 +59,7 @@ def test_a_query_set_alone_seeks_the_boundary_and_only_after_the_warm_up(run, re
     assert whom[::2] == whom[1::2]
 
 
-def test_the_boundary_lies_between_the_api_and_the_student_that_its_support_set_made(run, recovered, monkeypatch):
+def test_the_boundary_is_that_of_the_api_and_its_own_student(run, recovered, monkeypatch):
     made, adapt = [], bidf_mkd.BidfMkd.boundary_loss
 
     def spy(self, student):

@@ -129,6 +129,19 @@ def test_an_option_of_the_algorithm_changes_the_model(change, run, as_it_is):
     assert not torch.equal(weights(run(method, config.override(change))), as_it_is(method, config))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"likelihood": "exact"}, {"reward_scale": "standard"}, {"policy_lr": 1.0}],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_option_of_the_policy_changes_what_it_learns(change, run, monkeypatch):
+    monkeypatch.setattr(Watch, "accuracy", lambda *_: 0.5)
+    given = {**FEW, "iterations": 8, "patience": 2, "asked": 2, "inversion_steps": 1, "tasks": 1}
+    method, config = small("teapot", **given, teacher_policy="policy-gradient")
+    learned = [run(method, one)[-1].result.details["reliability"] for one in (config, config.override(change))]
+    assert learned[0] != learned[1]
+
+
 @pytest.fixture(scope="module")
 def kept():
     return {}
@@ -177,7 +190,7 @@ def test_classes_that_a_teacher_does_not_know_of_others_are_refused(run, tiny_zo
 
 
 def test_a_class_is_dropped_where_three_in_a_row_do_not_know_it(tiny_zoo):
-    from dfml.training.rejecting import Rejection
+    from dfml.training.ours.rejecting import Rejection
 
     class Deaf:
         def ask(self, teacher, images):
