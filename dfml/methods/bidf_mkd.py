@@ -125,7 +125,7 @@ class BidfMkd(Method):
             visits=1,
             apis=10,
             q=20,
-            generate_interval=20,
+            generate_interval=12,
             query_per_class=10,
             boundary_after=20,
             validate_every=50,
