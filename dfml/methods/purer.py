@@ -116,7 +116,7 @@ class Purer(Method):
     @classmethod
     def published(cls) -> PurerConfig:
         """Minutes on two CPU cores: warm-up and iterations in the paper's proportion, few teachers in an iteration."""
-        return PurerConfig(iterations=900, tasks=2, candidates=4, inner_steps=1, warm_up=60, validate_every=150)
+        return PurerConfig(iterations=750, tasks=2, candidates=4, warm_up=50, validate_every=150)
 
     @classmethod
     def paper(cls) -> PurerConfig:

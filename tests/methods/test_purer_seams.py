@@ -180,7 +180,7 @@ def test_the_published_preset_has_nothing_of_ours():
     off = {"init": "random", "warm_start": 0, "pixel_decay": 1.0, "start": "white", "flip": False, "first_order": False}
     assert {name: getattr(published, name) for name in off} == off
     paper = Purer.preset("paper")
-    for name in ("bn", "tv", "l2", "shift", "pixel_lr", "adversarial", "patience", "outer_lr", "inner_steps"):
+    for name in ("bn", "tv", "l2", "shift", "pixel_lr", "adversarial", "patience", "outer_lr", "inner_lr"):
         assert getattr(published, name) == getattr(paper, name)
     assert published.curriculum == "plateau"
     # The warm-up is the same part of the whole.
