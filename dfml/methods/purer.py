@@ -65,6 +65,7 @@ class PurerConfig(MetaTrainingConfig, ClassesConfig):
     warm_up: int = Field(4000, ge=0, le=1_000_000, description="Outer steps before the first, forced adversarial step.")
     curriculum: Literal["plateau", "random", "always"] = Field(
         "plateau",
+        exclude_if=lambda value: value == "plateau",  # older runs have none
         description="When images turn adversarial after the warm-up: at plateaus (published), by chance about as often "
         "as accuracies that say nothing would, or in every iteration.",
     )
