@@ -50,7 +50,7 @@ def chart(title: str, summary: Rows) -> str:
 
     def name_of(entry: Row) -> str:
         rate = [] if entry.get("rate") is None else [f"{entry['rate']} %"]
-        return ", ".join([entry["method"], *rate, *([str(entry["data"])] if several else [])])
+        return ", ".join([entry.get("called", entry["method"]), *rate, *([str(entry["data"])] if several else [])])
 
     shots = list(dict.fromkeys(entry["shots"] for entry in summary))
     names = list(dict.fromkeys(map(name_of, summary)))

@@ -23,6 +23,8 @@ from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_
 
 Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """Support images, support labels, query images, query labels; images in [0, 1]."""
+Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+"""Maps images [N, C, H, W] to what a student sees of them."""
 TaskLoss = Callable[[Params], TaskOutcome]
 """A task's loss and accuracy as a function of the parameters; the same parameters must give the same loss."""
 
@@ -234,6 +236,16 @@ def plain(task: Task) -> Task:
     support_x, support_y, query_x, query_y = task
     support_y, query_y = (y if y.dtype == torch.int64 else y.argmax(1) for y in (support_y, query_y))
     return support_x[: len(support_y)], support_y, query_x[: len(query_y)], query_y
+
+
+def as_it_is(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """What a student sees of images where nothing moves them."""
+    return x
+
+
+def seen_task(task: Task, seen: Moved, generator: torch.Generator) -> Task:
+    """A task with its support and query images as a student sees them."""
+    return seen(task[0], generator), task[1], seen(task[2], generator), task[3]
 
 
 class FeatureMixture(nn.Module):

@@ -58,7 +58,7 @@ def _entry(mine: Rows) -> Row:
     seconds = {r["seed"]: r["seconds"] for r in mine}
     entry = {
         "method": mine[0]["method"],
-        **{name: mine[0][name] for name in ("rate", "data") if name in mine[0]},
+        **{name: mine[0][name] for name in ("rate", "data", "called") if name in mine[0]},
         "shots": mine[0]["shots"],
         "seeds": list(seconds),
         "seconds": sum(seconds.values()) / len(seconds),
@@ -79,7 +79,7 @@ def accuracy_table(summary: Rows, failures: Rows | None = None) -> str:
     several = len({entry.get("data") for entry in summary}) > 1
     lines = []
     for e in [*summary, *(failures or [])]:
-        line = {"method": e["method"], "polluted": None if e.get("rate") is None else f"{e['rate']} %"}
+        line = {"method": e.get("called", e["method"]), "polluted": None if e.get("rate") is None else f"{e['rate']} %"}
         if "reason" in e:
             why = f"{WORDS[e['kind']]}: {e['reason']}".replace("|", "\\|")
             lines.append({**line, "seeds": e["seed"], "side information": why})
