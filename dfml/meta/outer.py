@@ -62,18 +62,26 @@ class OuterStep:
 
 
 class OuterLoop:
-    """Adam on the meta-parameters, in place, with the mean of a meta-batch's gradients.
+    """Adam on the meta-parameters, in place, with the mean of a meta-batch's gradients, or where ``summed`` their sum.
 
     The learning rate is 1e-3 in all papers. ``parameters`` are those that are trained; None takes all of the network.
+    A sum differs from a mean only where the same Adam also takes gradients of another kind.
     """
 
-    def __init__(self, model: MetaModel, lr: float = 1e-3, parameters: list[torch.Tensor] | None = None) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: MetaModel,
+        lr: float = 1e-3,
+        parameters: list[torch.Tensor] | None = None,
+        *,
+        summed: bool = False,
+    ) -> None:
+        self.model, self.summed = model, summed
         self.parameters = list(model.net.parameters()) if parameters is None else parameters
         self.optimiser = torch.optim.Adam(self.parameters, lr=lr)
 
     def step(self, tasks: Iterable[Task], learners: Sequence[Outer] | None = None) -> OuterStep:
-        """Take one step on the mean of the tasks' outer losses; labels may be soft.
+        """Take one step on the tasks' outer losses; labels may be soft.
 
         ``learners`` has one per task, where not all are learned as the model adapts.
         """
@@ -88,7 +96,7 @@ class OuterLoop:
         return self.take(outcomes(), failed)
 
     def take(self, outcomes: Iterable[TaskOutcome], failed: str, compared: int | None = None) -> OuterStep:
-        """Take one step on the mean of outcomes, each of which is differentiated before the next is made.
+        """Take one step on outcomes, each of which is differentiated before the next is made.
 
         Where ``compared`` is given, the alignment is that of the gradients of ``parameters[:compared]``.
 
@@ -106,7 +114,7 @@ class OuterLoop:
         assert total is not None, "an outer step needs a task"
         if not all(math.isfinite(loss) for loss in losses):
             raise RunFailed(failed)
-        self.descend([grad / len(losses) for grad in total])
+        self.descend([grad / (1 if self.summed else len(losses)) for grad in total])
         return OuterStep.of(losses, accuracies, flat)
 
     def descend(self, gradient: Iterable[torch.Tensor]) -> None:

@@ -6,16 +6,16 @@ G: meta-generator; theta: meta-parameters. In each round:
    x_i <- images of the fifth forward pass, before the step.
 2. G <- Adam step along the mean over i of the gradient of the fifth step at G' (FOMAML).
    The first `warm_up` rounds end here; they have no KL term.
-3. BELL: theta' <- theta; for i in sequence theta' <- Adam step on KD(theta'(x_i), f_i(x_i)).
+3. BELL: theta' <- theta; for i in sequence theta' <- a step on KD(theta'(x_i), f_i(x_i)).
 4. theta <- Adam step along `bell_scale` * (theta - theta').
 5. Store the x_i in memory, a ring of `capacity` recoveries per class.
-6. Replay: Adam steps of theta on the mean outer loss of `tasks` recombined tasks with hard
+6. Replay: Adam steps of theta on the outer losses of `tasks` recombined tasks with hard
    labels, until their accuracy has set no new best for `patience` steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -25,7 +25,7 @@ from dfml.core.events import Done, Event, Progress
 from dfml.inversion.base import ExtraLoss
 from dfml.meta.choices import KdForm, StudentOf
 from dfml.training.method import METHODS, Method
-from dfml.training.options import PUBLISHED_GENERATOR, ClassesConfig, InitConfig, MetaTrainingConfig
+from dfml.training.options import PUBLISHED_GENERATOR, ClassesConfig, InitConfig, MetaTrainingConfig, ReplayConfig
 from dfml.training.refusals import need_classes, need_gradients
 from dfml.training.taking_part import everyone
 from dfml.zoo.oracles.asking import AskingConfig
@@ -36,13 +36,12 @@ if TYPE_CHECKING:
 
     from dfml.data.episodes import PseudoTask
     from dfml.inversion.meta_generator import MetaGeneratorConfig
-    from dfml.meta.learners import Params
     from dfml.meta.model import MetaModel
-    from dfml.meta.outer import Aggregate, TaskLoss
+    from dfml.meta.outer import TaskLoss
     from dfml.training.context import Training
 
 
-class FreeConfig(MetaTrainingConfig, ClassesConfig, InitConfig):
+class FreeConfig(MetaTrainingConfig, ClassesConfig, InitConfig, ReplayConfig):
     """Options of FREE."""
 
     white_box: ClassVar[bool] = True
@@ -72,6 +71,11 @@ class FreeConfig(MetaTrainingConfig, ClassesConfig, InitConfig):
         "ProtoNet has none and takes episode), or those to queries after adapting to a support part.",
     )
     kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
+    bell: Literal["in-turn", "apart", "off"] = Field(
+        "in-turn",
+        exclude_if=lambda value: value == "in-turn",
+        description="Learn a round's teachers one after another (published), each from the same start, or not at all.",
+    )
     bell_lr: float = Field(1e-3, gt=0, le=1, description="Learning rate of the step on each teacher of a round.")
     bell_inner: Literal["adam", "sgd"] = Field("adam", description="Kind of these steps.")
     bell_scale: float = Field(
@@ -125,7 +129,23 @@ class Free(Method):
             bn=0.0,
             validate_every=20,
             validation_episodes=600,
+            replay_loss="sum",
             **PUBLISHED_GENERATOR,
+        )
+
+    @classmethod
+    def published(cls) -> FreeConfig:
+        """What the paper has and nothing else, in fewer and shorter rounds; BELL takes the steps of its derivation."""
+        return cls.paper().override(
+            {
+                "iterations": 99,
+                "tasks": 4,
+                "patience": 4,
+                "bell_inner": "sgd",
+                "bell_scale": 1000.0,
+                "generator_width": 64,
+                "validation_episodes": 30,
+            }
         )
 
     @classmethod
@@ -141,6 +161,7 @@ class Free(Method):
         from dfml.inversion.batched import labels_per_class
         from dfml.inversion.meta_generator import MetaGenerator
         from dfml.meta.outer import OuterLoop
+        from dfml.meta.sequential import sequential_update
         from dfml.training.context import side_information_of
         from dfml.training.plateau import replay, round_outcome
         from dfml.training.recovered import QueryCounter
@@ -157,7 +178,8 @@ class Free(Method):
         oracles = [make_oracle(zoo, i, AskingConfig(oracle="autograd"), **how) for i in teachers.ids]
         five = MetaGenerator(self.inverter_config())
         five.shape, five.device = zoo.picture_shape, device
-        outer, memory, counter = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity), QueryCounter(oracles)
+        outer = OuterLoop(model, cfg.outer_lr, summed=cfg.replay_loss == "sum")
+        memory, counter = training.memory(cfg.capacity), QueryCounter(oracles)
         # The key "bill" is that of earlier checkpoints.
         parts = {"outer": outer, "memory": memory, "five": five, "bill": counter}
         record = training.record(cfg, model, parts)
@@ -176,13 +198,17 @@ class Free(Method):
             outcome, task, text = None, None, "warming up the meta-generator"
             if warm:
                 text = "learning from " + ", ".join(oracle.teacher_id for oracle in drawn)
-                # 3. BELL: learn the teachers in sequence.
-                task_losses = [self.task_loss(model, each, generator) for each in found.tasks]
-                gone = sequential_update(task_losses, model.params, cfg.bell_lr, inner=cfg.bell_inner)
-                if not all(bool(g.isfinite().all()) for g in gone.gradient.values()):
-                    raise RunFailed("learning the teachers in turn diverged: lower bell_lr, then start again.")
-                # 4. One step of Adam towards where that led.
-                outer.descend([cfg.bell_scale * g for g in gone.gradient.values()])
+                gone = None
+                if cfg.bell != "off":
+                    # 3. BELL: learn the teachers in sequence.
+                    task_losses = [self.task_loss(model, each, generator) for each in found.tasks]
+                    gone = sequential_update(
+                        task_losses, model.params, cfg.bell_lr, inner=cfg.bell_inner, apart=cfg.bell == "apart"
+                    )
+                    if not all(bool(g.isfinite().all()) for g in gone.gradient.values()):
+                        raise RunFailed("learning the teachers in turn diverged: lower bell_lr, then start again.")
+                    # 4. One step of Adam towards where that led.
+                    outer.descend([cfg.bell_scale * g for g in gone.gradient.values()])
                 # 5. Store.
                 for each in found.tasks if cfg.store == "all" else found.tasks[-1:]:
                     memory.add(each)
@@ -231,36 +257,3 @@ class Free(Method):
             return disagreement(student, weight=self.config.adversarial)(images, labels, logits)
 
         return loss
-
-
-def sequential_update(
-    task_losses: Sequence[TaskLoss], params: Params, lr: float, *, inner: Literal["adam", "sgd"] = "adam"
-) -> Aggregate:
-    """Take one gradient step on each task in turn, from a copy of the parameters: the gradient is start minus end.
-
-    Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its BELL part. Expanded to second
-    order in ``lr``, the way gone is the sum of the tasks' gradients less terms which, averaged over the orders
-    of two tasks, are lr / 2 times the gradient of their inner product g_i . g_j: moving the
-    parameters along it (Reptile; Nichol, Achiam and Schulman, 2018) makes the tasks' gradients agree.
-
-    The optimiser ``inner`` is ``adam`` (published; its moments begin anew) or ``sgd``, with learning rate ``lr``.
-    """
-    import torch
-
-    from dfml.meta.outer import Aggregate, gradient_of
-
-    assert task_losses, "a sequential update needs a task"
-    at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
-    optimiser = (torch.optim.Adam if inner == "adam" else torch.optim.SGD)(list(at.values()), lr=lr)
-    losses, accuracies, flat = [], [], []
-    for task_loss in task_losses:
-        outcome = task_loss(at)
-        grads = gradient_of(outcome.loss, at)
-        for name, parameter in at.items():
-            parameter.grad = grads[name]
-        optimiser.step()
-        losses.append(float(outcome.loss.detach()))
-        accuracies.append(outcome.accuracy)
-        flat.append(torch.cat([g.reshape(-1) for g in grads.values()]))
-    gone = {n: (params[n] - end).detach() for n, end in at.items()}
-    return Aggregate.of(losses, accuracies, flat, gradient=gone)

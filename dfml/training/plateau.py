@@ -76,9 +76,12 @@ def replay(
     return steps, task
 
 
-def round_outcome(steps: Sequence[OuterStep], before: OuterStep) -> OuterStep:
-    """A round in one outer step: means over its replay, or where there was none the new tasks; their alignment."""
+def round_outcome(steps: Sequence[OuterStep], before: OuterStep | None) -> OuterStep | None:
+    """A round in one outer step: means over its replay, or where there was none the new tasks; their alignment.
+
+    None where there was neither.
+    """
     if not steps:
-        return OuterStep(before.loss, before.accuracy, before.alignment)
-    count = len(steps)
-    return OuterStep(sum(s.loss for s in steps) / count, sum(s.accuracy for s in steps) / count, before.alignment)
+        return before and OuterStep(before.loss, before.accuracy, before.alignment)
+    count, alignment = len(steps), before and before.alignment
+    return OuterStep(sum(s.loss for s in steps) / count, sum(s.accuracy for s in steps) / count, alignment)
