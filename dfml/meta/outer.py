@@ -69,12 +69,7 @@ class OuterLoop:
     """
 
     def __init__(
-        self,
-        model: MetaModel,
-        lr: float = 1e-3,
-        parameters: list[torch.Tensor] | None = None,
-        *,
-        summed: bool = False,
+        self, model: MetaModel, lr: float = 1e-3, parameters: list[torch.Tensor] | None = None, *, summed: bool = False
     ) -> None:
         self.model, self.summed = model, summed
         self.parameters = list(model.net.parameters()) if parameters is None else parameters

@@ -138,12 +138,13 @@ class Free(Method):
         """What the paper has and nothing else, in fewer and shorter rounds; BELL takes the steps of its derivation."""
         return cls.paper().override(
             {
-                "iterations": 99,
+                "iterations": 79,
                 "tasks": 4,
                 "patience": 4,
                 "bell_inner": "sgd",
-                "bell_scale": 1000.0,
-                "generator_width": 64,
+                "bell_lr": 0.01,
+                "bell_scale": 100.0,
+                "generator_width": 32,
                 "validation_episodes": 30,
             }
         )

@@ -29,7 +29,8 @@ WRITERS = {
 }
 THEIRS = (
     "README.md", "config.json", "dfml.json", "model.safetensors", "zoo.json", "sample.json", "speed.md", "sinusoid.md",
-    "scale.md", "waiting.md", "inversion-tiny-demo.md", "curve-tiny-demo.md", "accuracy-tiny-demo.md", "similarity.csv", "notes/a.txt",
+    "scale.md", "waiting.md", "inversion-tiny-demo.md", "curve-tiny-demo.md", "accuracy-tiny-demo.md", "similarity.csv",
+    "notes/a.txt",
 )  # fmt: skip
 
 
