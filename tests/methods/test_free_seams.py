@@ -232,7 +232,8 @@ def test_what_is_ours_is_off_in_published_and_paper_and_on_in_the_demo():
     ours = {
         "init": "random", "student": "head", "learner": "maml", "bn": 0.0, "generator_outer": "fomaml",
         "bell": "in-turn", "kd_form": "correct", "store": "all", "replay_loss": "sum", "first_order": False,
-        "noise_lr": 1e-3, "generator_lr": 1e-3, "meta_lr": 1e-3, "five_steps": 5, "teachers": 4, "adversarial": 1.0, "latent": 256,
+        "noise_lr": 1e-3, "generator_lr": 1e-3, "meta_lr": 1e-3, "five_steps": 5, "teachers": 4,
+        "adversarial": 1.0, "latent": 256,
     }  # fmt: skip
     for preset in ("published", "paper"):
         config = Free.preset(preset)
