@@ -5,7 +5,7 @@ A task is an episode, a teacher's answers to be distilled, or two tasks whose fe
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import torch
@@ -47,12 +47,14 @@ def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
 class OuterStep:
     """What one outer step saw: means of the tasks' losses and query accuracies (in [0, 1]).
 
-    ``alignment`` is the mean pairwise cosine of their gradients (``grad/alignment``), None for a single task.
+    ``alignment`` is the mean pairwise cosine of their gradients (``grad/alignment``), None for a single task; ``length``
+    that of the gradient which Adam was given, where the step was taken.
     """
 
     loss: float
     accuracy: float
     alignment: float | None
+    length: float | None = None
 
     @classmethod
     def of(cls, losses: list[float], accuracies: list[float], gradients: list[torch.Tensor], **more: Any) -> Self:  # noqa: ANN401
@@ -109,15 +111,21 @@ class OuterLoop:
         assert total is not None, "an outer step needs a task"
         if not all(math.isfinite(loss) for loss in losses):
             raise RunFailed(failed)
-        self.descend([grad / (1 if self.summed else len(losses)) for grad in total])
-        return OuterStep.of(losses, accuracies, flat)
+        length = self.descend([grad / (1 if self.summed else len(losses)) for grad in total])
+        return OuterStep.of(losses, accuracies, flat, length=length)
 
-    def descend(self, gradient: Iterable[torch.Tensor]) -> None:
-        """Take one step of Adam along a gradient, given as one tensor per parameter in the network's order."""
+    def descend(self, gradient: Iterable[torch.Tensor]) -> float:
+        """Take one step of Adam along a gradient, given as one tensor per parameter in the network's order.
+
+        Returns:
+            The gradient's length.
+        """
         for parameter, grad in zip(self.parameters, gradient, strict=True):
             parameter.grad = grad
+        length = float(torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None]))
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+        return length
 
     def state(self) -> dict[str, Any]:
         """Copies of the parameters and of Adam's moments."""
@@ -139,7 +147,7 @@ class Aggregate(OuterStep):
     ``variance`` is the sum over the parameters of half the mean of (g_i - g)^2; None where the tasks came in turn.
     """
 
-    gradient: Params
+    gradient: Params = field(default_factory=dict)
     variance: float | None = None
 
 

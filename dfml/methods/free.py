@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from dfml.core.errors import RunFailed
-from dfml.core.events import Done, Event, Progress
+from dfml.core.events import Done, Event, Progress, Scalars
 from dfml.inversion.base import ExtraLoss
 from dfml.meta.choices import KdForm, StudentOf
 from dfml.training.method import METHODS, Method
@@ -52,6 +52,18 @@ class FreeConfig(MetaTrainingConfig, ClassesConfig, InitConfig, ReplayConfig):
     five_steps: int = Field(5, ge=1, le=1000, description="Steps in which the meta-generator adapts to a teacher.")
     generator_lr: float = Field(0.01, gt=0, le=1, description="Adam's learning rate on the generator while it adapts.")
     noise_lr: float = Field(0.3, ge=0, le=10, description="Adam's learning rate on the noise while it adapts.")
+    class_lr: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        exclude_if=lambda value: value == 0,
+        description="Adam's learning rate on noise that the images of a class share (ours); 0: none.",
+    )
+    after: bool = Field(
+        False,
+        exclude_if=lambda value: not value,
+        description="Take images of one more forward pass, after the last step (ours), not those that it looked at.",
+    )
     meta_lr: float = Field(0.01, gt=0, le=1, description="Adam's learning rate on the meta-generator itself.")
     generator_outer: Literal["fomaml", "fomaml-every", "reptile"] = Field(
         "reptile", description="The meta-generator's gradient: of the last step, of every step, or the way gone."
@@ -209,7 +221,8 @@ class Free(Method):
                     if not all(bool(g.isfinite().all()) for g in gone.gradient.values()):
                         raise RunFailed("learning the teachers in turn diverged: lower bell_lr, then start again.")
                     # 4. One step of Adam towards where that led.
-                    outer.descend([cfg.bell_scale * g for g in gone.gradient.values()])
+                    length = outer.descend([cfg.bell_scale * g for g in gone.gradient.values()])
+                    yield Scalars(step, {"grad/bell": length})
                 # 5. Store.
                 for each in found.tasks if cfg.store == "all" else found.tasks[-1:]:
                     memory.add(each)
@@ -236,6 +249,7 @@ class Free(Method):
             steps=cfg.five_steps, lr=cfg.generator_lr, noise_lr=cfg.noise_lr, meta_lr=cfg.meta_lr,
             outer=cfg.generator_outer, bn=cfg.bn, latent=cfg.latent, width=cfg.generator_width, shift=cfg.shift,
             flip=cfg.flip, teachers=cfg.teachers, per_class=cfg.recovered_per_class,
+            class_lr=cfg.class_lr, after=cfg.after,
         )  # fmt: skip
 
     def task_loss(self, model: MetaModel, task: PseudoTask, generator: torch.Generator) -> TaskLoss:

@@ -72,7 +72,9 @@ def replay(
         if plateau.update(steps[-1].accuracy):
             break
     if steps:
-        yield Scalars(step, {"replay/steps": float(len(steps))})
+        lengths = [s.length for s in steps if s.length is not None]
+        told = {"grad/replay": sum(lengths) / len(lengths)} if lengths else {}
+        yield Scalars(step, {"replay/steps": float(len(steps)), **told})
     return steps, task
 
 

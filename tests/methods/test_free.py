@@ -51,7 +51,7 @@ def test_the_options_of_the_meta_generator_are_handed_on():
     changed = {
         "five_steps": 3, "generator_lr": 0.02, "noise_lr": 0.4, "meta_lr": 0.03, "generator_outer": "fomaml",
         "bn": 0.3, "latent": 7, "generator_width": 6, "shift": 1, "flip": False,
-        "teachers": 5, "recovered_per_class": 9,
+        "teachers": 5, "recovered_per_class": 9, "class_lr": 0.2, "after": True,
     }  # fmt: skip
     method, config = small("free", **changed)
     other = {

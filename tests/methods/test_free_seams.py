@@ -63,7 +63,7 @@ def test_the_same_parts_learn_the_same(learned):
     assert torch.equal(learned(), learned())
 
 
-def test_after_the_warm_up_pictures_seek_what_the_learner_of_that_moment_does_not_know(run, monkeypatch):
+def test_after_the_warm_up_pictures_seek_what_the_present_learner_does_not_know(run, monkeypatch):
     """The term that each recovery is given is that of the current learner's outputs on its own slots."""
     real, met = MetaGenerator.meta_stepping, []
     watched = {}
@@ -96,7 +96,7 @@ def test_after_the_warm_up_pictures_seek_what_the_learner_of_that_moment_does_no
     assert min(values.get("inversion/extra", 0.0) for values in told.values()) < 0
 
 
-def test_a_heavier_disagreement_finds_pictures_of_which_the_learner_is_less_sure(run, monkeypatch):
+def test_disagreement_finds_pictures_of_which_the_learner_is_less_sure(run, monkeypatch):
     """The direction: the probability that the learner gives to its teacher's first answer, on what was recovered."""
 
     def sure(weight):
@@ -168,7 +168,7 @@ def test_every_teacher_of_a_round_is_learned_from_its_own_answers(run, tiny_zoo,
     assert met == [(True, "head", "correct")] * 4
 
 
-def test_the_round_s_teachers_are_learned_in_turn_at_the_rate_and_by_the_steps_that_are_asked(run, spied):
+def test_a_round_s_teachers_are_learned_in_turn_as_asked(run, spied):
     calls = spied(sequential, "sequential_update")
     run(*small("free", **{**SHORT, "bell_lr": 0.02, "bell_inner": "sgd"}))
     assert len(calls) == 2

@@ -41,6 +41,8 @@ METRICS = {
     "grad/variance": Metric("gradient variance", "How far the gradients of a group's teachers are from their mean."),
     "group/loss": Metric("loss of a group", "What the teachers of a group ask for: their classes and soft answers."),
     "group/accuracy": Metric("accuracy on a group's tasks", "Share of its recovered images that are right.", True),
+    "grad/bell": Metric("gradient of teachers in turn", "Length of the step that FREE's teachers of a round ask for."),
+    "grad/replay": Metric("gradient of replay", "Mean length of the gradients that tasks of the memory ask for."),
     "replay/steps": Metric("steps of a replay", "Outer steps on tasks of the memory until none was learned better."),
     "inversion/ce": Metric("cross-entropy", "How far the teacher is from giving each image its wanted class."),
     "inversion/bn": Metric("BN statistics", "How far feature statistics are from those stored in training."),
