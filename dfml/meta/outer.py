@@ -47,8 +47,8 @@ def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
 class OuterStep:
     """What one outer step saw: means of the tasks' losses and query accuracies (in [0, 1]).
 
-    ``alignment`` is the mean pairwise cosine of their gradients (``grad/alignment``), None for a single task; ``length``
-    that of the gradient which Adam was given, where the step was taken.
+    ``alignment`` is the mean pairwise cosine of their gradients (``grad/alignment``), None for a single task;
+    ``length`` that of the gradient which Adam was given, where the step was taken.
     """
 
     loss: float
