@@ -15,7 +15,7 @@ G: meta-generator; theta: meta-parameters. In each round:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
     from dfml.data.episodes import PseudoTask
     from dfml.inversion.meta_generator import MetaGeneratorConfig
+    from dfml.meta.learners import Params
     from dfml.meta.model import MetaModel
-    from dfml.meta.outer import TaskLoss
+    from dfml.meta.outer import Aggregate, TaskLoss
     from dfml.training.context import Training
 
 
@@ -118,48 +119,23 @@ class Free(Method):
     def demo(cls) -> FreeConfig:
         """Minutes on two CPU cores, warm-up and all; nothing is prepared."""
         return FreeConfig(
-            learner="protonet",
-            init="best-teacher",
-            student="episode",
-            iterations=200,
-            warm_up=60,
-            tasks=2,
-            patience=4,
-            replay_limit=12,
-            validate_every=20,
-        )
+            learner="protonet", init="best-teacher", student="episode", iterations=200, warm_up=60, tasks=2, patience=4,
+            replay_limit=12, validate_every=20,
+        )  # fmt: skip
+
+    @classmethod
+    def published(cls) -> FreeConfig:
+        """What the paper has and nothing else, in fewer and shorter rounds; BELL takes the steps of its derivation."""
+        smaller = {"iterations": 79, "tasks": 4, "patience": 4, "generator_width": 32, "validation_episodes": 30}
+        return cls.paper().override({"bell_inner": "sgd", "bell_lr": 0.01, "bell_scale": 100.0, **smaller})
 
     @classmethod
     def paper(cls) -> FreeConfig:
         """1000 rounds; 10 tasks of replay; a generator of 2.3 million parameters at learning rate 1e-3, without BN."""
         return FreeConfig(
-            tasks=10,
-            generator_lr=1e-3,
-            noise_lr=1e-3,
-            meta_lr=1e-3,
-            generator_outer="fomaml",
-            bn=0.0,
-            validate_every=20,
-            validation_episodes=600,
-            replay_loss="sum",
-            **PUBLISHED_GENERATOR,
-        )
-
-    @classmethod
-    def published(cls) -> FreeConfig:
-        """What the paper has and nothing else, in fewer and shorter rounds; BELL takes the steps of its derivation."""
-        return cls.paper().override(
-            {
-                "iterations": 79,
-                "tasks": 4,
-                "patience": 4,
-                "bell_inner": "sgd",
-                "bell_lr": 0.01,
-                "bell_scale": 100.0,
-                "generator_width": 32,
-                "validation_episodes": 30,
-            }
-        )
+            tasks=10, generator_lr=1e-3, noise_lr=1e-3, meta_lr=1e-3, generator_outer="fomaml", bn=0.0,
+            validate_every=20, validation_episodes=600, replay_loss="sum", **PUBLISHED_GENERATOR,
+        )  # fmt: skip
 
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: FreeConfig) -> None:
@@ -174,7 +150,6 @@ class Free(Method):
         from dfml.inversion.batched import labels_per_class
         from dfml.inversion.meta_generator import MetaGenerator
         from dfml.meta.outer import OuterLoop
-        from dfml.meta.sequential import sequential_update
         from dfml.training.context import side_information_of
         from dfml.training.plateau import replay, round_outcome
         from dfml.training.recovered import QueryCounter
@@ -272,3 +247,54 @@ class Free(Method):
             return disagreement(student, weight=self.config.adversarial)(images, labels, logits)
 
         return loss
+
+
+def sequential_update(
+    task_losses: Sequence[TaskLoss],
+    params: Params,
+    lr: float,
+    *,
+    inner: Literal["adam", "sgd"] = "adam",
+    apart: bool = False,
+) -> Aggregate:
+    """Take one gradient step on each task in turn, from a copy of the parameters: the gradient is start minus end.
+
+    Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its BELL part. With ``sgd``, expanded
+    to second order in ``lr``, the way gone is ``lr`` times the sum of the tasks' gradients less terms which, averaged
+    over the orders of two tasks, are ``lr`` squared / 2 times the gradient of their inner product g_i . g_j: moving
+    the parameters along it (Reptile; Nichol, Achiam and Schulman, 2018) makes the tasks' gradients agree. With
+    ``adam`` they are not: its first step goes ``lr`` in each coordinate whatever the gradient's size, so that a later
+    task's Hessian meets signs instead of gradients, and is then scaled coordinate by coordinate.
+
+    The optimiser ``inner`` is ``adam`` (the authors' code; its moments begin anew) or ``sgd`` (the derivation), with
+    learning rate ``lr``. ``apart`` takes each step from the start, and adds the ways up: the same without alignment.
+    """
+    import torch
+
+    from dfml.meta.outer import Aggregate, gradient_of
+
+    assert task_losses, "a sequential update needs a task"
+    at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
+    gone = {n: torch.zeros_like(p) for n, p in params.items()}
+    optimiser = (torch.optim.Adam if inner == "adam" else torch.optim.SGD)(list(at.values()), lr=lr)
+    losses, accuracies, flat = [], [], []
+
+    def settle() -> None:
+        with torch.no_grad():
+            for name, end in at.items():
+                gone[name] += params[name] - end
+                end.copy_(params[name])
+
+    for task_loss in task_losses:
+        outcome = task_loss(at)
+        grads = gradient_of(outcome.loss, at)
+        for name, parameter in at.items():
+            parameter.grad = grads[name]
+        optimiser.step()
+        losses.append(float(outcome.loss.detach()))
+        accuracies.append(outcome.accuracy)
+        flat.append(torch.cat([g.reshape(-1) for g in grads.values()]))
+        if apart:
+            settle()
+    settle()
+    return Aggregate.of(losses, accuracies, flat, gradient=gone)

@@ -9,8 +9,8 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Progress, Scalars
 from dfml.core.paths import read_json, write_json
 from dfml.data.episodes import PseudoTask
-from dfml.meta import sequential
 from dfml.meta.outer import OuterLoop, task_loss_of
+from dfml.methods import free
 from dfml.methods.free import Free
 from dfml.training.new_model import start_model
 from dfml.zoo import open_zoo
@@ -106,7 +106,7 @@ def test_teachers_of_one_round_give_different_lessons(tiny_zoo, model):
 
 def test_a_round_has_a_lesson_of_each_teacher_it_drew_and_goes_where_they_led(run, monkeypatch):
     task_losses, led, gone = [], [], []
-    update, descend = sequential.sequential_update, OuterLoop.descend
+    update, descend = free.sequential_update, OuterLoop.descend
 
     def look(model, task, generator, **how):
         task_losses.append((task.teacher_id, task.images))
@@ -121,7 +121,7 @@ def test_a_round_has_a_lesson_of_each_teacher_it_drew_and_goes_where_they_led(ru
         descend(self, gone[-1])
 
     monkeypatch.setattr("dfml.meta.outer.task_loss_of", look)
-    monkeypatch.setattr(sequential, "sequential_update", travel)
+    monkeypatch.setattr(free, "sequential_update", travel)
     monkeypatch.setattr(OuterLoop, "descend", note)
     events = run(*small("free", warm_up=0, iterations=3, teachers=3, replay_limit=0, bell_scale=5.0))
     texts = {e.step: e.text for e in events if isinstance(e, Progress) and e.text.startswith("learning from ")}

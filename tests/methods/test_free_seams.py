@@ -8,8 +8,8 @@ import torch
 from dfml.core.events import Checkpoint, Scalars
 from dfml.inversion.meta_generator import MetaGenerator
 from dfml.inversion.terms import disagreement
-from dfml.meta import sequential
 from dfml.meta.outer import OuterLoop, task_loss_of
+from dfml.methods import free
 from dfml.methods.free import Free
 from dfml.tasks.memory import TaskMemory
 from tests.methods.small import small
@@ -169,7 +169,7 @@ def test_every_teacher_of_a_round_is_learned_from_its_own_answers(run, tiny_zoo,
 
 
 def test_a_round_s_teachers_are_learned_in_turn_as_asked(run, spied):
-    calls = spied(sequential, "sequential_update")
+    calls = spied(free, "sequential_update")
     run(*small("free", **{**SHORT, "bell_lr": 0.02, "bell_inner": "sgd"}))
     assert len(calls) == 2
     for (losses, _, lr), named, way in calls:
@@ -178,7 +178,7 @@ def test_a_round_s_teachers_are_learned_in_turn_as_asked(run, spied):
 
 
 def test_without_bell_replay_alone_moves_the_learner(run, spied):
-    calls, descents = spied(sequential, "sequential_update"), spied(OuterLoop, "descend")
+    calls, descents = spied(free, "sequential_update"), spied(OuterLoop, "descend")
     run(*small("free", **{**SHORT, "bell": "off", "replay_limit": 0}))
     assert not calls and not descents
     run(*small("free", **{**SHORT, "bell": "off"}))

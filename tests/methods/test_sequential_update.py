@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dfml.meta.learners import TaskOutcome
-from dfml.meta.sequential import sequential_update
+from dfml.methods.free import sequential_update
 
 
 def quartic(seed):

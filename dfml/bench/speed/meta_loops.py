@@ -14,7 +14,7 @@ from dfml.data.episodes import PseudoTask
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import MetaModel, new_meta_model
 from dfml.meta.outer import OuterLoop, task_loss_of
-from dfml.meta.sequential import sequential_update
+from dfml.methods.free import sequential_update
 from dfml.methods.tgr import implicit_gradient
 from dfml.zoo.zoo import Zoo
 
