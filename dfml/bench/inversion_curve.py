@@ -119,35 +119,30 @@ def _print_of(config: CurveConfig, recipe: Recipe, teacher: str, judge: Teacher)
 
 
 def _points(config: CurveConfig, recipe: Recipe, teacher: str, judge: Teacher, slots: list[int]) -> Rows:
-    """Recover once, and look at the images after each of the wanted steps; looking takes none of the seconds."""
-    import torch
-
+    """Recover from the same seed in each number of steps; seconds are without looking at the images."""
     from dfml.inversion.batched import labels_per_class
+    from dfml.nets.device import seconds_now
     from dfml.reports.quality import agreement, answers, feature_diversity
     from dfml.zoo.oracles.base import AutogradOracle
 
-    cls = type(recipe.inverter)
-    work: Inverter = cls(recipe.inverter.config.override({"steps": max(config.steps)}))
-    work.load(recipe.inverter.state())  # learned in fewer steps; here it goes on
-    oracle = recipe.oracle(teacher)
-    assert isinstance(oracle, AutogradOracle), "the curve needs gradients"
-    wanted = labels_per_class(oracle.way, config.per_class)
-    points: Rows = []
-    wall = processor = 0.0
-    clock = time.perf_counter(), time.process_time()
-    for step in work.recover([oracle], [wanted], generator=recipe.generator("invert"), device=recipe.device):
-        if recipe.device.type == "cuda":
-            torch.cuda.synchronize(recipe.device)
-        wall, processor = wall + time.perf_counter() - clock[0], processor + time.process_time() - clock[1]
-        if step.step in config.steps:
-            own, judged = answers(oracle.teacher, step.images), answers(judge, step.images)[:, slots]
-            points.append({
-                "steps": step.step, "seconds": wall, "processor_seconds": processor,
-                "teacher_accuracy": float(agreement(own, step.labels).float().mean()),
-                "judge_agreement": float(agreement(judged, step.labels).float().mean()),
-                "diversity": feature_diversity(step.images, step.labels),
-            })  # fmt: skip
-        clock = time.perf_counter(), time.process_time()
+    cls, points = type(recipe.inverter), []
+    for steps in config.steps:
+        # Learned in as many steps as its preset has; here it takes fewer, or goes on.
+        work: Inverter = cls(recipe.inverter.config.override({"steps": steps}))
+        work.load(recipe.inverter.state())
+        oracle = recipe.oracle(teacher)
+        assert isinstance(oracle, AutogradOracle), "the curve needs gradients"
+        wanted, seed = labels_per_class(oracle.way, config.per_class), recipe.generator("invert")
+        clock = seconds_now(recipe.device), time.process_time()
+        *_, last = work.recover([oracle], [wanted], generator=seed, device=recipe.device)
+        spent = seconds_now(recipe.device) - clock[0], time.process_time() - clock[1]
+        own, judged = answers(oracle.teacher, last.images), answers(judge, last.images)[:, slots]
+        points.append({
+            "steps": steps, "seconds": spent[0], "processor_seconds": spent[1],
+            "teacher_accuracy": float(agreement(own, last.labels).float().mean()),
+            "judge_agreement": float(agreement(judged, last.labels).float().mean()),
+            "diversity": feature_diversity(last.images, last.labels),
+        })  # fmt: skip
     return points
 
 
@@ -192,9 +187,9 @@ def _write(config: CurveConfig, found: Rows) -> str:
     warm = {row["inverter"]: row["warm_up_seconds"] for row in rows if row["warm_up_seconds"]}
     judge = f"{config.judge.parent.name}/{config.judge.name}" if config.judge else "each teacher's own"
     notes = [
-        f"One recovery a teacher, looked at after each number of steps; judge: {judge}, restricted to the teacher's "
+        f"One recovery a teacher and number of steps, from one seed; judge: {judge}, restricted to the teacher's "
         "classes.",
-        "seconds: median wall clock of a recovery up to that step, without looking at it and without warm-up; "
+        "seconds: median wall clock of a recovery, without looking at it and without warm-up; "
         "processor s: the same in seconds of all its threads, which other programs disturb less.",
         "times faster: median ratio of the processor seconds of generator at its most steps to these; judge, against "
         "generator: difference to it there, in points, paired over the teachers. ± is the 95 % interval over teachers.",

@@ -1,4 +1,4 @@
-"""The curve of steps: one recovery looked at on its way, the same on teachers that all inverters share, resumed."""
+"""The curve of steps: recoveries of the same teachers by all inverters, judged by one judge, resumed after a kill."""
 
 import json
 
@@ -39,9 +39,12 @@ def test_each_inverter_is_looked_at_after_each_number_of_steps_on_the_same_teach
     assert set(rows) == {
         (name, steps) for name in ("generator", "conditional-generator", "meta-generator") for steps in (1, 3)
     }
-    for (_, steps), row in rows.items():
+    for row in rows.values():
         assert row["recoveries"] == 2 and 0 <= row["judge_agreement"] <= 1
-        assert (steps == 1) <= (row["processor_seconds"] < rows[row["inverter"], 3]["processor_seconds"])
+        assert row["seconds"] > 0 and row["processor_seconds"] > 0
+    # More steps give other images.
+    looks = {(r["inverter"], r["teacher"], r["steps"]): r["diversity"] for r in found["recoveries"]}
+    assert all(looks[name, teacher, 1] != looks[name, teacher, 3] for name, teacher, _ in looks)
     assert rows["generator", 3]["faster"] == 1 and rows["generator", 3]["behind"] == 0
     assert rows["meta-generator", 3]["warm_up_seconds"] > 0 and rows["generator", 3]["warm_up_seconds"] is None
     report = json.loads(next(tmp_path.glob("curve-*.json")).read_text())
@@ -65,15 +68,6 @@ def test_a_killed_curve_goes_on_where_it_was(one_set_of_classes, tmp_path, monke
     measured.clear()
     found = bench(one_set_of_classes, tmp_path)
     assert len(measured) == 3 and not set(measured) & set(before) and len(found["recoveries"]) == 12
-
-
-def test_the_steps_of_a_long_recovery_are_those_of_a_short_one(one_set_of_classes, tmp_path):
-    long, short = (
-        bench(one_set_of_classes, tmp_path / name, steps=steps, rows=["meta-generator"])["recoveries"]
-        for name, steps in (("long", (2, 6)), ("short", (2,)))
-    )
-    kept = ("teacher", "teacher_accuracy", "judge_agreement", "diversity")
-    assert [[r[k] for k in kept] for r in long if r["steps"] == 2] == [[r[k] for k in kept] for r in short]
 
 
 def test_the_judge_is_asked_about_the_teacher_s_classes_in_its_order(one_set_of_classes, tmp_path):
