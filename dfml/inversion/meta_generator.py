@@ -90,6 +90,11 @@ class MetaGenerator(BatchedInverter):
         self.device: torch.device | None = None
 
     @classmethod
+    def published(cls) -> MetaGeneratorConfig:
+        """FREE's, with a generator of a quarter of the width."""
+        return cls.paper().override({"width": 32})
+
+    @classmethod
     def paper(cls) -> MetaGeneratorConfig:
         """FREE's: 2.3 million parameters, five steps, learning rates 1e-3, 20 meta-steps of warm-up, no BN."""
         return MetaGeneratorConfig(
