@@ -33,8 +33,8 @@ from dfml.core.remedies import PROGRAM
 NAME = PROGRAM
 RESUMED = ("train", "invert")
 GO_ON = (
-    "bench ablations", "bench accuracy", "bench heterogeneity", "bench lessons", "bench pollution", "bench reproduce",
-    "bench scale", "bench scenarios", "bench waiting",
+    "bench ablations", "bench accuracy", "bench curve", "bench heterogeneity", "bench lessons", "bench pollution",
+    "bench reproduce", "bench scale", "bench scenarios", "bench waiting",
     "runs record-demos", "zoo prepare", "zoo pretrain", "zoo similarity",
 )  # fmt: skip
 """Commands that keep what they have finished, and find it again when they are given a second time."""

@@ -17,7 +17,17 @@ import dfml.bench
 from dfml.bench.study_config import BenchConfig, DroProtocolConfig, StudyConfig
 from dfml.cli import completing
 from dfml.cli.output import answer, say, table, told_difference
-from dfml.cli.parameters import Cluster, Json, names, parameter, percentages, refuse_given, shot_counts, teacher_counts
+from dfml.cli.parameters import (
+    Cluster,
+    Json,
+    names,
+    parameter,
+    percentages,
+    refuse_given,
+    shot_counts,
+    step_counts,
+    teacher_counts,
+)
 from dfml.cluster.connecting import asked_for
 from dfml.core.config import Config
 from dfml.core.device_names import check_device_name
@@ -71,6 +81,7 @@ FIELDS = {"scenario": "name", "add_zoo": "add", "set_": "changes", "shot": "shot
 """Options whose field has another name."""
 READERS = {
     "shots": shot_counts,
+    "steps": step_counts,
     "rates": percentages,
     "seeds": range,
     "methods": lambda text: names(text, "--methods"),

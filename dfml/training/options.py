@@ -164,6 +164,17 @@ class TeacherPolicyConfig(Config):
     )
 
 
+class ReplayConfig(Config):
+    """Options of replaying tasks from the memory."""
+
+    replay_loss: Literal["mean", "sum"] = Field(
+        "mean",
+        exclude_if=lambda value: value == "mean",
+        description="Of the tasks of a replay step; their sum, as published, weighs replay more beside the other step "
+        "that the same Adam takes.",
+    )
+
+
 class InitConfig(Config):
     """Options of the first weights."""
 

@@ -82,13 +82,18 @@ def replay(
         if plateau.update(steps[-1].accuracy):
             break
     if steps:
-        yield Scalars(step, {"replay/steps": float(len(steps))})
+        lengths = [s.length for s in steps if s.length is not None]
+        told = {"grad/replay": sum(lengths) / len(lengths)} if lengths else {}
+        yield Scalars(step, {"replay/steps": float(len(steps)), **told})
     return steps, task
 
 
-def round_outcome(steps: Sequence[OuterStep], before: OuterStep) -> OuterStep:
-    """A round in one outer step: means over its replay, or where there was none the new tasks; their alignment."""
+def round_outcome(steps: Sequence[OuterStep], before: OuterStep | None) -> OuterStep | None:
+    """A round in one outer step: means over its replay, or where there was none the new tasks; their alignment.
+
+    None where there was neither.
+    """
     if not steps:
-        return OuterStep(before.loss, before.accuracy, before.alignment)
-    count = len(steps)
-    return OuterStep(sum(s.loss for s in steps) / count, sum(s.accuracy for s in steps) / count, before.alignment)
+        return before and OuterStep(before.loss, before.accuracy, before.alignment)
+    count, alignment = len(steps), before and before.alignment
+    return OuterStep(sum(s.loss for s in steps) / count, sum(s.accuracy for s in steps) / count, alignment)

@@ -143,6 +143,11 @@ bench heterogeneity --data sample:cifar-fs --method purrer|purrer
 bench heterogeneity --data sample:cifar-fs --set nonsense=1|nonsense
 bench heterogeneity --data sample:cifar-fs --zoo {zoo} --teachers 101|101
 bench heterogeneity --data sample:cifar-fs --out {tables}|{tables}
+bench curve --methods nonsense|nonsense
+bench curve --methods pixels|pixels
+bench curve --steps 0|--steps
+bench curve --zoo {zoo} --teachers 101|101
+bench curve --out {tables}|{tables}
 bench scenarios --data sample:cifar-fs --settings nonsense|nonsense
 bench scenarios --data sample:cifar-fs --methods random,nonsense|nonsense
 bench scenarios --data sample:cifar-fs --set nonsense=1|nonsense

@@ -42,6 +42,8 @@ METRICS = {
     "grad/changed": Metric("change of the gradient", "How far making them agree bends their mean, as a share of it."),
     "group/loss": Metric("loss of a group", "What the teachers of a group ask for: their classes and soft answers."),
     "group/accuracy": Metric("accuracy on a group's tasks", "Share of its recovered images that are right.", True),
+    "grad/bell": Metric("gradient of teachers in turn", "Length of the step that FREE's teachers of a round ask for."),
+    "grad/replay": Metric("gradient of replay", "Mean length of the gradients that tasks of the memory ask for."),
     "groups/similarity": Metric("similarity within groups", "How alike the teachers of a group are, in the mean."),
     "memory/accuracy": Metric("accuracy on tasks of the memory", "At the end, adapted as at test.", True),
     "replay/steps": Metric("steps of a replay", "Outer steps on tasks of the memory until none was learned better."),
