@@ -7,7 +7,8 @@ import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Embedding, Note, Scalars
-from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares
+from dfml.meta.robust_fusion import RobustFusion
+from dfml.methods.dro import DroConfig, algorithm_1, draw_shares
 from dfml.nets.checkpoint import flatten_state
 from dfml.nets.hyper import AffineHyperNetwork, Phi
 from dfml.tasks.similarity import mean_pairwise_cosine_distance
